@@ -1,0 +1,46 @@
+# Python 3.11+, git and make are all that these targets need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo up test test-real bench bench-quick lint clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Coalmine needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed  ## play the whole story: a bad version rolled back, a good one graduated
+	$(BIN)/coalmine demo $(ARGS)
+
+up: $(VENV)/.installed  ## start everything on this machine; ARGS='--repo … --issues … --ci … --agent …'
+	$(BIN)/coalmine up $(ARGS)
+
+lint: $(VENV)/.developed  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint  ## everything that needs nothing but Python, git and make
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-real: $(VENV)/.developed  ## suites that need programs of others
+	$(BIN)/python -m pytest tests/real
+
+bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-quick: $(VENV)/.developed  ## the same with fewer runs a cell
+	$(BIN)/python -m benchmarks.run --quick
+
+clean:  ## remove what the targets above made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,42 @@
+"""The error tree. Every message says what happened, to which thing, and what to do next."""
+
+
+class CoalmineError(Exception):
+    """Anything that Coalmine refuses or fails to do."""
+
+    #: Exit code of the command line when this error ends a command.
+    exit_code = 1
+
+
+class InvalidInputError(CoalmineError):
+    """What was asked for is malformed or out of range; nothing was written."""
+
+    exit_code = 2
+
+
+class NotFoundError(CoalmineError):
+    """The named thing does not exist."""
+
+    exit_code = 3
+
+
+class ConflictError(CoalmineError):
+    """The thing is in a state in which the step is not allowed; nothing was written."""
+
+    exit_code = 4
+
+
+class UnavailableError(CoalmineError):
+    """A server or program that is needed did not answer; the same call may succeed later."""
+
+    exit_code = 5
+
+
+class SettingsError(InvalidInputError):
+    """The settings file or an environment variable is wrong; the message names every one that is."""
+
+
+class CorruptRecordError(CoalmineError):
+    """A stored record does not have the form, or the hash, that it must have."""
+
+    exit_code = 6

@@ -1,0 +1,1 @@
+"""Adapters of the `Forge` protocol, one file a kind of forge."""

@@ -1,0 +1,1 @@
+"""Running agents: turns, runtimes and worktrees."""

@@ -1,0 +1,1 @@
+"""Runtimes, one file a kind of agent program."""

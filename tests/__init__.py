@@ -1,0 +1,1 @@
+"""The test suite: behaviour, on real parts where they matter."""

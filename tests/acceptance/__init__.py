@@ -1,0 +1,1 @@
+"""The whole thing through its command line."""

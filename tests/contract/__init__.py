@@ -1,0 +1,1 @@
+"""One suite a protocol, run against each of its implementations."""

@@ -1,0 +1,1 @@
+"""A tutorial in tests: one concept each."""
