@@ -1,0 +1,60 @@
+"""The champion's mean score so far: what the bets on the next job start from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
+
+from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
+
+from harvest.policy import TrialPolicy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sums:
+    """Scores of the champion's jobs that are settled."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    jobs: NonNegativeInt = 0
+    total: FiniteFloat = 0.0  # of their scores
+
+    def add(self, score: float) -> "Sums":
+        """Count one more job."""
+        return Sums(jobs=self.jobs + 1, total=self.total + score)
+
+    def mean(self, *, towards: float, weight: float) -> float:
+        """Their mean, pulled to `towards` as if `weight` more jobs had scored that."""
+        return (self.total + towards * weight) / (self.jobs + weight)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """The champion's sums: all jobs, by stratum, and by guardrail."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    overall: Sums = field(default_factory=Sums)
+    strata: Mapping[str, Sums] = field(default_factory=dict)  # "" is no stratum and never a key
+    guardrails: Mapping[str, Sums] = field(default_factory=dict)  # of the mapped scores, by guardrail name
+
+    def add(self, *, score: float, stratum: str, guardrails: Mapping[str, float]) -> Self:
+        """Count a settled job of the champion."""
+        strata = dict(self.strata)
+        if stratum:
+            strata[stratum] = strata.get(stratum, Sums()).add(score)
+        spent = dict(self.guardrails)
+        for name, mapped in guardrails.items():
+            spent[name] = spent.get(name, Sums()).add(mapped)
+        return replace(self, overall=self.overall.add(score), strata=strata, guardrails=spent)
+
+    def of(self, policy: TrialPolicy, stratum: str = "") -> float:
+        """The mean to freeze in a bet, rounded to 0.01; a stratum's is shrunk to the overall mean."""
+        mean = self.overall.mean(towards=policy.prior_mean, weight=policy.prior_weight)
+        if stratum in self.strata:
+            mean = self.strata[stratum].mean(towards=mean, weight=policy.stratum_weight)
+        return round(mean, 2)
+
+    def of_guardrail(self, policy: TrialPolicy, name: str) -> float:
+        """The same for the mapped amounts of a guardrail."""
+        sums = self.guardrails.get(name, Sums())
+        return round(sums.mean(towards=policy.prior_mean, weight=policy.prior_weight), 2)

@@ -1,0 +1,176 @@
+"""The running evidence against one null: exact at every moment, at a cost of O(open jobs) an outcome.
+
+Wealth is counted in the order of dispatch, never of arrival. An open job counts at its worst, and the
+evidence is the largest wealth after any prefix of the dispatch order. So it never exceeds the largest
+wealth that the final scores will show, and by Ville's inequality (1939) the chance that it ever reaches
+1/level under the null is at most the level.
+"""
+
+import itertools
+import json
+import math
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+from pydantic import ConfigDict, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
+
+from harvest.policy import Fraction
+from harvest.stretch import EMPTY, ZEROS, Stretch, join, of_one, plus
+from harvest.wager import Null, Triple, Wager, ln_mixture, wager
+from routing.bet import Arm, Bet
+from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
+
+#: exp() of more than this overflows; evidence is shown as at most exp of this.
+_LARGEST_LN = 700.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenJob:
+    """A job whose score is not settled, and the settled jobs between it and the next open one."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    index: NonNegativeInt  # place in the order of dispatch
+    arm: Arm  # of the frozen bet, like the next two
+    share: Fraction
+    baseline: FiniteFloat
+    score: FiniteFloat | None = None  # provisional score, None while it counts at its worst
+    after: Stretch = EMPTY
+
+    def wager(self, null: Null) -> Wager:
+        """What was staked on it."""
+        return wager(null, self.arm, self.share, self.baseline)
+
+    def ln_factors(self, null: Null) -> Triple:
+        """What it multiplies the wealth by as long as it is open."""
+        staked = self.wager(null)
+        return staked.lowest if self.score is None else staked.ln_factors(self.score)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Evidence against one null. Every operation returns a new state."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    v: Literal[1]  # form of this state
+    null: Null
+    dispatched: NonNegativeInt  # jobs so far; the index of the next one
+    ln_wealth: Triple  # after all jobs before the first open one, per alternative
+    ln_best: FiniteFloat  # largest mixture of wealths after any prefix of those
+    open: tuple[OpenJob, ...]  # in the order of dispatch
+
+    @classmethod
+    def against(cls, null: Null) -> Self:
+        """No evidence yet: wealth 1."""
+        return cls(v=1, null=null, dispatched=0, ln_wealth=ZEROS, ln_best=0.0, open=())
+
+    @property
+    def ln_value(self) -> float:
+        """The logarithm of the evidence; compare it with ln(1/level)."""
+        best, wealth = self.ln_best, self.ln_wealth
+        for job in self.open:
+            wealth = plus(wealth, job.ln_factors(self.null))
+            best = _best(best, wealth, job.after)
+            wealth = plus(wealth, job.after.total)
+        return best
+
+    @property
+    def value(self) -> float:
+        """The evidence, from 1 upwards."""
+        return math.exp(min(self.ln_value, _LARGEST_LN))
+
+    def dispatch(self, bet: Bet) -> "Evidence":
+        """Append a job with its frozen bet; its index is what `dispatched` was before."""
+        job = OpenJob(index=self.dispatched, arm=bet.arm, share=bet.share, baseline=bet.baseline)
+        return replace(self, dispatched=self.dispatched + 1, open=(*self.open, job))
+
+    def settle(self, index: int, score: float) -> "Evidence":
+        """Fix the score of an open job for good."""
+        place = self._place(index)
+        return self._close(place, self.open[place].wager(self.null).ln_factors(_checked(index, score)))
+
+    def exclude(self, index: int) -> "Evidence":
+        """Take an open job out of the test: its factor is 1."""
+        return self._close(self._place(index), ZEROS)
+
+    def provisional(self, index: int, score: float) -> "Evidence":
+        """Count an open job at a score that can still change."""
+        place = self._place(index)
+        job = replace(self.open[place], score=_checked(index, score))
+        return replace(self, open=(*self.open[:place], job, *self.open[place + 1 :]))
+
+    def is_open(self, index: int) -> bool:
+        """Whether the job was dispatched and is not settled or excluded."""
+        place = bisect_left(self.open, index, key=_index)
+        return place < len(self.open) and self.open[place].index == index
+
+    def arm_of(self, index: int) -> Arm:
+        """The arm of an open job."""
+        return self.open[self._place(index)].arm
+
+    def to_json(self) -> str:
+        """The state as text; floats by repr, so that reading it gives the very same state."""
+        return json.dumps(_FORM.dump_python(self, mode="json"), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Evidence":
+        """Read what `to_json` wrote, or raise CorruptRecordError."""
+        try:
+            return _FORM.validate_python(json.loads(text)).checked()
+        except (ValidationError, ValueError) as error:
+            raise CorruptRecordError(
+                f"the stored evidence of a trial cannot be read ({str(error)[:300]}); "
+                "recompute it from the trial's ledger"
+            ) from error
+
+    def checked(self) -> Self:
+        """Return self, or raise CorruptRecordError when its parts contradict each other."""
+        places = [job.index for job in self.open]
+        ordered = all(earlier < later for earlier, later in itertools.pairwise(places))
+        if not ordered or (places and places[-1] >= self.dispatched) or self.ln_best < 0:
+            raise CorruptRecordError(
+                f"the stored evidence of a trial has open jobs {places[:20]} of {self.dispatched} and a best "
+                f"of {self.ln_best!r}, which cannot be; recompute it from the trial's ledger"
+            )
+        return self
+
+    def _place(self, index: int) -> int:
+        if not self.is_open(index):
+            known = "already settled or excluded" if 0 <= index < self.dispatched else "not dispatched yet"
+            raise ConflictError(f"job {index} of the trial is {known}; its score cannot be counted now")
+        return bisect_left(self.open, index, key=_index)
+
+    def _close(self, place: int, ln_factors: Triple) -> "Evidence":
+        """Remove an open job and join the settled jobs on both sides of it."""
+        settled = join(of_one(ln_factors), self.open[place].after)
+        rest = self.open[place + 1 :]
+        if place == 0:
+            best = _best(self.ln_best, self.ln_wealth, settled)
+            return replace(self, ln_wealth=plus(self.ln_wealth, settled.total), ln_best=best, open=rest)
+        before = self.open[place - 1]
+        grown = replace(before, after=join(before.after, settled))
+        return replace(self, open=(*self.open[: place - 1], grown, *rest))
+
+
+_FORM = TypeAdapter(Evidence)
+
+
+def _best(best: float, ln_wealth: Triple, stretch: Stretch) -> float:
+    """The largest of `best` and the mixtures after the peaks of a stretch that follows `ln_wealth`."""
+    for peak in stretch.peaks:
+        reached = plus(ln_wealth, peak)
+        if max(reached) > best:  # a mixture is at most its largest part
+            best = max(best, ln_mixture(reached))
+    return best
+
+
+def _index(job: OpenJob) -> int:
+    return job.index
+
+
+def _checked(index: int, score: float) -> float:
+    if not 0.0 <= score <= 1.0:
+        raise InvalidInputError(f"the score {score!r} of job {index} of the trial is not between 0 and 1")
+    return score

@@ -1,0 +1,97 @@
+"""The ledger of a trial: what was dispatched and what became of it, from which its evidence is recomputed."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harvest.policy import Fraction
+from routing.bet import Arm, Bet
+
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Index = Annotated[int, Field(ge=0)]
+#: An amount in its own unit: USD, seconds or turns.
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Dispatched(BaseModel):
+    """A job was drawn: its bet, before anything of it was known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1  # form of this record
+    index: Index  # place in the order of dispatch, from 0
+    job_id: str
+    arm: Arm
+    share: Fraction  # what the draw was compared to
+    draw: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+    baseline: Score  # the champion's mean as settled by then
+    stratum: str = ""
+    guardrail_baselines: dict[str, Score] = Field(default_factory=dict)  # by guardrail, mapped to [0,1]
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        if (self.draw < self.share) != (self.arm is Arm.CANARY):
+            raise ValueError(
+                f"a draw of {self.draw!r} with share {self.share!r} does not give the {self.arm} arm"
+            )
+        return self
+
+    @classmethod
+    def of(cls, bet: Bet, *, index: int, job_id: str, draw: float) -> Self:
+        """The record of a job with its bet."""
+        return cls(
+            index=index,
+            job_id=job_id,
+            draw=draw,
+            arm=bet.arm,
+            share=bet.share,
+            baseline=bet.baseline,
+            stratum=bet.stratum,
+            guardrail_baselines=dict(bet.guardrail_baselines),
+        )
+
+    @property
+    def bet(self) -> Bet:
+        """The bet that was frozen."""
+        return Bet(
+            arm=self.arm,
+            share=self.share,
+            baseline=self.baseline,
+            stratum=self.stratum,
+            guardrail_baselines=self.guardrail_baselines,
+        )
+
+
+class Settlement(BaseModel):
+    """What became of a job. Only `provisional` may be followed by another one that counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1  # form of this record
+    index: Index  # of the job, in the order of dispatch
+    kind: Literal["settled", "provisional", "excluded", "rerouted"]
+    score: Score | None = None  # None when excluded or rerouted
+    guardrails: dict[str, Amount] = Field(default_factory=dict)  # spent: USD, seconds or turns, by guardrail
+    reason: str = ""  # the signal that settled it, in words
+    at: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # seconds since the epoch
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        if (self.score is not None) != self.scored:
+            expected = "needs a score" if self.scored else "has no score"
+            raise ValueError(f"a settlement of kind {self.kind!r} {expected}")
+        return self
+
+    @property
+    def scored(self) -> bool:
+        """Whether the job counts with a score."""
+        return self.kind in {"settled", "provisional"}
+
+    @property
+    def final(self) -> bool:
+        """Whether the job is closed by it."""
+        return self.kind != "provisional"
+
+
+#: A line of the ledger.
+Entry = Dispatched | Settlement

@@ -1,0 +1,144 @@
+"""Planning a trial: how many canary jobs it will take, before a single one is drawn."""
+
+import math
+import random
+from dataclasses import dataclass
+
+from harvest.baseline import Sums
+from harvest.lower_bound import lower_bound
+from harvest.policy import TrialPolicy
+from harvest.stretch import ZEROS, plus
+from harvest.verdict import Verdict
+from harvest.wager import Null, Triple, ln_mixture, wager
+from routing.bet import Arm
+from routing.errors import InvalidInputError
+
+#: Simulated trials; enough for a mean and a 90th percentile to plan by.
+RUNS = 300
+_SEED = 20_260_101
+#: Jobs simulated at most over all runs, so that a plan takes seconds whatever is asked.
+_JOBS = 500_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to expect of a trial whose canary differs from the champion by `difference`."""
+
+    difference: float  # assumed: canary's mean score - champion's mean score
+    mean_canary_jobs: float  # until the trial ends, by a verdict or by its limit
+    p90_canary_jobs: int  # nine trials in ten need no more
+    roll_back: float  # part of the trials that ends so
+    graduate: float
+    undecided: float  # part that reaches the limit of canary jobs
+    lower_bound: float  # canary jobs that any test needs on average for the right verdict, no limit set
+    runs: int  # simulated trials
+
+
+def plan(
+    *,
+    policy: TrialPolicy,
+    baseline: float,
+    difference: float,
+    delta: float | None = None,
+    share: float | None = None,
+    runs: int = RUNS,
+    seed: int = _SEED,
+) -> Plan:
+    """Simulate trials in which scores are 0 or 1, settle at once, and the share stays as it is."""
+    if not 0.0 <= baseline <= 1.0 or not -1.0 <= difference <= 1.0:
+        raise InvalidInputError(
+            f"a plan needs a baseline in [0,1] and a difference in [-1,1], not {baseline!r} and "
+            f"{difference!r}; give the champion's mean score and what you expect the canary to add to it"
+        )
+    policy = TrialPolicy.checked(
+        **{
+            **policy.model_dump(),
+            "delta": policy.delta if delta is None else delta,
+            "share": policy.share if share is None else share,
+        }
+    )
+    canary_rate = min(max(baseline + difference, 0.0), 1.0)
+    generator = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    jobs_left = _JOBS
+    endings: list[_Ending] = []
+    while len(endings) < max(runs, 1) and jobs_left > 0:
+        ending = _simulate(policy, baseline, canary_rate, generator)
+        jobs_left -= ending.jobs
+        endings.append(ending)
+    return _summary(policy, baseline, difference, endings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ending:
+    """How one simulated trial ended."""
+
+    verdict: Verdict
+    canary_jobs: int
+    jobs: int  # of both arms
+
+
+def _simulate(policy: TrialPolicy, champion_rate: float, canary_rate: float, draws: random.Random) -> _Ending:
+    """One trial without delays, where the evidence is the largest wealth so far."""
+    worse_null = Null.not_worse(margin=policy.margin, delta=policy.delta)
+    better_null = Null.worse_by(delta=policy.delta)
+    enough_to_roll_back, enough_to_graduate = math.log(1 / policy.alpha), math.log(1 / policy.beta)
+    worse: Triple = ZEROS
+    better: Triple = ZEROS
+    champion = Sums()
+    baseline = _rounded(champion, policy)
+    jobs = canary_jobs = 0
+    while canary_jobs < policy.max_canary_jobs:
+        jobs += 1
+        arm = Arm.CANARY if draws.random() < policy.share else Arm.CHAMPION
+        score = float(draws.random() < (canary_rate if arm is Arm.CANARY else champion_rate))
+        worse = plus(worse, wager(worse_null, arm, policy.share, baseline).ln_factors(score))
+        better = plus(better, wager(better_null, arm, policy.share, baseline).ln_factors(score))
+        if arm is Arm.CANARY:
+            canary_jobs += 1
+        else:
+            champion = champion.add(score)
+            baseline = _rounded(champion, policy)
+        if _reached(worse, enough_to_roll_back):
+            return _Ending(verdict=Verdict.ROLL_BACK, canary_jobs=canary_jobs, jobs=jobs)
+        if _reached(better, enough_to_graduate):
+            return _Ending(verdict=Verdict.GRADUATE, canary_jobs=canary_jobs, jobs=jobs)
+    return _Ending(verdict=Verdict.EXPIRE, canary_jobs=canary_jobs, jobs=jobs)
+
+
+def _rounded(champion: Sums, policy: TrialPolicy) -> float:
+    return round(champion.mean(towards=policy.prior_mean, weight=policy.prior_weight), 2)
+
+
+def _reached(ln_wealth: Triple, threshold: float) -> bool:
+    """Whether the mixture reaches the threshold; it never exceeds its largest part."""
+    return max(ln_wealth) >= threshold and ln_mixture(ln_wealth) >= threshold
+
+
+def _summary(policy: TrialPolicy, baseline: float, difference: float, endings: list[_Ending]) -> Plan:
+    runs = len(endings)
+    canary_jobs = sorted(ending.canary_jobs for ending in endings)
+
+    def part(verdict: Verdict) -> float:
+        return sum(ending.verdict is verdict for ending in endings) / runs
+
+    return Plan(
+        difference=difference,
+        mean_canary_jobs=sum(canary_jobs) / runs,
+        p90_canary_jobs=canary_jobs[math.ceil(0.9 * runs) - 1],
+        roll_back=part(Verdict.ROLL_BACK),
+        graduate=part(Verdict.GRADUATE),
+        undecided=part(Verdict.EXPIRE),
+        lower_bound=least_canary_jobs(
+            policy, baseline=baseline, difference=min(max(baseline + difference, 0.0), 1.0) - baseline
+        ),
+        runs=runs,
+    )
+
+
+def least_canary_jobs(policy: TrialPolicy, *, baseline: float, difference: float) -> float:
+    """The lower bound for the verdict that is right: roll back below the middle of the two nulls."""
+    if difference < -(policy.margin + policy.delta) / 2:
+        gap, level = -policy.margin, policy.alpha
+    else:
+        gap, level = -policy.delta, policy.beta
+    return lower_bound(baseline=baseline, difference=difference, gap=gap, share=policy.share, level=level)

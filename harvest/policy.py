@@ -1,0 +1,102 @@
+"""The policy of a trial: what is asked of the canary, how sure the answer must be, and when to give up."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from routing.errors import CorruptRecordError, InvalidInputError
+
+GuardrailName = Literal["cost_usd", "duration_seconds", "fix_forwards"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+#: Strictly between 0 and 1.
+Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
+class Guardrail(BaseModel):
+    """Something that a canary may not spend more of than the champion, whatever its scores are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: GuardrailName  # what is spent: USD, seconds, or fix-forward turns
+    cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # in its own unit; this much or more is worth 0
+    margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = (
+        0.0  # on the scale 0 to 1, accepted loss
+    )
+
+    def score(self, spent: float) -> float:
+        """Map an amount to [0,1]: 1 when nothing was spent, 0 at the cap or above."""
+        return 1.0 - min(max(spent, 0.0) / self.cap, 1.0)
+
+
+class TrialPolicy(BaseModel):
+    """Frozen when the trial is opened."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1  # form of this record
+    margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = (
+        0.0  # mean score it may lose and be as good
+    )
+    delta: Fraction = 0.10  # loss of mean score that must not graduate
+    alpha: Fraction = 0.05  # chance of rolling back a canary that is not worse
+    beta: Fraction = 0.05  # chance of graduating a canary that is worse by delta or more
+    max_canary_jobs: Annotated[int, Field(ge=1)] = 500  # scored canary jobs after which a person is asked
+    max_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # days after which a person is asked
+    share: Fraction = 0.10  # part of the jobs that goes to the canary; where a ramp begins
+    ramp: bool = False  # whether the share follows the evidence
+    strict: bool = True  # False: a merge counts before its revert window has passed
+    revert_window_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 86_400.0
+    settle_deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 7 * 86_400.0
+    prior_mean: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.6  # champion's score before any
+    prior_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0  # in jobs
+    stratum_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
+        4.0  # in jobs, pull to the overall mean
+    )
+    strata: Literal["none", "repository", "difficulty"] = "none"
+    guardrails: tuple[Guardrail, ...] = ()
+
+    @property
+    def mode(self) -> Literal["strict", "provisional"]:
+        """`strict` or `provisional`, the words of the pages."""
+        return "strict" if self.strict else "provisional"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.delta <= self.margin:
+            raise ValueError(f"delta ({self.delta:g}) must be larger than margin ({self.margin:g})")
+        names = [guardrail.name for guardrail in self.guardrails]
+        if len(set(names)) < len(names):
+            raise ValueError("each guardrail may be named once")
+        return self
+
+    @classmethod
+    def checked(cls, **fields: Any) -> Self:
+        """Build a policy from outside data, or raise InvalidInputError naming every wrong field."""
+        try:
+            policy = cls(**fields)
+        except ValidationError as error:
+            raise InvalidInputError(
+                f"the trial's policy was refused and nothing was written: {_problems(error)}"
+            ) from error
+        return policy
+
+    def to_json(self) -> str:
+        """The policy as a trial stores it."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a stored policy, or raise CorruptRecordError."""
+        try:
+            policy = cls.model_validate_json(text)
+        except ValidationError as error:
+            raise CorruptRecordError(
+                f"a stored trial policy cannot be read ({_problems(error)}); stop the trial and open it again"
+            ) from error
+        return policy
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, part['loc'])) or 'policy'}: {part['msg']}" for part in error.errors()
+    )

@@ -1,0 +1,130 @@
+"""The verdict on a trial: a pure function of the evidence, with its reasons in words."""
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harvest.policy import TrialPolicy
+
+_LARGEST_LN = 700.0
+
+
+class Verdict(StrEnum):
+    """What is to be done with the canary now."""
+
+    HOLD = "hold"
+    GRADUATE = "graduate"
+    ROLL_BACK = "roll_back"
+    EXPIRE = "expire"
+
+
+class Decision(BaseModel):
+    """A verdict with everything that it was decided from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    v: int = 1  # form of this record
+    verdict: Verdict
+    reasons: tuple[str, ...]  # whole sentences
+    evidence: dict[str, float] = Field(default_factory=dict)  # by question, from 1 upwards
+    thresholds: dict[str, float] = Field(default_factory=dict)  # by question: evidence that answers it
+    inputs: dict[str, float] = Field(default_factory=dict)  # canary_jobs, elapsed_days and their limits
+
+
+class Readings(BaseModel):
+    """What the verdict is decided from: logarithms of evidence, and how long the trial has run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ln_worse: float  # evidence that the canary is worse
+    ln_not_worse: float  # evidence that it is not worse by delta or more
+    ln_guardrails: dict[str, float] = Field(default_factory=dict)  # that it spends more, by guardrail
+    canary_jobs: int  # canary jobs that have a score
+    elapsed_days: float  # since the trial was opened
+
+
+def decide(policy: TrialPolicy, readings: Readings) -> Decision:
+    """Roll back before anything else, then graduate, then expire; else hold."""
+    ln_evidence = {
+        "worse": readings.ln_worse,
+        "not_worse": readings.ln_not_worse,
+        **{f"guardrail:{name}": ln_value for name, ln_value in readings.ln_guardrails.items()},
+    }
+    thresholds = _thresholds(policy)
+    reached = {name for name, value in ln_evidence.items() if value >= math.log(thresholds[name])}
+    verdict, reasons = _judge(policy, readings, reached)
+    return Decision(
+        verdict=verdict,
+        reasons=reasons,
+        evidence={name: math.exp(min(value, _LARGEST_LN)) for name, value in ln_evidence.items()},
+        thresholds=thresholds,
+        inputs={
+            "canary_jobs": readings.canary_jobs,
+            "max_canary_jobs": policy.max_canary_jobs,
+            "elapsed_days": readings.elapsed_days,
+            "max_days": policy.max_days,
+        },
+    )
+
+
+def _thresholds(policy: TrialPolicy) -> Mapping[str, float]:
+    names = [guardrail.name for guardrail in policy.guardrails]
+    return {
+        "worse": 1.0 / policy.alpha,
+        "not_worse": 1.0 / policy.beta,
+        **{f"guardrail:{name}": len(names) / policy.alpha for name in names},
+    }
+
+
+def _judge(policy: TrialPolicy, readings: Readings, reached: set[str]) -> tuple[Verdict, tuple[str, ...]]:
+    rollback = _reasons_to_roll_back(policy, reached)
+    if rollback:
+        if "not_worse" in reached:
+            rollback += ("The evidence would also allow graduation; when both are true the canary goes.",)
+        return Verdict.ROLL_BACK, rollback
+    if "not_worse" in reached:
+        return Verdict.GRADUATE, (
+            (
+                f"The canary is not worse than the champion by {policy.delta:g} or more in mean score; "
+                f"the chance of saying so of one that is, is at most {policy.beta:g}."
+            ),
+        )
+    expiry = _reasons_to_expire(policy, readings)
+    if expiry:
+        return Verdict.EXPIRE, expiry
+    return Verdict.HOLD, (
+        f"After {readings.canary_jobs} canary jobs the evidence does not yet answer either question.",
+    )
+
+
+def _reasons_to_roll_back(policy: TrialPolicy, reached: set[str]) -> tuple[str, ...]:
+    reasons = []
+    if "worse" in reached:
+        beyond = f" by more than {policy.margin:g}" if policy.margin else ""
+        reasons.append(
+            f"The canary's mean score is lower than the champion's{beyond}; "
+            f"the chance of saying so of one that is not, is at most {policy.alpha:g}."
+        )
+    level = policy.alpha / max(len(policy.guardrails), 1)
+    reasons.extend(
+        f"The canary spends more than the champion on the guardrail {guardrail.name}; "
+        f"the chance of saying so of one that does not, is at most {level:g}."
+        for guardrail in policy.guardrails
+        if f"guardrail:{guardrail.name}" in reached
+    )
+    return tuple(reasons)
+
+
+def _reasons_to_expire(policy: TrialPolicy, readings: Readings) -> tuple[str, ...]:
+    reasons = []
+    ask = "neither question is answered, the champion stays, and a person is asked."
+    if readings.canary_jobs >= policy.max_canary_jobs:
+        reasons.append(
+            f"{readings.canary_jobs} canary jobs are scored (limit {policy.max_canary_jobs}): {ask}"
+        )
+    if readings.elapsed_days >= policy.max_days:
+        days = f"{readings.elapsed_days:.1f} days"
+        reasons.append(f"The trial has been open for {days} (limit {policy.max_days:g}): {ask}")
+    return tuple(reasons)
