@@ -1,0 +1,248 @@
+"""The harvest: settles scores, advances each trial's test and carries out its verdict, exactly once."""
+
+import json
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harvest.ledger import Dispatched, Settlement
+from harvest.policy import TrialPolicy
+from harvest.settling import Settling
+from harvest.trial_evidence import TrialEvidence, advance, replay, still_supported
+from harvest.verdict import Decision, Verdict
+from routing.errors import CorruptRecordError
+from routing.store.trial_store import Advance, TrialStore
+from routing.trial import Trial, TrialState
+from routing.trials import Trials
+
+_SECONDS_A_DAY = 86_400.0
+
+#: Ledger entries that are read in one round trip.
+BATCH = 1000
+
+#: How a trial that ended by evidence was decided.
+_VERDICTS = {TrialState.GRADUATED: Verdict.GRADUATE, TrialState.ROLLED_BACK: Verdict.ROLL_BACK}
+
+
+class Standing(BaseModel):
+    """The stored state of a trial's test: the evidence and how far the settlements were read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    v: int = 1  # form of this record
+    read: int = 0  # settlements that were read
+    evidence: str = ""  # JSON of TrialEvidence; "" before the first job
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a harvest did to one trial."""
+
+    trial: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Harvest:
+    """What one harvest did."""
+
+    settled: int = 0  # jobs whose score was settled or excluded
+    outcomes: list[Outcome] = field(default_factory=list)  # verdicts other than hold
+
+
+class Harvester:
+    """Reads only what is new. Any number may run at once: a step that lost a race is computed again."""
+
+    def __init__(self, *, settling: Settling, trials: Trials, store: TrialStore, enabled: bool) -> None:
+        self._settling = settling
+        self._trials = trials
+        self._store = store
+        self._enabled = enabled
+
+    def harvest(self) -> Harvest:
+        """One tick. With canaries switched off nothing is decided, and open trials are stopped visibly."""
+        if not self._enabled:
+            self.stop_all("canaries were switched off")
+            return Harvest()
+        settled = self._settling.settle_due()
+        outcomes: list[Outcome] = []
+        for trial in dict.fromkeys([*self._store.open_ids(), *self._store.moved_ids()]):
+            outcomes += self.advance(trial)
+        return Harvest(settled=settled, outcomes=outcomes)
+
+    def stop_all(self, reason: str) -> list[str]:
+        """Stop every open trial, so that none is left stranded."""
+        trials = self._trials.open_trials()
+        return [
+            trial.id for trial in trials if self._trials.stop(trial, by="settings", reason=reason).changed
+        ]
+
+    def advance(self, trial_id: str) -> list[Outcome]:
+        """Bring one trial up to date; returns the verdicts that this call carried out."""
+        outcomes: list[Outcome] = []
+        while (trial := self._store.read(trial_id)) is not None:
+            standing = _standing(trial)
+            step, decision, after = self._next(trial, standing)
+            if step is not None and self._store.advance(trial, step) != "ok":
+                continue  # another harvest was faster: read again what it has left
+            if step is not None and step.verdict != "hold":
+                outcomes.append(
+                    Outcome(trial=trial_id, verdict=Verdict(step.verdict), reasons=decision.reasons)
+                )
+                continue
+            if step is None:
+                self._store.all_read(trial_id, after.read)
+                break
+        return outcomes
+
+    def _next(self, trial: Trial, standing: Standing) -> tuple[Advance | None, Decision, Standing]:
+        """The next step of a trial's test, computed from what is new; None when nothing is."""
+        before = evidence_of(trial, standing)
+        now = self._store.now()
+        days = (now - trial.opened_at) / _SECONDS_A_DAY
+        settlements = [
+            Settlement.model_validate_json(line)
+            for line in self._store.settlements(trial.id, standing.read, BATCH)
+        ]
+        dispatches = [
+            Dispatched.model_validate_json(line)
+            for line in self._store.dispatches(trial.id, before.dispatched)
+        ]
+        state = advance(before, dispatches, []).state
+        decision = state.decide(elapsed_days=days)
+        read, late = 0, False
+        for settlement in settlements:
+            if trial.is_open and decision.verdict is not Verdict.HOLD:
+                break  # the verdict falls with the outcome that decides it; the rest is read behind it
+            moved = advance(state, [], [settlement])
+            state, late, read = moved.state, late or bool(moved.late), read + 1
+            decision = state.decide(elapsed_days=days)
+        after = replace_standing(standing, read=standing.read + read, state=state)
+        nothing_new = not dispatches and not read
+        if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):
+            return None, decision, after
+        contradicted = not trial.is_open and self._contradicted(trial, decision, late=late)
+        return _step(trial, state, after, decision, now=now, contradicted=contradicted), decision, after
+
+    def _contradicted(self, trial: Trial, decision: Decision, *, late: bool) -> bool:
+        """Whether what became known after the verdict no longer supports it."""
+        verdict = _VERDICTS.get(trial.state)
+        if verdict is None or json.loads(trial.review or "{}").get("by") != "evidence":
+            return False
+        if late:
+            policy = TrialPolicy.from_json(trial.policy)
+            return not still_supported(verdict, policy, self.ledger(trial.id))
+        return decision.verdict is not verdict
+
+    def ledger(self, trial_id: str) -> list[Dispatched | Settlement]:
+        """The whole ledger of a trial, dispatches first."""
+        return [
+            *(Dispatched.model_validate_json(line) for line in self._store.dispatches(trial_id)),
+            *(Settlement.model_validate_json(line) for line in self._store.settlements(trial_id)),
+        ]
+
+    def evidence(self, trial: Trial) -> TrialEvidence:
+        """The stored state of a trial's test."""
+        return evidence_of(trial, _standing(trial))
+
+    def replayed(self, trial: Trial) -> TrialEvidence:
+        """The state recomputed from the ledger, as far as the stored state has read it."""
+        standing = _standing(trial)
+        stored = evidence_of(trial, standing)
+        dispatches = self._store.dispatches(trial.id, 0, stored.dispatched) if stored.dispatched else []
+        settlements = self._store.settlements(trial.id, 0, standing.read) if standing.read else []
+        ledger: list[Dispatched | Settlement] = [
+            *(Dispatched.model_validate_json(line) for line in dispatches),
+            *(Settlement.model_validate_json(line) for line in settlements),
+        ]
+        return replay(TrialPolicy.from_json(trial.policy), ledger).state
+
+
+def _step(
+    trial: Trial, state: TrialEvidence, after: Standing, decision: Decision, *, now: float, contradicted: bool
+) -> Advance:
+    verdict = decision.verdict if trial.is_open else Verdict.HOLD
+    return Advance(
+        revision=trial.revision,
+        evidence=after.model_dump_json(),
+        share=state.next_share,
+        baselines=_baselines(state),
+        verdict=verdict.value,
+        reason=" ".join(decision.reasons),
+        review=_review(trial, state, decision) if verdict is not Verdict.HOLD or contradicted else "",
+        point=_point(state, decision, now),
+        contradicted=contradicted,
+    )
+
+
+def _standing(trial: Trial) -> Standing:
+    if not trial.evidence:
+        return Standing()
+    try:
+        return Standing.model_validate_json(trial.evidence)
+    except ValidationError as error:
+        message = (
+            f"the stored state of trial {trial.id} cannot be read; see `coalmine trial replay {trial.id}`"
+        )
+        raise CorruptRecordError(message) from error
+
+
+def replace_standing(standing: Standing, *, read: int, state: TrialEvidence) -> Standing:
+    """The standing after a step."""
+    return standing.model_copy(update={"read": read, "evidence": state.to_json()})
+
+
+def evidence_of(trial: Trial, standing: Standing) -> TrialEvidence:
+    """The state of a trial's test; the first one when no job was counted yet."""
+    if not standing.evidence:
+        return TrialEvidence.begin(TrialPolicy.from_json(trial.policy))
+    return TrialEvidence.from_json(standing.evidence)
+
+
+def _baselines(state: TrialEvidence) -> dict[str, str]:
+    """What the next bets freeze."""
+    found = {
+        "baseline": repr(state.baseline.of(state.policy, "")),
+        "guardrail_baselines": json.dumps(state.guardrail_baselines),
+    }
+    strata = {
+        f"baseline:{name}": repr(state.baseline.of(state.policy, name)) for name in state.baseline.strata
+    }
+    return found | strata
+
+
+def _review(trial: Trial, state: TrialEvidence, decision: Decision) -> str:
+    return json.dumps(
+        {
+            "decision": decision.verdict.value,
+            "by": "evidence",
+            "trial": trial.id,
+            "version": trial.canary_id,
+            "champion": trial.champion_id,
+            "reasons": list(decision.reasons),
+            "evidence": decision.evidence,
+            "thresholds": decision.thresholds,
+            "inputs": decision.inputs,
+            "arms": {"champion": _arm(state.champion), "canary": _arm(state.canary)},
+        }
+    )
+
+
+def _arm(counts: object) -> dict[str, object]:
+    names = ("dispatched", "settled", "open", "excluded", "rerouted", "mean")
+    return {name: getattr(counts, name) for name in names}
+
+
+def _point(state: TrialEvidence, decision: Decision, now: float) -> str:
+    return json.dumps(
+        {
+            "at": round(now, 3),
+            "dispatched": state.dispatched,
+            "canary": state.canary.settled,
+            "champion": state.champion.settled,
+            "worse": decision.evidence["worse"],
+            "not_worse": decision.evidence["not_worse"],
+            "share": state.next_share,
+        }
+    )

@@ -1,0 +1,74 @@
+"""Opening trials: from a policy to the terms that routing draws by, and from proposals to trials."""
+
+from collections.abc import Callable
+
+from harvest.policy import TrialPolicy
+from harvest.trial_evidence import TrialEvidence
+from routing.errors import ConflictError
+from routing.store.version_store import VersionStore
+from routing.templates import ProposalPolicy, Step, Templates
+from routing.trial import Terms
+from routing.trials import Trials, TrialStep
+from routing.version import Snapshot, Version, VersionState
+
+
+def terms_of(policy: TrialPolicy) -> Terms:
+    """What routing must know of a policy, with the first belief of the champion's mean."""
+    first = TrialEvidence.begin(policy)
+    return Terms(
+        policy=policy.to_json(),
+        share=first.next_share,
+        baseline=round(policy.prior_mean, 2),
+        guardrail_baselines=first.guardrail_baselines,
+        strata=policy.strata,
+        settle_deadline_seconds=policy.settle_deadline_seconds,
+    )
+
+
+class Proposals:
+    """What becomes of proposed versions, by the policy of their template."""
+
+    def __init__(
+        self, *, templates: Templates, trials: Trials, versions: VersionStore, enabled: bool,
+        policy: Callable[[], TrialPolicy],
+    ) -> None:  # fmt: skip
+        self._templates = templates
+        self._trials = trials
+        self._versions = versions
+        self._enabled = enabled
+        self._policy = policy
+
+    def propose(
+        self, name: str, snapshot: Snapshot, *, source_commit: str = "", note: str = ""
+    ) -> tuple[Step, TrialStep | None]:
+        """Store a version; then do by policy: nothing (a person decides), open a trial, or promote."""
+        step = self._templates.propose(name, snapshot, source_commit=source_commit, note=note)
+        policy = self._templates.policy(name)
+        if not step.changed or policy is ProposalPolicy.NOTIFY:
+            return step, None
+        if policy is ProposalPolicy.DIRECT:
+            return self._templates.promote(step.version.id, by="the template's policy (direct)"), None
+        self._versions.set_field(name, "waiting", str(step.version.number))
+        return step, self.open_waiting(name)
+
+    def open(self, canary: Version, policy: TrialPolicy, *, by: str) -> TrialStep:
+        """Open a trial by a person's word; refused while canaries are switched off."""
+        if not self._enabled:
+            message = "canaries are switched off; set COALMINE_CANARY__ENABLED=true, then open the trial"
+            raise ConflictError(message)
+        return self._trials.open(canary, terms_of(policy), by=by)
+
+    def open_waiting(self, name: str) -> TrialStep | None:
+        """Open the trial of the newest version that waits for one, if none is open."""
+        number = self._versions.field(name, "waiting")
+        if not self._enabled or number is None or self._trials.of_template(name):
+            return None
+        version = self._versions.read(name, int(number))
+        if version is None or version.state is not VersionState.PENDING:
+            return None
+        return self._trials.open(version, terms_of(self._policy()), by="the template's policy (canary)")
+
+    def open_all_waiting(self) -> list[TrialStep]:
+        """The same for every template; a trial that just ended makes room for the next."""
+        steps = (self.open_waiting(name) for name in self._templates.names())
+        return [step for step in steps if step is not None]

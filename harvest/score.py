@@ -1,0 +1,168 @@
+"""From the signals of a job to its score: a pure function, one score a job."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from routing.signal import Signal, SignalKind
+
+Unit = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+#: Failures that are final at once.
+FAILURES = frozenset(
+    {
+        SignalKind.CLOSED_UNMERGED,
+        SignalKind.FROZEN,
+        SignalKind.AGENT_ERRORED,
+        SignalKind.AGENT_STALLED,
+        SignalKind.AGENT_ABORTED,
+        SignalKind.NOTHING_PUSHED,
+        SignalKind.ESCALATED,
+    }
+)
+
+#: Faults that are not the agent's: left out of the trial, by the same rule on both arms.
+EXCLUSIONS = frozenset(
+    {
+        SignalKind.UNREACHABLE,
+        SignalKind.AUTHENTICATION,
+        SignalKind.QUOTA,
+        SignalKind.MACHINE_LOST,
+        SignalKind.CANCELLED,
+    }
+)
+
+
+class ScorePolicy(BaseModel):
+    """What outcomes are worth; the table of the settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    merged_green: Unit = 1.0  # merged, and real CI passed at the head commit
+    merged_without_ci: Unit = 0.6  # merged, no CI passed there
+    pushed_green: Unit = 1.0  # pushed straight to the main branch, and CI green
+    finished: Unit = 1.0  # ended cleanly on a job that has no repository to push to
+    review_cap: Unit = 0.6  # the most that a job is worth after the first round of changes requested
+    review_step: Unit = 0.2  # how much the cap falls with each further round
+
+
+class Score(BaseModel):
+    """What a job is worth now, and whether that can still change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["open", "provisional", "settled", "excluded"]
+    value: float | None = None  # in [0,1]; None while open and when excluded
+    reason: str = ""
+    until: float | None = None  # when time alone will change it, seconds since the epoch
+
+
+class ScoreRules(BaseModel):
+    """All that decides a score besides the signals and the time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    policy: ScorePolicy = ScorePolicy()
+    strict: bool = True  # a merge stays open until its revert window has passed
+    revert_window_seconds: float = 86_400.0
+    settle_deadline_seconds: float = 604_800.0  # behind the creation of the job
+
+
+def score(signals: Sequence[Signal], *, created_at: float, now: float, rules: ScoreRules) -> Score:
+    """The score of a job by its signals (in order of time) at `now`; the first rule that applies decides.
+
+    Strict mode keeps a merge open until its revert window has passed; provisional mode lets it count at
+    once. A person's thumb overrides everything. A job that nothing settles scores 0 at its deadline.
+    """
+    deadline = created_at + rules.settle_deadline_seconds
+    return (
+        _thumb(signals)
+        or _reverted(signals)
+        or _landed(signals, now, rules)
+        or _ended(signals)
+        or _finished(signals, rules.policy)
+        or _overdue(deadline, now, rules)
+        or Score(status="open", until=deadline)
+    )
+
+
+def _thumb(signals: Sequence[Signal]) -> Score | None:
+    thumbs = [fact.kind for fact in signals if fact.kind in {SignalKind.THUMB_UP, SignalKind.THUMB_DOWN}]
+    if not thumbs:
+        return None
+    up = thumbs[-1] is SignalKind.THUMB_UP
+    return _settled(1.0 if up else 0.0, f"a person's thumb {'up' if up else 'down'}")
+
+
+def _reverted(signals: Sequence[Signal]) -> Score | None:
+    if any(fact.kind is SignalKind.REVERTED for fact in signals):
+        return _settled(0.0, "merged, then reverted")
+    return None
+
+
+def _landed(signals: Sequence[Signal], now: float, rules: ScoreRules) -> Score | None:
+    """Work on the main branch. A direct push waits for its CI; a merge does not."""
+    landings = {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}
+    landed = next((fact for fact in signals if fact.kind in landings), None)
+    if landed is None:
+        return None
+    green = any(fact.kind is SignalKind.CI_GREEN and fact.commit == landed.commit for fact in signals)
+    policy = rules.policy
+    if landed.kind is SignalKind.PUSHED_TO_MAIN:
+        if not green:
+            return None
+        value, reason = policy.pushed_green, "on the main branch, CI green"
+    elif green:
+        value, reason = policy.merged_green, "merged, CI green at its head"
+    else:
+        value, reason = policy.merged_without_ci, "merged, no CI passed at its head"
+    return _after_merge(_capped(value, signals, policy), reason, landed.at, now, rules)
+
+
+def _after_merge(value: float, reason: str, merged_at: float, now: float, rules: ScoreRules) -> Score:
+    ends = merged_at + rules.revert_window_seconds
+    if now >= ends:
+        return _settled(value, reason)
+    if rules.strict:
+        return Score(status="open", reason=f"{reason}; open until its revert window ends", until=ends)
+    return Score(status="provisional", value=value, reason=reason, until=ends)
+
+
+def _ended(signals: Sequence[Signal]) -> Score | None:
+    for fact in signals:
+        if fact.kind in EXCLUSIONS:
+            return Score(status="excluded", reason=f"not the agent's fault: {_words(fact)}")
+        if fact.kind in FAILURES:
+            return _settled(0.0, _words(fact))
+    return None
+
+
+def _finished(signals: Sequence[Signal], policy: ScorePolicy) -> Score | None:
+    if any(fact.kind is SignalKind.FINISHED for fact in signals):
+        return _settled(_capped(policy.finished, signals, policy), "finished cleanly; no repository involved")
+    return None
+
+
+def _overdue(deadline: float, now: float, rules: ScoreRules) -> Score | None:
+    if now < deadline:
+        return None
+    return _settled(0.0, f"nothing settled it within {rules.settle_deadline_seconds:g} s")
+
+
+def _capped(value: float, signals: Sequence[Signal], policy: ScorePolicy) -> float:
+    """Changes requested in review round r cap the score at 0.6 - 0.2 (r - 1), not below 0."""
+    rounds = [fact.round for fact in signals if fact.kind is SignalKind.CHANGES_REQUESTED]
+    if not rounds:
+        return value
+    cap = policy.review_cap - policy.review_step * (max(*rounds, 1) - 1)
+    return min(value, max(0.0, round(cap, 9)))
+
+
+def _settled(value: float, reason: str) -> Score:
+    return Score(status="settled", value=value, reason=reason)
+
+
+def _words(fact: Signal) -> str:
+    words = fact.kind.value.replace("_", " ")
+    return f"{words} ({fact.note})" if fact.note else words

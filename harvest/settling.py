@@ -1,0 +1,133 @@
+"""Settling: looks at the jobs that are due, and writes what each is worth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harvest.ledger import Settlement
+from harvest.policy import TrialPolicy
+from harvest.score import Score, ScorePolicy, ScoreRules, score
+from routing.job import Job
+from routing.signal import Signal
+from routing.store.signal_store import Scoring, SignalStore
+from routing.store.trial_store import TrialStore
+
+#: Jobs that are read and written in one round trip.
+BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """A job with its signals."""
+
+    job: Job
+    signals: Sequence[Signal]
+
+
+class Settling:
+    """Scores due jobs. Safe to run anywhere and at once: each score is written once."""
+
+    def __init__(
+        self, *, signals: SignalStore, trials: TrialStore, scores: ScorePolicy, default: TrialPolicy
+    ) -> None:
+        self._signals = signals
+        self._trials = trials
+        self._scores = scores
+        self._default = default
+        self._policies: dict[str, TrialPolicy] = {}  # of trials, which never change
+
+    def settle_due(self, *, most: int = 10_000) -> int:
+        """Score the jobs that are due now; returns how many were settled or excluded."""
+        settled = 0
+        for _ in range(max(1, most // BATCH)):
+            due = self._signals.due(BATCH)
+            if not due:
+                break
+            settled += self._settle(due)
+            if len(due) < BATCH:
+                break
+        return settled
+
+    def _settle(self, due: list[str]) -> int:
+        now = self._signals.now()
+        found = self._signals.read_due(due)
+        scorings = []
+        for identifier, job, signals in found:
+            if job is None:
+                scorings.append(Scoring(job=identifier, seen=0, what="defer"))
+            else:
+                facts = Facts(job=job, signals=signals)
+                scorings.append(scoring(facts, now=now, rules=self._rules(job)))
+        answers = self._signals.score(scorings)
+        done = {"settled", "excluded"}
+        pairs = zip(scorings, answers, strict=True)
+        return sum(item.what in done and answer == "ok" for item, answer in pairs)
+
+    def _rules(self, job: Job) -> ScoreRules:
+        policy = self._policy(job.trial) if job.trial else self._default
+        return ScoreRules(
+            policy=self._scores,
+            strict=policy.strict,
+            revert_window_seconds=policy.revert_window_seconds,
+            settle_deadline_seconds=policy.settle_deadline_seconds,
+        )
+
+    def _policy(self, trial: str) -> TrialPolicy:
+        if trial not in self._policies:
+            found = self._trials.read(trial)
+            self._policies[trial] = TrialPolicy.from_json(found.policy) if found else self._default
+        return self._policies[trial]
+
+
+def scoring(facts: Facts, *, now: float, rules: ScoreRules) -> Scoring:
+    """What is to be written about a job, by its signals: pure."""
+    job = facts.job
+    worth = score(facts.signals, created_at=job.created_at, now=now, rules=rules)
+    if job.settled_at is not None:
+        return _late(facts, worth, now)
+    again = max(worth.until, now + 0.001) if worth.until is not None else None
+    return Scoring(
+        job=job.id,
+        seen=len(facts.signals),
+        what="defer" if worth.status == "open" else worth.status,
+        score=worth.value,
+        reason=worth.reason,
+        trial=job.trial,
+        settlement=_settlement(facts, worth, now),
+        look_again_at=again,
+    )
+
+
+def _late(facts: Facts, worth: Score, now: float) -> Scoring:
+    """A settled score stands. What later signals would make of it is kept beside it, for the trial to see."""
+    job = facts.job
+    known = job.score if job.late_score is None else job.late_score
+    if job.excluded or worth.status != "settled" or worth.value == known:
+        return Scoring(job=job.id, seen=len(facts.signals), what="defer")
+    return Scoring(
+        job=job.id,
+        seen=len(facts.signals),
+        what="late",
+        score=worth.value,
+        reason=worth.reason,
+        trial=job.trial,
+        settlement=_settlement(facts, worth, now),
+    )
+
+
+def _settlement(facts: Facts, worth: Score, now: float) -> str:
+    job = facts.job
+    if not job.trial or job.sequence is None or worth.status == "open":
+        return ""
+    return Settlement(
+        index=job.sequence,
+        kind=worth.status,
+        score=worth.value,
+        guardrails=spent(job) if worth.value is not None else {},
+        reason=worth.reason,
+        at=now,
+    ).model_dump_json()
+
+
+def spent(job: Job) -> Mapping[str, float]:
+    """What a job has spent, by guardrail, in its own unit."""
+    return {"cost_usd": job.result.cost_usd, "duration_seconds": job.result.duration_seconds}

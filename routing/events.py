@@ -1,0 +1,72 @@
+"""Names of the events in the stream. Each is written in the same step as the change that it tells of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+TEMPLATE_ADDED = "template.added"
+CANDIDATE_AWAITING = "candidate.awaiting_promotion"
+CANARY_STARTED = "candidate.canary_started"
+AUTO_PROMOTED = "candidate.auto_promoted"
+PROMOTED = "candidate.promoted"
+ROLLED_BACK = "candidate.rolled_back"
+REJECTED = "candidate.rejected"
+REVERTED = "template.reverted"
+TRIAL_STOPPED = "trial.stopped"
+TRIAL_EXPIRED = "trial.expired"
+TRIAL_CONTRADICTED = "trial.contradicted"
+TRIAL_SHARE_CHANGED = "trial.share_changed"
+JOB_QUEUED = "job.queued"
+JOB_CLAIMED = "job.claimed"
+JOB_REROUTED = "job.rerouted"
+JOB_WAITING = "job.waiting"
+JOB_RETRIED = "job.retried"
+JOB_RETURNED = "job.returned"
+JOB_LEASE_EXPIRED = "job.lease_expired"
+JOB_CANCELLING = "job.cancelling"
+JOB_FINISHED = "job.finished"
+JOB_SETTLED = "job.settled"
+JOB_SIGNAL = "job.signal"
+SNAPSHOT_UNREADABLE = "candidate.snapshot_unreadable"
+DISPATCH_PAUSED = "dispatch.paused"
+DISPATCH_RESUMED = "dispatch.resumed"
+
+#: Every event with its meaning, for the reference and for the test that holds the two together.
+MEANINGS: dict[str, str] = {
+    TEMPLATE_ADDED: "a template got its first version, which is its champion",
+    CANDIDATE_AWAITING: "a version was proposed and waits for a person or a trial",
+    CANARY_STARTED: "a trial was opened",
+    AUTO_PROMOTED: "the evidence graduated a canary: it is champion now",
+    PROMOTED: "a person made a version champion",
+    ROLLED_BACK: "a canary was rejected and its trial ended; the champion is what it was",
+    REJECTED: "a person rejected a version that was not on trial",
+    REVERTED: "a person made a superseded version champion again",
+    TRIAL_STOPPED: "a trial ended without a verdict; its canary is pending again",
+    TRIAL_EXPIRED: "a trial reached its limit of jobs or days; the champion stays, a person is asked",
+    TRIAL_CONTRADICTED: "signals after the verdict no longer support it",
+    TRIAL_SHARE_CHANGED: "the evidence ramp changed the canary's share",
+    JOB_QUEUED: "a job was accepted, with its draw",
+    JOB_CLAIMED: "a worker won the lease of a job",
+    JOB_REROUTED: "a job's canary was rejected before it was claimed: the champion does it",
+    JOB_WAITING: "a job's commit was pushed and its CI is watched",
+    JOB_RETRIED: "an attempt failed and the job is queued again, or a person retried it",
+    JOB_RETURNED: "a worker that shuts down gave the job back, without counting the attempt",
+    JOB_LEASE_EXPIRED: "a worker was lost and the job is queued again",
+    JOB_CANCELLING: "a running job is to be cancelled by its worker",
+    JOB_FINISHED: "a job reached a final state",
+    JOB_SETTLED: "a job's score is settled",
+    JOB_SIGNAL: "a fact about a job was recorded",
+    SNAPSHOT_UNREADABLE: "a canary's content could not be read; its jobs go to the champion",
+    DISPATCH_PAUSED: "a person stopped dispatch",
+    DISPATCH_RESUMED: "a person resumed dispatch",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One entry of the stream."""
+
+    id: str  # the stream's id, to deduplicate by
+    kind: str
+    at: float  # seconds since the epoch, the server's
+    subject: str  # job, trial or version id
+    data: dict[str, Any]

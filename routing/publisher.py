@@ -1,0 +1,83 @@
+"""Publishing a job's message to the broker. A message carries the job's id, nothing else."""
+
+import base64
+import json
+from typing import Any, Protocol
+
+from celery import Celery
+from kombu import Connection
+from kombu.exceptions import KombuError, OperationalError
+from kombu.transport.redis import Channel
+
+from routing.errors import UnavailableError
+from routing.job import Priority
+
+#: Broker priorities; the Redis transport serves 0 first. These are kombu's default steps.
+PRIORITY_STEPS = {Priority.URGENT: 0, Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
+
+_ID = "0123456789abcdef"  # stands for the job's id in a prepared message, which has the same length
+
+
+class Publisher(Protocol):
+    """How messages reach the broker."""
+
+    def publish(self, job: str, queue: str, priority: Priority) -> None:
+        """Publish one message, or raise UnavailableError."""
+
+    def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
+        """List and text to push when the broker is the store's own server, else None."""
+
+
+class CeleryPublisher:
+    """Publishes with Celery and kombu, or hands out messages that kombu prepared."""
+
+    def __init__(self, app: Celery, *, task: str, broker_is_store: bool, prefix: str = "") -> None:
+        self._app = app
+        self._task = task
+        self._broker_is_store = broker_is_store
+        self._prefix = prefix  # the broker's own key prefix
+        self._prepared: dict[tuple[str, Priority], tuple[str, str, str]] = {}
+
+    def publish(self, job: str, queue: str, priority: Priority) -> None:
+        """Publish one message by kombu's ordinary way, on any broker that Celery speaks to."""
+        try:
+            self._send(job, queue, priority)
+        except (KombuError, OperationalError, OSError) as error:
+            message = f"the message of job {job} could not be published to {queue}: {error}; the relay will"
+            raise UnavailableError(message) from error
+
+    def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
+        """The broker's list and the message's text, made from one that kombu prepared for this queue."""
+        if not self._broker_is_store:
+            return None
+        key, envelope, body = self._prepared.get((queue, priority)) or self._prepare(queue, priority)
+        encoded = base64.b64encode(body.replace(_ID, job).encode()).decode()
+        return key, envelope.replace(_ID, job).replace("@body@", encoded)
+
+    def _send(self, job: str, queue: str, priority: Priority, connection: Connection | None = None) -> None:
+        self._app.send_task(
+            self._task,
+            args=[job],
+            task_id=job,
+            queue=queue,
+            priority=PRIORITY_STEPS[priority],
+            ignore_result=True,
+            connection=connection,
+            retry=False,
+        )
+
+    def _prepare(self, queue: str, priority: Priority) -> tuple[str, str, str]:
+        """Let kombu publish to memory once, and keep what it would have pushed."""
+        with Connection("memory://") as connection:
+            self._send(_ID, queue, priority, connection)
+            channel: Any = connection.default_channel
+            message = channel._get(queue)  # noqa: SLF001  # the reading side of kombu's memory transport
+        body = base64.b64decode(message["body"]).decode()
+        message["body"] = "@body@"
+        message["properties"]["delivery_tag"] = _ID  # unique: a job is pushed this way only once
+        made = (self._key(queue, PRIORITY_STEPS[priority]), json.dumps(message), body)
+        self._prepared[queue, priority] = made
+        return made
+
+    def _key(self, queue: str, step: int) -> str:
+        return f"{self._prefix}{queue}{Channel.sep}{step}" if step else f"{self._prefix}{queue}"

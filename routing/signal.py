@@ -1,0 +1,63 @@
+"""Signals: verifiable facts about a job, from which its score is computed."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from routing.errors import CorruptRecordError
+
+
+class SignalKind(StrEnum):
+    """What can be known of a job. What each is worth stands in `harvest/score.py`."""
+
+    CI_GREEN = "ci_green"  # real CI passed at the job's commit
+    CI_RED = "ci_red"
+    FROZEN = "frozen"  # CI red and no more repairs
+    MERGED = "merged"
+    PUSHED_TO_MAIN = "pushed_to_main"  # without a review flow
+    REVERTED = "reverted"
+    CLOSED_UNMERGED = "closed_unmerged"
+    CHANGES_REQUESTED = "changes_requested"  # `round` says in which round of review
+    FINISHED = "finished"  # the agent ended cleanly on a job that has no repository
+    AGENT_ERRORED = "agent_errored"
+    AGENT_STALLED = "agent_stalled"
+    AGENT_ABORTED = "agent_aborted"
+    NOTHING_PUSHED = "nothing_pushed"
+    ESCALATED = "escalated"
+    THUMB_UP = "thumb_up"
+    THUMB_DOWN = "thumb_down"
+    UNREACHABLE = "unreachable"  # forge or CI, not the agent's fault, like all below
+    AUTHENTICATION = "authentication"
+    QUOTA = "quota"
+    MACHINE_LOST = "machine_lost"
+    CANCELLED = "cancelled"  # by a person
+
+
+class Signal(BaseModel):
+    """One fact. Facts with the same id are one fact."""
+
+    model_config = ConfigDict(frozen=True)
+
+    v: Literal[1] = 1
+    id: str  # `merged:4be1…`: the kind and what makes the fact one of its own
+    kind: SignalKind
+    at: float  # when it became true, seconds since the epoch
+    commit: str = ""
+    round: int = 0  # of review, from 1
+    note: str = ""  # in words, for people
+
+
+def signal(kind: SignalKind, *, at: float, commit: str = "", round_: int = 0, note: str = "") -> Signal:
+    """A fact whose id is its kind, its commit and its round."""
+    parts = [kind.value, commit] + ([str(round_)] if round_ else [])
+    return Signal(id=":".join(parts), kind=kind, at=at, commit=commit, round=round_, note=note[:500])
+
+
+def parsed_signal(text: str) -> Signal:
+    """A stored signal, or CorruptRecordError."""
+    try:
+        return Signal.model_validate_json(text)
+    except ValidationError as error:
+        message = f"a stored signal cannot be read: {text[:80]!r}"
+        raise CorruptRecordError(message) from error

@@ -1,0 +1,51 @@
+"""The stream of events, as its consumers read it."""
+
+import json
+from collections.abc import Iterator
+
+from routing.events import Event
+from routing.store.faults import redis_errors
+from routing.store.store import Store
+
+
+class EventStore(Store):
+    """Reads; every write is part of the step that it tells of."""
+
+    def after(self, last: str = "0-0", *, most: int = 500, wait_seconds: float = 0.0) -> list[Event]:
+        """Events behind the id `last`, waiting for the first one if asked."""
+        block = int(wait_seconds * 1000) or None
+        with redis_errors("reading events"):
+            answer = self.redis.xread({self.keys("events"): last}, count=most, block=block)
+        return [_event(identifier, fields) for _, entries in answer for identifier, fields in entries]
+
+    def newest(self, most: int) -> list[Event]:
+        """The last events, the newest first."""
+        with redis_errors("reading events"):
+            return [_event(*entry) for entry in self.redis.xrevrange(self.keys("events"), count=most)]
+
+    def all(self) -> Iterator[Event]:
+        """Every event that the stream still holds, oldest first."""
+        last = "0-0"
+        while batch := self.after(last):
+            yield from batch
+            last = batch[-1].id
+
+    def emit(self, kind: str, subject: str, data: dict[str, object]) -> None:
+        """Write an event that tells of no change of state."""
+        with redis_errors("writing an event"):
+            self.redis.xadd(
+                self.keys("events"),
+                {"kind": kind, "at": f"{self.now():.6f}", "subject": subject, "data": json.dumps(data)},
+                maxlen=100_000,
+                approximate=True,
+            )
+
+
+def _event(identifier: str, fields: dict[str, str]) -> Event:
+    return Event(
+        id=identifier,
+        kind=fields["kind"],
+        at=float(fields["at"]),
+        subject=fields["subject"],
+        data=json.loads(fields["data"]),
+    )

@@ -1,0 +1,249 @@
+"""Jobs in Redis: accepting, claiming, moving, and the order in which they are looked at."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from routing.job import Job, JobResult, JobState
+from routing.signal import Signal
+from routing.store.faults import redis_errors
+from routing.store.job_record import parsed_job, result_fields
+from routing.store.store import Store
+
+#: Seconds after which a queued job's message is published again, in case the broker lost it.
+REPUBLISH_SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """All that one step writes when a job is accepted."""
+
+    job: str
+    template: str
+    revision: str  # of the template's route, as read
+    fields: list[str]  # of the job's hash: names and values in turn
+    trial: str = ""
+    arm: str = ""
+    stratum: str = ""
+    dispatch: str = ""  # JSON of the ledger record without its end
+    queue_key: str = ""  # list of the broker to push `message` to, when the broker is this server
+    message: str = ""
+    publish_seconds: float = REPUBLISH_SECONDS  # until the relay publishes (again)
+    settle_seconds: float = 604_800.0
+    once: str = ""  # digest of the idempotency key
+    issue: str = ""
+    retention_seconds: int = 2_592_000
+    data: str = "{}"  # JSON of the event
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """A step of a job from one of some states to another."""
+
+    job: str
+    allowed: Sequence[JobState]
+    to: JobState
+    event: str
+    fence: int | None = None  # the lease that the caller holds; None for the ticks
+    reason: str = ""
+    delay_seconds: float = 0.0  # before it may be claimed again
+    result: JobResult | None = None
+    kind: str = ""  # of the next turn
+    signals: Sequence[Signal] = ()
+    flags: Iterable[str] = ()  # refund, dead, expired, fresh: see job_move.lua
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class JobStore(Store):
+    """One call a step; the answers are the scripts' own words."""
+
+    retention_seconds: int = 2_592_000
+
+    def accept(self, step: Acceptance, *, pipeline: Any = None) -> list[str]:
+        """Accept a job; within a pipeline the answer comes with the pipeline's."""
+        keys = self.keys
+        job, template = keys.job(step.job), keys.template(step.template)
+        names = [
+            job,
+            template,
+            keys.trial(step.trial) if step.trial else template,
+            keys.dispatches(step.trial) if step.trial else template,
+            keys("outbox"),
+            keys("jobs"),
+            keys("due"),
+            keys("events"),
+            keys.idempotency(step.once) if step.once else job,
+            keys.issue(step.issue) if step.issue else job,
+            step.queue_key or job,
+        ]
+        values = [
+            self.now_argument(), step.job, step.revision, json.dumps(step.fields), step.trial, step.arm,
+            step.stratum, step.dispatch, step.message, step.publish_seconds, step.settle_seconds,
+            "1" if step.once else "", "1" if step.issue else "", step.retention_seconds, step.data,
+        ]  # fmt: skip
+        with redis_errors("enqueuing a job"):
+            answer: list[str] = self.scripts("job_enqueue", names, values, pipeline=pipeline)
+        return answer
+
+    def accept_many(self, steps: Sequence[Acceptance]) -> list[list[str]]:
+        """Accept a batch in one round trip; each job is a step of its own."""
+        with redis_errors("enqueuing jobs"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for step in steps:
+                self.accept(step, pipeline=pipeline)
+            return list(pipeline.execute())
+
+    def known(self, requests: Sequence[tuple[str, str]]) -> list[str]:
+        """The jobs that idempotency digests, or issues, have led to; '' where none did."""
+        with redis_errors("looking up requests"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for once, issue in requests:
+                pipeline.get(self.keys.idempotency(once))
+                pipeline.hget(self.keys.issue(issue), "active")
+            answers = pipeline.execute()
+        return [first or active or "" for first, active in zip(answers[::2], answers[1::2], strict=True)]
+
+    def claim(self, job: str, *, lease_seconds: float, worker: str) -> tuple[str, Job | None]:
+        """Win a job's lease; returns ('ok', job) or (why not, None)."""
+        keys = self.keys
+        answer = self.run(
+            "job_claim",
+            [keys.job(job), keys("outbox"), keys("leases"), keys("paused"), keys("rejected"), keys("events")],
+            job, lease_seconds, worker,
+            doing=f"claiming job {job}",
+        )  # fmt: skip
+        if answer[0] != "ok":
+            return str(answer[0]), None
+        return "ok", parsed_job(job, dict(zip(answer[1::2], answer[2::2], strict=True)))
+
+    def reroute(
+        self, job: Job, *, champion: int, content_hash: str, source_commit: str, settlement: str
+    ) -> str:
+        """Give a queued job of a rejected version to the champion."""
+        keys = self.keys
+        settlements = keys.settlements(job.trial) if job.trial else keys.job(job.id)
+        return str(self.run(
+            "job_reroute",
+            [keys.job(job.id), keys("champions"), keys("rejected"), keys("events"), settlements,
+             keys("trials", "moved")],
+            job.id, champion, content_hash, source_commit, settlement,
+            doing=f"rerouting job {job.id}",
+        ))  # fmt: skip
+
+    def move(self, step: Move) -> str:
+        """Move a job to another state."""
+        keys = self.keys
+        fields = result_fields(step.result) if step.result else []
+        if step.kind:
+            fields += ["kind", step.kind]
+        facts = [part for signal in step.signals for part in (signal.id, signal.model_dump_json())]
+        return str(self.run(
+            "job_move",
+            [keys.job(step.job), keys("leases"), keys("waiting"), keys("outbox"), keys("dead"),
+             keys("events"), keys.signals(step.job), keys("due"), keys("effects")],
+            step.job, ",".join(step.allowed), step.to, "" if step.fence is None else step.fence,
+            step.reason, step.delay_seconds, self.retention_seconds, step.event,
+            json.dumps({"state": step.to, "reason": step.reason} | step.data),
+            json.dumps(fields), json.dumps(facts), ",".join(step.flags),
+            doing=f"moving job {step.job} to {step.to}",
+        ))  # fmt: skip
+
+    def cancel_running(self, job: str, reason: str) -> str:
+        """Ask a running job's worker to end it."""
+        return str(self.run(
+            "job_cancel", [self.keys.job(job), self.keys("events")], job, reason,
+            doing=f"cancelling job {job}",
+        ))  # fmt: skip
+
+    def renew(self, held: Sequence[tuple[str, int]], *, extend_seconds: float) -> list[str]:
+        """Look at leases and extend them, unless by 0: 'ok', 'lost' or 'cancel:REASON' each."""
+        if not held:
+            return []
+        return list(self.run(
+            "lease_renew",
+            [self.keys("leases"), *(self.keys.job(job) for job, _ in held)],
+            extend_seconds, *(part for job, fence in held for part in (job, fence)),
+            doing="renewing leases",
+        ))  # fmt: skip
+
+    def take_outbox(self, most: int) -> list[str]:
+        """The queued jobs whose message is to be published now."""
+        return list(self.run(
+            "outbox_take", [self.keys("outbox"), self.keys("paused")], most, REPUBLISH_SECONDS,
+            doing="reading the outbox",
+        ))  # fmt: skip
+
+    def published(self, jobs: Sequence[str]) -> None:
+        """Put off the next publication of jobs that were just published."""
+        with redis_errors("noting publications"):
+            due = self.now() + REPUBLISH_SECONDS
+            self.redis.zadd(self.keys("outbox"), dict.fromkeys(jobs, due), xx=True)
+
+    def effects_done(self, job: str, issue: str) -> None:
+        """Note that a final job's issue was told of its end."""
+        with redis_errors(f"freeing issue {issue}"):
+            self.scripts(
+                "effects_done", [self.keys("effects"), self.keys.issue(issue)], [job, self.retention_seconds]
+            )
+
+    def expired_leases(self, most: int) -> list[str]:
+        """Running jobs whose lease has run out."""
+        return self._until("leases", self.now(), most)
+
+    def waiting(self, most: int) -> list[str]:
+        """Pushed jobs, the longest waiting first."""
+        return self._until("waiting", float("inf"), most)
+
+    def dead(self, most: int) -> list[str]:
+        """Dead letters, the oldest first."""
+        return self._until("dead", float("inf"), most)
+
+    def _until(self, index: str, score: float, most: int) -> list[str]:
+        with redis_errors(f"reading {index}"):
+            return list(self.redis.zrangebyscore(self.keys(index), "-inf", score, start=0, num=most))
+
+    def with_effects(self, most: int) -> list[str]:
+        """Final jobs whose issue is yet to be told."""
+        with redis_errors("reading effects"):
+            return sorted(self.redis.smembers(self.keys("effects")))[:most]
+
+    def newest(self, most: int, start: int = 0) -> list[str]:
+        """Job ids, the newest first."""
+        with redis_errors("listing jobs"):
+            return list(self.redis.zrevrange(self.keys("jobs"), start, start + most - 1))
+
+    def read(self, job: str) -> Job | None:
+        """One job; None when there is none (any more)."""
+        return self.read_many([job])[0]
+
+    def read_many(self, jobs: Sequence[str]) -> list[Job | None]:
+        """Several jobs in one round trip."""
+        with redis_errors("reading jobs"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for job in jobs:
+                pipeline.hgetall(self.keys.job(job))
+            found = pipeline.execute()
+        return [parsed_job(job, fields) if fields else None for job, fields in zip(jobs, found, strict=True)]
+
+    def active_on(self, issue: str) -> tuple[str, int]:
+        """The job at work on an issue ('' for none) and the number of jobs that ended on it."""
+        with redis_errors(f"reading issue {issue}"):
+            active, rounds = self.redis.hmget(self.keys.issue(issue), ["active", "rounds"])
+        return active or "", int(rounds or 0)
+
+    def depths(self) -> dict[str, int]:
+        """How many jobs stand where, for overviews."""
+        with redis_errors("counting jobs"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for index in ("outbox", "leases", "waiting", "dead"):
+                pipeline.zcard(self.keys(index))
+            queued, running, waiting, dead = pipeline.execute()
+        return {"queued": queued, "running": running, "waiting": waiting, "dead": dead}
+
+    def trim(self, *, before: float) -> int:
+        """Forget index entries of jobs created before a time; their records expire by themselves."""
+        with redis_errors("trimming the index of jobs"):
+            dropped = self.redis.zremrangebyscore(self.keys("jobs"), "-inf", before)
+            self.redis.zremrangebyscore(self.keys("dead"), "-inf", before)
+        return int(dropped)

@@ -1,0 +1,105 @@
+"""Every key that Coalmine writes, in one place."""
+
+from dataclasses import dataclass
+
+#: Kinds of keys that live for ever. Every other key carries a time to live; a test holds this.
+#: Permanent kinds are bounded by the number of templates and trials, by the number of jobs at work,
+#: or by a trim (`events`, `dead`, `jobs`).
+PERMANENT_KINDS = frozenset(
+    {
+        "schema",  # form of the store
+        "templates",  # set of template names
+        "template",  # template:NAME and what belongs to it
+        "champions",  # hash: template name -> champion's number
+        "rejected",  # set of rejected version ids
+        "trial",  # trial:ID and its ledger
+        "trials",  # trials:open, trials:moved
+        "jobs",  # zset of job ids by creation, trimmed by the sweep
+        "outbox",  # zset of queued jobs by the time of their next publication
+        "leases",  # zset of running jobs by the end of their lease
+        "waiting",  # zset of pushed jobs by the time they were last watched
+        "due",  # zset of unsettled jobs by the time they must be looked at
+        "effects",  # set of final jobs whose issue is yet to be told
+        "dead",  # zset of jobs that failed for good, trimmed by the sweep
+        "events",  # stream, trimmed at each write
+        "paused",  # why a person stopped dispatch
+        "champion",  # the broker's queues
+        "canary",
+        "control",
+        "_kombu",  # the broker's bookkeeping
+        "unacked",
+        "unacked_index",
+        "unacked_mutex",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under one namespace."""
+
+    namespace: str = "coalmine"
+
+    def __call__(self, *parts: str | int) -> str:
+        """`coalmine:job:0123…` from its parts."""
+        return ":".join((self.namespace, *map(str, parts)))
+
+    def template(self, name: str) -> str:
+        """Hash: champion, latest, previous, trial, trials, revision, policy, waiting, state:N."""
+        return self("template", name)
+
+    def versions(self, name: str) -> str:
+        """Hash: number -> record of the version as JSON."""
+        return self("template", name, "versions")
+
+    def hashes(self, name: str) -> str:
+        """Hash: content hash -> number."""
+        return self("template", name, "hashes")
+
+    def reviews(self, name: str) -> str:
+        """List: one JSON record a decision about a version, oldest first."""
+        return self("template", name, "reviews")
+
+    def trial(self, trial: str) -> str:
+        """Hash: the trial, its share, its baselines and the state of its test."""
+        return self("trial", trial)
+
+    def dispatches(self, trial: str) -> str:
+        """List in order of dispatch: one JSON record a routed job, with its frozen bet."""
+        return self("trial", trial, "dispatches")
+
+    def settlements(self, trial: str) -> str:
+        """List in order of arrival: one JSON record a settlement."""
+        return self("trial", trial, "settlements")
+
+    def history(self, trial: str) -> str:
+        """List: one JSON point an advance, for the plot of evidence over time."""
+        return self("trial", trial, "history")
+
+    def job(self, job: str) -> str:
+        """Hash: the job. Expires `retention` after its end."""
+        return self("job", job)
+
+    def signals(self, job: str) -> str:
+        """Hash: signal id -> JSON. Expires with the job."""
+        return self("job", job, "signals")
+
+    def log(self, job: str) -> str:
+        """Stream: what the agent said, bounded. Expires."""
+        return self("job", job, "log")
+
+    def issue(self, issue: str) -> str:
+        """Hash: active (job id), rounds (jobs that ended). Expires after the last job's end."""
+        return self("issue", issue)
+
+    def idempotency(self, digest: str) -> str:
+        """String: the job that a request's idempotency key led to. Expires."""
+        return self("once", digest)
+
+    def tick(self, name: str) -> str:
+        """String: the token of the process in whose hands a tick is. Expires."""
+        return self("tick", name)
+
+    def worker(self, name: str) -> str:
+        """Hash: a worker's host, process and last sign of life. Expires."""
+        return self("worker", name)

@@ -1,0 +1,55 @@
+-- Move a job to another state, with its event and the facts that come with the move.
+-- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects
+-- ARGV  1 now  2 job id  3 states it may be in, separated by commas  4 new state
+--       5 fence that the caller holds, or ''  6 reason  7 seconds until it may be claimed  8 retention, seconds
+--       9 event  10 event data  11 JSON list of fields and values  12 JSON list of signal ids and signals
+--       13 flags, separated by commas: 'refund' (the attempt does not count), 'dead' (list it as dead letter),
+--          'expired' (only when the lease ran out), 'fresh' (attempts begin anew)
+-- Returns 'ok'|'missing'|'stale'|'alive'|the state that does not allow it
+-- @include prelude
+local job, leases, waiting, outbox, dead, events, signals, due, effects = unpack(KEYS)
+local now, id, to = clock(ARGV[1]), ARGV[2], ARGV[4]
+local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue')
+local flags = ',' .. ARGV[13] .. ','
+local function flag(name) return string.find(flags, ',' .. name .. ',', 1, true) end
+if not f[1] then
+  redis.call('ZREM', leases, id)
+  redis.call('ZREM', waiting, id)
+  return 'missing'
+end
+if not string.find(',' .. ARGV[3] .. ',', ',' .. f[1] .. ',', 1, true) then return f[1] end
+if ARGV[5] ~= '' and ARGV[5] ~= f[2] then return 'stale' end
+if flag('expired') and tonumber(f[3]) > now then return 'alive' end
+redis.call('ZREM', leases, id)
+redis.call('ZREM', waiting, id)
+redis.call('ZREM', outbox, id)
+redis.call('HSET', job, 'state', to, 'reason', ARGV[6])
+local fields = cjson.decode(ARGV[11])
+if #fields > 0 then redis.call('HSET', job, unpack(fields)) end
+if flag('refund') then redis.call('HINCRBY', job, 'attempts', -1) end
+if flag('fresh') then
+  redis.call('HSET', job, 'attempts', '0')
+  redis.call('HDEL', job, 'finished_at', 'cancel')
+  redis.call('ZREM', dead, id)
+  redis.call('SREM', effects, id)
+  redis.call('PERSIST', job)
+  redis.call('PERSIST', signals)
+end
+local facts = cjson.decode(ARGV[12])
+for i = 1, #facts, 2 do redis.call('HSETNX', signals, facts[i], facts[i + 1]) end
+if #facts > 0 then redis.call('ZADD', due, 'LT', now, id) end
+if to == 'queued' then
+  local ready = now + tonumber(ARGV[7])
+  redis.call('HSET', job, 'not_before', stamp(ready))
+  redis.call('ZADD', outbox, ready, id)
+elseif to == 'waiting' then
+  redis.call('ZADD', waiting, now, id)
+else
+  redis.call('HSET', job, 'finished_at', stamp(now))
+  redis.call('EXPIRE', job, ARGV[8])
+  redis.call('EXPIRE', signals, ARGV[8])
+  if flag('dead') then redis.call('ZADD', dead, now, id) end
+  if f[4] and f[4] ~= '' then redis.call('SADD', effects, id) end
+end
+emit(events, ARGV[9], now, id, ARGV[10])
+return 'ok'

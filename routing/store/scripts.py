@@ -1,0 +1,40 @@
+"""Loads the Lua files. A line `-- @include NAME` is replaced by the file `_NAME.lua`."""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+from redis.commands.core import Script
+
+_INCLUDE = re.compile(r"^-- @include ([a-z_]+)$", re.MULTILINE)
+
+
+@cache
+def lua_source(name: str) -> str:
+    """The text of `lua/NAME.lua` with its includes in place."""
+    folder = files("routing.store").joinpath("lua")
+
+    def read(file: str) -> str:
+        return folder.joinpath(file).read_text(encoding="utf-8")
+
+    return _INCLUDE.sub(lambda match: read(f"_{match[1]}.lua"), read(f"{name}.lua"))
+
+
+class Scripts:
+    """The scripts registered with one server; each is sent once and then called by its hash."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+        self._registered: dict[str, Script] = {}
+
+    def __call__(self, name: str, keys: list[str], args: list[Any], *, pipeline: Any = None) -> Any:
+        """Run `lua/NAME.lua`; within a pipeline the answer comes with the pipeline's."""
+        return self[name](keys=keys, args=args, client=pipeline)
+
+    def __getitem__(self, name: str) -> Script:
+        script = self._registered.get(name)
+        if script is None:
+            script = self._registered[name] = self._redis.register_script(lua_source(name))
+        return script
