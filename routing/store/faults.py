@@ -1,0 +1,104 @@
+"""Redis's errors in our words: translated once, here, with what to do next."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import redis
+from redis.exceptions import (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisError,
+)
+
+from routing.errors import CoalmineError, SettingsError, UnavailableError
+
+#: Our connections note here, on the driver's error, which server it was about.
+PLACE_ATTRIBUTE = "coalmine_place"
+
+_LONGEST_DETAIL = 300
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+class _Fault(NamedTuple):
+    """What a code of the server means."""
+
+    happened: str  # completes "Redis …"
+    remedy: str  # what to do next
+
+
+# By the code with which the server's answer begins.
+_FAULTS = {
+    "OOM": _Fault(
+        "is full: it has reached its maxmemory and evicts nothing",
+        "raise maxmemory (CONFIG SET maxmemory …) or shorten the retention of finished jobs",
+    ),
+    "READONLY": _Fault(
+        "is a read-only replica",
+        "let COALMINE_REDIS_URL name the master, or use sentinel:// so that it is found",
+    ),
+    "MISCONF": _Fault(
+        "refuses writes because it cannot save its data",
+        "look for a full disk or wrong permissions in the server's log, and mend it",
+    ),
+    "LOADING": _Fault("is still reading its data after a start", "try again in a moment"),
+    "MASTERDOWN": _Fault("is a replica without its master", "wait for the failover or start the master"),
+    "NOREPLICAS": _Fault("has fewer replicas than it wants for a write", "start its replicas"),
+    "CLUSTERDOWN": _Fault("is a cluster, and down", "use one server or Sentinel: clusters are not supported"),
+    "BUSY": _Fault("is busy with a script that does not end", "see SLOWLOG, then SCRIPT KILL"),
+}
+# At the beginning, after the name of a pipeline's command, or within a script's error on Redis 6.2.
+_CODE = re.compile(rf"(?:^|caused error: |: -)({'|'.join(_FAULTS)})\b")
+_UNREACHABLE = _Fault(
+    "does not answer",
+    "see that it runs and that COALMINE_REDIS_URL is right (coalmine doctor), then try again",
+)
+_CREDENTIALS = (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
+    NoPermissionError,
+)
+
+
+@contextmanager
+def redis_errors(doing: str) -> Iterator[None]:
+    """Around calls of Redis, or as a decorator: its errors leave as ours, with `doing` and where it was.
+
+    What the server says of our own scripts and arguments is no fault of the server and passes unchanged.
+    """
+    try:
+        yield
+    except RedisError as error:
+        translated = translate(error, doing=doing, where=getattr(error, PLACE_ATTRIBUTE, ""))
+        if translated is None:
+            raise
+        raise translated from error
+
+
+def translate(error: RedisError, *, doing: str, where: str = "") -> CoalmineError | None:
+    """Our error for the driver's; None when the driver's is not about the server's state."""
+    said = _UNPRINTABLE.sub(" ", str(error)).strip()[:_LONGEST_DETAIL]
+    who = f"Redis at {where}" if where else "Redis"
+    if isinstance(error, _CREDENTIALS):
+        message = (
+            f"{doing} failed: {who} does not accept the user or password of COALMINE_REDIS_URL, or does not "
+            f"let that user do this ({said}): correct the URL's credentials or the server's ACL"
+        )
+        return SettingsError(message)
+    fault = _fault(error, said)
+    if fault is None:
+        return None
+    return UnavailableError(f"{doing} failed: {who} {fault.happened} ({said}): {fault.remedy}")
+
+
+def _fault(error: RedisError, said: str) -> _Fault | None:
+    code = error.status_code or ""
+    if code not in _FAULTS and (found := _CODE.search(said)):
+        code = found[1]
+    if code in _FAULTS:
+        return _FAULTS[code]
+    return _UNREACHABLE if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) else None

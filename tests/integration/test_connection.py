@@ -1,0 +1,188 @@
+"""Connections to a real server: waiting for it, and its errors in our words."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from kombu import Connection
+
+from routing.errors import SettingsError, UnavailableError
+from routing.store.address import RedisAddress
+from routing.store.connection import connect, redis_errors
+from routing.store.private_server import PrivateServer, ServerOptions
+from tests.servers import plain_client, private_server
+from tests.waiting import wait_until
+
+TCP = ServerOptions(transport="tcp")
+
+
+@contextmanager
+def hurried(url: str) -> Iterator[redis.Redis]:
+    """Our client with little patience."""
+    with connect(
+        url, patience_seconds=0.1, socket_timeout_seconds=0.5, connect_timeout_seconds=0.5
+    ) as client:
+        yield client
+
+
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("options", [ServerOptions(), TCP], ids=["unix", "tcp"])
+def test_store_and_broker_urls_lead_to_the_same_server(tmp_path: Path, options: ServerOptions) -> None:
+    """What Celery is given reaches the server that the store uses, in the same database."""
+    with private_server(tmp_path, options) as server, connect(server.url) as client:
+        address = RedisAddress.parse(server.url)
+        with Connection(address.broker_url()) as broker, broker.SimpleQueue("somewhere") as queue:
+            queue.put({"job": "1"})
+            assert client.llen("somewhere") == 1
+            queue.get(timeout=5).ack()
+
+
+def test_server_that_is_down_is_unavailable_after_a_while() -> None:
+    """Nobody listens: the error says what was being done, where, and what to do, and no password."""
+    port = free_port()
+    with (
+        hurried(f"redis://:hunter2@127.0.0.1:{port}/0") as client,
+        pytest.raises(UnavailableError) as caught,
+        redis_errors("enqueuing a job"),
+    ):
+        client.get("key")
+    said = str(caught.value)
+    assert said.startswith(f"enqueuing a job failed: Redis at redis://***@127.0.0.1:{port}/0 does not answer")
+    assert "coalmine doctor" in said
+    assert "hunter2" not in said
+
+
+def test_frozen_server_is_unavailable_after_the_time_limit(tmp_path: Path) -> None:
+    """A server that accepts and says nothing holds a caller no longer than its time limit."""
+    with private_server(tmp_path) as server, hurried(server.url) as client:
+        client.ping()
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(UnavailableError, match="Timeout reading"), redis_errors("reading"):
+                client.get("key")
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("options", [ServerOptions(), TCP], ids=["unix", "tcp"])
+def test_call_waits_for_a_server_that_is_restarted(tmp_path: Path, options: ServerOptions) -> None:
+    """A client in use finds the restarted server by itself; a call made meanwhile waits and succeeds."""
+    with private_server(tmp_path, options) as server, connect(server.url, patience_seconds=20) as client:
+        client.set("key", "kept")
+        server.stop()
+        answers: list[str | None] = []
+        caller = threading.Thread(target=lambda: answers.append(client.get("key")))
+        caller.start()
+        server.start()
+        caller.join()
+        assert answers == ["kept"]
+
+
+def test_idle_connections_cut_by_a_restart_are_noticed(tmp_path: Path) -> None:
+    """The first command after a restart that happened while nobody called does not fail."""
+    with private_server(tmp_path) as server, hurried(server.url) as client:
+        client.set("key", "kept")
+        server.stop()
+        server.start()
+        assert client.get("key") == "kept"
+
+
+def test_command_that_was_sent_is_not_sent_again(tmp_path: Path) -> None:
+    """When the answer is lost, the caller hears of it and the command is not carried out twice."""
+    with private_server(tmp_path) as server, hurried(server.url) as client:
+        client.set("count", 0)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(UnavailableError), redis_errors("counting"):
+                client.incr("count")
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        with connect(server.url) as again:
+            wait_until(lambda: again.get("count") == "1", description="the command that was sent is done")
+
+
+def test_full_server_is_unavailable_and_names_maxmemory(tmp_path: Path) -> None:
+    """At maxmemory a plain write, a pipeline and a script are refused alike; reading goes on."""
+    with private_server(tmp_path) as server, connect(server.url) as client:
+        client.set("key", "kept")
+        client.config_set("maxmemory", 1)
+        script = client.register_script("return redis.call('SET', KEYS[1], ARGV[1])")
+        with pytest.raises(UnavailableError, match="maxmemory"), redis_errors("writing"):
+            client.set("more", "x")
+        with pytest.raises(UnavailableError, match="maxmemory"), redis_errors("writing"):
+            script(keys=["more"], args=["x"])
+        with (
+            pytest.raises(UnavailableError, match="maxmemory"),
+            redis_errors("writing"),
+            client.pipeline(transaction=False) as pipeline,
+        ):
+            pipeline.set("more", "x").execute()
+        assert client.get("key") == "kept"
+
+
+def test_replica_is_unavailable_for_writing(tmp_path: Path) -> None:
+    """A write to a replica says that the URL must name the master."""
+    with private_server(tmp_path, TCP) as master, private_server(tmp_path, TCP) as replica:
+        address = urlsplit(master.url)
+        with connect(replica.url) as client:
+            client.config_set("masterauth", address.password or "")
+            client.replicaof("127.0.0.1", str(address.port))
+            with pytest.raises(UnavailableError, match=r"read-only replica.*master"), redis_errors("writing"):
+                client.set("key", "x")
+
+
+def test_failing_disk_is_unavailable_for_writing(tmp_path: Path) -> None:
+    """MISCONF, the answer of a server that cannot save, points at the disk."""
+    with private_server(tmp_path) as server, connect(server.url) as client:
+        script = client.register_script("return redis.error_reply('MISCONF Errors writing to the AOF file')")
+        with (
+            pytest.raises(UnavailableError, match=r"cannot save its data.*full disk"),
+            redis_errors("writing"),
+        ):
+            script()
+
+
+def test_wrong_password_is_the_settings_fault_and_is_not_repeated(tmp_path: Path) -> None:
+    """Credentials are refused at once, as a mistake in the settings, and never shown."""
+    with private_server(tmp_path, TCP) as server:
+        port = urlsplit(server.url).port
+        for user in ("", ":hunter2@", "nobody:hunter2@"):
+            with connect(f"redis://{user}127.0.0.1:{port}/0", patience_seconds=60) as client:
+                with pytest.raises(SettingsError, match="COALMINE_REDIS_URL") as caught:
+                    redis_errors("reading")(client.get)("key")
+                assert "hunter2" not in str(caught.value)
+
+
+def test_user_without_the_right_is_told_so(tmp_path: Path) -> None:
+    """A command that the server's ACL forbids is a fault of the credentials."""
+    with private_server(tmp_path) as server, plain_client(server.url) as admin:
+        admin.acl_setuser(
+            "reader", enabled=True, passwords=["+pw"], keys=["*"], categories=["+@read"], commands=["+ping"]
+        )
+        path = urlsplit(server.url).path
+        with (
+            connect(f"unix://reader:pw@{path}") as client,
+            pytest.raises(SettingsError, match="ACL"),
+            redis_errors("writing"),
+        ):
+            client.set("key", "x")
+
+
+def test_faults_of_our_own_pass_unchanged(redis_server: PrivateServer) -> None:
+    """A wrong command is a fault in the program, not of the server: it is not dressed up."""
+    with connect(redis_server.url) as client, pytest.raises(redis.ResponseError), redis_errors("reading"):
+        client.execute_command("NOSUCHCOMMAND")
