@@ -1,0 +1,91 @@
+"""What an agent program can say: one frozen record a kind, whichever program said it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What model calls consumed."""
+
+    cost_usd: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            cost_usd=self.cost_usd + other.cost_usd,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+    def since(self, earlier: "Usage") -> "Usage":
+        """What was added after `earlier`; never below zero, as a program may have begun to count anew."""
+        return Usage(
+            cost_usd=max(0.0, self.cost_usd - earlier.cost_usd),
+            input_tokens=max(0, self.input_tokens - earlier.input_tokens),
+            output_tokens=max(0, self.output_tokens - earlier.output_tokens),
+        )
+
+
+class UsageScope(StrEnum):
+    """What a report of usage counts, which programs disagree about."""
+
+    STEP = "step"  # one model call: reports are added up
+    TURN = "turn"  # everything of this process so far: the last report holds
+    SESSION = "session"  # everything since the session began: earlier turns are subtracted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextEvent:
+    """Something the agent said."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolEvent:
+    """The agent used a tool."""
+
+    name: str
+    detail: str = ""  # what for, in words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultEvent:
+    """The agent says that its turn is over, and how it went."""
+
+    text: str = ""
+    is_error: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsageEvent:
+    """A report of what was consumed."""
+
+    usage: Usage
+    scope: UsageScope = UsageScope.STEP
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionEvent:
+    """The id under which the conversation can be resumed."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoticeEvent:
+    """A well-formed line that shows life and carries nothing that we keep."""
+
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MalformedEvent:
+    """A line that could not be read; it is skipped and counted."""
+
+    reason: str
+
+
+AgentEvent = TextEvent | ToolEvent | ResultEvent | UsageEvent | SessionEvent | NoticeEvent | MalformedEvent

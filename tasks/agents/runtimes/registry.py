@@ -1,0 +1,21 @@
+"""Which runtimes there are, by the name that a version uses."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tasks.agents.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
+from tasks.agents.runtimes.command import CommandRuntime
+
+#: Every runtime; a new one is added here and to the contract suite.
+RUNTIMES: Final[Mapping[str, Callable[[RuntimeSpec], Runtime]]] = {"command": CommandRuntime}
+
+
+def runtime_for(spec: RuntimeSpec) -> Runtime:
+    """Return the runtime that the spec asks for, or raise RuntimeRefusedError before anything is started."""
+    make = RUNTIMES.get(spec.runtime)
+    if make is None:
+        message = f"there is no runtime {spec.runtime[:40]!r}; use one of: {', '.join(sorted(RUNTIMES))}"
+        raise RuntimeRefusedError(message)
+    runtime = make(spec)
+    runtime.check()
+    return runtime

@@ -1,0 +1,136 @@
+"""What every runtime keeps to, whichever program it runs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.agents.agent_event import MalformedEvent, ResultEvent, SessionEvent
+from tasks.agents.runtime import Runtime, RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A runtime, and lines as its program writes them."""
+
+    spec: RuntimeSpec
+    session_line: str  # names session `s-1`
+    result_line: str  # a good result
+    error_line: str  # a result that says it failed
+    unfit: list[RuntimeSpec] = field(default_factory=list)  # specs that it must refuse
+
+
+CASES = {
+    "command": Case(
+        spec=RuntimeSpec(command="agent --headless", model="m", tools=("read", "edit")),
+        session_line='{"type": "session", "id": "s-1"}',
+        result_line='{"type": "result", "text": "done"}',
+        error_line='{"type": "result", "text": "no", "is_error": true}',
+        unfit=[RuntimeSpec(command=None), RuntimeSpec(command="  ")],
+    ),
+}
+PROMPT = "do; $(touch owned) 'it' \u00fc\n```"
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    """One runtime after the other."""
+    return CASES[request.param]
+
+
+@pytest.fixture
+def runtime(case: Case) -> Runtime:
+    """The runtime under test."""
+    return runtime_for(case.spec)
+
+
+@pytest.fixture
+def turn(tmp_path: Path) -> TurnInput:
+    """Some turn."""
+    return TurnInput(
+        prompt=PROMPT,
+        worktree=tmp_path,
+        environment={},
+        prompt_file=tmp_path / "prompt.md",
+        log_file=tmp_path / "turn.log",
+        session_id="s-1",
+    )
+
+
+def test_every_runtime_is_under_contract() -> None:
+    """A runtime that is registered is also tested here, under the name that it gives itself."""
+    assert set(CASES) == set(RUNTIMES)
+    assert all(runtime_for(case.spec).name == name for name, case in CASES.items())
+
+
+def test_the_prompt_goes_in_by_standard_input_and_never_by_argument(
+    runtime: Runtime, turn: TurnInput
+) -> None:
+    """Nothing of the prompt is on the command line or in the environment."""
+    assert PROMPT.encode()[:20] in runtime.stdin(turn)
+    outside = [*runtime.argv(turn), *runtime.environment(turn).values()]
+    assert all(isinstance(part, str) and "touch owned" not in part for part in outside)
+
+
+def test_the_session_reaches_a_program_that_can_resume(runtime: Runtime, turn: TurnInput) -> None:
+    """A session id is handed over by argument or environment."""
+    outside = [*runtime.argv(turn), *runtime.environment(turn).values()]
+    assert ("s-1" in outside) == runtime.resumes
+
+
+def test_session_and_result_lines_are_understood(runtime: Runtime, case: Case) -> None:
+    """The two events that every program must be understood in."""
+    assert SessionEvent(session_id="s-1") in runtime.parse(case.session_line)
+    results = [event for event in runtime.parse(case.result_line) if isinstance(event, ResultEvent)]
+    assert [result.is_error for result in results] == [False]
+
+
+@pytest.mark.parametrize("code", [0, 1, 143, -9])
+def test_only_exit_code_0_with_a_good_result_is_clean(runtime: Runtime, case: Case, code: int) -> None:
+    """A failing exit, or a result that says error, is never clean."""
+
+    def seen(line: str) -> Seen:
+        results = [event for event in runtime.parse(line) if isinstance(event, ResultEvent)]
+        return Seen(events=1, result=results[-1], session_id="s-1")
+
+    assert runtime.clean(code, seen(case.result_line)) == (code == 0)
+    assert not runtime.clean(code, seen(case.error_line))
+
+
+def test_a_session_id_that_could_be_an_option_is_not_taken(runtime: Runtime, case: Case) -> None:
+    """An id comes back as an argument one day, so it never looks like an option or a path."""
+    for bad in ("--dangerous", "../../etc", "a b", "", "x\\u0000y", "s\\n"):
+        events = runtime.parse(case.session_line.replace("s-1", bad))
+        assert not [event for event in events if isinstance(event, SessionEvent)]
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+@given(
+    line=st.text()
+    | st.sampled_from(["{" * 100_000, "[" * 100_000, '{"type": "result", "text": {}}', "9" * 5000])
+)
+def test_no_line_breaks_the_parser(name: str, line: str) -> None:
+    """Whatever a program prints is read without an exception."""
+    runtime = runtime_for(CASES[name].spec)
+    runtime.parse(line)
+
+
+def test_a_known_event_with_wrong_fields_is_malformed(runtime: Runtime, case: Case) -> None:
+    """What cannot be read is counted, not guessed."""
+    assert isinstance(runtime.parse(case.session_line.replace('"s-1"', "{}"))[0], MalformedEvent)
+
+
+def test_a_spec_that_cannot_be_run_is_refused(case: Case) -> None:
+    """The refusal comes before anything is started."""
+    for spec in case.unfit:
+        with pytest.raises(RuntimeRefusedError):
+            runtime_for(spec)
+
+
+def test_an_unknown_runtime_is_refused_by_name() -> None:
+    """The message names what was asked for and what there is."""
+    with pytest.raises(RuntimeRefusedError, match=r"'astrology'.*command"):
+        runtime_for(RuntimeSpec(runtime="astrology"))
