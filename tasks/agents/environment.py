@@ -1,0 +1,82 @@
+"""The environment of an agent: an allow-list, so that nothing of the worker's reaches it by accident."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from routing.errors import InvalidInputError, SettingsError
+from routing.git import IDENTITY_EMAIL
+from tasks.agents.runtime import RuntimeSpec
+
+#: What programs need of the worker's environment to find their files and speak a language.
+#: Proxies are not among them, as their addresses may hold passwords: a version names them as secrets.
+ALLOWED = frozenset(
+    {"PATH", "HOME", "LANG", "LANGUAGE", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "TZ"}
+    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY"}
+)
+_ALLOWED_PREFIX = "LC_"
+
+#: Variables of these families are the worker's own: no version sets them or asks for them.
+RESERVED_PREFIXES = ("COALMINE_", "CELERY_", "FLOWER_")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentIdentity:
+    """Who a turn is."""
+
+    job_id: str
+    agent: str  # the version, `implementer@v3`
+    issue: str = ""  # `local:shop#3`, "" for ad-hoc requests
+    attempt: int = 1  # from 1
+    branch: str = ""  # branch of the work tree, "" without one
+
+
+def agent_environment(
+    worker: Mapping[str, str], *, spec: RuntimeSpec, identity: AgentIdentity, prompt_file: Path
+) -> dict[str, str]:
+    """Build the whole environment of an agent; later parts win, ours last."""
+    _refuse_reserved(spec)
+    passed_on = {
+        name: value for name, value in worker.items() if name in ALLOWED or name.startswith(_ALLOWED_PREFIX)
+    }
+    return passed_on | dict(spec.environment) | secret_values(worker, spec) | _told(identity, prompt_file)
+
+
+def secret_values(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str]:
+    """Return the secrets that the version names, from the worker's environment."""
+    _refuse_reserved(spec)
+    missing = sorted(name for name in spec.secrets if not worker.get(name))
+    if missing:
+        message = (
+            f"the version needs {', '.join(missing)}, which this worker's environment does not have; "
+            "set it where the worker is started, or propose a version without it"
+        )
+        raise SettingsError(message)
+    return {name: worker[name] for name in spec.secrets}
+
+
+def _refuse_reserved(spec: RuntimeSpec) -> None:
+    asked = [*spec.environment, *spec.secrets]
+    reserved = sorted(name for name in asked if name.startswith(RESERVED_PREFIXES))
+    if reserved:
+        message = (
+            f"the version names {', '.join(reserved)}; variables that begin with "
+            f"{', '.join(RESERVED_PREFIXES)} belong to the worker: propose a version without them"
+        )
+        raise InvalidInputError(message)
+
+
+def _told(identity: AgentIdentity, prompt_file: Path) -> dict[str, str]:
+    told = {
+        "COALMINE_JOB_ID": identity.job_id,
+        "COALMINE_AGENT": identity.agent,
+        "COALMINE_ISSUE": identity.issue,
+        "COALMINE_ATTEMPT": str(identity.attempt),
+        "COALMINE_BRANCH": identity.branch,
+        "COALMINE_PROMPT_FILE": str(prompt_file),
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    for role in ("AUTHOR", "COMMITTER"):
+        told[f"GIT_{role}_NAME"] = identity.agent
+        told[f"GIT_{role}_EMAIL"] = IDENTITY_EMAIL
+    return told

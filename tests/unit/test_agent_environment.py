@@ -1,0 +1,70 @@
+"""The environment of an agent: what it gets, and above all what it does not get."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routing.errors import InvalidInputError, SettingsError
+from tasks.agents.environment import AgentIdentity, agent_environment
+from tasks.agents.runtime import RuntimeSpec
+
+WORKER = {
+    "PATH": "/bin",
+    "HOME": "/home/worker",
+    "LC_ALL": "C.UTF-8",
+    "COALMINE_REDIS_URL": "redis://:password@db",
+    "COALMINE_FORGE_TOKEN": "t",
+    "AWS_SECRET_ACCESS_KEY": "s",
+    "SSH_AUTH_SOCK": "/run/ssh",
+    "API_KEY": "k",
+}
+IDENTITY = AgentIdentity(job_id="00ff00ff00ff00ff", agent="implementer@v3", issue="local:shop#3", attempt=2)
+
+
+def _environment(**spec: Any) -> dict[str, str]:
+    return agent_environment(
+        WORKER,
+        spec=RuntimeSpec(**spec),
+        identity=IDENTITY,
+        prompt_file=Path("/turns/prompt.md"),
+    )
+
+
+def test_only_what_is_allowed_is_passed_on() -> None:
+    """Nothing of the worker's that is not on the list reaches an agent."""
+    environment = _environment()
+    passed_on = {name: value for name, value in environment.items() if WORKER.get(name) == value}
+    assert passed_on == {"PATH": "/bin", "HOME": "/home/worker", "LC_ALL": "C.UTF-8"}
+    assert "COALMINE_REDIS_URL" not in environment
+
+
+def test_the_agent_is_told_who_it_is() -> None:
+    """Job, agent, issue, attempt, prompt and a git identity."""
+    environment = _environment()
+    assert environment["COALMINE_JOB_ID"] == "00ff00ff00ff00ff"
+    assert environment["COALMINE_AGENT"] == environment["GIT_AUTHOR_NAME"] == "implementer@v3"
+    assert environment["COALMINE_ISSUE"] == "local:shop#3"
+    assert environment["COALMINE_ATTEMPT"] == "2"
+    assert environment["COALMINE_PROMPT_FILE"] == "/turns/prompt.md"
+
+
+def test_a_version_adds_variables_and_names_secrets() -> None:
+    """The version's own values win over what is passed on; a secret comes from the worker by name."""
+    environment = _environment(environment={"PATH": "/opt", "MODE": "x"}, secrets=("API_KEY",))
+    assert (environment["PATH"], environment["MODE"], environment["API_KEY"]) == ("/opt", "x", "k")
+
+
+def test_a_secret_that_is_not_there_is_said() -> None:
+    """An agent is not started without what it needs."""
+    with pytest.raises(SettingsError, match="OTHER_KEY"):
+        _environment(secrets=("API_KEY", "OTHER_KEY"))
+
+
+@pytest.mark.parametrize(
+    "spec", [{"secrets": ("COALMINE_REDIS_URL",)}, {"environment": {"COALMINE_JOB_ID": "forged"}}]
+)
+def test_the_workers_own_variables_cannot_be_asked_for_or_set(spec: dict[str, Any]) -> None:
+    """Neither the worker's secrets nor what we tell the agent is the version's to name."""
+    with pytest.raises(InvalidInputError, match="COALMINE_"):
+        _environment(**spec)
