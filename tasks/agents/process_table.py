@@ -1,0 +1,121 @@
+"""The machine's processes, as far as finding an agent's descendants needs them (Linux only)."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+#: Variable whose value marks every process of one turn; children inherit it.
+MARKER: Final = "COALMINE_TURN"
+_PROC = Path("/proc")
+_GONE_STATES = frozenset({"Z", "X", "x"})
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEntry:
+    """One process, as it was when the table was read."""
+
+    pid: int
+    parent: int  # pid
+    group: int  # id of its process group
+    session: int  # id of its session
+    start_ticks: int  # clock ticks from boot to its start: with the pid, its identity
+    marker: str = ""  # value of MARKER in its environment at exec
+
+
+class ProcessTable:
+    """Reads all live processes. One table serves all turns of a worker and shares readings among them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begun_at = -1.0
+        self._entries: Mapping[int, ProcessEntry] = {}
+
+    def read(self) -> Mapping[int, ProcessEntry]:
+        """Return the live processes by pid, read no earlier than this call; empty where there is no /proc.
+
+        When a worker with hundreds of turns shuts down, all of them ask at once: a reading that was begun
+        after a caller asked serves that caller too.
+        """
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._begun_at < asked_at:
+                self._begun_at = time.monotonic()
+                self._entries = {entry.pid: entry for entry in _live_processes()}
+            return self._entries
+
+
+def family(entries: Mapping[int, ProcessEntry], *, leader: int, marker: str) -> list[ProcessEntry]:
+    """Return the processes of a turn: its session and group, the marked ones, and all their descendants.
+
+    `leader` must not have been reaped, so that its pid cannot mean another process, group or session.
+    """
+    children: dict[int, list[ProcessEntry]] = {}
+    for entry in entries.values():
+        children.setdefault(entry.parent, []).append(entry)
+    found: dict[int, ProcessEntry] = {}
+    waiting = [
+        entry
+        for entry in entries.values()
+        if leader in {entry.pid, entry.parent, entry.group, entry.session} or entry.marker == marker
+    ]
+    while waiting:
+        entry = waiting.pop()
+        if entry.pid not in found and entry.pid != os.getpid():
+            found[entry.pid] = entry
+            waiting.extend(children.get(entry.pid, ()))
+    return list(found.values())
+
+
+def still_running(entries: Iterable[ProcessEntry]) -> bool:
+    """Whether any of these very processes lives."""
+    return any(_is_same(entry) for entry in entries)
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return the start of a live process in clock ticks since boot, None when there is none."""
+    entry = _read_stat(pid)
+    return entry.start_ticks if entry else None
+
+
+def _is_same(entry: ProcessEntry) -> bool:
+    return start_ticks(entry.pid) == entry.start_ticks
+
+
+def _live_processes() -> Iterable[ProcessEntry]:
+    try:
+        names = [path.name for path in _PROC.iterdir()]
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.isdigit() and (entry := _read_stat(int(name))) is not None:
+            yield ProcessEntry(
+                entry.pid, entry.parent, entry.group, entry.session, entry.start_ticks, _marker(entry.pid)
+            )
+
+
+def _read_stat(pid: int) -> ProcessEntry | None:
+    try:
+        stat = (_PROC / str(pid) / "stat").read_bytes()
+    except OSError:  # gone, or not ours to see
+        return None
+    # The name, in brackets, may itself hold brackets and blanks: fields count from the last bracket.
+    fields = stat[stat.rindex(b")") + 2 :].decode("ascii", "replace").split()
+    if fields[0] in _GONE_STATES:
+        return None
+    parent, group, session = map(int, fields[1:4])
+    return ProcessEntry(pid, parent, group, session, int(fields[19]))
+
+
+def _marker(pid: int) -> str:
+    start = f"\0{MARKER}=".encode()
+    with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+        environment = b"\0" + (_PROC / str(pid) / "environ").read_bytes()
+        at = environment.find(start)
+        if at >= 0:
+            return environment[at + len(start) :].split(b"\0", 1)[0].decode(errors="replace")
+    return ""
