@@ -1,0 +1,39 @@
+"""What came of a turn."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tasks.agents.agent_event import Usage
+
+
+class Ending(StrEnum):
+    """What ended a turn."""
+
+    RESULT = "result"  # the process, by itself
+    STALL = "stall"  # no event for too long
+    DEADLINE = "deadline"  # the time limit
+    OUTPUT_LIMIT = "output_limit"  # too many bytes printed
+    BUDGET = "budget"  # too much spent
+    CANCEL = "cancel"  # see StopReason
+    LEASE_LOST = "lease_lost"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnResult:
+    """The record of one turn."""
+
+    ended_by: Ending
+    exit_code: int | None  # negative for a signal; None when we ended the process
+    clean: bool  # the runtime's own definition; never when we ended it
+    session_id: str | None  # as seen, or as asked for when none was seen
+    resume_mismatch: bool  # another session was seen than was asked for
+    duration_seconds: float  # from spawn until everything had ended
+    usage: Usage  # of this turn alone
+    events: int  # of any kind
+    malformed_lines: int  # could not be read
+    oversized_lines: int  # longer than the cap; their end was skipped
+    output_bytes: int  # printed to both streams
+    output_tail: str  # the end of what was said, without control characters
+    survivors: int  # processes that could not be ended; 0 unless the kernel holds them
+    log_failure: str  # why the log is incomplete beyond its size cap, "" when it is not

@@ -1,0 +1,33 @@
+"""Lines out of bytes, in bounded memory."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.agents.line_reader import Line, LineReader
+
+
+def _lines(chunks: list[bytes], cap: int) -> list[Line]:
+    reader = LineReader(cap)
+    return [line for chunk in chunks for line in reader.feed(chunk)] + list(reader.flush())
+
+
+@given(st.lists(st.text(alphabet="ab\n").map(str.encode), max_size=20))
+def test_cuts_between_reads_make_no_difference(chunks: list[bytes]) -> None:
+    """The same bytes give the same lines, however they arrive."""
+    expected = b"".join(chunks).split(b"\n")
+    if not expected[-1]:
+        expected.pop()
+    assert [line.data for line in _lines(chunks, 1000)] == expected
+
+
+@given(st.lists(st.text(alphabet="ab\n").map(str.encode), max_size=20), st.integers(1, 5))
+def test_every_byte_is_kept_or_counted(chunks: list[bytes], cap: int) -> None:
+    """What is over the cap is dropped and counted, line by line."""
+    for line, whole in zip(_lines(chunks, cap), b"".join(chunks).split(b"\n"), strict=False):
+        assert line.data == whole[:cap]
+        assert line.skipped == max(0, len(whole) - cap)
+
+
+def test_windows_line_ends_are_taken_off() -> None:
+    """A carriage return before the newline is no part of the line."""
+    assert _lines([b"a\r", b"\nb\r\n"], 10) == [Line(b"a", 0), Line(b"b", 0)]
