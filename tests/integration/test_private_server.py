@@ -162,9 +162,13 @@ def test_server_dies_with_a_killed_owner_and_its_directory_is_free(
         assert not process_runs(server_pid)
 
 
-def test_server_outlives_the_thread_that_started_it(owner: tuple[subprocess.Popen[str], int]) -> None:
-    """The end of the starting thread, which has come, is not the end of the server."""
+def test_server_outlives_the_thread_that_started_it(
+    owner: tuple[subprocess.Popen[str], int], tmp_path: Path
+) -> None:
+    """The end of the starting thread, which has come, is not the end of the server: it serves a long read."""
     _, server_pid = owner
+    with plain_client(f"unix://{tmp_path / 'data' / 'redis.sock'}") as client:
+        assert client.blpop(["nothing"], timeout=1) is None
     assert process_runs(server_pid)
 
 
