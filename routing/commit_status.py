@@ -1,0 +1,84 @@
+"""What CI and others said of a commit."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+#: Contexts that begin so are Coalmine's own words; they prove nothing about the work.
+OWN_CONTEXT_PREFIX = "coalmine/"
+
+
+class StatusState(StrEnum):
+    """What one context says of a commit."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"  # the check itself could not be run
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is to come."""
+        return self is not StatusState.PENDING
+
+
+class CiVerdict(StrEnum):
+    """What all of them together say."""
+
+    GREEN = "green"
+    RED = "red"
+    PENDING = "pending"
+    UNKNOWN = "unknown"  # nobody but Coalmine has said anything
+
+
+class CommitStatus(BaseModel):
+    """One statement about a commit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    context: str  # who says it: `ci/local`, `build`, `coalmine/progress`
+    state: StatusState
+    description: str = ""
+    url: str = ""  # where the log is: an address, or a file's path
+    at: AwareDatetime
+
+    @property
+    def is_own(self) -> bool:
+        """Whether Coalmine itself said it."""
+        return self.context.startswith(OWN_CONTEXT_PREFIX)
+
+
+class CombinedStatus(BaseModel):
+    """All that is said of a commit: the newest statement of each context."""
+
+    model_config = ConfigDict(frozen=True)
+
+    commit: str
+    statuses: tuple[CommitStatus, ...] = ()  # by context, each once
+
+    @classmethod
+    def of(cls, commit: str, statuses: Iterable[CommitStatus]) -> Self:
+        """Keep the newest statement of each context; of two at one time, the later in the list."""
+        newest: dict[str, CommitStatus] = {}
+        for status in statuses:
+            known = newest.get(status.context)
+            if known is None or known.at <= status.at:
+                newest[status.context] = status
+        return cls(commit=commit, statuses=tuple(newest[context] for context in sorted(newest)))
+
+    @property
+    def verdict(self) -> CiVerdict:
+        """Red as soon as one check failed, green when all have passed; our own statements do not count."""
+        states = {status.state for status in self.statuses if not status.is_own}
+        if states & {StatusState.FAILURE, StatusState.ERROR}:
+            return CiVerdict.RED
+        if StatusState.PENDING in states:
+            return CiVerdict.PENDING
+        return CiVerdict.GREEN if states else CiVerdict.UNKNOWN
+
+    @property
+    def has_real_ci(self) -> bool:
+        """Whether at least one check that is not Coalmine's own succeeded."""
+        return any(status.state is StatusState.SUCCESS and not status.is_own for status in self.statuses)

@@ -1,0 +1,29 @@
+"""What a forge may answer instead of what was asked. Every adapter translates to these, once, at its edge."""
+
+from routing.errors import (
+    CoalmineError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
+
+
+class ForgeError(CoalmineError):
+    """A forge did not do what was asked."""
+
+
+class ForgeGoneError(ForgeError, NotFoundError):
+    """The forge answered that the thing does not exist (HTTP 404)."""
+
+
+class ForgeRefusedError(ForgeError, ConflictError):
+    """The forge answered that this may not be done (HTTP 401 and 403, a conflict, a dirty work tree)."""
+
+
+class ForgeInvalidError(ForgeError, InvalidInputError):
+    """The forge answered that the request makes no sense (any other HTTP 4xx)."""
+
+
+class ForgeUnreachableError(ForgeError, UnavailableError):
+    """The forge gave no answer. Never to be read as one: whoever asked waits and asks again."""

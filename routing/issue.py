@@ -1,0 +1,101 @@
+"""Issues: the work items of a forge, and how they are named."""
+
+import hashlib
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from routing.errors import InvalidInputError
+
+_SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,100}"
+_FORGE = r"[a-z][a-z0-9-]{0,39}"
+_REPOSITORY = rf"{_SEGMENT}(?:/{_SEGMENT}){{0,4}}"
+_FORGE_NAME = re.compile(_FORGE)
+_REPOSITORY_NAME = re.compile(_REPOSITORY)
+_REFERENCE = re.compile(rf"(?P<forge>{_FORGE}):(?P<repo>[^#\s:]+)#(?P<number>[1-9][0-9]{{0,9}})")
+
+
+class IssueRef(BaseModel):
+    """The name of an issue: `local:shop#3`, `github:owner/shop#160`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    forge: str  # the forge's configured name, in lower case
+    repo: str  # `owner/name`, or a bare name where the forge knows no owners
+    number: Annotated[int, Field(gt=0)]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the canonical form, or raise InvalidInputError that says what it looks like."""
+        found = _REFERENCE.fullmatch(text)
+        if found is None or not _REPOSITORY_NAME.fullmatch(found["repo"]):
+            message = f"{text[:80]!r} is no issue; write FORGE:REPOSITORY#NUMBER, for instance local:shop#3"
+            raise InvalidInputError(message)
+        return cls(forge=found["forge"], repo=found["repo"], number=int(found["number"]))
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Refuse names that could not be read back from the canonical form."""
+        if not _FORGE_NAME.fullmatch(self.forge) or not is_repository_name(self.repo):
+            message = f"{self.forge[:80]!r}, {self.repo[:80]!r} do not name a forge and a repository"
+            raise InvalidInputError(message)
+
+    def __str__(self) -> str:
+        return f"{self.forge}:{self.repo}#{self.number}"
+
+
+class Comment(BaseModel):
+    """A comment on an issue."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int  # unique within the issue (local) or the forge
+    author: str
+    body: str
+    created_at: AwareDatetime | None = None  # None when a person wrote it into a file without a time
+
+
+class Issue(BaseModel):
+    """An issue as its forge described it at one moment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ref: IssueRef
+    title: Annotated[str, StringConstraints(min_length=1)]
+    body: str
+    labels: tuple[str, ...] = ()  # in the forge's order, each once
+    state: Literal["open", "closed"]
+    author: str = ""  # "" when the forge does not know
+    assignees: tuple[str, ...] = ()
+    comments: tuple[Comment, ...] | None = None  # oldest first; None when they were not asked for
+    updated_at: AwareDatetime
+    url: str = ""  # where a person reads it: an address, or a file's path
+
+    @property
+    def revision(self) -> str:
+        """Hash of what a job is made from: it changes with the title and the body, not with comments."""
+        return hashlib.sha256(f"{self.title}\0{self.body}".encode(errors="replace")).hexdigest()
+
+
+class IssueProblem(BaseModel):
+    """Something in the forge that looks like an issue and cannot be read as one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    where: str  # a file's name, or an address
+    message: str  # what is wrong and what to do
+
+
+class IssueListing(BaseModel):
+    """The answer to a listing: what could be read, and what could not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    issues: tuple[Issue, ...]  # by number
+    problems: tuple[IssueProblem, ...] = ()
+    complete: bool = True  # False when the forge had more pages than are read
+
+
+def is_repository_name(text: str) -> bool:
+    """Whether the text can stand as a repository's name in an issue's name."""
+    return _REPOSITORY_NAME.fullmatch(text) is not None
