@@ -17,7 +17,7 @@ from routing.route import Draw, Generator, Route, draw, draws
 from routing.route_reader import RouteReader
 from routing.store.event_store import EventStore
 from routing.store.job_record import FORM
-from routing.store.job_store import REPUBLISH_SECONDS, Acceptance, JobStore
+from routing.store.job_store import Acceptance, JobStore
 from routing.store.keys import Keys
 from routing.trial import Trial
 from routing.version import VersionReference
@@ -26,9 +26,6 @@ _log = structlog.get_logger(__name__)
 
 #: Requests sent to the server in one round trip.
 BATCH = 500
-
-#: Seconds before the relay publishes a job whose own publication is still under way.
-PUBLISH_GRACE_SECONDS = 5.0
 
 
 class PayloadTooLargeError(InvalidInputError):
@@ -74,7 +71,7 @@ def new_job_id() -> str:
 
 
 class Mailbox:
-    """Enqueues jobs. One instance a process; not shared between threads."""
+    """Enqueues jobs. One instance a process."""
 
     def __init__(
         self, *, jobs: JobStore, events: EventStore, routes: RouteReader, publisher: Publisher,
@@ -206,7 +203,6 @@ class Mailbox:
             dispatch=_dispatch(item, chosen, stratum),
             queue_key=pushed[0] if pushed else "",
             message=pushed[1] if pushed else "",
-            publish_seconds=REPUBLISH_SECONDS if pushed else PUBLISH_GRACE_SECONDS,
             settle_seconds=chosen.trial.settle_deadline_seconds
             if chosen.trial
             else policy.settle_deadline_seconds,
@@ -233,8 +229,7 @@ class Mailbox:
                 _log.warning("job.publish_failed", job=step.job, reason=str(error))
                 break
             published.append(step.job)
-        if published:
-            self._jobs.published(published)
+        self._jobs.published(published)
 
 
 def _stratum(request: JobRequest, trial: Trial | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import ChannelError, KombuError, OperationalError
 from kombu.transport.redis import Channel
 
 from routing.errors import UnavailableError
@@ -23,6 +23,9 @@ class Publisher(Protocol):
 
     def publish(self, job: str, queue: str, priority: Priority) -> None:
         """Publish one message, or raise UnavailableError."""
+
+    def depth(self, queue: str) -> int:
+        """Messages that wait in a queue of the broker, or raise UnavailableError."""
 
     def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
         """List and text to push when the broker is the store's own server, else None."""
@@ -44,6 +47,18 @@ class CeleryPublisher:
             self._send(job, queue, priority)
         except (KombuError, OperationalError, OSError) as error:
             message = f"the message of job {job} could not be published to {queue}: {error}; the relay will"
+            raise UnavailableError(message) from error
+
+    def depth(self, queue: str) -> int:
+        """Messages that wait in a queue; 0 for one that the broker does not know (yet)."""
+        try:
+            with self._app.connection_for_write() as connection:
+                channel: Any = connection.default_channel
+                return int(channel.queue_declare(queue, passive=True).message_count)
+        except ChannelError:
+            return 0
+        except (KombuError, OperationalError, OSError) as error:
+            message = f"the broker did not say how many messages wait in {queue}: {error}"
             raise UnavailableError(message) from error
 
     def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:

@@ -1,18 +1,24 @@
 """Jobs in Redis: accepting, claiming, moving, and the order in which they are looked at."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from redis import Redis
 
 from routing.job import Job, JobResult, JobState
 from routing.signal import Signal
 from routing.store.faults import redis_errors
 from routing.store.job_record import parsed_job, result_fields
+from routing.store.keys import Keys
 from routing.store.store import Store
 
-#: Seconds after which a queued job's message is published again, in case the broker lost it.
-REPUBLISH_SECONDS = 120.0
+#: Seconds after which somebody looks whether a published job was claimed.
+UNCLAIMED_SECONDS = 15.0
+
+#: Seconds after which a publication that did not come to its end is repeated.
+PUBLISH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +35,6 @@ class Acceptance:
     dispatch: str = ""  # JSON of the ledger record without its end
     queue_key: str = ""  # list of the broker to push `message` to, when the broker is this server
     message: str = ""
-    publish_seconds: float = REPUBLISH_SECONDS  # until the relay publishes (again)
     settle_seconds: float = 604_800.0
     once: str = ""  # digest of the idempotency key
     issue: str = ""
@@ -58,7 +63,12 @@ class Move:
 class JobStore(Store):
     """One call a step; the answers are the scripts' own words."""
 
-    retention_seconds: int = 2_592_000
+    def __init__(
+        self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
+        retention_seconds: int = 2_592_000,
+    ) -> None:  # fmt: skip
+        super().__init__(redis, keys, clock)
+        self.retention_seconds = retention_seconds  # for which finished jobs are remembered
 
     def accept(self, step: Acceptance, *, pipeline: Any = None) -> list[str]:
         """Accept a job; within a pipeline the answer comes with the pipeline's."""
@@ -69,7 +79,7 @@ class JobStore(Store):
             template,
             keys.trial(step.trial) if step.trial else template,
             keys.dispatches(step.trial) if step.trial else template,
-            keys("outbox"),
+            keys("unclaimed") if step.message else keys("outbox"),
             keys("jobs"),
             keys("due"),
             keys("events"),
@@ -79,7 +89,8 @@ class JobStore(Store):
         ]
         values = [
             self.now_argument(), step.job, step.revision, json.dumps(step.fields), step.trial, step.arm,
-            step.stratum, step.dispatch, step.message, step.publish_seconds, step.settle_seconds,
+            step.stratum, step.dispatch, step.message,
+            UNCLAIMED_SECONDS if step.message else PUBLISH_SECONDS, step.settle_seconds,
             "1" if step.once else "", "1" if step.issue else "", step.retention_seconds, step.data,
         ]  # fmt: skip
         with redis_errors("enqueuing a job"):
@@ -109,7 +120,8 @@ class JobStore(Store):
         keys = self.keys
         answer = self.run(
             "job_claim",
-            [keys.job(job), keys("outbox"), keys("leases"), keys("paused"), keys("rejected"), keys("events")],
+            [keys.job(job), keys("outbox"), keys("leases"), keys("paused"), keys("rejected"), keys("events"),
+             keys("unclaimed")],
             job, lease_seconds, worker,
             doing=f"claiming job {job}",
         )  # fmt: skip
@@ -141,7 +153,7 @@ class JobStore(Store):
         return str(self.run(
             "job_move",
             [keys.job(step.job), keys("leases"), keys("waiting"), keys("outbox"), keys("dead"),
-             keys("events"), keys.signals(step.job), keys("due"), keys("effects")],
+             keys("events"), keys.signals(step.job), keys("due"), keys("effects"), keys("unclaimed")],
             step.job, ",".join(step.allowed), step.to, "" if step.fence is None else step.fence,
             step.reason, step.delay_seconds, self.retention_seconds, step.event,
             json.dumps({"state": step.to, "reason": step.reason} | step.data),
@@ -168,17 +180,26 @@ class JobStore(Store):
         ))  # fmt: skip
 
     def take_outbox(self, most: int) -> list[str]:
-        """The queued jobs whose message is to be published now."""
+        """Queued jobs whose message is to be published now."""
+        return self._take("outbox", most, PUBLISH_SECONDS)
+
+    def take_unclaimed(self, most: int) -> list[str]:
+        """Queued jobs whose message was published a while ago and that nobody has claimed."""
+        return self._take("unclaimed", most, UNCLAIMED_SECONDS)
+
+    def _take(self, index: str, most: int, again_seconds: float) -> list[str]:
         return list(self.run(
-            "outbox_take", [self.keys("outbox"), self.keys("paused")], most, REPUBLISH_SECONDS,
-            doing="reading the outbox",
+            "outbox_take", [self.keys(index), self.keys("paused")], most, again_seconds,
+            doing=f"reading the {index} jobs",
         ))  # fmt: skip
 
     def published(self, jobs: Sequence[str]) -> None:
-        """Put off the next publication of jobs that were just published."""
-        with redis_errors("noting publications"):
-            due = self.now() + REPUBLISH_SECONDS
-            self.redis.zadd(self.keys("outbox"), dict.fromkeys(jobs, due), xx=True)
+        """Note that messages of jobs were published."""
+        if jobs:
+            self.run(
+                "outbox_published", [self.keys("outbox"), self.keys("unclaimed")], UNCLAIMED_SECONDS, *jobs,
+                doing="noting publications",
+            )  # fmt: skip
 
     def effects_done(self, job: str, issue: str) -> None:
         """Note that a final job's issue was told of its end."""
@@ -236,10 +257,10 @@ class JobStore(Store):
         """How many jobs stand where, for overviews."""
         with redis_errors("counting jobs"):
             pipeline = self.redis.pipeline(transaction=False)
-            for index in ("outbox", "leases", "waiting", "dead"):
+            for index in ("outbox", "unclaimed", "leases", "waiting", "dead"):
                 pipeline.zcard(self.keys(index))
-            queued, running, waiting, dead = pipeline.execute()
-        return {"queued": queued, "running": running, "waiting": waiting, "dead": dead}
+            outbox, unclaimed, running, waiting, dead = pipeline.execute()
+        return {"queued": outbox + unclaimed, "running": running, "waiting": waiting, "dead": dead}
 
     def trim(self, *, before: float) -> int:
         """Forget index entries of jobs created before a time; their records expire by themselves."""

@@ -15,7 +15,8 @@ PERMANENT_KINDS = frozenset(
         "trial",  # trial:ID and its ledger
         "trials",  # trials:open, trials:moved
         "jobs",  # zset of job ids by creation, trimmed by the sweep
-        "outbox",  # zset of queued jobs by the time of their next publication
+        "outbox",  # zset of queued jobs whose message is to be published, by time
+        "unclaimed",  # zset of published jobs that nobody has claimed, by the time of the next look
         "leases",  # zset of running jobs by the end of their lease
         "waiting",  # zset of pushed jobs by the time they were last watched
         "due",  # zset of unsettled jobs by the time they must be looked at

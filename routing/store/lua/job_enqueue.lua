@@ -1,10 +1,11 @@
 -- Accept a job: record, order of dispatch and frozen bet, outbox entry, event, and the message itself when the
 -- broker is this server: one step.
--- KEYS  1 job  2 template  3 trial (or template)  4 dispatches (or template)  5 outbox  6 jobs  7 due  8 events
+-- KEYS  1 job  2 template  3 trial (or template)  4 dispatches (or template)
+--       5 outbox, or unclaimed when the message is pushed here  6 jobs  7 due  8 events
 --       9 idempotency key (or job)  10 issue (or job)  11 the broker's queue (or job)
 -- ARGV  1 now  2 job id  3 revision of the route as read  4 JSON list of the job's fields and values
 --       5 trial id or ''  6 arm or ''  7 stratum  8 JSON of the dispatch without its end, or ''
---       9 message to push or ''  10 seconds until the relay publishes (again)  11 settle deadline, seconds
+--       9 message to push or ''  10 seconds until the relay looks at the job  11 settle deadline, seconds
 --       12 '1' with an idempotency key  13 '1' with an issue  14 seconds for which both are kept  15 event data
 -- Returns {'ok', sequence or ''} | {'same', job id} | {'active', job id} | {'stale'} | {'collision'}
 -- @include prelude

@@ -1,5 +1,5 @@
 -- Move a job to another state, with its event and the facts that come with the move.
--- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects
+-- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects  10 unclaimed
 -- ARGV  1 now  2 job id  3 states it may be in, separated by commas  4 new state
 --       5 fence that the caller holds, or ''  6 reason  7 seconds until it may be claimed  8 retention, seconds
 --       9 event  10 event data  11 JSON list of fields and values  12 JSON list of signal ids and signals
@@ -23,6 +23,7 @@ if flag('expired') and tonumber(f[3]) > now then return 'alive' end
 redis.call('ZREM', leases, id)
 redis.call('ZREM', waiting, id)
 redis.call('ZREM', outbox, id)
+redis.call('ZREM', KEYS[10], id)
 redis.call('HSET', job, 'state', to, 'reason', ARGV[6])
 local fields = cjson.decode(ARGV[11])
 if #fields > 0 then redis.call('HSET', job, unpack(fields)) end

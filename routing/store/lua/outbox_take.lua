@@ -1,6 +1,7 @@
--- Take the jobs whose publication is due, and put off the next one: if a message is lost, a later one follows.
--- KEYS  1 outbox  2 paused
--- ARGV  1 now  2 most jobs to take  3 seconds until they are due again
+-- Take what is due of the outbox, or of the jobs whose message nobody has claimed, and have each looked at again.
+-- The entry stays until the job is claimed: if a publication, or a message, is lost, another follows.
+-- KEYS  1 the list to take from (outbox or unclaimed)  2 paused
+-- ARGV  1 now  2 most jobs to take  3 seconds until they are looked at again
 -- Returns the job ids
 -- @include prelude
 if redis.call('EXISTS', KEYS[2]) == 1 then return {} end

@@ -1,0 +1,81 @@
+"""The Celery application: queues, serialisers, beat schedule. Made from settings, in one place."""
+
+from typing import Any
+
+from celery import Celery
+from kombu import Queue
+
+from routing.store.address import RedisAddress
+from tasks.settings import Settings
+
+#: Name of the task that works a job; its only argument is the job's id.
+WORK = "tasks.work"
+
+#: Names of the ticks, which run on the queue `control`.
+SWEEP, HARVEST, WATCH, POLL, CI = (f"tasks.{name}" for name in ("sweep", "harvest", "watch", "poll", "ci"))
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery application that is fully configured; nothing is connected yet."""
+    app = Celery("coalmine")
+    broker_url, options = broker(settings)
+    app.conf.update(
+        broker_url=broker_url,
+        broker_transport_options=options,
+        broker_connection_retry_on_startup=True,
+        task_serializer="json",
+        accept_content=["json"],
+        result_backend=None,
+        task_ignore_result=True,
+        task_acks_late=False,  # durability comes from our lease, not from the broker (see DESIGN)
+        task_queues=[Queue("champion"), Queue("canary"), Queue("control")],
+        task_default_queue="control",
+        task_create_missing_queues=False,
+        task_track_started=True,
+        task_send_sent_event=False,
+        worker_send_task_events=True,  # Flower sees everything
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        enable_utc=True,
+        timezone="UTC",
+        beat_schedule=schedule(settings),
+        beat_max_loop_interval=1,
+    )
+    return app
+
+
+def broker(settings: Settings) -> tuple[str, dict[str, Any]]:
+    """URL and transport options of the broker: the store's own server unless another is named."""
+    if settings.broker_url is not None:
+        return settings.broker_url.get_secret_value(), {}
+    if settings.redis_url is None:
+        return "memory://", {}  # `config show` and the help need no server
+    address = RedisAddress.parse(settings.redis_url.get_secret_value())
+    options = {
+        "global_keyprefix": f"{settings.namespace}:",
+        "queue_order_strategy": "priority",
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    }
+    return address.broker_url(), options | address.broker_transport_options()
+
+
+def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The ticks. One that comes late is dropped: the next one does its work."""
+    job, local = settings.job, settings.forge.local
+    every = {
+        SWEEP: job.sweep_interval_seconds,
+        WATCH: job.watch_interval_seconds,
+        HARVEST: settings.canary.harvest_interval_seconds,
+    }
+    if local.repository is not None:
+        every[POLL] = local.poll_interval_seconds
+    return {
+        name: {
+            "task": name,
+            "schedule": seconds,
+            "options": {"queue": "control", "expires": max(10.0, 2 * seconds), "ignore_result": True},
+        }
+        for name, seconds in every.items()
+    }

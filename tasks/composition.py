@@ -1,0 +1,190 @@
+"""The composition root: the one place where the parts are made and wired."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from celery import Celery
+from redis import Redis
+
+from harvest.harvester import Harvester
+from harvest.opening import Proposals
+from harvest.settling import Settling
+from routing.errors import SettingsError
+from routing.jobs import BackOff, Jobs
+from routing.mailbox import Mailbox, MailboxPolicy
+from routing.publisher import CeleryPublisher, Publisher
+from routing.relay import Relay
+from routing.route import Generator
+from routing.route_reader import RouteReader
+from routing.store.connection import connect
+from routing.store.event_store import EventStore
+from routing.store.job_store import JobStore
+from routing.store.keys import Keys
+from routing.store.signal_store import SignalStore
+from routing.store.switch import Switch
+from routing.store.trial_store import TrialStore
+from routing.store.version_store import VersionStore
+from routing.templates import Templates
+from routing.trials import Trials
+from tasks.broker import WORK, make_app
+from tasks.settings import Settings
+from tasks.tick import Ticks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coalmine:
+    """Every part, wired to one server by one set of settings."""
+
+    settings: Settings
+    redis: Redis
+    app: Celery
+    publisher: Publisher
+    generator: Generator  # of draws and of back-off jitter
+    clock: Callable[[], float] | None = None  # None: the server's
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Names of all keys."""
+        return Keys(self.settings.namespace)
+
+    @cached_property
+    def versions(self) -> VersionStore:
+        """Versions in Redis."""
+        return VersionStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def trial_store(self) -> TrialStore:
+        """Trials in Redis."""
+        return TrialStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def job_store(self) -> JobStore:
+        """Jobs in Redis."""
+        return JobStore(self.redis, self.keys, self.clock, retention_seconds=self.settings.retention_seconds)
+
+    @cached_property
+    def signals(self) -> SignalStore:
+        """Signals in Redis."""
+        return SignalStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def events(self) -> EventStore:
+        """The stream of events."""
+        return EventStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def switch(self) -> Switch:
+        """The pause switch."""
+        return Switch(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def ticks(self) -> Ticks:
+        """Single-flight of ticks."""
+        return Ticks(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def templates(self) -> Templates:
+        """What people do with versions."""
+        return Templates(self.versions)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """What people do with trials."""
+        return Trials(self.trial_store, self.versions)
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """What becomes of proposed versions."""
+        canary = self.settings.canary
+        return Proposals(
+            templates=self.templates,
+            trials=self.trials,
+            versions=self.versions,
+            enabled=canary.enabled,
+            policy=lambda: canary.policy,
+        )
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """What workers, ticks and people do with jobs."""
+        job = self.settings.job
+        back_off = BackOff(first_seconds=job.back_off_first_seconds, cap_seconds=job.back_off_cap_seconds)
+        return Jobs(self.job_store, self.versions, back_off=back_off, generator=self.generator)
+
+    @cached_property
+    def mailbox(self) -> Mailbox:
+        """Accepts requests."""
+        return Mailbox(
+            jobs=self.job_store,
+            events=self.events,
+            routes=RouteReader(self.versions, self.trial_store),
+            publisher=self.publisher,
+            generator=self.generator,
+            policy=MailboxPolicy(
+                canaries_enabled=self.settings.canary.enabled,
+                max_attempts=self.settings.job.max_attempts,
+                settle_deadline_seconds=self.settings.canary.policy.settle_deadline_seconds,
+                retention_seconds=self.settings.retention_seconds,
+            ),
+        )
+
+    @cached_property
+    def relay(self) -> Relay:
+        """Publishes what was not."""
+        return Relay(self.job_store, self.publisher)
+
+    @cached_property
+    def harvester(self) -> Harvester:
+        """Scores, evidence, verdicts."""
+        canary = self.settings.canary
+        settling = Settling(
+            signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy
+        )
+        return Harvester(
+            settling=settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled
+        )
+
+    def now(self) -> float:
+        """Seconds since the epoch: the injected clock, or this machine's."""
+        return self.clock() if self.clock is not None else time.time()
+
+
+def compose(
+    settings: Settings, *, redis: "Redis | None" = None, app: Celery | None = None,
+    publisher: Publisher | None = None, generator: Generator | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Coalmine:  # fmt: skip
+    """Wire the parts. What is not given is made from the settings; a missing server is a SettingsError."""
+    if redis is None:
+        redis = connect(redis_url(settings))
+    app = app or make_app(settings)
+    return Coalmine(
+        settings=settings,
+        redis=redis,
+        app=app,
+        publisher=publisher
+        or CeleryPublisher(
+            app, task=WORK, broker_is_store=settings.broker_url is None, prefix=f"{settings.namespace}:"
+        ),
+        generator=generator or _generator(settings.seed),
+        clock=clock,
+    )
+
+
+def _generator(seed: int | None) -> Generator:
+    """The system's randomness, or a seeded sequence for runs that are to be repeated."""
+    return random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - no secrets
+
+
+def redis_url(settings: Settings) -> str:
+    """The URL of the store, or how to get one."""
+    if settings.redis_url is None:
+        message = (
+            "no Redis server is configured; set COALMINE_REDIS_URL (redis://HOST:6379/0), "
+            "or run `coalmine up`, which starts one on this machine"
+        )
+        raise SettingsError(message)
+    return settings.redis_url.get_secret_value()

@@ -1,0 +1,80 @@
+"""What a turn's end means for its job: a pure decision."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from routing.job import JobResult
+from routing.signal import SignalKind
+
+
+class Step(StrEnum):
+    """What is to be done with the job."""
+
+    PUSHED = "pushed"  # watch its CI
+    FINISHED = "finished"  # it succeeded; no repository is involved
+    RETRY = "retry"  # queue it again while attempts are left
+    ESCALATE = "escalate"  # hand it to a person
+    CANCEL = "cancel"
+    GIVE_BACK = "give_back"  # to the queue, without counting the attempt
+    DROP = "drop"  # the lease is lost: write nothing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """How an attempt at a job went."""
+
+    ended_by: str  # result, stall, deadline, cancel, lease_lost, drain, budget, output_limit, fault
+    clean: bool = False  # by the runtime's own definition
+    has_repository: bool = False
+    fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
+    note: str = ""  # what happened, in words
+    result: JobResult = field(default_factory=JobResult)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The step, the signal that comes with the job's end, and the reason in words."""
+
+    step: Step
+    signal: SignalKind | None
+    reason: str
+
+
+_STOPPED = {
+    "cancel": Outcome(step=Step.CANCEL, signal=SignalKind.CANCELLED, reason="cancelled while it was running"),
+    "lease_lost": Outcome(step=Step.DROP, signal=None, reason="the lease was lost"),
+    "drain": Outcome(step=Step.GIVE_BACK, signal=None, reason="its worker shut down"),
+}
+
+_LIMITS = {
+    "stall": (SignalKind.AGENT_STALLED, "the agent went silent"),
+    "deadline": (SignalKind.AGENT_ABORTED, "the agent ran into its time limit"),
+    "output_limit": (SignalKind.AGENT_ABORTED, "the agent printed more than it may"),
+    "budget": (SignalKind.AGENT_ABORTED, "the agent spent more than it may"),
+}
+
+
+def outcome(ran: Ran) -> Outcome:
+    """Decide by how the attempt ended; faults that are not the agent's come first."""
+    if ran.ended_by in _STOPPED:
+        return _STOPPED[ran.ended_by]
+    if ran.fault is not None:
+        return Outcome(step=Step.RETRY, signal=ran.fault, reason=ran.note or "no turn could be run")
+    if ran.ended_by in _LIMITS or not ran.clean:
+        return _failed(ran)
+    return _ended_cleanly(ran)
+
+
+def _failed(ran: Ran) -> Outcome:
+    exited = (SignalKind.AGENT_ERRORED, f"the agent ended with exit code {ran.result.exit_code}")
+    kind, reason = _LIMITS.get(ran.ended_by, exited)
+    return Outcome(step=Step.RETRY, signal=kind, reason=f"{reason} ({ran.note})" if ran.note else reason)
+
+
+def _ended_cleanly(ran: Ran) -> Outcome:
+    if not ran.has_repository:
+        return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason="the agent ended cleanly")
+    if ran.result.commit:
+        return Outcome(step=Step.PUSHED, signal=None, reason=f"pushed {ran.result.commit[:12]}")
+    reason = "the agent ended cleanly but committed nothing"
+    return Outcome(step=Step.ESCALATE, signal=SignalKind.NOTHING_PUSHED, reason=reason)

@@ -1,0 +1,44 @@
+"""A tick: short, idempotent, and in one pair of hands at a time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from redis.exceptions import LockError
+
+from routing.store.faults import redis_errors
+from routing.store.store import Store
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds after which a tick whose process died may be taken up by another.
+TICK_SECONDS = 120.0
+
+
+class Ticks(Store):
+    """Runs ticks under a lock of their name, so that two beats, or two workers, do the work once."""
+
+    def run_alone(self, name: str, tick: Callable[[], Any]) -> Any:
+        """Run the tick; when another process is at it, have that one run it once more, and return None.
+
+        The wish for another run is written before the lock is tried and read after it is given back, so
+        that whatever happened before this call is seen by a run that begins after it.
+        """
+        wish = self.keys.tick(f"{name}:again")
+        lock = self.redis.lock(self.keys.tick(name), timeout=TICK_SECONDS, blocking=False)
+        answer = None
+        with redis_errors(f"taking the tick {name}"):
+            self.redis.set(wish, "1", ex=int(TICK_SECONDS))
+            while self.redis.exists(wish) and lock.acquire():
+                self.redis.delete(wish)
+                try:
+                    answer = tick()
+                finally:
+                    self._release(lock, name)
+        return answer
+
+    def _release(self, lock: Any, name: str) -> None:
+        try:
+            lock.release()
+        except LockError:  # it took longer than TICK_SECONDS; ticks are idempotent, so no harm was done
+            _log.warning("tick.overran", tick=name, seconds=TICK_SECONDS)

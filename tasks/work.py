@@ -1,0 +1,87 @@
+"""Working a job: claim it under a lease, have the agent run, and report what came of it."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from routing.job import JobState
+from routing.jobs import Claim, Jobs, StaleLeaseError
+from routing.signal import signal
+from tasks.agents.stop_signal import StopSignal
+from tasks.lease_keeper import LeaseKeeper
+from tasks.outcome import Outcome, Ran, Step, outcome
+
+_log = structlog.get_logger(__name__)
+
+
+class Runner(Protocol):
+    """Runs the agent of one claimed job."""
+
+    def run(self, claim: Claim, stop: StopSignal) -> Ran:
+        """Run one attempt; never raises for what an agent, a repository or a network does."""
+        ...
+
+
+class Work:
+    """What a worker does with a message. One instance a process, shared by its threads."""
+
+    def __init__(
+        self, *, jobs: Jobs, keeper: LeaseKeeper, runner: Runner, lease_seconds: float,
+        pushed: Callable[[str], None], clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._jobs = jobs
+        self._keeper = keeper
+        self._runner = runner
+        self._lease_seconds = lease_seconds
+        self._pushed = pushed  # called with a job's id when its work was pushed or has ended
+        self._clock = clock
+
+    def work(self, job_id: str, *, worker: str) -> str:
+        """Work one job, and say in a word what came of it. A message that is not needed changes nothing."""
+        claim = self._jobs.claim(job_id, worker=worker, lease_seconds=self._lease_seconds)
+        if isinstance(claim, str):
+            return claim
+        with structlog.contextvars.bound_contextvars(
+            job=job_id, version=claim.version.id, arm=claim.job.arm or "none"
+        ):
+            _log.info("job.started", attempt=claim.job.attempts, fence=claim.fence)
+            stop = StopSignal()
+            with self._keeper.holding(claim, stop):
+                decided = self._attempt(claim, stop)
+            _log.info("job.ended", step=decided.step, reason=decided.reason)
+        if decided.step is not Step.DROP:
+            self._pushed(job_id)
+        return decided.step.value
+
+    def _attempt(self, claim: Claim, stop: StopSignal) -> Outcome:
+        ran = self._runner.run(claim, stop)
+        decided = outcome(ran)
+        try:
+            self._report(claim, ran, decided)
+        except StaleLeaseError as error:
+            _log.warning("job.result_refused", reason=str(error))
+            return Outcome(step=Step.DROP, signal=None, reason=str(error))
+        return decided
+
+    def _report(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
+        jobs, reason = self._jobs, decided.reason
+        at = self._clock()
+        kind = decided.signal
+        facts = [signal(kind, at=at, commit=ran.result.commit, note=reason)] if kind else []
+        match decided.step:
+            case Step.PUSHED:
+                jobs.pushed(claim, ran.result)
+            case Step.FINISHED:
+                jobs.end(claim, JobState.SUCCEEDED, reason=reason, result=ran.result, signals=facts)
+            case Step.ESCALATE:
+                jobs.end(claim, JobState.ESCALATED, reason=reason, result=ran.result, signals=facts)
+            case Step.CANCEL:
+                jobs.end(claim, JobState.CANCELLED, reason=reason, result=ran.result, signals=facts)
+            case Step.GIVE_BACK:
+                jobs.give_back(claim, reason=reason)
+            case Step.RETRY:
+                jobs.attempt_failed(claim, reason=reason, result=ran.result, signals=facts)
+            case Step.DROP:
+                pass
