@@ -1,0 +1,1 @@
+"""What Coalmine must achieve, measured."""
