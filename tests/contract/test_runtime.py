@@ -1,12 +1,13 @@
 """What every runtime keeps to, whichever program it runs."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routing.version import Snapshot
 from tasks.agents.agent_event import MalformedEvent, ResultEvent, SessionEvent
 from tasks.agents.runtime import Runtime, RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
@@ -134,3 +135,18 @@ def test_an_unknown_runtime_is_refused_by_name() -> None:
     """The message names what was asked for and what there is."""
     with pytest.raises(RuntimeRefusedError, match=r"'astrology'.*command"):
         runtime_for(RuntimeSpec(runtime="astrology"))
+
+
+def test_a_spec_takes_over_all_of_a_snapshot_but_its_prompt() -> None:
+    """A field that is added to snapshots reaches runtimes, or this fails."""
+    snapshot = Snapshot(
+        prompt="p",
+        command="agent",
+        model="m",
+        tools=("read",),
+        environment={"A": "b"},
+        secrets=("KEY",),
+        time_limit_seconds=9.0,
+    )
+    spec = asdict(RuntimeSpec.of(snapshot))
+    assert spec == {name: getattr(snapshot, name) for name in Snapshot.model_fields if name != "prompt"}
