@@ -1,0 +1,269 @@
+"""An issue as a markdown file: YAML front matter that we understand in part, and a body that we never touch.
+
+A change rewrites the lines of the keys that it changes and no others, so a person's comments, order and
+spelling survive. Where that cannot be done safely, the front matter is written anew; the body stays byte for
+byte what it was in either case.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from frontmatter.default_handlers import YAMLHandler
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+
+from routing.errors import CorruptRecordError
+
+#: The largest issue file that is read or written, in bytes.
+MAX_ISSUE_BYTES = 1024 * 1024
+
+_OPENING = re.compile(r"\ufeff?---[ \t]*\r?\n")
+_CLOSING = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
+_HEADING = re.compile(r"^#[ \t]+(\S.*?)[ \t#]*\r?$", re.MULTILINE)
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_yaml = YAMLHandler()
+
+
+class _ReadableDumper(yaml.SafeDumper):
+    """Writes text of several lines as a block, as a person would."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_ReadableDumper.add_representer(str, _represent_text)
+
+
+def _as_text(value: object) -> object:
+    """YAML reads `404` as a number and `no` as a truth value; the first is a title, the second a trap."""
+    if isinstance(value, bool):
+        raise ValueError("is a truth value in YAML; put it in quotes")  # noqa: TRY004 - pydantic wants it so
+    return str(value) if isinstance(value, int | float | date) else value
+
+
+def _as_names(value: object) -> object:
+    """A list may be written as a list, or as words between commas."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    elif not isinstance(value, list):
+        value = [value]
+    return tuple(dict.fromkeys(_as_text(item) for item in value))
+
+
+def _as_numbers(value: object) -> object:
+    names = _as_names(value)
+    if not isinstance(names, tuple):
+        return names
+    return tuple(name.removeprefix("#") if isinstance(name, str) else name for name in names)
+
+
+def _as_time(value: object) -> object:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+Number = Annotated[int, Field(gt=0, lt=10**9)]
+
+
+class StoredComment(BaseModel):
+    """A comment as it stands in the front matter; a person may leave out all but the text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: Number | None = None
+    author: Text = ""
+    at: Annotated[datetime | None, BeforeValidator(_as_time)] = None  # without a zone it is read as UTC
+    body: Text
+
+
+class FrontMatter(BaseModel):
+    """The keys that we read; others are the user's, and are kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: Number | None = None  # None: the file's name may have it
+    title: Annotated[Text, StringConstraints(strip_whitespace=True)] | None = None
+    labels: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
+    state: Literal["open", "closed"] = "open"
+    author: Text = ""
+    assignees: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
+    blocked_by: Annotated[tuple[Number, ...], BeforeValidator(_as_numbers)] = ()
+    comments: tuple[StoredComment, ...] = ()
+
+    @field_validator("number", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: object) -> object:
+        return _as_text(value) if isinstance(value, bool) else value
+
+    @field_validator("comments", mode="before")
+    @classmethod
+    def _may_be_empty(cls, value: object) -> object:
+        return () if value is None else value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssueFile:
+    """The text of an issue file in its parts; joined, they are the file again."""
+
+    opening: str  # the first fence with its line end, "" when the file has no front matter
+    yaml: str  # what stands between the fences
+    closing: str  # the second fence with its line end
+    body: str
+    fields: Mapping[str, Any]  # what the YAML says, with the keys that are not ours
+    matter: FrontMatter
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Take the file apart, or raise CorruptRecordError that says what is wrong with it."""
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            message = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
+            raise CorruptRecordError(message) from error
+        opening = _OPENING.match(text)
+        if opening is None:
+            return cls(opening="", yaml="", closing="", body=text, fields={}, matter=FrontMatter())
+        closing = _CLOSING.search(text, opening.end())
+        if closing is None:
+            raise CorruptRecordError("its front matter is not closed; end it with a line `---`")
+        source = text[opening.end() : closing.start()]
+        fields = _load(source)
+        return cls(
+            opening=opening[0],
+            yaml=source,
+            closing=closing[0],
+            body=text[closing.end() :],
+            fields=fields,
+            matter=_checked(fields),
+        )
+
+    @property
+    def content(self) -> bytes:
+        """The file."""
+        return f"{self.opening}{self.yaml}{self.closing}{self.body}".encode()
+
+    @property
+    def heading(self) -> str:
+        """The first heading of the body, "" when it has none."""
+        found = _HEADING.search(self.body)
+        return found[1] if found else ""
+
+    def with_fields(self, **changes: Any) -> Self:
+        """Return the same file with some keys of the front matter changed or added."""
+        fields = {**self.fields, **changes}
+        newline = "\r\n" if "\r\n" in (self.opening or self.body.partition("\n")[0] + "\n") else "\n"
+        source = _spliced(self.yaml, changes, newline)
+        if source is None or not _says(source, fields):
+            source = _dump(fields, newline)
+        fence = f"---{newline}"
+        return replace(
+            self,
+            opening=self.opening or fence,
+            yaml=source,
+            closing=self.closing or fence,
+            fields=fields,
+            matter=_checked(fields),
+        )
+
+
+def _load(source: str) -> dict[str, Any]:
+    try:
+        fields = _yaml.load(source)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        problem = getattr(error, "problem", None) or type(error).__name__
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 2}" if mark is not None else ""
+        message = f"its front matter is not YAML: {problem}{where}; mend it by hand"
+        raise CorruptRecordError(message) from error
+    if fields is None:
+        return {}
+    if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
+        raise CorruptRecordError("its front matter must be lines of `key: value`; mend it by hand")
+    return fields
+
+
+def _checked(fields: Mapping[str, Any]) -> FrontMatter:
+    try:
+        return FrontMatter.model_validate(dict(fields))
+    except ValidationError as error:
+        parts = error.errors(include_input=False, include_url=False, include_context=False)
+        problems = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in parts)
+        message = f"its front matter was not understood: {problems}; mend it by hand"
+        raise CorruptRecordError(message) from error
+
+
+def _says(source: str, fields: Mapping[str, Any]) -> bool:
+    try:
+        return _load(source) == fields
+    except (CorruptRecordError, RecursionError):
+        return False
+
+
+def _dump(fields: Mapping[str, Any], newline: str) -> str:
+    text: str = yaml.dump(
+        dict(fields),
+        Dumper=_ReadableDumper,
+        allow_unicode=True,
+        default_flow_style=False,
+        sort_keys=False,
+        width=100,
+    )
+    return text.replace("\n", newline)
+
+
+def _spliced(source: str, changes: Mapping[str, Any], newline: str) -> str | None:
+    """Replace the lines of the changed keys; None when the YAML is not written one key to a line."""
+    spans = _spans_of_keys(source)
+    if spans is None:
+        return None
+    for key, (start, end) in sorted(spans.items(), key=lambda item: -item[1][0]):
+        if key in changes:
+            kept = _after_the_value(source[start:end])
+            source = source[:start] + _dump({key: changes[key]}, newline) + kept + source[end:]
+    added = {key: value for key, value in changes.items() if key not in spans}
+    if not added:
+        return source
+    if source and not source.endswith("\n"):
+        source += newline
+    return source + _dump(added, newline)
+
+
+def _after_the_value(span: str) -> str:
+    """The empty lines and comments between a value and the next key."""
+    lines = _LINE.findall(span)
+    last = len(lines)
+    while last > 1 and (lines[last - 1].startswith("#") or not lines[last - 1].strip()):
+        last -= 1
+    return "".join(lines[last:])
+
+
+def _spans_of_keys(source: str) -> dict[str, tuple[int, int]] | None:
+    node = yaml.compose(source, Loader=yaml.SafeLoader)
+    if node is None:
+        return {}
+    if not isinstance(node, yaml.MappingNode) or node.flow_style:
+        return None
+    marks = [(key.value, key.start_mark) for key, _ in node.value]
+    if any(mark.column != 0 for _, mark in marks):
+        return None
+    starts = [mark.index for _, mark in marks]
+    ends = [*starts[1:], len(source)]
+    return {key: (start, end) for (key, _), start, end in zip(marks, starts, ends, strict=True)}
