@@ -153,3 +153,16 @@ def _enough(final: Floats, worst: Floats, arrival: Ints, moment: int) -> bool:
     ln_wealth = np.where(settled[:, None], final[:moment], worst[:moment]).cumsum(axis=0)
     candidates = (ln_wealth >= LN_THRESHOLD).any(axis=1)
     return bool(candidates.any() and (ln_mixture(ln_wealth[candidates]) >= LN_THRESHOLD).any())
+
+
+def arrival_order_rollbacks(cell: Cell, *, runs: int, seed: int) -> float:
+    """The part of the trials that the wrong rule rolls back: outcomes fed in the order of their arrival."""
+    table = factor_table(cell.share)
+    rolled_back = 0
+    for batch in paths(cell, runs=runs, seed=seed):
+        factors = table.take(batch.rows(batch.scores), axis=0)
+        order = batch.arrival.argsort(axis=1, kind="stable")
+        arrived = np.take_along_axis(factors, order[:, :, None], axis=1)
+        worse, not_worse = _first_enough(arrived[:, :, :3]), _first_enough(arrived[:, :, 3:])
+        rolled_back += int(((worse <= MAX_JOBS) & (worse <= not_worse)).sum())
+    return rolled_back / runs

@@ -34,6 +34,7 @@ def rows(*, quick: bool) -> list[Row]:
         *_error_rows("", prompt, runs),
         *_error_rows(", outcomes late by arm and outcome", late, runs),
         *_speed_rows(prompt, quick=quick),
+        _arrival_row(late, runs),
         *_naive_rows(runs),
         *_identity_rows(runs=2 if quick else 10),
         _cost_row(),
@@ -142,6 +143,17 @@ def _over_bound(outcomes: Outcomes, cells: list[Cell]) -> tuple[float, float]:
         variances.append(float(counts.var() / counts.mean() ** 2) / len(counts))
     mean = math.exp(float(np.mean(logs)))
     return mean, mean * math.sqrt(sum(variances)) / len(cells)
+
+
+def _arrival_row(late: Outcomes, runs: int) -> Row:
+    """Why the order is that of dispatch: the same late outcomes fed as they arrive; shown for comparison."""
+    cell = Cell(champion=0.7, difference=0.0, share=0.1)
+    return row(
+        "false rollback with late outcomes, champion 0.7, share 0.1, against the order of arrival",
+        late[cell].part(ROLL_BACK),
+        unit="of trials",
+        baseline=delays.arrival_order_rollbacks(cell, runs=runs, seed=_SEED),
+    )
 
 
 def _naive_rows(runs: int) -> list[Row]:

@@ -213,3 +213,19 @@ def test_first_factor_is_the_wager() -> None:
     stakes = wager(WORSE, Arm.CANARY, 0.5, 0.6).stakes
     expected = sum(w * stake.factor(0.0) for w, stake in zip((0.5, 0.25, 0.25), stakes, strict=True))
     assert begun(WORSE, [CANARY]).settle(0, 0.0).value == pytest.approx(expected)
+
+
+def test_the_worked_example_of_the_documentation() -> None:
+    """docs/evidence.md: a failure, a champion's success, an open job, a failure behind it, and both ends."""
+    canary, champion = (Bet(arm=arm, share=0.1, baseline=0.7) for arm in (Arm.CANARY, Arm.CHAMPION))
+    first = begun(WORSE, [canary]).settle(0, 0.0)
+    second = first.dispatch(champion).settle(1, 1.0)
+    third = second.dispatch(canary)
+    fourth = third.dispatch(canary).settle(3, 0.0)
+    steps = [first, second, third, fourth, fourth.settle(2, 1.0), fourth.settle(2, 0.0)]
+    assert [round(step.value, 2) for step in steps] == [1.55, 1.6, 1.6, 1.71, 1.71, 4.39]
+    failures, values = Evidence.against(WORSE), []
+    for index in range(6):
+        failures = failures.dispatch(canary).settle(index, 0.0)
+        values.append(round(failures.value, 2))
+    assert values == [1.55, 2.5, 4.21, 7.37, 13.36, 24.99]
