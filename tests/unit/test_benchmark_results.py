@@ -1,0 +1,41 @@
+"""The file of benchmark results."""
+
+import json
+import math
+from pathlib import Path
+
+from benchmarks.results import merge, row, write
+
+
+def test_a_figure_is_judged_in_its_direction() -> None:
+    """At most the target when lower is better, at least the target when higher is; NaN is never right."""
+    assert row("a", 1.0, unit="s", target=1.0).ok
+    assert not row("a", 1.1, unit="s", target=1.0).ok
+    assert row("a", 1.1, unit="jobs/s", target=1.0, better="higher").ok
+    assert not row("a", 0.9, unit="jobs/s", target=1.0, better="higher").ok
+    assert not row("a", math.nan, unit="s").ok
+
+
+def test_a_figure_is_compared_to_its_baseline() -> None:
+    """The ratio is value over baseline, and nothing without a baseline."""
+    assert row("a", 3.0, unit="s", baseline=2.0).ratio == 1.5
+    assert row("a", 3.0, unit="s").ratio is None
+
+
+def test_one_part_replaces_only_its_own_rows(tmp_path: Path) -> None:
+    """What is measured again replaces the row of that name; the rest of the file stays."""
+    path = tmp_path / "results.json"
+    assert merge(path, [row("a", 1.0, unit="s")]) == [row("a", 1.0, unit="s")]
+    write(path, [row("a", 1.0, unit="s"), row("b", 2.0, unit="s")])
+    merged = merge(path, [row("b", 5.0, unit="s"), row("c", 6.0, unit="s")])
+    assert [(each.name, each.value) for each in merged] == [("a", 1.0), ("b", 5.0), ("c", 6.0)]
+    write(path, merged)
+    assert set(json.loads(path.read_text())[0]) == {
+        "name",
+        "value",
+        "unit",
+        "baseline",
+        "ratio",
+        "target",
+        "ok",
+    }
