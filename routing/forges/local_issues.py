@@ -80,7 +80,8 @@ class LocalIssues:
             return reading.issues[number]
         broken = "".join(f"; {problem.where}: {problem.message}" for problem in reading.problems[:3])
         message = f"there is no readable issue {number} in {self.folder}{broken}"
-        if any(_number_of_name(problem.where) == number for problem in reading.problems):
+        # A file that cannot be read may be the one that was asked for: that is no answer.
+        if any(_number_of_name(problem.where) in {number, None} for problem in reading.problems):
             raise ForgeUnreachableError(message)
         raise ForgeGoneError(message)
 
