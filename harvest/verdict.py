@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +26,7 @@ class Decision(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    v: int = 1  # form of this record
+    v: Literal[1] = 1  # form of this record
     verdict: Verdict
     reasons: tuple[str, ...]  # whole sentences
     evidence: dict[str, float] = Field(default_factory=dict)  # by question, from 1 upwards
