@@ -116,6 +116,7 @@ class Job:
     queue: Literal["champion", "canary"] = "champion"
     created_at: float  # seconds since the epoch, the server's, like all times here
     claimed_at: float | None = None
+    pushed_at: float | None = None
     finished_at: float | None = None
     lease_until: float | None = None
     fence: int = 0

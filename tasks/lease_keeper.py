@@ -34,10 +34,11 @@ class LeaseKeeper:
 
     def __init__(
         self, jobs: JobStore, *, lease_seconds: float, monotonic: Callable[[], float],
-        draining: Callable[[], bool],
+        draining: Callable[[], bool], on_look: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._draining = draining
+        self._on_look = on_look  # what else this thread does for the process
         self._lease_seconds = lease_seconds
         self._monotonic = monotonic
         self._held: dict[tuple[str, int], _Held] = {}
@@ -81,6 +82,7 @@ class LeaseKeeper:
                     return
             try:
                 self._look(held)
+                self._on_look()
             except CoalmineError as error:
                 _log.warning("leases.not_renewed", jobs=len(held), reason=str(error))
             self._give_up(held)

@@ -74,6 +74,7 @@ class JobSettings(_Section):
     back_off_cap_seconds: Seconds = 300.0
     sweep_interval_seconds: Positive = 1.0  # expired leases and the outbox
     watch_interval_seconds: Positive = 5.0  # CI of pushed commits
+    no_verdict_seconds: Positive = 7200.0  # of silent CI, after which a person is asked
     retention_days: Days = 30.0
     drain_grace_seconds: Seconds = 30.0  # that a warm shutdown lets turns go on before it returns their jobs
 
@@ -91,11 +92,12 @@ class AgentSettings(_Section):
     keep_failed_days: Seconds = 3.0  # for which the work trees of failed jobs are kept
 
 
-class LocalForgeSettings(_Section):
+class LocalSettings(_Section):
     """A folder of issues, a git repository and a command that is CI."""
 
     repository: Path | None = None  # None: no local forge
     issues: Path | None = None
+    state: Path = Path(".coalmine/forge")  # what the forge remembers: statuses, logs, branches seen
     ci: str | None = None  # shell line of the operator; None: no CI
     ci_seconds: Positive = 1800.0
     merge: Literal["green", "never"] = "green"  # whether a green branch is merged by itself
@@ -109,7 +111,7 @@ class LocalForgeSettings(_Section):
 class ForgeSettings(_Section):
     """Where issues come from."""
 
-    local: LocalForgeSettings = LocalForgeSettings()
+    local: LocalSettings = LocalSettings()
 
 
 class Settings(BaseSettings):

@@ -29,13 +29,13 @@ class Work:
 
     def __init__(
         self, *, jobs: Jobs, keeper: LeaseKeeper, runner: Runner, lease_seconds: float,
-        pushed: Callable[[str], None], clock: Callable[[], float] = time.time,
+        ended: Callable[[str], None], clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._keeper = keeper
         self._runner = runner
         self._lease_seconds = lease_seconds
-        self._pushed = pushed  # called with a job's id when its work was pushed or has ended
+        self._ended = ended  # called with a job's id when its attempt has ended
         self._clock = clock
 
     def work(self, job_id: str, *, worker: str) -> str:
@@ -52,7 +52,7 @@ class Work:
                 decided = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
         if decided.step is not Step.DROP:
-            self._pushed(job_id)
+            self._ended(job_id)
         return decided.step.value
 
     def _attempt(self, claim: Claim, stop: StopSignal) -> Outcome:

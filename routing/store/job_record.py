@@ -54,6 +54,7 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         queue="canary" if fields.get("queue") == "canary" else "champion",
         created_at=float(fields["created_at"]),
         claimed_at=_number(fields, "claimed_at"),
+        pushed_at=_number(fields, "pushed_at"),
         finished_at=_number(fields, "finished_at"),
         lease_until=_number(fields, "lease_until"),
         fence=int(fields.get("fence", 0)),

@@ -153,7 +153,8 @@ class JobStore(Store):
         return str(self.run(
             "job_move",
             [keys.job(step.job), keys("leases"), keys("waiting"), keys("outbox"), keys("dead"),
-             keys("events"), keys.signals(step.job), keys("due"), keys("effects"), keys("unclaimed")],
+             keys("events"), keys.signals(step.job), keys("due"), keys("effects"), keys("unclaimed"),
+             keys("landing")],
             step.job, ",".join(step.allowed), step.to, "" if step.fence is None else step.fence,
             step.reason, step.delay_seconds, self.retention_seconds, step.event,
             json.dumps({"state": step.to, "reason": step.reason} | step.data),
@@ -247,11 +248,25 @@ class JobStore(Store):
             found = pipeline.execute()
         return [parsed_job(job, fields) if fields else None for job, fields in zip(jobs, found, strict=True)]
 
-    def active_on(self, issue: str) -> tuple[str, int]:
-        """The job at work on an issue ('' for none) and the number of jobs that ended on it."""
-        with redis_errors(f"reading issue {issue}"):
-            active, rounds = self.redis.hmget(self.keys.issue(issue), ["active", "rounds"])
-        return active or "", int(rounds or 0)
+    def landings(self, most: int) -> list[str]:
+        """Pushed jobs of which it is time to ask whether they were merged, thrown away or reverted."""
+        return self._until("landing", self.now(), most)
+
+    def look_again(self, job: str, *, at: float | None) -> None:
+        """Put off the next look at a pushed job; None: no more looks."""
+        with redis_errors(f"watching job {job}"):
+            if at is None:
+                self.redis.zrem(self.keys("landing"), job)
+            else:
+                self.redis.zadd(self.keys("landing"), {job: at}, xx=True)
+
+    def active_on(self, issues: Sequence[str]) -> list[tuple[str, int]]:
+        """For each issue the job at work on it ('' for none) and the number of jobs that ended on it."""
+        with redis_errors("reading issues"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for issue in issues:
+                pipeline.hmget(self.keys.issue(issue), ["active", "rounds"])
+            return [(active or "", int(rounds or 0)) for active, rounds in pipeline.execute()]
 
     def depths(self) -> dict[str, int]:
         """How many jobs stand where, for overviews."""

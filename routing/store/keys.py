@@ -19,6 +19,7 @@ PERMANENT_KINDS = frozenset(
         "unclaimed",  # zset of published jobs that nobody has claimed, by the time of the next look
         "leases",  # zset of running jobs by the end of their lease
         "waiting",  # zset of pushed jobs by the time they were last watched
+        "landing",  # zset of pushed jobs by the time of the next look for a merge or a revert
         "due",  # zset of unsettled jobs by the time they must be looked at
         "effects",  # set of final jobs whose issue is yet to be told
         "dead",  # zset of jobs that failed for good, trimmed by the sweep

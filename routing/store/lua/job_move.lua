@@ -1,5 +1,5 @@
 -- Move a job to another state, with its event and the facts that come with the move.
--- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects  10 unclaimed
+-- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects  10 unclaimed  11 landing
 -- ARGV  1 now  2 job id  3 states it may be in, separated by commas  4 new state
 --       5 fence that the caller holds, or ''  6 reason  7 seconds until it may be claimed  8 retention, seconds
 --       9 event  10 event data  11 JSON list of fields and values  12 JSON list of signal ids and signals
@@ -45,6 +45,8 @@ if to == 'queued' then
   redis.call('ZADD', outbox, ready, id)
 elseif to == 'waiting' then
   redis.call('ZADD', waiting, now, id)
+  redis.call('ZADD', KEYS[11], now, id)
+  redis.call('HSET', job, 'pushed_at', stamp(now))
 else
   redis.call('HSET', job, 'finished_at', stamp(now))
   redis.call('EXPIRE', job, ARGV[8])

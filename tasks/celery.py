@@ -1,0 +1,92 @@
+"""The application of `celery -A tasks worker|beat|flower`: settings are read here, where a process begins."""
+
+import os
+import threading
+from functools import cache
+from typing import Any
+
+from celery import signals
+
+from tasks.broker import CI, HARVEST, POLL, SWEEP, WATCH, WORK, make_app
+from tasks.composition import compose
+from tasks.drain import drain_after
+from tasks.logs import configure_logs
+from tasks.settings import load_settings
+from tasks.worker import Worker
+
+settings = load_settings()
+app = make_app(settings)
+
+_making = threading.Lock()
+
+
+@cache
+def _worker_of(pid: int) -> Worker:  # noqa: ARG001 - a forked child must not share its parent's connections
+    return Worker(coalmine=compose(settings, app=app))
+
+
+def worker() -> Worker:
+    """The parts of this process, made at the first task."""
+    with _making:
+        return _worker_of(os.getpid())
+
+
+@app.task(name=WORK, bind=True)
+def work(self: Any, job_id: str) -> str:
+    """Work one job."""
+    return worker().work.work(job_id, worker=self.request.hostname or "unknown")
+
+
+@app.task(name=SWEEP)
+def sweep() -> None:
+    """Put lost jobs back, publish what was not, tidy up."""
+    parts = worker()
+    parts.coalmine.ticks.run_alone("sweep", parts.sweep)
+
+
+@app.task(name=HARVEST)
+def harvest() -> None:
+    """Settle scores, advance trials, act on verdicts, open trials that waited."""
+    parts = worker().coalmine
+
+    def tick() -> None:
+        parts.harvester.harvest()
+        parts.proposals.open_all_waiting()
+
+    parts.ticks.run_alone("harvest", tick)
+
+
+@app.task(name=WATCH)
+def watch() -> None:
+    """See pushed work to its end; what became known is harvested at once."""
+    parts = worker()
+    if parts.watcher is not None and parts.coalmine.ticks.run_alone("watch", parts.watcher.tick):
+        parts.send(HARVEST)
+
+
+@app.task(name=POLL)
+def poll() -> None:
+    """Turn issues into jobs."""
+    parts = worker()
+    if parts.dispatcher is not None:
+        parts.coalmine.ticks.run_alone("poll", parts.dispatcher.tick)
+
+
+@app.task(name=CI)
+def ci(commit: str) -> None:
+    """Have the local forge's CI look at a commit, then see to the job that pushed it."""
+    parts = worker()
+    if parts.forge is not None:
+        parts.forge.run_ci(commit)
+        parts.send(WATCH)
+
+
+@signals.setup_logging.connect
+def _set_up_logs(**_given: Any) -> None:
+    configure_logs(settings)
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_given: Any) -> None:
+    """A warm shutdown: turns may go on for a while, then their jobs go back to the queue."""
+    drain_after(settings.job.drain_grace_seconds)

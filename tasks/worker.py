@@ -1,0 +1,196 @@
+"""What a worker process is made of, beside the parts that every process has."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import structlog
+
+from routing.errors import CoalmineError
+from routing.forges.local import LocalForge
+from routing.job import JobState
+from routing.store.log_store import LogStore
+from tasks.agents.runner import AgentRunner, RunnerRules
+from tasks.agents.turn_limits import TurnLimits
+from tasks.agents.worktree import sweep_worktrees
+from tasks.broker import CI, HARVEST, WATCH
+from tasks.composition import Coalmine
+from tasks.dispatcher import Dispatcher, DispatchRules
+from tasks.drain import draining
+from tasks.lease_keeper import LeaseKeeper
+from tasks.local_forge import local_forge, repository_name
+from tasks.watcher import Watcher, WatchRules
+from tasks.work import Runner, Work
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds between two looks for work trees that nobody needs any more.
+TIDY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """The parts of one worker process; a forked child has its own."""
+
+    coalmine: Coalmine
+    runner: Runner | None = None  # in place of agents, where a test or a benchmark measures the rest
+
+    @cached_property
+    def log(self) -> LogStore:
+        """What agents say."""
+        return LogStore(self.coalmine.redis, self.coalmine.keys)
+
+    @cached_property
+    def keeper(self) -> LeaseKeeper:
+        """Keeps the leases of this process."""
+        return LeaseKeeper(
+            self.coalmine.job_store,
+            lease_seconds=self.coalmine.settings.job.lease_seconds,
+            monotonic=time.monotonic,
+            draining=draining,
+            on_look=self.log.flush,
+        )
+
+    @cached_property
+    def work(self) -> Work:
+        """Works jobs."""
+        return Work(
+            jobs=self.coalmine.jobs,
+            keeper=self.keeper,
+            runner=self.runner or self.agents,
+            lease_seconds=self.coalmine.settings.job.lease_seconds,
+            ended=self.follow_up,
+        )
+
+    @cached_property
+    def agents(self) -> AgentRunner:
+        """Runs agents."""
+        agent, forge = self.coalmine.settings.agent, self.forge
+        limits = TurnLimits(
+            time_limit_seconds=agent.time_limit_seconds,
+            stall_seconds=agent.stall_seconds,
+            kill_grace_seconds=agent.kill_grace_seconds,
+            output_bytes=int(agent.output_megabytes * 1024 * 1024),
+            cost_usd=agent.cost_usd,
+        )
+        return AgentRunner(
+            rules=RunnerRules(
+                work_dir=agent.work_dir, limits=limits, commit_leftovers=agent.commit_leftovers
+            ),
+            remotes={repository_name(forge): str(forge.settings.repo)} if forge else {},
+            environment=os.environ,
+            log=self.log,
+        )
+
+    @cached_property
+    def forge(self) -> LocalForge | None:
+        """The local forge, if one is configured."""
+        return local_forge(self.coalmine.settings)
+
+    @cached_property
+    def watcher(self) -> Watcher | None:
+        """Watches pushed work."""
+        settings, forge = self.coalmine.settings, self.forge
+        if forge is None:
+            return None
+        return Watcher(
+            jobs=self.coalmine.jobs,
+            store=self.coalmine.job_store,
+            signals=self.coalmine.signals,
+            forge=forge,
+            repository=forge.repo,
+            rules=WatchRules(
+                merge_green=settings.forge.local.merge == "green",
+                has_ci=settings.forge.local.ci is not None,
+                no_verdict_seconds=settings.job.no_verdict_seconds,
+                interval_seconds=settings.job.watch_interval_seconds,
+            ),
+            run_ci=lambda commit: self.send(CI, commit),
+        )
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher | None:
+        """Turns issues into jobs."""
+        local, forge = self.coalmine.settings.forge.local, self.forge
+        if forge is None:
+            return None
+        return Dispatcher(
+            forge=forge,
+            mailbox=self.coalmine.mailbox,
+            store=self.coalmine.job_store,
+            switch=self.coalmine.switch,
+            rules=DispatchRules(
+                kill_switch=self.coalmine.settings.kill_switch,
+                repository=forge.repo,
+                label=local.label,
+                template=local.template,
+                at_once=local.at_once,
+            ),
+        )
+
+    def send(self, task: str, *arguments: str) -> None:
+        """Ask for a tick now. If the broker does not take it, beat's next one does the work."""
+        try:
+            self.coalmine.app.send_task(
+                task, args=arguments, queue="control", ignore_result=True, retry=False
+            )
+        except OSError as error:
+            _log.warning("tick.not_sent", task=task, reason=str(error))
+
+    def follow_up(self, job_id: str) -> None:
+        """An attempt has ended: have what comes next done at once."""
+        self.log.flush()
+        job = self.coalmine.job_store.read(job_id)
+        if job is None:
+            return
+        if job.state is JobState.WAITING:
+            self.send(CI, job.result.commit) if self._has_ci else self.send(WATCH)
+        elif job.state.is_final:
+            if job.request.issue:
+                self.send(WATCH)
+            self.send(HARVEST)
+
+    @property
+    def _has_ci(self) -> bool:
+        return self.forge is not None and self.coalmine.settings.forge.local.ci is not None
+
+    def tidy(self) -> list[str]:
+        """Remove the work trees of this host that nobody needs any more."""
+        agent = self.coalmine.settings.agent
+        kept_seconds = agent.keep_failed_days * 86_400
+        return sweep_worktrees(agent.work_dir, is_wanted=self._wants(kept_seconds))
+
+    def _wants(self, kept_seconds: float) -> Callable[[str], bool]:
+        now = self.coalmine.now()
+
+        def wanted(job_id: str) -> bool:
+            job = self.coalmine.job_store.read(job_id)
+            if job is None:
+                return False
+            failed = job.state in {JobState.FAILED, JobState.ESCALATED, JobState.BLOCKED}
+            return not job.state.is_final or (failed and now - (job.finished_at or now) < kept_seconds)
+
+        return wanted
+
+    def sweep(self) -> None:
+        """One tick: expired leases, the outbox, and what this host and the index need not keep."""
+        parts: list[Callable[[], object]] = [
+            lambda: self.coalmine.jobs.reap(at=self.coalmine.now()),
+            self.coalmine.relay.relay,
+            self._housekeeping,
+        ]
+        for part in parts:
+            try:
+                part()
+            except CoalmineError as error:  # one part's failure does not keep the next from its turn
+                _log.error("sweep.failed", reason=str(error))
+
+    def _housekeeping(self) -> None:
+        keys = self.coalmine.keys
+        if not self.coalmine.redis.set(keys.tick("tidied"), "1", nx=True, ex=int(TIDY_SECONDS)):
+            return
+        retention = self.coalmine.settings.retention_seconds
+        self.coalmine.job_store.trim(before=self.coalmine.now() - retention)
+        self.tidy()
