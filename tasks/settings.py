@@ -164,9 +164,9 @@ def settings_file(environment: Mapping[str, str] | None = None) -> Path:
     return file
 
 
-def load_settings(**given: Any) -> Settings:
+def load_settings(file: Path | None = None, **given: Any) -> Settings:
     """Read file and environment, or raise one SettingsError that names everything that is wrong."""
-    file = settings_file()
+    file = file or settings_file()
     _check_toml(file)
     _check_names()
     reading = type(
@@ -197,7 +197,11 @@ def _check_toml(file: Path) -> None:
 
 #: Variables of the prefix that are no settings: read elsewhere, or told to agents.
 NOT_SETTINGS = frozenset(
-    {"CONFIG", "JOB_ID", "AGENT", "ISSUE", "ATTEMPT", "BRANCH", "PROMPT_FILE", "COMMIT", "TURN", "MAIL"}
+    {
+        *("CONFIG", "DEBUG"),
+        *("JOB_ID", "AGENT", "ISSUE", "ATTEMPT", "BRANCH", "PROMPT_FILE", "COMMIT", "TURN", "MAIL"),
+        *("MODEL", "TOOLS", "SESSION"),
+    }
 )
 
 
