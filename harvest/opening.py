@@ -48,7 +48,6 @@ class Proposals:
             return step, None
         if policy is ProposalPolicy.DIRECT:
             return self._templates.promote(step.version.id, by="the template's policy (direct)"), None
-        self._versions.set_field(name, "waiting", str(step.version.number))
         return step, self.open_waiting(name)
 
     def open(self, canary: Version, policy: TrialPolicy, *, by: str) -> TrialStep:
@@ -66,7 +65,10 @@ class Proposals:
         version = self._versions.read(name, int(number))
         if version is None or version.state is not VersionState.PENDING:
             return None
-        return self._trials.open(version, terms_of(self._policy()), by="the template's policy (canary)")
+        try:
+            return self._trials.open(version, terms_of(self._policy()), by="the template's policy (canary)")
+        except ConflictError:  # another process, or a person, was faster; what still waits is tried later
+            return None
 
     def open_all_waiting(self) -> list[TrialStep]:
         """The same for every template; a trial that just ended makes room for the next."""

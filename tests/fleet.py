@@ -1,135 +1,189 @@
-"""A fleet for tests: real Celery workers and beat as processes, on a real server, with quick settings."""
+"""A whole fleet for tests: the composition root with a clock, draws and a publisher of our own."""
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from routing.job import Job, JobState
+import redis
+
+from harvest.policy import TrialPolicy
+from routing.errors import UnavailableError
+from routing.events import Event
+from routing.job import JobRequest, JobResult, JobState, Priority
+from routing.jobs import Claim
+from routing.mailbox import Enqueued
+from routing.publisher import Publisher
 from routing.route import Generator
+from routing.signal import Signal, SignalKind, signal
+from routing.trial import Trial
+from routing.version import Snapshot, Version
 from tasks.composition import Coalmine, compose
-from tasks.settings import Settings
-from tests.waiting import wait_until
+from tasks.settings import CanarySettings, JobSettings, Settings
 
-ROOT = Path(__file__).parent.parent
+#: Seconds since the epoch at which a test's clock begins.
+START = 1_700_000_000.0
 
-#: Settings that make a fleet of tests quick; every one can be set by users too.
-QUICK = {
-    "COALMINE_CANARY__HARVEST_INTERVAL_SECONDS": "1",
-    "COALMINE_CANARY__POLICY": '{"share": 0.5, "revert_window_seconds": 0}',
-    "COALMINE_JOB__SWEEP_INTERVAL_SECONDS": "0.5",
-    "COALMINE_JOB__WATCH_INTERVAL_SECONDS": "0.5",
-    "COALMINE_JOB__BACK_OFF_FIRST_SECONDS": "0.1",
-    "COALMINE_JOB__MAX_ATTEMPTS": "1",
-    "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
-}
+#: A policy under which a few jobs decide, and outcomes settle at once.
+QUICK = TrialPolicy(share=0.5, revert_window_seconds=0.0)
+
+
+class Clock:
+    """Time that moves when a test moves it."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+class Scripted:
+    """A generator that says what it is told to, and counts how often it was asked."""
+
+    def __init__(self, numbers: Iterable[float] = ()) -> None:
+        self.numbers = deque(numbers)
+        self.asked = 0
+
+    def random(self) -> float:
+        """The next number of the script; asking once too often fails the test."""
+        self.asked += 1
+        return self.numbers.popleft()
+
+
+class MemoryPublisher:
+    """A broker in memory, which can be made to fail or to lose its messages."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, list[str]] = {"champion": [], "canary": []}
+        self.sent: list[tuple[str, str, Priority]] = []
+        self.down = False
+
+    def publish(self, job: str, queue: str, priority: Priority) -> None:
+        """Put a message at the end of a queue."""
+        if self.down:
+            message = "the broker is down"
+            raise UnavailableError(message)
+        self.queues[queue].append(job)
+        self.sent.append((job, queue, priority))
+
+    def depth(self, queue: str) -> int:
+        """Messages that wait."""
+        if self.down:
+            message = "the broker is down"
+            raise UnavailableError(message)
+        return len(self.queues[queue])
+
+    def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
+        """Another server than the store: nothing can be pushed in its step."""
+        del job, queue, priority
+        return None  # noqa: RET501 - the protocol's other answer is a message
 
 
 class Fleet:
-    """Processes on one server; what was started is ended with the fleet."""
+    """What a test does with a fleet, in few words."""
 
-    def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
-        self.folder = folder
-        self.variables = QUICK | {"COALMINE_REDIS_URL": redis_url} | settings
-        self.variables.setdefault("COALMINE_AGENT__WORK_DIR", str(folder / "work"))
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        draws: Iterable[float] = (),
+        policy: TrialPolicy = QUICK,
+        enabled: bool = True,
+        generator: Generator | None = None,
+        publisher: Publisher | None = None,
+        clock: Callable[[], float] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.redis: Any = client
+        self.clock = Clock()
+        self.generator = Scripted(draws)
+        self.broker = MemoryPublisher()
+        self.app: Coalmine = compose(
+            Settings(
+                canary=CanarySettings(enabled=enabled, policy=policy),
+                job=JobSettings(**settings.pop("job", {})),
+                **settings,
+            ),
+            redis=client,
+            generator=generator or self.generator,
+            publisher=publisher or self.broker,
+            clock=clock or self.clock,
+        )
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of the fleet's processes."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
-        return kept | self.variables
+    def add(self, name: str = "implementer", prompt: str = "one") -> Version:
+        """Make a template."""
+        return self.app.templates.add(name, Snapshot(prompt=prompt)).version
 
-    def coalmine(self, generator: Generator | None = None) -> Coalmine:
-        """The parts, wired as the processes wire theirs, with a generator of the test's."""
-        return compose(settings_from(self.variables), generator=generator)
+    def propose(self, prompt: str = "two", name: str = "implementer") -> Version:
+        """Propose a version that waits for a person."""
+        return self.app.templates.propose(name, Snapshot(prompt=prompt)).version
 
-    def worker(
-        self, name: str = "w1", *, queues: str = "champion,canary,control", pool: str = "threads",
-        concurrency: int = 4, extra: Sequence[str] = (),
-    ) -> subprocess.Popen[bytes]:  # fmt: skip
-        """Start `celery -A tasks worker` and wait until it answers."""
-        process = self._start(name, "worker", "-n", f"{name}@test", "-Q", queues, "-P", pool, "-c",
-                              str(concurrency), "--without-gossip", "--without-mingle", *extra)  # fmt: skip
-        wait_until(lambda: " ready." in self.log(name), description=f"worker {name} is ready", timeout=40)
-        return process
+    def open(self, canary: Version, policy: TrialPolicy | None = None) -> Trial:
+        """Put a version on trial."""
+        chosen = policy or self.app.settings.canary.policy
+        return self.app.proposals.open(canary, chosen, by="ada").trial
 
-    def beat(self, name: str = "beat") -> subprocess.Popen[bytes]:
-        """Start `celery -A tasks beat`."""
-        return self._start(name, "beat", "-s", str(self.folder / f"{name}-schedule"))
+    def on_trial(self, name: str = "implementer") -> Trial:
+        """A template with a champion and an open trial."""
+        self.add(name)
+        return self.open(self.propose(name=name))
 
-    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.processes[name] = process
-        return process
+    def enqueue(self, template: str = "implementer", **fields: Any) -> Enqueued:
+        """Enqueue one request."""
+        return self.app.mailbox.enqueue(request(template, **fields))
 
-    def log(self, name: str) -> str:
-        """What a process has printed."""
-        return (self.folder / f"{name}.log").read_text(errors="replace")
+    def claim(self, job: str, *, lease_seconds: float = 30.0) -> Claim:
+        """Win a job's lease, which must succeed."""
+        won = self.app.jobs.claim(job, worker="w1", lease_seconds=lease_seconds)
+        assert isinstance(won, Claim), won
+        return won
 
-    def kill(self, name: str) -> None:
-        """SIGKILL a process and its pool, as a machine that is switched off."""
-        process = self.processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
+    def end(self, job: str, kind: SignalKind = SignalKind.FINISHED, **result: Any) -> None:
+        """Work a job to its end with one fact about it."""
+        state = JobState.SUCCEEDED if kind is SignalKind.FINISHED else JobState.ESCALATED
+        self.app.jobs.end(
+            self.claim(job), state, reason=kind.value, result=JobResult(**result), signals=[self.fact(kind)]
+        )
 
-    def stop(self) -> None:
-        """End everything that was started: gently, then by force."""
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.send_signal(signal.SIGTERM)
-        for process in self.processes.values():
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(timeout=10)
-        self.processes.clear()
+    def fact(self, kind: SignalKind, **fields: Any) -> Signal:
+        """A fact that became true now."""
+        return signal(kind, at=self.clock(), **fields)
 
+    def events(self, *kinds: str) -> list[Event]:
+        """Events of some kinds, or all, oldest first."""
+        return [event for event in self.app.events.all() if not kinds or event.kind in kinds]
 
-def settings_from(variables: Mapping[str, str]) -> Settings:
-    """Settings as a process with these variables reads them."""
-    before = dict(os.environ)
-    for name in before:
-        if name.startswith("COALMINE_"):
-            del os.environ[name]
-    os.environ.update(variables)
-    try:
-        return Settings()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    def kinds(self) -> list[str]:
+        """The kinds of all events, oldest first."""
+        return [event.kind for event in self.events()]
 
+    def state(self, version: Version) -> str:
+        """A version's state now."""
+        return self.app.templates.find(version.id).state.value
 
-@contextmanager
-def fleet(folder: Path, redis_url: str, **settings: str) -> Iterator[Fleet]:
-    """A fleet that is ended with the block; when the block fails, its logs are printed."""
-    made = Fleet(folder, redis_url, **settings)
-    try:
-        yield made
-    except BaseException:
-        for name in made.processes:
-            print(f"--- {name}\n{made.log(name)[-6000:]}")  # noqa: T201 - shown with the failure
-        raise
-    finally:
-        made.stop()
+    def everything(self) -> dict[str, Any]:
+        """All that the server holds, to see that nothing was written."""
+        return contents(self.redis)
 
 
-def until_state(parts: Coalmine, job: str, state: JobState, *, timeout: float = 30.0) -> Job:
-    """Wait for a job's state and return the job."""
-    wait_until(
-        lambda: parts.jobs.find(job).state is state, description=f"job {job} is {state}", timeout=timeout
-    )
-    return parts.jobs.find(job)
+def request(template: str = "implementer", **fields: Any) -> JobRequest:
+    """A request that is fit to be enqueued."""
+    return JobRequest.checked(template=template, **({"task": "mend the roof"} | fields))
+
+
+def contents(client: Any) -> dict[str, Any]:
+    """Every key with its value."""
+    read: dict[str, Callable[[str], Any]] = {
+        "string": client.get,
+        "hash": client.hgetall,
+        "list": lambda key: client.lrange(key, 0, -1),
+        "set": lambda key: sorted(client.smembers(key)),
+        "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        "stream": client.xrange,
+    }
+    return {key: read[client.type(key)](key) for key in sorted(client.keys())}

@@ -82,7 +82,7 @@ class VersionStore(Store):
         return None if value is None else str(value)
 
     def set_field(self, name: str, field: str, value: str) -> None:
-        """Set one field that no invariant hangs on (proposal policy, the version that waits for a trial)."""
+        """Set one field that no invariant hangs on (proposal policy)."""
         with redis_errors(f"writing template {name}"):
             self.redis.hset(self.keys.template(name), field, value)
 

@@ -1,4 +1,5 @@
--- Store a version: the first of a template becomes champion, a later one is pending.
+-- Store a version: the first of a template becomes champion, a later one is pending (and waits for a trial when
+-- the template's policy says so).
 -- KEYS  1 template  2 versions  3 hashes  4 templates  5 champions  6 events
 -- ARGV  1 now  2 name  3 mode ('add' first version only, 'propose' later ones only)
 --       4 content hash  5 the record's JSON without its opening brace, number, parent and time  6 event data
@@ -23,6 +24,7 @@ local id = name .. '@v' .. number
 if ARGV[7] ~= '' then redis.call('HSET', template, 'policy', ARGV[7]) end
 if latest then
   redis.call('HSET', template, 'state:' .. number, 'pending')
+  if redis.call('HGET', template, 'policy') == 'canary' then redis.call('HSET', template, 'waiting', number) end
   emit(events, 'candidate.awaiting_promotion', now, id, ARGV[6])
 else
   redis.call('SADD', templates, name)

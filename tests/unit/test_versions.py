@@ -1,0 +1,294 @@
+"""Versions: every transition of the table, every refusal, and that asking again changes nothing."""
+
+import pytest
+import redis
+
+from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
+from routing.templates import ProposalPolicy, UnknownTemplateError, UnknownVersionError, checked_snapshot
+from routing.version import Snapshot, VersionReference
+from tests.fleet import Fleet
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> Fleet:
+    """A fleet without templates."""
+    return Fleet(fake_redis)
+
+
+def test_first_version_is_champion(fleet: Fleet) -> None:
+    """Adding a template makes its first version champion, with one event."""
+    version = fleet.add()
+    assert (version.id, version.state, version.parent) == ("implementer@v1", "champion", None)
+    assert fleet.kinds() == ["template.added"]
+
+
+def test_adding_again_changes_nothing(fleet: Fleet) -> None:
+    """The same template with the same content is a success that writes nothing."""
+    fleet.add()
+    before = fleet.everything()
+    step = fleet.app.templates.add("implementer", Snapshot(prompt="one"))
+    assert (step.version.number, step.changed) == (1, False)
+    assert fleet.everything() == before
+
+
+def test_adding_other_content_is_refused(fleet: Fleet) -> None:
+    """A template that exists is not overwritten."""
+    fleet.add()
+    before = fleet.everything()
+    with pytest.raises(ConflictError, match="propose"):
+        fleet.add(prompt="two")
+    assert fleet.everything() == before
+
+
+def test_proposal_is_pending_and_told(fleet: Fleet) -> None:
+    """A proposed version waits; the champion and its event are as they were."""
+    fleet.add()
+    version = fleet.propose()
+    assert (version.number, version.state, version.parent) == (2, "pending", 1)
+    assert fleet.app.templates.champion("implementer").number == 1
+    assert fleet.kinds() == ["template.added", "candidate.awaiting_promotion"]
+
+
+def test_identical_content_returns_the_version_that_has_it(fleet: Fleet) -> None:
+    """Content is compared by its hash, whatever order its parts were given in."""
+    fleet.add()
+    first = fleet.app.templates.propose("implementer", Snapshot(environment={"A": "1", "B": "2"}))
+    before = fleet.everything()
+    again = fleet.app.templates.propose(
+        "implementer", Snapshot(environment={"B": "2", "A": "1"}), note="again"
+    )
+    assert (again.version, again.changed) == (first.version, False)
+    assert fleet.everything() == before
+
+
+def test_proposing_for_an_unknown_template_is_refused(fleet: Fleet) -> None:
+    """Nothing is written for a template that does not exist."""
+    with pytest.raises(UnknownTemplateError, match="coalmine template add"):
+        fleet.propose()
+    assert fleet.everything() == {}
+
+
+def test_numbers_are_never_reused(fleet: Fleet) -> None:
+    """A rejected version keeps its number; the next one gets the next."""
+    fleet.add()
+    fleet.app.templates.reject(fleet.propose("two").id, by="ada")
+    assert fleet.propose("three").number == 3
+    assert [version.number for version in fleet.app.templates.versions("implementer")] == [1, 2, 3]
+
+
+def test_promotion_supersedes_the_champion(fleet: Fleet) -> None:
+    """A pending version becomes champion, the old one superseded, with one event and one review."""
+    first, second = fleet.add(), fleet.propose()
+    step = fleet.app.templates.promote("implementer", by="ada", reason="better")
+    assert (step.version.id, step.version.state, step.changed) == (second.id, "champion", True)
+    assert fleet.state(first) == "superseded"
+    assert len(fleet.events("candidate.promoted")) == 1
+    assert [review["decision"] for review in fleet.app.templates.reviews("implementer")] == ["promote"]
+
+
+def test_promoting_again_changes_nothing(fleet: Fleet) -> None:
+    """Promoting the champion is a success that emits nothing."""
+    fleet.add()
+    second = fleet.propose()
+    fleet.app.templates.promote(second.id, by="ada")
+    before = fleet.everything()
+    assert fleet.app.templates.promote(second.id, by="bob").changed is False
+    assert fleet.everything() == before
+
+
+def test_superseded_version_is_reverted_not_promoted(fleet: Fleet) -> None:
+    """Promotion of a former champion is refused and names the right command."""
+    first = fleet.add()
+    fleet.app.templates.promote(fleet.propose().id, by="ada")
+    before = fleet.everything()
+    with pytest.raises(ConflictError, match="revert implementer@v1"):
+        fleet.app.templates.promote(first.id, by="ada")
+    assert fleet.everything() == before
+
+
+def test_revert_brings_the_previous_champion_back(fleet: Fleet) -> None:
+    """The name alone means the champion before this one."""
+    first = fleet.add()
+    second = fleet.propose()
+    fleet.app.templates.promote(second.id, by="ada")
+    step = fleet.app.templates.revert("implementer", by="ada")
+    assert (step.version.id, step.changed) == (first.id, True)
+    assert (fleet.state(first), fleet.state(second)) == ("champion", "superseded")
+    assert len(fleet.events("template.reverted")) == 1
+
+
+def test_reverting_to_the_champion_changes_nothing(fleet: Fleet) -> None:
+    """Asked again for the same version, revert is a success that writes nothing."""
+    first = fleet.add()
+    fleet.app.templates.promote(fleet.propose().id, by="ada")
+    fleet.app.templates.revert(first.id, by="ada")
+    before = fleet.everything()
+    assert fleet.app.templates.revert(first.id, by="ada").changed is False
+    assert fleet.everything() == before
+
+
+def test_revert_without_a_previous_champion_is_refused(fleet: Fleet) -> None:
+    """There is nothing to revert to before the first promotion."""
+    fleet.add()
+    with pytest.raises(ConflictError, match="nothing to revert to"):
+        fleet.app.templates.revert("implementer", by="ada")
+
+
+@pytest.mark.parametrize("decision", ["pending", "rejected"])
+def test_only_a_former_champion_can_be_reverted_to(fleet: Fleet, decision: str) -> None:
+    """A version that never was champion cannot come back as one."""
+    fleet.add()
+    second = fleet.propose()
+    if decision == "rejected":
+        fleet.app.templates.reject(second.id, by="ada")
+    before = fleet.everything()
+    with pytest.raises(ConflictError, match=decision):
+        fleet.app.templates.revert(second.id, by="ada")
+    assert fleet.everything() == before
+
+
+def test_rejection_is_final(fleet: Fleet) -> None:
+    """A rejected version is neither promoted nor reverted to nor put on trial."""
+    fleet.add()
+    second = fleet.propose()
+    fleet.app.templates.reject(second.id, by="ada")
+    before = fleet.everything()
+    with pytest.raises(ConflictError, match="final"):
+        fleet.app.templates.promote(second.id, by="ada")
+    with pytest.raises(ConflictError, match="rejected"):
+        fleet.open(second)
+    assert fleet.everything() == before
+
+
+def test_rejecting_again_changes_nothing(fleet: Fleet) -> None:
+    """The second rejection is a success without an event."""
+    fleet.add()
+    second = fleet.propose()
+    assert fleet.app.templates.reject(second.id, by="ada").changed is True
+    assert fleet.kinds()[-1] == "candidate.rejected"
+    before = fleet.everything()
+    assert fleet.app.templates.reject(second.id, by="ada").changed is False
+    assert fleet.everything() == before
+
+
+def test_champion_cannot_be_rejected(fleet: Fleet) -> None:
+    """A template is never left without a champion."""
+    first = fleet.add()
+    before = fleet.everything()
+    with pytest.raises(ConflictError, match="champion"):
+        fleet.app.templates.reject(first.id, by="ada")
+    assert fleet.everything() == before
+
+
+def test_superseded_version_cannot_be_rejected(fleet: Fleet) -> None:
+    """What was champion once may be needed again."""
+    first = fleet.add()
+    fleet.app.templates.promote(fleet.propose().id, by="ada")
+    with pytest.raises(ConflictError, match="superseded"):
+        fleet.app.templates.reject(first.id, by="ada")
+
+
+@pytest.mark.parametrize(
+    ("reference", "number"),
+    [("implementer", 1), ("implementer@champion", 1), ("implementer@latest", 3), ("implementer@v2", 2)],
+)
+def test_references_name_versions(fleet: Fleet, reference: str, number: int) -> None:
+    """The four ways to name a version."""
+    fleet.add()
+    fleet.propose("two")
+    fleet.propose("three")
+    assert fleet.app.templates.find(reference).number == number
+
+
+@pytest.mark.parametrize(
+    "text", ["", "@v1", "implementer@", "implementer@v0", "Implementer", "a" * 41, "x@y", "a b"]
+)
+def test_malformed_references_are_refused(text: str) -> None:
+    """What names no version is refused before anything is asked of the server."""
+    with pytest.raises(InvalidInputError):
+        VersionReference.parse(text)
+
+
+def test_unknown_version_is_named(fleet: Fleet) -> None:
+    """The error tells an unknown version from an unknown template."""
+    fleet.add()
+    with pytest.raises(UnknownVersionError, match="no v9"):
+        fleet.app.templates.find("implementer@v9")
+
+
+def test_content_that_does_not_match_its_hash_is_not_used(fleet: Fleet) -> None:
+    """A record that was changed in the store is refused, not run."""
+    fleet.add()
+    key = fleet.app.keys.versions("implementer")
+    fleet.redis.hset(key, "1", fleet.redis.hget(key, "1").replace('"one"', '"another"'))
+    with pytest.raises(CorruptRecordError, match="implementer@v1"):
+        fleet.app.templates.champion("implementer")
+
+
+def test_bad_content_names_every_wrong_field() -> None:
+    """All faults of a version's content are told at once."""
+    with pytest.raises(InvalidInputError, match=r"(?s)prompt.*runtime.*time_limit_seconds"):
+        checked_snapshot(prompt="\0", runtime="No Such", time_limit_seconds=float("nan"))
+
+
+def test_default_policy_leaves_it_to_a_person(fleet: Fleet) -> None:
+    """Under `notify` a proposal opens no trial."""
+    fleet.add()
+    step, trial = fleet.app.proposals.propose("implementer", Snapshot(prompt="two"))
+    assert (step.version.state, trial) == ("pending", None)
+
+
+def test_direct_policy_promotes_at_once(fleet: Fleet) -> None:
+    """Under `direct` a proposal is champion without a trial."""
+    fleet.add()
+    fleet.app.templates.set_policy("implementer", ProposalPolicy.DIRECT)
+    step, trial = fleet.app.proposals.propose("implementer", Snapshot(prompt="two"))
+    assert (step.version.state, trial) == ("champion", None)
+
+
+def test_canary_policy_opens_a_trial(fleet: Fleet) -> None:
+    """Under `canary` a proposal is put on trial when none is open."""
+    fleet.add()
+    fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
+    step, trial = fleet.app.proposals.propose("implementer", Snapshot(prompt="two"))
+    assert trial is not None
+    assert (trial.changed, trial.trial.canary_id) == (True, step.version.id)
+
+
+def test_policy_is_of_its_template_alone(fleet: Fleet) -> None:
+    """One template's policy does not decide for another."""
+    fleet.add("implementer")
+    fleet.add("reviewer")
+    fleet.app.templates.set_policy("implementer", ProposalPolicy.DIRECT)
+    assert fleet.app.templates.policy("reviewer") is ProposalPolicy.NOTIFY
+
+
+def test_waiting_candidate_is_tried_after_the_running_trial(fleet: Fleet) -> None:
+    """The newest proposal waits while a trial runs, and is put on trial when that has ended."""
+    fleet.add()
+    fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
+    _, first = fleet.app.proposals.propose("implementer", Snapshot(prompt="two"))
+    fleet.app.proposals.propose("implementer", Snapshot(prompt="three"))
+    fleet.app.proposals.propose("implementer", Snapshot(prompt="four"))
+    assert fleet.app.proposals.open_all_waiting() == []
+    assert first is not None
+    fleet.app.trials.stop(first.trial, by="ada")
+    opened = fleet.app.proposals.open_all_waiting()
+    assert [step.trial.canary for step in opened] == [4]
+    assert fleet.app.proposals.open_all_waiting() == []
+
+
+def test_waiting_candidate_is_part_of_the_proposal(fleet: Fleet) -> None:
+    """A process that dies right after a proposal was stored leaves it waiting for its trial all the same."""
+    fleet.add()
+    fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
+    version = fleet.propose()
+    assert [step.trial.canary for step in fleet.app.proposals.open_all_waiting()] == [version.number]
+
+
+def test_rejected_candidate_waits_no_longer(fleet: Fleet) -> None:
+    """What a person rejected while it waited is not put on trial."""
+    fleet.add()
+    fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
+    fleet.app.templates.reject(fleet.propose().id, by="ada")
+    assert fleet.app.proposals.open_all_waiting() == []
