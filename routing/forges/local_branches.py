@@ -134,8 +134,8 @@ class LocalBranches:
 
     def _is_on_main_line(self, commit: str, main: str) -> bool:
         """Whether an ancestor of `main` was itself once the main branch's newest commit."""
-        boundary = self.git.run("rev-list", "--first-parent", "--boundary", f"{commit}..{main}").split()
-        return commit == main or f"-{commit}" in boundary
+        line = self.git.run("log", "--first-parent", "--format=%P", f"{commit}..{main}").splitlines()
+        return line[-1].split(" ")[0] == commit if line else commit == main
 
     def _rebased(self, known: Sighting, main: str) -> str | None:
         """A person may rebase the branch: then the main branch has each of its patches under another name."""

@@ -1,0 +1,271 @@
+"""What every forge must do, run against each that can be set up here.
+
+A new adapter adds a function that returns a `ForgeUnderTest`, and its name to `FORGES`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from routing.change_request import ChangeState
+from routing.commit_status import CiVerdict, CombinedStatus, CommitStatus
+from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from routing.forge import Forge
+from routing.forge_errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
+from routing.forges.local import LocalForge, LocalForgeSettings
+from routing.issue import IssueRef
+from tests.repositories import Repository, new_repository
+
+BRANCH = "coalmine/0123456789abcdef"
+
+
+class OpensIssues(Protocol):
+    """How a person opens an issue on the forge."""
+
+    def __call__(
+        self, title: str, body: str, *, labels: Sequence[str] = (), blocked_by: Sequence[int] = ()
+    ) -> IssueRef:
+        """Open it and return its name."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForgeUnderTest:
+    """A forge with one repository, and what people do to it behind Coalmine's back."""
+
+    forge: Forge
+    repo: str
+    repository: Repository  # what is pushed here arrives on the forge
+    open_issue: OpensIssues
+    person_comments: Callable[[IssueRef, str], None]
+    judge: Callable[[str], object]  # CI says green of a commit
+    person_merges: Callable[[str], object]  # a branch
+    vanish: Callable[[], object]  # the forge can no longer be asked
+
+
+def local_forge(folder: Path) -> ForgeUnderTest:
+    """A folder of issues, a repository, and a CI command that is content."""
+    repository, issues = new_repository(folder), folder / "issues"
+    issues.mkdir()
+    settings = LocalForgeSettings(
+        repo=repository.path, issues=issues, state=folder / "state", ci_command="true", merge="green"
+    )
+    forge = LocalForge.of(settings)
+    opened: list[Path] = []
+
+    def open_issue(
+        title: str, body: str, *, labels: Sequence[str] = (), blocked_by: Sequence[int] = ()
+    ) -> IssueRef:
+        number = len(opened) + 1
+        opened.append(issues / f"{number}.md")
+        front = f"title: '{title}'\nlabels: {list(labels)}\nblocked_by: {list(blocked_by)}\n"
+        opened[-1].write_text(f"---\n{front}---\n{body}\n")
+        return IssueRef(forge="local", repo="shop", number=number)
+
+    def person_comments(ref: IssueRef, text: str) -> None:
+        path = opened[ref.number - 1]
+        path.write_text(
+            path.read_text().replace("\n---\n", f"\ncomments: [{{id: 1, body: {text}}}]\n---\n", 1)
+        )
+
+    return ForgeUnderTest(
+        forge=forge,
+        repo="shop",
+        repository=repository,
+        open_issue=open_issue,
+        person_comments=person_comments,
+        judge=forge.run_ci,
+        person_merges=lambda branch: repository.git("merge", "--no-ff", "--no-edit", branch),
+        vanish=lambda: issues.rename(folder / "elsewhere"),
+    )
+
+
+FORGES: dict[str, Callable[[Path], ForgeUnderTest]] = {"local": local_forge}
+
+
+@pytest.fixture(params=list(FORGES))
+def there(request: pytest.FixtureRequest, tmp_path: Path) -> ForgeUnderTest:
+    """Each forge in turn."""
+    return FORGES[request.param](tmp_path)
+
+
+def test_issues_are_listed_by_label(there: ForgeUnderTest) -> None:
+    """Only open issues with the label are listed, by number; without a label all that are open."""
+    first = there.open_issue("Cart is slow", "Make it fast", labels=["agent", "bug"])
+    second = there.open_issue("Think about it", "For people")
+    third = there.open_issue("Done", "Was done", labels=["agent"])
+    there.forge.close(third)
+    assert [issue.ref for issue in there.forge.list_issues(there.repo, "agent").issues] == [first]
+    assert [issue.ref for issue in there.forge.list_issues(there.repo, None).issues] == [first, second]
+
+
+def test_an_issue_is_read_whole(there: ForgeUnderTest) -> None:
+    """Title, body, labels, state and comments arrive as they were written."""
+    ref = there.open_issue("Cart is slow", "First line\n\nsecond <b>line</b>", labels=["agent"])
+    issue = there.forge.read_issue(ref)
+    assert (issue.ref, issue.title, issue.body) == (ref, "Cart is slow", "First line\n\nsecond <b>line</b>")
+    assert (issue.labels, issue.state, issue.comments) == (("agent",), "open", ())
+
+
+def test_the_revision_is_of_what_the_job_is_made_from(there: ForgeUnderTest) -> None:
+    """Comments and labels do not change the revision; another body does."""
+    ref = there.open_issue("Cart is slow", "one")
+    other = there.open_issue("Cart is slow", "two")
+    before = there.forge.read_issue(ref).revision
+    there.forge.comment(ref, "On it")
+    there.forge.add_label(ref, "agent-in-progress")
+    assert there.forge.read_issue(ref).revision == before
+    assert there.forge.read_issue(other).revision != before
+
+
+def test_our_comments_can_be_edited_and_others_cannot(there: ForgeUnderTest) -> None:
+    """The checklist is one comment edited in place; a person's comment is theirs."""
+    ref = there.open_issue("Cart is slow", "text")
+    there.person_comments(ref, "mine")
+    ours = there.forge.comment(ref, "- [ ] tests\n---\n`x`: *y*")
+    there.forge.edit_comment(ref, ours.id, "- [x] tests")
+    comments = there.forge.read_issue(ref).comments or ()
+    assert [comment.body for comment in comments] == ["mine", "- [x] tests"]
+    with pytest.raises(ForgeRefusedError):
+        there.forge.edit_comment(ref, comments[0].id, "theirs no more")
+    with pytest.raises(ForgeGoneError):
+        there.forge.edit_comment(ref, 999_999, "nobody's")
+    with pytest.raises(ForgeInvalidError):
+        there.forge.comment(ref, " ")
+
+
+def test_writing_twice_is_writing_once(there: ForgeUnderTest) -> None:
+    """Labels, assignees and closing may be repeated, and what is not there may be removed."""
+    ref = there.open_issue("Cart is slow", "text", labels=["agent"])
+    for _ in range(2):
+        there.forge.add_label(ref, "ready-for-human")
+        there.forge.remove_label(ref, "agent")
+        there.forge.assign(ref, "coalmine")
+        there.forge.close(ref)
+    issue = there.forge.read_issue(ref)
+    assert (issue.labels, issue.assignees, issue.state) == (("ready-for-human",), ("coalmine",), "closed")
+
+
+def test_blockers_are_named_also_when_closed(there: ForgeUnderTest) -> None:
+    """The forge's own dependencies are listed; whether they are done is asked separately."""
+    blocker = there.open_issue("First", "text")
+    ref = there.open_issue("Then", "text", blocked_by=[blocker.number])
+    there.forge.close(blocker)
+    assert there.forge.dependencies(ref) == (blocker,)
+    assert there.forge.dependencies(blocker) == ()
+
+
+def test_what_is_not_there_is_gone(there: ForgeUnderTest) -> None:
+    """Unknown issues, repositories and commits are gone; an unknown branch has no change."""
+    unknown = IssueRef(forge=there.forge.name, repo=there.repo, number=999_999)
+    elsewhere = IssueRef(forge=there.forge.name, repo="not-there", number=1)
+    for ref in (unknown, elsewhere):
+        with pytest.raises(ForgeGoneError):
+            there.forge.read_issue(ref)
+        with pytest.raises(ForgeGoneError):
+            there.forge.comment(ref, "hello?")
+    with pytest.raises(ForgeGoneError):
+        there.forge.list_issues("not-there", None)
+    with pytest.raises(ForgeGoneError):
+        there.forge.statuses(there.repo, "0" * 40)
+    assert there.forge.change_of_branch(there.repo, BRANCH) is None
+
+
+def test_no_answer_is_not_an_empty_one(there: ForgeUnderTest) -> None:
+    """A forge that cannot be asked lists nothing, and says so by an error."""
+    ref = there.open_issue("Cart is slow", "text")
+    there.vanish()
+    with pytest.raises(ForgeUnreachableError):
+        there.forge.list_issues(there.repo, None)
+    with pytest.raises(ForgeUnreachableError):
+        there.forge.read_issue(ref)
+    with pytest.raises(ForgeUnreachableError):
+        there.forge.close(ref)
+
+
+def test_a_change_goes_from_open_to_green_to_merged(there: ForgeUnderTest) -> None:
+    """CI is unknown until it spoke; then the change is merged at the commit that was judged."""
+    head = there.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = there.forge.change_of_branch(there.repo, BRANCH)
+    assert change is not None
+    assert (change.state, change.head, change.base) == (ChangeState.OPEN, head, "main")
+    assert there.forge.statuses(there.repo, head).verdict is CiVerdict.UNKNOWN
+    there.judge(head)
+    assert there.forge.statuses(there.repo, head).has_real_ci
+    merged = there.forge.merge(change)
+    assert merged.state is ChangeState.MERGED
+    assert merged.merge_commit != ""
+    assert there.forge.change_of_branch(there.repo, BRANCH) == merged
+    assert there.forge.reverts_of(there.repo, merged.merge_commit) == ()
+    assert there.forge.reviews(merged) == ()
+
+
+def test_a_persons_merge_counts_as_one(there: ForgeUnderTest) -> None:
+    """Who merged does not matter."""
+    there.repository.work(BRANCH, {"new.txt": "new\n"})
+    there.person_merges(BRANCH)
+    change = there.forge.change_of_branch(there.repo, BRANCH)
+    assert change is not None
+    assert change.state is ChangeState.MERGED
+    assert change.merged_at is not None
+
+
+def test_permission_is_asked_for(there: ForgeUnderTest) -> None:
+    """Nobody in particular may do nothing."""
+    assert not there.forge.permission(there.repo, "").can_write
+
+
+@pytest.mark.parametrize(
+    ("states", "verdict", "real"),
+    [
+        ({}, CiVerdict.UNKNOWN, False),
+        ({"coalmine/progress": "success"}, CiVerdict.UNKNOWN, False),
+        ({"build": "success", "coalmine/progress": "failure"}, CiVerdict.GREEN, True),
+        ({"build": "success", "lint": "pending"}, CiVerdict.PENDING, True),
+        ({"build": "success", "lint": "error"}, CiVerdict.RED, True),
+        ({"build": "failure", "lint": "pending"}, CiVerdict.RED, False),
+    ],
+)
+def test_our_own_word_proves_nothing(states: dict[str, str], verdict: CiVerdict, *, real: bool) -> None:
+    """Statuses of Coalmine's own count neither for nor against."""
+    at = "2024-05-01T10:00:00Z"
+    said = [
+        CommitStatus.model_validate({"context": context, "state": state, "at": at})
+        for context, state in states.items()
+    ]
+    combined = CombinedStatus.of("0" * 40, said)
+    assert (combined.verdict, combined.has_real_ci) == (verdict, real)
+
+
+def test_the_newest_word_of_a_context_counts() -> None:
+    """A check that ran again replaces what it said before, in whichever order the forge lists it."""
+    early, late = (
+        CommitStatus.model_validate({"context": "build", "state": state, "at": f"2024-05-0{day}T10:00:00Z"})
+        for state, day in (("failure", 1), ("success", 2))
+    )
+    assert CombinedStatus.of("0" * 40, [late, early]) == CombinedStatus.of("0" * 40, [early, late])
+    assert CombinedStatus.of("0" * 40, [late, early]).verdict is CiVerdict.GREEN
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ForgeGoneError, NotFoundError),
+        (ForgeRefusedError, ConflictError),
+        (ForgeInvalidError, InvalidInputError),
+        (ForgeUnreachableError, UnavailableError),
+    ],
+)
+def test_errors_of_forges_are_ours(error: type[ForgeError], kind: type[CoalmineError]) -> None:
+    """Each kind of answer has the exit code of its kind."""
+    assert issubclass(error, kind)
+    assert error.exit_code == kind.exit_code
