@@ -12,9 +12,9 @@ from routing.store.private_server import PrivateServer
 from routing.trial import TrialState
 from routing.version import Snapshot, VersionState
 from tasks.composition import Coalmine
-from tests.fleet import Fleet, fleet
 from tests.scripted import Alternating
 from tests.waiting import wait_until
+from tests.worker_fleet import Fleet, fleet
 
 #: An agent that does what its version's prompt says; it reads that from the prompt that it is given.
 AGENT = 'read -r order; case "$order" in succeed) exit 0;; *) exit 1;; esac'

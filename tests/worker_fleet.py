@@ -1,0 +1,135 @@
+"""A fleet for tests: real Celery workers and beat as processes, on a real server, with quick settings."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from routing.job import Job, JobState
+from routing.route import Generator
+from tasks.composition import Coalmine, compose
+from tasks.settings import Settings
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parent.parent
+
+#: Settings that make a fleet of tests quick; every one can be set by users too.
+QUICK = {
+    "COALMINE_CANARY__HARVEST_INTERVAL_SECONDS": "1",
+    "COALMINE_CANARY__POLICY": '{"share": 0.5, "revert_window_seconds": 0}',
+    "COALMINE_JOB__SWEEP_INTERVAL_SECONDS": "0.5",
+    "COALMINE_JOB__WATCH_INTERVAL_SECONDS": "0.5",
+    "COALMINE_JOB__BACK_OFF_FIRST_SECONDS": "0.1",
+    "COALMINE_JOB__MAX_ATTEMPTS": "1",
+    "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
+}
+
+
+class Fleet:
+    """Processes on one server; what was started is ended with the fleet."""
+
+    def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
+        self.folder = folder
+        self.variables = QUICK | {"COALMINE_REDIS_URL": redis_url} | settings
+        self.variables.setdefault("COALMINE_AGENT__WORK_DIR", str(folder / "work"))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the fleet's processes."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
+        return kept | self.variables
+
+    def coalmine(self, generator: Generator | None = None) -> Coalmine:
+        """The parts, wired as the processes wire theirs, with a generator of the test's."""
+        return compose(settings_from(self.variables), generator=generator)
+
+    def worker(
+        self, name: str = "w1", *, queues: str = "champion,canary,control", pool: str = "threads",
+        concurrency: int = 4, extra: Sequence[str] = (),
+    ) -> subprocess.Popen[bytes]:  # fmt: skip
+        """Start `celery -A tasks worker` and wait until it answers."""
+        process = self._start(name, "worker", "-n", f"{name}@test", "-Q", queues, "-P", pool, "-c",
+                              str(concurrency), "--without-gossip", "--without-mingle", *extra)  # fmt: skip
+        wait_until(lambda: " ready." in self.log(name), description=f"worker {name} is ready", timeout=40)
+        return process
+
+    def beat(self, name: str = "beat") -> subprocess.Popen[bytes]:
+        """Start `celery -A tasks beat`."""
+        return self._start(name, "beat", "-s", str(self.folder / f"{name}-schedule"))
+
+    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes[name] = process
+        return process
+
+    def log(self, name: str) -> str:
+        """What a process has printed."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a process and its pool, as a machine that is switched off."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+    def stop(self) -> None:
+        """End everything that was started: gently, then by force."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(timeout=10)
+        self.processes.clear()
+
+
+def settings_from(variables: Mapping[str, str]) -> Settings:
+    """Settings as a process with these variables reads them."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith("COALMINE_"):
+            del os.environ[name]
+    os.environ.update(variables)
+    try:
+        return Settings()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def fleet(folder: Path, redis_url: str, **settings: str) -> Iterator[Fleet]:
+    """A fleet that is ended with the block; when the block fails, its logs are printed."""
+    made = Fleet(folder, redis_url, **settings)
+    try:
+        yield made
+    except BaseException:
+        for name in made.processes:
+            print(f"--- {name}\n{made.log(name)[-6000:]}")  # noqa: T201 - shown with the failure
+        raise
+    finally:
+        made.stop()
+
+
+def until_state(parts: Coalmine, job: str, state: JobState, *, timeout: float = 30.0) -> Job:
+    """Wait for a job's state and return the job."""
+    wait_until(
+        lambda: parts.jobs.find(job).state is state, description=f"job {job} is {state}", timeout=timeout
+    )
+    return parts.jobs.find(job)
