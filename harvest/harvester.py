@@ -146,17 +146,20 @@ class Harvester:
         """The stored state of a trial's test."""
         return evidence_of(trial, _standing(trial))
 
-    def replayed(self, trial: Trial) -> TrialEvidence:
-        """The state recomputed from the ledger, as far as the stored state has read it."""
+    def counted_ledger(self, trial: Trial) -> list[Dispatched | Settlement]:
+        """The ledger as far as the stored state has read it, dispatches first."""
         standing = _standing(trial)
-        stored = evidence_of(trial, standing)
-        dispatches = self._store.dispatches(trial.id, 0, stored.dispatched) if stored.dispatched else []
+        dispatched = evidence_of(trial, standing).dispatched
+        dispatches = self._store.dispatches(trial.id, 0, dispatched) if dispatched else []
         settlements = self._store.settlements(trial.id, 0, standing.read) if standing.read else []
-        ledger: list[Dispatched | Settlement] = [
+        return [
             *(Dispatched.model_validate_json(line) for line in dispatches),
             *(Settlement.model_validate_json(line) for line in settlements),
         ]
-        return replay(TrialPolicy.from_json(trial.policy), ledger).state
+
+    def replayed(self, trial: Trial) -> TrialEvidence:
+        """The state recomputed from the ledger, as far as the stored state has read it."""
+        return replay(TrialPolicy.from_json(trial.policy), self.counted_ledger(trial)).state
 
 
 def _step(
