@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -97,8 +97,8 @@ class Mailbox:
         """
         prepared = [self._prepare(request) for request in requests]
         done: list[Enqueued] = []
-        for start in range(0, len(prepared), BATCH):
-            done += self._accept(prepared[start : start + BATCH])
+        for batch in _batches(prepared):
+            done += self._accept(batch)
         return done
 
     def _prepare(self, request: JobRequest) -> _Prepared:
@@ -230,6 +230,21 @@ class Mailbox:
                 break
             published.append(step.job)
         self._jobs.published(published)
+
+
+def _batches(prepared: list[_Prepared]) -> Iterator[list[_Prepared]]:
+    """Parts of one round trip each. A repeated key or issue begins a new part, which finds the first one's job."""
+    batch: list[_Prepared] = []
+    taken: set[tuple[str, str]] = set()
+    for item in prepared:
+        names = {("once", item.once), ("issue", item.request.issue)} - {("once", ""), ("issue", "")}
+        if len(batch) == BATCH or names & taken:
+            yield batch
+            batch, taken = [], set()
+        batch.append(item)
+        taken |= names
+    if batch:
+        yield batch
 
 
 def _stratum(request: JobRequest, trial: Trial | None) -> str:

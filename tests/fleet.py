@@ -81,7 +81,7 @@ class MemoryPublisher:
     def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
         """Another server than the store: nothing can be pushed in its step."""
         del job, queue, priority
-        return None  # noqa: RET501 - the protocol's other answer is a message
+        return None
 
 
 class Fleet:
