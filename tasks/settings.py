@@ -102,7 +102,7 @@ class LocalSettings(_Section):
     ci_seconds: Positive = 1800.0
     merge: Literal["green", "never"] = "green"  # whether a green branch is merged by itself
     main: str | None = None  # main branch; None: the one that the repository is on
-    label: str | None = "agent"  # issues with it are for agents; None: every open one
+    label: str | None = None  # issues with it are for agents; None: every open one
     template: str = "implementer"  # that works on the issues
     poll_interval_seconds: Positive = 5.0
     at_once: Count = 1  # jobs at work in the repository at the same time

@@ -1,0 +1,1 @@
+"""The demonstration: a small shop, a scripted agent, one rollback and one graduation, all of it real."""

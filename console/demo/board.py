@@ -1,0 +1,70 @@
+"""The demonstration's live board: one trial as it stands now."""
+
+import math
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from harvest.trial_evidence import TrialEvidence
+from routing.trial import Trial
+from tasks.composition import Coalmine
+
+#: Cells of an evidence bar.
+BAR = 24
+
+
+def board(parts: Coalmine, title: str, trial: Trial, seconds: float) -> RenderableType:
+    """Arms, evidence and the newest jobs; everything is read from the fleet at this moment."""
+    evidence = parts.harvester.evidence(trial)
+    return Panel(
+        Group(_arms(trial, evidence), Text(), _questions(evidence), Text(), _newest(parts)),
+        title=f"{title} · {trial.canary_id} against {trial.champion_id} · {trial.state} · {seconds:.0f} s",
+        title_align="left",
+    )
+
+
+def _arms(trial: Trial, evidence: TrialEvidence) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("arm", "version", "jobs", "scored", "open", "left out", "mean score"):
+        table.add_column(name, justify="left" if name in {"arm", "version"} else "right")
+    rows = (("champion", trial.champion_id, evidence.champion), ("canary", trial.canary_id, evidence.canary))
+    for arm, version, counts in rows:
+        mean = "none" if counts.mean is None else f"{counts.mean:.2f}"
+        left_out = str(counts.excluded + counts.rerouted)
+        table.add_row(
+            arm, version, str(counts.dispatched), str(counts.settled), str(counts.open), left_out, mean
+        )
+    return table
+
+
+def _questions(evidence: TrialEvidence) -> Table:
+    policy = evidence.policy
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for question, ln_value, level in (
+        ("is the canary worse?", evidence.worse.ln_value, policy.alpha),
+        (f"is it not worse by {policy.delta:g}?", evidence.not_worse.ln_value, policy.beta),
+    ):
+        table.add_row(question, bar(ln_value, level), f"{math.exp(min(ln_value, 50)):.1f} of {1 / level:g}")
+    return table
+
+
+def bar(ln_value: float, level: float) -> Text:
+    """Evidence on its way to the threshold, on a logarithmic scale."""
+    part = min(max(ln_value / math.log(1 / level), 0.0), 1.0)
+    filled = round(part * BAR)
+    return Text("█" * filled + "░" * (BAR - filled), style="bold" if filled == BAR else "")
+
+
+def _newest(parts: Coalmine) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("newest jobs", "version", "arm", "draw", "state", "why"):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    for job in parts.jobs.newest(most=6):
+        draw = "" if job.draw is None else f"{job.draw:.2f}"
+        state = Text(job.state.value)
+        table.add_row(
+            Text(job.request.title[:34]), job.version_id, job.arm or "", draw, state, Text(job.reason[:44])
+        )
+    return table

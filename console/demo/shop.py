@@ -1,0 +1,130 @@
+"""The demonstration's repository: a shop whose price rules are not written yet, with a test for each."""
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+from routing.git import Git
+
+#: The CI command of the repository: it runs the tests of the rules that the commit touches.
+CI_PROGRAM = '''\
+"""CI of the shop: runs the tests of the rules that this commit touches."""
+
+import subprocess
+import sys
+import unittest
+
+names = subprocess.run(
+    ["git", "diff", "--name-only", "HEAD~1", "HEAD", "--", "shop"], capture_output=True, text=True, check=True
+).stdout.split()
+tests = [f"tests.test_{name.removeprefix('shop/').removesuffix('.py')}" for name in names]
+if not tests:
+    sys.exit("this commit touches no rule")
+sys.path.insert(0, "")
+suite = unittest.defaultTestLoader.loadTestsFromNames(tests)
+sys.exit(0 if unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful() else 1)
+'''
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """A price rule: orders of `least` or more cost `less` less."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """`rule_007`."""
+        return f"rule_{self.number:03d}"
+
+    @property
+    def least(self) -> int:
+        """The boundary, where hasty work goes wrong."""
+        return 10 + 3 * self.number
+
+    @property
+    def less(self) -> int:
+        """The discount."""
+        return 1 + self.number % 7
+
+    def module(self) -> str:
+        """The file that an agent is to fill in."""
+        return f'"""Rule {self.number} of the shop."""\n\n\ndef price(amount):\n    return 0\n'
+
+    def test(self) -> str:
+        """Its test, which fails until the rule is written and its boundary right."""
+        return textwrap.dedent(f"""\
+            import unittest
+
+            from shop.{self.name} import price
+
+
+            class {self.name.title().replace("_", "")}(unittest.TestCase):
+                def test_below(self):
+                    self.assertEqual(price({self.least - 1}), {self.least - 1})
+
+                def test_boundary(self):
+                    self.assertEqual(price({self.least}), {self.least - self.less})
+
+                def test_above(self):
+                    self.assertEqual(price({self.least + 5}), {self.least + 5 - self.less})
+            """)
+
+    def issue(self) -> str:
+        """The issue, as a markdown file with front matter."""
+        return textwrap.dedent(f"""\
+            ---
+            number: {self.number}
+            title: "Rule {self.number}: discount from {self.least} on"
+            state: open
+            labels: [agent]
+            ---
+            In `shop/{self.name}.py`, an order of {self.least} or more costs less {self.less} than its amount;
+            a smaller one costs its amount. `tests/test_{self.name}.py` says it in numbers.
+            """)
+
+
+class Shop:
+    """The repository and its issues, below one folder."""
+
+    def __init__(self, folder: Path, *, rules: int) -> None:
+        self.repository = folder / "shop"
+        self.issues = folder / "issues"
+        self._rules = [Rule(number=number) for number in range(1, rules + 1)]
+        self._filed = 0
+
+    def build(self) -> None:
+        """Make the repository, with one commit on its main branch."""
+        for folder in (self.issues, self.repository / "shop", self.repository / "tests"):
+            folder.mkdir(parents=True)
+        for package in ("shop", "tests"):
+            (self.repository / package / "__init__.py").touch()
+        for rule in self._rules:
+            _write(self.repository / "shop" / f"{rule.name}.py", rule.module())
+            _write(self.repository / "tests" / f"test_{rule.name}.py", rule.test())
+        _write(self.repository / "ci.py", CI_PROGRAM)
+        git = Git(self.repository)
+        git("init", "--quiet", "--initial-branch=main")
+        git("add", "--all")
+        git("commit", "--quiet", "--message", "Open the shop; its price rules are still to be written")
+
+    def file_issues(self, count: int) -> int:
+        """File the next issues; returns how many, which is less than asked for when the rules run out."""
+        rules = self._rules[self._filed : self._filed + count]
+        for rule in rules:
+            _write(self.issues / f"{rule.number:03d}-{rule.name}.md", rule.issue())
+        self._filed += len(rules)
+        return len(rules)
+
+    @property
+    def filed(self) -> int:
+        """Issues that were filed."""
+        return self._filed
+
+    def merges(self) -> int:
+        """Branches that are merged into main, as git says."""
+        return int(Git(self.repository)("rev-list", "--count", "--merges", "main"))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,176 @@
+"""The story of the demonstration: two trials, played to their verdicts on a real fleet."""
+
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.demo.shop import Shop
+from console.local_fleet import FleetPlan, LocalFleet
+from routing.errors import UnavailableError
+from routing.trial import Trial
+from routing.version import Snapshot
+from tasks.composition import Coalmine
+
+TEMPLATE = "implementer"
+
+#: What the three versions are told; the scripted agent acts on it.
+CHAMPION = "You write price rules for a shop."
+HASTY = "You write price rules for a shop, as fast as you can."
+CAREFUL = "You write price rules for a shop. Before you commit a rule, run its test."
+
+#: Issues that are open at one time: enough to keep the agents busy.
+OPEN_ISSUES = 8
+
+#: Rules of the shop: more than any seed has needed.
+RULES = 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoryPlan:
+    """How the story is played."""
+
+    folder: Path  # everything is written here
+    seed: int  # of the draws and of the agent's luck
+    agents: int = 4
+    longest_seconds: float = 150.0  # after which it is given up
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chapter:
+    """One trial of the story."""
+
+    title: str
+    prompt: str  # of the canary
+    trial: Trial  # as it ended
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Played:
+    """What happened, measured."""
+
+    chapters: tuple[Chapter, ...]
+    seconds: float
+    jobs: int
+    merges: int
+    champion: str  # version id at the end
+    seed: int
+
+
+#: Called a few times a second with the fleet, the chapter's title and its trial.
+Watcher = Callable[[Coalmine, str, Trial], None]
+
+
+def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Played:
+    """Play the story; raises UnavailableError when a trial finds no verdict in time."""
+    begun = time.monotonic()
+    shop = Shop(plan.folder, rules=RULES)
+    say("Making a git repository with failing tests, and its issues")
+    shop.build()
+    state = plan.folder / "state"
+    with LocalFleet(FleetPlan(state=state, variables=_variables(plan, shop), agents=plan.agents)) as fleet:
+        say("Starting a private Redis server, two Celery workers and beat")
+        parts = fleet.coalmine
+        parts.templates.add(TEMPLATE, _snapshot(plan, CHAMPION), note="the version that works today")
+        telling = _Telling(plan=plan, shop=shop, parts=parts, watch=watch, say=say, begun=begun)
+        with fleet.programs():
+            chapters = (
+                telling.chapter("A hasty prompt", HASTY),
+                telling.chapter("A careful prompt", CAREFUL),
+            )
+            telling.finish()
+        return Played(
+            chapters=chapters,
+            seconds=time.monotonic() - begun,
+            jobs=len(parts.jobs.newest(most=10_000)),
+            merges=shop.merges(),
+            champion=parts.templates.champion(TEMPLATE).id,
+            seed=plan.seed,
+        )
+
+
+@dataclass(kw_only=True)
+class _Telling:
+    """The story while it is played."""
+
+    plan: StoryPlan
+    shop: Shop
+    parts: Coalmine
+    watch: Watcher
+    say: Callable[[str], None]
+    begun: float
+
+    def chapter(self, title: str, prompt: str) -> Chapter:
+        """Propose a version, open its trial, and file issues until the evidence decides."""
+        step, _ = self.parts.proposals.propose(TEMPLATE, _snapshot(self.plan, prompt), note=title)
+        policy = self.parts.settings.canary.policy
+        trial = self.parts.proposals.open(step.version, policy, by="the demonstration").trial
+        self.say(f"{title}: {step.version.id} is tried against {trial.champion_id}, share {policy.share:g}")
+        while trial.is_open:
+            self._file_issues()
+            self._look(title, trial)
+            trial = self.parts.trials.find(trial.id)
+        self.watch(self.parts, title, trial)
+        return Chapter(title=title, prompt=prompt, trial=trial)
+
+    def finish(self) -> None:
+        """Let the work that is under way come to its end."""
+        self.say("Letting the work that is under way come to its end")
+        while self._busy():
+            self._in_time("the last jobs")
+            time.sleep(0.2)
+
+    def _busy(self) -> int:
+        depths = self.parts.job_store.depths()
+        return depths["queued"] + depths["running"] + depths["waiting"]
+
+    def _file_issues(self) -> None:
+        done = sum(job.state.is_final for job in self.parts.jobs.newest(most=RULES))
+        missing = OPEN_ISSUES - (self.shop.filed - done)
+        if missing > 0 and self.shop.file_issues(missing) == 0:
+            message = f"the demonstration used up its {RULES} issues without a verdict; try another --seed"
+            raise UnavailableError(message)
+
+    def _look(self, title: str, trial: Trial) -> None:
+        self.watch(self.parts, title, trial)
+        self._in_time(f"{trial.id}")
+        time.sleep(0.2)
+
+    def _in_time(self, what: str) -> None:
+        if time.monotonic() - self.begun > self.plan.longest_seconds:
+            message = (
+                f"the demonstration was given up: {what} did not end within {self.plan.longest_seconds:g} s; "
+                f"the logs are in {self.plan.folder / 'state' / 'logs'}"
+            )
+            raise UnavailableError(message)
+
+
+def _snapshot(plan: StoryPlan, prompt: str) -> Snapshot:
+    program = Path(__file__).with_name("agent.py")
+    command = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "-S", str(program)))
+    return Snapshot(prompt=prompt, command=command, environment={"DEMO_SEED": str(plan.seed)})
+
+
+def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
+    """Settings of a story that takes a minute instead of a week; every one of them can be set by users."""
+    ci = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "ci.py"))
+    return {
+        "COALMINE_SEED": str(plan.seed),
+        "COALMINE_NAMESPACE": "demo",
+        "COALMINE_LOG_LEVEL": "info",
+        "COALMINE_CANARY__ENABLED": "true",
+        "COALMINE_CANARY__POLICY": '{"share": 0.5, "revert_window_seconds": 0}',
+        "COALMINE_CANARY__HARVEST_INTERVAL_SECONDS": "1",
+        "COALMINE_JOB__WATCH_INTERVAL_SECONDS": "0.5",
+        "COALMINE_JOB__SWEEP_INTERVAL_SECONDS": "1",
+        "COALMINE_JOB__DRAIN_GRACE_SECONDS": "1",
+        "COALMINE_FORGE__LOCAL__REPOSITORY": str(shop.repository),
+        "COALMINE_FORGE__LOCAL__ISSUES": str(shop.issues),
+        "COALMINE_FORGE__LOCAL__CI": ci,
+        "COALMINE_FORGE__LOCAL__MERGE": "green",
+        "COALMINE_FORGE__LOCAL__TEMPLATE": TEMPLATE,
+        "COALMINE_FORGE__LOCAL__AT_ONCE": str(OPEN_ISSUES),
+        "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
+    }

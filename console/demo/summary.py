@@ -1,0 +1,86 @@
+"""What the demonstration says at its end: what happened, why, and what to try next."""
+
+import json
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from console.demo.story import Chapter, Played
+
+_ENDS = {"rolled_back": "rolled back", "graduated": "graduated"}
+
+
+def document(played: Played) -> dict[str, Any]:
+    """The summary for scripts."""
+    return {
+        "seed": played.seed,
+        "seconds": round(played.seconds, 1),
+        "jobs": played.jobs,
+        "merges": played.merges,
+        "champion": played.champion,
+        "trials": [
+            {
+                "title": chapter.title,
+                "id": chapter.trial.id,
+                "canary": chapter.trial.canary_id,
+                "champion": chapter.trial.champion_id,
+                "state": chapter.trial.state.value,
+                "review": json.loads(chapter.trial.review or "{}"),
+            }
+            for chapter in played.chapters
+        ],
+    }
+
+
+def summary(played: Played) -> RenderableType:
+    """The summary for people."""
+    parts = [Text(line) for chapter in played.chapters for line in _chapter(chapter)]
+    return Group(
+        Text(f"What happened, in {played.seconds:.0f} s", style="bold"),
+        Text(
+            f"{played.jobs} issues became jobs; each was drawn to a version, worked by an agent process in a "
+            f"work tree of its own, judged by CI, and {played.merges} branches were merged. "
+            f"The champion is {played.champion} now.\n"
+        ),
+        *parts,
+        Text("What to try next", style="bold"),
+        Text(
+            f"coalmine demo --seed {played.seed + 1}        other draws, and another agent's luck\n"
+            "coalmine demo --keep DIR        the same, and its repository, issues and logs stay in DIR\n"
+            "coalmine trial plan --delta .1 --share .1 --baseline .7\n"
+            "                                how many jobs a decision will take on your own issues\n"
+            "coalmine up --repo PATH --issues DIR --ci 'CMD' --agent 'CMD'\n"
+            "                                the same fleet on a git repository of yours"
+        ),
+    )
+
+
+def _chapter(chapter: Chapter) -> list[str]:
+    trial = chapter.trial
+    review = json.loads(trial.review or "{}")
+    arms, evidence, limits = review["arms"], review["evidence"], review["thresholds"]
+    canary, champion = arms["canary"], arms["champion"]
+    return [
+        f"{chapter.title}: {trial.canary_id} was {_ENDS.get(trial.state.value, trial.state.value)}",
+        f'  it was told: "{chapter.prompt}"',
+        (
+            f"  its {canary['settled']} scored jobs had a mean score of {_mean(canary)}; "
+            f"the champion's {champion['settled']} had {_mean(champion)}"
+        ),
+        (
+            f"  evidence that it is worse: {evidence['worse']:.1f}; "
+            f"that it is not worse by {_delta(trial.policy)}: {evidence['not_worse']:.1f}; "
+            f"{limits['worse']:g} decides"
+        ),
+        *(f"  {reason}" for reason in review["reasons"]),
+        "",
+    ]
+
+
+def _mean(arm: dict[str, Any]) -> str:
+    return "none" if arm["mean"] is None else f"{arm['mean']:.2f}"
+
+
+def _delta(policy: str) -> str:
+    return f"{json.loads(policy)['delta']:g}"
