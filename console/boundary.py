@@ -1,0 +1,111 @@
+"""The one place where errors become a line on standard error and an exit code."""
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from console.exit_codes import ExitCode
+from routing.errors import CoalmineError
+from tasks.agents.printable import printable
+
+#: The most of an error that is printed, in characters.
+LONGEST_LINE = 2000
+
+#: Set to anything but 0, it shows where an unexpected error came from.
+DEBUG_VARIABLE = "COALMINE_DEBUG"
+
+
+class Boundary(TyperGroup):
+    """The root of all commands: whatever a command raises ends here."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - their signature
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002 - their signature
+        **extra: Any,
+    ) -> Any:
+        """Run a command line and exit; without `standalone_mode`, return the exit code."""
+        run = super().main
+
+        def command() -> Any:
+            return run(args, prog_name or "coalmine", complete_var, False, windows_expand_args, **extra)
+
+        code = exit_code_of(command)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def exit_code_of(command: Callable[[], Any]) -> int:
+    """Run a command; say in one line what went wrong, and return its exit code."""
+    try:
+        answer = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_output()
+        return ExitCode.FAILED
+    except SystemExit as error:  # typer and rich leave so when the reader of the output is gone
+        _forget_output()
+        return error.code if isinstance(error.code, int) else ExitCode.FAILED
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the process's boundary: no traceback reaches a person unasked
+        return _failed(error)
+    return answer if isinstance(answer, int) else ExitCode.OK
+
+
+def _failed(error: Exception) -> int:
+    if isinstance(error, CoalmineError):
+        return _complain(str(error), error.exit_code)
+    if isinstance(error, TyperException):
+        # When a command is missing, the help has been printed, which says more than an error.
+        return _complain(_usage(error), error.exit_code) if error.format_message() else ExitCode.BAD_INPUT
+    return _unexpected(error)
+
+
+def one_line(message: str) -> str:
+    """An error as one line that is safe to print; the lines of a list are separated by semicolons."""
+    listed = re.sub(r":\s*\n\s*", ": ", message.strip())
+    joined = re.sub(r"\s*\n\s*", "; ", listed)
+    line = printable(joined).replace("\t", " ").replace("\n", " ")
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"coalmine: {one_line(message)}\n")
+    sys.stderr.flush()
+    return code
+
+
+def _usage(error: TyperException) -> str:
+    """A usage error with the command that it belongs to."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "coalmine"
+    return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get(DEBUG_VARIABLE, "0") not in {"", "0"}:
+        traceback.print_exc()
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    hint = f"this is a fault of Coalmine's; run it again with {DEBUG_VARIABLE}=1 and report what it prints"
+    return _complain(f"{what}; {hint}", ExitCode.INTERNAL)
+
+
+def _forget_output() -> None:
+    """Let nothing more be written to a pipe that nobody reads, not even when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - a file descriptor is needed
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,0 +1,96 @@
+"""`coalmine`, the command line. Each group of commands is one file; errors end in the boundary."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console import demo_command, fleet_commands, up_command
+from console.boundary import DEBUG_VARIABLE, Boundary
+from console.config_commands import config_app
+from console.enqueue_command import EXAMPLES as ENQUEUE_EXAMPLES
+from console.enqueue_command import enqueue
+from console.exit_codes import MEANINGS
+from console.invocation import Invocation
+from console.job_commands import job_app
+from console.template_commands import template_app
+from console.trial_commands import trial_app
+
+_CODES = "\n\n".join(["Exit codes:", *(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items())])
+
+app = typer.Typer(
+    name="coalmine",
+    cls=Boundary,
+    help="Runs a fleet of coding agents, and tries every new version of an agent on a small share of "
+    "real work before it trusts it.",
+    epilog=f"Settings: coalmine.toml and COALMINE_… variables over it, see `coalmine config show`. "
+    f"{DEBUG_VARIABLE}=1 shows where an unexpected error comes from.\n\n{_CODES}",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
+    if value:
+        typer.echo(f"coalmine {version('coalmine')}")
+        raise typer.Exit
+
+
+@app.callback()
+def coalmine(
+    ctx: typer.Context,
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option(envvar="COALMINE_CONFIG", metavar="FILE", help="Settings. (default: coalmine.toml)"),
+    ] = None,
+    redis_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="COALMINE_REDIS_URL",
+            metavar="URL",
+            help="The store: redis://, rediss://, unix://, sentinel://.",
+        ),
+    ] = None,
+    broker_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="COALMINE_BROKER_URL", metavar="URL", help="The broker. (default: the store's server)"
+        ),
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            envvar="COALMINE_NAMESPACE", metavar="NAME", help="Prefix of all keys. (default: coalmine)"
+        ),
+    ] = None,
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Remember what was said in front of the command."""
+    given = {"redis_url": redis_url, "broker_url": broker_url, "namespace": namespace}
+    ctx.obj = Invocation(
+        config=config, given={name: value for name, value in given.items() if value is not None}
+    )
+    ctx.call_on_close(ctx.obj.close)
+
+
+app.add_typer(template_app, name="template")
+app.add_typer(trial_app, name="trial")
+app.command(epilog=ENQUEUE_EXAMPLES)(enqueue)
+app.add_typer(job_app, name="job")
+fleet_commands.register(app)
+app.add_typer(config_app, name="config")
+
+
+app.command(epilog=up_command.EXAMPLES)(up_command.up)
+app.command(epilog=demo_command.EXAMPLES)(demo_command.demo)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app()

@@ -1,0 +1,157 @@
+"""What `coalmine doctor` looks at: settings, Redis, git, the fleet, and the local forge."""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+
+from console.invocation import Invocation
+from routing.errors import CoalmineError, SettingsError
+from routing.git import Git
+from routing.store.health import Finding, Status, look_at
+from tasks.composition import Coalmine
+from tasks.settings import LocalSettings, Settings
+
+#: The oldest git whose commands we use (`git merge-tree --write-tree`).
+MINIMUM_GIT = (2, 38)
+
+
+def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
+    """Every finding, in the order in which a person should mend them."""
+    try:
+        settings = invocation.settings
+        coalmine = invocation.coalmine
+    except SettingsError as error:
+        return [_problem("settings", str(error), "correct what is named"), git()]
+    findings = [_ok("settings", f"read from {invocation.file} and the environment"), *_redis(coalmine)]
+    if findings[-1].check != "redis":
+        findings += fleet(coalmine)
+        findings.append(workers(coalmine.app, wait_seconds=wait_seconds))
+    findings += [kill_switch(settings), git(), *local_forge(settings.forge.local)]
+    return findings
+
+
+def _redis(coalmine: Coalmine) -> list[Finding]:
+    try:
+        return look_at(coalmine.redis, time.time)
+    except CoalmineError as error:
+        happened, _, remedy = str(error).rpartition(": ")
+        return [_problem("redis", happened or str(error), remedy)]
+
+
+def fleet(coalmine: Coalmine) -> list[Finding]:
+    """What people or switches left behind in the store."""
+    checks: tuple[Callable[[Coalmine], Finding], ...] = (_templates, _secrets, _trials, _dead, _paused)
+    return [check(coalmine) for check in checks]
+
+
+def _templates(coalmine: Coalmine) -> Finding:
+    names = coalmine.templates.names()
+    if names:
+        return _ok("templates", f"{len(names)}: {', '.join(names[:10])}")
+    return _warning("templates", "there is no template", "make one with `coalmine template add NAME`")
+
+
+def _secrets(coalmine: Coalmine) -> Finding:
+    wanted = {
+        secret
+        for name in coalmine.templates.names()
+        for secret in coalmine.templates.champion(name).snapshot.secrets
+    }
+    missing = sorted(wanted - set(os.environ))
+    if not missing:
+        return _ok("secrets", f"{len(wanted)} are named by champions, and are set here")
+    message = f"champions name secrets that are not set here: {', '.join(missing)}"
+    return _warning("secrets", message, "set them in the environment of every worker")
+
+
+def _trials(coalmine: Coalmine) -> Finding:
+    trials = coalmine.trials.open_trials()
+    names = ", ".join(trial.id for trial in trials)
+    if not coalmine.settings.canary.enabled and trials:
+        remedy = "start a worker and beat, whose harvest stops them, or use `coalmine trial stop`"
+        return _problem("trials", f"canaries are switched off and these trials are open: {names}", remedy)
+    return _ok("trials", f"open: {names}" if trials else "none is open")
+
+
+def _dead(coalmine: Coalmine) -> Finding:
+    dead = coalmine.job_store.depths()["dead"]
+    if not dead:
+        return _ok("dead-letters", "there is none")
+    remedy = "see `coalmine job dead`, mend the cause, then `coalmine job retry JOB`"
+    return _warning("dead-letters", f"{dead} jobs used up their attempts", remedy)
+
+
+def _paused(coalmine: Coalmine) -> Finding:
+    reason = coalmine.switch.reason()
+    if reason is None:
+        return _ok("pause", "dispatch is not paused")
+    return _warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
+
+
+def workers(app: Celery, *, wait_seconds: float) -> Finding:
+    """Whether any worker answers a ping."""
+    try:
+        answers = app.control.ping(timeout=wait_seconds)
+    except (KombuError, OperationalError, OSError) as error:
+        return _problem("workers", f"the broker does not answer: {error}", "see COALMINE_BROKER_URL")
+    names = sorted(name for answer in answers or [] for name in answer)
+    if names:
+        return _ok("workers", f"{len(names)} answered: {', '.join(names[:10])}")
+    message = f"no worker answered within {wait_seconds:g} s; jobs wait in the queues"
+    return _warning(
+        "workers", message, "start one with `celery -A tasks worker`, or everything with `coalmine up`"
+    )
+
+
+def kill_switch(settings: Settings) -> Finding:
+    """Whether dispatch from forges is switched off."""
+    if not settings.kill_switch:
+        return _ok("kill-switch", "off")
+    remedy = "unset COALMINE_KILL_SWITCH when work may be dispatched"
+    return _warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
+
+
+def git() -> Finding:
+    """Whether git is there and new enough."""
+    needed = ".".join(map(str, MINIMUM_GIT))
+    try:
+        said = Git(Path.cwd(), timeout_seconds=10)("--version")
+    except CoalmineError as error:
+        return _problem("git", str(error), f"install git {needed} or newer")
+    version = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    if version >= MINIMUM_GIT:
+        return _ok("git", said)
+    return _problem("git", f"{said} is too old", f"install git {needed} or newer")
+
+
+def local_forge(local: LocalSettings) -> list[Finding]:
+    """Whether the local forge's paths are what they should be."""
+    if local.repository is None or local.issues is None:
+        return [_ok("local-forge", "not configured")]
+    findings = []
+    inside = local.repository.is_dir() and Git(local.repository).attempt("rev-parse", "--git-dir")
+    if not inside or inside.returncode != 0:
+        message = f"{local.repository} is no git repository"
+        findings.append(_problem("local-forge", message, "correct COALMINE_FORGE__LOCAL__REPOSITORY"))
+    if not local.issues.is_dir():
+        message = f"{local.issues} is no folder"
+        remedy = "make it, or correct COALMINE_FORGE__LOCAL__ISSUES"
+        findings.append(_problem("local-forge-issues", message, remedy))
+    return findings or [_ok("local-forge", f"{local.repository}, issues in {local.issues}")]
+
+
+def _ok(check: str, message: str) -> Finding:
+    return Finding(check=check, status=Status.OK, message=message)
+
+
+def _warning(check: str, message: str, remedy: str) -> Finding:
+    return Finding(check=check, status=Status.WARNING, message=message, remedy=remedy)
+
+
+def _problem(check: str, message: str, remedy: str) -> Finding:
+    return Finding(check=check, status=Status.PROBLEM, message=message, remedy=remedy)
