@@ -24,6 +24,10 @@ class UnknownJobError(NotFoundError):
     """There is no such job, or its record has expired."""
 
 
+class CancelAskedError(ConflictError):
+    """The job is to be cancelled: it is neither queued again nor watched. End it as cancelled."""
+
+
 class StaleLeaseError(ConflictError):
     """The lease was lost: another worker has the job, or it has ended. The write was refused."""
 
@@ -151,6 +155,9 @@ class Jobs:
 
     def _fenced(self, claim: Claim, step: Move) -> None:
         answer = self._jobs.move(step)
+        if answer == "cancelling":
+            message = f"job {claim.job.id} is to be cancelled; its move to {step.to} was refused: end it"
+            raise CancelAskedError(message)
         if answer != "ok":
             message = (
                 f"the lease of job {claim.job.id} (fence {claim.fence}) is no longer held ({answer}); "
@@ -189,12 +196,16 @@ class Jobs:
     def retry(self, job_id: str, *, by: str) -> Job:
         """A person queues a job again that had ended without success; its attempts begin anew."""
         ended = [JobState.FAILED, JobState.ESCALATED, JobState.CANCELLED, JobState.BLOCKED]
+        job = self.find(job_id)
         answer = self._jobs.move(Move(
-            job=checked_job_id(job_id), allowed=ended, to=JobState.QUEUED, event=JOB_RETRIED,
+            job=job_id, allowed=ended, to=JobState.QUEUED, event=JOB_RETRIED, issue=job.request.issue,
             reason=f"retried by {by}", kind="redispatch", flags=["fresh"],
         ))  # fmt: skip
         if answer == "missing":
             raise _unknown(job_id)
+        if answer.startswith("active:"):
+            message = f"{job.request.issue} is worked on by job {answer[7:]}; job {job_id} was not retried"
+            raise ConflictError(message)
         if answer != "ok":
             message = f"job {job_id} is {answer}; only a job that ended without success can be retried"
             raise ConflictError(message)
@@ -205,8 +216,12 @@ class Jobs:
         return [job for job in self._jobs.expired_leases(most) if self._reap(job, at)]
 
     def _reap(self, job_id: str, at: float) -> bool:
-        job = self._jobs.read(job_id)
         to, event, reason, kind = JobState.QUEUED, JOB_LEASE_EXPIRED, "its worker was lost", None
+        job = None
+        try:
+            job = self._jobs.read(job_id)
+        except CorruptRecordError as error:  # nobody can work on it; a person finds it among the dead letters
+            to, event, reason = JobState.FAILED, JOB_FINISHED, str(error)[:500]
         if job is not None and job.cancel:
             to, event, reason, kind = JobState.CANCELLED, JOB_FINISHED, job.cancel, SignalKind.CANCELLED
         elif job is not None and job.attempts >= job.max_attempts:
@@ -214,6 +229,7 @@ class Jobs:
             to, event, kind = JobState.FAILED, JOB_FINISHED, SignalKind.MACHINE_LOST
         return self._jobs.move(Move(
             job=job_id, allowed=[JobState.RUNNING], to=to, event=event, reason=reason, kind="redispatch",
+            fence=job.fence if job is not None else None,  # what was decided holds for this lease alone
             signals=[signal(kind, at=at, note=reason)] if kind else [],
             flags=["expired", "dead"] if to is JobState.FAILED else ["expired"],
         )) == "ok"  # fmt: skip

@@ -5,14 +5,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from redis import Redis
 
+from routing.errors import CorruptRecordError
 from routing.job import Job, JobResult, JobState
 from routing.signal import Signal
 from routing.store.faults import redis_errors
 from routing.store.job_record import parsed_job, result_fields
 from routing.store.keys import Keys
 from routing.store.store import Store
+
+_log = structlog.get_logger(__name__)
 
 #: Seconds after which somebody looks whether a published job was claimed.
 UNCLAIMED_SECONDS = 15.0
@@ -56,6 +60,7 @@ class Move:
     result: JobResult | None = None
     kind: str = ""  # of the next turn
     signals: Sequence[Signal] = ()
+    issue: str = ""  # that a 'fresh' job goes on with
     flags: Iterable[str] = ()  # refund, dead, expired, fresh: see job_move.lua
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -154,7 +159,7 @@ class JobStore(Store):
             "job_move",
             [keys.job(step.job), keys("leases"), keys("waiting"), keys("outbox"), keys("dead"),
              keys("events"), keys.signals(step.job), keys("due"), keys("effects"), keys("unclaimed"),
-             keys("landing")],
+             keys("landing"), keys.issue(step.issue) if step.issue else keys.job(step.job)],
             step.job, ",".join(step.allowed), step.to, "" if step.fence is None else step.fence,
             step.reason, step.delay_seconds, self.retention_seconds, step.event,
             json.dumps({"state": step.to, "reason": step.reason} | step.data),
@@ -237,16 +242,18 @@ class JobStore(Store):
 
     def read(self, job: str) -> Job | None:
         """One job; None when there is none (any more)."""
-        return self.read_many([job])[0]
+        with redis_errors(f"reading job {job}"):
+            fields = self.redis.hgetall(self.keys.job(job))
+        return parsed_job(job, fields) if fields else None
 
     def read_many(self, jobs: Sequence[str]) -> list[Job | None]:
-        """Several jobs in one round trip."""
+        """Several jobs in one round trip; an unreadable record is logged, and does not hide the others."""
         with redis_errors("reading jobs"):
             pipeline = self.redis.pipeline(transaction=False)
             for job in jobs:
                 pipeline.hgetall(self.keys.job(job))
             found = pipeline.execute()
-        return [parsed_job(job, fields) if fields else None for job, fields in zip(jobs, found, strict=True)]
+        return [_readable(job, fields) if fields else None for job, fields in zip(jobs, found, strict=True)]
 
     def landings(self, most: int) -> list[str]:
         """Pushed jobs of which it is time to ask whether they were merged, thrown away or reverted."""
@@ -283,3 +290,11 @@ class JobStore(Store):
             dropped = self.redis.zremrangebyscore(self.keys("jobs"), "-inf", before)
             self.redis.zremrangebyscore(self.keys("dead"), "-inf", before)
         return int(dropped)
+
+
+def _readable(job: str, fields: dict[str, str]) -> Job | None:
+    try:
+        return parsed_job(job, fields)
+    except CorruptRecordError as error:
+        _log.error("job.unreadable", job=job, reason=str(error))  # noqa: TRY400 - the message is for people
+        return None

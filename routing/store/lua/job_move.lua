@@ -1,15 +1,17 @@
 -- Move a job to another state, with its event and the facts that come with the move.
--- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects  10 unclaimed  11 landing
+-- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects  10 unclaimed
+--       11 landing  12 issue (or job)
 -- ARGV  1 now  2 job id  3 states it may be in, separated by commas  4 new state
 --       5 fence that the caller holds, or ''  6 reason  7 seconds until it may be claimed  8 retention, seconds
 --       9 event  10 event data  11 JSON list of fields and values  12 JSON list of signal ids and signals
 --       13 flags, separated by commas: 'refund' (the attempt does not count), 'dead' (list it as dead letter),
---          'expired' (only when the lease ran out), 'fresh' (attempts begin anew)
--- Returns 'ok'|'missing'|'stale'|'alive'|the state that does not allow it
+--          'expired' (only when the lease ran out), 'fresh' (attempts begin anew, and so does work on the issue)
+-- Returns 'ok'|'missing'|'stale'|'alive'|'cancelling' (it is to be cancelled, and may only end)
+--         |'active:' with the job that works on its issue|the state that does not allow it
 -- @include prelude
 local job, leases, waiting, outbox, dead, events, signals, due, effects = unpack(KEYS)
 local now, id, to = clock(ARGV[1]), ARGV[2], ARGV[4]
-local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue')
+local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel')
 local flags = ',' .. ARGV[13] .. ','
 local function flag(name) return string.find(flags, ',' .. name .. ',', 1, true) end
 if not f[1] then
@@ -20,6 +22,13 @@ end
 if not string.find(',' .. ARGV[3] .. ',', ',' .. f[1] .. ',', 1, true) then return f[1] end
 if ARGV[5] ~= '' and ARGV[5] ~= f[2] then return 'stale' end
 if flag('expired') and tonumber(f[3]) > now then return 'alive' end
+if ARGV[5] ~= '' and f[5] and (to == 'queued' or to == 'waiting') then return 'cancelling' end
+if flag('fresh') and f[4] then
+  local active = redis.call('HGET', KEYS[12], 'active')
+  if active and active ~= id then return 'active:' .. active end
+  redis.call('HSET', KEYS[12], 'active', id)
+  redis.call('EXPIRE', KEYS[12], ARGV[8])
+end
 redis.call('ZREM', leases, id)
 redis.call('ZREM', waiting, id)
 redis.call('ZREM', outbox, id)
@@ -52,7 +61,7 @@ else
   redis.call('EXPIRE', job, ARGV[8])
   redis.call('EXPIRE', signals, ARGV[8])
   if flag('dead') then redis.call('ZADD', dead, now, id) end
-  if f[4] and f[4] ~= '' then redis.call('SADD', effects, id) end
+  if f[4] then redis.call('SADD', effects, id) end
 end
 emit(events, ARGV[9], now, id, ARGV[10])
 return 'ok'

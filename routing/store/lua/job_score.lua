@@ -3,12 +3,13 @@
 -- ARGV  1 now  2 job id  3 number of signals that the score was computed from
 --       4 what: 'settled', 'excluded', 'provisional', 'late' or 'defer'  5 score or ''  6 reason
 --       7 settlement JSON, or ''  8 trial id or ''  9 time of the next look, or '' for none  10 event data
--- Returns 'ok'|'stale' (newer signals; the job stays due)|'already'|'missing'
+-- Returns 'ok'|'stale' (newer signals, or it left its trial; the job stays due)|'already'|'missing'
 -- @include prelude
 local job, signals, due, settlements, moved, events = unpack(KEYS)
 local id, what = ARGV[2], ARGV[4]
 if redis.call('EXISTS', job) == 0 then redis.call('ZREM', due, id) return 'missing' end
 if redis.call('HLEN', signals) ~= tonumber(ARGV[3]) then return 'stale' end
+if ARGV[8] ~= '' and redis.call('HGET', job, 'trial') ~= ARGV[8] then return 'stale' end
 local settled = redis.call('HEXISTS', job, 'settled_at') == 1
 if ARGV[9] == '' then redis.call('ZREM', due, id) else redis.call('ZADD', due, ARGV[9], id) end
 if what == 'defer' then return 'ok' end

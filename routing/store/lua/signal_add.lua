@@ -14,6 +14,6 @@ end
 if new > 0 then
   redis.call('ZADD', KEYS[3], now, ARGV[2])
   local ttl = redis.call('TTL', KEYS[1])
-  if ttl > 0 then redis.call('EXPIRE', KEYS[2], ttl) end
+  if ttl >= 0 then redis.call('EXPIRE', KEYS[2], ttl + 1) end
 end
 return new

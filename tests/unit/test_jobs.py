@@ -1,0 +1,524 @@
+"""Jobs on their way: leases and fences, attempts, cancelling, retrying, and what the sweep repairs."""
+
+import pytest
+import redis
+
+from routing.errors import ConflictError, InvalidInputError
+from routing.job import JobResult, JobState
+from routing.jobs import BackOff, CancelAskedError, Claim, StaleLeaseError, UnknownJobError
+from routing.signal import SignalKind
+from tests.fleet import START, Fleet, Scripted
+
+PUSHED = JobResult(exit_code=0, ended_by="result", commit="4be1c0ffee00", branch="coalmine/x")
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> Fleet:
+    """A fleet with one template; its generator says 0 when asked for jitter."""
+    made = Fleet(fake_redis, draws=[0.0] * 100)
+    made.add()
+    return made
+
+
+def fail(fleet: Fleet, claim: Claim) -> bool:
+    """An attempt ends in an error of the agent."""
+    return fleet.app.jobs.attempt_failed(
+        claim, reason="crash", result=JobResult(exit_code=1), signals=[fleet.fact(SignalKind.AGENT_ERRORED)]
+    )
+
+
+def signals(fleet: Fleet, job: str) -> list[str]:
+    """The kinds of facts that are recorded about a job."""
+    return [fact.kind.value for fact in fleet.app.signals.read(job)]
+
+
+def test_claim_wins_the_lease(fleet: Fleet) -> None:
+    """The winner gets the content and a fence; the job runs until the lease ends."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job, lease_seconds=30)
+    assert (claim.fence, claim.version.snapshot.prompt) == (1, "one")
+    found = fleet.app.jobs.find(job)
+    assert (found.state, found.attempts, found.lease_until, found.worker) == ("running", 1, START + 30, "w1")
+    assert len(fleet.events("job.claimed")) == 1
+
+
+def test_second_claim_finds_the_job_taken(fleet: Fleet) -> None:
+    """A duplicate message changes nothing."""
+    job = fleet.enqueue().job
+    fleet.claim(job)
+    before = fleet.everything()
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "taken"
+    assert fleet.everything() == before
+
+
+def test_claim_of_an_unknown_job_changes_nothing(fleet: Fleet) -> None:
+    """A message whose job is gone is dropped."""
+    assert fleet.app.jobs.claim("0" * 16, worker="w1", lease_seconds=30) == "missing"
+
+
+def test_claim_of_a_finished_job_changes_nothing(fleet: Fleet) -> None:
+    """A late message finds the job ended."""
+    job = fleet.enqueue().job
+    fleet.end(job)
+    before = fleet.everything()
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "final"
+    assert fleet.everything() == before
+
+
+def test_expired_lease_can_be_won_by_another(fleet: Fleet) -> None:
+    """The second worker gets a larger fence."""
+    job = fleet.enqueue().job
+    first = fleet.claim(job, lease_seconds=30)
+    fleet.clock.forward(31)
+    second = fleet.claim(job)
+    assert second.fence > first.fence
+
+
+def test_stale_finish_is_refused(fleet: Fleet) -> None:
+    """A worker that lost its lease writes nothing any more."""
+    job = fleet.enqueue().job
+    first = fleet.claim(job, lease_seconds=30)
+    fleet.clock.forward(31)
+    fleet.claim(job)
+    before = fleet.everything()
+    for step in (
+        lambda: fleet.app.jobs.end(first, JobState.SUCCEEDED, reason="done", result=JobResult()),
+        lambda: fleet.app.jobs.pushed(first, PUSHED),
+        lambda: fleet.app.jobs.give_back(first, reason="drain"),
+        lambda: fail(fleet, first),
+    ):
+        with pytest.raises(StaleLeaseError, match="refused"):
+            step()
+    assert fleet.everything() == before
+
+
+def test_second_finish_is_refused(fleet: Fleet) -> None:
+    """A job ends once, even by the word of the same worker."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.app.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=JobResult())
+    with pytest.raises(StaleLeaseError):
+        fleet.app.jobs.end(claim, JobState.ESCALATED, reason="no", result=JobResult())
+    assert fleet.app.jobs.find(job).state is JobState.SUCCEEDED
+    assert len(fleet.events("job.finished")) == 1
+
+
+def test_heartbeat_extends_the_lease(fleet: Fleet) -> None:
+    """A renewed lease does not run out when the first would have."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job, lease_seconds=30)
+    fleet.clock.forward(20)
+    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=30) == ["ok"]
+    fleet.clock.forward(20)
+    assert fleet.app.jobs.reap(at=fleet.clock()) == []
+    assert fleet.app.jobs.find(job).lease_until == START + 50
+
+
+def test_looking_at_a_lease_does_not_extend_it(fleet: Fleet) -> None:
+    """A look between two heartbeats only hears of cancels."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job, lease_seconds=30)
+    fleet.clock.forward(20)
+    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=0) == ["ok"]
+    assert fleet.app.jobs.find(job).lease_until == START + 30
+
+
+def test_heartbeat_behind_the_end_of_a_lease_is_lost(fleet: Fleet) -> None:
+    """An expired lease is not revived, and a stale fence renews nothing."""
+    first, second = fleet.enqueue().job, fleet.enqueue().job
+    old = fleet.claim(first, lease_seconds=30)
+    fleet.clock.forward(31)
+    kept = fleet.claim(second)
+    held = [(first, old.fence), (second, kept.fence - 1), (second, kept.fence)]
+    assert fleet.app.job_store.renew(held, extend_seconds=30) == ["lost", "lost", "ok"]
+
+
+def test_failed_attempt_is_queued_again_behind_its_back_off(fleet: Fleet) -> None:
+    """The job waits for its delay; a message that comes earlier is not needed."""
+    job = fleet.enqueue().job
+    assert fail(fleet, fleet.claim(job)) is True
+    found = fleet.app.jobs.find(job)
+    assert (found.state, found.attempts, found.kind) == ("queued", 1, "redispatch")
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == "early"
+    fleet.clock.forward(2.5)
+    assert fleet.claim(job).job.attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("attempts", "jitter", "seconds"),
+    [(1, 0.0, 2.5), (1, 1.0, 5.0), (2, 0.0, 5.0), (3, 0.5, 15.0), (7, 0.0, 150.0), (500, 1.0, 300.0)],
+)
+def test_back_off_doubles_within_its_bounds(attempts: int, jitter: float, seconds: float) -> None:
+    """Half of the delay is fixed, half is jitter; the cap holds for any number of attempts."""
+    assert BackOff().seconds(attempts, Scripted([jitter])) == seconds
+
+
+def test_failed_attempts_record_their_fact_only_at_the_end(fleet: Fleet) -> None:
+    """A job that fails once and then succeeds is a success: the failed attempt is no fact about the job."""
+    job = fleet.enqueue().job
+    fail(fleet, fleet.claim(job))
+    fleet.clock.forward(10)
+    fleet.end(job)
+    assert signals(fleet, job) == ["finished"]
+
+
+def test_last_attempt_is_a_dead_letter(fleet: Fleet) -> None:
+    """When the attempts are used up the job failed, its fact is recorded and a person can find it."""
+    job = fleet.enqueue(max_attempts=2).job
+    assert fail(fleet, fleet.claim(job)) is True
+    fleet.clock.forward(10)
+    assert fail(fleet, fleet.claim(job)) is False
+    found = fleet.app.jobs.find(job)
+    assert (found.state, found.attempts, found.reason) == ("failed", 2, "crash; attempt 2 of 2")
+    assert fleet.app.job_store.dead(10) == [job]
+    assert signals(fleet, job) == ["agent_errored"]
+
+
+def test_person_retries_a_dead_letter(fleet: Fleet) -> None:
+    """A retried job has its attempts anew, is no dead letter any more, and does not expire."""
+    job = fleet.enqueue(max_attempts=1).job
+    fail(fleet, fleet.claim(job))
+    assert fleet.redis.ttl(fleet.app.keys.job(job)) > 0
+    retried = fleet.app.jobs.retry(job, by="ada")
+    assert (retried.state, retried.attempts, retried.finished_at) == ("queued", 0, None)
+    assert fleet.app.job_store.dead(10) == []
+    assert fleet.redis.ttl(fleet.app.keys.job(job)) == -1
+    assert fleet.claim(job).job.attempts == 1
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "succeeded"])
+def test_only_what_ended_without_success_is_retried(fleet: Fleet, state: str) -> None:
+    """Retrying anything else is refused and changes nothing."""
+    job = fleet.enqueue().job
+    if state == "running":
+        fleet.claim(job)
+    if state == "succeeded":
+        fleet.end(job)
+    before = fleet.everything()
+    with pytest.raises(ConflictError, match=state):
+        fleet.app.jobs.retry(job, by="ada")
+    assert fleet.everything() == before
+
+
+def test_retried_job_is_at_work_on_its_issue_again(fleet: Fleet) -> None:
+    """One active job an issue: while a retried job works, a new request for the issue leads to it."""
+    job = fleet.enqueue(issue="local:shop#3").job
+    fleet.end(job, SignalKind.ESCALATED)
+    fleet.app.job_store.effects_done(job, "local:shop#3")
+    fleet.app.jobs.retry(job, by="ada")
+    assert fleet.enqueue(issue="local:shop#3").job == job
+
+
+def test_job_whose_issue_is_at_work_elsewhere_is_not_retried(fleet: Fleet) -> None:
+    """A second job has taken over: the first is not brought back beside it."""
+    first = fleet.enqueue(issue="local:shop#3").job
+    fleet.end(first, SignalKind.ESCALATED)
+    fleet.app.job_store.effects_done(first, "local:shop#3")
+    second = fleet.enqueue(issue="local:shop#3").job
+    before = fleet.everything()
+    with pytest.raises(ConflictError, match=second):
+        fleet.app.jobs.retry(first, by="ada")
+    assert fleet.everything() == before
+
+
+def test_cancel_of_a_queued_job_ends_it(fleet: Fleet) -> None:
+    """It is cancelled at once and its message finds it ended."""
+    job = fleet.enqueue().job
+    assert fleet.app.jobs.cancel(job, by="ada", at=START).state is JobState.CANCELLED
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == "final"
+    assert signals(fleet, job) == ["cancelled"]
+
+
+def test_cancel_of_a_waiting_job_ends_it(fleet: Fleet) -> None:
+    """A pushed job whose CI is watched can be cancelled too."""
+    job = fleet.enqueue().job
+    fleet.app.jobs.pushed(fleet.claim(job), PUSHED)
+    assert fleet.app.jobs.cancel(job, by="ada", at=START).state is JobState.CANCELLED
+    assert fleet.app.job_store.waiting(10) == []
+
+
+def test_cancel_reaches_the_worker_of_a_running_job(fleet: Fleet) -> None:
+    """The worker hears of it at its next look, and carries it out."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    assert fleet.app.jobs.cancel(job, by="ada", at=START).state is JobState.RUNNING
+    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=0) == ["cancel:cancelled by ada"]
+    fleet.app.jobs.end(claim, JobState.CANCELLED, reason="cancelled by ada", result=JobResult())
+    assert fleet.app.jobs.find(job).state is JobState.CANCELLED
+
+
+def test_cancelling_again_changes_nothing(fleet: Fleet) -> None:
+    """Asking again is a success that emits nothing, while it runs and when it has ended."""
+    running, queued = fleet.enqueue().job, fleet.enqueue().job
+    fleet.claim(running)
+    for job in (running, queued):
+        fleet.app.jobs.cancel(job, by="ada", at=START)
+    before = fleet.everything()
+    for job in (running, queued):
+        fleet.app.jobs.cancel(job, by="bob", at=START)
+    assert fleet.everything() == before
+
+
+@pytest.mark.parametrize("kind", [SignalKind.FINISHED, SignalKind.ESCALATED])
+def test_ended_job_cannot_be_cancelled(fleet: Fleet, kind: SignalKind) -> None:
+    """What has ended stays as it ended."""
+    job = fleet.enqueue().job
+    fleet.end(job, kind)
+    with pytest.raises(ConflictError, match="cannot be cancelled"):
+        fleet.app.jobs.cancel(job, by="ada", at=START)
+
+
+def test_cancelled_job_whose_attempt_fails_is_not_run_again(fleet: Fleet) -> None:
+    """A cancel that came while the attempt was failing is not forgotten."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.app.jobs.cancel(job, by="ada", at=START)
+    with pytest.raises(CancelAskedError):
+        fail(fleet, claim)
+    fleet.app.jobs.end(claim, JobState.CANCELLED, reason="cancelled by ada", result=JobResult())
+    assert fleet.app.jobs.find(job).state is JobState.CANCELLED
+
+
+def test_cancelled_job_that_is_given_back_is_not_run_again(fleet: Fleet) -> None:
+    """A cancel that came while the worker shut down is not forgotten."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.app.jobs.cancel(job, by="ada", at=START)
+    with pytest.raises(CancelAskedError):
+        fleet.app.jobs.give_back(claim, reason="its worker shut down")
+    fleet.clock.forward(31)
+    fleet.app.jobs.reap(at=fleet.clock())
+    assert fleet.app.jobs.find(job).state is JobState.CANCELLED
+
+
+def test_cancelled_job_that_is_pushed_is_not_watched(fleet: Fleet) -> None:
+    """A cancel that came while the work was pushed is not forgotten."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.app.jobs.cancel(job, by="ada", at=START)
+    with pytest.raises(CancelAskedError):
+        fleet.app.jobs.pushed(claim, PUSHED)
+    assert fleet.app.job_store.waiting(10) == []
+
+
+def test_retried_job_is_not_cancelled_by_the_old_wish(fleet: Fleet) -> None:
+    """A retry takes the cancel back."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.app.jobs.cancel(job, by="ada", at=START)
+    fleet.app.jobs.end(claim, JobState.CANCELLED, reason="cancelled by ada", result=JobResult())
+    fleet.app.jobs.retry(job, by="ada")
+    again = fleet.claim(job)
+    assert fleet.app.job_store.renew([(job, again.fence)], extend_seconds=0) == ["ok"]
+
+
+def test_given_back_job_does_not_lose_an_attempt(fleet: Fleet) -> None:
+    """A worker that shuts down returns its job at once and free of charge."""
+    job = fleet.enqueue(max_attempts=1).job
+    fleet.app.jobs.give_back(fleet.claim(job), reason="its worker shut down")
+    found = fleet.app.jobs.find(job)
+    assert (found.state, found.attempts) == ("queued", 0)
+    fleet.app.relay.relay()
+    assert [sent[0] for sent in fleet.broker.sent] == [job, job]
+    assert fleet.claim(job).job.attempts == 1
+
+
+def test_pushed_job_waits_without_a_lease(fleet: Fleet) -> None:
+    """While CI is watched nobody holds the job, and nothing is reaped."""
+    job = fleet.enqueue().job
+    fleet.app.jobs.pushed(fleet.claim(job), PUSHED)
+    fleet.clock.forward(1000)
+    assert fleet.app.jobs.reap(at=fleet.clock()) == []
+    found = fleet.app.jobs.find(job)
+    assert (found.state, found.result.commit, found.pushed_at) == ("waiting", PUSHED.commit, START)
+    assert fleet.app.jobs.conclude(found, JobState.SUCCEEDED, reason="green") is True
+    assert fleet.app.jobs.conclude(found, JobState.ESCALATED, reason="red") is False
+    assert fleet.app.jobs.find(job).reason == "green"
+
+
+def test_lost_worker_puts_the_job_back(fleet: Fleet) -> None:
+    """The sweep queues a job whose lease ran out, and the relay publishes it at once."""
+    job = fleet.enqueue().job
+    fleet.claim(job, lease_seconds=30)
+    assert fleet.app.jobs.reap(at=fleet.clock()) == []
+    fleet.clock.forward(31)
+    assert fleet.app.jobs.reap(at=fleet.clock()) == [job]
+    assert fleet.app.jobs.reap(at=fleet.clock()) == []
+    assert fleet.app.jobs.find(job).state is JobState.QUEUED
+    assert len(fleet.events("job.lease_expired")) == 1
+    fleet.app.relay.relay()
+    assert fleet.claim(job).job.attempts == 2
+
+
+def test_machine_lost_at_the_last_attempt_is_not_the_agents_fault(fleet: Fleet) -> None:
+    """The job failed, is a dead letter, and is left out of its trial."""
+    job = fleet.enqueue(max_attempts=1).job
+    fleet.claim(job, lease_seconds=30)
+    fleet.clock.forward(31)
+    assert fleet.app.jobs.reap(at=fleet.clock()) == [job]
+    assert fleet.app.jobs.find(job).state is JobState.FAILED
+    assert fleet.app.job_store.dead(10) == [job]
+    assert signals(fleet, job) == ["machine_lost"]
+    fleet.app.harvester.harvest()
+    assert fleet.app.jobs.find(job).excluded
+
+
+def test_attempts_that_are_used_up_are_not_won_from_an_expired_lease(fleet: Fleet) -> None:
+    """A duplicate message does not give a job one attempt more than it has."""
+    job = fleet.enqueue(max_attempts=1).job
+    fleet.claim(job, lease_seconds=30)
+    fleet.clock.forward(31)
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "taken"
+
+
+def test_cancel_while_the_worker_is_lost_is_carried_out_by_the_sweep(fleet: Fleet) -> None:
+    """Nobody is there to hear of it, so the sweep ends the job instead of queueing it."""
+    job = fleet.enqueue().job
+    fleet.claim(job, lease_seconds=30)
+    fleet.app.jobs.cancel(job, by="ada", at=START)
+    fleet.clock.forward(31)
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "taken"
+    assert fleet.app.jobs.reap(at=fleet.clock()) == [job]
+    found = fleet.app.jobs.find(job)
+    assert (found.state, found.reason) == (JobState.CANCELLED, "cancelled by ada")
+    assert signals(fleet, job) == ["cancelled"]
+
+
+def test_one_unreadable_record_does_not_stop_the_sweep(fleet: Fleet) -> None:
+    """The jobs behind it are put back all the same."""
+    broken, job = fleet.enqueue().job, fleet.enqueue().job
+    for one in (broken, job):
+        fleet.claim(one, lease_seconds=30)
+    fleet.redis.hset(fleet.app.keys.job(broken), "request", "{broken")
+    fleet.clock.forward(31)
+    assert job in fleet.app.jobs.reap(at=fleet.clock())
+
+
+def test_paused_fleet_claims_nothing_and_loses_nothing(fleet: Fleet) -> None:
+    """A message that arrives while dispatch is paused is published again when it is resumed."""
+    job = fleet.enqueue().job
+    fleet.app.switch.pause("maintenance")
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == "paused"
+    fleet.clock.forward(1)
+    assert fleet.app.relay.relay().published == 0
+    fleet.app.switch.resume("done")
+    assert fleet.app.relay.relay().published == 1
+    assert [sent[0] for sent in fleet.broker.sent] == [job, job]
+    assert fleet.claim(job).job.attempts == 1
+
+
+def test_pausing_again_changes_nothing(fleet: Fleet) -> None:
+    """The switch is told of once each way."""
+    assert [fleet.app.switch.pause("a"), fleet.app.switch.pause("b")] == [True, False]
+    assert fleet.app.switch.reason() == "a"
+    assert [fleet.app.switch.resume("c"), fleet.app.switch.resume("d")] == [True, False]
+    assert fleet.app.switch.reason() is None
+    assert len(fleet.events("dispatch.paused", "dispatch.resumed")) == 2
+
+
+def test_running_job_goes_on_while_paused(fleet: Fleet) -> None:
+    """Pausing stops dispatch, not the agents that are at work."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.app.switch.pause("maintenance")
+    fleet.app.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=JobResult())
+    assert fleet.app.jobs.find(job).state is JobState.SUCCEEDED
+
+
+def test_queued_job_of_a_rejected_canary_runs_the_champion(fleet: Fleet) -> None:
+    """It says so in its record, and leaves its trial."""
+    trial = fleet.open(fleet.propose())
+    job = fleet.enqueue().job
+    fleet.app.templates.reject(trial.canary_id, by="ada")
+    claim = fleet.claim(job)
+    assert claim.version.snapshot.prompt == "one"
+    assert (claim.job.version, claim.job.rerouted_from, claim.job.trial, claim.job.arm) == (1, 2, "", None)
+    assert claim.job.attempts == 1
+    told = fleet.events("job.rerouted")
+    assert [event.data for event in told] == [{"from": "implementer@v2", "to": "implementer@v1"}]
+    fleet.app.harvester.harvest()
+    counts = fleet.app.harvester.evidence(fleet.app.trials.find(trial.id)).canary
+    assert (counts.dispatched, counts.rerouted, counts.open) == (1, 1, 0)
+
+
+def test_rerouted_job_does_not_count_for_its_old_trial(fleet: Fleet) -> None:
+    """What the champion makes of it is not credited to the canary."""
+    trial = fleet.open(fleet.propose())
+    job = fleet.enqueue().job
+    fleet.app.templates.reject(trial.canary_id, by="ada")
+    fleet.end(job)
+    fleet.app.harvester.harvest()
+    kinds = [line.kind for line in fleet.app.harvester.ledger(trial.id) if hasattr(line, "kind")]
+    assert kinds == ["rerouted"]
+    assert fleet.app.jobs.find(job).score == 1.0
+
+
+def test_pinned_job_of_a_rejected_version_runs_the_champion(fleet: Fleet) -> None:
+    """A rejected version gets no more work, not even pinned."""
+    second = fleet.propose()
+    job = fleet.enqueue(second.id).job
+    fleet.app.templates.reject(second.id, by="ada")
+    assert fleet.claim(job).job.version == 1
+
+
+def test_job_of_a_stopped_trial_keeps_its_version(fleet: Fleet) -> None:
+    """Only rejection takes work away: a stopped canary's jobs stay with it."""
+    trial = fleet.open(fleet.propose())
+    job = fleet.enqueue().job
+    fleet.app.trials.stop(trial, by="ada")
+    assert fleet.claim(job).job.version == 2
+
+
+def test_worker_of_a_rerouted_job_is_refused(fleet: Fleet) -> None:
+    """A job is rerouted behind its lost lease: the canary's late result is not credited to the champion."""
+    trial = fleet.open(fleet.propose())
+    job = fleet.enqueue().job
+    late = fleet.claim(job, lease_seconds=30)
+    fleet.clock.forward(31)
+    fleet.app.templates.reject(trial.canary_id, by="ada")
+    found = fleet.app.jobs.find(job)
+    champion = fleet.app.templates.champion("implementer")
+    fleet.app.job_store.reroute(
+        found, champion=1, content_hash=champion.content_hash, source_commit="", settlement='{"index":0'
+    )
+    with pytest.raises(StaleLeaseError):
+        fleet.app.jobs.end(late, JobState.SUCCEEDED, reason="done", result=JobResult())
+
+
+def test_settled_job_that_is_retried_and_rerouted_keeps_its_settlement(fleet: Fleet) -> None:
+    """One score a job: what the canary's work was worth stands in the ledger."""
+    trial = fleet.open(fleet.propose())
+    job = fleet.enqueue().job
+    fleet.end(job, SignalKind.ESCALATED)
+    fleet.app.harvester.harvest()
+    fleet.app.templates.reject(trial.canary_id, by="ada")
+    fleet.app.jobs.retry(job, by="ada")
+    assert fleet.claim(job).job.version == 1
+    kinds = [line.kind for line in fleet.app.harvester.ledger(trial.id) if hasattr(line, "kind")]
+    assert kinds == ["settled"]
+
+
+def test_unknown_job_is_named(fleet: Fleet) -> None:
+    """A job that is not there is told from an id that is none."""
+    with pytest.raises(UnknownJobError, match="coalmine job list"):
+        fleet.app.jobs.find("0" * 16)
+    with pytest.raises(InvalidInputError, match="16 hex digits"):
+        fleet.app.jobs.find("../etc/passwd")
+    with pytest.raises(UnknownJobError):
+        fleet.app.jobs.retry("0" * 16, by="ada")
+    with pytest.raises(UnknownJobError):
+        fleet.app.jobs.cancel("0" * 16, by="ada", at=START)
+
+
+def test_newest_jobs_come_first(fleet: Fleet) -> None:
+    """The list can be narrowed to states and to one template."""
+    fleet.add("reviewer")
+    jobs = []
+    for name in ("implementer", "reviewer", "implementer"):
+        jobs.append(fleet.enqueue(name).job)
+        fleet.clock.forward(1)
+    fleet.claim(jobs[0])
+    newest = fleet.app.jobs.newest
+    assert [job.id for job in newest(most=2)] == [jobs[2], jobs[1]]
+    assert [job.id for job in newest(most=9, states=frozenset({JobState.RUNNING}))] == [jobs[0]]
+    assert [job.id for job in newest(most=9, template="reviewer")] == [jobs[1]]
