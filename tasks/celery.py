@@ -1,7 +1,9 @@
 """The application of `celery -A tasks worker|beat|flower`: settings are read here, where a process begins."""
 
 import os
+import resource
 import threading
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -10,12 +12,16 @@ from celery import signals
 from tasks.broker import CI, HARVEST, POLL, SWEEP, WATCH, WORK, make_app
 from tasks.composition import compose
 from tasks.drain import drain_after
+from tasks.host_keeper import HostKeeper
 from tasks.logs import configure_logs
 from tasks.settings import load_settings
 from tasks.worker import Worker
 
 settings = load_settings()
 app = make_app(settings)
+
+#: Seconds after which the sweep goes on elsewhere when its process dies in it: what it repairs must not wait.
+SWEEP_SECONDS = 3.0
 
 _making = threading.Lock()
 
@@ -41,7 +47,7 @@ def work(self: Any, job_id: str) -> str:
 def sweep() -> None:
     """Put lost jobs back, publish what was not, tidy up."""
     parts = worker()
-    parts.coalmine.ticks.run_alone("sweep", parts.sweep)
+    parts.coalmine.ticks.run_alone("sweep", parts.sweep, lease_seconds=SWEEP_SECONDS)
 
 
 @app.task(name=HARVEST)
@@ -84,6 +90,20 @@ def ci(commit: str) -> None:
 @signals.setup_logging.connect
 def _set_up_logs(**_given: Any) -> None:
     configure_logs(settings)
+
+
+@signals.worker_init.connect
+def _open_many_files(**_given: Any) -> None:
+    """Each agent takes four descriptors of its worker, and most systems grant more than they preset."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems name a limit that they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+@signals.worker_ready.connect
+def _look_after_host(**_given: Any) -> None:
+    """What concerns this machine is done by every worker on it, whatever queues it serves."""
+    HostKeeper(worker().chores).start()
 
 
 @signals.worker_shutting_down.connect

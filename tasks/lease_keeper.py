@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from routing.errors import CoalmineError
+from routing.errors import CoalmineError, UnavailableError
 from routing.jobs import Claim
 from routing.store.job_store import JobStore
 from tasks.agents.stop_signal import StopReason, StopSignal
@@ -25,8 +25,14 @@ class _Held:
     lease_ends: float  # on our own clock, counted from before the last renewal was sent
 
 
+#: Leases by job id and fence, as one look sees them.
+_Leases = list[tuple[tuple[str, int], _Held]]
+
+
 class LeaseKeeper:
-    """One thread a process renews every lease that the process holds, in one call for all of them.
+    """Two threads a process: one renews all of its leases in one call, the other watches the clock.
+
+    There are two because the store may take longer to answer than a lease lasts.
 
     `monotonic` is this process's own clock. When no renewal has got through for a whole lease, the lease
     counts as lost: the job may be running elsewhere by then, so its turn is ended here.
@@ -44,7 +50,7 @@ class LeaseKeeper:
         self._held: dict[tuple[str, int], _Held] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: dict[str, threading.Thread] = {}
         self._renewed_at = 0.0
 
     @contextmanager
@@ -67,30 +73,54 @@ class LeaseKeeper:
         with self._lock:
             return len(self._held)
 
-    def _start(self) -> None:
-        """Start the thread with the first lease; a forked child has none and starts its own."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._keep, name="lease-keeper", daemon=True)
-            self._thread.start()
+    def holds(self, claim: Claim) -> bool:
+        """Whether a lease is still ours, before something is done that carries no fence.
 
-    def _keep(self) -> None:
+        By the store's word; while that cannot be had, by our own clock.
+        """
+        key = (claim.job.id, claim.fence)
+        try:
+            return self._jobs.renew([key], extend_seconds=0.0)[0] != "lost"
+        except UnavailableError:
+            with self._lock:
+                held = self._held.get(key)
+            return held is not None and held.lease_ends > self._monotonic()
+
+    def _start(self) -> None:
+        """Start the threads with the first lease; a forked child has none and starts its own."""
+        for name, look in (("lease-keeper", self._renew), ("lease-guard", self._guard)):
+            thread = self._threads.get(name)
+            if thread is None or not thread.is_alive():
+                self._threads[name] = threading.Thread(
+                    target=self._repeat, args=(name, look), name=name, daemon=True
+                )
+                self._threads[name].start()
+
+    def _repeat(self, name: str, look: Callable[[_Leases], None]) -> None:
         while not self._wake.wait(LOOK_SECONDS):
             with self._lock:
                 held = list(self._held.items())
                 if not held:
-                    self._thread = None
+                    del self._threads[name]
                     return
-            try:
-                self._look(held)
-                self._on_look()
-            except CoalmineError as error:
-                _log.warning("leases.not_renewed", jobs=len(held), reason=str(error))
-            self._give_up(held)
-            if self._draining():
-                for _, one in held:
-                    one.stop.set(StopReason.DRAIN)
+            look(held)
 
-    def _look(self, held: "list[tuple[tuple[str, int], _Held]]") -> None:
+    def _renew(self, held: _Leases) -> None:
+        try:
+            self._look(held)
+            self._on_look()
+        except CoalmineError as error:
+            _log.warning("leases.not_renewed", jobs=len(held), reason=str(error))
+
+    def _guard(self, held: _Leases) -> None:
+        now, draining = self._monotonic(), self._draining()
+        for _, one in held:
+            if one.lease_ends <= now:
+                one.stop.set(StopReason.LEASE_LOST)
+            elif draining:
+                one.stop.set(StopReason.DRAIN)
+
+    def _look(self, held: _Leases) -> None:
         now = self._monotonic()
         due = now - self._renewed_at >= self._lease_seconds / 3
         answers = self._jobs.renew(
@@ -106,9 +136,3 @@ class LeaseKeeper:
                 one.lease_ends = now + self._lease_seconds
             if answer.startswith("cancel:"):
                 one.stop.set(StopReason.CANCEL)
-
-    def _give_up(self, held: "list[tuple[tuple[str, int], _Held]]") -> None:
-        now = self._monotonic()
-        for _, one in held:
-            if one.lease_ends <= now:
-                one.stop.set(StopReason.LEASE_LOST)

@@ -18,14 +18,15 @@ TICK_SECONDS = 120.0
 class Ticks(Store):
     """Runs ticks under a lock of their name, so that two beats, or two workers, do the work once."""
 
-    def run_alone(self, name: str, tick: Callable[[], Any]) -> Any:
+    def run_alone(self, name: str, tick: Callable[[], Any], *, lease_seconds: float = TICK_SECONDS) -> Any:
         """Run the tick; when another process is at it, have that one run it once more, and return None.
 
         The wish for another run is written before the lock is tried and read after it is given back, so
-        that whatever happened before this call is seen by a run that begins after it.
+        that whatever happened before this call is seen by a run that begins after it. `lease_seconds` is
+        how long the tick stands still when the process that runs it dies.
         """
         wish = self.keys.tick(f"{name}:again")
-        lock = self.redis.lock(self.keys.tick(name), timeout=TICK_SECONDS, blocking=False)
+        lock = self.redis.lock(self.keys.tick(name), timeout=lease_seconds, blocking=False)
         answer = None
         with redis_errors(f"taking the tick {name}"):
             self.redis.set(wish, "1", ex=int(TICK_SECONDS))
@@ -34,11 +35,11 @@ class Ticks(Store):
                 try:
                     answer = tick()
                 finally:
-                    self._release(lock, name)
+                    self._release(lock, name, lease_seconds)
         return answer
 
-    def _release(self, lock: Any, name: str) -> None:
+    def _release(self, lock: Any, name: str, lease_seconds: float) -> None:
         try:
             lock.release()
-        except LockError:  # it took longer than TICK_SECONDS; ticks are idempotent, so no harm was done
-            _log.warning("tick.overran", tick=name, seconds=TICK_SECONDS)
+        except LockError:  # it took longer than its lease; ticks are idempotent, so no harm was done
+            _log.warning("tick.overran", tick=name, seconds=lease_seconds)

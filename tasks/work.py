@@ -2,18 +2,24 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
+from routing.errors import UnavailableError
 from routing.job import JobState
-from routing.jobs import Claim, Jobs, StaleLeaseError
+from routing.jobs import CancelAskedError, Claim, Jobs, StaleLeaseError
 from routing.signal import signal
 from tasks.agents.stop_signal import StopSignal
 from tasks.lease_keeper import LeaseKeeper
 from tasks.outcome import Outcome, Ran, Step, outcome
 
 _log = structlog.get_logger(__name__)
+
+#: For how long a result is offered to a store that does not answer, and the pause between two offers.
+REPORT_SECONDS = 300.0
+REPORT_PAUSE_SECONDS = 0.5
 
 
 class Runner(Protocol):
@@ -59,11 +65,30 @@ class Work:
         ran = self._runner.run(claim, stop)
         decided = outcome(ran)
         try:
-            self._report(claim, ran, decided)
+            try:
+                self._report_patiently(claim, ran, decided)
+            except CancelAskedError:  # the wish came too late for the turn, and in time for the job
+                decided = outcome(replace(ran, ended_by="cancel"))
+                self._report_patiently(claim, ran, decided)
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
             return Outcome(step=Step.DROP, signal=None, reason=str(error))
         return decided
+
+    def _report_patiently(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
+        """Report, again and again while the store is away: an agent's work is worth the wait.
+
+        The fence makes repeating harmless, and ends it when another worker has got the job meanwhile.
+        """
+        give_up_at = self._clock() + REPORT_SECONDS
+        while True:
+            try:
+                return self._report(claim, ran, decided)
+            except UnavailableError as error:
+                if self._clock() >= give_up_at:
+                    raise
+                _log.warning("job.report_delayed", reason=str(error))
+                time.sleep(REPORT_PAUSE_SECONDS)
 
     def _report(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
         jobs, reason = self._jobs, decided.reason

@@ -1,17 +1,22 @@
 """What a worker process is made of, beside the parts that every process has."""
 
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import structlog
+from kombu.exceptions import KombuError
 
 from routing.errors import CoalmineError
 from routing.forges.local import LocalForge
 from routing.job import JobState
+from routing.store.faults import redis_errors
 from routing.store.log_store import LogStore
+from tasks.agents.orphans import end_ownerless_turns
+from tasks.agents.process_table import ProcessTable
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.worktree import sweep_worktrees
@@ -19,6 +24,7 @@ from tasks.broker import CI, HARVEST, WATCH
 from tasks.composition import Coalmine
 from tasks.dispatcher import Dispatcher, DispatchRules
 from tasks.drain import draining
+from tasks.host_keeper import Chore
 from tasks.lease_keeper import LeaseKeeper
 from tasks.local_forge import local_forge, repository_name
 from tasks.watcher import Watcher, WatchRules
@@ -26,8 +32,11 @@ from tasks.work import Runner, Work
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds between two looks for work trees that nobody needs any more.
+#: Seconds between two looks for work trees that nobody needs any more, and for index entries to trim.
 TIDY_SECONDS = 60.0
+
+#: Seconds between two looks for agents whose worker process is gone.
+ORPHAN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +91,7 @@ class Worker:
             remotes={repository_name(forge): str(forge.settings.repo)} if forge else {},
             environment=os.environ,
             log=self.log,
+            holds=self.keeper.holds,
         )
 
     @cached_property
@@ -136,7 +146,7 @@ class Worker:
             self.coalmine.app.send_task(
                 task, args=arguments, queue="control", ignore_result=True, retry=False
             )
-        except OSError as error:
+        except (KombuError, OSError) as error:
             _log.warning("tick.not_sent", task=task, reason=str(error))
 
     def follow_up(self, job_id: str) -> None:
@@ -156,8 +166,19 @@ class Worker:
     def _has_ci(self) -> bool:
         return self.forge is not None and self.coalmine.settings.forge.local.ci is not None
 
+    @property
+    def chores(self) -> list[Chore]:
+        """What is done on this host, whatever queues its workers serve."""
+        table = ProcessTable()
+        return [
+            Chore(name="orphans", every_seconds=ORPHAN_SECONDS, do=lambda: end_ownerless_turns(table)),
+            Chore(name="tidy", every_seconds=TIDY_SECONDS, do=self.tidy),
+        ]
+
     def tidy(self) -> list[str]:
-        """Remove the work trees of this host that nobody needs any more."""
+        """Remove the work trees of this host that nobody needs any more, unless another worker of it does."""
+        if not self._first_within(f"tidied:{socket.gethostname()}", TIDY_SECONDS / 2):
+            return []
         agent = self.coalmine.settings.agent
         kept_seconds = agent.keep_failed_days * 86_400
         return sweep_worktrees(agent.work_dir, is_wanted=self._wants(kept_seconds))
@@ -175,11 +196,11 @@ class Worker:
         return wanted
 
     def sweep(self) -> None:
-        """One tick: expired leases, the outbox, and what this host and the index need not keep."""
+        """One tick: expired leases, the outbox, and what the index need not keep."""
         parts: list[Callable[[], object]] = [
             lambda: self.coalmine.jobs.reap(at=self.coalmine.now()),
             self.coalmine.relay.relay,
-            self._housekeeping,
+            self._trim,
         ]
         for part in parts:
             try:
@@ -187,10 +208,12 @@ class Worker:
             except CoalmineError as error:  # one part's failure does not keep the next from its turn
                 _log.error("sweep.failed", reason=str(error))
 
-    def _housekeeping(self) -> None:
-        keys = self.coalmine.keys
-        if not self.coalmine.redis.set(keys.tick("tidied"), "1", nx=True, ex=int(TIDY_SECONDS)):
-            return
-        retention = self.coalmine.settings.retention_seconds
-        self.coalmine.job_store.trim(before=self.coalmine.now() - retention)
-        self.tidy()
+    def _trim(self) -> None:
+        if self._first_within("trimmed", TIDY_SECONDS):
+            retention = self.coalmine.settings.retention_seconds
+            self.coalmine.job_store.trim(before=self.coalmine.now() - retention)
+
+    def _first_within(self, name: str, seconds: float) -> bool:
+        with redis_errors(f"asking who does {name}"):
+            key = self.coalmine.keys.tick(name)
+            return bool(self.coalmine.redis.set(key, "1", nx=True, ex=int(seconds)))

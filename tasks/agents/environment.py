@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from routing.errors import InvalidInputError, SettingsError
+from routing.errors import SettingsError
 from routing.git import IDENTITY_EMAIL
-from tasks.agents.runtime import RuntimeSpec
+from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec
 
 #: What programs need of the worker's environment to find their files and speak a language.
 #: Proxies are not among them, as their addresses may hold passwords: a version names them as secrets.
@@ -63,7 +63,7 @@ def _refuse_reserved(spec: RuntimeSpec) -> None:
             f"the version names {', '.join(reserved)}; variables that begin with "
             f"{', '.join(RESERVED_PREFIXES)} belong to the worker: propose a version without them"
         )
-        raise InvalidInputError(message)
+        raise RuntimeRefusedError(message)
 
 
 def _told(identity: AgentIdentity, prompt_file: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ How descendants are found that left the process group (shell tools of agents cal
   and of libraries that know nothing of it, would become children that nobody waits for; which turn they
   belong to would be lost as well.
 - A *cgroup* a turn is exact, but needs rights that a worker seldom has.
-- So every turn's processes carry a *marker*: a random value in an environment variable, which children
+- So every turn's processes carry a *marker*: a value of its own in an environment variable, which children
   inherit whatever they do to session and group. When a turn ends, the process table is searched for it,
   for the group and session, and for descendants of all these.
 
@@ -21,7 +21,6 @@ start time was compared.
 
 import contextlib
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -40,6 +39,7 @@ from tasks.agents.process_table import (
     start_ticks,
     still_running,
 )
+from tasks.agents.turn_marker import TurnMarker
 
 #: Between two looks at processes that were told to end.
 _LOOK_SECONDS = 0.05
@@ -81,7 +81,7 @@ class ProcessGroup:
         cls, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], table: ProcessTable
     ) -> "ProcessGroup":
         """Start a program in a session of its own, with pipes for its three streams."""
-        marker = secrets.token_hex(16)
+        marker = str(TurnMarker.of_new_turn(environment.get("COALMINE_JOB_ID", "")))
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -176,7 +176,7 @@ class ProcessGroup:
         self._signal_group(number)
         for entry in entries:
             if entry.group != self._process.pid:
-                _signal_process(entry, number)
+                signal_process(entry, number)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._process.returncode is None:  # not reaped: the group's id is still ours
@@ -184,7 +184,8 @@ class ProcessGroup:
                 os.killpg(self._process.pid, number)
 
 
-def _signal_process(entry: ProcessEntry, number: signal.Signals) -> None:
+def signal_process(entry: ProcessEntry, number: signal.Signals) -> None:
+    """Signal this very process, and no other that has got its pid since."""
     with contextlib.suppress(OSError):  # it has gone, or it is another user's
         descriptor = os.pidfd_open(entry.pid)
         try:

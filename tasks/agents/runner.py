@@ -13,13 +13,14 @@ from routing.signal import SignalKind
 from routing.store.log_store import LogStore
 from tasks.agents.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
+from tasks.agents.orphans import end_turns_of
 from tasks.agents.process_group import SpawnError
 from tasks.agents.process_table import ProcessTable
 from tasks.agents.prompt import PromptInput, compose
 from tasks.agents.repository_place import RepositoryPlace
 from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, TurnInput
 from tasks.agents.runtimes.registry import runtime_for
-from tasks.agents.stop_signal import StopSignal
+from tasks.agents.stop_signal import StopReason, StopSignal
 from tasks.agents.turn import run_turn
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_result import TurnResult
@@ -43,12 +44,13 @@ class AgentRunner:
 
     def __init__(
         self, *, rules: RunnerRules, remotes: Mapping[str, str], environment: Mapping[str, str],
-        log: LogStore,
+        log: LogStore, holds: Callable[[Claim], bool],
     ) -> None:  # fmt: skip
         self._rules = rules
         self._remotes = remotes  # address of each repository that the fleet knows, by name
         self._environment = environment  # the worker's own
         self._log = log
+        self._holds = holds  # whether a lease is still ours
         self._table = ProcessTable()
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
@@ -70,6 +72,8 @@ class AgentRunner:
         job = claim.job
         spec = RuntimeSpec.of(claim.version.snapshot)
         runtime_for(spec)  # refused by name before anything changes
+        if job.fence > 1:  # somebody had it before: nobody but us may be at work in its tree
+            end_turns_of(job.id, self._table)
         if not job.request.repository:
             folder = self._rules.work_dir / "scratch" / job.id
             folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +87,8 @@ class AgentRunner:
         ran = _ran(turn, has_repository=True)
         if not turn.clean:
             return ran
+        if not self._holds(claim):  # git knows no fence: a push after the lease would overtake its heir's
+            return replace(ran, ended_by=StopReason.LEASE_LOST.value)
         pushed = tree.push(keep_leftovers=self._rules.commit_leftovers)
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         return replace(ran, result=result)

@@ -1,0 +1,66 @@
+"""Agents that nobody supervises any more: a killed worker cannot end its own, so the next one does.
+
+Nothing is written down for this. The marker in each process's environment names job and worker, so that
+there is no moment at which a started agent is on no record. See `process_group` for what escapes.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from tasks.agents.process_group import signal_process
+from tasks.agents.process_table import ProcessEntry, ProcessTable, family
+from tasks.agents.turn_marker import TurnMarker
+
+_log = structlog.get_logger(__name__)
+
+#: How long killed processes may take to vanish.
+_VANISH_SECONDS = 5.0
+#: Between two looks at them.
+_LOOK_SECONDS = 0.02
+
+
+def end_ownerless_turns(table: ProcessTable) -> int:
+    """End what agents of dead worker processes of this host left; returns how many processes that were."""
+    return _end(table, lambda marker: not marker.owner_lives, why="their worker is gone")
+
+
+def end_turns_of(job_id: str, table: ProcessTable) -> int:
+    """End every turn of a job on this host. Only the holder of the job's lease may, before it starts its own.
+
+    An earlier holder may be frozen or slow to notice; its agent must not write into the same work tree.
+    """
+    return _end(table, lambda marker: marker.job == job_id, why="the job's lease has moved on")
+
+
+def _end(table: ProcessTable, is_theirs: Callable[[TurnMarker], bool], *, why: str) -> int:
+    ended: set[int] = set()
+    give_up_at = time.monotonic() + _VANISH_SECONDS
+    # Again and again, as a process may start another one between the look and the signal.
+    while (left := _processes(table.read(), is_theirs)) and time.monotonic() < give_up_at:
+        for entry in left:
+            signal_process(entry, signal.SIGKILL)
+        ended |= {entry.pid for entry in left}
+        time.sleep(_LOOK_SECONDS)
+    if ended:
+        _log.warning("orphans.ended", processes=len(ended), left=len(left), reason=why)
+    return len(ended)
+
+
+def _processes(
+    entries: Mapping[int, ProcessEntry], is_theirs: Callable[[TurnMarker], bool]
+) -> list[ProcessEntry]:
+    """The marked processes, their sessions, and all their descendants."""
+    turns = set()
+    for entry in entries.values():
+        marker = TurnMarker.parse(entry.marker) if entry.marker else None
+        if marker is not None and marker.is_ours and is_theirs(marker):
+            turns.add((entry.session, entry.marker))
+    found = {
+        entry.pid: entry
+        for session, marker_text in turns
+        for entry in family(entries, leader=session, marker=marker_text)
+    }
+    return list(found.values())

@@ -1,0 +1,59 @@
+"""Looks after the machine that a worker runs on, from one thread of the worker's main process."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from routing.errors import CoalmineError
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chore:
+    """Something that is to be done on this host again and again."""
+
+    name: str
+    every_seconds: float
+    do: Callable[[], object]
+
+
+class HostKeeper:
+    """Does every chore at the start and then at its interval. The thread does not keep the process alive."""
+
+    def __init__(
+        self, chores: Sequence[Chore], *, look_seconds: float = 1.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._due = dict.fromkeys(chores, monotonic())
+        self._look_seconds = look_seconds  # between two looks at what is due
+        self._monotonic = monotonic
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="host-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Do nothing more; a chore that is being done comes to its end."""
+        self._ended.set()
+
+    def _keep(self) -> None:
+        while not self._ended.is_set():
+            self.do_what_is_due()
+            self._ended.wait(self._look_seconds)
+
+    def do_what_is_due(self) -> None:
+        """One look; a chore that fails is tried again at its next time."""
+        for chore, due in list(self._due.items()):
+            if due > self._monotonic():
+                continue
+            try:
+                chore.do()
+            except (CoalmineError, OSError) as error:
+                _log.warning("chore.failed", chore=chore.name, reason=str(error))
+            self._due[chore] = self._monotonic() + chore.every_seconds
