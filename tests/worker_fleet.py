@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from routing.events import Event
 from routing.job import Job, JobState
 from routing.route import Generator
 from tasks.composition import Coalmine, compose
@@ -84,11 +85,29 @@ class Fleet:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
 
+    def freeze(self, name: str) -> None:
+        """Stop a process and its pool in their tracks, as a machine that hangs."""
+        os.killpg(self.processes[name].pid, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen process go on."""
+        os.killpg(self.processes[name].pid, signal.SIGCONT)
+
+    def shut_down(self, name: str, *, timeout: float) -> None:
+        """Ask a process to end, as a service manager does, and wait until it has."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.processes[name] = process  # ended by force with the rest
+            raise
+
     def stop(self) -> None:
         """End everything that was started: gently, then by force."""
         for process in self.processes.values():
             if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
+                os.killpg(process.pid, signal.SIGCONT)
                 process.send_signal(signal.SIGTERM)
         for process in self.processes.values():
             try:
@@ -133,3 +152,8 @@ def until_state(parts: Coalmine, job: str, state: JobState, *, timeout: float = 
         lambda: parts.jobs.find(job).state is state, description=f"job {job} is {state}", timeout=timeout
     )
     return parts.jobs.find(job)
+
+
+def events_of(parts: Coalmine, job: str, kind: str) -> list[Event]:
+    """The events of one kind that tell of a job."""
+    return [event for event in parts.events.all() if event.subject == job and event.kind == kind]
