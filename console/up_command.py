@@ -141,8 +141,11 @@ class _Given:
             if path is not None and not path.is_dir():
                 message = f"{option} {path} is no folder; create it, or correct the path"
                 raise InvalidInputError(message)
-        if repo is not None and Git(repo).attempt("rev-parse", "--verify", "HEAD").returncode != 0:
-            message = f"--repo {repo} is no git repository with a commit; run `git init` and commit there"
+        if repo is not None and (asked := Git(repo).attempt("rev-parse", "--verify", "HEAD")).returncode != 0:
+            message = (
+                f"--repo {repo} is no git repository with a commit that git lets us use; "
+                f"git says: {asked.stderr.strip()[:300]}"
+            )
             raise InvalidInputError(message)
         if merge not in {"green", "never"}:
             message = f"--merge {merge!r} is neither green nor never"

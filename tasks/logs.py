@@ -7,6 +7,9 @@ import structlog
 
 from tasks.settings import Settings
 
+#: Celery's loggers that say two lines about every tick of every second; `log_level = "debug"` shows them.
+_TALKATIVE = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+
 
 def configure_logs(settings: Settings) -> None:
     """Set up structlog and the standard logging that libraries use, once a process, on standard error."""
@@ -38,3 +41,5 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for noisy in _TALKATIVE:
+        logging.getLogger(noisy).setLevel(level if level == logging.DEBUG else max(level, logging.WARNING))

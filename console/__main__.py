@@ -1,0 +1,5 @@
+"""`python -m console` is `coalmine`."""
+
+from console.cli import main
+
+main()

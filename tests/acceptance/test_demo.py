@@ -1,0 +1,52 @@
+"""`coalmine demo` as a newcomer runs it: one command, real processes, two verdicts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from routing.git import Git
+
+
+def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) -> None:
+    """Both verdicts are reached, with evidence above the threshold, and git agrees with what is told."""
+    folder = tmp_path / "story"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "console", "demo", "--seed", "1", "--keep", str(folder), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=160,
+        check=False,
+        env=environment,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    hasty, careful = told["trials"]
+    assert (hasty["state"], careful["state"]) == ("rolled_back", "graduated")
+    assert hasty["review"]["evidence"]["worse"] >= 20
+    assert careful["review"]["evidence"]["not_worse"] >= 20
+    assert told["champion"] == careful["canary"]
+    merges = Git(folder / "shop")("rev-list", "--count", "--merges", "main")
+    assert told["merges"] == int(merges) > 10
+    assert "state: closed" in (folder / "issues" / "001-rule_001.md").read_text() or told["jobs"] > 0
+
+
+def test_a_folder_that_exists_is_not_written_to(tmp_path: Path) -> None:
+    """The demonstration refuses it in one line and leaves it as it was."""
+    kept = tmp_path / "mine"
+    kept.mkdir()
+    (kept / "file").write_text("mine")
+    done = subprocess.run(
+        [sys.executable, "-m", "console", "demo", "--keep", str(kept)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in kept.iterdir()] == ["file"]

@@ -1,0 +1,110 @@
+"""`coalmine up` on a git repository: issues in, commits and closed issues out."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import frontmatter
+
+from routing.git import Git
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+#: An agent as users write their first one: it does what the issue says and commits nothing itself.
+AGENT = """#!/bin/sh
+cat > /dev/null
+case "$COALMINE_ISSUE" in
+  *#1) echo 'hello' > greeting.txt ;;
+  *#2) echo 'broken' > check.txt ;;
+  *#3) : ;;
+esac
+"""
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
+    return kept | {
+        "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
+        "COALMINE_JOB__WATCH_INTERVAL_SECONDS": "0.5",
+        "COALMINE_JOB__DRAIN_GRACE_SECONDS": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def _workplace(folder: Path) -> None:
+    """A repository, three issues and an agent."""
+    repository, issues = folder / "shop", folder / "issues"
+    repository.mkdir()
+    issues.mkdir()
+    (repository / "check.txt").write_text("fine\n")
+    git = Git(repository)
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Begin")
+    for number, title in ((1, "Greet"), (2, "Break the check"), (3, "Do nothing")):
+        (issues / f"{number}.md").write_text(f"---\ntitle: {title}\n---\n{title}, please.\n")
+    agent = folder / "agent.sh"
+    agent.write_text(AGENT)
+    agent.chmod(0o755)
+
+
+@contextmanager
+def _up(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`coalmine up` in the foreground of its own session, ended with one SIGINT."""
+    arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt"]
+    with (folder / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "console", "up", *arguments, "--agent", str(folder / "agent.sh")],
+            cwd=folder,
+            env=_environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(timeout=40)
+
+
+def _issue(folder: Path, number: int) -> frontmatter.Post:
+    return frontmatter.load(str(folder / "issues" / f"{number}.md"))
+
+
+def _told(folder: Path, number: int) -> bool:
+    """Whether the issue was told of its job's end."""
+    return bool(_issue(folder, number).metadata.get("comments"))
+
+
+def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -> None:
+    """Green work is merged and its issue closed; red work and no work are handed to a person."""
+    _workplace(tmp_path)
+    with _up(tmp_path) as process:
+        wait_until(
+            lambda: all(_told(tmp_path, number) for number in (1, 2, 3)) or process.poll() is not None,
+            description="all three issues were told of their end",
+            timeout=60,
+        )
+        assert process.poll() is None, (tmp_path / "up.log").read_text()
+        asked = subprocess.run(
+            [sys.executable, "-m", "console", "job", "list", "--json"],
+            cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert asked.returncode == 0, asked.stderr
+        assert asked.stdout.count('"succeeded"') == 1, "a command in the same folder finds the fleet"
+    assert process.returncode == 0, (tmp_path / "up.log").read_text()
+    assert _issue(tmp_path, 1).metadata["state"] == "closed"
+    assert "ready-for-human" in _issue(tmp_path, 2).metadata["labels"]
+    assert "ready-for-human" in _issue(tmp_path, 3).metadata["labels"]
+    assert (tmp_path / "shop" / "greeting.txt").read_text() == "hello\n", "the checkout is kept in step"
+    assert (tmp_path / "shop" / "check.txt").read_text() == "fine\n", "red work is not merged"
+    statuses = list((tmp_path / ".coalmine" / "forge" / "statuses").glob("*.json"))
+    assert len(statuses) == 2, "each pushed commit has its status"
+    assert not (tmp_path / ".coalmine" / "running.json").exists()
