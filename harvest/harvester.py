@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
+import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harvest.ledger import Dispatched, Settlement
@@ -14,6 +15,8 @@ from routing.errors import CorruptRecordError
 from routing.store.trial_store import Advance, TrialStore
 from routing.trial import Trial, TrialState
 from routing.trials import Trials
+
+_log = structlog.get_logger(__name__)
 
 _SECONDS_A_DAY = 86_400.0
 
@@ -68,7 +71,10 @@ class Harvester:
         settled = self._settling.settle_due()
         outcomes: list[Outcome] = []
         for trial in dict.fromkeys([*self._store.open_ids(), *self._store.moved_ids()]):
-            outcomes += self.advance(trial)
+            try:
+                outcomes += self.advance(trial)
+            except (CorruptRecordError, ValidationError) as error:  # the next trial has its turn all the same
+                _log.error("trial.unreadable", trial=trial, reason=str(error))
         return Harvest(settled=settled, outcomes=outcomes)
 
     def stop_all(self, reason: str) -> list[str]:
@@ -100,7 +106,6 @@ class Harvester:
         """The next step of a trial's test, computed from what is new; None when nothing is."""
         before = evidence_of(trial, standing)
         now = self._store.now()
-        days = (now - trial.opened_at) / _SECONDS_A_DAY
         settlements = [
             Settlement.model_validate_json(line)
             for line in self._store.settlements(trial.id, standing.read, BATCH)
@@ -110,14 +115,16 @@ class Harvester:
             for line in self._store.dispatches(trial.id, before.dispatched)
         ]
         state = advance(before, dispatches, []).state
-        decision = state.decide(elapsed_days=days)
+        decision = state.decide(elapsed_days=0.0)
         read, late = 0, False
         for settlement in settlements:
             if trial.is_open and decision.verdict is not Verdict.HOLD:
                 break  # the verdict falls with the outcome that decides it; the rest is read behind it
             moved = advance(state, [], [settlement])
             state, late, read = moved.state, late or bool(moved.late), read + 1
-            decision = state.decide(elapsed_days=days)
+            decision = state.decide(elapsed_days=_days(trial, settlement.at))
+        if decision.verdict is Verdict.HOLD and read == len(settlements) < BATCH:
+            decision = state.decide(elapsed_days=_days(trial, now))  # time decides behind what came in time
         after = replace_standing(standing, read=standing.read + read, state=state)
         nothing_new = not dispatches and not read
         if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):
@@ -160,6 +167,15 @@ class Harvester:
     def replayed(self, trial: Trial) -> TrialEvidence:
         """The state recomputed from the ledger, as far as the stored state has read it."""
         return replay(TrialPolicy.from_json(trial.policy), self.counted_ledger(trial)).state
+
+    def whole_replay(self, trial: Trial) -> TrialEvidence:
+        """The state that all of the ledger gives, whatever is stored."""
+        return replay(TrialPolicy.from_json(trial.policy), self.ledger(trial.id)).state
+
+
+def _days(trial: Trial, at: float) -> float:
+    """How long a trial had been open at a moment."""
+    return (at - trial.opened_at) / _SECONDS_A_DAY
 
 
 def _step(

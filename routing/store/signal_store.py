@@ -5,11 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import structlog
+
+from routing.errors import CorruptRecordError
 from routing.job import Job
 from routing.signal import Signal, parsed_signal
 from routing.store.faults import redis_errors
 from routing.store.job_record import parsed_job
 from routing.store.store import Store
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds after which a job that could not be read is looked at again.
+PUT_OFF_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +67,7 @@ class SignalStore(Store):
             return list(self.redis.zrangebyscore(self.keys("due"), "-inf", self.now(), start=0, num=most))
 
     def read_due(self, jobs: Sequence[str]) -> list[tuple[str, Job | None, list[Signal]]]:
-        """Jobs with their signals, in one round trip."""
+        """Jobs with their signals, in one round trip; unreadable ones are logged, put off and left out."""
         with redis_errors("reading due jobs"):
             pipeline = self.redis.pipeline(transaction=False)
             for job in jobs:
@@ -67,9 +75,18 @@ class SignalStore(Store):
                 pipeline.hvals(self.keys.signals(job))
             answers = pipeline.execute()
         pairs = zip(jobs, answers[::2], answers[1::2], strict=True)
-        return [
-            (job, parsed_job(job, fields) if fields else None, _sorted(facts)) for job, fields, facts in pairs
-        ]
+        found = []
+        for job, fields, facts in pairs:
+            try:
+                found.append((job, parsed_job(job, fields) if fields else None, _sorted(facts)))
+            except CorruptRecordError as error:
+                _log.error("job.unreadable", job=job, reason=str(error))
+                self._put_off(job)
+        return found
+
+    def _put_off(self, job: str) -> None:
+        with redis_errors(f"putting off job {job}"):
+            self.redis.zadd(self.keys("due"), {job: self.now() + PUT_OFF_SECONDS}, xx=True)
 
     def score(self, scorings: Sequence[Scoring]) -> list[str]:
         """Write scores in one round trip: 'ok', 'stale', 'already' or 'missing' each."""

@@ -1,0 +1,465 @@
+"""The harvest: from what became of jobs to graduation or rollback, exactly once, whatever dies on the way."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import redis
+
+from harvest.harvester import Harvester
+from harvest.ledger import Dispatched, Settlement
+from harvest.policy import TrialPolicy
+from harvest.verdict import Verdict
+from routing.errors import UnavailableError
+from routing.signal import SignalKind
+from routing.store.trial_store import TrialStore
+from tests.fleet import QUICK, START, Fleet, request
+
+DAY = 86_400.0
+GOOD, BAD = SignalKind.FINISHED, SignalKind.ESCALATED
+
+
+def on_trial(client: redis.Redis, *, jobs: int = 60, policy: TrialPolicy = QUICK) -> Fleet:
+    """A fleet whose jobs go to the canary and to the champion in turn."""
+    fleet = Fleet(client, draws=[0.0, 0.999] * jobs, policy=policy)
+    fleet.on_trial()
+    return fleet
+
+
+def work(fleet: Fleet, jobs: int, *, canary: SignalKind, champion: SignalKind = GOOD) -> list[str]:
+    """Enqueue jobs and work each to its end, by the version that it carries."""
+    done = fleet.app.mailbox.enqueue_many([request() for _ in range(jobs)])
+    for one in done:
+        fleet.clock.forward(1)
+        fleet.end(one.job, canary if one.arm == "canary" else champion)
+    return [one.job for one in done]
+
+
+def work_and_harvest(
+    fleet: Fleet, jobs: int, *, canary: SignalKind, champion: SignalKind = GOOD
+) -> list[str]:
+    """The same with a harvest behind every pair of jobs, until the trial has ended; returns the verdicts."""
+    verdicts: list[str] = []
+    for _ in range(jobs // 2):
+        if not fleet.app.trials.find("implementer-t1").is_open:
+            break
+        work(fleet, 2, canary=canary, champion=champion)
+        verdicts += [outcome.verdict.value for outcome in fleet.app.harvester.harvest().outcomes]
+    return verdicts
+
+
+def test_regressing_canary_is_rolled_back(fake_redis: redis.Redis) -> None:
+    """Its failures reject it; the champion is what it was, and exactly one event says so."""
+    fleet = on_trial(fake_redis)
+    assert work_and_harvest(fleet, 60, canary=BAD) == ["roll_back"]
+    assert fleet.app.trials.find("implementer-t1").state == "rolled_back"
+    assert fleet.app.templates.find("implementer@v2").state == "rejected"
+    assert fleet.app.templates.champion("implementer").id == "implementer@v1"
+    assert [event.subject for event in fleet.events("candidate.rolled_back")] == ["implementer@v2"]
+    assert [review["decision"] for review in fleet.app.templates.reviews("implementer")] == ["roll_back"]
+
+
+def test_better_canary_graduates(fake_redis: redis.Redis) -> None:
+    """Its successes make it champion, and exactly one event says so."""
+    fleet = on_trial(fake_redis)
+    assert work_and_harvest(fleet, 60, canary=GOOD, champion=BAD) == ["graduate"]
+    assert fleet.app.trials.find("implementer-t1").state == "graduated"
+    assert fleet.app.templates.champion("implementer").id == "implementer@v2"
+    assert fleet.app.templates.find("implementer@v1").state == "superseded"
+    assert [event.subject for event in fleet.events("candidate.auto_promoted")] == ["implementer@v2"]
+
+
+def test_review_explains_the_verdict(fake_redis: redis.Redis) -> None:
+    """Reasons, evidence, thresholds and the counts of both arms are on record, and in the event."""
+    fleet = on_trial(fake_redis)
+    work_and_harvest(fleet, 60, canary=BAD)
+    (review,) = fleet.app.versions.reviews("implementer")
+    assert review["by"] == "evidence"
+    assert review["reasons"]
+    assert review["evidence"]["worse"] >= review["thresholds"]["worse"]
+    assert review["arms"]["canary"]["mean"] == 0.0
+    assert fleet.events("candidate.rolled_back")[0].data == review
+    assert json.loads(fleet.app.trials.find("implementer-t1").review) == review
+
+
+def test_harvest_with_nothing_new_writes_nothing(fake_redis: redis.Redis) -> None:
+    """A tick that finds nothing leaves everything as it was, before the verdict and behind it."""
+    fleet = on_trial(fake_redis)
+    work(fleet, 4, canary=BAD)
+    fleet.app.harvester.harvest()
+    before = fleet.everything()
+    assert fleet.app.harvester.harvest().settled == 0
+    assert fleet.everything() == before
+    work_and_harvest(fleet, 60, canary=BAD)
+    fleet.app.harvester.harvest()
+    before = fleet.everything()
+    assert fleet.app.harvester.harvest().outcomes == []
+    assert fleet.everything() == before
+
+
+def test_score_is_written_once(fake_redis: redis.Redis) -> None:
+    """A job is settled with one event and one line of the ledger, however often it is looked at."""
+    fleet = on_trial(fake_redis)
+    (job,) = work(fleet, 1, canary=GOOD)
+    fleet.app.harvester.harvest()
+    fleet.app.signals.add(job, [fleet.fact(SignalKind.CI_RED)])
+    fleet.app.harvester.harvest()
+    found = fleet.app.jobs.find(job)
+    assert (found.score, found.settled_at) == (1.0, START + 1)
+    assert len(fleet.events("job.settled")) == 1
+    assert len(fleet.app.trial_store.settlements("implementer-t1")) == 1
+
+
+def test_excluded_job_leaves_the_trial(fake_redis: redis.Redis) -> None:
+    """A fault that is not the agent's counts for neither arm, and the number is shown."""
+    fleet = on_trial(fake_redis)
+    work(fleet, 2, canary=SignalKind.QUOTA, champion=SignalKind.QUOTA)
+    fleet.app.harvester.harvest()
+    state = fleet.app.harvester.evidence(fleet.app.trials.find("implementer-t1"))
+    assert (state.canary.excluded, state.champion.excluded, state.canary.settled) == (1, 1, 0)
+    assert (state.worse.ln_value, state.not_worse.ln_value) == (0.0, 0.0)
+
+
+def test_job_that_never_settles_fails_at_its_deadline(fake_redis: redis.Redis) -> None:
+    """The deadline is the same for both arms, and is found by time alone."""
+    policy = QUICK.model_copy(update={"settle_deadline_seconds": DAY})
+    fleet = on_trial(fake_redis, policy=policy)
+    jobs = [fleet.enqueue().job for _ in range(2)]
+    fleet.clock.forward(DAY - 1)
+    assert fleet.app.harvester.harvest().settled == 0
+    fleet.clock.forward(1)
+    assert fleet.app.harvester.harvest().settled == 2
+    assert [fleet.app.jobs.find(job).score for job in jobs] == [0.0, 0.0]
+
+
+def test_strict_merge_is_settled_when_its_window_ends(fake_redis: redis.Redis) -> None:
+    """The harvest comes back to it by itself."""
+    fleet = on_trial(fake_redis, policy=TrialPolicy(share=0.5))
+    job = fleet.enqueue().job
+    merged = [fleet.fact(SignalKind.MERGED, commit="a"), fleet.fact(SignalKind.CI_GREEN, commit="a")]
+    fleet.app.signals.add(job, merged)
+    assert fleet.app.harvester.harvest().settled == 0
+    fleet.clock.forward(DAY)
+    assert fleet.app.harvester.harvest().settled == 1
+    assert fleet.app.jobs.find(job).score == 1.0
+
+
+def test_provisional_merge_is_swapped_when_it_is_reverted(fake_redis: redis.Redis) -> None:
+    """It counts at once, and its factor is exchanged by the revert."""
+    fleet = on_trial(fake_redis, policy=TrialPolicy(share=0.5, strict=False))
+    job = fleet.enqueue().job
+    fleet.app.signals.add(job, [fleet.fact(SignalKind.MERGED, commit="a")])
+    fleet.app.harvester.harvest()
+    trial = fleet.app.trials.find("implementer-t1")
+    assert fleet.app.harvester.evidence(trial).provisional_canary_jobs == 1
+    fleet.clock.forward(60)
+    fleet.app.signals.add(job, [fleet.fact(SignalKind.REVERTED, commit="a")])
+    fleet.app.harvester.harvest()
+    trial = fleet.app.trials.find("implementer-t1")
+    assert fleet.app.harvester.evidence(trial).canary.mean == 0.0
+    assert fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
+
+
+def test_replay_equals_the_stored_state(fake_redis: redis.Redis) -> None:
+    """The evidence recomputed from the ledger is the very same, while it runs and behind the verdict."""
+    fleet = on_trial(fake_redis)
+    for canary in (GOOD, BAD, SignalKind.QUOTA, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD):
+        work(fleet, 2, canary=canary)
+        fleet.app.harvester.harvest()
+        trial = fleet.app.trials.find("implementer-t1")
+        assert fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
+    assert trial.state == "rolled_back"
+
+
+def test_next_bet_starts_from_the_champions_mean(fake_redis: redis.Redis) -> None:
+    """What is settled by now is frozen in the next job's bet; the first had only the prior."""
+    fleet = on_trial(fake_redis)
+    first = work(fleet, 2, canary=GOOD)[0]
+    fleet.app.harvester.harvest()
+    second = fleet.enqueue().job
+    bets = [fleet.app.jobs.find(job).bet for job in (first, second)]
+    assert [bet.baseline for bet in bets if bet] == [0.6, 0.73]
+
+
+def test_ramp_changes_the_share_of_the_next_draw(fake_redis: redis.Redis) -> None:
+    """The share follows the evidence, is told of, and each job records its own."""
+    policy = TrialPolicy(share=0.1, ramp=True, revert_window_seconds=0.0)
+    fleet = Fleet(fake_redis, draws=[0.0, 0.999] * 60, policy=policy)
+    fleet.on_trial()
+    for _ in range(20):
+        work(fleet, 2, canary=GOOD, champion=BAD)
+        fleet.app.harvester.harvest()
+        if fleet.app.trials.find("implementer-t1").share > 0.1:
+            break
+    assert len(fleet.events("trial.share_changed")) == 1
+    found = fleet.app.jobs.find(fleet.enqueue().job)
+    assert found.bet is not None
+    assert found.bet.share == fleet.app.trials.find("implementer-t1").share > 0.1
+
+
+def test_expiry_by_jobs_keeps_the_champion(fake_redis: redis.Redis) -> None:
+    """At its limit of canary jobs the trial ends undecided: canary pending, one event."""
+    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"max_canary_jobs": 2}))
+    assert work_and_harvest(fleet, 10, canary=GOOD) == ["expire"]
+    assert fleet.app.trials.find("implementer-t1").state == "expired"
+    assert fleet.app.templates.find("implementer@v2").state == "pending"
+    assert fleet.app.templates.champion("implementer").id == "implementer@v1"
+    assert len(fleet.events("trial.expired")) == 1
+
+
+def test_expiry_by_days_needs_no_outcome(fake_redis: redis.Redis) -> None:
+    """Time alone ends a trial that nothing happens in."""
+    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"max_days": 2.0}))
+    fleet.clock.forward(2 * DAY - 1)
+    assert fleet.app.harvester.harvest().outcomes == []
+    fleet.clock.forward(1)
+    assert [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes] == [Verdict.EXPIRE]
+    assert fleet.app.templates.find("implementer@v2").state == "pending"
+    assert fleet.app.harvester.harvest().outcomes == []
+    assert len(fleet.events("trial.expired")) == 1
+
+
+def test_outcomes_that_came_in_time_decide_before_expiry(fake_redis: redis.Redis) -> None:
+    """A harvest that comes late finds the verdict of what was settled while the trial ran."""
+    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"max_days": 2.0}))
+    work(fleet, 60, canary=BAD)
+    fleet.app.harvester._settling.settle_due()  # noqa: SLF001 - the tick dies behind its first half
+    fleet.clock.forward(3 * DAY)
+    assert [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes] == [Verdict.ROLL_BACK]
+
+
+def test_switched_off_trial_is_stopped_visibly(fake_redis: redis.Redis) -> None:
+    """With canaries off nothing is decided, however clear the outcomes are; the trial is stopped once."""
+    fleet = on_trial(fake_redis)
+    work(fleet, 60, canary=BAD)
+    off = Fleet(fake_redis, enabled=False)
+    assert off.app.harvester.harvest().outcomes == []
+    trial = fleet.app.trials.find("implementer-t1")
+    assert (trial.state, trial.reason) == ("stopped", "canaries were switched off")
+    assert fleet.app.templates.find("implementer@v2").state == "pending"
+    off.app.harvester.harvest()
+    assert len(fleet.events("trial.stopped")) == 1
+    assert fleet.events("candidate.rolled_back", "candidate.auto_promoted") == []
+
+
+def test_late_signal_that_overturns_the_verdict_is_told_once(fake_redis: redis.Redis) -> None:
+    """The verdict stands; one event says that it would not be reached now."""
+    fleet = on_trial(fake_redis)
+    work_and_harvest(fleet, 60, canary=BAD)
+    for line in fleet.app.trial_store.dispatches("implementer-t1"):
+        dispatched = Dispatched.model_validate_json(line)
+        if dispatched.arm == "canary":
+            fleet.app.signals.add(dispatched.job_id, [fleet.fact(SignalKind.THUMB_UP)])
+            fleet.app.harvester.harvest()
+    trial = fleet.app.trials.find("implementer-t1")
+    assert (trial.state, trial.contradicted) == ("rolled_back", True)
+    assert fleet.app.templates.find("implementer@v2").state == "rejected"
+    assert len(fleet.events("trial.contradicted")) == 1
+
+
+def test_late_signal_that_changes_nothing_is_not_told(fake_redis: redis.Redis) -> None:
+    """One late thumb does not overturn a verdict that the others support."""
+    fleet = on_trial(fake_redis)
+    work_and_harvest(fleet, 60, canary=GOOD, champion=BAD)
+    job = Dispatched.model_validate_json(fleet.app.trial_store.dispatches("implementer-t1")[0]).job_id
+    fleet.app.signals.add(job, [fleet.fact(SignalKind.THUMB_UP)])
+    fleet.app.harvester.harvest()
+    assert fleet.events("trial.contradicted") == []
+
+
+def test_person_who_promoted_is_not_contradicted(fake_redis: redis.Redis) -> None:
+    """Only a verdict by evidence can be contradicted by evidence."""
+    fleet = on_trial(fake_redis)
+    jobs = work(fleet, 20, canary=BAD)
+    fleet.app.templates.promote("implementer@v2", by="ada")
+    fleet.app.harvester.harvest()
+    fleet.app.signals.add(jobs[0], [fleet.fact(SignalKind.THUMB_UP)])
+    fleet.app.harvester.harvest()
+    assert fleet.events("trial.contradicted") == []
+    assert fleet.app.templates.champion("implementer").id == "implementer@v2"
+
+
+def test_attribution_is_by_the_jobs_own_version(fake_redis: redis.Redis) -> None:
+    """An outcome that comes when another version is champion counts for the arm that did the work."""
+    fleet = on_trial(fake_redis)
+    canary, champion = fleet.enqueue().job, fleet.enqueue().job
+    fleet.end(canary, BAD)
+    fleet.end(champion, GOOD)
+    fleet.app.harvester.harvest()
+    state = fleet.app.harvester.evidence(fleet.app.trials.find("implementer-t1"))
+    assert (state.canary.mean, state.champion.mean) == (0.0, 1.0)
+
+
+def ended_all_at_once(client: redis.Redis, kinds: Iterable[SignalKind], *, batch: int) -> tuple[Any, ...]:
+    """The verdict on the same outcomes, harvested so many at a time."""
+    client.flushall()
+    fleet = on_trial(client)
+    jobs = [one.job for one in fleet.app.mailbox.enqueue_many([request() for _ in range(60)])]
+    for number, (job, kind) in enumerate(zip(jobs, kinds, strict=True), start=1):
+        fleet.clock.forward(1)
+        fleet.end(job, kind)
+        fleet.app.harvester._settling.settle_due()  # noqa: SLF001 - the order of settlement is the same
+        if number % batch == 0:
+            fleet.app.harvester.harvest()
+    trial = fleet.app.trials.find("implementer-t1")
+    review = json.loads(trial.review)
+    return trial.state.value, review["arms"]["canary"]["settled"], review["evidence"]
+
+
+def test_first_outcome_that_decides_decides_whatever_the_batch(fake_redis: redis.Redis) -> None:
+    """Outcomes that first answer one question and then the other give the verdict of the first."""
+    kinds = [BAD if number % 2 else GOOD for number in range(36)] + [
+        GOOD if number % 2 else BAD for number in range(24)
+    ]
+    one = ended_all_at_once(fake_redis, kinds, batch=1)
+    assert one[0] == "graduated"
+    assert ended_all_at_once(fake_redis, kinds, batch=60) == one
+
+
+class _Dying(TrialStore):
+    """Dies before or behind a chosen write, once."""
+
+    def __init__(self, store: TrialStore, *, step: str, behind: bool, skip: int) -> None:
+        super().__init__(store.redis, store.keys, store.clock)
+        self._step, self._behind, self._skip = step, behind, skip
+
+    def _maybe(self, name: str, write: Callable[[], Any]) -> Any:
+        if name != self._step:
+            return write()
+        self._skip -= 1
+        if self._skip == 0 and not self._behind:
+            raise UnavailableError(name)
+        answer = write()
+        if self._skip == 0:
+            raise UnavailableError(name)
+        return answer
+
+    def advance(self, *args: Any, **options: Any) -> str:
+        """Die here, perhaps."""
+        return str(self._maybe("advance", lambda: super(_Dying, self).advance(*args, **options)))
+
+    def all_read(self, *args: Any, **options: Any) -> None:
+        """Die here, perhaps."""
+        self._maybe("all_read", lambda: super(_Dying, self).all_read(*args, **options))
+
+
+def verdict_of(fleet: Fleet) -> dict[str, Any]:
+    """All that is decided about the trial, and what it was decided from."""
+    trial = fleet.app.trials.find("implementer-t1")
+    return {
+        "state": trial.state,
+        "review": trial.review,
+        "reviews": fleet.app.templates.reviews("implementer"),
+        "champion": fleet.app.templates.champion("implementer").id,
+        "evidence": fleet.app.harvester.evidence(trial),
+        "events": [event.kind for event in fleet.events() if event.kind.startswith(("candidate", "trial"))],
+        "settled": sorted(event.data["score"] for event in fleet.events("job.settled")),
+    }
+
+
+@pytest.mark.parametrize("step", ["advance", "all_read"])
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("skip", [1, 2, 5, 12])
+def test_crash_between_two_effects_is_repaired_by_the_next_tick(
+    fake_redis: redis.Redis,
+    step: str,
+    behind: bool,  # noqa: FBT001 - a parameter of the table above
+    skip: int,
+) -> None:
+    """A harvest that dies before or behind any write leaves what the next one ends with the same result."""
+
+    def story(harvester: Callable[[Fleet], Harvester]) -> dict[str, Any]:
+        fake_redis.flushall()
+        fleet = on_trial(fake_redis)
+        using = harvester(fleet)
+        for _ in range(16):
+            if fleet.app.trials.find("implementer-t1").is_open:
+                work(fleet, 2, canary=BAD)
+            try:
+                using.harvest()
+            except UnavailableError:
+                using = fleet.app.harvester
+                using.harvest()
+        return verdict_of(fleet)
+
+    def dying(fleet: Fleet) -> Harvester:
+        store = _Dying(fleet.app.trial_store, step=step, behind=behind, skip=skip)
+        return Harvester(
+            settling=fleet.app.harvester._settling,  # noqa: SLF001 - the same, but for the store
+            trials=fleet.app.trials,
+            store=store,
+            enabled=True,
+        )
+
+    assert story(dying) == story(lambda fleet: fleet.app.harvester)
+
+
+def test_settlements_without_an_advance_are_read_by_the_next_tick(fake_redis: redis.Redis) -> None:
+    """A process that dies between settling and advancing loses no outcome."""
+    fleet = on_trial(fake_redis)
+    work(fleet, 60, canary=BAD)
+    assert fleet.app.harvester._settling.settle_due() == 60  # noqa: SLF001 - the tick dies here
+    assert fleet.app.trials.find("implementer-t1").is_open
+    outcomes = Fleet(fake_redis).app.harvester.harvest().outcomes
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.ROLL_BACK]
+
+
+def test_outcomes_behind_the_verdict_are_read_too(fake_redis: redis.Redis) -> None:
+    """The rest of a batch is counted behind the verdict, and nothing is left unread."""
+    fleet = on_trial(fake_redis)
+    work(fleet, 60, canary=BAD)
+    fleet.app.harvester.harvest()
+    trial = fleet.app.trials.find("implementer-t1")
+    state = fleet.app.harvester.evidence(trial)
+    assert (state.dispatched, state.canary.open, state.champion.open) == (60, 0, 0)
+    assert fleet.app.trial_store.moved_ids() == []
+    assert len(fleet.events("candidate.rolled_back")) == 1
+
+
+def test_unreadable_job_does_not_stop_the_harvest(fake_redis: redis.Redis) -> None:
+    """The other jobs are settled, and the broken one is looked at again later."""
+    fleet = on_trial(fake_redis)
+    broken, other = work(fleet, 2, canary=GOOD)
+    fleet.redis.hset(fleet.app.keys.job(broken), "request", "{broken")
+    assert fleet.app.harvester.harvest().settled == 1
+    assert fleet.app.jobs.find(other).score == 1.0
+    assert fleet.app.harvester.harvest().settled == 0
+    assert fleet.redis.zscore(fleet.app.keys("due"), broken) > fleet.clock()
+
+
+def test_unreadable_trial_does_not_stop_the_others(fake_redis: redis.Redis) -> None:
+    """A trial whose state is broken is told of in the log; the next one is decided."""
+    fleet = on_trial(fake_redis)
+    fleet.on_trial("another")
+    fleet.redis.hset(fleet.app.keys.trial("another-t1"), "evidence", "{broken")
+    assert work_and_harvest(fleet, 60, canary=BAD) == ["roll_back"]
+
+
+def test_expired_job_record_is_forgotten(fake_redis: redis.Redis) -> None:
+    """A job whose record is gone does not stay due for ever."""
+    fleet = on_trial(fake_redis)
+    (job,) = work(fleet, 1, canary=GOOD)
+    fleet.redis.delete(fleet.app.keys.job(job))
+    fleet.app.harvester.harvest()
+    assert fleet.app.signals.due(10) == []
+
+
+def test_signals_are_recorded_once(fake_redis: redis.Redis) -> None:
+    """The same fact told twice is one fact with one event."""
+    fleet = on_trial(fake_redis)
+    job = fleet.enqueue().job
+    fact = fleet.fact(SignalKind.MERGED, commit="a")
+    assert [fleet.app.signals.add(job, [fact]), fleet.app.signals.add(job, [fact])] == [1, 0]
+    assert fleet.app.signals.add("0" * 16, [fact]) == -1
+    assert len(fleet.events("job.signal")) == 1
+
+
+def test_ledger_lines_are_of_their_form(fake_redis: redis.Redis) -> None:
+    """Both halves of a ledger are readable records with places that grow by one."""
+    fleet = on_trial(fake_redis)
+    work(fleet, 4, canary=GOOD)
+    fleet.app.harvester.harvest()
+    ledger = fleet.app.harvester.ledger("implementer-t1")
+    assert [line.index for line in ledger if isinstance(line, Dispatched)] == [0, 1, 2, 3]
+    assert sorted(line.index for line in ledger if isinstance(line, Settlement)) == [0, 1, 2, 3]
