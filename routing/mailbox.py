@@ -1,45 +1,36 @@
 """The mailbox: accepts requests, draws the arm, records the job and publishes its message."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 import structlog
 
 from routing.bet import Arm
-from routing.errors import InvalidInputError, UnavailableError
+from routing.errors import ConflictError, InvalidInputError, UnavailableError
 from routing.events import SNAPSHOT_UNREADABLE
-from routing.job import MAX_REQUEST_BYTES, JobRequest, Priority
+from routing.job import MAX_REQUEST_BYTES, JobRequest
+from routing.lane import Lane, MailboxPolicy, queue_of, side_of
 from routing.publisher import Publisher
-from routing.route import Draw, Generator, Route, draw, draws
+from routing.route import Draw, Generator, draw
 from routing.route_reader import RouteReader
+from routing.store.acceptance import Acceptance, NewJob
 from routing.store.event_store import EventStore
-from routing.store.job_record import FORM
-from routing.store.job_store import Acceptance, JobStore
-from routing.store.keys import Keys
+from routing.store.job_store import JobStore
 from routing.trial import Trial
-from routing.version import VersionReference
 
 _log = structlog.get_logger(__name__)
 
-#: Requests sent to the server in one round trip.
-BATCH = 500
+#: Requests sent to the server in one round trip; it serves nobody else while it accepts them, about 1 ms.
+BATCH = 100
 
 
 class PayloadTooLargeError(InvalidInputError):
     """The request is larger than a job may be."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MailboxPolicy:
-    """What the mailbox is told by the settings."""
-
-    canaries_enabled: bool = True
-    max_attempts: int = 3
-    settle_deadline_seconds: float = 604_800.0
-    retention_seconds: int = 2_592_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +56,14 @@ class _Prepared:
     numbers: list[float] = field(default_factory=list)  # the draw, once it is made
 
 
+class _Drawn(NamedTuple):
+    """A request with what was chosen for it, and the lane by which it was chosen."""
+
+    item: _Prepared
+    lane: Lane
+    chosen: Draw
+
+
 def new_job_id() -> str:
     """64 random bits in hex: ids are not drawn from the routing generator."""
     return os.urandom(8).hex()
@@ -84,7 +83,7 @@ class Mailbox:
         self._generator = generator
         self._policy = policy
         self._ids = ids
-        self._keys: Keys = jobs.keys
+        self._lanes: dict[str, Lane] = {}  # by reference
 
     def enqueue(self, request: JobRequest) -> Enqueued:
         """Accept one request: record, draw, outbox entry and event in one step, then publish it."""
@@ -116,128 +115,122 @@ class Mailbox:
 
     def _accept(self, batch: list[_Prepared]) -> list[Enqueued]:
         """Accept a batch; what a changed route refuses is read and tried again, with the same draw."""
-        done: dict[str, Enqueued] = self._known(batch)
+        done = self._known(batch)
         waiting = [item for item in batch if item.job not in done]
         while waiting:
-            steps = [self._step(item) for item in waiting]
-            answers = self._write([step for step, _ in steps])
-            again: list[_Prepared] = []
-            accepted: list[Acceptance] = []
-            for item, (step, chosen), answer in zip(waiting, steps, answers, strict=True):
-                if answer[0] == "stale":
-                    self._routes.forget(item.request.template)
-                    again.append(item)
-                elif answer[0] == "ok":
-                    done[item.job] = _enqueued(item, chosen)
-                    accepted.append(step)
+            drawn = [self._draw(item) for item in waiting]
+            steps = [self._step(lane, list(run)) for lane, run in groupby(drawn, key=attrgetter("lane"))]
+            waiting, accepted = [], []
+            for each, (word, detail) in zip(drawn, self._write(steps), strict=True):
+                job = each.item.job
+                if word == "ok":
+                    done[job] = _enqueued(job, each.chosen)
+                    accepted.append(each)
+                elif word == "stale":
+                    self._routes.forget(each.item.request.template)
+                    waiting.append(each.item)
+                elif word == "collision":
+                    message = f"the id {job} is another job's; this one was not accepted: enqueue it again"
+                    raise ConflictError(message)
                 else:
-                    done[item.job] = Enqueued(job=answer[1], created=False)
-            self._publish(accepted, {item.job: item.request.priority for item in waiting})
-            waiting = again
+                    done[job] = Enqueued(job=detail, created=False)
+            if not steps[0].pushed:
+                self._publish(accepted)
         return [done[item.job] for item in batch]
 
     def _known(self, batch: list[_Prepared]) -> dict[str, Enqueued]:
         """Requests that led to a job before: they get that job, and no draw is made for them."""
-        asked = [item for item in batch if (item.once or item.request.issue) and self._draws(item)]
+        asked = [
+            item
+            for item in batch
+            if (item.once or item.request.issue) and self._lane(item.request.template).draws
+        ]
         if not asked:
             return {}
         found = self._jobs.known([(item.once, item.request.issue) for item in asked])
         pairs = zip(asked, found, strict=True)
         return {item.job: Enqueued(job=job, created=False) for item, job in pairs if job}
 
-    def _draws(self, item: _Prepared) -> bool:
-        reference = item.request.template
-        return draws(
-            self._routes.route(reference),
-            enabled=self._policy.canaries_enabled,
-            pinned=VersionReference.parse(reference).pins,
-        )
+    def _lane(self, reference: str) -> Lane:
+        """What the jobs of a reference have in common, as long as its route stays the same."""
+        route = self._routes.route(reference)
+        lane = self._lanes.get(reference)
+        if lane is None or lane.route is not route:
+            lane = self._lanes[reference] = Lane.of(route, self._policy)
+        return lane
 
-    def _choose(self, item: _Prepared) -> tuple[Route, Draw]:
+    def _draw(self, item: _Prepared) -> _Drawn:
         """The version for a request. The generator is asked at most once for it."""
-        route = self._routes.route(item.request.template)
-        if not self._draws(item):
-            return route, draw(route, None)
+        lane = self._lane(item.request.template)
+        route = lane.route
+        if not lane.draws:
+            return _Drawn(item, lane, draw(route, None))
         if not item.numbers:
             item.numbers.append(self._generator.random())
-        chosen = draw(route, item.numbers[0])
         if route.canary is None and route.trial is not None:
             self._events.emit(
                 SNAPSHOT_UNREADABLE,
                 route.trial.canary_id,
                 {"job": item.job, "trial": route.trial.id, "reason": "its stored content cannot be read"},
             )
-        return route, chosen
+        return _Drawn(item, lane, draw(route, item.numbers[0]))
 
-    def _step(self, item: _Prepared) -> tuple[Acceptance, Draw]:
-        route, chosen = self._choose(item)
-        request, policy, version = item.request, self._policy, chosen.version
-        queue = "canary" if chosen.arm is Arm.CANARY else "champion"
-        stratum = _stratum(request, chosen.trial)
-        fields = [
-            "v", str(FORM), "request", item.body, "state", "queued", "template", route.template,
-            "version", str(version.number), "content_hash", version.content_hash,
-            "max_attempts", str(request.max_attempts or policy.max_attempts),
-        ]  # fmt: skip
-        optional = {
-            "source_commit": version.source_commit,
-            "pinned": "1" if VersionReference.parse(request.template).pins else "",
-            "issue": request.issue,
-            "queue": queue if queue == "canary" else "",
-            "draw": "" if chosen.number is None else repr(chosen.number),
-            "trial": chosen.trial.id if chosen.trial else "",
-            "arm": chosen.arm or "",
-            "share": repr(chosen.trial.share) if chosen.trial else "",
-            "stratum": stratum,
-        }
-        fields += [part for pair in optional.items() if pair[1] for part in pair]
-        pushed = self._publisher.prepared(item.job, queue, request.priority)
+    def _step(self, lane: Lane, run: list[_Drawn]) -> Acceptance:
+        trial = lane.trial
         return Acceptance(
-            job=item.job,
-            template=route.template,
-            revision=route.revision,
-            fields=fields,
-            trial=chosen.trial.id if chosen.trial else "",
-            arm=chosen.arm or "",
-            stratum=stratum,
-            dispatch=_dispatch(item, chosen, stratum),
-            queue_key=pushed[0] if pushed else "",
-            message=pushed[1] if pushed else "",
-            settle_seconds=chosen.trial.settle_deadline_seconds
-            if chosen.trial
-            else policy.settle_deadline_seconds,
+            template=lane.route.template,
+            revision=lane.route.revision,
+            sides=lane.sides,
+            trial=trial.id if trial else "",
+            share=repr(trial.share) if trial else "",
+            settle_seconds=lane.settle_seconds,
+            retention_seconds=self._policy.retention_seconds,
+            jobs=[self._new_job(*each) for each in run],
+        )
+
+    def _new_job(self, item: _Prepared, lane: Lane, chosen: Draw) -> NewJob:
+        request, arm, number = item.request, chosen.arm, chosen.number
+        pushed = self._publisher.prepared(item.job, queue_of(arm), request.priority)
+        queue_key, message = pushed or ("", "")
+        return NewJob(
+            id=item.job,
+            side=side_of(arm),
+            request=item.body,
             once=item.once,
             issue=request.issue,
-            retention_seconds=policy.retention_seconds,
-            data=_event_data(chosen, queue),
-        ), chosen
+            max_attempts="" if request.max_attempts is None else str(request.max_attempts),
+            draw="" if number is None else repr(number),
+            stratum=_stratum(request, lane.trial),
+            queue_key=queue_key,
+            message=message,
+        )
 
-    def _write(self, steps: list[Acceptance]) -> list[list[str]]:
-        if len(steps) == 1:
-            return [self._jobs.accept(steps[0])]
-        return self._jobs.accept_many(steps)
+    def _write(self, steps: list[Acceptance]) -> Iterator[tuple[str, str]]:
+        """For each job of the steps, in turn, what the step said of it."""
+        answers = [self._jobs.accept(steps[0])] if len(steps) == 1 else self._jobs.accept_many(steps)
+        for answer in answers:
+            yield from zip(answer[::2], answer[1::2], strict=True)
 
-    def _publish(self, accepted: list[Acceptance], priorities: dict[str, Priority]) -> None:
+    def _publish(self, accepted: list[_Drawn]) -> None:
         """Publish what no script has pushed. A failure is logged, not raised: the relay publishes later."""
         published: list[str] = []
-        for step in accepted:
-            if step.message:
-                continue
+        for each in accepted:
+            job = each.item.job
             try:
-                self._publisher.publish(step.job, _queue(step), priorities[step.job])
+                self._publisher.publish(job, queue_of(each.chosen.arm), each.item.request.priority)
             except UnavailableError as error:
-                _log.warning("job.publish_failed", job=step.job, reason=str(error))
+                _log.warning("job.publish_failed", job=job, reason=str(error))
                 break
-            published.append(step.job)
+            published.append(job)
         self._jobs.published(published)
 
 
 def _batches(prepared: list[_Prepared]) -> Iterator[list[_Prepared]]:
-    """Parts of one round trip each. A repeated key or issue begins a new part, which finds the first one's job."""
+    """Parts of one round trip each. A repeated key or issue begins a new part, and finds the first's job."""
     batch: list[_Prepared] = []
     taken: set[tuple[str, str]] = set()
     for item in prepared:
-        names = {("once", item.once), ("issue", item.request.issue)} - {("once", ""), ("issue", "")}
+        names = {pair for pair in (("once", item.once), ("issue", item.request.issue)) if pair[1]}
         if len(batch) == BATCH or names & taken:
             yield batch
             batch, taken = [], set()
@@ -254,40 +247,12 @@ def _stratum(request: JobRequest, trial: Trial | None) -> str:
     return request.repository if trial.strata == "repository" else request.difficulty
 
 
-def _queue(step: Acceptance) -> str:
-    return "canary" if step.arm == Arm.CANARY else "champion"
-
-
-def _enqueued(item: _Prepared, chosen: Draw) -> Enqueued:
+def _enqueued(job: str, chosen: Draw) -> Enqueued:
     return Enqueued(
-        job=item.job,
+        job=job,
         created=True,
         version=chosen.version.id,
         trial=chosen.trial.id if chosen.trial else "",
         arm=chosen.arm,
         draw=chosen.number,
     )
-
-
-def _dispatch(item: _Prepared, chosen: Draw, stratum: str) -> str:
-    """The ledger's record of the dispatch, but for what the step itself adds: place, baselines and time."""
-    if chosen.trial is None or chosen.arm is None:
-        return ""
-    record = {
-        "v": 1,
-        "job_id": item.job,
-        "arm": chosen.arm.value,
-        "share": chosen.trial.share,
-        "draw": chosen.number,
-        "stratum": stratum,
-    }
-    return json.dumps(record)[:-1]
-
-
-def _event_data(chosen: Draw, queue: str) -> str:
-    data: dict[str, object] = {"version": chosen.version.id, "queue": queue}
-    if chosen.trial is not None:
-        data |= {"trial": chosen.trial.id, "arm": chosen.arm, "share": chosen.trial.share}
-    if chosen.number is not None:
-        data["draw"] = chosen.number
-    return json.dumps(data)

@@ -24,6 +24,7 @@ class Route:
     champion: Version
     trial: Trial | None = None  # the open one
     canary: Version | None = None  # None outside trials, and when its content cannot be read
+    pinned: bool = False  # whether the reference asks for one version rather than for the template
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,7 +37,7 @@ class RouteReader:
             message = f"{worker.id} was rejected and gets no work; name another version of {parsed.template}"
             raise ConflictError(message)
         if parsed.pins:
-            return Route(template=parsed.template, revision=revision, champion=worker)
+            return Route(template=parsed.template, revision=revision, champion=worker, pinned=True)
         trial_id = self._versions.field(parsed.template, "trial")
         trial = self._trials.read(trial_id) if trial_id else None
         canary = self._canary(parsed.template, trial.canary) if trial else None

@@ -14,7 +14,8 @@ from harvest.opening import Proposals
 from harvest.settling import Settling
 from routing.errors import SettingsError
 from routing.jobs import BackOff, Jobs
-from routing.mailbox import Mailbox, MailboxPolicy
+from routing.lane import MailboxPolicy
+from routing.mailbox import Mailbox
 from routing.publisher import CeleryPublisher, Publisher
 from routing.relay import Relay
 from routing.route import Generator

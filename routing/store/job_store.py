@@ -11,39 +11,13 @@ from redis import Redis
 from routing.errors import CorruptRecordError
 from routing.job import Job, JobResult, JobState
 from routing.signal import Signal
+from routing.store.acceptance import PUBLISH_SECONDS, UNCLAIMED_SECONDS, Acceptance
 from routing.store.faults import redis_errors
 from routing.store.job_record import parsed_job, result_fields
 from routing.store.keys import Keys
 from routing.store.store import Store
 
 _log = structlog.get_logger(__name__)
-
-#: Seconds after which somebody looks whether a published job was claimed.
-UNCLAIMED_SECONDS = 15.0
-
-#: Seconds after which a publication that did not come to its end is repeated.
-PUBLISH_SECONDS = 5.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Acceptance:
-    """All that one step writes when a job is accepted."""
-
-    job: str
-    template: str
-    revision: str  # of the template's route, as read
-    fields: list[str]  # of the job's hash: names and values in turn
-    trial: str = ""
-    arm: str = ""
-    stratum: str = ""
-    dispatch: str = ""  # JSON of the ledger record without its end
-    queue_key: str = ""  # list of the broker to push `message` to, when the broker is this server
-    message: str = ""
-    settle_seconds: float = 604_800.0
-    once: str = ""  # digest of the idempotency key
-    issue: str = ""
-    retention_seconds: int = 2_592_000
-    data: str = "{}"  # JSON of the event
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,34 +50,18 @@ class JobStore(Store):
         self.retention_seconds = retention_seconds  # for which finished jobs are remembered
 
     def accept(self, step: Acceptance, *, pipeline: Any = None) -> list[str]:
-        """Accept a job; within a pipeline the answer comes with the pipeline's."""
-        keys = self.keys
-        job, template = keys.job(step.job), keys.template(step.template)
-        names = [
-            job,
-            template,
-            keys.trial(step.trial) if step.trial else template,
-            keys.dispatches(step.trial) if step.trial else template,
-            keys("unclaimed") if step.message else keys("outbox"),
-            keys("jobs"),
-            keys("due"),
-            keys("events"),
-            keys.idempotency(step.once) if step.once else job,
-            keys.issue(step.issue) if step.issue else job,
-            step.queue_key or job,
-        ]
-        values = [
-            self.now_argument(), step.job, step.revision, json.dumps(step.fields), step.trial, step.arm,
-            step.stratum, step.dispatch, step.message,
-            UNCLAIMED_SECONDS if step.message else PUBLISH_SECONDS, step.settle_seconds,
-            "1" if step.once else "", "1" if step.issue else "", step.retention_seconds, step.data,
-        ]  # fmt: skip
-        with redis_errors("enqueuing a job"):
-            answer: list[str] = self.scripts("job_enqueue", names, values, pipeline=pipeline)
+        """Accept jobs of one route; two words for each, with the pipeline's answers if one is given."""
+        with redis_errors("enqueuing jobs"):
+            answer: list[str] = self.scripts(
+                "job_enqueue",
+                step.keys(self.keys),
+                [self.now_argument(), *step.arguments()],
+                pipeline=pipeline,
+            )
         return answer
 
     def accept_many(self, steps: Sequence[Acceptance]) -> list[list[str]]:
-        """Accept a batch in one round trip; each job is a step of its own."""
+        """Accept jobs of several routes in one round trip; each route's are a step of their own."""
         with redis_errors("enqueuing jobs"):
             pipeline = self.redis.pipeline(transaction=False)
             for step in steps:

@@ -11,7 +11,8 @@ from harvest.policy import Guardrail, TrialPolicy
 from routing.errors import ConflictError, InvalidInputError
 from routing.job import MAX_REQUEST_BYTES
 from routing.mailbox import PayloadTooLargeError
-from routing.store.job_store import Acceptance, JobStore
+from routing.store.acceptance import Acceptance
+from routing.store.job_store import JobStore
 from routing.templates import UnknownTemplateError
 from tests.fleet import START, Fleet, request
 

@@ -1,47 +1,86 @@
--- Accept a job: record, order of dispatch and frozen bet, outbox entry, event, and the message itself when the
--- broker is this server: one step.
--- KEYS  1 job  2 template  3 trial (or template)  4 dispatches (or template)
---       5 outbox, or unclaimed when the message is pushed here  6 jobs  7 due  8 events
---       9 idempotency key (or job)  10 issue (or job)  11 the broker's queue (or job)
--- ARGV  1 now  2 job id  3 revision of the route as read  4 JSON list of the job's fields and values
---       5 trial id or ''  6 arm or ''  7 stratum  8 JSON of the dispatch without its end, or ''
---       9 message to push or ''  10 seconds until the relay looks at the job  11 settle deadline, seconds
---       12 '1' with an idempotency key  13 '1' with an issue  14 seconds for which both are kept  15 event data
--- Returns {'ok', sequence or ''} | {'same', job id} | {'active', job id} | {'stale'} | {'collision'}
+-- Accept jobs of one route, in their order: record, order of dispatch and frozen bet, outbox entry, event, and the
+-- message itself when the broker is this server: one step.
+-- KEYS  1 template  2 trial (or template)  3 dispatches (or template)
+--       4 outbox, or unclaimed when the messages are pushed here  5 jobs  6 due  7 events
+--       then for each job  its record  its idempotency key (or its record)  its issue (or its record)
+--       the broker's queue (or its record)
+-- ARGV  1 now  2 revision of the route as read  3 trial id or ''  4 share, '' outside trials
+--       5 JSON list of what the jobs of one arm have in common: fields (names and values in turn), arm, and data,
+--         the event's JSON without its end
+--       6 seconds until the relay looks at the jobs  7 settle deadline, seconds
+--       8 seconds for which idempotency keys and issues are kept
+--       then for each job  its id  place of its arm in the list, from 1  request, JSON  issue or ''
+--       most attempts, '' for the list's  draw or ''  stratum  message to push or ''
+-- Returns for each job  'ok', '' | 'same', job id | 'active', job id | 'stale', '' | 'collision', ''
 -- @include prelude
-local job, template, trial_key, dispatches, outbox, jobs, due, events, once, issue, queue = unpack(KEYS)
-local id, trial, arm = ARGV[2], ARGV[5], ARGV[6]
-if ARGV[12] == '1' then
-  local first = redis.call('GET', once)
-  if first then return {'same', first} end
-end
-if ARGV[13] == '1' then
-  local active = redis.call('HGET', issue, 'active')
-  if active then return {'active', active} end
-end
-if redis.call('HGET', template, 'revision') ~= ARGV[3] then return {'stale'} end
-if redis.call('EXISTS', job) == 1 then return {'collision'} end
+local template, trial_key, dispatches, outbox, jobs, due, events = unpack(KEYS, 1, 7)
+local trial, share, sides, keep = ARGV[3], ARGV[4], cjson.decode(ARGV[5]), ARGV[8]
 local now = clock(ARGV[1])
-local at = stamp(now)
-redis.call('HSET', job, 'created_at', at, unpack(cjson.decode(ARGV[4])))
-local sequence = ''
-if trial ~= '' then
-  local frozen = redis.call('HMGET', trial_key, 'baseline:' .. ARGV[7], 'baseline', 'guardrail_baselines')
-  local baseline = frozen[1] or frozen[2]
-  sequence = string.format('%d', redis.call('LLEN', dispatches))
-  redis.call('RPUSH', dispatches, ARGV[8] .. ',"index":' .. sequence .. ',"baseline":' .. baseline
-    .. ',"guardrail_baselines":' .. frozen[3] .. '}')
+local at, look, deadline = stamp(now), now + tonumber(ARGV[6]), now + tonumber(ARGV[7])
+local current = redis.call('HGET', template, 'revision') == ARGV[2]
+local answers, created, looks, deadlines = {}, {}, {}, {}
+
+local function append(list, one, other)
+  local length = #list
+  list[length + 1], list[length + 2] = one, other
+end
+
+-- Freeze the bet of a job and put it at the end of the trial's ledger.
+local function dispatch(fields, id, arm, draw, stratum)
+  local frozen = redis.call('HMGET', trial_key, 'baseline:' .. stratum, 'baseline', 'guardrail_baselines')
+  local baseline, guardrails = frozen[1] or frozen[2], frozen[3]
+  local sequence = string.format('%d', redis.call('LLEN', dispatches))
+  redis.call('RPUSH', dispatches, '{"v":1,"job_id":"' .. id .. '","arm":"' .. arm .. '","share":' .. share
+    .. ',"draw":' .. draw .. ',"stratum":' .. cjson.encode(stratum) .. ',"index":' .. sequence
+    .. ',"baseline":' .. baseline .. ',"guardrail_baselines":' .. guardrails .. '}')
   redis.call('HINCRBY', trial_key, 'dispatched:' .. arm, 1)
-  redis.call('HSET', job, 'sequence', sequence, 'baseline', baseline, 'guardrail_baselines', frozen[3])
+  append(fields, 'sequence', sequence)
+  append(fields, 'baseline', baseline)
+  append(fields, 'guardrail_baselines', guardrails)
 end
-redis.call('ZADD', outbox, now + tonumber(ARGV[10]), id)
-redis.call('ZADD', jobs, at, id)
-redis.call('ZADD', due, now + tonumber(ARGV[11]), id)
-if ARGV[12] == '1' then redis.call('SET', once, id, 'EX', ARGV[14]) end
-if ARGV[13] == '1' then
-  redis.call('HSET', issue, 'active', id)
-  redis.call('EXPIRE', issue, ARGV[14])
+
+local function accept(job, once, issue, queue, id, side, request, issue_name, attempts, draw, stratum, message)
+  local first = once ~= job and redis.call('GET', once)
+  if first then return 'same', first end
+  local active = issue ~= job and redis.call('HGET', issue, 'active')
+  if active then return 'active', active end
+  if not current then return 'stale', '' end
+  if redis.call('EXISTS', job) == 1 then return 'collision', '' end
+  local fields = {'created_at', at, 'request', request, unpack(side.fields)}
+  local data = side.data
+  if issue_name ~= '' then append(fields, 'issue', issue_name) end
+  if attempts ~= '' then append(fields, 'max_attempts', attempts) end
+  if stratum ~= '' then append(fields, 'stratum', stratum) end
+  if draw ~= '' then
+    append(fields, 'draw', draw)
+    data = data .. ', "draw": ' .. draw
+  end
+  if trial ~= '' then dispatch(fields, id, side.arm, draw, stratum) end
+  redis.call('HSET', job, unpack(fields))
+  append(created, at, id)
+  append(looks, look, id)
+  append(deadlines, deadline, id)
+  if once ~= job then redis.call('SET', once, id, 'EX', keep) end
+  if issue ~= job then
+    redis.call('HSET', issue, 'active', id)
+    redis.call('EXPIRE', issue, keep)
+  end
+  emit(events, 'job.queued', now, id, data .. '}')
+  if message ~= '' then redis.call('LPUSH', queue, message) end
+  return 'ok', ''
 end
-emit(events, 'job.queued', now, id, ARGV[15])
-if ARGV[9] ~= '' then redis.call('LPUSH', queue, ARGV[9]) end
-return {'ok', sequence}
+
+local argument = 9
+for key = 8, #KEYS, 4 do
+  local job, once, issue, queue = unpack(KEYS, key, key + 3)
+  local id, place, request, name, attempts, draw, stratum, message = unpack(ARGV, argument, argument + 7)
+  append(answers, accept(job, once, issue, queue, id, sides[tonumber(place)], request, name, attempts, draw,
+    stratum, message))
+  argument = argument + 8
+end
+if #created > 0 then
+  redis.call('ZADD', outbox, unpack(looks))
+  redis.call('ZADD', jobs, unpack(created))
+  redis.call('ZADD', due, unpack(deadlines))
+end
+return answers
