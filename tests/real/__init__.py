@@ -1,0 +1,1 @@
+"""Suites that need the programs of others; `make test-real` installs those first."""
