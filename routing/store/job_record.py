@@ -16,10 +16,9 @@ _RESULT_FIELDS = ("exit_code", "ended_by", "commit", "branch", "duration_seconds
 
 
 def result_fields(result: JobResult) -> list[str]:
-    """Fields and values of a result, in turn; empty ones are left out to keep records small."""
-    values = {name: getattr(result, name) for name in _RESULT_FIELDS}
-    said = {name: str(value) for name, value in values.items() if value not in {None, "", 0.0}}
-    return [part for pair in said.items() for part in pair]
+    """Fields and values of a result, in turn; '' overwrites what an earlier turn had and this one has not."""
+    values = ((name, getattr(result, name)) for name in _RESULT_FIELDS)
+    return [part for name, value in values for part in (name, "" if value is None else str(value))]
 
 
 def parsed_job(identifier: str, fields: Mapping[str, str]) -> Job:
