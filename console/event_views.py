@@ -6,6 +6,7 @@ from rich.text import Text
 
 from console.rendering import text, when
 from routing.events import Event
+from tasks.agents.printable import printable
 
 
 def event_line(event: Event) -> Text:
@@ -19,4 +20,6 @@ def event_line(event: Event) -> Text:
 
 
 def _shown(value: object) -> str:
-    return value if isinstance(value, str) and " " not in value else json.dumps(value, ensure_ascii=False)
+    """Values as they are, quoted where spaces would hide their ends."""
+    shown = printable(value) if isinstance(value, str) else json.dumps(value)
+    return f'"{shown}"' if isinstance(value, str) and " " in shown else shown

@@ -60,7 +60,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         made.add_column(
-            column.removeprefix(">"), justify="right" if column[0] == ">" else "left", overflow="fold"
+            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
         )
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in row))

@@ -106,11 +106,11 @@ class Trials:
 def checked_share(share: float) -> float:
     """Return the share, or say why a trial cannot have it."""
     if math.isnan(share) or not 0.0 < share < 1.0:
-        why = (
-            "with share 1 no champion runs beside the canary and nothing can be decided"
-            if share >= 1.0
-            else "the canary would get no work"
-        )
+        why = "the canary would get no work"
+        if math.isnan(share):
+            why = "that is no number"
+        elif share >= 1.0:
+            why = "with share 1 no champion runs beside the canary and nothing can be decided"
         message = f"a trial's share must lie between 0 and 1, both excluded, not {share:g}: {why}"
         raise InvalidInputError(message)
     return share

@@ -1,0 +1,74 @@
+"""The command as a process: its pipes, its signals and its entry point."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import CommandLine
+
+COALMINE = str(Path(sys.executable).with_name("coalmine"))
+
+
+@contextmanager
+def process(arguments: list[str], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A running command with pipes."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
+    with subprocess.Popen(
+        [COALMINE, *arguments], env={**kept, **variables}, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as running:  # fmt: skip
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+@pytest.fixture
+def variables(coalmine: CommandLine) -> dict[str, str]:
+    """What the process is told."""
+    return {"COALMINE_REDIS_URL": coalmine.url}
+
+
+def test_answers_and_errors_go_to_their_own_streams(coalmine: CommandLine, variables: dict[str, str]) -> None:
+    """JSON on standard output, one line on standard error, and the documented exit code."""
+    coalmine.shown("template", "add", "a", "--command", "x")
+    with process(["template", "list", "--json"], variables) as running:
+        output, complaint = running.communicate(timeout=60)
+        assert (running.returncode, complaint) == (0, "")
+        assert json.loads(output)["templates"][0]["champion"] == "a@v1"
+    with process(["template", "show", "b"], variables) as running:
+        output, complaint = running.communicate(timeout=60)
+        assert (running.returncode, output, complaint.count("\n")) == (3, "", 1)
+
+
+def test_interrupt_is_quiet(coalmine: CommandLine, variables: dict[str, str]) -> None:
+    """Ctrl-C ends a command that follows with 130 and not a word."""
+    coalmine.shown("template", "add", "a", "--command", "x")
+    with process(["events", "--follow"], variables) as running:
+        assert running.stdout is not None
+        assert "template.added" in running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        _, complaint = running.communicate(timeout=60)
+        assert (running.returncode, complaint) == (130, "")
+
+
+def test_closed_pipe_is_quiet(coalmine: CommandLine, variables: dict[str, str]) -> None:
+    """A reader that has seen enough gets no complaint, in neither form of the answer."""
+    coalmine.shown("template", "add", "a", "--command", "x")
+    for form in ([], ["--json"]):
+        with process(["events", "--follow", *form], variables) as running:
+            assert running.stdout is not None
+            running.stdout.readline()
+            running.stdout.close()
+            coalmine.shown("pause", "so that there is an event")
+            coalmine.shown("resume")
+            assert running.wait(timeout=60) == 1
+            assert running.stderr is not None
+            assert running.stderr.read() == ""

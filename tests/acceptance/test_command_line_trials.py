@@ -1,0 +1,135 @@
+"""`coalmine trial …`, on jobs that a worker's steps have brought to their end."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+import redis
+
+from routing.job import JobRequest, JobResult, JobState
+from routing.jobs import Claim
+from routing.signal import SignalKind, signal
+from tasks.composition import Coalmine
+from tests.command_line import CommandLine
+from tests.scripted import Scripted
+
+CANARY, CHAMPION = 0.1, 0.9
+
+
+def work(parts: Coalmine, good: bool) -> str:  # noqa: FBT001 - reads as a table below
+    """Enqueue one job and bring it to a clean end, or to a crash of its agent."""
+    job = parts.mailbox.enqueue(JobRequest(template="implementer", task="do")).job
+    claim = parts.jobs.claim(job, worker="w", lease_seconds=30)
+    assert isinstance(claim, Claim)
+    kind = SignalKind.FINISHED if good else SignalKind.AGENT_ERRORED
+    state = JobState.SUCCEEDED if good else JobState.ESCALATED
+    facts = [signal(kind, at=parts.signals.now())]
+    parts.jobs.end(claim, state, reason="done", result=JobResult(cost_usd=0.5), signals=facts)
+    return job
+
+
+def play(coalmine: CommandLine, outcomes: Sequence[tuple[float, bool]]) -> list[str]:
+    """Work jobs with these draws and outcomes, and harvest them."""
+    with coalmine.coalmine(Scripted(draw for draw, _ in outcomes)) as parts:
+        jobs = [work(parts, good) for _, good in outcomes]
+        parts.harvester.harvest()
+    return jobs
+
+
+def test_open_takes_the_settings_policy_and_what_is_given(coalmine: CommandLine, template: str) -> None:
+    """Options win over the environment, and that over the defaults."""
+    opened = coalmine.document(
+        *("trial", "open", template, "--share", "0.25", "--guardrail", "cost_usd=2.5:0.1", "--provisional"),
+        COALMINE_CANARY__POLICY__SHARE="0.4", COALMINE_CANARY__POLICY__DELTA="0.2",
+    )  # fmt: skip
+    policy = opened["trial"]["policy"]
+    assert (opened["trial"]["share"], policy["delta"], policy["alpha"]) == (0.25, 0.2, 0.05)
+    assert policy["guardrails"] == [{"name": "cost_usd", "cap": 2.5, "margin": 0.1}]
+    assert policy["strict"] is False
+    again = coalmine.document("trial", "open", f"{template}@v2")
+    assert (again["changed"], again["trial"]["share"]) == (False, 0.25)
+
+
+def test_status_shows_arms_evidence_and_verdict(coalmine: CommandLine, template: str) -> None:
+    """Counts by arm, evidence against its threshold, and why nothing is decided yet."""
+    coalmine.shown("trial", "open", template, "--share", "0.5")
+    play(coalmine, [(CANARY, False), (CHAMPION, True), (CANARY, True)])
+    (found,) = coalmine.document("trial", "status")["trials"]
+    assert found["verdict"] == "hold"
+    assert found["arms"]["canary"] == {
+        "dispatched": 2, "settled": 2, "open": 0, "excluded": 0, "rerouted": 0, "mean": 0.5,
+    }  # fmt: skip
+    assert found["thresholds"] == {"worse": 20.0, "not_worse": 20.0}
+    shown = coalmine.shown("trial", "status", template)
+    assert "After 2 canary jobs" in shown
+    assert "█" in shown
+
+
+def test_explain_is_the_table_behind_the_verdict(coalmine: CommandLine, template: str) -> None:
+    """Each job in dispatch order; the evidence of the last line is that of the status, and it decided."""
+    coalmine.shown("trial", "open", template, "--share", "0.5")
+    jobs = play(coalmine, [(CANARY, False), (CHAMPION, True)] * 8)
+    found = coalmine.document("trial", "explain", template)
+    assert [line["job"] for line in found["jobs"]] == jobs
+    assert found["jobs"][0]["arm"] == "canary"
+    assert found["jobs"][0]["score"] == 0.0
+    last = found["jobs"][-1]["readings"]["worse"]["evidence"]
+    assert last == pytest.approx(found["trial"]["evidence"]["worse"])
+    assert last >= 20
+    assert found["trial"]["verdict"] == "rolled_back"
+    assert "lower than the champion's" in " ".join(found["trial"]["reasons"])
+
+
+def test_long_tables_are_cut_unless_all_is_asked_for(coalmine: CommandLine, template: str) -> None:
+    """The last jobs are shown, and how many are not."""
+    coalmine.shown("trial", "open", template, "--share", "0.5")
+    jobs = play(coalmine, [(CANARY, index % 2 == 0) for index in range(45)])
+    cut = coalmine.shown("trial", "explain", template)
+    assert jobs[0] not in cut
+    assert "5 earlier jobs are not shown" in cut
+    assert jobs[0] in coalmine.shown("trial", "explain", template, "--all")
+
+
+def test_replay_agrees_until_the_stored_state_is_changed(
+    coalmine: CommandLine, template: str, redis_client: redis.Redis
+) -> None:
+    """The ledger gives the stored state; when somebody changed that, the exit code says so."""
+    coalmine.shown("trial", "open", template, "--share", "0.5")
+    play(coalmine, [(CANARY, True), (CHAMPION, True)])
+    assert coalmine.document("trial", "replay", template)["same"] is True
+    key = "coalmine:trial:implementer-t1"
+    standing = json.loads(str(redis_client.hget(key, "evidence")))
+    evidence = json.loads(standing["evidence"])
+    evidence["canary"]["total"] = 0.0
+    standing["evidence"] = json.dumps(evidence)
+    redis_client.hset(key, "evidence", json.dumps(standing))
+    result = coalmine("trial", "replay", template)
+    assert result.exit_code == 6
+    assert "canary total" in result.stdout
+    redis_client.hset(key, "evidence", "broken")
+    result = coalmine("trial", "replay", template, "--json")
+    assert result.exit_code == 6
+    assert json.loads(result.stdout)["recomputed"]["canary"]["total"] == 1.0
+
+
+def test_stop_ends_a_trial_without_a_verdict(coalmine: CommandLine, template: str) -> None:
+    """The canary is pending again, and stopping twice changes nothing."""
+    coalmine.shown("trial", "open", template)
+    stopped = coalmine.document("trial", "stop", template, "--reason", "wrong model")
+    assert (stopped["changed"], stopped["trial"]["state"]) == (True, "stopped")
+    assert stopped["trial"]["reason"] == "wrong model"
+    assert coalmine.document("trial", "stop", template)["changed"] is False
+    assert coalmine.document("template", "show", f"{template}@v2")["state"] == "pending"
+    assert coalmine.document("trial", "status")["trials"] == []
+    assert [found["id"] for found in coalmine.document("trial", "list")["trials"]] == ["implementer-t1"]
+
+
+def test_plan_says_how_many_jobs_a_verdict_takes(coalmine: CommandLine) -> None:
+    """By simulation, without a server; a clear loss is found soon and rolled back."""
+    found = coalmine.document(
+        *("trial", "plan", "--share", "0.3", "--baseline", "0.7", "--difference", "-0.5"),
+        COALMINE_REDIS_URL="redis://127.0.0.1:1/0",
+    )
+    (plan,) = found["plans"]
+    assert plan["roll_back"] > 0.95
+    assert plan["mean_canary_jobs"] < 30
