@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from typing import Any, Protocol
 
 from celery import Celery
@@ -14,6 +15,9 @@ from routing.job import Priority
 
 #: Broker priorities; the Redis transport serves 0 first. These are kombu's default steps.
 PRIORITY_STEPS = {Priority.URGENT: 0, Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
+
+#: What a transport raises, wrapped by kombu or not.
+_FAULTS = (KombuError, OperationalError, ChannelError, OSError)
 
 _ID = "0123456789abcdef"  # stands for the job's id in a prepared message, which has the same length
 
@@ -40,24 +44,25 @@ class CeleryPublisher:
         self._broker_is_store = broker_is_store
         self._prefix = prefix  # the broker's own key prefix
         self._prepared: dict[tuple[str, Priority], tuple[str, str, str]] = {}
+        self._preparing = threading.Lock()  # kombu's memory transport has one set of queues a process
 
     def publish(self, job: str, queue: str, priority: Priority) -> None:
         """Publish one message by kombu's ordinary way, on any broker that Celery speaks to."""
         try:
             self._send(job, queue, priority)
-        except (KombuError, OperationalError, OSError) as error:
+        except _FAULTS as error:
             message = f"the message of job {job} could not be published to {queue}: {error}; the relay will"
             raise UnavailableError(message) from error
 
     def depth(self, queue: str) -> int:
-        """Messages that wait in a queue; 0 for one that the broker does not know (yet)."""
+        """Messages that wait in a queue, which is declared as a worker does if it is not there (yet)."""
         try:
             with self._app.connection_for_write() as connection:
                 channel: Any = connection.default_channel
-                return int(channel.queue_declare(queue, passive=True).message_count)
-        except ChannelError:
-            return 0
-        except (KombuError, OperationalError, OSError) as error:
+                # Not passive: with a key prefix kombu's Redis transport takes every queue for missing then.
+                declared = channel.queue_declare(queue, durable=True, exclusive=False, auto_delete=False)
+                return int(declared.message_count)
+        except _FAULTS as error:
             message = f"the broker did not say how many messages wait in {queue}: {error}"
             raise UnavailableError(message) from error
 
@@ -83,7 +88,7 @@ class CeleryPublisher:
 
     def _prepare(self, queue: str, priority: Priority) -> tuple[str, str, str]:
         """Let kombu publish to memory once, and keep what it would have pushed."""
-        with Connection("memory://") as connection:
+        with self._preparing, Connection("memory://") as connection:
             self._send(_ID, queue, priority, connection)
             channel: Any = connection.default_channel
             message = channel._get(queue)  # noqa: SLF001  # the reading side of kombu's memory transport

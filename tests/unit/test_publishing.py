@@ -1,0 +1,255 @@
+"""Publishing: nothing accepted is lost, whatever the broker does; the relay repeats no more than it must."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from kombu import Connection
+from pydantic import SecretStr
+
+from routing.errors import UnavailableError
+from routing.job import Priority
+from routing.publisher import CeleryPublisher
+from tasks.broker import WORK, make_app
+from tasks.composition import compose
+from tasks.settings import Settings
+from tests.fleet import Fleet, request
+
+JOB = "feedfacecafebeef"
+
+#: Seconds after which the relay looks at a job that was not published, and at one that nobody claimed.
+PUBLISH_SECONDS, UNCLAIMED_SECONDS = 5.0, 15.0
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> Fleet:
+    """A fleet with one template, whose broker is another server than its store."""
+    made = Fleet(fake_redis)
+    made.add()
+    return made
+
+
+@pytest.fixture
+def celery_app() -> Iterator[Celery]:
+    """A Celery application that speaks to a broker in memory."""
+    app = make_app(Settings())
+    yield app
+    app.close()
+
+
+def parsed(message: dict[str, Any]) -> dict[str, Any]:
+    """A message with its body read, and without what differs from one message to the next."""
+    message = json.loads(json.dumps(message))
+    message["body"] = json.loads(base64.b64decode(message["body"]))
+    message["properties"].pop("delivery_tag")
+    return message
+
+
+@pytest.mark.parametrize("queue", ["champion", "canary"])
+@pytest.mark.parametrize("priority", list(Priority))
+def test_prepared_message_is_what_kombu_publishes(celery_app: Celery, queue: str, priority: Priority) -> None:
+    """The text that a script pushes says the same as the message that kombu would have sent."""
+    publisher = CeleryPublisher(celery_app, task=WORK, broker_is_store=True)
+    prepared = publisher.prepared(JOB, queue, priority)
+    assert prepared is not None
+    publisher.publish(JOB, queue, priority)
+    with Connection("memory://") as connection:
+        channel: Any = connection.default_channel
+        sent = channel._get(queue)  # noqa: SLF001 - the reading side of kombu's memory transport
+    assert parsed(json.loads(prepared[1])) == parsed(sent)
+
+
+def test_prepared_messages_differ_by_their_job_alone(celery_app: Celery) -> None:
+    """No job's id is left in another's message, and each has a delivery tag of its own."""
+    publisher = CeleryPublisher(celery_app, task=WORK, broker_is_store=True)
+    first = publisher.prepared(JOB, "champion", Priority.NORMAL)
+    second = publisher.prepared("0" * 16, "champion", Priority.NORMAL)
+    assert first is not None
+    assert second is not None
+    one, other = json.loads(first[1]), json.loads(second[1])
+    assert json.loads(base64.b64decode(one["body"]))[0] == [JOB]
+    assert json.loads(base64.b64decode(other["body"]))[0] == ["0" * 16]
+    assert one["properties"]["delivery_tag"] != other["properties"]["delivery_tag"]
+    assert JOB not in second[1]
+    assert JOB not in base64.b64decode(other["body"]).decode()
+
+
+def test_prepared_message_says_nothing_of_the_job_but_its_id(celery_app: Celery) -> None:
+    """A message carries the id, nothing else: the worker reads the record."""
+    publisher = CeleryPublisher(celery_app, task=WORK, broker_is_store=True)
+    prepared = publisher.prepared(JOB, "champion", Priority.NORMAL)
+    assert prepared is not None
+    positional, named, _ = json.loads(base64.b64decode(json.loads(prepared[1])["body"]))
+    assert (positional, named) == ([JOB], {})
+
+
+def test_message_is_pushed_in_the_step_when_the_broker_is_the_store(fake_redis: redis.Redis) -> None:
+    """One write holds the record and the message; the relay has nothing to do until nobody claims it."""
+    app = compose(Settings(redis_url=SecretStr("redis://127.0.0.1:1/0")), redis=fake_redis)
+    fleet = Fleet(fake_redis, publisher=app.publisher)
+    fleet.add()
+    job = fleet.enqueue(priority="urgent").job
+    (text,) = fleet.redis.lrange("coalmine:champion", 0, -1)
+    assert json.loads(text)["headers"]["id"] == job
+    assert fleet.app.job_store.depths()["queued"] == 1
+    fleet.clock.forward(PUBLISH_SECONDS + 1)
+    assert fleet.app.relay.relay().published == 0
+
+
+def test_broker_elsewhere_takes_the_way_of_the_outbox(fake_redis: redis.Redis) -> None:
+    """Another database of the same server is another broker: nothing is pushed by the script."""
+    here, there = "redis://127.0.0.1:1/0", "redis://127.0.0.1:1/1"
+    app = compose(Settings(redis_url=SecretStr(here), broker_url=SecretStr(there)), redis=fake_redis)
+    assert app.publisher.prepared(JOB, "champion", Priority.NORMAL) is None
+
+
+def test_published_job_is_relayed_no_more(fleet: Fleet) -> None:
+    """A message that reached the broker is not sent again by the outbox."""
+    fleet.enqueue()
+    fleet.clock.forward(PUBLISH_SECONDS + 1)
+    fleet.app.relay.relay()
+    assert len(fleet.broker.sent) == 1
+
+
+def test_failed_publication_is_made_up_for_by_the_relay(fleet: Fleet) -> None:
+    """The job is recorded although the broker is down, and is published once when it is back."""
+    fleet.broker.down = True
+    job = fleet.enqueue(priority="low").job
+    assert fleet.app.jobs.find(job).state == "queued"
+    fleet.clock.forward(PUBLISH_SECONDS)
+    assert fleet.app.relay.relay().published == 0
+    fleet.broker.down = False
+    fleet.clock.forward(PUBLISH_SECONDS)
+    assert fleet.app.relay.relay().published == 1
+    for _ in range(5):
+        fleet.clock.forward(PUBLISH_SECONDS)
+        fleet.app.relay.relay()
+    assert fleet.broker.sent == [(job, "champion", Priority.LOW)]
+
+
+def test_batch_loses_nothing_when_the_broker_fails_midway(fleet: Fleet) -> None:
+    """What was published is not repeated, and the rest follows."""
+    publish, calls = fleet.broker.publish, []
+
+    def fail_at_the_third(job: str, queue: str, priority: Priority) -> None:
+        calls.append(job)
+        if len(calls) == 3:
+            message = "the broker is down"
+            raise UnavailableError(message)
+        publish(job, queue, priority)
+
+    vars(fleet.broker)["publish"] = fail_at_the_third
+    done = fleet.app.mailbox.enqueue_many([request() for _ in range(5)])
+    assert [sent[0] for sent in fleet.broker.sent] == [one.job for one in done[:2]]
+    fleet.clock.forward(PUBLISH_SECONDS)
+    fleet.app.relay.relay()
+    assert sorted(sent[0] for sent in fleet.broker.sent) == sorted(one.job for one in done)
+
+
+def test_process_that_dies_before_it_publishes_loses_nothing(fleet: Fleet) -> None:
+    """The outbox holds the job from the step that accepted it."""
+
+    class Killed(BaseException):
+        """The process ends here."""
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    vars(fleet.broker)["publish"] = die
+    with pytest.raises(Killed):
+        fleet.enqueue()
+    del vars(fleet.broker)["publish"]
+    fleet.clock.forward(PUBLISH_SECONDS)
+    assert fleet.app.relay.relay().published == 1
+
+
+def test_lost_message_is_found_when_nobody_claims_it(fleet: Fleet) -> None:
+    """The broker lost its data: behind the unclaimed time the job is published again, once."""
+    job = fleet.enqueue().job
+    fleet.broker.queues["champion"].clear()
+    fleet.clock.forward(UNCLAIMED_SECONDS - 1)
+    assert fleet.app.relay.relay().found_lost == 0
+    fleet.clock.forward(1)
+    assert fleet.app.relay.relay().found_lost == 1
+    assert [sent[0] for sent in fleet.broker.sent] == [job, job]
+    fleet.clock.forward(1)
+    assert fleet.app.relay.relay().published == 0
+
+
+def test_waiting_message_is_not_repeated(fleet: Fleet) -> None:
+    """While others wait in the queue a job may wait too: nothing is lost and nothing is sent twice."""
+    fleet.enqueue()
+    for _ in range(5):
+        fleet.clock.forward(UNCLAIMED_SECONDS)
+        assert fleet.app.relay.relay().published == 0
+    assert len(fleet.broker.sent) == 1
+
+
+def test_lost_queue_is_told_from_the_other(fake_redis: redis.Redis) -> None:
+    """An empty canary queue repeats the canary's jobs, not those that wait for the champion."""
+    fleet = Fleet(fake_redis, draws=[0.1, 0.9])
+    fleet.on_trial()
+    canary, _ = fleet.enqueue().job, fleet.enqueue().job
+    fleet.broker.queues["canary"].clear()
+    fleet.clock.forward(UNCLAIMED_SECONDS)
+    fleet.app.relay.relay()
+    assert [sent[0] for sent in fleet.broker.sent[2:]] == [canary]
+
+
+def test_claimed_job_is_not_published_again(fleet: Fleet) -> None:
+    """A worker that was faster than the relay has taken the job off both lists."""
+    fleet.broker.down = True
+    job = fleet.enqueue().job
+    fleet.broker.down = False
+    fleet.claim(job, lease_seconds=3600)
+    fleet.clock.forward(UNCLAIMED_SECONDS + PUBLISH_SECONDS)
+    assert fleet.app.relay.relay().published == 0
+    assert fleet.app.job_store.depths() == {"queued": 0, "running": 1, "waiting": 0, "dead": 0}
+
+
+def test_cancelled_job_is_not_published(fleet: Fleet) -> None:
+    """A job that ended in the queue leaves both lists."""
+    fleet.broker.down = True
+    job = fleet.enqueue().job
+    fleet.app.jobs.cancel(job, by="ada", at=fleet.clock())
+    fleet.broker.down = False
+    fleet.clock.forward(UNCLAIMED_SECONDS)
+    assert fleet.app.relay.relay().published == 0
+
+
+def test_unreadable_record_does_not_stop_the_relay(fleet: Fleet) -> None:
+    """The jobs behind it are published all the same."""
+    fleet.broker.down = True
+    broken, job = fleet.enqueue().job, fleet.enqueue().job
+    fleet.broker.down = False
+    fleet.redis.hset(fleet.app.keys.job(broken), "request", "{broken")
+    fleet.clock.forward(PUBLISH_SECONDS)
+    fleet.app.relay.relay()
+    assert [sent[0] for sent in fleet.broker.sent] == [job]
+
+
+def test_relay_of_a_large_outbox_goes_on_at_the_next_pass(fleet: Fleet) -> None:
+    """One pass takes a bounded number; the rest is not forgotten."""
+    fleet.broker.down = True
+    fleet.app.mailbox.enqueue_many([request() for _ in range(7)])
+    fleet.broker.down = False
+    fleet.clock.forward(PUBLISH_SECONDS)
+    passes = [fleet.app.relay.relay(most=3).published for _ in range(4)]
+    assert passes == [3, 3, 1, 0]
+
+
+def test_two_relays_publish_each_job_once(fleet: Fleet) -> None:
+    """What one relay has taken the other leaves alone, until the first did not come to its end."""
+    fleet.broker.down = True
+    fleet.enqueue()
+    fleet.broker.down = False
+    fleet.clock.forward(PUBLISH_SECONDS)
+    taken = fleet.app.job_store.take_outbox(10)
+    assert len(taken) == 1
+    assert fleet.app.relay.relay().published == 0
+    fleet.clock.forward(PUBLISH_SECONDS)
+    assert fleet.app.relay.relay().published == 1
