@@ -3,8 +3,8 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -25,8 +25,11 @@ from routing.trial import Trial
 
 _log = structlog.get_logger(__name__)
 
-#: Requests sent to the server in one round trip; it serves nobody else while it accepts them, about 1 ms.
-BATCH = 100
+#: Requests of which the answers are awaited together.
+BATCH = 1000
+
+#: Jobs accepted in one step; the server serves nobody else meanwhile, about 1 ms.
+STEP = 50
 
 
 class PayloadTooLargeError(InvalidInputError):
@@ -45,15 +48,16 @@ class Enqueued:
     draw: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class _Prepared:
-    """A request on its way, with the draw that is made at most once for it."""
+    """A request on its way."""
 
     request: JobRequest
     job: str
     body: str  # the request as JSON
     once: str  # digest of the idempotency key
-    numbers: list[float] = field(default_factory=list)  # the draw, once it is made
+    number: float | None = None  # the draw, which is made at most once
+    pushed: bool = False  # whether the step that accepts it pushes its message too
 
 
 class _Drawn(NamedTuple):
@@ -87,7 +91,7 @@ class Mailbox:
 
     def enqueue(self, request: JobRequest) -> Enqueued:
         """Accept one request: record, draw, outbox entry and event in one step, then publish it."""
-        return self.enqueue_many([request])[0]
+        return self._accept([self._prepare(request)])[0]
 
     def enqueue_many(self, requests: Sequence[JobRequest]) -> list[Enqueued]:
         """Accept a batch in a few round trips; draws are made in the order of the requests.
@@ -119,9 +123,8 @@ class Mailbox:
         waiting = [item for item in batch if item.job not in done]
         while waiting:
             drawn = [self._draw(item) for item in waiting]
-            steps = [self._step(lane, list(run)) for lane, run in groupby(drawn, key=attrgetter("lane"))]
             waiting, accepted = [], []
-            for each, (word, detail) in zip(drawn, self._write(steps), strict=True):
+            for each, (word, detail) in zip(drawn, self._write(drawn), strict=True):
                 job = each.item.job
                 if word == "ok":
                     done[job] = _enqueued(job, each.chosen)
@@ -134,8 +137,7 @@ class Mailbox:
                     raise ConflictError(message)
                 else:
                     done[job] = Enqueued(job=detail, created=False)
-            if not steps[0].pushed:
-                self._publish(accepted)
+            self._publish([each for each in accepted if not each.item.pushed])
         return [done[item.job] for item in batch]
 
     def _known(self, batch: list[_Prepared]) -> dict[str, Enqueued]:
@@ -165,15 +167,15 @@ class Mailbox:
         route = lane.route
         if not lane.draws:
             return _Drawn(item, lane, draw(route, None))
-        if not item.numbers:
-            item.numbers.append(self._generator.random())
+        if item.number is None:
+            item.number = self._generator.random()
         if route.canary is None and route.trial is not None:
             self._events.emit(
                 SNAPSHOT_UNREADABLE,
                 route.trial.canary_id,
                 {"job": item.job, "trial": route.trial.id, "reason": "its stored content cannot be read"},
             )
-        return _Drawn(item, lane, draw(route, item.numbers[0]))
+        return _Drawn(item, lane, draw(route, item.number))
 
     def _step(self, lane: Lane, run: list[_Drawn]) -> Acceptance:
         trial = lane.trial
@@ -192,6 +194,7 @@ class Mailbox:
         request, arm, number = item.request, chosen.arm, chosen.number
         pushed = self._publisher.prepared(item.job, queue_of(arm), request.priority)
         queue_key, message = pushed or ("", "")
+        item.pushed = pushed is not None
         return NewJob(
             id=item.job,
             side=side_of(arm),
@@ -205,9 +208,10 @@ class Mailbox:
             message=message,
         )
 
-    def _write(self, steps: list[Acceptance]) -> Iterator[tuple[str, str]]:
-        """For each job of the steps, in turn, what the step said of it."""
-        answers = [self._jobs.accept(steps[0])] if len(steps) == 1 else self._jobs.accept_many(steps)
+    def _write(self, drawn: list[_Drawn]) -> Iterator[tuple[str, str]]:
+        """For each request, in turn, what the step that was to accept it said."""
+        steps = (self._step(lane, run) for lane, run in _runs(drawn))
+        answers = [self._jobs.accept(next(steps))] if len(drawn) == 1 else self._jobs.accept_many(steps)
         for answer in answers:
             yield from zip(answer[::2], answer[1::2], strict=True)
 
@@ -238,6 +242,13 @@ def _batches(prepared: list[_Prepared]) -> Iterator[list[_Prepared]]:
         taken |= names
     if batch:
         yield batch
+
+
+def _runs(drawn: list[_Drawn]) -> Iterator[tuple[Lane, list[_Drawn]]]:
+    """Parts of one step each: requests of one lane that follow each other."""
+    for lane, run in groupby(drawn, key=attrgetter("lane")):
+        while part := list(islice(run, STEP)):
+            yield lane, part
 
 
 def _stratum(request: JobRequest, trial: Trial | None) -> str:

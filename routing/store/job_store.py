@@ -49,24 +49,19 @@ class JobStore(Store):
         super().__init__(redis, keys, clock)
         self.retention_seconds = retention_seconds  # for which finished jobs are remembered
 
-    def accept(self, step: Acceptance, *, pipeline: Any = None) -> list[str]:
-        """Accept jobs of one route; two words for each, with the pipeline's answers if one is given."""
+    def accept(self, step: Acceptance) -> list[str]:
+        """Accept jobs of one route; the answer has two words for each."""
         with redis_errors("enqueuing jobs"):
-            answer: list[str] = self.scripts(
-                "job_enqueue",
-                step.keys(self.keys),
-                [self.now_argument(), *step.arguments()],
-                pipeline=pipeline,
-            )
+            answer: list[str] = self.scripts("job_enqueue", *self._call(step))
         return answer
 
-    def accept_many(self, steps: Sequence[Acceptance]) -> list[list[str]]:
-        """Accept jobs of several routes in one round trip; each route's are a step of their own."""
+    def accept_many(self, steps: Iterable[Acceptance]) -> list[list[str]]:
+        """Carry out several steps, each of its own; one is sent while the next is made."""
         with redis_errors("enqueuing jobs"):
-            pipeline = self.redis.pipeline(transaction=False)
-            for step in steps:
-                self.accept(step, pipeline=pipeline)
-            return list(pipeline.execute())
+            return self.scripts.stream("job_enqueue", map(self._call, steps))
+
+    def _call(self, step: Acceptance) -> tuple[list[str], list[Any]]:
+        return step.keys(self.keys), [self.now_argument(), *step.arguments()]
 
     def known(self, requests: Sequence[tuple[str, str]]) -> list[str]:
         """The jobs that idempotency digests, or issues, have led to; '' where none did."""

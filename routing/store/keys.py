@@ -80,7 +80,7 @@ class Keys:
 
     def job(self, job: str) -> str:
         """Hash: the job. Expires `retention` after its end."""
-        return self("job", job)
+        return f"{self.namespace}:job:{job}"  # the most often asked for: spelt out, as it is quicker
 
     def signals(self, job: str) -> str:
         """Hash: signal id -> JSON. Expires with the job."""

@@ -147,10 +147,10 @@ class _Meddling(JobStore):
         """Do this before the next job is accepted."""
         self.what = [what]
 
-    def accept(self, step: Acceptance, *, pipeline: Any = None) -> list[str]:
+    def accept(self, step: Acceptance) -> list[str]:
         if getattr(self, "what", None):
             self.what.pop()()
-        return super().accept(step, pipeline=pipeline)
+        return super().accept(step)
 
 
 def meddling(fleet: Fleet) -> _Meddling:
