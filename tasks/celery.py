@@ -15,6 +15,7 @@ from tasks.drain import drain_after
 from tasks.host_keeper import HostKeeper
 from tasks.logs import configure_logs
 from tasks.settings import load_settings
+from tasks.tick import spared
 from tasks.worker import Worker
 
 settings = load_settings()
@@ -46,8 +47,9 @@ def work(self: Any, job_id: str) -> str:
 @app.task(name=SWEEP)
 def sweep() -> None:
     """Put lost jobs back, publish what was not, tidy up."""
-    parts = worker()
-    parts.coalmine.ticks.run_alone("sweep", parts.sweep, lease_seconds=SWEEP_SECONDS)
+    with spared("sweep"):
+        parts = worker()
+        parts.coalmine.ticks.run_alone("sweep", parts.sweep, lease_seconds=SWEEP_SECONDS)
 
 
 @app.task(name=HARVEST)
@@ -59,32 +61,36 @@ def harvest() -> None:
         parts.harvester.harvest()
         parts.proposals.open_all_waiting()
 
-    parts.ticks.run_alone("harvest", tick)
+    with spared("harvest"):
+        parts.ticks.run_alone("harvest", tick)
 
 
 @app.task(name=WATCH)
 def watch() -> None:
     """See pushed work to its end; what became known is harvested at once."""
-    parts = worker()
-    if parts.watcher is not None and parts.coalmine.ticks.run_alone("watch", parts.watcher.tick):
-        parts.send(HARVEST)
+    with spared("watch"):
+        parts = worker()
+        if parts.watcher is not None and parts.coalmine.ticks.run_alone("watch", parts.watcher.tick):
+            parts.send(HARVEST)
 
 
 @app.task(name=POLL)
 def poll() -> None:
     """Turn issues into jobs."""
-    parts = worker()
-    if parts.dispatcher is not None:
-        parts.coalmine.ticks.run_alone("poll", parts.dispatcher.tick)
+    with spared("poll"):
+        parts = worker()
+        if parts.dispatcher is not None:
+            parts.coalmine.ticks.run_alone("poll", parts.dispatcher.tick)
 
 
 @app.task(name=CI)
 def ci(commit: str) -> None:
     """Have the local forge's CI look at a commit, then see to the job that pushed it."""
-    parts = worker()
-    if parts.forge is not None:
-        parts.forge.run_ci(commit)
-        parts.send(WATCH)
+    with spared("ci"):
+        parts = worker()
+        if parts.forge is not None:
+            parts.forge.run_ci(commit)
+            parts.send(WATCH)
 
 
 @signals.setup_logging.connect

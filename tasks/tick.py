@@ -1,11 +1,13 @@
 """A tick: short, idempotent, and in one pair of hands at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from redis.exceptions import LockError
 
+from routing.errors import CoalmineError
 from routing.store.faults import redis_errors
 from routing.store.store import Store
 
@@ -13,6 +15,15 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds after which a tick whose process died may be taken up by another.
 TICK_SECONDS = 120.0
+
+
+@contextmanager
+def spared(name: str) -> Iterator[None]:
+    """What a server or a forge does to a tick is told in one line: the next tick tries again."""
+    try:
+        yield
+    except CoalmineError as error:
+        _log.warning("tick.failed", tick=name, reason=str(error))
 
 
 class Ticks(Store):
