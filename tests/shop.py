@@ -1,0 +1,99 @@
+"""A small shop for tests: a real repository, issues as files, and a CI command, worked on by a real fleet."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from routing.forges.local import LocalForge
+from routing.issue import Issue, IssueRef
+from routing.job import Job, JobState
+from routing.version import Snapshot
+from tasks.composition import Coalmine
+from tasks.local_forge import local_forge
+from tests.repositories import Repository, new_repository
+from tests.waiting import wait_until
+from tests.worker_fleet import Fleet, fleet, until_state
+
+#: CI that is green when the agent left the file that it was asked for.
+CI = "test -e done.txt"
+
+#: An agent that does its work.
+DILIGENT = "echo done > done.txt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shop:
+    """The fleet at work on the shop, with what people do there."""
+
+    repository: Repository
+    issues: Path
+    fleet: Fleet
+    parts: Coalmine
+
+    @property
+    def forge(self) -> LocalForge:
+        """The forge as the fleet sees it."""
+        forge = local_forge(self.parts.settings)
+        assert forge is not None
+        return forge
+
+    def open_issue(self, number: int = 3) -> IssueRef:
+        """A person writes an issue for the agents."""
+        text = "---\ntitle: Finish it\nlabels: [agent]\n---\nThe file done.txt is missing.\n"
+        (self.issues / f"{number}.md").write_text(text)
+        return IssueRef(forge="local", repo="shop", number=number)
+
+    def issue(self, reference: IssueRef) -> Issue:
+        """An issue as it is now."""
+        return self.forge.read_issue(reference)
+
+    def job(self, nth: int = 1) -> Job:
+        """Wait for the n-th job that was dispatched."""
+        wait_until(lambda: len(self._jobs()) >= nth, description=f"job {nth} is dispatched")
+        return self._jobs()[nth - 1]
+
+    def _jobs(self) -> list[Job]:
+        return self.parts.jobs.newest(most=100)[::-1]
+
+    def until(self, state: JobState, nth: int = 1) -> Job:
+        """Wait until the n-th job is in a state."""
+        return until_state(self.parts, self.job(nth).id, state)
+
+    def until_scored(self, job: Job) -> float | None:
+        """Wait until a job is settled, and return its score."""
+        wait_until(lambda: self.parts.jobs.find(job.id).settled_at, description="the job is settled")
+        return self.parts.jobs.find(job.id).score
+
+    def until_told(self, reference: IssueRef) -> Issue:
+        """Wait until an issue was told of its job's end."""
+        wait_until(lambda: self.issue(reference).comments, description="the issue is told")
+        wait_until(
+            lambda: not self.parts.job_store.active_on([str(reference)])[0][0],
+            description="the issue is free again",
+        )
+        return self.issue(reference)
+
+
+@contextmanager
+def shop(
+    folder: Path, redis_url: str, agent: str = DILIGENT, *, ci: str = CI, merge: str = "green",
+    policy: str = '{"share": 0.5, "revert_window_seconds": 0}',
+) -> Iterator[Shop]:  # fmt: skip
+    """A shop with one agent, one worker and beat."""
+    repository, issues = new_repository(folder), folder / "issues"
+    issues.mkdir()
+    local = {
+        "REPOSITORY": repository.path,
+        "ISSUES": issues,
+        "STATE": folder / "forge",
+        "CI": ci,
+        "MERGE": merge,
+    }
+    settings = {f"COALMINE_FORGE__LOCAL__{name}": str(value) for name, value in local.items()}
+    with fleet(folder, redis_url, COALMINE_CANARY__POLICY=policy, **settings) as made:
+        parts = made.coalmine()
+        parts.templates.add("implementer", Snapshot(prompt="Do what the issue says.", command=agent))
+        made.worker()
+        made.beat()
+        yield Shop(repository=repository, issues=issues, fleet=made, parts=parts)
