@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from routing.errors import CorruptRecordError, InvalidInputError
+from routing.on_off import Switch
 
 GuardrailName = Literal["cost_usd", "duration_seconds", "fix_forwards"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -43,8 +44,8 @@ class TrialPolicy(BaseModel):
     max_canary_jobs: Annotated[int, Field(ge=1)] = 500  # scored canary jobs after which a person is asked
     max_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # days after which a person is asked
     share: Fraction = 0.10  # part of the jobs that goes to the canary; where a ramp begins
-    ramp: bool = False  # whether the share follows the evidence
-    strict: bool = True  # False: a merge counts before its revert window has passed
+    ramp: Switch = False  # whether the share follows the evidence
+    strict: Switch = True  # False: a merge counts before its revert window has passed
     revert_window_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 86_400.0
     settle_deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 7 * 86_400.0
     prior_mean: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.6  # champion's score before any

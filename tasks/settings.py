@@ -14,26 +14,17 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableValueError
 
 from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
 from routing.errors import SettingsError
+from routing.on_off import Switch
 
 #: The file that is read when COALMINE_CONFIG names no other.
 DEFAULT_FILE = Path("coalmine.toml")
 
 PREFIX = "COALMINE_"
-
-_WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-
-
-def _switch(value: object) -> object:
-    """Accept 1/true/yes/on and 0/false/no/off, and nothing else: a typo must not switch a fleet on."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in _WORDS:
-        return _WORDS[value.lower()]
-    raise ValueError("must be one of 1/true/yes/on or 0/false/no/off")
 
 
 def _number(value: object) -> object:
@@ -44,7 +35,6 @@ def _number(value: object) -> object:
     return value
 
 
-Switch = Annotated[bool, BeforeValidator(_switch)]
 Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, le=31_536_000, allow_inf_nan=False)]
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Lease = Annotated[float, BeforeValidator(_number), Field(ge=1, le=3600, allow_inf_nan=False)]
@@ -177,6 +167,9 @@ def load_settings(file: Path | None = None, **given: Any) -> Settings:
     except ValidationError as error:
         problems = "\n".join(_problem(part) for part in error.errors())
         message = f"the settings are wrong (file {file}, environment {PREFIX}…):\n{problems}"
+        raise SettingsError(message) from error
+    except UnreadableValueError as error:  # a section given as JSON that is none
+        message = f"the environment {PREFIX}… is wrong: {error}; mend or unset it"
         raise SettingsError(message) from error
     if not isinstance(settings, Settings):
         raise TypeError(settings)

@@ -7,6 +7,7 @@ from routing.errors import ConflictError, InvalidInputError
 from routing.job import JobResult, JobState
 from routing.jobs import BackOff, CancelAskedError, Claim, StaleLeaseError, UnknownJobError
 from routing.signal import SignalKind
+from routing.store.job_store import Move
 from tests.fleet import START, Fleet, Scripted
 
 PUSHED = JobResult(exit_code=0, ended_by="result", commit="4be1c0ffee00", branch="coalmine/x")
@@ -348,6 +349,18 @@ def test_lost_worker_puts_the_job_back(fleet: Fleet) -> None:
     assert len(fleet.events("job.lease_expired")) == 1
     fleet.app.relay.relay()
     assert fleet.claim(job).job.attempts == 2
+
+
+def test_lease_that_is_renewed_while_the_sweep_looks_is_left_alone(fleet: Fleet) -> None:
+    """Between the sweep's list and its write the worker may have come back."""
+    job = fleet.enqueue().job
+    fleet.claim(job, lease_seconds=30)
+    before = fleet.everything()
+    step = Move(
+        job=job, allowed=[JobState.RUNNING], to=JobState.QUEUED, event="job.lease_expired", flags=["expired"]
+    )
+    assert fleet.app.job_store.move(step) == "alive"
+    assert fleet.everything() == before
 
 
 def test_machine_lost_at_the_last_attempt_is_not_the_agents_fault(fleet: Fleet) -> None:

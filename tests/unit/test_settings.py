@@ -1,0 +1,196 @@
+"""Settings: strict, all faults named at once, and never half understood."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from routing.errors import SettingsError
+from tasks.settings import PREFIX, CanarySettings, Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder and an environment without settings of ours."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_defaults_are_safe() -> None:
+    """Without a file and variables nothing is configured and nothing is reachable."""
+    settings = load_settings()
+    assert settings.redis_url is None
+    assert settings.forge.local.repository is None
+    assert settings.model_dump() == Settings().model_dump()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[(word, True) for word in ("1", "true", "YES", "on")],
+        *[(word, False) for word in ("0", "False", "no", "OFF")],
+    ],
+)
+def test_switches_know_these_words(monkeypatch: pytest.MonkeyPatch, text: str, value: object) -> None:
+    """Eight words, in any case."""
+    monkeypatch.setenv("COALMINE_CANARY__ENABLED", text)
+    monkeypatch.setenv("COALMINE_KILL_SWITCH", text)
+    settings = load_settings()
+    assert (settings.canary.enabled, settings.kill_switch) == (value, value)
+
+
+@pytest.mark.parametrize("text", ["", "maybe", "2", "t", "y", "yes ", "enabled", "None"])
+@pytest.mark.parametrize(
+    "name", ["COALMINE_CANARY__ENABLED", "COALMINE_KILL_SWITCH", "COALMINE_AGENT__COMMIT_LEFTOVERS"]
+)
+def test_other_words_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    """A typo does not switch a fleet on or off: the variable is named."""
+    monkeypatch.setenv(name, text)
+    with pytest.raises(SettingsError, match=name):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["", "maybe", "2", "t", "y"])
+@pytest.mark.parametrize("name", ["RAMP", "STRICT"])
+def test_switches_of_the_policy_are_as_strict(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    """A trial's policy is read by the same rules."""
+    monkeypatch.setenv(f"COALMINE_CANARY__POLICY__{name}", text)
+    with pytest.raises(SettingsError, match=f"COALMINE_CANARY__POLICY__{name}"):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "", "soon", "1e99"])
+@pytest.mark.parametrize(
+    "name", ["JOB__LEASE_SECONDS", "CANARY__HARVEST_INTERVAL_SECONDS", "AGENT__STALL_SECONDS"]
+)
+def test_numbers_that_make_no_sense_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    """Not a number, infinite, negative, empty, words, and more than a year."""
+    monkeypatch.setenv(PREFIX + name, text)
+    with pytest.raises(SettingsError, match=PREFIX + name):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["true", "nan", "''"])
+def test_numbers_in_the_file_are_as_strict(elsewhere: Path, text: str) -> None:
+    """A truth value is no number."""
+    (elsewhere / "coalmine.toml").write_text(f"[job]\nlease_seconds = {text}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="COALMINE_JOB__LEASE_SECONDS"):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["0", "1", "1.5", "nan"])
+def test_share_outside_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The share of trials lies in (0,1) here as everywhere."""
+    monkeypatch.setenv("COALMINE_CANARY__POLICY__SHARE", text)
+    with pytest.raises(SettingsError, match="COALMINE_CANARY__POLICY__SHARE"):
+        load_settings()
+
+
+def test_all_faults_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody mends a file one error at a time."""
+    monkeypatch.setenv("COALMINE_KILL_SWITCH", "maybe")
+    monkeypatch.setenv("COALMINE_JOB__LEASE_SECONDS", "nan")
+    monkeypatch.setenv("COALMINE_NAMESPACE", "No Such")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    for name in ("COALMINE_KILL_SWITCH", "COALMINE_JOB__LEASE_SECONDS", "COALMINE_NAMESPACE"):
+        assert name in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["COALMINE_CANARIES__ENABLED", "COALMINE_CANARY__ENABELD", "COALMINE_REDIS"])
+def test_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A variable that is no setting is not ignored in silence."""
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=name):
+        load_settings()
+
+
+def test_misspelt_name_in_the_file_is_refused(elsewhere: Path) -> None:
+    """The same for a line of the file."""
+    (elsewhere / "coalmine.toml").write_text("[canary]\nenabeld = true\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="enabeld"):
+        load_settings()
+
+
+def test_section_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole section can be given as JSON; what is none is named."""
+    monkeypatch.setenv("COALMINE_CANARY", "{broken")
+    with pytest.raises(SettingsError, match=r"(?i)canary"):
+        load_settings()
+
+
+def test_broken_file_is_named(elsewhere: Path) -> None:
+    """The message says which file and where in it."""
+    (elsewhere / "coalmine.toml").write_text("[canary\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"coalmine\.toml.*line 1"):
+        load_settings()
+
+
+def test_file_that_is_no_text_is_named(elsewhere: Path) -> None:
+    """Bytes that are no UTF-8 are told of like any other fault."""
+    (elsewhere / "coalmine.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match=r"coalmine\.toml"):
+        load_settings()
+
+
+def test_named_file_must_be_there(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that somebody names and that is not there is an error, not an empty file."""
+    monkeypatch.setenv("COALMINE_CONFIG", str(elsewhere / "gone.toml"))
+    with pytest.raises(SettingsError, match=r"gone\.toml"):
+        load_settings()
+
+
+def test_environment_wins_over_the_file(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One value is replaced; its neighbours stay the file's."""
+    (elsewhere / "fleet.toml").write_text(
+        'namespace = "filed"\n[job]\nmax_attempts = 7\nlease_seconds = 12\n', encoding="utf-8"
+    )
+    monkeypatch.setenv("COALMINE_CONFIG", str(elsewhere / "fleet.toml"))
+    monkeypatch.setenv("COALMINE_JOB__MAX_ATTEMPTS", "5")
+    settings = load_settings()
+    assert (settings.namespace, settings.job.max_attempts, settings.job.lease_seconds) == ("filed", 5, 12)
+
+
+def test_file_switches_routing_and_harvest_together(elsewhere: Path) -> None:
+    """One setting holds for the draw and for the decision."""
+    (elsewhere / "coalmine.toml").write_text("[canary]\nenabled = false\n", encoding="utf-8")
+    assert load_settings().canary.enabled is False
+
+
+def test_jobs_are_remembered_longer_than_they_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retention that forgets jobs before their score can settle is refused."""
+    monkeypatch.setenv("COALMINE_JOB__RETENTION_DAYS", "8")
+    with pytest.raises(SettingsError, match="COALMINE_JOB__RETENTION_DAYS"):
+        load_settings()
+    monkeypatch.setenv("COALMINE_JOB__RETENTION_DAYS", "8.1")
+    assert load_settings().retention_seconds == 699_840
+
+
+def test_half_a_local_forge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository without issues, or the other way round, is no forge."""
+    monkeypatch.setenv("COALMINE_FORGE__LOCAL__REPOSITORY", "repo")
+    with pytest.raises(SettingsError, match="COALMINE_FORGE__LOCAL__ISSUES"):
+        load_settings()
+
+
+def test_credentials_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the settings nor their errors show a password."""
+    monkeypatch.setenv("COALMINE_REDIS_URL", "redis://user:hunter2@localhost/0")
+    monkeypatch.setenv("COALMINE_NAMESPACE", "hunter2!")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert "hunter2" not in str(raised.value)
+    monkeypatch.delenv("COALMINE_NAMESPACE")
+    assert "hunter2" not in repr(load_settings())
+
+
+def test_settings_are_frozen() -> None:
+    """No part of a process changes them for another."""
+    settings = load_settings()
+    with pytest.raises(ValidationError):
+        setattr(settings, "canary", CanarySettings(enabled=False))  # noqa: B010 - typed, it would not compile
