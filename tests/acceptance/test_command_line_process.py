@@ -72,3 +72,13 @@ def test_closed_pipe_is_quiet(coalmine: CommandLine, variables: dict[str, str]) 
             assert running.wait(timeout=60) == 1
             assert running.stderr is not None
             assert running.stderr.read() == ""
+
+
+def test_answer_that_nobody_reads_is_quiet(variables: dict[str, str]) -> None:
+    """The same where the answer is written only when the command ends."""
+    with process(["config", "show", "--json"], variables) as running:
+        assert running.stdout is not None
+        running.stdout.close()
+        assert running.wait(timeout=60) == 1
+        assert running.stderr is not None
+        assert running.stderr.read() == ""
