@@ -12,7 +12,7 @@ from routing.events import Event
 from routing.job import Job, JobState
 from routing.route import Generator
 from tasks.composition import Coalmine, compose
-from tasks.settings import Settings
+from tasks.settings import Settings, load_settings
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +34,8 @@ class Fleet:
 
     def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
         self.folder = folder
-        self.variables = QUICK | {"COALMINE_REDIS_URL": redis_url} | settings
+        quick = {} if "COALMINE_CONFIG" in settings else QUICK  # no variable overrides what a file says
+        self.variables = quick | {"COALMINE_REDIS_URL": redis_url} | settings
         self.variables.setdefault("COALMINE_AGENT__WORK_DIR", str(folder / "work"))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -126,7 +127,7 @@ def settings_from(variables: Mapping[str, str]) -> Settings:
             del os.environ[name]
     os.environ.update(variables)
     try:
-        return Settings()
+        return load_settings()
     finally:
         os.environ.clear()
         os.environ.update(before)

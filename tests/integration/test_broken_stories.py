@@ -1,0 +1,53 @@
+"""The stories can fail: with routing or attribution broken by one line, they do."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PACKAGES = ("routing", "harvest", "tasks", "console", "tests")
+
+STORIES = (
+    "test_a_canary_whose_outcomes_regress_is_rolled_back_once",
+    "test_a_canary_with_healthy_outcomes_graduates_once",
+)
+
+#: File, the line as it is, and the line that breaks it.
+NEVER_ROUTE = ("routing/route.py", "    return enabled and not pinned and ", "    return False and ")
+CREDIT_THE_CHAMPION = ("harvest/ledger.py", "            arm=self.arm,\n", "            arm=Arm.CHAMPION,\n")
+
+
+def mutated(folder: Path, mutation: tuple[str, str, str]) -> Path:
+    """A copy of the project with one line changed."""
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__", "recordings")
+        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    name, line, broken = mutation
+    file = folder / name
+    text = file.read_text()
+    assert text.count(line) == 1, f"{name} has changed: {line.strip()!r} is to occur once"
+    file.write_text(text.replace(line, broken))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "mutation", [NEVER_ROUTE, CREDIT_THE_CHAMPION], ids=["never route", "credit the champion"]
+)
+def test_a_one_line_break_fails_both_stories(tmp_path: Path, mutation: tuple[str, str, str]) -> None:
+    """Never routing to the canary, or crediting its outcomes to the champion, is noticed by both stories."""
+    copy = mutated(tmp_path / "copy", mutation)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+         *(f"tests/integration/test_stories.py::{story}" for story in STORIES)],
+        cwd=copy, env=environment | {"PYTHONPATH": str(copy)}, capture_output=True, text=True,
+        check=False, timeout=110,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "2 failed" in done.stdout, done.stdout[-3000:]
