@@ -10,6 +10,8 @@ import redis
 from harvest.harvester import Harvester
 from harvest.ledger import Dispatched, Settlement
 from harvest.policy import TrialPolicy
+from harvest.score import ScoreRules
+from harvest.settling import Facts, scoring
 from harvest.verdict import Verdict
 from routing.errors import UnavailableError
 from routing.signal import SignalKind
@@ -109,6 +111,32 @@ def test_score_is_written_once(fake_redis: redis.Redis) -> None:
     assert (found.score, found.settled_at) == (1.0, START + 1)
     assert len(fleet.events("job.settled")) == 1
     assert len(fleet.app.trial_store.settlements("implementer-t1")) == 1
+
+
+def test_two_harvests_that_saw_the_same_facts_write_one_score(fake_redis: redis.Redis) -> None:
+    """The second write of a race finds the job settled."""
+    fleet = on_trial(fake_redis)
+    (job,) = work(fleet, 1, canary=GOOD)
+    ((_, found, signals),) = fleet.app.signals.read_due([job])
+    assert found is not None
+    rules = ScoreRules(revert_window_seconds=0.0)
+    same = scoring(Facts(job=found, signals=signals), now=fleet.clock(), rules=rules)
+    assert fleet.app.signals.score([same, same]) == ["ok", "already"]
+    assert len(fleet.events("job.settled")) == 1
+    assert len(fleet.app.trial_store.settlements("implementer-t1")) == 1
+
+
+def test_score_from_outdated_facts_is_refused(fake_redis: redis.Redis) -> None:
+    """A fact that comes between the read and the write makes the job due again."""
+    fleet = on_trial(fake_redis)
+    (job,) = work(fleet, 1, canary=GOOD)
+    ((_, found, signals),) = fleet.app.signals.read_due([job])
+    assert found is not None
+    outdated = scoring(Facts(job=found, signals=signals), now=fleet.clock(), rules=ScoreRules())
+    fleet.app.signals.add(job, [fleet.fact(SignalKind.THUMB_DOWN)])
+    assert fleet.app.signals.score([outdated]) == ["stale"]
+    fleet.app.harvester.harvest()
+    assert fleet.app.jobs.find(job).score == 0.0
 
 
 def test_excluded_job_leaves_the_trial(fake_redis: redis.Redis) -> None:
@@ -415,6 +443,17 @@ def test_outcomes_behind_the_verdict_are_read_too(fake_redis: redis.Redis) -> No
     assert (state.dispatched, state.canary.open, state.champion.open) == (60, 0, 0)
     assert fleet.app.trial_store.moved_ids() == []
     assert len(fleet.events("candidate.rolled_back")) == 1
+
+
+def test_news_that_come_while_a_trial_is_read_are_not_forgotten(fake_redis: redis.Redis) -> None:
+    """A trial is only taken off the list of news when nothing has come behind what was read."""
+    fleet = on_trial(fake_redis)
+    work(fleet, 2, canary=GOOD)
+    fleet.app.harvester._settling.settle_due()  # noqa: SLF001 - outcomes that are not read yet
+    fleet.app.trial_store.all_read("implementer-t1", 1)
+    assert fleet.app.trial_store.moved_ids() == ["implementer-t1"]
+    fleet.app.trial_store.all_read("implementer-t1", 2)
+    assert fleet.app.trial_store.moved_ids() == []
 
 
 def test_unreadable_job_does_not_stop_the_harvest(fake_redis: redis.Redis) -> None:

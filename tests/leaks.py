@@ -1,0 +1,28 @@
+"""Keys that would be left behind for ever."""
+
+from typing import Any
+
+from routing.store.keys import PERMANENT_KINDS, Keys
+
+#: Kinds whose keys have parts of their own that are as permanent as they are.
+_WITH_PARTS = frozenset({"template", "trial", "trials", "_kombu"})
+
+
+def leaks(client: Any, keys: Keys) -> list[str]:
+    """Keys that are neither of a permanent kind nor about to expire, and keys outside the namespace."""
+    return [
+        key
+        for key in sorted(client.keys())
+        if not _is_permanent(key, keys) and not _expires(client, key, keys)
+    ]
+
+
+def _is_permanent(key: str, keys: Keys) -> bool:
+    namespace, _, rest = key.partition(":")
+    kind, _, part = rest.partition(":")
+    kind = kind.split("\x06")[0].split(".")[0]  # a broker's queue has a list for each priority
+    return namespace == keys.namespace and kind in PERMANENT_KINDS and (not part or kind in _WITH_PARTS)
+
+
+def _expires(client: Any, key: str, keys: Keys) -> bool:
+    return key.startswith(f"{keys.namespace}:") and client.ttl(key) > 0

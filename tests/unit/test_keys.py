@@ -1,0 +1,177 @@
+"""Keys and scripts: nothing is left behind for ever, and every script says what it does."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import redis
+
+from harvest.policy import TrialPolicy
+from routing.job import JobResult, JobState
+from routing.signal import SignalKind
+from routing.store.keys import Keys
+from routing.store.scripts import Scripts, lua_source
+from tests.fleet import QUICK, Fleet
+from tests.leaks import leaks
+
+LUA = Path(str(files("routing.store").joinpath("lua")))
+SCRIPTS = sorted(path.stem for path in LUA.glob("[!_]*.lua"))
+INCLUDES = sorted(path.stem for path in LUA.glob("_*.lua"))
+
+
+def whole_story(fleet: Fleet) -> list[str]:
+    """Everything that happens to jobs, versions and trials; returns the jobs, which have all ended."""
+    fleet.on_trial()
+    jobs = [
+        fleet.enqueue(issue=f"local:shop#{number}", idempotency_key=str(number)).job for number in range(12)
+    ]
+    fleet.end(jobs[0])
+    fleet.end(jobs[1], SignalKind.ESCALATED)
+    fleet.app.jobs.pushed(fleet.claim(jobs[2]), JobResult(commit="4be1"))
+    waiting = fleet.app.jobs.find(jobs[2])
+    fleet.app.jobs.conclude(waiting, JobState.SUCCEEDED, reason="green")
+    fleet.app.signals.add(jobs[2], [fleet.fact(SignalKind.MERGED, commit="4be1")])
+    fleet.app.jobs.cancel(jobs[3], by="ada", at=fleet.clock())
+    for _ in range(3):
+        fleet.claim(jobs[4], lease_seconds=1)
+        fleet.clock.forward(2)
+        fleet.app.jobs.reap(at=fleet.clock())
+    fleet.app.jobs.give_back(fleet.claim(jobs[5]), reason="drain")
+    fleet.end(jobs[5])
+    fleet.app.switch.pause("lunch")
+    fleet.app.jobs.claim(jobs[6], worker="w1", lease_seconds=1)
+    fleet.app.switch.resume("over")
+    fleet.app.relay.relay()
+    fleet.app.ticks.run_alone("harvest", fleet.app.harvester.harvest)
+    fleet.app.templates.reject("implementer@v2", by="ada")
+    for job in jobs[6:]:
+        fleet.end(job)
+    fleet.app.jobs.retry(jobs[4], by="ada")
+    fleet.end(jobs[4])
+    fleet.clock.forward(QUICK.settle_deadline_seconds)
+    fleet.app.harvester.harvest()
+    for number, job in enumerate(jobs):
+        fleet.app.job_store.effects_done(job, f"local:shop#{number}")
+    fleet.app.signals.add(jobs[0], [fleet.fact(SignalKind.THUMB_DOWN)])
+    fleet.app.harvester.harvest()
+    return jobs
+
+
+def test_every_key_is_permanent_or_expires(fake_redis: redis.Redis) -> None:
+    """Behind a whole story nothing that grows with the number of jobs is left without a time to live."""
+    fleet = Fleet(fake_redis, draws=[0.1, 0.9] * 6)
+    whole_story(fleet)
+    assert leaks(fake_redis, Keys()) == []
+
+
+def test_nothing_of_ended_jobs_stays_in_an_index(fake_redis: redis.Redis) -> None:
+    """Only the list of jobs remembers those that have ended, and the trim takes them off it."""
+    fleet = Fleet(fake_redis, draws=[0.1, 0.9] * 6)
+    jobs = whole_story(fleet)
+    for index in ("outbox", "unclaimed", "leases", "waiting", "due"):
+        assert fleet.redis.zrange(fleet.app.keys(index), 0, -1) == [], index
+    assert fleet.app.job_store.with_effects(100) == []
+    assert fleet.app.trial_store.moved_ids() == []
+    assert fleet.app.job_store.trim(before=fleet.clock() + 1) == len(jobs)
+    assert fleet.app.job_store.newest(100) == []
+
+
+def test_signals_expire_with_their_job(fake_redis: redis.Redis) -> None:
+    """A fact that comes in behind the end of a job does not outlive it."""
+    fleet = Fleet(fake_redis)
+    fleet.add()
+    job = fleet.enqueue().job
+    fleet.app.jobs.end(fleet.claim(job), JobState.BLOCKED, reason="no", result=JobResult())
+    fleet.app.signals.add(job, [fleet.fact(SignalKind.THUMB_UP)])
+    of_job, of_signals = (
+        fleet.redis.ttl(key) for key in (fleet.app.keys.job(job), fleet.app.keys.signals(job))
+    )
+    assert 0 < of_signals <= of_job + 1
+
+
+def test_every_key_is_under_the_namespace(fake_redis: redis.Redis) -> None:
+    """Two fleets can share a server; nothing is written outside a fleet's own name."""
+    one = Fleet(fake_redis, draws=[0.1, 0.9] * 6, namespace="blue", policy=TrialPolicy(share=0.5))
+    whole_story(one)
+    assert {key.split(":")[0] for key in one.redis.scan_iter()} == {"blue"}
+    other = Fleet(fake_redis, draws=[0.1, 0.9] * 6, namespace="green")
+    other.on_trial()
+    assert other.enqueue().arm == "canary"
+    assert len(one.app.job_store.newest(100)) == 12
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("coalmine:job:1:extra", "x"), ("other:thing", "x"), ("coalmine:cache:1", "x")]
+)
+def test_leak_is_found(fake_redis: redis.Redis, key: str, value: str) -> None:
+    """The check itself sees a key without a time to live, and one outside the namespace."""
+    fake_redis.set(key, value)
+    assert leaks(fake_redis, Keys()) == [key]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_says_what_it_does(name: str) -> None:
+    """Purpose, KEYS, ARGV and Returns stand at the beginning, each described to the last one that is used."""
+    text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
+    header = "\n".join(line for line in text.splitlines() if line.startswith("--"))
+    assert re.match(r"-- [A-Z]", text)
+    for word in ("KEYS", "ARGV", "Returns"):
+        assert re.search(rf"^-- {word} ", header, re.MULTILINE), f"{name} does not describe {word}"
+    for word in ("KEYS", "ARGV"):
+        told = header.partition(f"-- {word} ")[2].partition("-- ARGV" if word == "KEYS" else "-- Returns")[0]
+        numbers = {int(number) for number in re.findall(rf"{word}\[(\d+)\]", text)}
+        missing = [number for number in sorted(numbers) if not re.search(rf"\b{number}(?:…|\b)", told)]
+        assert not missing, f"{name} uses {word} {missing} without a word"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_is_called_by_one_wrapper(name: str) -> None:
+    """Each script has its caller in the stores, and nobody calls a script that is not there."""
+    package = LUA.parent
+    calls = [
+        found
+        for path in sorted(package.glob("*.py"))
+        for found in re.findall(
+            r"(?:self\.run|self\.scripts)\(\s*\"([a-z_]+)\"", path.read_text(encoding="utf-8")
+        )
+    ]
+    assert calls.count(name) == 1
+    assert set(calls) == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_declares_its_keys(name: str) -> None:
+    """No script makes up the name of a key: all come in KEYS."""
+    text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    called = re.findall(r"redis\.call\('[A-Z]+',\s*([^,)]+)", code)
+    assert not [key for key in called if ".." in key or key.startswith(("'", '"', "ARGV"))]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_real_server_compiles_the_script(redis_client: redis.Redis, name: str) -> None:
+    """Includes are in place, and what a server would refuse is seen here."""
+    assert "@include" not in lua_source(name)
+    assert redis_client.script_load(lua_source(name))
+
+
+def test_include_is_put_in_place_of_its_line() -> None:
+    """A script that asks for a part gets its text; every part is asked for."""
+    asked = {
+        found
+        for name in SCRIPTS
+        for found in re.findall(
+            r"^-- @include ([a-z_]+)$", (LUA / f"{name}.lua").read_text("utf-8"), re.MULTILINE
+        )
+    }
+    assert {f"_{name}" for name in asked} == set(INCLUDES)
+    prelude = (LUA / "_prelude.lua").read_text(encoding="utf-8")
+    assert prelude in lua_source("job_claim")
+    assert "-- @include prelude" in (LUA / "job_claim.lua").read_text(encoding="utf-8")
+
+
+def test_unknown_script_is_an_error(fake_redis: redis.Redis) -> None:
+    """A name without a file is no empty script."""
+    with pytest.raises(FileNotFoundError):
+        Scripts(fake_redis)["no_such_script"]
