@@ -23,6 +23,7 @@ def make_app(settings: Settings) -> Celery:
         broker_url=broker_url,
         broker_transport_options=options,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a broker that is away for a day finds its workers waiting
         task_serializer="json",
         accept_content=["json"],
         result_backend=None,
