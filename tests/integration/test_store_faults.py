@@ -1,0 +1,85 @@
+"""The store is killed, restarted or frozen in the middle of a job; workers find it again by themselves."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from routing.events import JOB_FINISHED
+from routing.job import JobRequest, JobState
+from routing.store.private_server import PrivateServer
+from tests.agent_book import Book
+from tests.servers import private_server
+from tests.waiting import wait_until
+from tests.worker_fleet import Fleet, events_of, fleet, until_state
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PrivateServer]:
+    """A server of the test's own, to be killed."""
+    with private_server(tmp_path) as own:
+        yield own
+
+
+@pytest.fixture
+def made(tmp_path: Path, server: PrivateServer) -> Iterator[Fleet]:
+    """A worker and beat."""
+    settings = {"COALMINE_JOB__LEASE_SECONDS": "15", "COALMINE_JOB__MAX_ATTEMPTS": "3"}
+    with fleet(tmp_path, server.url, **settings) as processes:
+        yield processes
+
+
+def kill(server: PrivateServer) -> None:
+    """Kill the server as a machine without power does."""
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until(lambda: not server.alive, description="the server is dead")
+    server.stop()
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_killed_server_costs_no_work(made: Fleet, server: PrivateServer, tmp_path: Path, pool: str) -> None:
+    """The agent that ended while the server was away has its result taken; the next job finds the worker."""
+    book, gate = Book(tmp_path / "book"), tmp_path / "gate"
+    parts = made.coalmine()
+    parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
+    made.worker(pool=pool)
+    made.beat()
+    job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    book.until_started(job)
+    kill(server)
+    gate.touch()
+    wait_until(lambda: "job.report_delayed" in made.log("w1"), description="the result cannot be told")
+    server.start()
+    done = until_state(parts, job, JobState.SUCCEEDED)
+    assert done.attempts == 1
+    assert (len(book.pids("start", job)), len(book.pids("end", job))) == (1, 1)
+    assert len(events_of(parts, job, JOB_FINISHED)) == 1
+    following = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    until_state(parts, following, JobState.SUCCEEDED)
+
+
+@pytest.mark.parametrize(("lease_seconds", "attempts"), [(15, {1}), (2, {1, 2})])
+def test_a_frozen_server_costs_no_work(
+    made: Fleet, server: PrivateServer, tmp_path: Path, lease_seconds: int, attempts: set[int]
+) -> None:
+    """A lease that outlasts the frost is kept; a shorter one may be lost, and the job still ends once."""
+    made.variables["COALMINE_JOB__LEASE_SECONDS"] = str(lease_seconds)
+    book, gate = Book(tmp_path / "book"), tmp_path / "gate"
+    parts = made.coalmine()
+    parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
+    made.worker()
+    made.beat()
+    job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    book.until_started(job)
+    os.kill(server.pid, signal.SIGSTOP)
+    thaw_at = time.monotonic() + 5
+    wait_until(lambda: time.monotonic() > thaw_at, description="five seconds have passed")
+    os.kill(server.pid, signal.SIGCONT)
+    gate.touch()
+    done = until_state(parts, job, JobState.SUCCEEDED)
+    assert done.attempts in attempts
+    assert len(book.pids("end", job)) == 1
+    assert len(events_of(parts, job, JOB_FINISHED)) == 1
