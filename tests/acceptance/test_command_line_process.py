@@ -21,7 +21,7 @@ def process(arguments: list[str], variables: Mapping[str, str]) -> Iterator[subp
     """A running command with pipes."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     with subprocess.Popen(
-        [COALMINE, *arguments], env={**kept, **variables}, text=True,
+        [COALMINE, *arguments], env={**kept, **variables, "PYTHONUNBUFFERED": ""}, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as running:  # fmt: skip
         try:
@@ -76,7 +76,7 @@ def test_closed_pipe_is_quiet(coalmine: CommandLine, variables: dict[str, str]) 
 
 def test_answer_that_nobody_reads_is_quiet(variables: dict[str, str]) -> None:
     """The same where the answer is written only when the command ends."""
-    with process(["config", "show", "--json"], variables) as running:
+    with process(["template", "list", "--json"], variables) as running:
         assert running.stdout is not None
         running.stdout.close()
         assert running.wait(timeout=60) == 1
