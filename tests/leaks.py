@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from routing.job import JobState
 from routing.store.keys import PERMANENT_KINDS, Keys
 
 #: Kinds whose keys have parts of their own that are as permanent as they are.
@@ -13,7 +14,7 @@ def leaks(client: Any, keys: Keys) -> list[str]:
     return [
         key
         for key in sorted(client.keys())
-        if not _is_permanent(key, keys) and not _expires(client, key, keys)
+        if not (_is_permanent(key, keys) or _expires(client, key, keys) or _is_at_work(client, key, keys))
     ]
 
 
@@ -26,3 +27,12 @@ def _is_permanent(key: str, keys: Keys) -> bool:
 
 def _expires(client: Any, key: str, keys: Keys) -> bool:
     return key.startswith(f"{keys.namespace}:") and client.ttl(key) > 0
+
+
+def _is_at_work(client: Any, key: str, keys: Keys) -> bool:
+    """A job, with its signals, that has not come to its end: work is never lost by waiting too long."""
+    kind, _, rest = key.removeprefix(f"{keys.namespace}:").partition(":")
+    if kind != "job":
+        return False
+    state = client.hget(keys.job(rest.split(":")[0]), "state")
+    return state is not None and not JobState(state).is_final
