@@ -1,0 +1,141 @@
+"""Races on a real server: whoever is first, the step is made once."""
+
+import multiprocessing
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.synchronize import Barrier
+from threading import Barrier as ThreadBarrier
+from typing import Any
+
+import pytest
+import redis
+
+from harvest.ledger import Dispatched
+from routing.signal import SignalKind
+from routing.store.private_server import PrivateServer
+from tests.fleet import Fleet, request
+from tests.integration import racers
+from tests.servers import plain_client
+
+RACERS = 10
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Ten processes that were started afresh, kept for the races of this file."""
+    with ProcessPoolExecutor(RACERS, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def race(pool: ProcessPoolExecutor, run: Callable[..., Any], url: str, *args: tuple[Any, ...]) -> list[Any]:
+    """Run the same thing in ten processes at the same moment."""
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        line: Barrier = manager.Barrier(RACERS)  # type: ignore[assignment] # a proxy of one
+        runs = [pool.submit(run, url, line, *rest) for rest in args]
+        return [done.result(90) for done in runs]
+
+
+def decided(client: redis.Redis, *, canary: SignalKind, champion: SignalKind) -> Fleet:
+    """A trial whose outcomes are all in, and that nobody has harvested."""
+    fleet = Fleet(client, draws=[0.0, 0.999] * 30)
+    fleet.on_trial()
+    for one in fleet.app.mailbox.enqueue_many([request() for _ in range(60)]):
+        fleet.end(one.job, canary if one.arm == "canary" else champion)
+    return fleet
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_ten_processes_decide_once(
+    processes: ProcessPoolExecutor, redis_server: PrivateServer, redis_client: redis.Redis, *, bad: bool
+) -> None:
+    """Ten harvests cross the threshold at once: one verdict, one event, one review, one champion."""
+    worse, better = SignalKind.ESCALATED, SignalKind.FINISHED
+    fleet = decided(redis_client, canary=worse if bad else better, champion=better if bad else worse)
+    verdicts = race(processes, racers.harvest, redis_server.url, *[()] * RACERS)
+    assert [verdict for found in verdicts for verdict in found] == ["roll_back" if bad else "graduate"]
+    kind = "candidate.rolled_back" if bad else "candidate.auto_promoted"
+    assert (
+        len(fleet.events("candidate.rolled_back", "candidate.auto_promoted")) == len(fleet.events(kind)) == 1
+    )
+    assert len(fleet.events("job.settled")) == 60
+    assert len(fleet.app.trial_store.settlements("implementer-t1")) == 60
+    assert len(fleet.app.templates.reviews("implementer")) == 1
+    assert fleet.app.templates.champion("implementer").number == (1 if bad else 2)
+    trial = fleet.app.trials.find("implementer-t1")
+    assert fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
+    assert fleet.app.harvester.evidence(trial).dispatched == 60
+    before = fleet.everything()
+    assert race(processes, racers.harvest, redis_server.url, *[()] * RACERS) == [[]] * RACERS
+    assert fleet.everything() == before
+
+
+def test_ten_threads_decide_once(redis_server: PrivateServer, redis_client: redis.Redis) -> None:
+    """The same within one process, each thread with parts of its own."""
+    fleet = decided(redis_client, canary=SignalKind.ESCALATED, champion=SignalKind.FINISHED)
+    line = ThreadBarrier(RACERS)
+
+    def harvest(_: int) -> list[str]:
+        with plain_client(redis_server.url) as client:
+            mine = Fleet(client)
+            line.wait(60)
+            return [outcome.verdict.value for outcome in mine.app.harvester.harvest().outcomes]
+
+    with ThreadPoolExecutor(RACERS) as pool:
+        verdicts = [verdict for found in pool.map(harvest, range(RACERS)) for verdict in found]
+    assert verdicts == ["roll_back"]
+    assert len(fleet.events("candidate.rolled_back")) == 1
+    assert len(fleet.events("job.settled")) == 60
+
+
+def test_ten_processes_enqueue_one_job(
+    processes: ProcessPoolExecutor, redis_server: PrivateServer, redis_client: redis.Redis
+) -> None:
+    """One idempotency key, ten processes: one job, one recorded draw, one dispatch in the ledger."""
+    fleet = Fleet(redis_client)
+    trial = fleet.on_trial()
+    draws = [(number / RACERS,) for number in range(RACERS)]
+    done = race(processes, racers.enqueue, redis_server.url, *draws)
+    assert len({job for job, _ in done}) == 1
+    assert sum(created for _, created in done) == 1
+    (job,) = fleet.app.jobs.newest(most=10)
+    (dispatch,) = (line for line in fleet.app.harvester.ledger(trial.id) if isinstance(line, Dispatched))
+    assert (dispatch.job_id, dispatch.draw) == (job.id, job.draw)
+    assert sum(fleet.app.trials.find(trial.id).dispatched.values()) == 1
+    assert len(fleet.events("job.queued")) == 1
+
+
+def test_ten_processes_claim_one_lease(
+    processes: ProcessPoolExecutor, redis_server: PrivateServer, redis_client: redis.Redis
+) -> None:
+    """One job, ten workers: one of them works."""
+    fleet = Fleet(redis_client)
+    fleet.add()
+    job = fleet.enqueue().job
+    won = race(processes, racers.claim, redis_server.url, *[(job,)] * RACERS)
+    assert sum(won) == 1
+    assert (fleet.app.jobs.find(job).attempts, len(fleet.events("job.claimed"))) == (1, 1)
+
+
+def test_jobs_enqueued_beside_a_harvest_are_all_counted(
+    redis_server: PrivateServer, redis_client: redis.Redis
+) -> None:
+    """Threads that enqueue, work and harvest at once lose no dispatch and no settlement."""
+    setup = Fleet(redis_client)
+    trial = setup.on_trial()
+
+    def work(seed: int) -> None:
+        with plain_client(redis_server.url) as client:
+            fleet = Fleet(client, generator=random.Random(seed))
+            for _ in range(15):
+                fleet.end(fleet.enqueue().job, SignalKind.FINISHED)
+                fleet.app.harvester.harvest()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    setup.app.harvester.harvest()
+    found = setup.app.trials.find(trial.id)
+    state = setup.app.harvester.evidence(found)
+    assert state.dispatched == sum(found.dispatched.values())
+    assert state.canary.open + state.champion.open == 0
+    assert setup.app.harvester.replayed(found) == state
