@@ -24,6 +24,10 @@ app = make_app(settings)
 #: Seconds after which the sweep goes on elsewhere when its process dies in it: what it repairs must not wait.
 SWEEP_SECONDS = 3.0
 
+#: Open files that a worker allows itself where it may. Not more: agents inherit it, and programs that close
+#: every descriptor that there could be are slow when it is huge.
+OPEN_FILES = 65_536
+
 _making = threading.Lock()
 
 
@@ -100,10 +104,12 @@ def _set_up_logs(**_given: Any) -> None:
 
 @signals.worker_init.connect
 def _open_many_files(**_given: Any) -> None:
-    """Each agent takes four descriptors of its worker, and most systems grant more than they preset."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems name a limit that they do not grant
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Each agent takes five descriptors of its worker, and most systems grant more than they preset."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    granted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < granted:
+        with suppress(ValueError, OSError):  # some systems name a limit that they do not grant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
 
 
 @signals.worker_ready.connect
