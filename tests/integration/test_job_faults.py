@@ -1,0 +1,87 @@
+"""Whose fault it was: what the version, the fleet and the agent each do wrong, told apart by real workers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routing.events import JOB_FINISHED, JOB_RETRIED
+from routing.job import Job, JobRequest, JobState
+from routing.signal import SignalKind
+from routing.version import Snapshot
+from tasks.composition import Coalmine
+from tests.agent_book import Book
+from tests.servers import private_server
+from tests.waiting import wait_until
+from tests.worker_fleet import events_of, fleet, until_state
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coalmine]:
+    """A worker and beat on a server of their own; two attempts a job."""
+    folder = tmp_path_factory.mktemp("faults")
+    with private_server(folder) as server, fleet(folder, server.url, COALMINE_JOB__MAX_ATTEMPTS="2") as made:
+        made.worker()
+        made.beat()
+        yield made.coalmine()
+
+
+def failed(parts: Coalmine, template: str, snapshot: Snapshot, **fields: Any) -> Job:
+    """A job of the version, when it has failed for good and is settled."""
+    parts.templates.add(template, snapshot)
+    job = parts.mailbox.enqueue(JobRequest(template=template, task="work", **fields)).job
+    until_state(parts, job, JobState.FAILED)
+    wait_until(lambda: parts.jobs.find(job).settled_at, description="the job is settled")
+    return parts.jobs.find(job)
+
+
+def kinds(parts: Coalmine, job: Job) -> set[SignalKind]:
+    """The kinds of facts that are known of a job."""
+    return {fact.kind for fact in parts.signals.read(job.id)}
+
+
+def test_a_secret_that_the_worker_lacks_is_nobodys_failure(parts: Coalmine) -> None:
+    """The job fails and is excluded; its reason names the variable."""
+    job = failed(parts, "secretive", Snapshot(prompt="work", command="true", secrets=("NOT_THERE_KEY",)))
+    assert "NOT_THERE_KEY" in job.reason
+    assert kinds(parts, job) == {SignalKind.AUTHENTICATION}
+    assert (job.excluded, job.score) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("template", "snapshot"),
+    [
+        ("unheard-of", Snapshot(prompt="work", runtime="abacus")),
+        ("overreaching", Snapshot(prompt="work", command="true", environment={"COALMINE_REDIS_URL": "mine"})),
+    ],
+)
+def test_a_version_that_cannot_be_run_has_failed(parts: Coalmine, template: str, snapshot: Snapshot) -> None:
+    """The version is to blame: score 0."""
+    job = failed(parts, template, snapshot)
+    assert kinds(parts, job) == {SignalKind.AGENT_ERRORED}
+    assert (job.excluded, job.score) == (False, 0.0)
+
+
+def test_a_repository_that_the_worker_does_not_know_is_nobodys_failure(parts: Coalmine) -> None:
+    """The job fails and is excluded; its reason names the repository."""
+    job = failed(parts, "lost", Snapshot(prompt="work", command="true"), repository="local:nowhere")
+    assert "local:nowhere" in job.reason
+    assert kinds(parts, job) == {SignalKind.UNREACHABLE}
+    assert (job.excluded, job.score) == (True, None)
+
+
+def test_a_failing_job_is_tried_again_later_and_then_a_dead_letter(parts: Coalmine, tmp_path: Path) -> None:
+    """Attempts are bounded and spaced; a person may begin anew, and the list forgets the job."""
+    book, mended = Book(tmp_path / "book"), tmp_path / "mended"
+    job = failed(parts, "failing", book.snapshot(f"test -e {mended}"))
+    assert len(book.pids("start", job.id)) == job.attempts == 2
+    (retried,) = events_of(parts, job.id, JOB_RETRIED)
+    assert 0.05 <= retried.data["delay_seconds"] <= 0.1
+    assert job.id in parts.job_store.dead(100)
+    mended.touch()
+    parts.jobs.retry(job.id, by="ada")
+    done = until_state(parts, job.id, JobState.SUCCEEDED)
+    assert done.attempts == 1
+    assert job.id not in parts.job_store.dead(100)
+    assert len(events_of(parts, job.id, JOB_FINISHED)) == 2, "one for each life"
