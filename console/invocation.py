@@ -15,6 +15,9 @@ from tasks.composition import Coalmine, compose
 from tasks.logs import configure_logs
 from tasks.settings import Settings, load_settings, settings_file
 
+#: How long a command waits for a server that does not answer.
+PATIENCE_SECONDS = 1.0
+
 #: `--json`, which every command takes.
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys, for scripts.")]
 
@@ -46,7 +49,7 @@ class Invocation:
     def coalmine(self) -> Coalmine:
         """All parts, wired; a missing server shows when it is first asked."""
         configure_logs(self.settings)
-        return compose(self.settings)
+        return compose(self.settings, patience_seconds=PATIENCE_SECONDS)
 
     @cached_property
     def user(self) -> str:

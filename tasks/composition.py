@@ -156,11 +156,15 @@ class Coalmine:
 def compose(
     settings: Settings, *, redis: "Redis | None" = None, app: Celery | None = None,
     publisher: Publisher | None = None, generator: Generator | None = None,
-    clock: Callable[[], float] | None = None,
+    clock: Callable[[], float] | None = None, patience_seconds: float = 5.0,
 ) -> Coalmine:  # fmt: skip
-    """Wire the parts. What is not given is made from the settings; a missing server is a SettingsError."""
+    """Wire the parts. What is not given is made from the settings; a missing server is a SettingsError.
+
+    `patience_seconds` is how long a call waits for a server that does not answer: workers outlast a
+    restart, people want to know.
+    """
     if redis is None:
-        redis = connect(redis_url(settings))
+        redis = connect(redis_url(settings), patience_seconds=patience_seconds)
     app = app or make_app(settings)
     return Coalmine(
         settings=settings,
