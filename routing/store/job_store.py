@@ -249,5 +249,5 @@ def _readable(job: str, fields: dict[str, str]) -> Job | None:
     try:
         return parsed_job(job, fields)
     except CorruptRecordError as error:
-        _log.error("job.unreadable", job=job, reason=str(error))  # noqa: TRY400 - the message is for people
+        _log.error("job.unreadable", job=job, reason=str(error))
         return None
