@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from harvest.policy import TrialPolicy
 from harvest.trial_evidence import TrialEvidence
-from routing.errors import ConflictError
+from routing.errors import ConflictError, CorruptRecordError
 from routing.store.version_store import VersionStore
 from routing.templates import ProposalPolicy, Step, Templates
 from routing.trial import Terms
 from routing.trials import Trials, TrialStep
 from routing.version import Snapshot, Version, VersionState
+
+_log = structlog.get_logger(__name__)
 
 
 def terms_of(policy: TrialPolicy) -> Terms:
@@ -62,12 +66,15 @@ class Proposals:
         number = self._versions.field(name, "waiting")
         if not self._enabled or number is None or self._trials.of_template(name):
             return None
-        version = self._versions.read(name, int(number))
-        if version is None or version.state is not VersionState.PENDING:
-            return None
         try:
+            version = self._versions.read(name, int(number))
+            if version is None or version.state is not VersionState.PENDING:
+                return None
             return self._trials.open(version, terms_of(self._policy()), by="the template's policy (canary)")
         except ConflictError:  # another process, or a person, was faster; what still waits is tried later
+            return None
+        except CorruptRecordError as error:  # the candidates of other templates have their turn all the same
+            _log.error("candidate.unreadable", template=name, reason=str(error))
             return None
 
     def open_all_waiting(self) -> list[TrialStep]:

@@ -292,3 +292,14 @@ def test_rejected_candidate_waits_no_longer(fleet: Fleet) -> None:
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
     fleet.app.templates.reject(fleet.propose().id, by="ada")
     assert fleet.app.proposals.open_all_waiting() == []
+
+
+def test_unreadable_candidate_does_not_keep_the_others_waiting(fleet: Fleet) -> None:
+    """A waiting version whose record is broken is told of in the log; the next template has its turn."""
+    for name in ("broken", "implementer"):
+        fleet.add(name)
+        fleet.app.templates.set_policy(name, ProposalPolicy.CANARY)
+        fleet.propose(name=name)
+    fleet.redis.hset(fleet.app.keys.versions("broken"), "2", "{broken")
+    opened = fleet.app.proposals.open_all_waiting()
+    assert [step.trial.template for step in opened] == ["implementer"]
