@@ -16,6 +16,9 @@ _log = structlog.get_logger(__name__)
 #: Seconds after which a tick whose process died may be taken up by another.
 TICK_SECONDS = 120.0
 
+#: Seconds after which a tick that was asked for and has not begun is asked for again.
+ASKED_SECONDS = 5
+
 
 @contextmanager
 def spared(name: str) -> Iterator[None]:
@@ -40,6 +43,7 @@ class Ticks(Store):
         lock = self.redis.lock(self.keys.tick(name), timeout=lease_seconds, blocking=False)
         answer = None
         with redis_errors(f"taking the tick {name}"):
+            self.redis.delete(self._asked(name))
             self.redis.set(wish, "1", ex=int(TICK_SECONDS))
             while self.redis.exists(wish) and lock.acquire():
                 self.redis.delete(wish)
@@ -48,6 +52,17 @@ class Ticks(Store):
                 finally:
                     self._release(lock, name, lease_seconds)
         return answer
+
+    def ask(self, name: str) -> bool:
+        """Whether the tick is to be sent for: not when it was a moment ago and has yet to begin.
+
+        A run that begins after this call sees whatever happened before it, so one message does for many.
+        """
+        with redis_errors(f"asking for the tick {name}"):
+            return bool(self.redis.set(self._asked(name), "1", nx=True, ex=ASKED_SECONDS))
+
+    def _asked(self, name: str) -> str:
+        return self.keys.tick(f"{name}:asked")
 
     def _release(self, lock: Any, name: str, lease_seconds: float) -> None:
         try:

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from routing.errors import UnavailableError
-from routing.job import JobState
+from routing.job import Job, JobResult, JobState
 from routing.jobs import CancelAskedError, Claim, Jobs, StaleLeaseError
 from routing.signal import signal
 from tasks.agents.stop_signal import StopSignal
@@ -35,13 +35,13 @@ class Work:
 
     def __init__(
         self, *, jobs: Jobs, keeper: LeaseKeeper, runner: Runner, lease_seconds: float,
-        ended: Callable[[str], None], clock: Callable[[], float] = time.time,
+        ended: Callable[[Job, Step, JobResult], None], clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._keeper = keeper
         self._runner = runner
         self._lease_seconds = lease_seconds
-        self._ended = ended  # called with a job's id when its attempt has ended
+        self._ended = ended  # called when an attempt at a job has ended: job as claimed, step, result
         self._clock = clock
 
     def work(self, job_id: str, *, worker: str) -> str:
@@ -55,13 +55,13 @@ class Work:
             _log.info("job.started", attempt=claim.job.attempts, fence=claim.fence)
             stop = StopSignal()
             with self._keeper.holding(claim, stop):
-                decided = self._attempt(claim, stop)
+                decided, result = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
         if decided.step is not Step.DROP:
-            self._ended(job_id)
+            self._ended(claim.job, decided.step, result)
         return decided.step.value
 
-    def _attempt(self, claim: Claim, stop: StopSignal) -> Outcome:
+    def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[Outcome, JobResult]:
         ran = self._runner.run(claim, stop)
         decided = outcome(ran)
         try:
@@ -72,8 +72,8 @@ class Work:
                 self._report_patiently(claim, ran, decided)
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
-            return Outcome(step=Step.DROP, signal=None, reason=str(error))
-        return decided
+            return Outcome(step=Step.DROP, signal=None, reason=str(error)), ran.result
+        return decided, ran.result
 
     def _report_patiently(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
         """Report, again and again while the store is away: an agent's work is worth the wait.

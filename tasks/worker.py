@@ -12,7 +12,7 @@ from kombu.exceptions import KombuError
 
 from routing.errors import CoalmineError
 from routing.forges.local import LocalForge
-from routing.job import JobState
+from routing.job import Job, JobResult, JobState
 from routing.store.faults import redis_errors
 from routing.store.log_store import LogStore
 from tasks.agents.orphans import end_ownerless_turns
@@ -27,6 +27,7 @@ from tasks.drain import draining
 from tasks.host_keeper import Chore
 from tasks.lease_keeper import LeaseKeeper
 from tasks.local_forge import local_forge, repository_name
+from tasks.outcome import Step
 from tasks.watcher import Watcher, WatchRules
 from tasks.work import Runner, Work
 
@@ -140,8 +141,13 @@ class Worker:
             ),
         )
 
+    def ask(self, tick: str) -> None:
+        """Have a tick run now; many jobs that end at once ask for it once."""
+        if self.coalmine.ticks.ask(tick.removeprefix("tasks.")):
+            self.send(tick)
+
     def send(self, task: str, *arguments: str) -> None:
-        """Ask for a tick now. If the broker does not take it, beat's next one does the work."""
+        """Send a task now. If the broker does not take it, beat's next tick does the work."""
         try:
             self.coalmine.app.send_task(
                 task, args=arguments, queue="control", ignore_result=True, retry=False
@@ -149,18 +155,16 @@ class Worker:
         except (KombuError, OSError) as error:
             _log.warning("tick.not_sent", task=task, reason=str(error))
 
-    def follow_up(self, job_id: str) -> None:
+    def follow_up(self, job: Job, step: Step, result: JobResult) -> None:
         """An attempt has ended: have what comes next done at once."""
         self.log.flush()
-        job = self.coalmine.job_store.read(job_id)
-        if job is None:
-            return
-        if job.state is JobState.WAITING:
-            self.send(CI, job.result.commit) if self._has_ci else self.send(WATCH)
-        elif job.state.is_final:
+        runs_again = step is Step.GIVE_BACK or (step is Step.RETRY and job.attempts < job.max_attempts)
+        if step is Step.PUSHED:
+            self.send(CI, result.commit) if self._has_ci else self.ask(WATCH)
+        elif not runs_again:
             if job.request.issue:
-                self.send(WATCH)
-            self.send(HARVEST)
+                self.ask(WATCH)
+            self.ask(HARVEST)
 
     @property
     def _has_ci(self) -> bool:
