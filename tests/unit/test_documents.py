@@ -1,0 +1,158 @@
+"""The documentation names what there is, and nothing that there is not."""
+
+import inspect
+import re
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from console.cli import app
+from console.config_commands import flat
+from routing.events import MEANINGS
+from routing.store.keys import PERMANENT_KINDS, Keys
+from tasks.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+
+#: Words that end the part of a shell line that is ours.
+_ENDS = {"|", "&&", "||", ";", "&", ">", "<", "#"}
+
+
+def page(name: str) -> str:
+    """The text of a page."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def rows(name: str) -> dict[str, list[str]]:
+    """The rows of a page's tables whose first cell is a name in backticks, by that name."""
+    found = {}
+    for line in page(name).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and (match := re.fullmatch(r"`([^`]+)`", cells[0])):
+            found[match[1]] = cells[1:]
+    return found
+
+
+def shown(value: object) -> str:
+    """A default as the reference writes it."""
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:.10g}`" if isinstance(value, int | float) else f"`{value}`"
+
+
+def test_every_setting_is_in_the_reference_with_its_default() -> None:
+    """docs/settings.md is the whole truth about settings."""
+    written = {name: cells[0] for name, cells in rows("settings.md").items() if not name.isupper()}
+    assert written == {".".join(place): shown(value) for place, value in flat(Settings())}
+
+
+def test_every_event_is_in_the_reference() -> None:
+    """docs/events.md has each kind with the meaning that the code gives it."""
+    written = {name: cells[0] for name, cells in rows("events.md").items()}
+    assert {name: written.get(name) for name in MEANINGS} == MEANINGS
+
+
+@pytest.mark.parametrize("kind", sorted(PERMANENT_KINDS))
+def test_every_permanent_kind_of_key_is_in_the_layout(kind: str) -> None:
+    """What lives for ever is written down."""
+    assert re.search(rf"`{re.escape(kind)}[`:.]", page("keys.md")), kind
+
+
+def test_every_key_is_in_the_layout() -> None:
+    """Each method of `Keys` stands in docs/keys.md, with its parameter in capitals."""
+    keys = Keys("n")
+    made = set()
+    for name, method in inspect.getmembers(keys, inspect.ismethod):
+        if not name.startswith("_"):
+            parameter = next(iter(inspect.signature(method).parameters))
+            made.add(method(parameter.upper()).removeprefix("n:"))
+    assert made <= set(rows("keys.md"))
+
+
+def test_every_script_is_in_the_architecture() -> None:
+    """A Lua script that is added or renamed shows."""
+    scripts = {file.stem for file in (ROOT / "routing/store/lua").glob("*.lua")}
+    assert scripts <= set(rows("architecture.md"))
+
+
+def test_the_index_leads_to_every_page() -> None:
+    """No page is out of reach."""
+    linked = set(re.findall(r"\]\(([a-z-]+\.md)\)", page("index.md")))
+    assert linked == {file.name for file in DOCS.glob("*.md")} - {"index.md"}
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_links_lead_somewhere(file: Path) -> None:
+    """Relative links name files that are there, and headings that those files have."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", file.read_text(encoding="utf-8")):
+        if target.startswith(("http:", "https:")):
+            continue
+        name, _, heading = target.partition("#")
+        other = (file.parent / name) if name else file
+        assert other.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_files_that_are_named_are_there(file: Path) -> None:
+    """`tests/unit/test_x.py`, `routing/route.py` and their like exist."""
+    text = file.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:routing|harvest|tasks|console|tests|benchmarks|docs)/[\w/.]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def commands(text: str) -> list[list[str]]:
+    """The `coalmine` command lines in a page's blocks, and in its sentences."""
+    blocks = re.findall(r"```.*?\n(.*?)```", text, re.DOTALL)
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"`(coalmine [^`]+)`", text)
+    found = []
+    for line in lines:
+        words = re.sub(r"'[^']*'|\"[^\"]*\"", "TEXT", line.replace("\\", " ")).split()
+        if words[:1] == ["coalmine"]:
+            end = next((place for place, word in enumerate(words) if word in _ENDS), len(words))
+            found.append(words[1:end])
+    return found
+
+
+def spoken(words: list[str]) -> None:
+    """Follow a command line down to its command; what does not exist is an AssertionError."""
+    command: click.Command = typer.main.get_command(app)  # type: ignore[assignment]
+    for word in words:
+        if word.startswith("-") and word.strip("-"):
+            options = {"--help", "-h"} | {
+                name for each in command.params for name in (*each.opts, *each.secondary_opts)
+            }
+            assert word.partition("=")[0] in options, (words, word)
+        elif hasattr(command, "commands"):
+            if word.isupper() or not word.strip("…"):
+                return
+            if word in command.commands:
+                command = command.commands[word]
+            else:
+                assert command.name == "coalmine", (words, word)
+                assert words[words.index(word) - 1].startswith("--"), (words, word)
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_commands_exist(file: Path) -> None:
+    """Every `coalmine` command that a page shows is one, and so is each of its options."""
+    for words in commands(file.read_text(encoding="utf-8")):
+        spoken(words)
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_targets_of_make_exist(file: Path) -> None:
+    """`make X` is in the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    text = file.read_text(encoding="utf-8")
+    named = re.findall(r"`make ([a-z-]+)`", text) + re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)
+    assert set(named) <= targets
