@@ -18,7 +18,7 @@ class TurnMarker:
     owner: int  # pid of the worker process
     owner_ticks: int  # its start in clock ticks since boot: with the pid, its identity
     job: str  # id, "" outside jobs
-    token: str  # random: what makes the turn one of its own
+    nonce: str  # random: what makes the turn one of its own
 
     @classmethod
     def of_new_turn(cls, job: str) -> Self:
@@ -29,21 +29,21 @@ class TurnMarker:
             owner=owner,
             owner_ticks=start_ticks(owner) or 0,
             job=job,
-            token=secrets.token_hex(16),
+            nonce=secrets.token_hex(16),
         )
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Read a marker; None for whatever is none of ours."""
         with suppress(ValueError):
-            namespace, owner, ticks, job, token = text.split(":")
+            namespace, owner, ticks, job, nonce = text.split(":")
             return cls(
-                namespace=int(namespace), owner=int(owner), owner_ticks=int(ticks), job=job, token=token
+                namespace=int(namespace), owner=int(owner), owner_ticks=int(ticks), job=job, nonce=nonce
             )
         return None
 
     def __str__(self) -> str:
-        return f"{self.namespace}:{self.owner}:{self.owner_ticks}:{self.job}:{self.token}"
+        return f"{self.namespace}:{self.owner}:{self.owner_ticks}:{self.job}:{self.nonce}"
 
     @property
     def is_ours(self) -> bool:

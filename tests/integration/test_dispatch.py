@@ -58,11 +58,12 @@ def test_two_beats_and_two_workers_do_everything_once(
         made.fleet.worker("w2")
         made.fleet.beat("beat2")
         issues = [made.open_issue(number) for number in (3, 4)]
-        for issue in issues:
-            wait_until(
-                lambda issue=issue: made.issue(issue).state == "closed", description=f"{issue} is closed"
-            )
-            assert len(made.until_told(issue).comments or ()) == 1
+        wait_until(
+            lambda: all(made.issue(issue).state == "closed" for issue in issues),
+            description="both issues are closed",
+        )
+        for reference in issues:
+            assert len(made.until_told(reference).comments or ()) == 1
         jobs = made.parts.jobs.newest(most=10)
         assert sorted(job.request.issue for job in jobs) == [str(issue) for issue in issues]
         for job in jobs:

@@ -1,0 +1,102 @@
+"""Leases kept by one process, on a store that may not answer."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from routing.job import JobRequest
+from routing.jobs import Claim
+from routing.store.connection import connect
+from routing.store.private_server import PrivateServer
+from routing.version import Snapshot
+from tasks.agents.stop_signal import StopReason, StopSignal
+from tasks.composition import Coalmine, compose
+from tasks.lease_keeper import LeaseKeeper
+from tasks.settings import Settings
+from tests.servers import private_server
+from tests.waiting import wait_until
+
+#: Seconds of a lease in these tests.
+LEASE = 1.5
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PrivateServer]:
+    """A server of the test's own, to be frozen."""
+    with private_server(tmp_path) as own:
+        yield own
+        os.kill(own.pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def parts(server: PrivateServer) -> Iterator[Coalmine]:
+    """The parts on that server."""
+    with connect(server.url) as client:
+        yield compose(Settings(), redis=client)
+
+
+def claim(parts: Coalmine) -> Claim:
+    """A job with its lease."""
+    parts.templates.add("implementer", Snapshot(prompt="work", command="true"))
+    job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    won = parts.jobs.claim(job, worker="w1", lease_seconds=LEASE)
+    assert isinstance(won, Claim)
+    return won
+
+
+def keeper(parts: Coalmine, *, draining: bool = False) -> LeaseKeeper:
+    """A keeper that looks at nothing else."""
+    return LeaseKeeper(
+        parts.job_store, lease_seconds=LEASE, monotonic=time.monotonic, draining=lambda: draining
+    )
+
+
+def test_a_lease_is_kept_while_the_store_answers(parts: Coalmine) -> None:
+    """It outlives itself several times."""
+    mine, stop = claim(parts), StopSignal()
+    kept = keeper(parts)
+    ends = parts.jobs.find(mine.job.id).lease_until or 0.0
+    with kept.holding(mine, stop):
+        wait_until(
+            lambda: (parts.jobs.find(mine.job.id).lease_until or 0.0) > ends + LEASE,
+            description="the lease was renewed",
+        )
+        assert kept.holds(mine)
+    assert stop.reason is None
+
+
+def test_a_store_that_is_silent_longer_than_a_lease_ends_the_turn_in_time(
+    parts: Coalmine, server: PrivateServer
+) -> None:
+    """The renewal that hangs does not keep the keeper from looking at its clock."""
+    mine, stop = claim(parts), StopSignal()
+    with keeper(parts).holding(mine, stop):
+        os.kill(server.pid, signal.SIGSTOP)
+        wait_until(lambda: stop.reason is not None, description="the turn is told", timeout=LEASE + 1.5)
+        os.kill(server.pid, signal.SIGCONT)
+    assert stop.reason is StopReason.LEASE_LOST
+
+
+def test_a_lease_that_another_holds_is_not_ours(parts: Coalmine) -> None:
+    """It ran out and was won by somebody else."""
+    mine, stop = claim(parts), StopSignal()
+    kept = keeper(parts)
+    assert kept.holds(mine)
+    wait_until(
+        lambda: isinstance(parts.jobs.claim(mine.job.id, worker="w2", lease_seconds=60), Claim),
+        description="another worker wins the lease",
+    )
+    assert not kept.holds(mine)
+    with kept.holding(mine, stop):
+        wait_until(lambda: stop.reason is StopReason.LEASE_LOST, description="the turn is told", timeout=3)
+
+
+def test_draining_ends_turns(parts: Coalmine) -> None:
+    """The worker shuts down."""
+    mine, stop = claim(parts), StopSignal()
+    with keeper(parts, draining=True).holding(mine, stop):
+        wait_until(lambda: stop.reason is StopReason.DRAIN, description="the turn is told", timeout=3)
