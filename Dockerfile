@@ -14,8 +14,9 @@ FROM python:3.13-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends git \
  && rm -rf /var/lib/apt/lists/*
+# Other users than ours may be chosen when it is run, hence the open folders.
 RUN useradd --uid 10001 --create-home coalmine \
- && install -d -o coalmine -g coalmine /fleet /var/lib/coalmine
+ && install -d -m 1777 /fleet /var/lib/coalmine
 COPY --from=build /opt/coalmine /opt/coalmine
 ENV PATH=/opt/coalmine/bin:$PATH \
     PYTHONUNBUFFERED=1 \
