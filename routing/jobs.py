@@ -75,10 +75,22 @@ class Jobs:
         while True:
             answer, found = self._jobs.claim(job, worker=worker, lease_seconds=lease_seconds)
             if found is not None:
-                return Claim(job=found, version=self._content(found))
+                return self._claimed(found)
             if answer != "rejected":
                 return answer
             self._reroute(job)
+
+    def _claimed(self, job: Job) -> Claim | str:
+        """The claim with its content; a job whose content is gone ends at once, by nobody's fault."""
+        try:
+            return Claim(job=job, version=self._content(job))
+        except CorruptRecordError as error:
+            fact = signal(SignalKind.UNREACHABLE, at=job.claimed_at or job.created_at, note=str(error))
+            self._jobs.move(Move(
+                job=job.id, allowed=[JobState.RUNNING], to=JobState.FAILED, event=JOB_FINISHED,
+                fence=job.fence, reason=str(error), signals=[fact], flags=["dead"],
+            ))  # fmt: skip
+            return "unreadable"
 
     def _content(self, job: Job) -> Version:
         """A version's content is immutable: it is read once a process."""

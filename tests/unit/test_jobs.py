@@ -535,3 +535,15 @@ def test_newest_jobs_come_first(fleet: Fleet) -> None:
     assert [job.id for job in newest(most=2)] == [jobs[2], jobs[1]]
     assert [job.id for job in newest(most=9, states=frozenset({JobState.RUNNING}))] == [jobs[0]]
     assert [job.id for job in newest(most=9, template="reviewer")] == [jobs[1]]
+
+
+def test_a_job_whose_content_is_gone_ends_by_nobodys_fault(fleet: Fleet) -> None:
+    """It fails at once, is listed as a dead letter, and no arm is blamed for it."""
+    job = fleet.enqueue().job
+    fleet.redis.hdel(fleet.app.keys.versions("implementer"), "1")
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30.0) == "unreadable"
+    fleet.app.harvester.harvest()
+    ended = fleet.app.jobs.find(job)
+    assert (ended.state, ended.excluded, ended.score) == (JobState.FAILED, True, None)
+    assert "content of implementer@v1 is gone" in ended.reason
+    assert fleet.app.job_store.dead(10) == [job]
