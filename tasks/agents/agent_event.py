@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+#: US dollars that sums of floating point numbers may differ by and still be the same.
+_ROUNDING_USD = 1e-9
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
@@ -20,11 +23,25 @@ class Usage:
         )
 
     def since(self, earlier: "Usage") -> "Usage":
-        """What was added after `earlier`; never below zero, as a program may have begun to count anew."""
+        """What was added after `earlier`: all of it when the program has begun to count anew."""
+        if (
+            self.cost_usd < earlier.cost_usd - _ROUNDING_USD
+            or self.input_tokens < earlier.input_tokens
+            or self.output_tokens < earlier.output_tokens
+        ):
+            return self
         return Usage(
             cost_usd=max(0.0, self.cost_usd - earlier.cost_usd),
-            input_tokens=max(0, self.input_tokens - earlier.input_tokens),
-            output_tokens=max(0, self.output_tokens - earlier.output_tokens),
+            input_tokens=self.input_tokens - earlier.input_tokens,
+            output_tokens=self.output_tokens - earlier.output_tokens,
+        )
+
+    def at_least(self, other: "Usage") -> "Usage":
+        """The larger of two reports of the same thing, number by number."""
+        return Usage(
+            cost_usd=max(self.cost_usd, other.cost_usd),
+            input_tokens=max(self.input_tokens, other.input_tokens),
+            output_tokens=max(self.output_tokens, other.output_tokens),
         )
 
 
@@ -75,6 +92,14 @@ class SessionEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ApiErrorEvent:
+    """The model's API refused or could not be reached; the program may try again."""
+
+    message: str
+    status: int | None = None  # HTTP status, None when there was none or it was not told
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeEvent:
     """A well-formed line that shows life and carries nothing that we keep."""
 
@@ -88,4 +113,13 @@ class MalformedEvent:
     reason: str
 
 
-AgentEvent = TextEvent | ToolEvent | ResultEvent | UsageEvent | SessionEvent | NoticeEvent | MalformedEvent
+AgentEvent = (
+    TextEvent
+    | ToolEvent
+    | ResultEvent
+    | UsageEvent
+    | SessionEvent
+    | ApiErrorEvent
+    | NoticeEvent
+    | MalformedEvent
+)

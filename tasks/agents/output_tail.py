@@ -17,6 +17,10 @@ class OutputTail:
         """Append a line or several."""
         self._text = f"{self._text}{printable(text[-self._cap :])}\n"[-self._cap :]
 
+    def ends_with(self, text: str) -> bool:
+        """Whether this text was the last that was added."""
+        return self._text.endswith(f"{printable(text[-self._cap :])}\n"[-self._cap :])
+
     @property
     def text(self) -> str:
         """What is kept, without the last newline."""

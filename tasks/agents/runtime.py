@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from routing.errors import InvalidInputError
 from routing.version import Snapshot
-from tasks.agents.agent_event import AgentEvent, ResultEvent, Usage
+from tasks.agents.agent_event import AgentEvent, ApiErrorEvent, ResultEvent, Usage
 
 
 class RuntimeRefusedError(InvalidInputError):
@@ -63,6 +63,12 @@ class Seen:
     result: ResultEvent | None = None  # the last one
     session_id: str | None = None  # the first one
     usage: Usage = field(default_factory=Usage)  # of this turn alone
+    api_error: ApiErrorEvent | None = None  # the last one, if nothing was done after it
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the agent said that its turn is over, and that it went well."""
+        return self.result is not None and not self.result.is_error
 
 
 class Runtime(Protocol):

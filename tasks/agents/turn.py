@@ -109,7 +109,7 @@ class _Turn:
         self._runtime, self._turn, self._group, self._log = runtime, turn, group, log
         self._limits, self._on_event, self._clock = limits, on_event, clock
         self._redact = Redactor.of(turn.secrets)
-        self._tally = TurnTally(billed=turn.billed)
+        self._tally = TurnTally(billed=turn.billed, asked=turn.session_id)
         self._failure: Exception | None = None  # what `on_event` raised
         self._oversized = 0
         self._survivors = 0
@@ -164,9 +164,11 @@ class _Turn:
             exit_code=exit_code,
             clean=exit_code is not None and self._runtime.clean(exit_code, seen),
             session_id=seen.session_id or asked,
+            session_lost=asked is not None and seen.session_id is None and exit_code not in {None, 0},
             resume_mismatch=None not in {asked, seen.session_id} and asked != seen.session_id,
             duration_seconds=self._ended_at - self._started_at,
             usage=seen.usage,
+            api_error=seen.api_error,
             events=seen.events,
             malformed_lines=seen.malformed,
             oversized_lines=self._oversized,

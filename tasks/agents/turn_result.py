@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tasks.agents.agent_event import Usage
+from tasks.agents.agent_event import ApiErrorEvent, Usage
 
 
 class Ending(StrEnum):
@@ -27,9 +27,11 @@ class TurnResult:
     exit_code: int | None  # negative for a signal; None when we ended the process
     clean: bool  # the runtime's own definition; never when we ended it
     session_id: str | None  # as seen, or as asked for when none was seen
+    session_lost: bool  # the session to resume was not there: the program gave up before it had one
     resume_mismatch: bool  # another session was seen than was asked for
     duration_seconds: float  # from spawn until everything had ended
     usage: Usage  # of this turn alone
+    api_error: ApiErrorEvent | None  # what the model's API answered last, if nothing was done after it
     events: int  # of any kind
     malformed_lines: int  # could not be read
     oversized_lines: int  # longer than the cap; their end was skipped

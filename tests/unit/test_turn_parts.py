@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks.agents.agent_event import SessionEvent, Usage, UsageEvent, UsageScope
+from tasks.agents.agent_event import (
+    AgentEvent,
+    ApiErrorEvent,
+    ResultEvent,
+    SessionEvent,
+    TextEvent,
+    Usage,
+    UsageEvent,
+    UsageScope,
+)
 from tasks.agents.output_tail import OutputTail
 from tasks.agents.printable import printable
 from tasks.agents.process_table import ProcessEntry, family
@@ -36,9 +45,50 @@ def test_the_first_session_id_is_kept() -> None:
     assert tally.seen().session_id == "a"
 
 
-def test_usage_never_goes_below_zero() -> None:
-    """A program that began to count anew does not give money back."""
-    assert Usage(cost_usd=1.0).since(Usage(cost_usd=2.0, input_tokens=9)) == Usage()
+def test_a_program_that_counts_anew_is_billed_in_full() -> None:
+    """A report below what was billed gives no money back; all of it is new. Rounding is no new count."""
+    assert Usage(cost_usd=1.0).since(Usage(cost_usd=2.0, input_tokens=9)) == Usage(cost_usd=1.0)
+    assert Usage(cost_usd=0.1 + 0.2).since(Usage(cost_usd=0.3)).cost_usd < 1e-9
+    assert Usage(cost_usd=0.3).since(Usage(cost_usd=0.1 + 0.2)).cost_usd == 0
+
+
+def test_nothing_is_subtracted_from_another_session() -> None:
+    """When the program silently begins a new session, what was billed for the old one does not count."""
+    tally = TurnTally(billed=Usage(input_tokens=100), asked="a")
+    tally.add(SessionEvent(session_id="b"))
+    tally.add(UsageEvent(usage=Usage(input_tokens=120), scope=UsageScope.SESSION))
+    assert tally.usage.input_tokens == 120
+
+
+def test_the_larger_of_two_reports_holds() -> None:
+    """A program may report by step and by session; what one of them misses is in the other."""
+    tally = TurnTally(billed=Usage(cost_usd=1.0))
+    tally.add(UsageEvent(usage=Usage(cost_usd=2.0)))
+    for total, expected in ((1.5, 2.0), (4.0, 3.0)):
+        tally.add(UsageEvent(usage=Usage(cost_usd=total), scope=UsageScope.SESSION))
+        assert tally.usage.cost_usd == expected
+
+
+def test_an_api_error_is_forgotten_when_the_agent_goes_on() -> None:
+    """What counts is an error after which nothing was done."""
+    error = ApiErrorEvent(message="overloaded", status=529)
+    tally = TurnTally()
+    steps: list[tuple[AgentEvent, ApiErrorEvent | None]] = [
+        (error, error),
+        (ResultEvent(is_error=True), error),
+        (TextEvent(text="on"), None),
+    ]
+    for event, kept in steps:
+        tally.add(event)
+        assert tally.seen().api_error == kept
+
+
+def test_a_result_that_repeats_the_last_words_is_told_once() -> None:
+    """The tail is short; it does not say things twice."""
+    tally = TurnTally()
+    for event in (TextEvent(text="one\ntwo"), ResultEvent(text="one\ntwo"), ResultEvent(text="three")):
+        tally.add(event)
+    assert tally.tail.text == "one\ntwo\nthree"
 
 
 def test_a_secret_is_replaced_by_its_name() -> None:
