@@ -1,15 +1,11 @@
 """The `command` runtime: any program. Prompt on standard input or in a file; JSON lines or plain text out."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from typing import Final
 
 from tasks.agents.agent_event import (
     AgentEvent,
-    MalformedEvent,
     ResultEvent,
     SessionEvent,
     TextEvent,
@@ -18,68 +14,58 @@ from tasks.agents.agent_event import (
     UsageEvent,
 )
 from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
-
-#: Session ids come back to us on a later turn, so only such as can be neither an option nor a path.
-SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$")]
-_Count = Annotated[int, Field(ge=0, le=10**15)]
-_Dollars = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+from tasks.agents.runtimes.json_lines import Count, Dollars, Form, SessionId, json_object, read_form
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _TextLine(_Line):
-    type: Literal["text"]
+class _TextLine(Form):
     text: str
 
-    def event(self) -> AgentEvent:
-        return TextEvent(text=self.text)
+    def events(self) -> Sequence[AgentEvent]:
+        return [TextEvent(text=self.text)]
 
 
-class _ToolLine(_Line):
-    type: Literal["tool"]
+class _ToolLine(Form):
     name: str
     detail: str = ""
 
-    def event(self) -> AgentEvent:
-        return ToolEvent(name=self.name, detail=self.detail)
+    def events(self) -> Sequence[AgentEvent]:
+        return [ToolEvent(name=self.name, detail=self.detail)]
 
 
-class _ResultLine(_Line):
-    type: Literal["result"]
+class _ResultLine(Form):
     text: str = ""
     is_error: bool = False
 
-    def event(self) -> AgentEvent:
-        return ResultEvent(text=self.text, is_error=self.is_error)
+    def events(self) -> Sequence[AgentEvent]:
+        return [ResultEvent(text=self.text, is_error=self.is_error)]
 
 
-class _UsageLine(_Line):
-    type: Literal["usage"]
-    cost_usd: _Dollars = 0.0
-    input_tokens: _Count = 0
-    output_tokens: _Count = 0
+class _UsageLine(Form):
+    cost_usd: Dollars = 0.0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
 
-    def event(self) -> AgentEvent:
+    def events(self) -> Sequence[AgentEvent]:
         usage = Usage(
             cost_usd=self.cost_usd, input_tokens=self.input_tokens, output_tokens=self.output_tokens
         )
-        return UsageEvent(usage=usage)
+        return [UsageEvent(usage=usage)]
 
 
-class _SessionLine(_Line):
-    type: Literal["session"]
+class _SessionLine(Form):
     id: SessionId
 
-    def event(self) -> AgentEvent:
-        return SessionEvent(session_id=self.id)
+    def events(self) -> Sequence[AgentEvent]:
+        return [SessionEvent(session_id=self.id)]
 
 
-_LINE: TypeAdapter[_TextLine | _ToolLine | _ResultLine | _UsageLine | _SessionLine] = TypeAdapter(
-    Annotated[_TextLine | _ToolLine | _ResultLine | _UsageLine | _SessionLine, Field(discriminator="type")]
-)
-_TYPES = frozenset({"text", "tool", "result", "usage", "session"})
+_FORMS: Final[Mapping[str, type[Form]]] = {
+    "text": _TextLine,
+    "tool": _ToolLine,
+    "result": _ResultLine,
+    "usage": _UsageLine,
+    "session": _SessionLine,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +112,10 @@ class CommandRuntime:
 
     def parse(self, line: str) -> Sequence[AgentEvent]:
         """Take a JSON object of a known `type` as that event, and anything else as text."""
-        fields = _json_object(line)
-        if fields is None or fields.get("type") not in _TYPES:
-            return [TextEvent(text=line)]
-        try:
-            return [_LINE.validate_python(fields).event()]
-        except ValidationError as error:
-            wrong = ", ".join(".".join(map(str, part["loc"])) for part in error.errors())
-            return [MalformedEvent(reason=f"{fields['type']} event with wrong fields: {wrong}"[:500])]
+        fields = json_object(line)
+        form = None if fields is None else _FORMS.get(fields["type"])
+        return [TextEvent(text=line)] if fields is None or form is None else read_form(form, fields)
 
     def clean(self, exit_code: int, seen: Seen) -> bool:
         """Exit code 0, and no result that calls itself an error."""
         return exit_code == 0 and not (seen.result is not None and seen.result.is_error)
-
-
-def _json_object(line: str) -> dict[str, Any] | None:
-    if not line.lstrip().startswith("{"):
-        return None
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):  # the second: brackets nested by the thousand
-        return None
-    known = isinstance(value, dict) and isinstance(value.get("type"), str)
-    return value if known else None

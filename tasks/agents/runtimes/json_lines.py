@@ -1,0 +1,84 @@
+"""JSON lines, as agent programs write them: from a line of output to events, without ever raising."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from tasks.agents.agent_event import AgentEvent, MalformedEvent, NoticeEvent
+
+#: Session ids come back to us on a later turn, so only such as can be neither an option nor a path.
+SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$")]
+#: Tokens.
+Count = Annotated[int, Field(ge=0, le=10**15)]
+#: US dollars.
+Dollars = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+#: The parameters of tools that say best what the tool was used for, the best first.
+_TELLING: Final = ("command", "file_path", "filePath", "path", "pattern", "url", "query", "description")
+_DETAIL_CHARACTERS: Final = 500
+
+
+class Part(BaseModel):
+    """A piece of a line; what we do not know of it is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Form(Part):
+    """What one kind of line looks like, and what it means."""
+
+    @abstractmethod
+    def events(self) -> Sequence[AgentEvent]:
+        """Return the events of which this line tells."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forms:
+    """All kinds of lines of one program, by their `type`, or by `type/subtype` where one is told apart."""
+
+    known: Mapping[str, type[Form]]
+    quiet: frozenset[str] = frozenset()  # kinds that show life and carry nothing that we keep
+
+    def read(self, line: str) -> Sequence[AgentEvent]:
+        """Read a line; one that is no JSON object, or is of no known kind, is malformed."""
+        fields = json_object(line)
+        if fields is None:
+            return [MalformedEvent(reason="not a JSON object with a type")]
+        kind = fields["type"]
+        for name in (f"{kind}/{fields.get('subtype')}", kind):
+            if name in self.known:
+                return read_form(self.known[name], fields)
+        if kind in self.quiet:
+            return [NoticeEvent(kind=kind)]
+        return [MalformedEvent(reason=f"unknown type {kind[:100]!r}")]
+
+
+def read_form(form: type[Form], fields: Mapping[str, Any]) -> Sequence[AgentEvent]:
+    """Return the events of a line of this form, or one that says which fields are wrong."""
+    try:
+        return form.model_validate(fields).events()
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, part["loc"])) for part in error.errors())
+        return [MalformedEvent(reason=f"{fields['type']} event with wrong fields: {wrong}"[:500])]
+
+
+def json_object(line: str) -> dict[str, Any] | None:
+    """Return the line's JSON object if it is one and has a `type`."""
+    if not line.lstrip().startswith("{"):
+        return None
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):  # the second: brackets nested by the thousand
+        return None
+    known = isinstance(value, dict) and isinstance(value.get("type"), str)
+    return value if known else None
+
+
+def tool_detail(parameters: Mapping[str, Any]) -> str:
+    """Say what a tool was used for, by the most telling of its parameters."""
+    told = (value for name in _TELLING if isinstance(value := parameters.get(name), str) and value)
+    return next(told, "")[:_DETAIL_CHARACTERS]
