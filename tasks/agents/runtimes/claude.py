@@ -1,0 +1,203 @@
+"""The `claude` runtime: Claude Code, headless, one message in and JSON lines out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import Field
+
+from tasks.agents.agent_event import (
+    AgentEvent,
+    ApiErrorEvent,
+    NoticeEvent,
+    ResultEvent,
+    SessionEvent,
+    TextEvent,
+    ToolEvent,
+    Usage,
+    UsageEvent,
+    UsageScope,
+)
+from tasks.agents.runtime import RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.json_lines import Count, Dollars, Form, Forms, Part, SessionId, tool_detail
+from tasks.agents.runtimes.options import check_options
+
+#: What an agent may use beside reading when its version names no tools; edits stay in the work tree.
+DEFAULT_TOOLS: Final = ("Bash", "WebFetch", "WebSearch")
+
+
+class _Init(Form):
+    session_id: SessionId  # the only trustworthy one: a refused resume reports ids of no conversation
+
+    def events(self) -> Sequence[AgentEvent]:
+        return [SessionEvent(session_id=self.session_id)]
+
+
+class _ApiRetry(Form):
+    attempt: int = 0
+    error_status: int | None = None
+    error: str = ""
+
+    def events(self) -> Sequence[AgentEvent]:
+        return [ApiErrorEvent(message=f"{self.error}, attempt {self.attempt}", status=self.error_status)]
+
+
+class _System(Form):
+    subtype: str = ""
+
+    def events(self) -> Sequence[AgentEvent]:
+        return [NoticeEvent(kind=f"system/{self.subtype}"[:100])]
+
+
+class _Block(Part):
+    type: str
+    text: str = ""
+    name: str = ""
+    input: dict[str, Any] = Field(default_factory=dict)
+
+    def events(self) -> Sequence[AgentEvent]:
+        match self.type:
+            case "text":
+                return [TextEvent(text=self.text)]
+            case "tool_use":
+                return [ToolEvent(name=self.name, detail=tool_detail(self.input))]
+            case _:  # thinking and what is to come
+                return [NoticeEvent(kind=f"assistant/{self.type}"[:100])]
+
+
+class _Message(Part):
+    content: list[_Block]
+
+
+class _Assistant(Form):
+    message: _Message
+    error: str | None = None  # set where the program speaks in the model's place
+
+    def events(self) -> Sequence[AgentEvent]:
+        said = [event for block in self.message.content for event in block.events()]
+        return said if self.error is None else [*said, ApiErrorEvent(message=self.error)]
+
+
+class _ModelUsage(Part):
+    inputTokens: Count = 0  # noqa: N815  # the program's names, here and below
+    cacheReadInputTokens: Count = 0  # noqa: N815
+    cacheCreationInputTokens: Count = 0  # noqa: N815
+    outputTokens: Count = 0  # noqa: N815
+    costUSD: Dollars = 0.0  # noqa: N815
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            cost_usd=self.costUSD,
+            input_tokens=self.inputTokens + self.cacheReadInputTokens + self.cacheCreationInputTokens,
+            output_tokens=self.outputTokens,
+        )
+
+
+class _Result(Form):
+    is_error: bool  # `subtype` may be "success" all the same
+    result: str = ""
+    errors: list[str] = Field(default_factory=list)
+    api_error_status: int | None = None
+    total_cost_usd: Dollars = 0.0  # since the session began
+    modelUsage: dict[str, _ModelUsage] = Field(default_factory=dict)  # noqa: N815  # likewise
+    model_usage_since_last_result: dict[str, _ModelUsage] = Field(default_factory=dict)  # of this process
+
+    def events(self) -> Sequence[AgentEvent]:
+        """Report usage in both scopes: the step misses what a killed turn used, the session what it lost."""
+        step = sum((model.usage for model in self.model_usage_since_last_result.values()), Usage())
+        models = sum((model.usage for model in self.modelUsage.values()), Usage())
+        session = Usage(
+            cost_usd=self.total_cost_usd,
+            input_tokens=models.input_tokens,
+            output_tokens=models.output_tokens,
+        )
+        text = self.result or "\n".join(self.errors)
+        failed = (
+            []
+            if self.api_error_status is None
+            else [ApiErrorEvent(message=text, status=self.api_error_status)]
+        )
+        return [
+            UsageEvent(usage=step),
+            UsageEvent(usage=session, scope=UsageScope.SESSION),
+            ResultEvent(text=text, is_error=self.is_error),
+            *failed,
+        ]
+
+
+_FORMS: Final = Forms(
+    known={
+        "system/init": _Init,
+        "system/api_retry": _ApiRetry,
+        "system": _System,
+        "assistant": _Assistant,
+        "result": _Result,
+    },
+    quiet=frozenset(
+        {
+            "user",
+            "stream_event",
+            "command_lifecycle",
+            "control_request",
+            "control_response",
+            "rate_limit_event",
+            "tool_progress",
+            "keep_alive",
+        }
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaudeRuntime:
+    """Runs `claude`. Whatever the version does not allow is denied without a question."""
+
+    spec: RuntimeSpec
+
+    @property
+    def name(self) -> str:
+        """`claude`."""
+        return "claude"
+
+    @property
+    def resumes(self) -> bool:
+        """Sessions are kept by the program on the machine, by the path of the work tree."""
+        return True
+
+    def check(self) -> None:
+        """Refuse a model or tools that would be taken for options."""
+        check_options(self.spec)
+
+    def argv(self, turn: TurnInput) -> Sequence[str]:
+        """Return the headless form; root may not skip all permissions, so tools are allowed by name."""
+        mode = "dontAsk" if self.spec.tools else "acceptEdits"
+        return [
+            *("claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"),
+            *(() if self.spec.model is None else ("--model", self.spec.model)),
+            *("--permission-mode", mode),
+            *("--allowedTools", *(self.spec.tools or DEFAULT_TOOLS)),
+            *(() if turn.session_id is None else ("--resume", turn.session_id)),
+        ]
+
+    def environment(self, turn: TurnInput) -> Mapping[str, str]:
+        """Keep the program from updating itself and reporting home, unless the version says otherwise."""
+        quiet = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
+        return {} if quiet in turn.environment else {quiet: "1"}
+
+    def stdin(self, turn: TurnInput) -> bytes:
+        """Give the prompt as one user message; of several, each would become a turn of its own."""
+        prompt = turn.prompt.encode(errors="replace").decode()
+        if not prompt.strip():
+            return b""
+        message = {"type": "user", "message": {"role": "user", "content": prompt}}
+        return json.dumps(message).encode() + b"\n"
+
+    def parse(self, line: str) -> Sequence[AgentEvent]:
+        """Read one of the program's JSON lines."""
+        return _FORMS.read(line)
+
+    def clean(self, exit_code: int, seen: Seen) -> bool:
+        """Exit code 0 and a result that is no error: an interrupted turn exits with 0 too."""
+        return exit_code == 0 and seen.succeeded
