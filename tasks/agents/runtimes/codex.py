@@ -1,0 +1,185 @@
+"""The `codex` runtime: `codex exec`, prompt on standard input, JSON lines out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import Field
+
+from tasks.agents.agent_event import (
+    AgentEvent,
+    ApiErrorEvent,
+    NoticeEvent,
+    ResultEvent,
+    SessionEvent,
+    TextEvent,
+    ToolEvent,
+    Usage,
+    UsageEvent,
+    UsageScope,
+)
+from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionId
+from tasks.agents.runtimes.options import check_options
+
+#: The program's words for what commands may touch; a version names one of them as its only tool.
+SANDBOXES: Final = ("read-only", "workspace-write", "danger-full-access")
+
+#: Nothing is sent home and nothing updated: the first also costs five seconds a turn without a network.
+_QUIET: Final = ("analytics.enabled=false", "feedback.enabled=false", "check_for_update_on_startup=false")
+#: Where the words of an error tell the HTTP status.
+_STATUS: Final = re.compile(r"\bstatus:? ([1-5][0-9]{2})\b")
+_DETAIL_CHARACTERS: Final = 500
+
+
+class _ThreadStarted(Form):
+    thread_id: SessionId  # another one than asked for where the id was not known
+
+    def events(self) -> Sequence[AgentEvent]:
+        return [SessionEvent(session_id=self.thread_id)]
+
+
+class _Change(Part):
+    path: str = ""
+
+
+class _Item(Part):
+    type: str
+    text: str = ""
+    command: str = ""
+    query: str = ""
+    server: str = ""
+    tool: str = ""
+    changes: list[_Change] = Field(default_factory=list)
+
+    @property
+    def event(self) -> AgentEvent:
+        details = {
+            "command_execution": self.command,
+            "web_search": self.query,
+            "mcp_tool_call": f"{self.server} {self.tool}",
+            "file_change": ", ".join(change.path for change in self.changes),
+        }
+        if self.type not in details:  # reasoning, plans, and errors that are mere warnings
+            return NoticeEvent(kind=f"item/{self.type}"[:100])
+        return ToolEvent(name=self.type, detail=details[self.type][:_DETAIL_CHARACTERS])
+
+
+class _ItemStarted(Form):
+    item: _Item
+
+    def events(self) -> Sequence[AgentEvent]:
+        return [self.item.event]
+
+
+class _ItemCompleted(Form):
+    item: _Item
+
+    def events(self) -> Sequence[AgentEvent]:
+        if self.item.type == "agent_message":
+            return [TextEvent(text=self.item.text)]
+        if self.item.type == "command_execution":  # told when it started
+            return [NoticeEvent(kind="item/command_execution")]
+        return [self.item.event]
+
+
+class _Tokens(Part):
+    input_tokens: Count = 0  # with those from the cache
+    output_tokens: Count = 0  # with those of reasoning
+
+
+class _TurnCompleted(Form):
+    usage: _Tokens = Field(default_factory=_Tokens)  # since the thread began
+
+    def events(self) -> Sequence[AgentEvent]:
+        usage = Usage(input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens)
+        return [UsageEvent(usage=usage, scope=UsageScope.SESSION), ResultEvent()]
+
+
+class _Error(Form):
+    message: str = ""
+
+    def events(self) -> Sequence[AgentEvent]:
+        status = _STATUS.search(self.message)
+        return [ApiErrorEvent(message=self.message, status=int(status[1]) if status else None)]
+
+
+class _Failure(Part):
+    message: str = ""
+
+
+class _TurnFailed(Form):
+    error: _Failure = Field(default_factory=_Failure)
+
+    def events(self) -> Sequence[AgentEvent]:
+        return [ResultEvent(text=self.error.message, is_error=True)]
+
+
+_FORMS: Final = Forms(
+    known={
+        "thread.started": _ThreadStarted,
+        "item.started": _ItemStarted,
+        "item.completed": _ItemCompleted,
+        "turn.completed": _TurnCompleted,
+        "turn.failed": _TurnFailed,
+        "error": _Error,
+    },
+    quiet=frozenset({"turn.started", "item.updated"}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CodexRuntime:
+    """Runs `codex exec`, which never asks; without a sandbox unless the version names one."""
+
+    spec: RuntimeSpec
+
+    @property
+    def name(self) -> str:
+        """`codex`."""
+        return "codex"
+
+    @property
+    def resumes(self) -> bool:
+        """Threads are kept by the program on the machine."""
+        return True
+
+    def check(self) -> None:
+        """Refuse tools other than one sandbox: the program can be told nothing finer."""
+        check_options(self.spec)
+        if len(self.spec.tools) > 1 or not set(self.spec.tools) <= set(SANDBOXES):
+            message = (
+                f"the runtime `codex` takes no tools {', '.join(self.spec.tools)[:200]!r}; "
+                f"propose a version with none, or with one of: {', '.join(SANDBOXES)}"
+            )
+            raise RuntimeRefusedError(message)
+
+    def argv(self, turn: TurnInput) -> Sequence[str]:
+        """Return the headless form; `resume` has no option for a sandbox, so that is configuration."""
+        free = ("--dangerously-bypass-approvals-and-sandbox",)
+        return [
+            *("codex", "exec", *(() if turn.session_id is None else ("resume",)), "--json"),
+            *(() if self.spec.model is None else ("-m", self.spec.model)),
+            "--skip-git-repo-check",
+            *(part for setting in _QUIET for part in ("-c", setting)),
+            *(("-c", f'sandbox_mode="{self.spec.tools[0]}"') if self.spec.tools else free),
+            *(() if turn.session_id is None else (turn.session_id,)),
+            "-",  # read the prompt from standard input, to its end
+        ]
+
+    def environment(self, turn: TurnInput) -> Mapping[str, str]:  # noqa: ARG002  # the protocol's signature
+        """Nothing: all is said by options."""
+        return {}
+
+    def stdin(self, turn: TurnInput) -> bytes:
+        """Give the prompt as it is."""
+        return turn.prompt.encode(errors="replace")
+
+    def parse(self, line: str) -> Sequence[AgentEvent]:
+        """Read one of the program's JSON lines."""
+        return _FORMS.read(line)
+
+    def clean(self, exit_code: int, seen: Seen) -> bool:
+        """Exit code 0 and a turn that was completed and did not fail; errors on the way are retries."""
+        return exit_code == 0 and seen.succeeded
