@@ -1,6 +1,6 @@
 """What every runtime keeps to, whichever program it runs."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,15 @@ class Case:
     unfit: list[RuntimeSpec] = field(default_factory=list)  # specs that it must refuse
 
 
+def _options(runtime: str) -> list[RuntimeSpec]:
+    """Models and tools that would be taken for options."""
+    return [
+        RuntimeSpec(runtime=runtime, model="--dangerous"),
+        RuntimeSpec(runtime=runtime, model=" "),
+        RuntimeSpec(runtime=runtime, tools=("Read", "--dangerous")),
+    ]
+
+
 CASES = {
     "command": Case(
         spec=RuntimeSpec(command="agent --headless", model="m", tools=("read", "edit")),
@@ -31,6 +40,38 @@ CASES = {
         result_line='{"type": "result", "text": "done"}',
         error_line='{"type": "result", "text": "no", "is_error": true}',
         unfit=[RuntimeSpec(command=None), RuntimeSpec(command="  ")],
+    ),
+    "claude": Case(
+        spec=RuntimeSpec(runtime="claude", model="m", tools=("Read", "Bash(git *)")),
+        session_line='{"type": "system", "subtype": "init", "session_id": "s-1"}',
+        result_line='{"type": "result", "subtype": "success", "is_error": false, "result": "done"}',
+        error_line='{"type": "result", "subtype": "success", "is_error": true, "result": "no"}',
+        unfit=_options("claude"),
+    ),
+    "codex": Case(
+        spec=RuntimeSpec(runtime="codex", model="m", tools=("workspace-write",)),
+        session_line='{"type": "thread.started", "thread_id": "s-1"}',
+        result_line='{"type": "turn.completed", "usage": {}}',
+        error_line='{"type": "turn.failed", "error": {"message": "no"}}',
+        unfit=[
+            *_options("codex"),
+            RuntimeSpec(runtime="codex", tools=("shell",)),
+            RuntimeSpec(runtime="codex", tools=("read-only", "workspace-write")),
+        ],
+    ),
+    "gemini": Case(
+        spec=RuntimeSpec(runtime="gemini", model="m", tools=("read_file", "glob")),
+        session_line='{"type": "init", "session_id": "s-1"}',
+        result_line='{"type": "result", "status": "success"}',
+        error_line='{"type": "result", "status": "error", "error": {"message": "no"}}',
+        unfit=_options("gemini"),
+    ),
+    "opencode": Case(
+        spec=RuntimeSpec(runtime="opencode", model="p/m", tools=("read", "bash")),
+        session_line='{"type": "step_start", "sessionID": "s-1"}',
+        result_line='{"type": "step_finish", "part": {"reason": "stop"}}',
+        error_line='{"type": "error", "sessionID": "s-1", "error": {"name": "APIError"}}',
+        unfit=_options("opencode"),
     ),
 }
 PROMPT = "do; $(touch owned) 'it' \u00fc\n```"
@@ -80,6 +121,18 @@ def test_the_session_reaches_a_program_that_can_resume(runtime: Runtime, turn: T
     """A session id is handed over by argument or environment."""
     outside = [*runtime.argv(turn), *runtime.environment(turn).values()]
     assert ("s-1" in outside) == runtime.resumes
+
+
+def test_model_and_tools_reach_the_program(runtime: Runtime, case: Case, turn: TurnInput) -> None:
+    """What the version says about model and tools is handed over by argument or environment."""
+    outside = " ".join([*runtime.argv(turn), *runtime.environment(turn).values()])
+    assert case.spec.model is not None
+    assert all(word in outside for word in (case.spec.model, *case.spec.tools))
+
+
+def test_an_oddly_coded_prompt_is_sent_all_the_same(runtime: Runtime, turn: TurnInput) -> None:
+    """A lone surrogate, which no encoding knows, does not stop a turn."""
+    assert b"be" in runtime.stdin(replace(turn, prompt="be\ud800fore"))
 
 
 def test_session_and_result_lines_are_understood(runtime: Runtime, case: Case) -> None:

@@ -4,10 +4,20 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tasks.agents.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
+from tasks.agents.runtimes.claude import ClaudeRuntime
+from tasks.agents.runtimes.codex import CodexRuntime
 from tasks.agents.runtimes.command import CommandRuntime
+from tasks.agents.runtimes.gemini import GeminiRuntime
+from tasks.agents.runtimes.opencode import OpencodeRuntime
 
 #: Every runtime; a new one is added here and to the contract suite.
-RUNTIMES: Final[Mapping[str, Callable[[RuntimeSpec], Runtime]]] = {"command": CommandRuntime}
+RUNTIMES: Final[Mapping[str, Callable[[RuntimeSpec], Runtime]]] = {
+    "claude": ClaudeRuntime,
+    "codex": CodexRuntime,
+    "command": CommandRuntime,
+    "gemini": GeminiRuntime,
+    "opencode": OpencodeRuntime,
+}
 
 
 def runtime_for(spec: RuntimeSpec) -> Runtime:
