@@ -27,6 +27,18 @@ JOB_FINISHED = "job.finished"
 JOB_SETTLED = "job.settled"
 JOB_SIGNAL = "job.signal"
 SNAPSHOT_UNREADABLE = "candidate.snapshot_unreadable"
+AGENT_REGISTERED = "agent.registered"
+AGENT_FINISHED = "agent.finished"
+MAIL_SENT = "mail.sent"
+MAIL_CLAIMED = "mail.claimed"
+MAIL_ACKED = "mail.acked"
+MAIL_RETURNED = "mail.returned"
+MAIL_DEAD = "mail.dead"
+SESSION_STATE = "session.state"
+SESSION_LOST = "session.lost"
+SESSION_RESUME_MISMATCH = "session.resume_mismatch"
+SESSION_TERMINAL_MAIL_MISSING = "session.terminal_mail_missing"
+SESSION_SILENT = "session.silent"
 DISPATCH_PAUSED = "dispatch.paused"
 DISPATCH_RESUMED = "dispatch.resumed"
 
@@ -56,6 +68,18 @@ MEANINGS: dict[str, str] = {
     JOB_SETTLED: "a job's score is settled",
     JOB_SIGNAL: "a fact about a job was recorded",
     SNAPSHOT_UNREADABLE: "a canary's content could not be read; its jobs go to the champion",
+    AGENT_REGISTERED: "an agent has a name now, under which it gets mail",
+    AGENT_FINISHED: "an agent has ended and gets no more mail",
+    MAIL_SENT: "a mail was accepted for delivery",
+    MAIL_CLAIMED: "a turn of an agent took the mail that waited for it",
+    MAIL_ACKED: "mail was delivered",
+    MAIL_RETURNED: "a turn ended badly and its mail waits again",
+    MAIL_DEAD: "a mail will not be delivered any more",
+    SESSION_STATE: "an agent's session went from one state to another",
+    SESSION_LOST: "a conversation cannot be resumed: the next turn starts afresh, with a recap",
+    SESSION_RESUME_MISMATCH: "an agent resumed another conversation than it was asked to",
+    SESSION_TERMINAL_MAIL_MISSING: "an agent ended cleanly without the mail that ends its task",
+    SESSION_SILENT: "a turn has said nothing for a while, and something was done about it",
     DISPATCH_PAUSED: "a person stopped dispatch",
     DISPATCH_RESUMED: "a person resumed dispatch",
 }

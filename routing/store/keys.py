@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 #: Kinds of keys that live for ever. Every other key carries a time to live; a test holds this.
 #: Permanent kinds are bounded by the number of templates and trials, by the number of jobs at work,
-#: or by a trim (`events`, `dead`, `jobs`).
+#: by the number of agents that live, or by a trim (`events`, `dead`, `jobs`).
 PERMANENT_KINDS = frozenset(
     {
         "schema",  # form of the store
@@ -25,6 +25,12 @@ PERMANENT_KINDS = frozenset(
         "dead",  # zset of jobs that failed for good, trimmed by the sweep
         "events",  # stream, trimmed at each write
         "paused",  # why a person stopped dispatch
+        "agent",  # agent:NAME while it lives; expires behind its end
+        "agents",  # set of the names of agents that live
+        "sessions",  # zset of sessions that live, by their last step
+        "turns",  # zset of sessions in whose turn somebody is, by the end of the lease
+        "mail_sequence",  # the number of the last mail, or claim of mail
+        "mail_waiting",  # zset of agents that live and have mail, by the time of the next look
         "champion",  # the broker's queues
         "canary",
         "control",
@@ -105,3 +111,35 @@ class Keys:
     def worker(self, name: str) -> str:
         """Hash: a worker's host, process and last sign of life. Expires."""
         return self("worker", name)
+
+    def agent(self, name: str) -> str:
+        """Hash: an agent, its newest terminal mail and the gate it waits at. Expires behind its end."""
+        return self("agent", name)
+
+    def mail(self, mail: str) -> str:
+        """Hash: one mail. Expires."""
+        return self("mail", mail)
+
+    def mail_once(self, digest: str) -> str:
+        """Hash: the mail that a dedupe key led to, and its sequence. Expires."""
+        return self("mail_once", digest)
+
+    def thread(self, thread: str) -> str:
+        """Zset: the mails of a thread by sequence, bounded. Expires."""
+        return self("mail_thread", thread)
+
+    def waiting_mail(self, address: str) -> str:
+        """Zset: the mails that wait for an agent, by sequence, bounded. Expires."""
+        return self("mailbox", address, "waiting")
+
+    def claimed_mail(self, address: str) -> str:
+        """Zset: the mails that a turn of an agent has claimed, by the end of their lease. Expires."""
+        return self("mailbox", address, "claimed")
+
+    def received_mail(self, address: str) -> str:
+        """Zset: all mails to an address by sequence, bounded. Expires."""
+        return self("mailbox", address, "received")
+
+    def session(self, name: str) -> str:
+        """Hash: an agent's session, its turn's lease and the process that runs it. Expires."""
+        return self("session", name)

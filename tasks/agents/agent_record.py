@@ -1,0 +1,49 @@
+"""An agent as the fleet knows it: its name, its role, and whether it lives."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from routing.errors import CorruptRecordError
+from tasks.agents.mail.role import Role
+
+
+class AgentRecord(BaseModel):
+    """An agent as stored. Later versions may add fields; those are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal["1"] = "1"
+    name: str  # its address, of its own
+    role: Role
+    job: str = ""  # id, "" for an agent of no job
+    task: str = ""  # what its terminal mail must be about
+    parent: str = ""  # name of the agent that asked for it, "" for none
+    depth: int = 0  # 0 for an agent without a parent
+    life: int = 1  # how often it was brought to life: a redispatched job has its agent again
+    state: Literal["live", "finished"]
+    registered_at: float  # seconds since the epoch, the server's, like all times here
+    finished_at: float | None = None
+    reason: str = ""  # why it has finished, in words
+    terminal: int = 0  # sequence of its newest terminal mail, 0 for none
+    terminal_mail: str = ""  # id of that mail
+    gate: str = ""  # id of the decision gate at which it waits for a person, "" for none
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it can send and be sent mail."""
+        return self.state == "live"
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, str]) -> "AgentRecord":
+        """A stored agent, or CorruptRecordError."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            name = fields.get("name", "")[:64]
+            message = (
+                f"the record of agent {name!r} cannot be read: {error.errors()[0]['msg']}; was it written "
+                "by a newer Coalmine?"
+            )
+            raise CorruptRecordError(message) from error

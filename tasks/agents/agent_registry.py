@@ -1,0 +1,73 @@
+"""Who is there: agents get a name when they begin, and give it up when they have ended."""
+
+from routing.errors import ConflictError, NotFoundError
+from routing.store.agent_store import AgentStore, Registration
+from tasks.agents.agent_record import AgentRecord
+from tasks.agents.mail.address import agent_name, checked_agent_name
+from tasks.agents.mail.role import Role
+
+
+class UnknownAgentError(NotFoundError):
+    """There is no agent of that name, or its record has expired."""
+
+
+class FinishedAgentError(ConflictError):
+    """The agent has ended: it neither gets nor sends mail any more."""
+
+
+class NameTakenError(ConflictError):
+    """Another agent has, or had a while ago, that name."""
+
+
+class AgentRegistry:
+    """The agents of the fleet."""
+
+    def __init__(self, store: AgentStore) -> None:
+        self._store = store
+
+    def register(
+        self, *, role: Role, job: str = "", task: str = "", parent: str = "", name: str = ""
+    ) -> AgentRecord:
+        """Let an agent live; the same agent of the same job may be registered again at any time.
+
+        Its task is its job unless another is named.
+        """
+        chosen = checked_agent_name(name or agent_name(role, job))
+        wanted = Registration(name=chosen, role=role, job=job, task=task or job, parent=parent)
+        word = self._store.register(wanted)
+        if word == "taken" and not name and len(f"{role}-{job}") > len(chosen):
+            return self.register(role=role, job=job, task=task, parent=parent, name=f"{role}-{job}")
+        match word:
+            case "taken":
+                message = f"another agent is called {chosen}; give this one a name of its own"
+                raise NameTakenError(message)
+            case "no parent":
+                message = f"there is no agent {parent} to be the parent of {chosen}; register it first"
+                raise UnknownAgentError(message)
+            case "parent finished":
+                message = f"agent {parent} has finished and cannot be the parent of {chosen}"
+                raise FinishedAgentError(message)
+            case _:
+                return self.find(chosen)
+
+    def finish(self, name: str, *, reason: str) -> bool:
+        """End an agent; False when it had ended before. Mail that waits for it is dead."""
+        word = self._store.finish(name, reason)
+        if word == "unknown":
+            raise _unknown(name)
+        return word == "ok"
+
+    def find(self, name: str) -> AgentRecord:
+        """The agent of that name, live or finished."""
+        fields = self._store.read(name)
+        if not fields:
+            raise _unknown(name)
+        return AgentRecord.parse(fields)
+
+    def live(self) -> list[AgentRecord]:
+        """All live agents, by name."""
+        return [AgentRecord.parse(fields) for fields in self._store.live()]
+
+
+def _unknown(name: str) -> UnknownAgentError:
+    return UnknownAgentError(f"there is no agent {name[:64]!r}; `coalmine mail agents` lists those that live")

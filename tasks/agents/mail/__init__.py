@@ -1,0 +1,1 @@
+"""Mail between agents, and between people and agents."""

@@ -1,0 +1,96 @@
+"""A mail: what one side has to say to another."""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from routing.errors import CorruptRecordError, InvalidInputError
+from routing.job import Priority
+from tasks.agents.mail.mail_type import MailType
+
+#: The longest subject, in characters.
+MOST_SUBJECT = 200
+
+#: The longest body, in bytes: a turn may have to read many.
+MOST_BODY_BYTES = 16 * 1024
+
+#: Order of delivery, the most urgent first.
+RANKS: Mapping[Priority, int] = {priority: rank for rank, priority in enumerate(Priority)}
+
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class MailState(StrEnum):
+    """How far a mail has come."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"  # a turn has it in hand
+    ACKED = "acked"  # delivered; of mail to people: read
+    DEAD = "dead"  # will not be delivered any more
+
+
+def _decoded(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+class Mail(BaseModel):
+    """One mail as stored. Later versions may add fields; those are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal["1"] = "1"
+    id: str  # 16 hex digits
+    sequence: int  # the server's, over all mail of the fleet
+    type: MailType
+    sender: str  # address
+    author: str = ""  # of mail from people: who wrote it
+    recipient: str  # address
+    group: str = ""  # that it was sent to, "" for mail to one address
+    subject: str  # one line
+    body: str = ""
+    payload: Annotated[dict[str, Any], BeforeValidator(_decoded)]  # checked when it was sent
+    priority: Priority = Priority.NORMAL
+    thread: str  # id of the thread's first mail
+    reply_to: str = ""  # id of the mail that it answers, "" for none
+    task: str = ""  # what the sender was at work on, "" for people
+    sent_at: float  # seconds since the epoch, the server's, like all times here
+    state: MailState
+    attempts: int = 0  # turns that have claimed it
+    fence: int = 0  # of the claim, 0 while it is not claimed
+    lease_until: float | None = None  # end of the claim
+    settled_at: float | None = None  # when it was delivered, or died
+    reason: str = ""  # why it is in its state, in words
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place in the order of delivery: priority, then sequence."""
+        return RANKS[self.priority], self.sequence
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, str]) -> "Mail":
+        """A stored mail, or CorruptRecordError."""
+        try:
+            return cls.model_validate(fields)
+        except (ValidationError, json.JSONDecodeError) as error:
+            message = (
+                f"mail {fields.get('id', '')[:40]!r} cannot be read; was it written by a newer Coalmine?"
+            )
+            raise CorruptRecordError(message) from error
+
+
+def new_mail_id() -> str:
+    """An id that no other mail has."""
+    return secrets.token_hex(8)
+
+
+def checked_mail_id(text: str) -> str:
+    """Return the id, or say what a mail's id looks like."""
+    if not _ID.fullmatch(text):
+        message = f"{text[:40]!r} is no mail id; a mail id has 16 hex digits, see `mail list`"
+        raise InvalidInputError(message)
+    return text

@@ -1,0 +1,218 @@
+"""The post office: takes mail, keeps it, and hands it to the turns of agents."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from routing.store.mail_store import Dispatch, Envelope, MailStore
+from tasks.agents.agent_record import AgentRecord
+from tasks.agents.agent_registry import AgentRegistry
+from tasks.agents.mail.address import COALMINE, OPERATOR, checked_agent_name
+from tasks.agents.mail.author import FLEET, Author
+from tasks.agents.mail.groups import is_group, members
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.mail import MOST_SUBJECT, Mail, checked_mail_id, new_mail_id
+from tasks.agents.mail.mail_claim import MailClaim
+from tasks.agents.mail.mail_errors import NobodyReadsError, ReservedTypeError, UnknownMailError, refusal
+from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.payloads import Payload, checked_payload, needs_payload
+from tasks.agents.mail.receipt import Receipt, receipts
+from tasks.agents.mail.role import ENDING_TYPES
+
+#: Turns that may claim a mail before it is given up.
+MOST_ATTEMPTS = 5
+
+#: Mails that may wait for one agent: they all go into one message. Coalmine's own find place beyond.
+MOST_WAITING = 200
+
+
+class PostOffice:
+    """One a process; keeps nothing in memory."""
+
+    def __init__(
+        self, store: MailStore, agents: AgentRegistry, *, new_id: Callable[[], str] = new_mail_id
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._new_id = new_id
+
+    def send(self, author: Author, letter: Letter, *, replied: Mail | None = None) -> list[Receipt]:
+        """Send a letter: one mail, or one for each member of a group, all in one step."""
+        if letter.type is MailType.WORKER_DIED and author != FLEET:
+            message = f"only Coalmine itself sends {letter.type} mail; nothing was sent: use another type"
+            raise ReservedTypeError(message)
+        payload = checked_payload(letter.type, letter.payload)
+        sender = self._agents.find(author.address) if author.is_agent else None
+        recipients = self._recipients(author, letter.to)
+        terminal = sender is not None and _is_terminal(sender, letter.type, payload)
+        envelopes = [
+            Envelope(
+                id=self._new_id(), recipient=to, is_person=to == OPERATOR, once=_once(author, to, letter)
+            )
+            for to in recipients
+        ]
+        thread = replied.thread if replied else envelopes[0].id
+        dispatch = Dispatch(
+            envelopes=envelopes,
+            sender=author.address,
+            thread=thread,
+            fields=_fields(author, letter, payload)
+            | {"thread": thread, "task": sender.task if sender else ""}
+            | {"reply_to": replied.id if replied else ""},
+            most_waiting=2 * MOST_WAITING if author == FLEET else MOST_WAITING,
+            reply_to=replied.id if replied else "",
+            flags=_flags(author, letter, terminal=terminal),
+        )
+        answers = self._store.send(dispatch)
+        return receipts(answers, sender=author.address, recipients=recipients, terminal=terminal)
+
+    def reply(
+        self, author: Author, mail: str, *, body: str, type_: str = "", subject: str = "",
+        payload: Mapping[str, Any] | None = None, priority: str = "", dedupe_key: str = "",
+    ) -> list[Receipt]:  # fmt: skip
+        """Answer the other side of a mail, in its thread.
+
+        Without a type the answer has the first mail's, unless that one ends a task or lacks its payload.
+        """
+        first = self.find(mail, reader=author.address)
+        letter = Letter.checked(
+            to=first.recipient if first.sender == author.address else first.sender,
+            type_=type_ or _type_of_reply(first, payload),
+            subject=subject or _subject_of_reply(first),
+            body=body,
+            payload=payload,
+            priority=priority or first.priority,
+            dedupe_key=dedupe_key,
+        )
+        made = self.send(author, letter, replied=first)
+        if author.address == OPERATOR:
+            self.seen(first, by=author.person)
+        return made
+
+    def find(self, mail: str, *, reader: str = "") -> Mail:
+        """A mail; for a reader, only one that the reader sent or was sent."""
+        fields = self._store.read(checked_mail_id(mail))
+        if not fields or (reader and reader not in {fields.get("sender"), fields.get("recipient")}):
+            message = f"there is no mail {mail} for {reader or 'anybody'}; see `mail list`"
+            raise UnknownMailError(message)
+        return Mail.parse(fields)
+
+    def seen(self, mail: Mail, *, by: str) -> bool:
+        """Note that a person read a mail to people; False when there was nothing to note."""
+        return mail.recipient == OPERATOR and self._store.seen(mail.id, by)
+
+    def newest(self, most: int, *, recipient: str = "", thread: str = "") -> list[Mail]:
+        """Mails of the fleet, of one recipient or of one thread, the newest first."""
+        to = recipient if recipient in {"", OPERATOR} else checked_agent_name(recipient)
+        found = self._store.newest(most, recipient=to, thread=checked_mail_id(thread) if thread else "")
+        return [Mail.parse(fields) for fields in found]
+
+    def dead(self, most: int) -> list[Mail]:
+        """Mails that will not be delivered any more, the last to die first."""
+        return [Mail.parse(fields) for fields in self._store.dead(most)]
+
+    def agents_with_mail(self, most: int) -> list[str]:
+        """Live agents with mail that no turn has in hand, the longest waiting first."""
+        return self._store.to_look_at(most)
+
+    def claim(self, agent: str, *, lease_seconds: float) -> MailClaim:
+        """Take all mail that waits for an agent, for one turn of it."""
+        word, fence, records = self._store.claim(
+            agent, lease_seconds=lease_seconds, most_attempts=MOST_ATTEMPTS
+        )
+        if word != "ok":
+            raise refusal(word, agent)
+        mails = sorted(map(Mail.parse, records), key=lambda mail: mail.place)
+        return MailClaim(agent=agent, fence=fence, mails=mails)
+
+    def renew(self, claim: MailClaim, *, lease_seconds: float) -> bool:
+        """Keep a claim; False when any of its mail is not in its hands any more."""
+        held = self._store.renew(claim.agent, claim.ids, fence=claim.fence, extend_seconds=lease_seconds)
+        return held == len(claim.mails)
+
+    def ack(self, claim: MailClaim) -> bool:
+        """The turn was clean: its mail is delivered. False when any of it was not in its hands any more."""
+        words = self._store.settle(
+            claim.agent, claim.ids, fence=claim.fence, outcome="acked", most_attempts=MOST_ATTEMPTS
+        )
+        return "stale" not in words
+
+    def put_back(self, claim: MailClaim, *, reason: str) -> list[str]:
+        """The turn was unclean: its mail waits for the next; returns the mails that are dead now."""
+        words = self._store.settle(
+            claim.agent,
+            claim.ids,
+            fence=claim.fence,
+            outcome="queued",
+            most_attempts=MOST_ATTEMPTS,
+            reason=reason,
+        )
+        return [mail for mail, word in zip(claim.ids, words, strict=True) if word == "dead"]
+
+    def terminal_sequence(self, agent: str) -> int:
+        """The sequence of an agent's newest terminal mail, 0 for none: noted when a turn begins."""
+        return self._agents.find(agent).terminal
+
+    def terminal_since(self, agent: str, sequence: int) -> Mail | None:
+        """The agent's newest terminal mail, if it is newer than what was noted when the turn began."""
+        record = self._agents.find(agent)
+        return self.find(record.terminal_mail) if record.terminal > sequence else None
+
+    def _recipients(self, author: Author, to: str) -> Sequence[str]:
+        if is_group(to):
+            return members(to, self._agents.live(), sender=author.address)
+        if to == author.address:
+            message = f"{to} would send mail to itself, so nothing was sent; name somebody else"
+            raise NobodyReadsError(message)
+        if to == COALMINE:
+            message = f"nobody reads mail to {COALMINE}, so nothing was sent; people read mail to {OPERATOR}"
+            raise NobodyReadsError(message)
+        return [to if to == OPERATOR else checked_agent_name(to)]
+
+
+def _is_terminal(sender: AgentRecord, type_: MailType, payload: Payload) -> bool:
+    """Whether a mail ends its sender's task: by its type, and because it is about that task."""
+    about = getattr(payload, "task_id", sender.task)
+    return type_ in sender.role.terminal_types and about == sender.task
+
+
+def _type_of_reply(first: Mail, payload: Mapping[str, Any] | None) -> MailType:
+    if first.type in ENDING_TYPES or (needs_payload(first.type) and payload is None):
+        return MailType.STATUS
+    return first.type
+
+
+def _subject_of_reply(first: Mail) -> str:
+    return first.subject if first.subject.startswith("Re: ") else f"Re: {first.subject}"[:MOST_SUBJECT]
+
+
+def _flags(author: Author, letter: Letter, *, terminal: bool) -> list[str]:
+    given = {
+        "agent": author.is_agent,
+        "terminal": terminal,
+        "once": bool(letter.dedupe_key),
+        "gate": letter.type is MailType.DECISION_GATE,
+    }
+    return [flag for flag, holds in given.items() if holds]
+
+
+def _fields(author: Author, letter: Letter, payload: Payload) -> dict[str, str]:
+    return {
+        "v": "1",
+        "type": letter.type.value,
+        "sender": author.address,
+        "author": author.person,
+        "group": letter.to if is_group(letter.to) else "",
+        "subject": letter.subject,
+        "body": letter.body,
+        "payload": payload.model_dump_json(),
+        "priority": letter.priority.value,
+    }
+
+
+def _once(author: Author, to: str, letter: Letter) -> str:
+    """One sender's key for one recipient; "" without a key."""
+    if not letter.dedupe_key:
+        return ""
+    parts = f"{author.address}\0{to}\0{letter.dedupe_key}"
+    return hashlib.sha256(parts.encode(errors="replace")).hexdigest()
