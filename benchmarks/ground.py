@@ -1,0 +1,68 @@
+"""The ground on which Coalmine and plain Celery are measured: one private server, synced as in earnest."""
+
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from celery import Celery
+
+from routing.job import JobRequest
+from routing.store.private_server import PrivateServer, ServerOptions
+from routing.version import Snapshot
+from tasks.broker import broker
+from tasks.composition import Coalmine, compose
+from tasks.settings import Settings
+
+#: The template whose jobs are measured.
+TEMPLATE = "worker"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """A server with an append-only file that is synced every second, and our parts on it."""
+
+    folder: Path  # for logs; gone afterwards
+    url: str
+    coalmine: Coalmine
+
+
+@contextmanager
+def ground() -> Iterator[Ground]:
+    """A server with one template; both end with the block."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        with PrivateServer(folder / "redis", options=ServerOptions(appendfsync="everysec")) as server:
+            parts = compose(Settings(redis_url=server.url), generator=random.Random(1))
+            parts.templates.add(TEMPLATE, Snapshot(command="true"))
+            yield Ground(folder=folder, url=server.url, coalmine=parts)
+            parts.redis.close()
+
+
+def plain_app(redis_url: str) -> Celery:
+    """Celery as its documentation sets it up, without results."""
+    broker_url, _ = broker(Settings(redis_url=redis_url))
+    app = Celery("plain", broker=broker_url)
+    app.conf.task_ignore_result = True
+    return app
+
+
+def request(number: int = 0) -> JobRequest:
+    """A small request."""
+    return JobRequest(template=TEMPLATE, task="do nothing", title=f"job {number}")
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long something takes."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def ratio(ours: Sequence[float], others: Sequence[float]) -> float:
+    """How many times as fast we are: the median of what was measured side by side."""
+    return statistics.median(other / our for our, other in zip(ours, others, strict=True))
