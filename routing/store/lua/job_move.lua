@@ -58,6 +58,7 @@ elseif to == 'waiting' then
   redis.call('HSET', job, 'pushed_at', stamp(now))
 else
   redis.call('HSET', job, 'finished_at', stamp(now))
+  redis.call('HDEL', job, 'lease_until', 'not_before')
   redis.call('EXPIRE', job, ARGV[8])
   redis.call('EXPIRE', signals, ARGV[8])
   if flag('dead') then redis.call('ZADD', dead, now, id) end
