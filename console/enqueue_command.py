@@ -13,6 +13,7 @@ from console.terminal import Terminal
 from routing.errors import InvalidInputError
 from routing.job import JobRequest, Priority
 from routing.mailbox import Enqueued
+from tasks.local_forge import local_forge, repository_name
 
 EXAMPLES = examples(
     "enqueue implementer 'Make test_sum.py pass'",
@@ -40,7 +41,10 @@ def enqueue(
     ] = False,
     title: Annotated[str, typer.Option(help="A short name for lists and pages.")] = "",
     priority: Annotated[Priority, typer.Option(help="Order within the queue.")] = Priority.NORMAL,
-    repository: Annotated[str, typer.Option(help="The repository to work in; none for none.")] = "",
+    repository: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Work in it; '' for none. [default: the local forge's, if any]"),
+    ] = None,
     difficulty: Annotated[str, typer.Option(help="A stratum for trials, in your own words.")] = "",
     max_attempts: Annotated[
         int | None, typer.Option(envvar="COALMINE_JOB__MAX_ATTEMPTS", help="Before it fails.")
@@ -58,6 +62,10 @@ def enqueue(
         raise InvalidInputError(message)
     whole = said(_task(task or [], task_file), what="the task", hint=_HINT)
     tasks = [line.strip() for line in whole.splitlines() if line.strip()] if each_line else [whole]
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    if repository is None:
+        forge = local_forge(coalmine.settings)
+        repository = repository_name(forge) if forge else ""
     requests = [
         JobRequest.checked(
             template=template,
@@ -71,7 +79,6 @@ def enqueue(
         )
         for one in tasks
     ]
-    coalmine, terminal = opened(ctx, as_json=as_json)
     for enqueued in coalmine.mailbox.enqueue_many(requests):
         terminal.line(enqueued_document(enqueued), text(_line(enqueued)))
     _hint(terminal, coalmine.switch.reason())

@@ -3,10 +3,13 @@
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from routing.store.address import RedisAddress
 from tasks.settings import Settings
+
+#: Queues of jobs, and the one of ticks.
+QUEUES = ("champion", "canary", "control")
 
 #: Name of the task that works a job; its only argument is the job's id.
 WORK = "tasks.work"
@@ -29,7 +32,7 @@ def make_app(settings: Settings) -> Celery:
         result_backend=None,
         task_ignore_result=True,
         task_acks_late=False,  # durability comes from our lease, not from the broker (see DESIGN)
-        task_queues=[Queue("champion"), Queue("canary"), Queue("control")],
+        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
         task_default_queue="control",
         task_create_missing_queues=False,
         task_track_started=True,

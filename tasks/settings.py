@@ -91,7 +91,7 @@ class LocalSettings(_Section):
     ci: str | None = None  # shell line of the operator; None: no CI
     ci_seconds: Positive = 1800.0
     merge: Literal["green", "never"] = "green"  # whether a green branch is merged by itself
-    main: str | None = None  # main branch; None: the one that the repository is on
+    main: str | None = None  # main branch; None: main, else master, else what HEAD names
     label: str | None = None  # issues with it are for agents; None: every open one
     template: str = "implementer"  # that works on the issues
     poll_interval_seconds: Positive = 5.0

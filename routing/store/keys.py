@@ -7,7 +7,6 @@ from dataclasses import dataclass
 #: by the number of agents that live, or by a trim (`events`, `dead`, `jobs`).
 PERMANENT_KINDS = frozenset(
     {
-        "schema",  # form of the store
         "templates",  # set of template names
         "template",  # template:NAME and what belongs to it
         "champions",  # hash: template name -> champion's number
@@ -107,10 +106,6 @@ class Keys:
     def tick(self, name: str) -> str:
         """String: the token of the process in whose hands a tick is. Expires."""
         return self("tick", name)
-
-    def worker(self, name: str) -> str:
-        """Hash: a worker's host, process and last sign of life. Expires."""
-        return self("worker", name)
 
     def agent(self, name: str) -> str:
         """Hash: an agent, its newest terminal mail and the gate it waits at. Expires behind its end."""
