@@ -10,8 +10,8 @@ NAME = "memory"
 
 #: What issues say, at the length of a short report.
 TASK = (
-    "The total of an order with a voucher is off by one cent when the voucher is a percentage: 10 % of 0.05 EUR"
-    " is taken off as 0.00 in the cart and as 0.01 on the invoice."
+    "The total of an order with a voucher is off by one cent when the voucher is a percentage: 10 % of 0.05"
+    " EUR is taken off as 0.00 in the cart and as 0.01 on the invoice."
 )
 
 
