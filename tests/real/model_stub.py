@@ -1,0 +1,148 @@
+"""A model on this machine: as much of two APIs as Claude Code and Codex ask for, with fixed answers."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+#: What every answer is said to have consumed.
+INPUT_TOKENS, OUTPUT_TOKENS = 100, 7
+
+_USAGE = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS}
+
+
+@dataclass(kw_only=True)
+class ModelStub:
+    """The model's mind: what it answers, and what it was told."""
+
+    url: str = ""  # where it listens
+    refuses_with: int | None = None  # HTTP status of every answer
+    command: str | None = None  # shell line that the agent is told to run, once
+    heard: list[list[str]] = field(default_factory=list)  # words of the user, by request
+
+    def answer(self, texts: list[str]) -> str:
+        """Say what was heard, so that a resumed conversation shows."""
+        return f"heard: {' / '.join(texts)}"
+
+
+@contextmanager
+def model_stub() -> Iterator[ModelStub]:
+    """A stub that listens for as long as the context lasts."""
+    stub = ModelStub()
+    handler = type("Handler", (_Handler,), {"stub": stub})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        stub.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield stub
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    stub: ClassVar[ModelStub]
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+        """Keep the test's output clean."""
+
+    def do_HEAD(self) -> None:
+        self._send(200, "application/json", b"")
+
+    def do_GET(self) -> None:
+        self._send(404, "application/json", b"{}")
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
+        path = self.path.split("?")[0]
+        messages, answers = {
+            "/v1/messages": ("messages", _anthropic_answer),
+            "/v1/responses": ("input", _responses_answer),
+        }.get(path, (None, None))
+        if messages is None or answers is None:
+            self._send(404, "application/json", b"{}")
+            return
+        if self.stub.refuses_with is not None:
+            error = {
+                "type": "error",
+                "error": {"type": "invalid_request_error", "message": "the stub refuses"},
+            }
+            self._send(self.stub.refuses_with, "application/json", json.dumps(error).encode())
+            return
+        texts = _user_texts(body[messages])
+        self.stub.heard.append(texts)
+        command, self.stub.command = self.stub.command, None
+        events = answers(self.stub.answer(texts), command)
+        stream = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+        self._send(200, "text/event-stream", stream.encode())
+
+    def _send(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _user_texts(messages: list[dict[str, Any]]) -> list[str]:
+    """The user's own words: what the programs add for the model comes in tags."""
+    texts = []
+    for message in messages:
+        if message.get("role") != "user":
+            continue
+        content = message["content"]
+        parts = [{"text": content}] if isinstance(content, str) else content
+        texts += [part["text"].strip() for part in parts if "text" in part]
+    return [text for text in texts if text and not text.startswith("<")]
+
+
+def _anthropic_answer(text: str, command: str | None) -> list[dict[str, Any]]:
+    """Events of the Anthropic Messages API."""
+    if command is None:
+        start: dict[str, Any] = {"type": "text", "text": ""}
+        delta = {"type": "text_delta", "text": text}
+    else:
+        start = {"type": "tool_use", "id": "toolu_stub", "name": "Bash", "input": {}}
+        arguments = {"command": command, "description": "as the test says"}
+        delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
+    message: dict[str, Any] = {
+        "id": "msg_stub",
+        "type": "message",
+        "role": "assistant",
+        "model": "stub",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": _USAGE,
+    }
+    ending = {"stop_reason": "end_turn" if command is None else "tool_use", "stop_sequence": None}
+    return [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": start},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": ending, "usage": {"output_tokens": OUTPUT_TOKENS}},
+        {"type": "message_stop"},
+    ]
+
+
+def _responses_answer(text: str, command: str | None) -> list[dict[str, Any]]:
+    """Events of the OpenAI Responses API."""
+    if command is None:
+        content = [{"type": "output_text", "text": text, "annotations": []}]
+        item: dict[str, Any] = {"type": "message", "id": "m_stub", "role": "assistant", "content": content}
+    else:
+        arguments = json.dumps({"cmd": command})
+        item = {"type": "function_call", "id": "f_stub", "call_id": "c_stub", "name": "exec_command"}
+        item["arguments"] = arguments
+    usage = _USAGE | {"total_tokens": INPUT_TOKENS + OUTPUT_TOKENS}
+    response = {"id": "r_stub", "object": "response", "status": "completed", "output": [item], "usage": usage}
+    return [
+        {"type": "response.created", "response": response | {"status": "in_progress", "output": []}},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": response},
+    ]
