@@ -30,8 +30,10 @@ def _expires(client: Any, key: str, keys: Keys) -> bool:
 
 
 def _is_at_work(client: Any, key: str, keys: Keys) -> bool:
-    """A job, with its signals, that has not come to its end: work is never lost by waiting too long."""
+    """A job, with its signals, or an agent that has not come to its end: none is lost by waiting too long."""
     kind, _, rest = key.removeprefix(f"{keys.namespace}:").partition(":")
+    if kind == "agent":
+        return bool(client.hget(key, "state") == "live")
     if kind != "job":
         return False
     state = client.hget(keys.job(rest.split(":")[0]), "state")

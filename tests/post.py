@@ -7,7 +7,7 @@ import redis
 from routing.events import Event
 from routing.store.agent_store import AgentStore
 from routing.store.event_store import EventStore
-from routing.store.keys import PERMANENT_KINDS, Keys
+from routing.store.keys import Keys
 from routing.store.mail_store import MailStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
@@ -19,6 +19,7 @@ from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.receipt import Receipt
 from tasks.agents.mail.role import Role
 from tests.fleet import Clock, contents
+from tests.leaks import leaks
 
 #: Seconds for which the tests' store keeps what is over.
 RETENTION = 1000
@@ -79,13 +80,9 @@ class Post:
         """All that the server holds."""
         return contents(self.redis)
 
-    def lasting(self) -> set[str]:
-        """Keys without a time to live whose kind is not on the list of permanent ones."""
-        return {
-            key
-            for key in self.redis.scan_iter()
-            if self.redis.ttl(key) == -1 and key.split(":")[1] not in PERMANENT_KINDS
-        }
+    def leaks(self) -> list[str]:
+        """Keys that live for ever and must not."""
+        return leaks(self.redis, self.keys)
 
 
 def _author(sender: str | Author) -> Author:

@@ -24,7 +24,6 @@ PERMANENT_KINDS = frozenset(
         "dead",  # zset of jobs that failed for good, trimmed by the sweep
         "events",  # stream, trimmed at each write
         "paused",  # why a person stopped dispatch
-        "agent",  # agent:NAME while it lives; expires behind its end
         "agents",  # set of the names of agents that live
         "sessions",  # zset of sessions that live, by their last step
         "turns",  # zset of sessions in whose turn somebody is, by the end of the lease

@@ -139,4 +139,4 @@ def test_leases_end_by_the_servers_time(post: Post) -> None:
     assert len(post.claim(agent, lease_seconds=0).mails) == 1
     assert len(post.claim(agent, lease_seconds=60).mails) == 1
     assert len(post.claim(agent, lease_seconds=60).mails) == 0
-    assert post.lasting() == set()
+    assert post.leaks() == []

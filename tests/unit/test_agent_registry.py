@@ -106,7 +106,9 @@ def test_mail_of_an_agent_that_finishes_is_dead(post: Post) -> None:
     assert post.office.agents_with_mail(10) == []
 
 
-@pytest.mark.parametrize("name", ["operator", "coalmine", "@all", "Bob", "a b", "-x", "x" * 64, "a:b", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["operator", "coalmine", "parent", "@all", "Bob", "a b", "-x", "x" * 64, "a:b", "a\n"]
+)
 def test_names_that_mean_something_else_are_refused(post: Post, name: str) -> None:
     """People, Coalmine and groups have their own addresses; a name is no place for control characters."""
     with pytest.raises(InvalidInputError, match="name"):

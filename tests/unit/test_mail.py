@@ -72,6 +72,15 @@ def test_a_wrong_letter_writes_nothing(
     assert post.everything() == before
 
 
+def test_parent_is_whoever_asked_for_the_sender(post: Post) -> None:
+    """An agent need not know the name; where no agent asked for it, people did."""
+    lead, builder = post.pair()
+    assert post.send(builder, "parent").recipient == lead
+    assert post.send(lead, "parent").recipient == "operator"
+    with pytest.raises(NobodyReadsError, match="only an agent"):
+        post.send(ADA, "parent")
+
+
 @pytest.mark.parametrize(
     ("to", "error"),
     [
@@ -426,14 +435,14 @@ def test_every_key_expires_or_is_listed_as_permanent(post: Post) -> None:
     post.office.put_back(post.claim(builder), reason="crash")
     post.claim(builder)
     post.office.ack(post.claim(lead))
-    assert post.lasting() == set()
+    assert post.leaks() == []
     post.send(ADA, lead)
     post.redis.delete(*post.redis.keys("test:mail:*"))
     assert post.claim(lead).ids == []
     assert post.office.newest(10) == []
     post.agents.finish(builder, reason="done")
     post.agents.finish(lead, reason="done")
-    assert post.lasting() == set()
+    assert post.leaks() == []
     lasting = {key for key in post.redis.scan_iter() if post.redis.ttl(key) == -1}
     assert lasting == {"test:events", "test:mail_sequence"}
     assert 0 < post.redis.ttl(post.keys.agent(lead)) <= RETENTION

@@ -7,7 +7,7 @@ from typing import Any
 from routing.store.mail_store import Dispatch, Envelope, MailStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
-from tasks.agents.mail.address import COALMINE, OPERATOR, checked_agent_name
+from tasks.agents.mail.address import COALMINE, OPERATOR, PARENT, checked_agent_name
 from tasks.agents.mail.author import FLEET, Author
 from tasks.agents.mail.groups import is_group, members
 from tasks.agents.mail.letter import Letter
@@ -43,7 +43,7 @@ class PostOffice:
             raise ReservedTypeError(message)
         payload = checked_payload(letter.type, letter.payload)
         sender = self._agents.find(author.address) if author.is_agent else None
-        recipients = self._recipients(author, letter.to)
+        recipients = self._recipients(author, _parent(sender) if letter.to == PARENT else letter.to)
         terminal = sender is not None and _is_terminal(sender, letter.type, payload)
         envelopes = [
             Envelope(
@@ -64,7 +64,7 @@ class PostOffice:
             flags=_flags(author, letter, terminal=terminal),
         )
         answers = self._store.send(dispatch)
-        return receipts(answers, sender=author.address, recipients=recipients, terminal=terminal)
+        return receipts(answers, letter.type, sender=author.address, recipients=recipients, terminal=terminal)
 
     def reply(
         self, author: Author, mail: str, *, body: str, type_: str = "", subject: str = "",
@@ -168,6 +168,13 @@ class PostOffice:
             message = f"nobody reads mail to {COALMINE}, so nothing was sent; people read mail to {OPERATOR}"
             raise NobodyReadsError(message)
         return [to if to == OPERATOR else checked_agent_name(to)]
+
+
+def _parent(sender: AgentRecord | None) -> str:
+    """Whom `parent` means; people have none."""
+    if sender is None:
+        raise NobodyReadsError("only an agent has a parent, so nothing was sent; name an agent")
+    return sender.parent or OPERATOR
 
 
 def _is_terminal(sender: AgentRecord, type_: MailType, payload: Payload) -> bool:

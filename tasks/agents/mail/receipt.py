@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from routing.store.mail_store import Sent
 from tasks.agents.mail.mail_errors import refusal
+from tasks.agents.mail.mail_type import MailType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,13 +14,14 @@ class Receipt:
 
     id: str  # of the mail
     recipient: str
+    type: MailType
     sequence: int
     created: bool  # False when a repeated send found the mail of the first
     terminal: bool  # such a mail ends the sender's task
 
 
 def receipts(
-    answers: Sequence[Sent], *, sender: str, recipients: Sequence[str], terminal: bool
+    answers: Sequence[Sent], type_: MailType, *, sender: str, recipients: Sequence[str], terminal: bool
 ) -> list[Receipt]:
     """The receipts of what was sent. Members that ended meanwhile are left out; nobody left is an error."""
     if answers[0].word == "sender finished":
@@ -27,7 +29,12 @@ def receipts(
     pairs = list(zip(recipients, answers, strict=True))
     made = [
         Receipt(
-            id=sent.id, recipient=to, sequence=sent.sequence, created=sent.word == "sent", terminal=terminal
+            id=sent.id,
+            recipient=to,
+            type=type_,
+            sequence=sent.sequence,
+            created=sent.word == "sent",
+            terminal=terminal,
         )
         for to, sent in pairs
         if sent.word in {"sent", "same"}

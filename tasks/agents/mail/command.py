@@ -1,0 +1,140 @@
+"""The program behind COALMINE_MAIL: hands in mail at the worker's window and prints the answer.
+
+Started by its path with `python -I`, so that nothing of the work tree is imported: it needs the standard
+library only.
+"""
+
+import argparse
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+#: Seconds to wait for the worker.
+PATIENCE_SECONDS = 30.0
+
+#: The largest body that is read from standard input, in bytes; the window takes less.
+MOST_BYTES = 1 << 20
+
+UNAVAILABLE = 5
+BAD_INPUT = 2
+
+_EXAMPLES = """examples:
+  "$COALMINE_MAIL" send --to parent --type question --subject 'Which port?' --body 'The issue names two.'
+  "$COALMINE_MAIL" send --to parent --type worker_done --subject Done --payload '{"task_id": "…", …}'
+  "$COALMINE_MAIL" reply 4f1d0c2ab39e8876 --body - < answer.txt
+  "$COALMINE_MAIL" list
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run `PASS send|reply|list|read …`; returns the exit code."""
+    pass_file, *rest = arguments
+    given = _parser().parse_args(rest)
+    try:
+        answer = _asked(Path(pass_file), _errand(given))
+    except ValueError as error:
+        return _complain(f"{error}; nothing was sent", BAD_INPUT)
+    except OSError as error:
+        return _complain(f"the worker does not answer ({error}); this turn may be over", UNAVAILABLE)
+    if not answer.get("ok"):
+        return _complain(str(answer.get("error")), int(answer.get("code", 1)))
+    sys.stdout.write(json.dumps(answer, indent=2) + "\n" if given.json else _shown(answer))
+    if answer.get("note"):
+        sys.stderr.write(f"mail: {answer['note']}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mail",
+        description="Mail to and from the other agents of the fleet, and people (operator).",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="do", required=True, metavar="send|reply|list|read")
+    send = commands.add_parser("send", help="send a mail")
+    send.add_argument(
+        "--to", required=True, help="an agent, parent, operator, or a group: @all, @builders, …"
+    )
+    reply = commands.add_parser("reply", help="answer the other side of a mail")
+    reply.add_argument("mail", metavar="ID")
+    for command in (send, reply):
+        command.add_argument("--type", default="", help="status, question, result, worker_done, …")
+        command.add_argument("--subject", default="", help="one line; without it the beginning of the body")
+        command.add_argument("--body", default="", help="the text; - reads it from standard input")
+        command.add_argument("--payload", default="", metavar="JSON", help="the fields of the type")
+        command.add_argument("--priority", default="", help="urgent, high, normal or low")
+        command.add_argument(
+            "--dedupe-key", default="", metavar="KEY", help="repeated sends with it are one mail"
+        )
+    listing = commands.add_parser("list", help="the newest mails that you were sent")
+    listing.add_argument("--limit", type=int, default=20)
+    read = commands.add_parser("read", help="one mail")
+    read.add_argument("mail", metavar="ID")
+    for command in (send, reply, listing, read):
+        command.add_argument("--json", action="store_true", help="print the answer as JSON")
+    return parser
+
+
+def _errand(given: argparse.Namespace) -> dict[str, Any]:
+    errand = {name: value for name, value in vars(given).items() if name != "json"}
+    if errand.get("body") == "-":
+        data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ValueError("the body is too long")
+        errand["body"] = data.decode("utf-8", errors="replace")
+    if "payload" in errand:
+        errand["payload"] = _payload(errand["payload"])
+    return errand
+
+
+def _payload(text: str) -> object:
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        message = f"--payload is no JSON: {error}"
+        raise ValueError(message) from error
+
+
+def _asked(pass_file: Path, errand: dict[str, Any]) -> dict[str, Any]:
+    """One line there, one line back."""
+    held = json.loads(pass_file.read_text(encoding="utf-8"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.connect(held["socket"])
+        connection.sendall(json.dumps({"token": held["token"], "errand": errand}).encode() + b"\n")
+        with connection.makefile("rb") as answers:
+            line = answers.readline()
+    if not line:
+        raise OSError("it closed the connection")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def _shown(answer: dict[str, Any]) -> str:
+    if "text" in answer:
+        return f"{answer['text']}\n"
+    if "mails" in answer:
+        lines = [
+            f"{mail['id']}  {mail['state']:8}{mail['priority']:8}{mail['type']:14}"
+            f"{mail['from']:24}{mail['subject']}"
+            for mail in answer["mails"]
+        ]
+        return "\n".join(lines or ["no mail"]) + "\n"
+    return "".join(
+        f"{mail['id']} {'sent' if mail['created'] else 'was sent before'} to {mail['to']}\n"
+        for mail in answer["sent"]
+    )
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"mail: {message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

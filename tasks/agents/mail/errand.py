@@ -1,0 +1,128 @@
+"""What an agent asks of the post office through its command: the forms, and the answers."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from routing.errors import InvalidInputError
+from tasks.agents.mail.author import Author
+from tasks.agents.mail.delivery import written
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.mail import Mail
+from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.mail.receipt import Receipt
+from tasks.agents.mail.role import ENDING_TYPES
+from tasks.agents.printable import printable
+
+_NO_END = (
+    "this mail does not end your task: that takes the type that ends the tasks of your role, "
+    "about your own task and no other"
+)
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SendForm(_Form):
+    """Send a letter. There is no field for the sender: that is whoever's turn it is."""
+
+    do: Literal["send"]
+    to: str
+    type: str = ""
+    subject: str = ""
+    body: str = ""
+    payload: dict[str, Any] | None = None
+    priority: str = ""
+    dedupe_key: str = ""
+
+
+class ReplyForm(_Form):
+    """Answer the other side of a mail."""
+
+    do: Literal["reply"]
+    mail: str
+    type: str = ""
+    subject: str = ""
+    body: str = ""
+    payload: dict[str, Any] | None = None
+    priority: str = ""
+    dedupe_key: str = ""
+
+
+class ListForm(_Form):
+    """The newest mails that the agent was sent."""
+
+    do: Literal["list"]
+    limit: Annotated[int, Field(ge=1, le=200)] = 20
+
+
+class ReadForm(_Form):
+    """One mail that the agent sent or was sent."""
+
+    do: Literal["read"]
+    mail: str
+
+
+Form = SendForm | ReplyForm | ListForm | ReadForm
+
+_FORMS: TypeAdapter[Form] = TypeAdapter(Annotated[Form, Field(discriminator="do")])
+
+
+def checked_form(given: object) -> Form:
+    """What was asked for, or an error that names every wrong field."""
+    try:
+        return _FORMS.validate_python(given)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors()
+        )
+        message = f"the mail command asked for something that is not done: {problems[:1000]}"
+        raise InvalidInputError(message) from error
+
+
+def run(form: Form, office: PostOffice, author: Author, *, may_send: Callable[[], None]) -> dict[str, Any]:
+    """Do it in the author's name; the answer is JSON. `may_send` refuses where too much was sent."""
+    match form:
+        case SendForm():
+            may_send()
+            return _sent(office.send(author, _letter(form)))
+        case ReplyForm():
+            may_send()
+            fields = form.model_dump(exclude={"do", "mail", "type"})
+            return _sent(office.reply(author, form.mail, type_=form.type, **fields))
+        case ListForm():
+            mails = office.newest(form.limit, recipient=author.address)
+            return {"mails": [_entry(mail) for mail in mails]}
+        case ReadForm():
+            mail = office.find(form.mail, reader=author.address)
+            return {"mail": _entry(mail), "text": written(mail)}
+
+
+def _letter(form: SendForm) -> Letter:
+    return Letter.checked(type_=form.type, **form.model_dump(exclude={"do", "type"}))
+
+
+def _sent(receipts: list[Receipt]) -> dict[str, Any]:
+    first = receipts[0]
+    silent = first.type not in ENDING_TYPES or first.terminal
+    return {
+        "sent": [
+            {"id": receipt.id, "to": receipt.recipient, "created": receipt.created} for receipt in receipts
+        ],
+        "terminal": first.terminal,
+        "note": "" if silent else _NO_END,
+    }
+
+
+def _entry(mail: Mail) -> dict[str, Any]:
+    return {
+        "id": mail.id,
+        "from": mail.sender,
+        "type": mail.type.value,
+        "priority": mail.priority.value,
+        "state": mail.state.value,
+        "subject": printable(mail.subject),
+        "sent_at": mail.sent_at,
+    }
