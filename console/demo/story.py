@@ -22,7 +22,7 @@ HASTY = "You write price rules for a shop, as fast as you can."
 CAREFUL = "You write price rules for a shop. Before you commit a rule, run its test."
 
 #: Issues that are open at one time: enough to keep the agents busy.
-OPEN_ISSUES = 8
+OPEN_ISSUES = 6
 
 #: Rules of the shop: more than any seed has needed.
 RULES = 300
