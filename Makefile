@@ -33,8 +33,9 @@ lint: $(VENV)/.developed  ## style and types
 test: lint  ## everything that needs nothing but Python, git and make
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-real: $(VENV)/.developed  ## suites that need programs of others
-	$(BIN)/python -m pytest tests/real
+test-real: $(VENV)/.developed  ## suites that need programs of others (installs them with npm)
+	tests/real/install.sh .real
+	REAL_PROGRAMS=.real $(BIN)/python -m pytest tests/real
 
 bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run $(ARGS)
@@ -43,4 +44,4 @@ bench-quick: $(VENV)/.developed  ## the same with fewer runs a cell
 	$(BIN)/python -m benchmarks.run --quick
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .real build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
