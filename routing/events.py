@@ -21,6 +21,7 @@ JOB_REROUTED = "job.rerouted"
 JOB_WAITING = "job.waiting"
 JOB_RETRIED = "job.retried"
 JOB_RETURNED = "job.returned"
+JOB_PUT_OFF = "job.put_off"
 JOB_LEASE_EXPIRED = "job.lease_expired"
 JOB_CANCELLING = "job.cancelling"
 JOB_FINISHED = "job.finished"
@@ -62,6 +63,7 @@ MEANINGS: dict[str, str] = {
     JOB_WAITING: "a job's commit was pushed and its CI is watched",
     JOB_RETRIED: "an attempt failed and the job is queued again, or a person retried it",
     JOB_RETURNED: "a worker that shuts down gave the job back, without counting the attempt",
+    JOB_PUT_OFF: "a job's agent was busy with another one, so the job waits a moment",
     JOB_LEASE_EXPIRED: "a worker was lost and the job is queued again",
     JOB_CANCELLING: "a running job is to be cancelled by its worker",
     JOB_FINISHED: "a job reached a final state",

@@ -1,0 +1,330 @@
+"""Sessions in the store: who may go from where to where, and whose turn it is."""
+
+import itertools
+import json
+import threading
+
+import pytest
+import redis
+
+from routing.store.keys import PERMANENT_KINDS
+from tasks.agents.agent_event import Usage
+from tasks.agents.session_record import SessionRecord
+from tasks.agents.session_state import ALLOWED, BY_HOLDER, SessionState, may_move
+from tests.sessions import LEASE, Sessions
+
+S = SessionState
+
+
+@pytest.fixture
+def sessions(fake_redis: redis.Redis) -> Sessions:
+    """No session yet."""
+    return Sessions(fake_redis)
+
+
+@pytest.mark.parametrize(("start", "to", "holds"), list(itertools.product(S, S, [True, False])))
+def test_each_step_is_the_tables(sessions: Sessions, start: S, to: S, *, holds: bool) -> None:
+    """Every step from every state, by the turn's holder and by others, answers as the table says."""
+    fence = sessions.in_state(start)
+    told = len(sessions.events("session.state"))
+    answer = sessions.move(to, fence if holds else None)
+    if may_move(start, to, holds_turn=holds):
+        assert answer == "ok"
+        assert sessions.read().state is to
+        (*_, event) = sessions.events("session.state")
+        assert (event.data["from"], event.data["to"]) == (start.value, to.value)
+    else:
+        assert answer in {start.value, "stale"}
+        assert (answer == "stale") == (not holds and to not in {S.STALLED, S.ZOMBIE})
+        assert sessions.read().state is start
+        assert len(sessions.events("session.state")) == told
+
+
+def test_table_of_the_specification() -> None:
+    """The main way, the two sideways, and who may go them."""
+    assert may_move(S.BOOTING, S.IN_TURN, holds_turn=True)
+    assert may_move(S.IN_TURN, S.BETWEEN_TURNS, holds_turn=True)
+    assert may_move(S.BETWEEN_TURNS, S.IN_TURN, holds_turn=True)
+    assert not may_move(S.BETWEEN_TURNS, S.IN_TURN, holds_turn=False)
+    assert ALLOWED[S.ZOMBIE] == frozenset(S) - {S.COMPLETED, S.ZOMBIE}
+    assert ALLOWED[S.STALLED] == {S.BOOTING, S.IN_TURN, S.BETWEEN_TURNS}
+    assert ALLOWED[S.COMPLETED] == frozenset(S) - {S.COMPLETED}
+    assert S.COMPLETED in BY_HOLDER
+    assert not ALLOWED[S.BOOTING]
+
+
+def test_unknown_session_is_missing(sessions: Sessions) -> None:
+    """There is nothing to move, to register or to end."""
+    assert sessions.move(S.ZOMBIE) == "missing"
+    assert sessions.run() == "missing"
+    assert sessions.end(S.COMPLETED) == "missing"
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=1.0) == ["lost"]
+
+
+def test_one_turn_at_a_time(sessions: Sessions) -> None:
+    """The second asks in vain until the first has given the lease back; fences grow."""
+    assert sessions.begin() == "ok"
+    assert sessions.begin() == "busy"
+    assert sessions.run() == "ok"
+    assert sessions.begin() == "busy"
+    assert sessions.end(S.BETWEEN_TURNS) == "ok"
+    assert sessions.begin() == "ok"
+    assert sessions.read().fence == 2
+
+
+def test_expired_lease_is_taken_over(sessions: Sessions) -> None:
+    """The first holder's writes are refused from then on, each of them."""
+    sessions.in_state(S.IN_TURN)
+    sessions.clock.forward(LEASE - 0.1)
+    assert sessions.begin() == "busy"
+    sessions.clock.forward(0.1)
+    assert sessions.begin() == "ok"
+    record = sessions.read()
+    assert (record.fence, record.pid, record.state) == (2, None, S.IN_TURN)
+    assert sessions.run(1) == "stale"
+    assert sessions.end(S.COMPLETED, 1) == "stale"
+    assert sessions.move(S.COMPLETED, 1) == "stale"
+    assert sessions.store.seen("builder-1", fence=1, session_id="s", asked="", host="h") == "stale"
+    assert sessions.store.renew([("builder-1", 1), ("builder-1", 2)], extend_seconds=1) == ["lost", "ok"]
+    assert sessions.read() == record.model_copy(update={"lease_until": sessions.clock() + 1})
+
+
+def test_lease_that_ran_out_registers_no_process(sessions: Sessions) -> None:
+    """A worker that was slow to start its agent has to kill it."""
+    sessions.begin()
+    sessions.clock.forward(LEASE)
+    assert sessions.run() == "stale"
+    assert sessions.read().pid is None
+
+
+def test_lease_that_was_given_back_ends_nothing(sessions: Sessions) -> None:
+    """The fence alone is no right: the turn is over."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.end(None) == "ok"
+    assert sessions.end(S.COMPLETED) == "stale"
+    assert sessions.move(S.COMPLETED, 1) == "stale"
+    assert sessions.read().state is S.IN_TURN
+
+
+def test_renewal_keeps_the_lease(sessions: Sessions) -> None:
+    """The lease lasts from its last renewal; events move the last activity, looks do not."""
+    sessions.in_state(S.IN_TURN)
+    begun = sessions.clock()
+    sessions.clock.forward(20)
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == ["ok"]
+    sessions.clock.forward(20)
+    assert sessions.begin() == "busy"
+    assert sessions.read().last_activity == begun
+    sessions.store.renew([("builder-1", 1)], extend_seconds=0.0, active=True)
+    assert sessions.read().last_activity == sessions.clock()
+    sessions.clock.forward(10)
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == ["lost"]
+
+
+def test_registration_names_the_process(sessions: Sessions) -> None:
+    """Whoever is to end the turn finds host, boot, pid and start; they go with the turn."""
+    sessions.in_state(S.IN_TURN)
+    record = sessions.read()
+    assert (record.host, record.boot_id, record.pid, record.start_ticks) == ("h1", "b1", 41, 7)
+    assert record.state is S.IN_TURN
+    sessions.end(S.BETWEEN_TURNS)
+    record = sessions.read()
+    assert (record.host, record.pid, record.lease_until, record.holder) == ("", None, None, "")
+
+
+def test_conversation_is_saved_at_once(sessions: Sessions) -> None:
+    """What the agent says holds, without an event while nothing else was asked for."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.store.seen("builder-1", fence=1, session_id="s1", asked="", host="h1") == "ok"
+    record = sessions.read()
+    assert (record.runtime_session, record.session_host) == ("s1", "h1")
+    assert sessions.events("session.resume_mismatch") == []
+
+
+def test_mismatch_is_recorded_with_both_ids(sessions: Sessions) -> None:
+    """The observed id wins, and what was billed of the other conversation does not count for this one."""
+    sessions.in_state(S.IN_TURN)
+    sessions.store.seen("builder-1", fence=1, session_id="s1", asked="", host="h1")
+    sessions.end(S.BETWEEN_TURNS, fields={"billed": '{"cost_usd": 2.5}'})
+    assert sessions.read().billed == Usage(cost_usd=2.5)
+    sessions.begin()
+    sessions.run(2)
+    sessions.store.seen("builder-1", fence=2, session_id="s2", asked="s1", host="h1")
+    (event,) = sessions.events("session.resume_mismatch")
+    assert event.data == {"asked": "s1", "seen": "s2"}
+    record = sessions.read()
+    assert (record.runtime_session, record.billed) == ("s2", Usage())
+
+
+def test_lost_conversation_is_told_of(sessions: Sessions) -> None:
+    """It is forgotten in the step that registers the process of the new one."""
+    sessions.in_state(S.IN_TURN)
+    sessions.store.seen("builder-1", fence=1, session_id="s1", asked="", host="h1")
+    sessions.end(S.BETWEEN_TURNS)
+    sessions.begin()
+    assert sessions.read().runtime_session == "s1"
+    assert sessions.run(2, lost="it is elsewhere") == "ok"
+    (event,) = sessions.events("session.lost")
+    assert event.data == {"session": "s1", "reason": "it is elsewhere"}
+    assert sessions.read().runtime_session == ""
+
+
+def test_turns_and_costs_add_up(sessions: Sessions) -> None:
+    """Of the session, and of the job if it still has a record."""
+    sessions.redis.hset(sessions.keys.job("j1"), "state", "running")
+    for fence, cost in ((1, 0.5), (2, 0.25)):
+        sessions.begin()
+        sessions.run(fence)
+        sessions.end(S.BETWEEN_TURNS, fence, cost_usd=cost, job="j1", flags=["retry"])
+    record = sessions.read()
+    assert (record.turns, record.cost_usd, record.retries) == (2, 0.75, 2)
+    assert sessions.redis.hmget(sessions.keys.job("j1"), "turns", "spent_usd") == ["2", "0.75"]
+    sessions.begin()
+    sessions.run(3)
+    sessions.end(S.BETWEEN_TURNS, 3, cost_usd=1.0, job="gone")
+    assert not sessions.redis.exists(sessions.keys.job("gone"))
+
+
+@pytest.mark.parametrize("state", [S.COMPLETED, S.ZOMBIE])
+def test_new_life(sessions: Sessions, state: S) -> None:
+    """A session that is over begins again with a job's turn, and never with mail alone."""
+    sessions.in_state(S.IN_TURN)
+    sessions.end(state, flags=["retry"])
+    assert sessions.begin(begins=False) == "over"
+    assert sessions.read().state is state
+    assert sessions.begin() == "ok"
+    record = sessions.read()
+    assert (record.state, record.life, record.retries, record.gave_up) == (S.BOOTING, 2, 0, state.value)
+
+
+def test_mail_alone_begins_no_session(sessions: Sessions) -> None:
+    """Nothing is written for an agent that never had a turn."""
+    assert sessions.begin(begins=False) == "missing"
+    assert list(sessions.redis.scan_iter()) == []
+
+
+def test_zombie_of_the_watchdog_can_be_completed_by_its_turn(sessions: Sessions) -> None:
+    """The terminal mail was already there: the turn's holder has the last word."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.move(S.ZOMBIE) == "ok"
+    assert sessions.begin() == "busy"
+    assert sessions.end(S.COMPLETED) == "ok"
+    assert sessions.read().state is S.COMPLETED
+
+
+def test_illegal_end_gives_the_lease_back(sessions: Sessions) -> None:
+    """The cleanup is done, whatever becomes of the state."""
+    sessions.in_state(S.IN_TURN)
+    sessions.move(S.ZOMBIE)
+    assert sessions.end(S.BETWEEN_TURNS) == "zombie"
+    record = sessions.read()
+    assert (record.state, record.lease_until, record.turns) == (S.ZOMBIE, None, 1)
+    assert sessions.store.in_turn(10) == []
+
+
+def test_expired_move_leaves_live_turns_alone(sessions: Sessions) -> None:
+    """What a lost worker left is removed with its lease, not before."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.move(S.STALLED, expired=True) == "alive"
+    assert sessions.read().pid == 41
+    sessions.clock.forward(LEASE)
+    assert sessions.move(S.STALLED, expired=True) == "ok"
+    record = sessions.read()
+    assert (record.state, record.pid, record.lease_until) == (S.STALLED, None, None)
+    assert sessions.end(S.COMPLETED) == "stale"
+
+
+def test_wish_to_stop_reaches_the_holder(sessions: Sessions) -> None:
+    """The first wish holds, for that turn alone."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.store.stop("builder-1", kind="stall", reason="quiet", fence=2) == "stale"
+    assert sessions.store.stop("builder-1", kind="stall", reason="quiet", fence=1) == "ok"
+    sessions.store.stop("builder-1", kind="cancel", reason="late")
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=0.0) == ["stop:stall:quiet"]
+    sessions.end(S.BETWEEN_TURNS)
+    assert sessions.store.stop("builder-1", kind="stall", reason="quiet") == "stale"
+    sessions.begin()
+    assert sessions.store.renew([("builder-1", 2)], extend_seconds=0.0) == ["ok"]
+
+
+def test_waiting_for_others_is_said_anew_in_each_turn(sessions: Sessions) -> None:
+    """It holds until the next process is registered."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.store.await_others("builder-1") == "ok"
+    assert sessions.read().awaiting
+    sessions.end(S.BETWEEN_TURNS)
+    sessions.begin()
+    sessions.run(2)
+    assert not sessions.read().awaiting
+
+
+def escalate(sessions: Sessions, stage: int, *, since: float) -> str:
+    """Note a stage of a silence."""
+    return sessions.store.escalate("builder-1", fence=1, last_activity=since, stage=stage, data={})
+
+
+def test_each_stage_of_a_silence_is_noted_once(sessions: Sessions) -> None:
+    """Two ticks do one thing, and an event begins a new silence."""
+    sessions.in_state(S.IN_TURN)
+    since = sessions.clock()
+    assert escalate(sessions, 1, since=since) == "ok"
+    assert escalate(sessions, 1, since=since) == "done"
+    assert escalate(sessions, 2, since=since) == "ok"
+    assert len(sessions.events("session.silent")) == 2
+    sessions.clock.forward(5)
+    sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE, active=True)
+    assert escalate(sessions, 3, since=since) == "active"
+    assert escalate(sessions, 1, since=sessions.clock()) == "ok"
+    sessions.clock.forward(LEASE)
+    assert escalate(sessions, 2, since=sessions.clock()) == "stale"
+
+
+def test_lists_and_times_to_live(sessions: Sessions) -> None:
+    """A session is listed while it lives, and its record expires behind its last step."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.store.in_turn(10) == ["builder-1"]
+    assert sessions.store.idle(before=sessions.clock(), most=10) == ["builder-1"]
+    sessions.end(S.COMPLETED)
+    assert sessions.store.in_turn(10) == []
+    assert sessions.store.idle(before=sessions.clock(), most=10) == []
+    lasting = [key for key in sessions.redis.scan_iter() if sessions.redis.ttl(key) == -1]
+    assert {key.split(":")[1] for key in lasting} <= PERMANENT_KINDS
+    assert sessions.keys.session("builder-1") not in lasting
+
+
+def test_record_reads_what_the_scripts_write(sessions: Sessions) -> None:
+    """Every field of the hash is a field of the record, or one that only scripts read."""
+    sessions.in_state(S.IN_TURN)
+    sessions.store.seen("builder-1", fence=1, session_id="s1", asked="", host="h1")
+    sessions.store.stop("builder-1", kind="stall", reason="quiet")
+    fields = set(sessions.store.read("builder-1"))
+    assert fields - set(SessionRecord.model_fields) == {"spawned_at"}
+
+
+def test_race_for_a_turn_on_a_real_server(redis_client: redis.Redis) -> None:
+    """Of twenty that ask at once one wins, again and again; each winner has a fence of its own."""
+    sessions = Sessions(redis_client, server_time=True)
+    won: list[int] = []
+
+    def ask() -> None:
+        word, fields = sessions.store.begin("builder-1", lease_seconds=LEASE, worker="w", start={"job": "j"})
+        if word == "ok":
+            won.append(int(fields["fence"]))
+
+    for turn in range(1, 4):
+        threads = [threading.Thread(target=ask) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert won == list(range(1, turn + 1))
+        assert sessions.end(None, turn) == "ok"
+
+
+def test_event_data_is_json(sessions: Sessions) -> None:
+    """A reason from outside cannot break the event that carries it."""
+    sessions.in_state(S.IN_TURN)
+    reason = 'quote " backslash \\ and \n newline'
+    sessions.store.move("builder-1", S.ZOMBIE, allowed=ALLOWED[S.ZOMBIE], reason=reason)
+    (*_, event) = sessions.events("session.state")
+    assert json.loads(json.dumps(event.data))["reason"] == reason
