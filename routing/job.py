@@ -13,6 +13,9 @@ from routing.errors import InvalidInputError
 #: The largest request, as JSON in bytes, that is accepted.
 MAX_REQUEST_BYTES = 256 * 1024
 
+#: Names of agents, or "" for none; `tasks.agents.mail.address` has the whole rule.
+_AGENT = r"^([a-z][a-z0-9-]{0,62})?$"
+
 _JOB_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -61,6 +64,9 @@ class JobRequest(BaseModel):
     difficulty: Annotated[str, StringConstraints(max_length=40)] = ""
     idempotency_key: Annotated[str, StringConstraints(max_length=500)] = ""
     max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None  # None: the fleet's default
+    agent: Annotated[str, StringConstraints(pattern=_AGENT)] = ""  # whose session goes on; "": one of its own
+    role: Literal["scout", "builder", "reviewer", "merger", "lead", "coordinator", "monitor"] = "builder"
+    parent: Annotated[str, StringConstraints(pattern=_AGENT)] = ""  # agent that asked for it, "" for none
 
     @field_validator("task")
     @classmethod
@@ -125,6 +131,8 @@ class Job:
     worker: str = ""
     cancel: str = ""  # why it is to be cancelled, "" when it is not
     kind: str = "first"  # of the next turn: first, redispatch, …
+    turns: int = 0  # that were run for it
+    spent_usd: float = 0.0  # by all of them
     reason: str = ""  # why it is in its state, in words
     result: JobResult = field(default_factory=JobResult)
     score: float | None = None

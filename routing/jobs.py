@@ -8,6 +8,7 @@ from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import (
     JOB_FINISHED,
     JOB_LEASE_EXPIRED,
+    JOB_PUT_OFF,
     JOB_RETRIED,
     JOB_RETURNED,
     JOB_WAITING,
@@ -163,6 +164,13 @@ class Jobs:
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETURNED,
             fence=claim.fence, reason=reason, kind="redispatch", flags=["refund"],
+        ))  # fmt: skip
+
+    def put_off(self, claim: Claim, *, reason: str, delay_seconds: float) -> None:
+        """Nothing was run, as the job's agent is busy elsewhere: it waits a moment, as it was."""
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_PUT_OFF,
+            fence=claim.fence, reason=reason, delay_seconds=delay_seconds, flags=["refund"],
         ))  # fmt: skip
 
     def _fenced(self, claim: Claim, step: Move) -> None:

@@ -20,16 +20,21 @@ from routing.publisher import CeleryPublisher, Publisher
 from routing.relay import Relay
 from routing.route import Generator
 from routing.route_reader import RouteReader
+from routing.store.agent_store import AgentStore
 from routing.store.connection import connect
 from routing.store.event_store import EventStore
 from routing.store.job_store import JobStore
 from routing.store.keys import Keys
+from routing.store.mail_store import MailStore
+from routing.store.session_store import SessionStore
 from routing.store.signal_store import SignalStore
 from routing.store.switch import Switch
 from routing.store.trial_store import TrialStore
 from routing.store.version_store import VersionStore
 from routing.templates import Templates
 from routing.trials import Trials
+from tasks.agents.agent_registry import AgentRegistry
+from tasks.agents.mail.post_office import PostOffice
 from tasks.broker import WORK, make_app
 from tasks.settings import Settings
 from tasks.tick import Ticks
@@ -75,6 +80,27 @@ class Coalmine:
     def events(self) -> EventStore:
         """The stream of events."""
         return EventStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def sessions(self) -> SessionStore:
+        """Sessions of agents in Redis."""
+        return SessionStore(
+            self.redis, self.keys, self.clock, retention_seconds=self.settings.retention_seconds
+        )
+
+    @cached_property
+    def agents(self) -> AgentRegistry:
+        """Who is there."""
+        retention = self.settings.retention_seconds
+        return AgentRegistry(AgentStore(self.redis, self.keys, self.clock, retention_seconds=retention))
+
+    @cached_property
+    def post_office(self) -> PostOffice:
+        """Mail between agents and people."""
+        retention = self.settings.retention_seconds
+        return PostOffice(
+            MailStore(self.redis, self.keys, self.clock, retention_seconds=retention), self.agents
+        )
 
     @cached_property
     def switch(self) -> Switch:

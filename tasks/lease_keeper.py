@@ -41,10 +41,12 @@ class LeaseKeeper:
     def __init__(
         self, jobs: JobStore, *, lease_seconds: float, monotonic: Callable[[], float],
         draining: Callable[[], bool], on_look: Callable[[], None] = lambda: None,
+        on_guard: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._draining = draining
-        self._on_look = on_look  # what else this thread does for the process
+        self._on_look = on_look  # what else the one thread does for the process
+        self._on_guard = on_guard  # and the other, which never waits for the store
         self._lease_seconds = lease_seconds
         self._monotonic = monotonic
         self._held: dict[tuple[str, int], _Held] = {}
@@ -119,6 +121,7 @@ class LeaseKeeper:
                 one.stop.set(StopReason.LEASE_LOST)
             elif draining:
                 one.stop.set(StopReason.DRAIN)
+        self._on_guard()
 
     def _look(self, held: _Leases) -> None:
         now = self._monotonic()

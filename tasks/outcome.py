@@ -16,6 +16,7 @@ class Step(StrEnum):
     ESCALATE = "escalate"  # hand it to a person
     CANCEL = "cancel"
     GIVE_BACK = "give_back"  # to the queue, without counting the attempt
+    PUT_OFF = "put_off"  # to the queue for a moment, as if it had not been claimed
     DROP = "drop"  # the lease is lost: write nothing
 
 
@@ -23,7 +24,7 @@ class Step(StrEnum):
 class Ran:
     """How an attempt at a job went."""
 
-    ended_by: str  # result, stall, deadline, cancel, lease_lost, drain, budget, output_limit, fault
+    ended_by: str  # result, stall, …: see Ending; or fault, busy, job_limit
     clean: bool = False  # by the runtime's own definition
     has_repository: bool = False
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
@@ -44,6 +45,7 @@ _STOPPED = {
     "cancel": Outcome(step=Step.CANCEL, signal=SignalKind.CANCELLED, reason="cancelled while it was running"),
     "lease_lost": Outcome(step=Step.DROP, signal=None, reason="the lease was lost"),
     "drain": Outcome(step=Step.GIVE_BACK, signal=None, reason="its worker shut down"),
+    "busy": Outcome(step=Step.PUT_OFF, signal=None, reason="its agent is busy with another job"),
 }
 
 _LIMITS = {
@@ -58,6 +60,8 @@ def outcome(ran: Ran) -> Outcome:
     """Decide by how the attempt ended; faults that are not the agent's come first."""
     if ran.ended_by in _STOPPED:
         return _STOPPED[ran.ended_by]
+    if ran.ended_by == "job_limit":
+        return Outcome(step=Step.ESCALATE, signal=SignalKind.AGENT_ABORTED, reason=ran.note)
     if ran.fault is not None:
         return Outcome(step=Step.RETRY, signal=ran.fault, reason=ran.note or "no turn could be run")
     if ran.ended_by in _LIMITS or not ran.clean:

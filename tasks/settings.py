@@ -52,6 +52,7 @@ class CanarySettings(_Section):
     enabled: Switch = True  # off: nothing is drawn, nothing is decided, open trials are stopped
     policy: TrialPolicy = TrialPolicy()  # of trials that are opened without one of their own
     scores: ScorePolicy = ScorePolicy()  # what outcomes are worth
+    on_rollback: Literal["finish", "cancel"] = "finish"  # the fate of a rejected canary's running jobs
     harvest_interval_seconds: Positive = 30.0  # a signal triggers a harvest at once, beside this
 
 
@@ -78,6 +79,12 @@ class AgentSettings(_Section):
     kill_grace_seconds: Seconds = 2.0  # between SIGTERM and SIGKILL
     output_megabytes: Positive = 512.0
     cost_usd: Positive | None = None  # per turn, as the agent reports it
+    job_cost_usd: Positive | None = None  # of all turns of a job together
+    turns_per_job: Count = 20
+    silence_warn_seconds: Positive = 120.0  # without an event, after which the watchdog writes a warning
+    silence_nudge_seconds: Positive = 300.0  # … it sends the agent a mail
+    silence_cancel_seconds: Positive = 900.0  # … it has the turn ended
+    watchdog_interval_seconds: Positive = 10.0
     commit_leftovers: Switch = True  # commit what the agent left uncommitted
     keep_failed_days: Seconds = 3.0  # for which the work trees of failed jobs are kept
 

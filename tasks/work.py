@@ -21,6 +21,9 @@ _log = structlog.get_logger(__name__)
 REPORT_SECONDS = 300.0
 REPORT_PAUSE_SECONDS = 0.5
 
+#: For how long a job waits whose agent is busy with another one.
+PUT_OFF_SECONDS = 0.5
+
 
 class Runner(Protocol):
     """Runs the agent of one claimed job."""
@@ -106,6 +109,8 @@ class Work:
                 jobs.end(claim, JobState.CANCELLED, reason=reason, result=ran.result, signals=facts)
             case Step.GIVE_BACK:
                 jobs.give_back(claim, reason=reason)
+            case Step.PUT_OFF:
+                jobs.put_off(claim, reason=reason, delay_seconds=PUT_OFF_SECONDS)
             case Step.RETRY:
                 jobs.attempt_failed(claim, reason=reason, result=ran.result, signals=facts)
             case Step.DROP:

@@ -15,10 +15,13 @@ from routing.forges.local import LocalForge
 from routing.job import Job, JobResult, JobState
 from routing.store.faults import redis_errors
 from routing.store.log_store import LogStore
+from tasks.agents.mail.window import MailWindow
 from tasks.agents.orphans import end_ownerless_turns
 from tasks.agents.process_table import ProcessTable
 from tasks.agents.runner import AgentRunner, RunnerRules
+from tasks.agents.turn_leases import TurnLeases
 from tasks.agents.turn_limits import TurnLimits
+from tasks.agents.turn_runner import TurnRunner
 from tasks.agents.worktree import sweep_worktrees
 from tasks.broker import CI, HARVEST, WATCH
 from tasks.composition import Coalmine
@@ -60,8 +63,23 @@ class Worker:
             lease_seconds=self.coalmine.settings.job.lease_seconds,
             monotonic=time.monotonic,
             draining=draining,
-            on_look=self.log.flush,
+            on_look=self.look,
+            on_guard=self.turn_leases.guard,
         )
+
+    @cached_property
+    def turn_leases(self) -> TurnLeases:
+        """Keeps the leases of this process's turns, by the same threads."""
+        return TurnLeases(
+            self.coalmine.sessions,
+            lease_seconds=self.coalmine.settings.job.lease_seconds,
+            monotonic=time.monotonic,
+        )
+
+    def look(self) -> None:
+        """What is done while jobs are worked on, a few times a second."""
+        self.turn_leases.look()
+        self.log.flush()
 
     @cached_property
     def work(self) -> Work:
@@ -87,12 +105,31 @@ class Worker:
         )
         return AgentRunner(
             rules=RunnerRules(
-                work_dir=agent.work_dir, limits=limits, commit_leftovers=agent.commit_leftovers
+                work_dir=agent.work_dir,
+                limits=limits,
+                commit_leftovers=agent.commit_leftovers,
+                turns_per_job=agent.turns_per_job,
+                job_cost_usd=agent.job_cost_usd,
             ),
             remotes={repository_name(forge): str(forge.settings.repo)} if forge else {},
             environment=os.environ,
             log=self.log,
             holds=self.keeper.holds,
+            turns=self.turns,
+            agents=self.coalmine.agents,
+        )
+
+    @cached_property
+    def turns(self) -> TurnRunner:
+        """Runs turns of sessions."""
+        return TurnRunner(
+            sessions=self.coalmine.sessions,
+            leases=self.turn_leases,
+            agents=self.coalmine.agents,
+            office=self.coalmine.post_office,
+            window=MailWindow(self.coalmine.post_office),
+            table=ProcessTable(),
+            lease_seconds=self.coalmine.settings.job.lease_seconds,
         )
 
     @cached_property

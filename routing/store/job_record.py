@@ -62,6 +62,8 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         worker=fields.get("worker", ""),
         cancel=fields.get("cancel", ""),
         kind=fields.get("kind", "first"),
+        turns=int(fields.get("turns", 0)),
+        spent_usd=float(fields.get("spent_usd", 0)),
         reason=fields.get("reason", ""),
         result=_result(fields),
         score=_number(fields, "score"),

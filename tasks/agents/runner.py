@@ -1,4 +1,4 @@
-"""Runs the agent of one claimed job: work tree, prompt, turn, push. What goes wrong comes back as a fact."""
+"""Runs the agent of one claimed job: session, work tree, prompt, turn, push. Faults come back as facts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,24 +6,35 @@ from pathlib import Path
 
 import structlog
 
-from routing.errors import ConflictError, InvalidInputError, SettingsError, UnavailableError
+from routing.errors import (
+    ConflictError,
+    CorruptRecordError,
+    InvalidInputError,
+    NotFoundError,
+    SettingsError,
+    UnavailableError,
+)
 from routing.job import Job, JobResult
 from routing.jobs import Claim
 from routing.signal import SignalKind
 from routing.store.log_store import LogStore
 from tasks.agents.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
+from tasks.agents.agent_record import AgentRecord
+from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
+from tasks.agents.mail.role import Role
 from tasks.agents.orphans import end_turns_of
 from tasks.agents.process_group import SpawnError
-from tasks.agents.process_table import ProcessTable
 from tasks.agents.prompt import PromptInput, compose
 from tasks.agents.repository_place import RepositoryPlace
 from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, TurnInput
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.agents.turn import run_turn
 from tasks.agents.turn_limits import TurnLimits
+from tasks.agents.turn_order import TurnOrder, TurnStart
+from tasks.agents.turn_record import NotRun
 from tasks.agents.turn_result import TurnResult
+from tasks.agents.turn_runner import TurnRunner
 from tasks.agents.worktree import PushRefusedError, Worktree, open_worktree
 from tasks.outcome import Ran
 
@@ -37,6 +48,8 @@ class RunnerRules:
     work_dir: Path
     limits: TurnLimits
     commit_leftovers: bool
+    turns_per_job: int = 20
+    job_cost_usd: float | None = None  # of all turns of a job, None for no limit
 
 
 class AgentRunner:
@@ -44,14 +57,15 @@ class AgentRunner:
 
     def __init__(
         self, *, rules: RunnerRules, remotes: Mapping[str, str], environment: Mapping[str, str],
-        log: LogStore, holds: Callable[[Claim], bool],
+        log: LogStore, holds: Callable[[Claim], bool], turns: TurnRunner, agents: AgentRegistry,
     ) -> None:  # fmt: skip
         self._rules = rules
         self._remotes = remotes  # address of each repository that the fleet knows, by name
         self._environment = environment  # the worker's own
         self._log = log
         self._holds = holds  # whether a lease is still ours
-        self._table = ProcessTable()
+        self._turns = turns
+        self._agents = agents
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
         """Run one attempt. Faults that are not the agent's are told apart here, where they happen."""
@@ -65,27 +79,28 @@ class AgentRunner:
             return _fault(SignalKind.CANCELLED, error)
         except SpawnError as error:
             return _fault(SignalKind.MACHINE_LOST, error)
-        except (UnavailableError, ConflictError, InvalidInputError, OSError) as error:
+        except (
+            UnavailableError, ConflictError, InvalidInputError, NotFoundError, CorruptRecordError, OSError,
+        ) as error:  # fmt: skip
             return _fault(SignalKind.UNREACHABLE, error)
 
     def _run(self, claim: Claim, stop: StopSignal) -> Ran:
         job = claim.job
         spec = RuntimeSpec.of(claim.version.snapshot)
         runtime_for(spec)  # refused by name before anything changes
+        if (limit := self._limit_reached(job)) is not None:
+            return limit
         if job.fence > 1:  # somebody had it before: nobody but us may be at work in its tree
-            end_turns_of(job.id, self._table)
-        if not job.request.repository:
-            folder = self._rules.work_dir / "scratch" / job.id
-            folder.mkdir(parents=True, exist_ok=True)
-            return _ran(self._turn(claim, spec, folder, stop), has_repository=False)
-        tree = open_worktree(
-            RepositoryPlace(work_dir=self._rules.work_dir, repository=job.request.repository),
-            remote=self._remote(job.request.repository),
-            job_id=job.id,
-        )
-        turn = self._turn(claim, spec, tree.path, stop, tree=tree)
-        ran = _ran(turn, has_repository=True)
-        if not turn.clean:
+            end_turns_of(job.id, self._turns.table)
+        desk = _Desk(folder=self._rules.work_dir / "scratch" / job.id)
+        record = self._turns.run(self._order(claim, spec, desk), stop)
+        if isinstance(record, NotRun):
+            return Ran(ended_by=record.value, note=f"the session of {desk.agent} was {record.value}")
+        return self._pushed(claim, desk.tree, record.result)
+
+    def _pushed(self, claim: Claim, tree: Worktree | None, turn: TurnResult) -> Ran:
+        ran = _ran(turn, has_repository=tree is not None)
+        if tree is None or not turn.clean:
             return ran
         if not self._holds(claim):  # git knows no fence: a push after the lease would overtake its heir's
             return replace(ran, ended_by=StopReason.LEASE_LOST.value)
@@ -93,18 +108,61 @@ class AgentRunner:
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         return replace(ran, result=result)
 
-    def _remote(self, repository: str) -> str:
-        address = self._remotes.get(repository)
-        if address is None:
-            known = ", ".join(sorted(self._remotes)) or "none"
-            message = f"this worker knows no repository {repository} (known: {known}); see its settings"
-            raise InvalidInputError(message)
-        return address
+    def _limit_reached(self, job: Job) -> Ran | None:
+        rules = self._rules
+        if job.turns >= rules.turns_per_job:
+            return Ran(ended_by="job_limit", note=f"it has had {job.turns} turns of {rules.turns_per_job}")
+        if rules.job_cost_usd is not None and job.spent_usd >= rules.job_cost_usd:
+            note = f"it has cost {job.spent_usd:.2f} USD of {rules.job_cost_usd:.2f}"
+            return Ran(ended_by="job_limit", note=note)
+        return None
 
-    def _turn(
-        self, claim: Claim, spec: RuntimeSpec, folder: Path, stop: StopSignal, tree: Worktree | None = None
-    ) -> TurnResult:
+    def _agent(self, job: Job) -> AgentRecord:
+        """The job's agent: one of its own, unless the request names one that several jobs share."""
+        request = job.request
+        return self._agents.register(
+            role=Role(request.role),
+            job="" if request.agent else job.id,
+            parent=request.parent,
+            name=request.agent,
+        )
+
+    def _order(self, claim: Claim, spec: RuntimeSpec, desk: "_Desk") -> TurnOrder:
         job = claim.job
+        agent = self._agent(job)
+        desk.agent = agent.name
+        return TurnOrder(
+            agent=agent,
+            worker=job.worker,
+            job=job.id,
+            runtime=runtime_for(spec),
+            begins=True,
+            compose=lambda start: self._input(claim, spec, desk, start),
+            limits=self._limits(job, spec),
+            may_retry=job.attempts < job.max_attempts,
+            on_event=self._listener(job),
+        )
+
+    def _limits(self, job: Job, spec: RuntimeSpec) -> TurnLimits:
+        """The turn's, or what is left of the job's."""
+        limits = self._rules.limits
+        costs = [] if limits.cost_usd is None else [limits.cost_usd]
+        if self._rules.job_cost_usd is not None:
+            costs.append(self._rules.job_cost_usd - job.spent_usd)
+        return replace(
+            limits, time_limit_seconds=limits.time_limit_of(spec), cost_usd=min(costs, default=None)
+        )
+
+    def _input(self, claim: Claim, spec: RuntimeSpec, desk: "_Desk", start: TurnStart) -> TurnInput:
+        """Made under the turn's lease: nobody else is in the tree, and what is known holds."""
+        job = claim.job
+        if job.request.repository:
+            place = RepositoryPlace(work_dir=self._rules.work_dir, repository=job.request.repository)
+            desk.tree = open_worktree(place, remote=self._remote(job.request.repository), job_id=job.id)
+            desk.folder = desk.tree.path
+        else:
+            desk.folder.mkdir(parents=True, exist_ok=True)
+        tree = desk.tree
         files = self._rules.work_dir / "turns" / job.id / str(job.fence)
         prompt_file = files.resolve() / "prompt.md"
         identity = AgentIdentity(
@@ -114,9 +172,10 @@ class AgentRunner:
             attempt=job.attempts,
             branch=tree.branch if tree else "",
         )
-        turn = TurnInput(
-            prompt=compose(_prompt(claim, tree)),
-            worktree=folder.resolve(),
+        prompt = compose(_prompt(claim, tree, start))
+        return TurnInput(
+            prompt=f"{prompt}\n{start.mail}" if start.mail else prompt,
+            worktree=desk.folder.resolve(),
             environment=agent_environment(
                 self._environment, spec=spec, identity=identity, prompt_file=prompt_file
             ),
@@ -124,15 +183,14 @@ class AgentRunner:
             log_file=files / "turn.log",
             secrets=secret_values(self._environment, spec),
         )
-        limits = replace(self._rules.limits, time_limit_seconds=self._rules.limits.time_limit_of(spec))
-        return run_turn(
-            runtime_for(spec),
-            turn,
-            stop=stop,
-            table=self._table,
-            limits=limits,
-            on_event=self._listener(job),
-        )
+
+    def _remote(self, repository: str) -> str:
+        address = self._remotes.get(repository)
+        if address is None:
+            known = ", ".join(sorted(self._remotes)) or "none"
+            message = f"this worker knows no repository {repository} (known: {known}); see its settings"
+            raise InvalidInputError(message)
+        return address
 
     def _listener(self, job: Job) -> Callable[[AgentEvent], None]:
         def hear(event: AgentEvent) -> None:
@@ -149,9 +207,19 @@ class AgentRunner:
         return hear
 
 
-def _prompt(claim: Claim, tree: Worktree | None) -> PromptInput:
+@dataclass(kw_only=True, slots=True)
+class _Desk:
+    """Where the turn works, found out under its lease."""
+
+    folder: Path
+    tree: Worktree | None = None
+    agent: str = ""
+
+
+def _prompt(claim: Claim, tree: Worktree | None, start: TurnStart) -> PromptInput:
     job = claim.job
-    kind = "redispatch" if job.kind == "redispatch" and tree is not None and tree.resumed else "first"
+    again = start.session_id is not None or job.turns > 0 or (tree is not None and tree.resumed)
+    kind = "redispatch" if job.kind == "redispatch" and again else "first"
     return PromptInput(
         kind=kind,
         version_prompt=claim.version.snapshot.prompt,

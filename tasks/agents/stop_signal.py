@@ -11,6 +11,7 @@ class StopReason(StrEnum):
 
     CANCEL = "cancel"  # a person, or the forge, wants the job no more
     LEASE_LOST = "lease_lost"  # another worker may have the job: nothing more may be written
+    STALL = "stall"  # the watchdog found it silent for too long
     DRAIN = "drain"  # this worker shuts down: the job goes back to the queue
 
 
