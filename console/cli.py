@@ -14,6 +14,7 @@ from console.enqueue_command import enqueue
 from console.exit_codes import MEANINGS
 from console.invocation import Invocation
 from console.job_commands import job_app
+from console.mail_commands import mail_app
 from console.template_commands import template_app
 from console.trial_commands import trial_app
 
@@ -83,6 +84,7 @@ app.add_typer(template_app, name="template")
 app.add_typer(trial_app, name="trial")
 app.command(epilog=ENQUEUE_EXAMPLES)(enqueue)
 app.add_typer(job_app, name="job")
+app.add_typer(mail_app, name="mail")
 fleet_commands.register(app)
 app.add_typer(config_app, name="config")
 
