@@ -1,5 +1,6 @@
 """What every runtime keeps to, whichever program it runs."""
 
+import runpy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -203,3 +204,19 @@ def test_a_spec_takes_over_all_of_a_snapshot_but_its_prompt() -> None:
     )
     spec = asdict(RuntimeSpec.of(snapshot))
     assert spec == {name: getattr(snapshot, name) for name in Snapshot.model_fields if name != "prompt"}
+
+
+def test_the_example_in_the_documentation_is_a_runtime(turn: TurnInput, tmp_path: Path) -> None:
+    """What the page says about adding a runtime works as it stands there."""
+    page = (Path(__file__).parents[2] / "docs" / "runtimes.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line]) <= 50
+    file = tmp_path / "heron.py"
+    file.write_text(code, encoding="utf-8")
+    names = runpy.run_path(str(file))
+    heron: Runtime = names["HeronRuntime"](RuntimeSpec(runtime="heron", model="m"))
+    heron.check()
+    assert heron.argv(turn) == ["heron", "--json", "--resume", "s-1"]
+    assert heron.parse('{"type": "hello", "session": "s-1"}') == [SessionEvent(session_id="s-1")]
+    assert isinstance(heron.parse('{"type": "hello", "session": "-x"}')[0], MalformedEvent)
+    assert heron.clean(0, Seen(result=ResultEvent()))

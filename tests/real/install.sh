@@ -4,9 +4,13 @@
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
 mkdir -p "$folder"
-# No install scripts: the programs come as optional packages for this platform.
-exec npm install --prefix "$folder" --no-audit --no-fund --no-save --ignore-scripts --loglevel error \
+quiet="--no-audit --no-fund --loglevel error"
+# shellcheck disable=SC2086  # the options are several words
+npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     @anthropic-ai/claude-code@2.1.329 \
     @openai/codex@0.169.0 \
     @google/gemini-cli@0.61.0 \
     opencode-ai@1.18.33
+# Only these two put their program in place by a script.
+# shellcheck disable=SC2086  # the options are several words
+exec npm rebuild --prefix "$folder" $quiet @anthropic-ai/claude-code opencode-ai
