@@ -15,8 +15,9 @@ import pytest
 import redis
 
 from tasks.agents.mail.mail import MOST_BODY_BYTES
+from tasks.agents.mail.mail_socket import LEFT_SECONDS, MOST_REQUEST_BYTES, sweep
 from tasks.agents.mail.payloads import MOST_PAYLOAD_BYTES
-from tasks.agents.mail.window import MOST_LETTERS, MOST_REQUEST_BYTES, MailTurn, MailWindow
+from tasks.agents.mail.window import MOST_LETTERS, MailTurn, MailWindow
 from tests.post import ADA, DONE, Post
 
 
@@ -39,7 +40,7 @@ class Desk:
         return subprocess.run(
             [str(self.command), *arguments],
             cwd=self.tree,
-            env={"PATH": os.environ["PATH"]},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.tree)},
             input=stdin,
             capture_output=True,
             text=True,
@@ -297,6 +298,22 @@ def test_who_says_nothing_is_not_waited_for(desk: Desk) -> None:
             assert connection.recv(1) == b""
     finally:
         window.shut()
+
+
+def test_what_killed_workers_left_is_swept(desk: Desk, tmp_path: Path) -> None:
+    """Folders of sockets at which nobody listens go when they are old; one that is served stays."""
+    served = Path(desk.held()["socket"]).parent
+    old, new = tmp_path / "coalmine-mail-old", tmp_path / "coalmine-mail-new"
+    for folder in (old, new):
+        folder.mkdir()
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(folder / "socket"))
+    for folder in (old, served):
+        os.utime(folder, (0, folder.stat().st_mtime - LEFT_SECONDS - 1))
+    sweep(tmp_path)
+    sweep(served.parent)
+    assert (old.exists(), new.exists(), served.exists()) == (False, True, True)
+    assert desk.ask({"do": "list"})["ok"] is True
 
 
 def _line(desk: Desk, errand: dict[str, Any]) -> bytes:

@@ -7,30 +7,24 @@ token is from the turn's agent, whatever it says.
 import json
 import secrets
 import shlex
-import shutil
-import socketserver
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError
 from tasks.agents.mail.author import Author
 from tasks.agents.mail.errand import checked_form, run
+from tasks.agents.mail.mail_socket import MOST_REQUEST_BYTES, MailSocket
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
-
-#: The largest request, in bytes: the longest body and payload, with every character escaped.
-MOST_REQUEST_BYTES = 512 * 1024
 
 #: Letters that one turn may send.
 MOST_LETTERS = 200
@@ -83,7 +77,7 @@ class MailWindow:
         self._lock = threading.Lock()
         self._desks: dict[str, _Desk] = {}  # by token
         self._tokens: dict[Path, str] = {}  # by the folder of the turn
-        self._server: _Server | None = None
+        self._server: MailSocket | None = None
 
     def open(self, turn: MailTurn) -> Path:
         """Let the agent of a turn send mail; returns the command that it calls (`COALMINE_MAIL`)."""
@@ -91,7 +85,7 @@ class MailWindow:
         folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
             if self._server is None:
-                self._server = _Server(self.answer, patience_seconds=self._patience_seconds)
+                self._server = MailSocket(self.answer, patience_seconds=self._patience_seconds)
             desk = _Desk(author=Author(address=turn.agent), redact=Redactor.of(turn.secrets))
             self._desks.pop(self._tokens.pop(folder, ""), None)
             self._desks[token], self._tokens[folder] = desk, token
@@ -170,44 +164,3 @@ def _write(file: Path, text: str, *, mode: int) -> None:
     file.unlink(missing_ok=True)
     file.touch(mode=mode, exist_ok=False)
     file.write_text(text, encoding="utf-8")
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        server = cast("_Server", self.server)
-        self.connection.settimeout(server.patience_seconds)
-        with suppress(OSError):  # whoever asked has gone, or says nothing
-            answer = server.answer(self.rfile.readline(MOST_REQUEST_BYTES + 1))
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-
-class _Server(socketserver.ThreadingUnixStreamServer):
-    """A socket in a folder of its own that nobody else may enter, as its path must be short."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, answer: Callable[[bytes], dict[str, Any]], *, patience_seconds: float) -> None:
-        self.answer = answer
-        self.patience_seconds = patience_seconds
-        self.folder = Path(tempfile.mkdtemp(prefix="coalmine-mail-"))
-        self.path = self.folder / "socket"
-        try:
-            super().__init__(str(self.path), _Handler)
-        except OSError as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            message = (
-                f"no socket for mail can be made at {self.path}: {error}; let TMPDIR name a short path that "
-                "can be written to"
-            )
-            raise InvalidInputError(message) from error
-        self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="mail-window", daemon=True
-        )
-        self._thread.start()
-
-    def end(self) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,84 @@
+"""The local socket at which a worker takes the requests of its agents."""
+
+import json
+import shutil
+import socket
+import socketserver
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from routing.errors import InvalidInputError
+
+#: The largest request, in bytes: the longest body and payload, with every character escaped.
+MOST_REQUEST_BYTES = 512 * 1024
+
+#: Seconds after which the folder of a socket at which nobody listens is taken for left behind.
+LEFT_SECONDS = 60.0
+
+_PREFIX = "coalmine-mail-"
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        server = cast("MailSocket", self.server)
+        self.connection.settimeout(server.patience_seconds)
+        with suppress(OSError):  # whoever asked has gone, or says nothing
+            answer = server.answer(self.rfile.readline(MOST_REQUEST_BYTES + 1))
+            self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+class MailSocket(socketserver.ThreadingUnixStreamServer):
+    """A socket in a folder of its own that nobody else may enter, as its path must be short."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, answer: Callable[[bytes], dict[str, Any]], *, patience_seconds: float) -> None:
+        self.answer = answer
+        self.patience_seconds = patience_seconds
+        sweep(Path(tempfile.gettempdir()))
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self.path = self.folder / "socket"
+        try:
+            super().__init__(str(self.path), _Handler)
+        except OSError as error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            message = (
+                f"no socket for mail can be made at {self.path}: {error}; let TMPDIR name a short path that "
+                "can be written to"
+            )
+            raise InvalidInputError(message) from error
+        self._thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="mail-window", daemon=True
+        )
+        self._thread.start()
+
+    def end(self) -> None:
+        """Serve nobody any more, and leave nothing behind."""
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what worker processes that were killed have left; other users' folders stay."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS and not _serves(left / "socket"):
+                shutil.rmtree(left)
+
+
+def _serves(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True
