@@ -15,7 +15,9 @@ QUEUES = ("champion", "canary", "control")
 WORK = "tasks.work"
 
 #: Names of the ticks, which run on the queue `control`.
-SWEEP, HARVEST, WATCH, POLL, CI = (f"tasks.{name}" for name in ("sweep", "harvest", "watch", "poll", "ci"))
+SWEEP, HARVEST, WATCH, POLL, CI, WATCHDOG = (
+    f"tasks.{name}" for name in ("sweep", "harvest", "watch", "poll", "ci", "watchdog")
+)
 
 
 def make_app(settings: Settings) -> Celery:
@@ -71,6 +73,7 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     every = {
         SWEEP: job.sweep_interval_seconds,
         WATCH: job.watch_interval_seconds,
+        WATCHDOG: settings.agent.watchdog_interval_seconds,
         HARVEST: settings.canary.harvest_interval_seconds,
     }
     if local.repository is not None:

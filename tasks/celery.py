@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import signals
 
-from tasks.broker import CI, HARVEST, POLL, SWEEP, WATCH, WORK, make_app
+from tasks.broker import CI, HARVEST, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
 from tasks.composition import compose
 from tasks.drain import drain_after
 from tasks.host_keeper import HostKeeper
@@ -78,6 +78,14 @@ def watch() -> None:
             parts.send(HARVEST)
 
 
+@app.task(name=WATCHDOG)
+def watchdog() -> None:
+    """Look after turns that are lost or silent, and agents whose job has ended."""
+    with spared("watchdog"):
+        parts = worker().coalmine
+        parts.ticks.run_alone("watchdog", parts.watchdog.tick)
+
+
 @app.task(name=POLL)
 def poll() -> None:
     """Turn issues into jobs."""
@@ -116,6 +124,16 @@ def _open_many_files(**_given: Any) -> None:
 def _look_after_host(**_given: Any) -> None:
     """What concerns this machine is done by every worker on it, whatever queues it serves."""
     HostKeeper(worker().chores).start()
+
+
+@signals.task_revoked.connect
+def _cancel(request: Any = None, terminated: bool = False, **_given: Any) -> None:  # noqa: FBT001, FBT002 - theirs
+    """Whoever has a running job's task terminated wants the job to end, not to run elsewhere."""
+    if not terminated or request is None or request.task != WORK:
+        return
+    with spared("cancel"):
+        parts = worker().coalmine
+        parts.jobs.cancel(request.args[0], by="a revoked task", at=parts.now())
 
 
 @signals.worker_shutting_down.connect

@@ -35,6 +35,8 @@ from routing.templates import Templates
 from routing.trials import Trials
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.silence import Patience
+from tasks.agents.watchdog import Watchdog, WatchdogRules
 from tasks.broker import WORK, make_app
 from tasks.settings import Settings
 from tasks.tick import Ticks
@@ -100,6 +102,27 @@ class Coalmine:
         retention = self.settings.retention_seconds
         return PostOffice(
             MailStore(self.redis, self.keys, self.clock, retention_seconds=retention), self.agents
+        )
+
+    @cached_property
+    def watchdog(self) -> Watchdog:
+        """Looks after turns and agents."""
+        agent = self.settings.agent
+        patience = Patience(
+            warn_seconds=agent.silence_warn_seconds,
+            nudge_seconds=agent.silence_nudge_seconds,
+            cancel_seconds=agent.silence_cancel_seconds,
+        )
+        return Watchdog(
+            sessions=self.sessions,
+            agents=self.agents,
+            office=self.post_office,
+            jobs=self.jobs,
+            job_store=self.job_store,
+            rejected=lambda job: self.versions.field(job.template, f"state:{job.version}") == "rejected",
+            rules=WatchdogRules(
+                patience=patience, cancels_rejected=self.settings.canary.on_rollback == "cancel"
+            ),
         )
 
     @cached_property

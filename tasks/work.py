@@ -14,6 +14,7 @@ from routing.signal import signal
 from tasks.agents.stop_signal import StopSignal
 from tasks.lease_keeper import LeaseKeeper
 from tasks.outcome import Outcome, Ran, Step, outcome
+from tasks.termination import ended_by_signal
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class Work:
         ):
             _log.info("job.started", attempt=claim.job.attempts, fence=claim.fence)
             stop = StopSignal()
-            with self._keeper.holding(claim, stop):
+            with ended_by_signal(stop), self._keeper.holding(claim, stop):
                 decided, result = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
         if decided.step is not Step.DROP:

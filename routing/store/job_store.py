@@ -171,6 +171,10 @@ class JobStore(Store):
         """Running jobs whose lease has run out."""
         return self._until("leases", self.now(), most)
 
+    def running(self, most: int) -> list[str]:
+        """Running jobs, those first whose lease ends first."""
+        return self._until("leases", float("inf"), most)
+
     def waiting(self, most: int) -> list[str]:
         """Pushed jobs, the longest waiting first."""
         return self._until("waiting", float("inf"), most)

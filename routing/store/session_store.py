@@ -118,7 +118,7 @@ class SessionStore(Store):
         """Note a stage of a silence, once; `stop`: the turn is to end, KIND:REASON."""
         return str(self.run(
             "session_escalate", [self.keys.session(name), self.keys("events")],
-            name, fence, f"{last_activity:.6f}", stage, stop, json.dumps(data),
+            name, fence, f"{last_activity:.6f}", int(stage), stop, json.dumps(data),
             doing=f"escalating the silence of {name}",
         ))  # fmt: skip
 

@@ -65,5 +65,6 @@ class SessionRecord(BaseModel):
             return cls.model_validate(fields)
         except (ValidationError, TypeError, ValueError) as error:
             name = fields.get("name", "")[:64]
-            message = f"session {name!r} cannot be read ({error}); was it written by a newer Coalmine?"
+            wrong = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            message = f"session {name!r} cannot be read: {wrong}; was it written by a newer Coalmine?"
             raise CorruptRecordError(message) from error

@@ -112,6 +112,7 @@ class _Turn:
         self._seen: str | None = None  # the conversation that the agent says it is in
         self._saved: str | None = None  # the same, as the store knows it
         self._resumption = Resumption()
+        self._heard_at = runner.monotonic()  # when the last event came, or the turn began
 
     def run(self, record: SessionRecord, stop: StopSignal) -> TurnRecord | NotRun:
         """Steps 2 to 8."""
@@ -187,6 +188,7 @@ class _Turn:
             raise StaleTurnError(message_)
 
     def _hear(self, event: AgentEvent) -> None:
+        self._heard_at = self._runner.monotonic()
         self._runner.leases.heard(self._held)
         if isinstance(event, SessionEvent) and self._seen is None:
             self._seen = event.session_id
@@ -274,7 +276,7 @@ class _Turn:
             clean=result.clean,
             terminal_seen=terminal_seen,
             last_activity=record.last_activity,
-            stall_seconds=self._order.limits.stall_seconds,
+            stall_seconds=round(self._runner.monotonic() - self._heard_at),
         )
         tell_parent(self._runner.office, self._order.agent, end)
         self._runner.agents.finish(self._name, reason=f"its turn ended: {result.ended_by.value}")

@@ -1,0 +1,48 @@
+"""A task that is revoked and terminated, as Flower does it, takes its agent with it."""
+
+import time
+from pathlib import Path
+
+from redis import Redis
+
+from routing.job import JobRequest, JobState
+from routing.store.private_server import PrivateServer
+from tests.agent_book import Book, until_gone
+from tests.servers import process_runs
+from tests.waiting import wait_until
+from tests.worker_fleet import fleet, until_state
+
+#: Seconds between SIGTERM and SIGKILL for an agent in this test.
+GRACE = 1.0
+
+
+def test_terminated_task_ends_its_agent_and_cancels_its_job(
+    tmp_path: Path, redis_client: Redis, redis_server: PrivateServer
+) -> None:
+    """The agent, and a child that left its session, are gone soon; the job does not run again."""
+    assert redis_client.ping()
+    book, child = Book(tmp_path / "book"), tmp_path / "child"
+    line = f"setsid sh -c 'trap \"\" TERM; echo $$ > {child}; sleep 60; sleep 60' & sleep 60"
+    with fleet(
+        tmp_path, redis_server.url,
+        COALMINE_AGENT__KILL_GRACE_SECONDS=str(GRACE), COALMINE_JOB__MAX_ATTEMPTS="3",
+        COALMINE_JOB__DRAIN_GRACE_SECONDS="0.1",
+    ) as made:  # fmt: skip
+        parts = made.coalmine()
+        parts.templates.add("implementer", book.snapshot(line))
+        made.worker("w1", pool="prefork", concurrency=2)
+        made.beat()
+        job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+        agent = book.until_started(job)
+        wait_until(lambda: child.exists() and child.read_text().strip(), description="the child runs")
+        stray = int(child.read_text())
+        told_at = time.monotonic()
+        parts.app.control.revoke(job, terminate=True)
+        until_gone(agent, timeout=GRACE + 1)
+        until_gone(stray, timeout=max(0.1, told_at + GRACE + 1 - time.monotonic()))
+        done = until_state(parts, job, JobState.CANCELLED, timeout=10)
+        assert "a revoked task" in done.cancel or "a revoked task" in done.reason
+        wait_until(lambda: parts.agents.live() == [], description="the agent is finished too")
+        after = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+        assert process_runs(book.until_started(after)), "the pool goes on"
+        assert len(book.pids("start", job)) == 1
