@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from tasks.agents.process_group import signal_process
-from tasks.agents.process_table import ProcessEntry, ProcessTable, family
+from tasks.agents.process_table import ProcessEntry, ProcessTable, family, still_running
 from tasks.agents.turn_marker import TurnMarker
 
 _log = structlog.get_logger(__name__)
@@ -37,9 +37,13 @@ def end_turns_of(job_id: str, table: ProcessTable) -> int:
 
 def _end(table: ProcessTable, is_theirs: Callable[[TurnMarker], bool], *, why: str) -> int:
     ended: set[int] = set()
+    left: list[ProcessEntry] = []
     give_up_at = time.monotonic() + _VANISH_SECONDS
-    # Again and again, as a process may start another one between the look and the signal.
-    while (left := _processes(table.read(), is_theirs)) and time.monotonic() < give_up_at:
+    # Again and again, as a process may start another one between the look and the signal. One that is just
+    # dying has lost its environment already, so what was told to end counts until it has.
+    while (left := _processes(table.read(), is_theirs) or still_running(left)) and (
+        time.monotonic() < give_up_at
+    ):
         for entry in left:
             signal_process(entry, signal.SIGKILL)
         ended |= {entry.pid for entry in left}

@@ -139,7 +139,12 @@ class ProcessGroup:
                 pause(_LOOK_SECONDS)
         give_up_at = clock() + _VANISH_SECONDS
         # Again and again, as a process may start another one between the look and the signal.
-        while left and (left := self._members() or self._unseen()) and clock() < give_up_at:
+        # A process that is just dying has lost its environment already: it counts until it is gone.
+        while (
+            left
+            and (left := self._members() or self._unseen() or still_running(left))
+            and clock() < give_up_at
+        ):
             self._signal(signal.SIGKILL, left)
             pause(_LOOK_SECONDS)
         self._signal_group(signal.SIGKILL)
@@ -170,7 +175,7 @@ class ProcessGroup:
         return [ProcessEntry(pid, os.getpid(), pid, pid, 0)]
 
     def _running(self, told: list[ProcessEntry]) -> bool:
-        return still_running(told) or not self.has_exited()
+        return bool(still_running(told)) or not self.has_exited()
 
     def _signal(self, number: signal.Signals, entries: list[ProcessEntry]) -> None:
         self._signal_group(number)

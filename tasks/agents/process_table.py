@@ -71,9 +71,9 @@ def family(entries: Mapping[int, ProcessEntry], *, leader: int, marker: str) -> 
     return list(found.values())
 
 
-def still_running(entries: Iterable[ProcessEntry]) -> bool:
-    """Whether any of these very processes lives."""
-    return any(_is_same(entry) for entry in entries)
+def still_running(entries: Iterable[ProcessEntry]) -> list[ProcessEntry]:
+    """Return those of these very processes that live."""
+    return [entry for entry in entries if _is_same(entry)]
 
 
 def start_ticks(pid: int) -> int | None:
