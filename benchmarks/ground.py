@@ -36,7 +36,9 @@ def ground() -> Iterator[Ground]:
     """A server with one template; both end with the block."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with PrivateServer(folder / "redis", options=ServerOptions(appendfsync="everysec")) as server:
+        # Over TCP, as the processes of a fleet reach their server.
+        options = ServerOptions(transport="tcp", appendfsync="everysec")
+        with PrivateServer(folder / "redis", options=options) as server:
             parts = compose(Settings(redis_url=server.url), generator=random.Random(1))
             parts.templates.add(TEMPLATE, Snapshot(command="true"))
             yield Ground(folder=folder, url=server.url, coalmine=parts)
