@@ -27,3 +27,12 @@ class ForgeInvalidError(ForgeError, InvalidInputError):
 
 class ForgeUnreachableError(ForgeError, UnavailableError):
     """The forge gave no answer. Never to be read as one: whoever asked waits and asks again."""
+
+    def __init__(self, message: str, *, retry_at: float | None = None) -> None:
+        super().__init__(message)
+        #: From when on asking again makes sense, seconds since the epoch; None when nobody knows.
+        self.retry_at = retry_at
+
+
+class ForgeOutcomeUnknownError(ForgeUnreachableError):
+    """Something was to be written, and the answer was lost: look at what is there before writing again."""

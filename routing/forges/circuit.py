@@ -1,0 +1,37 @@
+"""The circuit breaker: a forge that keeps failing is left alone for a while."""
+
+import threading
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Counts failures in a row; safe to share between threads. Times are seconds since the epoch."""
+
+    failures_to_open: int
+    open_seconds: float
+    _failures: int = 0
+    _closed_at: float = 0.0  # from then on one call may try again
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def open_until(self, now: float) -> float | None:
+        """When the next call is allowed; None when it is now, and this caller's to make."""
+        with self._lock:
+            if self._failures < self.failures_to_open:
+                return None
+            if now < self._closed_at:
+                return self._closed_at
+            self._closed_at = now + self.open_seconds  # one caller tries, the others wait for its result
+            return None
+
+    def failed(self, now: float) -> None:
+        """Note that there was no answer."""
+        with self._lock:
+            self._failures += 1
+            if self._failures >= self.failures_to_open:
+                self._closed_at = now + self.open_seconds
+
+    def answered(self) -> None:
+        """Note an answer, of whatever kind."""
+        with self._lock:
+            self._failures = 0
