@@ -1,5 +1,6 @@
 """Change requests: the pull request of a branch, what became of it, and what reviewers said."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -54,5 +55,23 @@ class Review(BaseModel):
 
     author: str
     verdict: ReviewVerdict
-    commit: str  # the commit that was looked at
+    commit: str  # the commit that was looked at, "" when the forge does not say
     at: AwareDatetime
+    round: int = 1  # of review: it grows when new work is looked at after changes were requested
+
+
+def in_rounds(reviews: Iterable[Review]) -> tuple[Review, ...]:
+    """The reviews, oldest first, each with the round that it belongs to.
+
+    A round ends when a commit is reviewed that nobody had seen when changes were last requested: several
+    people who ask for changes of one commit are one round.
+    """
+    counted: list[Review] = []
+    round_, seen, requested = 1, set[str](), False
+    for review in sorted(reviews, key=lambda one: one.at):
+        if requested and review.commit not in seen:
+            round_, requested = round_ + 1, False
+        seen.add(review.commit)
+        requested = requested or review.verdict is ReviewVerdict.CHANGES_REQUESTED
+        counted.append(review.model_copy(update={"round": round_}))
+    return tuple(counted)

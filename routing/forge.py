@@ -83,6 +83,10 @@ class Forge(Protocol):
         """Return the change request of a branch; None when there is, and was, none."""
         ...
 
+    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:
+        """Ask for the branch to be merged into the main branch; the open change when there is one."""
+        ...
+
     def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
         """Merge the change at exactly its `head`; refused where the settings leave that to people."""
         ...

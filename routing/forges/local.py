@@ -21,13 +21,11 @@ from routing.forges.local_git import WORK_PREFIX, LocalGit, existing_commit
 from routing.forges.local_issue_file import IssueFile
 from routing.forges.local_issues import FoundIssue, LocalIssues
 from routing.forges.local_merge import LocalMerge, merge_message
+from routing.forges.written_text import checked_name, checked_text
 from routing.issue import Comment, Issue, IssueListing, IssueRef
 
 #: The name under which Coalmine comments in issue files.
 OWN_NAME = "coalmine"
-
-#: The longest comment, in characters.
-MAX_COMMENT_CHARACTERS = 65_536
 
 
 class LocalForgeSettings(BaseModel):
@@ -111,7 +109,7 @@ class LocalForge:
         def add(file: IssueFile) -> dict[str, Any]:
             stored = _numbered_comments(file)
             written[:] = [max((item["id"] for item in stored), default=0) + 1]
-            entry = {"id": written[0], "author": OWN_NAME, "at": _now(), "body": _checked_text(body)}
+            entry = {"id": written[0], "author": OWN_NAME, "at": _now(), "body": checked_text(body)}
             return {"comments": [*stored, entry]}
 
         found = self.issues.change(self._number(ref), add)
@@ -127,7 +125,7 @@ class LocalForge:
                     if item.get("author") != OWN_NAME:
                         message = f"comment {comment_id} of {ref} is not ours; only its author may change it"
                         raise ForgeRefusedError(message)
-                    item["body"] = _checked_text(body)
+                    item["body"] = checked_text(body)
                     return {"comments": stored}
             message = f"{ref} has no comment {comment_id}"
             raise ForgeGoneError(message)
@@ -136,7 +134,7 @@ class LocalForge:
 
     def add_label(self, ref: IssueRef, label: str) -> None:
         """Put a label on the issue."""
-        name = _checked_name(label)
+        name = checked_name(label)
         self._change_names(ref, "labels", lambda labels: labels if name in labels else [*labels, name])
 
     def remove_label(self, ref: IssueRef, label: str) -> None:
@@ -145,7 +143,7 @@ class LocalForge:
 
     def assign(self, ref: IssueRef, user: str) -> None:
         """Add an assignee."""
-        name = _checked_name(user)
+        name = checked_name(user)
         self._change_names(ref, "assignees", lambda users: users if name in users else [*users, name])
 
     def close(self, ref: IssueRef) -> None:
@@ -174,6 +172,11 @@ class LocalForge:
         """Return what became of the branch, as git tells it."""
         self._check_repo(repo)
         return self.branches.change(branch)
+
+    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:  # noqa: ARG002 - a branch has neither
+        """Return the branch: here it is its own change request."""
+        self._check_repo(repo)
+        return self._known_change(branch)
 
     def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
         """Merge a green branch of ours when the settings say so; merging it again changes nothing."""
@@ -286,24 +289,6 @@ def _numbered_comments(file: IssueFile) -> list[dict[str, Any]]:
 
 def _find_comment(found: FoundIssue, comment_id: int) -> Comment:
     return next(comment for comment in _comments(found.file) if comment.id == comment_id)
-
-
-def _checked_text(text: str) -> str:
-    """Text as a file can hold it: line ends of one kind, no control characters, no half characters."""
-    plain = text.replace("\r\n", "\n").encode("utf-8", errors="replace").decode("utf-8")
-    plain = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", plain)
-    if not plain.strip() or len(plain) > MAX_COMMENT_CHARACTERS:
-        message = f"a comment has 1 to {MAX_COMMENT_CHARACTERS} characters; this one has {len(plain)}"
-        raise ForgeInvalidError(message)
-    return plain
-
-
-def _checked_name(text: str) -> str:
-    name = text.strip()
-    if not name or not name.isprintable() or len(name) > 100 or "," in name:  # noqa: PLR2004 - said below
-        message = f"{text[:80]!r} is no name; give up to 100 printable characters without a comma"
-        raise ForgeInvalidError(message)
-    return name
 
 
 def _name_of(directory: Path) -> str:

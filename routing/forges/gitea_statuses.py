@@ -1,0 +1,23 @@
+"""What CI said of a commit on Gitea or Forgejo, whose own Actions report as statuses too."""
+
+from routing.commit_status import CombinedStatus
+from routing.forges.forge_client import ForgeClient
+from routing.forges.local_git import checked_commit
+from routing.forges.rest_path import repository_path
+from routing.forges.rest_statuses import read_statuses
+
+
+class GiteaStatuses:
+    """Statuses of one forge."""
+
+    def __init__(self, client: ForgeClient) -> None:
+        self._client = client
+
+    def of(self, repo: str, commit: str) -> CombinedStatus:
+        """Return everything that is said of the commit, or raise ForgeGoneError when it is not there."""
+        path = repository_path(repo)
+        statuses = read_statuses(self._client, f"{path}/commits/{checked_commit(commit)}/statuses")
+        if not statuses:  # Gitea may list nothing for a commit that it does not have
+            self._client.get(f"{path}/git/commits/{commit}")
+        # Oldest first, so that of two within one second the one that came later counts.
+        return CombinedStatus.of(commit, reversed(statuses))

@@ -1,0 +1,35 @@
+"""GitHub, on github.com or on a server of one's own."""
+
+from routing.forges.forge_client import ForgeClient, HttpDialect, Surroundings
+from routing.forges.github_changes import GitHubChanges
+from routing.forges.github_checks import GitHubChecks
+from routing.forges.github_issues import GitHubIssues
+from routing.forges.http_settings import BaseUrl, ForgeName, RestForgeSettings
+from routing.forges.rest_forge import RestForge
+
+_DIALECT = HttpDialect(
+    api_root="",
+    scheme="Bearer",
+    headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
+    numbered_pages=False,
+)
+
+
+class GitHubSettings(RestForgeSettings):
+    """Which GitHub, and as whom. On a GitHub Enterprise Server the address ends with `/api/v3`."""
+
+    name: ForgeName = "github"
+    base_url: BaseUrl = "https://api.github.com"
+
+
+def github_forge(settings: GitHubSettings, surroundings: Surroundings | None = None) -> RestForge:
+    """Wire the parts; nothing is asked of the forge yet."""
+    client = ForgeClient(settings, _DIALECT, surroundings or Surroundings())
+    checks = GitHubChecks(client)
+    return RestForge(
+        name=settings.name,
+        client=client,
+        issues=GitHubIssues(client, forge=settings.name, login=settings.login),
+        checks=checks,
+        changes=GitHubChanges(client, settings=settings, statuses=checks.of),
+    )

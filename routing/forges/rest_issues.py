@@ -1,0 +1,155 @@
+"""Issues of a forge behind HTTP: what GitHub and Gitea do alike, and what each must add."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from routing.forge_errors import ForgeGoneError, ForgeRefusedError
+from routing.forges.forge_client import ForgeClient, problems_of
+from routing.forges.rest_path import repository_path
+from routing.forges.wire import WireComment, WireIssue, WireUser
+from routing.forges.written_text import checked_name, checked_text
+from routing.issue import Comment, Issue, IssueListing, IssueProblem, IssueRef
+
+
+class RestIssues(ABC):
+    """The issues of one forge."""
+
+    def __init__(self, client: ForgeClient, *, forge: str, login: str) -> None:
+        self._client = client
+        self._forge = forge
+        self._login = login  # our own; "" until the forge was asked
+
+    def list(self, repo: str, label: str | None) -> IssueListing:
+        """List the open issues that carry the label; those that cannot be read are among the problems."""
+        query = {"state": "open", **self._listing(), **({"labels": checked_name(label)} if label else {})}
+        listing = self._client.read_all(f"{repository_path(repo)}/issues", query)
+        issues: dict[int, Issue] = {}  # an issue may be on two pages when others are closed meanwhile
+        problems: list[IssueProblem] = []
+        for item in listing.items:
+            try:
+                wire = WireIssue.model_validate(item)
+            except ValidationError as error:
+                where = f"{repo}#{item.get('number', '?')}" if isinstance(item, Mapping) else repo
+                problems.append(IssueProblem(where=where, message=problems_of(error)))
+                continue
+            if wire.pull_request is None and wire.state == "open" and carries(wire, label):
+                issues[wire.number] = self._issue(repo, wire)
+        return IssueListing(
+            issues=tuple(issues[number] for number in sorted(issues)),
+            problems=tuple(problems),
+            complete=listing.complete,
+        )
+
+    def read(self, ref: IssueRef) -> Issue:
+        """Return the issue as it is now, with its comments."""
+        wire = self.wire(ref)
+        listing = self._client.read_all(f"{self.path(ref)}/comments")
+        comments = self._client.parsed_all(WireComment, listing)
+        said = tuple(_comment(one) for one in sorted(comments, key=lambda one: one.id))
+        return self._issue(ref.repo, wire).model_copy(update={"comments": said})
+
+    def wire(self, ref: IssueRef) -> WireIssue:
+        """The issue as the forge sends it."""
+        return self._client.parsed(WireIssue, self._client.get(self.path(ref)))
+
+    def comment(self, ref: IssueRef, body: str) -> Comment:
+        """Write a comment: never twice, so that a lost answer is an error of its own."""
+        text = {"body": checked_text(body)}
+        written = self._client.write("POST", f"{self.path(ref)}/comments", text, repeatable=False)
+        return _comment(self._client.parsed(WireComment, written))
+
+    def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:
+        """Replace the text of one of our comments; a token that may edit all of them changes nothing."""
+        text = {"body": checked_text(body)}
+        path = f"{repository_path(ref.repo)}/issues/comments/{int(comment_id)}"
+        known = self._client.parsed(WireComment, self._client.get(path))
+        on = urlsplit(known.issue_url or known.pull_request_url).path.rpartition("/")[2]
+        if on != str(ref.number):
+            message = f"{ref} has no comment {comment_id}"
+            raise ForgeGoneError(message)
+        if known.user.casefold() != self._own_login().casefold():
+            message = f"comment {comment_id} of {ref} is not ours; only its author may change it"
+            raise ForgeRefusedError(message)
+        return _comment(
+            self._client.parsed(WireComment, self._client.write("PATCH", path, text, repeatable=True))
+        )
+
+    def close(self, ref: IssueRef) -> None:
+        """Close the issue."""
+        self._client.write("PATCH", self.path(ref), {"state": "closed"}, repeatable=True)
+
+    def dependencies(self, ref: IssueRef) -> tuple[IssueRef, ...]:
+        """The issues that block this one, closed ones too."""
+        try:
+            listing = self._client.read_all(self._blockers(ref))
+        except ForgeGoneError:
+            self.wire(ref)  # gone itself, or on a forge where dependencies are switched off
+            return ()
+        blockers = self._client.parsed_all(WireIssue, listing)
+        named = [
+            IssueRef(forge=self._forge, repo=_repository(one) or ref.repo, number=one.number)
+            for one in blockers
+        ]
+        return tuple(dict.fromkeys(named))
+
+    @abstractmethod
+    def add_label(self, ref: IssueRef, label: str) -> None:
+        """Put a label on the issue, which the repository may not know yet."""
+
+    @abstractmethod
+    def remove_label(self, ref: IssueRef, label: str) -> None:
+        """Take a label off the issue, if it is there."""
+
+    @abstractmethod
+    def assign(self, ref: IssueRef, user: str) -> None:
+        """Assign the issue to a user, beside those who have it."""
+
+    @abstractmethod
+    def _listing(self) -> Mapping[str, str]:
+        """What a listing of issues is asked beside state and label."""
+
+    @abstractmethod
+    def _blockers(self, ref: IssueRef) -> str:
+        """The path of the issues that block one."""
+
+    def path(self, ref: IssueRef) -> str:
+        """The path of an issue."""
+        return f"{repository_path(ref.repo)}/issues/{ref.number}"
+
+    def _own_login(self) -> str:
+        if not self._login:
+            self._login = self._client.parsed(WireUser, self._client.get("/user")).login
+        return self._login
+
+    def _issue(self, repo: str, wire: WireIssue) -> Issue:
+        return Issue(
+            ref=IssueRef(forge=self._forge, repo=repo, number=wire.number),
+            title=wire.title,
+            body=wire.body.replace("\r\n", "\n"),
+            labels=tuple(dict.fromkeys(label.name for label in wire.labels)),
+            state=wire.state,
+            author=wire.user,
+            assignees=tuple(user.login for user in wire.assignees),
+            updated_at=wire.updated_at,
+            url=wire.html_url,
+        )
+
+
+def carries(wire: WireIssue, label: str | None) -> bool:
+    """Whether the issue has the label; a forge that does not know the label may have ignored it."""
+    return label is None or label.casefold() in {one.name.casefold() for one in wire.labels}
+
+
+def _comment(wire: WireComment) -> Comment:
+    body = wire.body.replace("\r\n", "\n")
+    return Comment(id=wire.id, author=wire.user, body=body, created_at=wire.created_at)
+
+
+def _repository(wire: WireIssue) -> str:
+    """`owner/name` of an issue that may be in another repository."""
+    if wire.repository is not None:
+        return wire.repository.full_name
+    return "/".join(wire.repository_url.rsplit("/", 2)[-2:]) if "/repos/" in wire.repository_url else ""

@@ -1,0 +1,150 @@
+"""What GitHub and Gitea send, where the two agree. Unknown fields are ignored, empty ones may be null."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+Item = TypeVar("Item")
+
+
+def _null_is_empty(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _null_is_none_of_them(value: Any) -> Any:
+    return () if value is None else value
+
+
+def _named(value: Any) -> Any:
+    """GitHub's description lets a label be its bare name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_null_is_empty)]
+Items = Annotated[tuple[Item, ...], BeforeValidator(_null_is_none_of_them)]
+Login = Annotated[
+    str, BeforeValidator(lambda user: user.get("login") or "" if isinstance(user, Mapping) else "")
+]
+
+
+class Wire(BaseModel):
+    """The ground of all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class WireLabel(Wire):
+    """A label; Gitea asks for its id."""
+
+    id: int = 0
+    name: str
+
+
+class WireUser(Wire):
+    """The user whose token it is."""
+
+    login: Annotated[str, Field(min_length=1)]
+
+
+class WireRepository(Wire):
+    """A repository; within an issue Gitea sends its full name only."""
+
+    full_name: str
+    default_branch: str = "main"
+
+
+class WireIssue(Wire):
+    """An issue, or on GitHub a pull request that is listed among them."""
+
+    number: Annotated[int, Field(gt=0)]  # GitHub's `id` is another number and is not what people write
+    title: Annotated[str, Field(min_length=1)]
+    body: Text = ""
+    labels: Items[Annotated[WireLabel, BeforeValidator(_named)]] = ()
+    state: Literal["open", "closed"]
+    user: Login = ""
+    assignees: Items[WireUser] = ()
+    updated_at: AwareDatetime
+    html_url: Text = ""
+    pull_request: Any = None  # null on what is no pull request
+    repository: WireRepository | None = None
+    repository_url: Text = ""
+
+
+class WireComment(Wire):
+    """A comment on an issue."""
+
+    id: int
+    user: Login = ""
+    body: Text = ""
+    created_at: AwareDatetime | None = None
+    issue_url: Text = ""  # ends with the number of its issue
+    pull_request_url: Text = ""  # Gitea's, in place of the former
+
+
+class WirePermission(Wire):
+    """What a user may do."""
+
+    permission: str
+
+
+class WireStatus(Wire):
+    """What one context says of a commit: `state` on GitHub, `status` on Gitea."""
+
+    context: Text = ""
+    state: str = Field(validation_alias=AliasChoices("state", "status"))
+    description: Text = ""
+    target_url: Text = ""
+    updated_at: AwareDatetime | None = None
+    created_at: AwareDatetime | None = None
+
+
+class WireSignature(Wire):
+    """Who made a commit, of which only the time matters."""
+
+    date: AwareDatetime
+
+
+class WireCommitFacts(Wire):
+    """What git itself knows of a commit."""
+
+    message: Text = ""
+    committer: WireSignature
+
+
+class WireCommit(Wire):
+    """A commit of a listing."""
+
+    sha: str
+    commit: WireCommitFacts
+
+
+class WireBranch(Wire):
+    """One end of a pull request."""
+
+    ref: Text = ""  # the branch; on Gitea `refs/pull/N/head` once the branch is deleted
+    label: Text = ""  # `owner:branch` on GitHub, the branch on Gitea
+    sha: Text = ""
+    repo: WireRepository | None = None  # null when the repository is gone
+
+
+class WirePull(Wire):
+    """A pull request."""
+
+    number: int
+    state: Literal["open", "closed"]
+    head: WireBranch
+    base: WireBranch
+    merged_at: AwareDatetime | None = None
+    merge_commit_sha: Text = ""  # of an open one on GitHub: a trial merge
+    html_url: Text = ""
+
+
+class WireReview(Wire):
+    """A review of a pull request."""
+
+    user: Login = ""
+    state: Text = ""
+    commit_id: Text = ""
+    submitted_at: AwareDatetime | None = None  # null while it is being written
+    dismissed: bool | None = None  # Gitea's; GitHub says it in the state
