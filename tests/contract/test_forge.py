@@ -3,12 +3,15 @@
 A new adapter adds a function that returns a `ForgeUnderTest`, and its name to `FORGES`.
 """
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from pydantic import SecretStr
 
 from routing.change_request import ChangeState
 from routing.commit_status import CiVerdict, CombinedStatus, CommitStatus
@@ -21,8 +24,16 @@ from routing.forge_errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
+from routing.forges.forge_client import Surroundings
+from routing.forges.gitea import GiteaSettings, gitea_forge
+from routing.forges.github import GitHubSettings, github_forge
 from routing.forges.local import LocalForge, LocalForgeSettings
+from routing.forges.rest_forge import RestForge
 from routing.issue import IssueRef
+from tests.forge_server import ForgeServer
+from tests.forge_world import TOKEN, ForgeWorld
+from tests.gitea_server import gitea_server
+from tests.github_server import github_server
 from tests.repositories import Repository, new_repository
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -46,10 +57,11 @@ class ForgeUnderTest:
     repo: str
     repository: Repository  # what is pushed here arrives on the forge
     open_issue: OpensIssues
-    person_comments: Callable[[IssueRef, str], None]
+    person_comments: Callable[[IssueRef, str], object]
     judge: Callable[[str], object]  # CI says green of a commit
     person_merges: Callable[[str], object]  # a branch
     vanish: Callable[[], object]  # the forge can no longer be asked
+    stop: Callable[[], object] = lambda: None  # ends what the forge runs on
 
 
 def local_forge(folder: Path) -> ForgeUnderTest:
@@ -89,13 +101,67 @@ def local_forge(folder: Path) -> ForgeUnderTest:
     )
 
 
-FORGES: dict[str, Callable[[Path], ForgeUnderTest]] = {"local": local_forge}
+def served_forge(
+    folder: Path, server_of: Callable[[ForgeWorld], ForgeServer], forge_of: Callable[[str], RestForge]
+) -> ForgeUnderTest:
+    """A forge behind HTTP: a server of the suite's own, and our client of it."""
+    world = ForgeWorld(new_repository(folder, bare=True))
+    server = server_of(world)
+    forge = forge_of(server.address)
+
+    def open_issue(
+        title: str, body: str, *, labels: Sequence[str] = (), blocked_by: Sequence[int] = ()
+    ) -> IssueRef:
+        issue = world.open_issue(title, body, labels=labels, blocked_by=blocked_by)
+        return IssueRef(forge=forge.name, repo=world.repo, number=issue.number)
+
+    def stop() -> None:
+        forge.close_connections()
+        server.stop()
+
+    return ForgeUnderTest(
+        forge=forge,
+        repo=world.repo,
+        repository=world.repository,
+        open_issue=open_issue,
+        person_comments=lambda ref, text: world.comment(ref.number, "ann", text),
+        judge=lambda commit: world.say(commit, "ci/build", "success"),
+        person_merges=lambda branch: world.merge(world.pull_of(branch), "Merge it"),
+        vanish=lambda: setattr(server, "silent", True),
+        stop=stop,
+    )
+
+
+def unhurried() -> Surroundings:
+    """No time passes between attempts."""
+    return Surroundings(generator=random.Random(7), sleep=lambda _seconds: None)
+
+
+def github(address: str) -> RestForge:
+    """Our client of GitHub."""
+    settings = GitHubSettings(base_url=address, token=SecretStr(TOKEN), merge="green")
+    return github_forge(settings, unhurried())
+
+
+def gitea(address: str) -> RestForge:
+    """Our client of Gitea."""
+    settings = GiteaSettings(base_url=address, token=SecretStr(TOKEN), merge="green")
+    return gitea_forge(settings, unhurried())
+
+
+FORGES: dict[str, Callable[[Path], ForgeUnderTest]] = {
+    "local": local_forge,
+    "github": partial(served_forge, server_of=github_server, forge_of=github),
+    "gitea": partial(served_forge, server_of=gitea_server, forge_of=gitea),
+}
 
 
 @pytest.fixture(params=list(FORGES))
-def there(request: pytest.FixtureRequest, tmp_path: Path) -> ForgeUnderTest:
+def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ForgeUnderTest]:
     """Each forge in turn."""
-    return FORGES[request.param](tmp_path)
+    forge = FORGES[request.param](tmp_path)
+    yield forge
+    forge.stop()
 
 
 def test_issues_are_listed_by_label(there: ForgeUnderTest) -> None:
@@ -167,7 +233,7 @@ def test_blockers_are_named_also_when_closed(there: ForgeUnderTest) -> None:
 def test_what_is_not_there_is_gone(there: ForgeUnderTest) -> None:
     """Unknown issues, repositories and commits are gone; an unknown branch has no change."""
     unknown = IssueRef(forge=there.forge.name, repo=there.repo, number=999_999)
-    elsewhere = IssueRef(forge=there.forge.name, repo="not-there", number=1)
+    elsewhere = IssueRef(forge=there.forge.name, repo=f"{there.repo}-not-there", number=1)
     for ref in (unknown, elsewhere):
         with pytest.raises(ForgeGoneError):
             there.forge.read_issue(ref)
@@ -195,8 +261,9 @@ def test_no_answer_is_not_an_empty_one(there: ForgeUnderTest) -> None:
 def test_a_change_goes_from_open_to_green_to_merged(there: ForgeUnderTest) -> None:
     """CI is unknown until it spoke; then the change is merged at the commit that was judged."""
     head = there.repository.work(BRANCH, {"new.txt": "new\n"})
-    change = there.forge.change_of_branch(there.repo, BRANCH)
-    assert change is not None
+    change = there.forge.open_change(there.repo, BRANCH, title="Cart is fast", body="It was slow.")
+    assert there.forge.change_of_branch(there.repo, BRANCH) == change
+    assert there.forge.open_change(there.repo, BRANCH, title="Cart is fast", body="") == change
     assert (change.state, change.head, change.base) == (ChangeState.OPEN, head, "main")
     assert there.forge.statuses(there.repo, head).verdict is CiVerdict.UNKNOWN
     there.judge(head)
@@ -212,6 +279,7 @@ def test_a_change_goes_from_open_to_green_to_merged(there: ForgeUnderTest) -> No
 def test_a_persons_merge_counts_as_one(there: ForgeUnderTest) -> None:
     """Who merged does not matter."""
     there.repository.work(BRANCH, {"new.txt": "new\n"})
+    there.forge.open_change(there.repo, BRANCH, title="Cart is fast", body="It was slow.")
     there.person_merges(BRANCH)
     change = there.forge.change_of_branch(there.repo, BRANCH)
     assert change is not None

@@ -1,0 +1,187 @@
+"""One repository on a forge, in memory: what people and CI do there, over a real git repository."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from routing.git import Git, GitError
+from tests.repositories import Repository
+
+#: Whose token the tests use.
+OWN_LOGIN = "coalmine-bot"
+
+TOKEN = "tok-3n-v3ry-s3cr3t"  # noqa: S105 - opens nothing but this suite's own server
+
+
+def now() -> str:
+    """The time as forges write it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(kw_only=True, slots=True)
+class WorldIssue:
+    """An issue or, with a head branch, a pull request: they share their numbers."""
+
+    number: int
+    title: str
+    body: str | None
+    labels: list[str]
+    blocked_by: list[int] = field(default_factory=list)
+    assignees: list[str] = field(default_factory=list)
+    state: str = "open"
+    author: str = "ann"
+    updated_at: str = field(default_factory=now)
+
+    @property
+    def id(self) -> int:
+        """The database's number, which is never the one that people write."""
+        return 70_000 + self.number
+
+
+@dataclass(kw_only=True, slots=True)
+class WorldPull:
+    """What a pull request has beside its issue."""
+
+    issue: WorldIssue
+    branch: str
+    base: str = "main"
+    head: str  # when it was closed or merged; the branch's tip while it is open
+    merged_at: str | None = None
+    merge_commit: str | None = None
+    reviews: list[dict[str, object]] = field(default_factory=list)
+
+
+@dataclass(kw_only=True, slots=True)
+class WorldComment:
+    """A comment."""
+
+    id: int
+    issue: int
+    author: str
+    body: str
+    created_at: str = field(default_factory=now)
+
+
+class RefusedMergeError(Exception):
+    """A merge that the forge does not make; `status` is what it answers."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ForgeWorld:
+    """The truth that both servers show, each in its own words."""
+
+    def __init__(self, repository: Repository, repo: str = "acme/shop") -> None:
+        self.repository = repository
+        self.repo = repo
+        self.issues: dict[int, WorldIssue] = {}
+        self.pulls: dict[int, WorldPull] = {}
+        self.comments: dict[int, WorldComment] = {}
+        self.labels: dict[str, int] = {}  # of the repository, with their ids
+        self.statuses: list[dict[str, object]] = []  # newest last; `word` is the state
+        self.check_runs: list[dict[str, object]] = []
+        self.users = {
+            OWN_LOGIN: "write",
+            "coalmine": "write",
+            "ann": "admin",
+            "reader": "read",
+            "out": "none",
+        }
+        self._numbers = itertools.count(1)
+        self._ids = itertools.count(500)
+
+    def open_issue(
+        self, title: str, body: str | None, *, labels: Sequence[str] = (), blocked_by: Sequence[int] = ()
+    ) -> WorldIssue:
+        """A person opens an issue; its labels come into being."""
+        issue = WorldIssue(
+            number=next(self._numbers),
+            title=title,
+            body=body,
+            labels=list(labels),
+            blocked_by=list(blocked_by),
+        )
+        for label in labels:
+            self.label_id(label)
+        self.issues[issue.number] = issue
+        return issue
+
+    def label_id(self, name: str) -> int:
+        """The label's id; it is created when there is none."""
+        return self.labels.setdefault(name, next(self._ids))
+
+    def comment(self, issue: int, author: str, body: str) -> WorldComment:
+        """Someone comments."""
+        comment = WorldComment(id=next(self._ids), issue=issue, author=author, body=body)
+        self.comments[comment.id] = comment
+        return comment
+
+    def say(self, commit: str, context: str, word: str) -> None:
+        """CI says something of a commit."""
+        self.statuses.append(
+            {"id": next(self._ids), "commit": commit, "context": context, "word": word, "at": now()}
+        )
+
+    def run_check(self, commit: str, name: str, conclusion: str | None, *, suite: int = 1) -> None:
+        """A check run is made; without a conclusion it has not ended."""
+        self.check_runs.append({"commit": commit, "name": name, "conclusion": conclusion, "suite": suite})
+
+    def open_pull(self, branch: str, title: str, author: str = OWN_LOGIN) -> WorldPull:
+        """Someone asks for a branch to be merged."""
+        issue = self.open_issue(title, None)
+        issue.author = author
+        self.pulls[issue.number] = WorldPull(issue=issue, branch=branch, head=self.repository.tip(branch))
+        return self.pulls[issue.number]
+
+    def head(self, pull: WorldPull) -> str:
+        """The branch's tip while the pull request is open."""
+        if pull.issue.state == "open":
+            pull.head = self.repository.tip(pull.branch)
+        return pull.head
+
+    def pull_of(self, branch: str) -> WorldPull:
+        """The newest pull request of a branch."""
+        return [pull for pull in self.pulls.values() if pull.branch == branch][-1]
+
+    def merge(self, pull: WorldPull, message: str, expected_head: str | None = None) -> str:
+        """Merge it, or raise RefusedMergeError as the forges do."""
+        if pull.issue.state != "open":
+            raise RefusedMergeError(405, "Pull Request is not mergeable")
+        head = self.head(pull)
+        if expected_head not in {None, head}:
+            raise RefusedMergeError(409, "Head branch was modified. Review and try the merge again.")
+        desk = Git(self.repository.desk)
+        desk("fetch", "--quiet", "origin")
+        desk("checkout", "--quiet", "-B", "main", "origin/main")
+        desk("merge", "--quiet", "--no-ff", "-m", message, head)
+        desk("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        pull.issue.state, pull.merged_at = "closed", now()
+        pull.merge_commit = desk("rev-parse", "HEAD")
+        return pull.merge_commit
+
+    def commit_on_main(self, message: str) -> str:
+        """Somebody pushes a commit with this message, and no change, to the main branch."""
+        desk = Git(self.repository.desk)
+        desk("fetch", "--quiet", "origin")
+        desk("checkout", "--quiet", "-B", "main", "origin/main")
+        desk("commit", "--quiet", "--allow-empty", "--message", message)
+        desk("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        return desk("rev-parse", "HEAD")
+
+    def has_commit(self, commit: str) -> bool:
+        """Whether the repository holds the commit."""
+        try:
+            self.repository.git("cat-file", "-e", f"{commit}^{{commit}}")
+        except GitError:
+            return False
+        return True
+
+    def log(self, revision: str, *options: str) -> list[dict[str, str]]:
+        """Commits as git lists them, newest first."""
+        text = self.repository.git("log", "-z", "--format=%H%n%cI%n%B", *options, revision)
+        found = [re.match(r"(.*)\n(.*)\n((?:.|\n)*)", entry) for entry in text.split("\0") if entry.strip()]
+        return [{"sha": one[1], "at": one[2], "message": one[3].strip()} for one in found if one]

@@ -1,0 +1,170 @@
+"""The suite's Gitea: where its API differs from GitHub's, it differs here."""
+
+import re
+from typing import Any
+
+from tests.forge_server import GONE, Answer, Asked, ForgeServer, Route
+from tests.forge_world import ForgeWorld, RefusedMergeError, WorldComment, WorldIssue, WorldPull
+from tests.github_server import Found, GitHubRoutes
+
+
+def gitea_server(world: ForgeWorld) -> ForgeServer:
+    """Start it over a world."""
+    return ForgeServer(
+        GiteaRoutes(world).routes(), scheme="token", root="/api/v1", size_parameter="limit", largest_page=50
+    )
+
+
+class GiteaRoutes(GitHubRoutes):
+    """One method a route."""
+
+    state_word = "status"
+
+    def routes(self) -> dict[str, Route]:
+        """Methods and paths; those that Gitea has not are taken away."""
+        repo = rf"/repos/{re.escape(self.world.repo)}"
+        issue = rf"{repo}/issues/(\d+)"
+        known = super().routes()
+        for path in (
+            f"POST {issue}/assignees",
+            f"GET {issue}/dependencies/blocked_by",
+            rf"GET {repo}/commits/([0-9a-f]+)/status",
+            rf"GET {repo}/commits/([0-9a-f]+)/check-runs",
+            rf"PUT {repo}/pulls/(\d+)/merge",
+        ):
+            del known[path]
+        known[rf"GET {repo}/pulls/(\d+)/reviews"] = self.with_pull(
+            lambda _asked, one: Answer(value=one.reviews, paged="total")
+        )
+        return known | {
+            f"GET {repo}/labels": self.labels,
+            f"POST {repo}/labels": self.create_label,
+            f"GET {issue}/dependencies": self.with_issue(self.blockers),
+            rf"GET {repo}/commits/([0-9a-f]+)/statuses": self.status,
+            rf"POST {repo}/pulls/(\d+)/merge": self.with_pull(self.merge),
+        }
+
+    def issue(self, issue: WorldIssue) -> dict[str, Any]:
+        """An issue as the recordings of a real server have it: nothing is null."""
+        shown = super().issue(issue)
+        del shown["repository_url"]
+        is_pull = issue.number in self.world.pulls
+        owner, _, name = self.world.repo.partition("/")
+        return shown | {
+            "body": issue.body or "",
+            "assignees": shown["assignees"] or None,
+            "pull_request": {"merged": False} if is_pull else None,
+            "repository": {"id": 1, "name": name, "owner": owner, "full_name": self.world.repo},
+        }
+
+    def issues(self, asked: Asked, found: Found) -> Answer:
+        """The newest first; a label that the repository does not know is as good as none."""
+        query = dict(asked.query)
+        if query.get("labels") not in self.world.labels:
+            query.pop("labels", None)
+        same = Asked(method="GET", path=asked.path, query=query, headers={}, body=None)
+        answer = super().issues(same, found)
+        return Answer(value=answer.value[::-1], paged="link")
+
+    def edit_issue(self, asked: Asked, issue: WorldIssue) -> Answer:
+        """Assignees are replaced; an issue with open blockers is not closed."""
+        assignees = asked.body.get("assignees", issue.assignees)
+        if any(self.world.users.get(login) not in {"write", "admin"} for login in assignees):
+            return Answer(status=422, value={"message": "Assignee does not exist"})
+        open_blockers = [one for one in issue.blocked_by if self.world.issues[one].state == "open"]
+        if asked.body.get("state") == "closed" and open_blockers:
+            return Answer(
+                status=412,
+                value={"message": "cannot close this issue because it still has open dependencies"},
+            )
+        issue.assignees = list(assignees)
+        super().edit_issue(asked, issue)
+        return Answer(status=201, value=self.issue(issue))
+
+    def shown_comment(self, comment: WorldComment) -> dict[str, Any]:
+        """A comment, whose issue goes by the address that people use."""
+        page = f"https://forge.test/{self.world.repo}/issues/{comment.issue}"
+        return super().shown_comment(comment) | {"issue_url": page, "pull_request_url": ""}
+
+    def comments(self, asked: Asked, issue: WorldIssue) -> Answer:
+        """All comments at once, whichever page is asked for."""
+        return Answer(value=super().comments(asked, issue).value)
+
+    def labels(self, _asked: Asked, _found: Found) -> Answer:
+        """The repository's labels."""
+        shown = [{"id": number, "name": name} for name, number in self.world.labels.items()]
+        return Answer(value=shown, paged="total")
+
+    def create_label(self, asked: Asked, _found: Found) -> Answer:
+        """A new label, which needs a colour."""
+        if not re.fullmatch("#[0-9a-f]{6}", asked.body["color"]):
+            return Answer(status=422, value={"message": "bad color"})
+        name = asked.body["name"]
+        return Answer(status=201, value={"id": self.world.label_id(name), "name": name})
+
+    def add_labels(self, asked: Asked, issue: WorldIssue) -> Answer:
+        """Labels by id."""
+        names = {number: name for name, number in self.world.labels.items()}
+        for number in asked.body["labels"]:
+            if number not in names:
+                return GONE
+            issue.labels += [names[number]] if names[number] not in issue.labels else []
+        return Answer(value=self.issue(issue)["labels"])
+
+    def remove_label(self, _asked: Asked, found: Found) -> Answer:
+        """One label by id."""
+        issue = self.world.issues.get(int(found[1]))
+        names = {str(number): name for name, number in self.world.labels.items()}
+        if issue is None:
+            return GONE
+        if names.get(found[2]) not in issue.labels:
+            return Answer(status=422, value={"message": "label does not exist"})
+        issue.labels.remove(names[found[2]])
+        return Answer(status=204)
+
+    def blockers(self, asked: Asked, issue: WorldIssue) -> Answer:
+        """Pages without a word on how many there are."""
+        return Answer(value=super().blockers(asked, issue).value, paged="nothing")
+
+    def status(self, _asked: Asked, found: Found) -> Answer:
+        """Every status that there was, the newest first; for a commit that is not there, none."""
+        return Answer(value=[self.shown_status(one) for one in self._said(found[1])][::-1], paged="total")
+
+    def pull(self, pull: WorldPull) -> dict[str, Any]:
+        """A pull request, whose head keeps the branch's name as its label only once the branch is gone."""
+        shown = super().pull(pull)
+        branches = self.world.repository.git(
+            "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"
+        ).split()
+        ref = pull.branch if pull.branch in branches else f"refs/pull/{pull.issue.number}/head"
+        shown["head"] |= {"label": pull.branch, "ref": ref}
+        return shown | {"merge_commit_sha": pull.merge_commit, "merged": pull.merged_at is not None}
+
+    def pulls(self, _asked: Asked, _found: Found) -> Answer:
+        """All pull requests: there is no way to ask for one branch's."""
+        return Answer(value=[self.pull(one) for one in self.world.pulls.values()][::-1], paged="link")
+
+    def open_pull(self, asked: Asked, found: Found) -> Answer:
+        """A second one for a branch is a conflict."""
+        answer = super().open_pull(asked, found)
+        return (
+            Answer(status=409, value={"message": "pull request already exists"})
+            if answer.status == 422
+            else answer
+        )
+
+    def merge(self, asked: Asked, pull: WorldPull) -> Answer:
+        """Merge at the head that is named; nothing is said on success."""
+        message = f"{asked.body['MergeTitleField']}\n\n{asked.body['MergeMessageField']}"
+        try:
+            self.world.merge(pull, message, asked.body["head_commit_id"])
+        except RefusedMergeError as error:
+            return Answer(status=error.status, value={"message": str(error)})
+        return Answer()
+
+    def git_commit(self, asked: Asked, found: Found) -> Answer:
+        """A commit with its facts one floor down."""
+        answer = super().git_commit(asked, found)
+        if answer.status != 200:
+            return answer
+        return Answer(value={"sha": answer.value["sha"], "commit": answer.value})

@@ -1,0 +1,278 @@
+"""The suite's GitHub: the routes and words that https://docs.github.com/rest describes."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tests.forge_server import GONE, Answer, Asked, ForgeServer, Route
+from tests.forge_world import OWN_LOGIN, ForgeWorld, RefusedMergeError, WorldComment, WorldIssue, WorldPull
+
+Found = re.Match[str]
+
+
+def github_server(world: ForgeWorld) -> ForgeServer:
+    """Start it over a world."""
+    return ForgeServer(GitHubRoutes(world).routes(), scheme="Bearer")
+
+
+class GitHubRoutes:
+    """One method a route."""
+
+    #: How the member for a status's state is called.
+    state_word = "state"
+
+    def __init__(self, world: ForgeWorld) -> None:
+        self.world = world
+
+    def routes(self) -> dict[str, Route]:
+        """Methods and paths."""
+        repo = rf"/repos/{re.escape(self.world.repo)}"
+        issue = rf"{repo}/issues/(\d+)"
+        return {
+            "GET /user": lambda _asked, _found: Answer(value={"login": OWN_LOGIN}),
+            f"GET {repo}": self.repository,
+            f"GET {repo}/issues": self.issues,
+            f"GET {issue}": self.with_issue(lambda _asked, one: Answer(value=self.issue(one))),
+            f"PATCH {issue}": self.with_issue(self.edit_issue),
+            f"GET {issue}/comments": self.with_issue(self.comments),
+            f"POST {issue}/comments": self.with_issue(self.write_comment),
+            rf"GET {repo}/issues/comments/(\d+)": self.comment,
+            rf"PATCH {repo}/issues/comments/(\d+)": self.edit_comment,
+            f"POST {issue}/labels": self.with_issue(self.add_labels),
+            rf"DELETE {issue}/labels/(.+)": self.remove_label,
+            f"POST {issue}/assignees": self.with_issue(self.assign),
+            f"GET {issue}/dependencies/blocked_by": self.with_issue(self.blockers),
+            rf"GET {repo}/collaborators/([^/]+)/permission": self.permission,
+            rf"GET {repo}/commits/([0-9a-f]+)/status": self.status,
+            rf"GET {repo}/commits/([0-9a-f]+)/check-runs": self.check_runs,
+            f"GET {repo}/pulls": self.pulls,
+            f"POST {repo}/pulls": self.open_pull,
+            rf"GET {repo}/pulls/(\d+)": self.with_pull(lambda _asked, one: Answer(value=self.pull(one))),
+            rf"PUT {repo}/pulls/(\d+)/merge": self.with_pull(self.merge),
+            rf"GET {repo}/pulls/(\d+)/reviews": self.with_pull(
+                lambda _asked, one: Answer(value=one.reviews, paged="link")
+            ),
+            f"GET {repo}/commits": self.commits,
+            rf"GET {repo}/git/commits/([0-9a-f]+)": self.git_commit,
+        }
+
+    def with_issue(self, step: Callable[[Asked, WorldIssue], Answer]) -> Route:
+        """A route of one issue, which may not be there."""
+
+        def route(asked: Asked, found: Found) -> Answer:
+            issue = self.world.issues.get(int(found[1]))
+            return GONE if issue is None else step(asked, issue)
+
+        return route
+
+    def with_pull(self, step: Callable[[Asked, WorldPull], Answer]) -> Route:
+        """A route of one pull request, which may not be there."""
+
+        def route(asked: Asked, found: Found) -> Answer:
+            pull = self.world.pulls.get(int(found[1]))
+            return GONE if pull is None else step(asked, pull)
+
+        return route
+
+    def repository(self, _asked: Asked, _found: Found) -> Answer:
+        """The repository itself."""
+        return Answer(value={"full_name": self.world.repo, "default_branch": "main"})
+
+    def issue(self, issue: WorldIssue) -> dict[str, Any]:
+        """An issue in GitHub's words."""
+        is_pull = issue.number in self.world.pulls
+        return {
+            "id": issue.id,
+            "number": issue.number,
+            "title": issue.title,
+            "body": issue.body,
+            "labels": [{"id": self.world.label_id(name), "name": name} for name in issue.labels],
+            "state": issue.state,
+            "user": {"login": issue.author} if issue.author else None,
+            "assignees": [{"login": login} for login in issue.assignees],
+            "updated_at": issue.updated_at,
+            "html_url": f"https://forge.test/{self.world.repo}/issues/{issue.number}",
+            "repository_url": f"https://api.forge.test/repos/{self.world.repo}",
+            **({"pull_request": {"url": "…"}} if is_pull else {}),
+        }
+
+    def issues(self, asked: Asked, _found: Found) -> Answer:
+        """Issues and pull requests, oldest first as our client asks."""
+        label = asked.query.get("labels", "").lower()
+        shown = [
+            self.issue(one)
+            for one in self.world.issues.values()
+            if one.state == asked.query.get("state", "open")
+            and (not label or label in [name.lower() for name in one.labels])
+        ]
+        return Answer(value=shown, paged="link")
+
+    def edit_issue(self, asked: Asked, issue: WorldIssue) -> Answer:
+        """Close it, for instance."""
+        issue.state = asked.body.get("state", issue.state)
+        return Answer(value=self.issue(issue))
+
+    def shown_comment(self, comment: WorldComment) -> dict[str, Any]:
+        """A comment in GitHub's words."""
+        return {
+            "id": comment.id,
+            "user": {"login": comment.author},
+            "body": comment.body,
+            "created_at": comment.created_at,
+            "issue_url": f"https://api.forge.test/repos/{self.world.repo}/issues/{comment.issue}",
+        }
+
+    def comments(self, _asked: Asked, issue: WorldIssue) -> Answer:
+        """The comments of an issue."""
+        said = [self.shown_comment(one) for one in self.world.comments.values() if one.issue == issue.number]
+        return Answer(value=said, paged="link")
+
+    def write_comment(self, asked: Asked, issue: WorldIssue) -> Answer:
+        """The token's user comments."""
+        comment = self.world.comment(issue.number, OWN_LOGIN, asked.body["body"])
+        return Answer(status=201, value=self.shown_comment(comment))
+
+    def comment(self, _asked: Asked, found: Found) -> Answer:
+        """One comment."""
+        comment = self.world.comments.get(int(found[1]))
+        return GONE if comment is None else Answer(value=self.shown_comment(comment))
+
+    def edit_comment(self, asked: Asked, found: Found) -> Answer:
+        """A token that may write may edit everybody's comments: the forge does not protect them."""
+        comment = self.world.comments[int(found[1])]
+        comment.body = asked.body["body"]
+        return Answer(value=self.shown_comment(comment))
+
+    def add_labels(self, asked: Asked, issue: WorldIssue) -> Answer:
+        """Labels by name; unknown ones come into being."""
+        for name in asked.body["labels"]:
+            self.world.label_id(name)
+            issue.labels += [name] if name not in issue.labels else []
+        return Answer(value=self.issue(issue)["labels"])
+
+    def remove_label(self, _asked: Asked, found: Found) -> Answer:
+        """One label by name."""
+        issue = self.world.issues.get(int(found[1]))
+        if issue is None or found[2] not in issue.labels:
+            return Answer(status=404, value={"message": "Label does not exist"})
+        issue.labels.remove(found[2])
+        return Answer(value=self.issue(issue)["labels"])
+
+    def assign(self, asked: Asked, issue: WorldIssue) -> Answer:
+        """Those who have no access are ignored without a word."""
+        for login in asked.body["assignees"]:
+            if self.world.users.get(login) in {"write", "admin"} and login not in issue.assignees:
+                issue.assignees.append(login)
+        return Answer(status=201, value=self.issue(issue))
+
+    def blockers(self, _asked: Asked, issue: WorldIssue) -> Answer:
+        """The issues that block one, closed ones too."""
+        blockers = [self.issue(self.world.issues[number]) for number in issue.blocked_by]
+        return Answer(value=blockers, paged="link")
+
+    def permission(self, _asked: Asked, found: Found) -> Answer:
+        """What a user may do."""
+        known = self.world.users.get(found[1])
+        return Answer(value={"permission": known, "role_name": known}) if known else GONE
+
+    def status(self, _asked: Asked, found: Found) -> Answer:
+        """The combined status: the newest of each context."""
+        if not self.world.has_commit(found[1]):
+            return Answer(status=422, value={"message": f"No commit found for SHA: {found[1]}"})
+        newest = {one["context"]: self.shown_status(one) for one in self._said(found[1])}
+        return Answer(
+            value={"state": "pending", "statuses": list(newest.values()), "total_count": len(newest)},
+            under="statuses",
+            paged="link",
+        )
+
+    def _said(self, commit: str) -> list[dict[str, object]]:
+        return [one for one in self.world.statuses if one["commit"] == commit]
+
+    def shown_status(self, one: dict[str, object]) -> dict[str, object]:
+        """A status in the forge's words."""
+        return {
+            "id": one["id"],
+            "context": one["context"],
+            self.state_word: one["word"],
+            "description": None,
+            "target_url": None,
+            "created_at": one["at"],
+            "updated_at": one["at"],
+        }
+
+    def check_runs(self, _asked: Asked, found: Found) -> Answer:
+        """Check runs of a commit."""
+        runs = [
+            {
+                "name": one["name"],
+                "status": "completed" if one["conclusion"] else "in_progress",
+                "conclusion": one["conclusion"],
+                "started_at": "2026-01-01T10:00:00Z",
+                "completed_at": "2026-01-01T10:01:00Z" if one["conclusion"] else None,
+                "details_url": None,
+                "app": {"slug": "github-actions"},
+                "check_suite": {"id": one["suite"]},
+            }
+            for one in self.world.check_runs
+            if one["commit"] == found[1]
+        ]
+        return Answer(value={"total_count": len(runs), "check_runs": runs}, under="check_runs", paged="link")
+
+    def pull(self, pull: WorldPull) -> dict[str, Any]:
+        """A pull request in GitHub's words."""
+        owner = self.world.repo.partition("/")[0]
+        repo = {"full_name": self.world.repo, "default_branch": "main"}
+        return {
+            "number": pull.issue.number,
+            "state": pull.issue.state,
+            "head": {
+                "ref": pull.branch, "label": f"{owner}:{pull.branch}", "sha": self.world.head(pull),
+                "repo": repo,
+            },
+            "base": {"ref": pull.base, "label": f"{owner}:{pull.base}", "sha": "0" * 40, "repo": repo},
+            "merged_at": pull.merged_at,
+            "merge_commit_sha": pull.merge_commit or "1" * 40,  # of a trial merge, while it is open
+            "html_url": f"https://forge.test/{self.world.repo}/pull/{pull.issue.number}",
+        }  # fmt: skip
+
+    def pulls(self, asked: Asked, _found: Found) -> Answer:
+        """Pull requests by head; a head without its owner is ignored, as GitHub does."""
+        head = asked.query.get("head", "")
+        branch = head.partition(":")[2]
+        shown = [self.pull(one) for one in self.world.pulls.values() if branch in {"", one.branch}]
+        return Answer(value=shown[::-1], paged="link")
+
+    def open_pull(self, asked: Asked, _found: Found) -> Answer:
+        """A new pull request, of which there may be one a branch."""
+        branch = asked.body["head"]
+        if any(one.branch == branch and one.issue.state == "open" for one in self.world.pulls.values()):
+            detail = {"message": f"A pull request already exists for {branch}."}
+            return Answer(status=422, value={"message": "Validation Failed", "errors": [detail]})
+        pull = self.world.open_pull(branch, asked.body["title"])
+        return Answer(status=201, value=self.pull(pull))
+
+    def merge(self, asked: Asked, pull: WorldPull) -> Answer:
+        """Merge at the head that is named."""
+        message = f"{asked.body['commit_title']}\n\n{asked.body['commit_message']}"
+        try:
+            commit = self.world.merge(pull, message, asked.body["sha"])
+        except RefusedMergeError as error:
+            return Answer(status=error.status, value={"message": str(error)})
+        return Answer(value={"merged": True, "sha": commit, "message": "Pull Request successfully merged"})
+
+    def commits(self, asked: Asked, _found: Found) -> Answer:
+        """The log of a branch."""
+        since = [f"--since={asked.query['since']}"] if "since" in asked.query else []
+        shown = [
+            {"sha": one["sha"], "commit": {"message": one["message"], "committer": {"date": one["at"]}}}
+            for one in self.world.log(asked.query.get("sha", "main"), *since)
+        ]
+        return Answer(value=shown, paged="link")
+
+    def git_commit(self, _asked: Asked, found: Found) -> Answer:
+        """A commit as git has it."""
+        if not self.world.has_commit(found[1]):
+            return GONE
+        one = self.world.log(found[1], "-1")[0]
+        return Answer(value={"sha": one["sha"], "message": one["message"], "committer": {"date": one["at"]}})
