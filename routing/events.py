@@ -40,6 +40,7 @@ SESSION_LOST = "session.lost"
 SESSION_RESUME_MISMATCH = "session.resume_mismatch"
 SESSION_TERMINAL_MAIL_MISSING = "session.terminal_mail_missing"
 SESSION_SILENT = "session.silent"
+WEBHOOK_ACCEPTED = "webhook.accepted"
 DISPATCH_PAUSED = "dispatch.paused"
 DISPATCH_RESUMED = "dispatch.resumed"
 
@@ -82,6 +83,7 @@ MEANINGS: dict[str, str] = {
     SESSION_RESUME_MISMATCH: "an agent resumed another conversation than it was asked to",
     SESSION_TERMINAL_MAIL_MISSING: "an agent ended cleanly without the mail that ends its task",
     SESSION_SILENT: "a turn has said nothing for a while, and something was done about it",
+    WEBHOOK_ACCEPTED: "a forge told of an issue, which will be looked at again",
     DISPATCH_PAUSED: "a person stopped dispatch",
     DISPATCH_RESUMED: "a person resumed dispatch",
 }

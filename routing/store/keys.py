@@ -29,6 +29,8 @@ PERMANENT_KINDS = frozenset(
         "turns",  # zset of sessions in whose turn somebody is, by the end of the lease
         "mail_sequence",  # the number of the last mail, or claim of mail
         "mail_waiting",  # zset of agents that live and have mail, by the time of the next look
+        "intake",  # zset of issues that a forge has told of, by the time of the next look; bounded
+        "intake_notes",  # hash: issue of the intake -> what was said of it
         "champion",  # the broker's queues
         "canary",
         "control",
@@ -105,6 +107,10 @@ class Keys:
     def tick(self, name: str) -> str:
         """String: the token of the process in whose hands a tick is. Expires."""
         return self("tick", name)
+
+    def delivery(self, digest: str) -> str:
+        """String: the issue that a forge's delivery told of. Expires."""
+        return self("delivery", digest)
 
     def agent(self, name: str) -> str:
         """Hash: an agent, its newest terminal mail and the gate it waits at. Expires behind its end."""

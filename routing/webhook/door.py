@@ -1,0 +1,82 @@
+"""The door: what becomes of one delivery, from its bytes to the hand-over."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from routing.issue import IssueRef
+from routing.store.delivery_store import DeliveryStore, NewDelivery
+from routing.webhook.delivery import Delivery, read_delivery
+from routing.webhook.forge_kind import ForgeKind
+from routing.webhook.relevance import Ignored, judge
+from routing.webhook.signature import check_signature
+from routing.webhook.webhook_errors import IntakeFullError, NoSecretError
+from routing.webhook.webhook_settings import WebhookSettings
+
+
+class ReceiptStatus(StrEnum):
+    """What became of a delivery."""
+
+    SUCCESS = "success"  # its issue will be looked at
+    IGNORED = "ignored"  # it does not concern us
+    DUPLICATE = "duplicate"  # it was accepted before
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """The answer to a delivery whose signature was right."""
+
+    status: ReceiptStatus
+    delivery: Delivery
+    issue: IssueRef | None = None
+    reason: str = ""  # why it was ignored
+
+
+class Door:
+    """Takes deliveries in. It asks no forge, so that the answer is there at once."""
+
+    def __init__(self, settings: WebhookSettings, deliveries: DeliveryStore, *, kill_switch: bool) -> None:
+        self.settings = settings
+        self._deliveries = deliveries
+        self._kill_switch = kill_switch
+
+    def receive(self, kind: ForgeKind, headers: Mapping[str, str], body: bytes) -> Receipt:
+        """Check, read, judge and hand over one delivery. `headers` has names in lower case.
+
+        Raises NoSecretError, BadSignatureError, BadPayloadError, IntakeFullError, or what Redis does. Nothing
+        is said about a body, not even whether it is one, before its signature is known to be right.
+        """
+        forge = self.settings.of(kind)
+        if not forge.secrets:
+            message = f"no secret is set for webhooks of {kind}; set webhook.{kind}.secret"
+            raise NoSecretError(message)
+        check_signature(kind, forge.secrets, headers, body)
+        delivery = read_delivery(kind, headers, body)
+        found = judge(delivery, forge, kill_switch=self._kill_switch)
+        if isinstance(found, Ignored):
+            return Receipt(status=ReceiptStatus.IGNORED, delivery=delivery, reason=found.reason)
+        return self._hand_over(delivery, found.issue)
+
+    def _hand_over(self, delivery: Delivery, issue: IssueRef) -> Receipt:
+        told = {
+            "delivery": delivery.id,
+            "event": delivery.event,
+            "action": delivery.action,
+            "actor": delivery.actor,
+        }
+        word = self._deliveries.accept(
+            NewDelivery(
+                digest=delivery.digest,
+                issue=str(issue),
+                hint={"digest": delivery.digest, **told},
+                event={"forge": delivery.kind.value, **told},
+            )
+        )
+        if word == "full":
+            message = f"too many issues wait to be looked at, {issue} among them not; deliver it again later"
+            raise IntakeFullError(message)
+        if word == "paused":
+            reason = "dispatch is paused"
+            return Receipt(status=ReceiptStatus.IGNORED, delivery=delivery, issue=issue, reason=reason)
+        status = ReceiptStatus.DUPLICATE if word == "duplicate" else ReceiptStatus.SUCCESS
+        return Receipt(status=status, delivery=delivery, issue=issue)

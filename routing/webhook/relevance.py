@@ -1,0 +1,83 @@
+"""Whether a delivery concerns us: pure, and with a reason when it does not."""
+
+from dataclasses import dataclass
+
+from routing.issue import IssueRef
+from routing.webhook.delivery import COMMENTS, ISSUES, Delivery
+from routing.webhook.webhook_settings import WebhookForge
+
+#: Actions after which an issue may be worked on, may no longer be, or blocks others differently.
+ISSUE_ACTIONS = frozenset(
+    {
+        *("opened", "edited", "reopened", "closed", "deleted", "transferred"),
+        *("assigned", "unassigned"),
+        *("labeled", "unlabeled", "label_updated", "label_cleared"),
+    }
+)
+
+#: Actions of comments: a person may have answered an agent.
+COMMENT_ACTIONS = frozenset({"created", "edited"})
+
+#: Actions that say nothing to us unless the issue carries the agents' label.
+_OF_LABELLED = frozenset({"opened", "edited", "labeled", "created"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relevant:
+    """The issue is to be looked at again."""
+
+    issue: IssueRef
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ignored:
+    """Nothing is done."""
+
+    reason: str
+
+
+def judge(delivery: Delivery, forge: WebhookForge, *, kill_switch: bool) -> Relevant | Ignored:
+    """Say whether the delivery concerns us. Whether its author is trusted is asked of the forge later."""
+    if kill_switch:
+        return Ignored(reason="the kill switch is on: nothing is dispatched")
+    if delivery.event == "ping":
+        return Ignored(reason="ping: the signature is right, the door is open")
+    if delivery.event not in ISSUES | COMMENTS or delivery.number is None:
+        return Ignored(reason=f"event {delivery.event!r} is not about an issue")
+    repo = next((name for name in forge.repositories if name.lower() == delivery.repo.lower()), None)
+    if repo is None:
+        return Ignored(
+            reason=f"repository {delivery.repo!r} is not among webhook.{delivery.kind}.repositories"
+        )
+    reason = _unwanted(delivery, forge)
+    if reason:
+        return Ignored(reason=reason)
+    name = forge.name or delivery.kind.value
+    return Relevant(issue=IssueRef(forge=name, repo=repo, number=delivery.number))
+
+
+def _unwanted(delivery: Delivery, forge: WebhookForge) -> str:
+    """Why nothing is to be done about an issue of ours, or ''."""
+    if delivery.is_pull_request:
+        return "it is about a pull request, not an issue"
+    comment = delivery.event in COMMENTS
+    if delivery.action not in (COMMENT_ACTIONS if comment else ISSUE_ACTIONS):
+        return f"action {delivery.action!r} changes nothing for us"
+    if comment and forge.login and delivery.commenter.lower() == forge.login.lower():
+        return "it is our own comment"
+    if forge.label is not None and not _may_concern(delivery, forge.label):
+        return f"the issue does not carry the label {forge.label!r}"
+    return ""
+
+
+def _may_concern(delivery: Delivery, label: str) -> bool:
+    """Whether the issue carries the agents' label, or may have lost it just now.
+
+    Gitea's `label_updated` does not say which label it is about: when the issue has not got ours, it may
+    have been taken off.
+    """
+    if label in delivery.labels:
+        return True
+    if delivery.action == "unlabeled":
+        return delivery.label in {None, label}
+    return delivery.action not in _OF_LABELLED

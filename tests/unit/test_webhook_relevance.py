@@ -1,0 +1,112 @@
+"""What concerns us and what does not, as a table."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from routing.issue import IssueRef
+from routing.webhook.delivery import Delivery
+from routing.webhook.forge_kind import ForgeKind
+from routing.webhook.relevance import COMMENT_ACTIONS, ISSUE_ACTIONS, Ignored, Relevant, judge
+from tests.deliveries import section
+
+ISSUE = Delivery(
+    kind=ForgeKind.GITEA, id="1", digest="d", event="issues", action="opened", repo="acme/shop", number=161,
+    actor="ada", labels=frozenset({"agent"}),
+)  # fmt: skip
+COMMENT = replace(ISSUE, event="issue_comment", action="created", commenter="ada")
+
+
+def reason(delivery: Delivery, *, kill_switch: bool = False, **changes: Any) -> str:
+    """Why it is ignored, '' when it is not."""
+    found = judge(delivery, section(**changes), kill_switch=kill_switch)
+    return found.reason if isinstance(found, Ignored) else ""
+
+
+@pytest.mark.parametrize("action", sorted(ISSUE_ACTIONS))
+def test_changes_of_an_issue_concern_us(action: str) -> None:
+    """Whatever may make an issue ready, or take it away."""
+    found = judge(replace(ISSUE, action=action), section(), kill_switch=False)
+    assert found == Relevant(issue=IssueRef(forge="gitea", repo="acme/shop", number=161))
+
+
+@pytest.mark.parametrize("action", sorted(COMMENT_ACTIONS))
+def test_comments_of_others_concern_us_and_our_own_do_not(action: str) -> None:
+    """An agent's own comment must not set it to work again; logins have no case."""
+    other = replace(COMMENT, action=action)
+    assert reason(other) == ""
+    assert "our own" in reason(replace(other, commenter="AgentBot"))
+    assert reason(replace(other, commenter="AgentBot"), login="") == ""
+
+
+@pytest.mark.parametrize(
+    ("delivery", "said"),
+    [
+        (replace(ISSUE, event="ping", number=None), "ping"),
+        (replace(ISSUE, event="push", number=None), "'push' is not about an issue"),
+        (replace(ISSUE, event="issues", number=None), "not about an issue"),
+        (replace(ISSUE, action="pinned"), "'pinned'"),
+        (replace(ISSUE, action=""), "''"),
+        (replace(ISSUE, action="created"), "'created'"),
+        (replace(COMMENT, action="deleted"), "'deleted'"),
+        (replace(ISSUE, repo="acme/other"), "'acme/other' is not among webhook.gitea.repositories"),
+        (replace(ISSUE, repo="../../etc"), "is not among"),
+        (replace(ISSUE, is_pull_request=True), "pull request"),
+        (replace(COMMENT, is_pull_request=True), "pull request"),
+    ],
+)
+def test_everything_else_is_ignored_with_a_reason(delivery: Delivery, said: str) -> None:
+    """The reason names what it was."""
+    assert said in reason(delivery)
+
+
+def test_no_repository_is_listened_to_unless_it_is_named() -> None:
+    """A fresh installation does nothing."""
+    assert "is not among" in reason(ISSUE, repositories=())
+
+
+def test_kill_switch_comes_first() -> None:
+    """Whatever it is, nothing is dispatched."""
+    assert "kill switch" in reason(ISSUE, kill_switch=True)
+    assert "kill switch" in reason(replace(ISSUE, repo="acme/other"), kill_switch=True)
+
+
+def test_repository_has_the_spelling_of_the_settings() -> None:
+    """Forges ignore case in names; one issue must have one name with us."""
+    found = judge(replace(ISSUE, repo="Acme/SHOP"), section(name="corp"), kill_switch=False)
+    assert isinstance(found, Relevant)
+    assert str(found.issue) == "corp:acme/shop#161"
+
+
+@pytest.mark.parametrize(
+    ("action", "label", "labels", "concerns"),
+    [
+        ("label_updated", None, {"agent"}, True),  # Gitea: put on, or another one was
+        ("label_updated", None, {"bug"}, True),  # Gitea: may have been taken off
+        ("label_cleared", None, set(), True),
+        ("labeled", "agent", {"agent"}, True),
+        ("labeled", "bug", {"bug"}, False),
+        ("labeled", "bug", {"bug", "agent"}, True),
+        ("labeled", "agent", set(), False),  # overtaken: it is off again
+        ("unlabeled", "agent", set(), True),
+        ("unlabeled", "bug", set(), False),
+        ("unlabeled", None, set(), True),
+        ("unlabeled", "ready-for-human", {"agent"}, True),
+        ("opened", None, set(), False),
+        ("edited", None, {"agent"}, True),
+        ("assigned", None, set(), True),  # Gitea: comes before `opened`
+        ("closed", None, set(), True),  # it may block others
+        ("reopened", None, set(), True),
+    ],
+)
+def test_label_of_the_agents(action: str, label: str | None, labels: set[str], *, concerns: bool) -> None:
+    """With a label set, an issue that has not got it and cannot just have lost it is left alone."""
+    delivery = replace(ISSUE, action=action, label=label, labels=frozenset(labels))
+    assert (reason(delivery, label="agent") == "") is concerns
+    assert reason(delivery) == ""
+
+
+def test_own_actions_other_than_comments_concern_us() -> None:
+    """A small team's agents may write under a person's account: its labels and assignments count."""
+    assert reason(replace(ISSUE, action="labeled", actor="agentbot")) == ""

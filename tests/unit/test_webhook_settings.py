@@ -1,0 +1,55 @@
+"""Settings of the door: strict, and secrets never shown."""
+
+import pytest
+from pydantic import ValidationError
+
+from routing.webhook.forge_kind import ForgeKind
+from routing.webhook.webhook_settings import WebhookForge, WebhookSettings
+
+
+def test_fresh_settings_let_nobody_in() -> None:
+    """No secrets, no repositories."""
+    for kind in ForgeKind:
+        assert (WebhookSettings().of(kind).secrets, WebhookSettings().of(kind).repositories) == ((), ())
+    assert WebhookSettings().max_bytes == 1024 * 1024
+
+
+def test_each_kind_has_its_section() -> None:
+    """One forge's secret opens no other's door."""
+    settings = WebhookSettings.model_validate({kind.value: {"secret": kind.value} for kind in ForgeKind})
+    assert [settings.of(kind).secrets for kind in ForgeKind] == [("github",), ("gitea",), ("forgejo",)]
+
+
+@pytest.mark.parametrize(
+    "given", ["acme/shop, acme/app", '["acme/shop","acme/app"]', ["acme/shop", "acme/app"]]
+)
+def test_repositories_are_a_list_or_have_commas(given: object) -> None:
+    """As a file and as a variable has them."""
+    assert WebhookForge.model_validate({"repositories": given}).repositories == ("acme/shop", "acme/app")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secret": ""},
+        {"secret": "a", "previous_secret": ""},
+        {"previous_secret": "a"},
+        {"repositories": "acme/*"},
+        {"repositories": ["../etc"]},
+        {"repositories": [7]},
+        {"name": "Corp Forge"},
+        {"sekret": "a"},
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
+    """Empty secrets, an old one without a new one, patterns for repositories, unknown names."""
+    with pytest.raises(ValidationError):
+        WebhookForge.model_validate(wrong)
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither in what is printed nor in an error."""
+    assert "hush" not in repr(WebhookForge.model_validate({"secret": "hush"}))
+    with pytest.raises(ValidationError) as refused:
+        WebhookForge.model_validate({"previous_secret": "hush"})
+    assert "hush" not in str(refused.value)
