@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,12 @@ import pytest
 
 from routing.events import JOB_FINISHED
 from routing.job import JobRequest, JobState
+from routing.jobs import Claim
+from routing.store.log_store import LogStore
 from routing.store.private_server import PrivateServer
+from tasks.agents.stop_signal import StopSignal
+from tasks.outcome import Ran
+from tasks.worker import Worker
 from tests.agent_book import Book
 from tests.servers import private_server
 from tests.waiting import wait_until
@@ -44,14 +50,17 @@ def test_a_killed_server_costs_no_work(made: Fleet, server: PrivateServer, tmp_p
     """The agent that ended while the server was away has its result taken; the next job finds the worker."""
     book, gate = Book(tmp_path / "book"), tmp_path / "gate"
     parts = made.coalmine()
-    parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
+    parts.templates.add(
+        "implementer", book.snapshot(f"echo ready; while [ ! -e {gate} ]; do sleep 0.05; done")
+    )
     made.worker(pool=pool)
     made.beat()
     job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
-    book.until_started(job)
+    said = LogStore(parts.redis, parts.keys)
+    wait_until(lambda: list(said.read(job)), description="the turn is under way")
     kill(server)
     gate.touch()
-    wait_until(lambda: "job.report_delayed" in made.log("w1"), description="the result cannot be told")
+    wait_until(lambda: "cleanup_failed" in made.log("w1"), description="the turn's end cannot be told")
     server.start()
     done = until_state(parts, job, JobState.SUCCEEDED)
     assert done.attempts == 1
@@ -83,3 +92,35 @@ def test_a_frozen_server_costs_no_work(
     assert done.attempts in attempts
     assert len(book.pids("end", job)) == 1
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
+
+
+class Unplugged:
+    """A runner whose store is killed in the moment in which its agent ends."""
+
+    def __init__(self, server: PrivateServer) -> None:
+        self._server = server
+
+    def run(self, claim: Claim, stop: StopSignal) -> Ran:
+        """Run one attempt."""
+        del claim, stop
+        kill(self._server)
+        return Ran(ended_by="result", clean=True)
+
+
+def test_a_result_waits_for_the_store(made: Fleet, server: PrivateServer, tmp_path: Path) -> None:
+    """It is offered again when the server is back, although the patience of one call was over before."""
+    parts = made.coalmine()
+    parts.templates.add("implementer", Book(tmp_path / "book").snapshot())
+    job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    said: list[str] = []
+    work = Worker(coalmine=parts, runner=Unplugged(server)).work
+    thread = threading.Thread(target=lambda: said.append(work.work(job, worker="w1")))
+    thread.start()
+    wait_until(lambda: not server.alive, description="the server is dead")
+    back_at = time.monotonic() + 6
+    wait_until(lambda: time.monotonic() > back_at, description="one call's patience is over")
+    assert thread.is_alive()
+    server.start()
+    thread.join(timeout=20)
+    assert said == ["finished"]
+    assert parts.jobs.find(job).state is JobState.SUCCEEDED
