@@ -50,6 +50,10 @@ _log = structlog.get_logger(__name__)
 #: The pause between two tries to write a turn's end to a store that does not answer.
 STORE_PAUSE_SECONDS = 0.5
 
+#: For how long a turn waits for another one of its session before it is put off, and between two tries.
+BUSY_SECONDS = 2.0
+BUSY_PAUSE_SECONDS = 0.1
+
 
 class StaleTurnError(ConflictError):
     """The turn's lease was lost before its process was registered: the process was killed."""
@@ -78,17 +82,12 @@ class TurnRunner:
     def run(self, order: TurnOrder, stop: StopSignal) -> TurnRecord | NotRun:
         """Run one turn, or say why there is none. SpawnError and a store that is away are passed on."""
         name, asked_at = order.agent.name, self.monotonic()
-        life = {
-            "role": order.agent.role.value,
-            "parent": order.agent.parent,
-            "job": order.job,
-        }
-        word, fields = self.sessions.begin(
-            name,
-            lease_seconds=self.lease_seconds,
-            worker=order.worker,
-            start=life if order.begins else None,
-        )
+        word, fields = self._begin(order)
+        give_up_at = asked_at + BUSY_SECONDS
+        while word == "busy" and stop.reason is None and self.monotonic() < give_up_at:
+            self.pause(BUSY_PAUSE_SECONDS)
+            asked_at = self.monotonic()
+            word, fields = self._begin(order)
         if word != "ok":
             return NotRun.BUSY if word == "busy" else NotRun.OVER
         fence = int(fields["fence"])
@@ -98,6 +97,16 @@ class TurnRunner:
                 return turn.run(SessionRecord.parse(fields), stop)
             finally:
                 turn.release()
+
+    def _begin(self, order: TurnOrder) -> tuple[str, dict[str, str]]:
+        agent = order.agent
+        life = {"role": agent.role.value, "parent": agent.parent, "job": order.job}
+        return self.sessions.begin(
+            agent.name,
+            lease_seconds=self.lease_seconds,
+            worker=order.worker,
+            start=life if order.begins else None,
+        )
 
 
 class _Turn:
