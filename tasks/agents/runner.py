@@ -33,7 +33,7 @@ from tasks.agents.stop_signal import StopReason, StopSignal
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_order import TurnOrder, TurnStart
 from tasks.agents.turn_record import NotRun
-from tasks.agents.turn_result import TurnResult
+from tasks.agents.turn_result import Ending, TurnResult
 from tasks.agents.turn_runner import TurnRunner
 from tasks.agents.worktree import PushRefusedError, Worktree, open_worktree
 from tasks.outcome import Ran
@@ -239,7 +239,30 @@ def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
         cost_usd=turn.usage.cost_usd,
         tail=turn.output_tail[-1000:],
     )
-    return Ran(ended_by=turn.ended_by.value, clean=turn.clean, has_repository=has_repository, result=result)
+    error = turn.api_error
+    return Ran(
+        ended_by=turn.ended_by.value,
+        clean=turn.clean,
+        has_repository=has_repository,
+        fault=api_fault(turn),
+        note=f"the model's API refused: {error.message}"[:500] if error and not turn.clean else "",
+        result=result,
+    )
+
+
+def api_fault(turn: TurnResult) -> SignalKind | None:
+    """The fault behind an unclean turn when the model's API refused it and the agent could do nothing.
+
+    Other refusals (400: a model that does not exist, a prompt that is too long) are the version's own.
+    """
+    if turn.clean or turn.api_error is None or turn.ended_by is not Ending.RESULT:
+        return None
+    status = turn.api_error.status
+    if status in {401, 403}:
+        return SignalKind.AUTHENTICATION
+    if status in {402, 429, 529}:
+        return SignalKind.QUOTA
+    return SignalKind.UNREACHABLE if status is None or status >= 500 else None  # noqa: PLR2004 - HTTP's
 
 
 def _fault(kind: SignalKind, error: Exception) -> Ran:

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -22,6 +22,19 @@ class ModelStub:
     refuses_with: int | None = None  # HTTP status of every answer
     command: str | None = None  # shell line that the agent is told to run, once
     heard: list[list[str]] = field(default_factory=list)  # words of the user, by request
+    speaks: threading.Event = field(default_factory=threading.Event)  # cleared: answers are held back
+
+    def __post_init__(self) -> None:
+        self.speaks.set()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Answer nothing within the context; who waits is answered behind it."""
+        self.speaks.clear()
+        try:
+            yield
+        finally:
+            self.speaks.set()
 
     def answer(self, texts: list[str]) -> str:
         """Say what was heard, so that a resumed conversation shows."""
@@ -73,6 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             }
             self._send(self.stub.refuses_with, "application/json", json.dumps(error).encode())
             return
+        self.stub.speaks.wait(120)
         texts = _user_texts(body[messages])
         self.stub.heard.append(texts)
         command, self.stub.command = self.stub.command, None
@@ -81,11 +95,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, "text/event-stream", stream.encode())
 
     def _send(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):  # who asked may be gone
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
 
 def _user_texts(messages: list[dict[str, Any]]) -> list[str]:

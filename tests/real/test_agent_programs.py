@@ -1,7 +1,6 @@
 """Real agent programs through `run_turn`: what the recordings say still holds."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,41 +15,9 @@ from tasks.agents.turn import run_turn
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_result import Ending, TurnResult
 from tests.real.model_stub import INPUT_TOKENS, OUTPUT_TOKENS, ModelStub
+from tests.real.programs import ENVIRONMENTS, MODELS
 
 _UNKNOWN = "4b6e1f68-b08a-40d0-bd63-cdc8d1e1de3c"
-_CODEX_CONFIG = """
-model_provider = "stub"
-[model_providers.stub]
-name = "stub"
-base_url = "{url}/v1"
-env_key = "STUB_KEY"
-wire_api = "responses"
-request_max_retries = 1
-stream_max_retries = 1
-"""
-
-
-def _claude_environment(home: Path, url: str) -> dict[str, str]:
-    return {
-        "CLAUDE_CONFIG_DIR": str(home / "claude"),
-        "ANTHROPIC_BASE_URL": url,
-        "ANTHROPIC_API_KEY": "none",
-        "CLAUDE_CODE_MAX_RETRIES": "1",
-    }
-
-
-def _codex_environment(home: Path, url: str) -> dict[str, str]:
-    folder = home / "codex"
-    folder.mkdir(exist_ok=True)
-    (folder / "config.toml").write_text(_CODEX_CONFIG.format(url=url))
-    return {"CODEX_HOME": str(folder), "STUB_KEY": "none"}
-
-
-_ENVIRONMENTS: dict[str, Callable[[Path, str], dict[str, str]]] = {
-    "claude": _claude_environment,
-    "codex": _codex_environment,
-}
-_MODELS = {"claude": "claude-sonnet-4-5", "codex": "gpt-5-codex"}
 
 
 @dataclass(kw_only=True)
@@ -77,18 +44,18 @@ class Bench:
         turn = TurnInput(
             prompt=prompt,
             worktree=self.tree,
-            environment={"PATH": path, "HOME": str(home), **_ENVIRONMENTS[self.name](home, self.url)},
+            environment={"PATH": path, "HOME": str(home), **ENVIRONMENTS[self.name](home, self.url)},
             prompt_file=self.folder / "prompt.md",
             log_file=self.folder / "turn.log",
             session_id=session,
             billed=billed or Usage(),
         )
-        spec = RuntimeSpec(runtime=self.name, model=_MODELS[self.name], tools=self.tools)
+        spec = RuntimeSpec(runtime=self.name, model=MODELS[self.name], tools=self.tools)
         limits = TurnLimits(time_limit_seconds=90, stall_seconds=90)
         return run_turn(runtime_for(spec), turn, stop=StopSignal(), table=ProcessTable(), limits=limits)
 
 
-@pytest.fixture(params=sorted(_ENVIRONMENTS))
+@pytest.fixture(params=sorted(ENVIRONMENTS))
 def bench(request: pytest.FixtureRequest, tmp_path: Path, programs: Path, model: ModelStub) -> Bench:
     """One program after the other."""
     return Bench(name=request.param, folder=tmp_path, programs=programs, url=model.url)

@@ -1,0 +1,130 @@
+"""Claude Code and Codex as agents of a fleet: through Redis, a real Celery worker and their own processes."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from routing.job import Job, JobRequest, JobState
+from routing.store.private_server import PrivateServer
+from routing.version import Snapshot
+from tasks.composition import Coalmine
+from tests.real.model_stub import ModelStub
+from tests.real.programs import ENVIRONMENTS, MODELS
+from tests.waiting import wait_until
+from tests.worker_fleet import Fleet, fleet, until_state
+
+#: A command that an agent's tool runs, and that detaches itself as the programs' shells do.
+SLOW_TOOL = "echo started > {mark}; sleep 300"
+
+
+@dataclass(kw_only=True)
+class Mine:
+    """A fleet whose template `agent` is one of the programs."""
+
+    fleet: Fleet
+    parts: Coalmine
+    folder: Path
+
+    def enqueue(self, task: str) -> str:
+        """Ask the agent for something."""
+        return self.parts.mailbox.enqueue(JobRequest(template="agent", task=task)).job
+
+    def until(self, job: str, state: JobState) -> Job:
+        """Wait for the job's state."""
+        return until_state(self.parts, job, state, timeout=60)
+
+
+@pytest.fixture(params=sorted(ENVIRONMENTS))
+def mine(
+    request: pytest.FixtureRequest, tmp_path: Path, programs: Path, model: ModelStub,
+    redis_server: PrivateServer,
+) -> Iterator[Mine]:  # fmt: skip
+    """One program after the other, on an empty server."""
+    home = tmp_path / "home"
+    home.mkdir()
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    snapshot = Snapshot(
+        runtime=request.param,
+        model=MODELS[request.param],
+        prompt="You are a careful agent.",
+        environment={"PATH": path, "HOME": str(home), **ENVIRONMENTS[request.param](home, model.url)},
+    )
+    settings = {"COALMINE_NAMESPACE": f"real-{request.param}", "COALMINE_JOB__LEASE_SECONDS": "3",
+                "COALMINE_JOB__MAX_ATTEMPTS": "2", "COALMINE_AGENT__STALL_SECONDS": "8"}  # fmt: skip
+    with fleet(tmp_path, redis_server.url, **settings) as made:
+        parts = made.coalmine()
+        parts.redis.flushall()
+        parts.templates.add("agent", snapshot)
+        made.worker()
+        made.beat()
+        yield Mine(fleet=made, parts=parts, folder=tmp_path)
+
+
+def test_a_job_is_done_by_the_real_program(mine: Mine, model: ModelStub) -> None:
+    """The version's prompt and the task reach the model; its answer and its cost come back."""
+    job = mine.until(mine.enqueue("Paint the shed green."), JobState.SUCCEEDED)
+    (heard,) = model.heard[-1]
+    assert heard.startswith("You are a careful agent.")
+    assert "Paint the shed green." in heard
+    assert "heard: You are a careful agent." in job.result.tail
+    assert job.result.exit_code == 0
+
+
+def test_a_refusal_of_the_models_api_is_nobodys_fault(mine: Mine, model: ModelStub) -> None:
+    """Refused for its quota, the job fails after its attempts and is left out of trials."""
+    model.refuses_with = 429
+    job = mine.until(mine.enqueue("Paint the shed."), JobState.FAILED)
+    wait_until(lambda: mine.parts.jobs.find(job.id).settled_at is not None, description="the job is settled")
+    assert mine.parts.jobs.find(job.id).excluded
+    assert "API" in job.reason
+
+
+def test_a_cancelled_agent_is_gone_with_its_tool(mine: Mine, model: ModelStub) -> None:
+    """The tool that it runs dies too, although it has a session of its own."""
+    mark = mine.folder / "mark"
+    model.command = SLOW_TOOL.format(mark=mark)
+    job = mine.enqueue("Run the slow tool.")
+    wait_until(mark.exists, description="the tool runs", timeout=60)
+    mine.parts.jobs.cancel(job, by="a test", at=mine.parts.now())
+    mine.until(job, JobState.CANCELLED)
+    wait_until(lambda: not _sleepers(), description="no tool is left", timeout=5)
+
+
+def test_a_killed_worker_leaves_no_agent_and_its_job_goes_on(mine: Mine, model: ModelStub) -> None:
+    """With a worker back on the host the old agent dies, and the job runs again to its end."""
+    mark = mine.folder / "mark"
+    model.command = SLOW_TOOL.format(mark=mark)
+    job = mine.enqueue("Run the slow tool.")
+    wait_until(mark.exists, description="the tool runs", timeout=60)
+    mine.fleet.kill("w1")
+    mine.fleet.worker("w2")
+    wait_until(lambda: not _sleepers(), description="nothing of the old agent is left", timeout=10)
+    ended = mine.until(job, JobState.SUCCEEDED)
+    assert ended.attempts == 2
+    first, *_, last = model.heard[-1]
+    assert "Run the slow tool." in first, "the session was resumed: the model hears both turns"
+    assert "An earlier turn did not come to its end" in last
+
+
+def test_a_silent_model_is_a_stalled_agent(mine: Mine, model: ModelStub) -> None:
+    """Nothing is heard for the stall time: the turn is ended, and after the last attempt the job failed."""
+    with model.silent():
+        job = mine.until(mine.enqueue("Paint the shed."), JobState.FAILED)
+    assert job.result.ended_by == "stall"
+    assert "silent" in job.reason
+
+
+def _sleepers() -> list[int]:
+    """Processes that run the slow tool's command."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"sleep", b"300"]:
+            found.append(int(process.name))
+    return found
