@@ -1,0 +1,1 @@
+"""What an issue says of itself: difficulty, dependencies, estimate, agent, priority."""

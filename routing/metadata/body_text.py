@@ -1,0 +1,197 @@
+"""The words of a markdown body in their places, without code, quotes, comments and struck words.
+
+The structure comes from a CommonMark parser (https://spec.commonmark.org/0.31.2/, with GitHub's tables and
+strikethrough), so that a reference in a code block or a comment is never taken for a statement.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from routing.errors import InvalidInputError
+
+#: The longest body that is read, in characters; the large forges allow no more.
+MAX_BODY_CHARACTERS = 65_536
+
+#: The parser drops what is nested deeper, so such a body counts as not understood.
+_MOST_NESTED = 30
+
+#: What a third-party parser may raise on text that it was never tried with.
+_PARSER_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_TAG = re.compile(r"<(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9-]*)")
+_SHOWN_ONLY = frozenset({"blockquote", "code", "del", "kbd", "pre", "s", "samp", "script", "strike", "style"})
+_WITHIN_A_LINE = frozenset({"a", "b", "em", "font", "i", "small", "span", "strong", "sub", "sup", "u"})
+
+
+class UnreadableBodyError(InvalidInputError):
+    """The parser did not get through a body, which is not the same as a body that says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """A paragraph, a list item's paragraph, a heading, or a row of a table."""
+
+    text: str  # lines as they were written; inline code, struck words and comments are blanks
+    with_code: str  # the same with the words of inline code
+    headings: tuple[str, ...]  # those that it stands under, the outermost first, in lower case
+    depth: int  # lists that it is in
+    is_heading: bool = False
+
+
+def blocks_of(body: str) -> list[Block]:
+    """Take a body apart, or raise UnreadableBodyError; equal bodies give equal blocks."""
+    if len(body) > MAX_BODY_CHARACTERS:
+        message = f"the body has {len(body)} characters, more than {MAX_BODY_CHARACTERS}; shorten it"
+        raise UnreadableBodyError(message)
+    try:
+        tokens = _parser().parse(body)
+        if any(token.level >= _MOST_NESTED - 1 for token in tokens):
+            message = f"the body nests lists or quotes {_MOST_NESTED - 1} deep; make it flatter"
+            raise UnreadableBodyError(message)
+        return list(_Walk().blocks(tokens))
+    except _PARSER_FAULTS as error:
+        message = f"the body's markdown could not be parsed ({type(error).__name__}); write it more plainly"
+        raise UnreadableBodyError(message) from error
+
+
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"maxNesting": _MOST_NESTED}).enable(["strikethrough", "table"])
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One pass over the tokens of a body."""
+
+    depth: int = 0
+    quotes: int = 0
+    level: int = 0  # of the heading that is open, 0 for none
+    row: list[tuple[str, str]] | None = None  # cells of the table row that is open
+    headings: list[tuple[int, str]] = field(default_factory=list)
+
+    def blocks(self, tokens: Sequence[Token]) -> Iterator[Block]:
+        for token in tokens:
+            if token.type in {
+                "bullet_list_open",
+                "ordered_list_open",
+                "bullet_list_close",
+                "ordered_list_close",
+            }:
+                self.depth += token.nesting
+            elif token.type in {"blockquote_open", "blockquote_close"}:
+                self.quotes += token.nesting
+            elif token.type in {"heading_open", "heading_close"}:
+                self.level = int(token.tag[1:]) if token.nesting > 0 else 0
+            elif token.type == "tr_open":
+                self.row = []
+            elif token.type == "tr_close":
+                cells, self.row = self.row or [], None
+                yield from self._block(
+                    " ".join(text for text, _ in cells), " ".join(code for _, code in cells)
+                )
+            elif token.type in {"inline", "html_block"}:
+                yield from self._words(token)
+
+    def _words(self, token: Token) -> Iterator[Block]:
+        html = token.type == "html_block"
+        text = _html_text(token.content) if html else _inline(token, with_code=False)
+        with_code = text if html else _inline(token, with_code=True)
+        if self.row is not None:
+            self.row.append((text, with_code))
+        else:
+            yield from self._block(text, with_code)
+
+    def _block(self, text: str, with_code: str) -> Iterator[Block]:
+        if self.quotes:
+            return
+        if self.level:
+            self.headings = [each for each in self.headings if each[0] < self.level]
+        if with_code.strip():
+            yield Block(
+                text=text,
+                with_code=with_code,
+                headings=tuple(name for _, name in self.headings),
+                depth=self.depth,
+                is_heading=bool(self.level),
+            )
+        if self.level:
+            self.headings.append((self.level, " ".join(re.findall(r"[^\W_]+", with_code.lower()))))
+
+
+def _inline(token: Token, *, with_code: bool) -> str:
+    """The words of a paragraph; what stands between the tags of code is left out up to its end."""
+    parts: list[str] = []
+    hidden = 0
+    for child in token.children or ():
+        if child.type in {"s_open", "s_close"}:
+            hidden += child.nesting
+        elif child.type == "html_inline":
+            hidden = max(0, hidden + _step(child.content))
+            parts.append("\n" if child.content.lower().startswith("<br") else "")
+        elif hidden:
+            parts.append(" ")
+        elif child.type in {"softbreak", "hardbreak"}:
+            parts.append("\n")
+        elif child.type == "code_inline":
+            parts.append(child.content if with_code else " ")
+        elif child.type == "text":
+            parts.append(child.content)
+        elif child.type == "image":
+            parts.append(" ")
+    return "".join(parts)
+
+
+def _step(tag: str) -> int:
+    found = _TAG.match(tag)
+    if found is None or found["name"].lower() not in _SHOWN_ONLY:
+        return 0
+    return -1 if found["end"] else 1
+
+
+class _HtmlWords(HTMLParser):
+    """Words of a block that was written in HTML."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin to leave words out within shown text."""
+        del attrs
+        self.hidden += tag in _SHOWN_ONLY
+        self._end_line(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Take words in again."""
+        self.hidden = max(0, self.hidden - (tag in _SHOWN_ONLY))
+        self._end_line(tag)
+
+    def handle_data(self, data: str) -> None:
+        """Keep the words."""
+        if not self.hidden:
+            self.parts.append(data)
+
+    def _end_line(self, tag: str) -> None:
+        if tag not in _WITHIN_A_LINE:
+            self.parts.append("\n")
+
+
+def _html_text(html: str) -> str:
+    words = _HtmlWords()
+    words.feed(_COMMENT.sub(" ", html))
+    words.close()
+    return "".join(words.parts)
