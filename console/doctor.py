@@ -45,7 +45,7 @@ def _redis(coalmine: Coalmine) -> list[Finding]:
 
 def fleet(coalmine: Coalmine) -> list[Finding]:
     """What people or switches left behind in the store."""
-    checks: tuple[Callable[[Coalmine], Finding], ...] = (_templates, _secrets, _trials, _dead, _paused)
+    checks: tuple[Callable[[Coalmine], Finding], ...] = (_templates, _secrets, _trials, _dead, _paused, _limits)
     return [check(coalmine) for check in checks]
 
 
@@ -91,6 +91,20 @@ def _paused(coalmine: Coalmine) -> Finding:
     if reason is None:
         return _ok("pause", "dispatch is not paused")
     return _warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
+
+
+def _limits(coalmine: Coalmine) -> Finding:
+    """Whether jobs wait because of the limits, and for which."""
+    limits, used = coalmine.job_store.limits, coalmine.job_store.occupancy()
+    most = limits.agents_at_once or "any number"
+    message = f"{used.running} of {most} agents at work, {used.held} jobs wait for room"
+    if limits.day_cost_usd:
+        message += f", {used.spent_usd:.2f} of {limits.day_cost_usd:.2f} USD spent today"
+        if used.spent_usd >= limits.day_cost_usd:
+            return _warning(
+                "limits", f"{message}: no job begins", "wait for midnight UTC, or raise job.day_cost_usd"
+            )
+    return _ok("limits", message)
 
 
 def workers(app: Celery, *, wait_seconds: float) -> Finding:

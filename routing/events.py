@@ -17,6 +17,7 @@ TRIAL_CONTRADICTED = "trial.contradicted"
 TRIAL_SHARE_CHANGED = "trial.share_changed"
 JOB_QUEUED = "job.queued"
 JOB_CLAIMED = "job.claimed"
+JOB_HELD = "job.held"
 JOB_REROUTED = "job.rerouted"
 JOB_WAITING = "job.waiting"
 JOB_RETRIED = "job.retried"
@@ -60,6 +61,7 @@ MEANINGS: dict[str, str] = {
     TRIAL_SHARE_CHANGED: "the evidence ramp changed the canary's share",
     JOB_QUEUED: "a job was accepted, with its draw",
     JOB_CLAIMED: "a worker won the lease of a job",
+    JOB_HELD: "a job could be claimed, and waits until the limits leave room for it",
     JOB_REROUTED: "a job's canary was rejected before it was claimed: the champion does it",
     JOB_WAITING: "a job's commit was pushed and its CI is watched",
     JOB_RETRIED: "an attempt failed and the job is queued again, or a person retried it",

@@ -30,10 +30,12 @@ class Relay:
     def relay(self, *, most: int = 500) -> Relayed:
         """One pass over the outbox, then over the jobs that nobody has claimed for a while.
 
+        Jobs that waited for room come to the outbox first, as many as there is room for now.
         A message counts as lost only when the broker's queue is empty: while others wait in front, a job
         may wait too, and repeating it would only make the queue longer.
         """
         try:
+            self._jobs.release_held(most)
             published = self._publish(self._jobs.take_outbox(most))
             lost = self._lost(self._jobs.take_unclaimed(most))
             return Relayed(published=published + self._publish(lost), found_lost=len(lost))

@@ -12,6 +12,7 @@ from redis import Redis
 from harvest.harvester import Harvester
 from harvest.opening import Proposals
 from harvest.settling import Settling
+from routing.admission import Limits
 from routing.errors import SettingsError
 from routing.jobs import BackOff, Jobs
 from routing.lane import MailboxPolicy
@@ -71,7 +72,14 @@ class Coalmine:
     @cached_property
     def job_store(self) -> JobStore:
         """Jobs in Redis."""
-        return JobStore(self.redis, self.keys, self.clock, retention_seconds=self.settings.retention_seconds)
+        job = self.settings.job
+        limits = Limits(
+            agents_at_once=job.agents_at_once,
+            per_repository=job.per_repository,
+            day_cost_usd=job.day_cost_usd,
+        )
+        retention = self.settings.retention_seconds
+        return JobStore(self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits)
 
     @cached_property
     def signals(self) -> SignalStore:

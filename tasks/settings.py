@@ -39,6 +39,8 @@ Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, le=31_536_000, 
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Lease = Annotated[float, BeforeValidator(_number), Field(ge=1, le=3600, allow_inf_nan=False)]
 Days = Annotated[float, BeforeValidator(_number), Field(ge=1, le=3650, allow_inf_nan=False)]
+Limit = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000)]
+Dollars = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
 
 
@@ -67,6 +69,9 @@ class JobSettings(_Section):
     watch_interval_seconds: Positive = 5.0  # CI of pushed commits
     no_verdict_seconds: Positive = 7200.0  # of silent CI, after which a person is asked
     retention_days: Days = 30.0
+    agents_at_once: Limit = 0  # running jobs of the fleet; 0: no limit
+    per_repository: Limit = 0  # running jobs of one repository; 0: no limit
+    day_cost_usd: Dollars = 0.0  # that the fleet may spend a day (UTC) before no job begins; 0: no limit
     drain_grace_seconds: Seconds = 30.0  # that a warm shutdown lets turns go on before it returns their jobs
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 import structlog
 from kombu.exceptions import KombuError
 
+from routing.admission import Limits
 from routing.errors import CoalmineError
 from routing.forges.local import LocalForge
 from routing.job import Job, JobResult, JobState
@@ -23,7 +24,7 @@ from tasks.agents.turn_leases import TurnLeases
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_runner import TurnRunner
 from tasks.agents.worktree import sweep_worktrees
-from tasks.broker import CI, HARVEST, WATCH
+from tasks.broker import CI, HARVEST, SWEEP, WATCH
 from tasks.composition import Coalmine
 from tasks.dispatcher import Dispatcher, DispatchRules
 from tasks.drain import draining
@@ -202,6 +203,8 @@ class Worker:
             if job.request.issue:
                 self.ask(WATCH)
             self.ask(HARVEST)
+        if self.coalmine.job_store.limits != Limits():  # somebody may wait for the room
+            self.ask(SWEEP)
 
     @property
     def _has_ci(self) -> bool:

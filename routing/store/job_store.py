@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from redis import Redis
 
+from routing.admission import WAITS, Limits, Occupancy
 from routing.errors import CorruptRecordError
 from routing.job import Job, JobResult, JobState
 from routing.signal import Signal
@@ -18,6 +19,11 @@ from routing.store.keys import Keys
 from routing.store.store import Store
 
 _log = structlog.get_logger(__name__)
+
+
+_NO_LIMITS = Limits()
+
+_WAITS = json.dumps(WAITS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,10 +50,12 @@ class JobStore(Store):
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
-        retention_seconds: int = 2_592_000,
+        retention_seconds: int = 2_592_000, limits: Limits = _NO_LIMITS,
     ) -> None:  # fmt: skip
         super().__init__(redis, keys, clock)
         self.retention_seconds = retention_seconds  # for which finished jobs are remembered
+        self.limits = limits
+        self._limits = [limits.agents_at_once, limits.per_repository, limits.day_cost_usd]
 
     def accept(self, step: Acceptance) -> list[str]:
         """Accept jobs of one route; the answer has two words for each."""
@@ -79,8 +87,8 @@ class JobStore(Store):
         answer = self.run(
             "job_claim",
             [keys.job(job), keys("outbox"), keys("leases"), keys("paused"), keys("rejected"), keys("events"),
-             keys("unclaimed")],
-            job, lease_seconds, worker,
+             keys("unclaimed"), keys("held"), keys("at_work"), keys("spent")],
+            job, lease_seconds, worker, *self._limits, _WAITS,
             doing=f"claiming job {job}",
         )  # fmt: skip
         if answer[0] != "ok":
@@ -112,7 +120,8 @@ class JobStore(Store):
             "job_move",
             [keys.job(step.job), keys("leases"), keys("waiting"), keys("outbox"), keys("dead"),
              keys("events"), keys.signals(step.job), keys("due"), keys("effects"), keys("unclaimed"),
-             keys("landing"), keys.issue(step.issue) if step.issue else keys.job(step.job)],
+             keys("landing"), keys.issue(step.issue) if step.issue else keys.job(step.job),
+             keys("held"), keys("at_work"), keys("spent")],
             step.job, ",".join(step.allowed), step.to, "" if step.fence is None else step.fence,
             step.reason, step.delay_seconds, self.retention_seconds, step.event,
             json.dumps({"state": step.to, "reason": step.reason} | step.data),
@@ -141,6 +150,25 @@ class JobStore(Store):
     def take_outbox(self, most: int) -> list[str]:
         """Queued jobs whose message is to be published now."""
         return self._take("outbox", most, PUBLISH_SECONDS)
+
+    def release_held(self, most: int) -> int:
+        """Have jobs published that waited for room, as many as there is room for; returns how many."""
+        names = ("held", "outbox", "leases", "at_work", "spent", "paused")
+        return int(self.run(
+            "held_release", [self.keys(name) for name in names], *self._limits, most,
+            doing="making use of room",
+        ))  # fmt: skip
+
+    def occupancy(self) -> Occupancy:
+        """How much of the limits is used."""
+        now = self.now()
+        with redis_errors("counting what is at work"):
+            pipeline = self.redis.pipeline(transaction=False)
+            pipeline.zcount(self.keys("leases"), f"({now:.6f}", "+inf")
+            pipeline.zcard(self.keys("held"))
+            pipeline.hget(self.keys("spent"), str(int(now // 86_400)))
+            running, held, spent = pipeline.execute()
+        return Occupancy(running=running, held=held, spent_usd=float(spent or 0))
 
     def take_unclaimed(self, most: int) -> list[str]:
         """Queued jobs whose message was published a while ago and that nobody has claimed."""
@@ -236,10 +264,10 @@ class JobStore(Store):
         """How many jobs stand where, for overviews."""
         with redis_errors("counting jobs"):
             pipeline = self.redis.pipeline(transaction=False)
-            for index in ("outbox", "unclaimed", "leases", "waiting", "dead"):
+            for index in ("outbox", "unclaimed", "held", "leases", "waiting", "dead"):
                 pipeline.zcard(self.keys(index))
-            outbox, unclaimed, running, waiting, dead = pipeline.execute()
-        return {"queued": outbox + unclaimed, "running": running, "waiting": waiting, "dead": dead}
+            outbox, unclaimed, held, running, waiting, dead = pipeline.execute()
+        return {"queued": outbox + unclaimed + held, "running": running, "waiting": waiting, "dead": dead}
 
     def trim(self, *, before: float) -> int:
         """Forget index entries of jobs created before a time; their records expire by themselves."""

@@ -17,6 +17,8 @@ PERMANENT_KINDS = frozenset(
         "outbox",  # zset of queued jobs whose message is to be published, by time
         "unclaimed",  # zset of published jobs that nobody has claimed, by the time of the next look
         "leases",  # zset of running jobs by the end of their lease
+        "held",  # zset of queued jobs that wait for room, each behind its repository, by creation
+        "at_work",  # zset of running jobs of repositories, each behind its repository, by name
         "waiting",  # zset of pushed jobs by the time they were last watched
         "landing",  # zset of pushed jobs by the time of the next look for a merge or a revert
         "due",  # zset of unsettled jobs by the time they must be looked at

@@ -1,21 +1,53 @@
--- Win the lease of a job that is queued, or whose lease ran out.
--- KEYS  1 job  2 outbox  3 leases  4 paused  5 rejected  6 events  7 unclaimed
--- ARGV  1 now  2 job id  3 lease, seconds  4 worker
+-- Win the lease of a job that is queued, or whose lease ran out, if the limits leave room for it.
+-- KEYS  1 job  2 outbox  3 leases  4 paused  5 rejected  6 events  7 unclaimed  8 held  9 at_work  10 spent
+-- ARGV  1 now  2 job id  3 lease, seconds  4 worker  5 agents at once  6 jobs a repository  7 USD a day; 0: no limit
+--       8 JSON object: why it waits, in words, by fleet, repository, turn and budget
 -- Returns {'ok', field, value, …} | {'missing'|'taken'|'early'|'paused'|'final'|'rejected'}
+--         | {'full'|'budget'}: it is held until there is room
 -- @include prelude
-local job, outbox, leases, paused, rejected, events, unclaimed = unpack(KEYS)
+-- @include admission
+local job, outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent = unpack(KEYS)
 local now, id = clock(ARGV[1]), ARGV[2]
+local limits = {tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])}
 local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'template', 'version', 'attempts',
-  'max_attempts', 'cancel')
-local state = f[1]
+  'max_attempts', 'cancel', 'place', 'request', 'created_at')
+local state, place = f[1], f[9] or ''
 local function unlist()
   redis.call('ZREM', outbox, id)
   redis.call('ZREM', unclaimed, id)
+  redis.call('ZREM', held, place .. id)
 end
+
+-- Why it cannot begin now, if it cannot.
+local function refusal()
+  if is_spent(spent, now, limits) then return 'budget' end
+  local room = room_in_fleet(leases, now, limits)
+  if room <= 0 then return 'fleet' end
+  local function room_of(other) return room_at(at_work, leases, now, limits, other) end
+  local here = room_of(place)
+  if here <= 0 then return 'repository' end
+  if room == math.huge and here == math.huge then return nil end
+  local older = redis.call('ZRANGEBYSCORE', held, '-inf', '(' .. f[11], 'LIMIT', 0, FEW)
+  local _, left, rooms = let_in(older, room, room_of)
+  if left <= 0 or (rooms[place] or here) <= 0 then return 'turn' end
+  return nil
+end
+
+-- It waits behind those that were created before it; the sweep publishes it when there is room.
+local function hold(why)
+  local reason = cjson.decode(ARGV[8])[why]
+  redis.call('HSET', job, 'reason', reason, 'place', place)
+  redis.call('ZREM', outbox, id)
+  redis.call('ZREM', unclaimed, id)
+  if redis.call('ZADD', held, f[11], place .. id) == 1 then
+    emit(events, 'job.held', now, id, cjson.encode({why = why, reason = reason}))
+  end
+end
+
 if not state then unlist() return {'missing'} end
 if state == 'running' then
-  local spent = tonumber(f[6] or 0) >= tonumber(f[7])
-  if tonumber(f[2]) > now or spent or f[8] then return {'taken'} end
+  local used_up = tonumber(f[6] or 0) >= tonumber(f[7])
+  if tonumber(f[2]) > now or used_up or f[8] then return {'taken'} end
 elseif state ~= 'queued' then
   unlist()
   return {'final'}
@@ -26,12 +58,23 @@ if redis.call('EXISTS', paused) == 1 then
 end
 if f[3] and tonumber(f[3]) > now then return {'early'} end
 if redis.call('SISMEMBER', rejected, f[4] .. '@v' .. f[5]) == 1 then return {'rejected'} end
+if not f[9] then place = place_of(cjson.decode(f[10]).repository) end
+local why = refusal()
+if why then
+  -- a lost worker's job is put back by the sweep
+  if state == 'queued' then hold(why) end
+  return {why == 'budget' and 'budget' or 'full'}
+end
 local ends = now + tonumber(ARGV[3])
 local fence = redis.call('HINCRBY', job, 'fence', 1)
 redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HSET', job, 'state', 'running', 'worker', ARGV[4], 'claimed_at', stamp(now),
   'lease_until', stamp(ends), 'reason', '')
 redis.call('ZADD', leases, ends, id)
+if place ~= '' then
+  redis.call('HSET', job, 'place', place)
+  redis.call('ZADD', at_work, 0, place .. id)
+end
 unlist()
 emit(events, 'job.claimed', now, id, cjson.encode({worker = ARGV[4], fence = fence}))
 local all = redis.call('HGETALL', job)

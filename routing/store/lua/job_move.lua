@@ -1,6 +1,6 @@
 -- Move a job to another state, with its event and the facts that come with the move.
 -- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects  10 unclaimed
---       11 landing  12 issue (or job)
+--       11 landing  12 issue (or job)  13 held  14 at_work  15 spent
 -- ARGV  1 now  2 job id  3 states it may be in, separated by commas  4 new state
 --       5 fence that the caller holds, or ''  6 reason  7 seconds until it may be claimed  8 retention, seconds
 --       9 event  10 event data  11 JSON list of fields and values  12 JSON list of signal ids and signals
@@ -9,9 +9,11 @@
 -- Returns 'ok'|'missing'|'stale'|'alive'|'cancelling' (it is to be cancelled, and may only end)
 --         |'active:' with the job that works on its issue|the state that does not allow it
 -- @include prelude
+-- @include admission
 local job, leases, waiting, outbox, dead, events, signals, due, effects = unpack(KEYS)
 local now, id, to = clock(ARGV[1]), ARGV[2], ARGV[4]
-local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel')
+local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel', 'place', 'spent_usd',
+  'counted_usd')
 local flags = ',' .. ARGV[13] .. ','
 local function flag(name) return string.find(flags, ',' .. name .. ',', 1, true) end
 if not f[1] then
@@ -33,13 +35,19 @@ redis.call('ZREM', leases, id)
 redis.call('ZREM', waiting, id)
 redis.call('ZREM', outbox, id)
 redis.call('ZREM', KEYS[10], id)
+redis.call('ZREM', KEYS[13], (f[6] or '') .. id)
+if f[6] and f[6] ~= '' then redis.call('ZREM', KEYS[14], f[6] .. id) end
 redis.call('HSET', job, 'state', to, 'reason', ARGV[6])
+if f[7] and f[7] ~= (f[8] or '0') then -- what it has cost since its last move
+  count_cost(KEYS[15], now, tonumber(f[7]) - tonumber(f[8] or 0))
+  redis.call('HSET', job, 'counted_usd', f[7])
+end
 local fields = cjson.decode(ARGV[11])
 if #fields > 0 then redis.call('HSET', job, unpack(fields)) end
 if flag('refund') then redis.call('HINCRBY', job, 'attempts', -1) end
 if flag('fresh') then
   redis.call('HSET', job, 'attempts', '0')
-  redis.call('HDEL', job, 'finished_at', 'cancel', 'turns', 'spent_usd')
+  redis.call('HDEL', job, 'finished_at', 'cancel', 'turns', 'spent_usd', 'counted_usd')
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)
   redis.call('PERSIST', job)
@@ -58,7 +66,7 @@ elseif to == 'waiting' then
   redis.call('HSET', job, 'pushed_at', stamp(now))
 else
   redis.call('HSET', job, 'finished_at', stamp(now))
-  redis.call('HDEL', job, 'lease_until', 'not_before')
+  redis.call('HDEL', job, 'lease_until', 'not_before', 'place')
   redis.call('EXPIRE', job, ARGV[8])
   redis.call('EXPIRE', signals, ARGV[8])
   if flag('dead') then redis.call('ZADD', dead, now, id) end

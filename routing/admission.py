@@ -1,0 +1,34 @@
+"""Admission: how many jobs may be at work at once, and how much they may spend."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What the fleet may do at one time; the step that wins a job's lease keeps to it. 0: no limit."""
+
+    agents_at_once: int = 0  # running jobs of the fleet
+    per_repository: int = 0  # running jobs of one repository
+    day_cost_usd: float = 0.0  # that the fleet may spend a day (UTC) before no job begins any more
+
+
+#: Why a job that could be claimed has to wait, and what a person can do about it.
+WAITS: dict[str, str] = {
+    "fleet": "waits: as many agents are at work as the fleet may have (job.agents_at_once)",
+    "repository": "waits: as many agents are at work in its repository as may be (job.per_repository)",
+    "turn": "waits its turn: jobs that wait longer come first",
+    "budget": "waits: the fleet has spent what it may spend today (job.day_cost_usd)",
+}
+
+#: The word of a claim that was refused for now: there is no room, or no money.
+Refused = Literal["full", "budget"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occupancy:
+    """How much of the limits is used."""
+
+    running: int  # jobs whose lease is alive
+    held: int  # jobs that wait for room
+    spent_usd: float  # today, UTC

@@ -1,0 +1,304 @@
+"""Admission: no more jobs at work, and no more money spent, than the limits allow."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import fakeredis
+import pytest
+import redis
+
+from console.doctor import fleet as examined
+from routing.job import JobResult, JobState
+from routing.jobs import Claim
+from routing.signal import SignalKind
+from routing.store.health import Finding, Status
+from routing.store.session_store import TurnEnd
+from tests.fleet import Fleet
+
+Made = Callable[..., Fleet]
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def limited(fake_redis: redis.Redis) -> Made:
+    """Make a fleet with one template and limits."""
+
+    def make(**limits: float) -> Fleet:
+        made = Fleet(fake_redis, draws=[0.0] * 100, job=limits)
+        made.add()
+        return made
+
+    return make
+
+
+def enqueued(fleet: Fleet, count: int, **fields: str) -> list[str]:
+    """Jobs, each created a second behind the one before it."""
+    jobs = []
+    for _ in range(count):
+        jobs.append(fleet.enqueue(**fields).job)
+        fleet.clock.forward(1)
+    return jobs
+
+
+def tried(fleet: Fleet, job: str) -> str:
+    """Claim a job: 'won', or the word of the refusal."""
+    answer = fleet.app.jobs.claim(job, worker="w1", lease_seconds=30)
+    return answer if isinstance(answer, str) else "won"
+
+
+def finish(fleet: Fleet, claim: Claim) -> None:
+    """A job succeeds."""
+    fleet.app.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=JobResult())
+
+
+def published(fleet: Fleet) -> list[str]:
+    """What the sweep publishes now."""
+    before = len(fleet.broker.sent)
+    fleet.app.relay.relay()
+    return [job for job, _, _ in fleet.broker.sent[before:]]
+
+
+def spend(fleet: Fleet, claim: Claim, usd: float) -> None:
+    """A turn of a claimed job ends that has cost something."""
+    sessions = fleet.app.sessions
+    life = {"role": "builder", "parent": "", "job": claim.job.id}
+    _, fields = sessions.begin(f"a-{claim.job.id}", lease_seconds=30, worker="w1", start=life)
+    end = TurnEnd(
+        name=f"a-{claim.job.id}", fence=int(fields["fence"]), to="between_turns", reason="",
+        allowed=["booting", "between_turns"], job=claim.job.id, cost_usd=usd,
+    )  # fmt: skip
+    assert sessions.end(end) == "ok"
+
+
+def doctor(fleet: Fleet) -> Finding:
+    """What the doctor says of the limits."""
+    (found,) = [finding for finding in examined(fleet.app) if finding.check == "limits"]
+    return found
+
+
+def test_without_limits_everybody_begins(limited: Made) -> None:
+    """A fresh fleet holds nothing back."""
+    fleet = limited()
+    assert [tried(fleet, job) for job in enqueued(fleet, 8, repository="local:shop")] == ["won"] * 8
+
+
+def test_fleet_has_no_more_agents_than_it_may(limited: Made) -> None:
+    """What is beyond the limit waits, and its record says why; no attempt is counted."""
+    fleet = limited(agents_at_once=2)
+    first, second, third = enqueued(fleet, 3)
+    assert [tried(fleet, job) for job in (first, second, third)] == ["won", "won", "full"]
+    held = fleet.app.jobs.find(third)
+    assert (held.state, held.attempts, held.fence) == (JobState.QUEUED, 0, 0)
+    assert "job.agents_at_once" in held.reason
+    assert [event.subject for event in fleet.events("job.held")] == [third]
+    assert fleet.app.job_store.depths()["queued"] == 1
+
+
+def test_held_job_is_published_when_there_is_room(limited: Made) -> None:
+    """Not before: the sweep leaves it alone as long as nobody could claim it."""
+    fleet = limited(agents_at_once=1)
+    first, second = enqueued(fleet, 2)
+    claim = fleet.claim(first)
+    assert tried(fleet, second) == "full"
+    fleet.clock.forward(20)
+    assert published(fleet) == []
+    finish(fleet, claim)
+    assert published(fleet) == [second]
+    assert published(fleet) == []
+    assert tried(fleet, second) == "won"
+    assert fleet.app.jobs.find(second).reason == ""
+
+
+def test_repository_has_no_more_agents_than_it_may(limited: Made) -> None:
+    """One repository's limit keeps out its own jobs, and nobody else's."""
+    fleet = limited(per_repository=1)
+    here = enqueued(fleet, 2, repository="local:shop")
+    there = enqueued(fleet, 1, repository="local:shop2")
+    nowhere = enqueued(fleet, 2)
+    assert [tried(fleet, job) for job in (*here, *there, *nowhere)] == ["won", "full", "won", "won", "won"]
+    assert "job.per_repository" in fleet.app.jobs.find(here[1]).reason
+
+
+@pytest.mark.parametrize("leave", ["end", "push", "retry", "give back", "reap"])
+def test_every_way_out_makes_room(limited: Made, leave: str) -> None:
+    """However a job stops running, its place in fleet and repository is free."""
+    fleet = limited(agents_at_once=1, per_repository=1, back_off_first_seconds=1)
+    first, second = enqueued(fleet, 2, repository="local:shop")
+    claim, result = fleet.claim(first), JobResult(commit="4be1")
+    jobs = fleet.app.jobs
+    ways: dict[str, Callable[[], object]] = {
+        "end": lambda: finish(fleet, claim),
+        "push": lambda: jobs.pushed(claim, result),
+        "retry": lambda: jobs.attempt_failed(claim, reason="x", result=result, signals=[]),
+        "give back": lambda: jobs.give_back(claim, reason="x"),
+        "reap": lambda: jobs.reap(at=fleet.clock()),
+    }
+    assert tried(fleet, second) == "full"
+    if leave == "reap":
+        fleet.clock.forward(31)
+    ways[leave]()
+    assert tried(fleet, second) == "won"
+
+
+def test_lost_worker_does_not_keep_its_place(limited: Made) -> None:
+    """A lease that ran out counts no more, before anybody has put its job back."""
+    fleet = limited(agents_at_once=1, per_repository=1)
+    first, second = enqueued(fleet, 2, repository="local:shop")
+    fleet.claim(first, lease_seconds=30)
+    assert tried(fleet, second) == "full"
+    fleet.clock.forward(31)
+    assert tried(fleet, second) == "won"
+
+
+def test_place_of_a_job_that_is_gone_is_taken_back(limited: Made) -> None:
+    """The leases are the truth: what else was left behind keeps nobody out."""
+    fleet = limited(per_repository=1)
+    first, second = enqueued(fleet, 2, repository="local:shop")
+    fleet.claim(first)
+    fleet.redis.zrem(fleet.app.keys("leases"), first)
+    assert tried(fleet, second) == "won"
+    assert len(fleet.redis.zrange(fleet.app.keys("at_work"), 0, -1)) == 1
+
+
+def test_oldest_comes_first(limited: Made) -> None:
+    """A newer job does not take the place for which an older one waits; then they go in order."""
+    fleet = limited(agents_at_once=1)
+    first, second, third = enqueued(fleet, 3)
+    claim = fleet.claim(first)
+    assert tried(fleet, second) == "full"
+    finish(fleet, claim)
+    assert tried(fleet, third) == "full"
+    assert "turn" in fleet.app.jobs.find(third).reason
+    assert published(fleet) == [second]
+    finish(fleet, fleet.claim(second))
+    assert published(fleet) == [third]
+
+
+def test_those_who_cannot_begin_anyway_keep_nobody_waiting(limited: Made) -> None:
+    """Jobs that wait for their repository do not hold up other repositories."""
+    fleet = limited(agents_at_once=3, per_repository=1)
+    here = enqueued(fleet, 3, repository="local:shop")
+    assert [tried(fleet, job) for job in here] == ["won", "full", "full"]
+    (there,) = enqueued(fleet, 1, repository="local:tower")
+    assert tried(fleet, there) == "won"
+    assert published(fleet) == []
+
+
+def test_room_for_two_is_given_to_two(limited: Made) -> None:
+    """The sweep publishes as many as there is room for, the longest waiting first."""
+    fleet = limited(agents_at_once=2)
+    jobs = enqueued(fleet, 6)
+    claims = [fleet.claim(job) for job in jobs[:2]]
+    assert [tried(fleet, job) for job in reversed(jobs[2:])] == ["full"] * 4
+    for claim in claims:
+        finish(fleet, claim)
+    assert published(fleet) == jobs[2:4]
+
+
+def test_raised_limit_lets_everybody_in(limited: Made) -> None:
+    """Held jobs go on with the next sweep of workers that were started without limits."""
+    fleet = limited(agents_at_once=1)
+    jobs = enqueued(fleet, 4)
+    fleet.claim(jobs[0])
+    assert [tried(fleet, job) for job in jobs[1:]] == ["full"] * 3
+    free = Fleet(fleet.redis, clock=fleet.clock)
+    assert published(free) == jobs[1:]
+    assert [tried(free, job) for job in jobs[1:]] == ["won"] * 3
+
+
+def test_held_job_can_be_cancelled(limited: Made) -> None:
+    """It leaves nothing behind, and nobody waits behind it."""
+    fleet = limited(agents_at_once=1)
+    first, second, third = enqueued(fleet, 3, repository="local:shop")
+    claim = fleet.claim(first)
+    assert tried(fleet, second) == "full"
+    fleet.app.jobs.cancel(second, by="ada", at=fleet.clock())
+    assert fleet.redis.zcard(fleet.app.keys("held")) == 0
+    finish(fleet, claim)
+    assert tried(fleet, third) == "won"
+
+
+def test_job_of_a_rejected_version_is_rerouted_before_it_waits(limited: Made) -> None:
+    """Held as the champion's, it begins as the champion's."""
+    fleet = limited(agents_at_once=1)
+    fleet.open(fleet.propose())
+    first, second = enqueued(fleet, 2)
+    claim = fleet.claim(first)
+    assert tried(fleet, second) == "full"
+    fleet.app.templates.reject("implementer@v2", by="ada")
+    finish(fleet, claim)
+    assert published(fleet) == [second]
+    assert fleet.claim(second).version.id == "implementer@v1"
+
+
+def test_no_job_begins_when_the_money_is_spent(limited: Made) -> None:
+    """The cost of a job counts when it stops running; the next day is another one."""
+    fleet = limited(day_cost_usd=2)
+    first, second, third = enqueued(fleet, 3)
+    claim = fleet.claim(first)
+    spend(fleet, claim, 1.5)
+    spend(fleet, claim, 0.75)
+    finish(fleet, claim)
+    assert [tried(fleet, job) for job in (second, third)] == ["budget", "budget"]
+    assert "job.day_cost_usd" in fleet.app.jobs.find(second).reason
+    assert published(fleet) == []
+    assert (doctor(fleet).status, "2.25 of 2.00 USD" in doctor(fleet).message) == (Status.WARNING, True)
+    fleet.clock.forward(DAY)
+    assert doctor(fleet).status is Status.OK
+    assert published(fleet) == [second, third]
+    assert tried(fleet, second) == "won"
+
+
+def test_cost_counts_once(limited: Made) -> None:
+    """An attempt that is tried again has its cost counted, and only once, whoever puts the job back."""
+    fleet = limited(day_cost_usd=100)
+    (job,) = enqueued(fleet, 1)
+    claim = fleet.claim(job)
+    spend(fleet, claim, 1.5)
+    fleet.app.jobs.attempt_failed(claim, reason="x", result=JobResult(), signals=[])
+    fleet.clock.forward(10)
+    again = fleet.claim(job)
+    spend(fleet, again, 0.25)
+    fleet.clock.forward(31)
+    fleet.app.jobs.reap(at=fleet.clock())
+    assert fleet.app.job_store.occupancy().spent_usd == pytest.approx(1.75)
+    fleet.end(job, SignalKind.FINISHED)
+    assert fleet.app.job_store.occupancy().spent_usd == pytest.approx(1.75)
+
+
+def test_days_of_the_past_are_forgotten(limited: Made) -> None:
+    """The books of a week are kept, and expire when nothing is spent any more."""
+    fleet = limited()
+    for _ in range(9):
+        (job,) = enqueued(fleet, 1)
+        claim = fleet.claim(job)
+        spend(fleet, claim, 1.0)
+        finish(fleet, claim)
+        fleet.clock.forward(DAY)
+    assert fleet.redis.hlen(fleet.app.keys("spent")) == 7
+    assert fleet.redis.ttl(fleet.app.keys("spent")) > 0
+
+
+def test_doctor_tells_of_the_limits(limited: Made) -> None:
+    """How many are at work, and how many wait."""
+    fleet = limited(agents_at_once=1)
+    first, second = enqueued(fleet, 2)
+    assert (tried(fleet, first), tried(fleet, second)) == ("won", "full")
+    assert doctor(fleet).message == "1 of 1 agents at work, 1 jobs wait for room"
+
+
+def test_ten_claims_at_a_limit_of_three(limited: Made) -> None:
+    """Whoever is first: three begin, seven wait."""
+    fleet = limited(agents_at_once=3)
+    jobs = enqueued(fleet, 10)
+    server = fleet.redis.connection_pool.connection_kwargs["server"]
+
+    def claim(job: str) -> str:
+        with fakeredis.FakeRedis(decode_responses=True, server=server) as client:
+            return tried(Fleet(client, clock=fleet.clock, job={"agents_at_once": 3}), job)
+
+    with ThreadPoolExecutor(10) as pool:
+        words = sorted(pool.map(claim, jobs))
+    assert words == ["full"] * 7 + ["won"] * 3
+    assert fleet.app.job_store.occupancy().running == 3
