@@ -42,6 +42,12 @@ SESSION_RESUME_MISMATCH = "session.resume_mismatch"
 SESSION_TERMINAL_MAIL_MISSING = "session.terminal_mail_missing"
 SESSION_SILENT = "session.silent"
 WEBHOOK_ACCEPTED = "webhook.accepted"
+BACKLOG_ADDED = "backlog.added"
+BACKLOG_EDITED = "backlog.edited"
+BACKLOG_STATE = "backlog.state"
+BACKLOG_HELD = "backlog.held"
+BACKLOG_CYCLE = "backlog.cycle"
+BACKLOG_UNKNOWN_BLOCKER = "backlog.unknown_blocker"
 DISPATCH_PAUSED = "dispatch.paused"
 DISPATCH_RESUMED = "dispatch.resumed"
 
@@ -86,6 +92,12 @@ MEANINGS: dict[str, str] = {
     SESSION_TERMINAL_MAIL_MISSING: "an agent ended cleanly without the mail that ends its task",
     SESSION_SILENT: "a turn has said nothing for a while, and something was done about it",
     WEBHOOK_ACCEPTED: "a forge told of an issue, which will be looked at again",
+    BACKLOG_ADDED: "an issue was taken into the backlog",
+    BACKLOG_EDITED: "an issue of the backlog was read anew: its text, priority or dependencies changed",
+    BACKLOG_STATE: "an issue of the backlog went from one state to another",
+    BACKLOG_HELD: "an issue's body could not be read and speaks of dependencies; a person must look at it",
+    BACKLOG_CYCLE: "an issue waits, over others, for itself; it stays blocked until an edge is taken away",
+    BACKLOG_UNKNOWN_BLOCKER: "an issue waits for one that its forge does not know",
     DISPATCH_PAUSED: "a person stopped dispatch",
     DISPATCH_RESUMED: "a person resumed dispatch",
 }

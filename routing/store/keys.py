@@ -26,6 +26,14 @@ PERMANENT_KINDS = frozenset(
         "dead",  # zset of jobs that failed for good, trimmed by the sweep
         "events",  # stream, trimmed at each write
         "paused",  # why a person stopped dispatch
+        "backlog",  # hash: issue -> its item; finished ones are trimmed, as are their entries in all of these
+        "backlog_edges",  # zset of dependencies, twice each: from the blocked issue and from the blocker
+        "backlog_outside",  # hash: blocker that is no item -> what its forge said of it
+        "backlog_asks",  # zset of blockers that are no items, by the time of the next question
+        "backlog_ready",  # zset of ready items by repository, priority, number
+        "backlog_open",  # zset of items that are neither completed nor cancelled, by name
+        "backlog_working",  # set of items in progress
+        "backlog_finished",  # zset of completed and cancelled items by time, trimmed
         "agents",  # set of the names of agents that live
         "sessions",  # zset of sessions that live, by their last step
         "turns",  # zset of sessions in whose turn somebody is, by the end of the lease
@@ -105,6 +113,10 @@ class Keys:
     def idempotency(self, digest: str) -> str:
         """String: the job that a request's idempotency key led to. Expires."""
         return self("once", digest)
+
+    def model_answer(self, digest: str) -> str:
+        """String: what a model said of an issue's body, by the hash of model and body. Expires."""
+        return self("model_answer", digest)
 
     def tick(self, name: str) -> str:
         """String: the token of the process in whose hands a tick is. Expires."""

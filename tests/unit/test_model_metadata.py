@@ -1,0 +1,206 @@
+"""A model fills gaps over HTTP; its answers are remembered, its failures are not, and neither is obeyed."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import redis
+import requests
+
+from routing.issue import Issue
+from routing.metadata.issue_metadata import IssueMetadata
+from routing.metadata.issue_reader import read_metadata
+from routing.metadata.model_metadata import MAX_ANSWER_BYTES, ModelReader
+from routing.metadata.model_settings import ModelSettings
+from routing.store.keys import Keys
+from routing.store.metadata_store import MetadataStore
+from tests.issues import issue, ref
+from tests.leaks import leaks
+
+BODY = "Make the cart fast once #3 is in.\n\n## Difficulty\nhard"
+
+
+def saying(**said: Any) -> bytes:
+    """A message in which the model uses its tool."""
+    use = {"type": "tool_use", "id": "t1", "name": "record_metadata", "input": said}
+    return json.dumps({"type": "message", "content": [{"type": "text", "text": "so"}, use]}).encode()
+
+
+class ModelServer(ThreadingHTTPServer):
+    """A model that says what a test tells it to, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 200
+        self.answer = saying(blocked_by=["#3"], estimated_context=1234)
+        self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ModelServer
+
+    def do_POST(self) -> None:
+        """Answer as told."""
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.asked.append((self.path, headers, body))
+        self.send_response(self.server.status)
+        self.send_header("location", f"{self.server.url}/elsewhere")
+        self.send_header("content-length", str(len(self.server.answer)))
+        self.end_headers()
+        self.wfile.write(self.server.answer)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def model() -> Iterator[ModelServer]:
+    """A model on this machine."""
+    with ModelServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    """A session that asks no proxy."""
+    with requests.Session() as made:
+        made.trust_env = False
+        yield made
+
+
+class Desk:
+    """A reader with its model and its memory."""
+
+    def __init__(self, model: ModelServer, session: requests.Session, client: redis.Redis) -> None:
+        self.redis = client
+        self.session = session
+        self.settings = ModelSettings.model_validate(
+            {"enabled": "on", "url": model.url, "api_key": "sk-1", "timeout_seconds": 5}
+        )
+
+    def fill(self, one: Issue, **settings: Any) -> IssueMetadata:
+        """Read an issue and let the model fill its gaps."""
+        reader = ModelReader(
+            self.settings.model_copy(update=settings),
+            session=self.session,
+            cache=MetadataStore(self.redis, Keys()),
+        )
+        return reader.fill(one, read_metadata(one))
+
+
+@pytest.fixture
+def desk(model: ModelServer, session: requests.Session, fake_redis: redis.Redis) -> Desk:
+    """A reader that is switched on."""
+    return Desk(model, session, fake_redis)
+
+
+def test_gaps_are_filled_and_what_is_known_stays(desk: Desk, model: ModelServer) -> None:
+    """The body's own words win; the source says which part is whose."""
+    model.answer = saying(blocked_by=["#3"], estimated_context=1234, difficulty="easy")
+    known = desk.fill(issue(1, BODY))
+    assert (known.difficulty, known.estimated_context, known.blocked_by) == ("hard", 1234, (ref(3),))
+    assert known.metadata_source["difficulty"] == "body"
+    assert known.metadata_source["blocked_by"] == "model"
+    assert known.metadata_source["blocks"] == "default"
+
+
+def test_question_has_the_agreed_shape(desk: Desk, model: ModelServer) -> None:
+    """Path, headers and body are those of the Messages API, with the tool that the model must use."""
+    desk.fill(issue(1, BODY))
+    ((path, headers, body),) = model.asked
+    assert path == "/v1/messages"
+    assert headers["x-api-key"] == "sk-1"
+    assert headers["anthropic-version"] == "2023-06-01"
+    assert body["model"] == desk.settings.model
+    assert body["max_tokens"] == 1024
+    assert body["tool_choice"] == {"type": "tool", "name": body["tools"][0]["name"]}
+    assert BODY in body["messages"][0]["content"]
+
+
+def test_off_by_default_and_nothing_to_ask(desk: Desk, model: ModelServer) -> None:
+    """Switched off, and for a body that is empty or leaves no gap, no question is asked."""
+    assert ModelSettings().enabled is False
+    desk.fill(issue(1, BODY), enabled=False)
+    desk.fill(issue(1, " "))
+    desk.fill(issue(1, "Blocked by: None\nBlocks: None\nTotal estimated: 5 tokens\n\nDifficulty: easy"))
+    assert model.asked == []
+
+
+def test_answer_is_remembered_by_body_and_model(desk: Desk, model: ModelServer) -> None:
+    """The same body is asked about once, another body or model anew; what is remembered expires."""
+    first = desk.fill(issue(1, BODY))
+    assert desk.fill(issue(1, BODY)) == first
+    assert len(model.asked) == 1
+    desk.fill(issue(1, BODY + "!"))
+    desk.fill(issue(1, BODY), model="another")
+    assert len(model.asked) == 3
+    assert leaks(desk.redis, Keys()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (500, b"{}"),
+        (401, b"{}"),
+        (307, b""),
+        (200, b"no json"),
+        (200, b"[]"),
+        (200, json.dumps({"content": [{"type": "text", "text": "blocked by #3"}]}).encode()),
+        (200, saying(estimated_context=-1)),
+        (200, saying(difficulty="hard", command="reboot")),
+        (200, saying() + b" " * MAX_ANSWER_BYTES),
+    ],
+    ids=["500", "401", "redirect", "text", "list", "no tool", "range", "extra", "long"],
+)
+def test_failure_leaves_the_defaults_and_is_not_remembered(
+    desk: Desk, model: ModelServer, status: int, answer: bytes
+) -> None:
+    """The parser's reading stands, and the next time is asked again."""
+    good, model.answer, model.status = model.answer, answer, status
+    one = issue(1, BODY)
+    assert desk.fill(one) == read_metadata(one)
+    assert len(model.asked) == 1
+    assert desk.redis.keys() == []
+    model.answer, model.status = good, 200
+    assert desk.fill(one).estimated_context == 1234
+
+
+def test_server_that_is_not_there_is_a_failure(desk: Desk) -> None:
+    """A refused connection is no answer, and nothing is raised."""
+    one = issue(1, BODY)
+    assert desk.fill(one, url="http://127.0.0.1:9") == read_metadata(one)
+
+
+def test_model_cannot_make_up_issues(desk: Desk, model: ModelServer) -> None:
+    """It may only name those that the body names."""
+    model.answer = saying(blocked_by=["#3", "#4", "other/repo#3", "$(reboot)"], blocks=["#9"])
+    known = desk.fill(issue(1, BODY))
+    assert known.blocked_by == (ref(3),)
+    assert known.blocks == ()
+
+
+def test_remembered_answer_that_is_broken_is_asked_for_again(desk: Desk, model: ModelServer) -> None:
+    """What stands in the memory is checked like any answer."""
+    first = desk.fill(issue(1, BODY))
+    for key in desk.redis.scan_iter():
+        desk.redis.set(key, '{"difficulty": "purple"}', ex=60)
+    assert desk.fill(issue(1, BODY)) == first
+    assert len(model.asked) == 2
+
+
+def test_hold_stays(desk: Desk) -> None:
+    """A body that the parser did not get through waits for a person, whatever a model says."""
+    assert desk.fill(issue(1, "- " * 40 + "depends on #3")).held
