@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import requests
 import urllib3.exceptions
 from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
 
 from routing.forges.circuit import Circuit
 from routing.forges.forge_address import ForgeAddress
@@ -88,7 +89,12 @@ class ForgeConnection:
         self._session.trust_env = not address.is_loopback  # proxies are for what is elsewhere
 
     def close(self) -> None:
-        """Give the sockets back."""
+        """Give the sockets back, now: the session alone leaves that to the garbage collector."""
+        for scheme in ("https://", "http://"):
+            adapter = self._session.get_adapter(scheme)
+            pools = adapter.poolmanager.pools if isinstance(adapter, HTTPAdapter) else {}
+            for key in pools.keys():  # noqa: SIM118 - this mapping refuses to be iterated
+                pools[key].close()
         self._session.close()
 
     def attempt(self, call: Call) -> Reply:
