@@ -1,0 +1,315 @@
+"""One turn of a session, step by step: real processes, a store in memory that can be taken away."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+
+from routing.errors import UnavailableError
+from routing.store.session_store import SessionStore, TurnEnd
+from tasks.agents.agent_event import Usage
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.role import Role
+from tasks.agents.mail.window import MailWindow
+from tasks.agents.process_group import SpawnError
+from tasks.agents.process_table import ProcessTable
+from tasks.agents.runtime import RuntimeSpec, TurnInput
+from tasks.agents.runtimes.registry import runtime_for
+from tasks.agents.session_record import SessionRecord
+from tasks.agents.session_state import SessionState
+from tasks.agents.stop_signal import StopReason, StopSignal
+from tasks.agents.turn_leases import TurnLeases
+from tasks.agents.turn_limits import TurnLimits
+from tasks.agents.turn_order import TurnOrder, TurnStart
+from tasks.agents.turn_record import NotRun, TerminalMail, TurnRecord
+from tasks.agents.turn_runner import StaleTurnError, TurnRunner
+from tests.agent_book import until_gone
+from tests.fleet import contents
+from tests.post import ADA, Post
+from tests.servers import process_runs
+
+LEASE = 1.0
+
+
+class Flaky(SessionStore):
+    """A store of which some calls fail, for as long as they are named."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.broken: set[str] = set()
+
+    def run(self, name: str, keys: list[str], *args: Any, doing: str) -> Any:
+        """Fail if so told, else as ever."""
+        if name in self.broken:
+            message = f"the server is away ({doing})"
+            raise UnavailableError(message)
+        return super().run(name, keys, *args, doing=doing)
+
+
+class Bench:
+    """A runner, an agent and a folder."""
+
+    def __init__(self, client: redis.Redis, folder: Path) -> None:
+        self.folder = folder
+        self.post = Post(client, server_time=True)
+        self.store = Flaky(client, self.post.keys, retention_seconds=1000)
+        self.window = MailWindow(self.post.office)
+        self.agent = self.post.agent(Role.BUILDER, "0123456789abcdef")
+        self.runner = TurnRunner(
+            sessions=self.store,
+            leases=TurnLeases(self.store, lease_seconds=LEASE, monotonic=time.monotonic),
+            agents=self.post.agents,
+            office=self.post.office,
+            window=self.window,
+            table=ProcessTable(),
+            lease_seconds=LEASE,
+            host="h1",
+        )
+        self.starts: list[TurnStart] = []
+        self.hear: Callable[[object], object] = lambda _event: None
+
+    def order(self, line: str, *, prompt: str = "work", begins: bool = True, retry: bool = True) -> TurnOrder:
+        """A turn that runs a shell line."""
+
+        def compose(start: TurnStart) -> TurnInput:
+            self.starts.append(start)
+            return TurnInput(
+                prompt=f"{prompt}{start.mail}",
+                worktree=self.folder,
+                environment={"PATH": os.environ["PATH"]},
+                prompt_file=self.folder / "turn" / "prompt.md",
+                log_file=self.folder / "turn" / "log",
+            )
+
+        return TurnOrder(
+            agent=self.agent,
+            worker="w1",
+            job="",
+            runtime=runtime_for(RuntimeSpec(command=line)),
+            begins=begins,
+            compose=compose,
+            limits=TurnLimits(kill_grace_seconds=0.2, time_limit_seconds=20),
+            may_retry=retry,
+            on_event=self.heard,
+        )
+
+    def heard(self, event: object) -> None:
+        """Whatever a test does with an event."""
+        self.hear(event)
+
+    def run(self, line: str, **more: Any) -> TurnRecord:
+        """Run one turn."""
+        record = self.runner.run(self.order(line, **more), StopSignal())
+        assert isinstance(record, TurnRecord), record
+        return record
+
+    def read(self) -> SessionRecord:
+        """The session."""
+        return SessionRecord.parse(self.store.read(self.agent.name))
+
+    def pid(self) -> int:
+        """The process that wrote its pid into a file, if it came so far."""
+        return int((self.folder / "pid").read_text())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """An agent without a session."""
+    server = fakeredis.FakeServer()
+    with fakeredis.FakeRedis(decode_responses=True, server=server) as client:
+        made = Bench(client, tmp_path)
+        yield made
+        made.window.shut()
+
+
+def test_turn_and_its_record(bench: Bench) -> None:
+    """What the program did, and what that meant."""
+    record = bench.run('echo \'{"type": "session", "id": "c1"}\'; echo hello')
+    assert (record.initial, record.final) == (SessionState.BOOTING, SessionState.COMPLETED)
+    assert record.terminal_mail is TerminalMail.MISSING
+    assert (record.result.exit_code, record.result.clean, record.result.session_id) == (0, True, "c1")
+    stored = bench.read()
+    assert (stored.runtime_session, stored.session_host, stored.lease_until) == ("c1", "h1", None)
+
+
+def test_nothing_to_say_starts_nothing(bench: Bench) -> None:
+    """No process, and no change of state, with a session or without one."""
+    order = bench.order("touch started", prompt="", begins=False)
+    assert bench.runner.run(order, StopSignal()) is NotRun.OVER
+    bench.run("exit 1")
+    before = bench.read()
+    assert bench.runner.run(order, StopSignal()) is NotRun.NOTHING_TO_SAY
+    after = bench.read()
+    assert not (bench.folder / "started").exists()
+    assert after == before.model_copy(update={"fence": 2, "last_activity": after.last_activity})
+
+
+def test_mail_alone_is_worth_a_turn(bench: Bench) -> None:
+    """All that waited is in the prompt, and is delivered when the turn was clean."""
+    bench.run("exit 1")
+    sent = [bench.post.send(ADA, bench.agent.name, body=f"number {each}") for each in (1, 2)]
+    record = bench.run("cat > said; exit 1", prompt="", begins=False)
+    assert not record.result.clean
+    assert {bench.post.find(each).state for each in sent} == {"queued"}
+    bench.run("cat > said", prompt="", begins=False)
+    said = (bench.folder / "said").read_text()
+    assert said.index("number 1") < said.index("number 2")
+    assert {bench.post.find(each).state for each in sent} == {"acked"}
+
+
+def test_prompt_waits_for_the_registration(bench: Bench) -> None:
+    """While it is being written the process runs and has been told nothing; fail, and it dies at once."""
+    bench.store.broken = {"session_run"}
+    line = "echo $$ > pid; cat > said; touch said-to-the-end; sleep 60"
+    with pytest.raises(UnavailableError):
+        bench.runner.run(bench.order(line), StopSignal())
+    if (bench.folder / "pid").exists():
+        until_gone(bench.pid(), timeout=0.5)
+    assert not (bench.folder / "said-to-the-end").exists()
+    stored = bench.read()
+    assert (stored.state, stored.pid, stored.lease_until) == (SessionState.BOOTING, None, None)
+
+
+def test_stale_turn_is_killed_before_it_is_told_anything(bench: Bench) -> None:
+    """Somebody else has won the session while the process was being started."""
+    order = bench.order("cat > said; sleep 60")
+    compose = order.compose
+
+    def slow(start: TurnStart) -> TurnInput | None:
+        bench.store.redis.hset(bench.post.keys.session(bench.agent.name), "fence", 99)
+        return compose(start)
+
+    with pytest.raises(StaleTurnError, match="stale"):
+        bench.runner.run(replace(order, compose=slow), StopSignal())
+    said = bench.folder / "said"
+    assert not said.exists() or not said.read_text()
+    assert bench.read().state is SessionState.BOOTING
+
+
+def test_spawn_error_leaves_the_state(bench: Bench) -> None:
+    """The lease is free, and the mail waits again."""
+    bench.run("exit 1")
+    sent = bench.post.send(ADA, bench.agent.name)
+    order = bench.order("true")
+    compose = order.compose
+    nowhere = bench.folder / "nowhere"
+
+    def gone(start: TurnStart) -> TurnInput | None:
+        given = compose(start)
+        return replace(given, worktree=nowhere) if given else None
+
+    with pytest.raises(SpawnError):
+        bench.runner.run(replace(order, compose=gone), StopSignal())
+    stored = bench.read()
+    assert (stored.state, stored.lease_until, stored.turns) == (SessionState.BETWEEN_TURNS, None, 1)
+    assert bench.post.find(sent).state == "queued"
+
+
+def test_conversation_is_saved_while_the_process_runs(bench: Bench) -> None:
+    """A worker that dies later has not lost it; nor does a store that was away for a moment."""
+    seen: list[str] = []
+
+    def hear(_event: object) -> None:
+        seen.append(bench.read().runtime_session)
+        bench.store.broken.clear()
+
+    bench.hear = hear
+    bench.store.broken = {"session_seen"}
+    bench.run('echo \'{"type": "session", "id": "c1"}\'; sleep 0.2; echo on; sleep 0.2; echo on')
+    assert seen == ["", "c1", "c1"]
+
+
+def test_store_that_is_away_does_not_keep_the_process(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cleanup goes on to its end and says what failed; the result is not lost."""
+
+    def hear(_event: object) -> None:
+        bench.store.broken = {"session_end", "session_renew"}
+
+    bench.hear = hear
+    record = bench.run("echo $$ > pid; echo hello; setsid sleep 60 & exit 0")
+    assert record.result.clean
+    assert record.final is None
+    assert not process_runs(bench.pid())
+    assert "turn.cleanup_failed" in capsys.readouterr().out
+    assert not (bench.folder / "turn" / "mail").exists()
+
+
+def test_lost_lease_writes_nothing(bench: Bench) -> None:
+    """The heir's session is as the heir left it."""
+    heir: dict[str, Any] = {}
+    key = bench.post.keys.session(bench.agent.name)
+
+    def hear(_event: object) -> None:
+        if not heir:
+            bench.store.redis.hset(key, "lease_until", "1")
+            bench.store.begin(bench.agent.name, lease_seconds=60, worker="w2", start={"job": "x"})
+            heir.update(contents(bench.store.redis)[key])
+
+    bench.hear = hear
+    stop = StopSignal()
+    line = "echo hello; sleep 2.2; echo again; sleep 60"  # the second event renews, and finds the lease lost
+    record = bench.runner.run(bench.order(line), stop)
+    assert isinstance(record, TurnRecord)
+    assert stop.reason is StopReason.LEASE_LOST
+    assert record.final is None
+    assert contents(bench.store.redis)[key] == heir
+
+
+def test_resumed_turn_is_billed_the_difference(bench: Bench) -> None:
+    """What the conversation had consumed is handed on, and what is stored grows by each turn."""
+    spend = 'echo \'{"type": "session", "id": "c1"}\'; echo \'{"type": "usage", "cost_usd": 0.5}\'; exit 1'
+    bench.run(spend)
+    assert bench.read().billed == Usage(cost_usd=0.5)
+    bench.run(spend)
+    stored = bench.read()
+    assert (stored.billed, stored.cost_usd) == (Usage(cost_usd=1.0), 1.0)
+    assert bench.starts[-1].session_id == "c1"
+
+
+def test_old_terminal_mail_is_not_taken_for_this_turns(bench: Bench) -> None:
+    """Only what is sent behind the turn's beginning says how it went."""
+    done = {"task_id": bench.agent.task, "branch": "", "exit_code": 0, "files_modified": []}
+    lead = bench.post.agent(Role.LEAD, "1" * 16).name
+    bench.post.send(bench.agent.name, lead, type_="worker_done", payload=done)
+    record = bench.run("true")
+    assert record.terminal_mail is TerminalMail.MISSING
+
+
+def test_waiting_for_others_is_no_end(bench: Bench) -> None:
+    """The agent said in its turn that it awaits those that it has sent out."""
+    bench.hear = lambda _event: bench.store.await_others(bench.agent.name)
+    record = bench.run("echo hello")
+    assert (record.final, record.terminal_mail) == (SessionState.BETWEEN_TURNS, TerminalMail.NOT_DUE)
+    assert bench.post.agents.find(bench.agent.name).is_live
+
+
+def test_turn_waits_for_the_one_before(bench: Bench) -> None:
+    """For a while; then it is put off, and nothing was started."""
+    bench.runner.pause = lambda _seconds: None
+    bench.store.begin(bench.agent.name, lease_seconds=60, worker="w2", start={"job": "x"})
+    stop = StopSignal()
+    assert bench.runner.run(bench.order("touch started"), stop) is NotRun.BUSY
+    assert not (bench.folder / "started").exists()
+    bench.store.end(TurnEnd(name=bench.agent.name, fence=1))
+    assert bench.run("true").fence == 2
+
+
+def test_parent_is_told_of_the_last_unclean_exit(bench: Bench) -> None:
+    """Once, and the agent takes no more mail."""
+    lead = bench.post.agent(Role.LEAD, "1" * 16).name
+    bench.agent = bench.post.agent(Role.BUILDER, "2" * 16, parent=lead)
+    bench.run("exit 3")
+    assert bench.post.office.newest(10, recipient=lead) == []
+    bench.run("exit 3", retry=False)
+    (mail,) = bench.post.office.newest(10, recipient=lead)
+    assert (mail.type, mail.payload["reason"]) == ("worker_died", "crashed with exit code 3")
+    with pytest.raises(Exception, match="finished"):
+        bench.post.office.send(ADA, Letter.checked(to=bench.agent.name, subject="hello"))
