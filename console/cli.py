@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from console import demo_command, fleet_commands, up_command
+from console import demo_command, fleet_commands, up_command, web_command
 from console.boundary import DEBUG_VARIABLE, Boundary
 from console.config_commands import config_app
 from console.enqueue_command import EXAMPLES as ENQUEUE_EXAMPLES
@@ -90,6 +90,7 @@ app.add_typer(config_app, name="config")
 
 
 app.command(epilog=up_command.EXAMPLES)(up_command.up)
+app.command(epilog=web_command.EXAMPLES)(web_command.web)
 app.command(epilog=demo_command.EXAMPLES)(demo_command.demo)
 
 

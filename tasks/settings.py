@@ -20,6 +20,8 @@ from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
 from routing.errors import SettingsError
 from routing.on_off import Switch
+from routing.webhook.webhook_settings import WebhookSettings
+from tasks.web_settings import WebSettings
 
 #: The file that is read when COALMINE_CONFIG names no other.
 DEFAULT_FILE = Path("coalmine.toml")
@@ -138,6 +140,8 @@ class Settings(BaseSettings):
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
     forge: ForgeSettings = ForgeSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    web: WebSettings = WebSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -32,7 +32,7 @@ def _names(value: object) -> object:
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Repositories = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-ForgeName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9-]{0,39})?$")]
+ForgeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
 class WebhookForge(BaseModel):
@@ -43,8 +43,8 @@ class WebhookForge(BaseModel):
     secret: Secret | None = None
     previous_secret: Secret | None = None  # accepted too, while the forge's is being changed
     repositories: Repositories = ()  # that are listened to
-    name: ForgeName = ""  # of the forge in the names of issues; "": the door's (`github`, …)
-    login: str = ""  # under which Coalmine writes there: its comments are not listened to
+    name: ForgeName | None = None  # of the forge in the names of issues; None: the door's (`github`, …)
+    login: str | None = None  # under which Coalmine writes there: its comments are not listened to
     label: str | None = None  # issues with it are for agents; None: any may be
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ def test_processes_are_those_of_a_celery_project_with_options_that_exist(
     read: Callable[[], dict[str, str]],
 ) -> None:
     """Workers, one beat and Flower, each started as `celery -A tasks …`."""
-    commands = read()
+    commands = {name: command for name, command in read().items() if name != "web"}
     assert set(commands) == {"worker", "control", "beat", "flower"}
     programs = {"worker": worker, "control": worker, "beat": beat}
     for name, command in commands.items():
@@ -79,6 +79,11 @@ def test_processes_are_those_of_a_celery_project_with_options_that_exist(
         assert words[3] == program.name
         known = {option for parameter in program.params for option in parameter.opts}
         assert {word.partition("=")[0] for word in words[4:] if word.startswith("-")} <= known
+
+
+def test_the_web_process_stays_on_this_machine() -> None:
+    """Nobody else is let in by the Procfile; who wants that says so in the settings."""
+    assert procfile()["web"] == "coalmine web"
 
 
 def test_the_composed_server_keeps_what_it_is_told() -> None:

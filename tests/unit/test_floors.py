@@ -68,6 +68,9 @@ def test_pure_modules_know_no_server() -> None:
         "harvest/score.py",
         "harvest/verdict.py",
         "tasks/outcome.py",
+        "routing/webhook/signature.py",
+        "routing/webhook/delivery.py",
+        "routing/webhook/relevance.py",
     ]
     pure += [
         f"harvest/{name}.py" for name in ("evidence", "trial_evidence", "wager", "baseline", "ramp", "policy")

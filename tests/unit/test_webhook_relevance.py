@@ -37,7 +37,7 @@ def test_comments_of_others_concern_us_and_our_own_do_not(action: str) -> None:
     other = replace(COMMENT, action=action)
     assert reason(other) == ""
     assert "our own" in reason(replace(other, commenter="AgentBot"))
-    assert reason(replace(other, commenter="AgentBot"), login="") == ""
+    assert reason(replace(other, commenter="AgentBot"), login=None) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """Settings of the door: strict, and secrets never shown."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from routing.errors import SettingsError
 from routing.webhook.forge_kind import ForgeKind
 from routing.webhook.webhook_settings import WebhookForge, WebhookSettings
+from tasks.settings import load_settings
 
 
 def test_fresh_settings_let_nobody_in() -> None:
@@ -53,3 +57,36 @@ def test_secrets_are_not_shown() -> None:
     with pytest.raises(ValidationError) as refused:
         WebhookForge.model_validate({"previous_secret": "hush"})
     assert "hush" not in str(refused.value)
+
+
+def test_variables_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names with commas, or as JSON; the console's and the door's sections are part of the settings."""
+    monkeypatch.setenv("COALMINE_WEBHOOK__GITHUB__SECRET", "hush")
+    monkeypatch.setenv("COALMINE_WEBHOOK__GITHUB__REPOSITORIES", "acme/shop,acme/app")
+    monkeypatch.setenv("COALMINE_WEBHOOK__GITEA__REPOSITORIES", '["acme/shop"]')
+    monkeypatch.setenv("COALMINE_WEB__PORT", "0")
+    settings = load_settings(tmp_path / "none.toml")
+    assert settings.webhook.github.secrets == ("hush",)
+    assert settings.webhook.github.repositories == ("acme/shop", "acme/app")
+    assert settings.webhook.gitea.repositories == ("acme/shop",)
+    assert (settings.web.host, settings.web.port, settings.web.public) == ("127.0.0.1", 0, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("WEBHOOK__GITHUB__SECRET", ""),
+        ("WEBHOOK__GITEA__REPOSITORIES", "acme/*"),
+        ("WEB__TOKEN", "too short"),
+        ("WEB__PORT", "65536"),
+        ("WEB__PUBLIC", "maybe"),
+    ],
+)
+def test_wrong_variables_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    """And a secret that is wrong is not shown."""
+    monkeypatch.setenv(f"COALMINE_{name}", text)
+    with pytest.raises(SettingsError, match=f"COALMINE_{name}") as refused:
+        load_settings(tmp_path / "none.toml")
+    assert "too short" not in str(refused.value).replace("String should", "")

@@ -1,0 +1,1 @@
+"""The web console: the webhook door and what says whether the process is well."""

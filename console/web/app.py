@@ -1,0 +1,45 @@
+"""The web application: its parts come in as arguments."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from console.web.error_answers import answer_errors
+from console.web.headers import SecurityHeaders, TokenGuard
+from console.web.health_routes import health_routes
+from console.web.webhook_routes import webhook_routes
+from routing.store.delivery_store import DeliveryStore
+from routing.store.faults import redis_errors
+from routing.webhook.door import Door
+from tasks.composition import Coalmine
+
+
+def make_web(*, door: Door, ask_store: Callable[[], object], token: str | None = None) -> FastAPI:
+    """The application. With a token, it is asked for everywhere but at the door and at `/healthz`.
+
+    There are no pages of documentation, because those of the framework load scripts from elsewhere; the
+    description is `/openapi.json`.
+    """
+    app = FastAPI(
+        title="Coalmine",
+        version=version("coalmine"),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    answer_errors(app)
+    if token is not None:
+        app.add_middleware(TokenGuard, token=token)
+    app.add_middleware(SecurityHeaders)
+    app.include_router(webhook_routes(door))
+    app.include_router(health_routes(ask_store))
+    return app
+
+
+def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
+    """The application on the parts of a fleet."""
+    settings = parts.settings
+    deliveries = DeliveryStore(parts.redis, parts.keys, parts.clock)
+    door = Door(settings.webhook, deliveries, kill_switch=settings.kill_switch)
+    return make_web(door=door, ask_store=redis_errors("asking the store")(parts.redis.ping), token=token)

@@ -1,0 +1,65 @@
+"""Headers that every answer carries, and the token that some paths ask for."""
+
+import hmac
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: What browsers are told about every answer that does not say otherwise itself.
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class SecurityHeaders:
+    """Adds to each answer the headers that it has not got."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class TokenGuard:
+    """Lets requests in that carry the token; the webhook door and `/healthz` ask for none."""
+
+    def __init__(self, app: ASGIApp, *, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        if scope["type"] != "http" or self._is_open(scope["path"]) or self._is_let_in(scope):
+            await self._app(scope, receive, send)
+            return
+        answer = JSONResponse(
+            {"detail": "Invalid or missing token"}, status_code=401, headers={"WWW-Authenticate": "Bearer"}
+        )
+        await answer(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path == "/healthz" or path.startswith("/webhook/")
+
+    def _is_let_in(self, scope: Scope) -> bool:
+        given = Headers(scope=scope).get("authorization", "").encode(errors="replace")
+        return hmac.compare_digest(given, self._expected)

@@ -1,0 +1,87 @@
+"""The HTTP server: one process, its socket opened by us so that faults are told in our words."""
+
+import errno
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from routing.errors import InvalidInputError, UnavailableError
+
+#: Seconds that requests are given to end when the server is told to stop.
+GRACE_SECONDS = 10
+
+#: Connections at once; more are answered 503 until some have ended.
+MOST_CONNECTIONS = 500
+
+#: Seconds for which an idle connection is kept.
+KEEP_ALIVE_SECONDS = 5
+
+#: Bytes of a request's line and headers.
+HEADER_BYTES = 32_768
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a socket, or say what is wrong with the address."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (socket.gaierror, UnicodeError) as error:
+        message = f"{host!r} is no address of this machine ({error}); use 127.0.0.1 or one that it has"
+        raise InvalidInputError(message) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = (
+                f"port {port} of {host} is in use; end the program that has it, or choose another --port"
+            )
+        else:
+            message = (
+                f"cannot listen on {host} port {port} ({error.strerror}); choose another --host or --port"
+            )
+        raise UnavailableError(message) from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where a browser finds it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT; those that are being answered then are ended first."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,  # ours is set up
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        http="h11",
+        ws="none",
+        proxy_headers=False,
+    )
+    server = _Server(config, on_ready)
+    # uvicorn gives a signal back to its former handler when it has ended: a stop that was asked for is none
+    # of the process's faults.
+    former = signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell."""
+        await super().startup(sockets)
+        self._on_ready()

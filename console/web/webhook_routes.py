@@ -1,0 +1,118 @@
+"""`POST /webhook/{github|gitea|forgejo}`."""
+
+from typing import Annotated, Literal
+
+import structlog
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from console.web.body import read_body
+from console.web.in_thread import in_thread
+from routing.webhook.door import Door, Receipt
+from routing.webhook.forge_kind import ForgeKind
+
+_log = structlog.get_logger(__name__)
+
+
+class WebhookAnswer(BaseModel):
+    """What became of a delivery whose signature was right."""
+
+    status: Literal["success", "ignored", "duplicate"]
+    action: str | None = None  # of the event; null for events that have none
+    issue_number: int | None = None
+    repository: str | None = None
+    issue: str | None = None  # its name here, when it is, or was, handed over
+    reason: str | None = None  # why it was ignored
+
+
+class Refusal(BaseModel):
+    """Why a delivery was not taken."""
+
+    detail: str
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a body."""
+
+    loc: list[str]
+    msg: str
+
+
+class Faults(BaseModel):
+    """What is wrong with a body, with its place."""
+
+    detail: list[Fault]
+
+
+_REFUSALS: dict[int | str, dict[str, object]] = {
+    401: {"model": Refusal, "description": "The signature is missing or wrong."},
+    408: {"model": Refusal, "description": "The body did not arrive in time."},
+    413: {"model": Refusal, "description": "The body is too long."},
+    422: {"model": Faults, "description": "The body is no JSON, or of the wrong shape."},
+    429: {"model": Refusal, "description": "Too many issues wait to be looked at."},
+    503: {"model": Refusal, "description": "No secret is set for this forge, or the store does not answer."},
+}
+_BODY = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+}
+
+
+def webhook_routes(door: Door) -> APIRouter:
+    """The door's path."""
+    router = APIRouter(tags=["webhook"])
+
+    @router.post(
+        "/webhook/{forge}",
+        summary="Take a delivery of a forge in",
+        response_model_exclude_none=True,
+        responses=_REFUSALS,
+        openapi_extra=_BODY,
+    )
+    async def receive(
+        forge: Annotated[
+            str, Path(description="The kind of the forge.", json_schema_extra={"enum": list(ForgeKind)})
+        ],
+        request: Request,
+    ) -> WebhookAnswer:
+        """Check the signature, and hand the issue over to be looked at as it is then."""
+        kind = _kind(forge)
+        body = await read_body(request, most=door.settings.max_bytes)
+        receipt = await in_thread(door.receive, kind, request.headers, body)
+        _note(receipt)
+        return _answer(receipt)
+
+    return router
+
+
+def _kind(forge: str) -> ForgeKind:
+    try:
+        return ForgeKind(forge)
+    except ValueError as error:
+        raise HTTPException(status_code=404) from error
+
+
+def _answer(receipt: Receipt) -> WebhookAnswer:
+    delivery = receipt.delivery
+    return WebhookAnswer(
+        status=receipt.status.value,
+        action=delivery.action or None,
+        issue_number=delivery.number,
+        repository=delivery.repo or None,
+        issue=str(receipt.issue) if receipt.issue else None,
+        reason=receipt.reason or None,
+    )
+
+
+def _note(receipt: Receipt) -> None:
+    delivery = receipt.delivery
+    _log.info(
+        "webhook.answered",
+        status=receipt.status.value,
+        forge=delivery.kind.value,
+        delivery=delivery.id,
+        event_name=delivery.event,
+        action=delivery.action,
+        issue=str(receipt.issue) if receipt.issue else None,
+        reason=receipt.reason or None,
+    )

@@ -1,0 +1,78 @@
+"""`coalmine web` as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from routing.webhook.forge_kind import ForgeKind
+from tests.deliveries import SECTION, Sent
+
+COALMINE = str(Path(sys.executable).with_name("coalmine"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Console:
+    """A running console."""
+
+    address: str
+    process: subprocess.Popen[str]
+    client: httpx.Client
+
+    def post(self, request: Sent) -> httpx.Response:
+        """Send a delivery."""
+        return self.client.post(f"/webhook/{request.kind}", content=request.body, headers=request.headers)
+
+    def connect(self) -> socket.socket:
+        """A bare connection, for what no client would send."""
+        parts = urlsplit(self.address)
+        return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20)
+
+    def stop(self) -> tuple[int, str]:
+        """Ask it to end; its exit code and what it said on standard error."""
+        self.process.send_signal(signal.SIGTERM)
+        _, said = self.process.communicate(timeout=30)
+        return self.process.returncode, said
+
+
+def door_variables(**changes: str) -> dict[str, str]:
+    """Variables that open the doors of all kinds, with the settings of `tests.deliveries`."""
+    values = {
+        "SECRET": str(SECTION["secret"]),
+        "REPOSITORIES": ",".join(SECTION["repositories"]),
+        "LOGIN": str(SECTION["login"]),
+    } | changes
+    return {
+        f"COALMINE_WEBHOOK__{kind.value.upper()}__{name}": value
+        for kind in ForgeKind
+        for name, value in values.items()
+    }
+
+
+@contextmanager
+def console(redis_url: str, *options: str, variables: Mapping[str, str] | None = None) -> Iterator[Console]:
+    """A console on a free port of this machine, which ends with the block."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
+    told = {**kept, "COALMINE_REDIS_URL": redis_url, **(door_variables() if variables is None else variables)}
+    with subprocess.Popen(
+        [COALMINE, "web", "--port", "0", "--json", *options], env=told, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, process.communicate(timeout=30)[1]
+            address = json.loads(line)["address"]
+            with httpx.Client(base_url=address, timeout=20, trust_env=False) as client:
+                yield Console(address=address, process=process, client=client)
+        finally:
+            process.kill()
