@@ -110,6 +110,7 @@ class ForgeClient:
         url: str | None = self._url(path, {**(params or {}), size: str(self._limits.page_size)})
         items: list[Any] = []
         last: list[Any] = []
+        linked = False  # whether this listing's pages are named by links
         for _ in range(self._limits.max_pages):
             if url is None:
                 break
@@ -119,7 +120,11 @@ class ForgeClient:
                 return Listing(items=tuple(items), complete=True)
             items += page
             last = page
-            url = None if enough(page) else self._next(url, reply, page, len(items))
+            linked = linked or not self._numbered_pages or bool(reply.headers.get("Link"))
+            following = next_by_link(self._address, url, reply)
+            if following is None and page and not linked:
+                following = next_by_number(url, reply, seen=len(items))
+            url = None if enough(page) else following
         return Listing(items=tuple(items), complete=url is None)
 
     def write(
@@ -154,12 +159,6 @@ class ForgeClient:
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> str:
         return self._address.url(path) + (f"?{urlencode(params)}" if params else "")
-
-    def _next(self, url: str, reply: Reply, page: list[Any], seen: int) -> str | None:
-        linked = next_by_link(self._address, url, reply)
-        if linked is not None or not self._numbered_pages or not page or reply.headers.get("Link"):
-            return linked
-        return next_by_number(url, reply, seen=seen)
 
     def _page(self, reply: Reply, under: str) -> list[Any]:
         value = self._value(reply)

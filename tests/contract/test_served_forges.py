@@ -1,0 +1,440 @@
+"""What GitHub and Gitea must do beyond the contract of all forges, each against the suite's own server."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from routing.change_request import ChangeState, ReviewVerdict
+from routing.commit_status import CiVerdict
+from routing.forge import Permission
+from routing.forge_errors import (
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeOutcomeUnknownError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
+from routing.forges.forge_client import Surroundings
+from routing.forges.gitea import GiteaSettings, gitea_forge
+from routing.forges.github import GitHubSettings, github_forge
+from routing.forges.http_settings import HttpLimits
+from routing.forges.rest_forge import RestForge
+from routing.issue import IssueRef
+from tests.forge_server import Answer, Asked, ForgeServer
+from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldIssue
+from tests.gitea_server import gitea_server
+from tests.github_server import github_server
+from tests.repositories import new_repository
+
+BRANCH = "coalmine/0123456789abcdef"
+CHANGES_REQUESTED = {"github": "CHANGES_REQUESTED", "gitea": "REQUEST_CHANGES"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A forge, its server, and the truth behind it."""
+
+    kind: str
+    forge: RestForge
+    server: ForgeServer
+    world: ForgeWorld
+
+    def ref(self, issue: WorldIssue) -> IssueRef:
+        """The issue's name."""
+        return IssueRef(forge=self.forge.name, repo=self.world.repo, number=issue.number)
+
+    def with_settings(self, **changes: Any) -> RestForge:
+        """Another client of the same server; the caller closes its connections."""
+        return forge_of(self.kind, self.server.address, **changes)
+
+
+def forge_of(kind: str, address: str, **changes: Any) -> RestForge:
+    """A client with short listings, so that there are pages."""
+    limits = HttpLimits(page_size=2, max_pages=5, attempts=2)
+    given: dict[str, Any] = {
+        "base_url": address,
+        "token": SecretStr(TOKEN),
+        "merge": "green",
+        "limits": limits,
+    }
+    surroundings = Surroundings(generator=random.Random(3), sleep=lambda _seconds: None)
+    if kind == "github":
+        return github_forge(GitHubSettings(**(given | changes)), surroundings)
+    return gitea_forge(GiteaSettings(**(given | changes)), surroundings)
+
+
+@pytest.fixture(params=["github", "gitea"])
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+    """Each of the two in turn."""
+    world = ForgeWorld(new_repository(tmp_path, bare=True))
+    server = github_server(world) if request.param == "github" else gitea_server(world)
+    forge = forge_of(request.param, server.address)
+    yield Served(kind=request.param, forge=forge, server=server, world=world)
+    forge.close_connections()
+    server.stop()
+
+
+def opened(served: Served, files: dict[str, str]) -> str:
+    """Push work and ask for it to be merged; returns the commit."""
+    head = served.world.repository.work(BRANCH, files)
+    served.forge.open_change(served.world.repo, BRANCH, title="Cart is fast", body="")
+    return head
+
+
+def test_pull_requests_are_no_issues(served: Served) -> None:
+    """Both forges number and list them together; only issues are work."""
+    issue = served.world.open_issue("Slow", "text", labels=["agent"])
+    opened(served, {"new.txt": "new\n"})
+    assert [one.ref for one in served.forge.list_issues(served.world.repo, None).issues] == [
+        served.ref(issue)
+    ]
+
+
+def test_a_label_that_nobody_knows_lists_nothing(served: Served) -> None:
+    """A forge may ignore a label that it does not know; what it lists then is not for agents."""
+    served.world.open_issue("Slow", "text", labels=["bug"])
+    assert served.forge.list_issues(served.world.repo, "agent").issues == ()
+
+
+def test_labels_are_found_in_any_case(served: Served) -> None:
+    """On GitHub `Agent` and `agent` are one label, whose name is as it was first written."""
+    issue = served.world.open_issue("Slow", "text", labels=["Agent"])
+    listed = served.forge.list_issues(served.world.repo, "agent").issues
+    assert [one.ref for one in listed] == [served.ref(issue)]
+
+
+def test_long_listings_are_read_whole_or_say_that_they_are_not(served: Served) -> None:
+    """Five pages of two hold nine issues; the eleventh makes the listing incomplete."""
+    numbers = [served.world.open_issue(f"Issue {count}", None).number for count in range(9)]
+    listing = served.forge.list_issues(served.world.repo, None)
+    assert [one.ref.number for one in listing.issues] == numbers
+    assert listing.complete
+    for count in range(2):
+        served.world.open_issue(f"More {count}", None)
+    assert not served.forge.list_issues(served.world.repo, None).complete
+
+
+def test_an_issue_that_cannot_be_read_hides_no_other(served: Served) -> None:
+    """It is among the problems, by its number and with what is wrong."""
+    good = served.world.open_issue("Slow", None)
+    bad = served.world.open_issue("", None)
+    listing = served.forge.list_issues(served.world.repo, None)
+    assert [one.ref for one in listing.issues] == [served.ref(good)]
+    assert [problem.where for problem in listing.problems] == [f"acme/shop#{bad.number}"]
+    assert "title" in listing.problems[0].message
+
+
+def test_empty_fields_may_be_null(served: Served) -> None:
+    """No body, no author, nobody assigned."""
+    issue = served.world.open_issue("Slow", None)
+    issue.author = ""
+    read = served.forge.read_issue(served.ref(issue))
+    assert (read.body, read.author, read.assignees) == ("", "", ())
+
+
+def test_line_ends_do_not_make_another_revision(served: Served) -> None:
+    """A body that was edited in a browser comes with carriage returns."""
+    one = served.world.open_issue("Slow", "a\r\nb")
+    other = served.world.open_issue("Slow", "a\nb")
+    assert (
+        served.forge.read_issue(served.ref(one)).revision
+        == served.forge.read_issue(served.ref(other)).revision
+    )
+
+
+def test_a_new_label_comes_into_being_once(served: Served) -> None:
+    """A label that the repository has not is made, the second time it is used."""
+    issues = [served.world.open_issue("Slow", None), served.world.open_issue("Slower", None)]
+    for issue in issues:
+        served.forge.add_label(served.ref(issue), "ready for/human?")
+        assert issue.labels == ["ready for/human?"]
+    assert list(served.world.labels) == ["ready for/human?"]
+    served.forge.remove_label(served.ref(issues[0]), "ready for/human?")
+    assert issues[0].labels == []
+    with pytest.raises(ForgeGoneError):
+        served.forge.remove_label(served.ref(issues[0]).model_copy(update={"number": 99}), "ready for/human?")
+
+
+@pytest.mark.parametrize("label", ["", "a,b", ".."])
+def test_a_label_that_is_none_is_not_sent(served: Served, label: str) -> None:
+    """Commas would make two of it, and dots another path."""
+    issue = served.world.open_issue("Slow", None, labels=["agent"])
+    if label != "..":
+        with pytest.raises(ForgeInvalidError):
+            served.forge.add_label(served.ref(issue), label)
+    elif served.kind == "github":
+        with pytest.raises(ForgeInvalidError):
+            served.forge.remove_label(served.ref(issue), label)
+    assert issue.labels == ["agent"]
+    assert not [asked for asked in served.server.asked if asked.method != "GET"]
+
+
+def test_assigning_takes_nobody_away(served: Served) -> None:
+    """Gitea replaces its list, GitHub ignores strangers without a word: neither is passed on."""
+    issue = served.world.open_issue("Slow", None)
+    served.forge.assign(served.ref(issue), "ann")
+    served.forge.assign(served.ref(issue), "coalmine")
+    assert issue.assignees == ["ann", "coalmine"]
+    with pytest.raises(ForgeInvalidError):
+        served.forge.assign(served.ref(issue), "out")
+    assert issue.assignees == ["ann", "coalmine"]
+
+
+def test_blockers_go_by_their_number(served: Served) -> None:
+    """Not by the database's id, and all pages of them, closed ones too."""
+    blockers = [served.world.open_issue(f"First {count}", None) for count in range(3)]
+    blockers[0].state = "closed"
+    issue = served.world.open_issue("Then", None, blocked_by=[one.number for one in blockers])
+    assert served.forge.dependencies(served.ref(issue)) == tuple(served.ref(one) for one in blockers)
+
+
+def test_a_forge_without_dependencies_has_none(served: Served) -> None:
+    """Where they are switched off the path is not there; an issue that is not there is gone."""
+    issue = served.world.open_issue("Slow", None)
+    served.server.next.append(Answer(status=404, value={"message": "Not Found"}))
+    assert served.forge.dependencies(served.ref(issue)) == ()
+    with pytest.raises(ForgeGoneError):
+        served.forge.dependencies(served.ref(issue).model_copy(update={"number": 99}))
+
+
+def test_only_our_own_comment_of_this_issue_is_edited(served: Served) -> None:
+    """The token may edit all of them; we ask whose it is, and on which issue."""
+    issue, other = served.world.open_issue("Slow", None), served.world.open_issue("Slower", None)
+    theirs = served.world.comment(issue.number, "ann", "theirs")
+    ours = served.world.comment(issue.number, OWN_LOGIN.upper(), "ours")
+    served.forge.edit_comment(served.ref(issue), ours.id, "edited")
+    with pytest.raises(ForgeRefusedError):
+        served.forge.edit_comment(served.ref(issue), theirs.id, "edited")
+    with pytest.raises(ForgeGoneError):
+        served.forge.edit_comment(served.ref(other), ours.id, "edited again")
+    assert (theirs.body, ours.body) == ("theirs", "edited")
+    assert [asked.path for asked in served.server.asked].count("/user") == 1
+
+
+def test_a_comment_is_never_written_twice(served: Served) -> None:
+    """The answer is lost after it was written: that is said, and not tried again."""
+    issue = served.world.open_issue("Slow", None)
+    served.server.after = lambda _asked: setattr(served.server, "silent", True)
+    with pytest.raises(ForgeOutcomeUnknownError):
+        served.forge.comment(served.ref(issue), "On it")
+    assert [one.body for one in served.world.comments.values()] == ["On it"]
+
+
+@pytest.mark.parametrize(
+    ("user", "permission"),
+    [
+        ("ann", Permission.ADMIN), ("coalmine", Permission.WRITE), ("reader", Permission.READ),
+        ("out", Permission.NONE), ("nobody", Permission.NONE), ("", Permission.NONE),
+    ],
+)  # fmt: skip
+def test_permission_is_what_the_forge_says(served: Served, user: str, permission: Permission) -> None:
+    """Also of those whom it does not know."""
+    assert served.forge.permission(served.world.repo, user) is permission
+
+
+def test_permission_in_no_repository_is_gone(served: Served) -> None:
+    """A repository that is not there is not the same as a user who may do nothing."""
+    with pytest.raises(ForgeGoneError):
+        served.forge.permission("acme/other", "ann")
+    with pytest.raises(ForgeInvalidError):
+        served.forge.permission(served.world.repo, "..")
+
+
+def test_all_pages_of_statuses_count(served: Served) -> None:
+    """The failure on the last page is seen, and a context's newest word replaces the older."""
+    head = served.world.repository.tip()
+    served.world.say(head, "ci/0", "failure")
+    for count in range(5):
+        served.world.say(head, f"ci/{count}", "success")
+    served.world.say(head, "coalmine/progress", "failure")
+    assert served.forge.statuses(served.world.repo, head).verdict is CiVerdict.GREEN
+    served.world.say(head, "ci/9", "failure")
+    assert served.forge.statuses(served.world.repo, head).verdict is CiVerdict.RED
+
+
+def test_a_part_of_the_statuses_is_no_verdict(served: Served) -> None:
+    """More contexts than are read: unreachable, never green."""
+    head = served.world.repository.tip()
+    for count in range(11):
+        served.world.say(head, f"ci/{count}", "success")
+    with pytest.raises(ForgeUnreachableError, match="max_pages"):
+        served.forge.statuses(served.world.repo, head)
+
+
+def test_check_runs_count_beside_statuses(served: Served) -> None:
+    """On GitHub a green status does not outweigh a check that failed, or has not ended."""
+    if served.kind != "github":
+        return  # Gitea's own runs report as statuses
+    head = served.world.repository.tip()
+    served.world.say(head, "ci/build", "success")
+    for count in range(4):
+        served.world.run_check(head, f"job {count}", "success")
+    served.world.run_check(head, "slow job", None)
+    assert served.forge.statuses(served.world.repo, head).verdict is CiVerdict.PENDING
+    served.world.run_check(head, "bad job", "failure")
+    assert served.forge.statuses(served.world.repo, head).verdict is CiVerdict.RED
+
+
+def test_a_change_is_merged_at_its_head_only(served: Served) -> None:
+    """A commit that was pushed after the verdict is not merged with it."""
+    head = opened(served, {"new.txt": "new\n"})
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    with pytest.raises(ForgeRefusedError, match="unknown, not green"):
+        served.forge.merge(change)
+    served.world.say(head, "ci/build", "success")
+    newer = served.world.repository.more_work(BRANCH, {"more.txt": "more\n"})
+    with pytest.raises(ForgeRefusedError, match="no longer at"):
+        served.forge.merge(change)
+    served.world.say(newer, "ci/build", "success")
+
+    def push_meanwhile(asked: Asked) -> None:
+        if asked.path.endswith(("statuses", "check-runs")):
+            served.world.repository.more_work(BRANCH, {"late.txt": "late\n"})
+
+    served.server.after = push_meanwhile  # between our look and our merge
+    with pytest.raises(ForgeRefusedError, match="409"):
+        served.forge.merge(change.model_copy(update={"head": newer}))
+    assert served.world.pull_of(BRANCH).merged_at is None
+
+
+def test_a_merge_names_its_issue_and_is_made_once(served: Served) -> None:
+    """Asked again it changes nothing; the merge says which issue it was for."""
+    head = opened(served, {"new.txt": "new\n"})
+    served.world.say(head, "ci/build", "success")
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    issue = IssueRef(forge=served.forge.name, repo=served.world.repo, number=7)
+    merged = served.forge.merge(change, issue=issue)
+    assert served.forge.merge(change, issue=issue) == merged
+    assert merged.merge_commit == served.world.repository.tip()
+    assert f"Coalmine-Issue: {issue}" in served.world.log("main", "-1")[0]["message"]
+
+
+def test_people_merge_where_the_settings_say_so(served: Served) -> None:
+    """A green change stays open; so does a branch that is not ours, and one that was closed."""
+    head = opened(served, {"new.txt": "new\n"})
+    served.world.say(head, "ci/build", "success")
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    careful = served.with_settings(merge="never")
+    with pytest.raises(ForgeRefusedError, match="by hand"):
+        careful.merge(change)
+    careful.close_connections()
+    with pytest.raises(ForgeInvalidError, match="not a branch of ours"):
+        served.forge.merge(change.model_copy(update={"branch": "feature"}))
+    served.world.pull_of(BRANCH).issue.state = "closed"
+    with pytest.raises(ForgeRefusedError, match="closed"):
+        served.forge.merge(change)
+
+
+def test_a_refusal_that_will_pass_is_no_answer(served: Served) -> None:
+    """While the forge looks for conflicts, or somebody else merges, it is asked again later."""
+    head = opened(served, {"new.txt": "new\n"})
+    served.world.say(head, "ci/build", "success")
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    passing = Answer(status=405, value={"message": "Please try again later"})
+
+    def before_the_merge() -> None:
+        served.server.next.append(passing)
+
+    last = "check-runs" if served.kind == "github" else "statuses"
+    served.server.after = lambda asked: before_the_merge() if asked.path.endswith(last) else None
+    with pytest.raises(ForgeUnreachableError, match="try again later"):
+        served.forge.merge(change)
+
+
+def test_a_closed_change_may_be_opened_anew(served: Served) -> None:
+    """The newest pull request of the branch counts, the open one before all."""
+    opened(served, {"new.txt": "new\n"})
+    served.world.pull_of(BRANCH).issue.state = "closed"
+    closed = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert closed is not None
+    assert closed.state is ChangeState.CLOSED
+    assert closed.merge_commit == ""
+    again = served.forge.open_change(served.world.repo, BRANCH, title="Again", body="")
+    assert (again.state, again.number) != (closed.state, closed.number)
+    assert served.forge.change_of_branch(served.world.repo, BRANCH) == again
+
+
+def test_somebody_else_may_have_opened_the_change(served: Served) -> None:
+    """Two who open it at once have one change."""
+    served.world.repository.work(BRANCH, {"new.txt": "new\n"})
+
+    def race(asked: Asked) -> None:
+        if asked.path.endswith("/pulls") and asked.method == "GET" and not served.world.pulls:
+            served.world.open_pull(BRANCH, "Theirs", "ann")
+
+    served.server.after = race
+    change = served.forge.open_change(served.world.repo, BRANCH, title="Ours", body="")
+    assert [pull.issue.title for pull in served.world.pulls.values()] == ["Theirs"]
+    assert change.number == served.world.pull_of(BRANCH).issue.number
+
+
+@pytest.mark.parametrize(
+    "words", ["This reverts commit {commit}.", "Revert it\n\nReverts acme/shop#{number}"]
+)
+def test_a_revert_is_seen_after_the_branch_is_gone(served: Served, words: str) -> None:
+    """By the commit that is named, or by the number of the pull request."""
+    opened(served, {"new.txt": "new\n"})
+    commit = served.world.merge(served.world.pull_of(BRANCH), "Merge it (#1)")
+    for count in range(3):
+        served.world.commit_on_main(f"Other work {count}")
+    served.world.repository.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    before = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert before is not None
+    assert (before.state, before.reverted_at) == (ChangeState.MERGED, None)
+    number = served.world.pull_of(BRANCH).issue.number
+    revert = served.world.commit_on_main(words.format(commit=commit, number=number))
+    assert [one.commit for one in served.forge.reverts_of(served.world.repo, commit)] == [revert]
+    after = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert after is not None
+    assert after.reverted_at is not None
+
+
+def test_reviews_come_with_their_rounds(served: Served) -> None:
+    """Drafts and dismissed reviews are none; all pages are read, and a reviewer may have left."""
+    opened(served, {"new.txt": "new\n"})
+    word = CHANGES_REQUESTED[served.kind]
+
+    def add(minute: int, state: str, commit: str, **more: object) -> None:
+        at = f"2026-01-01T10:{minute:02}:00Z"
+        served.world.pull_of(BRANCH).reviews.append(
+            {"id": minute, "user": {"login": "ann"}, "state": state, "commit_id": commit, "submitted_at": at}
+            | more
+        )
+
+    add(1, word, "a")
+    add(2, "PENDING", "a", submitted_at=None)
+    add(3, "DISMISSED" if served.kind == "github" else word, "b", dismissed=True)
+    add(4, word, "b", user=None)
+    add(5, "APPROVED", "c")
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    reviews = served.forge.reviews(change)
+    requested, approved = ReviewVerdict.CHANGES_REQUESTED, ReviewVerdict.APPROVED
+    assert [(one.author, one.verdict, one.commit, one.round) for one in reviews] == [
+        ("ann", requested, "a", 1), ("", requested, "b", 2), ("ann", approved, "c", 3),
+    ]  # fmt: skip
+
+
+def test_another_forges_issue_is_not_ours(served: Served) -> None:
+    """A name that belongs elsewhere is never sent."""
+    with pytest.raises(ForgeInvalidError, match="another forge"):
+        served.forge.close(IssueRef(forge="elsewhere", repo=served.world.repo, number=1))
+    assert served.server.asked == []
+
+
+def test_the_wrong_token_is_refused(served: Served) -> None:
+    """And the message says where to look, without saying the token."""
+    stranger = served.with_settings(token=SecretStr("wr0ng-t0k3n"))
+    with pytest.raises(ForgeRefusedError, match=r"docs/forges\.md") as caught:
+        stranger.list_issues(served.world.repo, None)
+    assert "wr0ng" not in f"{caught.value!r}{stranger!r}"
+    stranger.close_connections()

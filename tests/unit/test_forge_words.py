@@ -1,0 +1,223 @@
+"""Reading what forges write: reverts, rounds of review, check runs, and a real server's issues. All pure."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.change_request import Review, ReviewVerdict, in_rounds
+from routing.commit_status import CiVerdict, CombinedStatus
+from routing.forge_errors import ForgeGoneError, ForgeInvalidError
+from routing.forges.github_checks import WireCheckRun, statuses_of_runs
+from routing.forges.rate_limit import LONGEST_SECONDS, resumes_at
+from routing.forges.rest_changes import is_of
+from routing.forges.rest_path import path_segment, repository_path
+from routing.forges.reverts import numbers_in, reverts_among
+from routing.forges.wire import WireCommit, WireIssue, WirePull
+
+RECORDED = Path(__file__).parents[1] / "recordings" / "webhooks" / "gitea-1.14.jsonl"
+SHA, OTHER = "a1b2c3d4" * 5, "0f" * 20
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def commit(message: str, sha: str = OTHER) -> WireCommit:
+    """A commit with a message."""
+    return WireCommit.model_validate({"sha": sha, "commit": {"message": message, "committer": {"date": AT}}})
+
+
+@pytest.mark.parametrize(
+    ("message", "reverts"),
+    [
+        (f'Revert "Fast"\n\nThis reverts commit {SHA}.', True),
+        (f"This reverts commit {SHA}, reversing\nchanges made to {OTHER}.", True),
+        (f"Back out\n\nthis reverts commit {SHA[:9]}", True),
+        (f"Do not say\n\nwho said: this reverts commit {SHA}?", False),
+        (f"This reverts commit {OTHER}.", False),
+        ("Revert it\n\nReverts acme/shop#12", True),
+        ("Revert it\n\nReverts ACME/Shop#12", True),
+        ("Reverts #12", True),
+        ("Reverts !12", True),
+        ("Reverts other/shop#12", False),
+        ("Reverts acme/shop#123", False),
+        ("It reverts acme/shop#12", False),
+    ],
+)
+def test_a_revert_is_seen_by_its_words(message: str, *, reverts: bool) -> None:
+    """At the start of a line, of this commit or this repository's number, and nothing that is alike."""
+    found = reverts_among([commit(message)], repo="acme/shop", wanted={SHA}, numbers={12})
+    assert bool(found) is reverts
+
+
+def test_the_commit_itself_is_no_revert_of_itself() -> None:
+    """A change that is a revert, and was merged, has not taken itself back."""
+    itself = commit(f"This reverts commit {SHA}.", sha=SHA)
+    assert reverts_among([itself], repo="acme/shop", wanted={SHA}, numbers=()) == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "numbers"),
+    [
+        ("Merge pull request #12 from acme/x\n\nFast (#3)", {12}),
+        ("Make it fast (#12)\n\n* see (#4)", {12}),
+        ("Merge pull request 'Fast' (#12) from x into main", {12}),
+        ("Merge coalmine/x for github:acme/shop#7\n\nCoalmine-Issue: github:acme/shop#7", {7}),
+        ("Fix #12", set()),
+    ],
+)
+def test_a_commit_names_what_it_came_by(message: str, numbers: set[int]) -> None:
+    """As GitHub, Gitea and we write it."""
+    assert numbers_in(message) == numbers
+
+
+def review(minute: int, verdict: str, sha: str, author: str = "ann") -> Review:
+    """A review."""
+    at = AT + timedelta(minutes=minute)
+    return Review(author=author, verdict=ReviewVerdict(verdict), commit=sha, at=at)
+
+
+def test_reviews_of_one_state_of_the_work_are_one_round() -> None:
+    """Two people who want changes of one commit are one round; new work that is looked at begins the next."""
+    given_ = [
+        review(9, "approved", "c"),
+        review(1, "commented", "a"),
+        review(2, "changes_requested", "a"),
+        review(3, "changes_requested", "a", "bob"),
+        review(5, "changes_requested", "b"),
+    ]
+    assert [(one.commit, one.round) for one in in_rounds(given_)] == [
+        ("a", 1), ("a", 1), ("a", 1), ("b", 2), ("c", 3),
+    ]  # fmt: skip
+
+
+def test_new_work_that_nobody_asked_for_is_the_same_round() -> None:
+    """Only a request for changes ends a round."""
+    assert [one.round for one in in_rounds([review(1, "commented", "a"), review(2, "approved", "b")])] == [
+        1,
+        1,
+    ]
+
+
+def run(name: str, conclusion: str | None, **more: Any) -> WireCheckRun:
+    """A check run of GitHub Actions."""
+    status = "completed" if conclusion else "queued"
+    whole = {
+        "name": name,
+        "status": status,
+        "conclusion": conclusion,
+        "app": {"slug": "github-actions"},
+        **more,
+    }
+    return WireCheckRun.model_validate(whole)
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "verdict"),
+    [
+        ("success", CiVerdict.GREEN), ("failure", CiVerdict.RED), ("timed_out", CiVerdict.RED),
+        ("cancelled", CiVerdict.RED), ("skipped", CiVerdict.UNKNOWN), ("neutral", CiVerdict.UNKNOWN),
+        ("action_required", CiVerdict.PENDING), ("some_new_word", CiVerdict.PENDING),
+        (None, CiVerdict.PENDING),
+    ],
+)  # fmt: skip
+def test_a_check_run_means(conclusion: str | None, verdict: CiVerdict) -> None:
+    """What was skipped proves nothing; a word that is not known means wait."""
+    combined = CombinedStatus.of(SHA, statuses_of_runs([run("build", conclusion)]))
+    assert combined.verdict is verdict
+
+
+def test_jobs_of_one_name_do_not_hide_each_other() -> None:
+    """Two workflows with a job `build`: the later green one leaves the red one standing."""
+    runs = [
+        run("build", "failure", completed_at="2026-01-01T10:00:00Z", check_suite={"id": 1}),
+        run("build", "success", completed_at="2026-01-01T11:00:00Z", check_suite={"id": 2}),
+    ]
+    combined = CombinedStatus.of(SHA, statuses_of_runs(runs))
+    assert [status.context for status in combined.statuses] == [
+        "github-actions/build (1)",
+        "github-actions/build (2)",
+    ]
+    assert combined.verdict is CiVerdict.RED
+
+
+def test_our_own_checks_stay_our_own() -> None:
+    """Whoever made it: a check under our prefix proves nothing."""
+    combined = CombinedStatus.of(SHA, statuses_of_runs([run("coalmine/progress", "success")]))
+    assert combined.verdict is CiVerdict.UNKNOWN
+
+
+def test_a_real_servers_issues_can_be_read() -> None:
+    """Each issue that a real Gitea sent, with its nulls and its zero times."""
+    lines = RECORDED.read_text(encoding="utf-8").splitlines()
+    issues = [WireIssue.model_validate(json.loads(line)["body"]["issue"]) for line in lines]
+    assert {issue.repository.full_name for issue in issues if issue.repository} == {"boss/proj"}
+    assert {issue.user for issue in issues} == {"boss"}
+    assert {user.login for issue in issues for user in issue.assignees} != set()
+    assert {label.name for issue in issues for label in issue.labels} != set()
+    assert all(issue.pull_request is None for issue in issues)
+
+
+@pytest.mark.parametrize(
+    ("head", "ours"),
+    [
+        ({"ref": "x", "label": "acme:x", "repo": {"full_name": "Acme/shop"}}, True),
+        ({"ref": "refs/pull/3/head", "label": "x", "repo": {"full_name": "acme/shop"}}, True),
+        ({"ref": "x", "label": "acme:x", "repo": None}, True),
+        ({"ref": "x", "label": "eve:x", "repo": None}, False),
+        ({"ref": "x", "label": "x", "repo": {"full_name": "eve/shop"}}, False),
+        ({"ref": "y", "label": "acme:y", "repo": {"full_name": "acme/shop"}}, False),
+    ],
+)
+def test_a_forks_branch_is_not_ours(head: dict[str, Any], *, ours: bool) -> None:
+    """Anyone can name a branch of a fork like one of ours."""
+    pull = WirePull.model_validate({"number": 3, "state": "open", "head": head, "base": {"ref": "main"}})
+    assert is_of(pull, "acme/shop", "x") is ours
+
+
+@pytest.mark.parametrize(
+    "name", ["../admin", "a/../b", "acme/shop?x=1", "acme/shop#1", "acme/shop ", "a//b", ""]
+)
+def test_a_repository_is_named_or_refused(name: str) -> None:
+    """What is no name never becomes a path."""
+    with pytest.raises(ForgeInvalidError):
+        repository_path(name)
+
+
+def test_a_repository_has_an_owner() -> None:
+    """A name without one is nobody's on these forges."""
+    assert repository_path("acme/shop.js") == "/repos/acme/shop.js"
+    for name in ("shop", "acme/shop/more"):
+        with pytest.raises(ForgeGoneError):
+            repository_path(name)
+
+
+@given(st.text())
+def test_a_segment_stays_one_segment(text: str) -> None:
+    """Whatever stands in it, it leads nowhere else."""
+    try:
+        segment = path_segment(text)
+    except ForgeInvalidError:
+        return
+    assert not set(segment) & set("/?#&= \r\n\\")
+    assert segment not in {"", ".", ".."}
+
+
+@given(st.text(), st.text(), st.floats(min_value=0, max_value=4e9))
+def test_no_header_makes_us_wait_for_ever(retry: str, reset: str, now: float) -> None:
+    """Whatever a server writes, the pause lies between now and an hour from now."""
+    headers = {"Retry-After": retry, "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
+    until = resumes_at(429, headers, "", now)
+    assert until is not None
+    assert now <= until <= now + LONGEST_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("retry", "seconds"),
+    [("30", 30), ("Thu, 01 Jan 2026 00:02:00 GMT", 120), ("Mon, 01 Jan 2024 00:00:00 GMT", 0), ("soon", 60)],
+)
+def test_retry_after_is_a_number_or_a_date(retry: str, seconds: float) -> None:
+    """RFC 9110 allows both; what is neither counts as unsaid."""
+    assert resumes_at(429, {"Retry-After": retry}, "", AT.timestamp()) == AT.timestamp() + seconds
