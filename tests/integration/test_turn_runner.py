@@ -1,8 +1,10 @@
 """One turn of a session, step by step: real processes, a store in memory that can be taken away."""
 
+import json
 import os
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,14 @@ import redis
 
 from routing.errors import UnavailableError
 from routing.store.session_store import SessionStore, TurnEnd
-from tasks.agents.agent_event import Usage
+from tasks.agents.agent_event import AgentEvent, Usage, UsageEvent, UsageScope
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
 from tasks.agents.mail.window import MailWindow
 from tasks.agents.process_group import SpawnError
 from tasks.agents.process_table import ProcessTable
 from tasks.agents.runtime import RuntimeSpec, TurnInput
+from tasks.agents.runtimes.command import CommandRuntime
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import SessionState
@@ -263,15 +266,37 @@ def test_lost_lease_writes_nothing(bench: Bench) -> None:
     assert contents(bench.store.redis)[key] == heir
 
 
+class Cumulative(CommandRuntime):
+    """A program that reports what its whole conversation has cost."""
+
+    def parse(self, line: str) -> Sequence[AgentEvent]:
+        """As ever, but for what a report counts."""
+        return [
+            replace(event, scope=UsageScope.SESSION) if isinstance(event, UsageEvent) else event
+            for event in super().parse(line)
+        ]
+
+
+def spend(session: str, total: float) -> str:
+    """The shell line of a turn in a conversation that has cost so much by now."""
+    lines = ({"type": "session", "id": session}, {"type": "usage", "cost_usd": total})
+    return "; ".join([*(f"echo {shlex.quote(json.dumps(line))}" for line in lines), "exit 1"])
+
+
 def test_resumed_turn_is_billed_the_difference(bench: Bench) -> None:
-    """What the conversation had consumed is handed on, and what is stored grows by each turn."""
-    spend = 'echo \'{"type": "session", "id": "c1"}\'; echo \'{"type": "usage", "cost_usd": 0.5}\'; exit 1'
-    bench.run(spend)
-    assert bench.read().billed == Usage(cost_usd=0.5)
-    bench.run(spend)
+    """Of a total over the conversation; another conversation counts from its own beginning."""
+    costs = []
+    for session, total in (("c1", 0.5), ("c1", 0.8), ("c2", 0.25)):
+        line = spend(session, total)
+        order = replace(bench.order(line), runtime=Cumulative(RuntimeSpec(command=line)))
+        record = bench.runner.run(order, StopSignal())
+        assert isinstance(record, TurnRecord)
+        costs.append(record.result.usage.cost_usd)
+    assert costs == pytest.approx([0.5, 0.3, 0.25])
     stored = bench.read()
-    assert (stored.billed, stored.cost_usd) == (Usage(cost_usd=1.0), 1.0)
-    assert bench.starts[-1].session_id == "c1"
+    assert (stored.billed, stored.runtime_session) == (Usage(cost_usd=0.25), "c2")
+    assert stored.cost_usd == pytest.approx(1.05)
+    assert [start.session_id for start in bench.starts] == [None, "c1", "c1"]
 
 
 def test_old_terminal_mail_is_not_taken_for_this_turns(bench: Bench) -> None:
