@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the agent programs that `tests/real` runs, at the versions that were recorded.
+# Installs what `tests/real` runs: agent programs, at the versions that were recorded, and the payloads that
+# GitHub publishes as examples.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -10,7 +11,8 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     @anthropic-ai/claude-code@2.1.329 \
     @openai/codex@0.169.0 \
     @google/gemini-cli@0.61.0 \
-    opencode-ai@1.18.33
+    opencode-ai@1.18.33 \
+    @octokit/webhooks-examples@7.6.1
 # Only these two put their program in place by a script.
 # shellcheck disable=SC2086  # the options are several words
 exec npm rebuild --prefix "$folder" $quiet @anthropic-ai/claude-code opencode-ai

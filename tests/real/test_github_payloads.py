@@ -1,0 +1,74 @@
+"""Every payload that GitHub publishes as an example, at the door."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import pytest
+
+from console.web.app import web_of
+from routing.webhook.forge_kind import ForgeKind
+from tasks.composition import compose
+from tasks.settings import Settings
+from tests.deliveries import sent, settings
+from tests.web_client import WebClient
+
+#: Where GitHub's own octocat works, in these payloads.
+REPOSITORIES = ("Codertocat/Hello-World", "octo-org/octo-repo")
+
+
+@pytest.fixture(scope="session")
+def examples() -> list[tuple[str, dict[str, Any]]]:
+    """Event and body of each example, of GitHub and of its Enterprise Server."""
+    installed = Path(os.environ.get("REAL_PROGRAMS", ".real")) / "node_modules/@octokit/webhooks-examples"
+    files = sorted(installed.glob("*/index.json"))
+    if not files:
+        pytest.fail(f"no examples are in {installed}; run tests/real/install.sh first")
+    documents = [event for file in files for event in json.loads(file.read_text(encoding="utf-8"))]
+    return [(event["name"], body) for event in documents for body in event["examples"]]
+
+
+@pytest.fixture
+def door() -> Iterator[WebClient]:
+    """A door that hears of the examples' repositories."""
+    with fakeredis.FakeRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
+        given = settings(repositories=REPOSITORIES)
+        yield WebClient(web_of(compose(Settings(webhook=given), redis=client)))
+
+
+def test_every_published_payload_is_answered(
+    door: WebClient, examples: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """200 each: accepted, a duplicate, or ignored with a reason; those about issues are understood."""
+    told: Counter[str] = Counter()
+    for number, (event, body) in enumerate(examples):
+        request = sent(ForgeKind.GITHUB, body, event=event, delivery=str(number))
+        answer = door.post("/webhook/github", request.body, request.headers)
+        assert answer.status_code == 200, (event, body.get("action"), answer.text)
+        said = answer.json()
+        assert said["status"] != "ignored" or said["reason"]
+        told[f"{event} {said['status']}"] += 1
+        if said["status"] == "success":
+            assert said["issue_number"] == body["issue"]["number"]
+            assert said["action"] == body["action"]
+    assert sum(told.values()) >= 329
+    assert told["issues success"] > 10
+    assert told["issue_comment success"] > 1
+    assert told["ping ignored"] > 0
+    accepted = {name.split()[0] for name in told if name.endswith("success")}
+    assert accepted == {"issues", "issue_comment"}
+
+
+def test_payloads_without_their_event_are_no_fault_of_ours(
+    door: WebClient, examples: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """Without the header the body must be that of an issue, or the field that is missing is named."""
+    for event, body in examples:
+        request = sent(ForgeKind.GITHUB, body, event="")
+        answer = door.post("/webhook/github", request.body, request.headers)
+        assert answer.status_code in {200, 422}, (event, answer.text)
+        assert answer.status_code == 200 or answer.json()["detail"][0]["loc"][0] == "body"
