@@ -128,8 +128,8 @@ end
 local function refresh(changed, now)
   local todo, seen = {}, {}
   local function add(ref, look)
-    if not seen[ref] then
-      seen[ref] = true
+    if not seen[ref] or (look and seen[ref] ~= 'looked') then
+      seen[ref] = look and 'looked' or 'seen'
       todo[#todo + 1] = {ref, look}
     end
   end
