@@ -14,7 +14,7 @@ from tasks.agents.mail.role import Role
 from tasks.agents.mail.worker_died import AgentEnd, tell_parent
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import ALLOWED, SessionState
-from tasks.agents.silence import Measure, Patience
+from tasks.agents.silence import Finding, Measure, Patience, finding
 from tasks.agents.turn_result import Ending
 from tests.fleet import Fleet
 from tests.sessions import PROCESS
@@ -97,6 +97,26 @@ def kennel(fake_redis: redis.Redis) -> Kennel:
 def test_patience(silent: float, measure: Measure) -> None:
     """The sternest measure that is due."""
     assert Patience(warn_seconds=10, nudge_seconds=20, cancel_seconds=30).measure(silent) is measure
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits", "found"),
+    [
+        ({"last_activity": 88.0}, False, Finding(measure=Measure.WARN, silent_seconds=12.0)),
+        ({"last_activity": 88.0, "stage": 1}, False, Finding(silent_seconds=12.0)),
+        ({"last_activity": 78.0, "stage": 1}, False, Finding(measure=Measure.NUDGE, silent_seconds=22.0)),
+        ({"last_activity": 0.0}, True, Finding(silent_seconds=100.0)),
+        ({"last_activity": 0.0, "pid": None}, False, Finding(silent_seconds=100.0)),
+        ({"last_activity": 99.0, "lease_until": 100.0}, False, Finding(is_lost=True)),
+        ({"last_activity": 99.0, "lease_until": None}, False, Finding(is_lost=True)),
+    ],
+)
+def test_finding(fields: dict[str, Any], found: Finding, *, waits: bool) -> None:
+    """What is made of one turn at 100 s: each measure once, and none while nothing can be expected."""
+    given = {"lease_until": 101.0, "pid": 41} | fields
+    record = SessionRecord(name="a", state=SessionState.IN_TURN, created_at=0, **given)
+    patience = Patience(warn_seconds=10, nudge_seconds=20, cancel_seconds=30)
+    assert finding(record, now=100.0, patience=patience, waits_for_person=waits) == found
 
 
 def test_silence_is_escalated_step_by_step(kennel: Kennel) -> None:
