@@ -129,5 +129,12 @@ def _settlement(facts: Facts, worth: Score, now: float) -> str:
 
 
 def spent(job: Job) -> Mapping[str, float]:
-    """What a job has spent, by guardrail, in its own unit."""
-    return {"cost_usd": job.result.cost_usd, "duration_seconds": job.result.duration_seconds}
+    """What a job has spent in all of its turns, by guardrail, in its own unit.
+
+    A result tells of the last turn alone; it is all there is where the turn's end could not be counted.
+    """
+    return {
+        "cost_usd": max(job.spent_usd, job.result.cost_usd),
+        "duration_seconds": max(job.spent_seconds, job.result.duration_seconds),
+        "fix_forwards": float(job.fix_forwards),
+    }

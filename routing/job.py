@@ -133,6 +133,8 @@ class Job:
     kind: str = "first"  # of the next turn: first, redispatch, …
     turns: int = 0  # that were run for it
     spent_usd: float = 0.0  # by all of them
+    spent_seconds: float = 0.0  # in all of them
+    fix_forwards: int = 0  # of them, those that mended what CI said of a push
     reason: str = ""  # why it is in its state, in words
     result: JobResult = field(default_factory=JobResult)
     score: float | None = None

@@ -15,6 +15,7 @@ from routing.mailbox import Enqueued
 from routing.publisher import Publisher
 from routing.route import Generator
 from routing.signal import Signal, SignalKind, signal
+from routing.store.session_store import TurnEnd
 from routing.trial import Trial
 from routing.version import Snapshot, Version
 from tasks.composition import Coalmine, compose
@@ -149,6 +150,17 @@ class Fleet:
         self.app.jobs.end(
             self.claim(job), state, reason=kind.value, result=JobResult(**result), signals=[self.fact(kind)]
         )
+
+    def spend(self, claim: Claim, *, usd: float = 0.0, seconds: float = 0.0) -> None:
+        """Let a turn of a claimed job end that has cost something."""
+        sessions, name = self.app.sessions, f"a-{claim.job.id}"
+        life = {"role": "builder", "parent": "", "job": claim.job.id}
+        _, fields = sessions.begin(name, lease_seconds=30, worker="w1", start=life)
+        end = TurnEnd(
+            name=name, fence=int(fields["fence"]), to="between_turns", reason="",
+            allowed=["booting", "between_turns"], job=claim.job.id, cost_usd=usd, seconds=seconds,
+        )  # fmt: skip
+        assert sessions.end(end) == "ok"
 
     def fact(self, kind: SignalKind, **fields: Any) -> Signal:
         """A fact that became true now."""

@@ -64,6 +64,8 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         kind=fields.get("kind", "first"),
         turns=int(fields.get("turns", 0)),
         spent_usd=float(fields.get("spent_usd", 0)),
+        spent_seconds=float(fields.get("spent_seconds", 0)),
+        fix_forwards=int(fields.get("fix_forwards", 0)),
         reason=fields.get("reason", ""),
         result=_result(fields),
         score=_number(fields, "score"),

@@ -22,6 +22,7 @@ class TurnEnd:
     reason: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)  # to be written to the session
     cost_usd: float = 0.0  # of the turn alone
+    seconds: float = 0.0  # that it took
     job: str = ""  # id of the job that the turn counts for, "" for none
     flags: Iterable[str] = ()  # retry, mail missing, forget: see session_end.lua
 
@@ -95,6 +96,7 @@ class SessionStore(Store):
              keys.job(turn.job) if turn.job else session],
             turn.name, turn.fence, turn.to, ",".join(turn.allowed), turn.reason, self.retention_seconds,
             _flat({"v": "1", **turn.fields}), f"{turn.cost_usd:.9f}", ",".join(flags),
+            f"{turn.seconds:.3f}",
             doing=f"ending a turn of {turn.name}",
         ))  # fmt: skip
 

@@ -269,6 +269,7 @@ class _Turn:
             reason=step.reason,
             fields={"billed": json.dumps(asdict(total))},
             cost_usd=result.usage.cost_usd,
+            seconds=result.duration_seconds,
             job=self._order.job,
             flags=[*flags, *(["forget"] if result.session_lost else [])],
         )

@@ -12,7 +12,6 @@ from routing.job import JobResult, JobState
 from routing.jobs import Claim
 from routing.signal import SignalKind
 from routing.store.health import Finding, Status
-from routing.store.session_store import TurnEnd
 from tests.fleet import Fleet
 
 Made = Callable[..., Fleet]
@@ -57,18 +56,6 @@ def published(fleet: Fleet) -> list[str]:
     before = len(fleet.broker.sent)
     fleet.app.relay.relay()
     return [job for job, _, _ in fleet.broker.sent[before:]]
-
-
-def spend(fleet: Fleet, claim: Claim, usd: float) -> None:
-    """A turn of a claimed job ends that has cost something."""
-    sessions = fleet.app.sessions
-    life = {"role": "builder", "parent": "", "job": claim.job.id}
-    _, fields = sessions.begin(f"a-{claim.job.id}", lease_seconds=30, worker="w1", start=life)
-    end = TurnEnd(
-        name=f"a-{claim.job.id}", fence=int(fields["fence"]), to="between_turns", reason="",
-        allowed=["booting", "between_turns"], job=claim.job.id, cost_usd=usd,
-    )  # fmt: skip
-    assert sessions.end(end) == "ok"
 
 
 def doctor(fleet: Fleet) -> Finding:
@@ -237,8 +224,8 @@ def test_no_job_begins_when_the_money_is_spent(limited: Made) -> None:
     fleet = limited(day_cost_usd=2)
     first, second, third = enqueued(fleet, 3)
     claim = fleet.claim(first)
-    spend(fleet, claim, 1.5)
-    spend(fleet, claim, 0.75)
+    fleet.spend(claim, usd=1.5)
+    fleet.spend(claim, usd=0.75)
     finish(fleet, claim)
     assert [tried(fleet, job) for job in (second, third)] == ["budget", "budget"]
     assert "job.day_cost_usd" in fleet.app.jobs.find(second).reason
@@ -255,11 +242,11 @@ def test_cost_counts_once(limited: Made) -> None:
     fleet = limited(day_cost_usd=100)
     (job,) = enqueued(fleet, 1)
     claim = fleet.claim(job)
-    spend(fleet, claim, 1.5)
+    fleet.spend(claim, usd=1.5)
     fleet.app.jobs.attempt_failed(claim, reason="x", result=JobResult(), signals=[])
     fleet.clock.forward(10)
     again = fleet.claim(job)
-    spend(fleet, again, 0.25)
+    fleet.spend(again, usd=0.25)
     fleet.clock.forward(31)
     fleet.app.jobs.reap(at=fleet.clock())
     assert fleet.app.job_store.occupancy().spent_usd == pytest.approx(1.75)
@@ -273,7 +260,7 @@ def test_days_of_the_past_are_forgotten(limited: Made) -> None:
     for _ in range(9):
         (job,) = enqueued(fleet, 1)
         claim = fleet.claim(job)
-        spend(fleet, claim, 1.0)
+        fleet.spend(claim, usd=1.0)
         finish(fleet, claim)
         fleet.clock.forward(DAY)
     assert fleet.redis.hlen(fleet.app.keys("spent")) == 7

@@ -9,11 +9,12 @@ import redis
 
 from harvest.harvester import Harvester
 from harvest.ledger import Dispatched, Settlement
-from harvest.policy import TrialPolicy
+from harvest.policy import Guardrail, TrialPolicy
 from harvest.score import ScoreRules
 from harvest.settling import Facts, scoring
 from harvest.verdict import Verdict
 from routing.errors import UnavailableError
+from routing.job import JobResult, JobState
 from routing.signal import SignalKind
 from routing.store.trial_store import Advance, TrialStore
 from tests.fleet import QUICK, START, Fleet, request
@@ -497,6 +498,41 @@ def test_unreadable_trial_does_not_stop_the_others(fake_redis: redis.Redis) -> N
     fleet.on_trial("another")
     fleet.redis.hset(fleet.app.keys.trial("another-t1"), "evidence", "{broken")
     assert work_and_harvest(fleet, 60, canary=BAD) == ["roll_back"]
+
+
+def test_guardrails_count_all_attempts(fake_redis: redis.Redis) -> None:
+    """A canary that burns one attempt and then succeeds with a cheap one has spent what both have cost."""
+    caps = {"cost_usd": 10.0, "duration_seconds": 1000.0, "fix_forwards": 4.0}
+    guardrails = tuple(Guardrail.model_validate({"name": name, "cap": cap}) for name, cap in caps.items())
+    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"guardrails": guardrails}))
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.spend(claim, usd=4.0, seconds=600.0)
+    burnt = JobResult(cost_usd=4.0, duration_seconds=600.0)
+    fleet.app.jobs.attempt_failed(claim, reason="x", result=burnt, signals=[])
+    fleet.clock.forward(10)
+    claim = fleet.claim(job)
+    fleet.spend(claim, usd=0.5, seconds=60.0)
+    cheap = JobResult(cost_usd=0.5, duration_seconds=60.0)
+    finished = [fleet.fact(SignalKind.FINISHED)]
+    fleet.app.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=cheap, signals=finished)
+    fleet.app.harvester.harvest()
+    (line,) = (line for line in fleet.app.harvester.ledger("implementer-t1") if isinstance(line, Settlement))
+    assert line.guardrails == {"cost_usd": 4.5, "duration_seconds": 660.0, "fix_forwards": 0.0}
+
+
+def test_guardrail_of_fix_forwards_counts_them(fake_redis: redis.Redis) -> None:
+    """A canary whose jobs need one corrective turn after the other is rolled back, though it succeeds."""
+    guardrail = Guardrail(name="fix_forwards", cap=2.0)
+    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"guardrails": (guardrail,)}))
+    for _ in range(60):
+        done = fleet.enqueue()
+        if done.arm == "canary":
+            fleet.redis.hset(fleet.app.keys.job(done.job), "fix_forwards", "2")
+        fleet.end(done.job)
+        if fleet.app.harvester.harvest().outcomes:
+            break
+    assert fleet.app.templates.find("implementer@v2").state == "rejected"
 
 
 def test_expired_job_record_is_forgotten(fake_redis: redis.Redis) -> None:

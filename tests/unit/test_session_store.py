@@ -175,10 +175,11 @@ def test_turns_and_costs_add_up(sessions: Sessions) -> None:
     for fence, cost in ((1, 0.5), (2, 0.25)):
         sessions.begin()
         sessions.run(fence)
-        sessions.end(S.BETWEEN_TURNS, fence, cost_usd=cost, job="j1", flags=["retry"])
+        sessions.end(S.BETWEEN_TURNS, fence, cost_usd=cost, seconds=60 * cost, job="j1", flags=["retry"])
     record = sessions.read()
     assert (record.turns, record.cost_usd, record.retries) == (2, 0.75, 2)
-    assert sessions.redis.hmget(sessions.keys.job("j1"), "turns", "spent_usd") == ["2", "0.75"]
+    counted = sessions.redis.hmget(sessions.keys.job("j1"), "turns", "spent_usd", "spent_seconds")
+    assert counted == ["2", "0.75", "45"]
     sessions.begin()
     sessions.run(3)
     sessions.end(S.BETWEEN_TURNS, 3, cost_usd=1.0, job="gone")

@@ -47,7 +47,8 @@ if #fields > 0 then redis.call('HSET', job, unpack(fields)) end
 if flag('refund') then redis.call('HINCRBY', job, 'attempts', -1) end
 if flag('fresh') then
   redis.call('HSET', job, 'attempts', '0')
-  redis.call('HDEL', job, 'finished_at', 'cancel', 'turns', 'spent_usd', 'counted_usd')
+  redis.call('HDEL', job, 'finished_at', 'cancel', 'turns', 'spent_usd', 'spent_seconds', 'fix_forwards',
+    'counted_usd')
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)
   redis.call('PERSIST', job)

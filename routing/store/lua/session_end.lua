@@ -4,6 +4,7 @@
 --       6 reason  7 retention, seconds  8 JSON list of fields and values  9 cost in USD
 --       10 flags, separated by commas: 'retry' (it counts as a retry), 'job' (it counts for the job),
 --          'mail missing' (it should have sent terminal mail), 'forget' (its conversation cannot be resumed)
+--       11 seconds that it took
 -- Returns 'ok'|'missing'|'stale'|the state that does not allow it
 -- @include prelude
 -- @include session
@@ -25,6 +26,7 @@ redis.call('HINCRBYFLOAT', session, 'cost_usd', ARGV[9])
 if flag('job') and redis.call('EXISTS', job) == 1 then
   redis.call('HINCRBY', job, 'turns', 1)
   redis.call('HINCRBYFLOAT', job, 'spent_usd', ARGV[9])
+  redis.call('HINCRBYFLOAT', job, 'spent_seconds', ARGV[11])
 end
 redis.call('HSET', session, 'last_activity', stamp(now), 'reason', ARGV[6], unpack(cjson.decode(ARGV[8])))
 if flag('retry') then redis.call('HINCRBY', session, 'retries', 1) end
