@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -443,3 +444,17 @@ def test_an_address_on_this_machine_may_be_plain(address: str) -> None:
     """A slash at the end makes no difference."""
     settings = RestForgeSettings(name="hub", base_url=address, token=SecretStr(TOKEN))
     assert settings.base_url == address.rstrip("/")
+
+
+def test_every_limit_is_described() -> None:
+    """docs/forges.md has each with its default."""
+    page = (Path(__file__).parents[2] / "docs" / "forges.md").read_text(encoding="utf-8")
+    rows = {line.split("|")[1]: line.split("|")[2] for line in page.splitlines() if line.startswith("| `")}
+    written = {
+        name: value.strip()
+        for names, values in rows.items()
+        for name, value in zip(re.findall("`([a-z_]+)`", names), values.split(","), strict=False)
+    }
+    for name, value in HttpLimits().model_dump().items():
+        shown = f"{value / 2**20:g} MiB" if "bytes" in name else f"{value:g}"
+        assert written[name] == shown, name
