@@ -57,6 +57,8 @@ def job_document(job: Job) -> dict[str, Any]:
         "pinned": job.pinned,
         "rerouted_from": job.rerouted_from,
         "queue": job.queue,
+        "parent": job.parent or None,
+        "depth": job.depth,
         "trial": job.trial or None,
         "arm": job.arm.value if job.arm else None,
         "draw": job.draw,

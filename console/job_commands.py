@@ -9,7 +9,7 @@ from console.exit_codes import ExitCode
 from console.invocation import AsJson, examples, opened, started
 from console.job_follow import follow_log, follow_states
 from console.job_views import job_view, jobs_view
-from routing.job import JobState
+from routing.job import JobState, checked_job_id
 from routing.signal import Signal, SignalKind
 from routing.store.log_store import LogStore
 
@@ -25,7 +25,10 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, t
 @job_app.command(
     "list",
     epilog=examples(
-        "job list", "job list --state failed --state escalated", "job list --template implementer --json"
+        "job list",
+        "job list --state failed --state escalated",
+        "job list --template implementer --json",
+        "job list --parent 4f1d0c2ab39e8876",
     ),
 )
 def list_(
@@ -33,6 +36,7 @@ def list_(
     *,
     state: Annotated[list[JobState] | None, typer.Option(help="Only in this state; repeat for more.")] = None,
     template: Annotated[str, typer.Option(help="Only of this template.")] = "",
+    parent: Annotated[str, typer.Option(metavar="JOB", help="Only children of this job.")] = "",
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -40,7 +44,9 @@ def list_(
     coalmine, terminal = opened(ctx, as_json=as_json)
     if template:
         coalmine.templates.champion(template)
-    jobs = coalmine.jobs.newest(most=limit, states=frozenset(state or ()), template=template)
+    if parent:
+        checked_job_id(parent)
+    jobs = coalmine.jobs.newest(most=limit, states=frozenset(state or ()), template=template, parent=parent)
     terminal.answer({"jobs": [job_document(job) for job in jobs]}, jobs_view(jobs))
 
 

@@ -43,6 +43,7 @@ def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
             ("version", f"{job.version_id}{', pinned' if job.pinned else ''}"),
             ("rerouted from", f"v{job.rerouted_from}" if job.rerouted_from else ""),
             ("trial", job.trial),
+            ("parent", _parent(job)),
             ("draw", _draw(job)),
             ("bet", _bet(job)),
             ("issue", request.issue),
@@ -76,7 +77,17 @@ def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
         )
 
 
+def _parent(job: Job) -> str:
+    if not job.parent:
+        return ""
+    arm = f", {job.parent_arm} of its trial" if job.parent_arm else ""
+    asked = f", asked for by {job.request.parent}" if job.request.parent else ""
+    return f"{job.parent}{arm}{asked}; {job.request.role} of generation {job.depth}"
+
+
 def _draw(job: Job) -> str:
+    if job.parent:
+        return "not drawn: a child counts in no trial"
     if job.draw is None:
         return "not drawn: no trial was open" if not job.pinned else "not drawn: pinned to its version"
     if job.bet is None:

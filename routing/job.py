@@ -120,6 +120,9 @@ class Job:
     sequence: int | None = None  # place in the trial's order of dispatch, from 0
     rerouted_from: int | None = None  # version that it was drawn to before that was rejected
     queue: Literal["champion", "canary"] = "champion"
+    parent: str = ""  # id of the job whose agent asked for it, "" for none
+    depth: int = 0  # generations below a job without a parent
+    parent_arm: Arm | None = None  # its parent's, of whose version it is; the child counts for neither
     created_at: float  # seconds since the epoch, the server's, like all times here
     claimed_at: float | None = None
     pushed_at: float | None = None

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import (
     JOB_FINISHED,
@@ -19,6 +21,8 @@ from routing.signal import Signal, SignalKind, signal
 from routing.store.job_store import JobStore, Move
 from routing.store.version_store import VersionStore
 from routing.version import Version
+
+_log = structlog.get_logger(__name__)
 
 
 class UnknownJobError(NotFoundError):
@@ -63,12 +67,14 @@ class Jobs:
     """What workers, ticks and people do with jobs."""
 
     def __init__(
-        self, jobs: JobStore, versions: VersionStore, *, back_off: BackOff, generator: Generator
-    ) -> None:
+        self, jobs: JobStore, versions: VersionStore, *, back_off: BackOff, generator: Generator,
+        keeps_children: bool = False,
+    ) -> None:  # fmt: skip
         self._jobs = jobs
         self._versions = versions
         self._back_off = back_off
         self._generator = generator
+        self._keeps_children = keeps_children  # when their parent failed; not when it was cancelled
         self._contents: dict[tuple[str, int], Version] = {}
 
     def claim(self, job: str, *, worker: str, lease_seconds: float) -> Claim | str:
@@ -193,7 +199,7 @@ class Jobs:
         )) == "ok"  # fmt: skip
 
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
-        """End a job in any state that is not final; a running agent is stopped by its worker."""
+        """End a job in any state that is not final, and its children; a worker stops a running agent."""
         reason = f"cancelled by {by}"
         fact = signal(SignalKind.CANCELLED, at=at, note=reason)
         while True:
@@ -211,7 +217,33 @@ class Jobs:
                     event=JOB_FINISHED, reason=reason, signals=[fact],
                 )) == "ok"  # fmt: skip
             if done:
+                self._end_children(job_id, at=at)
                 return self.find(job_id)
+
+    def see_to_children(self, *, at: float, most: int = 500) -> None:
+        """Cancel the children of jobs that were cancelled, or that failed, unless those are kept."""
+        for parent in self._jobs.bereaved(most):
+            job = self._jobs.read(parent)
+            failed = job is not None and job.state is JobState.FAILED
+            back = job is not None and not job.state.is_final and not job.cancel  # somebody retried it
+            seen_to = back or (failed and self._keeps_children) or self._end_children(parent, at=at)
+            if seen_to:
+                self._jobs.seen_to(parent)
+
+    def _end_children(self, parent: str, *, at: float) -> bool:
+        """Cancel what has not ended; False when that failed for one, which keeps no other from its end."""
+        failed = False
+        for child in self._jobs.children(parent):
+            try:
+                self.cancel(child, by=f"the end of its parent {parent}", at=at)
+            except NotFoundError:
+                self._jobs.disown(parent, child)
+            except ConflictError:  # it has ended meanwhile
+                continue
+            except CorruptRecordError as error:
+                _log.error("job.child_left", job=child, parent=parent, reason=str(error))
+                failed = True
+        return not failed
 
     def retry(self, job_id: str, *, by: str) -> Job:
         """A person queues a job again that had ended without success; its attempts begin anew."""
@@ -262,9 +294,9 @@ class Jobs:
         return job
 
     def newest(
-        self, *, most: int, states: frozenset[JobState] = frozenset(), template: str = ""
+        self, *, most: int, states: frozenset[JobState] = frozenset(), template: str = "", parent: str = ""
     ) -> list[Job]:
-        """Jobs by the time of their creation, the newest first, of some states and one template if asked."""
+        """Jobs by the time of their creation, the newest first; of states, a template, a parent if asked."""
         found: list[Job] = []
         start = 0
         while len(found) < most and (ids := self._jobs.newest(200, start)):
@@ -275,6 +307,7 @@ class Jobs:
                 if job is not None
                 and (not states or job.state in states)
                 and (not template or job.template == template)
+                and (not parent or job.parent == parent)
             ]
         return found[:most]
 

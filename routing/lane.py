@@ -42,7 +42,7 @@ class Lane:
             draws=drawn,
             trial=trial,
             settle_seconds=trial.settle_deadline_seconds if trial else policy.settle_deadline_seconds,
-            sides=sides_json(_side(each, route=route, policy=policy) for each in chosen),
+            sides=sides_json(side(each, route=route, policy=policy) for each in chosen),
         )
 
 
@@ -56,9 +56,10 @@ def side_of(arm: Arm | None) -> int:
     return 2 if arm is Arm.CANARY else 1
 
 
-def _side(
+def side(
     chosen: Draw, *, route: Route, policy: MailboxPolicy
 ) -> tuple[dict[str, str], str, dict[str, object]]:
+    """What jobs of one arm have in common: fields of the record, the arm, and data of the event."""
     version, trial, arm = chosen.version, chosen.trial, chosen.arm
     queue = queue_of(arm)
     fields = {

@@ -13,6 +13,7 @@ from harvest.harvester import Harvester
 from harvest.opening import Proposals
 from harvest.settling import Settling
 from routing.admission import Limits
+from routing.children import Children, ChildRules
 from routing.errors import SettingsError
 from routing.jobs import BackOff, Jobs
 from routing.lane import MailboxPolicy
@@ -170,7 +171,10 @@ class Coalmine:
         """What workers, ticks and people do with jobs."""
         job = self.settings.job
         back_off = BackOff(first_seconds=job.back_off_first_seconds, cap_seconds=job.back_off_cap_seconds)
-        return Jobs(self.job_store, self.versions, back_off=back_off, generator=self.generator)
+        return Jobs(
+            self.job_store, self.versions, back_off=back_off, generator=self.generator,
+            keeps_children=job.children == "keep",
+        )  # fmt: skip
 
     @cached_property
     def mailbox(self) -> Mailbox:
@@ -181,12 +185,30 @@ class Coalmine:
             routes=RouteReader(self.versions, self.trial_store),
             publisher=self.publisher,
             generator=self.generator,
-            policy=MailboxPolicy(
-                canaries_enabled=self.settings.canary.enabled,
-                max_attempts=self.settings.job.max_attempts,
-                settle_deadline_seconds=self.settings.canary.policy.settle_deadline_seconds,
-                retention_seconds=self.settings.retention_seconds,
-            ),
+            policy=self.mailbox_policy,
+        )
+
+    @cached_property
+    def children(self) -> Children:
+        """Accepts what agents ask for."""
+        job = self.settings.job
+        return Children(
+            jobs=self.job_store,
+            versions=self.versions,
+            routes=RouteReader(self.versions, self.trial_store),
+            publisher=self.publisher,
+            policy=self.mailbox_policy,
+            rules=ChildRules(most=job.children_at_once, deepest=job.child_depth),
+        )
+
+    @property
+    def mailbox_policy(self) -> MailboxPolicy:
+        """What new jobs are given."""
+        return MailboxPolicy(
+            canaries_enabled=self.settings.canary.enabled,
+            max_attempts=self.settings.job.max_attempts,
+            settle_deadline_seconds=self.settings.canary.policy.settle_deadline_seconds,
+            retention_seconds=self.settings.retention_seconds,
         )
 
     @cached_property

@@ -74,6 +74,9 @@ class JobSettings(_Section):
     agents_at_once: Limit = 0  # running jobs of the fleet; 0: no limit
     per_repository: Limit = 0  # running jobs of one repository; 0: no limit
     day_cost_usd: Dollars = 0.0  # that the fleet may spend a day (UTC) before no job begins; 0: no limit
+    children_at_once: Count = 5  # active children of one job
+    child_depth: Limit = 2  # generations below a job that was enqueued; 0: no children
+    children: Literal["cancel", "keep"] = "cancel"  # the fate of a failed job's children
     drain_grace_seconds: Seconds = 30.0  # that a warm shutdown lets turns go on before it returns their jobs
 
 

@@ -243,6 +243,7 @@ class Worker:
         """One tick: expired leases, the outbox, and what the index need not keep."""
         parts: list[Callable[[], object]] = [
             lambda: self.coalmine.jobs.reap(at=self.coalmine.now()),
+            lambda: self.coalmine.jobs.see_to_children(at=self.coalmine.now()),
             self.coalmine.relay.relay,
             self._trim,
         ]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import chain
 
@@ -49,6 +49,15 @@ class NewJob:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """Whose child is to be accepted, and what that job may have."""
+
+    parent: str  # job id
+    most: int  # active children
+    deepest: int  # generations below a job without a parent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
     """All that one step writes when jobs of one route are accepted, in their order."""
 
@@ -57,6 +66,7 @@ class Acceptance:
     sides: str  # JSON made by `sides_json`
     trial: str = ""
     share: str = ""
+    parent: str = ""  # id of the job whose child the only one is; a child is in no trial
     settle_seconds: float = 604_800.0
     retention_seconds: int = 2_592_000
     jobs: Sequence[NewJob]
@@ -68,7 +78,7 @@ class Acceptance:
 
     def keys(self, keys: Keys) -> list[str]:
         """The script's keys."""
-        names = [*_shared(keys, self.template, self.trial, pushed=self.pushed)]
+        names = [*_shared(keys, self.template, self.trial, self.parent, pushed=self.pushed)]
         for job in self.jobs:
             names += job.keys(keys)
         return names
@@ -86,13 +96,18 @@ class Acceptance:
 
 
 @lru_cache(maxsize=1024)
-def _shared(keys: Keys, template: str, trial: str, *, pushed: bool) -> Sequence[str]:
+def _shared(keys: Keys, template: str, trial: str, parent: str, *, pushed: bool) -> Sequence[str]:
     """The keys that the jobs of an acceptance have in common."""
     of_template = keys.template(template)
+    second, third = of_template, of_template
+    if trial:
+        second, third = keys.trial(trial), keys.dispatches(trial)
+    elif parent:
+        second, third = keys.job(parent), keys("children")
     return (
         of_template,
-        keys.trial(trial) if trial else of_template,
-        keys.dispatches(trial) if trial else of_template,
+        second,
+        third,
         keys("unclaimed") if pushed else keys("outbox"),
         keys("jobs"),
         keys("due"),
@@ -100,11 +115,14 @@ def _shared(keys: Keys, template: str, trial: str, *, pushed: bool) -> Sequence[
     )
 
 
-def sides_json(sides: Iterable[tuple[dict[str, str], str, dict[str, object]]]) -> str:
+def sides_json(
+    sides: Iterable[tuple[dict[str, str], str, dict[str, object]]], family: Family | None = None
+) -> str:
     """What jobs of one arm have in common, by arm: fields of the record, the arm, and data of the event."""
+    more = {"family": asdict(family)} if family else {}
     return json.dumps(
         [
-            {"fields": list(chain(*fields.items())), "arm": arm, "data": json.dumps(data)[:-1]}
+            {"fields": list(chain(*fields.items())), "arm": arm, "data": json.dumps(data)[:-1]} | more
             for fields, arm, data in sides
         ]
     )

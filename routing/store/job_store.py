@@ -121,7 +121,7 @@ class JobStore(Store):
             [keys.job(step.job), keys("leases"), keys("waiting"), keys("outbox"), keys("dead"),
              keys("events"), keys.signals(step.job), keys("due"), keys("effects"), keys("unclaimed"),
              keys("landing"), keys.issue(step.issue) if step.issue else keys.job(step.job),
-             keys("held"), keys("at_work"), keys("spent")],
+             keys("held"), keys("at_work"), keys("spent"), keys("children"), keys("bereaved")],
             step.job, ",".join(step.allowed), step.to, "" if step.fence is None else step.fence,
             step.reason, step.delay_seconds, self.retention_seconds, step.event,
             json.dumps({"state": step.to, "reason": step.reason} | step.data),
@@ -132,7 +132,9 @@ class JobStore(Store):
     def cancel_running(self, job: str, reason: str) -> str:
         """Ask a running job's worker to end it."""
         return str(self.run(
-            "job_cancel", [self.keys.job(job), self.keys("events")], job, reason,
+            "job_cancel",
+            [self.keys.job(job), self.keys("events"), self.keys("children"), self.keys("bereaved")],
+            job, reason,
             doing=f"cancelling job {job}",
         ))  # fmt: skip
 
@@ -194,6 +196,27 @@ class JobStore(Store):
             self.scripts(
                 "effects_done", [self.keys("effects"), self.keys.issue(issue)], [job, self.retention_seconds]
             )
+
+    def children(self, parent: str) -> list[str]:
+        """The children of a job that have not ended."""
+        with redis_errors(f"reading the children of job {parent}"):
+            members = self.redis.zrangebylex(self.keys("children"), f"[{parent}:", f"({parent}:~")
+        return [member.removeprefix(f"{parent}:") for member in members]
+
+    def disown(self, parent: str, child: str) -> None:
+        """Forget a child whose record is gone."""
+        with redis_errors(f"forgetting job {child}"):
+            self.redis.zrem(self.keys("children"), f"{parent}:{child}")
+
+    def bereaved(self, most: int) -> list[str]:
+        """Jobs that failed, or were cancelled, before their children ended."""
+        with redis_errors("reading whose children are left"):
+            return sorted(self.redis.smembers(self.keys("bereaved")))[:most]
+
+    def seen_to(self, parent: str) -> None:
+        """The children of a job that ended badly are seen to."""
+        with redis_errors(f"seeing to the children of job {parent}"):
+            self.redis.srem(self.keys("bereaved"), parent)
 
     def expired_leases(self, most: int) -> list[str]:
         """Running jobs whose lease has run out."""

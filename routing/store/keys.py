@@ -18,6 +18,8 @@ PERMANENT_KINDS = frozenset(
         "unclaimed",  # zset of published jobs that nobody has claimed, by the time of the next look
         "leases",  # zset of running jobs by the end of their lease
         "held",  # zset of queued jobs that wait for room, each behind its repository, by creation
+        "children",  # zset of jobs that have not ended, each behind its parent, by name
+        "bereaved",  # set of jobs that ended badly before their children
         "at_work",  # zset of running jobs of repositories, each behind its repository, by name
         "waiting",  # zset of pushed jobs by the time they were last watched
         "landing",  # zset of pushed jobs by the time of the next look for a merge or a revert

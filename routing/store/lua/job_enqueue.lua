@@ -1,24 +1,27 @@
 -- Accept jobs of one route, in their order: record, order of dispatch and frozen bet, outbox entry, event, and the
 -- message itself when the broker is this server: one step.
--- KEYS  1 template  2 trial (or template)  3 dispatches (or template)
+-- KEYS  1 template  2 trial (a child's: its parent; or template)  3 dispatches (a child's: children; or template)
 --       4 outbox, or unclaimed when the messages are pushed here  5 jobs  6 due  7 events
 --       then for each job  its record  its idempotency key (or its record)  its issue (or its record)
 --       the broker's queue (or its record)
 -- ARGV  1 now  2 revision of the route as read  3 trial id or ''  4 share, '' outside trials
---       5 JSON list of what the jobs of one arm have in common: fields (names and values in turn), arm, and data,
---         the event's JSON without its end
+--       5 JSON list of what the jobs of one arm have in common: fields (names and values in turn), arm, data, which
+--         is the event's JSON without its end, and a child's family: parent, most and deepest
 --       6 seconds until the relay looks at the jobs  7 settle deadline, seconds
 --       8 seconds for which idempotency keys and issues are kept
 --       then for each job  its id  place of its arm in the list, from 1  request, JSON  issue or ''
 --       most attempts, '' for the list's  draw or ''  stratum  message to push or ''
 -- Returns for each job  'ok', '' | 'same', job id | 'active', job id | 'stale', '' | 'collision', ''
+--         for a child also  'no parent'|'parent ended'|'parent cancelled'|'depth'|'children', ''
 -- @include prelude
+-- @include family
 local template, trial_key, dispatches, outbox, jobs, due, events = unpack(KEYS, 1, 7)
 local trial, share, sides, keep = ARGV[3], ARGV[4], cjson.decode(ARGV[5]), ARGV[8]
 local now = clock(ARGV[1])
 local at, look, deadline = stamp(now), now + tonumber(ARGV[6]), now + tonumber(ARGV[7])
 local current = redis.call('HGET', template, 'revision') == ARGV[2]
 local answers, created, looks, deadlines = {}, {}, {}, {}
+local family = sides[1].family
 
 local function append(list, one, other)
   local length = #list
@@ -39,6 +42,18 @@ local function dispatch(fields, id, arm, draw, stratum)
   append(fields, 'guardrail_baselines', guardrails)
 end
 
+-- Why the parent may not have a child, or else the child's generation.
+local function descent()
+  local p = redis.call('HMGET', trial_key, 'state', 'cancel', 'depth')
+  if not p[1] then return 'no parent' end
+  if p[1] ~= 'queued' and p[1] ~= 'running' and p[1] ~= 'waiting' then return 'parent ended' end
+  if p[2] then return 'parent cancelled' end
+  local depth = tonumber(p[3] or 0) + 1
+  if depth > family.deepest then return 'depth' end
+  if count_children(dispatches, family.parent) >= family.most then return 'children' end
+  return nil, string.format('%d', depth)
+end
+
 local function accept(job, once, issue, queue, id, side, request, issue_name, attempts, draw, stratum, message)
   local first = once ~= job and redis.call('GET', once)
   if first then return 'same', first end
@@ -48,6 +63,13 @@ local function accept(job, once, issue, queue, id, side, request, issue_name, at
   if redis.call('EXISTS', job) == 1 then return 'collision', '' end
   local fields = {'created_at', at, 'request', request, unpack(side.fields)}
   local data = side.data
+  if family then
+    local why, depth = descent()
+    if why then return why, '' end
+    append(fields, 'parent', family.parent)
+    append(fields, 'depth', depth)
+    redis.call('ZADD', dispatches, 0, family.parent .. ':' .. id)
+  end
   if issue_name ~= '' then append(fields, 'issue', issue_name) end
   if attempts ~= '' then append(fields, 'max_attempts', attempts) end
   if stratum ~= '' then append(fields, 'stratum', stratum) end

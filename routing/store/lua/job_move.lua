@@ -1,6 +1,7 @@
 -- Move a job to another state, with its event and the facts that come with the move.
 -- KEYS  1 job  2 leases  3 waiting  4 outbox  5 dead  6 events  7 signals  8 due  9 effects  10 unclaimed
 --       11 landing  12 issue (or job)  13 held  14 at_work  15 spent
+--       16 children  17 bereaved
 -- ARGV  1 now  2 job id  3 states it may be in, separated by commas  4 new state
 --       5 fence that the caller holds, or ''  6 reason  7 seconds until it may be claimed  8 retention, seconds
 --       9 event  10 event data  11 JSON list of fields and values  12 JSON list of signal ids and signals
@@ -10,6 +11,7 @@
 --         |'active:' with the job that works on its issue|the state that does not allow it
 -- @include prelude
 -- @include admission
+-- @include family
 local job, leases, waiting, outbox, dead, events, signals, due, effects = unpack(KEYS)
 local now, id, to = clock(ARGV[1]), ARGV[2], ARGV[4]
 local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel', 'place', 'spent_usd',
@@ -52,6 +54,8 @@ if flag('fresh') then
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)
   redis.call('PERSIST', job)
+  local parent = redis.call('HGET', job, 'parent')
+  if parent then redis.call('ZADD', KEYS[16], 0, parent .. ':' .. id) end
   redis.call('PERSIST', signals)
 end
 local facts = cjson.decode(ARGV[12])
@@ -72,6 +76,9 @@ else
   redis.call('EXPIRE', signals, ARGV[8])
   if flag('dead') then redis.call('ZADD', dead, now, id) end
   if f[4] then redis.call('SADD', effects, id) end
+  local parent = redis.call('HGET', job, 'parent')
+  if parent then redis.call('ZREM', KEYS[16], parent .. ':' .. id) end
+  if to == 'cancelled' or to == 'failed' then bereave(KEYS[17], KEYS[16], id) end
 end
 emit(events, ARGV[9], now, id, ARGV[10])
 return 'ok'
