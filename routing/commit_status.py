@@ -24,6 +24,9 @@ class StatusState(StrEnum):
         return self is not StatusState.PENDING
 
 
+_RED = frozenset({StatusState.FAILURE, StatusState.ERROR})
+
+
 class CiVerdict(StrEnum):
     """What all of them together say."""
 
@@ -72,11 +75,19 @@ class CombinedStatus(BaseModel):
     def verdict(self) -> CiVerdict:
         """Red as soon as one check failed, green when all have passed; our own statements do not count."""
         states = {status.state for status in self.statuses if not status.is_own}
-        if states & {StatusState.FAILURE, StatusState.ERROR}:
+        if states & _RED:
             return CiVerdict.RED
         if StatusState.PENDING in states:
             return CiVerdict.PENDING
         return CiVerdict.GREEN if states else CiVerdict.UNKNOWN
+
+    @property
+    def complaint(self) -> str:
+        """What the first check that failed, or could not be run, says of it; '' when none did."""
+        for status in self.statuses:
+            if status.state in _RED and not status.is_own:
+                return f"{status.context}: {status.description}" if status.description else status.context
+        return ""
 
     @property
     def has_real_ci(self) -> bool:

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from routing.commit_status import CiVerdict
+from tasks.agents.printable import printable
+
+#: The most of a check's own words that goes into a reason.
+COMPLAINT_CHARACTERS = 300
 
 
 class Action(StrEnum):
@@ -23,6 +27,7 @@ class Watched:
     has_ci: bool  # whether the forge runs CI at all
     elapsed_seconds: float  # since the push
     no_verdict_seconds: float  # after which silence is handed to a person
+    complaint: str = ""  # what the check says that made CI red
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +45,8 @@ def watch(seen: Watched) -> Watch:
     if seen.ci is CiVerdict.GREEN:
         return Watch(action=Action.CLOSE_SUCCESS, reason="pushed, and CI is green")
     if seen.ci is CiVerdict.RED:
-        return Watch(action=Action.FREEZE_ESCALATE, reason="CI is red at the pushed commit")
+        why = printable(f": {seen.complaint}" if seen.complaint else "")[:COMPLAINT_CHARACTERS]
+        return Watch(action=Action.FREEZE_ESCALATE, reason=f"CI is red at the pushed commit{why}")
     if seen.elapsed_seconds >= seen.no_verdict_seconds:
         return Watch(
             action=Action.ESCALATE, reason=f"CI gave no verdict within {seen.no_verdict_seconds:g} s"
