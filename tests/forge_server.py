@@ -52,6 +52,7 @@ class ForgeServer:
         largest_page: int = 100,
     ) -> None:  # fmt: skip
         self.asked: list[Asked] = []
+        self.answered: list[tuple[Asked, Answer]] = []  # in full, before they are cut into pages
         self.next: deque[Answer] = deque()  # sent in place of the next answers
         self.silent = False  # each connection is closed without a word
         self.after: Callable[[Asked], None] = lambda _: None  # called when a request was carried out
@@ -107,6 +108,7 @@ class ForgeServer:
         )
         self.asked.append(asked)
         answer = self.next.popleft() if self.next else self._carry_out(asked)
+        self.answered.append((asked, answer))
         if self.silent or answer.drop:
             handler.close_connection = True
             return

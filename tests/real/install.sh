@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `tests/real` runs: agent programs, at the versions that were recorded, and the payloads that
-# GitHub publishes as examples.
+# Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
+# publishes as examples, and its description of its API.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -12,7 +12,8 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     @openai/codex@0.169.0 \
     @google/gemini-cli@0.61.0 \
     opencode-ai@1.18.33 \
-    @octokit/webhooks-examples@7.6.1
+    @octokit/webhooks-examples@7.6.1 \
+    @octokit/openapi@23.0.2
 # Only these two put their program in place by a script.
 # shellcheck disable=SC2086  # the options are several words
 exec npm rebuild --prefix "$folder" $quiet @anthropic-ai/claude-code opencode-ai
