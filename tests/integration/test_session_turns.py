@@ -95,6 +95,9 @@ def talk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
 
 def test_forty_turns_of_one_session_on_two_workers(talk: Talk) -> None:
     """Never two at a time, no reply lost, no attempt counted for waiting; one conversation."""
+    talk.made.variables["COALMINE_JOB__LEASE_SECONDS"] = (
+        "10"  # nothing is lost here, however slow the machine
+    )
     talk.template("sleep 0.05")
     talk.made.worker("w1")
     talk.made.worker("w2")
