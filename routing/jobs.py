@@ -192,9 +192,9 @@ class Jobs:
             raise StaleLeaseError(message)
 
     def conclude(self, job: Job, state: JobState, *, reason: str, signals: Sequence[Signal] = ()) -> bool:
-        """A tick ends a job that was waiting for CI. Returns False when it had ended already."""
+        """A tick ends a job that was waiting for CI. Returns False when it is not that run's any more."""
         return self._jobs.move(Move(
-            job=job.id, allowed=[JobState.WAITING], to=state, event=JOB_FINISHED,
+            job=job.id, allowed=[JobState.WAITING], to=state, event=JOB_FINISHED, fence=job.fence,
             reason=reason, signals=signals,
         )) == "ok"  # fmt: skip
 
@@ -212,10 +212,14 @@ class Jobs:
             if job.state is JobState.RUNNING:
                 done = self._jobs.cancel_running(job_id, reason) in {"ok", "unchanged"}
             else:
-                done = self._jobs.move(Move(
+                answer = self._jobs.move(Move(
                     job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=JobState.CANCELLED,
                     event=JOB_FINISHED, reason=reason, signals=[fact],
-                )) == "ok"  # fmt: skip
+                ))  # fmt: skip
+                if answer == "merging":
+                    message = f"job {job_id} is being merged just now and was not cancelled; revert the merge"
+                    raise ConflictError(message)
+                done = answer == "ok"
             if done:
                 self._end_children(job_id, at=at)
                 return self.find(job_id)

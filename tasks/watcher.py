@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from routing.change_request import ChangeRequest, ChangeState
-from routing.commit_status import CiVerdict
+from routing.commit_status import CiVerdict, CombinedStatus
 from routing.errors import CoalmineError
 from routing.forge import Forge
 from routing.forge_errors import ForgeError, ForgeRefusedError, ForgeUnreachableError
@@ -55,7 +55,9 @@ class Watcher:
 
     def tick(self) -> int:
         """Look at everything that is due; returns how many facts were new, or jobs ended."""
-        changed = self._each(self._store.waiting(BATCH), self._watch)
+        waiting = self._store.waiting(BATCH)
+        changed = self._each(waiting, self._watch)
+        self._store.watched(waiting)
         self._each(self._store.with_effects(BATCH), self._tell)
         return changed + self._each(self._store.landings(BATCH), self._look_for_landing)
 
@@ -64,7 +66,7 @@ class Watcher:
         changed = 0
         for identifier, job in zip(listed, self._store.read_many(listed), strict=True):
             if job is None:  # its record has expired
-                self._store.look_again(identifier, at=None)
+                self._store.forget(identifier)
             else:
                 changed += self._guarded(job, look)
         return changed
@@ -82,9 +84,7 @@ class Watcher:
     def _watch(self, job: Job) -> bool:
         """A pushed job that waits for CI."""
         now = self._signals.now()
-        status = self._forge.statuses(self._repository, job.result.commit)
-        if status.verdict is CiVerdict.UNKNOWN and self._rules.has_ci:
-            self._run_ci(job.result.commit)
+        status = self._status(job)
         seen = Watched(
             ci=status.verdict,
             has_ci=self._rules.has_ci,
@@ -96,22 +96,35 @@ class Watcher:
             return False
         if decided.action is Action.CLOSE_SUCCESS:
             return self._close(job, decided.reason, now, green=status.has_real_ci)
-        facts = [signal(SignalKind.ESCALATED, at=now, note=decided.reason)]
         if decided.action is Action.FREEZE_ESCALATE:
             commit = job.result.commit
             facts = [
                 signal(SignalKind.CI_RED, at=now, commit=commit),
                 signal(SignalKind.FROZEN, at=now, commit=commit, note=decided.reason),
             ]
-        elif seen.ci is CiVerdict.UNKNOWN:
+        else:  # CI that says nothing is not the agent's doing
             facts = [signal(SignalKind.UNREACHABLE, at=now, note=decided.reason)]
         return self._jobs.conclude(job, JobState.ESCALATED, reason=decided.reason, signals=facts)
+
+    def _status(self, job: Job) -> CombinedStatus:
+        """What CI says of the job's commit; a forge that does not answer has said nothing."""
+        commit = job.result.commit
+        try:
+            status = self._forge.statuses(self._repository, commit)
+        except ForgeUnreachableError as error:
+            _log.warning("forge.unreachable", reason=str(error))
+            return CombinedStatus(commit=commit)
+        if status.verdict is CiVerdict.UNKNOWN and self._rules.has_ci:
+            self._run_ci(commit)
+        return status
 
     def _close(self, job: Job, reason: str, now: float, *, green: bool) -> bool:
         """Success: merge if that is ours to do, then end the job with what is known of it, in one step."""
         facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)] if green else []
         if green and self._rules.merge_green:
             change = self._forge.change_of_branch(self._repository, job.branch)
+            if change is not None and not self._store.land(job.id, job.fence):
+                return False  # it was cancelled since this tick read it
             if change is not None:
                 try:
                     merged = self._merged(change, job)

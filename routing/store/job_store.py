@@ -238,10 +238,30 @@ class JobStore(Store):
         with redis_errors(f"reading {index}"):
             return list(self.redis.zrangebyscore(self.keys(index), "-inf", score, start=0, num=most))
 
+    def land(self, job: str, fence: int) -> bool:
+        """Say that a waiting job's branch is about to be merged; False when it is not to be any more."""
+        return bool(self.run("job_land", [self.keys.job(job)], fence, doing=f"landing job {job}"))
+
+    def watched(self, jobs: Sequence[str]) -> None:
+        """Put waiting jobs behind those that were not looked at."""
+        if jobs:
+            with redis_errors("noting what was watched"):
+                now = self.now()
+                self.redis.zadd(self.keys("waiting"), dict.fromkeys(jobs, now), xx=True)
+
+    def forget(self, job: str) -> None:
+        """Drop what the watcher's lists hold of a job whose record is gone."""
+        with redis_errors(f"forgetting job {job}"):
+            pipeline = self.redis.pipeline(transaction=False)
+            pipeline.zrem(self.keys("waiting"), job)
+            pipeline.zrem(self.keys("landing"), job)
+            pipeline.srem(self.keys("effects"), job)
+            pipeline.execute()
+
     def with_effects(self, most: int) -> list[str]:
-        """Final jobs whose issue is yet to be told."""
+        """Final jobs whose issue is yet to be told: any of them, so that none keeps others waiting."""
         with redis_errors("reading effects"):
-            return sorted(self.redis.smembers(self.keys("effects")))[:most]
+            return list(self.redis.srandmember(self.keys("effects"), most))
 
     def newest(self, most: int, start: int = 0) -> list[str]:
         """Job ids, the newest first."""

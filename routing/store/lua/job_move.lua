@@ -8,14 +8,14 @@
 --       13 flags, separated by commas: 'refund' (the attempt does not count), 'dead' (list it as dead letter),
 --          'expired' (only when the lease ran out), 'fresh' (attempts begin anew, and so does work on the issue)
 -- Returns 'ok'|'missing'|'stale'|'alive'|'cancelling' (it is to be cancelled, and may only end)
---         |'active:' with the job that works on its issue|the state that does not allow it
+--         |'merging' (too late to cancel)|'active:' with the job that works on its issue|the state that does not allow it
 -- @include prelude
 -- @include admission
 -- @include family
 local job, leases, waiting, outbox, dead, events, signals, due, effects = unpack(KEYS)
 local now, id, to = clock(ARGV[1]), ARGV[2], ARGV[4]
 local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel', 'place', 'spent_usd',
-  'counted_usd')
+  'counted_usd', 'merging')
 local flags = ',' .. ARGV[13] .. ','
 local function flag(name) return string.find(flags, ',' .. name .. ',', 1, true) end
 if not f[1] then
@@ -25,6 +25,7 @@ if not f[1] then
 end
 if not string.find(',' .. ARGV[3] .. ',', ',' .. f[1] .. ',', 1, true) then return f[1] end
 if ARGV[5] ~= '' and ARGV[5] ~= f[2] then return 'stale' end
+if f[9] and to == 'cancelled' then return 'merging' end
 if flag('expired') and tonumber(f[3]) > now then return 'alive' end
 if ARGV[5] ~= '' and f[5] and (to == 'queued' or to == 'waiting') then return 'cancelling' end
 if flag('fresh') and f[4] then
@@ -40,6 +41,7 @@ redis.call('ZREM', KEYS[10], id)
 redis.call('ZREM', KEYS[13], (f[6] or '') .. id)
 if f[6] and f[6] ~= '' then redis.call('ZREM', KEYS[14], f[6] .. id) end
 redis.call('HSET', job, 'state', to, 'reason', ARGV[6])
+if f[9] then redis.call('HDEL', job, 'merging') end
 if f[7] and f[7] ~= (f[8] or '0') then -- what it has cost since its last move
   count_cost(KEYS[15], now, tonumber(f[7]) - tonumber(f[8] or 0))
   redis.call('HSET', job, 'counted_usd', f[7])
