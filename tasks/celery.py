@@ -1,6 +1,7 @@
 """The application of `celery -A tasks worker|beat|flower`: settings are read here, where a process begins."""
 
 import os
+import re
 import resource
 import threading
 from contextlib import suppress
@@ -9,16 +10,31 @@ from typing import Any
 
 from celery import signals
 
+from routing.errors import SettingsError
 from tasks.broker import CI, HARVEST, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
-from tasks.composition import compose
+from tasks.composition import compose, redis_url
 from tasks.drain import drain_after
 from tasks.host_keeper import HostKeeper
 from tasks.logs import configure_logs
-from tasks.settings import load_settings
+from tasks.settings import Settings, load_settings
 from tasks.tick import spared
 from tasks.worker import Worker
 
-settings = load_settings()
+
+def _settings() -> Settings:
+    """The settings of this process; what is wrong with them ends it in one line."""
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise SystemExit(_complaint(error)) from None
+
+
+def _complaint(error: SettingsError) -> str:
+    whole = re.sub(r":\s*\n\s*", ": ", str(error))
+    return "coalmine: " + re.sub(r"\s*\n\s*", "; ", whole)
+
+
+settings = _settings()
 app = make_app(settings)
 
 #: Seconds after which the sweep goes on elsewhere when its process dies in it: what it repairs must not wait.
@@ -108,6 +124,16 @@ def ci(commit: str) -> None:
 @signals.setup_logging.connect
 def _set_up_logs(**_given: Any) -> None:
     configure_logs(settings)
+
+
+@signals.worker_init.connect
+@signals.beat_init.connect
+def _need_a_server(**_given: Any) -> None:
+    """A process without a store ends in one line; it must not look as if it were at work."""
+    try:
+        redis_url(settings)
+    except SettingsError as error:
+        raise SystemExit(_complaint(error)) from None
 
 
 @signals.worker_init.connect
