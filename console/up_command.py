@@ -121,7 +121,7 @@ def up(
 
 
 EXAMPLES = examples(
-    "up --repo ../shop --issues ../shop-issues --ci 'make test' --agent './agent.sh'",
+    "up --repo ../shop --issues ../shop-issues --ci 'make test' --agent \"$PWD/agent.sh\"",
     "up --repo . --issues issues --ci 'pytest -q' --agent 'my-agent' --merge never",
     "up",
 )

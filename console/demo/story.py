@@ -84,7 +84,7 @@ def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Play
         return Played(
             chapters=chapters,
             seconds=time.monotonic() - begun,
-            jobs=len(parts.jobs.newest(most=10_000)),
+            jobs=sum(job.state.is_final for job in parts.jobs.newest(most=RULES)),
             merges=shop.merges(),
             champion=parts.templates.champion(TEMPLATE).id,
             seed=plan.seed,
@@ -116,7 +116,8 @@ class _Telling:
         return Chapter(title=title, prompt=prompt, trial=trial)
 
     def finish(self) -> None:
-        """Let the work that is under way come to its end."""
+        """Start nothing more, and let the work that is under way come to its end."""
+        self.parts.switch.pause("the demonstration is at its end")
         self.say("Letting the work that is under way come to its end")
         while self._busy():
             self._in_time("the last jobs")
@@ -124,7 +125,7 @@ class _Telling:
 
     def _busy(self) -> int:
         depths = self.parts.job_store.depths()
-        return depths["queued"] + depths["running"] + depths["waiting"]
+        return depths["running"] + depths["waiting"]
 
     def _file_issues(self) -> None:
         done = sum(job.state.is_final for job in self.parts.jobs.newest(most=RULES))

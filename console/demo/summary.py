@@ -39,8 +39,8 @@ def summary(played: Played) -> RenderableType:
     return Group(
         Text(f"What happened, in {played.seconds:.0f} s", style="bold"),
         Text(
-            f"{played.jobs} issues became jobs; each was drawn to a version, worked by an agent process in a "
-            f"work tree of its own, judged by CI, and {played.merges} branches were merged. "
+            f"{played.jobs} issues became jobs and came to their end; each was drawn to a version, worked by "
+            f"an agent process in a work tree of its own and judged by CI; {played.merges} were merged. "
             f"The champion is {played.champion} now.\n"
         ),
         *parts,

@@ -22,18 +22,39 @@ NEVER_ROUTE = ("routing/route.py", "    return enabled and not pinned and ", "  
 CREDIT_THE_CHAMPION = ("harvest/ledger.py", "            arm=self.arm,\n", "            arm=Arm.CHAMPION,\n")
 
 
-def mutated(folder: Path, mutation: tuple[str, str, str]) -> Path:
-    """A copy of the project with one line changed."""
+def copied(folder: Path) -> Path:
+    """A copy of the project."""
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__", "recordings")
         shutil.copytree(ROOT / package, folder / package, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def mutate(folder: Path, mutation: tuple[str, str, str]) -> None:
+    """Change one line of a copy."""
     name, line, broken = mutation
     file = folder / name
     text = file.read_text()
     assert text.count(line) == 1, f"{name} has changed: {line.strip()!r} is to occur once"
     file.write_text(text.replace(line, broken))
-    return folder
+
+
+def play_stories(copy: Path) -> subprocess.CompletedProcess[str]:
+    """Run both stories in a copy."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+         *(f"tests/integration/test_stories.py::{story}" for story in STORIES)],
+        cwd=copy, env=environment | {"PYTHONPATH": str(copy)}, capture_output=True, text=True,
+        check=False, timeout=110,
+    )  # fmt: skip
+
+
+def test_an_unbroken_copy_passes_both_stories(tmp_path: Path) -> None:
+    """What the next test sees fail, fails for its mutation alone."""
+    done = play_stories(copied(tmp_path / "copy"))
+    assert "2 passed" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
 
 
 @pytest.mark.parametrize(
@@ -41,13 +62,8 @@ def mutated(folder: Path, mutation: tuple[str, str, str]) -> Path:
 )
 def test_a_one_line_break_fails_both_stories(tmp_path: Path, mutation: tuple[str, str, str]) -> None:
     """Never routing to the canary, or crediting its outcomes to the champion, is noticed by both stories."""
-    copy = mutated(tmp_path / "copy", mutation)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
-         *(f"tests/integration/test_stories.py::{story}" for story in STORIES)],
-        cwd=copy, env=environment | {"PYTHONPATH": str(copy)}, capture_output=True, text=True,
-        check=False, timeout=110,
-    )  # fmt: skip
+    copy = copied(tmp_path / "copy")
+    mutate(copy, mutation)
+    done = play_stories(copy)
     assert done.returncode == 1, done.stdout[-3000:] + done.stderr[-1000:]
     assert "2 failed" in done.stdout, done.stdout[-3000:]
