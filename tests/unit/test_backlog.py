@@ -380,6 +380,19 @@ def test_cycle_begins_when_an_issue_that_counted_as_done_comes_in(desk: Desk) ->
     assert [desk.backlog.find(ref(number)).ring for number in (1, 2)] == [(str(ref(1)), str(ref(2)))] * 2
 
 
+def test_end_of_a_cycle_is_told_to_those_that_are_further_away(desk: Desk) -> None:
+    """Also a member that does not wait for the closed issue itself is in no cycle any more."""
+    desk.forge.put(issue(7))
+    desk.take(1, "Blocked by: #7")
+    desk.take(2, "Blocked by: #1\nBlocks: #7")
+    assert desk.backlog.find(ref(2)).ring == (str(ref(1)), str(ref(2)), str(ref(7)))
+    desk.forge.close(ref(7))
+    desk.backlog.ask()
+    assert desk.backlog.find(ref(2)).ring == ()
+    desk.work(1)
+    assert desk.ready() == [2]
+
+
 def test_self_reference_is_a_cycle(desk: Desk) -> None:
     """An issue that waits for itself stays blocked and says so."""
     assert desk.take(1, "Blocked by: #1") is BacklogState.BLOCKED
