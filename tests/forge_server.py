@@ -65,6 +65,7 @@ class ForgeServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            timeout = 5  # seconds after which a client that keeps its connection is forgotten
 
             def answer(self) -> None:
                 server.serve(self)

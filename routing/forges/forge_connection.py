@@ -131,7 +131,8 @@ class ForgeConnection:
                 )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             self.circuit.failed(self._clock())
-            raise FailedAttemptError(_fault(error), harmless=_never_arrived(error)) from error
+            # Not `from error`: it carries the request with its token, which a report with locals would show.
+            raise FailedAttemptError(_fault(error), harmless=_never_arrived(error)) from None
         except UnreadableReplyError as error:
             self.circuit.failed(self._clock())
             raise FailedAttemptError(str(error), final=True) from error

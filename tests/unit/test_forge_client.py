@@ -2,11 +2,13 @@
 
 import random
 import re
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import requests
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from routing.errors import SettingsError
@@ -19,6 +21,7 @@ from routing.forge_errors import (
     ForgeUnreachableError,
 )
 from routing.forges.forge_client import ForgeClient, HttpDialect, Surroundings
+from routing.forges.forge_connection import TokenAuth
 from routing.forges.http_settings import HttpLimits, RestForgeSettings
 from tests.forge_server import Answer, Asked, ForgeServer
 from tests.forge_world import TOKEN
@@ -405,14 +408,24 @@ def test_the_token_is_in_its_header_and_nowhere_else(desk: Desk) -> None:
     assert [name for name, value in asked.headers.items() if TOKEN in value] == ["Authorization"]
 
 
-def test_the_token_is_ours_and_not_that_of_netrc(
-    desk: Desk, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A login for the host in ~/.netrc would replace the header, if it were looked at."""
-    netrc = tmp_path_factory.mktemp("home") / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password other\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    assert desk.client.get("/thing") == {"a": 1}
+def test_a_report_with_all_locals_does_not_show_the_token(desk: Desk) -> None:
+    """Some loggers print the variables of every frame; those of a lost connection hold the request."""
+    desk.server.silent = True
+    with pytest.raises(ForgeUnreachableError) as caught:
+        desk.client.get("/thing")
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert TOKEN not in "".join(report.format())
+
+
+def test_the_token_is_ours_and_not_that_of_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login for the host in ~/.netrc takes the place of a header, but not of this."""
+    (tmp_path / "netrc").write_text("machine forge.test login somebody password other\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    request = requests.Request("GET", "https://forge.test/user", headers={"Authorization": f"Bearer {TOKEN}"})
+    with requests.Session() as session:
+        assert session.prepare_request(request).headers["Authorization"].startswith("Basic ")
+        session.auth = TokenAuth("Bearer", SecretStr(TOKEN))
+        assert session.prepare_request(request).headers["Authorization"] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "tökén"])
