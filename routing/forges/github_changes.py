@@ -1,6 +1,6 @@
 """Pull requests on GitHub: https://docs.github.com/rest/pulls."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from routing.change_request import ReviewVerdict
 from routing.forges.paging import Listing
@@ -45,7 +45,7 @@ class GitHubChanges(RestChanges):
         return WireCommit(sha=known.sha, commit=facts)
 
     def _commits_since(self, repo: str, base: str, commits: set[str], at: datetime) -> Listing:
-        query = {"sha": base, "since": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        query = {"sha": base, "since": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
         return self._client.read_all(
             f"{repository_path(repo)}/commits",
             query,

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -396,6 +397,18 @@ def test_a_revert_is_seen_after_the_branch_is_gone(served: Served, words: str) -
     after = served.forge.change_of_branch(served.world.repo, BRANCH)
     assert after is not None
     assert after.reverted_at is not None
+
+
+def test_times_of_other_zones_are_understood(served: Served) -> None:
+    """A merge at nine in Tokyo was at midnight; GitHub is asked for what came after the day before."""
+    opened(served, {"new.txt": "new\n"})
+    served.world.merge(served.world.pull_of(BRANCH), "Merge it")
+    served.world.pull_of(BRANCH).merged_at = "2026-01-02T09:00:00+09:00"
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    assert change.merged_at == datetime(2026, 1, 2, tzinfo=UTC)
+    asked = [one.query.get("since") for one in served.server.asked if one.path.endswith("/commits")]
+    assert asked == ["2026-01-01T00:00:00Z" if served.kind == "github" else None]
 
 
 def test_reviews_come_with_their_rounds(served: Served) -> None:
