@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -55,6 +56,15 @@ def test_replay_changes_nothing(web: Console, redis_client: redis.Redis) -> None
     before = redis_client.xlen("coalmine:events"), redis_client.hgetall("coalmine:intake_notes")
     assert {web.post(request).json()["status"] for request in recorded()} == {"duplicate", "ignored"}
     assert (redis_client.xlen("coalmine:events"), redis_client.hgetall("coalmine:intake_notes")) == before
+
+
+def test_delivery_that_comes_many_times_at_once_counts_once(web: Console, redis_client: redis.Redis) -> None:
+    """Whoever races: one success, one event, and duplicates."""
+    with ThreadPoolExecutor(max_workers=8) as senders:
+        request = sent(ForgeKind.GITHUB, payload(), delivery="d1")
+        answers = list(senders.map(lambda _: web.post(request).json()["status"], range(24)))
+    assert sorted(answers) == ["duplicate"] * 23 + ["success"]
+    assert redis_client.xlen("coalmine:events") == 1
 
 
 def test_bad_signature_and_rotation(redis_server: PrivateServer, redis_client: redis.Redis) -> None:

@@ -153,6 +153,12 @@ def test_long_body_is_refused_before_it_ends(length: str | None) -> None:
         anyio.run(lambda: read_body(body_of(b"ab", b"cd", **headers), most=3, seconds=20))
 
 
+def test_length_that_is_too_much_is_refused_unread() -> None:
+    """Nothing of the body has come yet, and nothing of it is waited for."""
+    with pytest.raises(BodyTooLongError):
+        anyio.run(lambda: read_body(body_of(**{"content-length": "4"}), most=3, seconds=0.05))
+
+
 def test_slow_body_is_given_up() -> None:
     """A sender that says nothing more does not hold the door open."""
     with pytest.raises(BodyTooSlowError):
