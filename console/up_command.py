@@ -1,19 +1,27 @@
 """`coalmine up`: the whole fleet on this machine, in the foreground."""
 
 import threading
-from pathlib import Path
-from typing import Annotated
 
-import typer
-from rich.console import Console
-from rich.text import Text
-
-from console.invocation import examples
+from console.documents import event_document
+from console.invocation import AsJson, examples
 from console.local_fleet import DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
 from console.rendering import text
+from console.terminal import Terminal
+from console.up_options import (
+    Agent,
+    Agents,
+    Ci,
+    Given,
+    Issues,
+    Label,
+    Merge,
+    Prompt,
+    Repo,
+    State,
+    Template,
+)
 from routing.errors import CoalmineError, ConflictError, InvalidInputError
 from routing.events import Event
-from routing.git import Git
 from routing.version import Snapshot
 from tasks.composition import Coalmine
 
@@ -39,85 +47,32 @@ SHOWN = {
 
 def up(
     *,
-    repo: Annotated[
-        Path | None,
-        typer.Option(envvar="COALMINE_FORGE__LOCAL__REPOSITORY", metavar="PATH", help="Git repository."),
-    ] = None,
-    issues: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="COALMINE_FORGE__LOCAL__ISSUES", metavar="DIR", help="Folder of issues as markdown files."
-        ),
-    ] = None,
-    ci: Annotated[
-        str | None,
-        typer.Option(
-            envvar="COALMINE_FORGE__LOCAL__CI",
-            metavar="CMD",
-            help="Shell line that is CI; it runs in a clone of each pushed commit.",
-        ),
-    ] = None,
-    agent: Annotated[
-        str | None,
-        typer.Option(metavar="CMD", help="Shell line that is the agent; its prompt comes on standard input."),
-    ] = None,
-    prompt: Annotated[str, typer.Option(help="What every task's prompt begins with.")] = "",
-    template: Annotated[
-        str,
-        typer.Option(
-            envvar="COALMINE_FORGE__LOCAL__TEMPLATE",
-            metavar="NAME",
-            help="Template that works on the issues; made of --agent when it is not there.",
-        ),
-    ] = "implementer",
-    label: Annotated[
-        str | None,
-        typer.Option(
-            envvar="COALMINE_FORGE__LOCAL__LABEL",
-            metavar="LABEL",
-            help="Work on issues with this label only. [default: every open issue]",
-        ),
-    ] = None,
-    merge: Annotated[
-        str,
-        typer.Option(
-            envvar="COALMINE_FORGE__LOCAL__MERGE",
-            metavar="green|never",
-            help="Whether a green branch is merged by itself.",
-        ),
-    ] = "green",
-    agents: Annotated[int, typer.Option(min=1, max=256, help="Agents at work at once.")] = 2,
-    state: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where data, work trees and logs are kept.")
-    ] = DEFAULT_STATE,
+    repo: Repo = None,
+    issues: Issues = None,
+    ci: Ci = None,
+    agent: Agent = None,
+    prompt: Prompt = "",
+    template: Template = "implementer",
+    label: Label = None,
+    merge: Merge = "green",
+    agents: Agents = 2,
+    state: State = DEFAULT_STATE,
+    as_json: AsJson = False,
 ) -> None:
     """Start the fleet: a private Redis server, workers and beat, until it is interrupted.
 
-    Other `coalmine` commands that are run in the same folder find it by themselves.
+    Other `coalmine` commands that are run in the same folder find it by themselves. With --json its events
+    are printed, one JSON document a line; everything else is said on standard error.
     """
-    given = _Given(
-        repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents
-    )
+    given = Given(repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents)
     if running_variables(state):
         message = f"a fleet runs already with its state in {state}; end it first, or name another --state"
         raise ConflictError(message)
+    speaker = _Speaker(Terminal(as_json=as_json))
     with LocalFleet(FleetPlan(state=state, variables=given.variables(), agents=agents)) as fleet:
-        console = Console(markup=False, highlight=False, emoji=False)
         for line in _prepare(fleet.coalmine, template, agent, prompt):
-            console.print(text(line))
-        supervisor = fleet.programs()
-        stop = threading.Event()
-        follower = threading.Thread(
-            target=_follow, args=(fleet.coalmine, console, stop), name="events", daemon=True
-        )
-        console.print(text(f"The fleet is starting; logs are in {fleet.log_folder}, Ctrl-C ends it."))
-        follower.start()
-        try:
-            supervisor.run()
-        finally:
-            stop.set()
-            follower.join(timeout=5)
-        console.print(text("The fleet has ended; its data is kept for the next start."))
+            speaker.say(line)
+        _run(fleet, speaker)
 
 
 EXAMPLES = examples(
@@ -127,43 +82,23 @@ EXAMPLES = examples(
 )
 
 
-class _Given:
-    """The options as settings of the fleet."""
+class _Speaker:
+    """Says what happens: events as the answer, everything else beside it."""
 
-    def __init__(
-        self, *, repo: Path | None, issues: Path | None, ci: str | None, label: str | None, merge: str,
-        template: str, agents: int,
-    ) -> None:  # fmt: skip
-        if (repo is None) != (issues is None):
-            message = "--repo and --issues go together: give both, or none for a fleet without issues"
-            raise InvalidInputError(message)
-        for path, option in ((repo, "--repo"), (issues, "--issues")):
-            if path is not None and not path.is_dir():
-                message = f"{option} {path} is no folder; create it, or correct the path"
-                raise InvalidInputError(message)
-        if repo is not None and (asked := Git(repo).attempt("rev-parse", "--verify", "HEAD")).returncode != 0:
-            message = (
-                f"--repo {repo} is no git repository with a commit that git lets us use; "
-                f"git says: {asked.stderr.strip()[:300]}"
-            )
-            raise InvalidInputError(message)
-        if merge not in {"green", "never"}:
-            message = f"--merge {merge!r} is neither green nor never"
-            raise InvalidInputError(message)
-        self._values = {
-            "REPOSITORY": str(repo.absolute()) if repo else None,
-            "ISSUES": str(issues.absolute()) if issues else None,
-            "CI": ci,
-            "LABEL": label,
-            "MERGE": merge,
-            "TEMPLATE": template,
-            "AT_ONCE": str(agents),
-        }
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
 
-    def variables(self) -> dict[str, str]:
-        """The settings that were given."""
-        named = {name: value for name, value in self._values.items() if value is not None}
-        return {f"COALMINE_FORGE__LOCAL__{name}": value for name, value in named.items()}
+    def say(self, words: str) -> None:
+        """Something that is no event."""
+        if self._terminal.as_json:
+            self._terminal.note(words)
+        else:
+            self._terminal.line({}, text(words))
+
+    def tell(self, event: Event) -> None:
+        """An event, if it is one that is shown."""
+        if event.kind in SHOWN:
+            self._terminal.line(event_document(event), text(words_of(event)))
 
 
 def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> list[str]:
@@ -190,7 +125,24 @@ def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> 
     return [what, f"Try it with: coalmine trial open {step.version.id}"]
 
 
-def _follow(parts: Coalmine, console: Console, stop: threading.Event) -> None:
+def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
+    """Run the programs until the fleet is interrupted."""
+    supervisor = fleet.programs()
+    stop = threading.Event()
+    follower = threading.Thread(
+        target=_follow, args=(fleet.coalmine, speaker, stop), name="events", daemon=True
+    )
+    speaker.say(f"The fleet is starting; logs are in {fleet.log_folder}, Ctrl-C ends it.")
+    follower.start()
+    try:
+        supervisor.run()
+    finally:
+        stop.set()
+        follower.join(timeout=5)
+    speaker.say("The fleet has ended; its data is kept for the next start.")
+
+
+def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
     """Say what happens, until the end."""
     newest = parts.events.newest(1)
     last = newest[0].id if newest else "0-0"
@@ -198,17 +150,17 @@ def _follow(parts: Coalmine, console: Console, stop: threading.Event) -> None:
         try:
             for event in parts.events.after(last, wait_seconds=0.5):
                 last = event.id
-                if event.kind in SHOWN:
-                    console.print(_line(event), soft_wrap=True)
+                speaker.tell(event)
         except CoalmineError as error:  # the server may be gone for a moment
-            console.print(text(str(error)), soft_wrap=True)
+            speaker.say(str(error))
             stop.wait(1.0)
 
 
-def _line(event: Event) -> Text:
+def words_of(event: Event) -> str:
+    """An event in words: `0f… ended  (implementer@v1, done)`."""
     data = event.data
     details = [str(data[name]) for name in ("version", "arm", "reason") if data.get(name)]
     if event.kind == "job.settled":
         score = "left out" if data.get("excluded") else f"{data.get('score')}"
         details = [score, *details]
-    return text(f"{event.subject}  {SHOWN[event.kind]}" + (f"  ({', '.join(details)})" if details else ""))
+    return f"{event.subject}  {SHOWN[event.kind]}" + (f"  ({', '.join(details)})" if details else "")

@@ -1,5 +1,6 @@
 """`coalmine up` on a git repository: issues in, commits and closed issues out."""
 
+import json
 import os
 import signal
 import subprocess
@@ -58,13 +59,22 @@ def _workplace(folder: Path) -> None:
 def _up(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`coalmine up` in the foreground of its own session, ended with one SIGINT."""
     arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt"]
-    with (folder / "up.log").open("wb") as log:
+    with (folder / "up.log").open("wb") as log, (folder / "events").open("wb") as told:
         process = subprocess.Popen(
-            [sys.executable, "-m", "console", "up", *arguments, "--agent", str(folder / "agent.sh")],
+            [
+                sys.executable,
+                "-m",
+                "console",
+                "up",
+                *arguments,
+                "--agent",
+                str(folder / "agent.sh"),
+                "--json",
+            ],
             cwd=folder,
             env=_environment(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=told,
+            stderr=log,
             start_new_session=True,
         )
     try:
@@ -110,3 +120,6 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     statuses = list((tmp_path / ".coalmine" / "forge" / "statuses").glob("*.json"))
     assert len(statuses) == 2, "each pushed commit has its status"
     assert not (tmp_path / ".coalmine" / "running.json").exists()
+    events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert {"job.queued", "job.claimed", "job.waiting", "job.finished"} <= {event["kind"] for event in events}
+    assert "The fleet has ended" in (tmp_path / "up.log").read_text(), "what is no event is said beside them"
