@@ -19,18 +19,22 @@ def web(
     host: Annotated[
         str | None,
         typer.Option(
-            envvar="COALMINE_WEB__HOST", metavar="ADDRESS", help="Listen on it. [default: 127.0.0.1]"
+            envvar="COALMINE_WEB__HOST", metavar="ADDRESS", help="Listen on it. (default: 127.0.0.1)"
         ),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
-            envvar="COALMINE_WEB__PORT", min=0, max=65_535, help="0 is any that is free. [default: 8321]"
+            envvar="COALMINE_WEB__PORT", min=0, max=65_535, help="0 is any that is free. (default: 8321)"
         ),
     ] = None,
     public: Annotated[
         bool,
-        typer.Option("--public", help="Let others than this machine in; needs the setting web.token."),
+        typer.Option(
+            "--public",
+            envvar="COALMINE_WEB__PUBLIC",
+            help="Let others than this machine in; needs the setting web.token.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
