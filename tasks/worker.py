@@ -16,6 +16,7 @@ from routing.forges.local import LocalForge
 from routing.job import Job, JobResult, JobState
 from routing.store.faults import redis_errors
 from routing.store.log_store import LogStore
+from tasks.agents.mail.child_dispatch import ChildDispatch
 from tasks.agents.mail.window import MailWindow
 from tasks.agents.orphans import end_ownerless_turns
 from tasks.agents.process_table import ProcessTable
@@ -128,7 +129,10 @@ class Worker:
             leases=self.turn_leases,
             agents=self.coalmine.agents,
             office=self.coalmine.post_office,
-            window=MailWindow(self.coalmine.post_office),
+            window=MailWindow(
+                self.coalmine.post_office,
+                children=ChildDispatch(self.coalmine.children, self.coalmine.agents),
+            ),
             table=ProcessTable(),
             lease_seconds=self.coalmine.settings.job.lease_seconds,
         )

@@ -50,9 +50,9 @@ class CommandLine:
             return {key: client.dump(key) for key in client.scan_iter()}
 
     @contextmanager
-    def coalmine(self, generator: Generator | None = None) -> Iterator[Coalmine]:
+    def coalmine(self, generator: Generator | None = None, **job: float) -> Iterator[Coalmine]:
         """The parts on the same server, to do what workers and ticks do."""
-        parts = compose(Settings.model_validate({"redis_url": self.url}), generator=generator)
+        parts = compose(Settings.model_validate({"redis_url": self.url, "job": job}), generator=generator)
         try:
             yield parts
         finally:

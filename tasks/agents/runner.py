@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,7 +21,7 @@ from routing.signal import SignalKind
 from routing.store.log_store import LogStore
 from tasks.agents.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
 from tasks.agents.agent_record import AgentRecord
-from tasks.agents.agent_registry import AgentRegistry
+from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
 from tasks.agents.mail.role import Role
 from tasks.agents.orphans import end_turns_of
@@ -118,14 +119,22 @@ class AgentRunner:
         return None
 
     def _agent(self, job: Job) -> AgentRecord:
-        """The job's agent: one of its own, unless the request names one that several jobs share."""
+        """The job's agent: one of its own, unless the request names one that several jobs share.
+
+        When the agent that asked for it has finished, its mail goes to people.
+        """
         request = job.request
-        return self._agents.register(
+        register = partial(
+            self._agents.register,
             role=Role(request.role),
             job="" if request.agent else job.id,
-            parent=request.parent,
             name=request.agent,
         )
+        try:
+            return register(parent=request.parent)
+        except (FinishedAgentError, UnknownAgentError) as error:
+            _log.info("agent.parent_gone", parent=request.parent, reason=str(error))
+            return register()
 
     def _order(self, claim: Claim, spec: RuntimeSpec, desk: "_Desk") -> TurnOrder:
         job = claim.job

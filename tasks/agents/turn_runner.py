@@ -160,7 +160,7 @@ class _Turn:
 
     def _open_desk(self, given: TurnInput) -> str:
         folder = given.prompt_file.parent
-        self._desk = MailTurn(agent=self._name, folder=folder, secrets=given.secrets)
+        self._desk = MailTurn(agent=self._name, folder=folder, secrets=given.secrets, job=self._order.job)
         return str(self._runner.window.open(self._desk))
 
     def release(self) -> None:

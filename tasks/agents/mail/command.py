@@ -23,6 +23,7 @@ BAD_INPUT = 2
 _EXAMPLES = """examples:
   "$COALMINE_MAIL" send --to parent --type question --subject 'Which port?' --body 'The issue names two.'
   "$COALMINE_MAIL" send --to parent --type worker_done --subject Done --payload '{"task_id": "…", …}'
+  "$COALMINE_MAIL" send --to coalmine --type dispatch --payload '{"task_id": "…", "spec": "…", "role": …}'
   "$COALMINE_MAIL" reply 4f1d0c2ab39e8876 --body - < answer.txt
   "$COALMINE_MAIL" list
 """
@@ -125,6 +126,10 @@ def _shown(answer: dict[str, Any]) -> str:
             for mail in answer["mails"]
         ]
         return "\n".join(lines or ["no mail"]) + "\n"
+    if "child" in answer:
+        child = answer["child"]
+        done = "dispatched" if child["created"] else "was dispatched before"
+        return f"{child['job']} {done} as {child['agent']}\n"
     return "".join(
         f"{mail['id']} {'sent' if mail['created'] else 'was sent before'} to {mail['to']}\n"
         for mail in answer["sent"]

@@ -6,10 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from routing.errors import InvalidInputError
+from tasks.agents.mail.address import COALMINE
 from tasks.agents.mail.author import Author
+from tasks.agents.mail.child_dispatch import Child
 from tasks.agents.mail.delivery import written
 from tasks.agents.mail.letter import Letter
-from tasks.agents.mail.mail import Mail
+from tasks.agents.mail.mail import MOST_SUBJECT, Mail
+from tasks.agents.mail.mail_type import MailType
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.receipt import Receipt
 from tasks.agents.mail.role import ENDING_TYPES
@@ -82,12 +85,18 @@ def checked_form(given: object) -> Form:
         raise InvalidInputError(message) from error
 
 
-def run(form: Form, office: PostOffice, author: Author, *, may_send: Callable[[], None]) -> dict[str, Any]:
+def run(
+    form: Form, office: PostOffice, author: Author, *, may_send: Callable[[], None],
+    dispatch: Callable[[Letter], Child] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Do it in the author's name; the answer is JSON. `may_send` refuses where too much was sent."""
     match form:
         case SendForm():
             may_send()
-            return _sent(office.send(author, _letter(form)))
+            letter = _letter(form)
+            if dispatch is not None and letter.to == COALMINE and letter.type is MailType.DISPATCH:
+                return _dispatched(dispatch(letter))
+            return _sent(office.send(author, letter))
         case ReplyForm():
             may_send()
             fields = form.model_dump(exclude={"do", "mail", "type"})
@@ -101,7 +110,15 @@ def run(form: Form, office: PostOffice, author: Author, *, may_send: Callable[[]
 
 
 def _letter(form: SendForm) -> Letter:
-    return Letter.checked(type_=form.type, **form.model_dump(exclude={"do", "type"}))
+    fields = form.model_dump(exclude={"do", "type"})
+    if form.type == MailType.DISPATCH and form.payload and not form.subject:
+        fields["subject"] = str(form.payload.get("task_id", ""))[:MOST_SUBJECT]
+    return Letter.checked(type_=form.type, **fields)
+
+
+def _dispatched(child: Child) -> dict[str, Any]:
+    told = {"job": child.job, "agent": child.agent, "created": child.created}
+    return {"child": told, "terminal": False, "note": ""}
 
 
 def _sent(receipts: list[Receipt]) -> dict[str, Any]:

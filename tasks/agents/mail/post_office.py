@@ -165,7 +165,10 @@ class PostOffice:
             message = f"{to} would send mail to itself, so nothing was sent; name somebody else"
             raise NobodyReadsError(message)
         if to == COALMINE:
-            message = f"nobody reads mail to {COALMINE}, so nothing was sent; people read mail to {OPERATOR}"
+            message = (
+                f"nobody reads mail to {COALMINE}, so nothing was sent; people read mail to {OPERATOR}, and "
+                f"{MailType.DISPATCH} mail of an agent gets it a child"
+            )
             raise NobodyReadsError(message)
         return [to if to == OPERATOR else checked_agent_name(to)]
 

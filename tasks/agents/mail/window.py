@@ -19,6 +19,7 @@ import structlog
 
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError
 from tasks.agents.mail.author import Author
+from tasks.agents.mail.child_dispatch import ChildDispatch
 from tasks.agents.mail.errand import checked_form, run
 from tasks.agents.mail.mail_socket import MOST_REQUEST_BYTES, MailSocket
 from tasks.agents.mail.post_office import PostOffice
@@ -51,6 +52,7 @@ class MailTurn:
     agent: str  # its address
     folder: Path  # the turn's own, outside the work tree
     secrets: Mapping[str, str] = field(default_factory=dict)  # by name; they leave in no mail
+    job: str = ""  # id of the job that the turn works on: the parent of whatever it dispatches
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,6 +61,7 @@ class _Desk:
 
     author: Author
     redact: Redactor
+    job: str = ""
     letters: int = 0
 
     def count(self) -> None:
@@ -71,8 +74,12 @@ class _Desk:
 class MailWindow:
     """Opens with the first turn, in the process that runs it; `shut` it when the process ends."""
 
-    def __init__(self, office: PostOffice, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, office: PostOffice, *, children: ChildDispatch | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:  # fmt: skip
         self._office = office
+        self._children = children  # None: agents dispatch nobody
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._desks: dict[str, _Desk] = {}  # by token
@@ -86,7 +93,7 @@ class MailWindow:
         with self._lock:
             if self._server is None:
                 self._server = MailSocket(self.answer, patience_seconds=self._patience_seconds)
-            desk = _Desk(author=Author(address=turn.agent), redact=Redactor.of(turn.secrets))
+            desk = _Desk(author=Author(address=turn.agent), redact=Redactor.of(turn.secrets), job=turn.job)
             self._desks.pop(self._tokens.pop(folder, ""), None)
             self._desks[token], self._tokens[folder] = desk, token
             socket = self._server.path
@@ -129,7 +136,11 @@ class MailWindow:
         if desk is None:
             raise TurnOverError("this turn is over, or was never one of this worker's; nothing was sent")
         _, errand = _parsed(desk.redact(line))
-        return run(checked_form(errand), self._office, desk.author, may_send=partial(self._count, desk))
+        dispatch = None
+        if self._children is not None:
+            dispatch = partial(self._children.dispatch, agent=desk.author.address, job=desk.job)
+        form, count = checked_form(errand), partial(self._count, desk)
+        return run(form, self._office, desk.author, may_send=count, dispatch=dispatch)
 
     def _count(self, desk: _Desk) -> None:
         with self._lock:
