@@ -2,6 +2,7 @@
 
 import threading
 
+from console.ci_rehearsal import rehearse_ci
 from console.documents import event_document
 from console.invocation import AsJson, examples
 from console.local_fleet import DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
@@ -24,6 +25,7 @@ from routing.errors import CoalmineError, ConflictError, InvalidInputError
 from routing.events import Event
 from routing.version import Snapshot
 from tasks.composition import Coalmine
+from tasks.local_forge import local_forge
 
 #: Events that are shown while the fleet runs, with what is said of them.
 SHOWN = {
@@ -70,6 +72,7 @@ def up(
         raise ConflictError(message)
     speaker = _Speaker(Terminal(as_json=as_json))
     with LocalFleet(FleetPlan(state=state, variables=given.variables(), agents=agents)) as fleet:
+        rehearse_ci(local_forge(fleet.coalmine.settings), speaker.say)
         for line in _prepare(fleet.coalmine, template, agent, prompt):
             speaker.say(line)
         _run(fleet, speaker)

@@ -13,6 +13,7 @@ from typing import Any
 import frontmatter
 
 from routing.git import Git
+from tests.command_line import CommandLine
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -118,8 +119,18 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     assert (tmp_path / "shop" / "greeting.txt").read_text() == "hello\n", "the checkout is kept in step"
     assert (tmp_path / "shop" / "check.txt").read_text() == "fine\n", "red work is not merged"
     statuses = list((tmp_path / ".coalmine" / "forge" / "statuses").glob("*.json"))
-    assert len(statuses) == 2, "each pushed commit has its status"
+    assert len(statuses) == 3, "each pushed commit has its status, and so has main"
     assert not (tmp_path / ".coalmine" / "running.json").exists()
     events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert {"job.queued", "job.claimed", "job.waiting", "job.finished"} <= {event["kind"] for event in events}
     assert "The fleet has ended" in (tmp_path / "up.log").read_text(), "what is no event is said beside them"
+
+
+def test_ci_that_is_not_there_starts_nothing(coalmine: CommandLine) -> None:
+    """Where no work could ever be green the fleet says so at once, and leaves the store as it was."""
+    _workplace(coalmine.folder)
+    folders = ("--repo", "shop", "--issues", "issues")
+    refused = coalmine("up", *folders, "--ci", "./nowhere.sh", "--agent", "./agent.sh")
+    assert refused.exit_code == 2, refused.output
+    assert "'./nowhere.sh' was not found" in refused.stderr
+    assert coalmine.stored() == {}

@@ -1,0 +1,68 @@
+"""CI that is run once on the main branch before a fleet starts, with real git and a real command."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from console.ci_rehearsal import rehearse_ci
+from routing.commit_status import CiVerdict
+from routing.errors import InvalidInputError
+from routing.forges.local import LocalForge, LocalForgeSettings
+from routing.git import Git
+
+ForgeWith = Callable[[str], LocalForge]
+
+
+@pytest.fixture
+def forge_with(tmp_path: Path) -> ForgeWith:
+    """A local forge whose CI is a command; its repository has one file that is not executable."""
+    repository, issues = tmp_path / "shop", tmp_path / "issues"
+    repository.mkdir()
+    issues.mkdir()
+    (repository / "check.sh").write_text("#!/bin/sh\n")
+    git = Git(repository)
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", "--all")
+    git("commit", "--quiet", "--message=Begin")
+    (repository / "mine.sh").write_text("#!/bin/sh\n")
+    (repository / "mine.sh").chmod(0o755)  # there in the checkout, and in no clone
+
+    def made(command: str) -> LocalForge:
+        return LocalForge.of(
+            LocalForgeSettings(repo=repository, issues=issues, state=tmp_path / "state", ci_command=command)
+        )
+
+    return made
+
+
+@pytest.mark.parametrize(("command", "exit_code"), [("./mine.sh", 127), ("./check.sh", 126)])
+def test_command_that_cannot_be_run_in_a_clone_is_refused(
+    forge_with: ForgeWith, command: str, exit_code: int
+) -> None:
+    """The error names it, its exit code and its words; the next start tries it again."""
+    forge = forge_with(command)
+    for _ in range(2):
+        with pytest.raises(InvalidInputError, match=f"'{command}' was not found.*exit {exit_code}") as caught:
+            rehearse_ci(forge, lambda _words: None)
+        assert command in str(caught.value).partition("it printed")[2]
+
+
+def test_main_that_is_merely_red_is_said(forge_with: ForgeWith) -> None:
+    """The fleet may start, and CI has said nothing of the commit: a person may mend what it needs."""
+    forge, said = forge_with("false"), list[str]()
+    rehearse_ci(forge, said.append)
+    assert "CI is red on main already: failed" in said[-1]
+    assert forge.statuses("shop", forge.git.main_tip()).verdict is CiVerdict.UNKNOWN
+
+
+def test_green_main_is_run_once_at_most(forge_with: ForgeWith, tmp_path: Path) -> None:
+    """A main branch that is known to be green is not judged again; without CI nothing is run."""
+    forge, said = forge_with(f"echo ran >> {tmp_path}/ran"), list[str]()
+    rehearse_ci(forge, said.append)
+    rehearse_ci(forge, said.append)
+    assert said == [f"Running CI once on main: echo ran >> {tmp_path}/ran"]
+    assert (tmp_path / "ran").read_text() == "ran\n"
+    rehearse_ci(forge_with(""), said.append)
+    rehearse_ci(None, said.append)
+    assert len(said) == 1
