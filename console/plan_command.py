@@ -13,6 +13,7 @@ from console.rendering import number, table, text
 from console.terminal import Terminal
 from console.trial_options import Alpha, Beta, Delta, Margin, MaxCanaryJobs, Share, policy_of
 from harvest.plan import Plan, plan
+from harvest.policy import TrialPolicy
 
 #: Differences of mean score that are planned for when none is named.
 DIFFERENCES = (-0.3, -0.2, -0.1, 0.0, 0.1)
@@ -23,16 +24,31 @@ EXAMPLES = examples(
 )
 
 
+ChampionsMean = Annotated[
+    float | None, typer.Option(help="The champion's mean score. (default: the prior's)")
+]
+Differences = Annotated[
+    list[float] | None,
+    typer.Option(help="What the canary adds to it; repeat for more. (default: -0.3 to 0.1)"),
+]
+
+_COLUMNS = (
+    ">difference",
+    ">canary jobs",
+    ">9 in 10 need",
+    ">all jobs",
+    ">rolled back",
+    ">graduated",
+    ">undecided",
+    ">best possible",
+)
+
+
 def plan_(
     ctx: typer.Context,
     *,
-    baseline: Annotated[
-        float | None, typer.Option(help="The champion's mean score. (default: the prior's)")
-    ] = None,
-    difference: Annotated[
-        list[float] | None,
-        typer.Option(help="What the canary adds to it; repeat for more. (default: -0.3 to 0.1)"),
-    ] = None,
+    baseline: ChampionsMean = None,
+    difference: Differences = None,
     share: Share = None,
     delta: Delta = None,
     alpha: Alpha = None,
@@ -52,39 +68,25 @@ def plan_(
         max_canary_jobs=max_canary_jobs,
     )
     mean = policy.prior_mean if baseline is None else baseline
-    asked = difference or list(DIFFERENCES)
-    shown = Console(stderr=True)
-    plans = [
-        plan(policy=policy, baseline=mean, difference=gap)
-        for gap in track(asked, "simulating", console=shown, transient=True, disable=not shown.is_terminal)
-    ]
+    plans = _simulated(policy, mean, difference or list(DIFFERENCES))
     document = {
         "baseline": mean,
         "policy": policy.model_dump(mode="json"),
         "plans": [asdict(found) | {"lower_bound": _finite(found.lower_bound)} for found in plans],
     }
-    terminal = Terminal(as_json=as_json)
-    terminal.answer(
-        document,
-        text(
-            f"champion's mean {mean:g}, share {policy.share:g}, delta {policy.delta:g}, "
-            f"alpha {policy.alpha:g}, beta {policy.beta:g}, at most {policy.max_canary_jobs} canary jobs"
-        ),
-        "",
-        table(
-            (
-                ">difference",
-                ">canary jobs",
-                ">9 in 10 need",
-                ">all jobs",
-                ">rolled back",
-                ">graduated",
-                ">undecided",
-                ">best possible",
-            ),
-            (_row(found, policy.share) for found in plans),
-        ),
+    terms = text(
+        f"champion's mean {mean:g}, share {policy.share:g}, delta {policy.delta:g}, "
+        f"alpha {policy.alpha:g}, beta {policy.beta:g}, at most {policy.max_canary_jobs} canary jobs"
     )
+    rows = (_row(found, policy.share) for found in plans)
+    Terminal(as_json=as_json).answer(document, terms, "", table(_COLUMNS, rows))
+
+
+def _simulated(policy: TrialPolicy, mean: float, differences: list[float]) -> list[Plan]:
+    """A plan for each difference, with a bar on a terminal, as it takes a while."""
+    shown = Console(stderr=True)
+    gaps = track(differences, "simulating", console=shown, transient=True, disable=not shown.is_terminal)
+    return [plan(policy=policy, baseline=mean, difference=gap) for gap in gaps]
 
 
 def _row(found: Plan, share: float) -> list[str]:
