@@ -55,6 +55,12 @@ _LIMITS = {
     "budget": (SignalKind.AGENT_ABORTED, "the agent spent more than it may"),
 }
 
+#: What a shell says by its exit code of a command that it could not run.
+_NOT_STARTED = {
+    126: "the agent's command may not be executed in the work tree (exit 126)",
+    127: "the agent's command was not found in the work tree (exit 127)",
+}
+
 
 def outcome(ran: Ran) -> Outcome:
     """Decide by how the attempt ended; faults that are not the agent's come first."""
@@ -70,7 +76,9 @@ def outcome(ran: Ran) -> Outcome:
 
 
 def _failed(ran: Ran) -> Outcome:
-    exited = (SignalKind.AGENT_ERRORED, f"the agent ended with exit code {ran.result.exit_code}")
+    exit_code = ran.result.exit_code
+    words = _NOT_STARTED.get(exit_code or 0, f"the agent ended with exit code {exit_code}")
+    exited = (SignalKind.AGENT_ERRORED, words)
     kind, reason = _LIMITS.get(ran.ended_by, exited)
     return Outcome(step=Step.RETRY, signal=kind, reason=f"{reason} ({ran.note})" if ran.note else reason)
 

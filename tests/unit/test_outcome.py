@@ -1,0 +1,27 @@
+"""What the end of an attempt means for its job."""
+
+import pytest
+
+from routing.job import JobResult
+from routing.signal import SignalKind
+from tasks.outcome import Outcome, Ran, Step, outcome
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "reason"),
+    [
+        (127, "the agent's command was not found in the work tree (exit 127)"),
+        (126, "the agent's command may not be executed in the work tree (exit 126)"),
+        (1, "the agent ended with exit code 1"),
+    ],
+)
+def test_agent_that_could_not_be_started_is_told_from_one_that_failed(exit_code: int, reason: str) -> None:
+    """The reason names the likely mistake: a command that is not in the repository."""
+    ran = Ran(ended_by="exit", result=JobResult(exit_code=exit_code))
+    assert outcome(ran) == Outcome(step=Step.RETRY, signal=SignalKind.AGENT_ERRORED, reason=reason)
+
+
+def test_what_we_ended_is_not_called_missing() -> None:
+    """A limit that was reached is the reason, whatever the exit code is."""
+    ran = Ran(ended_by="stall", result=JobResult(exit_code=127))
+    assert outcome(ran).reason == "the agent went silent"
