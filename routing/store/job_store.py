@@ -313,10 +313,14 @@ class JobStore(Store):
         return {"queued": outbox + unclaimed + held, "running": running, "waiting": waiting, "dead": dead}
 
     def trim(self, *, before: float) -> int:
-        """Forget index entries of jobs created before a time; their records expire by themselves."""
+        """Forget index entries of jobs created before a time; their records expire by themselves.
+
+        Jobs that were to be settled before it were not, as nobody harvests while canaries are off.
+        """
         with redis_errors("trimming the index of jobs"):
             dropped = self.redis.zremrangebyscore(self.keys("jobs"), "-inf", before)
-            self.redis.zremrangebyscore(self.keys("dead"), "-inf", before)
+            for index in ("dead", "due"):
+                self.redis.zremrangebyscore(self.keys(index), "-inf", before)
         return int(dropped)
 
 

@@ -77,6 +77,21 @@ def test_nothing_of_ended_jobs_stays_in_an_index(fake_redis: redis.Redis) -> Non
     assert fleet.app.job_store.newest(100) == []
 
 
+def test_jobs_that_nobody_settles_do_not_stay_due(fake_redis: redis.Redis) -> None:
+    """With canaries off nothing is harvested: what was due a whole retention ago is forgotten, no more."""
+    fleet = Fleet(fake_redis, enabled=False)
+    fleet.add()
+    ended, open_ = fleet.enqueue().job, fleet.enqueue().job
+    fleet.end(ended)
+    fleet.app.harvester.harvest()
+    retention = fleet.app.settings.retention_seconds
+    fleet.clock.forward(retention)
+    fleet.app.job_store.trim(before=fleet.clock() - retention - 1)
+    assert ended in fleet.app.signals.due(10)
+    fleet.app.job_store.trim(before=fleet.clock() - retention)
+    assert fleet.redis.zrange(fleet.app.keys("due"), 0, -1) == [open_]
+
+
 def test_signals_expire_with_their_job(fake_redis: redis.Redis) -> None:
     """A fact that comes in behind the end of a job does not outlive it."""
     fleet = Fleet(fake_redis)
