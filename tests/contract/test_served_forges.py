@@ -258,6 +258,20 @@ def test_all_pages_of_statuses_count(served: Served) -> None:
     assert served.forge.statuses(served.world.repo, head).verdict is CiVerdict.RED
 
 
+@pytest.mark.parametrize(
+    ("word", "verdict"),
+    [
+        ("success", CiVerdict.GREEN), ("pending", CiVerdict.PENDING), ("error", CiVerdict.RED),
+        ("warning", CiVerdict.RED), ("skipped", CiVerdict.UNKNOWN), ("some_new_word", CiVerdict.PENDING),
+    ],
+)  # fmt: skip
+def test_a_status_means(served: Served, word: str, verdict: CiVerdict) -> None:
+    """A word that is not known means wait, never green."""
+    head = served.world.repository.tip()
+    served.world.say(head, "ci/build", word)
+    assert served.forge.statuses(served.world.repo, head).verdict is verdict
+
+
 def test_a_part_of_the_statuses_is_no_verdict(served: Served) -> None:
     """More contexts than are read: unreachable, never green."""
     head = served.world.repository.tip()

@@ -20,6 +20,7 @@ from routing.forge_errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
+from routing.forges.circuit import Circuit
 from routing.forges.forge_client import ForgeClient, HttpDialect, Surroundings
 from routing.forges.forge_connection import TokenAuth
 from routing.forges.http_settings import HttpLimits, RestForgeSettings
@@ -200,6 +201,17 @@ def test_a_failed_trial_keeps_the_circuit_open(desk: Desk) -> None:
     with pytest.raises(ForgeUnreachableError):
         desk.client.get("/thing")
     assert len(desk.server.asked) == 7
+
+
+def test_one_caller_tries_for_all() -> None:
+    """When the rest is over, the first that asks may call; the others wait for what it finds."""
+    circuit = Circuit(failures_to_open=1, open_seconds=30)
+    circuit.failed(now=100)
+    assert circuit.open_until(129) == 130
+    assert circuit.open_until(130) is None
+    assert circuit.open_until(130) == 160
+    circuit.answered()
+    assert circuit.open_until(131) is None
 
 
 @pytest.mark.parametrize("status", [403, 429])
