@@ -124,6 +124,7 @@ class Job:
     depth: int = 0  # generations below a job without a parent
     parent_arm: Arm | None = None  # its parent's, of whose version it is; the child counts for neither
     created_at: float  # seconds since the epoch, the server's, like all times here
+    published_at: float | None = None  # when its message was last sent by itself, None: when it was created
     claimed_at: float | None = None
     pushed_at: float | None = None
     finished_at: float | None = None

@@ -11,13 +11,19 @@ from routing.store.job_store import JobStore
 
 _log = structlog.get_logger(__name__)
 
+#: Seconds after which a message is repeated that nobody has taken, although others wait in its queue.
+OVERDUE_SECONDS = 600.0
+
+#: The most of them in one pass.
+OVERDUE_AT_ONCE = 50
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relayed:
     """What one pass did."""
 
     published: int = 0
-    found_lost: int = 0  # of them, messages that were published before and are no longer in the broker
+    found_lost: int = 0  # of them, messages that were published before and seem to be lost
 
 
 class Relay:
@@ -31,8 +37,8 @@ class Relay:
         """One pass over the outbox, then over the jobs that nobody has claimed for a while.
 
         Jobs that waited for room come to the outbox first, as many as there is room for now.
-        A message counts as lost only when the broker's queue is empty: while others wait in front, a job
-        may wait too, and repeating it would only make the queue longer.
+        A message counts as lost at once when the broker's queue is empty. While others wait in front, a job
+        may wait too; its message is repeated once in a long while, as that queue may never be empty.
         """
         try:
             self._jobs.release_held(most)
@@ -46,8 +52,19 @@ class Relay:
     def _lost(self, unclaimed: list[str]) -> list[str]:
         if not unclaimed:
             return []
-        empty = {queue for queue in ("champion", "canary") if self._publisher.depth(queue) == 0}
-        return [job.id for job in self._queued(unclaimed) if job.queue in empty]
+        depths = {queue: self._publisher.depth(queue) for queue in ("champion", "canary")}
+        jobs = self._queued(unclaimed)
+        behind_others = [job for job in jobs if depths[job.queue]]
+        lost = [job.id for job in jobs if not depths[job.queue]]
+        return lost + self._overdue(behind_others, messages=sum(depths.values()))
+
+    def _overdue(self, jobs: list[Job], *, messages: int) -> list[str]:
+        """Those unclaimed for long; no queue grows beyond two messages a job, however long nobody works."""
+        before = self._jobs.now() - OVERDUE_SECONDS
+        sent = sorted((job.published_at or job.created_at, job.id) for job in jobs)
+        waiting = [job for at, job in sent if at <= before]
+        room = 2 * self._jobs.depths()["queued"] - messages if waiting else 0
+        return waiting[: max(0, min(room, OVERDUE_AT_ONCE))]
 
     def _publish(self, identifiers: list[str]) -> int:
         done = []

@@ -55,6 +55,7 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         depth=int(fields.get("depth", 0)),
         parent_arm=Arm(fields["parent_arm"]) if fields.get("parent_arm") else None,
         created_at=float(fields["created_at"]),
+        published_at=_number(fields, "published_at"),
         claimed_at=_number(fields, "claimed_at"),
         pushed_at=_number(fields, "pushed_at"),
         finished_at=_number(fields, "finished_at"),

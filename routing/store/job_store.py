@@ -186,7 +186,9 @@ class JobStore(Store):
         """Note that messages of jobs were published."""
         if jobs:
             self.run(
-                "outbox_published", [self.keys("outbox"), self.keys("unclaimed")], UNCLAIMED_SECONDS, *jobs,
+                "outbox_published",
+                [self.keys("outbox"), self.keys("unclaimed"), *map(self.keys.job, jobs)],
+                UNCLAIMED_SECONDS, *jobs,
                 doing="noting publications",
             )  # fmt: skip
 

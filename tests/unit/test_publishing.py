@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from routing.errors import UnavailableError
 from routing.job import Priority
 from routing.publisher import CeleryPublisher
+from routing.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS
 from tasks.broker import WORK, make_app
 from tasks.composition import compose
 from tasks.settings import Settings
@@ -187,6 +189,39 @@ def test_waiting_message_is_not_repeated(fleet: Fleet) -> None:
         fleet.clock.forward(UNCLAIMED_SECONDS)
         assert fleet.app.relay.relay().published == 0
     assert len(fleet.broker.sent) == 1
+
+
+def test_lost_message_is_repeated_although_others_wait(fleet: Fleet) -> None:
+    """A queue that is never empty does not hide a loss for ever; the next repetition takes as long again."""
+    lost, _ = fleet.enqueue().job, fleet.enqueue().job
+    fleet.broker.queues["champion"].remove(lost)
+    for _ in range(round(OVERDUE_SECONDS / UNCLAIMED_SECONDS) - 1):
+        fleet.clock.forward(UNCLAIMED_SECONDS)
+        assert fleet.app.relay.relay().published == 0
+    fleet.clock.forward(UNCLAIMED_SECONDS)
+    assert fleet.app.relay.relay().found_lost == 2
+    assert lost in fleet.broker.queues["champion"]
+    fleet.clock.forward(OVERDUE_SECONDS - 1)
+    assert fleet.app.relay.relay().published == 0
+
+
+def test_messages_are_not_repeated_without_bounds(fleet: Fleet) -> None:
+    """However long nobody works, there are no more than two messages a job, and few come at once."""
+    fleet.app.mailbox.enqueue_many([request() for _ in range(OVERDUE_AT_ONCE + 10)])
+    passes = []
+    for _ in range(5):
+        fleet.clock.forward(OVERDUE_SECONDS)
+        passes.append(fleet.app.relay.relay().published)
+    assert passes == [OVERDUE_AT_ONCE, 10, 0, 0, 0]
+    assert set(Counter(job for job, _, _ in fleet.broker.sent).values()) == {2}, "each has its turn"
+
+
+def test_publication_of_a_job_that_is_gone_leaves_nothing(fleet: Fleet) -> None:
+    """A record that expired between the message and its note is not brought back."""
+    job = fleet.enqueue().job
+    fleet.redis.delete(fleet.app.keys.job(job))
+    fleet.app.job_store.published([job])
+    assert not fleet.redis.exists(fleet.app.keys.job(job))
 
 
 def test_lost_queue_is_told_from_the_other(fake_redis: redis.Redis) -> None:
