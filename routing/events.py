@@ -23,6 +23,8 @@ JOB_WAITING = "job.waiting"
 JOB_RETRIED = "job.retried"
 JOB_RETURNED = "job.returned"
 JOB_PUT_OFF = "job.put_off"
+JOB_AWAITING = "job.awaiting"
+JOB_WOKEN = "job.woken"
 JOB_LEASE_EXPIRED = "job.lease_expired"
 JOB_CANCELLING = "job.cancelling"
 JOB_FINISHED = "job.finished"
@@ -73,6 +75,8 @@ MEANINGS: dict[str, str] = {
     JOB_RETRIED: "an attempt failed and the job is queued again, or a person retried it",
     JOB_RETURNED: "a worker that shuts down gave the job back, without counting the attempt",
     JOB_PUT_OFF: "a job's agent was busy with another one, so the job waits a moment",
+    JOB_AWAITING: "a job's agent ended its turn to wait for mail; the job is queued until some arrives",
+    JOB_WOKEN: "mail arrived for the agent of a job that waits for it: the job is published",
     JOB_LEASE_EXPIRED: "a worker was lost and the job is queued again",
     JOB_CANCELLING: "a running job is to be cancelled by its worker",
     JOB_FINISHED: "a job reached a final state",

@@ -8,6 +8,7 @@ import structlog
 
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import (
+    JOB_AWAITING,
     JOB_FINISHED,
     JOB_LEASE_EXPIRED,
     JOB_PUT_OFF,
@@ -178,6 +179,21 @@ class Jobs:
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_PUT_OFF,
             fence=claim.fence, reason=reason, delay_seconds=delay_seconds, flags=["refund"],
         ))  # fmt: skip
+
+    def park(self, claim: Claim, *, reason: str, result: JobResult, wait_seconds: float) -> None:
+        """The job's agent awaits mail: its next turn begins with that, or when the time is over.
+
+        The turn was no attempt that failed, so it does not count as one.
+        """
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_AWAITING,
+            fence=claim.fence, reason=reason, result=result, kind="mail", delay_seconds=wait_seconds,
+            flags=["refund"], data={"wait_seconds": wait_seconds},
+        ))  # fmt: skip
+
+    def wake(self, job: str) -> bool:
+        """Mail arrived for a job's agent; True when the job waited for it, and is published now."""
+        return self._jobs.wake(job) == "ok"
 
     def _fenced(self, claim: Claim, step: Move) -> None:
         answer = self._jobs.move(step)

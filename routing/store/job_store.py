@@ -138,6 +138,13 @@ class JobStore(Store):
             doing=f"cancelling job {job}",
         ))  # fmt: skip
 
+    def wake(self, job: str) -> str:
+        """Have a job published now whose agent waits for mail."""
+        return str(self.run(
+            "job_wake", [self.keys.job(job), self.keys("outbox"), self.keys("events")], job,
+            doing=f"waking job {job}",
+        ))  # fmt: skip
+
     def renew(self, held: Sequence[tuple[str, int]], *, extend_seconds: float) -> list[str]:
         """Look at leases and extend them, unless by 0: 'ok', 'lost' or 'cancel:REASON' each."""
         if not held:
