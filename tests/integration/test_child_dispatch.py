@@ -178,6 +178,23 @@ def test_children_go_with_their_parent(
         assert parts.job_store.children(parent) == []
 
 
+def test_children_of_a_failed_parent_are_ended_by_the_sweep(
+    redis_server: PrivateServer, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """The parent's agent dispatches two and crashes: what they do is of no use to anybody."""
+    assert redis_client.dbsize() == 0
+    with fleet(tmp_path, redis_server.url) as made:
+        parts = made.coalmine()
+        parts.templates.add("implementer", Snapshot(command=f"{BOSS}\nexit 1"))
+        parts.templates.add("scout", Snapshot(command="exec sleep 300"))
+        made.worker()
+        made.beat()
+        parent = parts.mailbox.enqueue(request(role="coordinator")).job
+        until_state(parts, parent, JobState.FAILED)
+        for child in children(parts, parent):
+            until_state(parts, child.id, JobState.CANCELLED)
+
+
 def test_child_whose_parent_has_gone_still_works(
     redis_server: PrivateServer, redis_client: redis.Redis, tmp_path: Path
 ) -> None:

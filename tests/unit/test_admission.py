@@ -107,6 +107,14 @@ def test_repository_has_no_more_agents_than_it_may(limited: Made) -> None:
     assert "job.per_repository" in fleet.app.jobs.find(here[1]).reason
 
 
+@pytest.mark.parametrize("other", ["local:sho", "local:shoq", "local:shop2", "zzz"])
+def test_other_repositories_do_not_count(limited: Made, other: str) -> None:
+    """Whatever their names: longer, shorter, or behind it in the alphabet."""
+    fleet = limited(per_repository=1)
+    there, here = (fleet.enqueue(repository=name).job for name in (other, "local:shop"))
+    assert [tried(fleet, job) for job in (there, here)] == ["won", "won"]
+
+
 @pytest.mark.parametrize("leave", ["end", "push", "retry", "give back", "reap"])
 def test_every_way_out_makes_room(limited: Made, leave: str) -> None:
     """However a job stops running, its place in fleet and repository is free."""
@@ -125,6 +133,7 @@ def test_every_way_out_makes_room(limited: Made, leave: str) -> None:
     if leave == "reap":
         fleet.clock.forward(31)
     ways[leave]()
+    assert fleet.redis.zcard(fleet.app.keys("at_work")) == 0
     assert tried(fleet, second) == "won"
 
 
@@ -181,6 +190,30 @@ def test_room_for_two_is_given_to_two(limited: Made) -> None:
     for claim in claims:
         finish(fleet, claim)
     assert published(fleet) == jobs[2:4]
+
+
+def test_room_in_a_repository_is_given_to_one(limited: Made) -> None:
+    """Of those that wait for the same repository, the sweep publishes no more than can begin there."""
+    fleet = limited(per_repository=1)
+    jobs = enqueued(fleet, 3, repository="local:shop")
+    claim = fleet.claim(jobs[0])
+    assert [tried(fleet, job) for job in jobs[1:]] == ["full", "full"]
+    finish(fleet, claim)
+    assert published(fleet) == [jobs[1]]
+
+
+def test_held_job_that_is_claimed_is_held_no_more(limited: Made) -> None:
+    """A message of it was still on its way: it is not published again, and keeps nobody waiting."""
+    fleet = limited(agents_at_once=1)
+    first, second, third = enqueued(fleet, 3)
+    claim = fleet.claim(first)
+    assert tried(fleet, second) == "full"
+    finish(fleet, claim)
+    again = fleet.claim(second)
+    assert fleet.app.job_store.occupancy().held == 0
+    finish(fleet, again)
+    assert published(fleet) == []
+    assert tried(fleet, third) == "won"
 
 
 def test_raised_limit_lets_everybody_in(limited: Made) -> None:
