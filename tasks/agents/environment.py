@@ -76,7 +76,9 @@ def _told(identity: AgentIdentity, prompt_file: Path) -> dict[str, str]:
         "COALMINE_PROMPT_FILE": str(prompt_file),
         "GIT_TERMINAL_PROMPT": "0",
     }
-    for role in ("AUTHOR", "COMMITTER"):
-        told[f"GIT_{role}_NAME"] = identity.agent
-        told[f"GIT_{role}_EMAIL"] = IDENTITY_EMAIL
+    user, _, host = IDENTITY_EMAIL.partition("@")
+    told["GIT_AUTHOR_NAME"] = told["GIT_COMMITTER_NAME"] = identity.agent
+    told["GIT_AUTHOR_EMAIL"] = IDENTITY_EMAIL
+    # Two jobs that change the same in the same second must not make the same commit: whose is it, then?
+    told["GIT_COMMITTER_EMAIL"] = f"{user}+{identity.job_id}@{host}"
     return told

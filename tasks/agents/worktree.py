@@ -228,7 +228,8 @@ def _commit_leftovers(git: Git, branch: str, tip: str) -> tuple[str, bool]:
         return tip, False
     message = (
         "Keep what the agent left uncommitted\n\n"
-        "The agent did not commit these changes; Coalmine did when its turn ended.\n"
+        "The agent did not commit these changes; Coalmine did when its turn ended.\n\n"
+        f"Coalmine-Job: {branch.rpartition('/')[2]}\n"  # no two jobs make the same commit
     )
     commit = git("commit-tree", content, "-p", tip, stdin=message)
     git("update-ref", f"refs/heads/{branch}", commit)

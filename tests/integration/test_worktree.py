@@ -1,6 +1,7 @@
 """Work trees with real git: made, resumed, pushed, and safe from what an agent leaves in them."""
 
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 
 from routing.errors import InvalidInputError, NotFoundError, UnavailableError
 from routing.git import Git, GitError
+from tasks.agents.environment import AgentIdentity, agent_environment
 from tasks.agents.mirror import host_lock
 from tasks.agents.repository_place import RepositoryPlace, checked_remote, folder_name, without_password
+from tasks.agents.runtime import RuntimeSpec
 from tasks.agents.worktree import PushRefusedError, Worktree, open_worktree, sweep_worktrees
 
 JOB = "00000000000000aa"
@@ -101,6 +104,40 @@ def test_leftovers_are_committed_under_our_name(place: RepositoryPlace, remote: 
     assert said == f"Coalmine|Keep what the agent left uncommitted|{first}"
     assert pushed.kept_leftovers
     assert set(Git(remote)("ls-tree", "--name-only", BRANCH).split()) == {".gitignore", "done.py", "left.py"}
+
+
+def test_the_same_leftovers_of_two_jobs_are_two_commits(place: RepositoryPlace, remote: Path) -> None:
+    """Each says whose it is, so that none is credited, or reverted, as the other."""
+    pushed = []
+    for job in (JOB, OTHER_JOB):
+        tree = _open(place, remote, job)
+        (tree.path / "left.py").write_text("left\n")
+        pushed.append(tree.push().commit)
+    said = [
+        Git(remote)("log", "-1", "--format=%(trailers:key=Coalmine-Job,valueonly)", f"{commit}").strip()
+        for commit in pushed
+    ]
+    assert said == [JOB, OTHER_JOB]
+    assert pushed[0] != pushed[1]
+
+
+def test_the_same_commits_of_two_agents_are_two(place: RepositoryPlace, remote: Path) -> None:
+    """What two jobs' agents commit in one second, of one content and on one parent, is told apart."""
+    commits = []
+    for job in (JOB, OTHER_JOB):
+        tree = _open(place, remote, job)
+        (tree.path / "new.py").write_text("new\n")
+        variables = agent_environment(
+            os.environ, spec=RuntimeSpec(), identity=AgentIdentity(job_id=job, agent="implementer@v1"),
+            prompt_file=place.work_dir / "prompt.md",
+        )  # fmt: skip
+        second = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
+        for command in (["add", "--all"], ["commit", "--quiet", "--message=Same"]):
+            subprocess.run(["git", *command], cwd=tree.path, env=variables | second, check=True)
+        commits.append(tree.push().commit)
+    said = [Git(remote)("log", "-1", "--format=%ae %ce", f"{commit}") for commit in commits]
+    assert said == [f"coalmine@localhost coalmine+{job}@localhost" for job in (JOB, OTHER_JOB)]
+    assert commits[0] != commits[1]
 
 
 def test_leftovers_can_be_left(place: RepositoryPlace, remote: Path) -> None:
