@@ -29,6 +29,7 @@ from routing.errors import ConflictError
 from routing.git import Git
 from tasks.agents.folder_removal import remove_folder
 from tasks.agents.mirror import Mirror, at_remote, our_repository, remote_state
+from tasks.agents.push_log import pushed_commits
 from tasks.agents.repository_place import (
     RepositoryPlace,
     checked_remote,
@@ -102,7 +103,7 @@ class Worktree:
         there = remote_state(git, self.remote, self.branch).branch
         if there == tip or git("rev-list", "--count", f"{self.base}..{tip}") == "0":
             return there
-        if there not in {None, self.remote_commit} and not _is_ancestor(git, there or "", tip):
+        if not self._may_replace(git, there, tip):
             message = (
                 f"{self.branch} of {without_password(self.remote)} was moved to {there} by somebody else; "
                 "nothing was pushed: see who works on it"
@@ -114,6 +115,12 @@ class Worktree:
             git, "push", "--quiet", "--no-recurse-submodules", lease, "--", self.remote, f"{tip}:{reference}"
         )
         return remote_state(git, self.remote, self.branch).branch
+
+    def _may_replace(self, git: Git, there: str | None, tip: str) -> bool:
+        """Whether nobody else's work is lost: the agent may have pushed, and then amended what it pushed."""
+        if there is None or there == self.remote_commit or _is_ancestor(git, there, tip):
+            return True
+        return there in pushed_commits(self.path, self.branch)
 
 
 def open_worktree(place: RepositoryPlace, *, remote: str, job_id: str) -> Worktree:

@@ -225,6 +225,52 @@ def test_an_agent_that_pushed_by_itself_is_fine(place: RepositoryPlace, remote: 
     assert again.push().commit == Git(again.path)("rev-parse", "HEAD")
 
 
+def test_an_agent_may_amend_what_it_pushed_by_itself(place: RepositoryPlace, remote: Path) -> None:
+    """Its own push is not somebody else's, whether it was the last one or not."""
+    tree = _open(place, remote)
+    git = Git(tree.path)
+    _commit(tree.path, "one.py")
+    git("push", "--quiet", "origin", "HEAD")
+    git("commit", "--quiet", "--amend", "--message=Better")
+    pushed = tree.push()
+    assert pushed.commit == git("rev-parse", "HEAD") == _on_remote(remote)
+
+
+def test_what_an_agent_fetched_is_not_its_own(place: RepositoryPlace, remote: Path, tmp_path: Path) -> None:
+    """A late worker's agent that pushed, and saw its successor's work, does not overwrite that."""
+    late = _open(place, remote)
+    _commit(late.path, "late.py")
+    Git(late.path)("push", "--quiet", "origin", "HEAD")
+    successor = _open(RepositoryPlace(work_dir=tmp_path / "host2", repository="team/shop"), remote)
+    theirs = _commit(successor.path, "theirs.py")
+    successor.push()
+    Git(late.path)("fetch", "--quiet", "origin")
+    Git(late.path)("commit", "--quiet", "--amend", "--message=Better")
+
+    with pytest.raises(PushRefusedError, match="moved"):
+        late.push()
+    assert _on_remote(remote) == theirs
+
+
+@pytest.mark.parametrize("how", ["a folder", "a pipe", "binary"])
+def test_a_broken_log_of_pushes_proves_nothing(place: RepositoryPlace, remote: Path, how: str) -> None:
+    """Whatever an agent puts there, the push is refused as if it had not pushed."""
+    tree = _open(place, remote)
+    _commit(tree.path, "one.py")
+    Git(tree.path)("push", "--quiet", "origin", "HEAD")
+    Git(tree.path)("commit", "--quiet", "--amend", "--message=Better")
+    log = tree.path / ".git" / "logs" / "refs" / "remotes" / "origin" / BRANCH
+    log.unlink()
+    if how == "a folder":
+        log.mkdir()
+    elif how == "a pipe":
+        os.mkfifo(log)
+    else:
+        log.write_bytes(b"\xff\tupdate by push\n\n\xff \xff\tupdate by push")
+    with pytest.raises(PushRefusedError, match="moved"):
+        tree.push()
+
+
 def test_a_branch_that_somebody_else_moved_is_not_overwritten(
     place: RepositoryPlace, remote: Path, tmp_path: Path
 ) -> None:
