@@ -44,8 +44,10 @@ def _end(table: ProcessTable, is_theirs: Callable[[TurnMarker], bool], *, why: s
     while (left := _processes(table.read(), is_theirs) or still_running(left)) and (
         time.monotonic() < give_up_at
     ):
-        for entry in left:
-            signal_process(entry, signal.SIGKILL)
+        # All are stopped before the first is killed: a shell whose command dies goes on with its next line.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for entry in left:
+                signal_process(entry, number)
         ended |= {entry.pid for entry in left}
         time.sleep(_LOOK_SECONDS)
     if ended:
