@@ -1,10 +1,8 @@
 """Agents whose worker process is gone, or whose job has a new holder, with real processes."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -80,24 +78,3 @@ def test_the_turns_of_one_job_are_ended_whoever_owns_them(started: list[subproce
     assert end_turns_of(JOB, ProcessTable()) == 1
     until_gone(earlier.pid, timeout=1)
     assert process_runs(other.pid)
-
-
-def test_a_shell_does_not_go_on_when_its_command_is_ended(
-    tmp_path: Path, started: list[subprocess.Popen[bytes]]
-) -> None:
-    """Nothing runs between the death of a command and that of the shell that waits for it."""
-    mine = TurnMarker.of_new_turn(JOB)
-    line = 'sleep 60; echo went on >> "$1"'
-    for number in range(10):
-        file = tmp_path / str(number)
-        shell = subprocess.Popen(
-            ["sh", "-c", line, "sh", str(file)], env={MARKER: str(mine), "PATH": os.environ["PATH"]},
-            start_new_session=True,
-        )  # fmt: skip
-        started.append(shell)
-        wait_until(
-            lambda pid=shell.pid: any(entry.parent == pid for entry in ProcessTable().read().values()),
-            description="the shell waits for its command",
-        )
-        end_turns_of(JOB, ProcessTable())
-    assert list(tmp_path.iterdir()) == []
