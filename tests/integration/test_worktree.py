@@ -226,7 +226,7 @@ def test_an_agent_that_pushed_by_itself_is_fine(place: RepositoryPlace, remote: 
 
 
 def test_an_agent_may_amend_what_it_pushed_by_itself(place: RepositoryPlace, remote: Path) -> None:
-    """Its own push is not somebody else's, whether it was the last one or not."""
+    """Its own push is not somebody else's."""
     tree = _open(place, remote)
     git = Git(tree.path)
     _commit(tree.path, "one.py")
