@@ -45,7 +45,14 @@ def _redis(coalmine: Coalmine) -> list[Finding]:
 
 def fleet(coalmine: Coalmine) -> list[Finding]:
     """What people or switches left behind in the store."""
-    checks: tuple[Callable[[Coalmine], Finding], ...] = (_templates, _secrets, _trials, _dead, _paused, _limits)
+    checks: tuple[Callable[[Coalmine], Finding], ...] = (
+        _templates,
+        _secrets,
+        _trials,
+        _dead,
+        _paused,
+        _limits,
+    )
     return [check(coalmine) for check in checks]
 
 
