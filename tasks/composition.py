@@ -38,6 +38,7 @@ from routing.trials import Trials
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.silence import Patience
+from tasks.agents.waking import Waking
 from tasks.agents.watchdog import Watchdog, WatchdogRules
 from tasks.broker import WORK, make_app
 from tasks.settings import Settings
@@ -109,9 +110,13 @@ class Coalmine:
     def post_office(self) -> PostOffice:
         """Mail between agents and people."""
         retention = self.settings.retention_seconds
-        return PostOffice(
-            MailStore(self.redis, self.keys, self.clock, retention_seconds=retention), self.agents
-        )
+        store = MailStore(self.redis, self.keys, self.clock, retention_seconds=retention)
+        return PostOffice(store, self.agents, arrived=self.waking.wake)
+
+    @cached_property
+    def waking(self) -> Waking:
+        """Has jobs go on whose agents await mail."""
+        return Waking(self.sessions, self.jobs)
 
     @cached_property
     def watchdog(self) -> Watchdog:

@@ -17,6 +17,7 @@ class Step(StrEnum):
     CANCEL = "cancel"
     GIVE_BACK = "give_back"  # to the queue, without counting the attempt
     PUT_OFF = "put_off"  # to the queue for a moment, as if it had not been claimed
+    AWAIT = "await"  # to the queue until mail arrives for its agent, without counting the attempt
     DROP = "drop"  # the lease is lost: write nothing
 
 
@@ -26,6 +27,7 @@ class Ran:
 
     ended_by: str  # result, stall, …: see Ending; or fault, busy, job_limit
     clean: bool = False  # by the runtime's own definition
+    awaits: bool = False  # the agent ended its turn cleanly to wait for mail
     has_repository: bool = False
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
     note: str = ""  # what happened, in words
@@ -84,6 +86,8 @@ def _failed(ran: Ran) -> Outcome:
 
 
 def _ended_cleanly(ran: Ran) -> Outcome:
+    if ran.awaits:
+        return Outcome(step=Step.AWAIT, signal=None, reason="its agent awaits mail")
     if not ran.has_repository:
         return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason="the agent ended cleanly")
     if ran.result.commit:

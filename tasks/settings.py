@@ -95,6 +95,7 @@ class AgentSettings(_Section):
     silence_nudge_seconds: Positive = 300.0  # … it sends the agent a mail
     silence_cancel_seconds: Positive = 900.0  # … it has the turn ended
     watchdog_interval_seconds: Positive = 10.0
+    await_seconds: Positive = 3600.0  # for which a job waits for mail that its agent awaits, at the most
     commit_leftovers: Switch = True  # commit what the agent left uncommitted
     keep_failed_days: Seconds = 3.0  # for which the work trees of failed jobs are kept
 

@@ -40,6 +40,7 @@ class Work:
     def __init__(
         self, *, jobs: Jobs, keeper: LeaseKeeper, runner: Runner, lease_seconds: float,
         ended: Callable[[Job, Step, JobResult], None], clock: Callable[[], float] = time.time,
+        await_seconds: float = 3600.0,
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._keeper = keeper
@@ -47,6 +48,7 @@ class Work:
         self._lease_seconds = lease_seconds
         self._ended = ended  # called when an attempt at a job has ended: job as claimed, step, result
         self._clock = clock
+        self._await_seconds = await_seconds  # for which a job waits for mail at the most
 
     def work(self, job_id: str, *, worker: str) -> str:
         """Work one job, and say in a word what came of it. A message that is not needed changes nothing."""
@@ -112,6 +114,8 @@ class Work:
                 jobs.give_back(claim, reason=reason)
             case Step.PUT_OFF:
                 jobs.put_off(claim, reason=reason, delay_seconds=PUT_OFF_SECONDS)
+            case Step.AWAIT:
+                jobs.park(claim, reason=reason, result=ran.result, wait_seconds=self._await_seconds)
             case Step.RETRY:
                 jobs.attempt_failed(claim, reason=reason, result=ran.result, signals=facts)
             case Step.DROP:

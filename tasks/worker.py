@@ -41,6 +41,9 @@ _log = structlog.get_logger(__name__)
 #: Seconds between two looks for work trees that nobody needs any more, and for index entries to trim.
 TIDY_SECONDS = 60.0
 
+#: Agents with mail that one sweep looks at.
+MOST_WOKEN = 500
+
 #: Seconds between two looks for agents whose worker process is gone.
 ORPHAN_SECONDS = 2.0
 
@@ -92,6 +95,7 @@ class Worker:
             runner=self.runner or self.agents,
             lease_seconds=self.coalmine.settings.job.lease_seconds,
             ended=self.follow_up,
+            await_seconds=self.coalmine.settings.agent.await_seconds,
         )
 
     @cached_property
@@ -200,14 +204,17 @@ class Worker:
     def follow_up(self, job: Job, step: Step, result: JobResult) -> None:
         """An attempt has ended: have what comes next done at once."""
         self.log.flush()
-        runs_again = step is Step.GIVE_BACK or (step is Step.RETRY and job.attempts < job.max_attempts)
+        runs_again = step in {Step.GIVE_BACK, Step.AWAIT} or (
+            step is Step.RETRY and job.attempts < job.max_attempts
+        )
         if step is Step.PUSHED:
             self.send(CI, result.commit) if self._has_ci else self.ask(WATCH)
         elif not runs_again:
             if job.request.issue:
                 self.ask(WATCH)
             self.ask(HARVEST)
-        if self.coalmine.job_store.limits != Limits():  # somebody may wait for the room
+        # Somebody may wait for the room; what a job awaits may have come while its turn was ending.
+        if step is Step.AWAIT or self.coalmine.job_store.limits != Limits():
             self.ask(SWEEP)
 
     @property
@@ -244,10 +251,11 @@ class Worker:
         return wanted
 
     def sweep(self) -> None:
-        """One tick: expired leases, the outbox, and what the index need not keep."""
+        """One tick: expired leases, mail that is awaited, the outbox, and what the index need not keep."""
         parts: list[Callable[[], object]] = [
             lambda: self.coalmine.jobs.reap(at=self.coalmine.now()),
             lambda: self.coalmine.jobs.see_to_children(at=self.coalmine.now()),
+            lambda: self.coalmine.waking.wake(self.coalmine.post_office.agents_with_mail(MOST_WOKEN)),
             self.coalmine.relay.relay,
             self._trim,
         ]

@@ -97,6 +97,8 @@ class AgentRunner:
         record = self._turns.run(self._order(claim, spec, desk), stop)
         if isinstance(record, NotRun):
             return Ran(ended_by=record.value, note=f"the session of {desk.agent} was {record.value}")
+        if record.awaits:  # the work goes on in this tree: nothing of it is to be judged yet
+            return replace(_ran(record.result, has_repository=desk.tree is not None), awaits=True)
         return self._pushed(claim, desk.tree, record.result)
 
     def _pushed(self, claim: Claim, tree: Worktree | None, turn: TurnResult) -> Ran:
@@ -181,9 +183,10 @@ class AgentRunner:
             attempt=job.attempts,
             branch=tree.branch if tree else "",
         )
-        prompt = compose(_prompt(claim, tree, start))
+        told = _prompt(claim, tree, start)
+        prompt = compose(told)
         return TurnInput(
-            prompt=f"{prompt}\n{start.mail}" if start.mail else prompt,
+            prompt=f"{prompt}\n{start.mail}" if start.mail and not told.mail else prompt,
             worktree=desk.folder.resolve(),
             environment=agent_environment(
                 self._environment, spec=spec, identity=identity, prompt_file=prompt_file
@@ -228,15 +231,17 @@ class _Desk:
 def _prompt(claim: Claim, tree: Worktree | None, start: TurnStart) -> PromptInput:
     job = claim.job
     again = start.session_id is not None or job.turns > 0 or (tree is not None and tree.resumed)
-    kind = "redispatch" if job.kind == "redispatch" and again else "first"
+    kind = job.kind if job.kind in {"redispatch", "mail"} and again else "first"
+    resumes_wait = kind == "mail" and start.session_id is not None
     return PromptInput(
         kind=kind,
+        mail=start.mail if kind == "mail" else "",
         version_prompt=claim.version.snapshot.prompt,
         title=job.request.title,
         task=job.request.task,
         issue=job.request.issue,
         branch=tree.branch if tree else "",
-        recap=f"{job.reason}\n{job.result.tail}".strip(),
+        recap="" if resumes_wait else f"{job.reason}\n{job.result.tail}".strip(),
     )
 
 

@@ -22,6 +22,7 @@ class SessionStep:
     reason: str  # in words
     is_retry: bool = False  # the next turn tries again what this one failed at
     mail_missing: bool = False  # the task is over, and the agent did not say how it went
+    awaits: bool = False  # its job waits for mail
     is_end: bool = False  # the agent has no more turns: its parent is told, and nobody can write to it
 
 
@@ -56,10 +57,11 @@ def _exited(
         )
     if terminal_seen:
         return SessionStep(to=SessionState.COMPLETED, reason="it said how its task went", is_end=True)
+    if awaiting:
+        reason = "it waits for those it has sent out"
+        return SessionStep(to=SessionState.BETWEEN_TURNS, reason=reason, awaits=True)
     if not role.is_task_scoped:
         return SessionStep(to=SessionState.BETWEEN_TURNS, reason="it waits for mail")
-    if awaiting:
-        return SessionStep(to=SessionState.BETWEEN_TURNS, reason="it waits for those it has sent out")
     return SessionStep(
         to=SessionState.COMPLETED,
         reason="it ended cleanly without terminal mail",

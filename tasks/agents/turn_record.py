@@ -33,4 +33,5 @@ class TurnRecord:
     resumed: bool  # an earlier conversation was asked for
     terminal_mail: TerminalMail
     initial: SessionState  # as it was when the lease was won
+    awaits: bool  # the job goes on when mail arrives for the agent
     final: SessionState | None  # None when it could not be written

@@ -56,7 +56,7 @@ BUSY_PAUSE_SECONDS = 0.1
 
 
 class StaleTurnError(ConflictError):
-    """The turn's lease was lost before its process was registered: the process was killed."""
+    """The turn's lease was lost: a process that was not registered was killed; nothing more is noted."""
 
 
 class TurnRunner:
@@ -160,8 +160,21 @@ class _Turn:
 
     def _open_desk(self, given: TurnInput) -> str:
         folder = given.prompt_file.parent
-        self._desk = MailTurn(agent=self._name, folder=folder, secrets=given.secrets, job=self._order.job)
+        self._desk = MailTurn(
+            agent=self._name,
+            folder=folder,
+            secrets=given.secrets,
+            job=self._order.job,
+            await_mail=self._await_mail,
+        )
         return str(self._runner.window.open(self._desk))
+
+    def _await_mail(self) -> None:
+        """The agent says that its next turn waits for mail; it holds for this turn alone."""
+        word = self._runner.sessions.await_others(self._name, fence=self._fence)
+        if word != "ok":
+            message_ = f"the turn of {self._name} is over ({word}), so that it waits for mail was not noted"
+            raise StaleTurnError(message_)
 
     def release(self) -> None:
         """Give back what the turn has in hand, whatever happened; a store that is away is only told of."""
@@ -245,6 +258,7 @@ class _Turn:
             resumed=self._resumption.session_id is not None,
             terminal_mail=TerminalMail.SEEN if terminal_seen else mail,
             initial=record.state,
+            awaits=step is not None and step.awaits and written,
             final=step.to if step is not None and written else None,
         )
 

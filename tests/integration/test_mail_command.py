@@ -8,6 +8,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +319,16 @@ def test_what_killed_workers_left_is_swept(desk: Desk, tmp_path: Path) -> None:
 
 def _line(desk: Desk, errand: dict[str, Any]) -> bytes:
     return json.dumps({"token": desk.held()["token"], "errand": errand}).encode()
+
+
+def test_an_agent_says_that_it_awaits_mail(desk: Desk) -> None:
+    """One line back, and the session knows; a turn that is over, or has none, is told so."""
+    said: list[str] = []
+    told = replace(desk.turn, await_mail=lambda: said.append("await"))
+    desk.command = desk.window.open(told)
+    done = desk.run("await")
+    assert (done.returncode, done.stdout.count("\n"), said) == (0, 1, ["await"])
+    assert "begins with the mail that arrives" in done.stdout
+    desk.command = desk.window.open(desk.turn)
+    refused = desk.run("await")
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)

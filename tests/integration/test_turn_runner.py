@@ -316,6 +316,24 @@ def test_waiting_for_others_is_no_end(bench: Bench) -> None:
     assert bench.post.agents.find(bench.agent.name).is_live
 
 
+def test_agent_says_by_its_command_that_it_awaits_mail(bench: Bench) -> None:
+    """The job is told; the next turn has the mail, and waits for no more unless that is said again."""
+    first = bench.run('"$COALMINE_MAIL" await >&2')
+    assert (first.awaits, first.final, first.terminal_mail) == (
+        True, SessionState.BETWEEN_TURNS, TerminalMail.NOT_DUE,
+    )  # fmt: skip
+    bench.post.send(ADA, bench.agent.name, subject="go on")
+    second = bench.run("true")
+    assert "go on" in bench.starts[-1].mail
+    assert (second.awaits, second.final) == (False, SessionState.COMPLETED)
+
+
+def test_unclean_turn_awaits_nothing(bench: Bench) -> None:
+    """Whatever it said before: its job is tried again."""
+    record = bench.run('"$COALMINE_MAIL" await >&2; exit 3')
+    assert (record.awaits, record.final) == (False, SessionState.BETWEEN_TURNS)
+
+
 def test_turn_waits_for_the_one_before(bench: Bench) -> None:
     """For a while; then it is put off, and nothing was started."""
     bench.runner.pause = lambda _seconds: None

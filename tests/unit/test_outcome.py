@@ -25,3 +25,11 @@ def test_what_we_ended_is_not_called_missing() -> None:
     """A limit that was reached is the reason, whatever the exit code is."""
     ran = Ran(ended_by="stall", result=JobResult(exit_code=127))
     assert outcome(ran).reason == "the agent went silent"
+
+
+def test_agent_that_awaits_mail_is_not_judged() -> None:
+    """Nothing was pushed, and nothing is missing; a turn that was not clean waits for nothing."""
+    waits = Ran(ended_by="result", clean=True, awaits=True, has_repository=True)
+    assert outcome(waits) == Outcome(step=Step.AWAIT, signal=None, reason="its agent awaits mail")
+    crashed = Ran(ended_by="result", awaits=True, result=JobResult(exit_code=1))
+    assert outcome(crashed).step is Step.RETRY

@@ -34,6 +34,23 @@ def test_a_redispatch_tells_what_is_known() -> None:
     assert "two commits were made" in prompt
 
 
+def test_mail_is_what_the_turn_is_about() -> None:
+    """It stands between the words of its kind and the task; the recap is for whoever remembers nothing."""
+    prompt = compose(
+        PromptInput(kind="mail", task="2+2=5", mail="1 mail arrived for you. …\n", recap="sent two")
+    )
+    assert prompt.index("ended to wait for mail") < prompt.index("sent two") < prompt.index("1 mail arrived")
+    assert prompt.endswith("2+2=5\n```\n")
+    assert "Recap" not in compose(PromptInput(kind="mail", task="t", mail="1 mail arrived for you."))
+
+
+def test_time_is_over_without_mail() -> None:
+    """The prompt says so, and how to wait again."""
+    prompt = compose(PromptInput(kind="mail", task="t"))
+    assert "No mail has arrived for you, and the time to wait for it is over" in prompt
+    assert '"$COALMINE_MAIL" await' in prompt
+
+
 def test_a_fix_forward_names_commit_checks_and_the_end_of_the_log() -> None:
     """Of a long log only its end is shown."""
     log = "beginning\n" + "x" * LOG_END_CHARACTERS + "\nFAILED test_sum"

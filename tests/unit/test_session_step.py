@@ -85,6 +85,20 @@ def test_clean_without_terminal_mail() -> None:
     for more in ({"awaiting": True}, {"role": Role.COORDINATOR}, {"role": Role.MONITOR}):
         made = step(turn(), **more)
         assert (made.to, made.mail_missing, made.is_end) == (S.BETWEEN_TURNS, False, False)
+        assert made.awaits is ("awaiting" in more)
+
+
+@pytest.mark.parametrize("role", [Role.LEAD, Role.COORDINATOR])
+def test_who_awaits_mail(role: Role) -> None:
+    """Any role may, behind a clean turn that did not end its task; no other turn waits for anything."""
+    assert step(turn(), role=role, awaiting=True).awaits
+    for result, more in (
+        (turn(exit_code=3), {}),
+        (turn(Ending.DRAIN), {}),
+        (turn(Ending.STALL), {}),
+        (turn(), {"terminal_seen": True}),
+    ):
+        assert not step(result, role=role, awaiting=True, **more).awaits
 
 
 def test_unclean_exit_is_tried_again_while_attempts_are_left() -> None:

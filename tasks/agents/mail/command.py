@@ -26,11 +26,12 @@ _EXAMPLES = """examples:
   "$COALMINE_MAIL" send --to coalmine --type dispatch --payload '{"task_id": "…", "spec": "…", "role": …}'
   "$COALMINE_MAIL" reply 4f1d0c2ab39e8876 --body - < answer.txt
   "$COALMINE_MAIL" list
+  "$COALMINE_MAIL" await
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Run `PASS send|reply|list|read …`; returns the exit code."""
+    """Run `PASS send|reply|list|read|await …`; returns the exit code."""
     pass_file, *rest = arguments
     given = _parser().parse_args(rest)
     try:
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="do", required=True, metavar="send|reply|list|read")
+    commands = parser.add_subparsers(dest="do", required=True, metavar="send|reply|list|read|await")
     send = commands.add_parser("send", help="send a mail")
     send.add_argument(
         "--to", required=True, help="an agent, parent, operator, or a group: @all, @builders, …"
@@ -74,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=int, default=20)
     read = commands.add_parser("read", help="one mail")
     read.add_argument("mail", metavar="ID")
-    for command in (send, reply, listing, read):
+    waiting = commands.add_parser("await", help="have your next turn begin when mail arrives for you")
+    for command in (send, reply, listing, read, waiting):
         command.add_argument("--json", action="store_true", help="print the answer as JSON")
     return parser
 

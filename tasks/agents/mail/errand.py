@@ -23,6 +23,8 @@ _NO_END = (
     "about your own task and no other"
 )
 
+_AWAITING = "noted: when this turn has ended cleanly, the next one begins with the mail that arrives for you"
+
 
 class _Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -68,7 +70,13 @@ class ReadForm(_Form):
     mail: str
 
 
-Form = SendForm | ReplyForm | ListForm | ReadForm
+class AwaitForm(_Form):
+    """The agent ends its turn to wait for mail."""
+
+    do: Literal["await"]
+
+
+Form = SendForm | ReplyForm | ListForm | ReadForm | AwaitForm
 
 _FORMS: TypeAdapter[Form] = TypeAdapter(Annotated[Form, Field(discriminator="do")])
 
@@ -87,7 +95,7 @@ def checked_form(given: object) -> Form:
 
 def run(
     form: Form, office: PostOffice, author: Author, *, may_send: Callable[[], None],
-    dispatch: Callable[[Letter], Child] | None = None,
+    dispatch: Callable[[Letter], Child] | None = None, await_mail: Callable[[], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Do it in the author's name; the answer is JSON. `may_send` refuses where too much was sent."""
     match form:
@@ -107,6 +115,11 @@ def run(
         case ReadForm():
             mail = office.find(form.mail, reader=author.address)
             return {"mail": _entry(mail), "text": written(mail)}
+        case AwaitForm():
+            if await_mail is None:
+                raise InvalidInputError("this turn has no session that could wait; nothing was noted")
+            await_mail()
+            return {"awaiting": True, "text": _AWAITING}
 
 
 def _letter(form: SendForm) -> Letter:

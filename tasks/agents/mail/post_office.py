@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
+
+from routing.errors import CoalmineError
 from routing.store.mail_store import Dispatch, Envelope, MailStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
@@ -19,6 +22,8 @@ from tasks.agents.mail.payloads import Payload, checked_payload, needs_payload
 from tasks.agents.mail.receipt import Receipt, receipts
 from tasks.agents.mail.role import ENDING_TYPES
 
+_log = structlog.get_logger(__name__)
+
 #: Turns that may claim a mail before it is given up.
 MOST_ATTEMPTS = 5
 
@@ -30,11 +35,13 @@ class PostOffice:
     """One a process; keeps nothing in memory."""
 
     def __init__(
-        self, store: MailStore, agents: AgentRegistry, *, new_id: Callable[[], str] = new_mail_id
-    ) -> None:
+        self, store: MailStore, agents: AgentRegistry, *, new_id: Callable[[], str] = new_mail_id,
+        arrived: Callable[[Sequence[str]], object] = lambda _names: None,
+    ) -> None:  # fmt: skip
         self._store = store
         self._agents = agents
         self._new_id = new_id
+        self._arrived = arrived  # called with the agents that mail was sent to
 
     def send(self, author: Author, letter: Letter, *, replied: Mail | None = None) -> list[Receipt]:
         """Send a letter: one mail, or one for each member of a group, all in one step."""
@@ -64,7 +71,16 @@ class PostOffice:
             flags=_flags(author, letter, terminal=terminal),
         )
         answers = self._store.send(dispatch)
-        return receipts(answers, letter.type, sender=author.address, recipients=recipients, terminal=terminal)
+        made = receipts(answers, letter.type, sender=author.address, recipients=recipients, terminal=terminal)
+        self._tell([receipt.recipient for receipt in made if receipt.created])
+        return made
+
+    def _tell(self, names: Sequence[str]) -> None:
+        """The mail is sent, whatever becomes of this; the sweep makes up for what fails."""
+        try:
+            self._arrived([name for name in names if name != OPERATOR])
+        except CoalmineError as error:
+            _log.warning("mail.nobody_woken", agents=names, reason=str(error))
 
     def reply(
         self, author: Author, mail: str, *, body: str, type_: str = "", subject: str = "",

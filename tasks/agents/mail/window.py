@@ -9,7 +9,7 @@ import secrets
 import shlex
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,7 @@ class MailTurn:
     folder: Path  # the turn's own, outside the work tree
     secrets: Mapping[str, str] = field(default_factory=dict)  # by name; they leave in no mail
     job: str = ""  # id of the job that the turn works on: the parent of whatever it dispatches
+    await_mail: Callable[[], None] | None = None  # notes that the agent's next turn waits for mail
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,6 +63,7 @@ class _Desk:
     author: Author
     redact: Redactor
     job: str = ""
+    await_mail: Callable[[], None] | None = None
     letters: int = 0
 
     def count(self) -> None:
@@ -93,7 +95,12 @@ class MailWindow:
         with self._lock:
             if self._server is None:
                 self._server = MailSocket(self.answer, patience_seconds=self._patience_seconds)
-            desk = _Desk(author=Author(address=turn.agent), redact=Redactor.of(turn.secrets), job=turn.job)
+            desk = _Desk(
+                author=Author(address=turn.agent),
+                redact=Redactor.of(turn.secrets),
+                job=turn.job,
+                await_mail=turn.await_mail,
+            )
             self._desks.pop(self._tokens.pop(folder, ""), None)
             self._desks[token], self._tokens[folder] = desk, token
             socket = self._server.path
@@ -140,7 +147,9 @@ class MailWindow:
         if self._children is not None:
             dispatch = partial(self._children.dispatch, agent=desk.author.address, job=desk.job)
         form, count = checked_form(errand), partial(self._count, desk)
-        return run(form, self._office, desk.author, may_send=count, dispatch=dispatch)
+        return run(
+            form, self._office, desk.author, may_send=count, dispatch=dispatch, await_mail=desk.await_mail
+        )
 
     def _count(self, desk: _Desk) -> None:
         with self._lock:
