@@ -90,6 +90,7 @@ class Watcher:
             has_ci=self._rules.has_ci,
             elapsed_seconds=now - (job.pushed_at or now),
             no_verdict_seconds=self._rules.no_verdict_seconds,
+            complaint=status.complaint,
         )
         decided = watch(seen)
         if decided.action is Action.WAIT:

@@ -38,7 +38,7 @@ class Forge:
             message = "the forge does not answer"
             raise ForgeUnreachableError(message)
         state = _STATES[self.ci.get(commit, CiVerdict.PENDING)]
-        status = CommitStatus(context="ci", state=state, at=datetime.now(UTC))
+        status = CommitStatus(context="ci", state=state, at=datetime.now(UTC), description="3 of 9 failed")
         return CombinedStatus(commit=commit, statuses=(status,))
 
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest:
@@ -160,3 +160,13 @@ def test_a_job_whose_record_is_gone_leaves_no_trace(fleet: Fleet, forge: Forge) 
     fleet.redis.delete(fleet.app.keys.job(job))
     watcher(fleet, forge).tick()
     assert fleet.app.job_store.with_effects(10) == []
+
+
+def test_what_ci_complained_of_is_in_the_reason(fleet: Fleet, forge: Forge) -> None:
+    """A person who reads the job sees which check failed."""
+    job = pushed(fleet, "c1")
+    forge.ci = {"c1": CiVerdict.RED}
+    watcher(fleet, forge).tick()
+    ended = fleet.app.jobs.find(job)
+    assert ended.state is JobState.ESCALATED
+    assert "CI is red at the pushed commit: ci: 3 of 9 failed" in ended.reason
