@@ -21,9 +21,9 @@ QUICK = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.05, quic
 
 # Says that it is ready, then waits; on SIGTERM says so and ends.
 POLITE = """
-import signal, sys
+import os, signal, sys
 def end(*_):
-    print("ending", flush=True)
+    os.write(1, b"ending\\n")  # not print, which the signal may have interrupted
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 print("ready", flush=True)
