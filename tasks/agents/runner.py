@@ -264,12 +264,16 @@ def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
     )
 
 
+#: Programs that wait for an API end by themselves, or in silence: what was heard last says which it was.
+_API_ENDINGS = frozenset({Ending.RESULT, Ending.STALL, Ending.DEADLINE})
+
+
 def api_fault(turn: TurnResult) -> SignalKind | None:
     """The fault behind an unclean turn when the model's API refused it and the agent could do nothing.
 
     Other refusals (400: a model that does not exist, a prompt that is too long) are the version's own.
     """
-    if turn.clean or turn.api_error is None or turn.ended_by is not Ending.RESULT:
+    if turn.clean or turn.api_error is None or turn.ended_by not in _API_ENDINGS:
         return None
     status = turn.api_error.status
     if status in {401, 403}:
