@@ -5,7 +5,7 @@
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
 mkdir -p "$folder"
-quiet="--no-audit --no-fund --loglevel error"
+quiet="--no-audit --no-fund --loglevel error --fetch-retries 3 --fetch-timeout 60000"
 # shellcheck disable=SC2086  # the options are several words
 npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     @anthropic-ai/claude-code@2.1.329 \

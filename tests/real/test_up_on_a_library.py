@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import frontmatter
@@ -48,8 +47,8 @@ def library(tmp_path: Path) -> Path:
     get = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", LIBRARY]
     subprocess.run([*get, "--dest", str(tmp_path)], check=True, timeout=120)
     (archive,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(tmp_path, filter="data")
+    unpack = ["tar", "--extract", "--gzip", "--no-same-owner", "--file", str(archive)]
+    subprocess.run([*unpack, "--directory", str(tmp_path)], check=True, timeout=60)
     repository = tmp_path / "inflection"
     (tmp_path / archive.name.removesuffix(".tar.gz")).rename(repository)
     git = Git(repository)
