@@ -13,6 +13,9 @@ from tests.agent_book import until_gone
 from tests.servers import process_runs
 from tests.waiting import wait_until
 
+#: One at a time: what a test ends by its job's id would be ended in another process of the suite too.
+pytestmark = pytest.mark.xdist_group("orphans")
+
 JOB = "0123456789abcdef"
 
 
