@@ -20,6 +20,7 @@ JOB_CLAIMED = "job.claimed"
 JOB_HELD = "job.held"
 JOB_REROUTED = "job.rerouted"
 JOB_WAITING = "job.waiting"
+JOB_FIX_FORWARD = "job.fix_forward"
 JOB_RETRIED = "job.retried"
 JOB_RETURNED = "job.returned"
 JOB_PUT_OFF = "job.put_off"
@@ -72,6 +73,7 @@ MEANINGS: dict[str, str] = {
     JOB_HELD: "a job could be claimed, and waits until the limits leave room for it",
     JOB_REROUTED: "a job's canary was rejected before it was claimed: the champion does it",
     JOB_WAITING: "a job's commit was pushed and its CI is watched",
+    JOB_FIX_FORWARD: "CI is red at a job's commit: the job is queued for a turn that repairs its branch",
     JOB_RETRIED: "an attempt failed and the job is queued again, or a person retried it",
     JOB_RETURNED: "a worker that shuts down gave the job back, without counting the attempt",
     JOB_PUT_OFF: "a job's agent was busy with another one, so the job waits a moment",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from routing.bet import Arm, Bet
 from routing.errors import InvalidInputError
+from routing.repair import Repair
 
 #: The largest request, as JSON in bytes, that is accepted.
 MAX_REQUEST_BYTES = 256 * 1024
@@ -134,11 +135,13 @@ class Job:
     max_attempts: int = 3
     worker: str = ""
     cancel: str = ""  # why it is to be cancelled, "" when it is not
-    kind: str = "first"  # of the next turn: first, redispatch, …
+    kind: str = "first"  # of the next turn: first, redispatch, mail or fix_forward
     turns: int = 0  # that were run for it
     spent_usd: float = 0.0  # by all of them
     spent_seconds: float = 0.0  # in all of them
-    fix_forwards: int = 0  # of them, those that mended what CI said of a push
+    fix_forwards: int = 0  # how often it was sent back to repair what CI said of a push
+    judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
+    repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
     reason: str = ""  # why it is in its state, in words
     result: JobResult = field(default_factory=JobResult)
     score: float | None = None
@@ -156,6 +159,11 @@ class Job:
     def version_id(self) -> str:
         """`implementer@v3`."""
         return f"{self.template}@v{self.version}"
+
+    @property
+    def kind_again(self) -> str:
+        """The kind of its next turn when this one came to nothing: what is to be repaired still is."""
+        return "redispatch" if self.repair is None else "fix_forward"
 
     @property
     def branch(self) -> str:

@@ -16,7 +16,9 @@ from routing.events import (
     JOB_RETURNED,
     JOB_WAITING,
 )
+from routing.fix_forward import corrective_turn
 from routing.job import Job, JobResult, JobState, checked_job_id
+from routing.repair import Repair
 from routing.route import Generator
 from routing.signal import Signal, SignalKind, signal
 from routing.store.job_store import JobStore, Move
@@ -162,7 +164,7 @@ class Jobs:
         self._fenced(claim, Move(
             job=job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETRIED, fence=claim.fence,
             reason=f"{reason}; attempt {job.attempts} of {job.max_attempts}", result=result,
-            kind="redispatch", delay_seconds=delay, data={"delay_seconds": round(delay, 3)},
+            kind=job.kind_again, delay_seconds=delay, data={"delay_seconds": round(delay, 3)},
         ))  # fmt: skip
         return True
 
@@ -170,7 +172,7 @@ class Jobs:
         """A worker that shuts down returns the job; the attempt does not count."""
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETURNED,
-            fence=claim.fence, reason=reason, kind="redispatch", flags=["refund"],
+            fence=claim.fence, reason=reason, kind=claim.job.kind_again, flags=["refund"],
         ))  # fmt: skip
 
     def put_off(self, claim: Claim, *, reason: str, delay_seconds: float) -> None:
@@ -213,6 +215,15 @@ class Jobs:
             job=job.id, allowed=[JobState.WAITING], to=state, event=JOB_FINISHED, fence=job.fence,
             reason=reason, signals=signals,
         )) == "ok"  # fmt: skip
+
+    def fix_forward(self, job: Job, *, repair: Repair, reason: str, most: int) -> bool:
+        """A tick sends a job that waits back to its agent, whose pushed commit is red.
+
+        False when it is not that run's any more, has had `most` corrective turns, or was sent back for
+        this commit before.
+        """
+        step = corrective_turn(job, repair, reason=reason, most=most, at=self._jobs.now())
+        return step is not None and self._jobs.move(step) == "ok"
 
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""
@@ -300,7 +311,8 @@ class Jobs:
             reason = f"its worker was lost; attempt {job.attempts} of {job.max_attempts}"
             to, event, kind = JobState.FAILED, JOB_FINISHED, SignalKind.MACHINE_LOST
         return self._jobs.move(Move(
-            job=job_id, allowed=[JobState.RUNNING], to=to, event=event, reason=reason, kind="redispatch",
+            job=job_id, allowed=[JobState.RUNNING], to=to, event=event, reason=reason,
+            kind=job.kind_again if job is not None else "redispatch",
             fence=job.fence if job is not None else None,  # what was decided holds for this lease alone
             signals=[signal(kind, at=at, note=reason)] if kind else [],
             flags=["expired", "dead"] if to is JobState.FAILED else ["expired"],

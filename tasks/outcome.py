@@ -29,6 +29,7 @@ class Ran:
     clean: bool = False  # by the runtime's own definition
     awaits: bool = False  # the agent ended its turn cleanly to wait for mail
     has_repository: bool = False
+    judged: bool = False  # CI was red at its commit already: nothing new was pushed
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
     note: str = ""  # what happened, in words
     result: JobResult = field(default_factory=JobResult)
@@ -90,6 +91,9 @@ def _ended_cleanly(ran: Ran) -> Outcome:
         return Outcome(step=Step.AWAIT, signal=None, reason="its agent awaits mail")
     if not ran.has_repository:
         return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason="the agent ended cleanly")
+    if ran.result.commit and ran.judged:
+        reason = "CI is red, and the corrective turn committed nothing new"
+        return Outcome(step=Step.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
     if ran.result.commit:
         return Outcome(step=Step.PUSHED, signal=None, reason=f"pushed {ran.result.commit[:12]}")
     reason = "the agent ended cleanly but committed nothing"

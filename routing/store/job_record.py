@@ -1,13 +1,14 @@
 """The stored form of a job: a hash of strings, written by `enqueue` and changed by the scripts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
 from routing.bet import Arm, Bet
 from routing.errors import CorruptRecordError
 from routing.job import Job, JobRequest, JobResult, JobState
+from routing.repair import Repair
 
 #: Form of the record that this release writes; it reads this one and all before it.
 FORM = 1
@@ -19,6 +20,11 @@ def result_fields(result: JobResult) -> list[str]:
     """Fields and values of a result, in turn; '' overwrites what an earlier turn had and this one has not."""
     values = ((name, getattr(result, name)) for name in _RESULT_FIELDS)
     return [part for name, value in values for part in (name, "" if value is None else str(value))]
+
+
+def repair_fields(repair: Repair, judged: Sequence[str]) -> list[str]:
+    """Fields and values, in turn, of a job that is to be repaired."""
+    return ["repair", repair.model_dump_json(), "judged", json.dumps(list(judged))]
 
 
 def parsed_job(identifier: str, fields: Mapping[str, str]) -> Job:
@@ -70,6 +76,8 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         spent_usd=float(fields.get("spent_usd", 0)),
         spent_seconds=float(fields.get("spent_seconds", 0)),
         fix_forwards=int(fields.get("fix_forwards", 0)),
+        judged=tuple(json.loads(fields.get("judged") or "[]")),
+        repair=Repair.model_validate_json(fields["repair"]) if fields.get("repair") else None,
         reason=fields.get("reason", ""),
         result=_result(fields),
         score=_number(fields, "score"),

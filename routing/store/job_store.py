@@ -11,10 +11,11 @@ from redis import Redis
 from routing.admission import WAITS, Limits, Occupancy
 from routing.errors import CorruptRecordError
 from routing.job import Job, JobResult, JobState
+from routing.repair import Repair
 from routing.signal import Signal
 from routing.store.acceptance import PUBLISH_SECONDS, UNCLAIMED_SECONDS, Acceptance
 from routing.store.faults import redis_errors
-from routing.store.job_record import parsed_job, result_fields
+from routing.store.job_record import parsed_job, repair_fields, result_fields
 from routing.store.keys import Keys
 from routing.store.store import Store
 
@@ -39,9 +40,11 @@ class Move:
     delay_seconds: float = 0.0  # before it may be claimed again
     result: JobResult | None = None
     kind: str = ""  # of the next turn
+    repair: Repair | None = None  # what a corrective turn is about
+    judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
     signals: Sequence[Signal] = ()
     issue: str = ""  # that a 'fresh' job goes on with
-    flags: Iterable[str] = ()  # refund, dead, expired, fresh: see job_move.lua
+    flags: Iterable[str] = ()  # refund, dead, expired, fresh, mend: see job_move.lua
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -115,6 +118,8 @@ class JobStore(Store):
         fields = result_fields(step.result) if step.result else []
         if step.kind:
             fields += ["kind", step.kind]
+        if step.repair:
+            fields += repair_fields(step.repair, step.judged)
         facts = [part for signal in step.signals for part in (signal.id, signal.model_dump_json())]
         return str(self.run(
             "job_move",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from string import Template
 
 from routing.errors import InvalidInputError
+from routing.repair import LOG_END_CHARACTERS
 from tasks.agents.printable import printable
 
 #: The text of each kind. `$branch` and `$commit` are filled in; nothing else is.
@@ -33,8 +34,6 @@ DEFAULT_TEMPLATES: Mapping[str, str] = {
     ),
 }
 
-#: Of a log only the end is shown: that is where programs say why they failed.
-LOG_END_CHARACTERS = 16_000
 _NO_MAIL = (
     "No mail has arrived for you, and the time to wait for it is over. Do what can be done without it; "
     'whoever still has to wait calls `"$COALMINE_MAIL" await` again.'
@@ -55,7 +54,7 @@ class PromptInput:
     task: str  # the issue's text, or the request
     issue: str = ""  # `local:shop#3`, "" for ad-hoc requests
     branch: str = ""  # branch of the work tree
-    recap: str = ""  # redispatch, and mail without a conversation: what is known of the earlier turn
+    recap: str = ""  # what is known of the earlier turn, for whoever does not remember it
     mail: str = ""  # mail: what arrived, as one message; "" when the time to wait for it is over
     commit: str = ""  # fix_forward: the pushed commit
     failing_checks: Sequence[str] = ()  # fix_forward: their names
@@ -89,6 +88,7 @@ def _of_kind(given: PromptInput) -> list[str]:
         "fix_forward": [
             ("Checks that failed", "\n".join(given.failing_checks)),
             ("End of their log", given.log[-LOG_END_CHARACTERS:]),
+            ("Recap of the earlier turn", given.recap),
         ],
     }
     told = [fenced(label, data) for label, data in blocks.get(given.kind, []) if data.strip()]

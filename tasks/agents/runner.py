@@ -26,13 +26,14 @@ from tasks.agents.environment import AgentIdentity, agent_environment, secret_va
 from tasks.agents.mail.role import Role
 from tasks.agents.orphans import end_turns_of
 from tasks.agents.process_group import SpawnError
-from tasks.agents.prompt import PromptInput, compose
+from tasks.agents.prompt import compose
 from tasks.agents.repository_place import RepositoryPlace
 from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, TurnInput
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.stop_signal import StopReason, StopSignal
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_order import TurnOrder, TurnStart
+from tasks.agents.turn_prompt import prompt_input
 from tasks.agents.turn_record import NotRun
 from tasks.agents.turn_result import Ending, TurnResult
 from tasks.agents.turn_runner import TurnRunner
@@ -109,7 +110,7 @@ class AgentRunner:
             return replace(ran, ended_by=StopReason.LEASE_LOST.value)
         pushed = tree.push(keep_leftovers=self._rules.commit_leftovers)
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
-        return replace(ran, result=result)
+        return replace(ran, result=result, judged=pushed.commit in claim.job.judged)
 
     def _limit_reached(self, job: Job) -> Ran | None:
         rules = self._rules
@@ -183,7 +184,7 @@ class AgentRunner:
             attempt=job.attempts,
             branch=tree.branch if tree else "",
         )
-        told = _prompt(claim, tree, start)
+        told = prompt_input(claim, tree, start)
         prompt = compose(told)
         return TurnInput(
             prompt=f"{prompt}\n{start.mail}" if start.mail and not told.mail else prompt,
@@ -226,23 +227,6 @@ class _Desk:
     folder: Path
     tree: Worktree | None = None
     agent: str = ""
-
-
-def _prompt(claim: Claim, tree: Worktree | None, start: TurnStart) -> PromptInput:
-    job = claim.job
-    again = start.session_id is not None or job.turns > 0 or (tree is not None and tree.resumed)
-    kind = job.kind if job.kind in {"redispatch", "mail"} and again else "first"
-    resumes_wait = kind == "mail" and start.session_id is not None
-    return PromptInput(
-        kind=kind,
-        mail=start.mail if kind == "mail" else "",
-        version_prompt=claim.version.snapshot.prompt,
-        title=job.request.title,
-        task=job.request.task,
-        issue=job.request.issue,
-        branch=tree.branch if tree else "",
-        recap="" if resumes_wait else f"{job.reason}\n{job.result.tail}".strip(),
-    )
 
 
 def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:

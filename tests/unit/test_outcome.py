@@ -33,3 +33,13 @@ def test_agent_that_awaits_mail_is_not_judged() -> None:
     assert outcome(waits) == Outcome(step=Step.AWAIT, signal=None, reason="its agent awaits mail")
     crashed = Ran(ended_by="result", awaits=True, result=JobResult(exit_code=1))
     assert outcome(crashed).step is Step.RETRY
+
+
+def test_corrective_turn_without_a_new_commit_is_frozen() -> None:
+    """A person gets the job, and its score says that CI stayed red; a new commit is watched."""
+    red = JobResult(exit_code=0, commit="4be1c0ffee00")
+    stuck = Ran(ended_by="result", clean=True, has_repository=True, judged=True, result=red)
+    reason = "CI is red, and the corrective turn committed nothing new"
+    assert outcome(stuck) == Outcome(step=Step.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
+    mended = Ran(ended_by="result", clean=True, has_repository=True, result=red)
+    assert outcome(mended).step is Step.PUSHED

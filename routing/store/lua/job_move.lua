@@ -6,7 +6,8 @@
 --       5 fence that the caller holds, or ''  6 reason  7 seconds until it may be claimed  8 retention, seconds
 --       9 event  10 event data  11 JSON list of fields and values  12 JSON list of signal ids and signals
 --       13 flags, separated by commas: 'refund' (the attempt does not count), 'dead' (list it as dead letter),
---          'expired' (only when the lease ran out), 'fresh' (attempts begin anew, and so does work on the issue)
+--          'expired' (only when the lease ran out), 'fresh' (attempts begin anew, and so does work on the issue),
+--          'mend' (attempts begin anew, for one more corrective turn)
 -- Returns 'ok'|'missing'|'stale'|'alive'|'cancelling' (it is to be cancelled, and may only end)
 --         |'merging' (too late to cancel)|'active:' with the job that works on its issue|the state that does not allow it
 -- @include prelude
@@ -49,10 +50,15 @@ end
 local fields = cjson.decode(ARGV[11])
 if #fields > 0 then redis.call('HSET', job, unpack(fields)) end
 if flag('refund') then redis.call('HINCRBY', job, 'attempts', -1) end
+if flag('mend') then
+  redis.call('HSET', job, 'attempts', '0')
+  redis.call('HINCRBY', job, 'fix_forwards', 1)
+end
+if to ~= 'queued' then redis.call('HDEL', job, 'repair') end -- what a corrective turn was about
 if flag('fresh') then
   redis.call('HSET', job, 'attempts', '0')
   redis.call('HDEL', job, 'finished_at', 'cancel', 'turns', 'spent_usd', 'spent_seconds', 'fix_forwards',
-    'counted_usd')
+    'judged', 'counted_usd')
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)
   redis.call('PERSIST', job)

@@ -1,0 +1,45 @@
+"""What a job's turn is told, by what is known of the job, its tree and its conversation: pure."""
+
+from routing.job import Job
+from routing.jobs import Claim
+from tasks.agents.prompt import PromptInput
+from tasks.agents.turn_order import TurnStart
+from tasks.agents.worktree import Worktree
+
+
+def prompt_input(claim: Claim, tree: Worktree | None, start: TurnStart) -> PromptInput:
+    """The parts of the prompt. A kind that nobody knows is passed on, for `compose` to refuse."""
+    job, kind = claim.job, _kind(claim.job, tree, start)
+    return PromptInput(
+        kind=kind,
+        version_prompt=claim.version.snapshot.prompt,
+        title=job.request.title,
+        task=job.request.task,
+        issue=job.request.issue,
+        branch=tree.branch if tree else "",
+        recap=_recap(job, kind) if _is_needed(job, kind, start) else "",
+        mail=start.mail if kind == "mail" else "",
+        commit=job.repair.commit if job.repair else "",
+        failing_checks=job.repair.checks if job.repair else (),
+        log=job.repair.log if job.repair else "",
+    )
+
+
+def _kind(job: Job, tree: Worktree | None, start: TurnStart) -> str:
+    """The job's, unless nothing is left of the turn that it is to go on with."""
+    remembered = start.session_id is not None or job.turns > 0 or (tree is not None and tree.resumed)
+    return "first" if job.kind in {"redispatch", "mail"} and not remembered else job.kind
+
+
+def _is_needed(job: Job, kind: str, start: TurnStart) -> bool:
+    """Whoever is in the conversation knows it all, unless an attempt failed meanwhile."""
+    interrupted = kind == "redispatch" or (kind == "fix_forward" and job.attempts > 1)
+    return interrupted or start.session_id is None
+
+
+def _recap(job: Job, kind: str) -> str:
+    lines = [job.reason, job.result.tail]
+    if job.repair is not None and kind != "fix_forward":
+        checks = ", ".join(job.repair.checks) or "unnamed"
+        lines.insert(0, f"Commit {job.repair.commit} was pushed, and its checks failed: {checks}.")
+    return "\n".join(line for line in lines if line).strip()

@@ -1,0 +1,258 @@
+"""Fixing forward: a pushed job whose commit is red goes back to its agent, as the job that it was."""
+
+import json
+
+import pytest
+import redis
+
+from routing.errors import ConflictError
+from routing.job import Job, JobResult, JobState
+from routing.jobs import Claim
+from routing.repair import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
+from routing.signal import SignalKind
+from tests.fleet import Fleet
+
+RED = Repair(commit="4be1c0ffee00", checks=("unit", "lint"), log="FAILED test_sum")
+ISSUE = "local:shop#3"
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> Fleet:
+    """A fleet with a trial whose next job is the canary's; three attempts, no jitter."""
+    made = Fleet(fake_redis, draws=[0.1] + [0.0] * 50)
+    made.on_trial()
+    return made
+
+
+def pushed(commit: str = RED.commit) -> JobResult:
+    """The result of a turn that pushed a commit."""
+    return JobResult(exit_code=0, ended_by="result", commit=commit, branch="coalmine/x", tail="I am done")
+
+
+def waiting(fleet: Fleet) -> Job:
+    """A job on an issue that was pushed and waits for CI, in its second attempt."""
+    job = fleet.enqueue(issue=ISSUE).job
+    fail(fleet, fleet.claim(job))
+    fleet.clock.forward(10)
+    fleet.app.jobs.pushed(fleet.claim(job), pushed())
+    fleet.broker.sent.clear()
+    return fleet.app.jobs.find(job)
+
+
+def fail(fleet: Fleet, claim: Claim) -> bool:
+    """An attempt ends in an error of the agent; returns whether the job runs again."""
+    return fleet.app.jobs.attempt_failed(claim, reason="crash", result=JobResult(exit_code=1), signals=[])
+
+
+def send_back(fleet: Fleet, job: Job, repair: Repair = RED, most: int = 5) -> bool:
+    """What the watcher does when CI is red."""
+    return fleet.app.jobs.fix_forward(job, repair=repair, reason="CI is red", most=most)
+
+
+def sent_back(fleet: Fleet) -> Job:
+    """A job that is queued for its first corrective turn."""
+    job = waiting(fleet)
+    assert send_back(fleet, job)
+    return fleet.app.jobs.find(job.id)
+
+
+def test_red_job_is_queued_for_a_corrective_turn(fleet: Fleet) -> None:
+    """What is to be repaired is in its record; attempts begin anew, and it is published at once."""
+    job = sent_back(fleet)
+    assert (job.state, job.kind, job.attempts, job.fix_forwards) == (JobState.QUEUED, "fix_forward", 0, 1)
+    assert (job.judged, job.repair, job.reason) == ((RED.commit,), RED, "CI is red")
+    assert fleet.app.job_store.waiting(10) == []
+    fleet.app.relay.relay()
+    assert [sent for sent, _, _ in fleet.broker.sent] == [job.id]
+    claim = fleet.claim(job.id)
+    assert (claim.job.kind, claim.job.attempts, claim.job.repair) == ("fix_forward", 1, RED)
+
+
+def test_corrective_turn_is_the_same_jobs(fleet: Fleet) -> None:
+    """Version, arm, trial, draw and place in the trial stay; nothing is drawn; the issue stays taken."""
+    before = waiting(fleet)
+    asked = fleet.generator.asked
+    assert before.arm == "canary"
+    assert send_back(fleet, before)
+    after = fleet.app.jobs.find(before.id)
+    for name in ("version", "content_hash", "trial", "draw", "bet", "sequence", "queue", "request"):
+        assert getattr(after, name) == getattr(before, name), name
+    assert fleet.generator.asked == asked
+    assert fleet.app.job_store.active_on([ISSUE]) == [(before.id, 0)]
+
+
+def test_event_tells_commit_number_and_checks(fleet: Fleet) -> None:
+    """One event a corrective turn, and the red commit is a fact about the job."""
+    job = sent_back(fleet)
+    (event,) = fleet.events("job.fix_forward")
+    told = {name: event.data[name] for name in ("commit", "attempt", "most", "checks")}
+    assert told == {"commit": RED.commit, "attempt": 1, "most": 5, "checks": ["unit", "lint"]}
+    (fact,) = fleet.app.signals.read(job.id)
+    assert (fact.kind, fact.commit) == (SignalKind.CI_RED, RED.commit)
+
+
+def test_second_tick_of_the_same_run_changes_nothing(fleet: Fleet) -> None:
+    """Two watchers that read the job at one time send it back once."""
+    job = waiting(fleet)
+    assert send_back(fleet, job)
+    before = fleet.everything()
+    assert not send_back(fleet, job)
+    assert fleet.everything() == before
+
+
+def test_late_tick_does_not_send_back_the_next_run(fleet: Fleet) -> None:
+    """A tick that read the job before its corrective turn knows nothing of the commit that is there now."""
+    job = waiting(fleet)
+    assert send_back(fleet, job)
+    fleet.app.jobs.pushed(fleet.claim(job.id), pushed("new"))
+    before = fleet.everything()
+    assert not send_back(fleet, job, Repair(commit="other"))
+    assert fleet.everything() == before
+
+
+def test_cancelled_job_is_not_sent_back(fleet: Fleet) -> None:
+    """What has ended stays so."""
+    job = waiting(fleet)
+    fleet.app.jobs.cancel(job.id, by="ada", at=fleet.clock())
+    assert not send_back(fleet, job)
+    assert fleet.app.jobs.find(job.id).state is JobState.CANCELLED
+
+
+def test_commit_is_judged_once(fleet: Fleet) -> None:
+    """A job that comes back with the same commit is not sent back for it again."""
+    job = sent_back(fleet)
+    fleet.app.jobs.pushed(fleet.claim(job.id), pushed())
+    again = fleet.app.jobs.find(job.id)
+    assert not send_back(fleet, again)
+    assert send_back(fleet, again, Repair(commit="new"))
+    assert fleet.app.jobs.find(job.id).judged == (RED.commit, "new")
+
+
+def test_corrective_turns_are_limited(fleet: Fleet) -> None:
+    """The job waits on, for the watcher to hand it to a person."""
+    job = sent_back(fleet)
+    fleet.app.jobs.pushed(fleet.claim(job.id), pushed("second"))
+    again = fleet.app.jobs.find(job.id)
+    assert not send_back(fleet, again, Repair(commit="second"), most=1)
+    assert fleet.app.jobs.find(job.id).state is JobState.WAITING
+    assert send_back(fleet, again, Repair(commit="second"), most=2)
+    assert fleet.app.jobs.find(job.id).fix_forwards == 2
+
+
+def test_judged_commits_are_bounded(fleet: Fleet) -> None:
+    """However often a job is sent back, its record remembers the newest commits only."""
+    job = waiting(fleet)
+    for number in range(MOST_JUDGED + 2):
+        assert send_back(fleet, job, Repair(commit=f"c{number}"), most=100)
+        fleet.app.jobs.pushed(fleet.claim(job.id), pushed(f"c{number + 1}"))
+        job = fleet.app.jobs.find(job.id)
+    assert len(job.judged) == MOST_JUDGED
+    assert (job.judged[0], job.judged[-1]) == ("c2", f"c{MOST_JUDGED + 1}")
+
+
+def test_what_is_to_be_repaired_is_bounded() -> None:
+    """Of a long log the end is kept, of many checks the first, of a long name the beginning."""
+    checks = tuple(f"{number:03}{'x' * 1000}" for number in range(200))
+    repair = Repair(commit="c", checks=checks, log="beginning" + "x" * LOG_END_CHARACTERS + "the end")
+    assert (len(repair.log), repair.log[-7:]) == (LOG_END_CHARACTERS, "the end")
+    assert (len(repair.checks), len(repair.checks[0])) == (MOST_CHECKS, CHECK_CHARACTERS)
+
+
+def test_new_commit_is_watched_anew(fleet: Fleet) -> None:
+    """The clock of CI begins at the new push; what was repaired is not kept."""
+    job = sent_back(fleet)
+    claim = fleet.claim(job.id)
+    fleet.clock.forward(20)
+    fleet.app.jobs.pushed(claim, pushed("new"))
+    found = fleet.app.jobs.find(job.id)
+    assert (found.state, found.result.commit) == (JobState.WAITING, "new")
+    assert found.pushed_at == fleet.clock()
+    assert (found.repair, found.judged, found.fix_forwards) == (None, (RED.commit,), 1)
+
+
+def test_retry_inside_a_corrective_turn_stays_one(fleet: Fleet) -> None:
+    """An attempt that failed is no further corrective turn, and the next one knows what to repair."""
+    job = sent_back(fleet)
+    assert fail(fleet, fleet.claim(job.id))
+    fleet.clock.forward(10)
+    claim = fleet.claim(job.id)
+    assert (claim.job.kind, claim.job.attempts, claim.job.repair) == ("fix_forward", 2, RED)
+    assert claim.job.fix_forwards == 1
+
+
+def test_attempts_of_a_corrective_turn_run_out(fleet: Fleet) -> None:
+    """Behind the last one the job has failed, and its record holds no log any more."""
+    job = sent_back(fleet)
+    runs = []
+    for _ in range(3):
+        fleet.clock.forward(600)
+        runs.append(fail(fleet, fleet.claim(job.id)))
+    assert runs == [True, True, False]
+    found = fleet.app.jobs.find(job.id)
+    assert (found.state, found.repair) == (JobState.FAILED, None)
+    assert "repair" not in fleet.redis.hgetall(fleet.app.keys.job(job.id))
+
+
+def test_lost_worker_of_a_corrective_turn(fleet: Fleet) -> None:
+    """The next worker is told what to repair."""
+    job = sent_back(fleet)
+    fleet.claim(job.id, lease_seconds=30)
+    fleet.clock.forward(31)
+    assert fleet.app.jobs.reap(at=fleet.clock()) == [job.id]
+    claim = fleet.claim(job.id)
+    assert (claim.job.kind, claim.job.repair, claim.job.fix_forwards) == ("fix_forward", RED, 1)
+
+
+def test_drained_corrective_turn(fleet: Fleet) -> None:
+    """A worker that shuts down gives it back as what it is, and the attempt does not count."""
+    job = sent_back(fleet)
+    fleet.app.jobs.give_back(fleet.claim(job.id), reason="drain")
+    found = fleet.app.jobs.find(job.id)
+    assert (found.kind, found.attempts, found.repair) == ("fix_forward", 0, RED)
+
+
+def test_corrective_turn_that_waits_for_mail(fleet: Fleet) -> None:
+    """Its next turn is about the mail; if that fails, the one behind it is about the repair again."""
+    job = sent_back(fleet)
+    fleet.app.jobs.park(fleet.claim(job.id), reason="awaits", result=JobResult(), wait_seconds=60)
+    assert fleet.app.jobs.wake(job.id)
+    claim = fleet.claim(job.id)
+    assert (claim.job.kind, claim.job.repair) == ("mail", RED)
+    fail(fleet, claim)
+    assert fleet.app.jobs.find(job.id).kind == "fix_forward"
+
+
+def test_ended_job_keeps_what_was_judged(fleet: Fleet) -> None:
+    """The log goes, the count and the commits stay."""
+    job = sent_back(fleet)
+    fleet.app.jobs.end(fleet.claim(job.id), JobState.ESCALATED, reason="no", result=pushed())
+    found = fleet.app.jobs.find(job.id)
+    assert (found.repair, found.judged, found.fix_forwards) == (None, (RED.commit,), 1)
+
+
+def test_persons_retry_begins_anew(fleet: Fleet) -> None:
+    """It is a redispatch without judged commits, which may be sent back again."""
+    job = sent_back(fleet)
+    fleet.app.jobs.end(fleet.claim(job.id), JobState.ESCALATED, reason="no", result=pushed())
+    again = fleet.app.jobs.retry(job.id, by="ada")
+    assert (again.kind, again.judged, again.repair, again.fix_forwards) == ("redispatch", (), None, 0)
+
+
+def test_issue_of_a_corrective_turn_takes_no_other_job(fleet: Fleet) -> None:
+    """Somebody who retries another job on it is told who works on it."""
+    other = fleet.enqueue(issue=ISSUE).job
+    fleet.end(other, SignalKind.NOTHING_PUSHED)
+    fleet.app.job_store.effects_done(other, ISSUE)
+    job = sent_back(fleet)
+    with pytest.raises(ConflictError, match=job.id):
+        fleet.app.jobs.retry(other, by="ada")
+
+
+def test_record_of_before_is_read(fleet: Fleet) -> None:
+    """A job that a release without corrective turns has written has none, and can have one."""
+    job = waiting(fleet)
+    stored = fleet.redis.hgetall(fleet.app.keys.job(job.id))
+    assert {"judged", "repair", "fix_forwards"}.isdisjoint(stored)
+    assert (job.judged, job.repair, job.fix_forwards) == ((), None, 0)
+    assert send_back(fleet, job)
+    assert json.loads(fleet.redis.hget(fleet.app.keys.job(job.id), "judged")) == [RED.commit]
