@@ -18,6 +18,7 @@ from console.template_views import (
     version_view,
 )
 from routing.templates import ProposalPolicy, Step
+from routing.turn_kind import TurnKind
 from routing.version import VersionReference
 
 template_app = typer.Typer(help="Templates and their versions.", no_args_is_help=True)
@@ -31,6 +32,13 @@ Whole = Annotated[
 ]
 Prompt = Annotated[str | None, typer.Option(help="What precedes every task.")]
 PromptFile = Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file; - is stdin.")]
+PromptFor = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND=FILE",
+        help=f"What turns of a kind are told, in place of the default: {', '.join(TurnKind)}.",
+    ),
+]
 Runtime = Annotated[str | None, typer.Option(help="The kind of agent program. (default: command)")]
 Command = Annotated[str | None, typer.Option(help="Shell line that starts the agent.")]
 Model = Annotated[str | None, typer.Option(help="The model, in the agent program's words.")]
@@ -66,6 +74,7 @@ def add(
     whole: Whole = None,
     prompt: Prompt = None,
     prompt_file: PromptFile = None,
+    prompt_for: PromptFor = None,
     runtime: Runtime = None,
     command: Command = None,
     model: Model = None,
@@ -84,6 +93,7 @@ def add(
         whole=whole,
         prompt=prompt,
         prompt_file=prompt_file,
+        prompt_for=prompt_for or [],
         runtime=runtime,
         command=command,
         model=model,
@@ -104,6 +114,7 @@ def add(
 @template_app.command(
     epilog=examples(
         "template propose implementer --prompt-file prompts/implementer.md --note 'run the tests first'",
+        "template propose implementer --prompt-for fix_forward=prompts/repair.md",
         "template propose implementer --model large --clear tools",
     )
 )
@@ -114,6 +125,7 @@ def propose(
     whole: Whole = None,
     prompt: Prompt = None,
     prompt_file: PromptFile = None,
+    prompt_for: PromptFor = None,
     runtime: Runtime = None,
     command: Command = None,
     model: Model = None,
@@ -134,6 +146,7 @@ def propose(
         whole=whole,
         prompt=prompt,
         prompt_file=prompt_file,
+        prompt_for=prompt_for or [],
         runtime=runtime,
         command=command,
         model=model,

@@ -9,6 +9,7 @@ from console.given_text import read_text, said
 from routing.errors import InvalidInputError
 from routing.git import Git, GitError
 from routing.templates import checked_snapshot
+from routing.turn_kind import TurnKind
 from routing.version import Snapshot
 from tasks.agents.runtime import RuntimeSpec
 from tasks.agents.runtimes.registry import RUNTIMES
@@ -16,6 +17,7 @@ from tasks.agents.runtimes.registry import RUNTIMES
 #: What `--clear` may name, with the field that it empties.
 CLEARABLE = {
     "prompt": "prompt",
+    "prompts": "prompts",
     "command": "command",
     "model": "model",
     "tools": "tools",
@@ -34,6 +36,7 @@ class Given:
     whole: Path | None  # a TOML file with all of the content
     prompt: str | None
     prompt_file: Path | None
+    prompt_for: list[str]  # KIND=FILE, added to those that there were
     runtime: str | None
     command: str | None
     model: str | None
@@ -49,9 +52,10 @@ class Given:
         for name in self.clear:
             fields.pop(_clearable(name), None)
         fields |= self._single()
-        if self.environment:
-            kept = fields.get("environment")
-            fields["environment"] = {**(kept if isinstance(kept, dict) else {}), **self._variables()}
+        for name, added in (("environment", self._variables()), ("prompts", self._texts())):
+            if added:
+                kept = fields.get(name)
+                fields[name] = {**(kept if isinstance(kept, dict) else {}), **added}
         made = checked_snapshot(**fields)
         _check_runtime(made)
         return made
@@ -87,6 +91,28 @@ class Given:
             raise InvalidInputError(message)
         return {name: value for name, _, value in pairs}
 
+    def _files_of_kinds(self) -> dict[str, Path]:
+        pairs = [item.partition("=") for item in self.prompt_for]
+        for kind, _, file in pairs:
+            if kind not in set(TurnKind) or not file:
+                message = (
+                    f"--prompt-for {kind[:40]!r} is no text of a kind of turn; write --prompt-for KIND=FILE "
+                    f"with one of: {', '.join(TurnKind)}"
+                )
+                raise InvalidInputError(message)
+        return {kind: Path(file) for kind, _, file in pairs}
+
+    def _texts(self) -> dict[str, str]:
+        """The texts of kinds of turns, read from their files."""
+        return {
+            kind: said(
+                read_text(file, what=f"the text of {kind}"),
+                what=f"the text of {kind} in {file}",
+                hint="write what a turn of this kind is told",
+            )
+            for kind, file in self._files_of_kinds().items()
+        }
+
     def _file(self) -> dict[str, Any]:
         file = self.whole or Path()
         try:
@@ -96,9 +122,16 @@ class Given:
             raise InvalidInputError(message) from error
 
     def source(self) -> tuple[str, str]:
-        """The commit that the content's file is from, and a note when there should be one and is none."""
-        file = self.prompt_file or self.whole
-        return ("", "") if file is None or str(file) == "-" else commit_of(file)
+        """The commit that the content's files are from, and a note when there should be one and is none."""
+        given = [self.prompt_file or self.whole, *self._files_of_kinds().values()]
+        files = [file for file in given if file is not None]
+        if not files or Path("-") in files:
+            return "", ""
+        found = [commit_of(file) for file in files]
+        remarks = [remark for _, remark in found if remark]
+        if remarks or len({commit for commit, _ in found}) > 1:
+            return "", (remarks or [f"the files are not of one commit, so {_NO_COMMIT}"])[0]
+        return found[0]
 
 
 def commit_of(file: Path) -> tuple[str, str]:

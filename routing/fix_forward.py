@@ -5,6 +5,7 @@ from routing.job import Job, JobState
 from routing.repair import MOST_JUDGED, Repair
 from routing.signal import SignalKind, signal
 from routing.store.job_store import Move
+from routing.turn_kind import TurnKind
 
 
 def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: float) -> Move | None:
@@ -23,7 +24,7 @@ def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: flo
         event=JOB_FIX_FORWARD,
         fence=job.fence,
         reason=reason,
-        kind="fix_forward",
+        kind=TurnKind.FIX_FORWARD,
         repair=repair,
         judged=(*job.judged, repair.commit)[-MOST_JUDGED:],
         signals=[signal(SignalKind.CI_RED, at=at, commit=repair.commit, note=", ".join(repair.checks))],

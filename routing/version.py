@@ -5,17 +5,30 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    field_validator,
+    model_serializer,
+)
 
 from routing.errors import CorruptRecordError, InvalidInputError
+from routing.turn_kind import TurnKind
 
 #: Names of templates: short, lower case, safe in keys, paths and branch names.
 TEMPLATE_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _REFERENCE = re.compile(r"(?P<template>[^@]+)(@(?P<which>champion|latest|v(?P<number>[1-9][0-9]{0,8})))?")
 
+#: The longest text of a kind of turn, in characters.
+KIND_TEXT_CHARACTERS = 16_384
+
 ShortText = Annotated[str, StringConstraints(max_length=4096)]
+KindText = Annotated[str, StringConstraints(max_length=KIND_TEXT_CHARACTERS)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 
 
@@ -35,6 +48,7 @@ class Snapshot(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: Annotated[str, StringConstraints(max_length=131_072)] = ""  # what precedes every task
+    prompts: dict[TurnKind, KindText] = Field(default_factory=dict)  # in place of the kinds' own texts
     runtime: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = "command"
     command: ShortText | None = None  # shell line of the `command` runtime; the operator's own words
     model: ShortText | None = None
@@ -49,6 +63,24 @@ class Snapshot(BaseModel):
         if value is not None and "\0" in value:
             raise ValueError("must not contain NUL characters")
         return value
+
+    @field_validator("prompts")
+    @classmethod
+    def _says_something(cls, value: dict[TurnKind, str]) -> dict[TurnKind, str]:
+        for kind, text in value.items():
+            if not text.strip():
+                raise ValueError(f"{kind} is empty; leave it out to have its default")
+            if "\0" in text:
+                raise ValueError(f"{kind} must not contain NUL characters")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Content without texts of its own is written, and hashed, as before there were any."""
+        fields: dict[str, Any] = written(self)
+        if not self.prompts:
+            fields.pop("prompts", None)
+        return fields
 
     def canonical(self) -> str:
         """The one JSON text of this content, with sorted keys."""

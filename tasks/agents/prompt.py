@@ -7,27 +7,28 @@ from string import Template
 
 from routing.errors import InvalidInputError
 from routing.repair import LOG_END_CHARACTERS
+from routing.turn_kind import TurnKind
 from tasks.agents.printable import printable
 
-#: The text of each kind. `$branch` and `$commit` are filled in; nothing else is.
+#: The text of each kind. `$branch` and `$commit` are filled in, `$$` is a dollar sign; the rest stays.
 DEFAULT_TEMPLATES: Mapping[str, str] = {
-    "first": (
+    TurnKind.FIRST: (
         "Work on the task below, in the current directory. It is a git work tree on branch $branch. "
         "Commit what you want to keep; it is pushed for you."
     ),
-    "redispatch": (
+    TurnKind.REDISPATCH: (
         "Go on with the task below, in the current directory. It is a git work tree on branch $branch. "
         "An earlier turn did not come to its end; what is known of it is in the recap. "
         "Look at what is there already before you change anything. "
         "Commit what you want to keep; it is pushed for you."
     ),
-    "mail": (
+    TurnKind.MAIL: (
         "Go on with the task below, in the current directory. It is a git work tree on branch $branch. "
         "Your last turn ended to wait for mail. "
         "Look at what is there already before you change anything. "
         "Commit what you want to keep; it is pushed for you when you do not wait again."
     ),
-    "fix_forward": (
+    TurnKind.FIX_FORWARD: (
         "Your work on the task below was pushed as commit $commit to branch $branch, and its checks failed. "
         "Repair this branch: find out why, and commit the repair; it is pushed for you. "
         "Do not switch checks off and do not start anew."

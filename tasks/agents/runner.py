@@ -184,7 +184,7 @@ class AgentRunner:
             attempt=job.attempts,
             branch=tree.branch if tree else "",
         )
-        told = prompt_input(claim, tree, start)
+        told = prompt_input(claim, start, branch=identity.branch, resumed=tree is not None and tree.resumed)
         prompt = compose(told)
         return TurnInput(
             prompt=f"{prompt}\n{start.mail}" if start.mail and not told.mail else prompt,

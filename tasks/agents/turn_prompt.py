@@ -1,33 +1,36 @@
-"""What a job's turn is told, by what is known of the job, its tree and its conversation: pure."""
+"""What a job's turn is told, by what is known of the job and of its conversation: pure."""
 
 from routing.job import Job
 from routing.jobs import Claim
 from tasks.agents.prompt import PromptInput
 from tasks.agents.turn_order import TurnStart
-from tasks.agents.worktree import Worktree
 
 
-def prompt_input(claim: Claim, tree: Worktree | None, start: TurnStart) -> PromptInput:
-    """The parts of the prompt. A kind that nobody knows is passed on, for `compose` to refuse."""
-    job, kind = claim.job, _kind(claim.job, tree, start)
+def prompt_input(claim: Claim, start: TurnStart, *, branch: str = "", resumed: bool = False) -> PromptInput:
+    """The parts of the prompt; `branch` is the tree's, `resumed` whether it has work of an earlier turn.
+
+    A kind that nobody knows is passed on, for `compose` to refuse.
+    """
+    job, kind = claim.job, _kind(claim.job, start, resumed=resumed)
     return PromptInput(
         kind=kind,
         version_prompt=claim.version.snapshot.prompt,
         title=job.request.title,
         task=job.request.task,
         issue=job.request.issue,
-        branch=tree.branch if tree else "",
+        branch=branch,
         recap=_recap(job, kind) if _is_needed(job, kind, start) else "",
         mail=start.mail if kind == "mail" else "",
         commit=job.repair.commit if job.repair else "",
         failing_checks=job.repair.checks if job.repair else (),
         log=job.repair.log if job.repair else "",
+        templates={kind.value: text for kind, text in claim.version.snapshot.prompts.items()},
     )
 
 
-def _kind(job: Job, tree: Worktree | None, start: TurnStart) -> str:
+def _kind(job: Job, start: TurnStart, *, resumed: bool) -> str:
     """The job's, unless nothing is left of the turn that it is to go on with."""
-    remembered = start.session_id is not None or job.turns > 0 or (tree is not None and tree.resumed)
+    remembered = start.session_id is not None or job.turns > 0 or resumed
     return "first" if job.kind in {"redispatch", "mail"} and not remembered else job.kind
 
 

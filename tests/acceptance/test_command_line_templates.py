@@ -80,6 +80,41 @@ def test_diff_shows_what_differs(coalmine: CommandLine, template: str) -> None:
     assert not coalmine.document("template", "diff", template, template)["changed"]
 
 
+def test_texts_of_kinds_come_from_files(coalmine: CommandLine) -> None:
+    """They are added to those that there are, shown, compared, read again by --from, and cleared."""
+    Path("repair.md").write_text("Mend $commit.\n")
+    Path("first.md").write_text("Begin on $branch.\n")
+    coalmine.shown("template", "add", "a", "--command", "x", "--prompt-for", "first=first.md")
+    coalmine.shown("template", "propose", "a", "--prompt-for", "fix_forward=repair.md")
+    found = coalmine.document("template", "show", "a@v2")["snapshot"]
+    assert found["prompts"] == {"first": "Begin on $branch.\n", "fix_forward": "Mend $commit.\n"}
+    assert "Mend $commit." in coalmine.shown("template", "diff", "a@v1", "a@v2")
+    shown = coalmine.shown("template", "show", "a@v2")
+    Path("whole.toml").write_text(shown[shown.index("runtime = ") :])
+    assert coalmine.document("template", "propose", "a", "--from", "whole.toml")["changed"] is False
+    cleared = coalmine.document("template", "propose", "a", "--clear", "prompts")
+    assert "prompts" not in cleared["version"]["snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("polish=repair.md", "first, redispatch, mail, fix_forward"),
+        ("fix_forward", "KIND=FILE"),
+        ("fix_forward=empty.md", "is empty"),
+        ("fix_forward=none.md", "none.md cannot be read"),
+    ],
+)
+def test_texts_of_kinds_that_are_refused(coalmine: CommandLine, given: str, says: str) -> None:
+    """The message names what is wrong, and no template is made."""
+    Path("repair.md").write_text("Mend it.\n")
+    Path("empty.md").write_text("\n")
+    result = coalmine("template", "add", "a", "--command", "x", "--prompt-for", given)
+    assert result.exit_code != 0
+    assert says in result.stderr
+    assert coalmine.document("template", "list")["templates"] == []
+
+
 def test_source_commit_is_found_by_git(coalmine: CommandLine, tmp_path: Path) -> None:
     """A committed file names its commit; a changed one names none and says why."""
     prompt = tmp_path / "prompt.md"
@@ -91,6 +126,8 @@ def test_source_commit_is_found_by_git(coalmine: CommandLine, tmp_path: Path) ->
         ["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     step = coalmine.document("template", "add", "a", "--prompt-file", "prompt.md", "--command", "x")
+    assert step["version"]["source_commit"] == head.stdout.strip()
+    step = coalmine.document("template", "propose", "a", "--prompt-for", "fix_forward=prompt.md")
     assert step["version"]["source_commit"] == head.stdout.strip()
     prompt.write_text("be better")
     result = coalmine("template", "propose", "a", "--prompt-file", "prompt.md", "--json")

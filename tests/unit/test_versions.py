@@ -5,7 +5,8 @@ import redis
 
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
 from routing.templates import ProposalPolicy, UnknownTemplateError, UnknownVersionError, checked_snapshot
-from routing.version import Snapshot, VersionReference
+from routing.turn_kind import TurnKind
+from routing.version import KIND_TEXT_CHARACTERS, Snapshot, VersionReference
 from tests.fleet import Fleet
 
 
@@ -229,6 +230,37 @@ def test_bad_content_names_every_wrong_field() -> None:
     """All faults of a version's content are told at once."""
     with pytest.raises(InvalidInputError, match=r"(?s)prompt.*runtime.*time_limit_seconds"):
         checked_snapshot(prompt="\0", runtime="No Such", time_limit_seconds=float("nan"))
+
+
+def test_content_without_texts_of_its_own_has_the_hash_that_it_had() -> None:
+    """Versions from before kinds of turns had texts are found by their content, and stored as before."""
+    snapshot = Snapshot(prompt="be good", command="./agent.sh", tools=("edit",), environment={"A": "1"})
+    assert snapshot.content_hash == "9c9aa5bb514d22cec7d5c223bd81f3d91e2928d9786c82ac7a47ab770ea9589e"
+    assert "prompts" not in snapshot.model_dump_json()
+
+
+def test_text_of_a_kind_makes_another_version(fleet: Fleet) -> None:
+    """A canary may differ from its champion in what it is told about a repair, and in nothing else."""
+    fleet.add()
+    texts = {TurnKind.FIX_FORWARD: "Mend $commit on $branch."}
+    step = fleet.app.templates.propose("implementer", Snapshot(prompt="one", prompts=texts))
+    assert (step.version.number, step.changed) == (2, True)
+    assert fleet.app.templates.find("implementer@v2").snapshot.prompts == texts
+
+
+@pytest.mark.parametrize(
+    ("prompts", "says"),
+    [
+        ({"polish": "x"}, "prompts.polish"),
+        ({"mail": "  \n"}, "mail is empty"),
+        ({"mail": "a\0b"}, "NUL"),
+        ({"mail": "x" * (KIND_TEXT_CHARACTERS + 1)}, "at most 16384"),
+    ],
+)
+def test_texts_of_kinds_are_checked(prompts: dict[str, str], says: str) -> None:
+    """Unknown kinds, and texts that say nothing or too much, are refused by name."""
+    with pytest.raises(InvalidInputError, match=says):
+        checked_snapshot(prompts=prompts)
 
 
 def test_default_policy_leaves_it_to_a_person(fleet: Fleet) -> None:
