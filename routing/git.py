@@ -1,14 +1,20 @@
 """Git as a subprocess: one place that knows its environment, its time limit and its errors."""
 
 import os
+import signal
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from routing.errors import UnavailableError
 
 #: What git may see of our environment: enough to find programs, credentials and certificates.
-_PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY")
+_PASSED_ON = (
+    *("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
+    *("HTTPS_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"),
+)
 
 #: Name and address of commits and merges that Coalmine itself makes.
 IDENTITY_NAME = "Coalmine"
@@ -37,12 +43,22 @@ def git_environment() -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GitAccess:
+    """What a git that speaks to a remote is given beside its arguments."""
+
+    options: Sequence[str] = ()  # before the command
+    environment: Mapping[str, str] = field(default_factory=dict)  # over that of every git
+    descriptors: Sequence[int] = ()  # that it and its children inherit
+
+
 @dataclass(frozen=True, slots=True)
 class Git:
     """Git in one directory (a work tree or a bare repository)."""
 
     directory: Path
     timeout_seconds: float = 120.0
+    access: GitAccess | None = None  # to a remote: then its helpers are ended with it
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:
         """Run `git ARGUMENTS` and return its standard output without the last newline."""
@@ -58,17 +74,7 @@ class Git:
     def attempt(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run `git ARGUMENTS` and return whatever came of it, for callers to whom a refusal is an answer."""
         try:
-            return subprocess.run(
-                ["git", *arguments],
-                cwd=self.directory,
-                env=git_environment(),
-                input=stdin if stdin is not None else "",
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=self.timeout_seconds,
-                check=False,
-            )
+            return self._finished(arguments, stdin or "")
         except FileNotFoundError as error:
             message = f"git could not be run in {self.directory}: install git, and see that the folder exists"
             raise GitError(message) from error
@@ -77,3 +83,32 @@ class Git:
                 f"git {' '.join(arguments[:2])} took over {self.timeout_seconds:g} s in {self.directory}"
             )
             raise GitError(message) from error
+
+    def _finished(self, arguments: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
+        access = self.access or GitAccess()
+        with subprocess.Popen(
+            ["git", *access.options, *arguments],
+            cwd=self.directory,
+            env=git_environment() | dict(access.environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            pass_fds=tuple(access.descriptors),
+            start_new_session=self.access is not None,
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(stdin, timeout=self.timeout_seconds)
+            except BaseException:  # as subprocess.run does: whatever happens to us, git does not go on
+                self._kill(process)
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def _kill(self, process: "subprocess.Popen[str]") -> None:
+        """End git; at a remote also the programs that transfer for it, which would not notice."""
+        if self.access is None:
+            process.kill()
+            return
+        with suppress(ProcessLookupError):  # not waited for yet, so the number is still its own
+            os.killpg(process.pid, signal.SIGKILL)

@@ -14,6 +14,7 @@ from routing.admission import Limits
 from routing.errors import CoalmineError
 from routing.forges.local import LocalForge
 from routing.job import Job, JobResult, JobState
+from routing.remote import Remote
 from routing.store.faults import redis_errors
 from routing.store.log_store import LogStore
 from tasks.agents.mail.child_dispatch import ChildDispatch
@@ -117,7 +118,7 @@ class Worker:
                 turns_per_job=agent.turns_per_job,
                 job_cost_usd=agent.job_cost_usd,
             ),
-            remotes={repository_name(forge): str(forge.settings.repo)} if forge else {},
+            remotes={repository_name(forge): Remote(address=str(forge.settings.repo))} if forge else {},
             environment=os.environ,
             log=self.log,
             holds=self.keeper.holds,

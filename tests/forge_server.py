@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from tests.forge_world import TOKEN
+from tests.git_server import GitDoor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +50,9 @@ class ForgeServer:
 
     def __init__(
         self, routes: Mapping[str, Route], *, scheme: str, root: str = "", size_parameter: str = "per_page",
-        largest_page: int = 100,
+        largest_page: int = 100, git: GitDoor | None = None,
     ) -> None:  # fmt: skip
+        self.git = git  # serves the repository itself
         self.asked: list[Asked] = []
         self.answered: list[tuple[Asked, Answer]] = []  # in full, before they are cut into pages
         self.next: deque[Answer] = deque()  # sent in place of the next answers
@@ -91,6 +93,8 @@ class ForgeServer:
 
     def stop(self) -> None:
         """End it; every client must have closed its connections before."""
+        if self.git is not None:
+            self.git.open.set()
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
@@ -98,6 +102,9 @@ class ForgeServer:
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
         parts = urlsplit(handler.path)
+        if self.git is not None and self.git.takes(parts.path):
+            self.git.serve(handler)
+            return
         length = int(handler.headers.get("Content-Length") or 0)
         body = handler.rfile.read(length)
         asked = Asked(

@@ -4,15 +4,17 @@ import re
 from typing import Any
 
 from tests.forge_server import GONE, Answer, Asked, ForgeServer, Route
-from tests.forge_world import ForgeWorld, RefusedMergeError, WorldComment, WorldIssue, WorldPull
+from tests.forge_world import OWN_LOGIN, ForgeWorld, RefusedMergeError, WorldComment, WorldIssue, WorldPull
+from tests.git_server import GitDoor
 from tests.github_server import Found, GitHubRoutes
 
 
 def gitea_server(world: ForgeWorld) -> ForgeServer:
     """Start it over a world."""
     return ForgeServer(
-        GiteaRoutes(world).routes(), scheme="token", root="/api/v1", size_parameter="limit", largest_page=50
-    )
+        GiteaRoutes(world).routes(), scheme="token", root="/api/v1", size_parameter="limit", largest_page=50,
+        git=GitDoor(world, user=OWN_LOGIN),
+    )  # fmt: skip
 
 
 class GiteaRoutes(GitHubRoutes):

@@ -6,13 +6,16 @@ from typing import Any
 
 from tests.forge_server import GONE, Answer, Asked, ForgeServer, Route
 from tests.forge_world import OWN_LOGIN, ForgeWorld, RefusedMergeError, WorldComment, WorldIssue, WorldPull
+from tests.git_server import GitDoor
 
 Found = re.Match[str]
 
 
 def github_server(world: ForgeWorld) -> ForgeServer:
     """Start it over a world."""
-    return ForgeServer(GitHubRoutes(world).routes(), scheme="Bearer")
+    return ForgeServer(
+        GitHubRoutes(world).routes(), scheme="Bearer", git=GitDoor(world, user="x-access-token")
+    )
 
 
 class GitHubRoutes:

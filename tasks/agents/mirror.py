@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routing.errors import NotFoundError, UnavailableError
-from routing.git import Git, GitError
-from tasks.agents.repository_place import without_password
+from routing.git import Git
+from routing.remote import Remote
 
 #: The whole configuration of every repository that is ours; it is written anew at each use. Nothing is
 #: collected as garbage, because work trees share the mirror's objects without its knowing.
@@ -49,7 +49,7 @@ class Mirror:
     """A repository's mirror on this host."""
 
     path: Path
-    remote: str  # address
+    remote: Remote
     lock_seconds: float = 300.0  # patience with another job that is fetching
 
     def fetch(self, branch: str) -> RemoteState:
@@ -60,9 +60,8 @@ class Mirror:
             state = remote_state(git, self.remote, branch)
             names = [state.main_branch] + ([branch] if state.branch else [])
             wanted = [f"+refs/heads/{name}:refs/heads/{name}" for name in names]
-            at_remote(
-                git, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", self.remote, *wanted
-            )
+            options = ["--quiet", "--no-tags", "--no-write-fetch-head"]
+            self.remote.run(git, "fetch", *options, "--", self.remote.address, *wanted)
             # What was fetched may be newer than what was listed before.
             main = git("rev-parse", "--verify", f"refs/heads/{state.main_branch}^{{commit}}")
             tip = git("rev-parse", "--verify", f"refs/heads/{branch}^{{commit}}") if state.branch else None
@@ -78,28 +77,19 @@ def our_repository(path: Path) -> Git:
     return Git(path)
 
 
-def remote_state(git: Git, remote: str, branch: str) -> RemoteState:
+def remote_state(git: Git, remote: Remote, branch: str) -> RemoteState:
     """Ask the remote for its main branch and for one job's branch."""
-    said = at_remote(git, "ls-remote", "--symref", "--", remote, "HEAD", f"refs/heads/{branch}")
+    said = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", f"refs/heads/{branch}")
     pairs = [line.split("\t") for line in said.splitlines() if "\t" in line]
     heads = [left.removeprefix("ref: refs/heads/") for left, right in pairs if right == "HEAD"]
     commits = {right: left for left, right in pairs if not left.startswith("ref: ")}
     if "HEAD" not in commits or heads[0] == commits["HEAD"]:
         message = (
-            f"the repository {without_password(remote)} has no main branch with a commit; "
+            f"the repository {remote.shown} has no main branch with a commit; "
             "push one and let its HEAD name it"
         )
         raise NotFoundError(message)
     return RemoteState(main_branch=heads[0], main=commits["HEAD"], branch=commits.get(f"refs/heads/{branch}"))
-
-
-def at_remote(git: Git, *arguments: str) -> str:
-    """Run a command that speaks to a remote; no password of its address is in the error."""
-    try:
-        return git(*arguments)
-    except GitError as error:
-        stderr = without_password(error.stderr)
-        raise GitError(without_password(str(error)), stderr=stderr, returncode=error.returncode) from None
 
 
 @contextmanager

@@ -12,9 +12,11 @@ _NAME = re.compile(
 )
 #: `transport::address` makes git run a program of that name.
 _RUNS_A_PROGRAM = re.compile(r"[A-Za-z0-9+.-]+::")
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
-#: Holds what is ours beside the work trees. No job id looks like it.
+#: Holds what is ours beside the work trees, and beside the repositories. No job id and no repository looks like it.
 _OURS = ".coalmine"
+
+#: Folders that lay beside those of repositories once, where a repository of the same name has its own.
+_EARLIER = frozenset({"turns", "scratch"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,16 +66,26 @@ def checked_remote(remote: str) -> str:
     return str(path.resolve()) if path.exists() else remote
 
 
-def without_password(text: str) -> str:
-    """Return a text without the names and passwords that addresses in it hold."""
-    return _PASSWORD.sub("", text)
-
-
 def job_ids_in(work_dir: Path) -> list[tuple[Path, str]]:
-    """Return the repository folder and id of every job that has anything in `work_dir`."""
-    trees = [(path.parent, path.name) for path in work_dir.glob("*/*")]
+    """Return the folder and id of every job that has a tree, a turn's files or a scratch folder here."""
+    trees = [(path.parent, path.name) for one in ("*/*", f"{_OURS}/*/*") for path in work_dir.glob(one)]
     ledgers = [(path.parent.parent, path.stem) for path in work_dir.glob(f"*/{_OURS}/*.git")]
     return sorted({(folder, name) for folder, name in trees + ledgers if re.fullmatch(r"[0-9a-f]{16}", name)})
+
+
+def turn_files(work_dir: Path, job_id: str, fence: int) -> Path:
+    """Return the folder of a turn's prompt and log."""
+    return work_dir / _OURS / "turns" / checked_job_id(job_id) / str(fence)
+
+
+def scratch(work_dir: Path, job_id: str) -> Path:
+    """Return where a job works that has no repository."""
+    return work_dir / _OURS / "scratch" / checked_job_id(job_id)
+
+
+def is_of_earlier_layout(folder: Path, work_dir: Path) -> bool:
+    """Whether a folder that holds things of jobs is needed by nobody once it is empty."""
+    return folder.parent == work_dir and folder.name in _EARLIER
 
 
 def paths_of(folder: Path, job_id: str) -> tuple[Path, Path]:

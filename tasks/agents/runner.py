@@ -17,6 +17,7 @@ from routing.errors import (
 )
 from routing.job import Job, JobResult
 from routing.jobs import Claim
+from routing.remote import Remote, RemoteRefusedError
 from routing.signal import SignalKind
 from routing.store.log_store import LogStore
 from tasks.agents.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
@@ -58,11 +59,11 @@ class AgentRunner:
     """One a worker process, shared by its threads."""
 
     def __init__(
-        self, *, rules: RunnerRules, remotes: Mapping[str, str], environment: Mapping[str, str],
+        self, *, rules: RunnerRules, remotes: Mapping[str, Remote], environment: Mapping[str, str],
         log: LogStore, holds: Callable[[Claim], bool], turns: TurnRunner, agents: AgentRegistry,
     ) -> None:  # fmt: skip
         self._rules = rules
-        self._remotes = remotes  # address of each repository that the fleet knows, by name
+        self._remotes = remotes  # each repository that the fleet knows, by name
         self._environment = environment  # the worker's own
         self._log = log
         self._holds = holds  # whether a lease is still ours
@@ -75,7 +76,7 @@ class AgentRunner:
             return self._run(claim, stop)
         except RuntimeRefusedError as error:
             return _fault(SignalKind.AGENT_ERRORED, error)
-        except SettingsError as error:  # a secret that the version names is not there
+        except (SettingsError, RemoteRefusedError) as error:  # a secret is not there, or opens nothing
             return _fault(SignalKind.AUTHENTICATION, error)
         except PushRefusedError as error:  # somebody else works on the branch
             return _fault(SignalKind.CANCELLED, error)
@@ -197,13 +198,13 @@ class AgentRunner:
             secrets=secret_values(self._environment, spec),
         )
 
-    def _remote(self, repository: str) -> str:
-        address = self._remotes.get(repository)
-        if address is None:
+    def _remote(self, repository: str) -> Remote:
+        remote = self._remotes.get(repository)
+        if remote is None:
             known = ", ".join(sorted(self._remotes)) or "none"
             message = f"this worker knows no repository {repository} (known: {known}); see its settings"
             raise InvalidInputError(message)
-        return address
+        return remote
 
     def _listener(self, job: Job) -> Callable[[AgentEvent], None]:
         def hear(event: AgentEvent) -> None:

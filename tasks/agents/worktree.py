@@ -20,22 +20,24 @@ is one). A user of its own or a container for agents covers this.
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from routing.errors import ConflictError
 from routing.git import Git
+from routing.remote import Remote
 from tasks.agents.folder_removal import remove_folder
-from tasks.agents.mirror import Mirror, at_remote, our_repository, remote_state
+from tasks.agents.mirror import Mirror, our_repository, remote_state
 from tasks.agents.push_log import pushed_commits
 from tasks.agents.repository_place import (
     RepositoryPlace,
     checked_remote,
+    is_of_earlier_layout,
     job_ids_in,
     paths_of,
-    without_password,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ class Worktree:
     base: str  # commit of the remote's main branch
     start: str  # commit that the agent starts from
     resumed: bool  # whether there was work of an earlier turn
-    remote: str
+    remote: Remote
     remote_commit: str | None  # the job's branch on the remote, None when it is not there
     ledger: Path
 
@@ -105,15 +107,14 @@ class Worktree:
             return there
         if not self._may_replace(git, there, tip):
             message = (
-                f"{self.branch} of {without_password(self.remote)} was moved to {there} by somebody else; "
+                f"{self.branch} of {self.remote.shown} was moved to {there} by somebody else; "
                 "nothing was pushed: see who works on it"
             )
             raise PushRefusedError(message)
         reference = f"refs/heads/{self.branch}"
         lease = f"--force-with-lease={reference}:{there or ''}"
-        at_remote(
-            git, "push", "--quiet", "--no-recurse-submodules", lease, "--", self.remote, f"{tip}:{reference}"
-        )
+        options = ["--quiet", "--no-recurse-submodules", lease]
+        self.remote.run(git, "push", *options, "--", self.remote.address, f"{tip}:{reference}")
         return remote_state(git, self.remote, self.branch).branch
 
     def _may_replace(self, git: Git, there: str | None, tip: str) -> bool:
@@ -123,13 +124,13 @@ class Worktree:
         return there in pushed_commits(self.path, self.branch)
 
 
-def open_worktree(place: RepositoryPlace, *, remote: str, job_id: str) -> Worktree:
+def open_worktree(place: RepositoryPlace, *, remote: Remote, job_id: str) -> Worktree:
     """Make a job's work tree, or hand out again the one that is here. Only the holder of the job's lease may.
 
     A branch on the remote is resumed from. A tree of an earlier turn on this host is kept as it is, with
     what was not committed, unless another host has moved the branch since.
     """
-    remote, branch = checked_remote(remote), f"coalmine/{job_id}"
+    remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, ledger = place.tree(job_id), place.ledger(job_id)
     state = Mirror(path=place.mirror, remote=remote).fetch(branch)
     kept = tree.is_dir() and _recall(ledger) == _Record(remote_commit=state.branch)
@@ -142,7 +143,7 @@ def open_worktree(place: RepositoryPlace, *, remote: str, job_id: str) -> Worktr
     _lay_out_git(place, tree=tree, ledger=ledger, branch=branch, start=start)
     git = Git(tree)
     git("update-ref", f"refs/remotes/origin/{state.main_branch}", state.main)
-    git("remote", "add", "origin", without_password(remote))
+    git("remote", "add", "origin", remote.shown)
     _remember(ledger, state.branch)
     return Worktree(
         path=tree,
@@ -168,6 +169,9 @@ def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list
             for path in paths_of(folder, job_id):
                 remove_folder(path)
             swept.append(job_id)
+            if is_of_earlier_layout(folder, work_dir):
+                with suppress(OSError):  # there is more in it
+                    folder.rmdir()
     return swept
 
 

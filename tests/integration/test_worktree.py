@@ -9,9 +9,10 @@ import pytest
 
 from routing.errors import InvalidInputError, NotFoundError, UnavailableError
 from routing.git import Git, GitError
+from routing.remote import Remote, without_password
 from tasks.agents.environment import AgentIdentity, agent_environment
 from tasks.agents.mirror import host_lock
-from tasks.agents.repository_place import RepositoryPlace, checked_remote, folder_name, without_password
+from tasks.agents.repository_place import RepositoryPlace, checked_remote, folder_name
 from tasks.agents.runtime import RuntimeSpec
 from tasks.agents.worktree import PushRefusedError, Worktree, open_worktree, sweep_worktrees
 
@@ -43,7 +44,7 @@ def place(tmp_path: Path) -> RepositoryPlace:
 
 
 def _open(place: RepositoryPlace, remote: Path, job_id: str = JOB) -> Worktree:
-    return open_worktree(place, remote=str(remote), job_id=job_id)
+    return open_worktree(place, remote=Remote(address=str(remote)), job_id=job_id)
 
 
 def _commit(tree: Path, name: str, text: str = "x\n") -> str:
@@ -128,7 +129,7 @@ def test_the_same_commits_of_two_agents_are_two(place: RepositoryPlace, remote: 
         tree = _open(place, remote, job)
         (tree.path / "new.py").write_text("new\n")
         variables = agent_environment(
-            os.environ, spec=RuntimeSpec(), identity=AgentIdentity(job_id=job, agent="implementer@v1"),
+            os.environ, spec=RuntimeSpec(), identity=AgentIdentity(job_id=job, agent="b-1", version="implementer@v1"),
             prompt_file=place.work_dir / "prompt.md",
         )  # fmt: skip
         second = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
@@ -418,7 +419,7 @@ def test_a_password_in_an_address_is_in_no_error(place: RepositoryPlace) -> None
     """What git says of a remote that it cannot reach holds no password, and neither does what agents see."""
     address = "http://user:hunter2@127.0.0.1:1/shop.git"
     with pytest.raises(GitError) as caught:
-        open_worktree(place, remote=address, job_id=JOB)
+        open_worktree(place, remote=Remote(address=address), job_id=JOB)
     assert "hunter2" not in str(caught.value) + caught.value.stderr
     assert without_password(address) == "http://127.0.0.1:1/shop.git"
 

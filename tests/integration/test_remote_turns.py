@@ -1,0 +1,147 @@
+"""A whole attempt at a job whose repository is a forge's: what the agent sees, and what becomes of faults."""
+
+import base64
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from routing.forges.clone_url import clone_remote
+from routing.job import JobRequest
+from routing.jobs import Claim
+from routing.remote import Remote
+from routing.signal import SignalKind
+from routing.store.private_server import PrivateServer
+from routing.version import Snapshot
+from routing.webhook.forge_kind import ForgeKind
+from tasks.agents.runner import AgentRunner, RunnerRules
+from tasks.agents.stop_signal import StopSignal
+from tasks.agents.turn_limits import TurnLimits
+from tasks.composition import Coalmine
+from tasks.outcome import Ran
+from tasks.worker import Worker
+from tests.forge_server import ForgeServer
+from tests.forge_world import TOKEN, ForgeWorld
+from tests.github_server import github_server
+from tests.repositories import new_repository
+from tests.worker_fleet import fleet
+
+#: An agent that leaves all that it can find out about its surroundings.
+CURIOUS = (
+    "env > env.txt; git remote -v > remotes.txt; git config --list --show-origin > config.txt; echo done"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desk:
+    """A worker's parts, and a forge."""
+
+    parts: Coalmine
+    world: ForgeWorld
+    server: ForgeServer
+    work_dir: Path
+
+    def remote(self, token: str = TOKEN) -> Remote:
+        """The forge's repository."""
+        return clone_remote(ForgeKind.GITHUB, self.server.address, self.world.repo, token=SecretStr(token))
+
+    def attempt(self, remote: Remote) -> Ran:
+        """Have an agent run one attempt at a new job."""
+        worker = Worker(coalmine=self.parts)
+        limits = TurnLimits(time_limit_seconds=60, stall_seconds=60, kill_grace_seconds=1)
+        runner = AgentRunner(
+            rules=RunnerRules(work_dir=self.work_dir, limits=limits, commit_leftovers=True),
+            remotes={"github:acme/shop": remote},
+            environment=os.environ,
+            log=worker.log,
+            holds=lambda _claim: True,
+            turns=worker.turns,
+            agents=self.parts.agents,
+        )
+        self.parts.templates.add("implementer", Snapshot(prompt="work", command=CURIOUS))
+        request = JobRequest(template="implementer", task="work", repository="github:acme/shop")
+        job = self.parts.mailbox.enqueue(request).job
+        claim = self.parts.jobs.claim(job, worker="w1", lease_seconds=60)
+        assert isinstance(claim, Claim)
+        ran = runner.run(claim, StopSignal())
+        worker.log.flush()
+        return ran
+
+
+@pytest.fixture
+def desk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Desk]:
+    """One worker and GitHub."""
+    assert redis_client.ping()
+    world = ForgeWorld(new_repository(tmp_path, bare=True))
+    server = github_server(world)
+    with fleet(tmp_path, redis_server.url) as made:
+        yield Desk(parts=made.coalmine(), world=world, server=server, work_dir=tmp_path / "work")
+    server.stop()
+
+
+def _everything_stored(client: Redis) -> str:
+    """All keys with their values, as text."""
+    readers: dict[str, Callable[[str], object]] = {
+        "string": client.get,
+        "hash": client.hgetall,
+        "list": lambda key: client.lrange(key, 0, -1),
+        "set": client.smembers,
+        "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        "stream": client.xrange,
+    }
+    return repr({key: readers[str(client.type(key))](key) for key in client.scan_iter(count=1000)})
+
+
+def test_an_agent_works_on_a_forges_repository_without_its_token(desk: Desk, redis_client: Redis) -> None:
+    """Its work is pushed; neither its surroundings nor files nor what is stored hold the token."""
+    ran = desk.attempt(desk.remote())
+
+    assert (ran.ended_by, ran.fault) == ("result", None)
+    assert ran.result.commit == desk.world.repository.tip(ran.result.branch)
+    seen = [
+        desk.world.repository.git("show", f"{ran.result.branch}:{name}.txt")
+        for name in ("env", "remotes", "config")
+    ]
+    files = [path.read_bytes() for path in desk.work_dir.rglob("*") if path.is_file()]
+    header = base64.b64encode(f"x-access-token:{TOKEN}".encode())
+    assert f"{desk.server.address}/acme/shop.git" in seen[1]
+    for place in [
+        "".join(seen).encode(),
+        *files,
+        _everything_stored(redis_client).encode(),
+        repr(ran).encode(),
+    ]:
+        assert TOKEN.encode() not in place
+        assert header not in place
+
+
+def test_a_wrong_token_is_a_fault_of_authentication(desk: Desk) -> None:
+    """The agent is not blamed, and the note holds no token, although the forge says it back."""
+    wrong = "tok-of-s0meb0dy-else"
+    ran = desk.attempt(desk.remote(wrong))
+
+    assert ran.fault is SignalKind.AUTHENTICATION
+    assert "We do not know Basic [token]" in ran.note
+    assert wrong not in repr(ran)
+
+
+def test_a_token_that_may_not_push_is_a_fault_of_authentication(desk: Desk) -> None:
+    """What the agent did stays in its tree for the next attempt."""
+    assert desk.server.git is not None
+    desk.server.git.read_only = True
+    ran = desk.attempt(desk.remote())
+    assert ran.fault is SignalKind.AUTHENTICATION
+    assert list(desk.work_dir.rglob("remotes.txt"))
+
+
+def test_a_forge_that_is_down_is_unreachable(desk: Desk) -> None:
+    """It may come back: nobody looks at the token."""
+    stopped = github_server(desk.world)
+    stopped.stop()
+    credential = desk.remote().credential
+    ran = desk.attempt(Remote(address=f"{stopped.address}/acme/shop.git", credential=credential))
+    assert ran.fault is SignalKind.UNREACHABLE

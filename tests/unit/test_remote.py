@@ -1,0 +1,64 @@
+"""A remote and its credential: what is refused before git is started."""
+
+import pytest
+from pydantic import SecretStr
+
+from routing.errors import InvalidInputError
+from routing.remote import Credential, Remote, without_password
+
+CREDENTIAL = Credential(user="coalmine-bot", secret=SecretStr("tok-of-a-test"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://git.acme.example/shop.git",
+        "https://ann:hunter2@git.acme.example/shop.git",
+        "ssh://git@git.acme.example/shop.git",
+        "git@git.acme.example:shop.git",
+        "/srv/shop.git",
+        "https://git.acme.example:port/shop.git",
+    ],
+)
+def test_a_token_goes_to_https_addresses_only(address: str) -> None:
+    """Whatever would send it in clear, or has a password already, is refused; no password is repeated."""
+    with pytest.raises(InvalidInputError, match="takes no token") as caught:
+        Remote(address=address, credential=CREDENTIAL)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["https://git.acme.example/shop.git", "http://127.0.0.1:8/shop.git"])
+def test_https_and_this_machine_take_a_token(address: str) -> None:
+    """It shows in no text of the remote."""
+    remote = Remote(address=address, credential=CREDENTIAL)
+    assert remote.shown == address
+    assert "tok-of-a-test" not in repr(remote)
+
+
+@pytest.mark.parametrize(
+    ("user", "secret"),
+    [
+        ("", "tok"),
+        ("ann", ""),
+        ("ann", "tok\n"),
+        ("ann\nhost=evil", "tok"),
+        ("ann", " tok"),
+        ("ann", "t" * 5000),
+    ],
+)
+def test_what_is_no_line_of_gits_protocol_is_no_credential(user: str, secret: str) -> None:
+    """A line break would tell git something else; the token is not in the message."""
+    with pytest.raises(InvalidInputError, match="as the forge showed it") as caught:
+        Credential(user=user, secret=SecretStr(secret))
+    assert "tok\n" not in str(caught.value)
+
+
+def test_the_token_is_taken_out_of_texts_in_each_form() -> None:
+    """As it is, and as the header of a request has it."""
+    text = "sent tok-of-a-test, as Basic Y29hbG1pbmUtYm90OnRvay1vZi1hLXRlc3Q="
+    assert CREDENTIAL.hidden(text) == "sent [token], as Basic [token]"
+
+
+def test_passwords_are_taken_out_of_addresses() -> None:
+    """Whatever stands before the host goes."""
+    assert without_password("see https://ann:pw@h/x and http://tok@h/y") == "see https://h/x and http://h/y"
