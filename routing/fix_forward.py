@@ -4,7 +4,7 @@ from routing.events import JOB_FIX_FORWARD
 from routing.job import Job, JobState
 from routing.repair import MOST_JUDGED, Repair
 from routing.signal import SignalKind, signal
-from routing.store.job_store import Move
+from routing.store.job_move import Move
 from routing.turn_kind import TurnKind
 
 

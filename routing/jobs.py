@@ -4,13 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
+from routing.cancellation import Cancellation
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import (
     JOB_AWAITING,
     JOB_FINISHED,
-    JOB_LEASE_EXPIRED,
     JOB_PUT_OFF,
     JOB_RETRIED,
     JOB_RETURNED,
@@ -18,14 +16,14 @@ from routing.events import (
 )
 from routing.fix_forward import corrective_turn
 from routing.job import Job, JobResult, JobState, checked_job_id
+from routing.lost_worker import after_lost_worker, unreadable
 from routing.repair import Repair
 from routing.route import Generator
 from routing.signal import Signal, SignalKind, signal
-from routing.store.job_store import JobStore, Move
+from routing.store.job_move import Move
+from routing.store.job_store import JobStore
 from routing.store.version_store import VersionStore
 from routing.version import Version
-
-_log = structlog.get_logger(__name__)
 
 
 class UnknownJobError(NotFoundError):
@@ -77,7 +75,7 @@ class Jobs:
         self._versions = versions
         self._back_off = back_off
         self._generator = generator
-        self._keeps_children = keeps_children  # when their parent failed; not when it was cancelled
+        self._cancellation = Cancellation(jobs, find=self.find, keeps_children=keeps_children)
         self._contents: dict[tuple[str, int], Version] = {}
 
     def claim(self, job: str, *, worker: str, lease_seconds: float) -> Claim | str:
@@ -227,54 +225,11 @@ class Jobs:
 
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""
-        reason = f"cancelled by {by}"
-        fact = signal(SignalKind.CANCELLED, at=at, note=reason)
-        while True:
-            job = self.find(job_id)
-            if job.state.is_final:
-                if job.state is JobState.CANCELLED:
-                    return job
-                message = f"job {job_id} is {job.state} and cannot be cancelled any more"
-                raise ConflictError(message)
-            if job.state is JobState.RUNNING:
-                done = self._jobs.cancel_running(job_id, reason) in {"ok", "unchanged"}
-            else:
-                answer = self._jobs.move(Move(
-                    job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=JobState.CANCELLED,
-                    event=JOB_FINISHED, reason=reason, signals=[fact],
-                ))  # fmt: skip
-                if answer == "merging":
-                    message = f"job {job_id} is being merged just now and was not cancelled; revert the merge"
-                    raise ConflictError(message)
-                done = answer == "ok"
-            if done:
-                self._end_children(job_id, at=at)
-                return self.find(job_id)
+        return self._cancellation.cancel(job_id, by=by, at=at)
 
     def see_to_children(self, *, at: float, most: int = 500) -> None:
         """Cancel the children of jobs that were cancelled, or that failed, unless those are kept."""
-        for parent in self._jobs.bereaved(most):
-            job = self._jobs.read(parent)
-            failed = job is not None and job.state is JobState.FAILED
-            back = job is not None and not job.state.is_final and not job.cancel  # somebody retried it
-            seen_to = back or (failed and self._keeps_children) or self._end_children(parent, at=at)
-            if seen_to:
-                self._jobs.seen_to(parent)
-
-    def _end_children(self, parent: str, *, at: float) -> bool:
-        """Cancel what has not ended; False when that failed for one, which keeps no other from its end."""
-        failed = False
-        for child in self._jobs.children(parent):
-            try:
-                self.cancel(child, by=f"the end of its parent {parent}", at=at)
-            except NotFoundError:
-                self._jobs.disown(parent, child)
-            except ConflictError:  # it has ended meanwhile
-                continue
-            except CorruptRecordError as error:
-                _log.error("job.child_left", job=child, parent=parent, reason=str(error))
-                failed = True
-        return not failed
+        self._cancellation.see_to_children(at=at, most=most)
 
     def retry(self, job_id: str, *, by: str) -> Job:
         """A person queues a job again that had ended without success; its attempts begin anew."""
@@ -299,24 +254,12 @@ class Jobs:
         return [job for job in self._jobs.expired_leases(most) if self._reap(job, at)]
 
     def _reap(self, job_id: str, at: float) -> bool:
-        to, event, reason, kind = JobState.QUEUED, JOB_LEASE_EXPIRED, "its worker was lost", None
-        job = None
         try:
             job = self._jobs.read(job_id)
-        except CorruptRecordError as error:  # nobody can work on it; a person finds it among the dead letters
-            to, event, reason = JobState.FAILED, JOB_FINISHED, str(error)[:500]
-        if job is not None and job.cancel:
-            to, event, reason, kind = JobState.CANCELLED, JOB_FINISHED, job.cancel, SignalKind.CANCELLED
-        elif job is not None and job.attempts >= job.max_attempts:
-            reason = f"its worker was lost; attempt {job.attempts} of {job.max_attempts}"
-            to, event, kind = JobState.FAILED, JOB_FINISHED, SignalKind.MACHINE_LOST
-        return self._jobs.move(Move(
-            job=job_id, allowed=[JobState.RUNNING], to=to, event=event, reason=reason,
-            kind=job.kind_again if job is not None else "redispatch",
-            fence=job.fence if job is not None else None,  # what was decided holds for this lease alone
-            signals=[signal(kind, at=at, note=reason)] if kind else [],
-            flags=["expired", "dead"] if to is JobState.FAILED else ["expired"],
-        )) == "ok"  # fmt: skip
+        except CorruptRecordError as error:
+            return self._jobs.move(unreadable(job_id, str(error))) == "ok"
+        step = unreadable(job_id, "its record is gone") if job is None else after_lost_worker(job, at=at)
+        return self._jobs.move(step) == "ok"
 
     def find(self, job_id: str) -> Job:
         """One job, or UnknownJobError."""

@@ -1,54 +1,26 @@
-"""Jobs in Redis: accepting, claiming, moving, and the order in which they are looked at."""
+"""Jobs in Redis: accepting, claiming, moving, and what the lists of them forget."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from redis import Redis
 
-from routing.admission import WAITS, Limits, Occupancy
-from routing.errors import CorruptRecordError
-from routing.job import Job, JobResult, JobState
-from routing.repair import Repair
-from routing.signal import Signal
+from routing.admission import WAITS, Limits
+from routing.job import Job
 from routing.store.acceptance import PUBLISH_SECONDS, UNCLAIMED_SECONDS, Acceptance
 from routing.store.faults import redis_errors
-from routing.store.job_record import parsed_job, repair_fields, result_fields
+from routing.store.job_move import Move
+from routing.store.job_reader import JobReader
+from routing.store.job_record import parsed_job
 from routing.store.keys import Keys
-from routing.store.store import Store
-
-_log = structlog.get_logger(__name__)
-
 
 _NO_LIMITS = Limits()
 
 _WAITS = json.dumps(WAITS)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Move:
-    """A step of a job from one of some states to another."""
-
-    job: str
-    allowed: Sequence[JobState]
-    to: JobState
-    event: str
-    fence: int | None = None  # the lease that the caller holds; None for the ticks
-    reason: str = ""
-    delay_seconds: float = 0.0  # before it may be claimed again
-    result: JobResult | None = None
-    kind: str = ""  # of the next turn
-    repair: Repair | None = None  # what a corrective turn is about
-    judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
-    signals: Sequence[Signal] = ()
-    issue: str = ""  # that a 'fresh' job goes on with
-    flags: Iterable[str] = ()  # refund, dead, expired, fresh, mend: see job_move.lua
-    data: dict[str, Any] = field(default_factory=dict)
-
-
-class JobStore(Store):
+class JobStore(JobReader):
     """One call a step; the answers are the scripts' own words."""
 
     def __init__(
@@ -73,16 +45,6 @@ class JobStore(Store):
 
     def _call(self, step: Acceptance) -> tuple[list[str], list[Any]]:
         return step.keys(self.keys), [self.now_argument(), *step.arguments()]
-
-    def known(self, requests: Sequence[tuple[str, str]]) -> list[str]:
-        """The jobs that idempotency digests, or issues, have led to; '' where none did."""
-        with redis_errors("looking up requests"):
-            pipeline = self.redis.pipeline(transaction=False)
-            for once, issue in requests:
-                pipeline.get(self.keys.idempotency(once))
-                pipeline.hget(self.keys.issue(issue), "active")
-            answers = pipeline.execute()
-        return [first or active or "" for first, active in zip(answers[::2], answers[1::2], strict=True)]
 
     def claim(self, job: str, *, lease_seconds: float, worker: str) -> tuple[str, Job | None]:
         """Win a job's lease; returns ('ok', job) or (why not, None)."""
@@ -114,23 +76,8 @@ class JobStore(Store):
 
     def move(self, step: Move) -> str:
         """Move a job to another state."""
-        keys = self.keys
-        fields = result_fields(step.result) if step.result else []
-        if step.kind:
-            fields += ["kind", step.kind]
-        if step.repair:
-            fields += repair_fields(step.repair, step.judged)
-        facts = [part for signal in step.signals for part in (signal.id, signal.model_dump_json())]
         return str(self.run(
-            "job_move",
-            [keys.job(step.job), keys("leases"), keys("waiting"), keys("outbox"), keys("dead"),
-             keys("events"), keys.signals(step.job), keys("due"), keys("effects"), keys("unclaimed"),
-             keys("landing"), keys.issue(step.issue) if step.issue else keys.job(step.job),
-             keys("held"), keys("at_work"), keys("spent"), keys("children"), keys("bereaved")],
-            step.job, ",".join(step.allowed), step.to, "" if step.fence is None else step.fence,
-            step.reason, step.delay_seconds, self.retention_seconds, step.event,
-            json.dumps({"state": step.to, "reason": step.reason} | step.data),
-            json.dumps(fields), json.dumps(facts), ",".join(step.flags),
+            "job_move", step.keys(self.keys), *step.arguments(self.retention_seconds),
             doing=f"moving job {step.job} to {step.to}",
         ))  # fmt: skip
 
@@ -173,17 +120,6 @@ class JobStore(Store):
             doing="making use of room",
         ))  # fmt: skip
 
-    def occupancy(self) -> Occupancy:
-        """How much of the limits is used."""
-        now = self.now()
-        with redis_errors("counting what is at work"):
-            pipeline = self.redis.pipeline(transaction=False)
-            pipeline.zcount(self.keys("leases"), f"({now:.6f}", "+inf")
-            pipeline.zcard(self.keys("held"))
-            pipeline.hget(self.keys("spent"), str(int(now // 86_400)))
-            running, held, spent = pipeline.execute()
-        return Occupancy(running=running, held=held, spent_usd=float(spent or 0))
-
     def take_unclaimed(self, most: int) -> list[str]:
         """Queued jobs whose message was published a while ago and that nobody has claimed."""
         return self._take("unclaimed", most, UNCLAIMED_SECONDS)
@@ -204,53 +140,28 @@ class JobStore(Store):
                 doing="noting publications",
             )  # fmt: skip
 
-    def effects_done(self, job: str, issue: str) -> None:
-        """Note that a final job's issue was told of its end."""
+    def effects_done(self, job: str, issue: str, *, spent_usd: float = 0.0) -> None:
+        """Note that a final job's issue was told of its end, and what the job has cost."""
         with redis_errors(f"freeing issue {issue}"):
             self.scripts(
-                "effects_done", [self.keys("effects"), self.keys.issue(issue)], [job, self.retention_seconds]
-            )
+                "effects_done", [self.keys("effects"), self.keys.issue(issue)],
+                [job, self.retention_seconds, spent_usd],
+            )  # fmt: skip
 
-    def children(self, parent: str) -> list[str]:
-        """The children of a job that have not ended."""
-        with redis_errors(f"reading the children of job {parent}"):
-            members = self.redis.zrangebylex(self.keys("children"), f"[{parent}:", f"({parent}:~")
-        return [member.removeprefix(f"{parent}:") for member in members]
+    def tell_again(self, job: str) -> None:
+        """Have a final job's issue told of its end once more."""
+        with redis_errors(f"having the issue of job {job} told"):
+            self.redis.sadd(self.keys("effects"), job)
 
     def disown(self, parent: str, child: str) -> None:
         """Forget a child whose record is gone."""
         with redis_errors(f"forgetting job {child}"):
             self.redis.zrem(self.keys("children"), f"{parent}:{child}")
 
-    def bereaved(self, most: int) -> list[str]:
-        """Jobs that failed, or were cancelled, before their children ended."""
-        with redis_errors("reading whose children are left"):
-            return sorted(self.redis.smembers(self.keys("bereaved")))[:most]
-
     def seen_to(self, parent: str) -> None:
         """The children of a job that ended badly are seen to."""
         with redis_errors(f"seeing to the children of job {parent}"):
             self.redis.srem(self.keys("bereaved"), parent)
-
-    def expired_leases(self, most: int) -> list[str]:
-        """Running jobs whose lease has run out."""
-        return self._until("leases", self.now(), most)
-
-    def running(self, most: int) -> list[str]:
-        """Running jobs, those first whose lease ends first."""
-        return self._until("leases", float("inf"), most)
-
-    def waiting(self, most: int) -> list[str]:
-        """Pushed jobs, the longest waiting first."""
-        return self._until("waiting", float("inf"), most)
-
-    def dead(self, most: int) -> list[str]:
-        """Dead letters, the oldest first."""
-        return self._until("dead", float("inf"), most)
-
-    def _until(self, index: str, score: float, most: int) -> list[str]:
-        with redis_errors(f"reading {index}"):
-            return list(self.redis.zrangebyscore(self.keys(index), "-inf", score, start=0, num=most))
 
     def land(self, job: str, fence: int) -> bool:
         """Say that a waiting job's branch is about to be merged; False when it is not to be any more."""
@@ -272,35 +183,6 @@ class JobStore(Store):
             pipeline.srem(self.keys("effects"), job)
             pipeline.execute()
 
-    def with_effects(self, most: int) -> list[str]:
-        """Final jobs whose issue is yet to be told: any of them, so that none keeps others waiting."""
-        with redis_errors("reading effects"):
-            return list(self.redis.srandmember(self.keys("effects"), most))
-
-    def newest(self, most: int, start: int = 0) -> list[str]:
-        """Job ids, the newest first."""
-        with redis_errors("listing jobs"):
-            return list(self.redis.zrevrange(self.keys("jobs"), start, start + most - 1))
-
-    def read(self, job: str) -> Job | None:
-        """One job; None when there is none (any more)."""
-        with redis_errors(f"reading job {job}"):
-            fields = self.redis.hgetall(self.keys.job(job))
-        return parsed_job(job, fields) if fields else None
-
-    def read_many(self, jobs: Sequence[str]) -> list[Job | None]:
-        """Several jobs in one round trip; an unreadable record is logged, and does not hide the others."""
-        with redis_errors("reading jobs"):
-            pipeline = self.redis.pipeline(transaction=False)
-            for job in jobs:
-                pipeline.hgetall(self.keys.job(job))
-            found = pipeline.execute()
-        return [_readable(job, fields) if fields else None for job, fields in zip(jobs, found, strict=True)]
-
-    def landings(self, most: int) -> list[str]:
-        """Pushed jobs of which it is time to ask whether they were merged, thrown away or reverted."""
-        return self._until("landing", self.now(), most)
-
     def look_again(self, job: str, *, at: float | None) -> None:
         """Put off the next look at a pushed job; None: no more looks."""
         with redis_errors(f"watching job {job}"):
@@ -308,23 +190,6 @@ class JobStore(Store):
                 self.redis.zrem(self.keys("landing"), job)
             else:
                 self.redis.zadd(self.keys("landing"), {job: at}, xx=True)
-
-    def active_on(self, issues: Sequence[str]) -> list[tuple[str, int]]:
-        """For each issue the job at work on it ('' for none) and the number of jobs that ended on it."""
-        with redis_errors("reading issues"):
-            pipeline = self.redis.pipeline(transaction=False)
-            for issue in issues:
-                pipeline.hmget(self.keys.issue(issue), ["active", "rounds"])
-            return [(active or "", int(rounds or 0)) for active, rounds in pipeline.execute()]
-
-    def depths(self) -> dict[str, int]:
-        """How many jobs stand where, for overviews."""
-        with redis_errors("counting jobs"):
-            pipeline = self.redis.pipeline(transaction=False)
-            for index in ("outbox", "unclaimed", "held", "leases", "waiting", "dead"):
-                pipeline.zcard(self.keys(index))
-            outbox, unclaimed, held, running, waiting, dead = pipeline.execute()
-        return {"queued": outbox + unclaimed + held, "running": running, "waiting": waiting, "dead": dead}
 
     def trim(self, *, before: float) -> int:
         """Forget index entries of jobs created before a time; their records expire by themselves.
@@ -336,11 +201,3 @@ class JobStore(Store):
             for index in ("dead", "due"):
                 self.redis.zremrangebyscore(self.keys(index), "-inf", before)
         return int(dropped)
-
-
-def _readable(job: str, fields: dict[str, str]) -> Job | None:
-    try:
-        return parsed_job(job, fields)
-    except CorruptRecordError as error:
-        _log.error("job.unreadable", job=job, reason=str(error))
-        return None

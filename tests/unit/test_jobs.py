@@ -7,7 +7,7 @@ from routing.errors import ConflictError, InvalidInputError
 from routing.job import JobResult, JobState
 from routing.jobs import BackOff, CancelAskedError, Claim, StaleLeaseError, UnknownJobError
 from routing.signal import SignalKind
-from routing.store.job_store import Move
+from routing.store.job_move import Move
 from tests.fleet import START, Fleet, Scripted
 
 PUSHED = JobResult(exit_code=0, ended_by="result", commit="4be1c0ffee00", branch="coalmine/x")
@@ -405,6 +405,16 @@ def test_one_unreadable_record_does_not_stop_the_sweep(fleet: Fleet) -> None:
     fleet.redis.hset(fleet.app.keys.job(broken), "request", "{broken")
     fleet.clock.forward(31)
     assert job in fleet.app.jobs.reap(at=fleet.clock())
+
+
+def test_lease_of_a_record_that_is_gone_is_forgotten(fleet: Fleet) -> None:
+    """The sweep does not find it again and again."""
+    job = fleet.enqueue().job
+    fleet.claim(job, lease_seconds=30)
+    fleet.redis.delete(fleet.app.keys.job(job))
+    fleet.clock.forward(31)
+    assert fleet.app.jobs.reap(at=fleet.clock()) == []
+    assert fleet.app.job_store.expired_leases(10) == []
 
 
 def test_paused_fleet_claims_nothing_and_loses_nothing(fleet: Fleet) -> None:
