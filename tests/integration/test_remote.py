@@ -1,6 +1,7 @@
 """Git at a forge over HTTP with the forge's token: it works, and nobody else learns the token."""
 
 import base64
+import contextlib
 import os
 import random
 import threading
@@ -257,3 +258,32 @@ def test_the_helper_reads_pipes_of_any_number(served: Served) -> None:
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def test_helpers_of_the_machine_are_neither_asked_nor_told(served: Served, tmp_path: Path) -> None:
+    """Whatever configuration git still reads, no other helper takes part."""
+    seen = tmp_path / "seen"
+    git = Git(served.world.repository.desk)
+    for section in ("credential", f"credential.{served.server.address}"):
+        git("config", f"{section}.helper", f"store --file {seen}")
+    served.remote().run(git, "ls-remote", "--", served.remote().address)
+    assert not seen.exists(), seen.read_text()
+
+
+def test_no_pipe_is_left_open(served: Served) -> None:
+    """Neither when git did its work nor when it was refused."""
+    before = _pipes()
+    git, address = served.world.repository.git, served.remote().address
+    served.remote().run(git, "ls-remote", "--", address)
+    with pytest.raises(RemoteRefusedError):
+        served.remote(WRONG).run(git, "ls-remote", "--", address)
+    wait_until(lambda: _pipes() <= before, description="all pipes are closed")
+
+
+def _pipes() -> set[str]:
+    """Our open pipes, by their numbers in the kernel."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            found.add(str(link.readlink()))
+    return {name for name in found if name.startswith("pipe:")}
