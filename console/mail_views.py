@@ -14,8 +14,9 @@ from tasks.agents.mail.receipt import Receipt
 
 def mail_document(mail: Mail) -> dict[str, Any]:
     """A mail for scripts."""
-    fields = mail.model_dump(mode="json", exclude={"v", "sent_at", "settled_at", "lease_until", "fence"})
-    return fields | {"sent_at": iso(mail.sent_at), "settled_at": iso(mail.settled_at)}
+    times = ("sent_at", "settled_at", "deadline")
+    fields = mail.model_dump(mode="json", exclude={"v", "lease_until", "fence", *times})
+    return fields | {name: iso(getattr(mail, name)) for name in times}
 
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
@@ -31,8 +32,9 @@ def receipt_document(receipt: Receipt) -> dict[str, Any]:
 
 def agent_document(agent: AgentRecord) -> dict[str, Any]:
     """An agent for scripts."""
-    fields = agent.model_dump(mode="json", exclude={"v", "terminal", "registered_at", "finished_at"})
-    return fields | {"registered_at": iso(agent.registered_at), "finished_at": iso(agent.finished_at)}
+    times = ("registered_at", "finished_at", "gate_until", "gate_closed_at")
+    fields = agent.model_dump(mode="json", exclude={"v", "terminal", *times})
+    return fields | {name: iso(getattr(agent, name)) for name in times}
 
 
 def receipts_view(receipts: Sequence[Receipt]) -> Iterator[RenderableType]:

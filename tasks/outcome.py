@@ -56,6 +56,7 @@ _LIMITS = {
     "deadline": (SignalKind.AGENT_ABORTED, "the agent ran into its time limit"),
     "output_limit": (SignalKind.AGENT_ABORTED, "the agent printed more than it may"),
     "budget": (SignalKind.AGENT_ABORTED, "the agent spent more than it may"),
+    "parser_error": (SignalKind.AGENT_ERRORED, "the agent's runtime could not read what it said"),
 }
 
 #: What a shell says by its exit code of a command that it could not run.

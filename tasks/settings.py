@@ -85,7 +85,7 @@ class AgentSettings(_Section):
 
     work_dir: Path = Path(".coalmine/work")  # mirrors, work trees and turn logs of this host
     time_limit_seconds: Positive = 3600.0
-    stall_seconds: Positive = 600.0  # without an event
+    stall_seconds: Positive = 600.0  # without an event, unless it waits for a person
     kill_grace_seconds: Seconds = 2.0  # between SIGTERM and SIGKILL
     output_megabytes: Positive = 512.0
     cost_usd: Positive | None = None  # per turn, as the agent reports it
@@ -93,7 +93,7 @@ class AgentSettings(_Section):
     turns_per_job: Count = 20
     silence_warn_seconds: Positive = 120.0  # without an event, after which the watchdog writes a warning
     silence_nudge_seconds: Positive = 300.0  # … it sends the agent a mail
-    silence_cancel_seconds: Positive = 900.0  # … it has the turn ended
+    silence_cancel_seconds: Positive = 900.0  # … it has a turn ended that its own worker has not
     watchdog_interval_seconds: Positive = 10.0
     await_seconds: Positive = 3600.0  # for which a job waits for mail that its agent awaits, at the most
     commit_leftovers: Switch = True  # commit what the agent left uncommitted

@@ -35,14 +35,14 @@ class Dispatch:
     fields: Mapping[str, str]  # that all copies have
     most_waiting: int  # in the mailbox of an agent; a full one refuses
     reply_to: str = ""  # mail id
-    flags: Iterable[str] = ()  # agent, terminal, once, gate: see mail_send.lua
+    flags: Iterable[str] = ()  # agent, terminal, once, gate, undecided: see mail_send.lua
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
     """What became of one envelope."""
 
-    word: str  # sent, same, unknown, finished, full or 'sender finished'
+    word: str  # sent, same, unknown, finished, full, decided or 'sender finished'
     id: str  # of the mail, which an earlier send may have made; "" when it was refused
     sequence: int
 

@@ -29,11 +29,25 @@ class AgentRecord(BaseModel):
     terminal: int = 0  # sequence of its newest terminal mail, 0 for none
     terminal_mail: str = ""  # id of that mail
     gate: str = ""  # id of the decision gate at which it waits for a person, "" for none
+    gate_until: float | None = None  # the gate's deadline, None for none
+    gate_closed_at: float | None = None  # when its last gate was answered, or given up at its deadline
 
     @property
     def is_live(self) -> bool:
         """Whether it can send and be sent mail."""
         return self.state == "live"
+
+    def waits_for_person(self, now: float) -> bool:
+        """Whether a decision is awaited: a gate whose deadline has passed holds nothing any more."""
+        return bool(self.gate) and not self.has_undecided_gate(now)
+
+    def has_undecided_gate(self, now: float) -> bool:
+        """Whether the deadline of its gate has passed without an answer."""
+        return bool(self.gate) and self.gate_until is not None and now >= self.gate_until
+
+    def waited_until(self, now: float) -> float | None:
+        """When it last ceased to wait for a person, None for never, or while it waits."""
+        return self.gate_until if self.has_undecided_gate(now) else self.gate_closed_at
 
     @classmethod
     def parse(cls, fields: Mapping[str, str]) -> "AgentRecord":

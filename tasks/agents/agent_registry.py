@@ -64,6 +64,11 @@ class AgentRegistry:
             raise _unknown(name)
         return AgentRecord.parse(fields)
 
+    def waits_for_person(self, name: str) -> bool:
+        """Whether an agent waits for a person's decision; an agent that is unknown waits for nobody."""
+        fields = self._store.read(name)
+        return bool(fields.get("gate")) and AgentRecord.parse(fields).waits_for_person(self._store.now())
+
     def live(self) -> list[AgentRecord]:
         """All live agents, by name."""
         return [AgentRecord.parse(fields) for fields in self._store.live()]

@@ -76,15 +76,17 @@ class Pipes:
 
     def close(self) -> None:
         """Hand over unfinished lines and close everything."""
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.data, partial):
-                self._finish(*key.data.args)
-        for stream in self._streams:
-            stream.close()
-        self._selector.close()
-        for descriptor in (self._wake_in, self._wake_out, self._exit_fd):
-            if descriptor is not None:
-                os.close(descriptor)
+        try:
+            for key in list(self._selector.get_map().values()):
+                if isinstance(key.data, partial):
+                    self._finish(*key.data.args)
+        finally:  # whatever a line met with
+            for stream in self._streams:
+                stream.close()
+            self._selector.close()
+            for descriptor in (self._wake_in, self._wake_out, self._exit_fd):
+                if descriptor is not None:
+                    os.close(descriptor)
 
     def _watch(self, stream: IO[bytes], event: int, move: Callable[[], None]) -> None:
         self._selector.register(stream, event, move)

@@ -239,12 +239,13 @@ def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
         tail=turn.output_tail[-1000:],
     )
     error = turn.api_error
+    refusal = f"the model's API refused: {error.message}"[:500] if error and not turn.clean else ""
     return Ran(
         ended_by=turn.ended_by.value,
         clean=turn.clean,
         has_repository=has_repository,
         fault=api_fault(turn),
-        note=f"the model's API refused: {error.message}"[:500] if error and not turn.clean else "",
+        note=turn.reason or refusal,
         result=result,
     )
 

@@ -74,7 +74,8 @@ class Seen:
 class Runtime(Protocol):
     """One kind of agent program, set up for one version. Holds no state of a turn: turns may share it.
 
-    The methods are pure but for `check`, and `parse` never raises.
+    The methods are pure but for `check`, and `parse` never raises. One that raises all the same is the
+    version's failure: before the start the turn is refused, behind it the turn ends with `parser_error`.
     """
 
     @property

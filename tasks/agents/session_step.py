@@ -35,7 +35,7 @@ def step_after(
             return None
         case Ending.DRAIN:
             return SessionStep(to=SessionState.BETWEEN_TURNS, reason="its worker shut down")
-        case Ending.RESULT:
+        case Ending.RESULT | Ending.PARSER_ERROR:
             return _exited(
                 turn, role=role, terminal_seen=terminal_seen, awaiting=awaiting, may_retry=may_retry
             )
@@ -50,6 +50,8 @@ def _exited(
 ) -> SessionStep:
     if not turn.clean:
         reason = f"it exited with code {turn.exit_code}"
+        if turn.ended_by is Ending.PARSER_ERROR:
+            reason = f"its runtime could not read what it said: {turn.reason}"
         if may_retry:
             return SessionStep(to=SessionState.BETWEEN_TURNS, reason=reason, is_retry=True)
         return SessionStep(

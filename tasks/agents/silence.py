@@ -42,11 +42,17 @@ class Finding:
     silent_seconds: float = 0.0
 
 
-def finding(record: SessionRecord, *, now: float, patience: Patience, waits_for_person: bool) -> Finding:
-    """Decide; a turn whose lease is alive and that speaks, or waits for a person, is left alone."""
+def finding(
+    record: SessionRecord, *, now: float, patience: Patience, waits_for_person: bool,
+    waited_until: float | None = None,
+) -> Finding:  # fmt: skip
+    """Decide; a turn whose lease is alive and that speaks, or waits for a person, is left alone.
+
+    `waited_until` is when the last such wait ended, by answer or deadline: silence counts from there.
+    """
     if record.lease_until is None or record.lease_until <= now:
         return Finding(is_lost=True)
-    silent = max(0.0, now - record.last_activity)
+    silent = max(0.0, now - max(record.last_activity, waited_until or 0.0))
     if waits_for_person or record.pid is None:  # nothing has been started yet: the lease is all there is
         return Finding(silent_seconds=silent)
     measure = patience.measure(silent)

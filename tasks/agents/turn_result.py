@@ -14,6 +14,7 @@ class Ending(StrEnum):
     DEADLINE = "deadline"  # the time limit
     OUTPUT_LIMIT = "output_limit"  # too many bytes printed
     BUDGET = "budget"  # too much spent
+    PARSER_ERROR = "parser_error"  # the runtime raised where it reads what the agent said
     CANCEL = "cancel"  # see StopReason
     LEASE_LOST = "lease_lost"
     DRAIN = "drain"
@@ -24,6 +25,7 @@ class TurnResult:
     """The record of one turn."""
 
     ended_by: Ending
+    reason: str = ""  # what the runtime raised, in one line; "" unless that ended the turn
     exit_code: int | None  # negative for a signal; None when we ended the process
     clean: bool  # the runtime's own definition; never when we ended it
     session_id: str | None  # as seen, or as asked for when none was seen

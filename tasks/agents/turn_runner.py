@@ -155,6 +155,7 @@ class _Turn:
             limits=order.limits,
             on_spawn=self._register,
             on_event=self._hear,
+            waits_for_person=lambda: runner.agents.waits_for_person(self._name),
         )
         return self._conclude(record, result, billed, newest)
 

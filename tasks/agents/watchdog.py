@@ -1,4 +1,4 @@
-"""The watchdog: turns that nobody runs any more, turns that say nothing, and agents whose job has ended."""
+"""The watchdog: turns that are lost or silent, gates that nobody answered, agents whose job has ended."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.author import FLEET
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.mail.undecided import close_undecided
 from tasks.agents.mail.worker_died import AgentEnd, tell_parent
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import ALLOWED, SessionState
@@ -62,14 +63,21 @@ class Watchdog:
         for record in self._records(self._sessions.in_turn(MOST)):
             self._spared(record.name, partial(self._look, record, now))
         for agent in live:
+            self._spared(agent.name, partial(close_undecided, self._office, agent, now=now))
             self._spared(agent.name, partial(self._close, agent, live, now))
         self._tidy(now)
         if self._rules.cancels_rejected:
             self._cancel_rejected(now)
 
     def _look(self, record: SessionRecord, now: float) -> None:
-        waits = self._waits_for_person(record.name)
-        found = finding(record, now=now, patience=self._rules.patience, waits_for_person=waits)
+        agent = self._agent(record.name)
+        found = finding(
+            record,
+            now=now,
+            patience=self._rules.patience,
+            waits_for_person=agent is not None and agent.waits_for_person(now),
+            waited_until=agent.waited_until(now) if agent is not None else None,
+        )
         if found.is_lost:
             reason = f"its worker {record.holder} was lost".replace("  ", " ")
             self._sessions.move(
@@ -163,17 +171,15 @@ class Watchdog:
                 by = f"the rollback of {job.version_id}"
                 self._spared(job.id, partial(self._jobs.cancel, job.id, by=by, at=now))
 
-    def _waits_for_person(self, name: str) -> bool:
-        try:
-            return bool(self._agents.find(name).gate)
-        except NotFoundError:
-            return False
-
     def _is_live(self, name: str) -> bool:
+        agent = self._agent(name)
+        return agent is not None and agent.is_live
+
+    def _agent(self, name: str) -> AgentRecord | None:
         try:
-            return self._agents.find(name).is_live
+            return self._agents.find(name)
         except NotFoundError:
-            return False
+            return None
 
     def _records(self, names: Sequence[str]) -> list[SessionRecord]:
         records: list[SessionRecord] = []

@@ -31,8 +31,10 @@ from tasks.agents.turn_leases import TurnLeases
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_order import TurnOrder, TurnStart
 from tasks.agents.turn_record import NotRun, TerminalMail, TurnRecord
+from tasks.agents.turn_result import Ending
 from tasks.agents.turn_runner import StaleTurnError, TurnRunner
 from tests.agent_book import until_gone
+from tests.faulty_runtime import Faulty
 from tests.fleet import contents
 from tests.post import ADA, Post
 from tests.servers import process_runs
@@ -306,6 +308,42 @@ def test_old_terminal_mail_is_not_taken_for_this_turns(bench: Bench) -> None:
     bench.post.send(bench.agent.name, lead, type_="worker_done", payload=done)
     record = bench.run("true")
     assert record.terminal_mail is TerminalMail.MISSING
+
+
+def test_agent_that_waits_for_a_person_is_not_stalled(bench: Bench) -> None:
+    """It asked for a decision, and is silent for longer than others may be."""
+    gate = {"options": ["yes", "no"], "context": "which?"}
+
+    def ask(_event: object) -> None:
+        bench.post.send(bench.agent.name, "operator", type_="decision_gate", payload=gate)
+
+    endings = []
+    for hear, line in ((ask, "echo asking; sleep 3; exit 1"), (lambda _event: None, "echo on; sleep 60")):
+        bench.hear = hear
+        order = bench.order(line)
+        order = replace(order, limits=replace(order.limits, stall_seconds=1.0))
+        record = bench.runner.run(order, StopSignal())
+        assert isinstance(record, TurnRecord)
+        endings.append(record.result.ended_by)
+        if (mail := bench.post.agents.find(bench.agent.name).gate) != "":
+            bench.post.office.reply(ADA, mail, body="yes")
+    assert endings == [Ending.RESULT, Ending.STALL]
+
+
+def test_faulty_runtime_keeps_the_session(bench: Bench) -> None:
+    """What it could not read is an unclean end: the mail waits again, and the last attempt gives up."""
+    sent = bench.post.send(ADA, bench.agent.name)
+    for retry, to in ((True, SessionState.BETWEEN_TURNS), (False, SessionState.ZOMBIE)):
+        order = bench.order("echo $$ > pid; echo hello; sleep 60", retry=retry)
+        faulty = Faulty(RuntimeSpec(command="echo $$ > pid; echo hello; sleep 60"), "parse")
+        record = bench.runner.run(replace(order, runtime=faulty), StopSignal())
+        assert isinstance(record, TurnRecord)
+        assert (record.result.ended_by, record.final) == (Ending.PARSER_ERROR, to)
+        stored = bench.read()
+        assert stored.reason.startswith("its runtime could not read what it said: RuntimeError: the parser")
+        assert (stored.lease_until, stored.pid) == (None, None)
+        assert not process_runs(bench.pid())
+        assert not retry or bench.post.find(sent).state == "queued"
 
 
 def test_waiting_for_others_is_no_end(bench: Bench) -> None:

@@ -52,6 +52,13 @@ def test_a_refusal_is_no_failure_of_the_agent(
 
 def test_what_a_person_or_a_limit_ended_is_judged_as_that() -> None:
     """A cancel, a spent budget and a clean end say more than the API's last word."""
-    for ended_by in (Ending.CANCEL, Ending.BUDGET, Ending.DRAIN, Ending.LEASE_LOST, Ending.OUTPUT_LIMIT):
+    for ended_by in (
+        Ending.CANCEL,
+        Ending.BUDGET,
+        Ending.DRAIN,
+        Ending.LEASE_LOST,
+        Ending.OUTPUT_LIMIT,
+        Ending.PARSER_ERROR,
+    ):
         assert api_fault(turn(ended_by, 429)) is None
     assert api_fault(turn(Ending.RESULT, 429, clean=True)) is None

@@ -27,6 +27,13 @@ def test_what_we_ended_is_not_called_missing() -> None:
     assert outcome(ran).reason == "the agent went silent"
 
 
+def test_runtime_that_cannot_read_its_agent_is_the_versions_failure() -> None:
+    """It is tried again like any failure; the reason says what was raised, whatever the exit code."""
+    ran = Ran(ended_by="parser_error", note="ValueError: no such line", result=JobResult(exit_code=0))
+    reason = "the agent's runtime could not read what it said (ValueError: no such line)"
+    assert outcome(ran) == Outcome(step=Step.RETRY, signal=SignalKind.AGENT_ERRORED, reason=reason)
+
+
 def test_agent_that_awaits_mail_is_not_judged() -> None:
     """Nothing was pushed, and nothing is missing; a turn that was not clean waits for nothing."""
     waits = Ran(ended_by="result", clean=True, awaits=True, has_repository=True)

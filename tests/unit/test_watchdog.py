@@ -1,5 +1,6 @@
 """The watchdog: who is left alone, what is done about the others, and that it is done once."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,9 +8,10 @@ import redis
 
 from routing.job import JobResult, JobState
 from tasks.agents.agent_record import AgentRecord
-from tasks.agents.mail.author import Author
+from tasks.agents.mail.author import FLEET, Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.mail import Mail
+from tasks.agents.mail.post_office import MOST_WAITING
 from tasks.agents.mail.role import Role
 from tasks.agents.mail.worker_died import AgentEnd, tell_parent
 from tasks.agents.session_record import SessionRecord
@@ -73,6 +75,21 @@ class Kennel:
     def measures(self) -> list[str]:
         """What was done about silences, in order."""
         return [event.data["measure"] for event in self.fleet.events("session.silent")]
+
+    def ask(self, *, seconds: float | None = None) -> str:
+        """The agent asks people to decide, with a deadline in so many seconds; returns the mail."""
+        payload: dict[str, Any] = {"options": ["a"], "context": "c"}
+        if seconds is not None:
+            at = datetime.fromtimestamp(self.fleet.clock() + seconds, tz=UTC)
+            payload["deadline"] = at.isoformat()
+        letter = Letter.checked(to="operator", type_="decision_gate", subject="which?", payload=payload)
+        (receipt,) = self.app.post_office.send(Author(address=self.name), letter)
+        return receipt.id
+
+    def told(self) -> list[Mail]:
+        """The mail that the agent was sent, but for nudges."""
+        newest = self.app.post_office.newest(500, recipient=self.name)
+        return [mail for mail in newest if mail.type != "health_check"]
 
     def deaths(self) -> list[Mail]:
         """The mail about dead agents that the parent has."""
@@ -153,18 +170,50 @@ def test_event_begins_a_new_silence(kennel: Kennel) -> None:
 
 
 def test_agent_that_waits_for_a_person_is_left_alone(kennel: Kennel) -> None:
-    """Until the decision has come."""
+    """Until the decision has come; from then on its silence counts anew."""
     fence = kennel.begin()
-    office = kennel.app.post_office
-    gate = Letter.checked(
-        to="operator", type_="decision_gate", subject="which?", payload={"options": ["a"], "context": "c"}
-    )
-    (receipt,) = office.send(Author(address=kennel.name), gate)
+    gate = kennel.ask()
     kennel.pass_time(5000, fence)
     assert kennel.measures() == []
-    office.reply(Author.of_person("ada"), receipt.id, body="a")
+    kennel.app.post_office.reply(Author.of_person("ada"), gate, body="a")
+    kennel.pass_time(119, fence)
+    assert kennel.measures() == []
     kennel.pass_time(1, fence)
+    assert kennel.measures() == ["warn"]
+    kennel.pass_time(780, fence)
+    assert kennel.measures() == ["warn", "cancel"]
+
+
+def test_gate_whose_deadline_has_passed_holds_nothing(kennel: Kennel) -> None:
+    """The agent is told once that nobody decided, and its silence counts from there."""
+    fence = kennel.begin()
+    gate = kennel.ask(seconds=5000)
+    kennel.pass_time(4999, fence)
+    assert kennel.told() == []
+    for _ in range(3):
+        kennel.pass_time(1, fence)
+    (mail,) = kennel.told()
+    assert (mail.sender, mail.reply_to) == ("coalmine", gate)
+    assert kennel.measures() == []
+    kennel.pass_time(890, fence)
+    assert kennel.measures() == ["nudge"]
+    kennel.pass_time(10, fence)
+    assert kennel.measures() == ["nudge", "cancel"]
+
+
+def test_full_mailbox_does_not_keep_a_gate_shut(kennel: Kennel) -> None:
+    """What cannot be told is told later; the silence counts from the deadline all the same."""
+    fence = kennel.begin()
+    kennel.ask(seconds=1000)
+    office = kennel.app.post_office
+    for number in range(2 * MOST_WAITING):
+        office.send(FLEET, Letter.checked(to=kennel.name, subject=f"number {number}"))
+    kennel.pass_time(1000 + 900, fence)
     assert kennel.measures() == ["cancel"]
+    claim = office.claim(kennel.name, lease_seconds=60)
+    assert office.ack(claim)
+    kennel.pass_time(1, fence)
+    assert any(mail.subject.startswith("Nobody decided") for mail in kennel.told())
 
 
 def test_lost_turn_is_stalled(kennel: Kennel) -> None:

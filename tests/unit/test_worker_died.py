@@ -31,6 +31,7 @@ def post(fake_redis: redis.Redis) -> Post:
         ({"ended_by": Ending.DEADLINE}, "stopped at its time limit"),
         ({"ended_by": Ending.OUTPUT_LIMIT}, "stopped at its output limit"),
         ({"ended_by": Ending.BUDGET}, "stopped at its cost limit"),
+        ({"ended_by": Ending.PARSER_ERROR}, "stopped as its runtime could not read what it said"),
     ],
 )
 def test_the_parent_is_told_why(post: Post, end: dict[str, Any], reason: str) -> None:

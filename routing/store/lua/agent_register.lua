@@ -18,7 +18,7 @@ if ARGV[6] ~= '' then
   depth = tonumber(p[2]) + 1
 end
 depth = string.format('%d', depth)
-redis.call('HDEL', agent, 'finished_at', 'reason', 'gate')
+redis.call('HDEL', agent, 'finished_at', 'reason', 'gate', 'gate_until', 'gate_closed_at')
 redis.call('HSET', agent, 'v', '1', 'name', name, 'role', ARGV[3], 'job', ARGV[4], 'task', ARGV[5],
   'parent', ARGV[6], 'depth', depth, 'state', 'live', 'registered_at', stamp(now))
 redis.call('HINCRBY', agent, 'life', 1)

@@ -4,10 +4,11 @@
 -- ARGV  1 now  2 retention, seconds  3 JSON list of fields and values that all of the mails have
 --       4 most mails that may wait for an agent
 --       5 flags, separated by commas: 'agent' (the sender is one, and must live), 'terminal' (it ends the sender's
---         task), 'once' (there is a dedupe key), 'gate' (the sender waits for a person)
+--         task), 'once' (there is a dedupe key), 'gate' (the sender waits for a person), 'undecided' (it is sent only
+--         to an agent that still waits at the gate that it answers)
 --       6 id of the mail that is replied to, or ''  7 most entries of an index
 --       then three for each recipient: mail id, name, 'person' or ''
--- Returns {word, id, sequence} for each recipient, word 'sent'|'same'|'unknown'|'finished'|'full',
+-- Returns {word, id, sequence} for each recipient, word 'sent'|'same'|'unknown'|'finished'|'full'|'decided',
 --         or {{'sender finished', '', '0'}}
 -- @include prelude
 -- @include mail
@@ -28,8 +29,22 @@ local function refusal(agent, waiting, person)
   local state = redis.call('HGET', agent, 'state')
   if not state then return 'unknown' end
   if state ~= 'live' then return 'finished' end
+  if flag('undecided') and redis.call('HGET', agent, 'gate') ~= ARGV[6] then return 'decided' end
   if redis.call('ZCARD', waiting) >= tonumber(ARGV[4]) then return 'full' end
   return nil
+end
+
+-- The sender waits for a person, until the mail's deadline if it has one.
+local function wait_at(mail, id)
+  redis.call('HSET', sender, 'gate', id)
+  local deadline = redis.call('HGET', mail, 'deadline')
+  if deadline then redis.call('HSET', sender, 'gate_until', deadline) else redis.call('HDEL', sender, 'gate_until') end
+end
+
+local function close_gate(agent)
+  if ARGV[6] == '' or redis.call('HGET', agent, 'gate') ~= ARGV[6] then return end
+  redis.call('HDEL', agent, 'gate', 'gate_until')
+  redis.call('HSET', agent, 'gate_closed_at', stamp(now))
 end
 
 local function send(at, given)
@@ -54,12 +69,12 @@ local function send(at, given)
     redis.call('EXPIRE', once, retention)
   end
   if person then
-    if flag('gate') and flag('agent') then redis.call('HSET', sender, 'gate', id) end
+    if flag('gate') and flag('agent') then wait_at(mail, id) end
   else
     redis.call('ZADD', waiting, sequence, id)
     redis.call('EXPIRE', waiting, retention)
     redis.call('ZADD', index, 'NX', now, name)
-    if ARGV[6] ~= '' and redis.call('HGET', agent, 'gate') == ARGV[6] then redis.call('HDEL', agent, 'gate') end
+    close_gate(agent)
   end
   if flag('terminal') then redis.call('HSET', sender, 'terminal', sequence, 'terminal_mail', id) end
   local f = redis.call('HMGET', mail, 'sender', 'type', 'priority')

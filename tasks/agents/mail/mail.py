@@ -57,6 +57,7 @@ class Mail(BaseModel):
     priority: Priority = Priority.NORMAL
     thread: str  # id of the thread's first mail
     reply_to: str = ""  # id of the mail that it answers, "" for none
+    deadline: float | None = None  # of a decision gate: until when its sender waits
     task: str = ""  # what the sender was at work on, "" for people
     sent_at: float  # seconds since the epoch, the server's, like all times here
     state: MailState

@@ -20,6 +20,10 @@ class MailboxFullError(ConflictError):
     """Too much mail waits for the recipient; nothing was sent."""
 
 
+class DecidedError(ConflictError):
+    """The gate has been answered meanwhile: that nobody decided is not true, and was not sent."""
+
+
 def refusal(word: str, agent: str) -> CoalmineError:
     """The error for a script's word about an agent."""
     match word:
@@ -27,6 +31,8 @@ def refusal(word: str, agent: str) -> CoalmineError:
             return FinishedAgentError(f"agent {agent} has finished and takes no more mail; write to another")
         case "sender finished":
             return FinishedAgentError(f"agent {agent} has finished and sends no more mail; nothing was sent")
+        case "decided":
+            return DecidedError(f"agent {agent} does not wait at that gate any more; nothing was sent")
         case "full":
             return MailboxFullError(
                 f"too many mails wait for {agent} already; nothing was sent: try again when it has had a turn"

@@ -1,8 +1,8 @@
 """What each type of mail says in fields, checked when it is sent."""
 
 import json
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -102,11 +102,11 @@ class TaskDispatch(Payload):
 
 
 class DecisionGate(Payload):
-    """The sender waits until somebody decides."""
+    """The sender waits until somebody decides, or until the deadline if it names one."""
 
     options: Annotated[list[Name], Field(min_length=1)]
     context: Words
-    deadline: AwareDatetime | None = None
+    deadline: AwareDatetime | None = None  # ISO 8601 with a zone; not in the past when it is sent
 
 
 #: The payload of each type.
@@ -151,6 +151,24 @@ def checked_payload(type_: MailType, given: Mapping[str, Any]) -> Payload:
     except (TypeError, ValueError, RecursionError) as error:
         message = f"the payload of a {type_} mail is no JSON object and nothing was sent: {error}"
         raise PayloadError(message) from error
+
+
+def checked_deadline(payload: Payload, now: Callable[[], float]) -> float | None:
+    """Until when the sender waits, seconds since the epoch; None for no limit, PayloadError for the past."""
+    if not isinstance(payload, DecisionGate) or payload.deadline is None:
+        return None
+    deadline, at = payload.deadline.timestamp(), now()
+    if deadline <= at:
+        message = (
+            f"the deadline {payload.deadline.isoformat()} has passed: it is {_time(at)}, and nothing was "
+            "sent; name a later time, or none"
+        )
+        raise PayloadError(message)
+    return deadline
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds")
 
 
 def needs_payload(type_: MailType) -> bool:

@@ -18,7 +18,7 @@ from tasks.agents.mail.mail import MOST_SUBJECT, Mail, checked_mail_id, new_mail
 from tasks.agents.mail.mail_claim import MailClaim
 from tasks.agents.mail.mail_errors import NobodyReadsError, ReservedTypeError, UnknownMailError, refusal
 from tasks.agents.mail.mail_type import MailType
-from tasks.agents.mail.payloads import Payload, checked_payload, needs_payload
+from tasks.agents.mail.payloads import Payload, checked_deadline, checked_payload, needs_payload
 from tasks.agents.mail.receipt import Receipt, receipts
 from tasks.agents.mail.role import ENDING_TYPES
 
@@ -43,12 +43,18 @@ class PostOffice:
         self._new_id = new_id
         self._arrived = arrived  # called with the agents that mail was sent to
 
-    def send(self, author: Author, letter: Letter, *, replied: Mail | None = None) -> list[Receipt]:
-        """Send a letter: one mail, or one for each member of a group, all in one step."""
+    def send(
+        self, author: Author, letter: Letter, *, replied: Mail | None = None, if_undecided: bool = False
+    ) -> list[Receipt]:
+        """Send a letter: one mail, or one for each member of a group, all in one step.
+
+        `if_undecided`: only to an agent that still waits at the gate that is `replied` to, else DecidedError.
+        """
         if letter.type is MailType.WORKER_DIED and author != FLEET:
             message = f"only Coalmine itself sends {letter.type} mail; nothing was sent: use another type"
             raise ReservedTypeError(message)
         payload = checked_payload(letter.type, letter.payload)
+        deadline = checked_deadline(payload, self._store.now)
         sender = self._agents.find(author.address) if author.is_agent else None
         recipients = self._recipients(author, _parent(sender) if letter.to == PARENT else letter.to)
         terminal = sender is not None and _is_terminal(sender, letter.type, payload)
@@ -65,10 +71,11 @@ class PostOffice:
             thread=thread,
             fields=_fields(author, letter, payload)
             | {"thread": thread, "task": sender.task if sender else ""}
-            | {"reply_to": replied.id if replied else ""},
+            | {"reply_to": replied.id if replied else ""}
+            | ({} if deadline is None else {"deadline": f"{deadline:.6f}"}),
             most_waiting=2 * MOST_WAITING if author == FLEET else MOST_WAITING,
             reply_to=replied.id if replied else "",
-            flags=_flags(author, letter, terminal=terminal),
+            flags=_flags(author, letter, terminal=terminal, if_undecided=if_undecided),
         )
         answers = self._store.send(dispatch)
         made = receipts(answers, letter.type, sender=author.address, recipients=recipients, terminal=terminal)
@@ -212,12 +219,13 @@ def _subject_of_reply(first: Mail) -> str:
     return first.subject if first.subject.startswith("Re: ") else f"Re: {first.subject}"[:MOST_SUBJECT]
 
 
-def _flags(author: Author, letter: Letter, *, terminal: bool) -> list[str]:
+def _flags(author: Author, letter: Letter, *, terminal: bool, if_undecided: bool) -> list[str]:
     given = {
         "agent": author.is_agent,
         "terminal": terminal,
         "once": bool(letter.dedupe_key),
         "gate": letter.type is MailType.DECISION_GATE,
+        "undecided": if_undecided,
     }
     return [flag for flag, holds in given.items() if holds]
 

@@ -78,6 +78,7 @@ def _reason(end: AgentEnd) -> str:
         Ending.DEADLINE: lambda: "stopped at its time limit",
         Ending.OUTPUT_LIMIT: lambda: "stopped at its output limit",
         Ending.BUDGET: lambda: "stopped at its cost limit",
+        Ending.PARSER_ERROR: lambda: "stopped as its runtime could not read what it said",
         Ending.LEASE_LOST: lambda: "",
         Ending.DRAIN: lambda: "",
     }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tasks.agents.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
+from tasks.agents.runtime_fault import fault_words
 from tasks.agents.runtimes.claude import ClaudeRuntime
 from tasks.agents.runtimes.codex import CodexRuntime
 from tasks.agents.runtimes.command import CommandRuntime
@@ -26,6 +27,14 @@ def runtime_for(spec: RuntimeSpec) -> Runtime:
     if make is None:
         message = f"there is no runtime {spec.runtime[:40]!r}; use one of: {', '.join(sorted(RUNTIMES))}"
         raise RuntimeRefusedError(message)
-    runtime = make(spec)
-    runtime.check()
+    try:
+        runtime = make(spec)
+        runtime.check()
+    except RuntimeRefusedError:
+        raise
+    except Exception as error:
+        message = (
+            f"the runtime {spec.runtime} could not check the version: {fault_words(error)}; mend one of them"
+        )
+        raise RuntimeRefusedError(message) from error
     return runtime
