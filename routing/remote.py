@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -41,6 +42,15 @@ _REFUSED = re.compile(
 )
 _GONE = re.compile(rf"^({_HTTP}(404|410)\b|fatal: repository '.*' (not found|does not exist))", re.MULTILINE)
 _MOVED = re.compile(rf"^{_HTTP}30[0-9]\b", re.MULTILINE)
+
+
+class Met(StrEnum):
+    """What git met at a remote."""
+
+    REFUSED = "refused"
+    GONE = "gone"
+    MOVED = "moved"
+    OTHER = "other"  # no answer, or one that says nothing of us
 
 
 class RemoteRefusedError(ForgeRefusedError):
@@ -135,23 +145,30 @@ class Remote:
 
     def _told_apart(self, error: GitError) -> Exception:
         said = self._hidden(str(error))
-        if _REFUSED.search(error.stderr):
-            remedy = (
-                "see that the forge's token is valid and may read and write the repository's contents"
-                if self.credential
-                else "give the forge a token, or see to the keys of the worker's user"
-            )
-            return RemoteRefusedError(f"{self.shown} refused us: {said}; {remedy}")
-        if _GONE.search(error.stderr):
-            return ForgeGoneError(f"{self.shown} is not there, or the token may not see it: {said}")
-        if _MOVED.search(error.stderr):
-            message = f"{self.shown} has moved, and is not followed: {said}; name it by its new address"
-            return ForgeGoneError(message)
-        return GitError(said, stderr=self._hidden(error.stderr), returncode=error.returncode)
+        match met(error.stderr):
+            case Met.REFUSED if self.credential:
+                remedy = "see that the token is valid and may read and write the repository's contents"
+                return RemoteRefusedError(f"{self.shown} refused us: {said}; {remedy}")
+            case Met.REFUSED:
+                remedy = "give the forge a token, or see to the keys of the worker's user"
+                return RemoteRefusedError(f"{self.shown} refused us: {said}; {remedy}")
+            case Met.GONE:
+                return ForgeGoneError(f"{self.shown} is not there, or the token may not see it: {said}")
+            case Met.MOVED:
+                message = f"{self.shown} has moved, and is not followed: {said}; name it by its new address"
+                return ForgeGoneError(message)
+            case _:
+                return GitError(said, stderr=self._hidden(error.stderr), returncode=error.returncode)
 
     def _hidden(self, text: str) -> str:
         shown = without_password(text)
         return self.credential.hidden(shown) if self.credential else shown
+
+
+def met(stderr: str) -> Met:
+    """Tell from git's own words what it met; a server's words prove nothing."""
+    found = {Met.REFUSED: _REFUSED, Met.GONE: _GONE, Met.MOVED: _MOVED}
+    return next((one for one, words in found.items() if words.search(stderr)), Met.OTHER)
 
 
 def without_password(text: str) -> str:

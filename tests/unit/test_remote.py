@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from routing.errors import InvalidInputError
-from routing.remote import Credential, Remote, without_password
+from routing.remote import Credential, Met, Remote, met, without_password
 
 CREDENTIAL = Credential(user="coalmine-bot", secret=SecretStr("tok-of-a-test"))
 
@@ -62,3 +62,45 @@ def test_the_token_is_taken_out_of_texts_in_each_form() -> None:
 def test_passwords_are_taken_out_of_addresses() -> None:
     """Whatever stands before the host goes."""
     assert without_password("see https://ann:pw@h/x and http://tok@h/y") == "see https://h/x and http://h/y"
+
+
+_URL = "https://git.acme.example/acme/shop.git/"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [
+        (f"remote: Invalid username or token.\nfatal: Authentication failed for '{_URL}'\n", Met.REFUSED),
+        (
+            "fatal: could not read Username for 'https://git.acme.example': terminal prompts disabled",
+            Met.REFUSED,
+        ),
+        (
+            (
+                "remote: Permission to acme/shop.git denied to coalmine-bot.\n"
+                f"fatal: unable to access '{_URL}': The requested URL returned error: 403\n"
+            ),
+            Met.REFUSED,
+        ),
+        ("error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403\n", Met.REFUSED),
+        (
+            (
+                f"To {_URL}\n ! [remote rejected] 0a1b2c -> coalmine/00aa (refusing to allow a Personal Access "
+                "Token to create or update workflow `.github/workflows/ci.yml` without `workflow` scope)\n"
+                f"error: failed to push some refs to '{_URL}'\n"
+            ),
+            Met.REFUSED,
+        ),
+        ("git@git.acme.example: Permission denied (publickey).\nfatal: Could not read from", Met.REFUSED),
+        (f"remote: Repository not found.\nfatal: repository '{_URL}' not found\n", Met.GONE),
+        (f"fatal: unable to access '{_URL}': The requested URL returned error: 301\n", Met.MOVED),
+        (f"fatal: unable to access '{_URL}': The requested URL returned error: 503\n", Met.OTHER),
+        (f"fatal: unable to access '{_URL}': Could not resolve host: git.acme.example\n", Met.OTHER),
+        (f"remote: fatal: Authentication failed for '{_URL}'\nfatal: early EOF\n", Met.OTHER),
+        (" ! [remote rejected] 0a1b2c -> coalmine/00aa (pre-receive hook declined)\n", Met.OTHER),
+        ("", Met.OTHER),
+    ],
+)
+def test_what_git_met_is_read_from_its_own_words(stderr: str, expected: Met) -> None:
+    """Refused, gone and moved are told apart; what a server's hook prints is believed in nothing."""
+    assert met(stderr) is expected
