@@ -44,8 +44,10 @@ def _door(redis_url: str) -> Iterator[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     told = {
         "COALMINE_REDIS_URL": redis_url,
-        "COALMINE_WEBHOOK__GITHUB__SECRET": SECRET,
-        "COALMINE_WEBHOOK__GITHUB__REPOSITORIES": "acme/shop",
+        "COALMINE_FORGE__GITHUB__WEBHOOK_SECRET": SECRET,
+        "COALMINE_FORGE__GITHUB__KILL_SWITCH": "off",
+        "COALMINE_FORGE__GITHUB__LABEL": "",
+        "COALMINE_FORGE__GITHUB__REPOSITORIES": "acme/shop",
     }
     program = str(Path(sys.executable).with_name("coalmine"))
     with subprocess.Popen(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ from routing.errors import CoalmineError, SettingsError
 from routing.git import Git
 from routing.store.health import Finding, Status, look_at
 from tasks.composition import Coalmine
-from tasks.settings import LocalSettings, Settings
+from tasks.forge_settings import LocalSettings
+from tasks.notify.sinks import NAMES
+from tasks.settings import Settings
 
 #: The oldest git whose commands we use (`git merge-tree --write-tree`).
 MINIMUM_GIT = (2, 38)
@@ -31,7 +34,12 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
     if findings[-1].check != "redis":
         findings += fleet(coalmine)
         findings.append(workers(coalmine.app, wait_seconds=wait_seconds))
-    findings += [kill_switch(settings), git(), *local_forge(settings.forge.local)]
+    findings += [
+        kill_switch(settings),
+        secrecy(sys.platform, os.getuid()),
+        git(),
+        *local_forge(settings.forge.local),
+    ]
     return findings
 
 
@@ -52,6 +60,7 @@ def fleet(coalmine: Coalmine) -> list[Finding]:
         _dead,
         _paused,
         _limits,
+        notifications,
     )
     return [check(coalmine) for check in checks]
 
@@ -100,6 +109,25 @@ def _paused(coalmine: Coalmine) -> Finding:
     return _warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
 
 
+def notifications(coalmine: Coalmine) -> Finding:
+    """Whether people are told what they are to be told."""
+    told = []
+    for sink in NAMES:
+        standing, (waiting, dead) = coalmine.notices.standing(sink), coalmine.notices.depths(sink)
+        if dead:
+            remedy = "see `coalmine notify list-dead`, mend the cause, then `coalmine notify retry-dead`"
+            return _warning("notifications", f"{sink} did not take {dead} notifications", remedy)
+        if standing is not None and standing.failures:
+            message = f"{sink} did not answer {standing.failures} times in a row; {waiting} wait for it"
+            return _warning("notifications", message, "try it with `coalmine notify test done`")
+        if standing is not None:
+            missed = (
+                f", {standing.missed} events were trimmed before they were read" if standing.missed else ""
+            )
+            told.append(f"{waiting} wait for {sink}{missed}")
+    return _ok("notifications", "; ".join(told) or "no sink was told anything yet")
+
+
 def _limits(coalmine: Coalmine) -> Finding:
     """Whether jobs wait because of the limits, and for which."""
     limits, used = coalmine.job_store.limits, coalmine.job_store.occupancy()
@@ -135,6 +163,17 @@ def kill_switch(settings: Settings) -> Finding:
         return _ok("kill-switch", "off")
     remedy = "unset COALMINE_KILL_SWITCH when work may be dispatched"
     return _warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
+
+
+def secrecy(platform: str, user: int) -> Finding:
+    """Whether processes of this user hide their environment from its agents; see `tasks.secrecy`."""
+    remedy = "run workers as a user of their own, not as root, on Linux; see docs/secrets.md"
+    if not platform.startswith("linux"):
+        message = "on this system agents can read the environment of workers of their user"
+        return _warning("secrecy", message, remedy)
+    if user == 0:
+        return _warning("secrecy", "this is root: its agents could read the memory of its workers", remedy)
+    return _ok("secrecy", "workers of this user hide their environment from its agents")
 
 
 def git() -> Finding:

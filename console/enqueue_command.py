@@ -13,7 +13,7 @@ from console.terminal import Terminal
 from routing.errors import InvalidInputError
 from routing.job import JobRequest, Priority
 from routing.mailbox import Enqueued
-from tasks.local_forge import local_forge, repository_name
+from tasks.forges.local_forge import local_forge, repository_name
 
 EXAMPLES = examples(
     "enqueue implementer 'Make test_sum.py pass'",

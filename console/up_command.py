@@ -25,7 +25,7 @@ from routing.errors import CoalmineError, ConflictError, InvalidInputError
 from routing.events import Event
 from routing.version import Snapshot
 from tasks.composition import Coalmine
-from tasks.local_forge import local_forge
+from tasks.forges.local_forge import local_forge
 
 #: Events that are shown while the fleet runs, with what is said of them.
 SHOWN = {

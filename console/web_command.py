@@ -40,7 +40,7 @@ def web(
 ) -> None:
     """Serve webhooks and health checks until it is interrupted.
 
-    Settings of the door are webhook.github.secret, webhook.github.repositories and their like.
+    Settings of the door are forge.github.webhook_secret, forge.github.repositories and their like.
     """
     from console.web.app import web_of  # noqa: PLC0415 - no other command should wait for the framework
     from console.web.server import address_of, listen, serve  # noqa: PLC0415 - the same

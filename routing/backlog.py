@@ -12,6 +12,7 @@ from routing.forge_errors import ForgeError, ForgeGoneError
 from routing.issue import Issue, IssueListing, IssueRef
 from routing.metadata.issue_metadata import IssueMetadata
 from routing.metadata.issue_reader import read_metadata
+from routing.refusal import Refusal
 from routing.store.backlog_store import BacklogStore, Taken, place_of
 
 _log = structlog.get_logger(__name__)
@@ -42,10 +43,13 @@ class Backlog:
         self._for_person = for_person  # label of issues that wait for a person
         self._read = read
 
-    def accept(self, issue: Issue, *, blockers: Sequence[IssueRef] = (), requested_by: str = "") -> Taken:
+    def accept(
+        self, issue: Issue, *, blockers: Sequence[IssueRef] = (), requested_by: str = "", seen: str = ""
+    ) -> Taken:
         """Take in an issue as its forge shows it now: new, edited, closed, reopened, or as it was.
 
-        `blockers` are those of the forge's own fields; `requested_by` is who labelled or assigned it.
+        `blockers` are those of the forge's own fields; `requested_by` is who labelled or assigned it; `seen`
+        is the forge's time of the change that this look has seen whole.
         """
         metadata = self._read(issue).with_blockers(tuple(blockers))
         ref = issue.ref
@@ -61,8 +65,9 @@ class Backlog:
         edges = [(ref, blocker) for blocker in metadata.blocked_by]
         edges += [(blocked, ref) for blocked in metadata.blocks]
         return self._store.put(
-            ref, live=issue.state, for_person=self._for_person in issue.labels, fields=fields, edges=edges
-        )
+            ref, live=issue.state, for_person=self._for_person in issue.labels, fields=fields, edges=edges,
+            notes={"seen": seen} | ({"looked_at": f"{self._store.now():.3f}"} if seen else {}),
+        )  # fmt: skip
 
     def reconcile(self, repository: str, listing: IssueListing, *, label: str | None) -> list[IssueRef]:
         """Look at items of `forge:repo` that a complete listing lacks; returns those that left the queue.
@@ -82,17 +87,17 @@ class Backlog:
         try:
             issue = forge.read_issue(ref)
         except ForgeGoneError:
-            return self._withdraw(ref, "gone from the forge")
+            return self.withdraw(ref, "gone from the forge")
         except ForgeError as error:  # no answer: nothing is made of it
             _log.warning("backlog.not_read", issue=str(ref), reason=str(error))
             return False
         if issue.state == "closed":
             return self.accept(issue).state is BacklogState.COMPLETED
         if label is not None and label not in issue.labels:
-            return self._withdraw(ref, f"without the label {label}")
+            return self.withdraw(ref, f"without the label {label}")
         return False
 
-    def _withdraw(self, ref: IssueRef, reason: str) -> bool:
+    def withdraw(self, ref: IssueRef, reason: str) -> bool:
         """Take an item that waits out of the queue; work that is under way goes on."""
         allowed = (*_WAITING, BacklogState.ESCALATED, BacklogState.FROZEN)
         word, _ = self._store.move(ref, BacklogState.CANCELLED, allowed=allowed, reason=reason, away=True)
@@ -186,6 +191,23 @@ class Backlog:
             message = f"issue {ref} is {word} and cannot become {to.value}; queue it again first"
             raise ConflictError(message)
         return word == "ok"
+
+    def now(self) -> float:
+        """Seconds since the epoch by the server's clock."""
+        return self._store.now()
+
+    def refuse(self, refusal: Refusal) -> bool:
+        """Note why an item is not dispatched; False when that is known."""
+        return self._store.refuse(refusal) == "ok"
+
+    def in_progress(self) -> list[BacklogItem]:
+        """The items whose slot is taken."""
+        return self._store.read_sound(self._store.working())
+
+    def known(self, ref: IssueRef) -> BacklogItem | None:
+        """One item, or None when the issue is none; a record that cannot be read is taken for none."""
+        found = self._store.read_sound([ref])
+        return found[0] if found else None
 
     def find(self, ref: IssueRef) -> BacklogItem:
         """One item, or NotFoundError."""

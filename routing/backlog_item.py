@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from routing.issue import IssueRef
 from routing.metadata.issue_metadata import IssueMetadata
+from routing.refusal import Refusal
 
 
 class BacklogState(StrEnum):
@@ -37,6 +38,9 @@ class BacklogItem:
     added_at: float  # seconds since the epoch, like all times here
     changed_at: float  # when its state or its reason last changed
     started_at: float | None  # when its slot was last taken
+    seen: str = ""  # the forge's time of the last change that was read whole; "": it is to be read anew
+    looked_at: float = 0.0  # when that was
+    refusal: Refusal | None = None  # the gate that was shut for it when it was last considered
 
     @property
     def order(self) -> tuple[int, int, str]:

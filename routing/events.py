@@ -51,6 +51,7 @@ BACKLOG_STATE = "backlog.state"
 BACKLOG_HELD = "backlog.held"
 BACKLOG_CYCLE = "backlog.cycle"
 BACKLOG_UNKNOWN_BLOCKER = "backlog.unknown_blocker"
+BACKLOG_REFUSED = "backlog.refused"
 DISPATCH_PAUSED = "dispatch.paused"
 DISPATCH_RESUMED = "dispatch.resumed"
 
@@ -93,7 +94,7 @@ MEANINGS: dict[str, str] = {
     MAIL_RETURNED: "a turn ended badly and its mail waits again",
     MAIL_DEAD: "a mail will not be delivered any more",
     SESSION_STATE: "an agent's session went from one state to another",
-    SESSION_LOST: "a conversation cannot be resumed: the next turn starts afresh, with a recap",
+    SESSION_LOST: "a conversation cannot be resumed: the turn starts afresh, with a recap",
     SESSION_RESUME_MISMATCH: "an agent resumed another conversation than it was asked to",
     SESSION_TERMINAL_MAIL_MISSING: "an agent ended cleanly without the mail that ends its task",
     SESSION_SILENT: "a turn has said nothing for a while, and something was done about it",
@@ -104,6 +105,7 @@ MEANINGS: dict[str, str] = {
     BACKLOG_HELD: "an issue's body could not be read and speaks of dependencies; a person must look at it",
     BACKLOG_CYCLE: "an issue waits, over others, for itself; it stays blocked until an edge is taken away",
     BACKLOG_UNKNOWN_BLOCKER: "an issue waits for one that its forge does not know",
+    BACKLOG_REFUSED: "an issue that is ready was not dispatched: which gate is shut, why, and what it looked at",
     DISPATCH_PAUSED: "a person stopped dispatch",
     DISPATCH_RESUMED: "a person resumed dispatch",
 }

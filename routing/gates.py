@@ -6,29 +6,12 @@ switch on it asks for nothing at all. Neither changes what it is given.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 
 from routing.backlog_item import BacklogItem, BacklogState
 from routing.forge import Permission
 from routing.gate_settings import GateSettings
-
-
-class Gate(StrEnum):
-    """The gates in their order."""
-
-    KILL_SWITCH = "kill_switch"
-    PAUSED = "paused"
-    DISABLED = "disabled"
-    NOT_ALLOWED = "not_allowed"
-    TRUST_UNKNOWN = "trust_unknown"
-    UNTRUSTED = "untrusted"
-    BLOCKED = "blocked"
-    REPOSITORY_BUSY = "repository_busy"
-    FLEET_FULL = "fleet_full"
-    DAY_BUDGET = "day_budget"
-    JOB_BUDGET = "job_budget"
-
+from routing.refusal import Gate, Refusal
 
 #: Gates that shut out a whole repository, so that its other issues need not be looked at in the same tick.
 _OF_REPOSITORY = frozenset(
@@ -45,16 +28,6 @@ class Facts:
     working: int  # issues of all repositories in progress
     spent_today_usd: float  # with what the jobs at work may yet cost
     spent_usd: float  # on this issue so far
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """Why an issue, or with `issue` empty every issue, is not dispatched."""
-
-    issue: str
-    gate: Gate
-    reason: str  # in words, for people
-    inputs: Mapping[str, object]  # that the gate looked at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

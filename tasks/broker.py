@@ -15,8 +15,8 @@ QUEUES = ("champion", "canary", "control")
 WORK = "tasks.work"
 
 #: Names of the ticks, which run on the queue `control`.
-SWEEP, HARVEST, WATCH, POLL, CI, WATCHDOG = (
-    f"tasks.{name}" for name in ("sweep", "harvest", "watch", "poll", "ci", "watchdog")
+SWEEP, HARVEST, WATCH, POLL, DISPATCH, CI, WATCHDOG, NOTIFY = (
+    f"tasks.{name}" for name in ("sweep", "harvest", "watch", "poll", "dispatch", "ci", "watchdog", "notify")
 )
 
 
@@ -69,20 +69,26 @@ def broker(settings: Settings) -> tuple[str, dict[str, Any]]:
 
 def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """The ticks. One that comes late is dropped: the next one does its work."""
-    job, local = settings.job, settings.forge.local
+    job = settings.job
     every = {
         SWEEP: job.sweep_interval_seconds,
         WATCH: job.watch_interval_seconds,
         WATCHDOG: settings.agent.watchdog_interval_seconds,
         HARVEST: settings.canary.harvest_interval_seconds,
     }
-    if local.repository is not None:
-        every[POLL] = local.poll_interval_seconds
+    polls = settings.poll_intervals
+    if polls:
+        every[DISPATCH] = settings.forge.dispatch_interval_seconds
+    if settings.notify.is_on:
+        every[NOTIFY] = settings.notify.interval_seconds
+    ticks = {name: _entry(name, seconds) for name, seconds in every.items()}
+    return ticks | {f"{POLL} {forge}": _entry(POLL, seconds, forge) for forge, seconds in polls.items()}
+
+
+def _entry(task: str, seconds: float, *arguments: str) -> dict[str, Any]:
     return {
-        name: {
-            "task": name,
-            "schedule": seconds,
-            "options": {"queue": "control", "expires": max(10.0, 2 * seconds), "ignore_result": True},
-        }
-        for name, seconds in every.items()
+        "task": task,
+        "args": arguments,
+        "schedule": seconds,
+        "options": {"queue": "control", "expires": max(10.0, 2 * seconds), "ignore_result": True},
     }

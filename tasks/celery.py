@@ -11,11 +11,13 @@ from typing import Any
 from celery import signals
 
 from routing.errors import SettingsError
-from tasks.broker import CI, HARVEST, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
+from tasks.broker import CI, DISPATCH, HARVEST, NOTIFY, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
 from tasks.composition import compose, redis_url
 from tasks.drain import drain_after
 from tasks.host_keeper import HostKeeper
 from tasks.logs import configure_logs
+from tasks.notify.notifier import LEASE_SECONDS
+from tasks.secrecy import hide_secrets
 from tasks.settings import Settings, load_settings
 from tasks.tick import spared
 from tasks.worker import Worker
@@ -34,6 +36,7 @@ def _complaint(error: SettingsError) -> str:
     return "coalmine: " + re.sub(r"\s*\n\s*", "; ", whole)
 
 
+hide_secrets()  # first, as every process of Celery's and all that they fork begin here
 settings = _settings()
 app = make_app(settings)
 
@@ -90,8 +93,9 @@ def watch() -> None:
     """See pushed work to its end; what became known is harvested at once."""
     with spared("watch"):
         parts = worker()
-        if parts.watcher is not None and parts.coalmine.ticks.run_alone("watch", parts.watcher.tick):
+        if parts.coalmine.ticks.run_alone("watch", parts.forges.watcher.tick):
             parts.send(HARVEST)
+            parts.ask(DISPATCH)
 
 
 @app.task(name=WATCHDOG)
@@ -102,13 +106,30 @@ def watchdog() -> None:
         parts.ticks.run_alone("watchdog", parts.watchdog.tick)
 
 
+@app.task(name=NOTIFY)
+def notify() -> None:
+    """Tell the outside; a sink that is slow holds up none of the others, for which the next tick sees."""
+    parts = worker().coalmine
+    for notifier in parts.notifiers:
+        with spared(f"notify-{notifier.name}"):
+            parts.ticks.run_alone(f"notify-{notifier.name}", notifier.tick, lease_seconds=LEASE_SECONDS)
+
+
 @app.task(name=POLL)
-def poll() -> None:
-    """Turn issues into jobs."""
+def poll(forge: str) -> None:
+    """Compare the backlog with what a forge lists, then dispatch."""
     with spared("poll"):
         parts = worker()
-        if parts.dispatcher is not None:
-            parts.coalmine.ticks.run_alone("poll", parts.dispatcher.tick)
+        parts.coalmine.ticks.run_alone(f"poll-{forge}", lambda: parts.poll(forge))
+        parts.ask(DISPATCH)
+
+
+@app.task(name=DISPATCH)
+def dispatch() -> None:
+    """Take in what webhooks told of, and turn issues that are ready into jobs."""
+    with spared("dispatch"):
+        parts = worker()
+        parts.coalmine.ticks.run_alone("dispatch", parts.dispatch)
 
 
 @app.task(name=CI)
@@ -116,9 +137,10 @@ def ci(commit: str) -> None:
     """Have the local forge's CI look at a commit, then see to the job that pushed it."""
     with spared("ci"):
         parts = worker()
-        if parts.forge is not None:
-            parts.forge.run_ci(commit)
-            parts.send(WATCH)
+        for site in parts.forges.sites.values():
+            if site.run_ci is not None:
+                site.run_ci(commit)
+                parts.send(WATCH)
 
 
 @signals.setup_logging.connect
@@ -150,6 +172,7 @@ def _open_many_files(**_given: Any) -> None:
 def _look_after_host(**_given: Any) -> None:
     """What concerns this machine is done by every worker on it, whatever queues it serves."""
     HostKeeper(worker().chores).start()
+    HostKeeper(worker().slow_chores).start()
 
 
 @signals.task_revoked.connect

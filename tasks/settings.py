@@ -20,7 +20,8 @@ from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
 from routing.errors import SettingsError
 from routing.on_off import Switch
-from routing.webhook.webhook_settings import WebhookSettings
+from tasks.forge_settings import ForgeSettings
+from tasks.notify.notify_settings import NotifySettings
 from tasks.web_settings import WebSettings
 
 #: The file that is read when COALMINE_CONFIG names no other.
@@ -100,28 +101,6 @@ class AgentSettings(_Section):
     keep_failed_days: Seconds = 3.0  # for which the work trees of failed jobs are kept
 
 
-class LocalSettings(_Section):
-    """A folder of issues, a git repository and a command that is CI."""
-
-    repository: Path | None = None  # None: no local forge
-    issues: Path | None = None
-    state: Path = Path(".coalmine/forge")  # what the forge remembers: statuses, logs, branches seen
-    ci: str | None = None  # shell line of the operator; None: no CI
-    ci_seconds: Positive = 1800.0
-    merge: Literal["green", "never"] = "green"  # whether a green branch is merged by itself
-    main: str | None = None  # main branch; None: main, else master, else what HEAD names
-    label: str | None = None  # issues with it are for agents; None: every open one
-    template: str = "implementer"  # that works on the issues
-    poll_interval_seconds: Positive = 5.0
-    at_once: Count = 1  # jobs at work in the repository at the same time
-
-
-class ForgeSettings(_Section):
-    """Where issues come from."""
-
-    local: LocalSettings = LocalSettings()
-
-
 class Settings(BaseSettings):
     """Everything that can be set, with its default. Environment names are COALMINE_SECTION__FIELD."""
 
@@ -144,8 +123,8 @@ class Settings(BaseSettings):
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
     forge: ForgeSettings = ForgeSettings()
-    webhook: WebhookSettings = WebhookSettings()
     web: WebSettings = WebSettings()
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def settings_customise_sources(
@@ -157,6 +136,19 @@ class Settings(BaseSettings):
         """What was passed in wins over the environment, and that over the file."""
         file = settings_cls.model_config.get("toml_file")
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+
+    @property
+    def poll_intervals(self) -> dict[str, float]:
+        """Seconds between two looks at each forge that may be asked for issues, by its name."""
+        forge = self.forge
+        if self.kill_switch:
+            return {}
+        local = {} if forge.local.repository is None else {"local": forge.local.poll_interval_seconds}
+        return local | {
+            remote.name: remote.poll_interval_seconds
+            for remote in forge.remote
+            if remote.is_served and not remote.kill_switch
+        }
 
     @property
     def retention_seconds(self) -> int:
@@ -213,7 +205,7 @@ NOT_SETTINGS = frozenset(
     {
         *("CONFIG", "DEBUG"),
         *("JOB_ID", "AGENT", "ISSUE", "ATTEMPT", "BRANCH", "PROMPT_FILE", "COMMIT", "TURN", "MAIL"),
-        *("MODEL", "TOOLS", "SESSION"),
+        *("VERSION", "MODEL", "TOOLS", "SESSION"),
     }
 )
 

@@ -17,3 +17,4 @@ class WebSettings(BaseModel):
     public: Switch = False  # whether others than this machine are let in; needs `token`
     token: Annotated[SecretStr, Field(min_length=16)] | None = None  # that a public console asks for
     # everywhere but at the webhook door and /healthz
+    delivery_bytes: Annotated[int, Field(ge=1024, le=26_214_400)] = 1_048_576  # of a webhook delivery's body

@@ -5,20 +5,20 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import structlog
 from kombu.exceptions import KombuError
 
 from routing.admission import Limits
 from routing.errors import CoalmineError
-from routing.forges.local import LocalForge
 from routing.job import Job, JobResult, JobState
-from routing.remote import Remote
 from routing.store.faults import redis_errors
 from routing.store.log_store import LogStore
+from tasks.agents.departure import Departures
 from tasks.agents.mail.child_dispatch import ChildDispatch
 from tasks.agents.mail.window import MailWindow
+from tasks.agents.mirror_packs import repack_mirrors
 from tasks.agents.orphans import end_ownerless_turns
 from tasks.agents.process_table import ProcessTable
 from tasks.agents.runner import AgentRunner, RunnerRules
@@ -26,21 +26,23 @@ from tasks.agents.turn_leases import TurnLeases
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_runner import TurnRunner
 from tasks.agents.worktree import sweep_worktrees
-from tasks.broker import CI, HARVEST, SWEEP, WATCH
+from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
 from tasks.composition import Coalmine
-from tasks.dispatcher import Dispatcher, DispatchRules
 from tasks.drain import draining
+from tasks.forges.forge_parts import ForgeParts
+from tasks.forges.site import place_of
 from tasks.host_keeper import Chore
 from tasks.lease_keeper import LeaseKeeper
-from tasks.local_forge import local_forge, repository_name
 from tasks.outcome import Step
-from tasks.watcher import Watcher, WatchRules
 from tasks.work import Runner, Work
 
 _log = structlog.get_logger(__name__)
 
 #: Seconds between two looks for work trees that nobody needs any more, and for index entries to trim.
 TIDY_SECONDS = 60.0
+
+#: Seconds between two looks for mirrors of this host with many small objects and packs.
+REPACK_LOOK_SECONDS = 600.0
 
 #: Agents with mail that one sweep looks at.
 MOST_WOKEN = 500
@@ -95,6 +97,7 @@ class Worker:
             keeper=self.keeper,
             runner=self.runner or self.agents,
             lease_seconds=self.coalmine.settings.job.lease_seconds,
+            see_off=self.departures.see_off,
             ended=self.follow_up,
             await_seconds=self.coalmine.settings.agent.await_seconds,
         )
@@ -102,7 +105,7 @@ class Worker:
     @cached_property
     def agents(self) -> AgentRunner:
         """Runs agents."""
-        agent, forge = self.coalmine.settings.agent, self.forge
+        agent = self.coalmine.settings.agent
         limits = TurnLimits(
             time_limit_seconds=agent.time_limit_seconds,
             stall_seconds=agent.stall_seconds,
@@ -118,12 +121,22 @@ class Worker:
                 turns_per_job=agent.turns_per_job,
                 job_cost_usd=agent.job_cost_usd,
             ),
-            remotes={repository_name(forge): Remote(address=str(forge.settings.repo))} if forge else {},
+            remotes=self.forges.remotes,
             environment=os.environ,
             log=self.log,
             holds=self.keeper.holds,
             turns=self.turns,
             agents=self.coalmine.agents,
+        )
+
+    @cached_property
+    def departures(self) -> Departures:
+        """Sees agents off whose job has ended."""
+        return Departures(
+            jobs=self.coalmine.job_store,
+            sessions=self.coalmine.sessions,
+            agents=self.coalmine.agents,
+            office=self.coalmine.post_office,
         )
 
     @cached_property
@@ -143,50 +156,23 @@ class Worker:
         )
 
     @cached_property
-    def forge(self) -> LocalForge | None:
-        """The local forge, if one is configured."""
-        return local_forge(self.coalmine.settings)
+    def forges(self) -> ForgeParts:
+        """Where issues come from and work is judged."""
+        return ForgeParts(coalmine=self.coalmine, run_ci=lambda commit: self.send(CI, commit))
 
-    @cached_property
-    def watcher(self) -> Watcher | None:
-        """Watches pushed work."""
-        settings, forge = self.coalmine.settings, self.forge
-        if forge is None:
-            return None
-        return Watcher(
-            jobs=self.coalmine.jobs,
-            store=self.coalmine.job_store,
-            signals=self.coalmine.signals,
-            forge=forge,
-            repository=forge.repo,
-            rules=WatchRules(
-                merge_green=settings.forge.local.merge == "green",
-                has_ci=settings.forge.local.ci is not None,
-                no_verdict_seconds=settings.job.no_verdict_seconds,
-                interval_seconds=settings.job.watch_interval_seconds,
-            ),
-            run_ci=lambda commit: self.send(CI, commit),
-        )
+    def poll(self, name: str) -> None:
+        """Compare the backlog with what a forge lists."""
+        site = self.forges.sites.get(name)
+        if site is not None:
+            self.forges.collector.poll(site)
 
-    @cached_property
-    def dispatcher(self) -> Dispatcher | None:
-        """Turns issues into jobs."""
-        local, forge = self.coalmine.settings.forge.local, self.forge
-        if forge is None:
-            return None
-        return Dispatcher(
-            forge=forge,
-            mailbox=self.coalmine.mailbox,
-            store=self.coalmine.job_store,
-            switch=self.coalmine.switch,
-            rules=DispatchRules(
-                kill_switch=self.coalmine.settings.kill_switch,
-                repository=forge.repo,
-                label=local.label,
-                template=local.template,
-                at_once=local.at_once,
-            ),
-        )
+    def dispatch(self) -> None:
+        """Take in what webhooks told of, and dispatch; where something was, there may be room for more."""
+        if self.forges.is_off:
+            return
+        self.forges.collector.look()
+        if self.forges.dispatcher.tick():
+            self.send(DISPATCH)
 
     def ask(self, tick: str) -> None:
         """Have a tick run now; many jobs that end at once ask for it once."""
@@ -209,7 +195,7 @@ class Worker:
             step is Step.RETRY and job.attempts < job.max_attempts
         )
         if step is Step.PUSHED:
-            self.send(CI, result.commit) if self._has_ci else self.ask(WATCH)
+            self.send(CI, result.commit) if self._runs_ci(job) else self.ask(WATCH)
         elif not runs_again:
             if job.request.issue:
                 self.ask(WATCH)
@@ -218,9 +204,10 @@ class Worker:
         if step is Step.AWAIT or self.coalmine.job_store.limits != Limits():
             self.ask(SWEEP)
 
-    @property
-    def _has_ci(self) -> bool:
-        return self.forge is not None and self.coalmine.settings.forge.local.ci is not None
+    def _runs_ci(self, job: Job) -> bool:
+        """Whether CI of the job's forge is ours to run."""
+        site = self.forges.sites.get(place_of(job)[0])
+        return site is not None and site.run_ci is not None
 
     @property
     def chores(self) -> list[Chore]:
@@ -230,6 +217,13 @@ class Worker:
             Chore(name="orphans", every_seconds=ORPHAN_SECONDS, do=lambda: end_ownerless_turns(table)),
             Chore(name="tidy", every_seconds=TIDY_SECONDS, do=self.tidy),
         ]
+
+    @property
+    def slow_chores(self) -> list[Chore]:
+        """The same, of what takes minutes now and then: no other chore is to wait for it."""
+        work_dir = self.coalmine.settings.agent.work_dir
+        repack = partial(repack_mirrors, work_dir, now=time.time)
+        return [Chore(name="repack", every_seconds=REPACK_LOOK_SECONDS, do=repack)]
 
     def tidy(self) -> list[str]:
         """Remove the work trees of this host that nobody needs any more, unless another worker of it does."""

@@ -9,6 +9,7 @@ from typing import Any
 from routing.webhook.forge_kind import HEADERS, ForgeKind
 from routing.webhook.signature import sign
 from routing.webhook.webhook_settings import WebhookForge, WebhookSettings
+from tasks.forge_settings import ForgeSettings
 
 #: The secret with which the recorded server signed.
 SECRET = "s3cr3t"  # noqa: S105 - of the recording
@@ -16,6 +17,22 @@ SECRET = "s3cr3t"  # noqa: S105 - of the recording
 #: A door for every kind of forge that hears of two repositories.
 SECTION = {"secret": SECRET, "repositories": ("boss/proj", "acme/shop"), "login": "agentbot"}
 SETTINGS = WebhookSettings.model_validate({kind.value: SECTION for kind in ForgeKind})
+
+
+def forges(**changes: Any) -> ForgeSettings:
+    """The same, as a fleet's settings have it, with some things changed."""
+    given = {
+        "webhook_secret": SECRET,
+        "repositories": SECTION["repositories"],
+        "login": SECTION["login"],
+        "label": None,
+        "kill_switch": False,
+    }
+    return ForgeSettings.model_validate({kind.value: {**given, **changes} for kind in ForgeKind})
+
+
+#: What a fleet has by default in these tests.
+FORGES = forges()
 
 _RECORDINGS = Path(__file__).parent / "recordings" / "webhooks"
 

@@ -1,6 +1,6 @@
 """A small shop for tests: a real repository, issues as files, and a CI command, worked on by a real fleet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from routing.issue import Issue, IssueRef
 from routing.job import Job, JobState
 from routing.version import Snapshot
 from tasks.composition import Coalmine
-from tasks.local_forge import local_forge
+from tasks.forges.local_forge import local_forge
 from tests.repositories import Repository, new_repository
 from tests.waiting import wait_until
 from tests.worker_fleet import Fleet, fleet, until_state
@@ -67,7 +67,7 @@ class Shop:
 
     def until_told(self, reference: IssueRef) -> Issue:
         """Wait until an issue was told of its job's end."""
-        wait_until(lambda: self.issue(reference).comments, description="the issue is told")
+        wait_until(lambda: self.issue(reference).comments, description="the issue has its checklist")
         wait_until(
             lambda: not self.parts.job_store.active_on([str(reference)])[0][0],
             description="the issue is free again",
@@ -78,9 +78,10 @@ class Shop:
 @contextmanager
 def shop(
     folder: Path, redis_url: str, agent: str = DILIGENT, *, ci: str = CI, merge: str = "green",
-    policy: str = '{"share": 0.5, "revert_window_seconds": 0}',
+    policy: str = '{"share": 0.5, "revert_window_seconds": 0}', pool: str = "threads",
+    secrets: tuple[str, ...] = (), variables: Mapping[str, str] | None = None,
 ) -> Iterator[Shop]:  # fmt: skip
-    """A shop with one agent, one worker and beat."""
+    """A shop with one agent, one worker and beat; `variables` are in the environment of these two alone."""
     repository, issues = new_repository(folder), folder / "issues"
     issues.mkdir()
     local = {
@@ -91,9 +92,11 @@ def shop(
         "MERGE": merge,
     }
     settings = {f"COALMINE_FORGE__LOCAL__{name}": str(value) for name, value in local.items()}
+    settings |= variables or {}
     with fleet(folder, redis_url, COALMINE_CANARY__POLICY=policy, **settings) as made:
         parts = made.coalmine()
-        parts.templates.add("implementer", Snapshot(prompt="Do what the issue says.", command=agent))
-        made.worker()
+        snapshot = Snapshot(prompt="Do what the issue says.", command=agent, secrets=secrets)
+        parts.templates.add("implementer", snapshot)
+        made.worker(pool=pool)
         made.beat()
         yield Shop(repository=repository, issues=issues, fleet=made, parts=parts)

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,24 +47,28 @@ class Console:
 def door_variables(**changes: str) -> dict[str, str]:
     """Variables that open the doors of all kinds, with the settings of `tests.deliveries`."""
     values = {
-        "SECRET": str(SECTION["secret"]),
+        "WEBHOOK_SECRET": str(SECTION["secret"]),
         "REPOSITORIES": ",".join(SECTION["repositories"]),
         "LOGIN": str(SECTION["login"]),
+        "KILL_SWITCH": "off",
+        "LABEL": "",
     } | changes
     return {
-        f"COALMINE_WEBHOOK__{kind.value.upper()}__{name}": value
+        f"COALMINE_FORGE__{kind.value.upper()}__{name}": value
         for kind in ForgeKind
         for name, value in values.items()
     }
 
 
 @contextmanager
-def console(redis_url: str, *options: str, variables: Mapping[str, str] | None = None) -> Iterator[Console]:
-    """A console on a free port of this machine, which ends with the block."""
+def console(
+    redis_url: str, *options: str, variables: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> Iterator[Console]:
+    """A console on a free port of this machine, which ends with the block; `before` stands before `web`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     told = {**kept, "COALMINE_REDIS_URL": redis_url, **(door_variables() if variables is None else variables)}
     with subprocess.Popen(
-        [COALMINE, "web", "--port", "0", "--json", *options], env=told, text=True,
+        [COALMINE, *before, "web", "--port", "0", "--json", *options], env=told, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:

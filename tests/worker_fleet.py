@@ -27,6 +27,8 @@ QUICK = {
     "COALMINE_JOB__MAX_ATTEMPTS": "1",
     "COALMINE_AGENT__WATCHDOG_INTERVAL_SECONDS": "0.5",
     "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
+    "COALMINE_FORGE__DISPATCH_INTERVAL_SECONDS": "0.5",
+    "COALMINE_FORGE__WATCH__FIX_FORWARDS": "0",
 }
 
 
@@ -154,6 +156,19 @@ def until_state(parts: Coalmine, job: str, state: JobState, *, timeout: float = 
         lambda: parts.jobs.find(job).state is state, description=f"job {job} is {state}", timeout=timeout
     )
     return parts.jobs.find(job)
+
+
+def task_of(parts: Coalmine, job: str) -> str:
+    """The id of the Celery task that works on a job, as Flower shows it: found by its argument."""
+    found: list[str] = []
+
+    def look() -> bool:
+        active = parts.app.control.inspect(timeout=2.0).active() or {}
+        found[:] = [task["id"] for tasks in active.values() for task in tasks if task["args"] == [job]]
+        return bool(found)
+
+    wait_until(look, description=f"a worker shows the task of job {job}")
+    return found[0]
 
 
 def events_of(parts: Coalmine, job: str, kind: str) -> list[Event]:

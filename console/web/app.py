@@ -13,6 +13,7 @@ from routing.store.delivery_store import DeliveryStore
 from routing.store.faults import redis_errors
 from routing.webhook.door import Door
 from tasks.composition import Coalmine
+from tasks.forges.door_settings import door_settings
 
 
 def make_web(*, door: Door, ask_store: Callable[[], object], token: str | None = None) -> FastAPI:
@@ -41,5 +42,5 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
     """The application on the parts of a fleet."""
     settings = parts.settings
     deliveries = DeliveryStore(parts.redis, parts.keys, parts.clock)
-    door = Door(settings.webhook, deliveries, kill_switch=settings.kill_switch)
+    door = Door(door_settings(settings), deliveries, kill_switch=settings.kill_switch)
     return make_web(door=door, ask_store=redis_errors("asking the store")(parts.redis.ping), token=token)

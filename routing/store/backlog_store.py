@@ -12,6 +12,7 @@ from routing.backlog_item import BacklogItem, BacklogState
 from routing.errors import CorruptRecordError
 from routing.issue import IssueRef
 from routing.metadata.issue_metadata import parsed_metadata
+from routing.refusal import Refusal
 from routing.store.faults import redis_errors
 from routing.store.keys import Keys
 from routing.store.store import Store
@@ -44,13 +45,16 @@ class BacklogStore(Store):
 
     def put(
         self, ref: IssueRef, *, live: Literal["open", "closed"], for_person: bool,
-        fields: dict[str, str], edges: Iterable[tuple[IssueRef, IssueRef]],
+        fields: dict[str, str], edges: Iterable[tuple[IssueRef, IssueRef]], notes: dict[str, str],
     ) -> Taken:  # fmt: skip
-        """Take in an issue as it is now; `edges` are pairs of a blocked issue and its blocker."""
+        """Take in an issue as it is now; `edges` are pairs of a blocked issue and its blocker.
+
+        `notes` are about the look itself: they are kept, and are no change of the issue.
+        """
         declared = ",".join(sorted({f"{blocked} {blocker}" for blocked, blocker in edges}))
         word, state = self.run(
             "backlog_put", self._names(), self.unknown_blocker, str(ref), live, "1" if for_person else "",
-            json.dumps(fields), declared,
+            json.dumps(fields), declared, json.dumps(notes),
             doing=f"taking issue {ref} into the backlog",
         )  # fmt: skip
         return Taken(word=word, state=BacklogState(state) if state else None)
@@ -73,6 +77,14 @@ class BacklogStore(Store):
         return str(self.run(
             "backlog_attach", [self.keys("backlog")], str(ref), "" if fence is None else fence, job,
             doing=f"noting the job of issue {ref}",
+        ))  # fmt: skip
+
+    def refuse(self, refusal: Refusal) -> str:
+        """Note which gate is shut for an item: 'ok', or 'same' when that is known, or 'missing'."""
+        return str(self.run(
+            "backlog_refuse", [self.keys("backlog"), self.keys("events")],
+            refusal.issue, refusal.gate.value, refusal.to_json(),
+            doing=f"noting why issue {refusal.issue} is not dispatched",
         ))  # fmt: skip
 
     def answer(self, ref: IssueRef, said: Literal["open", "closed", "missing", ""], *, again: float) -> str:
@@ -211,6 +223,9 @@ def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
             added_at=float(fields["added_at"]),
             changed_at=float(fields["changed_at"]),
             started_at=float(fields["started_at"]) if "started_at" in fields else None,
+            seen=fields.get("seen", ""),
+            looked_at=float(fields.get("looked_at") or 0.0),
+            refusal=Refusal.from_json(str(ref), fields["refusal"]) if fields.get("refusal") else None,
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         message = f"the stored record of issue {ref} cannot be read ({error})"

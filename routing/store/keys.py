@@ -43,6 +43,7 @@ PERMANENT_KINDS = frozenset(
         "mail_waiting",  # zset of agents that live and have mail, by the time of the next look
         "intake",  # zset of issues that a forge has told of, by the time of the next look; bounded
         "intake_notes",  # hash: issue of the intake -> what was said of it
+        "notify",  # notify:SINK and what waits for it; bounded by the kinds of sinks and by a trim
         "champion",  # the broker's queues
         "canary",
         "control",
@@ -104,12 +105,16 @@ class Keys:
         """Hash: signal id -> JSON. Expires with the job."""
         return self("job", job, "signals")
 
+    def run(self, job: str) -> str:
+        """Hash: what the watcher did outside for a job: checklist, change request, label. Expires."""
+        return self("run", job)
+
     def log(self, job: str) -> str:
         """Stream: what the agent said, bounded. Expires."""
         return self("job", job, "log")
 
     def issue(self, issue: str) -> str:
-        """Hash: active (job id), rounds (jobs that ended). Expires after the last job's end."""
+        """Hash: active (job id), rounds (jobs that ended), spent_usd. Expires after the last job's end."""
         return self("issue", issue)
 
     def idempotency(self, digest: str) -> str:
@@ -159,3 +164,19 @@ class Keys:
     def session(self, name: str) -> str:
         """Hash: an agent's session, its turn's lease and the process that runs it. Expires."""
         return self("session", name)
+
+    def notify(self, sink: str) -> str:
+        """Hash: a sink's place in the event stream, what it missed, its failures in a row."""
+        return self("notify", sink)
+
+    def notify_notes(self, sink: str) -> str:
+        """Hash: id of a notification that waits or is dead -> its record."""
+        return self("notify", sink, "notes")
+
+    def notify_due(self, sink: str) -> str:
+        """Zset: notifications that wait, by the time of the next attempt; bounded."""
+        return self("notify", sink, "due")
+
+    def notify_dead(self, sink: str) -> str:
+        """Zset: notifications that will not be sent any more, by their end; bounded."""
+        return self("notify", sink, "dead")

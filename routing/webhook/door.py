@@ -48,11 +48,11 @@ class Door:
         """
         forge = self.settings.of(kind)
         if not forge.secrets:
-            message = f"no secret is set for webhooks of {kind}; set webhook.{kind}.secret"
+            message = f"no secret is set for webhooks of {kind}; set forge.{kind}.webhook_secret"
             raise NoSecretError(message)
         check_signature(kind, forge.secrets, headers, body)
         delivery = read_delivery(kind, headers, body)
-        found = judge(delivery, forge, kill_switch=self._kill_switch)
+        found = judge(delivery, forge, kill_switch=self._kill_switch or forge.kill_switch)
         if isinstance(found, Ignored):
             return Receipt(status=ReceiptStatus.IGNORED, delivery=delivery, reason=found.reason)
         return self._hand_over(delivery, found.issue)

@@ -47,7 +47,7 @@ def judge(delivery: Delivery, forge: WebhookForge, *, kill_switch: bool) -> Rele
     repo = next((name for name in forge.repositories if name.lower() == delivery.repo.lower()), None)
     if repo is None:
         return Ignored(
-            reason=f"repository {delivery.repo!r} is not among webhook.{delivery.kind}.repositories"
+            reason=f"repository {delivery.repo!r} is not among forge.{delivery.kind}.repositories"
         )
     reason = _unwanted(delivery, forge)
     if reason:

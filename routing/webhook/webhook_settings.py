@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from routing.issue import is_repository_name
+from routing.on_off import Switch
 from routing.webhook.forge_kind import ForgeKind
 
 
@@ -46,6 +47,7 @@ class WebhookForge(BaseModel):
     name: ForgeName | None = None  # of the forge in the names of issues; None: the door's (`github`, …)
     login: str | None = None  # under which Coalmine writes there: its comments are not listened to
     label: str | None = None  # issues with it are for agents; None: any may be
+    kill_switch: Switch = False  # on: nothing is dispatched from this forge, so nothing is listened to
 
     @model_validator(mode="after")
     def _previous_needs_a_present(self) -> Self:

@@ -8,10 +8,11 @@ import redis
 
 from console.web.app import web_of
 from routing.webhook.forge_kind import HEADERS, ForgeKind
-from routing.webhook.webhook_settings import WebhookSettings
 from tasks.composition import compose
+from tasks.forge_settings import ForgeSettings
 from tasks.settings import Settings
-from tests.deliveries import SETTINGS, Sent, payload, sent, settings
+from tasks.web_settings import WebSettings
+from tests.deliveries import FORGES, Sent, forges, payload, sent
 from tests.web_client import WebClient
 
 
@@ -24,9 +25,9 @@ class DoorClient:
         self._http: WebClient
         self.open()
 
-    def open(self, given: WebhookSettings = SETTINGS, **changes: Any) -> None:
+    def open(self, given: ForgeSettings = FORGES, **changes: Any) -> None:
         """An application with these settings."""
-        parts = compose(Settings(webhook=given, **changes), redis=self.redis)
+        parts = compose(Settings(forge=given, **changes), redis=self.redis)
         self._http = WebClient(web_of(parts))
 
     def post(self, request: Sent) -> httpx.Response:
@@ -109,18 +110,18 @@ def test_bad_signature(door: DoorClient, signature: str | None) -> None:
 def test_secret_can_be_changed_without_a_gap(door: DoorClient) -> None:
     """Both are accepted while both are set; then the old one is not."""
     old, new = (sent(door.kind, payload(number=n)).signed_with(s) for n, s in ((1, "old"), (2, "new")))
-    door.open(settings(secret="new", previous_secret="old"))  # noqa: S106 - of the test
+    door.open(forges(webhook_secret="new", previous_webhook_secret="old"))  # noqa: S106 - of the test
     assert [door.post(request).status_code for request in (old, new)] == [200, 200]
-    door.open(settings(secret="new"))  # noqa: S106 - of the test
+    door.open(forges(webhook_secret="new"))  # noqa: S106 - of the test
     assert [door.post(request).status_code for request in (old, new)] == [401, 200]
 
 
 def test_without_a_secret_the_door_is_shut(door: DoorClient) -> None:
     """503, which says what to set."""
-    door.open(WebhookSettings())
+    door.open(ForgeSettings())
     answer = door.send(payload())
     assert answer.status_code == 503
-    assert f"webhook.{door.kind}.secret" in answer.json()["detail"]
+    assert f"forge.{door.kind}.webhook_secret" in answer.json()["detail"]
 
 
 def test_wrong_shape_names_the_field(door: DoorClient) -> None:
@@ -141,6 +142,6 @@ def test_no_json(door: DoorClient, body: bytes) -> None:
 
 def test_too_long(door: DoorClient) -> None:
     """413 for one byte too many; exactly so many are read."""
-    room = SETTINGS.max_bytes
+    room = WebSettings().delivery_bytes
     assert door.send(b" " * (room + 1)).status_code == 413
     assert door.send(b" " * room).status_code == 422

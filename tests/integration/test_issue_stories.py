@@ -10,10 +10,13 @@ from routing.git import Git
 from routing.job import JobState
 from routing.signal import SignalKind
 from routing.store.private_server import PrivateServer
-from tasks.telling import FOR_HUMAN, IN_PROGRESS
+from tasks.forge_settings import WatchSettings
 from tests.shop import Shop, shop
 from tests.waiting import wait_until
 from tests.worker_fleet import events_of
+
+
+FOR_HUMAN, IN_PROGRESS = WatchSettings().for_person_label, WatchSettings().in_progress_label
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_delivery_that_comes_many_times_at_once_counts_once(web: Console, redis_
 
 def test_bad_signature_and_rotation(redis_server: PrivateServer, redis_client: redis.Redis) -> None:
     """Two secrets while they are changed; a third opens nothing."""
-    variables = door_variables(SECRET="new", PREVIOUS_SECRET="old")  # noqa: S106 - of the test
+    variables = door_variables(WEBHOOK_SECRET="new", PREVIOUS_WEBHOOK_SECRET="old")  # noqa: S106 - of the test
     with console(redis_server.url, variables=variables) as web:
         request = sent(ForgeKind.GITHUB, payload())
         codes = [web.post(request.signed_with(secret)).status_code for secret in ("new", "old", "s3cr3t")]

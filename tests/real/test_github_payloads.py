@@ -14,7 +14,7 @@ from console.web.app import web_of
 from routing.webhook.forge_kind import ForgeKind
 from tasks.composition import compose
 from tasks.settings import Settings
-from tests.deliveries import sent, settings
+from tests.deliveries import forges, sent
 from tests.web_client import WebClient
 
 #: Where GitHub's own octocat works, in these payloads.
@@ -36,8 +36,8 @@ def examples() -> list[tuple[str, dict[str, Any]]]:
 def door() -> Iterator[WebClient]:
     """A door that hears of the examples' repositories."""
     with fakeredis.FakeRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
-        given = settings(repositories=REPOSITORIES)
-        yield WebClient(web_of(compose(Settings(webhook=given), redis=client)))
+        given = forges(repositories=REPOSITORIES)
+        yield WebClient(web_of(compose(Settings(forge=given), redis=client)))
 
 
 def test_every_published_payload_is_answered(

@@ -14,7 +14,8 @@ from routing.backlog_item import BacklogItem, BacklogState
 from routing.backlog_settings import BacklogSettings
 from routing.forge import Permission
 from routing.gate_settings import GateSettings
-from routing.gates import Facts, Gate, Inputs, choose, refusal
+from routing.gates import Facts, Inputs, choose, refusal
+from routing.refusal import Gate
 from routing.metadata.issue_metadata import IssueMetadata
 from routing.metadata.model_settings import ModelSettings
 from tests.issues import ref

@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 import redis
 
-from routing.change_request import ChangeRequest, ChangeState
+from routing.change_request import ChangeRequest, ChangeState, Review
 from routing.commit_status import CiVerdict, CombinedStatus, CommitStatus, StatusState
 from routing.errors import ConflictError
 from routing.forge_errors import ForgeUnreachableError
+from routing.gate_settings import GateSettings
 from routing.job import JobResult, JobState
-from tasks.watcher import Watcher, WatchRules
+from routing.remote import Remote
+from tasks.forge_settings import ForgeSettings, WatchSettings
+from tasks.forges.forge_parts import ForgeParts
+from tasks.forges.site import ForgeSite
+from tasks.forges.watcher import Watcher
 from tests.fleet import Fleet
 
 _STATES = {
@@ -41,6 +46,11 @@ class Forge:
         status = CommitStatus(context="ci", state=state, at=datetime.now(UTC), description="3 of 9 failed")
         return CombinedStatus(commit=commit, statuses=(status,))
 
+    def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
+        """Nobody reviews."""
+        del change
+        return ()
+
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest:
         """The branch as a change."""
         state = ChangeState.MERGED if branch in self.merged else ChangeState.OPEN
@@ -57,7 +67,11 @@ class Forge:
 @pytest.fixture
 def fleet(fake_redis: redis.Redis) -> Fleet:
     """A fleet with one template."""
-    made = Fleet(fake_redis)
+    made = Fleet(
+        fake_redis,
+        job={"no_verdict_seconds": 3600},
+        forge=ForgeSettings(watch=WatchSettings(fix_forwards=0)),
+    )
     made.add()
     return made
 
@@ -71,16 +85,18 @@ def forge() -> Forge:
 def watcher(fleet: Fleet, forge: Forge) -> Watcher:
     """The watcher of the fleet, with a forge of the test's."""
     either: Any = forge
-    rules = WatchRules(merge_green=True, has_ci=True, no_verdict_seconds=3600, interval_seconds=1)
-    return Watcher(
-        jobs=fleet.app.jobs, store=fleet.app.job_store, signals=fleet.app.signals, forge=either,
-        repository="shop", rules=rules, run_ci=lambda _commit: None,
+    site = ForgeSite(
+        forge=either, repositories=("shop",), label=None, template="implementer",
+        gates=GateSettings(kill_switch=False), opens_changes=False, merges_green=True, has_ci=True,
+        poll_interval_seconds=1, remote=lambda repo: Remote(address=repo),
     )  # fmt: skip
+    parts = ForgeParts(coalmine=fleet.app, run_ci=lambda _commit: None, given={"local": site})
+    return parts.watcher
 
 
 def pushed(fleet: Fleet, commit: str) -> str:
     """A job that waits for CI of a commit."""
-    job = fleet.enqueue().job
+    job = fleet.enqueue(repository="local:shop").job
     fleet.app.jobs.pushed(fleet.claim(job), JobResult(commit=commit))
     fleet.clock.forward(1)
     return job

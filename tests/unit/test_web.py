@@ -25,7 +25,7 @@ from routing.webhook.forge_kind import ForgeKind
 from tasks.composition import compose
 from tasks.settings import Settings
 from tasks.web_settings import WebSettings
-from tests.deliveries import SETTINGS, payload, sent
+from tests.deliveries import FORGES, payload, sent
 from tests.web_client import WebClient
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
@@ -33,7 +33,7 @@ TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
 
 def application(client: redis.Redis, *, token: str | None = None) -> FastAPI:
     """The application on a server."""
-    return web_of(compose(Settings(webhook=SETTINGS), redis=client), token=token)
+    return web_of(compose(Settings(forge=FORGES), redis=client), token=token)
 
 
 def browser(client: redis.Redis, *, token: str | None = None) -> WebClient:

@@ -117,7 +117,7 @@ def test_delivery_is_remembered_for_days(house: House) -> None:
 def test_door_without_a_secret_is_shut(fake_redis: redis.Redis, kind: ForgeKind) -> None:
     """Whatever the signature, and without a look at the body."""
     house = House(fake_redis, WebhookSettings())
-    with pytest.raises(NoSecretError, match=rf"webhook\.{kind}\.secret"):
+    with pytest.raises(NoSecretError, match=rf"forge\.{kind}\.webhook_secret"):
         house.receive(sent(kind, payload()))
 
 

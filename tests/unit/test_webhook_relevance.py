@@ -50,7 +50,7 @@ def test_comments_of_others_concern_us_and_our_own_do_not(action: str) -> None:
         (replace(ISSUE, action=""), "''"),
         (replace(ISSUE, action="created"), "'created'"),
         (replace(COMMENT, action="deleted"), "'deleted'"),
-        (replace(ISSUE, repo="acme/other"), "'acme/other' is not among webhook.gitea.repositories"),
+        (replace(ISSUE, repo="acme/other"), "'acme/other' is not among forge.gitea.repositories"),
         (replace(ISSUE, repo="../../etc"), "is not among"),
         (replace(ISSUE, is_pull_request=True), "pull request"),
         (replace(COMMENT, is_pull_request=True), "pull request"),

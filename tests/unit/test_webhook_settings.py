@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from routing.errors import SettingsError
 from routing.webhook.forge_kind import ForgeKind
 from routing.webhook.webhook_settings import WebhookForge, WebhookSettings
+from tasks.forges.door_settings import door_settings
 from tasks.settings import load_settings
 
 
@@ -61,22 +62,23 @@ def test_secrets_are_not_shown() -> None:
 
 def test_variables_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names with commas, or as JSON; the console's and the door's sections are part of the settings."""
-    monkeypatch.setenv("COALMINE_WEBHOOK__GITHUB__SECRET", "hush")
-    monkeypatch.setenv("COALMINE_WEBHOOK__GITHUB__REPOSITORIES", "acme/shop,acme/app")
-    monkeypatch.setenv("COALMINE_WEBHOOK__GITEA__REPOSITORIES", '["acme/shop"]')
+    monkeypatch.setenv("COALMINE_FORGE__GITHUB__WEBHOOK_SECRET", "hush")
+    monkeypatch.setenv("COALMINE_FORGE__GITHUB__REPOSITORIES", "acme/shop,acme/app")
+    monkeypatch.setenv("COALMINE_FORGE__GITEA__REPOSITORIES", '["acme/shop"]')
     monkeypatch.setenv("COALMINE_WEB__PORT", "0")
     settings = load_settings(tmp_path / "none.toml")
-    assert settings.webhook.github.secrets == ("hush",)
-    assert settings.webhook.github.repositories == ("acme/shop", "acme/app")
-    assert settings.webhook.gitea.repositories == ("acme/shop",)
+    door = door_settings(settings)
+    assert door.github.secrets == ("hush",)
+    assert door.github.repositories == ("acme/shop", "acme/app")
+    assert door.gitea.repositories == ("acme/shop",)
     assert (settings.web.host, settings.web.port, settings.web.public) == ("127.0.0.1", 0, False)
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("WEBHOOK__GITHUB__SECRET", ""),
-        ("WEBHOOK__GITEA__REPOSITORIES", "acme/*"),
+        ("FORGE__GITHUB__WEBHOOK_SECRET", ""),
+        ("FORGE__GITEA__REPOSITORIES", "acme/*"),
         ("WEB__TOKEN", "too short"),
         ("WEB__PORT", "65536"),
         ("WEB__PUBLIC", "maybe"),

@@ -20,6 +20,7 @@ if to == 'in_progress' then
   end
   if ARGV[9] ~= '' and busy >= tonumber(ARGV[9]) then return {'busy', ''} end
   item.fence, item.job, item.started_at = string.format('%d', tonumber(item.fence) + 1), '', stamp(now)
+  item.refusal = ''
 elseif item.closed == '1' and to ~= 'cancelled' then
   to, reason = 'completed', 'closed on the forge'
 end

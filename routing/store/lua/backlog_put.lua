@@ -2,6 +2,7 @@
 -- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events
 -- ARGV  1 now  2 what an unknown blocker is  3 ref  4 'open'|'closed'  5 '1' when its label asks for a person, else ''
 --       6 JSON of the fields that an edit may change, all text  7 its declared edges: 'blocked blocker' by commas
+--       8 JSON of notes about the look itself, all text: no change of the issue
 -- Returns {word, state}: 'added'|'edited'|'same', or {'closed', ''} for a closed issue that was no item
 -- @include prelude
 -- @include backlog
@@ -23,6 +24,7 @@ if not item then
     flagged = '', requested_by = '', place = fields.place, added_at = stamp(now), changed_at = stamp(now)}
   book[ref] = item
 end
+for name, value in pairs(cjson.decode(ARGV[8])) do item[name] = value end
 local before = item.edges
 for name, value in pairs(fields) do
   -- who asked for the work stays known when a later look cannot tell

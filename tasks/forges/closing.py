@@ -1,0 +1,117 @@
+"""The end of a run, told outside: backlog, checklist, labels, and the issue closed or handed to a person.
+
+The outcome is recorded before any of this is done. Each effect may be repeated without being seen twice, and
+all are repeated until all are done: a process that dies between two of them leaves the rest to the next tick.
+"""
+
+import structlog
+
+from routing.backlog import Backlog
+from routing.commit_status import CiVerdict
+from routing.errors import ConflictError, NotFoundError
+from routing.forge_errors import ForgeError, ForgeGoneError, ForgeUnreachableError
+from routing.issue import IssueRef
+from routing.job import Job, JobState
+from routing.signal import SignalKind
+from routing.store.job_store import JobStore
+from routing.store.run_store import RunNotes, RunStore
+from routing.store.signal_store import SignalStore
+from tasks.forge_settings import WatchSettings
+from tasks.forges.checklist import Progress
+from tasks.forges.projection import Projection
+from tasks.forges.site import ForgeSite, issue_of
+
+_log = structlog.get_logger(__name__)
+
+#: How often a forge that refuses to be told is tried again, with pauses that double, in seconds.
+MOST_REFUSALS = 10
+FIRST_PAUSE_SECONDS = 5.0
+
+
+class Closing:
+    """Sees jobs that have ended to the end of their issues."""
+
+    def __init__(
+        self, *, backlog: Backlog, jobs: JobStore, runs: RunStore, signals: SignalStore,
+        projection: Projection, settings: WatchSettings,
+    ) -> None:  # fmt: skip
+        self._backlog = backlog
+        self._jobs = jobs
+        self._runs = runs
+        self._signals = signals
+        self._projection = projection
+        self._settings = settings
+
+    def close(self, site: ForgeSite | None, job: Job) -> bool:
+        """Do what is left to do; True when the issue is free for another job."""
+        issue = issue_of(job)
+        notes = self._runs.read(job.id)
+        if issue is None or notes.tell_at > self._signals.now():
+            return False
+        facts = {fact.kind for fact in self._signals.read(job.id)}
+        self._backlog_end(issue, job, frozen=SignalKind.FROZEN in facts)
+        if site is None:
+            _log.warning("issue.not_told", issue=str(issue), reason="its forge is not among the settings")
+        elif not self._told(site, issue, job, facts, notes):
+            return False
+        self._jobs.effects_done(job.id, str(issue), spent_usd=job.spent_usd)
+        return True
+
+    def _backlog_end(self, issue: IssueRef, job: Job, *, frozen: bool) -> None:
+        """The backlog first: what waited for a finished issue is ready, whatever the forge does."""
+        self._backlog.attach(issue, job.id)  # of a dispatch that died before it could note the job
+        try:
+            if job.state is JobState.SUCCEEDED:
+                self._backlog.complete(issue, reason=job.reason, job=job.id)
+            elif frozen:
+                self._backlog.freeze(issue, reason=job.reason, job=job.id)
+            else:
+                self._backlog.escalate(issue, reason=job.reason, job=job.id)
+        except NotFoundError:  # asked for by hand: the backlog does not know it
+            return
+        except ConflictError as error:  # a person, or another job, has the issue by now
+            _log.info("backlog.not_ended", issue=str(issue), reason=str(error))
+
+    def _told(
+        self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind], notes: RunNotes
+    ) -> bool:
+        try:
+            self._tell(site, issue, job, facts)
+        except ForgeUnreachableError:
+            raise
+        except ForgeGoneError as error:  # there is nobody to tell: the job's end stands all the same
+            _log.warning("issue.not_told", issue=str(issue), reason=str(error))
+        except ForgeError as error:
+            return self._refused(issue, job, notes, error)
+        return True
+
+    def _refused(self, issue: IssueRef, job: Job, notes: RunNotes, error: ForgeError) -> bool:
+        """A token may be mended: try again for some hours, and then let the issue go."""
+        refusals = notes.refusals + 1
+        pause = FIRST_PAUSE_SECONDS * 2.0**notes.refusals
+        _log.error("issue.not_told", issue=str(issue), reason=str(error), refusals=refusals)
+        if refusals >= MOST_REFUSALS:
+            return True
+        self._runs.note(job.id, refusals=refusals, tell_at=self._signals.now() + pause)
+        return False
+
+    def _tell(self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind]) -> None:
+        settings, forge = self._settings, site.forge
+        done = job.state is JobState.SUCCEEDED
+        green = SignalKind.CI_GREEN in facts
+        red = SignalKind.CI_RED in facts
+        told = Progress(
+            job=job,
+            ci=CiVerdict.GREEN if green else CiVerdict.RED if red else CiVerdict.UNKNOWN,
+            has_ci=site.has_ci,
+            merged=SignalKind.MERGED in facts,
+            most_fix_forwards=settings.fix_forwards,
+            closed=done,
+            for_person="" if done else settings.for_person_label,
+        )
+        self._projection.show(site, issue, told)
+        forge.remove_label(issue, settings.in_progress_label)
+        if done:
+            forge.close(issue)
+        else:
+            forge.add_label(issue, settings.for_person_label)

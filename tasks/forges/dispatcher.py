@@ -1,0 +1,150 @@
+"""Dispatch: from the backlog through the gates to jobs."""
+
+from collections.abc import Iterator, Mapping
+
+import structlog
+
+from routing.backlog import Backlog
+from routing.backlog_item import BacklogItem, BacklogState
+from routing.errors import CoalmineError, InvalidInputError, UnavailableError
+from routing.forge import Permission
+from routing.forge_errors import ForgeError
+from routing.gates import Inputs, choose
+from routing.issue import Issue
+from routing.mailbox import Mailbox
+from routing.store.job_store import JobStore
+from routing.store.switch import Switch
+from tasks.forges.collector import Collector
+from tasks.forges.projection import Projection
+from tasks.forges.request_text import request_of
+from tasks.forges.site import ForgeSite
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds after which a start without a job is looked into: whoever made it is not at it any more.
+UNCONFIRMED_SECONDS = 30.0
+
+
+class Dispatcher:
+    """One tick: issues that are ready and pass the gates become jobs, at most one a repository."""
+
+    def __init__(
+        self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, collector: Collector, mailbox: Mailbox,
+        jobs: JobStore, switch: Switch, projection: Projection,
+    ) -> None:  # fmt: skip
+        self._sites = sites
+        self._backlog = backlog
+        self._collector = collector
+        self._mailbox = mailbox
+        self._jobs = jobs
+        self._switch = switch
+        self._projection = projection
+
+    def tick(self) -> list[str]:
+        """Dispatch; returns the ids of jobs. A forge whose kill switch is on costs no I/O at all."""
+        jobs: list[str] = []
+        for site in self._sites.values():
+            if site.gates.kill_switch:
+                continue
+            try:
+                jobs += self._dispatch(site)
+            except CoalmineError as error:  # one forge's failure does not keep the next from its turn
+                _log.error("dispatch.failed", forge=site.name, reason=str(error))
+        return jobs
+
+    def _dispatch(self, site: ForgeSite) -> list[str]:
+        self._reconcile(site)
+        choice = choose(site.gates, self._inputs(site))
+        for refused in choice.refusals:
+            if refused.issue and self._backlog.refuse(refused):
+                _log.info("issue.refused", issue=refused.issue, gate=refused.gate, reason=refused.reason)
+        found = [self._start(site, item) for item in choice.chosen]
+        return [job for job in found if job]
+
+    def _inputs(self, site: ForgeSite) -> Inputs:
+        prefix = f"{site.name}:"
+
+        def ready() -> dict[str, Iterator[BacklogItem]]:
+            return {name: items for name, items in self._backlog.ready().items() if name.startswith(prefix)}
+
+        return Inputs(
+            paused=self._switch.reason,
+            ready=ready,
+            permission=lambda item: self._permission(site, item),
+            busy=self._backlog.busy,
+            spent_today_usd=lambda: self._spent_today(site),
+            spent_usd=lambda item: self._jobs.spent_on(str(item.ref)),
+        )
+
+    def _permission(self, site: ForgeSite, item: BacklogItem) -> Permission | None:
+        """What the person may do who asked for it; None while the forge does not say."""
+        if not item.requested_by:
+            return None
+        try:
+            return site.forge.permission(item.ref.repo, item.requested_by)
+        except ForgeError as error:
+            _log.warning("permission.unknown", issue=str(item.ref), reason=str(error))
+            return None
+
+    def _spent_today(self, site: ForgeSite) -> float:
+        """With what the jobs at work may yet cost."""
+        limit = site.gates.usd_per_job
+        at_work = [item.job for item in self._backlog.in_progress() if item.job]
+        promised = 0.0
+        if limit is not None:
+            promised = sum(
+                max(0.0, limit - job.spent_usd) for job in self._jobs.read_many(at_work) if job is not None
+            )
+        return self._jobs.occupancy().spent_usd + promised
+
+    def _start(self, site: ForgeSite, item: BacklogItem) -> str:
+        """Take the slot and have the job enqueued. What was chosen is read once more before that."""
+        issue = self._collector.read(site, item.ref)
+        now = self._backlog.known(item.ref)
+        if issue is None or now is None or now.state is not BacklogState.READY:
+            return ""
+        if now.requested_by != item.requested_by:  # another person than the gates looked at
+            return ""
+        fence = self._backlog.start(item.ref, per_repo=site.gates.per_repo)
+        return "" if fence is None else self._enqueue(site, now, issue, fence)
+
+    def _enqueue(self, site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> str:
+        """Repeating this for the same start leads to the same job."""
+        try:
+            done = self._mailbox.enqueue(request_of(site, item, issue, fence))
+        except UnavailableError as error:  # it may have been enqueued: it is looked into later
+            _log.warning("dispatch.unconfirmed", issue=str(issue.ref), reason=str(error))
+            return ""
+        except InvalidInputError as error:  # this issue cannot become a job as it is
+            _log.error("dispatch.impossible", issue=str(issue.ref), reason=str(error))
+            self._backlog.escalate(issue.ref, reason=str(error)[:500])
+            return ""
+        except CoalmineError as error:
+            _log.error("dispatch.refused", issue=str(issue.ref), reason=str(error))
+            self._backlog.release(issue.ref, fence=fence, reason=str(error)[:500])
+            return ""
+        self._backlog.attach(issue.ref, done.job, fence=fence)
+        try:
+            self._projection.label(site, issue.ref, done.job)
+        except ForgeError as error:  # a projection: that it cannot be written leads to no second dispatch
+            _log.warning("issue.not_labelled", issue=str(issue.ref), reason=str(error))
+        return done.job
+
+    def _reconcile(self, site: ForgeSite) -> None:
+        """Starts whose dispatch died half-way go on; the same start leads to the same job."""
+        before = self._backlog.now() - UNCONFIRMED_SECONDS
+        for item in self._backlog.unconfirmed(older_than=before):
+            if item.ref.forge == site.name:
+                issue = site.forge.read_issue(item.ref)
+                job = self._enqueue(site, item, issue, item.fence)
+                _log.warning("dispatch.resumed", issue=str(item.ref), started=item.fence, job_found=job)
+        self._settle(site)
+
+    def _settle(self, site: ForgeSite) -> None:
+        """Items whose job has ended, and was told of, or is gone, before they could note it."""
+        items = [item for item in self._backlog.in_progress() if item.job and item.ref.forge == site.name]
+        for item, job in zip(items, self._jobs.read_many([item.job for item in items]), strict=True):
+            if job is None:
+                self._backlog.escalate(item.ref, reason="the record of its job is gone", job=item.job)
+            elif job.state.is_final and self._jobs.active_on([str(item.ref)])[0][0] != job.id:
+                self._jobs.tell_again(job.id)
