@@ -85,8 +85,9 @@ _URL = "https://git.acme.example/acme/shop.git/"
         ("error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403\n", Met.REFUSED),
         (
             (
-                f"To {_URL}\n ! [remote rejected] 0a1b2c -> coalmine/00aa (refusing to allow a Personal Access "
-                "Token to create or update workflow `.github/workflows/ci.yml` without `workflow` scope)\n"
+                f"To {_URL}\n ! [remote rejected] 0a1b2c -> coalmine/00aa (refusing to allow a Personal "
+                "Access Token to create or update workflow `.github/workflows/ci.yml` without `workflow` "
+                "scope)\n"
                 f"error: failed to push some refs to '{_URL}'\n"
             ),
             Met.REFUSED,
