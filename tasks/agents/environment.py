@@ -25,10 +25,16 @@ class AgentIdentity:
     """Who a turn is."""
 
     job_id: str
-    agent: str  # the version, `implementer@v3`
+    agent: str  # its name, by which mail reaches it
+    version: str  # `implementer@v3`
     issue: str = ""  # `local:shop#3`, "" for ad-hoc requests
     attempt: int = 1  # from 1
     branch: str = ""  # branch of the work tree, "" without one
+
+
+def reaches_agents(name: str) -> bool:
+    """Whether every agent gets the worker's value of a variable."""
+    return name in ALLOWED or name.startswith(_ALLOWED_PREFIX)
 
 
 def agent_environment(
@@ -36,9 +42,7 @@ def agent_environment(
 ) -> dict[str, str]:
     """Build the whole environment of an agent; later parts win, ours last."""
     _refuse_reserved(spec)
-    passed_on = {
-        name: value for name, value in worker.items() if name in ALLOWED or name.startswith(_ALLOWED_PREFIX)
-    }
+    passed_on = {name: value for name, value in worker.items() if reaches_agents(name)}
     return passed_on | dict(spec.environment) | secret_values(worker, spec) | _told(identity, prompt_file)
 
 
@@ -70,6 +74,7 @@ def _told(identity: AgentIdentity, prompt_file: Path) -> dict[str, str]:
     told = {
         "COALMINE_JOB_ID": identity.job_id,
         "COALMINE_AGENT": identity.agent,
+        "COALMINE_VERSION": identity.version,
         "COALMINE_ISSUE": identity.issue,
         "COALMINE_ATTEMPT": str(identity.attempt),
         "COALMINE_BRANCH": identity.branch,
@@ -77,7 +82,7 @@ def _told(identity: AgentIdentity, prompt_file: Path) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
     }
     user, _, host = IDENTITY_EMAIL.partition("@")
-    told["GIT_AUTHOR_NAME"] = told["GIT_COMMITTER_NAME"] = identity.agent
+    told["GIT_AUTHOR_NAME"] = told["GIT_COMMITTER_NAME"] = identity.version
     told["GIT_AUTHOR_EMAIL"] = IDENTITY_EMAIL
     # Two jobs that change the same in the same second must not make the same commit: whose is it, then?
     told["GIT_COMMITTER_EMAIL"] = f"{user}+{identity.job_id}@{host}"

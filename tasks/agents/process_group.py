@@ -11,8 +11,9 @@ How descendants are found that left the process group (shell tools of agents cal
   inherit whatever they do to session and group. When a turn ends, the process table is searched for it,
   for the group and session, and for descendants of all these.
 
-What escapes: a process that changed its session, removed the variable from its environment and lost its
-parent before the search; a process of another user. A container or a cgroup a worker covers these.
+What escapes: a process that changed its session, removed the variable from its environment, or closed that
+to its user (`PR_SET_DUMPABLE`), and lost its parent before the search; a process of another user. A container
+or a cgroup a worker covers these.
 
 Process ids are used again. The agent itself is not reaped before its group has been ended, so that its
 pid, group and session cannot become anybody else's; others are signalled through a pidfd after their

@@ -14,6 +14,7 @@ import frontmatter
 
 from routing.git import Git
 from tests.command_line import CommandLine
+from tests.spying_agent import Spy, bystander
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ def _workplace(folder: Path) -> None:
 
 
 @contextmanager
-def _up(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _up(folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """`coalmine up` in the foreground of its own session, ended with one SIGINT."""
     arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt"]
     with (folder / "up.log").open("wb") as log, (folder / "events").open("wb") as told:
@@ -73,7 +74,7 @@ def _up(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
                 "--json",
             ],
             cwd=folder,
-            env=_environment(),
+            env=_environment() | variables,
             stdout=told,
             stderr=log,
             start_new_session=True,
@@ -124,6 +125,24 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert {"job.queued", "job.claimed", "job.waiting", "job.finished"} <= {event["kind"] for event in events}
     assert "The fleet has ended" in (tmp_path / "up.log").read_text(), "what is no event is said beside them"
+
+
+def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:
+    """Neither of `coalmine up`, nor of its workers, beat and Redis server; its work is done all the same."""
+    _workplace(tmp_path)
+    spy, secrets = Spy(tmp_path), {"SHOP_API_KEY": "k-5c1f0e7a9b", "COALMINE_WEB__TOKEN": "t-e91b6f3d02a84c"}
+    (tmp_path / "agent.sh").write_text(
+        f"#!/bin/sh\ncat > /dev/null\n{spy.line('agent')} && echo hello > greeting.txt\n"
+    )
+    with bystander(BYSTANDER="in plain sight"), _up(tmp_path, **secrets) as process:
+        report = spy.report("agent")
+        wait_until(
+            lambda: _issue(tmp_path, 1).get("state") == "closed", description="its work is done", timeout=60
+        )
+    assert report.showing("in plain sight"), "the spy sees what is not hidden"
+    assert process.pid in report.forebears, "the spy looked at what started the fleet"
+    assert report.showing("redis.sock"), "the spy looked at the server"
+    assert not [name for name, secret in secrets.items() if report.showing(secret)]
 
 
 def test_ci_that_is_not_there_starts_nothing(coalmine: CommandLine) -> None:
