@@ -17,6 +17,7 @@ from console.job_commands import job_app
 from console.mail_commands import mail_app
 from console.template_commands import template_app
 from console.trial_commands import trial_app
+from tasks.secrecy import hide_secrets
 
 _CODES = "\n\n".join(["Exit codes:", *(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items())])
 
@@ -96,4 +97,5 @@ app.command(epilog=demo_command.EXAMPLES)(demo_command.demo)
 
 def main() -> None:
     """Run the command line and exit."""
+    hide_secrets()
     app()
