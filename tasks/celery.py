@@ -94,8 +94,8 @@ def watch() -> None:
     with spared("watch"):
         parts = worker()
         if parts.coalmine.ticks.run_alone("watch", parts.forges.watcher.tick):
-            parts.send(HARVEST)
-            parts.ask(DISPATCH)
+            parts.bell.send(HARVEST)
+            parts.bell.ask(DISPATCH)
 
 
 @app.task(name=WATCHDOG)
@@ -121,7 +121,7 @@ def poll(forge: str) -> None:
     with spared("poll"):
         parts = worker()
         parts.coalmine.ticks.run_alone(f"poll-{forge}", lambda: parts.poll(forge))
-        parts.ask(DISPATCH)
+        parts.bell.ask(DISPATCH)
 
 
 @app.task(name=DISPATCH)
@@ -140,7 +140,7 @@ def ci(commit: str) -> None:
         for site in parts.forges.sites.values():
             if site.run_ci is not None:
                 site.run_ci(commit)
-                parts.send(WATCH)
+                parts.bell.send(WATCH)
 
 
 @signals.setup_logging.connect

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import structlog
-from kombu.exceptions import KombuError
 
 from routing.admission import Limits
 from routing.errors import CoalmineError
@@ -26,6 +25,7 @@ from tasks.agents.turn_leases import TurnLeases
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_runner import TurnRunner
 from tasks.agents.worktree import sweep_worktrees
+from tasks.bell import Bell
 from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
 from tasks.composition import Coalmine
 from tasks.drain import draining
@@ -158,7 +158,7 @@ class Worker:
     @cached_property
     def forges(self) -> ForgeParts:
         """Where issues come from and work is judged."""
-        return ForgeParts(coalmine=self.coalmine, run_ci=lambda commit: self.send(CI, commit))
+        return ForgeParts(coalmine=self.coalmine, run_ci=lambda commit: self.bell.send(CI, commit))
 
     def poll(self, name: str) -> None:
         """Compare the backlog with what a forge lists."""
@@ -172,21 +172,12 @@ class Worker:
             return
         self.forges.collector.look()
         if self.forges.dispatcher.tick():
-            self.send(DISPATCH)
+            self.bell.send(DISPATCH)
 
-    def ask(self, tick: str) -> None:
-        """Have a tick run now; many jobs that end at once ask for it once."""
-        if self.coalmine.ticks.ask(tick.removeprefix("tasks.")):
-            self.send(tick)
-
-    def send(self, task: str, *arguments: str) -> None:
-        """Send a task now. If the broker does not take it, beat's next tick does the work."""
-        try:
-            self.coalmine.app.send_task(
-                task, args=arguments, queue="control", ignore_result=True, retry=False
-            )
-        except (KombuError, OSError) as error:
-            _log.warning("tick.not_sent", task=task, reason=str(error))
+    @cached_property
+    def bell(self) -> Bell:
+        """Has ticks run now."""
+        return Bell(self.coalmine.app, self.coalmine.ticks)
 
     def follow_up(self, job: Job, step: Step, result: JobResult) -> None:
         """An attempt has ended: have what comes next done at once."""
@@ -195,14 +186,14 @@ class Worker:
             step is Step.RETRY and job.attempts < job.max_attempts
         )
         if step is Step.PUSHED:
-            self.send(CI, result.commit) if self._runs_ci(job) else self.ask(WATCH)
+            self.bell.send(CI, result.commit) if self._runs_ci(job) else self.bell.ask(WATCH)
         elif not runs_again:
             if job.request.issue:
-                self.ask(WATCH)
-            self.ask(HARVEST)
+                self.bell.ask(WATCH)
+            self.bell.ask(HARVEST)
         # Somebody may wait for the room; what a job awaits may have come while its turn was ending.
         if step is Step.AWAIT or self.coalmine.job_store.limits != Limits():
-            self.ask(SWEEP)
+            self.bell.ask(SWEEP)
 
     def _runs_ci(self, job: Job) -> bool:
         """Whether CI of the job's forge is ours to run."""

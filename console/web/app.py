@@ -12,12 +12,20 @@ from console.web.webhook_routes import webhook_routes
 from routing.store.delivery_store import DeliveryStore
 from routing.store.faults import redis_errors
 from routing.webhook.door import Door
+from tasks.bell import Bell
+from tasks.broker import DISPATCH
 from tasks.composition import Coalmine
 from tasks.forges.door_settings import door_settings
+from tasks.tick import spared
 
 
-def make_web(*, door: Door, ask_store: Callable[[], object], token: str | None = None) -> FastAPI:
+def make_web(
+    *, door: Door, ask_store: Callable[[], object], accepted: Callable[[], None] = lambda: None,
+    token: str | None = None,
+) -> FastAPI:  # fmt: skip
     """The application. With a token, it is asked for everywhere but at the door and at `/healthz`.
+
+    `accepted` is called behind the answer to each delivery that was accepted.
 
     There are no pages of documentation, because those of the framework load scripts from elsewhere; the
     description is `/openapi.json`.
@@ -33,7 +41,7 @@ def make_web(*, door: Door, ask_store: Callable[[], object], token: str | None =
     if token is not None:
         app.add_middleware(TokenGuard, token=token)
     app.add_middleware(SecurityHeaders)
-    app.include_router(webhook_routes(door))
+    app.include_router(webhook_routes(door, accepted))
     app.include_router(health_routes(ask_store))
     return app
 
@@ -43,4 +51,11 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
     settings = parts.settings
     deliveries = DeliveryStore(parts.redis, parts.keys, parts.clock)
     door = Door(door_settings(settings), deliveries, kill_switch=settings.kill_switch)
-    return make_web(door=door, ask_store=redis_errors("asking the store")(parts.redis.ping), token=token)
+    bell = Bell(parts.app, parts.ticks)
+
+    def look_now() -> None:
+        with spared("webhook"):
+            bell.ask(DISPATCH)
+
+    ask_store = redis_errors("asking the store")(parts.redis.ping)
+    return make_web(door=door, ask_store=ask_store, accepted=look_now, token=token)

@@ -1,15 +1,16 @@
 """`POST /webhook/{github|gitea|forgejo}`."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import structlog
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, BackgroundTasks, Path, Request
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from console.web.body import read_body
 from console.web.in_thread import in_thread
-from routing.webhook.door import Door, Receipt
+from routing.webhook.door import Door, Receipt, ReceiptStatus
 from routing.webhook.forge_kind import ForgeKind
 
 _log = structlog.get_logger(__name__)
@@ -58,8 +59,8 @@ _BODY = {
 }
 
 
-def webhook_routes(door: Door) -> APIRouter:
-    """The door's path."""
+def webhook_routes(door: Door, accepted: Callable[[], None]) -> APIRouter:
+    """The door's path; `accepted` is called behind the answer to a delivery that was."""
     router = APIRouter(tags=["webhook"])
 
     @router.post(
@@ -74,12 +75,15 @@ def webhook_routes(door: Door) -> APIRouter:
             str, Path(description="The kind of the forge.", json_schema_extra={"enum": list(ForgeKind)})
         ],
         request: Request,
+        behind: BackgroundTasks,
     ) -> WebhookAnswer:
         """Check the signature, and hand the issue over to be looked at as it is then."""
         kind = _kind(forge)
         body = await read_body(request, most=door.settings.max_bytes)
         receipt = await in_thread(door.receive, kind, request.headers, body)
         _note(receipt)
+        if receipt.status is ReceiptStatus.SUCCESS:
+            behind.add_task(accepted)
         return _answer(receipt)
 
     return router
