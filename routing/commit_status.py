@@ -52,6 +52,16 @@ class CommitStatus(BaseModel):
         """Whether Coalmine itself said it."""
         return self.context.startswith(OWN_CONTEXT_PREFIX)
 
+    @property
+    def is_red(self) -> bool:
+        """Whether the check failed, or could not be run."""
+        return self.state in _RED
+
+    @property
+    def complaint(self) -> str:
+        """Who says it, and what, in one line."""
+        return f"{self.context}: {self.description}" if self.description else self.context
+
 
 class CombinedStatus(BaseModel):
     """All that is said of a commit: the newest statement of each context."""
@@ -82,12 +92,19 @@ class CombinedStatus(BaseModel):
         return CiVerdict.GREEN if states else CiVerdict.UNKNOWN
 
     @property
+    def failed(self) -> tuple[CommitStatus, ...]:
+        """What the checks said that failed or could not be run, by context; our own are none."""
+        return tuple(one for one in self.statuses if one.is_red and not one.is_own)
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The contexts of those checks."""
+        return tuple(status.context for status in self.failed)
+
+    @property
     def complaint(self) -> str:
         """What the first check that failed, or could not be run, says of it; '' when none did."""
-        for status in self.statuses:
-            if status.state in _RED and not status.is_own:
-                return f"{status.context}: {status.description}" if status.description else status.context
-        return ""
+        return self.failed[0].complaint if self.failed else ""
 
     @property
     def has_real_ci(self) -> bool:

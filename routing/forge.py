@@ -1,5 +1,6 @@
 """The forge: where issues come from and where work is judged. Adapters live in `routing/forges/`."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -22,6 +23,15 @@ class Permission(StrEnum):
         return self in {Permission.WRITE, Permission.ADMIN}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """What may be done in a repository with what Coalmine was given, as its forge says."""
+
+    readable: bool  # the repository and its issues are there to be seen
+    writable: bool  # issues can be commented and labelled, and branches pushed
+    note: str  # for people: which forge this is, what is missing, and what to do
+
+
 class Forge(Protocol):
     """What Coalmine needs of a forge.
 
@@ -35,12 +45,28 @@ class Forge(Protocol):
         """The configured name, as it stands in an issue's name (`local`, `github`)."""
         ...
 
+    def own_login(self) -> str:
+        """Under which name our own comments appear: a comment by anybody else is not ours."""
+        ...
+
+    def access(self, repo: str) -> Access:
+        """Say what may be done in the repository; one that is not there, or not for us, is not readable."""
+        ...
+
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues that carry the label, or with None all that are open."""
         ...
 
     def read_issue(self, ref: IssueRef) -> Issue:
         """Return the issue as it is now, with its comments."""
+        ...
+
+    def requested_by(self, ref: IssueRef, label: str | None) -> str:
+        """Name the person who asked for agents, as the forge remembers it: "" when it cannot tell.
+
+        With a label: who put it on last, if it is on the issue now. With None: who made the newest assignment
+        that still stands, our own not counted; the author when there is none.
+        """
         ...
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
@@ -77,6 +103,18 @@ class Forge(Protocol):
 
     def statuses(self, repo: str, commit: str) -> CombinedStatus:
         """Return all statuses and checks of the commit."""
+        ...
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return what checks that failed say of it, the end of each: for whoever mends it; "" when none did.
+
+        Best effort: some forges know no more than a line and an address. Text from outside, printable, in
+        several lines, and never longer than `most_characters`.
+        """
+        ...
+
+    def contains(self, repo: str, commit: str) -> bool:
+        """Whether the main branch holds the commit itself; a squash or a rebase makes others of it."""
         ...
 
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:

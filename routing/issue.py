@@ -54,6 +54,10 @@ class Comment(BaseModel):
     body: str
     created_at: AwareDatetime | None = None  # None when a person wrote it into a file without a time
 
+    def is_by(self, login: str) -> bool:
+        """Whether this user wrote it, by the name that the forge shows; forges tell no case apart."""
+        return bool(login) and self.author.casefold() == login.casefold()
+
 
 class Issue(BaseModel):
     """An issue as its forge described it at one moment."""

@@ -36,7 +36,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     under: str = ""  # member of `value` that holds a page's items
     drop: bool = False  # close the connection without a word
-    #: How the forge tells of further pages: `link`, `total`, `nothing`, or "" for what has no pages.
+    #: How the forge tells of further pages: `link`, `total`, `page` (a total, but the page's own), `nothing`,
+    #: or "" for what has no pages.
     paged: str = ""
 
 
@@ -147,6 +148,10 @@ class ForgeServer:
             headers["Link"] = f'<{self.address}{path}?{query}>; rel="next"'
         if answer.paged == "total":
             headers["X-Total-Count"] = str(len(items))
+        if answer.paged == "page":
+            headers["X-Total-Count"] = str(len(shown))
+            if not shown:
+                return Answer(status=answer.status, raw=b"null", headers=headers)
         value = {**answer.value, answer.under: shown} if answer.under else shown
         return Answer(status=answer.status, value=value, headers=headers)
 

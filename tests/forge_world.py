@@ -4,9 +4,9 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from routing.git import Git, GitError
+from tests.forge_history import ForgeHistory, now
 from tests.repositories import Repository
 
 #: Whose token the tests use.
@@ -14,10 +14,8 @@ OWN_LOGIN = "coalmine-bot"
 
 TOKEN = "tok-3n-v3ry-s3cr3t"  # noqa: S105 - opens nothing but this suite's own server
 
-
-def now() -> str:
-    """The time as forges write it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+#: Who does what people do, unless a test names somebody else.
+PERSON = "ann"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,7 +29,7 @@ class WorldIssue:
     blocked_by: list[int] = field(default_factory=list)
     assignees: list[str] = field(default_factory=list)
     state: str = "open"
-    author: str = "ann"
+    author: str = PERSON
     updated_at: str = field(default_factory=now)
 
     @property
@@ -84,6 +82,11 @@ class ForgeWorld:
         self.labels: dict[str, int] = {}  # of the repository, with their ids
         self.statuses: list[dict[str, object]] = []  # newest last; `word` is the state
         self.check_runs: list[dict[str, object]] = []
+        self.history = ForgeHistory()
+        self.api_versions = ["2022-11-28"]  # that the suite's GitHub speaks
+        self.version = "1.22.3"  # of the suite's Gitea
+        self.archived = False
+        self.has_issues = True
         self.users = {
             OWN_LOGIN: "write",
             "coalmine": "write",
@@ -95,20 +98,66 @@ class ForgeWorld:
         self._ids = itertools.count(500)
 
     def open_issue(
-        self, title: str, body: str | None, *, labels: Sequence[str] = (), blocked_by: Sequence[int] = ()
-    ) -> WorldIssue:
+        self, title: str, body: str | None, *, labels: Sequence[str] = (), blocked_by: Sequence[int] = (),
+        author: str = PERSON,
+    ) -> WorldIssue:  # fmt: skip
         """A person opens an issue; its labels come into being."""
         issue = WorldIssue(
             number=next(self._numbers),
             title=title,
             body=body,
-            labels=list(labels),
+            labels=[],
             blocked_by=list(blocked_by),
+            author=author,
         )
-        for label in labels:
-            self.label_id(label)
         self.issues[issue.number] = issue
+        self.history.add(issue.number, "opened", author)
+        for label in labels:
+            self.label(issue, label, author)
         return issue
+
+    def label(self, issue: WorldIssue, name: str, actor: str = PERSON) -> None:
+        """Someone puts a label on; nothing happens when it is on."""
+        self.label_id(name)
+        if name not in issue.labels:
+            issue.labels.append(name)
+            self._note(issue, "labeled", actor, name)
+
+    def unlabel(self, issue: WorldIssue, name: str, actor: str = PERSON) -> None:
+        """Someone takes a label off that is on."""
+        issue.labels.remove(name)
+        self._note(issue, "unlabeled", actor, name)
+
+    def assign(self, issue: WorldIssue, login: str, actor: str = PERSON) -> None:
+        """Someone assigns the issue to a user, beside others; nothing happens when it is."""
+        if login not in issue.assignees:
+            issue.assignees.append(login)
+            self._note(issue, "assigned", actor, login)
+
+    def unassign(self, issue: WorldIssue, login: str, actor: str = PERSON) -> None:
+        """Someone takes an assignee off."""
+        issue.assignees.remove(login)
+        self._note(issue, "unassigned", actor, login)
+
+    def close(self, issue: WorldIssue, actor: str = PERSON) -> None:
+        """Someone closes it; nothing happens when it is closed."""
+        if issue.state == "open":
+            issue.state = "closed"
+            self._note(issue, "closed", actor)
+
+    def reopen(self, issue: WorldIssue, actor: str = PERSON) -> None:
+        """Someone opens it again."""
+        if issue.state == "closed":
+            issue.state = "open"
+            self._note(issue, "reopened", actor)
+
+    def edit_body(self, issue: WorldIssue, body: str, actor: str = PERSON) -> None:
+        """Someone writes another text."""
+        issue.body = body
+        self._note(issue, "edited", actor)
+
+    def _note(self, issue: WorldIssue, kind: str, actor: str, subject: str = "") -> None:
+        issue.updated_at = self.history.add(issue.number, kind, actor, subject).at
 
     def label_id(self, name: str) -> int:
         """The label's id; it is created when there is none."""
@@ -118,22 +167,27 @@ class ForgeWorld:
         """Someone comments."""
         comment = WorldComment(id=next(self._ids), issue=issue, author=author, body=body)
         self.comments[comment.id] = comment
+        self.history.add(issue, "commented", author)
         return comment
 
-    def say(self, commit: str, context: str, word: str) -> None:
+    def say(
+        self, commit: str, context: str, word: str, *, description: str | None = None, url: str | None = None
+    ) -> None:
         """CI says something of a commit."""
-        self.statuses.append(
-            {"id": next(self._ids), "commit": commit, "context": context, "word": word, "at": now()}
-        )
+        said = {"commit": commit, "context": context, "word": word, "at": now()}
+        self.statuses.append({"id": next(self._ids), "description": description, "url": url, **said})
 
-    def run_check(self, commit: str, name: str, conclusion: str | None, *, suite: int = 1) -> None:
-        """A check run is made; without a conclusion it has not ended."""
-        self.check_runs.append({"commit": commit, "name": name, "conclusion": conclusion, "suite": suite})
+    def run_check(
+        self, commit: str, name: str, conclusion: str | None, *, suite: int = 1, text: str | None = None,
+        notes: Sequence[dict[str, object]] = (),
+    ) -> None:  # fmt: skip
+        """A check run is made; without a conclusion it has not ended. Its notes stand at lines of files."""
+        run = {"commit": commit, "name": name, "conclusion": conclusion, "suite": suite}
+        self.check_runs.append({"id": next(self._ids), "text": text, "notes": list(notes), **run})
 
     def open_pull(self, branch: str, title: str, author: str = OWN_LOGIN) -> WorldPull:
         """Someone asks for a branch to be merged."""
-        issue = self.open_issue(title, None)
-        issue.author = author
+        issue = self.open_issue(title, None, author=author)
         self.pulls[issue.number] = WorldPull(issue=issue, branch=branch, head=self.repository.tip(branch))
         return self.pulls[issue.number]
 
@@ -154,23 +208,48 @@ class ForgeWorld:
         head = self.head(pull)
         if expected_head not in {None, head}:
             raise RefusedMergeError(409, "Head branch was modified. Review and try the merge again.")
-        desk = Git(self.repository.desk)
-        desk("fetch", "--quiet", "origin")
-        desk("checkout", "--quiet", "-B", "main", "origin/main")
+        desk = self._desk()
         desk("merge", "--quiet", "--no-ff", "-m", message, head)
         desk("push", "--quiet", "origin", "HEAD:refs/heads/main")
         pull.issue.state, pull.merged_at = "closed", now()
         pull.merge_commit = desk("rev-parse", "HEAD")
         return pull.merge_commit
 
+    def review(self, pull: WorldPull, state: str, actor: str = PERSON) -> None:
+        """Someone judges a pull request as it is now; `state` is the forge's own word."""
+        review = {"id": next(self._ids), "user": {"login": actor}, "state": state, "submitted_at": now()}
+        pull.reviews.append({**review, "commit_id": self.head(pull)})
+
+    def revert(self, pull: WorldPull) -> str:
+        """Somebody takes a merged pull request back, as the forges' button does; returns the commit."""
+        assert pull.merge_commit, "only what was merged can be taken back"
+        desk = self._desk()
+        desk("revert", "--no-edit", "--mainline", "1", pull.merge_commit)
+        desk("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        return desk("rev-parse", "HEAD")
+
+    def compare(self, base: str, head: str) -> tuple[int, int] | None:
+        """How many commits `head` has that `base` lacks, and the other way; None when they share none."""
+        try:
+            self.repository.git("merge-base", base, head)
+        except GitError:
+            return None
+        behind, ahead = self.repository.git("rev-list", "--left-right", "--count", f"{base}...{head}").split()
+        return int(ahead), int(behind)
+
     def commit_on_main(self, message: str) -> str:
         """Somebody pushes a commit with this message, and no change, to the main branch."""
-        desk = Git(self.repository.desk)
-        desk("fetch", "--quiet", "origin")
-        desk("checkout", "--quiet", "-B", "main", "origin/main")
+        desk = self._desk()
         desk("commit", "--quiet", "--allow-empty", "--message", message)
         desk("push", "--quiet", "origin", "HEAD:refs/heads/main")
         return desk("rev-parse", "HEAD")
+
+    def _desk(self) -> Git:
+        """A clone with the newest main branch checked out."""
+        desk = Git(self.repository.desk)
+        desk("fetch", "--quiet", "origin")
+        desk("checkout", "--quiet", "-B", "main", "origin/main")
+        return desk
 
     def has_commit(self, commit: str) -> bool:
         """Whether the repository holds the commit."""

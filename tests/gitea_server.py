@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from tests.forge_history import Happening
 from tests.forge_server import GONE, Answer, Asked, ForgeServer, Route
 from tests.forge_world import OWN_LOGIN, ForgeWorld, RefusedMergeError, WorldComment, WorldIssue, WorldPull
 from tests.git_server import GitDoor
@@ -28,10 +29,13 @@ class GiteaRoutes(GitHubRoutes):
         issue = rf"{repo}/issues/(\d+)"
         known = super().routes()
         for path in (
+            "GET /versions",
+            f"GET {issue}/events",
             f"POST {issue}/assignees",
             f"GET {issue}/dependencies/blocked_by",
             rf"GET {repo}/commits/([0-9a-f]+)/status",
             rf"GET {repo}/commits/([0-9a-f]+)/check-runs",
+            rf"GET {repo}/check-runs/(\d+)/annotations",
             rf"PUT {repo}/pulls/(\d+)/merge",
         ):
             del known[path]
@@ -39,6 +43,8 @@ class GiteaRoutes(GitHubRoutes):
             lambda _asked, one: Answer(value=one.reviews, paged="total")
         )
         return known | {
+            "GET /version": lambda _asked, _found: Answer(value={"version": self.world.version}),
+            f"GET {issue}/timeline": self.with_issue(self.timeline),
             f"GET {repo}/labels": self.labels,
             f"POST {repo}/labels": self.create_label,
             f"GET {issue}/dependencies": self.with_issue(self.blockers),
@@ -79,7 +85,10 @@ class GiteaRoutes(GitHubRoutes):
                 status=412,
                 value={"message": "cannot close this issue because it still has open dependencies"},
             )
-        issue.assignees = list(assignees)
+        for login in [one for one in issue.assignees if one not in assignees]:
+            self.world.unassign(issue, login, OWN_LOGIN)
+        for login in assignees:
+            self.world.assign(issue, login, OWN_LOGIN)
         super().edit_issue(asked, issue)
         return Answer(status=201, value=self.issue(issue))
 
@@ -110,7 +119,7 @@ class GiteaRoutes(GitHubRoutes):
         for number in asked.body["labels"]:
             if number not in names:
                 return GONE
-            issue.labels += [names[number]] if names[number] not in issue.labels else []
+            self.world.label(issue, names[number], OWN_LOGIN)
         return Answer(value=self.issue(issue)["labels"])
 
     def remove_label(self, _asked: Asked, found: Found) -> Answer:
@@ -121,8 +130,47 @@ class GiteaRoutes(GitHubRoutes):
             return GONE
         if names.get(found[2]) not in issue.labels:
             return Answer(status=422, value={"message": "label does not exist"})
-        issue.labels.remove(names[found[2]])
+        self.world.unlabel(issue, names[found[2]], OWN_LOGIN)
         return Answer(status=204)
+
+    def timeline(self, _asked: Asked, issue: WorldIssue) -> Answer:
+        """Comments and happenings together; the total that is sent along is the page's own."""
+        said = [
+            {"id": one.id, "type": "comment", "user": {"login": one.author}, "body": one.body,
+             "created_at": one.created_at, "label": None, "assignee": None, "removed_assignee": False}
+            for one in self.world.comments.values()
+            if one.issue == issue.number
+        ]  # fmt: skip
+        return Answer(
+            value=[*said, *filter(None, map(self._entry, self.world.history.of(issue.number)))], paged="page"
+        )
+
+    def _entry(self, one: Happening) -> dict[str, Any] | None:
+        """A happening in Gitea's words: what came and what went are told apart by other members."""
+        types = {"closed": "close", "reopened": "reopen"}
+        types |= dict.fromkeys(("labeled", "unlabeled"), "label")
+        types |= dict.fromkeys(("assigned", "unassigned"), "assignees")
+        if one.kind not in types:
+            return None
+        label = {"id": self.world.label_id(one.subject), "name": one.subject}
+        return {
+            "id": one.id,
+            "type": types[one.kind],
+            "user": {"login": one.actor or "Ghost"},
+            "body": "1" if one.kind == "labeled" else "",
+            "created_at": one.at,
+            "label": label if types[one.kind] == "label" else None,
+            "assignee": {"login": one.subject} if types[one.kind] == "assignees" else None,
+            "removed_assignee": one.kind == "unassigned",
+        }
+
+    def compare(self, asked: Asked, found: Found) -> Answer:
+        """How many commits a branch lacks: none, too, when the two share no history."""
+        if not self.world.has_commit(found[2]):
+            return GONE
+        known = super().compare(asked, found)
+        lacking = known.value["total_commits"] if known.status == 200 else 0
+        return Answer(value={"total_commits": lacking, "commits": []})
 
     def blockers(self, asked: Asked, issue: WorldIssue) -> Answer:
         """Pages without a word on how many there are."""

@@ -34,6 +34,7 @@ class GitHubRoutes:
         return {
             "GET /user": lambda _asked, _found: Answer(value={"login": OWN_LOGIN}),
             f"GET {repo}": self.repository,
+            "GET /versions": lambda _asked, _found: Answer(value=self.world.api_versions),
             f"GET {repo}/issues": self.issues,
             f"GET {issue}": self.with_issue(lambda _asked, one: Answer(value=self.issue(one))),
             f"PATCH {issue}": self.with_issue(self.edit_issue),
@@ -43,11 +44,14 @@ class GitHubRoutes:
             rf"PATCH {repo}/issues/comments/(\d+)": self.edit_comment,
             f"POST {issue}/labels": self.with_issue(self.add_labels),
             rf"DELETE {issue}/labels/(.+)": self.remove_label,
+            f"GET {issue}/events": self.with_issue(self.events),
             f"POST {issue}/assignees": self.with_issue(self.assign),
             f"GET {issue}/dependencies/blocked_by": self.with_issue(self.blockers),
             rf"GET {repo}/collaborators/([^/]+)/permission": self.permission,
             rf"GET {repo}/commits/([0-9a-f]+)/status": self.status,
             rf"GET {repo}/commits/([0-9a-f]+)/check-runs": self.check_runs,
+            rf"GET {repo}/check-runs/(\d+)/annotations": self.annotations,
+            rf"GET {repo}/compare/(.+)\.\.\.(.+)": self.compare,
             f"GET {repo}/pulls": self.pulls,
             f"POST {repo}/pulls": self.open_pull,
             rf"GET {repo}/pulls/(\d+)": self.with_pull(lambda _asked, one: Answer(value=self.pull(one))),
@@ -78,8 +82,11 @@ class GitHubRoutes:
         return route
 
     def repository(self, _asked: Asked, _found: Found) -> Answer:
-        """The repository itself."""
-        return Answer(value={"full_name": self.world.repo, "default_branch": "main"})
+        """The repository itself, with what the token's user may do."""
+        may = self.world.users[OWN_LOGIN]
+        rights = {"admin": may == "admin", "push": may in {"admin", "write"}, "pull": may != "none"}
+        shown = {"full_name": self.world.repo, "default_branch": "main", "permissions": rights}
+        return Answer(value={**shown, "archived": self.world.archived, "has_issues": self.world.has_issues})
 
     def issue(self, issue: WorldIssue) -> dict[str, Any]:
         """An issue in GitHub's words."""
@@ -112,7 +119,8 @@ class GitHubRoutes:
 
     def edit_issue(self, asked: Asked, issue: WorldIssue) -> Answer:
         """Close it, for instance."""
-        issue.state = asked.body.get("state", issue.state)
+        if asked.body.get("state") == "closed":
+            self.world.close(issue, OWN_LOGIN)
         return Answer(value=self.issue(issue))
 
     def shown_comment(self, comment: WorldComment) -> dict[str, Any]:
@@ -149,8 +157,7 @@ class GitHubRoutes:
     def add_labels(self, asked: Asked, issue: WorldIssue) -> Answer:
         """Labels by name; unknown ones come into being."""
         for name in asked.body["labels"]:
-            self.world.label_id(name)
-            issue.labels += [name] if name not in issue.labels else []
+            self.world.label(issue, name, OWN_LOGIN)
         return Answer(value=self.issue(issue)["labels"])
 
     def remove_label(self, _asked: Asked, found: Found) -> Answer:
@@ -158,14 +165,14 @@ class GitHubRoutes:
         issue = self.world.issues.get(int(found[1]))
         if issue is None or found[2] not in issue.labels:
             return Answer(status=404, value={"message": "Label does not exist"})
-        issue.labels.remove(found[2])
+        self.world.unlabel(issue, found[2], OWN_LOGIN)
         return Answer(value=self.issue(issue)["labels"])
 
     def assign(self, asked: Asked, issue: WorldIssue) -> Answer:
         """Those who have no access are ignored without a word."""
         for login in asked.body["assignees"]:
-            if self.world.users.get(login) in {"write", "admin"} and login not in issue.assignees:
-                issue.assignees.append(login)
+            if self.world.users.get(login) in {"write", "admin"}:
+                self.world.assign(issue, login, OWN_LOGIN)
         return Answer(status=201, value=self.issue(issue))
 
     def blockers(self, _asked: Asked, issue: WorldIssue) -> Answer:
@@ -198,8 +205,8 @@ class GitHubRoutes:
             "id": one["id"],
             "context": one["context"],
             self.state_word: one["word"],
-            "description": None,
-            "target_url": None,
+            "description": one["description"],
+            "target_url": one["url"],
             "created_at": one["at"],
             "updated_at": one["at"],
         }
@@ -208,7 +215,15 @@ class GitHubRoutes:
         """Check runs of a commit."""
         runs = [
             {
+                "id": one["id"],
                 "name": one["name"],
+                "output": {
+                    "title": None,
+                    "summary": None,
+                    "text": one["text"],
+                    "annotations_count": len(self._notes(one)),
+                    "annotations_url": "https://api.forge.test/notes",
+                },
                 "status": "completed" if one["conclusion"] else "in_progress",
                 "conclusion": one["conclusion"],
                 "started_at": "2026-01-01T10:00:00Z",
@@ -221,6 +236,48 @@ class GitHubRoutes:
             if one["commit"] == found[1]
         ]
         return Answer(value={"total_count": len(runs), "check_runs": runs}, under="check_runs", paged="link")
+
+    @staticmethod
+    def _notes(run: dict[str, object]) -> list[dict[str, object]]:
+        notes = run["notes"]
+        return notes if isinstance(notes, list) else []
+
+    def annotations(self, _asked: Asked, found: Found) -> Answer:
+        """What a check run noted at lines of files."""
+        runs = [one for one in self.world.check_runs if str(one["id"]) == found[1]]
+        return Answer(value=self._notes(runs[0]), paged="link") if runs else GONE
+
+    def events(self, _asked: Asked, issue: WorldIssue) -> Answer:
+        """What happened, oldest first. Who assigned is the assigner; the actor is whom it was assigned to."""
+        shown: list[dict[str, Any]] = []
+        for one in self.world.history.of(issue.number):
+            actor = {"login": one.actor} if one.actor else None
+            event = {"id": one.id, "event": one.kind, "created_at": one.at, "actor": actor}
+            if one.kind in {"labeled", "unlabeled"}:
+                shown.append({**event, "label": {"name": one.subject, "color": "ededed"}})
+            elif one.kind in {"assigned", "unassigned"}:
+                done_to = {"login": one.subject}
+                shown.append({**event, "actor": done_to, "assignee": done_to, "assigner": actor})
+            elif one.kind in {"closed", "reopened"}:
+                shown.append(event)
+        return Answer(value=shown, paged="link")
+
+    def compare(self, _asked: Asked, found: Found) -> Answer:
+        """Where a commit is, seen from a branch; histories that share nothing are as good as not there."""
+        counts = self.world.compare(found[1], found[2]) if self.world.has_commit(found[2]) else None
+        if counts is None:
+            return GONE
+        ahead, behind = counts
+        status = ("diverged" if behind else "ahead") if ahead else ("behind" if behind else "identical")
+        return Answer(
+            value={
+                "status": status,
+                "ahead_by": ahead,
+                "behind_by": behind,
+                "total_commits": ahead,
+                "commits": [],
+            }
+        )
 
     def pull(self, pull: WorldPull) -> dict[str, Any]:
         """A pull request in GitHub's words."""

@@ -100,11 +100,12 @@ class ForgeClient:
 
     def read_all(
         self, path: str, params: Mapping[str, str] | None = None, *, under: str = "",
-        enough: Callable[[list[Any]], bool] = lambda _: False,
+        enough: Callable[[list[Any]], bool] = lambda _: False, counted: bool = True,
     ) -> Listing:  # fmt: skip
         """Read all pages of a listing, or those until `enough` is true of a page, within the bound.
 
-        `under` names the member that holds the items where a page is an object.
+        `under` names the member that holds the items where a page is an object. With `counted` false the
+        number of all items that the forge sends along is not believed: an empty page is the end.
         """
         size = "limit" if self._numbered_pages else "per_page"
         url: str | None = self._url(path, {**(params or {}), size: str(self._limits.page_size)})
@@ -123,7 +124,7 @@ class ForgeClient:
             linked = linked or not self._numbered_pages or bool(reply.headers.get("Link"))
             following = next_by_link(self._address, url, reply)
             if following is None and page and not linked:
-                following = next_by_number(url, reply, seen=len(items))
+                following = next_by_number(url, reply, seen=len(items) if counted else None)
             url = None if enough(page) else following
         return Listing(items=tuple(items), complete=url is None)
 

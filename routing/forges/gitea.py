@@ -1,6 +1,7 @@
 """Gitea and Forgejo, which speak the same."""
 
 from routing.forges.forge_client import ForgeClient, HttpDialect, Surroundings
+from routing.forges.gitea_access import GiteaAccess
 from routing.forges.gitea_changes import GiteaChanges
 from routing.forges.gitea_issues import GiteaIssues
 from routing.forges.gitea_statuses import GiteaStatuses
@@ -28,4 +29,5 @@ def gitea_forge(settings: GiteaSettings, surroundings: Surroundings | None = Non
         issues=GiteaIssues(client, forge=settings.name, login=settings.login),
         checks=statuses,
         changes=GiteaChanges(client, settings=settings, statuses=statuses.of),
+        rights=GiteaAccess(client),
     )

@@ -3,11 +3,17 @@
 from datetime import datetime
 
 from routing.change_request import ReviewVerdict
-from routing.forge_errors import ForgeUnreachableError
+from routing.forge_errors import ForgeGoneError, ForgeUnreachableError
 from routing.forges.paging import Listing
-from routing.forges.rest_changes import NOT_MERGED, RestChanges, is_of
-from routing.forges.rest_path import repository_path
-from routing.forges.wire import WireCommit, WirePull
+from routing.forges.rest_changes import CLOCK_SKEW, NOT_MERGED, RestChanges, is_of
+from routing.forges.rest_path import path_segment, repository_path
+from routing.forges.wire import Wire, WireCommit, WirePull
+
+
+class WireComparison(Wire):
+    """What a commit has that a branch lacks."""
+
+    total_commits: int
 
 
 class GiteaChanges(RestChanges):
@@ -45,6 +51,26 @@ class GiteaChanges(RestChanges):
             "MergeMessageField": text,
         }
         self._client.write("POST", path, asked, repeatable=False, refused=NOT_MERGED)
+
+    def _contains(self, repo: str, base: str, commit: str) -> bool:
+        """Ask how many commits the branch lacks; none may also mean that the two share no history.
+
+        Then, and on a Gitea before 1.22, which cannot compare, the branch's own commits are searched.
+        """
+        facts = self._commit(repo, commit)
+        path = f"{repository_path(repo)}/compare/{path_segment(f'{base}...{commit}')}"
+        try:
+            said = self._client.get(path, {"verification": "false", "files": "false"})
+        except ForgeGoneError:
+            said = {"total_commits": 0}
+        if self._client.parsed(WireComparison, said).total_commits:
+            return False
+        listing = self._commits_since(repo, base, {commit}, facts.commit.committer.date - CLOCK_SKEW)
+        found = any(self._client.parsed(WireCommit, item).sha == commit for item in listing.items)
+        if not found and not listing.complete:
+            message = f"{repo} has more commits on {base} than are read; raise limits.max_pages"
+            raise ForgeUnreachableError(message)
+        return found
 
     def _commit(self, repo: str, commit: str) -> WireCommit:
         path = f"{repository_path(repo)}/git/commits/{commit}"

@@ -2,15 +2,31 @@
 
 from collections.abc import Mapping
 
+from pydantic import AwareDatetime
+
 from routing.forge_errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from routing.forges.asking import Mark
+from routing.forges.paging import Listing
 from routing.forges.rest_issues import RestIssues
 from routing.forges.rest_path import path_segment, repository_path
-from routing.forges.wire import WireLabel
+from routing.forges.wire import Login, Text, Wire, WireLabel
 from routing.forges.written_text import checked_name
 from routing.issue import IssueRef
 
 #: The colour of a label that we had to create.
 LABEL_COLOUR = "#ededed"
+
+
+class WireEntry(Wire):
+    """An entry of an issue's time line: a comment, or something that happened."""
+
+    type: str
+    created_at: AwareDatetime
+    user: Login = ""  # who did it
+    body: Text = ""  # of a label: "1" when it came, nothing when it went
+    label: WireLabel | None = None  # by its present name; null once it is deleted
+    assignee: Login = ""  # nobody when it is a team
+    removed_assignee: bool = False
 
 
 class GiteaIssues(RestIssues):
@@ -56,6 +72,28 @@ class GiteaIssues(RestIssues):
     def _find_label(self, path: str, name: str) -> int | None:
         labels = self._client.parsed_all(WireLabel, self._client.read_all(path))
         return min((label.id for label in labels if label.name == name), default=None)
+
+    def _marks(self, ref: IssueRef) -> list[Mark] | None:
+        """Read from the time line, which Gitea has since 1.17.
+
+        The number of entries that it sends along is that of the page, so it says nothing of further pages.
+        """
+        try:
+            listing = self._client.read_all(f"{self.path(ref)}/timeline", counted=False)
+        except ForgeGoneError:
+            return None
+        whole = Listing(items=tuple(filter(None, listing.items)), complete=listing.complete)
+        entries = sorted(self._client.parsed_all(WireEntry, whole), key=lambda one: one.created_at)
+        return [mark for entry in entries if (mark := self._mark(entry)) is not None]
+
+    def _mark(self, entry: WireEntry) -> Mark | None:
+        if entry.type == "label" and entry.label is not None:
+            name = self.compared(entry.label.name)
+            return Mark(kind="label", name=name, added=entry.body == "1", actor=entry.user)
+        if entry.type == "assignees" and entry.assignee:
+            name, added = entry.assignee.casefold(), not entry.removed_assignee
+            return Mark(kind="assignee", name=name, added=added, actor=entry.user)
+        return None
 
     def _listing(self) -> Mapping[str, str]:
         return {"type": "issues"}

@@ -1,6 +1,7 @@
 """What CI said of a commit on Gitea or Forgejo, whose own Actions report as statuses too."""
 
 from routing.commit_status import CombinedStatus
+from routing.forges.failing_log import Complaint, failing_log_of
 from routing.forges.forge_client import ForgeClient
 from routing.forges.local_git import checked_commit
 from routing.forges.rest_path import repository_path
@@ -21,3 +22,10 @@ class GiteaStatuses:
             self._client.get(f"{path}/git/commits/{commit}")
         # Oldest first, so that of two within one second the one that came later counts.
         return CombinedStatus.of(commit, reversed(statuses))
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return the line and the address of each check that failed: Gitea's API has no logs of other CIs."""
+        failed = self.of(repo, commit).failed
+        return failing_log_of(
+            [Complaint(heading=one.complaint, text=one.url) for one in failed], most_characters
+        )

@@ -1,6 +1,7 @@
 """GitHub, on github.com or on a server of one's own."""
 
 from routing.forges.forge_client import ForgeClient, HttpDialect, Surroundings
+from routing.forges.github_access import API_VERSION, GitHubAccess
 from routing.forges.github_changes import GitHubChanges
 from routing.forges.github_checks import GitHubChecks
 from routing.forges.github_issues import GitHubIssues
@@ -10,7 +11,7 @@ from routing.forges.rest_forge import RestForge
 _DIALECT = HttpDialect(
     api_root="",
     scheme="Bearer",
-    headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
+    headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION},
     numbered_pages=False,
 )
 
@@ -32,4 +33,5 @@ def github_forge(settings: GitHubSettings, surroundings: Surroundings | None = N
         issues=GitHubIssues(client, forge=settings.name, login=settings.login),
         checks=checks,
         changes=GitHubChanges(client, settings=settings, statuses=checks.of),
+        rights=GitHubAccess(client),
     )

@@ -1,18 +1,26 @@
 """Pull requests on GitHub: https://docs.github.com/rest/pulls."""
 
 from datetime import UTC, datetime
+from typing import Literal
 
 from routing.change_request import ReviewVerdict
+from routing.forge_errors import ForgeGoneError
 from routing.forges.paging import Listing
 from routing.forges.rest_changes import NOT_MERGED, RestChanges
-from routing.forges.rest_path import repository_path
-from routing.forges.wire import WireCommit, WireCommitFacts, WirePull
+from routing.forges.rest_path import path_segment, repository_path
+from routing.forges.wire import Wire, WireCommit, WireCommitFacts, WirePull
 
 
 class WireGitCommit(WireCommitFacts):
     """A commit as GitHub's git database has it, which answers 404 for what is not there."""
 
     sha: str
+
+
+class WireComparison(Wire):
+    """Where a commit is, seen from a branch: `behind` is what the branch holds."""
+
+    status: Literal["diverged", "ahead", "behind", "identical"]
 
 
 class GitHubChanges(RestChanges):
@@ -37,6 +45,15 @@ class GitHubChanges(RestChanges):
             "commit_message": text,
         }
         self._client.write("PUT", path, asked, repeatable=False, refused=NOT_MERGED)
+
+    def _contains(self, repo: str, base: str, commit: str) -> bool:
+        path = f"{repository_path(repo)}/compare/{path_segment(f'{base}...{commit}')}"
+        try:
+            said = self._client.get(path, {"per_page": "1"})
+        except ForgeGoneError:
+            self._commit(repo, commit)  # gone itself, or of a history that shares nothing with the branch
+            return False
+        return self._client.parsed(WireComparison, said).status in {"behind", "identical"}
 
     def _commit(self, repo: str, commit: str) -> WireCommit:
         value = self._client.get(f"{repository_path(repo)}/git/commits/{commit}")

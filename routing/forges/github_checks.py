@@ -1,62 +1,14 @@
 """What CI said of a commit on GitHub: commit statuses, and check runs beside them."""
 
-from collections import Counter
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Annotated
-
-from pydantic import AwareDatetime, Field
-
-from routing.commit_status import OWN_CONTEXT_PREFIX, CombinedStatus, CommitStatus, StatusState
+from routing.commit_status import CombinedStatus
 from routing.forge_errors import ForgeInvalidError
+from routing.forges.failing_log import failing_log_of
 from routing.forges.forge_client import ForgeClient
+from routing.forges.github_log import complaints_of
+from routing.forges.github_runs import WireCheckRun, statuses_of_runs
 from routing.forges.local_git import checked_commit
 from routing.forges.rest_path import repository_path
 from routing.forges.rest_statuses import read_statuses
-from routing.forges.wire import Text, Wire
-
-# `neutral` and `skipped` say nothing of the work. What is not known may still change.
-_CONCLUSIONS = {
-    "success": StatusState.SUCCESS,
-    "failure": StatusState.FAILURE,
-    "timed_out": StatusState.FAILURE,
-    "cancelled": StatusState.ERROR,
-    "startup_failure": StatusState.ERROR,
-    "stale": StatusState.ERROR,
-    "neutral": None,
-    "skipped": None,
-}
-
-
-class WireApp(Wire):
-    """The program that made a check run."""
-
-    slug: Text = ""
-
-
-class WireSuite(Wire):
-    """The check runs of one app for one commit and one occasion."""
-
-    id: int
-
-
-class WireCheckRun(Wire):
-    """One check of a commit."""
-
-    name: Annotated[str, Field(min_length=1)]
-    status: str
-    conclusion: Text = ""  # null until it is completed
-    started_at: AwareDatetime | None = None
-    completed_at: AwareDatetime | None = None
-    details_url: Text = ""
-    app: WireApp | None = None
-    check_suite: WireSuite | None = None
-
-    @property
-    def context(self) -> str:
-        """`github-actions/build`; names under our own prefix stay our own."""
-        slug = self.app.slug if self.app else ""
-        return f"{slug}/{self.name}" if slug and not self.name.startswith(OWN_CONTEXT_PREFIX) else self.name
 
 
 class GitHubChecks:
@@ -67,6 +19,14 @@ class GitHubChecks:
 
     def of(self, repo: str, commit: str) -> CombinedStatus:
         """Return everything that is said of the commit, or raise ForgeGoneError when it is not there."""
+        return self._read(repo, commit)[0]
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return what failed checks say: statuses have a line and an address, check runs more."""
+        status, runs = self._read(repo, commit)
+        return failing_log_of(complaints_of(self._client, repo, status, runs), most_characters)
+
+    def _read(self, repo: str, commit: str) -> tuple[CombinedStatus, list[WireCheckRun]]:
         path = f"{repository_path(repo)}/commits/{checked_commit(commit)}"
         try:
             statuses = read_statuses(self._client, f"{path}/status", under="statuses")
@@ -75,36 +35,4 @@ class GitHubChecks:
             raise
         listing = self._client.read_all(f"{path}/check-runs", {"filter": "latest"}, under="check_runs")
         runs = self._client.parsed_all(WireCheckRun, listing)
-        return CombinedStatus.of(commit, [*statuses, *statuses_of_runs(runs)])
-
-
-def statuses_of_runs(runs: Iterable[WireCheckRun]) -> list[CommitStatus]:
-    """Check runs as statuses, each under a context of its own.
-
-    Two workflows may call a job by the same name; the green one must not hide the red one, so their suites
-    are named too.
-    """
-    telling = [(run, state) for run in runs if (state := _state(run)) is not None]
-    named = Counter(run.context for run, _ in telling)
-    return [
-        CommitStatus(
-            context=_context(run, alone=named[run.context] == 1),
-            state=state,
-            description=run.conclusion or run.status,
-            url=run.details_url,
-            at=run.completed_at or run.started_at or datetime.fromtimestamp(0, UTC),
-        )
-        for run, state in telling
-    ]
-
-
-def _state(run: WireCheckRun) -> StatusState | None:
-    return (
-        _CONCLUSIONS.get(run.conclusion, StatusState.PENDING)
-        if run.status == "completed"
-        else StatusState.PENDING
-    )
-
-
-def _context(run: WireCheckRun, *, alone: bool) -> str:
-    return run.context if alone or run.check_suite is None else f"{run.context} ({run.check_suite.id})"
+        return CombinedStatus.of(commit, [*statuses, *statuses_of_runs(runs)]), runs

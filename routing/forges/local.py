@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from routing.change_request import ChangeRequest, ChangeState, Revert, Review
 from routing.commit_status import CiVerdict, CombinedStatus, CommitStatus
 from routing.errors import SettingsError
-from routing.forge import Permission
+from routing.forge import Access, Permission
 from routing.forge_errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from routing.forges.failing_log import Complaint, failing_log_of
+from routing.forges.local_access import access_to
 from routing.forges.local_branches import LocalBranches
 from routing.forges.local_ci import LocalCI
 from routing.forges.local_git import WORK_PREFIX, LocalGit, existing_commit
@@ -26,6 +28,9 @@ from routing.issue import Comment, Issue, IssueListing, IssueRef
 
 #: The name under which Coalmine comments in issue files.
 OWN_NAME = "coalmine"
+
+#: Who wrote an issue whose file does not say: somebody who may write in the folder.
+UNNAMED = "local"
 
 
 class LocalForgeSettings(BaseModel):
@@ -88,6 +93,19 @@ class LocalForge:
         """The forge's configured name."""
         return self.settings.name
 
+    def own_login(self) -> str:
+        """The author of our comments; whoever may write in the folder could write under it."""
+        return OWN_NAME
+
+    def access(self, repo: str) -> Access:
+        """Say what the file system lets us do."""
+        if repo != self.repo:
+            note = f"the forge {self.name} has no repository {repo[:80]!r}; it has {self.repo!r}"
+            return Access(readable=False, writable=False, note=note)
+        self.issues.read()
+        git_directory = Path(self.git.run("rev-parse", "--absolute-git-dir"))
+        return access_to(self.issues.folder, git_directory, has_ci=self.ci is not None)
+
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues with the label; files that cannot be read are among the problems."""
         self._check_repo(repo)
@@ -101,6 +119,11 @@ class LocalForge:
     def read_issue(self, ref: IssueRef) -> Issue:
         """Return the issue as its file is now."""
         return self._issue(self.issues.find(self._number(ref)))
+
+    def requested_by(self, ref: IssueRef, label: str | None) -> str:
+        """Name the author, who stands for whoever may write in the folder."""
+        issue = self.read_issue(ref)
+        return (issue.author or UNNAMED) if label is None or label in issue.labels else ""
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
         """Add a comment to the front matter."""
@@ -167,6 +190,19 @@ class LocalForge:
         self._check_repo(repo)
         existing_commit(self.git, commit)
         return self.ci.statuses(commit) if self.ci else CombinedStatus(commit=commit)
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return the end of what the CI command printed, when it failed."""
+        failed = self.statuses(repo, commit).failed
+        printed = self.ci.end_of_log(commit, most_characters=most_characters) if self.ci and failed else ""
+        return failing_log_of(
+            [Complaint(heading=one.complaint, text=printed) for one in failed], most_characters
+        )
+
+    def contains(self, repo: str, commit: str) -> bool:
+        """Whether the main branch holds the commit."""
+        self._check_repo(repo)
+        return self.git.is_ancestor(existing_commit(self.git, commit), self.git.main_tip())
 
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return what became of the branch, as git tells it."""

@@ -31,6 +31,7 @@ CLAIM_SLACK_SECONDS = 120.0
 #: What the CI command sees of our environment.
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
+_LONGEST_CHARACTER = 4  # bytes in UTF-8
 _MAX_STATUS_BYTES = 256 * 1024
 _CANNOT_RUN, _NOT_FOUND = 126, 127
 
@@ -90,6 +91,19 @@ class LocalCI:
     def needs_run(self, commit: str) -> bool:
         """Whether nobody has judged the commit, nor is at it."""
         return _may_run(_ours(self._read(checked_commit(commit))), self._now(), self._claim_seconds)
+
+    def end_of_log(self, commit: str, *, most_characters: int) -> str:
+        """The end of what the command printed on a commit, "" when it printed nothing or its log is gone."""
+        try:
+            with self._log_of(commit).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _LONGEST_CHARACTER * max(0, most_characters)))
+                return file.read().decode("utf-8", errors="replace")[-most_characters:]
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            message = f"the log of CI of {commit[:12]} could not be read: {error.strerror}"
+            raise ForgeUnreachableError(message) from error
 
     @property
     def _claim_seconds(self) -> float:

@@ -31,13 +31,14 @@ def next_by_link(address: ForgeAddress, url: str, reply: Reply) -> str | None:
     return None
 
 
-def next_by_number(url: str, reply: Reply, *, seen: int) -> str | None:
+def next_by_number(url: str, reply: Reply, *, seen: int | None) -> str | None:
     """The page after this one where the forge sends no link, as Gitea does for some listings.
 
-    Its `X-Total-Count` says whether there is one; without it, only an empty page is the end.
+    Its `X-Total-Count` says whether there is one; without it, or where it counts something else (`seen` is
+    None then), only an empty page is the end.
     """
     total = reply.headers.get("X-Total-Count", "")
-    if total.isascii() and total.isdigit() and seen >= int(total):
+    if seen is not None and total.isascii() and total.isdigit() and seen >= int(total):
         return None
     query = dict(parse_qsl(urlsplit(url).query))
     page = int(query.get("page", "1")) + 1

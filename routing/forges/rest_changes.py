@@ -114,6 +114,10 @@ class RestChanges(ABC):
         numbers = numbers_in(facts.commit.message)
         return self._reverts(repo, base, {commit}, numbers, facts.commit.committer.date)
 
+    def contains(self, repo: str, commit: str) -> bool:
+        """Whether the main branch holds the commit, or raise ForgeGoneError when there is no such commit."""
+        return self._contains(repo, self._main_branch(repo), checked_commit(commit))
+
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
         """Return the verdicts of reviewers with their rounds; drafts and dismissed ones are none."""
         if change.number is None:
@@ -137,6 +141,10 @@ class RestChanges(ABC):
     @abstractmethod
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
         """Ask for the merge at exactly `head`."""
+
+    @abstractmethod
+    def _contains(self, repo: str, base: str, commit: str) -> bool:
+        """Whether a branch holds a commit, or raise ForgeGoneError."""
 
     @abstractmethod
     def _commit(self, repo: str, commit: str) -> WireCommit:

@@ -5,9 +5,10 @@ from typing import Protocol
 
 from routing.change_request import ChangeRequest, Revert, Review
 from routing.commit_status import CombinedStatus
-from routing.forge import Permission
+from routing.forge import Access, Permission
 from routing.forge_errors import ForgeGoneError, ForgeInvalidError
 from routing.forges.forge_client import ForgeClient
+from routing.forges.rest_access import RestAccess
 from routing.forges.rest_changes import RestChanges
 from routing.forges.rest_issues import RestIssues
 from routing.forges.rest_path import path_segment, repository_path
@@ -32,6 +33,10 @@ class ReadsStatuses(Protocol):
         """Return all of it, or raise ForgeGoneError."""
         ...
 
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return what failed checks say."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestForge:
@@ -42,10 +47,19 @@ class RestForge:
     issues: RestIssues
     checks: ReadsStatuses
     changes: RestChanges
+    rights: RestAccess
 
     def close_connections(self) -> None:
         """Give the sockets back; the next call opens new ones."""
         self.client.close()
+
+    def own_login(self) -> str:
+        """Whose token it is."""
+        return self.issues.own_login()
+
+    def access(self, repo: str) -> Access:
+        """Ask what may be done in the repository."""
+        return self.rights.of(repo)
 
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues that carry the label."""
@@ -54,6 +68,10 @@ class RestForge:
     def read_issue(self, ref: IssueRef) -> Issue:
         """Return the issue as it is now, with its comments."""
         return self.issues.read(self._ours(ref))
+
+    def requested_by(self, ref: IssueRef, label: str | None) -> str:
+        """Name the person who asked for agents."""
+        return self.issues.requested_by(self._ours(ref), label)
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
         """Write a comment."""
@@ -98,6 +116,14 @@ class RestForge:
     def statuses(self, repo: str, commit: str) -> CombinedStatus:
         """Return all statuses and checks of the commit."""
         return self.checks.of(repo, commit)
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return what checks that failed say of it."""
+        return self.checks.failing_log(repo, commit, most_characters=most_characters)
+
+    def contains(self, repo: str, commit: str) -> bool:
+        """Whether the main branch holds the commit."""
+        return self.changes.contains(repo, commit)
 
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return the pull request of a branch."""

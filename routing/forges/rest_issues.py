@@ -1,12 +1,13 @@
 """Issues of a forge behind HTTP: what GitHub and Gitea do alike, and what each must add."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from routing.forge_errors import ForgeGoneError, ForgeRefusedError
+from routing.forges.asking import Mark, last_to_assign, last_to_label
 from routing.forges.forge_client import ForgeClient, problems_of
 from routing.forges.rest_path import repository_path
 from routing.forges.wire import WireComment, WireIssue, WireUser
@@ -35,7 +36,7 @@ class RestIssues(ABC):
                 where = f"{repo}#{item.get('number', '?')}" if isinstance(item, Mapping) else repo
                 problems.append(IssueProblem(where=where, message=problems_of(error)))
                 continue
-            if wire.pull_request is None and wire.state == "open" and carries(wire, label):
+            if wire.pull_request is None and wire.state == "open" and self.carries(wire, label):
                 issues[wire.number] = self._issue(repo, wire)
         return IssueListing(
             issues=tuple(issues[number] for number in sorted(issues)),
@@ -70,12 +71,43 @@ class RestIssues(ABC):
         if on != str(ref.number):
             message = f"{ref} has no comment {comment_id}"
             raise ForgeGoneError(message)
-        if known.user.casefold() != self._own_login().casefold():
+        if not _comment(known).is_by(self.own_login()):
             message = f"comment {comment_id} of {ref} is not ours; only its author may change it"
             raise ForgeRefusedError(message)
         return _comment(
             self._client.parsed(WireComment, self._client.write("PATCH", path, text, repeatable=True))
         )
+
+    def requested_by(self, ref: IssueRef, label: str | None) -> str:
+        """Name who put the label on last, or with None who assigned the issue, else its author."""
+        issue = self.wire(ref)
+        if label is not None and not self.carries(issue, label):
+            return ""
+        marks = self._marks(ref)
+        if marks is None:
+            return "" if label is not None or issue.assignees else issue.user
+        if label is not None:
+            return last_to_label(marks, self.compared(label))
+        if not issue.assignees:
+            return issue.user
+        assigned = {one.login.casefold() for one in issue.assignees}
+        who = last_to_assign(marks, assigned, own=self.own_login())
+        return issue.user if who is None else who
+
+    def own_login(self) -> str:
+        """Whose token it is: as it is configured, else as the forge says, asked once."""
+        if not self._login:
+            self._login = self._client.parsed(WireUser, self._client.get("/user")).login
+        return self._login
+
+    def carries(self, issue: WireIssue, label: str | None) -> bool:
+        """Whether it has the label; a forge that does not know the label may have ignored it."""
+        return label is None or self.compared(label) in {self.compared(one.name) for one in issue.labels}
+
+    @staticmethod
+    def compared(label: str) -> str:
+        """A label's name so that two of one label are equal: as it stands, if the forge tells cases apart."""
+        return label
 
     def close(self, ref: IssueRef) -> None:
         """Close the issue."""
@@ -108,6 +140,10 @@ class RestIssues(ABC):
         """Assign the issue to a user, beside those who have it."""
 
     @abstractmethod
+    def _marks(self, ref: IssueRef) -> Sequence[Mark] | None:
+        """Labels and assignees that came or went, oldest first; None when the forge does not tell."""
+
+    @abstractmethod
     def _listing(self) -> Mapping[str, str]:
         """What a listing of issues is asked beside state and label."""
 
@@ -118,11 +154,6 @@ class RestIssues(ABC):
     def path(self, ref: IssueRef) -> str:
         """The path of an issue."""
         return f"{repository_path(ref.repo)}/issues/{ref.number}"
-
-    def _own_login(self) -> str:
-        if not self._login:
-            self._login = self._client.parsed(WireUser, self._client.get("/user")).login
-        return self._login
 
     def _issue(self, repo: str, wire: WireIssue) -> Issue:
         return Issue(
@@ -136,11 +167,6 @@ class RestIssues(ABC):
             updated_at=wire.updated_at,
             url=wire.html_url,
         )
-
-
-def carries(wire: WireIssue, label: str | None) -> bool:
-    """Whether the issue has the label; a forge that does not know the label may have ignored it."""
-    return label is None or label.casefold() in {one.name.casefold() for one in wire.labels}
 
 
 def _comment(wire: WireComment) -> Comment:

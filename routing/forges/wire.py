@@ -47,11 +47,22 @@ class WireUser(Wire):
     login: Annotated[str, Field(min_length=1)]
 
 
+class WireRights(Wire):
+    """What the user whose token it is may do in a repository."""
+
+    admin: bool = False
+    push: bool = False
+    pull: bool = False
+
+
 class WireRepository(Wire):
     """A repository; within an issue Gitea sends its full name only."""
 
     full_name: str
     default_branch: str = "main"
+    archived: bool = False
+    has_issues: bool = True
+    permissions: WireRights | None = None  # which GitHub leaves out for some tokens of Apps
 
 
 class WireIssue(Wire):

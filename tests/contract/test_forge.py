@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from routing.change_request import ChangeState
-from routing.commit_status import CiVerdict, CombinedStatus, CommitStatus
+from routing.commit_status import CiVerdict
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from routing.forge import Forge
 from routing.forge_errors import (
@@ -38,6 +38,9 @@ from tests.repositories import Repository, new_repository
 
 BRANCH = "coalmine/0123456789abcdef"
 
+#: The local forge's CI, which is content unless it finds a file.
+CI = "test ! -e red.txt || { echo the cart is broken; exit 1; }"
+
 
 class OpensIssues(Protocol):
     """How a person opens an issue on the forge."""
@@ -59,6 +62,7 @@ class ForgeUnderTest:
     open_issue: OpensIssues
     person_comments: Callable[[IssueRef, str], object]
     judge: Callable[[str], object]  # CI says green of a commit
+    fail: Callable[[str], object]  # CI says of a commit that holds a file `red.txt` that the cart is broken
     person_merges: Callable[[str], object]  # a branch
     vanish: Callable[[], object]  # the forge can no longer be asked
     stop: Callable[[], object] = lambda: None  # ends what the forge runs on
@@ -69,7 +73,7 @@ def local_forge(folder: Path) -> ForgeUnderTest:
     repository, issues = new_repository(folder), folder / "issues"
     issues.mkdir()
     settings = LocalForgeSettings(
-        repo=repository.path, issues=issues, state=folder / "state", ci_command="true", merge="green"
+        repo=repository.path, issues=issues, state=folder / "state", ci_command=CI, merge="green"
     )
     forge = LocalForge.of(settings)
     opened: list[Path] = []
@@ -96,6 +100,7 @@ def local_forge(folder: Path) -> ForgeUnderTest:
         open_issue=open_issue,
         person_comments=person_comments,
         judge=forge.run_ci,
+        fail=forge.run_ci,
         person_merges=lambda branch: repository.git("merge", "--no-ff", "--no-edit", branch),
         vanish=lambda: issues.rename(folder / "elsewhere"),
     )
@@ -126,6 +131,7 @@ def served_forge(
         open_issue=open_issue,
         person_comments=lambda ref, text: world.comment(ref.number, "ann", text),
         judge=lambda commit: world.say(commit, "ci/build", "success"),
+        fail=lambda commit: world.say(commit, "ci/build", "failure", description="the cart is broken"),
         person_merges=lambda branch: world.merge(world.pull_of(branch), "Merge it"),
         vanish=lambda: setattr(server, "silent", True),
         stop=stop,
@@ -292,36 +298,75 @@ def test_permission_is_asked_for(there: ForgeUnderTest) -> None:
     assert not there.forge.permission(there.repo, "").can_write
 
 
-@pytest.mark.parametrize(
-    ("states", "verdict", "real"),
-    [
-        ({}, CiVerdict.UNKNOWN, False),
-        ({"coalmine/progress": "success"}, CiVerdict.UNKNOWN, False),
-        ({"build": "success", "coalmine/progress": "failure"}, CiVerdict.GREEN, True),
-        ({"build": "success", "lint": "pending"}, CiVerdict.PENDING, True),
-        ({"build": "success", "lint": "error"}, CiVerdict.RED, True),
-        ({"build": "failure", "lint": "pending"}, CiVerdict.RED, False),
-    ],
-)
-def test_our_own_word_proves_nothing(states: dict[str, str], verdict: CiVerdict, *, real: bool) -> None:
-    """Statuses of Coalmine's own count neither for nor against."""
-    at = "2024-05-01T10:00:00Z"
-    said = [
-        CommitStatus.model_validate({"context": context, "state": state, "at": at})
-        for context, state in states.items()
-    ]
-    combined = CombinedStatus.of("0" * 40, said)
-    assert (combined.verdict, combined.has_real_ci) == (verdict, real)
+def test_who_asked_is_asked_of_the_forge(there: ForgeUnderTest) -> None:
+    """By the label if it is on the issue, else by the issue; it is somebody whose permission can be asked."""
+    ref = there.open_issue("Cart is slow", "text", labels=["agent"])
+    for label in ("agent", None):
+        who = there.forge.requested_by(ref, label)
+        assert there.forge.permission(there.repo, who).can_write
+    assert there.forge.requested_by(ref, "other") == ""
+    there.forge.remove_label(ref, "agent")
+    assert there.forge.requested_by(ref, "agent") == ""
+    with pytest.raises(ForgeGoneError):
+        there.forge.requested_by(ref.model_copy(update={"number": 999_999}), "agent")
 
 
-def test_the_newest_word_of_a_context_counts() -> None:
-    """A check that ran again replaces what it said before, in whichever order the forge lists it."""
-    early, late = (
-        CommitStatus.model_validate({"context": "build", "state": state, "at": f"2024-05-0{day}T10:00:00Z"})
-        for state, day in (("failure", 1), ("success", 2))
-    )
-    assert CombinedStatus.of("0" * 40, [late, early]) == CombinedStatus.of("0" * 40, [early, late])
-    assert CombinedStatus.of("0" * 40, [late, early]).verdict is CiVerdict.GREEN
+def test_our_comments_are_told_from_others(there: ForgeUnderTest) -> None:
+    """By their author, whatever they say."""
+    ref = there.open_issue("Cart is slow", "text")
+    there.person_comments(ref, "progress")
+    there.forge.comment(ref, "progress")
+    login = there.forge.own_login()
+    assert [one.is_by(login) for one in there.forge.read_issue(ref).comments or ()] == [False, True]
+    assert not (there.forge.read_issue(ref).comments or ())[0].is_by("")
+
+
+def test_main_holds_what_was_merged(there: ForgeUnderTest) -> None:
+    """Not what was only pushed; a commit that is not there is gone, and no history in common is no."""
+    head = there.repository.work(BRANCH, {"new.txt": "new\n"})
+    there.forge.open_change(there.repo, BRANCH, title="Cart is fast", body="")
+    tip = there.repository.tip()
+    assert there.forge.contains(there.repo, tip)
+    assert not there.forge.contains(there.repo, head)
+    there.person_merges(BRANCH)
+    assert there.forge.contains(there.repo, head)
+    assert there.forge.contains(there.repo, tip)
+    tree = there.repository.git("rev-parse", f"{tip}^{{tree}}")
+    orphan = there.repository.git("commit-tree", "-m", "Begin anew", tree)
+    assert not there.forge.contains(there.repo, orphan)
+    with pytest.raises(ForgeGoneError):
+        there.forge.contains(there.repo, "0" * 40)
+    with pytest.raises(ForgeInvalidError):
+        there.forge.contains(there.repo, "main")
+
+
+def test_access_is_plain(there: ForgeUnderTest) -> None:
+    """What is there can be read and written; what is not there is said, and no answer is no fact."""
+    access = there.forge.access(there.repo)
+    assert (access.readable, access.writable) == (True, True), access.note
+    assert access.note
+    elsewhere = there.forge.access(f"{there.repo}-not-there")
+    assert (elsewhere.readable, elsewhere.writable) == (False, False)
+    assert "not-there" in elsewhere.note
+    there.vanish()
+    with pytest.raises(ForgeUnreachableError):
+        there.forge.access(there.repo)
+
+
+def test_what_failed_can_be_read(there: ForgeUnderTest) -> None:
+    """The failing checks by name, and what they say of it, no longer than asked; nothing when none failed."""
+    green = there.repository.work(BRANCH, {"new.txt": "new\n"})
+    there.judge(green)
+    assert there.forge.statuses(there.repo, green).failing == ()
+    assert there.forge.failing_log(there.repo, green, most_characters=500) == ""
+    red = there.repository.more_work(BRANCH, {"red.txt": "red\n"})
+    there.fail(red)
+    (context,) = there.forge.statuses(there.repo, red).failing
+    log = there.forge.failing_log(there.repo, red, most_characters=500)
+    assert "the cart is broken" in log
+    assert context in log
+    for most in (0, 1, 20):
+        assert len(there.forge.failing_log(there.repo, red, most_characters=most)) <= most
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,6 @@
 """What GitHub and Gitea must do beyond the contract of all forges, each against the suite's own server."""
 
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -20,64 +15,14 @@ from routing.forge_errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.forges.forge_client import Surroundings
-from routing.forges.gitea import GiteaSettings, gitea_forge
-from routing.forges.github import GitHubSettings, github_forge
 from routing.forges.http_settings import HttpLimits
-from routing.forges.rest_forge import RestForge
 from routing.issue import IssueRef
-from tests.forge_server import Answer, Asked, ForgeServer
-from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldIssue
-from tests.gitea_server import gitea_server
-from tests.github_server import github_server
-from tests.repositories import new_repository
+from tests.forge_server import Answer, Asked
+from tests.forge_world import OWN_LOGIN
+from tests.served_forges import Served
 
 BRANCH = "coalmine/0123456789abcdef"
 CHANGES_REQUESTED = {"github": "CHANGES_REQUESTED", "gitea": "REQUEST_CHANGES"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
-    """A forge, its server, and the truth behind it."""
-
-    kind: str
-    forge: RestForge
-    server: ForgeServer
-    world: ForgeWorld
-
-    def ref(self, issue: WorldIssue) -> IssueRef:
-        """The issue's name."""
-        return IssueRef(forge=self.forge.name, repo=self.world.repo, number=issue.number)
-
-    def with_settings(self, **changes: Any) -> RestForge:
-        """Another client of the same server; the caller closes its connections."""
-        return forge_of(self.kind, self.server.address, **changes)
-
-
-def forge_of(kind: str, address: str, **changes: Any) -> RestForge:
-    """A client with short listings, so that there are pages."""
-    limits = HttpLimits(page_size=2, max_pages=5, attempts=2)
-    given: dict[str, Any] = {
-        "base_url": address,
-        "token": SecretStr(TOKEN),
-        "merge": "green",
-        "limits": limits,
-    }
-    surroundings = Surroundings(generator=random.Random(3), sleep=lambda _seconds: None)
-    if kind == "github":
-        return github_forge(GitHubSettings(**(given | changes)), surroundings)
-    return gitea_forge(GiteaSettings(**(given | changes)), surroundings)
-
-
-@pytest.fixture(params=["github", "gitea"])
-def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
-    """Each of the two in turn."""
-    world = ForgeWorld(new_repository(tmp_path, bare=True))
-    server = github_server(world) if request.param == "github" else gitea_server(world)
-    forge = forge_of(request.param, server.address)
-    yield Served(kind=request.param, forge=forge, server=server, world=world)
-    forge.close_connections()
-    server.stop()
 
 
 def opened(served: Served, files: dict[str, str]) -> str:
@@ -102,11 +47,11 @@ def test_a_label_that_nobody_knows_lists_nothing(served: Served) -> None:
     assert served.forge.list_issues(served.world.repo, "agent").issues == ()
 
 
-def test_labels_are_found_in_any_case(served: Served) -> None:
-    """On GitHub `Agent` and `agent` are one label, whose name is as it was first written."""
+def test_labels_are_compared_as_the_forge_does(served: Served) -> None:
+    """On GitHub `Agent` and `agent` are one label, on Gitea two."""
     issue = served.world.open_issue("Slow", "text", labels=["Agent"])
     listed = served.forge.list_issues(served.world.repo, "agent").issues
-    assert [one.ref for one in listed] == [served.ref(issue)]
+    assert [one.ref for one in listed] == ([served.ref(issue)] if served.kind == "github" else [])
 
 
 def test_long_listings_are_read_whole_or_say_that_they_are_not(served: Served) -> None:
@@ -279,6 +224,27 @@ def test_a_part_of_the_statuses_is_no_verdict(served: Served) -> None:
         served.world.say(head, f"ci/{count}", "success")
     with pytest.raises(ForgeUnreachableError, match="max_pages"):
         served.forge.statuses(served.world.repo, head)
+
+
+def test_120_statuses_over_three_pages_are_judged_as_a_whole(served: Served) -> None:
+    """One that failed on the last page makes it red; with fewer pages allowed there is no verdict at all."""
+    head = served.world.repository.tip()
+    served.world.say(head, "ci/000", "success")
+    for count in range(1, 120):
+        served.world.say(head, f"ci/{count:03}", "success")
+    whole = served.with_settings(limits=HttpLimits(page_size=50, max_pages=3, attempts=1))
+    said = whole.statuses(served.world.repo, head)
+    assert (len(said.statuses), said.verdict, said.failing) == (120, CiVerdict.GREEN, ())
+    assert len([one for one in served.server.asked if "/status" in one.path]) == 3
+    for one in served.world.statuses[:1] + served.world.statuses[-1:]:
+        one["word"] = "failure"
+    said = whole.statuses(served.world.repo, head)
+    assert (said.verdict, said.failing) == (CiVerdict.RED, ("ci/000", "ci/119"))
+    whole.close_connections()
+    part = served.with_settings(limits=HttpLimits(page_size=50, max_pages=2, attempts=1))
+    with pytest.raises(ForgeUnreachableError, match="max_pages"):
+        part.statuses(served.world.repo, head)
+    part.close_connections()
 
 
 def test_check_runs_count_beside_statuses(served: Served) -> None:

@@ -98,17 +98,35 @@ def played(tmp_path: Path) -> Iterator[ForgeServer]:
     blocker = world.open_issue("First", "text")
     issue = world.open_issue("Slow", "text", labels=["agent"], blocked_by=[blocker.number])
     ref = IssueRef(forge="github", repo=world.repo, number=issue.number)
+    forge.access(world.repo)
     forge.list_issues(world.repo, "agent")
     forge.edit_comment(ref, forge.comment(ref, "On it").id, "Done")
     forge.read_issue(ref)
     forge.add_label(ref, "ready-for-human")
     forge.remove_label(ref, "ready-for-human")
     forge.assign(ref, "ann")
+    world.unassign(issue, "ann")
+    world.assign(issue, "coalmine")
+    forge.requested_by(ref, "agent")
+    forge.requested_by(ref, None)
     forge.dependencies(ref)
     forge.permission(world.repo, "ann")
     head = world.repository.work(BRANCH, {"new.txt": "new\n"})
     world.say(head, "ci/build", "success")
     world.run_check(head, "build", "success")
+    note = {
+        "path": "cart.py",
+        "start_line": 7,
+        "annotation_level": "failure",
+        "message": "bad",
+        "title": None,
+    }
+    red = world.repository.tip()
+    world.say(red, "ci/lint", "failure", description="3 lines", url="https://ci.test/1")
+    world.run_check(red, "unit", "failure", text="It broke.", notes=[note])
+    forge.failing_log(world.repo, red, most_characters=1000)
+    forge.contains(world.repo, head)
+    forge.contains(world.repo, red)
     change = forge.open_change(world.repo, BRANCH, title="Fast", body="It was slow.")
     merged = forge.merge(change, issue=ref)
     forge.reviews(merged)
@@ -137,7 +155,7 @@ def test_no_request_is_foreign_to_github(description: Description, played: Forge
             schema = body["content"]["application/json"]["schema"]
             assert not list(description.wrong(asked.body, schema, asked.path))
             assert set(description.resolved(schema).get("required", ())) <= set(asked.body), asked.path
-    assert len(operations) >= 20
+    assert len(operations) >= 25
 
 
 def test_our_own_github_answers_as_described(description: Description, played: ForgeServer) -> None:

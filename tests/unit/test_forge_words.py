@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from routing.change_request import Review, ReviewVerdict, in_rounds
 from routing.commit_status import CiVerdict, CombinedStatus
 from routing.forge_errors import ForgeGoneError, ForgeInvalidError
-from routing.forges.github_checks import WireCheckRun, statuses_of_runs
+from routing.forges.github_runs import WireCheckRun, statuses_of_runs
 from routing.forges.rate_limit import LONGEST_SECONDS, resumes_at
 from routing.forges.rest_changes import is_of
 from routing.forges.rest_path import path_segment, repository_path

@@ -1,0 +1,23 @@
+"""What the suites of forges behind HTTP share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.forge_world import ForgeWorld
+from tests.gitea_server import gitea_server
+from tests.github_server import github_server
+from tests.repositories import new_repository
+from tests.served_forges import Served, forge_of
+
+
+@pytest.fixture(params=["github", "gitea"])
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+    """Each of the two in turn."""
+    world = ForgeWorld(new_repository(tmp_path, bare=True))
+    server = github_server(world) if request.param == "github" else gitea_server(world)
+    forge = forge_of(request.param, server.address)
+    yield Served(kind=request.param, forge=forge, server=server, world=world)
+    forge.close_connections()
+    server.stop()

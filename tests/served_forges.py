@@ -1,0 +1,49 @@
+"""Our clients of the suite's own GitHub and Gitea, with the truth behind them."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from routing.forges.forge_client import Surroundings
+from routing.forges.gitea import GiteaSettings, gitea_forge
+from routing.forges.github import GitHubSettings, github_forge
+from routing.forges.http_settings import HttpLimits
+from routing.forges.rest_forge import RestForge
+from routing.issue import IssueRef
+from tests.forge_server import ForgeServer
+from tests.forge_world import TOKEN, ForgeWorld, WorldIssue
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A forge, its server, and the truth behind it."""
+
+    kind: str
+    forge: RestForge
+    server: ForgeServer
+    world: ForgeWorld
+
+    def ref(self, issue: WorldIssue) -> IssueRef:
+        """The issue's name."""
+        return IssueRef(forge=self.forge.name, repo=self.world.repo, number=issue.number)
+
+    def with_settings(self, **changes: Any) -> RestForge:
+        """Another client of the same server; the caller closes its connections."""
+        return forge_of(self.kind, self.server.address, **changes)
+
+
+def forge_of(kind: str, address: str, **changes: Any) -> RestForge:
+    """A client with short listings, so that there are pages."""
+    limits = HttpLimits(page_size=2, max_pages=5, attempts=2)
+    given: dict[str, Any] = {
+        "base_url": address,
+        "token": SecretStr(TOKEN),
+        "merge": "green",
+        "limits": limits,
+    }
+    surroundings = Surroundings(generator=random.Random(3), sleep=lambda _seconds: None)
+    if kind == "github":
+        return github_forge(GitHubSettings(**(given | changes)), surroundings)
+    return gitea_forge(GiteaSettings(**(given | changes)), surroundings)

@@ -1,0 +1,98 @@
+"""What the suite's forges deliver is what real ones do, so that tests over it prove something."""
+
+from pathlib import Path
+
+import pytest
+from pydantic_core import from_json
+
+from routing.webhook.delivery import read_delivery
+from routing.webhook.forge_kind import HEADERS, ForgeKind
+from routing.webhook.signature import check_signature
+from tests.deliveries import SECRET, Sent, recorded
+from tests.forge_world import OWN_LOGIN, ForgeWorld
+from tests.repositories import new_repository
+from tests.world_deliveries import deliveries_of
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> ForgeWorld:
+    """A repository without issues."""
+    return ForgeWorld(new_repository(tmp_path, bare=True))
+
+
+def actions(requests: tuple[Sent, ...]) -> list[str]:
+    """What each says that happened."""
+    return [from_json(request.body)["action"] for request in requests]
+
+
+@pytest.mark.parametrize("kind", list(ForgeKind))
+def test_what_people_do_is_told(world: ForgeWorld, kind: ForgeKind) -> None:
+    """Signed, with who did it and what the issue is like afterwards; Gitea does not name the label."""
+    issue = world.open_issue("Slow", "text")
+    world.label(issue, "agent", "coalmine")
+    (request,) = deliveries_of(kind, world, issue, "labeled")
+    told = read_delivery(kind, request.headers, request.body)
+    assert (told.repo, told.number, told.actor) == (world.repo, issue.number, "coalmine")
+    assert told.labels == {"agent"}
+    assert told.label == ("agent" if kind is ForgeKind.GITHUB else None)
+    world.close(issue, "reader")
+    (request,) = deliveries_of(kind, world, issue, "closed")
+    assert read_delivery(kind, request.headers, request.body).actor == "reader"
+    world.comment(issue.number, OWN_LOGIN, "Done")
+    (request,) = deliveries_of(kind, world, issue, "commented")
+    told = read_delivery(kind, request.headers, request.body)
+    assert (told.event, told.action, told.commenter) == ("issue_comment", "created", OWN_LOGIN)
+
+
+@pytest.mark.parametrize("kind", list(ForgeKind))
+def test_a_delivery_that_is_sent_again_is_the_same(world: ForgeWorld, kind: ForgeKind) -> None:
+    """Its id does not change; another happening has another."""
+    issue = world.open_issue("Slow", "text")
+    world.label(issue, "agent")
+    (first,) = deliveries_of(kind, world, issue, "labeled")
+    assert deliveries_of(kind, world, issue, "labeled") == (first,)
+    world.unlabel(issue, "agent")
+    world.label(issue, "agent")
+    (second,) = deliveries_of(kind, world, issue, "labeled")
+    identifier = HEADERS[kind].delivery[0]
+    assert first.headers[identifier] != second.headers[identifier]
+
+
+def test_a_new_issue_is_told_as_each_forge_does(world: ForgeWorld) -> None:
+    """GitHub tells of everything by itself; Gitea of the assignment first, and twice, and of no label."""
+    issue = world.open_issue("Slow", "text", labels=["agent"])
+    world.assign(issue, "coalmine")
+    assert actions(deliveries_of(ForgeKind.GITHUB, world, issue, "opened")) == [
+        "opened",
+        "labeled",
+        "assigned",
+    ]
+    sent = deliveries_of(ForgeKind.GITEA, world, issue, "opened")
+    assert actions(sent) == ["assigned", "assigned", "opened"]
+    assert sent[0] == sent[1] != sent[2]
+
+
+def test_they_are_shaped_like_the_recordings(world: ForgeWorld) -> None:
+    """No header and no member is made up, and the signature is right."""
+    issue = world.open_issue("Slow", "text")
+    for kind in (ForgeKind.GITEA, ForgeKind.FORGEJO, ForgeKind.GITHUB):
+        world.assign(issue, "coalmine")
+        world.edit_body(issue, "other text")
+        world.comment(issue.number, "ann", "Really?")
+        for action in ("opened", "assigned", "edited", "commented"):
+            for request in deliveries_of(kind, world, issue, action):
+                check_signature(kind, (SECRET,), request.headers, request.body)
+    real = recorded()
+    for action, said in (
+        ("opened", "opened"),
+        ("assigned", "assigned"),
+        ("edited", "edited"),
+        ("commented", "created"),
+    ):
+        ours = deliveries_of(ForgeKind.GITEA, world, issue, action)[-1]
+        theirs = next(one for one in real if from_json(one.body)["action"] == said)
+        assert set(ours.headers) <= set(theirs.headers)
+        known, shown = from_json(theirs.body), from_json(ours.body)
+        assert set(known) - {"secret"} == set(shown)
+        for part in ("issue", "repository", "sender"):
+            assert set(shown[part]) <= set(known[part]), part

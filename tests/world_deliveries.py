@@ -1,0 +1,109 @@
+"""What a forge delivers of what people did in a world: shaped as a real Gitea's and GitHub's own are."""
+
+import json
+import uuid
+from typing import Any
+
+from routing.webhook.forge_kind import HEADERS, ForgeKind
+from tests.deliveries import SECRET, Sent
+from tests.forge_history import Happening
+from tests.forge_world import ForgeWorld, WorldIssue
+from tests.gitea_server import GiteaRoutes
+from tests.github_server import GitHubRoutes
+
+#: How Gitea calls what GitHub calls otherwise; which label came or went it does not say.
+_GITEA_ACTIONS = {"labeled": "label_updated", "unlabeled": "label_updated", "commented": "created"}
+
+
+def deliveries_of(
+    kind: ForgeKind, world: ForgeWorld, issue: WorldIssue, action: str, *, secret: str = SECRET
+) -> tuple[Sent, ...]:
+    """What is sent when the newest happening of this kind happened, in order; asked again, sent again.
+
+    `action` is one of the world's: `opened`, `edited`, `labeled`, `unlabeled`, `assigned`, `unassigned`,
+    `closed`, `reopened`, `commented`. A new issue's labels and assignees are told with it, as the forge does.
+    """
+    newest = world.history.of(issue.number, action)[-1]
+    told = [newest]
+    if action == "opened":
+        first = [
+            one for one in world.history.of(issue.number, "labeled", "assigned") if one.actor == newest.actor
+        ]
+        if kind is ForgeKind.GITHUB:
+            told = [newest, *first]
+        else:  # labels of a new issue are in `opened`; its assignees come first
+            told = [*(one for one in first if one.kind == "assigned"), newest]
+    requests = [_request(kind, world, issue, one).signed_with(secret) for one in told]
+    if kind is not ForgeKind.GITHUB:  # which sends this one twice, with one delivery id
+        requests = [
+            again
+            for one, request in zip(told, requests, strict=True)
+            for again in [request] * (2 if one.kind == "assigned" else 1)
+        ]
+    return tuple(_with_all_signatures(request) for request in requests)
+
+
+def _request(kind: ForgeKind, world: ForgeWorld, issue: WorldIssue, one: Happening) -> Sent:
+    event = "issue_comment" if one.kind == "commented" else "issues"
+    delivery = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{world.repo}/{one.id}"))
+    names = HEADERS[kind]
+    headers = {"content-type": "application/json"}
+    headers |= dict.fromkeys(names.event, event) | dict.fromkeys(names.delivery, delivery)
+    if kind is not ForgeKind.GITHUB:
+        headers |= {"x-gogs-event": event, "x-gogs-delivery": delivery}
+    body = (_github if kind is ForgeKind.GITHUB else _gitea)(world, issue, one)
+    return Sent(kind=kind, headers=headers, body=json.dumps(body).encode())
+
+
+def _with_all_signatures(request: Sent) -> Sent:
+    """Gitea and Forgejo send one signature under the names of those that they descend from."""
+    names = HEADERS[request.kind].signature
+    signature = request.headers[names[0]]
+    named = dict.fromkeys(
+        [*names, *([] if request.kind is ForgeKind.GITHUB else ["x-gogs-signature"])], signature
+    )
+    return Sent(kind=request.kind, headers=request.headers | named, body=request.body)
+
+
+def _github(world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, Any]:
+    routes = GitHubRoutes(world)
+    body: dict[str, Any] = {
+        "action": "created" if one.kind == "commented" else one.kind,
+        "issue": routes.issue(issue),
+        "repository": {"id": 1, "full_name": world.repo, "default_branch": "main"},
+        "sender": {"login": one.actor, "type": "User"},
+    }
+    if one.kind in {"labeled", "unlabeled"}:
+        body["label"] = {"id": world.label_id(one.subject), "name": one.subject, "color": "ededed"}
+    if one.kind in {"assigned", "unassigned"}:
+        body["assignee"] = {"login": one.subject, "type": "User"}
+    return body | _more(routes, world, issue, one)
+
+
+def _gitea(world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, Any]:
+    routes = GiteaRoutes(world)
+    shown = routes.issue(issue)
+    shown["assignee"] = {"login": issue.assignees[0]} if issue.assignees else None
+    about = {"is_pull": False} if one.kind == "commented" else {"number": issue.number}
+    return {
+        "action": _GITEA_ACTIONS.get(one.kind, one.kind),
+        **about,
+        "issue": shown,
+        "repository": {"id": 1, "full_name": world.repo, "default_branch": "main"},
+        "sender": {"id": 1, "login": one.actor, "username": one.actor},
+        **_more(routes, world, issue, one),
+    }
+
+
+def _more(routes: GitHubRoutes, world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, Any]:
+    """What both send in the same way."""
+    if one.kind == "edited":
+        return {"changes": {"body": {"from": "what it said before"}}}
+    if one.kind == "commented":
+        said = [
+            each
+            for each in world.comments.values()
+            if each.issue == issue.number and each.author == one.actor
+        ]
+        return {"comment": routes.shown_comment(said[-1])}
+    return {}
