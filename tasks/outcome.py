@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from routing.job import JobResult
 from routing.signal import SignalKind
+from tasks.agents.departure import Departure
 
 
 class Step(StrEnum):
@@ -33,6 +34,7 @@ class Ran:
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
     note: str = ""  # what happened, in words
     result: JobResult = field(default_factory=JobResult)
+    departure: Departure | None = None  # how the agent leaves if the job has ended; None: no turn was run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from routing.errors import UnavailableError
 from routing.job import Job, JobResult, JobState
 from routing.jobs import CancelAskedError, Claim, Jobs, StaleLeaseError
 from routing.signal import signal
+from tasks.agents.departure import Departure
 from tasks.agents.stop_signal import StopSignal
 from tasks.lease_keeper import LeaseKeeper
 from tasks.outcome import Outcome, Ran, Step, outcome
@@ -39,13 +40,16 @@ class Work:
 
     def __init__(
         self, *, jobs: Jobs, keeper: LeaseKeeper, runner: Runner, lease_seconds: float,
-        ended: Callable[[Job, Step, JobResult], None], clock: Callable[[], float] = time.time,
-        await_seconds: float = 3600.0,
+        see_off: Callable[[Job, Departure], object], ended: Callable[[Job, Step, JobResult], None],
+        clock: Callable[[], float] = time.time, await_seconds: float = 3600.0,
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._keeper = keeper
         self._runner = runner
         self._lease_seconds = lease_seconds
+        self._see_off = (
+            see_off  # called behind the report: job as claimed, how its agent leaves if it has ended
+        )
         self._ended = ended  # called when an attempt at a job has ended: job as claimed, step, result
         self._clock = clock
         self._await_seconds = await_seconds  # for which a job waits for mail at the most
@@ -61,13 +65,15 @@ class Work:
             _log.info("job.started", attempt=claim.job.attempts, fence=claim.fence)
             stop = StopSignal()
             with ended_by_signal(stop), self._keeper.holding(claim, stop):
-                decided, result = self._attempt(claim, stop)
+                decided, ran = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
-        if decided.step is not Step.DROP:
-            self._ended(claim.job, decided.step, result)
+            if decided.step is not Step.DROP:  # else its heir has the agent too
+                if ran.departure is not None:
+                    self._see_off(claim.job, ran.departure)
+                self._ended(claim.job, decided.step, ran.result)
         return decided.step.value
 
-    def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[Outcome, JobResult]:
+    def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[Outcome, Ran]:
         ran = self._runner.run(claim, stop)
         decided = outcome(ran)
         try:
@@ -78,8 +84,8 @@ class Work:
                 self._report_patiently(claim, ran, decided)
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
-            return Outcome(step=Step.DROP, signal=None, reason=str(error)), ran.result
-        return decided, ran.result
+            return Outcome(step=Step.DROP, signal=None, reason=str(error)), ran
+        return decided, ran
 
     def _report_patiently(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
         """Report, again and again while the store is away: an agent's work is worth the wait.

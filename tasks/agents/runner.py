@@ -23,6 +23,7 @@ from routing.store.log_store import LogStore
 from tasks.agents.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
+from tasks.agents.departure import Departure
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
 from tasks.agents.mail.role import Role
 from tasks.agents.orphans import end_turns_of
@@ -71,9 +72,14 @@ class AgentRunner:
         self._agents = agents
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
-        """Run one attempt. Faults that are not the agent's are told apart here, where they happen."""
+        """Run one attempt; however it went, it is told how its agent leaves if the job has ended with it."""
+        desk = _Desk(folder=self._rules.work_dir / "scratch" / claim.job.id)
+        return replace(self._attempt(claim, stop, desk), departure=desk.departure)
+
+    def _attempt(self, claim: Claim, stop: StopSignal, desk: "_Desk") -> Ran:
+        """Faults that are not the agent's are told apart here, where they happen."""
         try:
-            return self._run(claim, stop)
+            return self._run(claim, stop, desk)
         except RuntimeRefusedError as error:
             return _fault(SignalKind.AGENT_ERRORED, error)
         except (SettingsError, RemoteRefusedError) as error:  # a secret is not there, or opens nothing
@@ -87,7 +93,7 @@ class AgentRunner:
         ) as error:  # fmt: skip
             return _fault(SignalKind.UNREACHABLE, error)
 
-    def _run(self, claim: Claim, stop: StopSignal) -> Ran:
+    def _run(self, claim: Claim, stop: StopSignal, desk: "_Desk") -> Ran:
         job = claim.job
         spec = RuntimeSpec.of(claim.version.snapshot)
         runtime_for(spec)  # refused by name before anything changes
@@ -95,10 +101,10 @@ class AgentRunner:
             return limit
         if job.fence > 1:  # somebody had it before: nobody but us may be at work in its tree
             end_turns_of(job.id, self._turns.table)
-        desk = _Desk(folder=self._rules.work_dir / "scratch" / job.id)
         record = self._turns.run(self._order(claim, spec, desk), stop)
         if isinstance(record, NotRun):
             return Ran(ended_by=record.value, note=f"the session of {desk.agent} was {record.value}")
+        desk.departure = record.departure
         if record.awaits:  # the work goes on in this tree: nothing of it is to be judged yet
             return replace(_ran(record.result, has_repository=desk.tree is not None), awaits=True)
         return self._pushed(claim, desk.tree, record.result)
@@ -223,11 +229,12 @@ class AgentRunner:
 
 @dataclass(kw_only=True, slots=True)
 class _Desk:
-    """Where the turn works, found out under its lease."""
+    """Where the turn works, found out under its lease, and how its agent came out of it."""
 
     folder: Path
     tree: Worktree | None = None
     agent: str = ""
+    departure: Departure | None = None
 
 
 def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:

@@ -16,6 +16,7 @@ class TurnStart:
     session_id: str | None  # conversation to resume, None to begin one
     earlier: bool  # whether earlier turns were run
     mail: str  # all mail that waited, as one message; "" for none
+    lost: bool = False  # an earlier conversation cannot be resumed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +28,7 @@ class TurnOrder:
     job: str  # id of the job that it counts for, "" for none
     runtime: Runtime
     begins: bool  # whether there is more to say than mail: then a session begins if there is none
-    compose: Callable[[TurnStart], TurnInput | None]  # called under the lease; None: nothing to say
+    compose: Callable[[TurnStart], TurnInput | None]  # under the lease, again without a lost conversation
     limits: TurnLimits
     may_retry: bool  # whether the job has attempts left behind this one
     on_event: Callable[[AgentEvent], None]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tasks.agents.departure import Departure
 from tasks.agents.session_state import SessionState
 from tasks.agents.turn_result import TurnResult
 
@@ -35,3 +36,4 @@ class TurnRecord:
     initial: SessionState  # as it was when the lease was won
     awaits: bool  # the job goes on when mail arrives for the agent
     final: SessionState | None  # None when it could not be written
+    departure: Departure | None  # how its agent leaves if its job has ended; None when the turn is another's

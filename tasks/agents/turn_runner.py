@@ -10,6 +10,9 @@ The order of the steps is what makes it safe:
 6. with each event: keep the lease, note the conversation;
 7. end the process and all that it started (`run_turn`);
 8. always: remove the registration and give the lease back.
+
+A conversation that turns out not to be there is begun anew within the turn, once (`fresh_start`). What the
+end of a turn means for its agent depends on its job too: see `departure`.
 """
 
 import json
@@ -17,38 +20,36 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TypeVar
 
 import structlog
 
-from routing.errors import CoalmineError, ConflictError, UnavailableError
+from routing.errors import CoalmineError, ConflictError
 from routing.store.session_store import SessionStore, TurnEnd
-from tasks.agents.agent_event import AgentEvent, SessionEvent, Usage
+from tasks.agents import fresh_start
+from tasks.agents.agent_event import AgentEvent, TextEvent, ToolEvent, Usage
 from tasks.agents.agent_registry import AgentRegistry
-from tasks.agents.mail.delivery import message
-from tasks.agents.mail.mail_claim import MailClaim
+from tasks.agents.conversation import Conversation
+from tasks.agents.departure import Departure
 from tasks.agents.mail.post_office import PostOffice
-from tasks.agents.mail.window import MailTurn, MailWindow
-from tasks.agents.mail.worker_died import AgentEnd, tell_parent
+from tasks.agents.mail.window import MailWindow
+from tasks.agents.mail.worker_died import AgentEnd
 from tasks.agents.process_group import ProcessIdentity
 from tasks.agents.process_table import ProcessTable
 from tasks.agents.runtime import TurnInput
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import ALLOWED, SessionState
-from tasks.agents.session_step import Resumption, SessionStep, resumption, step_after
+from tasks.agents.session_step import SessionStep, resumption, step_after
 from tasks.agents.stop_signal import StopSignal
 from tasks.agents.turn import run_turn
+from tasks.agents.turn_cleanup import TurnCleanup
 from tasks.agents.turn_leases import HeldTurn, TurnLeases
+from tasks.agents.turn_limits import TurnLimits
+from tasks.agents.turn_mail import TurnMail
 from tasks.agents.turn_order import TurnOrder, TurnStart
 from tasks.agents.turn_record import NotRun, TerminalMail, TurnRecord
-from tasks.agents.turn_result import TurnResult
-
-T = TypeVar("T")
+from tasks.agents.turn_result import Ending, TurnResult
 
 _log = structlog.get_logger(__name__)
-
-#: The pause between two tries to write a turn's end to a store that does not answer.
-STORE_PAUSE_SECONDS = 0.5
 
 #: For how long a turn waits for another one of its session before it is put off, and between two tries.
 BUSY_SECONDS = 2.0
@@ -92,9 +93,9 @@ class TurnRunner:
             return NotRun.BUSY if word == "busy" else NotRun.OVER
         fence = int(fields["fence"])
         with self.leases.holding(name, fence, stop, asked_at=asked_at) as held:
-            turn = _Turn(self, order, held)
+            turn = _Turn(self, order, held, SessionRecord.parse(fields))
             try:
-                return turn.run(SessionRecord.parse(fields), stop)
+                return turn.run(stop)
             finally:
                 turn.release()
 
@@ -112,63 +113,100 @@ class TurnRunner:
 class _Turn:
     """A turn under its lease."""
 
-    def __init__(self, runner: TurnRunner, order: TurnOrder, held: HeldTurn) -> None:
-        self._runner, self._order, self._held = runner, order, held
+    def __init__(self, runner: TurnRunner, order: TurnOrder, held: HeldTurn, record: SessionRecord) -> None:
+        self._runner, self._order, self._held, self._record = runner, order, held, record
         self._name, self._fence = held.name, held.fence
-        self._claim: MailClaim | None = None
-        self._desk: MailTurn | None = None  # where the agent hands in mail
+        self._mail = TurnMail(
+            runner.office, runner.window, agent=self._name, lease_seconds=3 * runner.lease_seconds
+        )
+        self._conversation = Conversation(
+            runner.sessions,
+            held,
+            host=runner.host,
+            resumption=resumption(
+                record, runtime=order.runtime.name, resumes=order.runtime.resumes, host=runner.host
+            ),
+            billed=record.billed,
+        )
+        self._cleanup = TurnCleanup(
+            self._name,
+            lease_ends=lambda: held.lease_ends,
+            monotonic=runner.monotonic,
+            pause=runner.pause,
+        )
         self._is_open = True  # the lease has not been given back yet
-        self._seen: str | None = None  # the conversation that the agent says it is in
-        self._saved: str | None = None  # the same, as the store knows it
-        self._resumption = Resumption()
+        self._started = 0  # processes that were registered
+        self._acted = False  # the agent has spoken, or used a tool
         self._heard_at = runner.monotonic()  # when the last event came, or the turn began
 
-    def run(self, record: SessionRecord, stop: StopSignal) -> TurnRecord | NotRun:
+    def run(self, stop: StopSignal) -> TurnRecord | NotRun:
         """Steps 2 to 8."""
-        order, runner = self._order, self._runner
-        self._resumption = resumption(
-            record, runtime=order.runtime.name, resumes=order.runtime.resumes, host=runner.host
-        )
-        self._claim = runner.office.claim(self._name, lease_seconds=3 * runner.lease_seconds)
-        self._held.also = self._keep_mail
-        start = TurnStart(
-            session_id=self._resumption.session_id,
-            earlier=record.turns > 0,
-            mail=message(self._claim.mails),
-        )
-        given = order.compose(start)
-        if given is None or not given.prompt.strip():
+        self._mail.claim()
+        self._held.also = self._mail.keep
+        given = self._given()
+        if given is None:
             return NotRun.NOTHING_TO_SAY
-        billed = record.billed if self._resumption.session_id else Usage()
-        given = replace(
-            given,
-            session_id=self._resumption.session_id,
-            billed=billed,
-            environment={**given.environment, "COALMINE_MAIL": self._open_desk(given)},
+        newest = self._runner.office.terminal_sequence(self._name)
+        result = self._process(given, stop, self._order.limits)
+        consumed = result.usage
+        if fresh_start.is_due(result, acted=self._acted):
+            result, consumed = self._afresh(result, stop)
+        return self._conclude(result, consumed, newest)
+
+    def _given(self) -> TurnInput | None:
+        """What the turn is given, by the conversation as it is now; None when there is nothing to say."""
+        conversation = self._conversation
+        start = TurnStart(
+            session_id=conversation.asked,
+            earlier=self._record.turns > 0,
+            mail=self._mail.message,
+            lost=bool(conversation.lost),
         )
-        newest = runner.office.terminal_sequence(self._name)
-        result = run_turn(
-            order.runtime,
+        given = self._order.compose(start)
+        if given is None or not given.prompt.strip():
+            return None
+        command = self._mail.command(given, job=self._order.job, await_mail=self._await_mail)
+        return replace(
+            given,
+            session_id=conversation.asked,
+            billed=conversation.billed,
+            environment={**given.environment, "COALMINE_MAIL": command},
+        )
+
+    def _process(self, given: TurnInput, stop: StopSignal, limits: TurnLimits) -> TurnResult:
+        return run_turn(
+            self._order.runtime,
             given,
             stop=stop,
-            table=runner.table,
-            limits=order.limits,
+            table=self._runner.table,
+            limits=limits,
             on_spawn=self._register,
             on_event=self._hear,
-            waits_for_person=lambda: runner.agents.waits_for_person(self._name),
+            waits_for_person=lambda: self._runner.agents.waits_for_person(self._name),
         )
-        return self._conclude(record, result, billed, newest)
 
-    def _open_desk(self, given: TurnInput) -> str:
-        folder = given.prompt_file.parent
-        self._desk = MailTurn(
-            agent=self._name,
-            folder=folder,
-            secrets=given.secrets,
-            job=self._order.job,
-            await_mail=self._await_mail,
-        )
-        return str(self._runner.window.open(self._desk))
+    def _afresh(self, first: TurnResult, stop: StopSignal) -> tuple[TurnResult, Usage]:
+        """The conversation is not there: the agent is started once more, without it, and told what is known.
+
+        Returns what both came to, and what the conversation that there is now has consumed.
+        """
+        if stop.reason is not None:
+            return replace(first, ended_by=Ending(stop.reason), exit_code=None), first.usage
+        _log.warning("session.afresh", agent=self._name, session=first.session_id)
+        started = self._started
+        try:
+            self._conversation.begin_anew(fresh_start.NOT_THERE)
+            given = self._given()
+            if given is None:
+                return first, first.usage
+            limits = fresh_start.limits_left(self._order.limits, first)
+            second = self._process(given, stop, limits)
+        except (CoalmineError, OSError):
+            if self._started == started:  # nothing runs: the session is where it was before the turn
+                step = SessionStep(to=SessionState.BETWEEN_TURNS, reason=fresh_start.NOT_THERE)
+                self._write(step, first, first.usage)
+            raise
+        return fresh_start.together(first, second), second.usage
 
     def _await_mail(self) -> None:
         """The agent says that its next turn waits for mail; it holds for this turn alone."""
@@ -179,20 +217,22 @@ class _Turn:
 
     def release(self) -> None:
         """Give back what the turn has in hand, whatever happened; a store that is away is only told of."""
-        if (desk := self._desk) is not None:
-            self._spared("the mail's command", lambda: self._runner.window.close(desk))
+        self._cleanup.spared("the mail's command", self._mail.close)
         if self._is_open:
-            self._spared(
-                "the lease", lambda: self._runner.sessions.end(TurnEnd(name=self._name, fence=self._fence))
-            )
+            end = TurnEnd(name=self._name, fence=self._fence)
+            self._cleanup.spared("the lease", lambda: self._runner.sessions.end(end))
         self._settle_mail(clean=False, reason="its turn came to nothing")
+
+    def _settle_mail(self, *, clean: bool, reason: str) -> None:
+        self._cleanup.spared("the mail", lambda: self._mail.settle(clean=clean, reason=reason))
 
     def _register(self, process: ProcessIdentity) -> None:
         """Step 4; when this raises, the process is killed before it was told anything."""
         word = self._runner.sessions.run_by(
             self._name,
             fence=self._fence,
-            allowed=ALLOWED[SessionState.IN_TURN] | {SessionState.IN_TURN},  # of a turn whose worker was lost
+            # Also of a turn whose worker was lost, or of this one's first process.
+            allowed=ALLOWED[SessionState.IN_TURN] | {SessionState.IN_TURN},
             process={
                 "host": process.host,
                 "boot_id": process.boot_id,
@@ -201,7 +241,7 @@ class _Turn:
                 "marker": process.marker,
                 "runtime": self._order.runtime.name,
             },
-            lost=self._resumption.lost,
+            lost=self._conversation.lost,
         )
         if word != "ok":
             message_ = (
@@ -209,34 +249,20 @@ class _Turn:
                 f"with fence {self._fence} is no longer the session's; the job is tried again"
             )
             raise StaleTurnError(message_)
+        self._started += 1
 
     def _hear(self, event: AgentEvent) -> None:
         self._heard_at = self._runner.monotonic()
         self._runner.leases.heard(self._held)
-        if isinstance(event, SessionEvent) and self._seen is None:
-            self._seen = event.session_id
-        if self._seen != self._saved:
-            self._save_conversation()
+        self._acted = self._acted or isinstance(event, TextEvent | ToolEvent)
+        self._conversation.hear(event)
         self._order.on_event(event)
 
-    def _save_conversation(self) -> None:
-        try:
-            self._runner.sessions.seen(
-                self._name,
-                fence=self._fence,
-                session_id=self._seen or "",
-                asked=self._resumption.session_id or "",
-                host=self._runner.host,
-            )
-        except UnavailableError as error:  # tried again with the next event, and at the end
-            _log.error("session.not_saved", agent=self._name, reason=str(error))
-        else:
-            self._saved = self._seen
-
-    def _conclude(self, record: SessionRecord, result: TurnResult, billed: Usage, newest: int) -> TurnRecord:
-        """Step 8 of a turn that was run: what it meant is written, and whom it concerns is told."""
-        terminal_seen = bool(self._patiently("terminal mail", lambda: self._terminal(newest)))
-        stored = self._patiently("the session", self._read) or record
+    def _conclude(self, result: TurnResult, consumed: Usage, newest: int) -> TurnRecord:
+        """Step 8 of a turn that was run: what it meant for its session is written."""
+        patiently = self._cleanup.patiently
+        terminal_seen = bool(patiently("terminal mail", lambda: self._terminal(newest)))
+        stored = patiently("the session", self._read) or self._record
         step = step_after(
             result,
             role=self._order.agent.role,
@@ -244,23 +270,37 @@ class _Turn:
             awaiting=stored.awaiting,
             may_retry=self._order.may_retry,
         )
-        written = step is not None and self._write(step, result, billed)
+        written = step is not None and self._write(step, result, consumed)
         if step is not None and written:
             self._settle_mail(clean=result.clean, reason=step.reason)
-            if step.is_end:
-                self._spared(
-                    "the agent's end", lambda: self._tell(stored, result, terminal_seen=terminal_seen)
-                )
         mail = TerminalMail.MISSING if step is not None and step.is_end else TerminalMail.NOT_DUE
+        end = self._end(stored, result, terminal_seen=terminal_seen, awaits=step is not None and step.awaits)
+        departure = Departure(
+            agent=self._order.agent, fence=self._fence, end=end, is_end=step is not None and step.is_end
+        )
         return TurnRecord(
             result=result,
             agent=self._name,
             fence=self._fence,
-            resumed=self._resumption.session_id is not None,
+            resumed=self._conversation.asked is not None,
             terminal_mail=TerminalMail.SEEN if terminal_seen else mail,
-            initial=record.state,
+            initial=self._record.state,
             awaits=step is not None and step.awaits and written,
             final=step.to if step is not None and written else None,
+            departure=departure if written else None,
+        )
+
+    def _end(
+        self, stored: SessionRecord, result: TurnResult, *, terminal_seen: bool, awaits: bool
+    ) -> AgentEnd:
+        return AgentEnd(
+            ended_by=result.ended_by,
+            exit_code=result.exit_code,
+            clean=result.clean,
+            terminal_seen=terminal_seen,
+            awaiting=awaits,
+            last_activity=stored.last_activity,
+            stall_seconds=round(self._runner.monotonic() - self._heard_at),
         )
 
     def _terminal(self, newest: int) -> bool:
@@ -269,12 +309,13 @@ class _Turn:
     def _read(self) -> SessionRecord:
         return SessionRecord.parse(self._runner.sessions.read(self._name))
 
-    def _write(self, step: SessionStep, result: TurnResult, billed: Usage) -> bool:
+    def _write(self, step: SessionStep, result: TurnResult, consumed: Usage) -> bool:
         """Write the turn's end and give the lease back in one step."""
-        if self._seen is not None and self._seen != self._saved:
-            self._save_conversation()
-        other = result.resume_mismatch or self._resumption.session_id is None
-        total = result.usage if other else billed + result.usage
+        conversation = self._conversation
+        conversation.save()
+        total = conversation.consumed(
+            consumed, elsewhere=result.resume_mismatch or conversation.asked is None
+        )
         flags = [*(["retry"] if step.is_retry else []), *(["mail missing"] if step.mail_missing else [])]
         end = TurnEnd(
             name=self._name,
@@ -288,50 +329,8 @@ class _Turn:
             job=self._order.job,
             flags=[*flags, *(["forget"] if result.session_lost else [])],
         )
-        word = self._patiently("the end of the turn", lambda: self._runner.sessions.end(end))
+        word = self._cleanup.patiently("the end of the turn", lambda: self._runner.sessions.end(end))
         self._is_open = word is None
         if word != "ok":
             _log.warning("session.not_moved", agent=self._name, to=step.to.value, answer=word)
         return word == "ok"
-
-    def _tell(self, record: SessionRecord, result: TurnResult, *, terminal_seen: bool) -> None:
-        end = AgentEnd(
-            ended_by=result.ended_by,
-            exit_code=result.exit_code,
-            clean=result.clean,
-            terminal_seen=terminal_seen,
-            last_activity=record.last_activity,
-            stall_seconds=round(self._runner.monotonic() - self._heard_at),
-        )
-        tell_parent(self._runner.office, self._order.agent, end)
-        self._runner.agents.finish(self._name, reason=f"its turn ended: {result.ended_by.value}")
-
-    def _keep_mail(self) -> None:
-        if self._claim is not None and self._claim.mails:
-            self._runner.office.renew(self._claim, lease_seconds=3 * self._runner.lease_seconds)
-
-    def _settle_mail(self, *, clean: bool, reason: str) -> None:
-        claim, self._claim = self._claim, None
-        if claim is None or not claim.mails:
-            return
-        office = self._runner.office
-        settle = (lambda: office.ack(claim)) if clean else (lambda: office.put_back(claim, reason=reason))
-        self._spared("the mail", settle)
-
-    def _patiently(self, what: str, step: Callable[[], T]) -> T | None:
-        """Try until the lease would have run out: by then the turn is somebody else's."""
-        while True:
-            try:
-                return step()
-            except UnavailableError as error:
-                _log.error("turn.cleanup_failed", agent=self._name, what=what, reason=str(error))
-                if self._runner.monotonic() >= self._held.lease_ends:
-                    return None
-                self._runner.pause(STORE_PAUSE_SECONDS)
-
-    def _spared(self, what: str, step: Callable[[], object]) -> None:
-        """What fails here is told, and does not keep the rest from being cleaned up."""
-        try:
-            step()
-        except (CoalmineError, OSError) as error:
-            _log.error("turn.cleanup_failed", agent=self._name, what=what, reason=str(error))

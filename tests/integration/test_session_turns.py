@@ -12,6 +12,7 @@ from routing.events import Event
 from routing.job import JobRequest, JobState
 from routing.store.private_server import PrivateServer
 from routing.version import Snapshot
+from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.role import Role
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import SessionState
@@ -73,6 +74,13 @@ class Talk:
     def events(self, kind: str) -> list[Event]:
         """Events of a kind, oldest first."""
         return [event for event in self.parts.events.all() if event.kind == kind]
+
+    def told(self, name: str) -> Mail:
+        """The one mail of an agent, as soon as it is there: a parent is told behind the end of the job."""
+        office = self.parts.post_office
+        wait_until(lambda: office.newest(10, recipient=name), description=f"{name} is told")
+        (mail,) = office.newest(10, recipient=name)
+        return mail
 
     def states(self, name: str) -> list[str]:
         """The states that a session went to, in order."""
@@ -189,10 +197,10 @@ def test_unclean_exits_are_tried_again_and_then_given_up(talk: Talk) -> None:
     until_state(talk.parts, job, JobState.FAILED)
     record = talk.of_job(job)
     assert (record.state, record.retries, record.turns) == (SessionState.ZOMBIE, 3, 3)
-    (mail,) = talk.parts.post_office.newest(10, recipient=lead)
+    mail = talk.told(lead)
     assert (mail.type, mail.payload["reason"]) == ("worker_died", "crashed with exit code 3")
     assert talk.replies("s1") == [job] * 3
-    assert not talk.parts.agents.find(record.name).is_live
+    wait_until(lambda: not talk.parts.agents.find(record.name).is_live, description="the agent has finished")
 
 
 def test_stalled_turn_makes_a_zombie(talk: Talk) -> None:
@@ -204,7 +212,7 @@ def test_stalled_turn_makes_a_zombie(talk: Talk) -> None:
     job = talk.job(parent=lead)
     until_state(talk.parts, job, JobState.FAILED)
     assert talk.of_job(job).state is SessionState.ZOMBIE
-    (mail,) = talk.parts.post_office.newest(10, recipient=lead)
+    mail = talk.told(lead)
     assert mail.payload["reason"].startswith("stalled: no events for ")
 
 
@@ -218,7 +226,7 @@ def test_clean_turn_without_terminal_mail(talk: Talk) -> None:
     assert talk.of_job(job).state is SessionState.COMPLETED
     (event,) = talk.events("session.terminal_mail_missing")
     assert event.subject == talk.of_job(job).name
-    (mail,) = talk.parts.post_office.newest(10, recipient=lead)
+    mail = talk.told(lead)
     assert mail.payload["reason"] == "clean exit without terminal mail"
 
 

@@ -16,12 +16,11 @@ import redis
 from routing.errors import UnavailableError
 from routing.store.session_store import SessionStore, TurnEnd
 from tasks.agents.agent_event import AgentEvent, Usage, UsageEvent, UsageScope
-from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
 from tasks.agents.mail.window import MailWindow
 from tasks.agents.process_group import SpawnError
 from tasks.agents.process_table import ProcessTable
-from tasks.agents.runtime import RuntimeSpec, TurnInput
+from tasks.agents.runtime import RuntimeSpec, Seen, TurnInput
 from tasks.agents.runtimes.command import CommandRuntime
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.session_record import SessionRecord
@@ -383,14 +382,94 @@ def test_turn_waits_for_the_one_before(bench: Bench) -> None:
     assert bench.run("true").fence == 2
 
 
-def test_parent_is_told_of_the_last_unclean_exit(bench: Bench) -> None:
-    """Once, and the agent takes no more mail."""
+#: A program that does not have the conversation that it is to resume, which it finds out for some money.
+FORGETFUL = (
+    'echo \'{"type": "usage", "cost_usd": 0.25}\'; [ -z "$COALMINE_SESSION" ] || exit 1; '
+    'echo \'{"type": "session", "id": "c2"}\'; cat > said'
+)
+
+
+def forgotten(bench: Bench) -> None:
+    """A session whose conversation is c1."""
+    bench.run('echo \'{"type": "session", "id": "c1"}\'; exit 1')
+    bench.starts.clear()
+
+
+def test_lost_conversation_is_begun_anew_in_the_same_turn(bench: Bench) -> None:
+    """One lease and one turn; both processes are billed, the new conversation for its own; mail is told."""
+    forgotten(bench)
+    sent = bench.post.send(ADA, bench.agent.name, subject="go on")
+    record = bench.run(FORGETFUL)
+    assert (record.final, record.fence, record.resumed) == (SessionState.COMPLETED, 2, False)
+    assert record.result.usage.cost_usd == pytest.approx(0.5)
+    stored = bench.read()
+    assert (stored.runtime_session, stored.turns) == ("c2", 2)
+    assert stored.billed == Usage(cost_usd=0.25)
+    assert stored.cost_usd == pytest.approx(0.5)
+    assert [(start.session_id, start.lost) for start in bench.starts] == [("c1", False), (None, True)]
+    assert "go on" in (bench.folder / "said").read_text()
+    assert bench.post.find(sent).state == "acked"
+    (event,) = bench.post.events("session.lost")
+    assert event.data["session"] == "c1"
+
+
+def test_budget_holds_for_both_processes(bench: Bench) -> None:
+    """What the first one has spent is not there for the second."""
+    forgotten(bench)
+    order = bench.order(f"{FORGETFUL}; sleep 60")
+    spent = replace(order, limits=replace(order.limits, cost_usd=0.4))
+    record = bench.runner.run(spent, StopSignal())
+    assert isinstance(record, TurnRecord)
+    assert record.result.ended_by is Ending.BUDGET
+    assert record.result.usage.cost_usd == pytest.approx(0.5)
+
+
+def test_nothing_is_begun_anew_for_a_worker_that_shuts_down(bench: Bench) -> None:
+    """The turn counts as drained; the next one begins without the conversation."""
+    forgotten(bench)
+    stop = StopSignal()
+
+    class Draining(CommandRuntime):
+        """The worker is told to shut down just behind the first process's exit."""
+
+        def clean(self, exit_code: int, seen: Seen) -> bool:
+            stop.set(StopReason.DRAIN)
+            return super().clean(exit_code, seen)
+
+    order = bench.order(FORGETFUL)
+    record = bench.runner.run(replace(order, runtime=Draining(RuntimeSpec(command=FORGETFUL))), stop)
+    assert isinstance(record, TurnRecord)
+    assert (record.result.ended_by, record.final) == (Ending.DRAIN, SessionState.BETWEEN_TURNS)
+    assert (len(bench.starts), bench.read().runtime_session) == (1, "")
+
+
+def test_second_process_that_cannot_be_started(bench: Bench) -> None:
+    """The turn is over, its lease is free, the conversation is forgotten, and the error is passed on."""
+    forgotten(bench)
+    sent = bench.post.send(ADA, bench.agent.name)
+    order = bench.order(FORGETFUL)
+
+    def gone(start: TurnStart) -> TurnInput | None:
+        given = order.compose(start)
+        return replace(given, worktree=bench.folder / "nowhere") if given and start.lost else given
+
+    with pytest.raises(SpawnError):
+        bench.runner.run(replace(order, compose=gone), StopSignal())
+    stored = bench.read()
+    assert (stored.state, stored.lease_until, stored.runtime_session, stored.turns) == (
+        SessionState.BETWEEN_TURNS, None, "", 2,
+    )  # fmt: skip
+    assert bench.post.find(sent).state == "queued"
+
+
+def test_turns_end_tells_nobody_of_a_death(bench: Bench) -> None:
+    """It says how the agent would leave; whether it does is its job's to say."""
     lead = bench.post.agent(Role.LEAD, "1" * 16).name
     bench.agent = bench.post.agent(Role.BUILDER, "2" * 16, parent=lead)
-    bench.run("exit 3")
+    first, last = bench.run("exit 3"), bench.run("exit 3", retry=False)
+    assert first.departure is not None
+    assert last.departure is not None
+    assert (first.departure.is_end, last.departure.is_end) == (False, True)
+    assert (last.departure.end.ended_by, last.departure.end.exit_code) == (Ending.RESULT, 3)
     assert bench.post.office.newest(10, recipient=lead) == []
-    bench.run("exit 3", retry=False)
-    (mail,) = bench.post.office.newest(10, recipient=lead)
-    assert (mail.type, mail.payload["reason"]) == ("worker_died", "crashed with exit code 3")
-    with pytest.raises(Exception, match="finished"):
-        bench.post.office.send(ADA, Letter.checked(to=bench.agent.name, subject="hello"))
+    assert bench.post.agents.find(bench.agent.name).is_live

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from routing.errors import NotFoundError
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import FinishedAgentError, UnknownAgentError
 from tasks.agents.mail.author import FLEET
@@ -69,6 +70,15 @@ def tell_parent(post_office: PostOffice, agent: AgentRecord, end: AgentEnd) -> R
         return None
 
 
+def has_said(post_office: PostOffice, agent: AgentRecord) -> bool:
+    """Whether it has sent its terminal mail in this life, in whichever turn."""
+    try:
+        mail = post_office.find(agent.terminal_mail) if agent.terminal_mail else None
+    except NotFoundError:
+        return False
+    return mail is not None and mail.sent_at >= agent.registered_at
+
+
 def _reason(end: AgentEnd) -> str:
     """In words; "" when it has not ended: another worker goes on with it."""
     reasons: dict[Ending, Callable[[], str]] = {
@@ -86,4 +96,6 @@ def _reason(end: AgentEnd) -> str:
 
 
 def _exit(end: AgentEnd) -> str:
-    return "clean exit without terminal mail" if end.clean else f"crashed with exit code {end.exit_code}"
+    if end.clean:
+        return "clean exit without terminal mail"
+    return "its job ended without it" if end.exit_code is None else f"crashed with exit code {end.exit_code}"

@@ -1,0 +1,131 @@
+"""Attempts at jobs without a broker: claimed, run and reported as a worker does, in the test's own thread."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+
+from routing.job import Job, JobResult
+from routing.jobs import Claim
+from routing.remote import Remote
+from routing.store.log_store import LogStore
+from tasks.agents.departure import Departure, Departures
+from tasks.agents.mail.mail import Mail
+from tasks.agents.mail.role import Role
+from tasks.agents.mail.window import MailWindow
+from tasks.agents.process_table import ProcessTable
+from tasks.agents.runner import AgentRunner, RunnerRules
+from tasks.agents.session_record import SessionRecord
+from tasks.agents.stop_signal import StopSignal
+from tasks.agents.turn_leases import TurnLeases
+from tasks.agents.turn_limits import TurnLimits
+from tasks.agents.turn_runner import TurnRunner
+from tasks.lease_keeper import LeaseKeeper
+from tasks.outcome import Ran, Step
+from tasks.work import Work
+from tests.fleet import Fleet
+
+LEASE = 60.0
+
+
+class Attempts:
+    """A fleet with a lead, and a worker for the jobs that it asks for; its clock stands still."""
+
+    def __init__(
+        self, client: redis.Redis, folder: Path, *, remotes: Mapping[str, Remote] | None = None,
+        path: str = "", **job: Any,
+    ) -> None:  # fmt: skip
+        self.fleet = Fleet(client, draws=[0.5] * 10, job=job)  # the jitter of back-offs
+        self.app = app = self.fleet.app
+        self.lead = app.agents.register(role=Role.LEAD, name="lead-1").name
+        self.steps: list[str] = []  # what was reported
+        self.window = MailWindow(app.post_office)
+        monotonic = self.fleet.clock
+        leases = TurnLeases(app.sessions, lease_seconds=LEASE, monotonic=monotonic)
+        self.keeper = LeaseKeeper(
+            app.job_store, lease_seconds=LEASE, monotonic=monotonic, draining=lambda: False
+        )
+        self.turns = TurnRunner(
+            sessions=app.sessions,
+            leases=leases,
+            agents=app.agents,
+            office=app.post_office,
+            window=self.window,
+            table=ProcessTable(),
+            lease_seconds=LEASE,
+            monotonic=monotonic,
+            host="h1",
+        )
+        self.runner = AgentRunner(
+            rules=RunnerRules(
+                work_dir=folder / "work",
+                limits=TurnLimits(kill_grace_seconds=0.2, time_limit_seconds=60),
+                commit_leftovers=True,
+            ),
+            remotes=remotes or {},
+            environment={"PATH": path or os.environ["PATH"], "HOME": str(folder)},
+            log=LogStore(client, app.keys),
+            holds=self.keeper.holds,
+            turns=self.turns,
+            agents=app.agents,
+        )
+        departures = Departures(
+            jobs=app.job_store, sessions=app.sessions, agents=app.agents, office=app.post_office
+        )
+        self.see_off: Callable[[Job, Departure], bool] = departures.see_off
+        self.before_report: Callable[[], object] = lambda: None  # what happens between a turn's end and that
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.window.shut()
+
+    def job(self, **fields: Any) -> str:
+        """A job that the lead has asked for."""
+        return self.fleet.enqueue(**({"parent": self.lead} | fields)).job
+
+    def run(self, claim: Claim, stop: StopSignal) -> Ran:
+        """What the worker's runner does, and what a test has happen behind it."""
+        ran = self.runner.run(claim, stop)
+        self.before_report()
+        return ran
+
+    def work(self, job: str) -> str:
+        """One attempt at a job; returns the step that was reported."""
+        self.fleet.clock.forward(1000)  # whatever its back-off was
+        work = Work(
+            jobs=self.app.jobs, keeper=self.keeper, runner=self, lease_seconds=LEASE,
+            see_off=self.see_off, ended=self._ended,
+        )  # fmt: skip
+        return work.work(job, worker="w1")
+
+    def _ended(self, _job: Job, step: Step, _result: JobResult) -> None:
+        self.steps.append(step.value)
+
+    def find(self, job: str) -> Job:
+        """The job as it is now."""
+        return self.app.jobs.find(job)
+
+    def agent(self, job: str) -> str:
+        """The name of a job's agent."""
+        return f"builder-{job[:8]}"
+
+    def session(self, job: str) -> SessionRecord:
+        """The session of a job's agent."""
+        return SessionRecord.parse(self.app.sessions.read(self.agent(job)))
+
+    def lives(self, job: str) -> tuple[bool, int]:
+        """Whether a job's agent can be sent mail, and how often it was brought to life."""
+        agent = self.app.agents.find(self.agent(job))
+        return agent.is_live, agent.life
+
+    def deaths(self) -> list[Mail]:
+        """What the lead was told of agents that died, the newest first."""
+        mails = self.app.post_office.newest(100, recipient=self.lead)
+        return [mail for mail in mails if mail.type == "worker_died"]

@@ -1,0 +1,211 @@
+"""When a parent hears of its agent's death: once, behind the end of the job, whatever happened on the way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from routing.job import Job, JobState
+from routing.remote import Remote
+from routing.repair import Repair
+from routing.version import Snapshot
+from tasks.agents.departure import Departure
+from tasks.agents.mail.letter import Letter
+from tasks.agents.session_state import SessionState
+from tests.attempts import Attempts
+from tests.post import ADA
+from tests.repositories import Repository, new_repository
+
+#: Terminal mail about the agent's task.
+SEND_DONE = (
+    '"$COALMINE_MAIL" send --to parent --type worker_done --subject done --payload '
+    '"{\\"task_id\\": \\"$COALMINE_JOB_ID\\", \\"branch\\": \\"\\", \\"exit_code\\": 0, '
+    '\\"files_modified\\": []}" >&2'
+)
+TALK = 'echo \'{"type": "session", "id": "c1"}\''
+
+
+class Shop(Attempts):
+    """Attempts at work in a repository that an agent can take away."""
+
+    def __init__(self, client: redis.Redis, folder: Path) -> None:
+        self.repository: Repository = new_repository(folder)
+        self.folder, self.away = folder, folder / "away"
+        remotes = {"local:shop": Remote(address=str(self.repository.path))}
+        super().__init__(client, folder, remotes=remotes, max_attempts=2)
+
+    def template(self, line: str = "true") -> None:
+        """A version whose turns run a line, and leave work and their prompt behind."""
+        take_away = f"[ ! -e {self.folder}/breaks ] || mv {self.repository.path} {self.away}"
+        keep = f'cp "$COALMINE_PROMPT_FILE" {self.folder}/prompt'
+        lines = [TALK, keep, "date +%N >> work.txt", take_away, line]
+        self.app.templates.add("implementer", Snapshot(prompt="work", command="\n".join(lines)))
+
+    def breaks(self) -> None:
+        """The next turn's push fails."""
+        (self.folder / "breaks").touch()
+
+    def bring_back(self) -> None:
+        """The remote is there again, and stays."""
+        self.away.rename(self.repository.path)
+        (self.folder / "breaks").unlink()
+
+    def lose_the_job(self) -> None:
+        """The lease runs out, and the sweep puts the job back."""
+        self.fleet.clock.forward(1000)
+        assert self.app.jobs.reap(at=self.fleet.clock())
+        self.before_report = lambda: None
+
+
+@pytest.fixture
+def shop(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[Shop]:
+    """Two attempts a job."""
+    with Shop(fake_redis, tmp_path) as made:
+        yield made
+
+
+def test_push_that_fails_once_is_nobodys_death(shop: Shop) -> None:
+    """The same agent goes on in its conversation; its parent hears of it behind the job's true end, once."""
+    shop.template()
+    job = shop.job(repository="local:shop")
+    shop.breaks()
+    assert shop.work(job) == "retry"
+    assert shop.session(job).state is SessionState.COMPLETED
+    assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
+    shop.bring_back()
+    assert shop.work(job) == "pushed"
+    shop.app.watchdog.tick()
+    assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
+    assert shop.session(job).runtime_session == "c1"
+    assert shop.fleet.events("session.lost") == []
+    assert shop.app.jobs.conclude(shop.find(job), JobState.SUCCEEDED, reason="merged")
+    for _ in range(2):
+        shop.app.watchdog.tick()
+    (mail,) = shop.deaths()
+    assert mail.payload["reason"] == "clean exit without terminal mail"
+    assert not shop.lives(job)[0]
+
+
+def test_pushes_that_all_fail_are_one_death(shop: Shop) -> None:
+    """Whatever the turns were, the agent has one life and dies at the end of its last attempt."""
+    shop.template()
+    job = shop.job(repository="local:shop")
+    shop.breaks()
+    assert shop.work(job) == "retry"
+    shop.bring_back()
+    shop.breaks()
+    assert shop.work(job) == "retry"
+    assert shop.find(job).state is JobState.FAILED
+    shop.app.watchdog.tick()
+    assert len(shop.deaths()) == 1
+    assert shop.lives(job) == (False, 1)
+
+
+def test_word_that_was_kept_by_a_push_that_failed_need_not_be_given_again(shop: Shop) -> None:
+    """The agent said in its first turn how its task went; its second one only repeats the push."""
+    shop.template(f"[ -e {shop.folder}/said ] || {SEND_DONE}; touch {shop.folder}/said")
+    job = shop.job(repository="local:shop")
+    shop.breaks()
+    shop.work(job)
+    shop.bring_back()
+    shop.breaks()
+    shop.work(job)
+    assert shop.find(job).state is JobState.FAILED
+    assert (shop.deaths(), shop.lives(job)) == ([], (False, 1))
+
+
+def test_agent_of_pushed_work_repairs_it(shop: Shop) -> None:
+    """While CI is watched it lives, in its conversation: a corrective turn goes on, with the mail for it."""
+    shop.template()
+    job = shop.job(repository="local:shop")
+    assert shop.work(job) == "pushed"
+    letter = Letter.checked(to=shop.agent(job), subject="look at the lint")
+    assert shop.app.post_office.send(ADA, letter)[0].created
+    repair = Repair(commit=shop.find(job).result.commit, checks=("lint",))
+    assert shop.app.jobs.fix_forward(shop.find(job), repair=repair, reason="CI is red", most=2)
+    assert shop.work(job) == "pushed"
+    prompt = (shop.folder / "prompt").read_text()
+    assert "Repair this branch" in prompt
+    assert "look at the lint" in prompt
+    session = shop.session(job)
+    assert (session.runtime_session, session.turns) == ("c1", 2)
+    assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
+
+
+def test_crash_is_told_when_no_attempt_is_left(shop: Shop) -> None:
+    """Not before; and the agent takes no more mail."""
+    shop.template("exit 3")
+    job = shop.job()
+    shop.work(job)
+    assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
+    shop.work(job)
+    (mail,) = shop.deaths()
+    assert mail.payload["reason"] == "crashed with exit code 3"
+    assert shop.lives(job) == (False, 1)
+
+
+def test_report_that_is_refused_ends_nobody(shop: Shop) -> None:
+    """The lease was lost before the report: whoever has the job then has its agent, and tells of its end."""
+    shop.template()
+    job = shop.job()
+    shop.before_report = shop.lose_the_job
+    assert shop.work(job) == "drop"
+    assert (shop.deaths(), shop.lives(job), shop.steps) == ([], (True, 1), [])
+    assert shop.work(job) == "finished"
+    assert len(shop.deaths()) == 1
+    assert shop.lives(job) == (False, 1)
+
+
+def test_cancel_behind_the_turn_is_what_the_parent_hears_of(shop: Shop) -> None:
+    """The wish came before the report: the job is cancelled although its turn was clean."""
+    shop.template()
+    job = shop.job(repository="local:shop")
+    shop.before_report = lambda: shop.app.jobs.cancel(job, by="ada", at=shop.fleet.clock())
+    assert shop.work(job) == "cancel"
+    (mail,) = shop.deaths()
+    assert mail.payload["reason"] == "aborted by operator"
+
+
+@pytest.mark.parametrize("watchdog_first", [True, False])
+def test_watchdog_and_worker_tell_once(shop: Shop, *, watchdog_first: bool) -> None:
+    """Both see that the job has ended, in either order."""
+    shop.template()
+    job, see_off = shop.job(), shop.see_off
+
+    def both(claimed: Job, departure: Departure) -> bool:
+        if watchdog_first:
+            shop.app.watchdog.tick()
+        done = see_off(claimed, departure)
+        shop.app.watchdog.tick()
+        return done
+
+    shop.see_off = both
+    assert shop.work(job) == "finished"
+    assert len(shop.deaths()) == 1
+    assert shop.lives(job) == (False, 1)
+
+
+def test_worker_that_dies_behind_its_report_leaves_the_rest_to_the_watchdog(shop: Shop) -> None:
+    """The job has ended and nobody was told: the watchdog tells, once."""
+    shop.template("exit 3")
+    job = shop.job(max_attempts=1)
+    shop.see_off = lambda _job, _departure: False
+    shop.work(job)
+    assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
+    for _ in range(2):
+        shop.app.watchdog.tick()
+    (mail,) = shop.deaths()
+    assert mail.payload["reason"] == "crashed with exit code 3"
+    assert shop.lives(job) == (False, 1)
+
+
+def test_agent_of_a_job_that_a_person_retries_can_die_again(shop: Shop) -> None:
+    """The first end was one: the job begins anew, and so does its agent's life."""
+    shop.template("exit 3")
+    job = shop.job(max_attempts=1)
+    shop.work(job)
+    shop.app.jobs.retry(job, by="ada")
+    shop.work(job)
+    assert len(shop.deaths()) == 2
+    assert shop.lives(job) == (False, 2)
