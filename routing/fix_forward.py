@@ -1,7 +1,9 @@
 """Fixing forward: a pushed commit is red, and the same agent gets another turn to repair its branch."""
 
+from dataclasses import replace
+
 from routing.events import JOB_FIX_FORWARD
-from routing.job import Job, JobState
+from routing.job import Job, JobResult, JobState
 from routing.repair import MOST_JUDGED, Repair
 from routing.signal import SignalKind, signal
 from routing.store.job_move import Move
@@ -31,3 +33,10 @@ def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: flo
         flags=["mend"],
         data={"commit": repair.commit, "attempt": number, "most": most, "checks": list(repair.checks)},
     )
+
+
+def still_pushed(job: Job, result: JobResult) -> JobResult:
+    """The result of a corrective turn; one that pushed nothing takes no earlier push away."""
+    if job.repair is None or result.commit:
+        return result
+    return replace(result, commit=job.repair.commit, branch=job.branch)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from routing.cancellation import Cancellation
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
@@ -14,7 +14,7 @@ from routing.events import (
     JOB_RETURNED,
     JOB_WAITING,
 )
-from routing.fix_forward import corrective_turn
+from routing.fix_forward import corrective_turn, still_pushed
 from routing.job import Job, JobResult, JobState, checked_job_id
 from routing.lost_worker import after_lost_worker, unreadable
 from routing.repair import Repair
@@ -196,6 +196,8 @@ class Jobs:
         return self._jobs.wake(job) == "ok"
 
     def _fenced(self, claim: Claim, step: Move) -> None:
+        if step.result is not None:
+            step = replace(step, result=still_pushed(claim.job, step.result))
         answer = self._jobs.move(step)
         if answer == "cancelling":
             message = f"job {claim.job.id} is to be cancelled; its move to {step.to} was refused: end it"

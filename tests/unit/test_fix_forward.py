@@ -5,6 +5,7 @@ import json
 import pytest
 import redis
 
+from harvest.settling import spent
 from routing.errors import ConflictError
 from routing.job import Job, JobResult, JobState
 from routing.jobs import Claim
@@ -191,6 +192,25 @@ def test_attempts_of_a_corrective_turn_run_out(fleet: Fleet) -> None:
     found = fleet.app.jobs.find(job.id)
     assert (found.state, found.repair) == (JobState.FAILED, None)
     assert "repair" not in fleet.redis.hgetall(fleet.app.keys.job(job.id))
+
+
+def test_attempt_that_pushed_nothing_takes_no_push_away(fleet: Fleet) -> None:
+    """The branch is where it was: the record says so, while the job runs again and when it has failed."""
+    job = sent_back(fleet)
+    fail(fleet, fleet.claim(job.id))
+    assert fleet.app.jobs.find(job.id).result.commit == RED.commit
+    fleet.clock.forward(10)
+    claim = fleet.claim(job.id)
+    fleet.app.jobs.end(claim, JobState.FAILED, reason="crash", result=JobResult(exit_code=1))
+    result = fleet.app.jobs.find(job.id).result
+    assert (result.commit, result.branch, result.exit_code) == (RED.commit, job.branch, 1)
+
+
+def test_corrective_turns_are_spent(fleet: Fleet) -> None:
+    """A trial's guardrail counts them, however many attempts one took."""
+    job = sent_back(fleet)
+    fail(fleet, fleet.claim(job.id))
+    assert spent(fleet.app.jobs.find(job.id))["fix_forwards"] == 1.0
 
 
 def test_lost_worker_of_a_corrective_turn(fleet: Fleet) -> None:
