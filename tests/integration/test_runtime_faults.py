@@ -177,7 +177,7 @@ def test_listener_that_raises_at_the_end_leaves_no_process(bench: AgentBench) ->
 
 
 def test_pipes_are_closed_whatever_the_last_line_meets() -> None:
-    """A line without an end is handed over when they are closed; what that raises leaves no descriptor open."""
+    """A line without an end is handed over when they are closed; if that raises, none stays open."""
 
     def fail(_line: Line, _channel: Channel) -> None:
         raise SystemExit(3)
