@@ -15,38 +15,36 @@ A conversation that turns out not to be there is begun anew within the turn, onc
 end of a turn means for its agent depends on its job too: see `departure`.
 """
 
-import json
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import structlog
 
 from routing.errors import CoalmineError, ConflictError
-from routing.store.session_store import SessionStore, TurnEnd
+from routing.store.session_store import SessionStore
 from tasks.agents import fresh_start
 from tasks.agents.agent_event import AgentEvent, TextEvent, ToolEvent, Usage
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.conversation import Conversation
-from tasks.agents.departure import Departure
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.window import MailWindow
-from tasks.agents.mail.worker_died import AgentEnd
 from tasks.agents.process_group import ProcessIdentity
 from tasks.agents.process_table import ProcessTable
 from tasks.agents.runtime import TurnInput
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import ALLOWED, SessionState
-from tasks.agents.session_step import SessionStep, resumption, step_after
+from tasks.agents.session_step import SessionStep, resumption
 from tasks.agents.stop_signal import StopSignal
 from tasks.agents.turn import run_turn
 from tasks.agents.turn_cleanup import TurnCleanup
+from tasks.agents.turn_ending import TurnEnding
 from tasks.agents.turn_leases import HeldTurn, TurnLeases
 from tasks.agents.turn_limits import TurnLimits
 from tasks.agents.turn_mail import TurnMail
 from tasks.agents.turn_order import TurnOrder, TurnStart
-from tasks.agents.turn_record import NotRun, TerminalMail, TurnRecord
+from tasks.agents.turn_record import NotRun, TurnRecord
 from tasks.agents.turn_result import Ending, TurnResult
 
 _log = structlog.get_logger(__name__)
@@ -128,13 +126,21 @@ class _Turn:
             ),
             billed=record.billed,
         )
-        self._cleanup = TurnCleanup(
-            self._name,
-            lease_ends=lambda: held.lease_ends,
-            monotonic=runner.monotonic,
-            pause=runner.pause,
+        self._ending = TurnEnding(
+            order=order,
+            held=held,
+            record=record,
+            sessions=runner.sessions,
+            office=runner.office,
+            mail=self._mail,
+            conversation=self._conversation,
+            cleanup=TurnCleanup(
+                self._name,
+                lease_ends=lambda: held.lease_ends,
+                monotonic=runner.monotonic,
+                pause=runner.pause,
+            ),
         )
-        self._is_open = True  # the lease has not been given back yet
         self._started = 0  # processes that were registered
         self._acted = False  # the agent has spoken, or used a tool
         self._heard_at = runner.monotonic()  # when the last event came, or the turn began
@@ -146,12 +152,13 @@ class _Turn:
         given = self._given()
         if given is None:
             return NotRun.NOTHING_TO_SAY
-        newest = self._runner.office.terminal_sequence(self._name)
+        self._ending.begin()
         result = self._process(given, stop, self._order.limits)
         consumed = result.usage
         if fresh_start.is_due(result, acted=self._acted):
             result, consumed = self._afresh(result, stop)
-        return self._conclude(result, consumed, newest)
+        silent_seconds = self._runner.monotonic() - self._heard_at
+        return self._ending.conclude(result, consumed, silent_seconds=silent_seconds)
 
     def _given(self) -> TurnInput | None:
         """What the turn is given, by the conversation as it is now; None when there is nothing to say."""
@@ -204,7 +211,7 @@ class _Turn:
         except (CoalmineError, OSError):
             if self._started == started:  # nothing runs: the session is where it was before the turn
                 step = SessionStep(to=SessionState.BETWEEN_TURNS, reason=fresh_start.NOT_THERE)
-                self._write(step, first, first.usage)
+                self._ending.write(step, first, first.usage)
             raise
         return fresh_start.together(first, second), second.usage
 
@@ -216,15 +223,8 @@ class _Turn:
             raise StaleTurnError(message_)
 
     def release(self) -> None:
-        """Give back what the turn has in hand, whatever happened; a store that is away is only told of."""
-        self._cleanup.spared("the mail's command", self._mail.close)
-        if self._is_open:
-            end = TurnEnd(name=self._name, fence=self._fence)
-            self._cleanup.spared("the lease", lambda: self._runner.sessions.end(end))
-        self._settle_mail(clean=False, reason="its turn came to nothing")
-
-    def _settle_mail(self, *, clean: bool, reason: str) -> None:
-        self._cleanup.spared("the mail", lambda: self._mail.settle(clean=clean, reason=reason))
+        """Give back what the turn has in hand, whatever happened."""
+        self._ending.release()
 
     def _register(self, process: ProcessIdentity) -> None:
         """Step 4; when this raises, the process is killed before it was told anything."""
@@ -257,80 +257,3 @@ class _Turn:
         self._acted = self._acted or isinstance(event, TextEvent | ToolEvent)
         self._conversation.hear(event)
         self._order.on_event(event)
-
-    def _conclude(self, result: TurnResult, consumed: Usage, newest: int) -> TurnRecord:
-        """Step 8 of a turn that was run: what it meant for its session is written."""
-        patiently = self._cleanup.patiently
-        terminal_seen = bool(patiently("terminal mail", lambda: self._terminal(newest)))
-        stored = patiently("the session", self._read) or self._record
-        step = step_after(
-            result,
-            role=self._order.agent.role,
-            terminal_seen=terminal_seen,
-            awaiting=stored.awaiting,
-            may_retry=self._order.may_retry,
-        )
-        written = step is not None and self._write(step, result, consumed)
-        if step is not None and written:
-            self._settle_mail(clean=result.clean, reason=step.reason)
-        mail = TerminalMail.MISSING if step is not None and step.is_end else TerminalMail.NOT_DUE
-        end = self._end(stored, result, terminal_seen=terminal_seen, awaits=step is not None and step.awaits)
-        departure = Departure(
-            agent=self._order.agent, fence=self._fence, end=end, is_end=step is not None and step.is_end
-        )
-        return TurnRecord(
-            result=result,
-            agent=self._name,
-            fence=self._fence,
-            resumed=self._conversation.asked is not None,
-            terminal_mail=TerminalMail.SEEN if terminal_seen else mail,
-            initial=self._record.state,
-            awaits=step is not None and step.awaits and written,
-            final=step.to if step is not None and written else None,
-            departure=departure if written else None,
-        )
-
-    def _end(
-        self, stored: SessionRecord, result: TurnResult, *, terminal_seen: bool, awaits: bool
-    ) -> AgentEnd:
-        return AgentEnd(
-            ended_by=result.ended_by,
-            exit_code=result.exit_code,
-            clean=result.clean,
-            terminal_seen=terminal_seen,
-            awaiting=awaits,
-            last_activity=stored.last_activity,
-            stall_seconds=round(self._runner.monotonic() - self._heard_at),
-        )
-
-    def _terminal(self, newest: int) -> bool:
-        return self._runner.office.terminal_since(self._name, newest) is not None
-
-    def _read(self) -> SessionRecord:
-        return SessionRecord.parse(self._runner.sessions.read(self._name))
-
-    def _write(self, step: SessionStep, result: TurnResult, consumed: Usage) -> bool:
-        """Write the turn's end and give the lease back in one step."""
-        conversation = self._conversation
-        conversation.save()
-        total = conversation.consumed(
-            consumed, elsewhere=result.resume_mismatch or conversation.asked is None
-        )
-        flags = [*(["retry"] if step.is_retry else []), *(["mail missing"] if step.mail_missing else [])]
-        end = TurnEnd(
-            name=self._name,
-            fence=self._fence,
-            to=step.to,
-            allowed=ALLOWED[step.to],
-            reason=step.reason,
-            fields={"billed": json.dumps(asdict(total))},
-            cost_usd=result.usage.cost_usd,
-            seconds=result.duration_seconds,
-            job=self._order.job,
-            flags=[*flags, *(["forget"] if result.session_lost else [])],
-        )
-        word = self._cleanup.patiently("the end of the turn", lambda: self._runner.sessions.end(end))
-        self._is_open = word is None
-        if word != "ok":
-            _log.warning("session.not_moved", agent=self._name, to=step.to.value, answer=word)
-        return word == "ok"
