@@ -1,6 +1,7 @@
 """The harvest: settles scores, advances each trial's test and carries out its verdict, exactly once."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -57,11 +58,15 @@ class Harvest:
 class Harvester:
     """Reads only what is new. Any number may run at once: a step that lost a race is computed again."""
 
-    def __init__(self, *, settling: Settling, trials: Trials, store: TrialStore, enabled: bool) -> None:
+    def __init__(
+        self, *, settling: Settling, trials: Trials, store: TrialStore, enabled: bool,
+        rolled_back: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
         self._settling = settling
         self._trials = trials
         self._store = store
         self._enabled = enabled
+        self._rolled_back = rolled_back  # called behind each rollback
 
     def harvest(self) -> Harvest:
         """One tick. With canaries switched off nothing is decided, and open trials are stopped visibly."""
@@ -96,6 +101,8 @@ class Harvester:
                 outcomes.append(
                     Outcome(trial=trial_id, verdict=Verdict(step.verdict), reasons=decision.reasons)
                 )
+                if outcomes[-1].verdict is Verdict.ROLL_BACK:
+                    self._rolled_back()
                 continue
             if step is None:
                 self._store.all_read(trial_id, after.read)

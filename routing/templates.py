@@ -1,5 +1,6 @@
 """Templates: proposing, promoting, rejecting and finding their versions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,8 +38,9 @@ class Step:
 class Templates:
     """What people and policies do with versions."""
 
-    def __init__(self, store: VersionStore) -> None:
+    def __init__(self, store: VersionStore, *, rejected: Callable[[], object] = lambda: None) -> None:
         self._store = store
+        self._rejected = rejected  # called when a version is rejected, each time that somebody asks for it
 
     def add(
         self, name: str, snapshot: Snapshot, *, policy: ProposalPolicy = ProposalPolicy.NOTIFY,
@@ -111,6 +113,7 @@ class Templates:
                 "`coalmine template promote` or `revert`"
             )
             raise ConflictError(message)
+        self._rejected()
         return Step(version=self._version(version.template, version.number), changed=answer == "ok")
 
     def find(self, reference: str, *, default: str = "champion") -> Version:

@@ -23,11 +23,13 @@ from routing.relay import Relay
 from routing.route import Generator
 from routing.route_reader import RouteReader
 from routing.store.agent_store import AgentStore
+from routing.store.backlog_store import BacklogStore
 from routing.store.connection import connect
 from routing.store.event_store import EventStore
 from routing.store.job_store import JobStore
 from routing.store.keys import Keys
 from routing.store.mail_store import MailStore
+from routing.store.notice_store import NoticeStore
 from routing.store.session_store import SessionStore
 from routing.store.signal_store import SignalStore
 from routing.store.switch import Switch
@@ -35,12 +37,16 @@ from routing.store.trial_store import TrialStore
 from routing.store.version_store import VersionStore
 from routing.templates import Templates
 from routing.trials import Trials
+from routing.withdrawal import Withdrawal
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.silence import Patience
 from tasks.agents.waking import Waking
 from tasks.agents.watchdog import Watchdog, WatchdogRules
 from tasks.broker import WORK, make_app
+from tasks.notify.fact_reader import FactReader
+from tasks.notify.notifier import Notifier, NotifierRules
+from tasks.notify.sinks import configured_sinks
 from tasks.settings import Settings
 from tasks.tick import Ticks
 
@@ -133,11 +139,47 @@ class Coalmine:
             office=self.post_office,
             jobs=self.jobs,
             job_store=self.job_store,
-            rejected=lambda job: self.versions.field(job.template, f"state:{job.version}") == "rejected",
-            rules=WatchdogRules(
-                patience=patience, cancels_rejected=self.settings.canary.on_rollback == "cancel"
-            ),
+            withdraw=self.withdrawal.withdraw,
+            rules=WatchdogRules(patience=patience),
         )
+
+    @cached_property
+    def withdrawal(self) -> Withdrawal:
+        """Ends what rejected versions are at work on, where the settings want it."""
+        cancels = self.settings.canary.on_rollback == "cancel"
+        return Withdrawal(self.jobs, self.job_store, self.versions, cancels=cancels)
+
+    @cached_property
+    def notices(self) -> NoticeStore:
+        """Notifications in Redis."""
+        return NoticeStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def notifiers(self) -> list[Notifier]:
+        """Tell the outside: one for each sink that the settings name."""
+        notify = self.settings.notify
+        backlog = BacklogStore(self.redis, self.keys, self.clock, unknown_blocker="satisfied")
+        facts = FactReader(jobs=self.job_store, signals=self.signals, backlog=backlog)
+        back_off = BackOff(
+            first_seconds=notify.back_off_first_seconds, cap_seconds=notify.back_off_cap_seconds
+        )
+        return [
+            Notifier(
+                sink=sink,
+                rules=NotifierRules(
+                    kinds=kinds,
+                    attempts=notify.attempts,
+                    back_off=back_off,
+                    max_age_seconds=notify.max_age_hours * 3600,
+                ),
+                store=self.notices,
+                events=self.events,
+                facts=facts,
+                generator=random.SystemRandom(),  # the draws of a seed are not disturbed
+                monotonic=time.monotonic,
+            )
+            for sink, kinds in configured_sinks(notify, self.now)
+        ]
 
     @cached_property
     def switch(self) -> Switch:
@@ -152,7 +194,7 @@ class Coalmine:
     @cached_property
     def templates(self) -> Templates:
         """What people do with versions."""
-        return Templates(self.versions)
+        return Templates(self.versions, rejected=self.withdrawal.withdraw)
 
     @cached_property
     def trials(self) -> Trials:
@@ -229,8 +271,9 @@ class Coalmine:
             signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy
         )
         return Harvester(
-            settling=settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled
-        )
+            settling=settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled,
+            rolled_back=self.withdrawal.withdraw,
+        )  # fmt: skip
 
     def now(self) -> float:
         """Seconds since the epoch: the injected clock, or this machine's."""

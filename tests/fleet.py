@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import redis
 
@@ -98,6 +98,7 @@ class Fleet:
         generator: Generator | None = None,
         publisher: Publisher | None = None,
         clock: Callable[[], float] | None = None,
+        on_rollback: Literal["finish", "cancel"] = "finish",
         **settings: Any,
     ) -> None:
         self.redis: Any = client
@@ -106,7 +107,7 @@ class Fleet:
         self.broker = MemoryPublisher()
         self.app: Coalmine = compose(
             Settings(
-                canary=CanarySettings(enabled=enabled, policy=policy),
+                canary=CanarySettings(enabled=enabled, policy=policy, on_rollback=on_rollback),
                 job=JobSettings(**settings.pop("job", {})),
                 **settings,
             ),

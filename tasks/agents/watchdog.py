@@ -38,7 +38,6 @@ class WatchdogRules:
     """What the watchdog is told by the settings."""
 
     patience: Patience
-    cancels_rejected: bool  # running jobs of a rejected canary are cancelled
 
 
 class Watchdog:
@@ -46,14 +45,14 @@ class Watchdog:
 
     def __init__(
         self, *, sessions: SessionStore, agents: AgentRegistry, office: PostOffice, jobs: Jobs,
-        job_store: JobStore, rejected: Callable[[Job], bool], rules: WatchdogRules,
+        job_store: JobStore, withdraw: Callable[[], object], rules: WatchdogRules,
     ) -> None:  # fmt: skip
         self._sessions = sessions
         self._agents = agents
         self._office = office
         self._jobs = jobs
         self._job_store = job_store
-        self._rejected = rejected  # whether a job's version has been rejected
+        self._withdraw = withdraw  # what rejected versions are at work on; not always done when they are
         self._rules = rules
 
     def tick(self) -> None:
@@ -66,8 +65,7 @@ class Watchdog:
             self._spared(agent.name, partial(close_undecided, self._office, agent, now=now))
             self._spared(agent.name, partial(self._close, agent, live, now))
         self._tidy(now)
-        if self._rules.cancels_rejected:
-            self._cancel_rejected(now)
+        self._withdraw()
 
     def _look(self, record: SessionRecord, now: float) -> None:
         agent = self._agent(record.name)
@@ -164,12 +162,6 @@ class Watchdog:
         self._sessions.move(
             name, SessionState.ZOMBIE, allowed=ALLOWED[SessionState.ZOMBIE], reason=reason, expired=True
         )
-
-    def _cancel_rejected(self, now: float) -> None:
-        for job in self._job_store.read_many(self._job_store.running(MOST)):
-            if job is not None and job.trial and not job.cancel and self._rejected(job):
-                by = f"the rollback of {job.version_id}"
-                self._spared(job.id, partial(self._jobs.cancel, job.id, by=by, at=now))
 
     def _is_live(self, name: str) -> bool:
         agent = self._agent(name)

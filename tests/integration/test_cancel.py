@@ -1,11 +1,13 @@
 """Cancelling a job, whatever it is at."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from routing.children import ChildOrder
 from routing.events import JOB_FINISHED
 from routing.job import JobRequest, JobResult, JobState
 from routing.jobs import Claim
@@ -16,6 +18,8 @@ from tasks.composition import Coalmine
 from tasks.outcome import Ran
 from tasks.worker import Worker
 from tests.agent_book import Book, until_gone
+from tests.scripted import Scripted
+from tests.servers import process_runs
 from tests.waiting import wait_until
 from tests.worker_fleet import Fleet, events_of, fleet, until_state
 
@@ -27,7 +31,12 @@ GRACE = 1.0
 def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Fleet]:
     """A fleet without processes."""
     assert redis_client.ping()
-    settings = {"COALMINE_AGENT__KILL_GRACE_SECONDS": str(GRACE), "COALMINE_JOB__MAX_ATTEMPTS": "3"}
+    settings = {
+        "COALMINE_AGENT__KILL_GRACE_SECONDS": str(GRACE),
+        "COALMINE_AGENT__WATCHDOG_INTERVAL_SECONDS": "3600",  # nothing here waits for that tick
+        "COALMINE_CANARY__ON_ROLLBACK": "cancel",
+        "COALMINE_JOB__MAX_ATTEMPTS": "3",
+    }
     with fleet(tmp_path, redis_server.url, **settings) as processes:
         yield processes
 
@@ -78,6 +87,40 @@ def test_a_running_agent_is_gone_soon_however_stubborn(made: Fleet, book: Book) 
     assert done.cancel == "cancelled by ada"
     wait_until(lambda: excluded(parts, job), description="the cancelled job is excluded")
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
+
+
+def test_agents_of_a_rejected_canary_are_gone_soon(made: Fleet, book: Book) -> None:
+    """With a child that outlived its parent, within the grace period and a second; the champion's goes on."""
+    stubborn = "trap '' TERM; while true; do sleep 1; done"
+    parts = made.coalmine(Scripted([0.1, 0.1, 0.9]))
+    parts.templates.add("implementer", book.snapshot(stubborn))
+    canary = parts.templates.propose("implementer", book.snapshot(stubborn, model="two")).version
+    parts.proposals.open(canary, parts.settings.canary.policy, by="ada")
+    parent, on_canary, on_champion = (
+        parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job for _ in range(3)
+    )
+    order = ChildOrder(parent=parent, name="part", spec="work", role="builder")
+    child = parts.children.dispatch(order).job
+    end_at_once(parts, parent)
+    made.worker()
+    agents = {job: book.until_started(job) for job in (on_canary, child, on_champion)}
+    told_at = time.monotonic()
+    parts.templates.reject("implementer@v2", by="ada")
+    for job in (on_canary, child):
+        until_gone(agents[job], timeout=max(0.1, told_at + GRACE + 1 - time.monotonic()))
+    assert process_runs(agents[on_champion])
+    for job in (on_canary, child):
+        done = until_state(parts, job, JobState.CANCELLED)
+        assert done.cancel == "cancelled by the rejection of implementer@v2"
+    cancel(parts, on_champion)
+    until_gone(agents[on_champion], timeout=GRACE + 1)
+
+
+def end_at_once(parts: Coalmine, job: str) -> None:
+    """A worker of ours ends a job well before its agent could begin."""
+    claim = parts.jobs.claim(job, worker="w0", lease_seconds=30)
+    assert isinstance(claim, Claim), claim
+    parts.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=JobResult())
 
 
 class LastMoment:

@@ -1,12 +1,13 @@
 """The watchdog: who is left alone, what is done about the others, and that it is done once."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import redis
 
 from routing.job import JobResult, JobState
+from routing.templates import Templates
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.mail.author import FLEET, Author
 from tasks.agents.mail.letter import Letter
@@ -296,16 +297,17 @@ def test_cancelled_job_is_told_as_aborted(kennel: Kennel) -> None:
 
 
 @pytest.mark.parametrize(("setting", "cancels"), [("cancel", True), ("finish", False)])
-def test_running_jobs_of_a_rejected_canary(fake_redis: redis.Redis, setting: str, *, cancels: bool) -> None:
-    """They finish, unless the settings say that they are cancelled."""
-    fleet = Fleet(fake_redis, draws=[0.1, 0.9])
-    canary = fleet.app.settings.canary.model_copy(update={"on_rollback": setting})
-    object.__setattr__(fleet.app, "settings", fleet.app.settings.model_copy(update={"canary": canary}))
+def test_running_jobs_of_a_rejected_canary(
+    fake_redis: redis.Redis, setting: Literal["finish", "cancel"], *, cancels: bool
+) -> None:
+    """Whoever rejected it came no further: what it works on is cancelled here, if the settings want that."""
+    fleet = Fleet(fake_redis, draws=[0.1, 0.9], on_rollback=setting)
     fleet.on_trial()
     on_canary, on_champion = (fleet.claim(fleet.enqueue().job).job.id for _ in range(2))
     fleet.app.watchdog.tick()
     assert not fleet.app.jobs.find(on_canary).cancel
-    fleet.app.templates.reject("implementer@v2", by="ada")
+    Templates(fleet.app.versions).reject("implementer@v2", by="ada")
+    assert not fleet.app.jobs.find(on_canary).cancel
     fleet.app.watchdog.tick()
     assert ("implementer@v2" in fleet.app.jobs.find(on_canary).cancel) is cancels
     assert not fleet.app.jobs.find(on_champion).cancel

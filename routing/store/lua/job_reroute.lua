@@ -13,6 +13,7 @@ if redis.call('SISMEMBER', rejected, f[2] .. '@v' .. f[3]) == 0 then return 'unc
 if redis.call('HGET', champions, f[2]) ~= ARGV[3] then return 'stale' end
 redis.call('HSET', job, 'version', ARGV[3], 'content_hash', ARGV[4], 'source_commit', ARGV[5],
   'rerouted_from', f[3], 'trial', '')
+redis.call('HDEL', job, 'parent_arm') -- a child is of its parent's version no more
 if f[4] and f[4] ~= '' then
   redis.call('HSET', job, 'left_trial', f[4])
   if not f[5] then -- a score that is settled stands
