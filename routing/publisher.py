@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from celery import Celery
@@ -19,7 +21,13 @@ PRIORITY_STEPS = {Priority.URGENT: 0, Priority.HIGH: 3, Priority.NORMAL: 6, Prio
 #: What a transport raises, wrapped by kombu or not.
 _FAULTS = (KombuError, OperationalError, ChannelError, OSError)
 
-_ID = "0123456789abcdef"  # stands for the job's id in a prepared message, which has the same length
+#: Stand for the ids of the job and of its task in a prepared message; neither is part of the other.
+_JOB, _TASK = "0123456789abcdef", "fedcba9876543210-00000000"
+
+
+def new_suffix() -> str:
+    """32 random bits in hex."""
+    return os.urandom(4).hex()
 
 
 class Publisher(Protocol):
@@ -36,20 +44,28 @@ class Publisher(Protocol):
 
 
 class CeleryPublisher:
-    """Publishes with Celery and kombu, or hands out messages that kombu prepared."""
+    """Publishes with Celery and kombu, or hands out messages that kombu prepared.
 
-    def __init__(self, app: Celery, *, task: str, broker_is_store: bool, prefix: str = "") -> None:
+    Each publication of a job is a task of its own, `JOB-SUFFIX`: Celery's workers remember the ids of tasks
+    that were revoked for hours, and would drop every later message of the same id.
+    """
+
+    def __init__(
+        self, app: Celery, *, task: str, broker_is_store: bool, prefix: str = "",
+        suffixes: Callable[[], str] = new_suffix,
+    ) -> None:  # fmt: skip
         self._app = app
         self._task = task
         self._broker_is_store = broker_is_store
         self._prefix = prefix  # the broker's own key prefix
+        self._suffixes = suffixes
         self._prepared: dict[tuple[str, Priority], tuple[str, str, str]] = {}
         self._preparing = threading.Lock()  # kombu's memory transport has one set of queues a process
 
     def publish(self, job: str, queue: str, priority: Priority) -> None:
         """Publish one message by kombu's ordinary way, on any broker that Celery speaks to."""
         try:
-            self._send(job, queue, priority)
+            self._send(job, f"{job}-{self._suffixes()}", queue, priority)
         except _FAULTS as error:
             message = f"the message of job {job} could not be published to {queue}: {error}; the relay will"
             raise UnavailableError(message) from error
@@ -71,14 +87,17 @@ class CeleryPublisher:
         if not self._broker_is_store:
             return None
         key, envelope, body = self._prepared.get((queue, priority)) or self._prepare(queue, priority)
-        encoded = base64.b64encode(body.replace(_ID, job).encode()).decode()
-        return key, envelope.replace(_ID, job).replace("@body@", encoded)
+        encoded = base64.b64encode(body.replace(_JOB, job).encode()).decode()
+        task = f"{job}-{self._suffixes()}"
+        return key, envelope.replace(_TASK, task).replace(_JOB, job).replace("@body@", encoded)
 
-    def _send(self, job: str, queue: str, priority: Priority, connection: Connection | None = None) -> None:
+    def _send(
+        self, job: str, task: str, queue: str, priority: Priority, connection: Connection | None = None
+    ) -> None:
         self._app.send_task(
             self._task,
             args=[job],
-            task_id=job,
+            task_id=task,
             queue=queue,
             priority=PRIORITY_STEPS[priority],
             ignore_result=True,
@@ -89,12 +108,12 @@ class CeleryPublisher:
     def _prepare(self, queue: str, priority: Priority) -> tuple[str, str, str]:
         """Let kombu publish to memory once, and keep what it would have pushed."""
         with self._preparing, Connection("memory://") as connection:
-            self._send(_ID, queue, priority, connection)
+            self._send(_JOB, _TASK, queue, priority, connection)
             channel: Any = connection.default_channel
             message = channel._get(queue)  # noqa: SLF001  # the reading side of kombu's memory transport
         body = base64.b64decode(message["body"]).decode()
         message["body"] = "@body@"
-        message["properties"]["delivery_tag"] = _ID  # unique: a job is pushed this way only once
+        message["properties"]["delivery_tag"] = _TASK  # unique, as each publication's is
         made = (self._key(queue, PRIORITY_STEPS[priority]), json.dumps(message), body)
         self._prepared[queue, priority] = made
         return made

@@ -10,7 +10,7 @@ from routing.store.private_server import PrivateServer
 from tests.agent_book import Book, until_gone
 from tests.servers import process_runs
 from tests.waiting import wait_until
-from tests.worker_fleet import fleet, until_state
+from tests.worker_fleet import fleet, task_of, until_state
 
 #: Seconds between SIGTERM and SIGKILL for an agent in this test.
 GRACE = 1.0
@@ -36,8 +36,9 @@ def test_terminated_task_ends_its_agent_and_cancels_its_job(
         agent = book.until_started(job)
         wait_until(lambda: child.exists() and child.read_text().strip(), description="the child runs")
         stray = int(child.read_text())
+        task = task_of(parts, job)
         told_at = time.monotonic()
-        parts.app.control.revoke(job, terminate=True)
+        parts.app.control.revoke(task, terminate=True)
         until_gone(agent, timeout=GRACE + 1)
         until_gone(stray, timeout=max(0.1, told_at + GRACE + 1 - time.monotonic()))
         done = until_state(parts, job, JobState.CANCELLED, timeout=10)
@@ -46,3 +47,30 @@ def test_terminated_task_ends_its_agent_and_cancels_its_job(
         after = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
         assert process_runs(book.until_started(after)), "the pool goes on"
         assert len(book.pids("start", job)) == 1
+
+
+def test_job_of_a_terminated_task_runs_again_when_a_person_retries_it(
+    tmp_path: Path, redis_client: Redis, redis_server: PrivateServer
+) -> None:
+    """At once and on the same worker, which drops what it was told to drop and nothing else."""
+    assert redis_client.ping()
+    book = Book(tmp_path / "book")
+    marker = tmp_path / "again"
+    with fleet(
+        tmp_path, redis_server.url,
+        COALMINE_AGENT__KILL_GRACE_SECONDS="0.2", COALMINE_JOB__DRAIN_GRACE_SECONDS="0.1",
+    ) as made:  # fmt: skip
+        parts = made.coalmine()
+        parts.templates.add("implementer", book.snapshot(f"[ -e {marker} ] || sleep 60"))
+        made.worker("w1", pool="prefork", concurrency=2)
+        made.beat()
+        job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+        agent, first = book.until_started(job), task_of(parts, job)
+        parts.app.control.revoke(first, terminate=True)
+        until_gone(agent, timeout=10)
+        until_state(parts, job, JobState.CANCELLED, timeout=10)
+        marker.touch()
+        parts.jobs.retry(job, by="ada")
+        until_state(parts, job, JobState.SUCCEEDED, timeout=10)
+        assert len(book.pids("start", job)) == 2
+        assert first in made.log("w1")

@@ -45,7 +45,7 @@ def celery_app() -> Iterator[Celery]:
 
 def parsed(message: dict[str, Any]) -> dict[str, Any]:
     """A message with its body read, and without what differs from one message to the next."""
-    message = json.loads(json.dumps(message))
+    message = json.loads(json.dumps(message).replace(message["headers"]["id"], "the task's id"))
     message["body"] = json.loads(base64.b64decode(message["body"]))
     message["properties"].pop("delivery_tag")
     return message
@@ -76,6 +76,7 @@ def test_prepared_messages_differ_by_their_job_alone(celery_app: Celery) -> None
     assert json.loads(base64.b64decode(one["body"]))[0] == [JOB]
     assert json.loads(base64.b64decode(other["body"]))[0] == ["0" * 16]
     assert one["properties"]["delivery_tag"] != other["properties"]["delivery_tag"]
+    assert one["headers"]["id"] != other["headers"]["id"]
     assert JOB not in second[1]
     assert JOB not in base64.b64decode(other["body"]).decode()
 
@@ -89,6 +90,25 @@ def test_prepared_message_says_nothing_of_the_job_but_its_id(celery_app: Celery)
     assert (positional, named) == ([JOB], {})
 
 
+def test_each_publication_is_a_task_of_its_own(celery_app: Celery) -> None:
+    """A worker that was told to drop one takes the next; people read the job's id in both."""
+    suffixes = iter(["a", "b", "c"])
+    publisher = CeleryPublisher(celery_app, task=WORK, broker_is_store=True, suffixes=lambda: next(suffixes))
+    texts = []
+    for _ in range(2):
+        prepared = publisher.prepared(JOB, "champion", Priority.NORMAL)
+        assert prepared is not None
+        texts.append(json.loads(prepared[1]))
+    publisher.publish(JOB, "champion", Priority.NORMAL)
+    with Connection("memory://") as connection:
+        channel: Any = connection.default_channel
+        texts.append(channel._get("champion"))  # noqa: SLF001 - the reading side of kombu's memory transport
+    ids = [f"{JOB}-a", f"{JOB}-b", f"{JOB}-c"]
+    assert [text["headers"]["id"] for text in texts] == ids
+    assert [text["properties"]["correlation_id"] for text in texts] == ids
+    assert {text["headers"]["argsrepr"] for text in texts} == {f"['{JOB}']"}
+
+
 def test_message_is_pushed_in_the_step_when_the_broker_is_the_store(fake_redis: redis.Redis) -> None:
     """One write holds the record and the message; the relay has nothing to do until nobody claims it."""
     app = compose(Settings(redis_url=SecretStr("redis://127.0.0.1:1/0")), redis=fake_redis)
@@ -96,7 +116,9 @@ def test_message_is_pushed_in_the_step_when_the_broker_is_the_store(fake_redis: 
     fleet.add()
     job = fleet.enqueue(priority="urgent").job
     (text,) = fleet.redis.lrange("coalmine:champion", 0, -1)
-    assert json.loads(text)["headers"]["id"] == job
+    headers = json.loads(text)["headers"]
+    assert headers["argsrepr"] == f"['{job}']"
+    assert headers["id"].startswith(f"{job}-")
     assert fleet.app.job_store.depths()["queued"] == 1
     fleet.clock.forward(PUBLISH_SECONDS + 1)
     assert fleet.app.relay.relay().published == 0
