@@ -12,7 +12,7 @@ class Step(StrEnum):
     """What is to be done with the job."""
 
     PUSHED = "pushed"  # watch its CI
-    FINISHED = "finished"  # it succeeded; no repository is involved
+    FINISHED = "finished"  # it succeeded, and there is no commit to be watched
     RETRY = "retry"  # queue it again while attempts are left
     ESCALATE = "escalate"  # hand it to a person
     CANCEL = "cancel"
@@ -30,6 +30,7 @@ class Ran:
     clean: bool = False  # by the runtime's own definition
     awaits: bool = False  # the agent ended its turn cleanly to wait for mail
     has_repository: bool = False
+    expects_commit: bool = True  # whether its role's work on a repository is a commit
     judged: bool = False  # CI was red at its commit already: nothing new was pushed
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
     note: str = ""  # what happened, in words
@@ -99,5 +100,8 @@ def _ended_cleanly(ran: Ran) -> Outcome:
         return Outcome(step=Step.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
     if ran.result.commit:
         return Outcome(step=Step.PUSHED, signal=None, reason=f"pushed {ran.result.commit[:12]}")
+    if not ran.expects_commit:
+        reason = "the agent ended cleanly; its role is not to commit"
+        return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason=reason)
     reason = "the agent ended cleanly but committed nothing"
     return Outcome(step=Step.ESCALATE, signal=SignalKind.NOTHING_PUSHED, reason=reason)

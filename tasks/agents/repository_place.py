@@ -12,7 +12,7 @@ _NAME = re.compile(
 )
 #: `transport::address` makes git run a program of that name.
 _RUNS_A_PROGRAM = re.compile(r"[A-Za-z0-9+.-]+::")
-#: Holds what is ours beside the work trees, and beside the repositories. No job id and no repository looks like it.
+#: Holds what is ours beside the work trees, and beside the repositories: neither has such a name.
 _OURS = ".coalmine"
 
 #: Folders that lay beside those of repositories once, where a repository of the same name has its own.
@@ -71,6 +71,11 @@ def job_ids_in(work_dir: Path) -> list[tuple[Path, str]]:
     trees = [(path.parent, path.name) for one in ("*/*", f"{_OURS}/*/*") for path in work_dir.glob(one)]
     ledgers = [(path.parent.parent, path.stem) for path in work_dir.glob(f"*/{_OURS}/*.git")]
     return sorted({(folder, name) for folder, name in trees + ledgers if re.fullmatch(r"[0-9a-f]{16}", name)})
+
+
+def mirrors_in(work_dir: Path) -> list[Path]:
+    """Return every mirror of this host."""
+    return sorted(work_dir.glob(f"*/{_OURS}/mirror.git"))
 
 
 def turn_files(work_dir: Path, job_id: str, fence: int) -> Path:

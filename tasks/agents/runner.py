@@ -29,7 +29,7 @@ from tasks.agents.mail.role import Role
 from tasks.agents.orphans import end_turns_of
 from tasks.agents.process_group import SpawnError
 from tasks.agents.prompt import compose
-from tasks.agents.repository_place import RepositoryPlace
+from tasks.agents.repository_place import RepositoryPlace, scratch, turn_files
 from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, TurnInput
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.stop_signal import StopReason, StopSignal
@@ -73,7 +73,7 @@ class AgentRunner:
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
         """Run one attempt; however it went, it is told how its agent leaves if the job has ended with it."""
-        desk = _Desk(folder=self._rules.work_dir / "scratch" / claim.job.id)
+        desk = _Desk(folder=scratch(self._rules.work_dir, claim.job.id))
         return replace(self._attempt(claim, stop, desk), departure=desk.departure)
 
     def _attempt(self, claim: Claim, stop: StopSignal, desk: "_Desk") -> Ran:
@@ -117,7 +117,9 @@ class AgentRunner:
             return replace(ran, ended_by=StopReason.LEASE_LOST.value)
         pushed = tree.push(keep_leftovers=self._rules.commit_leftovers)
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
-        return replace(ran, result=result, judged=pushed.commit in claim.job.judged)
+        expects_commit = Role(claim.job.request.role).makes_commits
+        judged = pushed.commit in claim.job.judged
+        return replace(ran, result=result, judged=judged, expects_commit=expects_commit)
 
     def _limit_reached(self, job: Job) -> Ran | None:
         rules = self._rules
@@ -182,11 +184,12 @@ class AgentRunner:
         else:
             desk.folder.mkdir(parents=True, exist_ok=True)
         tree = desk.tree
-        files = self._rules.work_dir / "turns" / job.id / str(job.fence)
+        files = turn_files(self._rules.work_dir, job.id, job.fence)
         prompt_file = files.resolve() / "prompt.md"
         identity = AgentIdentity(
             job_id=job.id,
-            agent=claim.version.id,
+            agent=desk.agent,
+            version=claim.version.id,
             issue=job.request.issue,
             attempt=job.attempts,
             branch=tree.branch if tree else "",

@@ -12,7 +12,13 @@ from routing.git import Git, GitError
 from routing.remote import Remote, without_password
 from tasks.agents.environment import AgentIdentity, agent_environment
 from tasks.agents.mirror import host_lock
-from tasks.agents.repository_place import RepositoryPlace, checked_remote, folder_name
+from tasks.agents.repository_place import (
+    RepositoryPlace,
+    checked_remote,
+    folder_name,
+    scratch,
+    turn_files,
+)
 from tasks.agents.runtime import RuntimeSpec
 from tasks.agents.worktree import PushRefusedError, Worktree, open_worktree, sweep_worktrees
 
@@ -129,7 +135,8 @@ def test_the_same_commits_of_two_agents_are_two(place: RepositoryPlace, remote: 
         tree = _open(place, remote, job)
         (tree.path / "new.py").write_text("new\n")
         variables = agent_environment(
-            os.environ, spec=RuntimeSpec(), identity=AgentIdentity(job_id=job, agent="b-1", version="implementer@v1"),
+            os.environ, spec=RuntimeSpec(),
+            identity=AgentIdentity(job_id=job, agent="b-1", version="implementer@v1"),
             prompt_file=place.work_dir / "prompt.md",
         )  # fmt: skip
         second = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
@@ -405,6 +412,37 @@ def test_a_sweep_removes_what_no_job_wants(place: RepositoryPlace, remote: Path)
     assert not gone.ledger.exists()
     assert kept.path.exists()
     assert (place.folder / "notes").exists()
+
+
+@pytest.mark.parametrize("name", ["turns", "scratch"])
+def test_a_sweep_removes_what_turns_and_jobs_without_a_repository_left(tmp_path: Path, name: str) -> None:
+    """Also where such folders were before; a job that is wanted, and a repository of that name, stay."""
+    files = {"turns": turn_files(tmp_path, JOB, 1), "scratch": scratch(tmp_path, JOB)}[name]
+    others = {"turns": turn_files(tmp_path, OTHER_JOB, 1), "scratch": scratch(tmp_path, OTHER_JOB)}[name]
+    earlier = tmp_path / name / JOB / "1"
+    for folder in (files, others, earlier):
+        folder.mkdir(parents=True)
+        (folder / "prompt.md").write_text("work")
+
+    assert set(sweep_worktrees(tmp_path, is_wanted=lambda job: job == OTHER_JOB)) == {JOB}
+    assert not files.exists()
+    assert (others / "prompt.md").exists()
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["turns", "scratch"])
+def test_a_repository_of_any_name_has_a_folder_of_its_own(tmp_path: Path, remote: Path, name: str) -> None:
+    """No name of a repository leads to where turns keep their files; a sweep leaves its mirror alone."""
+    place = RepositoryPlace(work_dir=tmp_path / "work", repository=name)
+    tree = _open(place, remote)
+    ours = [turn_files(place.work_dir, JOB, 1), scratch(place.work_dir, JOB)]
+    for folder in ours:
+        assert not folder.is_relative_to(place.folder)
+    assert sweep_worktrees(place.work_dir, is_wanted=lambda _: False) == [JOB]
+    assert not tree.path.exists()
+    assert (place.mirror / "HEAD").exists()
+    with pytest.raises(InvalidInputError):
+        folder_name(ours[0].relative_to(place.work_dir).parts[0])
 
 
 def test_a_remote_without_commits_is_refused(place: RepositoryPlace, tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ WORKER = {
     "SSH_AUTH_SOCK": "/run/ssh",
     "API_KEY": "k",
 }
-IDENTITY = AgentIdentity(job_id="00ff00ff00ff00ff", agent="implementer@v3", issue="local:shop#3", attempt=2)
+IDENTITY = AgentIdentity(
+    job_id="00ff00ff00ff00ff", agent="builder-7", version="implementer@v3", issue="local:shop#3", attempt=2
+)
 
 
 def _environment(**spec: Any) -> dict[str, str]:
@@ -43,7 +45,8 @@ def test_the_agent_is_told_who_it_is() -> None:
     """Job, agent, issue, attempt, prompt and a git identity."""
     environment = _environment()
     assert environment["COALMINE_JOB_ID"] == "00ff00ff00ff00ff"
-    assert environment["COALMINE_AGENT"] == environment["GIT_AUTHOR_NAME"] == "implementer@v3"
+    assert environment["COALMINE_AGENT"] == "builder-7"
+    assert environment["COALMINE_VERSION"] == environment["GIT_AUTHOR_NAME"] == "implementer@v3"
     assert environment["COALMINE_ISSUE"] == "local:shop#3"
     assert environment["COALMINE_ATTEMPT"] == "2"
     assert environment["COALMINE_PROMPT_FILE"] == "/turns/prompt.md"

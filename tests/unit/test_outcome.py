@@ -4,6 +4,7 @@ import pytest
 
 from routing.job import JobResult
 from routing.signal import SignalKind
+from tasks.agents.mail.role import Role
 from tasks.outcome import Outcome, Ran, Step, outcome
 
 
@@ -40,6 +41,27 @@ def test_agent_that_awaits_mail_is_not_judged() -> None:
     assert outcome(waits) == Outcome(step=Step.AWAIT, signal=None, reason="its agent awaits mail")
     crashed = Ran(ended_by="result", awaits=True, result=JobResult(exit_code=1))
     assert outcome(crashed).step is Step.RETRY
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_only_whose_work_is_a_commit_has_to_make_one(role: Role) -> None:
+    """A builder or a merger that pushed nothing is a person's; a scout or a reviewer has done its task."""
+    ran = Ran(ended_by="result", clean=True, has_repository=True, expects_commit=role.makes_commits)
+    nothing = {Role.BUILDER: SignalKind.NOTHING_PUSHED, Role.MERGER: SignalKind.NOTHING_PUSHED}
+    expected = nothing.get(role, SignalKind.FINISHED)
+    step = Step.ESCALATE if role in nothing else Step.FINISHED
+    assert (outcome(ran).step, outcome(ran).signal) == (step, expected)
+
+
+def test_commit_and_fault_count_whatever_the_role_is() -> None:
+    """What such an agent pushed is watched, and one that did not end cleanly has failed."""
+    pushed = Ran(
+        ended_by="result", clean=True, has_repository=True, expects_commit=False,
+        result=JobResult(commit="4be1c0ffee00"),
+    )  # fmt: skip
+    assert outcome(pushed).step is Step.PUSHED
+    crashed = Ran(ended_by="result", has_repository=True, expects_commit=False, result=JobResult(exit_code=1))
+    assert outcome(crashed).signal is SignalKind.AGENT_ERRORED
 
 
 def test_corrective_turn_without_a_new_commit_is_frozen() -> None:

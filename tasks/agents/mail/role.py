@@ -22,6 +22,11 @@ class Role(StrEnum):
         return self not in _PERSISTENT
 
     @property
+    def makes_commits(self) -> bool:
+        """Whether its work on a repository is a commit; the others read, judge and send others out."""
+        return self in _MAKES_COMMITS
+
+    @property
     def terminal_types(self) -> frozenset[MailType]:
         """The mail with which it says that its task is at its end; none for a persistent role."""
         if not self.is_task_scoped:
@@ -29,6 +34,7 @@ class Role(StrEnum):
         return _TERMINAL_OF_MERGER if self is Role.MERGER else _TERMINAL
 
 
+_MAKES_COMMITS = frozenset({Role.BUILDER, Role.MERGER})
 _PERSISTENT = frozenset({Role.COORDINATOR, Role.MONITOR})
 _TERMINAL = frozenset({MailType.WORKER_DONE, MailType.RESULT})
 _TERMINAL_OF_MERGER = frozenset({MailType.MERGED, MailType.MERGE_FAILED})

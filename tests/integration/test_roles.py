@@ -1,0 +1,117 @@
+"""What an agent is told of itself, what its role makes of its work, and what is left of it on its host."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from routing.job import Job, JobRequest, JobState
+from routing.signal import SignalKind
+from routing.store.private_server import PrivateServer
+from routing.version import Snapshot
+from tasks.worker import Worker
+from tests.repositories import Repository, new_repository
+from tests.worker_fleet import Fleet, fleet
+
+#: Writes down who it is, and does what `next` says.
+AGENT = """
+echo "$COALMINE_AGENT $COALMINE_VERSION $PWD $COALMINE_PROMPT_FILE" > "$NOTES/told"
+. "$NOTES/next"
+"""
+
+
+class Desk:
+    """Runs jobs of roles to their end, as a worker does."""
+
+    def __init__(self, made: Fleet, repository: Repository, notes: Path) -> None:
+        self.parts = made.coalmine()
+        self.worker = Worker(coalmine=self.parts)
+        self.repository, self.notes = repository, notes
+        notes.mkdir()
+        snapshot = Snapshot(command=AGENT, environment={"NOTES": str(notes)})
+        self.parts.templates.add("implementer", snapshot)
+
+    def run(self, line: str = "true", *, role: str = "builder", repository: str = "local:shop") -> Job:
+        """Run a job whose agent does a line."""
+        (self.notes / "next").write_text(line)
+        fields = {"template": "implementer", "task": "look around", "role": role, "repository": repository}
+        job = self.parts.mailbox.enqueue(JobRequest.checked(**fields)).job
+        self.worker.work.work(job, worker="w1")
+        return self.parts.jobs.find(job)
+
+    def told(self) -> list[str]:
+        """What the last agent was told: name, version, folder, prompt."""
+        return (self.notes / "told").read_text().split()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Desk]:
+    """A desk with a repository."""
+    assert redis_client.ping()
+    repository = new_repository(tmp_path)
+    (tmp_path / "issues").mkdir()
+    settings = {
+        "COALMINE_FORGE__LOCAL__REPOSITORY": str(repository.path),
+        "COALMINE_FORGE__LOCAL__ISSUES": str(tmp_path / "issues"),
+        "COALMINE_FORGE__LOCAL__STATE": str(tmp_path / "forge"),
+    }
+    with fleet(tmp_path, redis_server.url, **settings) as made:
+        at = Desk(made, repository, tmp_path / "notes")
+        yield at
+        at.worker.turns.window.shut()
+
+
+@pytest.mark.parametrize(
+    ("role", "state", "kind"),
+    [
+        ("scout", JobState.SUCCEEDED, SignalKind.FINISHED),
+        ("reviewer", JobState.SUCCEEDED, SignalKind.FINISHED),
+        ("builder", JobState.ESCALATED, SignalKind.NOTHING_PUSHED),
+    ],
+)
+def test_agent_that_only_reads_has_succeeded(
+    desk: Desk, role: str, state: JobState, kind: SignalKind
+) -> None:
+    """It ended cleanly and committed nothing, as its task was; a builder's was to commit."""
+    job = desk.run(role=role)
+    assert job.state is state
+    assert [fact.kind for fact in desk.parts.signals.read(job.id)] == [kind]
+
+
+def test_agent_that_only_reads_and_fails_has_failed(desk: Desk) -> None:
+    """Its role is no excuse for a crash."""
+    assert desk.run("exit 3", role="scout").state is JobState.FAILED
+
+
+def test_commit_of_an_agent_that_only_reads_is_watched(desk: Desk) -> None:
+    """What it made all the same is not lost."""
+    job = desk.run("echo found > found.txt", role="scout")
+    assert job.state is JobState.WAITING
+    assert desk.repository.tip(job.branch) == job.result.commit
+
+
+def test_agent_is_told_its_name_and_its_version(desk: Desk) -> None:
+    """Mail reaches it by the one; its commits bear the other."""
+    job = desk.run(
+        'git commit --quiet --allow-empty --message="Look"; echo x > y; git add y; git commit -qm y'
+    )
+    name, version, *_ = desk.told()
+    assert desk.parts.agents.find(name).job == job.id
+    assert version == "implementer@v1"
+    assert desk.repository.git("log", "-1", "--format=%an", job.branch) == "implementer@v1"
+
+
+@pytest.mark.parametrize("repository", ["", "local:shop"])
+def test_nothing_of_an_ended_job_is_left_on_its_host(desk: Desk, repository: str) -> None:
+    """Its folder, its prompts and logs go with the next tidying; those of one that goes on stay."""
+    goes_on = desk.run("echo found > found.txt")
+    _, _, kept, kept_prompt = desk.told()
+    ended = desk.run(role="scout", repository=repository)
+    _, _, folder, prompt = desk.told()
+    assert (goes_on.state, ended.state) == (JobState.WAITING, JobState.SUCCEEDED)
+    assert desk.worker.tidy()
+    assert not Path(folder).exists()
+    assert not Path(prompt).parent.parent.exists()
+    assert Path(kept).exists()
+    assert Path(kept_prompt).exists()
