@@ -15,6 +15,7 @@ from console.exit_codes import MEANINGS
 from console.invocation import Invocation
 from console.job_commands import job_app
 from console.mail_commands import mail_app
+from console.notify_commands import notify_app
 from console.template_commands import template_app
 from console.trial_commands import trial_app
 from tasks.secrecy import hide_secrets
@@ -86,6 +87,7 @@ app.add_typer(trial_app, name="trial")
 app.command(epilog=ENQUEUE_EXAMPLES)(enqueue)
 app.add_typer(job_app, name="job")
 app.add_typer(mail_app, name="mail")
+app.add_typer(notify_app, name="notify")
 fleet_commands.register(app)
 app.add_typer(config_app, name="config")
 

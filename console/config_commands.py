@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,7 +62,7 @@ def shown_value(name: str, value: Any) -> Any:
         return [shown_value(name, item) for item in value]
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | StrEnum) else value
 
 
 def _without_credentials(url: str) -> str:

@@ -6,7 +6,7 @@ from routing.job import JobState
 from routing.store.keys import PERMANENT_KINDS, Keys
 
 #: Kinds whose keys have parts of their own that are as permanent as they are.
-_WITH_PARTS = frozenset({"template", "trial", "trials", "_kombu"})
+_WITH_PARTS = frozenset({"template", "trial", "trials", "_kombu", "notify"})
 
 
 def leaks(client: Any, keys: Keys) -> list[str]:

@@ -2,10 +2,23 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+from redis.exceptions import ResponseError
 
 from routing.events import Event
 from routing.store.faults import redis_errors
 from routing.store.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventPage:
+    """Some events behind a place, and what the stream itself knew at that moment."""
+
+    events: list[Event]
+    newest: str  # id of the last event that was ever written, "0-0" for none
+    kept: int  # events in the stream
+    written: int | None  # events ever written; None before Redis 7, which does not count them
 
 
 class EventStore(Store):
@@ -17,6 +30,26 @@ class EventStore(Store):
         with redis_errors("reading events"):
             answer = self.redis.xread({self.keys("events"): last}, count=most, block=block)
         return [_event(identifier, fields) for _, entries in answer for identifier, fields in entries]
+
+    def page(self, last: str, *, most: int) -> EventPage:
+        """Events behind the id `last`, at most so many, with the stream's own counts of the same moment."""
+        stream = self.keys("events")
+        with redis_errors("reading events"):
+            pipeline = self.redis.pipeline(transaction=True)
+            pipeline.xinfo_stream(stream)
+            pipeline.xrange(stream, min=f"({last}", count=most)
+            known, entries = pipeline.execute(raise_on_error=False)
+            if isinstance(known, ResponseError) and "no such key" in str(known):
+                return EventPage(events=[], newest="0-0", kept=0, written=0)
+            for answer in (known, entries):
+                if isinstance(answer, Exception):
+                    raise answer
+        return EventPage(
+            events=[_event(*entry) for entry in entries],
+            newest=known["last-generated-id"],
+            kept=known["length"],
+            written=known.get("entries-added"),
+        )
 
     def newest(self, most: int) -> list[Event]:
         """The last events, the newest first."""

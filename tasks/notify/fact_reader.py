@@ -1,0 +1,58 @@
+"""Looks up what events leave unsaid: one round trip for all jobs of a page, and little else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from routing.backlog_item import BacklogState
+from routing.errors import CoalmineError, UnavailableError
+from routing.events import Event
+from routing.issue import IssueRef
+from routing.job import Job, JobState
+from routing.signal import SignalKind
+from routing.store.backlog_store import BacklogStore
+from routing.store.job_store import JobStore
+from routing.store.signal_store import SignalStore
+from tasks.notify.facts import NOTHING, Facts
+from tasks.notify.translation import ABOUT_ISSUES, ABOUT_JOBS
+
+_OUT_OF_THE_QUEUE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FactReader:
+    """What is gone, or cannot be read, is not known: the event alone is told then."""
+
+    jobs: JobStore
+    signals: SignalStore
+    backlog: BacklogStore
+
+    def read(self, events: Sequence[Event]) -> list[Facts]:
+        """The facts for each event, in their order."""
+        wanted = sorted({event.subject for event in events if event.kind in ABOUT_JOBS})
+        found = dict(zip(wanted, self.jobs.read_many(wanted), strict=True)) if wanted else {}
+        return [self._of(event, found.get(event.subject)) for event in events]
+
+    def _of(self, event: Event, job: Job | None) -> Facts:
+        if event.kind in ABOUT_JOBS:
+            escalated = event.data.get("state") == JobState.ESCALATED
+            return Facts(job=job, frozen=escalated and self._is_frozen(event.subject))
+        if event.kind in ABOUT_ISSUES and event.data.get("to") in _OUT_OF_THE_QUEUE:
+            return Facts(issue_has_job=self._has_job(event.subject))
+        return NOTHING
+
+    def _is_frozen(self, job: str) -> bool:
+        try:
+            return any(fact.kind is SignalKind.FROZEN for fact in self.signals.read(job))
+        except UnavailableError:
+            raise
+        except CoalmineError:
+            return False
+
+    def _has_job(self, issue: str) -> bool:
+        try:
+            item = self.backlog.read([IssueRef.parse(issue)])[0]
+        except UnavailableError:
+            raise
+        except CoalmineError:
+            return False
+        return item is not None and bool(item.job)

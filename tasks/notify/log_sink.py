@@ -1,0 +1,25 @@
+"""The log as a sink: one line a notification."""
+
+import structlog
+
+from tasks.notify.notification import Notification
+
+_log = structlog.get_logger(__name__)
+
+
+class LogSink:
+    """Writes a line of level `info`."""
+
+    name = "log"
+
+    def send(self, notification: Notification) -> None:
+        """Write it."""
+        _log.info(
+            "notification",
+            id=notification.id,
+            kind=notification.kind.value,
+            subject=notification.subject,
+            title=notification.title,
+            words=notification.words,
+            fields=notification.fields,
+        )

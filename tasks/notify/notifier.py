@@ -1,0 +1,179 @@
+"""One sink's consumer of the event stream: collects what is new, then sends what is due."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import structlog
+
+from routing.events import Event
+from routing.jobs import BackOff
+from routing.route import Generator
+from routing.store.event_store import EventPage, EventStore
+from routing.store.notice_store import NoticeStore, Progress, SinkStanding
+from tasks.notify.fact_reader import FactReader
+from tasks.notify.notification import Notification
+from tasks.notify.notification_kind import NotificationKind
+from tasks.notify.sink import Sink, UndeliveredError
+from tasks.notify.translation import translated
+from tasks.notify.waiting_notice import WaitingNotice, parsed_notice
+
+_log = structlog.get_logger(__name__)
+
+#: Events that are read, and notifications that are sent, at a time.
+PAGE = 200
+
+#: Seconds that one tick may take before it leaves the rest to the next.
+TICK_SECONDS = 20.0
+
+#: Seconds for which a tick's lock outlives its process: the time above, and the longest attempt.
+LEASE_SECONDS = 60.0
+
+#: The longest that a sink is left alone because it did not answer, in seconds.
+QUIET_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotifierRules:
+    """What is sent, and how often it is tried."""
+
+    kinds: Collection[NotificationKind]
+    attempts: int
+    back_off: BackOff
+    max_age_seconds: float
+
+
+class Notifier:
+    """Whoever runs it holds the tick of its sink; without that, things are sent twice, under one id."""
+
+    def __init__(
+        self, *, sink: Sink, rules: NotifierRules, store: NoticeStore, events: EventStore, facts: FactReader,
+        generator: Generator, monotonic: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.name = sink.name
+        self._sink = sink
+        self._rules = rules
+        self._store = store
+        self._events = events
+        self._facts = facts
+        self._generator = generator
+        self._monotonic = monotonic
+
+    def tick(self) -> int:
+        """Collect and send; returns how many were sent."""
+        ends = self._monotonic() + TICK_SECONDS
+        self.collect(ends)
+        return self.send(ends)
+
+    def collect(self, ends: float) -> None:
+        """Read the stream from the sink's place on; a sink without one begins now."""
+        standing = self._store.standing(self.name)
+        if standing is None:
+            self._begin()
+            return
+        while self._step(standing) and self._monotonic() < ends:
+            moved = self._store.standing(self.name)
+            if moved is None:
+                return
+            standing = moved
+
+    def _begin(self) -> None:
+        page = self._events.page("0-0", most=1)
+        self._store.collect(self.name, Progress(before="", place=page.newest, written=page.written), {})
+
+    def _step(self, standing: SinkStanding) -> bool:
+        """One page; returns whether there may be more."""
+        page = self._events.page(standing.place, most=PAGE)
+        if not page.events:
+            return False
+        missed = missed_events(standing, page)
+        if missed:
+            _log.warning("notify.missed", sink=self.name, events=missed)
+        place = Progress(
+            before=standing.place,
+            place=page.events[-1].id,
+            written=_written(standing, page, missed),
+            missed=missed,
+        )
+        records = {
+            made.id: WaitingNotice(notification=made).model_dump_json() for made in self._news(page.events)
+        }
+        return self._store.collect(self.name, place, records) >= 0 and len(page.events) == PAGE
+
+    def _news(self, events: list[Event]) -> list[Notification]:
+        oldest = self._store.now() - self._rules.max_age_seconds
+        young = [event for event in events if event.at >= oldest]
+        facts = self._facts.read(young)
+        made = [translated(event, known) for event, known in zip(young, facts, strict=True)]
+        return [each for each in made if each is not None and each.kind in self._rules.kinds]
+
+    def send(self, ends: float) -> int:
+        """Send what is due, until the sink does not answer; returns how many it took.
+
+        A failure leaves the sink alone for a while, and the notification for longer: behind that pause the
+        others go first, so that one which the sink never takes holds up none of them.
+        """
+        standing = self._store.standing(self.name)
+        if standing is None or standing.quiet_until > self._store.now():
+            return 0
+        sent, failures = 0, standing.failures
+        while due := self._store.due(self.name, PAGE):
+            for notice, record in due.items():
+                if self._monotonic() >= ends:
+                    return sent
+                taken = self._attempt(notice, record, failures)
+                if taken is None:
+                    return sent
+                sent, failures = sent + taken, 0
+        return sent
+
+    def _attempt(self, notice: str, record: str, failures: int) -> bool | None:
+        """Whether it was taken; None when the sink is to be left alone."""
+        waiting = parsed_notice(record)
+        if waiting is None:
+            _log.error("notify.unreadable", sink=self.name, id=notice)
+            self._store.settle(self.name, notice, "dead", record=record)
+            return False
+        try:
+            self._sink.send(waiting.notification)
+        except UndeliveredError as error:
+            return self._failed(notice, waiting.failed(str(error)), error, failures)
+        self._store.settle(self.name, notice, "sent")
+        return True
+
+    def _failed(
+        self, notice: str, waiting: WaitingNotice, error: UndeliveredError, failures: int
+    ) -> bool | None:
+        record = waiting.model_dump_json()
+        about = {"sink": self.name, "id": notice, "attempt": waiting.attempts, "reason": waiting.reason}
+        if error.final:
+            _log.error("notify.refused", **about)
+            self._store.settle(self.name, notice, "dead", record=record)
+            return False
+        asked = max(0.0, error.again_at - self._store.now()) if error.again_at is not None else 0.0
+        quiet = max(asked, min(QUIET_SECONDS, self._rules.back_off.seconds(failures + 1, self._generator)))
+        if waiting.attempts >= self._rules.attempts:
+            _log.error("notify.dead", **about)
+            self._store.settle(self.name, notice, "dead", record=record, quiet_seconds=quiet)
+            return None
+        pause = max(quiet, self._rules.back_off.seconds(waiting.attempts, self._generator))
+        _log.warning("notify.failed", again_seconds=round(pause, 1), **about)
+        self._store.settle(
+            self.name, notice, "later", record=record, again_seconds=pause, quiet_seconds=quiet
+        )
+        return None
+
+
+def missed_events(standing: SinkStanding, page: EventPage) -> int:
+    """How many events were trimmed between a place and the oldest that is kept.
+
+    A server that does not count what was written (before Redis 7) cannot tell: 0.
+    """
+    if standing.written is None or page.written is None:
+        return 0
+    return max(0, page.written - page.kept - standing.written)
+
+
+def _written(standing: SinkStanding, page: EventPage, missed: int) -> int | None:
+    if page.written is None or len(page.events) < PAGE:
+        return page.written  # all was read
+    return None if standing.written is None else standing.written + missed + len(page.events)

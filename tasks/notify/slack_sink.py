@@ -1,0 +1,50 @@
+"""Slack, or anything that takes the JSON of its incoming webhooks, as a sink."""
+
+import json
+import re
+
+from tasks.notify.notification import Notification
+from tasks.notify.post import Post
+
+#: Fields that are shown below the words, in this order.
+_SHOWN = ("title", "version", "arm", "trial", "by", "commit", "job")
+
+#: An invisible character. Behind an @ it keeps Slack, Mattermost and their like from calling people together.
+_NO_BREAK = "\u200b"
+
+#: Every @ but that of a version, which people copy: `implementer@v3`.
+_MENTION = re.compile(r"(?<![a-z0-9])@|@(?!v[0-9])")
+
+
+class SlackSink:
+    """Posts `{"text": …}`."""
+
+    name = "slack"
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    def send(self, notification: Notification) -> None:
+        """Post it."""
+        self._post.send(payload(notification), {})
+
+
+def payload(notification: Notification) -> bytes:
+    """The body: plain text that mentions nobody, links nothing and has no previews."""
+    lines = [f"[{notification.kind}] {notification.title}", notification.words]
+    lines.append(
+        ", ".join(f"{name} {notification.fields[name]}" for name in _SHOWN if name in notification.fields)
+    )
+    text = "\n".join(plain(line) for line in lines if line)
+    document = {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
+    return json.dumps(document).encode()
+
+
+def plain(text: str) -> str:
+    """Text from outside as nothing but text.
+
+    & < > are escaped as Slack asks (https://docs.slack.dev/messaging/formatting-message-text), which leaves
+    no `<!channel>` and no `<@U123>`. Others read a bare @channel, and markdown's links.
+    """
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MENTION.sub(f"@{_NO_BREAK}", escaped).replace("](", f"]{_NO_BREAK}(")

@@ -1,0 +1,167 @@
+"""From an event to the notification that it is worth, if any. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from routing import events
+from routing.backlog_item import BacklogState
+from routing.events import Event
+from routing.job import Job, JobState
+from tasks.notify.facts import NOTHING, Facts
+from tasks.notify.notification import Notification
+from tasks.notify.notification_kind import NotificationKind
+
+_NEED_PEOPLE = frozenset({JobState.ESCALATED, JobState.FAILED, JobState.BLOCKED})
+
+#: Mail to people in which an agent asks for a decision.
+_ASKS = frozenset({"decision_gate", "escalation"})
+
+
+def translated(event: Event, facts: Facts = NOTHING) -> Notification | None:
+    """What people are told of an event; None for most events."""
+    translate = _TRANSLATIONS.get(event.kind)
+    return translate(event, facts) if translate else None
+
+
+#: Events for which the job's record is worth reading, and those for which the issue's is.
+ABOUT_JOBS = frozenset({events.JOB_FINISHED, events.JOB_LEASE_EXPIRED})
+ABOUT_ISSUES = frozenset({events.BACKLOG_STATE})
+
+
+def _finished(event: Event, facts: Facts) -> Notification | None:
+    state = _said(event, "state")
+    if state == JobState.SUCCEEDED:
+        return _of_job(event, facts.job, NotificationKind.DONE, "is done", state)
+    if state == JobState.ESCALATED and facts.frozen:
+        return _of_job(event, facts.job, NotificationKind.FROZEN, "is frozen: CI stayed red", state)
+    if state in _NEED_PEOPLE:
+        return _of_job(event, facts.job, NotificationKind.NEEDS_HUMAN, f"{state}: a person is needed", state)
+    return None  # cancelled by somebody, who knows
+
+
+def _lost(event: Event, facts: Facts) -> Notification:
+    worker = facts.job.worker if facts.job and facts.job.worker else ""
+    what = (
+        f"lost its worker {worker}; it is queued again" if worker else "lost its worker; it is queued again"
+    )
+    return _of_job(event, facts.job, NotificationKind.WORKER_LOST, what, "queued")
+
+
+def _of_job(event: Event, job: Job | None, kind: NotificationKind, what: str, state: str) -> Notification:
+    """State and reason are the event's: the record may have moved on."""
+    fields = {"job": event.subject, "state": state}
+    name = f"Job {event.subject}"
+    if job is not None:
+        name = job.request.issue or name
+        fields |= {
+            "issue": job.request.issue,
+            "repository": job.request.repository,
+            "title": job.request.title,
+            "version": job.version_id,
+            "arm": job.arm.value if job.arm else "",
+            "trial": job.trial,
+            "commit": job.result.commit,
+            "branch": job.result.branch,
+            "attempts": str(job.attempts),
+            "cost_usd": f"{job.spent_usd:.4f}" if job.spent_usd else "",
+        }
+    return _made(event, kind, f"{name} {what}", _said(event, "reason"), fields)
+
+
+def _graduated(event: Event, _: Facts) -> Notification:
+    return _of_version(event, NotificationKind.GRADUATED, "graduated: it is champion now")
+
+
+def _rolled_back(event: Event, _: Facts) -> Notification:
+    return _of_version(event, NotificationKind.ROLLED_BACK, "was rolled back; the champion stays")
+
+
+def _expired(event: Event, _: Facts) -> Notification:
+    return _of_version(event, NotificationKind.NEEDS_HUMAN, "expired without a verdict: decide yourself")
+
+
+def _contradicted(event: Event, _: Facts) -> Notification:
+    what = "is contradicted by later signals: look at its verdict again"
+    return _of_version(event, NotificationKind.NEEDS_HUMAN, what)
+
+
+def _of_version(event: Event, kind: NotificationKind, what: str) -> Notification:
+    """A verdict's event carries its review record; one by a person has `by` and `reason`."""
+    names = ("version", "champion", "trial", "by", "decision")
+    given = event.data.get("reasons")
+    reasons = [text for text in given if isinstance(text, str)] if isinstance(given, list) else []
+    reasons += [_said(event, "reason")] if _said(event, "reason") else []
+    fields = {name: _said(event, name) for name in names}
+    return _made(event, kind, f"{event.subject} {what}", "; ".join(reasons), fields)
+
+
+def _item(event: Event, facts: Facts) -> Notification | None:
+    """An issue that left the queue without a job; when there was one, the job's end has told of it."""
+    to = _said(event, "to")
+    if facts.issue_has_job or to not in {BacklogState.ESCALATED, BacklogState.FROZEN}:
+        return None
+    frozen = to == BacklogState.FROZEN
+    kind = NotificationKind.FROZEN if frozen else NotificationKind.NEEDS_HUMAN
+    return _of_issue(event, kind, f"is {to}: a person is needed")
+
+
+def _held(event: Event, _: Facts) -> Notification:
+    return _of_issue(event, NotificationKind.NEEDS_HUMAN, "is held: a person must look at its text")
+
+
+def _cycle(event: Event, _: Facts) -> Notification | None:
+    """A cycle is told once, of its first member, although each has an event of its own."""
+    members = _said(event, "members").split()
+    if members and event.subject != min(members):
+        return None
+    return _of_issue(
+        event, NotificationKind.NEEDS_HUMAN, "waits for itself: take an edge away", " -> ".join(members)
+    )
+
+
+def _of_issue(event: Event, kind: NotificationKind, what: str, words: str = "") -> Notification:
+    fields = {"issue": event.subject}
+    return _made(event, kind, f"{event.subject} {what}", words or _said(event, "reason"), fields)
+
+
+def _mail(event: Event, _: Facts) -> Notification | None:
+    """An agent that asks people to decide, or to help."""
+    if _said(event, "to") != "operator" or _said(event, "type") not in _ASKS:
+        return None
+    sender = _said(event, "from")
+    words = f"read it with `coalmine mail read {event.subject}`"
+    fields = {"mail": event.subject, "agent": sender, "type": _said(event, "type")}
+    return _made(event, NotificationKind.NEEDS_HUMAN, f"{sender} asks for a person", words, fields)
+
+
+def _made(
+    event: Event, kind: NotificationKind, title: str, words: str, fields: Mapping[str, str]
+) -> Notification:
+    return Notification(
+        id=f"{event.id}:{kind}",
+        kind=kind,
+        subject=event.subject,
+        title=title,
+        words=words,
+        at=event.at,
+        fields={name: value for name, value in fields.items() if value},
+    )
+
+
+def _said(event: Event, name: str) -> str:
+    value: Any = event.data.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+_TRANSLATIONS: Mapping[str, Callable[[Event, Facts], Notification | None]] = {
+    events.JOB_FINISHED: _finished,
+    events.JOB_LEASE_EXPIRED: _lost,
+    events.AUTO_PROMOTED: _graduated,
+    events.ROLLED_BACK: _rolled_back,
+    events.TRIAL_EXPIRED: _expired,
+    events.TRIAL_CONTRADICTED: _contradicted,
+    events.BACKLOG_STATE: _item,
+    events.BACKLOG_HELD: _held,
+    events.BACKLOG_CYCLE: _cycle,
+    events.MAIL_SENT: _mail,
+}

@@ -1,0 +1,125 @@
+"""Settings of notifications: strict, nothing by default, and secrets never shown."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from console.config_commands import flat, shown_value
+from routing.errors import SettingsError
+from tasks.broker import NOTIFY, schedule
+from tasks.notify.notification_kind import NotificationKind
+from tasks.notify.notify_settings import NotifySettings
+from tasks.notify.sinks import configured_sinks
+from tasks.settings import Settings, load_settings
+
+SECRET = "a-secret-of-some-length"  # noqa: S105 - of these tests
+ADDRESS = "https://hooks.example.com/services/T000/B000/XXXX"
+
+
+def test_by_default_nobody_is_told_anything() -> None:
+    """No sink, and no tick."""
+    assert not NotifySettings().is_on
+    assert list(configured_sinks(NotifySettings(), lambda: 0.0)) == []
+    assert NOTIFY not in schedule(Settings())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"log": {"enabled": "on"}},
+        {"slack": {"url": ADDRESS}},
+        {"webhook": {"url": ADDRESS, "secret": SECRET}},
+    ],
+)
+def test_any_sink_starts_the_tick(given: dict[str, Any]) -> None:
+    """Beat looks for news only when somebody is to be told."""
+    settings = Settings.model_validate({"notify": given | {"interval_seconds": 3}})
+    assert schedule(settings)[NOTIFY]["schedule"] == 3
+
+
+@pytest.mark.parametrize(
+    "given", ["done, worker_lost", '["done","worker-lost"]', ["done", "worker lost"], ("done", "worker_lost")]
+)
+def test_kinds_are_a_list_or_have_commas(given: object) -> None:
+    """As a file and as a variable has them."""
+    settings = NotifySettings.model_validate({"log": {"kinds": given}})
+    assert settings.log.kinds == (NotificationKind.DONE, NotificationKind.WORKER_LOST)
+
+
+def test_an_unknown_kind_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet does not start with a kind that nothing would ever be sent of."""
+    monkeypatch.setenv("COALMINE_NOTIFY__SLACK__KINDS", "done,finished")
+    with pytest.raises(SettingsError, match=r"COALMINE_NOTIFY__SLACK__KINDS.*'finished' is no kind"):
+        load_settings(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://hooks.example.com/services/TOPSECRET",
+        "https://user:TOPSECRET@hooks.example.com/",
+        "https:///TOPSECRET",
+        "ftp://hooks.example.com/TOPSECRET",
+        "file:///TOPSECRET",
+        "https://hooks.example.com/TOPSECRET#x",
+        "https://hooks.example.com/TOP SECRET",
+        "https://hooks.example.com:99999/TOPSECRET",
+        "https://[TOPSECRET",
+        "TOPSECRET",
+        "",
+    ],
+)
+@pytest.mark.parametrize("sink", ["slack", "webhook"])
+def test_an_address_that_is_none_is_refused_and_not_shown(sink: str, address: str) -> None:
+    """https, or http on this machine; an address is a secret, also a wrong one."""
+    with pytest.raises(ValidationError) as error:
+        NotifySettings.model_validate(
+            {sink: {"url": address, **({"secret": SECRET} if sink == "webhook" else {})}}
+        )
+    assert "TOPSECRET" not in str(error.value)
+    assert "SECRET" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:8000/x", "http://[::1]/x", "http://localhost/x", f"{ADDRESS}?a=b"]
+)
+def test_an_address_on_this_machine_may_be_plain(address: str) -> None:
+    """And one elsewhere may have a query, which some services put their token into."""
+    assert NotifySettings.model_validate({"slack": {"url": address}}).is_on
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"webhook": {"url": ADDRESS}},
+        {"webhook": {"url": ADDRESS, "secret": "short"}},
+        {"webhook": {"url": ADDRESS, "secret": "whsec_!!!not-base64-at-all!!!"}},
+        {"webhook": {"previous_secret": SECRET}},
+        {"attempts": 0},
+        {"attempts": "nan"},
+        {"interval_seconds": 0},
+        {"answer_seconds": 31},
+        {"log": {"enabled": "perhaps"}},
+        {"teams": {}},
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    """Deliveries are always signed, numbers are in range, words are known."""
+    with pytest.raises(ValidationError):
+        NotifySettings.model_validate(wrong)
+
+
+def test_secrets_and_addresses_are_masked() -> None:
+    """`config show` prints neither."""
+    given = {
+        "slack": {"url": ADDRESS},
+        "webhook": {"url": ADDRESS, "secret": SECRET, "previous_secret": SECRET},
+    }
+    settings = Settings.model_validate({"notify": given})
+    shown = str([shown_value(place[-1], value) for place, value in flat(settings)])
+    for text in (shown, repr(settings), str(settings.model_dump())):
+        assert "XXXX" not in text
+        assert SECRET not in text
+    assert shown.count("********") == 4
