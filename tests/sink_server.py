@@ -35,7 +35,7 @@ class SinkServer:
         self.deliveries: list[Delivery] = []
         self.next: deque[Word] = deque()  # answers to the next deliveries
         self.always = Word()  # and to all others
-        self.arrived: Callable[[Delivery], None] = lambda _: None  # called before the answer
+        self.arrived: Callable[[Delivery], object] = lambda _: None  # called before the answer
         self._ended = threading.Event()
         server = self
 
