@@ -29,7 +29,7 @@ class Withdrawal:
         self._cancels = cancels  # False: running jobs finish, whatever became of their version
 
     def withdraw(self) -> list[str]:
-        """Ask for the end of every such job and return them; what fails is told, and left to the next time."""
+        """Ask for the end of every such job and return them; what fails is logged, and left to the tick."""
         if not self._cancels:
             return []
         try:
