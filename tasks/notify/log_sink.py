@@ -4,17 +4,18 @@ import structlog
 
 from tasks.notify.notification import Notification
 
-_log = structlog.get_logger(__name__)
-
 
 class LogSink:
     """Writes a line of level `info`."""
 
     name = "log"
 
+    def __init__(self) -> None:
+        self._log = structlog.get_logger(__name__)
+
     def send(self, notification: Notification) -> None:
         """Write it."""
-        _log.info(
+        self._log.info(
             "notification",
             id=notification.id,
             kind=notification.kind.value,
