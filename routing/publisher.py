@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Protocol
 
 from celery import Celery
@@ -25,9 +26,10 @@ _FAULTS = (KombuError, OperationalError, ChannelError, OSError)
 _JOB, _TASK = "0123456789abcdef", "fedcba9876543210-00000000"
 
 
-def new_suffix() -> str:
-    """32 random bits in hex."""
-    return os.urandom(4).hex()
+def new_suffixes() -> Callable[[], str]:
+    """Return a source of suffixes that no other process has: 32 random bits in hex, and a number."""
+    ours, numbers = os.urandom(4).hex(), count(1)
+    return lambda: f"{ours}{next(numbers):x}"
 
 
 class Publisher(Protocol):
@@ -52,14 +54,14 @@ class CeleryPublisher:
 
     def __init__(
         self, app: Celery, *, task: str, broker_is_store: bool, prefix: str = "",
-        suffixes: Callable[[], str] = new_suffix,
+        suffixes: Callable[[], str] | None = None,
     ) -> None:  # fmt: skip
         self._app = app
         self._task = task
         self._broker_is_store = broker_is_store
         self._prefix = prefix  # the broker's own key prefix
-        self._suffixes = suffixes
-        self._prepared: dict[tuple[str, Priority], tuple[str, str, str]] = {}
+        self._suffixes = suffixes or new_suffixes()
+        self._prepared: dict[tuple[str, Priority], tuple[str, list[str], str]] = {}
         self._preparing = threading.Lock()  # kombu's memory transport has one set of queues a process
 
     def publish(self, job: str, queue: str, priority: Priority) -> None:
@@ -89,7 +91,7 @@ class CeleryPublisher:
         key, envelope, body = self._prepared.get((queue, priority)) or self._prepare(queue, priority)
         encoded = base64.b64encode(body.replace(_JOB, job).encode()).decode()
         task = f"{job}-{self._suffixes()}"
-        return key, envelope.replace(_TASK, task).replace(_JOB, job).replace("@body@", encoded)
+        return key, task.join(envelope).replace(_JOB, job).replace("@body@", encoded)
 
     def _send(
         self, job: str, task: str, queue: str, priority: Priority, connection: Connection | None = None
@@ -105,8 +107,8 @@ class CeleryPublisher:
             retry=False,
         )
 
-    def _prepare(self, queue: str, priority: Priority) -> tuple[str, str, str]:
-        """Let kombu publish to memory once, and keep what it would have pushed."""
+    def _prepare(self, queue: str, priority: Priority) -> tuple[str, list[str], str]:
+        """Let kombu publish to memory once; keep the list, the message between its task's ids, the body."""
         with self._preparing, Connection("memory://") as connection:
             self._send(_JOB, _TASK, queue, priority, connection)
             channel: Any = connection.default_channel
@@ -114,7 +116,7 @@ class CeleryPublisher:
         body = base64.b64decode(message["body"]).decode()
         message["body"] = "@body@"
         message["properties"]["delivery_tag"] = _TASK  # unique, as each publication's is
-        made = (self._key(queue, PRIORITY_STEPS[priority]), json.dumps(message), body)
+        made = (self._key(queue, PRIORITY_STEPS[priority]), json.dumps(message).split(_TASK), body)
         self._prepared[queue, priority] = made
         return made
 

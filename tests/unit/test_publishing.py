@@ -109,6 +109,13 @@ def test_each_publication_is_a_task_of_its_own(celery_app: Celery) -> None:
     assert {text["headers"]["argsrepr"] for text in texts} == {f"['{JOB}']"}
 
 
+def test_no_two_publications_have_the_same_id(celery_app: Celery) -> None:
+    """Whichever processes publish a job, again and again."""
+    publishers = [CeleryPublisher(celery_app, task=WORK, broker_is_store=True) for _ in range(3)]
+    made = [one.prepared(JOB, "champion", Priority.NORMAL) for one in publishers * 20]
+    assert len({json.loads(each[1])["headers"]["id"] for each in made if each is not None}) == 60
+
+
 def test_message_is_pushed_in_the_step_when_the_broker_is_the_store(fake_redis: redis.Redis) -> None:
     """One write holds the record and the message; the relay has nothing to do until nobody claims it."""
     app = compose(Settings(redis_url=SecretStr("redis://127.0.0.1:1/0")), redis=fake_redis)
