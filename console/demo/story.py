@@ -174,4 +174,6 @@ def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
         "COALMINE_FORGE__LOCAL__TEMPLATE": TEMPLATE,
         "COALMINE_FORGE__LOCAL__AT_ONCE": str(OPEN_ISSUES),
         "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
+        "COALMINE_FORGE__DISPATCH_INTERVAL_SECONDS": "0.5",
+        "COALMINE_FORGE__WATCH__FIX_FORWARDS": "0",  # a red job is told apart at once, and not repaired
     }
