@@ -46,9 +46,7 @@ def judge(delivery: Delivery, forge: WebhookForge, *, kill_switch: bool) -> Rele
         return Ignored(reason=f"event {delivery.event!r} is not about an issue")
     repo = next((name for name in forge.repositories if name.lower() == delivery.repo.lower()), None)
     if repo is None:
-        return Ignored(
-            reason=f"repository {delivery.repo!r} is not among forge.{delivery.kind}.repositories"
-        )
+        return Ignored(reason=f"repository {delivery.repo!r} is not among forge.{delivery.kind}.repositories")
     reason = _unwanted(delivery, forge)
     if reason:
         return Ignored(reason=reason)
@@ -76,8 +74,9 @@ def _may_concern(delivery: Delivery, label: str) -> bool:
     Gitea's `label_updated` does not say which label it is about: when the issue has not got ours, it may
     have been taken off.
     """
-    if label in delivery.labels:
+    wanted = label.casefold()  # some forges tell labels apart by case; the live issue decides
+    if wanted in {name.casefold() for name in delivery.labels}:
         return True
     if delivery.action == "unlabeled":
-        return delivery.label in {None, label}
+        return delivery.label is None or delivery.label.casefold() == wanted
     return delivery.action not in _OF_LABELLED

@@ -50,7 +50,7 @@ class Mirror:
 
     path: Path
     remote: Remote
-    lock_seconds: float = 300.0  # patience with another job that is fetching
+    lock_seconds: float = 1200.0  # patience with another job that is fetching
 
     def fetch(self, branch: str) -> RemoteState:
         """Bring over the remote's main branch and one job's branch."""
