@@ -13,6 +13,7 @@ from console.enqueue_command import EXAMPLES as ENQUEUE_EXAMPLES
 from console.enqueue_command import enqueue
 from console.exit_codes import MEANINGS
 from console.invocation import Invocation
+from console.issue_commands import issue_app
 from console.job_commands import job_app
 from console.mail_commands import mail_app
 from console.notify_commands import notify_app
@@ -86,6 +87,7 @@ app.add_typer(template_app, name="template")
 app.add_typer(trial_app, name="trial")
 app.command(epilog=ENQUEUE_EXAMPLES)(enqueue)
 app.add_typer(job_app, name="job")
+app.add_typer(issue_app, name="issue")
 app.add_typer(mail_app, name="mail")
 app.add_typer(notify_app, name="notify")
 fleet_commands.register(app)

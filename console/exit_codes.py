@@ -22,7 +22,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "done, or it had been done before",
     ExitCode.FAILED: "the answer is no: doctor found a problem, a watched job did not succeed",
     ExitCode.BAD_INPUT: "what was asked for, or a setting, is malformed; nothing was written",
-    ExitCode.NOT_FOUND: "there is no such template, version, trial or job",
+    ExitCode.NOT_FOUND: "there is no such template, version, trial, job or issue",
     ExitCode.CONFLICT: "not allowed in the state that the thing is in; nothing was written",
     ExitCode.UNAVAILABLE: "a server or program did not answer; the same command may succeed later",
     ExitCode.CORRUPT: "a stored record is damaged, or a replay differs from it",

@@ -19,7 +19,6 @@ _log = structlog.get_logger(__name__)
 
 _WAITING = (BacklogState.PENDING, BacklogState.BLOCKED, BacklogState.READY)
 _UNFINISHED = (*_WAITING, BacklogState.IN_PROGRESS, BacklogState.ESCALATED, BacklogState.FROZEN)
-_STOPPED = (BacklogState.ESCALATED, BacklogState.FROZEN, BacklogState.CANCELLED)
 
 
 class IssueSource(Protocol):
@@ -169,12 +168,30 @@ class Backlog:
         return self._end(ref, BacklogState.FROZEN, (*_WAITING, BacklogState.IN_PROGRESS), reason, job)
 
     def cancel(self, ref: IssueRef, *, by: str) -> bool:
-        """A person takes it out of the queue; it stays out until it is queued again or reopened."""
-        return self._end(ref, BacklogState.CANCELLED, _UNFINISHED, f"cancelled by {by}", "")
+        """A person takes it out of the queue; it stays out until a person lets it back, or it is reopened.
+
+        An item in progress keeps its slot until its job has ended, and leaves then unless it is done.
+        """
+        return self._pause(ref, "pause", f"paused by {by}")
 
     def requeue(self, ref: IssueRef, *, by: str) -> bool:
-        """A person puts an escalated, frozen or cancelled item back."""
-        return self._end(ref, BacklogState.PENDING, _STOPPED, f"queued again by {by}", "")
+        """A person puts an escalated, frozen or paused item back, or takes back a pause while in progress."""
+        return self._pause(ref, "resume", f"resumed by {by}")
+
+    def _pause(self, ref: IssueRef, step: Literal["pause", "resume"], reason: str) -> bool:
+        """Make the step; False when it was made before. What is not allowed raises."""
+        word = self._store.pause(ref, step, reason=reason)
+        if word == "missing":
+            raise _unknown(ref)
+        if word == "completed":
+            remedy = "reopen it on its forge to have it worked on again"
+            message = f"issue {ref} is completed and was not changed; {remedy}"
+            raise ConflictError(message)
+        if word == "away":
+            remedy = "it comes back when that is mended on its forge"
+            message = f"issue {ref} left the queue ({self.find(ref).reason}) and was not changed; {remedy}"
+            raise ConflictError(message)
+        return word == "ok"
 
     def _end(
         self, ref: IssueRef, to: BacklogState, allowed: Sequence[BacklogState], reason: str, job: str
@@ -182,12 +199,11 @@ class Backlog:
         """Make the step; False when it was made before. What is not allowed raises."""
         word, _ = self._store.move(ref, to, allowed=allowed, reason=reason, job=job)
         if word == "missing":
-            message = f"issue {ref} is not in the backlog; label it on its forge to have it taken in"
-            raise NotFoundError(message)
+            raise _unknown(ref)
         if word == "stale":
             message = f"issue {ref} is worked on by another job than {job}; nothing was changed"
             raise ConflictError(message)
-        if word not in {"ok", to.value} and to is not BacklogState.PENDING:
+        if word not in {"ok", to.value}:
             message = f"issue {ref} is {word} and cannot become {to.value}; queue it again first"
             raise ConflictError(message)
         return word == "ok"
@@ -213,8 +229,7 @@ class Backlog:
         """One item, or NotFoundError."""
         item = self._store.read([ref])[0]
         if item is None:
-            message = f"issue {ref} is not in the backlog; label it on its forge to have it taken in"
-            raise NotFoundError(message)
+            raise _unknown(ref)
         return item
 
     def ready(self) -> dict[str, Iterator[BacklogItem]]:
@@ -234,3 +249,7 @@ class Backlog:
         settings = self._settings
         before = self._store.now() - settings.retention_days * 86_400
         return self._store.trim(before=before, most_kept=settings.most_finished)
+
+
+def _unknown(ref: IssueRef) -> NotFoundError:
+    return NotFoundError(f"issue {ref} is not in the backlog; label it on its forge to have it taken in")

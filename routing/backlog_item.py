@@ -41,6 +41,8 @@ class BacklogItem:
     seen: str = ""  # the forge's time of the last change that was read whole; "": it is to be read anew
     looked_at: float = 0.0  # when that was
     refusal: Refusal | None = None  # the gate that was shut for it when it was last considered
+    paused: bool = False  # cancelled by a person, who alone lets it back in
+    pausing: str = ""  # by whom it was paused while in progress; "": it was not
 
     @property
     def order(self) -> tuple[int, int, str]:

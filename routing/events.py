@@ -48,6 +48,7 @@ WEBHOOK_ACCEPTED = "webhook.accepted"
 BACKLOG_ADDED = "backlog.added"
 BACKLOG_EDITED = "backlog.edited"
 BACKLOG_STATE = "backlog.state"
+BACKLOG_PAUSING = "backlog.pausing"
 BACKLOG_HELD = "backlog.held"
 BACKLOG_CYCLE = "backlog.cycle"
 BACKLOG_UNKNOWN_BLOCKER = "backlog.unknown_blocker"
@@ -102,10 +103,11 @@ MEANINGS: dict[str, str] = {
     BACKLOG_ADDED: "an issue was taken into the backlog",
     BACKLOG_EDITED: "an issue of the backlog was read anew: its text, priority or dependencies changed",
     BACKLOG_STATE: "an issue of the backlog went from one state to another",
+    BACKLOG_PAUSING: "an issue in progress was paused, so that it leaves with the end of its job, or resumed",
     BACKLOG_HELD: "an issue's body could not be read and speaks of dependencies; a person must look at it",
     BACKLOG_CYCLE: "an issue waits, over others, for itself; it stays blocked until an edge is taken away",
     BACKLOG_UNKNOWN_BLOCKER: "an issue waits for one that its forge does not know",
-    BACKLOG_REFUSED: "an issue that is ready was not dispatched: which gate is shut, why, and what it looked at",
+    BACKLOG_REFUSED: "a ready issue was not dispatched: which gate is shut, why, and what it looked at",
     DISPATCH_PAUSED: "a person stopped dispatch",
     DISPATCH_RESUMED: "a person resumed dispatch",
 }

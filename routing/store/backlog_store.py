@@ -72,6 +72,13 @@ class BacklogStore(Store):
         )  # fmt: skip
         return str(word), int(number or 0)
 
+    def pause(self, ref: IssueRef, step: Literal["pause", "resume"], *, reason: str) -> str:
+        """Take an item out of the queue for a person, or let it back in: 'ok', 'same', or why not."""
+        return str(self.run(
+            "backlog_pause", self._names(), self.unknown_blocker, str(ref), step, reason,
+            doing=f"taking issue {ref} out of the queue, or back into it",
+        ))  # fmt: skip
+
     def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> str:
         """Note the job at work on an item in progress: 'ok', or why not."""
         return str(self.run(
@@ -160,6 +167,34 @@ class BacklogStore(Store):
                 return
             start += PAGE
 
+    def listed(self, state: BacklogState, within: str = "") -> Iterator[BacklogItem]:
+        """The items in a state by repository and number; read page by page, on demand.
+
+        `within` is `forge:repo`, or `forge:` for all of a forge, or "" for all.
+        """
+        after, end = self._between(state, within)
+        while True:
+            with redis_errors("listing the backlog"):
+                page = self.redis.zrangebylex(self.keys("backlog_states"), after, end, start=0, num=PAGE)
+            refs = [IssueRef.parse(f"{place.split(' ')[1]}#{int(place.split(' ')[2])}") for place in page]
+            yield from (item for item in self.read_sound(refs) if item.state is state)
+            if len(page) < PAGE:
+                return
+            after = f"({page[-1]}"
+
+    def count(self, state: BacklogState, within: str = "") -> int:
+        """How many items are in a state; `within` as for `listed`."""
+        with redis_errors("counting the backlog"):
+            return int(self.redis.zlexcount(self.keys("backlog_states"), *self._between(state, within)))
+
+    def said(self, refs: Sequence[IssueRef]) -> list[str]:
+        """What the forge said of issues that are no items: open, closed, missing, or "" when it has not."""
+        if not refs:
+            return []
+        with redis_errors("reading what forges said of blockers"):
+            answers = self.redis.hmget(self.keys("backlog_outside"), [str(ref) for ref in refs])
+        return [answer or "" for answer in answers]
+
     def unfinished(self, repository: str) -> list[IssueRef]:
         """The items of `forge:repo` that are neither completed nor cancelled."""
         with redis_errors("listing the backlog"):
@@ -188,12 +223,21 @@ class BacklogStore(Store):
             )
         return [IssueRef.parse(name) for name in dict.fromkeys(member.split(" ")[1] for member in members)]
 
+    @staticmethod
+    def _between(state: BacklogState, within: str) -> tuple[str, str]:
+        """The ends of a part of the index by state: names hold neither blanks nor what follows them."""
+        if not within:
+            return f"[{state} ", f"({state}!"
+        if within.endswith(":"):
+            return f"[{state} {within}", f"({state} {within[:-1]};"
+        return f"[{state} {within} ", f"({state} {within}!"
+
     def _names(self) -> list[str]:
         keys = self.keys
         return [
             keys("backlog"), keys("backlog_edges"), keys("backlog_outside"), keys("backlog_asks"),
             keys("backlog_ready"), keys("backlog_open"), keys("backlog_working"), keys("backlog_finished"),
-            keys("events"),
+            keys("events"), keys("backlog_states"),
         ]  # fmt: skip
 
 
@@ -226,6 +270,8 @@ def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
             seen=fields.get("seen", ""),
             looked_at=float(fields.get("looked_at") or 0.0),
             refusal=Refusal.from_json(str(ref), fields["refusal"]) if fields.get("refusal") else None,
+            paused=fields["state"] == BacklogState.CANCELLED and fields.get("away", "") != "1",
+            pausing=fields.get("pause", ""),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         message = f"the stored record of issue {ref} cannot be read ({error})"

@@ -35,7 +35,8 @@ PERMANENT_KINDS = frozenset(
         "backlog_ready",  # zset of ready items by repository, priority, number
         "backlog_open",  # zset of items that are neither completed nor cancelled, by name
         "backlog_working",  # set of items in progress
-        "backlog_finished",  # zset of completed and cancelled items by time, trimmed
+        "backlog_finished",  # zset of items that are done or left the queue by themselves, by time, trimmed
+        "backlog_states",  # zset of all items by state, repository, number
         "agents",  # set of the names of agents that live
         "sessions",  # zset of sessions that live, by their last step
         "turns",  # zset of sessions in whose turn somebody is, by the end of the lease

@@ -306,6 +306,108 @@ def test_cancelled_by_a_person_stays_out(desk: Desk) -> None:
     assert desk.ready() == [1]
 
 
+def test_pausing_what_left_by_itself_keeps_it_out(desk: Desk) -> None:
+    """Without the pause the label would bring it back; and only a pause is for a person to take back."""
+    desk.take(1)
+    desk.backlog.withdraw(ref(1), "without the label agent")
+    with pytest.raises(ConflictError, match=r"without the label agent.*comes back"):
+        desk.backlog.requeue(ref(1), by="ada")
+    assert desk.backlog.cancel(ref(1), by="ada")
+    assert not desk.backlog.cancel(ref(1), by="ada")
+    assert desk.take(1) is BacklogState.CANCELLED
+    assert (desk.backlog.find(ref(1)).paused, desk.backlog.find(ref(1)).reason) == (True, "paused by ada")
+
+
+def test_paused_issue_is_remembered_as_long_as_it_is_open(desk: Desk) -> None:
+    """Were it forgotten, the next poll would take it for new and have it worked on. Closed, it may be."""
+    desk.take(1)
+    desk.backlog.cancel(ref(1), by="ada")
+    desk.clock.forward(31 * DAY)
+    assert desk.backlog.trim() == 0
+    assert desk.take(1) is BacklogState.CANCELLED
+    desk.take(1, state="closed")
+    desk.clock.forward(31 * DAY)
+    assert desk.backlog.trim() == 1
+
+
+def test_paused_issue_that_is_reopened_is_back(desk: Desk) -> None:
+    """Closing and opening it again is a decision that is younger than the pause."""
+    desk.take(1)
+    desk.backlog.cancel(ref(1), by="ada")
+    desk.take(1, state="closed")
+    assert desk.take(1) is BacklogState.READY
+
+
+def test_issue_that_is_worked_on_leaves_when_its_job_ends(desk: Desk) -> None:
+    """It keeps its slot until then, so that no other job begins beside it; what failed does not come back."""
+    desk.take(1)
+    desk.take(2)
+    fence = desk.backlog.start(ref(1), per_repo=1)
+    desk.backlog.attach(ref(1), "j1", fence=fence)
+    assert desk.backlog.cancel(ref(1), by="ada")
+    assert not desk.backlog.cancel(ref(1), by="bob")
+    assert desk.state(1) is BacklogState.IN_PROGRESS
+    assert desk.backlog.start(ref(2), per_repo=1) is None
+    desk.backlog.escalate(ref(1), reason="nothing was pushed", job="j1")
+    item = desk.backlog.find(ref(1))
+    assert (item.state, item.paused) == (BacklogState.CANCELLED, True)
+    assert item.reason == "paused by ada; its job ended: nothing was pushed"
+    desk.take(1, labels=("agent", "ready-for-human"))
+    assert desk.take(1) is BacklogState.CANCELLED
+    assert desk.backlog.requeue(ref(1), by="ada")
+    assert desk.state(1) is BacklogState.READY
+
+
+def test_work_that_is_done_is_done_although_it_was_paused(desk: Desk) -> None:
+    """What waited for it is free; a later start knows nothing of the pause."""
+    desk.take(1)
+    desk.take(2, "Blocked by: #1")
+    desk.backlog.start(ref(1), per_repo=1)
+    desk.backlog.cancel(ref(1), by="ada")
+    desk.backlog.complete(ref(1), reason="merged")
+    assert desk.state(1) is BacklogState.COMPLETED
+    assert desk.ready() == [2]
+
+
+def test_pause_of_what_is_worked_on_can_be_taken_back(desk: Desk) -> None:
+    """Then its job's end means what it always means."""
+    desk.take(1)
+    desk.backlog.start(ref(1), per_repo=1)
+    desk.backlog.cancel(ref(1), by="ada")
+    assert desk.backlog.requeue(ref(1), by="ada")
+    assert not desk.backlog.requeue(ref(1), by="ada")
+    desk.backlog.escalate(ref(1), reason="nothing was pushed")
+    assert desk.state(1) is BacklogState.ESCALATED
+    assert desk.told(events.BACKLOG_PAUSING) == [str(ref(1))] * 2
+
+
+def test_items_are_listed_by_state_and_repository(desk: Desk) -> None:
+    """Each state's items by repository and number, beyond one page, and none of a name that begins alike."""
+    for repo in ("shop", "shop-b", "a/shop"):
+        for number in (10, 9):
+            desk.backlog.accept(issue(number, ref=ref(number, repo)))
+    for number in range(100, 350):
+        desk.backlog.accept(issue(number, "Blocked by: #9"))
+    desk.backlog.cancel(ref(10), by="ada")
+
+    def listed(state: BacklogState, within: str = "") -> list[str]:
+        found = [str(item.ref) for item in desk.store.listed(state, within)]
+        assert len(found) == desk.store.count(state, within)
+        return found
+
+    ready, blocked = BacklogState.READY, BacklogState.BLOCKED
+    assert listed(ready, "local:shop") == ["local:shop#9"]
+    assert listed(ready) == listed(ready, "local:")
+    assert listed(ready) == [
+        f"local:{name}" for name in ("a/shop#9", "a/shop#10", "shop#9", "shop-b#9", "shop-b#10")
+    ]
+    assert listed(blocked, "local:shop") == [str(ref(number)) for number in range(100, 350)]
+    assert listed(blocked, "local:shop-b") == listed(blocked, "other:") == []
+    assert listed(BacklogState.CANCELLED) == ["local:shop#10"]
+    desk.work(9)
+    assert len(listed(ready, "local:shop")) == 250
+
+
 def test_escalated_issue_is_back_when_the_label_was_seen_and_taken_off(desk: Desk) -> None:
     """Until the label shows, its absence means nothing: it may not have been written yet."""
     desk.take(1)

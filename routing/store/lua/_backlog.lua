@@ -1,10 +1,11 @@
--- Shared by the scripts of the backlog. Their first nine keys are
+-- Shared by the scripts of the backlog. Their first ten keys are
 --   1 items: ref -> record  2 edges  3 outside: ref -> what the forge said of an issue that is no item
 --   4 asks: when the forge is to be asked about it  5 ready  6 open  7 working  8 finished  9 events
+--   10 states: every item by its state
 -- and their second argument says what an issue is that the forge does not know: 'satisfied' or 'blocked'.
 -- Edges are stored twice, '<blocked blocker declarer' and '>blocker blocked declarer', to be found from both sides;
 -- each stands as long as one of the two issues declares it.
-local items, edges, outside, asks, ready, open, working, finished, events = unpack(KEYS, 1, 9)
+local items, edges, outside, asks, ready, open, working, finished, events, states = unpack(KEYS, 1, 10)
 local missing_is = ARGV[2]
 local book = {}
 
@@ -73,6 +74,26 @@ local function ring_of(ref)
   return table.concat(members, ' ')
 end
 
+-- An item's entry among all items: by state, repository, number.
+local function shelf(ref, state)
+  local repository, number = string.match(ref, '^(.*)#(%d+)$')
+  return state .. ' ' .. repository .. ' ' .. string.format('%010d', tonumber(number))
+end
+
+-- Whether a person took an item out of the queue: it stays out until a person lets it back, or it is reopened.
+local function is_paused(item) return item.state == 'cancelled' and item.away ~= '1' end
+
+-- What is finished is forgotten in time. What is paused is not as long as it is open: it would come back as new.
+local function age(ref, now)
+  local item = load(ref)
+  local over = item.state == 'completed' or item.state == 'cancelled'
+  if over and not (is_paused(item) and item.closed ~= '1') then
+    redis.call('ZADD', finished, 'NX', now, ref)
+  else
+    redis.call('ZREM', finished, ref)
+  end
+end
+
 -- The one way by which an item changes its state: its indexes and its event go with it.
 local function enter(ref, to, reason, now)
   local item = load(ref)
@@ -83,13 +104,10 @@ local function enter(ref, to, reason, now)
   if from == to then return end
   if to == 'ready' then redis.call('ZADD', ready, 0, item.place) else redis.call('ZREM', ready, item.place) end
   redis.call(to == 'in_progress' and 'SADD' or 'SREM', working, ref)
-  if to == 'completed' or to == 'cancelled' then
-    redis.call('ZREM', open, ref)
-    redis.call('ZADD', finished, now, ref)
-  else
-    redis.call('ZADD', open, 0, ref)
-    redis.call('ZREM', finished, ref)
-  end
+  redis.call('ZREM', states, shelf(ref, from))
+  redis.call('ZADD', states, 0, shelf(ref, to))
+  if to == 'completed' or to == 'cancelled' then redis.call('ZREM', open, ref) else redis.call('ZADD', open, 0, ref) end
+  age(ref, now)
   emit(events, 'backlog.state', now, ref, cjson.encode({from = from, to = to, reason = reason}))
 end
 

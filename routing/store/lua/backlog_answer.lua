@@ -1,5 +1,5 @@
 -- Note what the forge said of an issue that items wait for and that is no item itself.
--- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events
+-- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events  10 states
 -- ARGV  1 now  2 what an unknown blocker is  3 ref  4 'open'|'closed'|'missing', or '' when it gave no answer
 --       5 seconds until it is asked again
 -- Returns 'ok' | 'unneeded' when nothing waits for it any more, or it became an item

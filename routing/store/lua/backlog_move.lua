@@ -1,9 +1,10 @@
 -- Move an item to another state, and those that wait for it in the same step.
--- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events
+-- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events  10 states
 -- ARGV  1 now  2 what an unknown blocker is  3 ref  4 states it may come from, by commas
 --       5 new state; 'pending' is judged by its blockers at once  6 reason
 --       7 fence of the start that the caller made, or ''  8 job that the caller speaks for, or ''
 --       9 most items of its repository in progress, or ''  10 '1': it left the queue and may come back, or ''
+-- An item in progress that was paused meanwhile leaves the queue with the end of its job, unless that is done.
 -- Returns {'ok', fence} | {'missing'|'stale'|'busy', ''} | {the state that does not allow it, ''}
 -- @include prelude
 -- @include backlog
@@ -23,8 +24,10 @@ if to == 'in_progress' then
   item.refusal = ''
 elseif item.closed == '1' and to ~= 'cancelled' then
   to, reason = 'completed', 'closed on the forge'
+elseif item.state == 'in_progress' and (item.pause or '') ~= '' and to ~= 'completed' then
+  to, reason = 'cancelled', item.pause .. '; its job ended: ' .. reason
 end
-item.away, item.flagged = ARGV[10], ''
+item.away, item.flagged, item.pause = ARGV[10], '', ''
 enter(ref, to, reason, now)
 save(ref)
 if to ~= 'in_progress' then

@@ -1,5 +1,5 @@
 -- Take in an issue as the forge shows it now: new, edited, closed, reopened, or as it was.
--- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events
+-- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events  10 states
 -- ARGV  1 now  2 what an unknown blocker is  3 ref  4 'open'|'closed'  5 '1' when its label asks for a person, else ''
 --       6 JSON of the fields that an edit may change, all text  7 its declared edges: 'blocked blocker' by commas
 --       8 JSON of notes about the look itself, all text: no change of the issue
@@ -21,7 +21,7 @@ end
 if not item then
   word = 'added'
   item = {v = '1', state = 'new', reason = '', ring = '', edges = '', job = '', fence = '0', closed = '', away = '',
-    flagged = '', requested_by = '', place = fields.place, added_at = stamp(now), changed_at = stamp(now)}
+    flagged = '', pause = '', requested_by = '', place = fields.place, added_at = stamp(now), changed_at = stamp(now)}
   book[ref] = item
 end
 for name, value in pairs(cjson.decode(ARGV[8])) do item[name] = value end
@@ -55,6 +55,7 @@ end
 if live == 'closed' then
   item.closed = '1'
   save(ref)
+  age(ref, now)
   if item.state == 'cancelled' and redis.call('ZREM', asks, ref) == 1 then
     redis.call('HSET', outside, ref, 'closed')
   elseif item.state ~= 'in_progress' and item.state ~= 'completed' and item.state ~= 'cancelled' then

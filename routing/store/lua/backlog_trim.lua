@@ -1,5 +1,5 @@
 -- Forget items that were finished long ago, and all of those beyond a number, the oldest first.
--- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events
+-- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events  10 states
 -- ARGV  1 now  2 what an unknown blocker is  3 finished before this time, seconds since the epoch
 --       4 most finished items that are kept  5 most that are forgotten in this step
 -- Returns how many were forgotten
@@ -22,6 +22,7 @@ for _, ref in ipairs(redis.call('ZRANGE', finished, 0, count - 1)) do
   else
     redis.call('HDEL', items, ref)
     redis.call('ZREM', finished, ref)
+    if item then redis.call('ZREM', states, shelf(ref, item.state)) end
     book[ref] = false
     declare(ref, item and item.edges or '', '', now)
     watch(ref, now)

@@ -1,0 +1,216 @@
+"""`coalmine issue …`: what is known of issues, and what people decide about them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from routing.backlog import Backlog
+from routing.issue import IssueRef
+from routing.refusal import Gate, Refusal
+from tasks.forges.forge_parts import ForgeParts
+from tests.command_line import CommandLine
+from tests.issues import issue
+
+SHOP, TOOL = "github:acme/shop", "gitea:acme/tool"
+
+
+def named(name: str) -> IssueRef:
+    """`github:acme/shop#3`."""
+    return IssueRef.parse(name)
+
+
+@pytest.fixture
+def backlog(coalmine: CommandLine) -> Any:
+    """The backlog behind the command line."""
+    with coalmine.coalmine() as parts:
+        yield ForgeParts(coalmine=parts, run_ci=lambda _commit: None, given={}).backlog
+
+
+Take = Callable[..., IssueRef]
+
+
+@pytest.fixture
+def take(backlog: Backlog) -> Take:
+    """Takes an issue in, as a poll does."""
+
+    def step(name: str, body: str = "", **fields: Any) -> IssueRef:
+        backlog.accept(issue(1, body, **{"ref": named(name)} | fields), requested_by="ada")
+        return named(name)
+
+    return step
+
+
+def listed(coalmine: CommandLine, *arguments: str) -> list[str]:
+    """The issues of a list."""
+    return [each["issue"] for each in coalmine.document("issue", "list", *arguments)["issues"]]
+
+
+def test_ready_issues_are_listed_in_the_order_of_dispatch(coalmine: CommandLine, take: Take) -> None:
+    """Over all repositories: priority, then number; what waits comes behind them."""
+    for name, labels in (
+        (f"{SHOP}#2", ()),
+        (f"{SHOP}#10", ("P0",)),
+        (f"{TOOL}#1", ()),
+        (f"{TOOL}#9", ("P0",)),
+    ):
+        take(name, labels=labels)
+    take(f"{SHOP}#1", "Blocked by: #2")
+    assert listed(coalmine) == [f"{TOOL}#9", f"{SHOP}#10", f"{TOOL}#1", f"{SHOP}#2", f"{SHOP}#1"]
+    shown = coalmine.shown("issue", "list")
+    assert f"waits for {SHOP}#2 (ready)" in shown
+    assert "5 shown of 4 ready, 1 blocked" in shown
+
+
+def test_list_filters_by_state_forge_and_repository(coalmine: CommandLine, take: Take) -> None:
+    """Filters add up; a limit says that there is more."""
+    for name in (f"{SHOP}#1", f"{SHOP}#2", f"{TOOL}#1", "github:acme/shop-b#1"):
+        take(name)
+    take(f"{SHOP}#3", "Blocked by: #1")
+    assert listed(coalmine, "--forge", "gitea") == [f"{TOOL}#1"]
+    assert listed(coalmine, "--repository", SHOP) == [f"{SHOP}#1", f"{SHOP}#2", f"{SHOP}#3"]
+    assert listed(coalmine, "--repository", "acme/shop", "--state", "blocked") == [f"{SHOP}#3"]
+    assert listed(coalmine, "--forge", "github", "--repository", "acme/tool") == []
+    document = coalmine.document("issue", "list", "--repository", SHOP, "--limit", "1")
+    assert (len(document["issues"]), document["complete"], document["counts"]["ready"]) == (1, False, 2)
+    assert coalmine.document("issue", "list")["complete"] is True
+
+
+def test_a_shut_gate_is_shown(coalmine: CommandLine, take: Take, backlog: Backlog) -> None:
+    """In the list as the reason, and on its own with what the gate looked at."""
+    ref = take(f"{SHOP}#1")
+    reason = "bob asked for it, who may not write in github:acme/shop"
+    inputs = {"requested_by": "bob", "permission": "read"}
+    backlog.refuse(Refusal(issue=str(ref), gate=Gate.UNTRUSTED, reason=reason, inputs=inputs))
+    assert f"untrusted: {reason}" in coalmine.shown("issue", "list")
+    assert coalmine.document("issue", "show", str(ref))["refusal"] == {
+        "gate": "untrusted", "reason": reason, "inputs": inputs,
+    }  # fmt: skip
+    assert "permission" in coalmine.shown("issue", "show", str(ref))
+
+
+def test_show_says_what_an_issue_waits_for(coalmine: CommandLine, take: Take) -> None:
+    """Both sides of its edges with their states, its cycle, and where each part of the metadata is from."""
+    take(f"{SHOP}#1", "Blocked by: #2, #7\n\n## Difficulty\nhard\n", labels=("P1",))
+    take(f"{SHOP}#2", "Blocked by: #1")
+    take(f"{SHOP}#3", "Blocked by: #1")
+    found = coalmine.document("issue", "show", f"{SHOP}#1")
+    assert {each["issue"]: each["state"] for each in found["blockers"]} == {
+        f"{SHOP}#2": "blocked", f"{SHOP}#7": "its forge has not been asked yet",
+    }  # fmt: skip
+    assert [each["issue"] for each in found["dependents"]] == [f"{SHOP}#2", f"{SHOP}#3"]
+    assert found["cycle"] == [f"{SHOP}#1", f"{SHOP}#2"]
+    assert found["requested_by"] == "ada"
+    assert found["metadata"]["difficulty"] == {"value": "hard", "source": "body"}
+    assert found["metadata"]["priority"] == {"value": 1, "source": "labels"}
+    assert found["metadata"]["assigned_agent"]["source"] == "default"
+    assert "backlog.cycle" in {event["kind"] for event in found["events"]}
+    shown = coalmine.shown("issue", "show", f"{SHOP}#1")
+    assert "Waited for by" in shown
+    assert "in a cycle of dependencies" in shown
+
+
+def test_paused_issue_stays_out_whatever_the_forge_shows(
+    coalmine: CommandLine, take: Take, backlog: Backlog
+) -> None:
+    """It is open and labelled, edited and looked at again; a person resumes it."""
+    ref = take(f"{SHOP}#1")
+    paused = coalmine.document("issue", "pause", str(ref), "--by", "ada")
+    assert (paused["state"], paused["paused"], paused["changed"]) == ("cancelled", True, True)
+    assert paused["reason"] == "paused by ada"
+    take(f"{SHOP}#1")
+    take(f"{SHOP}#1", "another text", labels=("agent", "P0"))
+    assert listed(coalmine) == []
+    assert listed(coalmine, "--state", "cancelled") == [str(ref)]
+    again = coalmine("issue", "pause", str(ref), "--by", "bob")
+    assert (again.exit_code, "was paused already: paused by ada" in again.stdout) == (0, True)
+    resumed = coalmine.document("issue", "resume", str(ref))
+    assert (resumed["state"], resumed["changed"]) == ("ready", True)
+    assert coalmine.document("issue", "resume", str(ref))["changed"] is False
+    assert [item.ref for items in backlog.ready().values() for item in items] == [ref]
+
+
+def test_pausing_what_is_worked_on_names_the_job(coalmine: CommandLine, take: Take, backlog: Backlog) -> None:
+    """The job goes on, with its slot; the person is told how to end it, and what happens afterwards."""
+    ref, job = take(f"{SHOP}#1"), "4f1d0c2ab39e8876"
+    backlog.attach(ref, job, fence=backlog.start(ref, per_repo=1))
+    result = coalmine("issue", "pause", str(ref), "--by", "ada")
+    assert result.exit_code == 0
+    assert "leaves the queue when its job ends (paused by ada)" in result.stdout
+    assert f"`coalmine job cancel {job}`" in result.stderr
+    assert f"coalmine job show {job}" in coalmine.shown("issue", "show", str(ref))
+    assert coalmine.document("issue", "list")["issues"][0]["job"] == job
+    backlog.escalate(ref, reason="nothing was pushed", job=job)
+    found = coalmine.document("issue", "show", str(ref))
+    assert (found["state"], found["paused"], found["pausing"]) == ("cancelled", True, None)
+    back = coalmine("issue", "resume", str(ref))
+    assert "ready-for-human" in back.stderr
+    assert f"{ref} is ready" in back.stdout
+
+
+def test_an_issue_that_waits_for_a_person_is_resumed(
+    coalmine: CommandLine, take: Take, backlog: Backlog
+) -> None:
+    """It goes back to where its blockers let it."""
+    ref = take(f"{SHOP}#1")
+    backlog.freeze(ref, reason="CI stayed red")
+    assert listed(coalmine, "--state", "frozen") == [str(ref)]
+    assert "is ready: " not in coalmine.shown("issue", "resume", str(ref))
+    assert listed(coalmine, "--state", "ready") == [str(ref)]
+
+
+def test_what_left_by_itself_is_not_resumed(coalmine: CommandLine, take: Take, backlog: Backlog) -> None:
+    """A person mends the reason on the forge; the next look would take it out again."""
+    ref = take(f"{SHOP}#1")
+    backlog.withdraw(ref, "without the label coalmine")
+    result = coalmine("issue", "resume", str(ref))
+    assert result.exit_code == 4
+    assert "without the label coalmine" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["show", "7"], 2, "FORGE:REPOSITORY#NUMBER"),
+        (["show", "github:../x#1"], 2, "is no issue"),
+        (["show", "github:acme/shop#0"], 2, "is no issue"),
+        (["show", f"{SHOP}#1"], 3, "not in the backlog"),
+        (["pause", f"{SHOP}#1"], 3, "not in the backlog"),
+        (["pause", "shop"], 2, "is no issue"),
+        (["pause", f"{SHOP}#1", "--by", "a\x1b[2J"], 2, "printable"),
+        (["pause", f"{SHOP}#1", "--by", "a" * 101], 2, "at most 100"),
+        (["resume", f"{SHOP}#1", "--by", " "], 2, "printable"),
+        (["resume", f"{SHOP}#1"], 3, "not in the backlog"),
+        (["list", "--state", "paused"], 2, "paused"),
+        (["list", "--forge", "gitlab"], 3, "no forge 'gitlab'"),
+        (["list", "--forge", "gitea", "--repository", SHOP], 2, "two forges"),
+        (["list", "--repository", "a b"], 2, "is no repository"),
+        (["list", "--limit", "0"], 2, "limit"),
+        (["poll", "gitlab"], 3, "no forge 'gitlab'"),
+        (["poll", "github"], 4, "kill switch"),
+    ],
+)
+def test_errors_write_nothing(coalmine: CommandLine, arguments: list[str], code: int, message: str) -> None:
+    """One line on standard error, and the exit code of its kind."""
+    result = coalmine("issue", *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert coalmine.stored() == {}
+
+
+def test_poll_sends_for_the_tick(coalmine: CommandLine) -> None:
+    """One message for the workers of the queue `control`."""
+    folder = str(coalmine.folder)
+    variables = {"COALMINE_FORGE__LOCAL__REPOSITORY": folder, "COALMINE_FORGE__LOCAL__ISSUES": folder}
+    assert coalmine.document("issue", "poll", "local", **variables) == {"forge": "local", "asked": True}
+    with coalmine.coalmine() as parts:
+        assert parts.publisher.depth("control") == 1
+
+
+def test_titles_are_shown_without_control_characters(coalmine: CommandLine, take: Take) -> None:
+    """What strangers write does not move the cursor, and is no markup."""
+    ref = take(f"{SHOP}#1", title="a\x1b[2Jb [red]c[/red]")
+    for shown in (coalmine.shown("issue", "list"), coalmine.shown("issue", "show", str(ref))):
+        assert "\x1b" not in shown
+        assert "ab [red]c[/red]" in shown
