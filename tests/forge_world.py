@@ -174,8 +174,17 @@ class ForgeWorld:
         self, commit: str, context: str, word: str, *, description: str | None = None, url: str | None = None
     ) -> None:
         """CI says something of a commit."""
-        said = {"commit": commit, "context": context, "word": word, "at": now()}
-        self.statuses.append({"id": next(self._ids), "description": description, "url": url, **said})
+        self.say_at_once(commit, [(context, word)], description=description, url=url)
+
+    def say_at_once(
+        self, commit: str, said: Sequence[tuple[str, str]], *, description: str | None = None,
+        url: str | None = None,
+    ) -> None:  # fmt: skip
+        """CI says something in several contexts; nobody sees some of it without the rest."""
+        shared = {"commit": commit, "at": now(), "description": description, "url": url}
+        self.statuses += [
+            {"id": next(self._ids), "context": context, "word": word, **shared} for context, word in said
+        ]
 
     def run_check(
         self, commit: str, name: str, conclusion: str | None, *, suite: int = 1, text: str | None = None,

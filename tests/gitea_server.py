@@ -14,7 +14,7 @@ def gitea_server(world: ForgeWorld) -> ForgeServer:
     """Start it over a world."""
     return ForgeServer(
         GiteaRoutes(world).routes(), scheme="token", root="/api/v1", size_parameter="limit", largest_page=50,
-        git=GitDoor(world, user=OWN_LOGIN),
+        git=GitDoor(world, user=OWN_LOGIN, any_user=True),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from routing.store.run_store import RunNotes, RunStore
 from routing.store.signal_store import SignalStore
 from tasks.forge_settings import WatchSettings
 from tasks.forges.checklist import Progress
+from tasks.forges.collector import Collector
 from tasks.forges.projection import Projection
 from tasks.forges.site import ForgeSite, issue_of
 
@@ -32,10 +33,11 @@ class Closing:
     """Sees jobs that have ended to the end of their issues."""
 
     def __init__(
-        self, *, backlog: Backlog, jobs: JobStore, runs: RunStore, signals: SignalStore,
-        projection: Projection, settings: WatchSettings,
+        self, *, backlog: Backlog, collector: Collector, jobs: JobStore, runs: RunStore,
+        signals: SignalStore, projection: Projection, settings: WatchSettings,
     ) -> None:  # fmt: skip
         self._backlog = backlog
+        self._collector = collector
         self._jobs = jobs
         self._runs = runs
         self._signals = signals
@@ -115,3 +117,6 @@ class Closing:
             forge.close(issue)
         else:
             forge.add_label(issue, settings.for_person_label)
+            # The label is seen at once, so that it is missed however soon a person takes it off.
+            if self._backlog.known(issue) is not None:
+                self._collector.read(site, issue)

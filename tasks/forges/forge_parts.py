@@ -141,6 +141,7 @@ class ForgeParts:
         watch = settings.forge.watch
         closing = Closing(
             backlog=self.backlog,
+            collector=self.collector,
             jobs=parts.job_store,
             runs=self.runs,
             signals=parts.signals,

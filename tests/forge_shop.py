@@ -1,0 +1,267 @@
+"""A fleet at work for the suite's GitHub, Gitea and Forgejo: real processes, webhooks, and git over HTTP."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from routing.backlog_item import BacklogItem, BacklogState
+from routing.git import Git
+from routing.issue import IssueRef
+from routing.job import Job, JobState
+from routing.signal import SignalKind
+from routing.version import Snapshot
+from routing.webhook.forge_kind import ForgeKind
+from tasks.broker import POLL
+from tasks.composition import Coalmine
+from tasks.forge_settings import RemoteSettings, WatchSettings
+from tasks.forges.forge_parts import ForgeParts
+from tests.deliveries import SECRET, Sent
+from tests.forge_server import Asked, ForgeServer
+from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldComment, WorldIssue, WorldPull
+from tests.gitea_server import gitea_server
+from tests.github_server import github_server
+from tests.repositories import new_repository
+from tests.waiting import wait_until
+from tests.web_process import Console, console
+from tests.worker_fleet import Fleet, fleet
+from tests.world_deliveries import deliveries_of
+
+LABEL = str(RemoteSettings(name="any", base_url=None).label)
+IN_PROGRESS, FOR_HUMAN = WatchSettings().in_progress_label, WatchSettings().for_person_label
+
+#: Notes what it was told and whose conversation it is in, waits while it is to be held, and does some work,
+#: unless the issue says that there is nothing to be done.
+AGENT = """
+notes="$NOTES/$COALMINE_JOB_ID"; mkdir -p "$notes"
+cp "$COALMINE_PROMPT_FILE" "$notes/prompt.$(ls "$notes" | grep -c prompt)"
+echo "${COALMINE_SESSION:-none} $VARIANT" >> "$notes/turns"
+echo '{"type": "session", "id": "s-'"$COALMINE_JOB_ID"'"}'
+while [ -e "$NOTES/hold" ]; do sleep 0.05; done
+grep -q "Nothing is to be done" "$COALMINE_PROMPT_FILE" || echo "$VARIANT" >> "work-$COALMINE_JOB_ID.txt"
+"""
+
+
+@dataclass(kw_only=True)
+class ForgeShop:
+    """One forge with what people, and CI, do there; the fleet is shared with the others."""
+
+    kind: ForgeKind
+    world: ForgeWorld
+    server: ForgeServer
+    notes: Path
+    parts: Coalmine
+    forges: ForgeParts
+    web: Console
+    times: list[tuple[float, Asked]] = field(default_factory=list)  # when each request was carried out
+
+    def note(self, asked: Asked) -> None:
+        """Note when a request was carried out."""
+        self.times.append((time.time(), asked))
+
+    def issue(
+        self, title: str = "Slow", body: str = "It is slow.", *, author: str = "ann", **more: Any
+    ) -> WorldIssue:
+        """Somebody opens an issue with the label of agents; nobody is told."""
+        return self.world.open_issue(title, body, labels=[LABEL], author=author, **more)
+
+    def tell(self, issue: WorldIssue, action: str) -> list[dict[str, Any]]:
+        """The forge delivers what happened last; returns what the door answered."""
+        return self.deliver(deliveries_of(self.kind, self.world, issue, action))
+
+    def deliver(self, deliveries: Iterable[Sent]) -> list[dict[str, Any]]:
+        """Send deliveries to the door; returns what it answered."""
+        answers = [self.web.post(sent) for sent in deliveries]
+        assert {answer.status_code for answer in answers} == {200}, answers
+        return [answer.json() for answer in answers]
+
+    def poll(self) -> None:
+        """What beat sends when it is time to look at the forge."""
+        self.parts.app.send_task(POLL, args=(self.kind.value,), queue="control")
+
+    def open(self, title: str = "Slow", body: str = "It is slow.", **more: Any) -> WorldIssue:
+        """An issue that the fleet is told of."""
+        issue = self.issue(title, body, **more)
+        answers = self.tell(issue, "opened")
+        assert answers[0] | {"status": "success", "issue_number": issue.number} == answers[0]
+        return issue
+
+    def ref(self, issue: WorldIssue) -> IssueRef:
+        """The issue's name."""
+        return IssueRef(forge=self.kind.value, repo=self.world.repo, number=issue.number)
+
+    def item(self, issue: WorldIssue) -> BacklogItem | None:
+        """The issue in the backlog."""
+        return self.forges.backlog.known(self.ref(issue))
+
+    def until_item(self, issue: WorldIssue, state: BacklogState) -> BacklogItem:
+        """Wait for the issue's state in the backlog."""
+
+        def found() -> BacklogItem | None:
+            item = self.item(issue)
+            return item if item is not None and item.state is state else None
+
+        item = wait_until(found, description=f"{self.ref(issue)} is {state}", timeout=30)
+        assert item is not None
+        return item
+
+    def jobs(self, issue: WorldIssue) -> list[Job]:
+        """The jobs of an issue, oldest first."""
+        name = str(self.ref(issue))
+        return [job for job in self.parts.jobs.newest(most=100)[::-1] if job.request.issue == name]
+
+    def until(self, issue: WorldIssue, state: JobState) -> Job:
+        """Wait until the newest job of an issue is in a state."""
+        wait_until(
+            lambda: [job.state for job in self.jobs(issue)[-1:]] == [state],
+            description=f"the job of {self.ref(issue)} is {state}",
+            timeout=30,
+        )
+        return self.jobs(issue)[-1]
+
+    def pull(self, job: Job) -> WorldPull:
+        """Wait for the pull request of a job's branch."""
+        wait_until(
+            lambda: any(one.branch == job.branch for one in self.world.pulls.values()),
+            description=f"a pull request of {job.branch} is open",
+        )
+        return self.world.pull_of(job.branch)
+
+    def judge(self, issue: WorldIssue, word: str = "success") -> Job:
+        """Wait until the issue's work is pushed, and have CI say something of it."""
+        job = self.until(issue, JobState.WAITING)
+        self.world.say(job.result.commit, "ci/build", word, description="all tests ran")
+        return job
+
+    def until_closed(self, issue: WorldIssue) -> Job:
+        """Wait until an issue's work is done, it is closed, and everybody was told."""
+        wait_until(lambda: issue.state == "closed", description=f"{self.ref(issue)} is closed", timeout=30)
+        return self.until_told(issue)
+
+    def until_told(self, issue: WorldIssue) -> Job:
+        """Wait until the issue is free for another job."""
+        name = str(self.ref(issue))
+        wait_until(
+            lambda: not self.parts.job_store.active_on([name])[0][0],
+            description=f"{name} was told of the end of its job",
+            timeout=30,
+        )
+        return self.jobs(issue)[-1]
+
+    def ours(self, issue: WorldIssue) -> list[WorldComment]:
+        """The comments that we wrote on an issue."""
+        said = list(self.world.comments.values())
+        return [one for one in said if one.issue == issue.number and one.author == OWN_LOGIN]
+
+    def signals(self, job: Job) -> set[SignalKind]:
+        """The kinds of facts that are known of a job."""
+        return {fact.kind for fact in self.parts.signals.read(job.id)}
+
+    def until_scored(self, job: Job) -> float | None:
+        """Wait until a job is settled, and return its score."""
+        wait_until(lambda: self.parts.jobs.find(job.id).settled_at, description="the job is settled")
+        return self.parts.jobs.find(job.id).score
+
+    def asked(self, method: str, end: str = "") -> list[Asked]:
+        """What the forge was asked, by method and the end of its path."""
+        return [one for one in list(self.server.asked) if one.method == method and one.path.endswith(end)]
+
+    def turns(self, job: Job) -> list[list[str]]:
+        """For each turn of a job: the conversation that it resumed, and its version's variant."""
+        return [line.split() for line in (self.notes / job.id / "turns").read_text().splitlines()]
+
+    def prompt(self, job: Job, turn: int = 0) -> str:
+        """What the agent was told at the beginning of a turn."""
+        return (self.notes / job.id / f"prompt.{turn}").read_text()
+
+    def push(self, branch: str, name: str) -> str:
+        """A person pushes one more commit to a branch."""
+        Git(self.world.repository.desk)("fetch", "--quiet", "origin")
+        return self.world.repository.work(branch, {name: "by hand\n"}, onto=f"origin/{branch}")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Agents wait in the middle of their turn until the block ends."""
+        hold = self.notes / "hold"
+        hold.touch()
+        try:
+            yield
+        finally:
+            hold.unlink()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForgeShops:
+    """All forges, and the fleet that serves them."""
+
+    shops: Mapping[ForgeKind, ForgeShop]
+    fleet: Fleet
+    parts: Coalmine
+
+
+def _settings(kind: ForgeKind, server: ForgeServer, world: ForgeWorld) -> dict[str, str]:
+    values = {
+        "BASE_URL": server.address,
+        "TOKEN": TOKEN,
+        "REPOSITORIES": world.repo,
+        "KILL_SWITCH": "off",
+        "WEBHOOK_SECRET": SECRET,
+    }
+    return {f"COALMINE_FORGE__{kind.value.upper()}__{name}": value for name, value in values.items()}
+
+
+def _for_all(values: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"COALMINE_FORGE__{kind.value.upper()}__{name}": value
+        for kind in ForgeKind
+        for name, value in values.items()
+    }
+
+
+@contextmanager
+def forge_shops(
+    folder: Path, redis_url: str, *, forges: Mapping[str, str], **settings: str
+) -> Iterator[ForgeShops]:
+    """A worker, beat and the console on the three forges; `forges` are settings of each of them."""
+    with ExitStack() as stack:
+        worlds, servers = {}, {}
+        for kind in ForgeKind:
+            home = folder / kind.value
+            home.mkdir(parents=True)
+            worlds[kind] = ForgeWorld(new_repository(home, bare=True))
+            make = github_server if kind is ForgeKind.GITHUB else gitea_server
+            servers[kind] = make(worlds[kind])
+            stack.callback(servers[kind].stop)
+            settings |= _settings(kind, servers[kind], worlds[kind])
+        made = stack.enter_context(fleet(folder, redis_url, **settings, **_for_all(forges)))
+        parts = made.coalmine()
+        notes = folder / "notes"
+        notes.mkdir()
+        parts.templates.add("implementer", agent(notes, "champion"))
+        made.worker()
+        made.beat()
+        web = stack.enter_context(console(redis_url, variables=made.variables))
+        wired = ForgeParts(coalmine=parts, run_ci=lambda _commit: None)
+        shops = {
+            kind: ForgeShop(
+                kind=kind,
+                world=worlds[kind],
+                server=servers[kind],
+                notes=notes,
+                parts=parts,
+                forges=wired,
+                web=web,
+            )
+            for kind in ForgeKind
+        }
+        for shop in shops.values():
+            shop.server.after = shop.note
+        yield ForgeShops(shops=shops, fleet=made, parts=parts)
+
+
+def agent(notes: Path, variant: str) -> Snapshot:
+    """A version whose agents do their work, and sign it with the name of their variant."""
+    environment = {"NOTES": str(notes), "VARIANT": variant}
+    return Snapshot(prompt="Do what the issue says.", command=AGENT, environment=environment)
