@@ -1,6 +1,6 @@
 """A small shop for tests: a real repository, issues as files, and a CI command, worked on by a real fleet."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +38,10 @@ class Shop:
         assert forge is not None
         return forge
 
-    def open_issue(self, number: int = 3) -> IssueRef:
+    def open_issue(self, number: int = 3, *, blocked_by: Sequence[int] = ()) -> IssueRef:
         """A person writes an issue for the agents."""
-        text = "---\ntitle: Finish it\nlabels: [agent]\n---\nThe file done.txt is missing.\n"
+        matter = f"title: Finish it\nlabels: [agent]\nblocked_by: {list(blocked_by)}"
+        text = f"---\n{matter}\n---\nThe file done.txt is missing.\n"
         (self.issues / f"{number}.md").write_text(text)
         return IssueRef(forge="local", repo="shop", number=number)
 

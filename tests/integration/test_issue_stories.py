@@ -15,7 +15,6 @@ from tests.shop import Shop, shop
 from tests.waiting import wait_until
 from tests.worker_fleet import events_of
 
-
 FOR_HUMAN, IN_PROGRESS = WatchSettings().for_person_label, WatchSettings().in_progress_label
 
 
@@ -129,3 +128,37 @@ def test_work_that_waits_for_ci_can_be_cancelled(tmp_path: Path, url: str) -> No
         assert made.parts.jobs.find(job.id).state is JobState.CANCELLED
         wait_until(lambda: made.parts.jobs.find(job.id).excluded, description="the job is excluded")
         assert made.repository.tip() == before
+
+
+def test_red_ci_is_repaired_before_a_person_is_asked(tmp_path: Path, url: str) -> None:
+    """CI's own words go back to the agent; its repair is merged, and the job counts once, in full."""
+    agent = (
+        'if grep -q "done.txt is not there" "$COALMINE_PROMPT_FILE"; '
+        "then echo done > done.txt; else echo half > half.txt; fi"
+    )
+    corrective = {"COALMINE_FORGE__WATCH__FIX_FORWARDS": "2"}
+    ci = "test -e done.txt || { echo done.txt is not there; exit 1; }"
+    with shop(tmp_path, url, agent, ci=ci, variables=corrective) as made:
+        issue = made.open_issue()
+        job = made.until(JobState.SUCCEEDED)
+        told = made.until_told(issue)
+        [red] = job.judged
+        assert (job.fix_forwards, job.turns, len(made.parts.jobs.newest(most=10))) == (1, 2, 1)
+        assert made.repository.git("rev-parse", f"{job.result.commit}^") == red
+        assert (told.state, len(told.comments or ())) == ("closed", 1)
+        assert made.until_scored(job) == 1.0
+        assert kinds(made, job.id) == {SignalKind.CI_RED, SignalKind.CI_GREEN, SignalKind.MERGED}
+
+
+def test_an_issue_waits_for_those_that_block_it(tmp_path: Path, url: str) -> None:
+    """Its number comes first; it runs when the other one is merged, and on top of that."""
+    with shop(tmp_path, url, "ls >> done.txt") as made:
+        first = made.open_issue(9)
+        behind = made.open_issue(3, blocked_by=[9])
+        for nth in (1, 2):
+            made.until(JobState.SUCCEEDED, nth=nth)
+        jobs = [made.job(1), made.job(2)]
+        assert [job.request.issue for job in jobs] == [str(first), str(behind)]
+        assert made.repository.git("merge-base", jobs[0].result.commit, jobs[1].result.commit) == (
+            jobs[0].result.commit
+        )
