@@ -1,4 +1,4 @@
-"""What `coalmine doctor` looks at: settings, Redis, git, the fleet, and the local forge."""
+"""What `coalmine doctor` looks at: settings, Redis, git, the fleet, and the forges."""
 
 import os
 import re
@@ -10,10 +10,13 @@ from pathlib import Path
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
+from console.doctor_backlog import backlog, intake
+from console.doctor_forges import forge_templates, forges
+from console.findings import ok, problem, warning
 from console.invocation import Invocation
 from routing.errors import CoalmineError, SettingsError
 from routing.git import Git
-from routing.store.health import Finding, Status, look_at
+from routing.store.health import Finding, look_at
 from tasks.composition import Coalmine
 from tasks.forge_settings import LocalSettings
 from tasks.notify.sinks import NAMES
@@ -29,8 +32,8 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
         settings = invocation.settings
         coalmine = invocation.coalmine
     except SettingsError as error:
-        return [_problem("settings", str(error), "correct what is named"), git()]
-    findings = [_ok("settings", f"read from {invocation.file} and the environment"), *_redis(coalmine)]
+        return [problem("settings", str(error), "correct what is named"), git()]
+    findings = [ok("settings", f"read from {invocation.file} and the environment"), *_redis(coalmine)]
     if findings[-1].check != "redis":
         findings += fleet(coalmine)
         findings.append(workers(coalmine.app, wait_seconds=wait_seconds))
@@ -39,6 +42,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
         secrecy(sys.platform, os.getuid()),
         git(),
         *local_forge(settings.forge.local),
+        *forges(settings),
     ]
     return findings
 
@@ -48,7 +52,7 @@ def _redis(coalmine: Coalmine) -> list[Finding]:
         return look_at(coalmine.redis, time.time)
     except CoalmineError as error:
         happened, _, remedy = str(error).rpartition(": ")
-        return [_problem("redis", happened or str(error), remedy)]
+        return [problem("redis", happened or str(error), remedy)]
 
 
 def fleet(coalmine: Coalmine) -> list[Finding]:
@@ -61,6 +65,9 @@ def fleet(coalmine: Coalmine) -> list[Finding]:
         _paused,
         _limits,
         notifications,
+        forge_templates,
+        backlog,
+        intake,
     )
     return [check(coalmine) for check in checks]
 
@@ -68,8 +75,8 @@ def fleet(coalmine: Coalmine) -> list[Finding]:
 def _templates(coalmine: Coalmine) -> Finding:
     names = coalmine.templates.names()
     if names:
-        return _ok("templates", f"{len(names)}: {', '.join(names[:10])}")
-    return _warning("templates", "there is no template", "make one with `coalmine template add NAME`")
+        return ok("templates", f"{len(names)}: {', '.join(names[:10])}")
+    return warning("templates", "there is no template", "make one with `coalmine template add NAME`")
 
 
 def _secrets(coalmine: Coalmine) -> Finding:
@@ -80,9 +87,9 @@ def _secrets(coalmine: Coalmine) -> Finding:
     }
     missing = sorted(wanted - set(os.environ))
     if not missing:
-        return _ok("secrets", f"{len(wanted)} are named by champions, and are set here")
+        return ok("secrets", f"{len(wanted)} are named by champions, and are set here")
     message = f"champions name secrets that are not set here: {', '.join(missing)}"
-    return _warning("secrets", message, "set them in the environment of every worker")
+    return warning("secrets", message, "set them in the environment of every worker")
 
 
 def _trials(coalmine: Coalmine) -> Finding:
@@ -90,23 +97,23 @@ def _trials(coalmine: Coalmine) -> Finding:
     names = ", ".join(trial.id for trial in trials)
     if not coalmine.settings.canary.enabled and trials:
         remedy = "start a worker and beat, whose harvest stops them, or use `coalmine trial stop`"
-        return _problem("trials", f"canaries are switched off and these trials are open: {names}", remedy)
-    return _ok("trials", f"open: {names}" if trials else "none is open")
+        return problem("trials", f"canaries are switched off and these trials are open: {names}", remedy)
+    return ok("trials", f"open: {names}" if trials else "none is open")
 
 
 def _dead(coalmine: Coalmine) -> Finding:
     dead = coalmine.job_store.depths()["dead"]
     if not dead:
-        return _ok("dead-letters", "there is none")
+        return ok("dead-letters", "there is none")
     remedy = "see `coalmine job dead`, mend the cause, then `coalmine job retry JOB`"
-    return _warning("dead-letters", f"{dead} jobs used up their attempts", remedy)
+    return warning("dead-letters", f"{dead} jobs used up their attempts", remedy)
 
 
 def _paused(coalmine: Coalmine) -> Finding:
     reason = coalmine.switch.reason()
     if reason is None:
-        return _ok("pause", "dispatch is not paused")
-    return _warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
+        return ok("pause", "dispatch is not paused")
+    return warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
 
 
 def notifications(coalmine: Coalmine) -> Finding:
@@ -116,16 +123,16 @@ def notifications(coalmine: Coalmine) -> Finding:
         standing, (waiting, dead) = coalmine.notices.standing(sink), coalmine.notices.depths(sink)
         if dead:
             remedy = "see `coalmine notify list-dead`, mend the cause, then `coalmine notify retry-dead`"
-            return _warning("notifications", f"{sink} did not take {dead} notifications", remedy)
+            return warning("notifications", f"{sink} did not take {dead} notifications", remedy)
         if standing is not None and standing.failures:
             message = f"{sink} did not answer {standing.failures} times in a row; {waiting} wait for it"
-            return _warning("notifications", message, "try it with `coalmine notify test done`")
+            return warning("notifications", message, "try it with `coalmine notify test done`")
         if standing is not None:
             missed = (
                 f", {standing.missed} events were trimmed before they were read" if standing.missed else ""
             )
             told.append(f"{waiting} wait for {sink}{missed}")
-    return _ok("notifications", "; ".join(told) or "no sink was told anything yet")
+    return ok("notifications", "; ".join(told) or "no sink was told anything yet")
 
 
 def _limits(coalmine: Coalmine) -> Finding:
@@ -136,10 +143,10 @@ def _limits(coalmine: Coalmine) -> Finding:
     if limits.day_cost_usd:
         message += f", {used.spent_usd:.2f} of {limits.day_cost_usd:.2f} USD spent today"
         if used.spent_usd >= limits.day_cost_usd:
-            return _warning(
+            return warning(
                 "limits", f"{message}: no job begins", "wait for midnight UTC, or raise job.day_cost_usd"
             )
-    return _ok("limits", message)
+    return ok("limits", message)
 
 
 def workers(app: Celery, *, wait_seconds: float) -> Finding:
@@ -147,12 +154,12 @@ def workers(app: Celery, *, wait_seconds: float) -> Finding:
     try:
         answers = app.control.ping(timeout=wait_seconds)
     except (KombuError, OperationalError, OSError) as error:
-        return _problem("workers", f"the broker does not answer: {error}", "see COALMINE_BROKER_URL")
+        return problem("workers", f"the broker does not answer: {error}", "see COALMINE_BROKER_URL")
     names = sorted(name for answer in answers or [] for name in answer)
     if names:
-        return _ok("workers", f"{len(names)} answered: {', '.join(names[:10])}")
+        return ok("workers", f"{len(names)} answered: {', '.join(names[:10])}")
     message = f"no worker answered within {wait_seconds:g} s; jobs wait in the queues"
-    return _warning(
+    return warning(
         "workers", message, "start one with `celery -A tasks worker`, or everything with `coalmine up`"
     )
 
@@ -160,9 +167,9 @@ def workers(app: Celery, *, wait_seconds: float) -> Finding:
 def kill_switch(settings: Settings) -> Finding:
     """Whether dispatch from forges is switched off."""
     if not settings.kill_switch:
-        return _ok("kill-switch", "off")
+        return ok("kill-switch", "off")
     remedy = "unset COALMINE_KILL_SWITCH when work may be dispatched"
-    return _warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
+    return warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
 
 
 def secrecy(platform: str, user: int) -> Finding:
@@ -170,10 +177,10 @@ def secrecy(platform: str, user: int) -> Finding:
     remedy = "run workers as a user of their own, not as root, on Linux; see docs/secrets.md"
     if not platform.startswith("linux"):
         message = "on this system agents can read the environment of workers of their user"
-        return _warning("secrecy", message, remedy)
+        return warning("secrecy", message, remedy)
     if user == 0:
-        return _warning("secrecy", "this is root: its agents could read the memory of its workers", remedy)
-    return _ok("secrecy", "workers of this user hide their environment from its agents")
+        return warning("secrecy", "this is root: its agents could read the memory of its workers", remedy)
+    return ok("secrecy", "workers of this user hide their environment from its agents")
 
 
 def git() -> Finding:
@@ -182,36 +189,24 @@ def git() -> Finding:
     try:
         said = Git(Path.cwd(), timeout_seconds=10)("--version")
     except CoalmineError as error:
-        return _problem("git", str(error), f"install git {needed} or newer")
+        return problem("git", str(error), f"install git {needed} or newer")
     version = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
     if version >= MINIMUM_GIT:
-        return _ok("git", said)
-    return _problem("git", f"{said} is too old", f"install git {needed} or newer")
+        return ok("git", said)
+    return problem("git", f"{said} is too old", f"install git {needed} or newer")
 
 
 def local_forge(local: LocalSettings) -> list[Finding]:
     """Whether the local forge's paths are what they should be."""
     if local.repository is None or local.issues is None:
-        return [_ok("local-forge", "not configured")]
+        return [ok("local-forge", "not configured")]
     findings = []
     inside = local.repository.is_dir() and Git(local.repository).attempt("rev-parse", "--git-dir")
     if not inside or inside.returncode != 0:
         message = f"{local.repository} is no git repository"
-        findings.append(_problem("local-forge", message, "correct COALMINE_FORGE__LOCAL__REPOSITORY"))
+        findings.append(problem("local-forge", message, "correct COALMINE_FORGE__LOCAL__REPOSITORY"))
     if not local.issues.is_dir():
         message = f"{local.issues} is no folder"
         remedy = "make it, or correct COALMINE_FORGE__LOCAL__ISSUES"
-        findings.append(_problem("local-forge-issues", message, remedy))
-    return findings or [_ok("local-forge", f"{local.repository}, issues in {local.issues}")]
-
-
-def _ok(check: str, message: str) -> Finding:
-    return Finding(check=check, status=Status.OK, message=message)
-
-
-def _warning(check: str, message: str, remedy: str) -> Finding:
-    return Finding(check=check, status=Status.WARNING, message=message, remedy=remedy)
-
-
-def _problem(check: str, message: str, remedy: str) -> Finding:
-    return Finding(check=check, status=Status.PROBLEM, message=message, remedy=remedy)
+        findings.append(problem("local-forge-issues", message, remedy))
+    return findings or [ok("local-forge", f"{local.repository}, issues in {local.issues}")]

@@ -1,4 +1,4 @@
-"""A whole fleet on this machine: a private Redis server, workers and beat, started and ended together."""
+"""A whole fleet on this machine: a private Redis server, workers, beat and, for webhooks, a web process."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from console.local_door import LocalDoor
 from console.program import Program
 from console.supervisor import Supervisor
 from routing.store.private_server import PrivateServer
@@ -31,6 +32,7 @@ class FleetPlan:
     state: Path  # folder for the server's data, work trees and logs
     variables: Mapping[str, str]  # settings as COALMINE_… variables, over those of the environment
     agents: int = 4  # jobs at work at once
+    door: bool = False  # whether webhooks are listened for where a forge is set up that could send some
 
 
 class LocalFleet:
@@ -42,6 +44,7 @@ class LocalFleet:
         self._server: PrivateServer | None = None
         self._logs: dict[str, logging.Logger] = {}
         self.supervisor: Supervisor | None = None
+        self.door: LocalDoor | None = None  # where webhooks are taken
         self.variables: dict[str, str] = {}
         self.coalmine: Coalmine
 
@@ -62,6 +65,8 @@ class LocalFleet:
             # The one place where settings of this process are made: its children inherit the same ones.
             os.environ.update(self.variables)
             self.coalmine = compose(load_settings())
+            if self._plan.door:
+                self.door = LocalDoor.of(self.coalmine.settings)
             self._note()
         except BaseException:
             self._stop_server()
@@ -93,6 +98,7 @@ class LocalFleet:
                 self._program("worker", "worker", *jobs, *quiet),
                 self._program("control", "worker", *control, *quiet),
                 self._program("beat", "beat", "-s", schedule),
+                *([self._web(self.door)] if self.door is not None else []),
             ],
             on_line=self._keep_line,
             grace_seconds=self.coalmine.settings.job.drain_grace_seconds + 10.0,
@@ -102,6 +108,10 @@ class LocalFleet:
     def _program(self, name: str, *arguments: str) -> Program:
         argv = (sys.executable, "-m", "celery", "-A", "tasks", *arguments)
         return Program(name=name, argv=argv, env={**os.environ, **self.variables})
+
+    def _web(self, door: LocalDoor) -> Program:
+        argv = (sys.executable, "-m", "console", *door.arguments)
+        return Program(name="web", argv=argv, env={**os.environ, **self.variables})
 
     def _places(self) -> dict[str, str]:
         """All that the fleet writes is below its state folder, unless the environment says otherwise."""

@@ -63,6 +63,8 @@ def up(
 ) -> None:
     """Start the fleet: a private Redis server, workers and beat, until it is interrupted.
 
+    Where GitHub, Gitea or Forgejo is set up, a web process takes their webhooks (COALMINE_WEB__PORT, 8321).
+
     Other `coalmine` commands that are run in the same folder find it by themselves. With --json its events
     are printed, one JSON document a line; everything else is said on standard error.
     """
@@ -71,7 +73,8 @@ def up(
         message = f"a fleet runs already with its state in {state}; end it first, or name another --state"
         raise ConflictError(message)
     speaker = _Speaker(Terminal(as_json=as_json))
-    with LocalFleet(FleetPlan(state=state, variables=given.variables(), agents=agents)) as fleet:
+    plan = FleetPlan(state=state, variables=given.variables(), agents=agents, door=True)
+    with LocalFleet(plan) as fleet:
         rehearse_ci(local_forge(fleet.coalmine.settings), speaker.say)
         for line in _prepare(fleet.coalmine, template, agent, prompt):
             speaker.say(line)
@@ -136,6 +139,8 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
         target=_follow, args=(fleet.coalmine, speaker, stop), name="events", daemon=True
     )
     speaker.say(f"The fleet is starting; logs are in {fleet.log_folder}, Ctrl-C ends it.")
+    if fleet.door is not None:
+        speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and its like.")
     follower.start()
     try:
         supervisor.run()

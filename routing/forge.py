@@ -30,6 +30,7 @@ class Access:
     readable: bool  # the repository and its issues are there to be seen
     writable: bool  # issues can be commented and labelled, and branches pushed
     note: str  # for people: which forge this is, what is missing, and what to do
+    knows_people: bool = True  # what people may do there can be asked; else nobody is trusted with agents
 
 
 class Forge(Protocol):

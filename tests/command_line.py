@@ -63,12 +63,17 @@ class CommandLine:
 @contextmanager
 def own_surroundings() -> Iterator[None]:
     """No COALMINE_… variable of the machine's, and logging as it was when a command has set it up."""
-    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COALMINE_")}
+    kept = _taken_away()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
         yield
     finally:
+        _taken_away()  # `coalmine up` leaves some for its children
         os.environ.update(kept)
         root.handlers[:], root.level = handlers, level
         structlog.reset_defaults()
+
+
+def _taken_away() -> dict[str, str]:
+    return {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COALMINE_")}

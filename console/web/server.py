@@ -34,7 +34,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = (
-                f"port {port} of {host} is in use; end the program that has it, or choose another --port"
+                f"port {port} of {host} is in use; end the program that has it, or choose another "
+                "--port (COALMINE_WEB__PORT)"
             )
         else:
             message = (

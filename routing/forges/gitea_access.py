@@ -34,8 +34,11 @@ class GiteaAccess(RestAccess):
             return f"a Gitea of version {version}, older than {needed}: it may not tell who asked for agents"
         return f"a Gitea of version {version}"
 
-    def _lacks(self, rights: WireRights | None) -> list[str]:
+    def _knows_people(self, rights: WireRights | None) -> bool:
         """Gitea tells administrators only what a collaborator may do."""
-        if rights is not None and rights.admin:
+        return rights is not None and rights.admin
+
+    def _lacks(self, rights: WireRights | None) -> list[str]:
+        if self._knows_people(rights):
             return []
         return ["nobody's permission can be asked: make the user an administrator of the repository"]

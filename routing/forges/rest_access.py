@@ -29,11 +29,21 @@ class RestAccess(ABC):
         lacks = [*_lacks(repository), *self._lacks(repository.permissions)]
         rights = repository.permissions
         writable = bool(rights and rights.push) and not repository.archived and repository.has_issues
-        return Access(readable=True, writable=writable, note="; ".join([self._version(), *lacks]))
+        return Access(
+            readable=True,
+            writable=writable,
+            note="; ".join([self._version(), *lacks]),
+            knows_people=self._knows_people(rights),
+        )
 
     @abstractmethod
     def _version(self) -> str:
         """Which forge answers, in a few words, and whether we know how to speak to it."""
+
+    def _knows_people(self, rights: WireRights | None) -> bool:
+        """Whether the user whose token it is may ask what others may do."""
+        del rights
+        return True
 
     @abstractmethod
     def _lacks(self, rights: WireRights | None) -> list[str]:

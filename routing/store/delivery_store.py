@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from routing.store.faults import redis_errors
 from routing.store.store import Store
 
 #: Seconds for which a delivery is remembered: GitHub lets people repeat one for three days.
@@ -56,3 +57,12 @@ class DeliveryStore(Store):
             "intake_done", [keys("intake"), keys("intake_notes")], issue, note,
             doing=f"noting that {issue} was looked at",
         ))  # fmt: skip
+
+    def waiting(self) -> tuple[int, float | None]:
+        """How many issues wait to be looked at, and when the first was due, seconds since the epoch."""
+        with redis_errors("looking at what forges have told of"):
+            pipeline = self.redis.pipeline(transaction=False)
+            pipeline.zcard(self.keys("intake"))
+            pipeline.zrange(self.keys("intake"), 0, 0, withscores=True)
+            count, first = pipeline.execute()
+        return int(count), float(first[0][1]) if first else None

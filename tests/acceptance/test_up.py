@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import frontmatter
+import httpx
 
 from routing.git import Git
 from tests.command_line import CommandLine
@@ -122,6 +125,8 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     statuses = list((tmp_path / ".coalmine" / "forge" / "statuses").glob("*.json"))
     assert len(statuses) == 3, "each pushed commit has its status, and so has main"
     assert not (tmp_path / ".coalmine" / "running.json").exists()
+    assert not (tmp_path / ".coalmine" / "logs" / "web.log").exists(), "nobody could send a webhook"
+    assert _door(tmp_path) is None
     events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert {"job.queued", "job.claimed", "job.waiting", "job.finished"} <= {event["kind"] for event in events}
     assert "The fleet has ended" in (tmp_path / "up.log").read_text(), "what is no event is said beside them"
@@ -143,6 +148,60 @@ def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:
     assert process.pid in report.forebears, "the spy looked at what started the fleet"
     assert report.showing("redis.sock"), "the spy looked at the server"
     assert not [name for name, secret in secrets.items() if report.showing(secret)]
+
+
+def _door(folder: Path) -> str | None:
+    """The address that `coalmine up` says."""
+    found = re.search(r"Webhooks are taken at (http://\S+)/webhook/", (folder / "up.log").read_text())
+    return found[1] if found else None
+
+
+def test_webhooks_are_taken_where_a_forge_could_send_some(tmp_path: Path) -> None:
+    """A web process is started with the rest, says where it listens, and knows the forge's secret."""
+    _workplace(tmp_path)
+    variables = {
+        "COALMINE_WEB__PORT": "0",
+        "COALMINE_FORGE__GITHUB__WEBHOOK_SECRET": "s3cr3t-0f-the-d00r",
+        "COALMINE_FORGE__GITHUB__REPOSITORIES": "acme/shop",
+    }
+    with _up(tmp_path, **variables) as process:
+        wait_until(
+            lambda: _door(tmp_path) or process.poll() is not None,
+            description="the address is said",
+            timeout=60,
+        )
+        address = _door(tmp_path)
+        assert address, (tmp_path / "up.log").read_text()
+        wait_until(lambda: _status(f"{address}/healthz") == 200, description="the door is open", timeout=60)
+        assert _status(f"{address}/webhook/github", b"{}") == 401, "its secret is set"
+        assert _status(f"{address}/webhook/gitea", b"{}") == 503, "and no other's"
+    assert process.returncode == 0, (tmp_path / "up.log").read_text()
+    assert _status(f"{address}/healthz") == 0, "it ends with the fleet"
+
+
+def _status(address: str, body: bytes | None = None) -> int:
+    """What is answered; 0 when nobody listens."""
+    try:
+        with httpx.Client(trust_env=False, timeout=10) as client:
+            return (client.get(address) if body is None else client.post(address, content=body)).status_code
+    except httpx.TransportError:
+        return 0
+
+
+def test_a_door_that_cannot_be_opened_starts_nothing(coalmine: CommandLine) -> None:
+    """A port that another program has, or a door for all without a token; the store stays as it was."""
+    _workplace(coalmine.folder)
+    arguments = ("up", "--repo", "shop", "--issues", "issues", "--agent", "./agent.sh")
+    secret = {"COALMINE_FORGE__GITHUB__WEBHOOK_SECRET": "s3cr3t-0f-the-d00r"}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = coalmine(*arguments, **secret, COALMINE_WEB__PORT=port)
+        assert refused.exit_code == 5
+        assert f"port {port} of 127.0.0.1 is in use" in refused.stderr
+    refused = coalmine(*arguments, **secret, COALMINE_WEB__PUBLIC="on")
+    assert refused.exit_code == 2
+    assert "COALMINE_WEB__TOKEN" in refused.stderr
+    assert coalmine.stored() == {}
 
 
 def test_ci_that_is_not_there_starts_nothing(coalmine: CommandLine) -> None:

@@ -133,6 +133,7 @@ def test_access_is_what_the_user_may_do(
     assert ("archived" in access.note) is archived
     if served.kind == "gitea":
         assert ("administrator" in access.note) is (rights != "admin")
+    assert access.knows_people is (served.kind == "github" or rights == "admin")
 
 
 def test_a_repository_without_issues_is_not_written(served: Served) -> None:

@@ -10,7 +10,9 @@ import pytest
 import yaml
 from celery.bin.beat import beat
 from celery.bin.worker import worker
+from typer.main import get_command
 
+from console.cli import app
 from console.config_commands import flat
 from tasks.broker import make_app
 from tasks.settings import Settings, load_settings
@@ -68,6 +70,7 @@ def test_processes_are_those_of_a_celery_project_with_options_that_exist(
     """Workers, one beat and Flower, each started as `celery -A tasks …`."""
     commands = {name: command for name, command in read().items() if name != "web"}
     assert set(commands) == {"worker", "control", "beat", "flower"}
+    assert "web" in read()
     programs = {"worker": worker, "control": worker, "beat": beat}
     for name, command in commands.items():
         words = shlex.split(command)
@@ -84,6 +87,22 @@ def test_processes_are_those_of_a_celery_project_with_options_that_exist(
 def test_the_web_process_stays_on_this_machine() -> None:
     """Nobody else is let in by the Procfile; who wants that says so in the settings."""
     assert procfile()["web"] == "coalmine web"
+
+
+def test_the_composed_web_service_is_public_to_its_host_with_a_token() -> None:
+    """It listens beyond its container, published to the machine alone; without a token nothing is started."""
+    service = compose()["services"]["web"]
+    words = shlex.split(service["command"])
+    assert words[:2] == ["coalmine", "web"]
+    options = {option for parameter in get_command(app).commands["web"].params for option in parameter.opts}  # type: ignore[attr-defined]
+    assert {word for word in words if word.startswith("--")} == {"--host", "--public"} <= options
+    assert service["ports"] == [f"127.0.0.1:{Settings().web.port}:{Settings().web.port}"]
+    assert service["environment"]["COALMINE_WEB__TOKEN"].startswith("${COALMINE_WEB__TOKEN:?")
+    for name, other in compose()["services"].items():
+        if name not in {"web", "redis"}:
+            assert "COALMINE_WEB__TOKEN" not in other["environment"], "agents need no token"
+            told = dict(service["environment"])
+            assert other["environment"].items() <= told.items()
 
 
 def test_the_composed_server_keeps_what_it_is_told() -> None:
@@ -105,7 +124,7 @@ def test_what_containers_are_told_are_settings(monkeypatch: pytest.MonkeyPatch, 
         if name != "redis":
             told |= service["environment"]
     for name, value in told.items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, "a-token-from-the-environment" if value.startswith("${") else value)
     settings = load_settings(tmp_path / "none.toml")
     assert settings.redis_url is not None
     assert str(settings.agent.work_dir).startswith("/var/lib/coalmine/")

@@ -17,7 +17,7 @@ from console.web.body import BodyTooLongError, BodyTooSlowError, read_body
 from console.web.error_answers import status_of
 from console.web.headers import SECURITY_HEADERS
 from console.web.loopback import is_loopback
-from console.web_command import checked_token
+from console.web.publicity import checked_token
 from routing import errors
 from routing.errors import CoalmineError, SettingsError
 from routing.store.connection import connect
