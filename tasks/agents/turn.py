@@ -40,13 +40,15 @@ def run_turn(
     limits: TurnLimits | None = None,
     on_event: Callable[[AgentEvent], None] | None = None,
     on_spawn: Callable[[ProcessIdentity], None] | None = None,
+    on_abort: Callable[[], object] = lambda: None,
     waits_for_person: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> TurnResult:
     """Run an agent for one turn and return what came of it; blocks the calling thread, which may be any.
 
     `on_spawn` is given the process before anything is written to it, and `on_event` every event as it
-    comes; what either raises ends the turn and is passed on. `waits_for_person` says whether a decision is
+    comes; what either raises ends the turn and is passed on. `on_abort` is called when the agent does not end
+    by itself, before it is told to; it may not raise. `waits_for_person` says whether a decision is
     awaited, and is asked only about an agent that has been silent for too long. The agent's processes are
     gone in any case. SpawnError and RuntimeRefusedError mean that nothing was started.
     """
@@ -76,6 +78,8 @@ def run_turn(
         try:
             with stop.calling(running.pipes.wake):
                 ended_by = running.watch(stop)
+            if ended_by is not Ending.RESULT:
+                on_abort()
         finally:
             running.end()
         return running.result(ended_by)

@@ -95,9 +95,13 @@ class TurnEnding:
             _log.warning("session.not_moved", agent=self.held.name, to=step.to.value, answer=word)
         return word == "ok"
 
+    def close_mail(self) -> None:
+        """The agent sends no more mail; what it says in the grace period behind an abort came too late."""
+        self.cleanup.spared("the mail's command", self.mail.close)
+
     def release(self) -> None:
         """Give back what is left, whatever happened; a store that is away is only told of."""
-        self.cleanup.spared("the mail's command", self.mail.close)
+        self.close_mail()
         if self.has_lease:
             end = TurnEnd(name=self.held.name, fence=self.held.fence)
             self.cleanup.spared("the lease", lambda: self.sessions.end(end))

@@ -189,6 +189,7 @@ class _Turn:
             limits=limits,
             on_spawn=self._register,
             on_event=self._hear,
+            on_abort=self._ending.close_mail,
             waits_for_person=lambda: self._runner.agents.waits_for_person(self._name),
         )
 

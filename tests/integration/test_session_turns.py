@@ -255,6 +255,25 @@ def test_terminal_mail_completes(talk: Talk, then: str) -> None:
     assert talk.events("session.terminal_mail_missing") == []
 
 
+def test_terminal_mail_behind_an_abort_comes_too_late(talk: Talk) -> None:
+    """It was not there when the turn was ended: nobody gets it, and the parent hears of a death, once."""
+    talk.made.variables["COALMINE_AGENT__KILL_GRACE_SECONDS"] = "10"
+    lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
+    tried = talk.folder / "tried"
+    bye = f"{SEND_DONE} >&2; touch {tried}; exit 0"
+    (talk.folder / "bye").write_text(bye)
+    talk.template(f"trap '. {talk.folder}/bye' TERM; touch {talk.folder}/ready; while :; do sleep 0.1; done")
+    talk.made.worker("w1")
+    job = talk.job(parent=lead)
+    wait_until((talk.folder / "ready").exists, description="the agent is ready to say goodbye")
+    talk.parts.jobs.cancel(job, by="ada", at=talk.parts.job_store.now())
+    until_state(talk.parts, job, JobState.CANCELLED)
+    assert tried.exists(), "it was killed before it could try, so this test shows nothing"
+    mail = talk.told(lead)
+    assert (mail.type, mail.payload["reason"]) == ("worker_died", "aborted by operator")
+    assert talk.of_job(job).state is SessionState.ZOMBIE
+
+
 def test_watchdog_ends_a_silent_turn(talk: Talk) -> None:
     """Warning, nudge, end: by real ticks, on a real worker."""
     talk.made.variables |= {

@@ -309,6 +309,22 @@ def test_old_terminal_mail_is_not_taken_for_this_turns(bench: Bench) -> None:
     assert record.terminal_mail is TerminalMail.MISSING
 
 
+def test_agent_that_is_told_to_end_sends_no_mail(bench: Bench) -> None:
+    """What it says in its grace period came too late for the turn, and reaches nobody."""
+    lead = bench.post.agent(Role.LEAD, "1" * 16).name
+    bye = f'"$COALMINE_MAIL" send --to {lead} --type result --subject done; echo $? > bye; exit 0'
+    order = bench.order(f"trap '{bye}' TERM; echo ready; while :; do sleep 0.1; done")
+    order = replace(order, limits=replace(order.limits, kill_grace_seconds=10))
+    stop = StopSignal()
+    bench.hear = lambda _event: stop.set(StopReason.CANCEL)
+    record = bench.runner.run(order, stop)
+    assert isinstance(record, TurnRecord)
+    assert (record.result.ended_by, record.final) == (Ending.CANCEL, SessionState.ZOMBIE)
+    assert record.terminal_mail is TerminalMail.MISSING
+    assert (bench.folder / "bye").read_text().strip() != "0"
+    assert bench.post.office.newest(10, recipient=lead) == []
+
+
 def test_agent_that_waits_for_a_person_is_not_stalled(bench: Bench) -> None:
     """It asked for a decision, and is silent for longer than others may be."""
     gate = {"options": ["yes", "no"], "context": "which?"}
