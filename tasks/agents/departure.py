@@ -53,13 +53,14 @@ class Departures:
             job = self._jobs.read(claimed.id)
             if job is not None and (not job.state.is_final or job.fence != claimed.fence):
                 return False
-            return self._end(job, departure)
+            return self._end(claimed, job, departure)
         except CoalmineError as error:
             _log.warning("agent.not_seen_off", agent=departure.agent.name, reason=str(error))
             return False
 
-    def _end(self, job: Job | None, departure: Departure) -> bool:
+    def _end(self, claimed: Job, job: Job | None, departure: Departure) -> bool:
         agent = self._agents.find(departure.agent.name)
+        agent = agent.model_copy(update={"task": agent.task or claimed.id})  # one of several jobs has none
         fields = self._sessions.read(agent.name)
         session = SessionRecord.parse(fields) if fields else None
         if not leaves(agent, session, departure):

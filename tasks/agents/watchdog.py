@@ -17,7 +17,7 @@ from tasks.agents.mail.author import FLEET
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.undecided import close_undecided
-from tasks.agents.mail.worker_died import AgentEnd, tell_parent
+from tasks.agents.mail.worker_died import AgentEnd, has_said, tell_parent
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import ALLOWED, SessionState
 from tasks.agents.silence import Finding, Measure, Patience, finding
@@ -135,18 +135,10 @@ class Watchdog:
             ended_by=ended_by,
             exit_code=exit_code,
             clean=exit_code == 0,
-            terminal_seen=self._has_said(agent),
+            terminal_seen=has_said(self._office, agent),
             last_activity=last,
             stall_seconds=round(now - last) if last is not None else 0.0,
         )
-
-    def _has_said(self, agent: AgentRecord) -> bool:
-        """Whether it has sent its terminal mail in this life."""
-        try:
-            mail = self._office.find(agent.terminal_mail) if agent.terminal_mail else None
-        except NotFoundError:
-            return False
-        return mail is not None and mail.sent_at >= agent.registered_at
 
     def _tidy(self, now: float) -> None:
         """Sessions that nobody is in: those of agents that have finished are over, and some have expired."""

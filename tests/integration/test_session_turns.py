@@ -255,6 +255,25 @@ def test_terminal_mail_completes(talk: Talk, then: str) -> None:
     assert talk.events("session.terminal_mail_missing") == []
 
 
+def test_terminal_mail_of_an_agent_that_several_jobs_share(talk: Talk) -> None:
+    """Its task is the job of its turn: word of that job ends it, of another it does not."""
+    lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
+    line = SEND_DONE.replace("$COALMINE_JOB_ID", "$(cat about)")
+    told = f"[ -e {talk.folder}/job ] || echo $COALMINE_JOB_ID > {talk.folder}/job"
+    talk.template(f"{told}; ln -sf {talk.folder}/job about; {line} >&2")
+    talk.made.worker("w1")
+    office = talk.parts.post_office
+    first = talk.job(agent="helper", parent=lead)
+    until_state(talk.parts, first, JobState.SUCCEEDED)
+    wait_until(lambda: talk.parts.agents.live()[1:] == [], description="the agent has left")
+    assert [(mail.type, mail.task) for mail in office.newest(10, recipient=lead)] == [("worker_done", first)]
+    assert talk.events("session.terminal_mail_missing") == []
+    second = talk.job(agent="helper", parent=lead)
+    until_state(talk.parts, second, JobState.SUCCEEDED)
+    wait_until(lambda: len(office.newest(10, recipient=lead)) == 3, description="the parent is told")
+    assert office.newest(1, recipient=lead)[0].payload["task_id"] == second
+
+
 def test_terminal_mail_behind_an_abort_comes_too_late(talk: Talk) -> None:
     """It was not there when the turn was ended: nobody gets it, and the parent hears of a death, once."""
     talk.made.variables["COALMINE_AGENT__KILL_GRACE_SECONDS"] = "10"

@@ -12,6 +12,7 @@ class Author:
 
     address: str
     person: str = ""  # a person's own name, "" for all others
+    task: str = ""  # job of an agent's turn: what an agent of several jobs is at work on
 
     @classmethod
     def of_person(cls, name: str) -> Self:

@@ -20,7 +20,7 @@ from tasks.agents.mail.mail_errors import NobodyReadsError, ReservedTypeError, U
 from tasks.agents.mail.mail_type import MailType
 from tasks.agents.mail.payloads import Payload, checked_deadline, checked_payload, needs_payload
 from tasks.agents.mail.receipt import Receipt, receipts
-from tasks.agents.mail.role import ENDING_TYPES
+from tasks.agents.mail.role import ENDING_TYPES, Role
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +57,8 @@ class PostOffice:
         deadline = checked_deadline(payload, self._store.now)
         sender = self._agents.find(author.address) if author.is_agent else None
         recipients = self._recipients(author, _parent(sender) if letter.to == PARENT else letter.to)
-        terminal = sender is not None and _is_terminal(sender, letter.type, payload)
+        task = (sender.task or author.task) if sender is not None else ""
+        terminal = sender is not None and _is_terminal(sender.role, task, letter.type, payload)
         envelopes = [
             Envelope(
                 id=self._new_id(), recipient=to, is_person=to == OPERATOR, once=_once(author, to, letter)
@@ -70,7 +71,7 @@ class PostOffice:
             sender=author.address,
             thread=thread,
             fields=_fields(author, letter, payload)
-            | {"thread": thread, "task": sender.task if sender else ""}
+            | {"thread": thread, "task": task}
             | {"reply_to": replied.id if replied else ""}
             | ({} if deadline is None else {"deadline": f"{deadline:.6f}"}),
             most_waiting=2 * MOST_WAITING if author == FLEET else MOST_WAITING,
@@ -203,10 +204,9 @@ def _parent(sender: AgentRecord | None) -> str:
     return sender.parent or OPERATOR
 
 
-def _is_terminal(sender: AgentRecord, type_: MailType, payload: Payload) -> bool:
+def _is_terminal(role: Role, task: str, type_: MailType, payload: Payload) -> bool:
     """Whether a mail ends its sender's task: by its type, and because it is about that task."""
-    about = getattr(payload, "task_id", sender.task)
-    return type_ in sender.role.terminal_types and about == sender.task
+    return type_ in role.terminal_types and getattr(payload, "task_id", task) == task
 
 
 def _type_of_reply(first: Mail, payload: Mapping[str, Any] | None) -> MailType:

@@ -96,7 +96,7 @@ class MailWindow:
             if self._server is None:
                 self._server = MailSocket(self.answer, patience_seconds=self._patience_seconds)
             desk = _Desk(
-                author=Author(address=turn.agent),
+                author=Author(address=turn.agent, task=turn.job),
                 redact=Redactor.of(turn.secrets),
                 job=turn.job,
                 await_mail=turn.await_mail,

@@ -71,12 +71,12 @@ def tell_parent(post_office: PostOffice, agent: AgentRecord, end: AgentEnd) -> R
 
 
 def has_said(post_office: PostOffice, agent: AgentRecord) -> bool:
-    """Whether it has sent its terminal mail in this life, in whichever turn."""
+    """Whether it has sent its terminal mail about its task in this life, in whichever turn."""
     try:
         mail = post_office.find(agent.terminal_mail) if agent.terminal_mail else None
     except NotFoundError:
         return False
-    return mail is not None and mail.sent_at >= agent.registered_at
+    return mail is not None and mail.sent_at >= agent.registered_at and mail.task == agent.task
 
 
 def _reason(end: AgentEnd) -> str:
