@@ -104,6 +104,10 @@ class Mailbox:
             done += self._accept(batch)
         return done
 
+    def find(self, idempotency_key: str, *, issue: str = "") -> str:
+        """The job that a key has led to, or else the one at work on an issue; '' for none."""
+        return self._jobs.known([(_digest(idempotency_key), issue)])[0]
+
     def _prepare(self, request: JobRequest) -> _Prepared:
         body = request.model_dump_json(exclude_defaults=True)
         if len(body) > MAX_REQUEST_BYTES or len(body.encode()) > MAX_REQUEST_BYTES:
@@ -113,9 +117,8 @@ class Mailbox:
             )
             raise PayloadTooLargeError(message)
         self._routes.route(request.template)
-        once = request.idempotency_key
-        digest = hashlib.sha256(once.encode()).hexdigest()[:40] if once else ""
-        return _Prepared(request=request, job=self._ids(), body=body, once=digest)
+        once = _digest(request.idempotency_key)
+        return _Prepared(request=request, job=self._ids(), body=body, once=once)
 
     def _accept(self, batch: list[_Prepared]) -> list[Enqueued]:
         """Accept a batch; what a changed route refuses is read and tried again, with the same draw."""
@@ -227,6 +230,11 @@ class Mailbox:
                 break
             published.append(job)
         self._jobs.published(published)
+
+
+def _digest(idempotency_key: str) -> str:
+    """A key as it is stored; '' for none."""
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()[:40] if idempotency_key else ""
 
 
 def _batches(prepared: list[_Prepared]) -> Iterator[list[_Prepared]]:

@@ -4,6 +4,8 @@ The outcome is recorded before any of this is done. Each effect may be repeated 
 all are repeated until all are done: a process that dies between two of them leaves the rest to the next tick.
 """
 
+from collections.abc import Callable
+
 import structlog
 
 from routing.backlog import Backlog
@@ -24,9 +26,10 @@ from tasks.forges.site import ForgeSite, issue_of
 
 _log = structlog.get_logger(__name__)
 
-#: How often a forge that refuses to be told is tried again, with pauses that double, in seconds.
-MOST_REFUSALS = 10
+#: How often a forge that refuses to be told is tried again, with pauses that double: for about three days.
+MOST_REFUSALS = 80
 FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 3600.0
 
 
 class Closing:
@@ -48,7 +51,10 @@ class Closing:
         """Do what is left to do; True when the issue is free for another job."""
         issue = issue_of(job)
         notes = self._runs.read(job.id)
-        if issue is None or notes.tell_at > self._signals.now():
+        if issue is None:  # it names something that no forge has: there is nobody to tell
+            self._jobs.effects_done(job.id, job.request.issue, spent_usd=job.spent_usd)
+            return False
+        if notes.tell_at > self._signals.now():
             return False
         facts = {fact.kind for fact in self._signals.read(job.id)}
         self._backlog_end(issue, job, frozen=SignalKind.FROZEN in facts)
@@ -81,16 +87,31 @@ class Closing:
             self._tell(site, issue, job, facts)
         except ForgeUnreachableError:
             raise
-        except ForgeGoneError as error:  # there is nobody to tell: the job's end stands all the same
-            _log.warning("issue.not_told", issue=str(issue), reason=str(error))
         except ForgeError as error:
-            return self._refused(issue, job, notes, error)
+            if self._is_there(site, issue):
+                return self._refused(issue, job, notes, error)
+            # there is nobody to tell: the job's end stands all the same
+            _log.warning("issue.not_told", issue=str(issue), reason=str(error))
+        if notes.refusals:
+            self._runs.note(job.id, refusals=0, tell_at=0.0)
+        return True
+
+    @staticmethod
+    def _is_there(site: ForgeSite, issue: IssueRef) -> bool:
+        try:
+            site.forge.read_issue(issue)
+        except ForgeGoneError:
+            return False
+        except ForgeUnreachableError:
+            raise
+        except ForgeError:
+            return True
         return True
 
     def _refused(self, issue: IssueRef, job: Job, notes: RunNotes, error: ForgeError) -> bool:
-        """A token may be mended: try again for some hours, and then let the issue go."""
+        """A token may be mended: try again for some days, and then let the issue go."""
         refusals = notes.refusals + 1
-        pause = FIRST_PAUSE_SECONDS * 2.0**notes.refusals
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**notes.refusals)
         _log.error("issue.not_told", issue=str(issue), reason=str(error), refusals=refusals)
         if refusals >= MOST_REFUSALS:
             return True
@@ -98,7 +119,8 @@ class Closing:
         return False
 
     def _tell(self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind]) -> None:
-        settings, forge = self._settings, site.forge
+        """Each effect is tried, whatever became of the one before it; then the first error is raised."""
+        settings, shown = self._settings, self._projection
         done = job.state is JobState.SUCCEEDED
         green = SignalKind.CI_GREEN in facts
         red = SignalKind.CI_RED in facts
@@ -111,12 +133,28 @@ class Closing:
             closed=done,
             for_person="" if done else settings.for_person_label,
         )
-        self._projection.show(site, issue, told)
-        forge.remove_label(issue, settings.in_progress_label)
-        if done:
-            forge.close(issue)
-        else:
-            forge.add_label(issue, settings.for_person_label)
-            # The label is seen at once, so that it is missed however soon a person takes it off.
-            if self._backlog.known(issue) is not None:
-                self._collector.read(site, issue)
+        effects: list[Callable[[], object]] = [
+            lambda: shown.show(site, issue, told),
+            lambda: shown.unlabel(site, issue, job.id),
+            lambda: site.forge.close(issue) if done else self._hand_over(site, issue),
+        ]
+        errors = [error for effect in effects if (error := _refusal(effect)) is not None]
+        if errors:
+            raise errors[0]
+
+    def _hand_over(self, site: ForgeSite, issue: IssueRef) -> None:
+        """The label is seen at once, so that it is missed however soon a person takes it off."""
+        self._projection.ask_person(site, issue)
+        if self._backlog.known(issue) is not None:
+            self._collector.read(site, issue)
+
+
+def _refusal(effect: Callable[[], object]) -> ForgeError | None:
+    """What the forge said against it; no answer at all ends the attempt."""
+    try:
+        effect()
+    except ForgeUnreachableError:
+        raise
+    except ForgeError as error:
+        return error
+    return None

@@ -87,7 +87,7 @@ class Collector:
     def take(self, site: ForgeSite, issue: Issue, *, anew: bool = False) -> None:
         """Take an issue in; one that has not changed since it was last read whole is left alone."""
         item = self._backlog.known(issue.ref)
-        if issue.state == "open" and site.label is not None and not _has(issue, site.label):
+        if issue.state == "open" and not site.wants(issue):
             if item is not None:
                 self._backlog.withdraw(issue.ref, f"without the label {site.label}")
             return
@@ -97,27 +97,24 @@ class Collector:
         if issue.state == "closed":
             self._backlog.accept(issue)
             return
+        asked = self._requested_by(site, issue, item)
         self._backlog.accept(
             issue,
             blockers=site.forge.dependencies(issue.ref),
-            requested_by=self._requested_by(site, issue, item),
-            seen=seen if self._is_settled(issue.updated_at) else "",
+            requested_by=asked or "",
+            seen=seen if asked is not None and self._is_settled(issue.updated_at) else "",
         )
 
-    def _requested_by(self, site: ForgeSite, issue: Issue, item: BacklogItem | None) -> str:
-        """Who asked for agents to work on it, as the forge tells; "" when it cannot tell now."""
+    def _requested_by(self, site: ForgeSite, issue: Issue, item: BacklogItem | None) -> str | None:
+        """Who asked for agents to work on it, as the forge tells; None when it cannot be asked now."""
         try:
             return site.forge.requested_by(issue.ref, site.label)
         except ForgeError as error:
             _log.warning(
                 "issue.nobody_known", issue=str(issue.ref), known=item is not None, reason=str(error)
             )
-            return ""
+            return None
 
     def _is_settled(self, updated_at: datetime) -> bool:
-        return self._backlog.now() - updated_at.timestamp() > UNSETTLED_SECONDS
-
-
-def _has(issue: Issue, label: str) -> bool:
-    """Forges tell labels apart without regard to case."""
-    return label.casefold() in {name.casefold() for name in issue.labels}
+        """Times to the second may hide a second change within it; finer ones, of a file, do not."""
+        return updated_at.microsecond > 0 or self._backlog.now() - updated_at.timestamp() > UNSETTLED_SECONDS

@@ -1,6 +1,8 @@
 """Dispatch: from the backlog through the gates to jobs."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import structlog
 
@@ -10,13 +12,13 @@ from routing.errors import CoalmineError, InvalidInputError, UnavailableError
 from routing.forge import Permission
 from routing.forge_errors import ForgeError
 from routing.gates import Inputs, choose
-from routing.issue import Issue
+from routing.issue import Issue, IssueRef
 from routing.mailbox import Mailbox
 from routing.store.job_store import JobStore
 from routing.store.switch import Switch
 from tasks.forges.collector import Collector
 from tasks.forges.projection import Projection
-from tasks.forges.request_text import request_of
+from tasks.forges.request_text import request_of, start_key
 from tasks.forges.site import ForgeSite
 
 _log = structlog.get_logger(__name__)
@@ -39,18 +41,26 @@ class Dispatcher:
         self._jobs = jobs
         self._switch = switch
         self._projection = projection
+        self._served: list[str] = []  # forges that got a job from this process, the last one at the end
 
     def tick(self) -> list[str]:
         """Dispatch; returns the ids of jobs. A forge whose kill switch is on costs no I/O at all."""
         jobs: list[str] = []
-        for site in self._sites.values():
-            if site.gates.kill_switch:
-                continue
+        for site in self._in_turn():
             try:
                 jobs += self._dispatch(site)
             except CoalmineError as error:  # one forge's failure does not keep the next from its turn
                 _log.error("dispatch.failed", forge=site.name, reason=str(error))
         return jobs
+
+    def _in_turn(self) -> list[ForgeSite]:
+        """The forges that may be asked: those first that have the least of the fleet at work for them."""
+        open_ = [site for site in self._sites.values() if not site.gates.kill_switch]
+        if len(open_) == 1:
+            return open_
+        at_work = Counter(item.ref.forge for item in self._backlog.in_progress()) if open_ else Counter()
+        served = {name: place for place, name in enumerate(self._served)}
+        return sorted(open_, key=lambda site: (at_work[site.name], served.get(site.name, -1)))
 
     def _dispatch(self, site: ForgeSite) -> list[str]:
         self._reconcile(site)
@@ -58,8 +68,14 @@ class Dispatcher:
         for refused in choice.refusals:
             if refused.issue and self._backlog.refuse(refused):
                 _log.info("issue.refused", issue=refused.issue, gate=refused.gate, reason=refused.reason)
-        found = [self._start(site, item) for item in choice.chosen]
-        return [job for job in found if job]
+        jobs = []
+        for item in choice.chosen:
+            with _isolated(item.ref):
+                jobs.append(self._start(site, item))
+        started = [job for job in jobs if job]
+        if started:
+            self._served = [name for name in self._served if name != site.name] + [site.name]
+        return started
 
     def _inputs(self, site: ForgeSite) -> Inputs:
         prefix = f"{site.name}:"
@@ -118,33 +134,73 @@ class Dispatcher:
         except InvalidInputError as error:  # this issue cannot become a job as it is
             _log.error("dispatch.impossible", issue=str(issue.ref), reason=str(error))
             self._backlog.escalate(issue.ref, reason=str(error)[:500])
+            self._ask_person(site, issue.ref)
             return ""
         except CoalmineError as error:
             _log.error("dispatch.refused", issue=str(issue.ref), reason=str(error))
             self._backlog.release(issue.ref, fence=fence, reason=str(error)[:500])
             return ""
         self._backlog.attach(issue.ref, done.job, fence=fence)
-        try:
-            self._projection.label(site, issue.ref, done.job)
-        except ForgeError as error:  # a projection: that it cannot be written leads to no second dispatch
-            _log.warning("issue.not_labelled", issue=str(issue.ref), reason=str(error))
+        self._label(site, issue.ref, done.job)
         return done.job
 
+    def _label(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
+        """A projection: that it cannot be written leads to no second dispatch, the watcher tries again."""
+        try:
+            self._projection.label(site, issue, job)
+        except ForgeError as error:
+            _log.warning("issue.not_labelled", issue=str(issue), reason=str(error))
+            return
+        found = self._jobs.read(job)
+        if found is not None and found.state.is_final:  # its end took the label off before it was on
+            self._jobs.tell_again(job)
+
+    def _ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
+        try:
+            self._projection.ask_person(site, issue)
+        except ForgeError as error:
+            _log.warning("issue.not_labelled", issue=str(issue), reason=str(error))
+
     def _reconcile(self, site: ForgeSite) -> None:
-        """Starts whose dispatch died half-way go on; the same start leads to the same job."""
+        """Starts whose dispatch died half-way go on, and ends that were not noted are."""
         before = self._backlog.now() - UNCONFIRMED_SECONDS
         for item in self._backlog.unconfirmed(older_than=before):
             if item.ref.forge == site.name:
-                issue = site.forge.read_issue(item.ref)
-                job = self._enqueue(site, item, issue, item.fence)
-                _log.warning("dispatch.resumed", issue=str(item.ref), started=item.fence, job_found=job)
+                with _isolated(item.ref):
+                    self._resume(site, item)
         self._settle(site)
+
+    def _resume(self, site: ForgeSite, item: BacklogItem) -> None:
+        """Whether a job was enqueued is asked of the jobs; if not, the same start leads to the same job.
+
+        An issue that is no longer for agents gives its slot back. Nothing is enqueued in a pause.
+        """
+        job = self._mailbox.find(start_key(item.ref, item.fence), issue=str(item.ref))
+        if job:
+            self._backlog.attach(item.ref, job, fence=item.fence)
+        elif self._switch.reason() is None:
+            issue = self._collector.read(site, item.ref)
+            if issue is None or not site.wants(issue):
+                self._backlog.release(item.ref, fence=item.fence, reason="it is not for agents any more")
+            else:
+                job = self._enqueue(site, item, issue, item.fence)
+        _log.warning("dispatch.resumed", issue=str(item.ref), started=item.fence, job_found=job)
 
     def _settle(self, site: ForgeSite) -> None:
         """Items whose job has ended, and was told of, or is gone, before they could note it."""
         items = [item for item in self._backlog.in_progress() if item.job and item.ref.forge == site.name]
         for item, job in zip(items, self._jobs.read_many([item.job for item in items]), strict=True):
-            if job is None:
-                self._backlog.escalate(item.ref, reason="the record of its job is gone", job=item.job)
-            elif job.state.is_final and self._jobs.active_on([str(item.ref)])[0][0] != job.id:
-                self._jobs.tell_again(job.id)
+            with _isolated(item.ref):
+                if job is None:
+                    self._backlog.escalate(item.ref, reason="the record of its job is gone", job=item.job)
+                elif job.state.is_final and self._jobs.active_on([str(item.ref)])[0][0] != job.id:
+                    self._jobs.tell_again(job.id)
+
+
+@contextmanager
+def _isolated(issue: IssueRef) -> Iterator[None]:
+    """What is wrong with one issue does not keep the next from its turn."""
+    try:
+        yield
+    except CoalmineError as error:
+        _log.warning("dispatch.put_off", issue=str(issue), reason=str(error))

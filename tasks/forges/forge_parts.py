@@ -118,8 +118,10 @@ class ForgeParts:
     @cached_property
     def projection(self) -> Projection:
         """What issues show."""
-        label = self.coalmine.settings.forge.watch.in_progress_label
-        return Projection(self.runs, in_progress_label=label)
+        watch = self.coalmine.settings.forge.watch
+        return Projection(
+            self.runs, in_progress_label=watch.in_progress_label, for_person_label=watch.for_person_label
+        )
 
     @cached_property
     def dispatcher(self) -> Dispatcher:

@@ -6,7 +6,7 @@ import structlog
 
 from routing.change_request import ChangeRequest, ChangeState, Review, ReviewVerdict
 from routing.forge import Forge
-from routing.forge_errors import ForgeGoneError
+from routing.forge_errors import ForgeError, ForgeGoneError, ForgeUnreachableError
 from routing.job import Job
 from routing.signal import Signal, SignalKind, signal
 from routing.store.job_store import JobStore
@@ -28,9 +28,15 @@ class Landings:
         self._interval_seconds = interval_seconds
 
     def look(self, site: ForgeSite | None, job: Job) -> bool:
-        """Record what is new; True when something was."""
+        """Record what is new; True when something was. A forge that tells nothing is asked later again."""
         now = self._signals.now()
-        facts = _facts(site, job, now) if site is not None and job.result.commit else []
+        try:
+            facts = _facts(site, job, now) if site is not None and job.result.commit else []
+        except ForgeError as error:  # it must not stand in the way of jobs on other forges
+            later = error.retry_at if isinstance(error, ForgeUnreachableError) else None
+            following = next_look(job, now, self._interval_seconds)
+            self._store.look_again(job.id, at=following and max(following, later or 0.0))
+            raise
         new = self._signals.add(job.id, facts) if facts else 0
         self._store.look_again(job.id, at=next_look(job, now, self._interval_seconds))
         return new > 0

@@ -13,15 +13,25 @@ from tasks.forges.site import ForgeSite
 class Projection:
     """Writes only what has changed. Every step may be repeated without being seen twice."""
 
-    def __init__(self, runs: RunStore, *, in_progress_label: str) -> None:
+    def __init__(self, runs: RunStore, *, in_progress_label: str, for_person_label: str) -> None:
         self._runs = runs
         self._label = in_progress_label
+        self._for_person_label = for_person_label
 
     def label(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
         """Show that the issue is in progress, unless it shows that already."""
         if not self._runs.read(job).labelled:
             site.forge.add_label(issue, self._label)
             self._runs.note(job, labelled="1")
+
+    def unlabel(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
+        """Show that the issue is not in progress any more."""
+        site.forge.remove_label(issue, self._label)
+        self._runs.note(job, labelled="")
+
+    def ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
+        """Ask a person to go on."""
+        site.forge.add_label(issue, self._for_person_label)
 
     def show(self, site: ForgeSite, issue: IssueRef, told: Progress) -> None:
         """Bring the checklist up to date."""

@@ -1,7 +1,7 @@
 """What jobs and change requests are made of: the words of issues, as data."""
 
 from routing.backlog_item import BacklogItem
-from routing.issue import Issue
+from routing.issue import Issue, IssueRef
 from routing.job import Job, JobRequest, Priority
 from tasks.agents.printable import printable
 from tasks.forges.checklist import code
@@ -24,6 +24,11 @@ def priority_of(item: BacklogItem) -> Priority:
     return Priority.NORMAL if number <= _NORMAL else Priority.LOW
 
 
+def start_key(issue: IssueRef, fence: int) -> str:
+    """What tells one start of an issue from all others."""
+    return f"{issue}:{fence}"
+
+
 def request_of(site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> JobRequest:
     """The request for an issue that was started; asking again for the same start leads to the same job."""
     return JobRequest.checked(
@@ -34,7 +39,7 @@ def request_of(site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> 
         issue=str(issue.ref),
         difficulty=item.metadata.difficulty,
         priority=priority_of(item),
-        idempotency_key=f"{issue.ref}:{fence}",
+        idempotency_key=start_key(issue.ref, fence),
     )
 
 

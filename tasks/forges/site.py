@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from routing.errors import InvalidInputError
 from routing.forge import Forge
 from routing.gate_settings import GateSettings
-from routing.issue import IssueRef
+from routing.issue import Issue, IssueRef
 from routing.job import Job
 from routing.remote import Remote
 
@@ -31,6 +32,11 @@ class ForgeSite:
         """The forge's configured name."""
         return self.forge.name
 
+    def wants(self, issue: Issue) -> bool:
+        """Whether it is open, and for agents. Forges tell labels apart without regard to case."""
+        labels = {name.casefold() for name in issue.labels}
+        return issue.state == "open" and (self.label is None or self.label.casefold() in labels)
+
     def full_name(self, repo: str) -> str:
         """`github:acme/shop`: the name under which jobs ask for a repository."""
         return f"{self.name}:{repo}"
@@ -43,5 +49,8 @@ def place_of(job: Job) -> tuple[str, str]:
 
 
 def issue_of(job: Job) -> IssueRef | None:
-    """The issue that a job works on."""
-    return IssueRef.parse(job.request.issue) if job.request.issue else None
+    """The issue that a job works on; None when it has none, or names something else."""
+    try:
+        return IssueRef.parse(job.request.issue) if job.request.issue else None
+    except InvalidInputError:
+        return None

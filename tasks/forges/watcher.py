@@ -1,7 +1,7 @@
 """The watcher: sees pushed work to its end, shows how far it is, and tells the issue when it is over."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -85,6 +85,8 @@ class Watcher:
                 _log.warning("forge.unreachable", reason=str(error))
             except CoalmineError as error:
                 _log.error("watch.failed", reason=str(error))
+            except Exception:  # noqa: BLE001 - a mistake of ours, too, stops no job but the one that meets it
+                _log.exception("watch.broken")
             return False
 
     def _show_running(self, site: ForgeSite | None, job: Job) -> bool:
@@ -98,9 +100,11 @@ class Watcher:
             _log.warning("watch.no_forge", reason=f"no forge of {job.request.repository} is set")
             return False
         now, notes = self._parts.signals.now(), self._noted(job)
-        self._request_change(site, job, notes)
-        status = self._status(site, job)
+        asked = self._request_change(site, job, notes)
+        status = self._status(site, job) if asked else CombinedStatus(commit=job.result.commit)
         seen = self._seen(site, job, status, notes, now)
+        if not asked:  # nobody would find the work: the job waits as for CI
+            seen = replace(seen, has_ci=True)
         decided = watch(seen, self._limits)
         match decided.action:
             case Action.CLOSE_SUCCESS:
@@ -110,17 +114,19 @@ class Watcher:
             case Action.FREEZE_ESCALATE:
                 return self._freeze(job, decided.reason, now)
             case Action.ESCALATE:  # CI that says nothing is not the agent's doing
-                facts = [signal(SignalKind.UNREACHABLE, at=now, note=decided.reason)]
-                return self._conclude(job, JobState.ESCALATED, decided.reason, facts)
+                why = decided.reason if asked else "pushed, but its forge let no change request be opened"
+                facts = [signal(SignalKind.UNREACHABLE, at=now, note=why)]
+                return self._conclude(job, JobState.ESCALATED, why, facts)
             case _:
                 self._show(site, job, status.verdict)
                 return False
 
     def _noted(self, job: Job) -> RunNotes:
-        """The notes of the run, which begin with its first push."""
-        notes = self._parts.runs.read(job.id)
-        if notes.first_pushed_at is None and job.pushed_at is not None:
-            self._parts.runs.note(job.id, first_pushed_at=job.pushed_at)
+        """The notes of the run, which begins with its first push; a retry by a person begins it anew."""
+        notes, pushed_at = self._parts.runs.read(job.id), job.pushed_at
+        if job.fix_forwards == 0 and pushed_at is not None and notes.first_pushed_at != pushed_at:
+            self._parts.runs.note(job.id, first_pushed_at=pushed_at)
+            return replace(notes, first_pushed_at=pushed_at)
         return notes
 
     def _seen(
@@ -139,18 +145,22 @@ class Watcher:
             complaint=status.complaint,
         )
 
-    def _request_change(self, site: ForgeSite, job: Job, notes: RunNotes) -> None:
-        """Ask for the branch to be merged, once; a forge that will not have it keeps no job from its end."""
+    def _request_change(self, site: ForgeSite, job: Job, notes: RunNotes) -> bool:
+        """Ask for the branch to be merged, once; False when that is to be tried again.
+
+        A forge to which it makes no sense keeps no job from its end.
+        """
         if not site.opens_changes or notes.change:
-            return
+            return True
         title, body = change_text(job)
         try:
             site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body)
-        except ForgeUnreachableError:
-            raise
         except ForgeError as error:
             _log.warning("change.not_opened", reason=str(error))
+            if isinstance(error, (ForgeUnreachableError, ForgeRefusedError)):  # a token may be mended
+                return False
         self._parts.runs.note(job.id, change="1")
+        return True
 
     def _status(self, site: ForgeSite, job: Job) -> CombinedStatus:
         """What CI says of the job's commit; a forge that does not answer has said nothing."""

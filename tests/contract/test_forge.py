@@ -3,7 +3,9 @@
 A new adapter adds a function that returns a `ForgeUnderTest`, and its name to `FORGES`.
 """
 
+import itertools
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from routing.change_request import ChangeState
-from routing.commit_status import CiVerdict
+from routing.commit_status import CiVerdict, StatusState
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from routing.forge import Forge
 from routing.forge_errors import (
@@ -34,6 +36,9 @@ from tests.forge_server import ForgeServer
 from tests.forge_world import TOKEN, ForgeWorld
 from tests.gitea_server import gitea_server
 from tests.github_server import github_server
+from tests.memory_forge import MemoryForge
+from tests.memory_repository import MemoryRepository
+from tests.mishaps import ANY
 from tests.repositories import Repository, new_repository
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -58,7 +63,7 @@ class ForgeUnderTest:
 
     forge: Forge
     repo: str
-    repository: Repository  # what is pushed here arrives on the forge
+    repository: Repository | MemoryRepository  # what is pushed here arrives on the forge
     open_issue: OpensIssues
     person_comments: Callable[[IssueRef, str], object]
     judge: Callable[[str], object]  # CI says green of a commit
@@ -155,8 +160,37 @@ def gitea(address: str) -> RestForge:
     return gitea_forge(settings, unhurried())
 
 
+def memory_forge(_folder: Path) -> ForgeUnderTest:
+    """The stand-in that other suites use: it must be honest."""
+    forge = MemoryForge(time.time)
+    repo = next(iter(forge.repositories))
+    numbers = itertools.count(1)
+
+    def open_issue(
+        title: str, body: str, *, labels: Sequence[str] = (), blocked_by: Sequence[int] = ()
+    ) -> IssueRef:
+        ref = forge.person_opens(next(numbers), body, label="", title=title)
+        for label in labels:
+            forge.label(ref, label)
+        forge.issues[ref].blocked_by += [ref.model_copy(update={"number": one}) for one in blocked_by]
+        return ref
+
+    return ForgeUnderTest(
+        forge=forge,
+        repo=repo,
+        repository=forge.repositories[repo],
+        open_issue=open_issue,
+        person_comments=forge.person_comments,
+        judge=lambda commit: forge.say(commit, StatusState.SUCCESS),
+        fail=lambda commit: forge.say(commit, StatusState.FAILURE, text="the cart is broken"),
+        person_merges=forge.person_merges,
+        vanish=lambda: forge.mishaps.lasting.update({ANY: lambda: ForgeUnreachableError("it is gone")}),
+    )
+
+
 FORGES: dict[str, Callable[[Path], ForgeUnderTest]] = {
     "local": local_forge,
+    "memory": memory_forge,
     "github": partial(served_forge, server_of=github_server, forge_of=github),
     "gitea": partial(served_forge, server_of=gitea_server, forge_of=gitea),
 }

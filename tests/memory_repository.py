@@ -1,0 +1,85 @@
+"""A git repository in memory: commits, branches, and what people do on the main branch."""
+
+import hashlib
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commit:
+    """A commit; its files do not matter."""
+
+    id: str
+    parents: tuple[str, ...]
+    message: str
+    at: datetime
+
+
+class MemoryRepository:
+    """The same words as `tests.repositories.Repository`, as far as the suite of forges uses them."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._numbers = itertools.count(1)
+        self.commits: dict[str, Commit] = {}
+        self.branches: dict[str, str] = {}
+        self.branches["main"] = self._commit("Begin", ())
+
+    def work(self, branch: str, files: dict[str, str]) -> str:
+        """Make a branch with one commit; returns the commit."""
+        self.branches[branch] = self._commit(f"Work on {', '.join(files)}", (self.tip(),))
+        return self.branches[branch]
+
+    def more_work(self, branch: str, files: dict[str, str]) -> str:
+        """Add one more commit to a branch."""
+        self.branches[branch] = self._commit(f"Work on {', '.join(files)}", (self.branches[branch],))
+        return self.branches[branch]
+
+    def tip(self, branch: str = "main") -> str:
+        """The newest commit of a branch."""
+        return self.branches[branch]
+
+    def git(self, command: str, *words: str) -> str:
+        """What little of git the suite of forges speaks: a commit without parents, by way of any tree."""
+        return self._commit("Begin anew", ()) if command == "commit-tree" else words[-1]
+
+    def merge(self, commit: str, message: str) -> str:
+        """A merge commit on the main branch."""
+        self.branches["main"] = self._commit(message, (self.tip(), commit))
+        return self.tip()
+
+    def squash(self, message: str) -> str:
+        """One commit on the main branch that has the same changes, and is another."""
+        self.branches["main"] = self._commit(message, (self.tip(),))
+        return self.tip()
+
+    def push_to_main(self, commit: str) -> None:
+        """The main branch is this commit from now on."""
+        self.branches["main"] = commit
+
+    def revert(self, commit: str) -> str:
+        """A commit on the main branch that takes another one back."""
+        return self.squash(f'Revert "it"\n\nThis reverts commit {commit}.')
+
+    def holds(self, commit: str, branch: str = "main") -> bool:
+        """Whether a branch has the commit in its history."""
+        seen, todo = set[str](), [self.tip(branch)]
+        while todo:
+            one = todo.pop()
+            if one not in seen:
+                seen.add(one)
+                todo += self.commits[one].parents
+        return commit in seen
+
+    def reverts_of(self, *commits: str) -> list[Commit]:
+        """Commits of the main branch that take one of these back, oldest first."""
+        said = {f"This reverts commit {commit}." for commit in commits}
+        found = [one for one in self.commits.values() if said & set(one.message.splitlines())]
+        return [one for one in found if self.holds(one.id)]
+
+    def _commit(self, message: str, parents: tuple[str, ...]) -> str:
+        name = hashlib.sha256(str(next(self._numbers)).encode()).hexdigest()[:40]
+        self.commits[name] = Commit(id=name, parents=parents, message=message, at=self._now())
+        return name
