@@ -102,10 +102,10 @@ class MailStore(Store):
         return "ok", int(fence), [_record(fields) for fields in records]
 
     def settle(
-        self, agent: str, mails: Sequence[str], *, fence: int, outcome: Literal["acked", "queued"],
-        most_attempts: int, reason: str = "",
+        self, agent: str, mails: Sequence[str], *, fence: int,
+        outcome: Literal["acked", "queued", "unread"], most_attempts: int, reason: str = "",
     ) -> list[str]:  # fmt: skip
-        """Settle claimed mails: 'acked', 'queued', 'dead' or 'stale' each."""
+        """Settle claimed mails: 'acked', 'queued', 'dead' or 'stale' each. 'unread': it was no attempt."""
         if not mails:
             return []
         keys = self.keys

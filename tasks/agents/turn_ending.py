@@ -19,7 +19,7 @@ from tasks.agents.turn_leases import HeldTurn
 from tasks.agents.turn_mail import TurnMail
 from tasks.agents.turn_order import TurnOrder
 from tasks.agents.turn_record import TerminalMail, TurnRecord
-from tasks.agents.turn_result import TurnResult
+from tasks.agents.turn_result import Ending, TurnResult
 
 _log = structlog.get_logger(__name__)
 
@@ -56,7 +56,7 @@ class TurnEnding:
         )
         if step is None or not self.write(step, result, consumed):
             return self._told(result, step, terminal_seen=terminal_seen)
-        self.settle_mail(clean=result.clean, reason=step.reason)
+        self._settle_mail(clean=result.clean, reason=step.reason, counts=was_told)
         end = AgentEnd(
             ended_by=result.ended_by,
             exit_code=result.exit_code,
@@ -99,17 +99,20 @@ class TurnEnding:
         """The agent sends no more mail; what it says in the grace period behind an abort came too late."""
         self.cleanup.spared("the mail's command", self.mail.close)
 
-    def release(self) -> None:
-        """Give back what is left, whatever happened; a store that is away is only told of."""
+    def release(self, *, was_told: bool) -> None:
+        """Give back what is left, whatever happened; a store that is away is only told of.
+
+        `was_told`: whether an agent was started that may have read its mail.
+        """
         self.close_mail()
         if self.has_lease:
             end = TurnEnd(name=self.held.name, fence=self.held.fence)
             self.cleanup.spared("the lease", lambda: self.sessions.end(end))
-        self.settle_mail(clean=False, reason="its turn came to nothing")
+        self._settle_mail(clean=False, reason="its turn came to nothing", counts=was_told)
 
-    def settle_mail(self, *, clean: bool, reason: str) -> None:
+    def _settle_mail(self, *, clean: bool, reason: str, counts: bool) -> None:
         """Its mail was delivered, or waits again; what was settled before stays so."""
-        self.cleanup.spared("the mail", lambda: self.mail.settle(clean=clean, reason=reason))
+        self.cleanup.spared("the mail", lambda: self.mail.settle(clean=clean, reason=reason, counts=counts))
 
     def _told(
         self, result: TurnResult, step: SessionStep | None, *, terminal_seen: bool,

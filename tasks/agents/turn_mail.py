@@ -50,12 +50,12 @@ class TurnMail:
         if self._desk is not None:
             self._window.close(self._desk)
 
-    def settle(self, *, clean: bool, reason: str) -> None:
-        """Its mail was delivered, or waits again; done once."""
+    def settle(self, *, clean: bool, reason: str, counts: bool) -> None:
+        """Its mail was delivered, or waits again, behind an attempt that counts or not; done once."""
         claim, self._claim = self._claim, None
         if claim is None or not claim.mails:
             return
         if clean:
             self._office.ack(claim)
         else:
-            self._office.put_back(claim, reason=reason)
+            self._office.put_back(claim, reason=reason, counts=counts)

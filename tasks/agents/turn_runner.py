@@ -225,7 +225,7 @@ class _Turn:
 
     def release(self) -> None:
         """Give back what the turn has in hand, whatever happened."""
-        self._ending.release()
+        self._ending.release(was_told=self._started > 0)
 
     def _register(self, process: ProcessIdentity) -> None:
         """Step 4; when this raises, the process is killed before it was told anything."""

@@ -197,7 +197,7 @@ def test_stale_turn_is_killed_before_it_is_told_anything(bench: Bench) -> None:
 
 
 def test_spawn_error_leaves_the_state(bench: Bench) -> None:
-    """The lease is free, and the mail waits again."""
+    """The lease is free, and the mail waits again: it was not delivered, so that was no attempt."""
     bench.run("exit 1")
     sent = bench.post.send(ADA, bench.agent.name)
     order = bench.order("true")
@@ -212,7 +212,19 @@ def test_spawn_error_leaves_the_state(bench: Bench) -> None:
         bench.runner.run(replace(order, compose=gone), StopSignal())
     stored = bench.read()
     assert (stored.state, stored.lease_until, stored.turns) == (SessionState.BETWEEN_TURNS, None, 1)
-    assert bench.post.find(sent).state == "queued"
+    assert (bench.post.find(sent).state, bench.post.find(sent).attempts) == ("queued", 0)
+
+
+def test_shutdown_is_no_attempt_at_delivering_mail(bench: Bench) -> None:
+    """However often a worker is shut down in its turns, the agent gets its mail; other ends count."""
+    sent = bench.post.send(ADA, bench.agent.name)
+    attempts = []
+    for reason in (StopReason.DRAIN, StopReason.CANCEL):
+        stop = StopSignal()
+        stop.set(reason)
+        assert isinstance(bench.runner.run(bench.order("sleep 60"), stop), TurnRecord)
+        attempts.append(bench.post.find(sent).attempts)
+    assert attempts == [0, 1]
 
 
 def test_conversation_is_saved_while_the_process_runs(bench: Bench) -> None:

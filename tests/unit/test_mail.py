@@ -221,6 +221,19 @@ def test_a_mail_is_dead_after_its_attempts(post: Post) -> None:
     assert (mail.state, mail.reason) == (MailState.DEAD, "crashed, attempt 5 of 5")
 
 
+def test_what_was_no_attempt_does_not_count(post: Post) -> None:
+    """However often it happens, the mail waits in its old place; the attempts before and after it count."""
+    agent = post.agent().name
+    sent = post.send(ADA, agent)
+    for _ in range(MOST_ATTEMPTS - 1):
+        post.office.put_back(post.claim(agent), reason="crashed")
+    for _ in range(MOST_ATTEMPTS):
+        assert post.office.put_back(post.claim(agent), reason="not started", counts=False) == []
+    mail = post.find(sent)
+    assert (mail.state, mail.attempts) == (MailState.QUEUED, MOST_ATTEMPTS - 1)
+    assert post.office.put_back(post.claim(agent), reason="crashed") == [sent.id]
+
+
 def test_mail_of_a_lost_turn_is_claimed_again(post: Post) -> None:
     """The lease runs out; the stale turn can neither ack it nor put it back."""
     agent = post.agent().name

@@ -1,7 +1,7 @@
 -- Settle mails that a turn claimed: they were delivered, or they go back to wait for the next turn.
 -- KEYS  1 agent  2 waiting  3 claimed  4 mail_waiting  5 events  6 mail_dead  7… mails
--- ARGV  1 now  2 agent's name  3 fence of the claim  4 'acked' or 'queued'  5 most attempts  6 retention, seconds
---       7 reason  8… ids of the mails
+-- ARGV  1 now  2 agent's name  3 fence of the claim  4 'acked', 'queued', or 'unread' (queued, and the attempt does
+--         not count)  5 most attempts  6 retention, seconds  7 reason  8… ids of the mails
 -- Returns a word for each mail: 'acked'|'queued'|'dead'|'stale' (it is not, or no more, claimed with that fence)
 -- @include prelude
 -- @include mail
@@ -18,7 +18,9 @@ local function settle(mail, id)
     redis.call('HSET', mail, 'state', 'acked', 'settled_at', stamp(now))
     return 'acked'
   end
-  if tonumber(f[3]) >= tonumber(ARGV[5]) then
+  if ARGV[4] == 'unread' then
+    redis.call('HINCRBY', mail, 'attempts', -1)
+  elseif tonumber(f[3]) >= tonumber(ARGV[5]) then
     bury(mail, id, dead, events, now, retention, ARGV[7] .. ', attempt ' .. f[3] .. ' of ' .. ARGV[5])
     return 'dead'
   end

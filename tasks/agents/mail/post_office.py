@@ -161,13 +161,16 @@ class PostOffice:
         )
         return "stale" not in words
 
-    def put_back(self, claim: MailClaim, *, reason: str) -> list[str]:
-        """The turn was unclean: its mail waits for the next; returns the mails that are dead now."""
+    def put_back(self, claim: MailClaim, *, reason: str, counts: bool = True) -> list[str]:
+        """The turn was unclean: its mail waits for the next; returns the mails that are dead now.
+
+        `counts`: whether it was an attempt at delivering it, of which there are only so many.
+        """
         words = self._store.settle(
             claim.agent,
             claim.ids,
             fence=claim.fence,
-            outcome="queued",
+            outcome="queued" if counts else "unread",
             most_attempts=MOST_ATTEMPTS,
             reason=reason,
         )
