@@ -56,7 +56,7 @@ class TurnEnding:
         )
         if step is None or not self.write(step, result, consumed):
             return self._told(result, step, terminal_seen=terminal_seen)
-        self._settle_mail(clean=result.clean, reason=step.reason, counts=was_told)
+        self._settle_mail(clean=result.clean, reason=step.reason, counts=result.ended_by is not Ending.DRAIN)
         end = AgentEnd(
             ended_by=result.ended_by,
             exit_code=result.exit_code,
