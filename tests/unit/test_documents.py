@@ -12,11 +12,14 @@ from console.cli import app
 from console.config_commands import flat
 from routing.events import MEANINGS
 from routing.store.keys import PERMANENT_KINDS, Keys
-from tasks.settings import Settings
+from tasks.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+
+#: Every file of tests, below the root.
+TESTS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "tests").rglob("test_*.py"))
 
 #: Words that end the part of a shell line that is ours.
 _ENDS = {"|", "&&", "||", ";", "&", ">", "<", "#"}
@@ -107,6 +110,40 @@ def test_files_that_are_named_are_there(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:routing|harvest|tasks|console|tests|benchmarks|docs)/[\w/.]+)`", text):
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_tests_that_are_named_are_there(file: Path) -> None:
+    """A page that says which test holds a promise names one that there is, in the file that it names."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        named = re.findall(r"`(test_\w+)`", line)
+        files = re.findall(r"`(tests/[\w/]+\.py)`", line) or TESTS
+        for name in named:
+            assert any(f"def {name}(" in (ROOT / each).read_text(encoding="utf-8") for each in files), name
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_settings_that_are_named_exist(file: Path) -> None:
+    """`forge.github.token` and `COALMINE_WEB__PORT` are settings, or sections of them."""
+    places = [place for place, _ in flat(Settings())]
+    known = {".".join(place[:size]) for place in places for size in range(1, len(place) + 1)}
+    text = file.read_text(encoding="utf-8")
+    dotted = re.findall(r"`((?:forge|webhook|web|agent|canary)\.[a-z_.]+)(?: = [^`]*)?`", text)
+    named = {name for name in dotted if name not in MEANINGS and name.split(".")[-1] != "accepted"}
+    variables = re.findall(r"\bCOALMINE_([A-Z]+__[A-Z_]*[A-Z])\b", text)
+    named |= {name.lower().replace("__", ".") for name in variables if "SECTION" not in name}
+    assert named <= known
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_settings_in_examples_are_accepted(file: Path, tmp_path: Path) -> None:
+    """Each block of a settings file is read as one."""
+    for block in re.findall(r"```toml\n(.*?)```", file.read_text(encoding="utf-8"), re.DOTALL):
+        sections = {line.strip("[]").split(".")[0] for line in block.splitlines() if line.startswith("[")}
+        if sections and sections <= set(Settings.model_fields):
+            example = tmp_path / "coalmine.toml"
+            example.write_text(block, encoding="utf-8")
+            load_settings(example)
 
 
 def commands(text: str) -> list[list[str]]:
