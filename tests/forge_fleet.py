@@ -13,6 +13,7 @@ from routing.errors import CoalmineError
 from routing.gate_settings import GateSettings
 from routing.issue import IssueRef
 from routing.job import Job, JobResult, JobState
+from routing.jobs import Claim
 from routing.remote import Remote
 from routing.signal import SignalKind
 from tasks.forge_settings import ForgeSettings
@@ -105,6 +106,7 @@ class ForgeFleet:
     def watch(self) -> None:
         """The tick `tasks.watch`."""
         self._alone(self.parts.watcher.tick)
+        self._alone(self.parts.watcher.land)
 
     def _alone(self, tick: Callable[[], Any]) -> Any:
         """As Celery runs it: what ends one tick ends no other, and a process that died is replaced."""
@@ -162,9 +164,11 @@ class ForgeFleet:
     def act(self, job_id: str) -> None:
         """One turn of one job's agent."""
         claim = self.hands.claim(job_id)
-        issue = IssueRef.parse(claim.job.request.issue)
-        left = self.acts.get(issue.number, [])
-        act = left.pop(0) if left else "green"
+        left = self.acts.get(IssueRef.parse(claim.job.request.issue).number, [])
+        self.act_on(claim, left.pop(0) if left else "green")
+
+    def act_on(self, claim: Claim, act: str) -> None:
+        """The end of a turn: `fails`, or else a push, of which CI says what `push` is told."""
         if act == "fails":
             self.hands.app.jobs.end(
                 claim, JobState.ESCALATED, reason="committed nothing", result=JobResult(),

@@ -45,7 +45,7 @@ class _Watching:
         """What is sent together is one step."""
         sent = b"".join(command) if isinstance(command, list) else command
         names = list(_commands(bytes(sent)))
-        self._asked += names
+        self._asked += [name for name in names if name not in {"HELLO", "CLIENT"}]
         steps = [name for name in names if name.upper() not in _READS]
         if not steps:
             self._real.send_packed_command(command, check_health)

@@ -1,0 +1,174 @@
+"""The end of a run, told outside: each effect for itself, again until it is done, and never twice."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from routing.backlog_item import BacklogState
+from routing.forge_errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from routing.issue import IssueRef
+from routing.job import JobState
+from tasks.forges.closing import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MOST_REFUSALS
+from tests.forge_fleet import ForgeFleet
+from tests.memory_forge import OWN_LOGIN
+
+Fleets = Callable[..., ForgeFleet]
+
+
+@pytest.fixture
+def fleet_of(fake_redis: redis.Redis) -> Fleets:
+    """Makes the test's fleet."""
+    return lambda **changes: ForgeFleet(fake_redis, **changes)
+
+
+def ended(fleet: ForgeFleet) -> IssueRef:
+    """An issue whose job has pushed, or failed, and is yet to be watched."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.dispatch()
+    fleet.work()
+    return ref
+
+
+def active(fleet: ForgeFleet, ref: IssueRef) -> str:
+    """The job that keeps others from an issue."""
+    return fleet.hands.app.job_store.active_on([str(ref)])[0][0]
+
+
+@pytest.mark.parametrize("effect", ["comment", "remove_label", "close"])
+@pytest.mark.parametrize("error", [ForgeRefusedError, ForgeInvalidError, ForgeGoneError])
+def test_one_effect_that_is_refused_keeps_none_of_the_others(
+    fleet_of: Fleets, effect: str, error: type[ForgeRefusedError]
+) -> None:
+    """It is tried again, with pauses, until it is done; the rest is done at once."""
+    fleet = fleet_of()
+    ref = ended(fleet)
+    fleet.mishaps.lasting[effect] = lambda: error("not this")
+    fleet.watch()
+    issue = fleet.forge.issues[ref]
+    done = {
+        "comment": len(fleet.forge.checklists(ref)) == 1,
+        "remove_label": "agent-in-progress" not in issue.labels,
+        "close": issue.state == "closed",
+    }
+    assert done == {name: name != effect for name in done}
+    assert (fleet.jobs(ref)[0].state, fleet.item(ref).state) == (JobState.SUCCEEDED, BacklogState.COMPLETED)
+    fleet.mishaps.lasting.clear()
+    fleet.watch()
+    assert active(fleet, ref) != ""
+    fleet.clock.forward(FIRST_PAUSE_SECONDS)
+    fleet.watch()
+    assert active(fleet, ref) == ""
+    assert (issue.state, list(issue.labels), len(fleet.forge.checklists(ref))) == ("closed", ["coalmine"], 1)
+
+
+def test_a_forge_that_refuses_for_days_lets_its_issue_go(fleet_of: Fleets) -> None:
+    """It is not asked more often than its pauses allow."""
+    fleet = fleet_of()
+    ref = ended(fleet)
+    fleet.mishaps.lasting["close"] = lambda: ForgeRefusedError("401")
+    fleet.watch()
+    for _ in range(5):
+        fleet.watch()
+    assert fleet.forge.calls_of("close") == 1
+    for _ in range(MOST_REFUSALS):
+        fleet.clock.forward(LONGEST_PAUSE_SECONDS)
+        fleet.watch()
+    assert (fleet.forge.calls_of("close"), active(fleet, ref)) == (MOST_REFUSALS, "")
+
+
+@pytest.mark.parametrize("act", ["green", "fails"])
+@pytest.mark.parametrize("stage", ["queued", "pushed", "ended"])
+def test_an_issue_that_is_gone_ends_no_other_way(fleet_of: Fleets, act: str, stage: str) -> None:
+    """There is nobody to tell: the job's end stands, and nothing is left to do."""
+    fleet = fleet_of(acts={1: [act]})
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.dispatch()
+    kept = fleet.forge.issues[ref]
+    if stage == "queued":
+        del fleet.forge.issues[ref]
+    fleet.work()
+    if stage == "pushed":
+        del fleet.forge.issues[ref]
+    if stage == "ended":
+        fleet.mishaps.lasting["remove_label"] = lambda: ForgeGoneError("no such issue")
+        fleet.watch()
+        fleet.mishaps.lasting.clear()
+        del fleet.forge.issues[ref]
+        fleet.clock.forward(FIRST_PAUSE_SECONDS)
+    fleet.watch()
+    expected = JobState.SUCCEEDED if act == "green" else JobState.ESCALATED
+    assert (fleet.jobs(ref)[0].state, active(fleet, ref)) == (expected, "")
+    assert fleet.hands.app.job_store.with_effects(10) == []
+    assert kept.state == "open" or stage == "ended"
+
+
+def test_a_comment_that_a_person_deleted_is_written_anew(fleet_of: Fleets) -> None:
+    """Once."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    ref = ended(fleet)
+    fleet.watch()
+    fleet.forge.issues[ref].comments.clear()
+    fleet.clock.forward(100_000)
+    fleet.watch()
+    (text,) = fleet.forge.checklists(ref)
+    assert "A person is needed" in text
+
+
+def test_a_marker_in_somebody_elses_comment_means_nothing(fleet_of: Fleets) -> None:
+    """Their comment is left alone, and ours is written beside it."""
+    fleet = fleet_of()
+    ref = ended(fleet)
+    forged = f"All is well <!-- coalmine run {fleet.jobs(ref)[0].id} -->"
+    fleet.forge.person_comments(ref, forged, by="mallory")
+    fleet.watch()
+    authors = {one.author: one.body for one in fleet.forge.issues[ref].comments}
+    assert authors["mallory"] == forged
+    assert "Done — issue closed" in authors[OWN_LOGIN]
+
+
+def test_a_person_who_takes_the_label_off_has_it_tried_again(fleet_of: Fleets) -> None:
+    """By another job, with a checklist of its own; the first one's stays as it ended."""
+    fleet = fleet_of(acts={1: ["fails", "green"]})
+    ref = ended(fleet)
+    fleet.rounds(2)
+    assert fleet.item(ref).state is BacklogState.ESCALATED
+    fleet.forge.unlabel(ref, "ready-for-human")
+    fleet.until_quiet()
+    assert [job.state for job in fleet.jobs(ref)] == [JobState.ESCALATED, JobState.SUCCEEDED]
+    assert len(fleet.forge.checklists(ref)) == 2
+    assert (fleet.forge.issues[ref].state, list(fleet.forge.issues[ref].labels)) == ("closed", ["coalmine"])
+
+
+def test_a_person_who_closes_the_issue_meanwhile_has_the_last_word(fleet_of: Fleets) -> None:
+    """Its job ends as it ends; the issue is done, and is not opened or closed again."""
+    fleet = fleet_of(acts={1: ["fails"]})
+    ref = ended(fleet)
+    fleet.forge.person_closes(ref)
+    fleet.poll()
+    fleet.until_quiet()
+    assert fleet.item(ref).state is BacklogState.COMPLETED
+    assert fleet.forge.history.count((str(ref), "closed")) == 1
+    assert len(fleet.jobs(ref)) == 1
+
+
+def test_an_issue_that_no_forge_has_is_freed_at_once(fleet_of: Fleets) -> None:
+    """A job may name whatever its request said."""
+    fleet = fleet_of()
+    job = fleet.hands.enqueue(issue="JIRA-17", repository="github:acme/shop").job
+    fleet.hands.end(job)
+    fleet.watch()
+    assert fleet.hands.app.job_store.with_effects(10) == []
+    assert fleet.hands.app.job_store.active_on(["JIRA-17"]) == [("", 1)]
+
+
+def test_what_does_not_change_is_not_written_again(fleet_of: Fleets) -> None:
+    """A checklist that stands as it should costs no call, however many ticks look at it."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    ended(fleet)
+    for _ in range(5):
+        fleet.watch()
+    assert (fleet.forge.calls_of("comment"), fleet.forge.calls_of("edit_comment")) == (1, 0)
+    assert (fleet.forge.calls_of("add_label"), fleet.forge.calls_of("open_change")) == (1, 1)

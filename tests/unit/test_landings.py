@@ -1,0 +1,173 @@
+"""What people do with pushed work, as signals of its job: each once, and what the job is worth by them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import redis
+
+from harvest.score import Score, ScoreRules, score
+from routing.change_request import Review, ReviewVerdict
+from routing.commit_status import StatusState
+from routing.events import JOB_SIGNAL
+from routing.forge_errors import ForgeUnreachableError
+from routing.job import Job
+from tests.fleet import Clock
+from tests.forge_fleet import ForgeFleet
+from tests.memory_forge import MemoryForge
+from tests.mishaps import Mishaps
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> ForgeFleet:
+    """A fleet whose only job has pushed green work."""
+    fleet = ForgeFleet(fake_redis)
+    fleet.forge.person_opens(1)
+    fleet.rounds(2)
+    return fleet
+
+
+def job_of(fleet: ForgeFleet) -> Job:
+    """That job."""
+    (job,) = fleet.jobs()
+    return job
+
+
+def look(fleet: ForgeFleet, after: float = 0.0) -> list[str]:
+    """The facts that are known when the watcher has looked, twice, some time later."""
+    fleet.clock.forward(after)
+    for _ in range(2):
+        fleet.clock.forward(3700)
+        fleet.watch()
+    return [kind for kind in fleet.signals(job_of(fleet)) if kind != "ci_green"]
+
+
+def worth(fleet: ForgeFleet) -> Score:
+    """What the job is worth now."""
+    facts = fleet.hands.app.signals.read(job_of(fleet).id)
+    return score(facts, created_at=job_of(fleet).created_at, now=fleet.clock(), rules=ScoreRules())
+
+
+def review(fleet: ForgeFleet, author: str, commit: str, minutes: int) -> Review:
+    """Changes requested."""
+    at = fleet.forge.now() + timedelta(minutes=minutes)
+    return Review(author=author, verdict=ReviewVerdict.CHANGES_REQUESTED, commit=commit, at=at)
+
+
+def merge_by_hand(fleet: ForgeFleet) -> None:
+    """A merge commit."""
+    fleet.forge.person_merges(job_of(fleet).branch)
+
+
+def squash(fleet: ForgeFleet) -> None:
+    """Another commit with the same changes."""
+    fleet.forge.person_merges(job_of(fleet).branch, squash=True)
+
+
+def push_to_main(fleet: ForgeFleet) -> None:
+    """No review at all."""
+    fleet.forge.person_drops(job_of(fleet).branch)
+    fleet.forge.repositories["acme/shop"].push_to_main(job_of(fleet).result.commit)
+
+
+@pytest.mark.parametrize(
+    ("happens", "kind"),
+    [(merge_by_hand, "merged"), (squash, "merged"), (push_to_main, "pushed_to_main")],
+)
+def test_work_that_lands_is_worth_all_when_its_window_is_over(
+    fleet: ForgeFleet, happens: Callable[[ForgeFleet], None], kind: str
+) -> None:
+    """However it came to the main branch: CI was green at it, and nobody took it back."""
+    happens(fleet)
+    assert look(fleet) == [kind]
+    assert worth(fleet).status == "open"
+    assert look(fleet, after=DAY) == [kind]
+    assert (worth(fleet).status, worth(fleet).value) == ("settled", 1.0)
+    told = [
+        event
+        for event in fleet.hands.events(JOB_SIGNAL)
+        if f'"{kind}"' in str(event.data) or event.data["kind"] == kind
+    ]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("happens", [merge_by_hand, squash, push_to_main])
+@pytest.mark.parametrize("after", [0.0, 2 * DAY], ids=["within the window", "behind it"])
+def test_work_that_is_taken_back_is_worth_nothing(
+    fleet: ForgeFleet, happens: Callable[[ForgeFleet], None], after: float
+) -> None:
+    """The revert is a fact whenever it comes: behind the window the harvest tells it as late."""
+    happens(fleet)
+    look(fleet, after)
+    change, repository = fleet.forge.changes[0], fleet.forge.repositories["acme/shop"]
+    repository.revert(change.merge_commit or job_of(fleet).result.commit)
+    assert "reverted" in look(fleet)
+    assert worth(fleet).value == 0.0
+
+
+def test_work_that_is_thrown_away_is_worth_nothing(fleet: ForgeFleet) -> None:
+    """A change that is closed without a merge."""
+    fleet.forge.person_drops(job_of(fleet).branch)
+    assert look(fleet) == ["closed_unmerged"]
+    assert worth(fleet).value == 0.0
+
+
+def test_a_change_that_is_taken_up_again_and_merged_counts(fleet: ForgeFleet) -> None:
+    """Both are facts, and landing stands above having been thrown away."""
+    fleet.forge.person_drops(job_of(fleet).branch)
+    look(fleet)
+    fleet.forge.person_takes_up(job_of(fleet).branch)
+    assert look(fleet) == ["closed_unmerged"]
+    merge_by_hand(fleet)
+    assert look(fleet, after=DAY) == ["closed_unmerged", "merged"]
+    assert worth(fleet).value == 1.0
+
+
+def test_rounds_of_review_cap_what_follows(fleet: ForgeFleet) -> None:
+    """Two people in the first round are one; the second round takes 0.2 more."""
+    branch, first = job_of(fleet).branch, job_of(fleet).result.commit
+    for number, author in enumerate(("ann", "bob")):
+        fleet.forge.person_reviews(branch, review(fleet, author, first, number))
+    assert look(fleet) == ["changes_requested"]
+    second = fleet.forge.repositories["acme/shop"].more_work(branch, {"more.txt": "more"})
+    fleet.forge.say(second, StatusState.SUCCESS)
+    fleet.forge.person_reviews(branch, review(fleet, "ann", second, 5))
+    assert look(fleet) == ["changes_requested"] * 2
+    merge_by_hand(fleet)
+    look(fleet, after=DAY)
+    assert worth(fleet).value == pytest.approx(0.4)
+
+
+def test_ci_counts_at_the_commit_that_landed(fleet: ForgeFleet) -> None:
+    """What a person pushed on top of the work, and CI has not judged, is worth less."""
+    fleet.forge.repositories["acme/shop"].more_work(job_of(fleet).branch, {"more.txt": "more"})
+    merge_by_hand(fleet)
+    look(fleet, after=DAY)
+    assert worth(fleet).value == pytest.approx(0.6)
+
+
+def test_a_forge_that_is_away_does_not_stand_before_the_others(fake_redis: redis.Redis) -> None:
+    """Its jobs are put off; it is left alone until the time that it named, or for one interval."""
+    clock = Clock()
+    away, well = (MemoryForge(clock, name=name, mishaps=Mishaps()) for name in ("github", "gitea"))
+    fleet = ForgeFleet(fake_redis, away, well, clock=clock)
+    for forge in (away, well):
+        forge.person_opens(1)
+    fleet.rounds(2)
+    fleet.clock.forward(3700)
+    until = fleet.clock() + 7200
+    away.mishaps.lasting["change_of_branch"] = lambda: ForgeUnreachableError("a limit", retry_at=until)
+    before = away.calls_of("change_of_branch")
+    for _ in range(3):
+        fleet.watch()
+        fleet.clock.forward(3700 / 2)
+    assert away.calls_of("change_of_branch") == before + 1
+    assert well.calls_of("change_of_branch") > 1
+    well.person_merges(next(job.branch for job in fleet.jobs() if job.request.issue.startswith("gitea")))
+    away.mishaps.lasting.clear()
+    fleet.clock.forward(7200)
+    fleet.watch()
+    kinds = {job.request.issue.split(":")[0]: fleet.signals(job) for job in fleet.jobs()}
+    assert kinds == {"github": ["ci_green"], "gitea": ["ci_green", "merged"]}

@@ -1,0 +1,258 @@
+"""Pushed work through the real watcher: each row of the table, and what the forge is asked on the way."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from routing.backlog_item import BacklogState
+from routing.commit_status import StatusState
+from routing.forge_errors import (
+    ForgeInvalidError,
+    ForgeOutcomeUnknownError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
+from routing.issue import IssueRef
+from routing.job import Job, JobState
+from tasks.forge_settings import ForgeSettings, WatchSettings
+from tests.forge_fleet import ForgeFleet
+from tests.mishaps import ANY, Mishap, Mishaps
+
+Fleets = Callable[..., ForgeFleet]
+
+LONG = 100_000.0
+
+
+@pytest.fixture
+def fleet_of(fake_redis: redis.Redis) -> Fleets:
+    """Makes the test's fleet."""
+    return lambda **changes: ForgeFleet(fake_redis, **changes)
+
+
+def pushed(fleet: ForgeFleet, number: int = 1, *, repo: str = "acme/shop") -> IssueRef:
+    """An issue whose job has pushed what the test says it does."""
+    ref = fleet.forge.person_opens(number, repo=repo)
+    fleet.poll()
+    fleet.dispatch()
+    fleet.work()
+    return ref
+
+
+def job_of(fleet: ForgeFleet, ref: IssueRef) -> Job:
+    """Its only job."""
+    (job,) = fleet.jobs(ref)
+    return job
+
+
+def asked_about(fleet: ForgeFleet, commit: str) -> int:
+    """How often CI's word on a commit was asked for."""
+    return sum(name == "statuses" and given[1] == commit for name, given in fleet.forge.calls)
+
+
+def test_green_is_success(fleet_of: Fleets) -> None:
+    """The job succeeds, the issue is closed, and the slot is free."""
+    fleet = fleet_of()
+    ref = pushed(fleet)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, fleet.item(ref).state) == (JobState.SUCCEEDED, BacklogState.COMPLETED)
+    assert fleet.forge.issues[ref].state == "closed"
+    assert fleet.forge.changes[0].branch == job_of(fleet, ref).branch
+
+
+def test_a_forge_without_ci_is_done_with_the_push(fleet_of: Fleets) -> None:
+    """Nobody is asked what nobody says."""
+    fleet = fleet_of(acts={1: ["silent"]}, has_ci=False)
+    ref = pushed(fleet)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.SUCCEEDED
+    assert "CI: there is none" in fleet.forge.checklists(ref)[0]
+
+
+def test_red_is_repaired_and_a_judged_commit_is_not_asked_about_again(fleet_of: Fleets) -> None:
+    """Until a new commit is pushed, the forge is not asked for CI."""
+    fleet = fleet_of(acts={1: ["red", "silent"]})
+    ref = pushed(fleet)
+    first = job_of(fleet, ref).result.commit
+    fleet.watch()
+    sent_back = job_of(fleet, ref)
+    assert (sent_back.state, sent_back.fix_forwards, sent_back.judged) == (JobState.QUEUED, 1, (first,))
+    for _ in range(3):
+        fleet.watch()
+    fleet.work()
+    for _ in range(3):
+        fleet.watch()
+    assert asked_about(fleet, first) == 1
+    assert asked_about(fleet, job_of(fleet, ref).result.commit) == 3
+    assert "fix-forwards: 1 of 5" in fleet.forge.checklists(ref)[0]
+
+
+def test_red_to_the_last_turn_is_frozen(fleet_of: Fleets) -> None:
+    """After as many corrective turns as there may be; a person is asked."""
+    fleet = fleet_of(acts={1: ["red"] * 9}, settings=ForgeSettings(watch=WatchSettings(fix_forwards=2)))
+    ref = pushed(fleet)
+    fleet.until_quiet()
+    assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.ESCALATED, 2)
+    assert fleet.item(ref).state is BacklogState.FROZEN
+    assert fleet.signals(job_of(fleet, ref)).count("ci_red") == 3
+    assert "frozen" in fleet.signals(job_of(fleet, ref))
+    assert "2 of 2 corrective turns" in fleet.forge.checklists(ref)[0]
+
+
+def test_red_too_late_is_frozen(fleet_of: Fleets) -> None:
+    """No corrective turn is begun an hour after the first push."""
+    fleet = fleet_of(acts={1: ["red", "red"]})
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.work()
+    fleet.clock.forward(3600)
+    fleet.watch()
+    assert fleet.item(ref).state is BacklogState.FROZEN
+    assert "3600 s have passed" in job_of(fleet, ref).reason
+
+
+def test_a_retry_by_a_person_has_its_own_hour(fleet_of: Fleets) -> None:
+    """What an earlier run took is not held against it, and the issue is in progress again."""
+    fleet = fleet_of(
+        acts={1: ["red", "red", "green"]}, settings=ForgeSettings(watch=WatchSettings(fix_forwards=1))
+    )
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.clock.forward(3601)
+    fleet.work()
+    fleet.watch()
+    assert fleet.item(ref).state is BacklogState.FROZEN
+    fleet.acts[1] = ["red", "green"]
+    fleet.hands.app.jobs.retry(job_of(fleet, ref).id, by="ann")
+    fleet.work()
+    fleet.watch()
+    assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.QUEUED, 1)
+    fleet.work()
+    fleet.forge.mishaps.lasting["close"] = lambda: ForgeUnreachableError("wait")
+    fleet.watch()
+    fleet.forge.mishaps.lasting.clear()
+    fleet.until_quiet()
+    assert (job_of(fleet, ref).state, fleet.forge.issues[ref].state) == (JobState.SUCCEEDED, "closed")
+
+
+def test_silence_is_waited_for_and_then_told(fleet_of: Fleets) -> None:
+    """No verdict in two hours is nobody's fault, and a person looks."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    ref = pushed(fleet)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    assert "- [~] CI" in fleet.forge.checklists(ref)[0]
+    fleet.clock.forward(LONG)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, fleet.item(ref).state) == (JobState.ESCALATED, BacklogState.ESCALATED)
+    assert fleet.signals(job_of(fleet, ref)) == ["unreachable"]
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["no change request", "a change request"])
+def test_a_forge_that_stays_away_ends_the_wait_too(fleet_of: Fleets, *, opened: bool) -> None:
+    """Whatever it was asked for last; it is told when it is back."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    ref = pushed(fleet)
+    if opened:
+        fleet.watch()
+    fleet.forge.mishaps = Mishaps()
+    fleet.forge.mishaps.lasting[ANY] = lambda: ForgeUnreachableError("no answer")
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    fleet.clock.forward(LONG)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, fleet.item(ref).state) == (JobState.ESCALATED, BacklogState.ESCALATED)
+    fleet.forge.mishaps.lasting.clear()
+    fleet.watch()
+    assert "ready-for-human" in fleet.forge.issues[ref].labels
+
+
+def test_a_change_that_makes_no_sense_keeps_no_job_from_its_end(fleet_of: Fleets) -> None:
+    """It is asked for once."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    fleet.mishaps.lasting["open_change"] = lambda: ForgeInvalidError("422, no commits between main and it")
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.forge.say(job_of(fleet, ref).result.commit, StatusState.SUCCESS)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.SUCCEEDED
+    assert fleet.forge.calls_of("open_change") == 1
+
+
+@pytest.mark.parametrize("has_ci", [False, True])
+def test_nothing_is_done_while_its_change_request_is_refused(fleet_of: Fleets, *, has_ci: bool) -> None:
+    """A token may be mended; if it is not, a person hears what is missing, and no version is blamed."""
+    fleet = fleet_of(has_ci=has_ci)
+    fleet.mishaps.lasting["open_change"] = lambda: ForgeRefusedError("401")
+    ref, other = pushed(fleet), fleet.forge.person_opens(2)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    fleet.mishaps.lasting.clear()
+    fleet.watch()
+    assert (job_of(fleet, ref).state, len(fleet.forge.changes)) == (JobState.SUCCEEDED, 1)
+    fleet.mishaps.lasting["open_change"] = lambda: ForgeRefusedError("401")
+    fleet.round()
+    fleet.clock.forward(LONG)
+    fleet.watch()
+    assert "change request" in job_of(fleet, other).reason
+    assert fleet.signals(job_of(fleet, other))[-1] == "unreachable"
+
+
+def test_a_change_whose_answer_was_lost_is_not_opened_twice(fleet_of: Fleets) -> None:
+    """It is there when it is asked for again."""
+    fleet = fleet_of()
+    fleet.mishaps.plan(Mishap(call="open_change", after=True, error=lambda: ForgeOutcomeUnknownError("lost")))
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.watch()
+    assert (job_of(fleet, ref).state, len(fleet.forge.changes)) == (JobState.SUCCEEDED, 1)
+
+
+def test_a_merge_that_is_refused_is_left_to_a_person(fleet_of: Fleets) -> None:
+    """Green, pushed, and said so."""
+    fleet = fleet_of(merges_green=True)
+    fleet.mishaps.lasting["merge"] = lambda: ForgeRefusedError("405, branch protection")
+    ref = pushed(fleet)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, fleet.item(ref).state) == (JobState.ESCALATED, BacklogState.ESCALATED)
+    assert "green, but not merged: 405" in job_of(fleet, ref).reason
+    assert "ci_green" in fleet.signals(job_of(fleet, ref))
+
+
+def test_a_merge_whose_answer_was_lost_is_found(fleet_of: Fleets) -> None:
+    """It is not made again, and is a fact of the job."""
+    fleet = fleet_of(merges_green=True)
+    fleet.mishaps.plan(Mishap(call="merge", after=True, error=lambda: ForgeOutcomeUnknownError("lost")))
+    ref = pushed(fleet)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.SUCCEEDED
+    assert fleet.signals(job_of(fleet, ref)) == ["ci_green", "merged"]
+    assert fleet.forge.calls_of("merge") == 1
+
+
+@pytest.mark.parametrize("error", [ForgeUnreachableError("away"), KeyError("a mistake of ours")])
+def test_what_one_job_meets_stops_no_other(fleet_of: Fleets, error: Exception) -> None:
+    """Each is looked at by itself, whatever is raised for the one before."""
+    fleet = fleet_of(gates={"per_repo": 2})
+    refs = [pushed(fleet, number) for number in (1, 2)]
+    fleet.mishaps.plan(Mishap(call="statuses", error=lambda: error))
+    fleet.watch()
+    states = sorted(job_of(fleet, ref).state for ref in refs)
+    assert states == [JobState.SUCCEEDED, JobState.WAITING]
+    fleet.watch()
+    assert [job_of(fleet, ref).state for ref in refs] == [JobState.SUCCEEDED] * 2
+
+
+def test_a_job_of_a_forge_that_is_not_served_waits(fleet_of: Fleets) -> None:
+    """Until it is again: a setting that is missing for a day loses nothing."""
+    fleet = fleet_of()
+    ref = pushed(fleet)
+    sites = dict(fleet.parts.sites)
+    fleet.parts.sites.clear()  # type: ignore[attr-defined]
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    fleet.parts.sites.update(sites)  # type: ignore[attr-defined]
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.SUCCEEDED
