@@ -1,6 +1,7 @@
 """`coalmine doctor` on forges: what it finds out, and that none of it ends in a traceback."""
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,23 @@ def test_a_server_that_talks_nonsense(patient: Patient) -> None:
     assert "does not answer" in patient.found(1)[patient.check("access")][1]
     patient.server.silent = True
     assert "does not answer" in patient.found(1)[patient.check("access")][1]
+
+
+@pytest.mark.parametrize("patient", ["github"], indirect=True)
+def test_a_forge_that_never_answers(patient: Patient) -> None:
+    """Neither the API nor git is waited for longer than some seconds, of the minutes that a fleet has."""
+    door = patient.server.git
+    assert door is not None
+    door.open.clear()
+    found = patient.found(1)
+    assert found[patient.check("access")][0] == "ok"
+    assert found[patient.check("git")][0] == "problem"
+    assert "took over 4 s" in found[patient.check("git")][1]
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        said = patient.found(1, BASE_URL=address)[patient.check("access")][1]
+    assert "does not answer" in said
+    assert "timed out" in said
 
 
 def test_a_user_who_may_not_write(patient: Patient) -> None:
