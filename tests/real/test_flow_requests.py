@@ -1,0 +1,76 @@
+"""The whole way of an issue on each forge; every request of the fleet is held to what the forge describes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from routing.job import JobState
+from routing.webhook.forge_kind import ForgeKind
+from tests.forge_shop import ForgeShop, ForgeShops, forge_shops
+from tests.real.gitea_description import gitea_description
+from tests.real.github_description import github_description
+from tests.servers import private_server
+from tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeShops]:
+    """A fleet that has repaired, merged, closed, handed over and waited on every forge."""
+    folder = tmp_path_factory.mktemp("played")
+    forges = {"POLL_INTERVAL_SECONDS": "1", "MERGE": "green", "PER_REPO": "9"}
+    with (
+        private_server(folder) as server,
+        forge_shops(folder, server.url, forges=forges, COALMINE_FORGE__WATCH__FIX_FORWARDS="2") as made,
+    ):
+        for shop in made.shops.values():
+            play(shop)
+        yield made
+
+
+def play(shop: ForgeShop) -> None:
+    """A red commit, its repair, a merge and its revert; a blocked issue; one for a person."""
+    issue = shop.open("Sum is wrong")
+    behind = shop.open("Next", f"Blocked by: #{issue.number}", blocked_by=[issue.number])
+    empty = shop.open("Nothing", "Nothing is to be done.")
+    red = shop.until(issue, JobState.WAITING).result.commit
+    if shop.kind is ForgeKind.GITHUB:
+        note = {
+            "path": "cart.txt",
+            "start_line": 1,
+            "annotation_level": "failure",
+            "message": "bad",
+            "title": None,
+        }
+        shop.world.run_check(red, "unit", "failure", text="It broke.", notes=[{**note, "title": None}])
+    else:
+        shop.world.say(red, "ci/unit", "failure", description="It broke.")
+    wait_until(
+        lambda: shop.jobs(issue)[0].state is JobState.WAITING and shop.jobs(issue)[0].result.commit != red,
+        description="the red commit is repaired",
+        timeout=60,
+    )
+    shop.judge(issue)
+    done = shop.until_closed(issue)
+    shop.world.review(shop.pull(done), "COMMENT" if shop.kind is not ForgeKind.GITHUB else "COMMENTED")
+    shop.world.revert(shop.pull(done))
+    shop.judge(behind)
+    shop.until_closed(behind)
+    assert shop.until_told(empty).state is JobState.ESCALATED
+    shop.until_scored(done)
+
+
+def test_no_request_is_foreign_to_github(played: ForgeShops) -> None:
+    """Each is a described operation with parameters and members that it knows, and those that it needs."""
+    description = github_description()
+    asked = list(played.shops[ForgeKind.GITHUB].server.asked)
+    assert [wrong for one in asked for wrong in description.foreign(one)] == []
+    assert len({description.operation(one)["operationId"] for one in asked}) >= 18
+
+
+@pytest.mark.parametrize("kind", [ForgeKind.GITEA, ForgeKind.FORGEJO])
+def test_no_request_is_foreign_to_gitea(played: ForgeShops, kind: ForgeKind) -> None:
+    """The same, by what a client knows that was generated from Gitea's description."""
+    description = gitea_description()
+    asked = list(played.shops[kind].server.asked)
+    assert {wrong for one in asked for wrong in description.foreign(one)} == set()
+    assert len({description.operation(one).name for one in asked}) >= 15
