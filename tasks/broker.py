@@ -15,8 +15,9 @@ QUEUES = ("champion", "canary", "control")
 WORK = "tasks.work"
 
 #: Names of the ticks, which run on the queue `control`.
-SWEEP, HARVEST, WATCH, POLL, DISPATCH, CI, WATCHDOG, NOTIFY = (
-    f"tasks.{name}" for name in ("sweep", "harvest", "watch", "poll", "dispatch", "ci", "watchdog", "notify")
+SWEEP, HARVEST, WATCH, LAND, POLL, DISPATCH, CI, WATCHDOG, NOTIFY = (
+    f"tasks.{name}"
+    for name in ("sweep", "harvest", "watch", "land", "poll", "dispatch", "ci", "watchdog", "notify")
 )
 
 
@@ -73,6 +74,7 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     every = {
         SWEEP: job.sweep_interval_seconds,
         WATCH: job.watch_interval_seconds,
+        LAND: job.watch_interval_seconds,
         WATCHDOG: settings.agent.watchdog_interval_seconds,
         HARVEST: settings.canary.harvest_interval_seconds,
     }

@@ -11,7 +11,7 @@ from typing import Any
 from celery import signals
 
 from routing.errors import SettingsError
-from tasks.broker import CI, DISPATCH, HARVEST, NOTIFY, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
+from tasks.broker import CI, DISPATCH, HARVEST, LAND, NOTIFY, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
 from tasks.composition import compose, redis_url
 from tasks.drain import drain_after
 from tasks.host_keeper import HostKeeper
@@ -96,6 +96,15 @@ def watch() -> None:
         if parts.coalmine.ticks.run_alone("watch", parts.forges.watcher.tick):
             parts.bell.send(HARVEST)
             parts.bell.ask(DISPATCH)
+
+
+@app.task(name=LAND)
+def land() -> None:
+    """See what people do with pushed work: merges, reviews, reverts."""
+    with spared("land"):
+        parts = worker()
+        if parts.coalmine.ticks.run_alone("land", parts.forges.watcher.land):
+            parts.bell.send(HARVEST)
 
 
 @app.task(name=WATCHDOG)

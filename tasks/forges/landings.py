@@ -18,6 +18,9 @@ _log = structlog.get_logger(__name__)
 #: Seconds for which settled work is still looked at: a late revert may contradict its trial's verdict.
 LATE_SECONDS = 7 * 86_400.0
 
+#: The shortest pause between two looks at settled work, in seconds: its score stands.
+SETTLED_PAUSE_SECONDS = 60.0
+
 
 class Landings:
     """Looks at the work of one job at a time; what it finds are signals of that job."""
@@ -107,8 +110,10 @@ def review_facts(reviews: Iterable[Review]) -> list[Signal]:
 def next_look(job: Job, now: float, interval_seconds: float) -> float | None:
     """When to look for a landing again: young work often, old work seldom, settled work for some days more.
 
-    The pause is a tenth of the job's age, between one interval and an hour.
+    The pause is a tenth of the job's age, between one interval (a minute for settled work) and an hour.
     """
-    if job.settled_at is not None and now - job.settled_at > LATE_SECONDS:
+    if job.settled_at is None:
+        return now + max(interval_seconds, min(3600.0, (now - job.created_at) / 10))
+    if now - job.settled_at > LATE_SECONDS:
         return None
-    return now + max(interval_seconds, min(3600.0, (now - job.created_at) / 10))
+    return now + max(SETTLED_PAUSE_SECONDS, min(3600.0, (now - job.created_at) / 10))

@@ -46,7 +46,7 @@ class Watching:
 
 
 class Watcher:
-    """One tick: each job is looked at by itself; one's failure does not keep the next from its turn."""
+    """Two ticks. Each job is looked at by itself; one's failure does not keep the next from its turn."""
 
     def __init__(
         self, parts: Watching, *, sites: Mapping[str, ForgeSite], limits: Limits,
@@ -58,14 +58,20 @@ class Watcher:
         self._run_ci = run_ci  # has the local CI look at a commit, if it has not yet
 
     def tick(self) -> int:
-        """Look at everything that is due; returns how many facts were new, or jobs ended."""
+        """See pushed work to its end, and tell of it; returns how many jobs ended, or were told."""
         store = self._parts.store
         waiting = store.waiting(BATCH)
         changed = self._each(waiting, self._watch)
         store.watched(waiting)
         self._each(store.running()[:BATCH], self._show_running)
-        changed += self._each(store.with_effects(BATCH), self._parts.closing.close)
-        return changed + self._each(store.landings(BATCH), self._parts.landings.look)
+        return changed + self._each(store.with_effects(BATCH), self._parts.closing.close)
+
+    def land(self) -> int:
+        """Look at what people do with pushed work; returns how many facts were new.
+
+        A tick of its own: there are many such jobs, and none of them is waited for.
+        """
+        return self._each(self._parts.store.landings(BATCH), self._parts.landings.look)
 
     def _each(self, identifiers: Iterable[str], look: _Look) -> int:
         listed = list(identifiers)

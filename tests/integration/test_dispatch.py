@@ -85,7 +85,7 @@ def celery(made: Fleet, *arguments: str) -> str:
 def test_celerys_own_tools_know_the_fleet(made: Fleet) -> None:
     """`inspect` lists the tasks, and Flower's command is there."""
     listed = celery(made, "inspect", "registered", "--timeout", "5")
-    for name in ("work", "sweep", "harvest", "watch", "poll", "ci"):
+    for name in ("work", "sweep", "harvest", "watch", "land", "poll", "dispatch", "ci", "notify"):
         assert f"tasks.{name}" in listed
     assert "Web based tool" in celery(made, "flower", "--help")
 
