@@ -35,6 +35,11 @@ def end_turns_of(job_id: str, table: ProcessTable) -> int:
     return _end(table, lambda marker: marker.job == job_id, why="the job's lease has moved on")
 
 
+def end_left_turn(marker_text: str, table: ProcessTable) -> int:
+    """End one turn on this host, by its marker. Only the holder of its session's lease may."""
+    return _end(table, lambda marker: str(marker) == marker_text, why="the session's lease has moved on")
+
+
 def _end(table: ProcessTable, is_theirs: Callable[[TurnMarker], bool], *, why: str) -> int:
     ended: set[int] = set()
     left: list[ProcessEntry] = []

@@ -45,6 +45,7 @@ class SessionRecord(BaseModel):
     pid: int | None = None
     start_ticks: int | None = None  # clock ticks from the boot to the process's start
     marker: str = ""  # in the environment of all that the turn started
+    left: str = ""  # marker of an earlier turn that nobody ended, until the next process is registered
     stop: str = ""  # KIND:REASON for which the turn is to end, "" for none
     stage: int = 0  # of the escalation of a silence
 

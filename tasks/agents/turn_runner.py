@@ -30,6 +30,7 @@ from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.conversation import Conversation
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.window import MailWindow
+from tasks.agents.orphans import end_left_turn
 from tasks.agents.process_group import ProcessIdentity
 from tasks.agents.process_table import ProcessTable
 from tasks.agents.runtime import TurnInput
@@ -91,7 +92,10 @@ class TurnRunner:
             return NotRun.BUSY if word == "busy" else NotRun.OVER
         fence = int(fields["fence"])
         with self.leases.holding(name, fence, stop, asked_at=asked_at) as held:
-            turn = _Turn(self, order, held, SessionRecord.parse(fields))
+            record = SessionRecord.parse(fields)
+            if record.left:  # by a worker that is frozen or was killed, maybe at another job of this agent
+                end_left_turn(record.left, self.table)
+            turn = _Turn(self, order, held, record)
             try:
                 return turn.run(stop)
             finally:

@@ -17,6 +17,7 @@ from tasks.agents.mail.role import Role
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import SessionState
 from tasks.composition import Coalmine
+from tests.servers import process_runs
 from tests.waiting import wait_until
 from tests.worker_fleet import ROOT, Fleet, fleet, until_state
 
@@ -156,6 +157,24 @@ def test_job_of_a_killed_worker_resumes_its_conversation(talk: Talk) -> None:
     assert until_state(talk.parts, job, JobState.SUCCEEDED).attempts == 2
     assert talk.replies("s1") == [job]
     assert talk.of_job(job).state is SessionState.COMPLETED
+
+
+def test_turn_of_a_frozen_worker_is_ended_before_the_next_of_its_session(talk: Talk) -> None:
+    """Whichever job the next one is for: two processes in one conversation would lose a reply."""
+    talk.template(HANG_AT_FIRST)
+    talk.made.worker("w1")
+    talk.job(agent="helper", role="coordinator")
+    sessions = talk.parts.sessions
+    wait_until(lambda: sessions.read("helper").get("runtime_session"), description="the agent talks")
+    pid = talk.session("helper").pid
+    assert pid is not None
+    talk.made.freeze("w1")
+    assert process_runs(pid), "the agent is frozen with its worker, or this test shows nothing"
+    talk.made.worker("w2")
+    second = talk.job(agent="helper", role="coordinator")
+    until_state(talk.parts, second, JobState.SUCCEEDED)
+    assert not process_runs(pid)
+    assert talk.session("helper").left == ""
 
 
 def test_conversation_of_another_host_is_lost(talk: Talk) -> None:

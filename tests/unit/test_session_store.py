@@ -11,7 +11,7 @@ from routing.store.keys import PERMANENT_KINDS
 from tasks.agents.agent_event import Usage
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import ALLOWED, BY_HOLDER, SessionState, may_move
-from tests.sessions import LEASE, Sessions
+from tests.sessions import LEASE, PROCESS, Sessions
 
 S = SessionState
 
@@ -233,6 +233,25 @@ def test_expired_move_leaves_live_turns_alone(sessions: Sessions) -> None:
     record = sessions.read()
     assert (record.state, record.pid, record.lease_until) == (S.STALLED, None, None)
     assert sessions.end(S.COMPLETED) == "stale"
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_turn_that_nobody_ended_is_remembered(sessions: Sessions, *, watched: bool) -> None:
+    """Whoever takes its lease away; the next holder knows what to end, until it has a process itself."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.read().left == ""
+    sessions.clock.forward(LEASE)
+    if watched:
+        assert sessions.move(S.STALLED, expired=True) == "ok"
+    for fence in (2, 3):
+        assert sessions.begin() == "ok"
+        assert sessions.read().left == "m"
+        if fence == 2:  # it could not start its process: the old one may be there still
+            assert sessions.end(None, fence) == "ok"
+    sessions.store.run_by("builder-1", fence=3, allowed=S, process=PROCESS | {"marker": "n"})
+    assert sessions.end(S.BETWEEN_TURNS, 3) == "ok"
+    assert sessions.begin() == "ok"
+    assert sessions.read().left == ""
 
 
 def test_wish_to_stop_reaches_the_holder(sessions: Sessions) -> None:

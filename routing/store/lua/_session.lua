@@ -20,6 +20,13 @@ local function leave_turn(session, turns, name)
   redis.call('ZREM', turns, name)
 end
 
+-- The turn ended without its holder: what it had started may live on, and the next turn's holder ends that first.
+local function lose_turn(session, turns, name)
+  local marker = redis.call('HGET', session, 'marker')
+  if marker then redis.call('HSET', session, 'left', marker) end
+  leave_turn(session, turns, name)
+end
+
 -- Live sessions are listed by the time of their last step; a final one only lives on for its retention.
 local function enter(session, sessions, name, to, now, retention)
   redis.call('HSET', session, 'state', to)

@@ -16,7 +16,7 @@ if ARGV[5] ~= 'start' then
   if over then return {'over', state} end
 end
 local ends = now + tonumber(ARGV[3])
-leave_turn(session, turns, name) -- what a turn whose lease ran out has left
+lose_turn(session, turns, name) -- its lease ran out, if there is any
 redis.call('HINCRBY', session, 'fence', 1)
 redis.call('HSET', session, 'v', '1', 'name', name, 'lease_until', stamp(ends), 'holder', ARGV[4])
 if ARGV[5] == 'start' then redis.call('HSET', session, unpack(cjson.decode(ARGV[7]))) end

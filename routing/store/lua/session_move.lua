@@ -18,7 +18,7 @@ if ARGV[7] == '' and to ~= 'stalled' and to ~= 'zombie' then return 'stale' end 
 if ARGV[7] ~= '' and not holds(session, ARGV[7]) then return 'stale' end
 if ARGV[8] == 'expired' then
   if f[2] and tonumber(f[2]) > now then return 'alive' end
-  leave_turn(session, turns, name)
+  lose_turn(session, turns, name)
 end
 if not may_come(f[1], ARGV[4]) then return f[1] end
 redis.call('HSET', session, 'reason', ARGV[5])

@@ -12,7 +12,7 @@ if not f[1] then return 'missing' end
 if not holds(session, ARGV[3]) or tonumber(f[2]) <= now then return 'stale' end
 if not may_come(f[1], ARGV[4]) then return f[1] end
 redis.call('HSET', session, 'spawned_at', stamp(now), 'last_activity', stamp(now), unpack(cjson.decode(ARGV[6])))
-redis.call('HDEL', session, 'awaiting', 'gave_up')
+redis.call('HDEL', session, 'awaiting', 'gave_up', 'left')
 if ARGV[7] ~= '' then
   redis.call('HDEL', session, 'runtime_session', 'session_host', 'billed')
   emit(events, 'session.lost', now, name, cjson.encode({session = f[3] or '', reason = ARGV[7]}))
