@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 import redis
 
+from tasks.agents.mail.author import Author
 from tasks.agents.mail.mail_type import MailType
 from tasks.agents.mail.role import Role
-from tasks.agents.mail.worker_died import AgentEnd, death, tell_parent
+from tasks.agents.mail.worker_died import AgentEnd, death, has_said, tell_parent
 from tasks.agents.turn_result import Ending
 from tests.post import DONE, Post
 
@@ -111,3 +112,17 @@ def test_a_death_does_not_end_the_parents_task(post: Post) -> None:
     tell_parent(post.office, post.agents.find(builder), CRASH)
     assert post.office.terminal_since(builder, noted) is None
     assert post.office.terminal_since(lead, 0) is None
+
+
+def test_word_of_one_job_is_not_that_of_another(post: Post) -> None:
+    """Of an agent that several jobs share: how the first went says nothing of the second."""
+    helper = post.agent(job="", name="helper")
+    post.send(
+        Author(address="helper", task="one"),
+        "operator",
+        type_="worker_done",
+        payload=DONE | {"task_id": "one"},
+    )
+    found = post.agents.find(helper.name)
+    said = {task: has_said(post.office, found.model_copy(update={"task": task})) for task in ("one", "two")}
+    assert said == {"one": True, "two": False}
