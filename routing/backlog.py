@@ -64,7 +64,7 @@ class Backlog:
         edges = [(ref, blocker) for blocker in metadata.blocked_by]
         edges += [(blocked, ref) for blocked in metadata.blocks]
         return self._store.put(
-            ref, live=issue.state, for_person=self._for_person in issue.labels, fields=fields, edges=edges,
+            ref, live=issue.state, for_person=issue.carries(self._for_person), fields=fields, edges=edges,
             notes={"seen": seen} | ({"looked_at": f"{self._store.now():.3f}"} if seen else {}),
         )  # fmt: skip
 
@@ -92,7 +92,7 @@ class Backlog:
             return False
         if issue.state == "closed":
             return self.accept(issue).state is BacklogState.COMPLETED
-        if label is not None and label not in issue.labels:
+        if label is not None and not issue.carries(label):
             return self.withdraw(ref, f"without the label {label}")
         return False
 

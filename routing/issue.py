@@ -80,6 +80,10 @@ class Issue(BaseModel):
         """Hash of what a job is made from: it changes with the title and the body, not with comments."""
         return hashlib.sha256(f"{self.title}\0{self.body}".encode(errors="replace")).hexdigest()
 
+    def carries(self, label: str) -> bool:
+        """Whether the label is on it, in whatever case: forges show labels as they were first written."""
+        return label.casefold() in {name.casefold() for name in self.labels}
+
 
 class IssueProblem(BaseModel):
     """Something in the forge that looks like an issue and cannot be read as one."""

@@ -55,9 +55,12 @@ class Projection:
     def _find(self, site: ForgeSite, issue: IssueRef, job: str) -> int | None:
         """Our own comment of this run that is there already: its number was not noted, for whatever reason.
 
-        Anybody can write our marker; nobody but us is our login.
+        Anybody can write our marker, also into words that we repeat; nobody but us is our login, and ours
+        stands at the end.
         """
         us, mark = site.forge.own_login().casefold(), marker(job)
         comments = site.forge.read_issue(issue).comments or ()
-        ours = [one.id for one in comments if one.author.casefold() == us and mark in one.body]
+        ours = [
+            one.id for one in comments if one.author.casefold() == us and one.body.rstrip().endswith(mark)
+        ]
         return ours[-1] if ours else None

@@ -33,9 +33,8 @@ class ForgeSite:
         return self.forge.name
 
     def wants(self, issue: Issue) -> bool:
-        """Whether it is open, and for agents. Forges tell labels apart without regard to case."""
-        labels = {name.casefold() for name in issue.labels}
-        return issue.state == "open" and (self.label is None or self.label.casefold() in labels)
+        """Whether it is open, and for agents."""
+        return issue.state == "open" and (self.label is None or issue.carries(self.label))
 
     def full_name(self, repo: str) -> str:
         """`github:acme/shop`: the name under which jobs ask for a repository."""

@@ -1,0 +1,152 @@
+"""The checklist: its whole text for each phase of a run, whatever the words in it try to be."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from routing.bet import Arm, Bet
+from routing.commit_status import CiVerdict
+from routing.issue import IssueRef
+from routing.job import Job, JobRequest, JobResult, JobState
+from tasks.forges.checklist import Mark, Progress, checklist, code, phases
+
+REF = IssueRef(forge="github", repo="acme/shop", number=7)
+COMMIT = "4be1c0ffee" * 4
+
+QUEUED = Job(
+    id="0123456789abcdef", request=JobRequest(template="implementer", task="mend it"), state=JobState.QUEUED,
+    template="implementer", version=3, content_hash="", created_at=0.0,
+)  # fmt: skip
+RUNNING = replace(QUEUED, state=JobState.RUNNING, fence=1)
+PUSHED = replace(
+    RUNNING, state=JobState.WAITING, result=JobResult(commit=COMMIT, branch="coalmine/0123456789abcdef")
+)
+DONE = replace(PUSHED, state=JobState.SUCCEEDED, reason="pushed, and CI is green")
+FAILED = replace(RUNNING, state=JobState.ESCALATED, reason="committed nothing")
+
+HEAD = "**acme/shop#7 — run progress**\n\n"
+FOOT = "\n\njob `0123456789abcdef`, version `implementer@v3`"
+END = "\n\n<!-- coalmine run 0123456789abcdef -->"
+LEFT_TO_PEOPLE = "deployed: a merge is left to people"
+
+
+def boxes(*marks: str, pushed: str = "pushed", ci: str = "CI", deployed: str = LEFT_TO_PEOPLE) -> str:
+    """The seven lines."""
+    names = ("worktree", "tests red", "green", pushed, ci, deployed, "done")
+    return "\n".join(f"- [{mark}] {name}" for mark, name in zip(marks, names, strict=True))
+
+
+AT = "pushed `4be1c0ffee4b`"
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        (Progress(job=QUEUED), boxes(*"       ") + FOOT),
+        (Progress(job=RUNNING), boxes(*"x~~    ") + FOOT),
+        (Progress(job=PUSHED), boxes(*"xxxx~  ", pushed=AT) + FOOT),
+        (Progress(job=PUSHED, ci=CiVerdict.PENDING), boxes(*"xxxx~  ", pushed=AT) + FOOT),
+        (
+            Progress(job=replace(PUSHED, fix_forwards=2), ci=CiVerdict.RED, most_fix_forwards=5),
+            boxes(*"xxxx~  ", pushed=AT, ci="CI: red") + FOOT + "\nfix-forwards: 2 of 5",
+        ),
+        (
+            Progress(job=DONE, ci=CiVerdict.GREEN, closed=True),
+            boxes(*"xxxxx~x", pushed=AT) + FOOT + "\n\nDone — issue closed: `pushed, and CI is green`",
+        ),
+        (
+            Progress(job=DONE, ci=CiVerdict.GREEN, closed=True, merged=True),
+            boxes(*"xxxxxxx", pushed=AT, deployed="deployed: merged into the main branch")
+            + FOOT
+            + "\n\nDone — issue closed: `pushed, and CI is green`",
+        ),
+        (
+            Progress(job=DONE, has_ci=False, closed=True),
+            boxes(*"xxxx~~x", pushed=AT, ci="CI: there is none")
+            + FOOT
+            + "\n\nDone — issue closed: `pushed, and CI is green`",
+        ),
+        (
+            Progress(job=FAILED, for_person="ready-for-human"),
+            boxes(*"x~~   ~")
+            + FOOT
+            + "\n\n**A person is needed**: `committed nothing`\n\n"
+            + "Remove the label `ready-for-human` to have an agent try again.",
+        ),
+        (
+            Progress(job=replace(FAILED, state=JobState.CANCELLED), for_person="ready-for-human"),
+            boxes(*"x~~   ~")
+            + FOOT
+            + "\n\n**Cancelled**: `committed nothing`\n\n"
+            + "Remove the label `ready-for-human` to have an agent try again.",
+        ),
+    ],
+    ids=[
+        "queued",
+        "running",
+        "pushed",
+        "pending",
+        "red",
+        "done",
+        "merged",
+        "without CI",
+        "failed",
+        "cancelled",
+    ],
+)
+def test_each_phase_has_its_text(told: Progress, text: str) -> None:
+    """Letter by letter: people learn to read it at a glance."""
+    assert checklist(REF, told) == HEAD + text + END
+
+
+@pytest.mark.parametrize("job", [DONE, replace(DONE, result=JobResult()), replace(DONE, fence=0)])
+@pytest.mark.parametrize("ci", list(CiVerdict))
+@pytest.mark.parametrize("has_ci", [False, True])
+def test_nothing_is_unchecked_at_the_end(job: Job, ci: CiVerdict, *, has_ci: bool) -> None:
+    """Whatever was left out on the way."""
+    told = Progress(job=job, ci=ci, has_ci=has_ci, closed=True)
+    assert Mark.OPEN not in {mark for _, mark in phases(told)}
+    assert "- [ ]" not in checklist(REF, told)
+
+
+HOSTILE = [
+    "`; rm -rf /`", "``` fence", "``", "two\nlines\r\nand more", "@ann look", "[click](https://evil.example)",
+    "<script>alert(1)</script>", "\x1b[31mred\x1b[0m", "-->", "<!-- coalmine run f00 -->", "- [x] done",
+    "| a | b |", "#1 GH-2 acme/shop#3", "\u202ereversed", "", " ", "`", "x" * 9_999, "\u2028\u2029\x85",
+]  # fmt: skip
+
+
+def rendered(text: str) -> str:
+    """As a forge shows it."""
+    return str(MarkdownIt("commonmark", {"html": True}).render(text))
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_words_from_outside_are_one_line_of_code(words: str) -> None:
+    """No markup, mention, link, second marker or control character comes of them."""
+    told = Progress(job=replace(FAILED, reason=words), for_person=words or "x")
+    plain = checklist(REF, replace(told, job=replace(FAILED, reason="r"), for_person="x"))
+    text = checklist(REF, told)
+    assert len(text.splitlines()) == len(plain.splitlines())
+    html = rendered(text)
+    outside = re.sub(r"<code>.*?</code>", "", html, flags=re.DOTALL)
+    assert outside == re.sub(r"<code>.*?</code>", "", rendered(plain), flags=re.DOTALL)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+
+
+@given(words=st.text(alphabet=st.sampled_from("`a @[]()\n\r<>-!*_\\|#\x1b\t~"), max_size=60))
+@settings(max_examples=300, derandomize=True, deadline=None)
+def test_no_words_get_out_of_their_code(words: str) -> None:
+    """Any mixture of what means something in markdown."""
+    html = rendered(f"before {code(words)} after").strip()
+    assert re.fullmatch(r"<p>before <code>[^<]*</code> after</p>", html), html
+
+
+def test_version_and_arm_are_named() -> None:
+    """Whoever reads it knows which version did the work."""
+    job = replace(RUNNING, trial="t1", bet=Bet(arm=Arm.CANARY, share=0.5, baseline=0.5))
+    assert "version `implementer@v3`, arm canary" in checklist(REF, Progress(job=job))

@@ -1,0 +1,247 @@
+"""Taking issues in: nothing that changed is missed, and silence is no answer."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from routing.backlog_item import BacklogState
+from routing.events import BACKLOG_CYCLE, BACKLOG_STATE, BACKLOG_UNKNOWN_BLOCKER
+from routing.forge_errors import ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
+from routing.issue import IssueRef
+from tasks.forges.collector import UNSETTLED_SECONDS
+from tests.fleet import Clock
+from tests.forge_fleet import ForgeFleet
+from tests.memory_forge import MemoryForge
+from tests.mishaps import Mishap, Mishaps
+
+Fleets = Callable[..., ForgeFleet]
+
+
+@pytest.fixture
+def fleet_of(fake_redis: redis.Redis) -> Fleets:
+    """Makes the test's fleet, whose repositories are busy: nothing is dispatched."""
+    return lambda *forges, **changes: ForgeFleet(
+        fake_redis, *forges, **({"gates": {"enabled": False}} | changes)
+    )
+
+
+@pytest.fixture
+def fleet(fleet_of: Fleets) -> ForgeFleet:
+    """With one forge."""
+    return fleet_of()
+
+
+def state(fleet: ForgeFleet, ref: IssueRef) -> BacklogState:
+    """The state of an item."""
+    return fleet.item(ref).state
+
+
+def settle(fleet: ForgeFleet) -> None:
+    """Every issue was last changed long enough ago, and was read whole since."""
+    fleet.clock.forward(UNSETTLED_SECONDS + 1)
+    fleet.poll()
+    fleet.forge.calls.clear()
+
+
+def test_an_issue_that_does_not_change_costs_nothing_but_its_place_in_the_list(fleet: ForgeFleet) -> None:
+    """However many there are, and however often they are listed."""
+    for number in range(1, 6):
+        fleet.forge.person_opens(number)
+    fleet.poll()
+    settle(fleet)
+    for _ in range(3):
+        fleet.poll()
+    assert [name for name, _ in fleet.forge.calls] == ["list_issues"] * 3
+
+
+def test_a_change_in_the_second_of_the_look_is_seen(fleet: ForgeFleet) -> None:
+    """Forges tell times to the second: what was read in it may have changed in it."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    before = fleet.forge.issues[ref].updated_at
+    fleet.forge.person_edits(ref, "Blocked by: #2")
+    fleet.forge.person_opens(2)
+    assert fleet.forge.issues[ref].updated_at == before
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.BLOCKED
+
+
+def test_an_edited_body_is_read_anew(fleet: ForgeFleet) -> None:
+    """Its priority, and what it waits for, are those of the new text."""
+    ref, other = fleet.forge.person_opens(1, "Blocked by: #2"), fleet.forge.person_opens(2)
+    fleet.poll()
+    settle(fleet)
+    assert state(fleet, ref) is BacklogState.BLOCKED
+    fleet.forge.person_edits(ref, "No more.")
+    fleet.forge.label(other, "priority:1")
+    fleet.poll()
+    assert (state(fleet, ref), fleet.item(other).metadata.priority) == (BacklogState.READY, 1)
+
+
+def test_what_the_forges_own_fields_say_counts(fleet: ForgeFleet) -> None:
+    """Beside the text; and it is undone there."""
+    ref, other = fleet.forge.person_opens(1), fleet.forge.person_opens(2)
+    fleet.forge.issues[ref].blocked_by.append(other)
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.BLOCKED
+    fleet.forge.issues[ref].blocked_by.clear()
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.READY
+
+
+def test_blockers_that_cannot_be_read_are_not_none(fleet: ForgeFleet) -> None:
+    """An issue is not taken in before they are known."""
+    ref, other = fleet.forge.person_opens(1), fleet.forge.person_opens(2)
+    fleet.forge.issues[ref].blocked_by.append(other)
+    fleet.mishaps.plan(Mishap(call="dependencies", error=lambda: ForgeUnreachableError("no")))
+    fleet.poll()
+    assert fleet.parts.backlog.known(ref) is None
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.BLOCKED
+
+
+@pytest.mark.parametrize("error", [ForgeUnreachableError, ForgeRefusedError])
+def test_who_asked_is_asked_again_until_the_forge_tells(
+    fleet: ForgeFleet, error: type[ForgeUnreachableError]
+) -> None:
+    """Also of an issue that has not changed for long."""
+    ref = fleet.forge.person_opens(1)
+    fleet.clock.forward(UNSETTLED_SECONDS + 1)
+    fleet.mishaps.lasting["requested_by"] = lambda: error("not now")
+    fleet.poll()
+    assert fleet.item(ref).requested_by == ""
+    fleet.mishaps.lasting.clear()
+    fleet.poll()
+    assert fleet.item(ref).requested_by == "ann"
+
+
+def test_a_label_that_is_taken_off_and_put_on_by_another(fleet: ForgeFleet) -> None:
+    """The issue leaves the queue, and comes back by the one who asked for it now."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    settle(fleet)
+    fleet.forge.unlabel(ref, "coalmine")
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.CANCELLED
+    fleet.forge.label(ref, "coalmine", by="out")
+    fleet.poll()
+    assert (state(fleet, ref), fleet.item(ref).requested_by) == (BacklogState.READY, "out")
+
+
+def test_labels_of_other_case_are_the_same(fleet: ForgeFleet) -> None:
+    """A forge shows a label as it was first written: what asks for agents, and what asks for a person."""
+    ref = fleet.forge.person_opens(1, label="Coalmine")
+    fleet.forge.label(ref, "Ready-For-Human")
+    fleet.poll()
+    assert fleet.parts.backlog.known(ref) is None
+    fleet.parts.collector.read(fleet.parts.sites["github"], ref)
+    assert state(fleet, ref) is BacklogState.ESCALATED
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.ESCALATED
+    fleet.forge.unlabel(ref, "Ready-For-Human")
+    fleet.parts.collector.read(fleet.parts.sites["github"], ref)
+    assert state(fleet, ref) is BacklogState.READY
+
+
+def test_an_issue_that_was_out_of_sight_comes_back_as_it_was(fleet: ForgeFleet) -> None:
+    """A forge says gone of what a token may not see: nothing about the issue changes by that."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    settle(fleet)
+    hidden = fleet.forge.issues.pop(ref)
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.CANCELLED
+    fleet.forge.issues[ref] = hidden
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.READY
+
+
+def test_closed_and_opened_again_by_hand(fleet: ForgeFleet) -> None:
+    """Done is done, and what waited is ready in the same step; opened again it is to be done."""
+    ref, waits = fleet.forge.person_opens(1), fleet.forge.person_opens(2, "Blocked by: #1")
+    fleet.poll()
+    settle(fleet)
+    fleet.forge.person_closes(ref)
+    fleet.poll()
+    assert (state(fleet, ref), state(fleet, waits)) == (BacklogState.COMPLETED, BacklogState.READY)
+    moves = [(event.subject[-2:], event.data["to"], event.at) for event in fleet.hands.events(BACKLOG_STATE)]
+    assert moves[-2:] == [("#1", "completed", moves[-1][2]), ("#2", "ready", moves[-1][2])]
+    fleet.forge.person_reopens(ref)
+    fleet.poll()
+    assert (state(fleet, ref), state(fleet, waits)) == (BacklogState.READY, BacklogState.BLOCKED)
+
+
+def test_a_blocker_that_nobody_knows_is_satisfied_with_a_warning(fleet: ForgeFleet) -> None:
+    """Told once."""
+    ref = fleet.forge.person_opens(1, "Blocked by: #99")
+    for _ in range(3):
+        fleet.poll()
+        fleet.clock.forward(61)
+    assert state(fleet, ref) is BacklogState.READY
+    assert len(fleet.hands.events(BACKLOG_UNKNOWN_BLOCKER)) == 1
+
+
+def test_a_blocker_of_which_the_forge_is_silent_is_neither_open_nor_closed(fleet: ForgeFleet) -> None:
+    """The issue is pending until it is told."""
+    ref = fleet.forge.person_opens(1, "Blocked by: #9")
+    fleet.forge.person_opens(9, label="")
+    fleet.mishaps.lasting["read_issue"] = lambda: ForgeUnreachableError("no answer")
+    for _ in range(3):
+        fleet.poll()
+        fleet.clock.forward(61)
+    assert state(fleet, ref) is BacklogState.PENDING
+    fleet.mishaps.lasting.clear()
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.BLOCKED
+    fleet.forge.person_closes(fleet.forge.issues[ref].ref.model_copy(update={"number": 9}))
+    fleet.clock.forward(61)
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.READY
+
+
+def test_issues_that_wait_for_each_other_stay_where_they_are(fleet: ForgeFleet) -> None:
+    """Each says so, until one edge is taken away."""
+    refs = [fleet.forge.person_opens(number, f"Blocked by: #{number % 3 + 1}") for number in (1, 2, 3)]
+    fleet.poll()
+    assert {state(fleet, ref) for ref in refs} == {BacklogState.BLOCKED}
+    assert {event.subject for event in fleet.hands.events(BACKLOG_CYCLE)} == set(map(str, refs))
+    fleet.forge.person_edits(refs[0], "no more")
+    fleet.poll()
+    assert [state(fleet, ref).value for ref in refs] == ["ready", "blocked", "blocked"]
+
+
+@pytest.mark.parametrize("switch", [False, True], ids=["served", "kill switch"])
+def test_blockers_in_other_repositories_and_on_other_forges(fleet_of: Fleets, *, switch: bool) -> None:
+    """A forge that may not be asked is silent: what waits for it waits, and is never taken for free."""
+    clock = Clock()
+    here = MemoryForge(clock, repos=("acme/a", "acme/b"), mishaps=Mishaps())
+    there = MemoryForge(clock, name="gitea", repos=("acme/x",), mishaps=Mishaps())
+    fleet = fleet_of(here, there, clock=clock, gitea={"gates": {"kill_switch": switch}})
+    near = here.person_opens(1, "Blocked by: acme/b#2", repo="acme/a")
+    here.person_opens(2, repo="acme/b", label="")
+    far = here.person_opens(3, repo="acme/b")
+    here.issues[far].blocked_by.append(there.person_opens(4, repo="acme/x"))
+    for _ in range(3):
+        fleet.poll()
+        fleet.clock.forward(61)
+    assert state(fleet, near) is BacklogState.BLOCKED
+    assert state(fleet, far) is (BacklogState.PENDING if switch else BacklogState.BLOCKED)
+    assert (there.calls == []) is switch
+    there.person_closes(there.issues[next(iter(there.issues))].ref)
+    here.person_closes(near.model_copy(update={"repo": "acme/b", "number": 2}))
+    fleet.clock.forward(61)
+    fleet.poll()
+    assert state(fleet, near) is BacklogState.READY
+    assert state(fleet, far) is (BacklogState.PENDING if switch else BacklogState.READY)
+
+
+def test_one_repository_that_is_not_there_does_not_hide_the_next(fleet_of: Fleets) -> None:
+    """It is told of, and its items stay."""
+    fleet = fleet_of(MemoryForge(Clock(), repos=("acme/a", "acme/b"), mishaps=Mishaps()))
+    first = fleet.forge.person_opens(1, repo="acme/a")
+    fleet.poll()
+    second = fleet.forge.person_opens(2, repo="acme/b")
+    fleet.forge.mishaps.plan(Mishap(call="list_issues", error=lambda: ForgeGoneError("moved")))
+    fleet.poll()
+    assert (state(fleet, first), state(fleet, second)) == (BacklogState.READY, BacklogState.READY)
