@@ -13,6 +13,7 @@ from routing.refusal import Gate
 from routing.signal import SignalKind
 from routing.webhook.forge_kind import HEADERS, ForgeKind
 from tests.deliveries import Sent
+from tests.forge_server import Asked
 from tests.forge_shop import FOR_HUMAN, IN_PROGRESS, LABEL, ForgeShop, ForgeShops, agent, forge_shops
 from tests.forge_world import WorldIssue
 from tests.servers import private_server
@@ -117,6 +118,9 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     first = shop.until(issue, JobState.WAITING)
     red = first.result.commit
     shop.world.say(red, "coalmine/progress", "success")  # our own: it proves nothing
+    asked = len(about(shop, red))
+    wait_until(lambda: len(about(shop, red)) > asked + 2, description="CI is asked for again")
+    assert shop.jobs(issue)[-1].state is JobState.WAITING
     green = [(f"ci/{number}", "success") for number in range(119)]
     failed = [("ci/unit", "failure")]  # on the third page, whichever order the forge lists in
     said = green + failed if shop.kind is ForgeKind.GITHUB else failed + green
@@ -133,7 +137,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
 
     assert second.result.commit == done.result.commit == shop.world.repository.tip(done.branch)
     assert shop.world.repository.git("rev-parse", f"{done.result.commit}^") == red
-    assert [one for one in list(shop.server.asked)[looked:] if red in one.path] == []
+    assert about(shop, red, since=looked) == []
     assert (done.id, done.version_id, done.arm, done.draw) == (
         first.id, first.version_id, first.arm, first.draw,
     )  # fmt: skip
@@ -155,6 +159,11 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     assert [(one.kind, one.score, one.guardrails["fix_forwards"]) for one in settled] == [
         ("settled", 1.0, 1.0)
     ]
+
+
+def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[Asked]:
+    """What the forge was asked about a commit, from one request on."""
+    return [one for one in list(shop.server.asked)[since:] if commit in one.path]
 
 
 @pytest.mark.parametrize("shop", [ForgeKind.GITHUB, ForgeKind.GITEA], indirect=True)
