@@ -90,6 +90,8 @@ def test_the_story_is_what_it_is_said_to_be(story: Story) -> None:
     ended = [event.data["to"] for event in fleet.hands.events(BACKLOG_STATE)]
     assert (ended.count("in_progress"), ended.count("completed"), ended.count("escalated")) == (2, 1, 1)
     assert len(fleet.forge.changes) == 1
+    store = fleet.hands.app.job_store
+    assert (store.active_on([str(first), str(second)]), store.with_effects(10)) == ([("", 1), ("", 1)], [])
     assert leaks(fleet.hands.redis, fleet.hands.app.keys) == []
     assert fleet.complaints == []
 

@@ -95,6 +95,19 @@ def test_an_enqueue_without_an_answer_keeps_the_slot_and_is_looked_into(
     assert (fleet.item(ref).job, fleet.item(ref).fence) == (job.id, 1)
 
 
+def test_a_job_that_is_found_keeps_its_slot_whatever_became_of_its_issue(fleet: ForgeFleet) -> None:
+    """The jobs are asked before the forge: work that is under way is not forgotten."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.mishaps.plan(lost("job_enqueue", after=True))
+    fleet.dispatch()
+    fleet.forge.person_closes(ref)
+    fleet.clock.forward(UNCONFIRMED_SECONDS * 2)
+    fleet.dispatch()
+    item = fleet.item(ref)
+    assert (item.state, item.job) == (BacklogState.IN_PROGRESS, fleet.jobs(ref)[0].id)
+
+
 def test_a_start_that_came_to_nothing_is_not_resumed_in_a_pause(fleet: ForgeFleet) -> None:
     """It waits with everything else until a person resumes."""
     ref = fleet.forge.person_opens(1)
@@ -199,8 +212,10 @@ def test_one_start_that_cannot_be_looked_into_does_not_stop_the_rest(fleet_of: F
     assert len(fleet.jobs(first)) == 1
 
 
-@pytest.mark.parametrize("error", [ForgeUnreachableError, ForgeRefusedError])
-@pytest.mark.parametrize("stage", range(6))
+@pytest.mark.parametrize(
+    ("stage", "error"),
+    [*((stage, ForgeUnreachableError) for stage in range(5)), (1, ForgeRefusedError), (3, ForgeRefusedError)],
+)
 def test_a_forge_that_is_away_for_ten_rounds_changes_nothing_but_the_time(
     fleet_of: Fleets, stage: int, error: type[ForgeUnreachableError]
 ) -> None:
