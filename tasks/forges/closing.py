@@ -120,19 +120,8 @@ class Closing:
 
     def _tell(self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind]) -> None:
         """Each effect is tried, whatever became of the one before it; then the first error is raised."""
-        settings, shown = self._settings, self._projection
-        done = job.state is JobState.SUCCEEDED
-        green = SignalKind.CI_GREEN in facts
-        red = SignalKind.CI_RED in facts
-        told = Progress(
-            job=job,
-            ci=CiVerdict.GREEN if green else CiVerdict.RED if red else CiVerdict.UNKNOWN,
-            has_ci=site.has_ci,
-            merged=SignalKind.MERGED in facts,
-            most_fix_forwards=settings.fix_forwards,
-            closed=done,
-            for_person="" if done else settings.for_person_label,
-        )
+        shown, done = self._projection, job.state is JobState.SUCCEEDED
+        told = self._progress(site, job, facts)
         effects: list[Callable[[], object]] = [
             lambda: shown.show(site, issue, told),
             lambda: shown.unlabel(site, issue, job.id),
@@ -141,6 +130,31 @@ class Closing:
         errors = [error for effect in effects if (error := _refusal(effect)) is not None]
         if errors:
             raise errors[0]
+
+    def refresh(self, site: ForgeSite, job: Job) -> None:
+        """Show on the checklist of a run that is over what people did with its work since."""
+        issue = issue_of(job)
+        if issue is None or not job.state.is_final:
+            return
+        facts = {fact.kind for fact in self._signals.read(job.id)}
+        try:
+            self._projection.show(site, issue, self._progress(site, job, facts))
+        except ForgeError as error:
+            _log.warning("issue.not_shown", issue=str(issue), reason=str(error))
+
+    def _progress(self, site: ForgeSite, job: Job, facts: set[SignalKind]) -> Progress:
+        done = job.state is JobState.SUCCEEDED
+        green = SignalKind.CI_GREEN in facts
+        red = SignalKind.CI_RED in facts
+        return Progress(
+            job=job,
+            ci=CiVerdict.GREEN if green else CiVerdict.RED if red else CiVerdict.UNKNOWN,
+            has_ci=site.has_ci,
+            merged=bool(facts & {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}),
+            most_fix_forwards=self._settings.fix_forwards,
+            closed=done,
+            for_person="" if done else self._settings.for_person_label,
+        )
 
     def _hand_over(self, site: ForgeSite, issue: IssueRef) -> None:
         """The label is seen at once, so that it is missed however soon a person takes it off."""

@@ -71,7 +71,13 @@ class Watcher:
 
         A tick of its own: there are many such jobs, and none of them is waited for.
         """
-        return self._each(self._parts.store.landings(BATCH), self._parts.landings.look)
+        return self._each(self._parts.store.landings(BATCH), self._look_for_landing)
+
+    def _look_for_landing(self, site: ForgeSite | None, job: Job) -> bool:
+        new = self._parts.landings.look(site, job)
+        if site is not None:
+            self._parts.closing.refresh(site, job)  # writes when something is new, or was not shown in time
+        return new
 
     def _each(self, identifiers: Iterable[str], look: _Look) -> int:
         listed = list(identifiers)
