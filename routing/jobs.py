@@ -132,11 +132,12 @@ class Jobs:
             settlement=json.dumps(settlement)[:-1] if job.trial else "",
         )
 
-    def pushed(self, claim: Claim, result: JobResult) -> None:
+    def pushed(self, claim: Claim, result: JobResult, *, reason: str = "") -> None:
         """The work is pushed: give the lease back and watch what CI says of the commit."""
+        why = reason or f"pushed {result.commit[:12]}"
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.WAITING, event=JOB_WAITING,
-            fence=claim.fence, result=result, reason=f"pushed {result.commit[:12]}, watching CI",
+            fence=claim.fence, result=result, reason=f"{why}, watching CI",
             data={"commit": result.commit},
         ))  # fmt: skip
 

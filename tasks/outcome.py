@@ -28,6 +28,7 @@ class Ran:
 
     ended_by: str  # result, stall, …: see Ending; or fault, busy, job_limit
     clean: bool = False  # by the runtime's own definition
+    said_done: bool = False  # it did not end by itself, but had said how its task went
     awaits: bool = False  # the agent ended its turn cleanly to wait for mail
     has_repository: bool = False
     expects_commit: bool = True  # whether its role's work on a repository is a commit
@@ -62,6 +63,9 @@ _LIMITS = {
     "parser_error": (SignalKind.AGENT_ERRORED, "the agent's runtime could not read what it said"),
 }
 
+#: How an agent that had said that it was done was ended all the same.
+_OVERSTAYED = {"stall": "when it went silent", "deadline": "at its time limit"}
+
 #: What a shell says by its exit code of a command that it could not run.
 _NOT_STARTED = {
     126: "the agent's command may not be executed in the work tree (exit 126)",
@@ -77,9 +81,11 @@ def outcome(ran: Ran) -> Outcome:
         return Outcome(step=Step.ESCALATE, signal=SignalKind.AGENT_ABORTED, reason=ran.note)
     if ran.fault is not None:
         return Outcome(step=Step.RETRY, signal=ran.fault, reason=ran.note or "no turn could be run")
+    if ran.said_done and ran.ended_by in _OVERSTAYED:
+        return _done(ran, f"the agent said that it was done, and was ended {_OVERSTAYED[ran.ended_by]}")
     if ran.ended_by in _LIMITS or not ran.clean:
         return _failed(ran)
-    return _ended_cleanly(ran)
+    return _done(ran, "the agent ended cleanly")
 
 
 def _failed(ran: Ran) -> Outcome:
@@ -90,18 +96,20 @@ def _failed(ran: Ran) -> Outcome:
     return Outcome(step=Step.RETRY, signal=kind, reason=f"{reason} ({ran.note})" if ran.note else reason)
 
 
-def _ended_cleanly(ran: Ran) -> Outcome:
+def _done(ran: Ran, how: str) -> Outcome:
+    """Its work is there to be judged, unless it awaits mail; `how` says how its turn ended."""
     if ran.awaits:
         return Outcome(step=Step.AWAIT, signal=None, reason="its agent awaits mail")
     if not ran.has_repository:
-        return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason="the agent ended cleanly")
+        return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason=how)
     if ran.result.commit and ran.judged:
         reason = "CI is red, and the corrective turn committed nothing new"
         return Outcome(step=Step.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
     if ran.result.commit:
-        return Outcome(step=Step.PUSHED, signal=None, reason=f"pushed {ran.result.commit[:12]}")
+        pushed = f"pushed {ran.result.commit[:12]}"
+        return Outcome(step=Step.PUSHED, signal=None, reason=f"{how}; {pushed}" if ran.said_done else pushed)
     if not ran.expects_commit:
-        reason = "the agent ended cleanly; its role is not to commit"
+        reason = f"{how}; its role is not to commit"
         return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason=reason)
-    reason = "the agent ended cleanly but committed nothing"
+    reason = f"{how} but committed nothing"
     return Outcome(step=Step.ESCALATE, signal=SignalKind.NOTHING_PUSHED, reason=reason)

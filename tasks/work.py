@@ -109,7 +109,7 @@ class Work:
         facts = [signal(kind, at=at, commit=ran.result.commit, note=reason)] if kind else []
         match decided.step:
             case Step.PUSHED:
-                jobs.pushed(claim, ran.result)
+                jobs.pushed(claim, ran.result, reason=reason)
             case Step.FINISHED:
                 jobs.end(claim, JobState.SUCCEEDED, reason=reason, result=ran.result, signals=facts)
             case Step.ESCALATE:

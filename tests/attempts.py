@@ -36,7 +36,7 @@ class Attempts:
 
     def __init__(
         self, client: redis.Redis, folder: Path, *, remotes: Mapping[str, Remote] | None = None,
-        path: str = "", **job: Any,
+        path: str = "", stall_seconds: float = 60.0, **job: Any,
     ) -> None:  # fmt: skip
         self.fleet = Fleet(client, draws=[0.5] * 10, job=job)  # the jitter of back-offs
         self.app = app = self.fleet.app
@@ -62,7 +62,7 @@ class Attempts:
         self.runner = AgentRunner(
             rules=RunnerRules(
                 work_dir=folder / "work",
-                limits=TurnLimits(kill_grace_seconds=0.2, time_limit_seconds=60),
+                limits=TurnLimits(kill_grace_seconds=0.2, time_limit_seconds=60, stall_seconds=stall_seconds),
                 commit_leftovers=True,
             ),
             remotes=remotes or {},

@@ -107,11 +107,13 @@ class AgentRunner:
         desk.departure = record.departure
         if record.awaits:  # the work goes on in this tree: nothing of it is to be judged yet
             return replace(_ran(record.result, has_repository=desk.tree is not None), awaits=True)
-        return self._pushed(claim, desk.tree, record.result)
+        ran = _ran(record.result, has_repository=desk.tree is not None)
+        if record.said_done:  # the model's API may have failed it since, but its work is done
+            ran = replace(ran, said_done=True, fault=None)
+        return self._pushed(claim, desk.tree, ran)
 
-    def _pushed(self, claim: Claim, tree: Worktree | None, turn: TurnResult) -> Ran:
-        ran = _ran(turn, has_repository=tree is not None)
-        if tree is None or not turn.clean:
+    def _pushed(self, claim: Claim, tree: Worktree | None, ran: Ran) -> Ran:
+        if tree is None or not (ran.clean or ran.said_done):
             return ran
         if not self._holds(claim):  # git knows no fence: a push after the lease would overtake its heir's
             return replace(ran, ended_by=StopReason.LEASE_LOST.value)

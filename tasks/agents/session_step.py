@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tasks.agents.mail.role import Role
 from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import SessionState
-from tasks.agents.turn_result import Ending, TurnResult
+from tasks.agents.turn_result import OVERSTAYED, Ending, TurnResult
 
 #: Endings by which we gave the turn up, or somebody had us do so.
 ABORTS = frozenset({Ending.CANCEL, Ending.DEADLINE, Ending.OUTPUT_LIMIT, Ending.BUDGET})
@@ -40,7 +40,8 @@ def step_after(
                 turn, role=role, terminal_seen=terminal_seen, awaiting=awaiting, may_retry=may_retry
             )
         case ending:
-            goes_on = ending in _TRIED_AGAIN and may_retry
+            has_done = terminal_seen and ending in OVERSTAYED  # its job is not tried again: see `outcome`
+            goes_on = ending in _TRIED_AGAIN and may_retry and not has_done
             to = SessionState.COMPLETED if terminal_seen else SessionState.ZOMBIE
             return SessionStep(to=to, reason=f"its turn was ended: {ending.value}", is_end=not goes_on)
 

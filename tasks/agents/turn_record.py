@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from tasks.agents.departure import Departure
 from tasks.agents.session_state import SessionState
-from tasks.agents.turn_result import TurnResult
+from tasks.agents.turn_result import OVERSTAYED, TurnResult
 
 
 class TerminalMail(StrEnum):
@@ -37,3 +37,8 @@ class TurnRecord:
     awaits: bool  # the job goes on when mail arrives for the agent
     final: SessionState | None  # None when it could not be written
     departure: Departure | None  # how its agent leaves if its job has ended; None when the turn is another's
+
+    @property
+    def said_done(self) -> bool:
+        """Whether the agent said how its task went before silence or the time limit ended it."""
+        return self.terminal_mail is TerminalMail.SEEN and self.result.ended_by in OVERSTAYED

@@ -20,6 +20,10 @@ class Ending(StrEnum):
     DRAIN = "drain"
 
 
+#: Endings that take nothing from an agent's word that it is done: it said so, and did not leave.
+OVERSTAYED = frozenset({Ending.STALL, Ending.DEADLINE})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnResult:
     """The record of one turn."""

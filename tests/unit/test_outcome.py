@@ -5,6 +5,7 @@ import pytest
 from routing.job import JobResult
 from routing.signal import SignalKind
 from tasks.agents.mail.role import Role
+from tasks.agents.turn_result import OVERSTAYED, Ending
 from tasks.outcome import Outcome, Ran, Step, outcome
 
 
@@ -26,6 +27,16 @@ def test_what_we_ended_is_not_called_missing() -> None:
     """A limit that was reached is the reason, whatever the exit code is."""
     ran = Ran(ended_by="stall", result=JobResult(exit_code=127))
     assert outcome(ran).reason == "the agent went silent"
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_word_of_an_agent_holds_behind_silence_and_its_time_limit_alone(ending: Ending) -> None:
+    """Not behind a cancel, a lost lease, a limit on output or cost, or a crash: those outweigh it."""
+    result = JobResult(commit="4be1c0ffee00")
+    said = Ran(ended_by=ending.value, said_done=True, has_repository=True, result=result)
+    is_pushed = outcome(said).step is Step.PUSHED
+    assert is_pushed is (ending in {Ending.STALL, Ending.DEADLINE})
+    assert is_pushed is (ending in OVERSTAYED)
 
 
 def test_runtime_that_cannot_read_its_agent_is_the_versions_failure() -> None:

@@ -57,6 +57,7 @@ def step(result: TurnResult, **more: Any) -> SessionStep:
 def test_aborts_and_stalls_give_the_session_up(ending: Ending, *, seen: bool) -> None:
     """Unless the terminal mail of this turn was already there."""
     made = step(turn(ending), terminal_seen=seen, may_retry=False)
+    assert made.is_end
     assert made.to is (S.COMPLETED if seen else S.ZOMBIE)
     assert made.is_end
     assert not made.is_retry
@@ -161,3 +162,10 @@ def test_session_without_conversation_has_lost_none() -> None:
     """A first turn is no loss."""
     fresh = record(runtime_session="", session_host="")
     assert resumption(fresh, runtime="claude", resumes=True, host="h2") == Resumption()
+
+
+@pytest.mark.parametrize("ending", [Ending.STALL, Ending.DEADLINE])
+def test_agent_that_said_that_it_was_done_has_no_more_turns(ending: Ending) -> None:
+    """Its job is not tried again, whatever attempts are left; without its word it is."""
+    assert step(turn(ending), terminal_seen=True, may_retry=True).is_end
+    assert not step(turn(ending), terminal_seen=False, may_retry=True).is_end
