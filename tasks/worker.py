@@ -255,6 +255,7 @@ class Worker:
         if self._first_within("trimmed", TIDY_SECONDS):
             retention = self.coalmine.settings.retention_seconds
             self.coalmine.job_store.trim(before=self.coalmine.now() - retention)
+            self.forges.backlog.trim()
 
     def _first_within(self, name: str, seconds: float) -> bool:
         with redis_errors(f"asking who does {name}"):

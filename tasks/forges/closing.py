@@ -125,7 +125,7 @@ class Closing:
         effects: list[Callable[[], object]] = [
             lambda: shown.show(site, issue, told),
             lambda: shown.unlabel(site, issue, job.id),
-            lambda: site.forge.close(issue) if done else self._hand_over(site, issue),
+            lambda: self._finish(site, issue, job, done=done),
         ]
         errors = [error for effect in effects if (error := _refusal(effect)) is not None]
         if errors:
@@ -155,6 +155,17 @@ class Closing:
             closed=done,
             for_person="" if done else self._settings.for_person_label,
         )
+
+    def _finish(self, site: ForgeSite, issue: IssueRef, job: Job, *, done: bool) -> None:
+        """Once for each end: while other effects are tried for days, a person may take this one back."""
+        ended = f"{job.fence} {job.finished_at}"
+        if self._runs.read(job.id).finished == ended:
+            return
+        if done:
+            site.forge.close(issue)
+        else:
+            self._hand_over(site, issue)
+        self._runs.note(job.id, finished=ended)
 
     def _hand_over(self, site: ForgeSite, issue: IssueRef) -> None:
         """The label is seen at once, so that it is missed however soon a person takes it off."""

@@ -7,10 +7,10 @@ import structlog
 
 from routing.backlog import Backlog
 from routing.backlog_item import BacklogItem
-from routing.errors import CoalmineError
 from routing.forge_errors import ForgeError, ForgeGoneError
 from routing.intake import Arrival, Intake
 from routing.issue import Issue, IssueRef
+from tasks.forges.isolated import isolated
 from tasks.forges.site import ForgeSite
 
 _log = structlog.get_logger(__name__)
@@ -33,21 +33,20 @@ class Collector:
         if site.gates.kill_switch:
             return
         for repo in site.repositories:
-            try:
+            with isolated("poll.failed", repository=site.full_name(repo)):
                 self._poll(site, repo)
-            except CoalmineError as error:  # one repository's failure does not keep the next from its turn
-                _log.warning("poll.failed", repository=site.full_name(repo), reason=str(error))
         self._backlog.ask()
 
     def _poll(self, site: ForgeSite, repo: str) -> None:
         listing = site.forge.list_issues(repo, site.label)
         for problem in listing.problems:
             _log.warning("issue.unreadable", where=problem.where, reason=problem.message)
+        if not listing.complete:
+            reason = f"more issues than the {len(listing.issues)} that were read; raise forge.http.max_pages"
+            _log.warning("poll.cut", repository=site.full_name(repo), reason=reason)
         for issue in listing.issues:
-            try:
+            with isolated("issue.not_taken", issue=str(issue.ref)):
                 self.take(site, issue)
-            except CoalmineError as error:
-                _log.warning("issue.not_taken", issue=str(issue.ref), reason=str(error))
         self._backlog.reconcile(site.full_name(repo), listing, label=site.label)
 
     def look(self) -> int:
@@ -57,13 +56,10 @@ class Collector:
         """
         looked = 0
         for arrival in self._intake.take_intake():
-            try:
+            with isolated("intake.not_read", issue=str(arrival.issue)):
                 self._look(arrival)
-            except CoalmineError as error:
-                _log.warning("intake.not_read", issue=str(arrival.issue), reason=str(error))
-                continue
-            self._intake.done(arrival)
-            looked += 1
+                self._intake.done(arrival)
+                looked += 1
         return looked
 
     def _look(self, arrival: Arrival) -> None:

@@ -74,8 +74,14 @@ def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float) -> list[Si
 
 
 def _green(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
-    """Real CI at the commit that landed."""
-    real = forge.statuses(repo, commit).has_real_ci
+    """Real CI at the commit that landed; that it may not be read makes no landing undone."""
+    try:
+        real = forge.statuses(repo, commit).has_real_ci
+    except ForgeUnreachableError:
+        raise
+    except ForgeError as error:
+        _log.warning("statuses.not_read", commit=commit, reason=str(error))
+        return []
     return [signal(SignalKind.CI_GREEN, at=now, commit=commit)] if real else []
 
 

@@ -8,7 +8,13 @@ import structlog
 from routing.change_request import ChangeRequest, ChangeState
 from routing.commit_status import CiVerdict, CombinedStatus
 from routing.errors import CoalmineError
-from routing.forge_errors import ForgeError, ForgeRefusedError, ForgeUnreachableError
+from routing.forge_errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
 from routing.job import Job, JobState
 from routing.jobs import Jobs
 from routing.repair import LOG_END_CHARACTERS, Repair
@@ -219,7 +225,7 @@ class Watcher:
             if change is not None:
                 try:
                     merged = self._merged(site, change, job)
-                except ForgeRefusedError as error:
+                except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
                     why = f"green, but not merged: {error}"
                     return self._conclude(job, JobState.ESCALATED, why, facts)
                 facts += landing_facts(job, merged, now)

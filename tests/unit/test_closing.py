@@ -142,6 +142,40 @@ def test_a_person_who_takes_the_label_off_has_it_tried_again(fleet_of: Fleets) -
     assert (fleet.forge.issues[ref].state, list(fleet.forge.issues[ref].labels)) == ("closed", ["coalmine"])
 
 
+def test_what_a_person_takes_back_is_not_done_again(fleet_of: Fleets) -> None:
+    """Another effect that is tried for days closes no issue twice, and asks for no person twice."""
+    fleet = fleet_of(acts={2: ["fails"]}, gates={"per_repo": 2})
+    done, handed = ended(fleet), fleet.forge.person_opens(2)
+    fleet.poll()
+    fleet.dispatch()
+    fleet.work()
+    fleet.mishaps.lasting["comment"] = lambda: ForgeRefusedError("locked")
+    fleet.watch()
+    assert fleet.forge.issues[done].state == "closed"
+    assert "ready-for-human" in fleet.forge.issues[handed].labels
+    fleet.forge.person_reopens(done)
+    fleet.forge.unlabel(handed, "ready-for-human")
+    fleet.clock.forward(LONGEST_PAUSE_SECONDS)
+    fleet.watch()
+    assert fleet.forge.calls_of("comment") > 2
+    assert fleet.forge.issues[done].state == "open"
+    assert "ready-for-human" not in fleet.forge.issues[handed].labels
+
+
+def test_a_job_that_a_person_retries_is_told_of_anew(fleet_of: Fleets) -> None:
+    """It is the same job with another end."""
+    fleet = fleet_of(acts={1: ["fails", "green"]})
+    ref = ended(fleet)
+    fleet.watch()
+    fleet.forge.unlabel(ref, "ready-for-human")
+    fleet.clock.forward(1)
+    fleet.hands.app.jobs.retry(fleet.jobs(ref)[0].id, by="ann")
+    fleet.work()
+    fleet.watch()
+    assert [job.state for job in fleet.jobs(ref)] == [JobState.SUCCEEDED]
+    assert fleet.forge.issues[ref].state == "closed"
+
+
 def test_a_person_who_closes_the_issue_meanwhile_has_the_last_word(fleet_of: Fleets) -> None:
     """Its job ends as it ends; the issue is done, and is not opened or closed again."""
     fleet = fleet_of(acts={1: ["fails"]})

@@ -4,12 +4,17 @@ from collections.abc import Callable
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from routing.backlog_item import BacklogState
+from routing.errors import NotFoundError
 from routing.events import BACKLOG_CYCLE, BACKLOG_STATE, BACKLOG_UNKNOWN_BLOCKER
 from routing.forge_errors import ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
-from routing.issue import IssueRef
+from routing.intake import LOOK_SECONDS
+from routing.issue import IssueListing, IssueRef
+from routing.store.delivery_store import DeliveryStore, NewDelivery
 from tasks.forges.collector import UNSETTLED_SECONDS
+from tasks.worker import Worker
 from tests.fleet import Clock
 from tests.forge_fleet import ForgeFleet
 from tests.memory_forge import MemoryForge
@@ -35,6 +40,14 @@ def fleet(fleet_of: Fleets) -> ForgeFleet:
 def state(fleet: ForgeFleet, ref: IssueRef) -> BacklogState:
     """The state of an item."""
     return fleet.item(ref).state
+
+
+def tell(fleet: ForgeFleet, ref: IssueRef) -> None:
+    """A webhook tells of an issue."""
+    app = fleet.hands.app
+    DeliveryStore(app.redis, app.keys, app.clock).accept(
+        NewDelivery(digest=str(ref), issue=str(ref), hint={"digest": str(ref)}, event={})
+    )
 
 
 def settle(fleet: ForgeFleet) -> None:
@@ -245,3 +258,54 @@ def test_one_repository_that_is_not_there_does_not_hide_the_next(fleet_of: Fleet
     fleet.forge.mishaps.plan(Mishap(call="list_issues", error=lambda: ForgeGoneError("moved")))
     fleet.poll()
     assert (state(fleet, first), state(fleet, second)) == (BacklogState.READY, BacklogState.READY)
+
+
+@pytest.mark.parametrize("call", ["list_issues", "dependencies"])
+def test_a_mistake_of_ours_with_one_issue_hides_no_other(fleet_of: Fleets, call: str) -> None:
+    """Whatever is raised for one repository, or for one issue, the poll goes on."""
+    fleet = fleet_of(MemoryForge(Clock(), repos=("acme/a", "acme/b"), mishaps=Mishaps()))
+    fleet.forge.person_opens(1, repo="acme/a")
+    second = fleet.forge.person_opens(2, repo="acme/b")
+    fleet.forge.mishaps.plan(Mishap(call=call, error=lambda: KeyError("a mistake of ours")))
+    fleet.poll()
+    assert state(fleet, second) is BacklogState.READY
+
+
+def test_a_mistake_of_ours_with_what_a_webhook_told_hides_no_other(fleet: ForgeFleet) -> None:
+    """The other issue is looked at in the same tick, and this one again later."""
+    refs = [fleet.forge.person_opens(number) for number in (1, 2)]
+    for ref in refs:
+        tell(fleet, ref)
+    fleet.forge.mishaps.plan(Mishap(call="read_issue", error=lambda: KeyError("a mistake of ours")))
+    assert fleet.parts.collector.look() == 1
+    assert state(fleet, refs[1]) is BacklogState.READY
+    fleet.clock.forward(LOOK_SECONDS + 1)
+    assert fleet.parts.collector.look() == 1
+    assert state(fleet, refs[0]) is BacklogState.READY
+
+
+def test_a_listing_that_was_cut_says_so(fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has more issues than are read hears of it, and items that it lacks stay."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    cut = IssueListing(issues=(), complete=False)
+    monkeypatch.setattr(fleet.forge, "list_issues", lambda _repo, _label: cut)
+    with capture_logs() as logs:
+        fleet.poll()
+    (told,) = [line for line in logs if line["event"] == "poll.cut"]
+    assert (told["repository"], told["log_level"]) == ("github:acme/shop", "warning")
+    assert "forge.http.max_pages" in told["reason"]
+    assert state(fleet, ref) is BacklogState.READY
+
+
+def test_what_was_finished_long_ago_is_forgotten(fleet: ForgeFleet) -> None:
+    """The sweep sees to it: the backlog does not grow for ever."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.forge.person_closes(ref)
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.COMPLETED
+    fleet.clock.forward(31 * 86_400)
+    Worker(coalmine=fleet.hands.app).sweep()
+    with pytest.raises(NotFoundError):
+        fleet.item(ref)

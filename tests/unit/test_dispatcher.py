@@ -187,12 +187,16 @@ def test_a_label_that_comes_behind_the_end_does_not_stay(fleet: ForgeFleet) -> N
     assert IN_PROGRESS not in fleet.forge.issues[ref].labels
 
 
-def test_one_repository_that_cannot_be_read_does_not_stop_the_next(fleet_of: Fleets) -> None:
-    """Its issue waits; those of others are dispatched in the same tick."""
+@pytest.mark.parametrize("call", ["read_issue", "dependencies", "permission"])
+@pytest.mark.parametrize("error", [ForgeRefusedError("403"), KeyError("a mistake of ours")])
+def test_one_repository_that_cannot_be_read_does_not_stop_the_next(
+    fleet_of: Fleets, call: str, error: Exception
+) -> None:
+    """Its issue waits; those of others are dispatched in the same tick, whatever was raised."""
     fleet = fleet_of(MemoryForge(Clock(), repos=("acme/a", "acme/b")))
     first, second = [fleet.forge.person_opens(1, repo=repo) for repo in fleet.forge.repositories]
     fleet.poll()
-    fleet.forge.mishaps.plan(Mishap(call="read_issue", error=lambda: ForgeRefusedError("403")))
+    fleet.forge.mishaps.plan(Mishap(call=call, error=lambda: error))
     fleet.dispatch()
     assert (len(fleet.jobs(first)), len(fleet.jobs(second))) == (0, 1)
 

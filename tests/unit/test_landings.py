@@ -10,7 +10,13 @@ from harvest.score import Score, ScoreRules, score
 from routing.change_request import Review, ReviewVerdict
 from routing.commit_status import StatusState
 from routing.events import JOB_SIGNAL
-from routing.forge_errors import ForgeUnreachableError
+from routing.forge_errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
 from routing.job import Job
 from tests.fleet import Clock
 from tests.forge_fleet import ForgeFleet
@@ -146,6 +152,23 @@ def test_ci_counts_at_the_commit_that_landed(fleet: ForgeFleet) -> None:
     merge_by_hand(fleet)
     look(fleet, after=DAY)
     assert worth(fleet).value == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("error", [ForgeRefusedError, ForgeGoneError, ForgeInvalidError])
+def test_a_merge_is_known_where_ci_may_not_be_read(fleet: ForgeFleet, error: type[ForgeError]) -> None:
+    """A token without that permission, or a commit that is gone: the work has landed all the same."""
+    fleet.forge.mishaps.lasting["statuses"] = lambda: error("403")
+    merge_by_hand(fleet)
+    assert look(fleet) == ["merged"]
+
+
+def test_ci_that_gives_no_answer_is_asked_again_before_the_merge_counts(fleet: ForgeFleet) -> None:
+    """Silence is not taken for a merge without CI."""
+    fleet.forge.mishaps.lasting["statuses"] = lambda: ForgeUnreachableError("away")
+    merge_by_hand(fleet)
+    assert look(fleet) == []
+    fleet.forge.mishaps.lasting.clear()
+    assert look(fleet) == ["merged"]
 
 
 def test_a_forge_that_is_away_does_not_stand_before_the_others(fake_redis: redis.Redis) -> None:

@@ -8,6 +8,8 @@ import redis
 from routing.backlog_item import BacklogState
 from routing.commit_status import StatusState
 from routing.forge_errors import (
+    ForgeError,
+    ForgeGoneError,
     ForgeInvalidError,
     ForgeOutcomeUnknownError,
     ForgeRefusedError,
@@ -208,10 +210,11 @@ def test_a_change_whose_answer_was_lost_is_not_opened_twice(fleet_of: Fleets) ->
     assert (job_of(fleet, ref).state, len(fleet.forge.changes)) == (JobState.SUCCEEDED, 1)
 
 
-def test_a_merge_that_is_refused_is_left_to_a_person(fleet_of: Fleets) -> None:
-    """Green, pushed, and said so."""
+@pytest.mark.parametrize("error", [ForgeRefusedError, ForgeInvalidError, ForgeGoneError])
+def test_a_merge_that_is_refused_is_left_to_a_person(fleet_of: Fleets, error: type[ForgeError]) -> None:
+    """Green, pushed, and said so; whatever the forge has against it, it is not asked for ever."""
     fleet = fleet_of(merges_green=True)
-    fleet.mishaps.lasting["merge"] = lambda: ForgeRefusedError("405, branch protection")
+    fleet.mishaps.lasting["merge"] = lambda: error("405, branch protection")
     ref = pushed(fleet)
     fleet.watch()
     assert (job_of(fleet, ref).state, fleet.item(ref).state) == (JobState.ESCALATED, BacklogState.ESCALATED)
