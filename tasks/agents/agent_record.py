@@ -26,8 +26,9 @@ class AgentRecord(BaseModel):
     registered_at: float  # seconds since the epoch, the server's, like all times here
     finished_at: float | None = None
     reason: str = ""  # why it has finished, in words
-    terminal: int = 0  # sequence of its newest terminal mail, 0 for none
+    terminal: int = 0  # sequence of its newest terminal mail, or of its last repetition; 0 for none
     terminal_mail: str = ""  # id of that mail
+    terminal_at: float | None = None  # when it was sent, or repeated; None for none, and in older records
     gate: str = ""  # id of the decision gate at which it waits for a person, "" for none
     gate_until: float | None = None  # the gate's deadline, None for none
     gate_closed_at: float | None = None  # when its last gate was answered, or given up at its deadline

@@ -133,6 +133,19 @@ def test_agent_of_pushed_work_repairs_it(shop: Shop) -> None:
     assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
 
 
+def test_word_that_a_corrective_turn_repeats_is_word_of_that_turn(shop: Shop) -> None:
+    """It says again, under its key, that it is done: its parent has one mail, and nothing is missing."""
+    shop.template(SEND_DONE.replace(" --payload", " --dedupe-key done --payload"))
+    job = shop.job(repository="local:shop")
+    assert shop.work(job) == "pushed"
+    repair = Repair(commit=shop.find(job).result.commit, checks=("lint",))
+    assert shop.app.jobs.fix_forward(shop.find(job), repair=repair, reason="CI is red", most=2)
+    assert shop.work(job) == "pushed"
+    assert shop.fleet.events("session.terminal_mail_missing") == []
+    (mail,) = shop.app.post_office.newest(10, recipient=shop.lead)
+    assert mail.type == "worker_done"
+
+
 def test_crash_is_told_when_no_attempt_is_left(shop: Shop) -> None:
     """Not before; and the agent takes no more mail."""
     shop.template("exit 3")

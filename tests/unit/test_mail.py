@@ -2,6 +2,7 @@
 
 import json
 from itertools import permutations
+from typing import Any
 
 import pytest
 import redis
@@ -9,8 +10,9 @@ import redis
 from routing.errors import CoalmineError, CorruptRecordError, InvalidInputError
 from routing.events import MAIL_SENT
 from tasks.agents.agent_registry import FinishedAgentError, UnknownAgentError
-from tasks.agents.mail.author import FLEET
+from tasks.agents.mail.author import FLEET, Author
 from tasks.agents.mail.groups import EmptyGroupError, UnknownGroupError
+from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.mail import MOST_BODY_BYTES, Mail, MailState
 from tasks.agents.mail.mail_errors import (
     MailboxFullError,
@@ -22,6 +24,7 @@ from tasks.agents.mail.mail_type import MailType
 from tasks.agents.mail.payloads import PayloadError
 from tasks.agents.mail.post_office import MOST_ATTEMPTS, MOST_WAITING
 from tasks.agents.mail.role import Role
+from tasks.agents.mail.worker_died import has_said
 from tests.post import ADA, DONE, RETENTION, Post
 
 GATE = {"options": ["yes", "no"], "context": "drop the table?"}
@@ -428,6 +431,46 @@ def test_a_later_turn_does_not_take_an_older_terminal_mail_for_its_own(post: Pos
     found = post.office.terminal_since(builder, noted)
     assert found is not None
     assert found.id == second.id
+
+
+def test_terminal_mail_that_is_repeated_in_a_later_turn_counts_in_that_turn(post: Post) -> None:
+    """Its sender is told that it ends the task, and it does; there is one mail and one event all the same."""
+    lead, builder = post.pair()
+    first = post.send(builder, lead, type_="worker_done", payload=DONE, dedupe_key="done")
+    noted = post.office.terminal_sequence(builder)
+    again = post.send(builder, lead, type_="worker_done", payload=DONE, dedupe_key="done")
+    assert (again.id, again.created, again.terminal) == (first.id, False, True)
+    found = post.office.terminal_since(builder, noted)
+    assert found is not None
+    assert found.id == first.id
+    assert len(post.claim(lead).mails) == len(post.events("mail.sent")) == 1
+
+
+def test_repetition_in_a_later_life_is_word_of_that_life(post: Post) -> None:
+    """What was said in an earlier life is not, until it is repeated."""
+    lead, builder = post.pair()
+    word: dict[str, Any] = {"type_": "worker_done", "payload": DONE, "dedupe_key": "done"}
+    post.send(builder, lead, **word)
+    post.agents.finish(builder, reason="its job has ended")
+    post.clock.forward(10)
+    post.agent(parent=lead)
+    assert not has_said(post.office, post.agents.find(builder))
+    post.send(builder, lead, **word)
+    assert has_said(post.office, post.agents.find(builder))
+
+
+def test_key_of_other_mail_does_not_hold_terminal_mail_back(post: Post) -> None:
+    """An agent that uses one key for all it says still says that it is done, and of each task."""
+    lead, builder = post.pair()
+    post.send(builder, lead, dedupe_key="k")
+    assert post.send(builder, lead, type_="worker_done", payload=DONE, dedupe_key="k").created
+    helper = post.agent(job="", name="helper")
+    for task in ("one", "two"):
+        letter = Letter.checked(
+            to=lead, subject="done", type_="worker_done", payload=DONE | {"task_id": task}, dedupe_key="k"
+        )
+        (receipt,) = post.office.send(Author(address=helper.name, task=task), letter)
+        assert (receipt.created, receipt.terminal) == (True, True)
 
 
 def test_lists_are_by_sequence_newest_first(post: Post) -> None:

@@ -1,4 +1,5 @@
--- Send one mail to each of some recipients, all in one step.
+-- Send one mail to each of some recipients, all in one step. Terminal mail that is sent again under its key is no
+-- second mail, but the sender has said so again: it counts for the turn that repeats it.
 -- KEYS  1 mail_sequence  2 mails  3 events  4 mail_waiting  5 thread  6 the sender's record, or mail_sequence again
 --       then five for each recipient: mail, its agent's record, waiting, received, once (or the mail again)
 -- ARGV  1 now  2 retention, seconds  3 JSON list of fields and values that all of the mails have
@@ -47,16 +48,26 @@ local function close_gate(agent)
   redis.call('HSET', agent, 'gate_closed_at', stamp(now))
 end
 
+-- The sender has said how its task went: by a new mail, or by one that it sent before.
+local function note_word(sequence, id)
+  redis.call('HSET', sender, 'terminal', sequence, 'terminal_mail', id, 'terminal_at', stamp(now))
+end
+
+local function next_sequence() return string.format('%d', redis.call('INCR', sequence_key)) end
+
 local function send(at, given)
   local mail, agent, waiting, received, once = unpack(KEYS, at, at + 4)
   local id, name, person = ARGV[given], ARGV[given + 1], ARGV[given + 2] == 'person'
   if flag('once') then
     local before = redis.call('HMGET', once, 'id', 'sequence')
-    if before[1] then return {'same', before[1], before[2]} end
+    if before[1] then
+      if flag('terminal') then note_word(next_sequence(), before[1]) end
+      return {'same', before[1], before[2]}
+    end
   end
   local refused = refusal(agent, waiting, person)
   if refused then return {refused, '', '0'} end
-  local sequence = string.format('%d', redis.call('INCR', sequence_key))
+  local sequence = next_sequence()
   redis.call('HSET', mail, unpack(cjson.decode(ARGV[3])))
   redis.call('HSET', mail, 'id', id, 'sequence', sequence, 'recipient', name,
     'sent_at', stamp(now), 'state', 'queued', 'attempts', '0', 'fence', '0')
@@ -76,7 +87,7 @@ local function send(at, given)
     redis.call('ZADD', index, 'NX', now, name)
     close_gate(agent)
   end
-  if flag('terminal') then redis.call('HSET', sender, 'terminal', sequence, 'terminal_mail', id) end
+  if flag('terminal') then note_word(sequence, id) end
   local f = redis.call('HMGET', mail, 'sender', 'type', 'priority')
   emit(events, 'mail.sent', now, id, cjson.encode({from = f[1], to = name, type = f[2], priority = f[3]}))
   return {'sent', id, sequence}

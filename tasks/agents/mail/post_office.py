@@ -59,9 +59,13 @@ class PostOffice:
         recipients = self._recipients(author, _parent(sender) if letter.to == PARENT else letter.to)
         task = (sender.task or author.task) if sender is not None else ""
         terminal = sender is not None and _is_terminal(sender.role, task, letter.type, payload)
+        ends = task if terminal else ""
         envelopes = [
             Envelope(
-                id=self._new_id(), recipient=to, is_person=to == OPERATOR, once=_once(author, to, letter)
+                id=self._new_id(),
+                recipient=to,
+                is_person=to == OPERATOR,
+                once=_once(author, to, letter, ends=ends),
             )
             for to in recipients
         ]
@@ -177,11 +181,14 @@ class PostOffice:
         return [mail for mail, word in zip(claim.ids, words, strict=True) if word == "dead"]
 
     def terminal_sequence(self, agent: str) -> int:
-        """The sequence of an agent's newest terminal mail, 0 for none: noted when a turn begins."""
+        """The sequence of an agent's newest terminal mail or repetition of one, 0 for none.
+
+        It is noted when a turn begins.
+        """
         return self._agents.find(agent).terminal
 
     def terminal_since(self, agent: str, sequence: int) -> Mail | None:
-        """The agent's newest terminal mail, if it is newer than what was noted when the turn began."""
+        """The agent's newest terminal mail, if it was sent or repeated behind what was noted."""
         record = self._agents.find(agent)
         return self.find(record.terminal_mail) if record.terminal > sequence else None
 
@@ -247,9 +254,9 @@ def _fields(author: Author, letter: Letter, payload: Payload) -> dict[str, str]:
     }
 
 
-def _once(author: Author, to: str, letter: Letter) -> str:
-    """One sender's key for one recipient; "" without a key."""
+def _once(author: Author, to: str, letter: Letter, *, ends: str) -> str:
+    """One sender's key for one recipient, of its own for mail that `ends` a task; "" without a key."""
     if not letter.dedupe_key:
         return ""
-    parts = f"{author.address}\0{to}\0{letter.dedupe_key}"
+    parts = f"{author.address}\0{to}\0{letter.dedupe_key}" + (f"\0{ends}" if ends else "")
     return hashlib.sha256(parts.encode(errors="replace")).hexdigest()

@@ -76,7 +76,9 @@ def has_said(post_office: PostOffice, agent: AgentRecord) -> bool:
         mail = post_office.find(agent.terminal_mail) if agent.terminal_mail else None
     except NotFoundError:
         return False
-    return mail is not None and mail.sent_at >= agent.registered_at and mail.task == agent.task
+    if mail is None or mail.task != agent.task:
+        return False
+    return (agent.terminal_at or mail.sent_at) >= agent.registered_at
 
 
 def _reason(end: AgentEnd) -> str:
