@@ -6,14 +6,19 @@ issues that the body names too. A failure is no answer: it is logged, not rememb
 
 import hashlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 import requests
 import structlog
+import urllib3.exceptions
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from routing.errors import UnavailableError
+from routing.forges.circuit import Circuit
+from routing.forges.forge_connection import FIRST_SERVER_ERROR
+from routing.forges.reply import Reply, UnreadableReplyError, read_reply
 from routing.issue import Issue, IssueRef
 from routing.metadata.issue_metadata import IssueMetadata, Source
 from routing.metadata.model_settings import ModelSettings
@@ -27,6 +32,13 @@ FORM = 1
 
 #: The longest answer that is read, in bytes.
 MAX_ANSWER_BYTES = 256 * 1024
+
+#: Failures of its server in a row after which it is left alone, and for how many seconds: ticks wait for it.
+FAILURES_TO_OPEN = 2
+OPEN_SECONDS = 60.0
+
+#: Statuses that any other body would meet as well: key, rights, limits.
+_NOT_OF_THE_BODY = frozenset({401, 403, 429})
 
 _VERSION = "2023-06-01"  # https://docs.anthropic.com/en/api/versioning
 _TOOL = "record_metadata"
@@ -77,10 +89,15 @@ class NoAnswerError(UnavailableError):
 class ModelReader:
     """Asks the model about an issue once; the session is the caller's, and so is its end."""
 
-    def __init__(self, settings: ModelSettings, *, session: requests.Session, cache: AnswerCache) -> None:
+    def __init__(
+        self, settings: ModelSettings, *, session: requests.Session, cache: AnswerCache,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._session = session
         self._cache = cache
+        self._clock = clock
+        self._circuit = Circuit(FAILURES_TO_OPEN, OPEN_SECONDS)
 
     def fill(self, issue: Issue, known: IssueMetadata) -> IssueMetadata:
         """Fill the gaps; what the body or the labels say stays, and so does a hold."""
@@ -123,39 +140,44 @@ class ModelReader:
             raise NoAnswerError(message_text) from error
 
     def _post(self, data: bytes) -> bytes:
-        key = self._settings.api_key
+        if self._circuit.open_until(self._clock()) is not None:
+            message = f"the model's server failed {FAILURES_TO_OPEN} times in a row and is left alone for now"
+            raise NoAnswerError(message)
+        try:
+            reply = self._sent(data)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            self._circuit.failed(self._clock())
+            message = f"the model's server gave no answer ({type(error).__name__}); it is asked again later"
+            raise NoAnswerError(message) from error
+        except UnreadableReplyError as error:
+            self._circuit.failed(self._clock())
+            message = f"the model's server: {error}; look at forge.model.url"
+            raise NoAnswerError(message) from error
+        if reply.status in _NOT_OF_THE_BODY or reply.status >= FIRST_SERVER_ERROR:
+            self._circuit.failed(self._clock())
+        else:
+            self._circuit.answered()
+        if reply.status != requests.codes.ok:
+            message = f"the model's server answered {reply.status}; look at its url and key"
+            raise NoAnswerError(message)
+        return reply.body
+
+    def _sent(self, data: bytes) -> Reply:
+        """One attempt, which ends in time, however slowly the answer drips."""
+        key, seconds, started_at = self._settings.api_key, self._settings.timeout_seconds, self._clock()
         headers = {
             "content-type": "application/json",
             "anthropic-version": _VERSION,
             "x-api-key": key.get_secret_value() if key else "",
         }
         url = self._settings.url.rstrip("/") + "/v1/messages"
-        try:
-            with self._session.post(
-                url, data=data, headers=headers, timeout=self._settings.timeout_seconds,
-                allow_redirects=False, stream=True,  # a redirect would carry the key to another server
-            ) as response:  # fmt: skip
-                if response.status_code != requests.codes.ok:
-                    message = f"the model's server answered {response.status_code}; look at its url and key"
-                    raise NoAnswerError(message)
-                content = _read(response)
-        except (requests.RequestException, OSError) as error:
-            message = f"the model's server gave no answer ({type(error).__name__}); it is asked again later"
-            raise NoAnswerError(message) from error
-        if content is None:
-            message = f"the model's answer is longer than {MAX_ANSWER_BYTES} bytes; look at metadata.url"
-            raise NoAnswerError(message)
-        return content
-
-
-def _read(response: requests.Response) -> bytes | None:
-    """The answer's bytes; None when there are too many."""
-    content = b""
-    for piece in response.iter_content(64 * 1024):
-        content += piece
-        if len(content) > MAX_ANSWER_BYTES:
-            return None
-    return content
+        with self._session.post(
+            url, data=data, headers=headers, timeout=seconds,
+            allow_redirects=False, stream=True,  # a redirect would carry the key to another server
+        ) as response:  # fmt: skip
+            return read_reply(
+                response, max_bytes=MAX_ANSWER_BYTES, deadline=started_at + seconds, clock=self._clock
+            )
 
 
 def _question(settings: ModelSettings, body: str) -> dict[str, Any]:

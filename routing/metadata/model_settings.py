@@ -19,7 +19,7 @@ class ModelSettings(BaseModel):
     )
     model: Annotated[str, Field(min_length=1, max_length=200)] = "claude-haiku-4-5"
     api_key: SecretStr | None = None  # sent as `x-api-key`
-    timeout_seconds: Seconds = 20.0  # for the connection, and for each pause of the answer
+    timeout_seconds: Seconds = 20.0  # for the connection, each pause of the answer, and all of it
     max_tokens: Count = 1024  # that an answer may have
     keep_days: Days = 30.0  # for which an answer is remembered
 

@@ -10,7 +10,7 @@ from routing.backlog_item import BacklogItem
 from routing.forge_errors import ForgeError, ForgeGoneError
 from routing.intake import Arrival, Intake
 from routing.issue import Issue, IssueRef
-from tasks.forges.isolated import isolated
+from tasks.forges.isolated import Isolated
 from tasks.forges.site import ForgeSite
 
 _log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ class Collector:
         if site.gates.kill_switch:
             return
         for repo in site.repositories:
-            with isolated("poll.failed", repository=site.full_name(repo)):
+            with Isolated("poll.failed", repository=site.full_name(repo)):
                 self._poll(site, repo)
         self._backlog.ask()
 
@@ -45,7 +45,7 @@ class Collector:
             reason = f"more issues than the {len(listing.issues)} that were read; raise forge.http.max_pages"
             _log.warning("poll.cut", repository=site.full_name(repo), reason=reason)
         for issue in listing.issues:
-            with isolated("issue.not_taken", issue=str(issue.ref)):
+            with Isolated("issue.not_taken", issue=str(issue.ref)):
                 self.take(site, issue)
         self._backlog.reconcile(site.full_name(repo), listing, label=site.label)
 
@@ -56,7 +56,7 @@ class Collector:
         """
         looked = 0
         for arrival in self._intake.take_intake():
-            with isolated("intake.not_read", issue=str(arrival.issue)):
+            with Isolated("intake.not_read", issue=str(arrival.issue)):
                 self._look(arrival)
                 self._intake.done(arrival)
                 looked += 1

@@ -1,7 +1,6 @@
 """One thing's failure in a tick does not keep the next from its turn."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 import structlog
 
@@ -10,12 +9,24 @@ from routing.errors import CoalmineError
 _log = structlog.get_logger(__name__)
 
 
-@contextmanager
-def isolated(event: str, **about: str) -> Iterator[None]:
-    """Log what is raised within, and go on behind it; a mistake of ours is logged with its trace."""
-    try:
-        yield
-    except CoalmineError as error:
-        _log.warning(event, reason=str(error), **about)
-    except Exception:  # noqa: BLE001 - a mistake of ours, too, stops nothing but what meets it
-        _log.exception(event, **about)
+class Isolated:
+    """Logs what is raised within, and goes on behind it; a mistake of ours is logged with its trace."""
+
+    def __init__(self, event: str, **about: str) -> None:
+        self._event = event
+        self._about = about
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Whether something was raised that stops here: a process that is ended ends."""
+        if isinstance(error, CoalmineError):
+            _log.warning(self._event, reason=str(error), **self._about)
+        elif isinstance(error, Exception):
+            _log.error(self._event, exc_info=error, **self._about)
+        else:
+            return False
+        return True

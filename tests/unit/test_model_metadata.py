@@ -1,8 +1,10 @@
 """A model fills gaps over HTTP; its answers are remembered, its failures are not, and neither is obeyed."""
 
+import itertools
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -10,13 +12,21 @@ import pytest
 import redis
 import requests
 
+from routing.backlog_item import BacklogState
 from routing.issue import Issue
 from routing.metadata.issue_metadata import IssueMetadata
 from routing.metadata.issue_reader import read_metadata
-from routing.metadata.model_metadata import MAX_ANSWER_BYTES, ModelReader
+from routing.metadata.model_metadata import (
+    FAILURES_TO_OPEN,
+    MAX_ANSWER_BYTES,
+    OPEN_SECONDS,
+    ModelReader,
+)
 from routing.metadata.model_settings import ModelSettings
 from routing.store.keys import Keys
 from routing.store.metadata_store import MetadataStore
+from tasks.forge_settings import ForgeSettings
+from tests.forge_fleet import ForgeFleet
 from tests.issues import issue, ref
 from tests.leaks import leaks
 
@@ -93,12 +103,16 @@ class Desk:
 
     def fill(self, one: Issue, **settings: Any) -> IssueMetadata:
         """Read an issue and let the model fill its gaps."""
-        reader = ModelReader(
+        return self.reader(time.monotonic, **settings).fill(one, read_metadata(one))
+
+    def reader(self, clock: Callable[[], float], **settings: Any) -> ModelReader:
+        """A reader with these settings and this clock."""
+        return ModelReader(
             self.settings.model_copy(update=settings),
             session=self.session,
             cache=MetadataStore(self.redis, Keys()),
+            clock=clock,
         )
-        return reader.fill(one, read_metadata(one))
 
 
 @pytest.fixture
@@ -182,6 +196,67 @@ def test_server_that_is_not_there_is_a_failure(desk: Desk) -> None:
     """A refused connection is no answer, and nothing is raised."""
     one = issue(1, BODY)
     assert desk.fill(one, url="http://127.0.0.1:9") == read_metadata(one)
+
+
+def test_answer_that_drips_ends_in_time(desk: Desk, model: ModelServer) -> None:
+    """Each byte comes soon enough, the whole does not: ticks wait for it."""
+    seconds = itertools.count(step=2)
+    model.answer = saying(estimated_context=1234) + b" " * 200_000
+    reader = desk.reader(lambda: float(next(seconds)), timeout_seconds=3)
+    one = issue(1, BODY)
+    assert reader.fill(one, read_metadata(one)) == read_metadata(one)
+
+
+@pytest.mark.parametrize("status", [500, 429, 401])
+def test_model_that_fails_is_left_alone_for_a_while(desk: Desk, model: ModelServer, status: int) -> None:
+    """Many issues in one tick do not each wait for it; a minute later it is asked once more, then again."""
+    now = [0.0]
+    reader = desk.reader(lambda: now[0])
+    model.status = status
+
+    def ask() -> bool:
+        one = issue(1, BODY)
+        return reader.fill(one, read_metadata(one)) != read_metadata(one)
+
+    for _ in range(10):
+        assert not ask()
+    assert len(model.asked) == FAILURES_TO_OPEN
+    now[0] += OPEN_SECONDS
+    assert not ask()
+    assert not ask()
+    assert len(model.asked) == FAILURES_TO_OPEN + 1
+    model.status = 200
+    now[0] += OPEN_SECONDS
+    assert ask()
+
+
+def test_body_that_the_model_refuses_hides_no_other(desk: Desk, model: ModelServer) -> None:
+    """A question that makes no sense to it says nothing of the next one."""
+    reader = desk.reader(lambda: 0.0)
+    model.status = 400
+    for number in range(1, 4):
+        one = issue(number, BODY)
+        assert reader.fill(one, read_metadata(one)) == read_metadata(one)
+    assert len(model.asked) == 3
+
+
+def test_model_that_is_switched_on_is_asked_by_the_fleet(
+    model: ModelServer, fake_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A blocker that only the model reads holds its issue back; once the model is off, nobody asks it."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    on = {"enabled": "on", "url": model.url, "api_key": "sk-1"}
+    body = "Wants the schema, which is made in #3."
+    for enabled, state in (("on", BacklogState.BLOCKED), ("off", BacklogState.READY)):
+        fake_redis.flushall()
+        settings = ForgeSettings(model=ModelSettings.model_validate(on | {"enabled": enabled}))
+        fleet = ForgeFleet(fake_redis, settings=settings, gates={"enabled": False})
+        fleet.forge.person_opens(3)
+        blocked = fleet.forge.person_opens(5, body)
+        fleet.poll()
+        assert fleet.item(blocked).state is state
+        fleet.stop()
+    assert len(model.asked) == 2
 
 
 def test_model_cannot_make_up_issues(desk: Desk, model: ModelServer) -> None:
