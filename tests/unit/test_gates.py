@@ -15,9 +15,9 @@ from routing.backlog_settings import BacklogSettings
 from routing.forge import Permission
 from routing.gate_settings import GateSettings
 from routing.gates import Facts, Inputs, choose, refusal
-from routing.refusal import Gate
 from routing.metadata.issue_metadata import IssueMetadata
 from routing.metadata.model_settings import ModelSettings
+from routing.refusal import Gate
 from tests.issues import ref
 
 OPEN = GateSettings(kill_switch=False, allow_list=("shop", "owner/app"))
