@@ -8,7 +8,7 @@ import structlog
 from routing.backlog_item import BacklogItem, BacklogState
 from routing.backlog_settings import BacklogSettings
 from routing.errors import ConflictError, NotFoundError
-from routing.forge_errors import ForgeError, ForgeGoneError
+from routing.forge_errors import ForgeError, ForgeGoneError, ForgeMovedError
 from routing.issue import Issue, IssueListing, IssueRef
 from routing.metadata.issue_metadata import IssueMetadata
 from routing.metadata.issue_reader import read_metadata
@@ -121,6 +121,8 @@ class Backlog:
             return "missing"
         try:
             return forge.read_issue(ref).state
+        except ForgeMovedError as moved:
+            return moved.state
         except ForgeGoneError:
             taken_for = self._settings.unknown_blocker
             _log.warning("backlog.unknown_blocker", issue=str(ref), taken_for=taken_for)

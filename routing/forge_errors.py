@@ -1,5 +1,7 @@
 """What a forge may answer instead of what was asked. Every adapter translates to these, once, at its edge."""
 
+from typing import Literal
+
 from routing.errors import (
     CoalmineError,
     ConflictError,
@@ -15,6 +17,14 @@ class ForgeError(CoalmineError):
 
 class ForgeGoneError(ForgeError, NotFoundError):
     """The forge answered that the thing does not exist (HTTP 404)."""
+
+
+class ForgeMovedError(ForgeGoneError):
+    """An issue is no longer where it was asked for: it was moved to another repository."""
+
+    def __init__(self, message: str, *, state: Literal["open", "closed"]) -> None:
+        super().__init__(message)
+        self.state = state  # that it has where it is now
 
 
 class ForgeRefusedError(ForgeError, ConflictError):

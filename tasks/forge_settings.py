@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from routing.backlog_settings import BacklogSettings
-from routing.forges.http_settings import BaseUrl, ForgeName, HttpLimits
+from routing.forges.http_settings import BaseUrl, ForgeName, HttpLimits, is_token
 from routing.metadata.model_settings import ModelSettings
 from routing.numbers import Count, Dollars, Seconds
 from routing.on_off import Switch
@@ -19,6 +19,15 @@ Label = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[^,\x00-\x1
 def _word(value: object) -> object:
     """A variable cannot say nothing: an empty one means none."""
     return None if value == "" else value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not is_token(value.get_secret_value()):
+        raise ValueError("is empty, or holds spaces or control characters; give the token alone, or unset it")
+    return value
+
+
+Token = Annotated[SecretStr, AfterValidator(_token)]
 
 
 class _Section(BaseModel):
@@ -46,7 +55,7 @@ class RemoteSettings(_Section):
 
     name: ForgeName  # of the forge in the names of issues
     base_url: BaseUrl | None  # of its API; None: there is no such forge
-    token: SecretStr | None = None  # None: the forge is not asked for anything
+    token: Token | None = None  # None: the forge is not asked for anything
     login: str = ""  # whose token it is; "" asks the forge, which does not tell GitHub Apps
     repositories: Repositories = ()  # `owner/name` each; no other is listened to, or worked on
     label: Annotated[Label | None, BeforeValidator(_word)] = "coalmine"  # issues with it are for agents;

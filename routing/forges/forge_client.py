@@ -26,13 +26,14 @@ from routing.forge_errors import (
 from routing.forges.forge_address import ForgeAddress
 from routing.forges.forge_connection import (
     FIRST_ERROR,
+    REDIRECTS,
     UNCHANGED,
     Call,
     FailedAttemptError,
     ForgeConnection,
     TokenAuth,
 )
-from routing.forges.http_settings import RestForgeSettings
+from routing.forges.http_settings import RestForgeSettings, is_token
 from routing.forges.paging import Listing, next_by_link, next_by_number
 from routing.forges.reply import Reply, UnreadableReplyError, plain_line
 
@@ -66,7 +67,7 @@ class ForgeClient:
 
     def __init__(self, settings: RestForgeSettings, dialect: HttpDialect, surroundings: Surroundings) -> None:
         secret = settings.token.get_secret_value()
-        if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
+        if not is_token(secret):
             message = (
                 f"the token of the forge {settings.name} is empty, or holds spaces or control characters"
             )
@@ -216,6 +217,12 @@ class ForgeClient:
 
     def _answer(self, call: Call, reply: Reply) -> Reply:
         """The reply when it is one that was hoped for, else the error that it means."""
+        if reply.status in REDIRECTS:  # of a write: it was not done
+            where = call.url.removeprefix(self._address.base).partition("?")[0]
+            message = (
+                f"the forge {self._forge} says that {where} has moved ({reply.status}); nothing was changed"
+            )
+            raise ForgeGoneError(self._plain(f"{message}; correct the repository's name in the settings"))
         if reply.status < FIRST_ERROR and reply.status != UNCHANGED:
             return reply
         if reply.is_html or reply.status == UNCHANGED:

@@ -27,7 +27,8 @@ UNCHANGED = 304
 #: From these on a status is an error, and one of the server's.
 FIRST_ERROR, FIRST_SERVER_ERROR = 400, 500
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: Statuses that lead elsewhere; a write is repeated there only by those that say so.
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD = frozenset({307, 308})
 
 
@@ -98,18 +99,15 @@ class ForgeConnection:
         self._session.close()
 
     def attempt(self, call: Call) -> Reply:
-        """Send the request once, along redirects of the same host."""
+        """Send the request once, along redirects of the same host; a write that has moved is not sent on."""
         url, method = call.url, call.method
         for _ in range(MAX_REDIRECTS + 1):
             reply = self._send(method, url, call)
-            if reply.status not in _REDIRECTS:
+            if reply.status not in REDIRECTS or (method != "GET" and reply.status not in _KEEPS_METHOD):
                 return reply
             url = urljoin(url, reply.headers.get("Location", ""))
             if not self._address.has_origin_of(url):
                 message = "it redirects to another host, which gets no token; correct its address"
-                raise FailedAttemptError(message, harmless=True, final=True)
-            if method != "GET" and reply.status not in _KEEPS_METHOD:
-                message = f"it has moved ({reply.status}); correct the repository's name in the settings"
                 raise FailedAttemptError(message, harmless=True, final=True)
         message = f"it redirects more than {MAX_REDIRECTS} times"
         raise FailedAttemptError(message, harmless=True, final=True)

@@ -13,6 +13,11 @@ def _checked_address(text: str) -> str:
     return ForgeAddress.of(text).base
 
 
+def is_token(text: str) -> bool:
+    """Whether a text can stand in a header as a token."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
 #: How a forge is called in the names of its issues.
 ForgeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 

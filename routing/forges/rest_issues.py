@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from routing.forge_errors import ForgeGoneError, ForgeRefusedError
+from routing.forge_errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError
 from routing.forges.asking import Mark, last_to_assign, last_to_label
 from routing.forges.forge_client import ForgeClient, problems_of
 from routing.forges.rest_path import repository_path
@@ -53,8 +53,12 @@ class RestIssues(ABC):
         return self._issue(ref.repo, wire).model_copy(update={"comments": said})
 
     def wire(self, ref: IssueRef) -> WireIssue:
-        """The issue as the forge sends it."""
-        return self._client.parsed(WireIssue, self._client.get(self.path(ref)))
+        """The issue as the forge sends it; one that was moved is found by its old name, as another one."""
+        issue = self._client.parsed(WireIssue, self._client.get(self.path(ref)))
+        if issue.number != ref.number:
+            message = f"{ref} was moved: it is {_repository(issue) or 'elsewhere'}#{issue.number} now"
+            raise ForgeMovedError(message, state=issue.state)
+        return issue
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
         """Write a comment: never twice, so that a lost answer is an error of its own."""

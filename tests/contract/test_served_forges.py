@@ -431,3 +431,19 @@ def test_the_wrong_token_is_refused(served: Served) -> None:
         stranger.list_issues(served.world.repo, None)
     assert "wr0ng" not in f"{caught.value!r}{stranger!r}"
     stranger.close_connections()
+
+
+def test_an_issue_that_was_moved_elsewhere_is_gone(served: Served) -> None:
+    """GitHub leads from its old name to that in another repository, which is not the issue asked for."""
+    issue, other = (served.world.open_issue(title, "text", labels=["agent"]) for title in ("Old", "Other"))
+    api = "/repos" if served.kind == "github" else "/api/v1/repos"
+    path = f"{api}/{served.world.repo}/issues/{other.number}"
+    for ask in (
+        served.forge.read_issue,
+        lambda ref: served.forge.requested_by(ref, "agent"),
+        lambda ref: served.forge.remove_label(ref, "agent"),
+    ):
+        served.server.next.append(Answer(status=301, headers={"Location": f"{served.server.address}{path}"}))
+        with pytest.raises(ForgeGoneError, match="moved"):
+            ask(served.ref(issue))
+    assert other.labels == ["agent"]

@@ -1,6 +1,7 @@
 """Taking issues in: nothing that changed is missed, and silence is no answer."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import redis
@@ -9,9 +10,9 @@ from structlog.testing import capture_logs
 from routing.backlog_item import BacklogState
 from routing.errors import NotFoundError
 from routing.events import BACKLOG_CYCLE, BACKLOG_STATE, BACKLOG_UNKNOWN_BLOCKER
-from routing.forge_errors import ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
+from routing.forge_errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError, ForgeUnreachableError
 from routing.intake import LOOK_SECONDS
-from routing.issue import IssueListing, IssueRef
+from routing.issue import Issue, IssueListing, IssueRef
 from routing.store.delivery_store import DeliveryStore, NewDelivery
 from tasks.forges.collector import UNSETTLED_SECONDS
 from tasks.worker import Worker
@@ -193,6 +194,29 @@ def test_a_blocker_that_nobody_knows_is_satisfied_with_a_warning(fleet: ForgeFle
         fleet.clock.forward(61)
     assert state(fleet, ref) is BacklogState.READY
     assert len(fleet.hands.events(BACKLOG_UNKNOWN_BLOCKER)) == 1
+
+
+def test_a_blocker_that_was_moved_blocks_as_long_as_it_is_open(
+    fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not unknown: the forge says where it is, and whether it is done."""
+    ref = fleet.forge.person_opens(1, "Blocked by: #9")
+    moved: dict[str, Literal["open", "closed"]] = {"state": "open"}
+    read = fleet.forge.read_issue
+
+    def reading(asked: IssueRef) -> Issue:
+        if asked.number == 9:
+            message = "moved"
+            raise ForgeMovedError(message, state=moved["state"])
+        return read(asked)
+
+    monkeypatch.setattr(fleet.forge, "read_issue", reading)
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.BLOCKED
+    moved["state"] = "closed"
+    fleet.clock.forward(61)
+    fleet.poll()
+    assert state(fleet, ref) is BacklogState.READY
 
 
 def test_a_blocker_of_which_the_forge_is_silent_is_neither_open_nor_closed(fleet: ForgeFleet) -> None:

@@ -399,7 +399,7 @@ def test_a_redirect_on_the_same_host_is_followed_for_reading(desk: Desk) -> None
     desk.server.next.append(Answer(status=301, headers={"Location": "/thing"}))
     assert desk.client.get("/old") == {"a": 1}
     desk.server.next.append(Answer(status=301, headers={"Location": "/thing"}))
-    with pytest.raises(ForgeUnreachableError, match="moved"):
+    with pytest.raises(ForgeGoneError, match="moved"):
         desk.client.write("PUT", "/old", repeatable=True)
     desk.server.next.append(Answer(status=307, headers={"Location": "/thing"}))
     assert desk.client.write("PUT", "/old", repeatable=True) is None

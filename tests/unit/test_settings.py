@@ -44,7 +44,12 @@ def test_switches_know_these_words(monkeypatch: pytest.MonkeyPatch, text: str, v
 
 @pytest.mark.parametrize("text", ["", "maybe", "2", "t", "y", "yes ", "enabled", "None"])
 @pytest.mark.parametrize(
-    "name", ["COALMINE_CANARY__ENABLED", "COALMINE_KILL_SWITCH", "COALMINE_AGENT__COMMIT_LEFTOVERS"]
+    "name",
+    [
+        *("COALMINE_CANARY__ENABLED", "COALMINE_KILL_SWITCH", "COALMINE_AGENT__COMMIT_LEFTOVERS"),
+        *("COALMINE_FORGE__GITHUB__KILL_SWITCH", "COALMINE_FORGE__GITEA__ENABLED"),
+        *("COALMINE_FORGE__FORGEJO__CI", "COALMINE_FORGE__MODEL__ENABLED"),
+    ],
 )
 def test_other_words_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
     """A typo does not switch a fleet on or off: the variable is named."""
@@ -64,7 +69,12 @@ def test_switches_of_the_policy_are_as_strict(monkeypatch: pytest.MonkeyPatch, n
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "", "soon", "1e99"])
 @pytest.mark.parametrize(
-    "name", ["JOB__LEASE_SECONDS", "CANARY__HARVEST_INTERVAL_SECONDS", "AGENT__STALL_SECONDS"]
+    "name",
+    [
+        *("JOB__LEASE_SECONDS", "CANARY__HARVEST_INTERVAL_SECONDS", "AGENT__STALL_SECONDS"),
+        *("FORGE__GITHUB__PER_REPO", "FORGE__GITHUB__USD_PER_DAY", "FORGE__GITEA__USD_PER_JOB"),
+        *("FORGE__WATCH__FIX_FORWARDS", "FORGE__WATCH__FIX_FORWARD_SECONDS", "FORGE__HTTP__READ_SECONDS"),
+    ],
 )
 def test_numbers_that_make_no_sense_are_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, text: str
@@ -73,6 +83,19 @@ def test_numbers_that_make_no_sense_are_refused(
     monkeypatch.setenv(PREFIX + name, text)
     with pytest.raises(SettingsError, match=PREFIX + name):
         load_settings()
+
+
+@pytest.mark.parametrize("text", ["", "two words", "line\nbreak", "tökén"])
+@pytest.mark.parametrize("forge", ["GITHUB", "GITEA", "FORGEJO"])
+def test_a_token_that_could_not_be_sent_is_refused(
+    monkeypatch: pytest.MonkeyPatch, forge: str, text: str
+) -> None:
+    """Before any process begins: one such forge would end the work for all others."""
+    monkeypatch.setenv(f"COALMINE_FORGE__{forge}__BASE_URL", "https://git.example.com")
+    monkeypatch.setenv(f"COALMINE_FORGE__{forge}__TOKEN", text)
+    with pytest.raises(SettingsError, match=f"COALMINE_FORGE__{forge}__TOKEN") as raised:
+        load_settings()
+    assert not text or text not in str(raised.value)
 
 
 @pytest.mark.parametrize("text", ["true", "nan", "''"])
