@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import structlog
 
-from routing.change_request import ChangeRequest, ChangeState, Review, ReviewVerdict
+from routing.change_request import ChangeRequest, ChangeState, Review, ReviewVerdict, in_rounds
 from routing.forge import Forge
-from routing.forge_errors import ForgeError, ForgeGoneError, ForgeUnreachableError
+from routing.forge_errors import ForgeError, ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
 from routing.job import Job
 from routing.signal import Signal, SignalKind, signal
 from routing.store.job_store import JobStore
@@ -48,7 +48,7 @@ class Landings:
 def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
     forge, repo = site.forge, place_of(job)[1]
     change = forge.change_of_branch(repo, job.branch)
-    facts = review_facts(forge.reviews(change)) if change is not None else []
+    facts = review_facts(_that_count(forge, repo, forge.reviews(change))) if change is not None else []
     if change is not None and change.state is ChangeState.MERGED:
         return facts + landing_facts(job, change, now) + _green(forge, repo, change.head, now)
     if change is None or change.state is ChangeState.CLOSED:
@@ -56,6 +56,23 @@ def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
         if pushed:
             return facts + pushed
     return facts + (landing_facts(job, change, now) if change is not None else [])
+
+
+def _that_count(forge: Forge, repo: str, reviews: Iterable[Review]) -> tuple[Review, ...]:
+    """The reviews of those who may write, in rounds of their own: elsewhere everybody may review."""
+    given = tuple(reviews)
+    asking = {one.author for one in given if one.verdict is ReviewVerdict.CHANGES_REQUESTED}
+    counting = {author for author in asking if _may_judge(forge, repo, author)}
+    return in_rounds(one for one in given if one.author in counting)
+
+
+def _may_judge(forge: Forge, repo: str, author: str) -> bool:
+    """Whether a reviewer may write; where the forge does not tell us what people may do, all judge."""
+    try:
+        return forge.permission(repo, author).can_write
+    except ForgeRefusedError as error:
+        _log.warning("permission.unknown", repository=repo, reason=str(error))
+        return True
 
 
 def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:

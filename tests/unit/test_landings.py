@@ -10,6 +10,7 @@ from harvest.score import Score, ScoreRules, score
 from routing.change_request import Review, ReviewVerdict
 from routing.commit_status import StatusState
 from routing.events import JOB_SIGNAL
+from routing.forge import Permission
 from routing.forge_errors import (
     ForgeError,
     ForgeGoneError,
@@ -134,6 +135,7 @@ def test_a_change_that_is_taken_up_again_and_merged_counts(fleet: ForgeFleet) ->
 def test_rounds_of_review_cap_what_follows(fleet: ForgeFleet) -> None:
     """Two people in the first round are one; the second round takes 0.2 more."""
     branch, first = job_of(fleet).branch, job_of(fleet).result.commit
+    fleet.forge.users["bob"] = Permission.WRITE
     for number, author in enumerate(("ann", "bob")):
         fleet.forge.person_reviews(branch, review(fleet, author, first, number))
     assert look(fleet) == ["changes_requested"]
@@ -144,6 +146,27 @@ def test_rounds_of_review_cap_what_follows(fleet: ForgeFleet) -> None:
     merge_by_hand(fleet)
     look(fleet, after=DAY)
     assert worth(fleet).value == pytest.approx(0.4)
+
+
+def test_a_review_by_somebody_who_may_not_write_takes_nothing_away(fleet: ForgeFleet) -> None:
+    """Where everybody may review, a stranger must not be able to have a version rolled back."""
+    branch, first = job_of(fleet).branch, job_of(fleet).result.commit
+    for number, author in enumerate(("out", "nobody", "")):
+        fleet.forge.person_reviews(branch, review(fleet, author, first, number))
+    assert look(fleet) == []
+    fleet.forge.mishaps.lasting["permission"] = lambda: ForgeUnreachableError("away")
+    assert look(fleet) == []
+    fleet.forge.mishaps.lasting.clear()
+    fleet.forge.person_reviews(branch, review(fleet, "ann", first, 4))
+    assert look(fleet) == ["changes_requested"]
+
+
+def test_reviewers_of_whom_the_forge_tells_nothing_count(fleet: ForgeFleet) -> None:
+    """Gitea tells administrators only what people may do: the verdict stands, and the merge is known."""
+    fleet.forge.person_reviews(job_of(fleet).branch, review(fleet, "out", job_of(fleet).result.commit, 1))
+    fleet.forge.mishaps.lasting["permission"] = lambda: ForgeRefusedError("403")
+    merge_by_hand(fleet)
+    assert look(fleet) == ["changes_requested", "merged"]
 
 
 def test_ci_counts_at_the_commit_that_landed(fleet: ForgeFleet) -> None:
