@@ -17,6 +17,7 @@ from console.invocation import Invocation
 from routing.errors import CoalmineError, SettingsError
 from routing.git import Git
 from routing.store.health import Finding, look_at
+from tasks.agents.cgroup_home import CgroupHome
 from tasks.composition import Coalmine
 from tasks.forge_settings import LocalSettings
 from tasks.notify.sinks import NAMES
@@ -40,6 +41,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
     findings += [
         kill_switch(settings),
         secrecy(sys.platform, os.getuid()),
+        cgroups(CgroupHome.here()),
         git(),
         *local_forge(settings.forge.local),
         *forges(settings),
@@ -181,6 +183,14 @@ def secrecy(platform: str, user: int) -> Finding:
     if user == 0:
         return warning("secrecy", "this is root: its agents could read the memory of its workers", remedy)
     return ok("secrecy", "workers of this user hide their environment from its agents")
+
+
+def cgroups(home: CgroupHome | None) -> Finding:
+    """Whether a worker that is started like this command can give each turn a cgroup of its own."""
+    if home is not None:
+        return ok("cgroups", f"each turn has one of its own in {home.path}: what it started ends with it")
+    message = "turns have none here; what they started is found by its marker, its session and its parents"
+    return ok("cgroups", f"{message}: see docs/runtimes.md")
 
 
 def git() -> Finding:

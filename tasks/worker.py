@@ -14,6 +14,7 @@ from routing.errors import CoalmineError
 from routing.job import Job, JobResult, JobState
 from routing.store.faults import redis_errors
 from routing.store.log_store import LogStore
+from tasks.agents.cgroup_home import CgroupHome
 from tasks.agents.departure import Departures
 from tasks.agents.mail.child_dispatch import ChildDispatch
 from tasks.agents.mail.window import MailWindow
@@ -140,6 +141,11 @@ class Worker:
         )
 
     @cached_property
+    def cgroup_home(self) -> CgroupHome | None:
+        """Where turns have cgroups of their own, if this process may make them."""
+        return CgroupHome.here()
+
+    @cached_property
     def turns(self) -> TurnRunner:
         """Runs turns of sessions."""
         return TurnRunner(
@@ -152,6 +158,7 @@ class Worker:
                 children=ChildDispatch(self.coalmine.children, self.coalmine.agents),
             ),
             table=ProcessTable(),
+            home=self.cgroup_home,
             lease_seconds=self.coalmine.settings.job.lease_seconds,
         )
 
@@ -203,9 +210,9 @@ class Worker:
     @property
     def chores(self) -> list[Chore]:
         """What is done on this host, whatever queues its workers serve."""
-        table = ProcessTable()
+        end_orphans = partial(end_ownerless_turns, ProcessTable(), self.cgroup_home)
         return [
-            Chore(name="orphans", every_seconds=ORPHAN_SECONDS, do=lambda: end_ownerless_turns(table)),
+            Chore(name="orphans", every_seconds=ORPHAN_SECONDS, do=end_orphans),
             Chore(name="tidy", every_seconds=TIDY_SECONDS, do=self.tidy),
         ]
 

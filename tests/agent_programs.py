@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.agents.agent_event import AgentEvent, TextEvent
+from tasks.agents.cgroup_home import CgroupHome
 from tasks.agents.process_table import ProcessTable
 from tasks.agents.runtime import RuntimeSpec, TurnInput
 from tasks.agents.runtimes.registry import runtime_for
@@ -29,6 +30,7 @@ class AgentBench:
     secrets: dict[str, str] = field(default_factory=dict)
     stop_at: str = ""  # text at which the turn is cancelled
     stop: StopSignal = field(default_factory=StopSignal)
+    home: CgroupHome | None = None  # of its cgroups, None for none
     events: list[AgentEvent] = field(default_factory=list)
 
     @property
@@ -62,6 +64,7 @@ class AgentBench:
             self.turn_input(),
             stop=self.stop,
             table=ProcessTable(),
+            home=self.home,
             limits=self.limits,
             on_event=self._heard,
         )

@@ -6,14 +6,15 @@ How descendants are found that left the process group (shell tools of agents cal
   that supervises hundreds of turns from threads, and under Celery's prefork pool, orphans of every turn,
   and of libraries that know nothing of it, would become children that nobody waits for; which turn they
   belong to would be lost as well.
-- A *cgroup* a turn is exact, but needs rights that a worker seldom has.
-- So every turn's processes carry a *marker*: a value of its own in an environment variable, which children
-  inherit whatever they do to session and group. When a turn ends, the process table is searched for it,
-  for the group and session, and for descendants of all these.
+- A *cgroup* a turn is exact, but needs rights that many a worker does not have. Where it has them, it is
+  used: see `turn_cgroup` and `cgroup_home`.
+- Everywhere every turn's processes carry a *marker*: a value of its own in an environment variable, which
+  children inherit whatever they do to session and group. When a turn ends, the process table is searched for
+  it, for the group and session, and for descendants of all these.
 
-What escapes: a process that changed its session, removed the variable from its environment, or closed that
-to its user (`PR_SET_DUMPABLE`), and lost its parent before the search; a process of another user. A container
-or a cgroup a worker covers these.
+What escapes without a cgroup: a process that changed its session, removed the variable from its environment,
+or closed that to its user (`PR_SET_DUMPABLE`), and lost its parent before the search; a process of another
+user. A container covers these.
 
 Process ids are used again. The agent itself is not reaped before its group has been ended, so that its
 pid, group and session cannot become anybody else's; others are signalled through a pidfd after their
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import IO
 
 from routing.errors import UnavailableError
+from tasks.agents.cgroup_home import CgroupHome
 from tasks.agents.process_table import (
     MARKER,
     ProcessEntry,
@@ -40,6 +42,7 @@ from tasks.agents.process_table import (
     start_ticks,
     still_running,
 )
+from tasks.agents.turn_cgroup import TurnCgroup
 from tasks.agents.turn_marker import TurnMarker
 
 #: Between two looks at processes that were told to end.
@@ -66,9 +69,13 @@ class ProcessIdentity:
 class ProcessGroup:
     """A started agent. `end` must be called, whatever happens."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, marker: str, table: ProcessTable) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], *, marker: str, table: ProcessTable,
+        cgroup: TurnCgroup | None = None,
+    ) -> None:  # fmt: skip
         self._process = process
         self._table = table
+        self._cgroup = cgroup
         self.identity = ProcessIdentity(
             host=socket.gethostname(),
             boot_id=_boot_id(),
@@ -79,15 +86,22 @@ class ProcessGroup:
 
     @classmethod
     def spawn(
-        cls, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], table: ProcessTable
-    ) -> "ProcessGroup":
-        """Start a program in a session of its own, with pipes for its three streams."""
+        cls, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], table: ProcessTable,
+        home: CgroupHome | None = None,
+    ) -> "ProcessGroup":  # fmt: skip
+        """Start a program in a session of its own, with pipes for its three streams.
+
+        With a `home` it runs in a cgroup of its own, from its first instruction on.
+        """
         marker = str(TurnMarker.of_new_turn(environment.get("COALMINE_JOB_ID", "")))
+        variables = {**environment, MARKER: marker}
+        cgroup = home.make(marker) if home is not None else None
+        entering = cgroup.entering(argv, cwd=cwd, environment=variables) if cgroup is not None else None
         try:
             process = subprocess.Popen(
-                list(argv),
+                entering or list(argv),
                 cwd=cwd,
-                env={**environment, MARKER: marker},
+                env=variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -95,9 +109,13 @@ class ProcessGroup:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:  # ValueError: a NUL in a variable or an argument
+            if cgroup is not None:
+                cgroup.end(clock=time.monotonic, pause=time.sleep)
             message = f"the agent could not be started in {cwd}: {error}; see that its program is installed"
             raise SpawnError(message) from error
-        return cls(process, marker=marker, table=table)
+        if cgroup is not None and entering is None:
+            cgroup.admit(process.pid)
+        return cls(process, marker=marker, table=table, cgroup=cgroup)
 
     @property
     def streams(self) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
@@ -149,7 +167,8 @@ class ProcessGroup:
             self._signal(signal.SIGKILL, left)
             pause(_LOOK_SECONDS)
         self._signal_group(signal.SIGKILL)
-        return len(left)
+        held = self._cgroup.end(clock=clock, pause=pause) if self._cgroup is not None else 0
+        return max(len(left), held)
 
     def reap(self) -> int | None:
         """Collect the exit code, after `end`: negative for a signal, None when it does not exit at all."""
@@ -166,7 +185,13 @@ class ProcessGroup:
             stream.close()
 
     def _members(self) -> list[ProcessEntry]:
-        return family(self._table.read(), leader=self._process.pid, marker=self.identity.marker)
+        entries = self._table.read()
+        found = family(entries, leader=self._process.pid, marker=self.identity.marker)
+        if self._cgroup is None:
+            return found
+        # Read behind the table: a pid that has changed hands in between is told by its start.
+        inside = self._cgroup.pids() - {entry.pid for entry in found}
+        return found + [entries[pid] for pid in inside if pid in entries]
 
     def _unseen(self) -> list[ProcessEntry]:
         """Stand in for the agent where there is no process table."""

@@ -100,7 +100,7 @@ class AgentRunner:
         if (limit := self._limit_reached(job)) is not None:
             return limit
         if job.fence > 1:  # somebody had it before: nobody but us may be at work in its tree
-            end_turns_of(job.id, self._turns.table)
+            end_turns_of(job.id, self._turns.table, self._turns.home)
         record = self._turns.run(self._order(claim, spec, desk), stop)
         if isinstance(record, NotRun):
             return Ran(ended_by=record.value, note=f"the session of {desk.agent} was {record.value}")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from tasks.agents.agent_event import AgentEvent, MalformedEvent
+from tasks.agents.cgroup_home import CgroupHome
 from tasks.agents.launch import launch_of
 from tasks.agents.line_reader import Line
 from tasks.agents.pipes import Channel, Pipes
@@ -37,6 +38,7 @@ def run_turn(
     *,
     stop: StopSignal,
     table: ProcessTable,
+    home: CgroupHome | None = None,
     limits: TurnLimits | None = None,
     on_event: Callable[[AgentEvent], None] | None = None,
     on_spawn: Callable[[ProcessIdentity], None] | None = None,
@@ -49,14 +51,15 @@ def run_turn(
     `on_spawn` is given the process before anything is written to it, and `on_event` every event as it
     comes; what either raises ends the turn and is passed on. `on_abort` is called when the agent does not end
     by itself, before it is told to; it may not raise. `waits_for_person` says whether a decision is
-    awaited, and is asked only about an agent that has been silent for too long. The agent's processes are
-    gone in any case. SpawnError and RuntimeRefusedError mean that nothing was started.
+    awaited, and is asked only about an agent that has been silent for too long. With a `home` the agent has
+    a cgroup of its own there. Its processes are gone in any case. SpawnError and RuntimeRefusedError mean
+    that nothing was started.
     """
     limits = limits or TurnLimits()
     launch = launch_of(runtime, turn)
     with _files(turn, limits) as log:
         group = ProcessGroup.spawn(
-            launch.argv, cwd=turn.worktree, environment=launch.environment, table=table
+            launch.argv, cwd=turn.worktree, environment=launch.environment, table=table, home=home
         )
         try:
             if on_spawn is not None:

@@ -27,6 +27,7 @@ from routing.store.session_store import SessionStore
 from tasks.agents import fresh_start
 from tasks.agents.agent_event import AgentEvent, TextEvent, ToolEvent, Usage
 from tasks.agents.agent_registry import AgentRegistry
+from tasks.agents.cgroup_home import CgroupHome
 from tasks.agents.conversation import Conversation
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.window import MailWindow
@@ -66,7 +67,7 @@ class TurnRunner:
         self, *, sessions: SessionStore, leases: TurnLeases, agents: AgentRegistry, office: PostOffice,
         window: MailWindow, table: ProcessTable, lease_seconds: float,
         monotonic: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep,
-        host: str = "",
+        host: str = "", home: CgroupHome | None = None,
     ) -> None:  # fmt: skip
         self.sessions = sessions
         self.leases = leases
@@ -74,6 +75,7 @@ class TurnRunner:
         self.office = office
         self.window = window
         self.table = table
+        self.home = home  # of the cgroups of turns, None where there are none
         self.lease_seconds = lease_seconds
         self.monotonic = monotonic
         self.pause = pause
@@ -94,7 +96,7 @@ class TurnRunner:
         with self.leases.holding(name, fence, stop, asked_at=asked_at) as held:
             record = SessionRecord.parse(fields)
             if record.left:  # by a worker that is frozen or was killed, maybe at another job of this agent
-                end_left_turn(record.left, self.table)
+                end_left_turn(record.left, self.table, self.home)
             turn = _Turn(self, order, held, record)
             try:
                 return turn.run(stop)
@@ -190,6 +192,7 @@ class _Turn:
             given,
             stop=stop,
             table=self._runner.table,
+            home=self._runner.home,
             limits=limits,
             on_spawn=self._register,
             on_event=self._hear,

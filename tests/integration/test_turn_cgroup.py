@@ -1,0 +1,233 @@
+"""Processes that hide whose they are, where turns have cgroups and where they have none.
+
+Whether they may is the machine's to say. Where they may not, the same tests hold what is documented for that.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from routing.job import JobRequest, JobState
+from routing.store.private_server import PrivateServer
+from tasks.agents.cgroup_home import CgroupHome
+from tasks.agents.orphans import end_left_turn, end_ownerless_turns, end_turns_of
+from tasks.agents.process_group import ProcessGroup, SpawnError
+from tasks.agents.process_table import ProcessTable
+from tasks.agents.turn_result import Ending
+from tests.agent_book import Book, until_gone
+from tests.agent_programs import AgentBench
+from tests.escape import escape_line, escaping, until_escaped
+from tests.servers import process_runs
+from tests.worker_fleet import ROOT, Fleet, fleet, until_state
+
+#: One at a time: what is ended by a job's id would be ended in another process of the suite too.
+pytestmark = pytest.mark.xdist_group("orphans")
+
+#: This process's, None on a machine where it may not make any.
+HOME = CgroupHome.here()
+
+
+@pytest.fixture
+def pid_file(tmp_path: Path) -> Iterator[Path]:
+    """Where the process that escapes says who it is; it is ended behind the test."""
+    file = tmp_path / "escaped"
+    with escaping(file):
+        yield file
+
+
+def groups() -> int:
+    """How many groups of turns of this process there are."""
+    return sum(marker.owner_lives for marker, _ in HOME.turns()) if HOME is not None else 0
+
+
+@pytest.mark.parametrize("home", [HOME, None], ids=["as the machine allows", "without"])
+def test_what_hides_whose_it_is_dies_where_there_are_cgroups(
+    tmp_path: Path, pid_file: Path, home: CgroupHome | None
+) -> None:
+    """Without them it escapes, as is documented: nothing says any more whose it was."""
+    bench = AgentBench(folder=tmp_path, home=home, stop_at="ready")
+    before = groups()
+    result = bench.shell(f"{escape_line(pid_file)}; echo ready; sleep 60")
+    assert (result.ended_by, result.survivors) == (Ending.CANCEL, 0)
+    assert process_runs(until_escaped(pid_file)) is (home is None)
+    assert groups() == before
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exit 3", "kill -9 $$"])
+def test_it_dies_with_an_agent_that_ends_by_itself(tmp_path: Path, pid_file: Path, end: str) -> None:
+    """However the agent ended; and its group is gone."""
+    before = groups()
+    AgentBench(folder=tmp_path, home=HOME).shell(f"{escape_line(pid_file)}; {end}")
+    assert process_runs(until_escaped(pid_file)) is (HOME is None)
+    assert groups() == before
+
+
+def test_it_has_the_grace_period_too(tmp_path: Path, pid_file: Path) -> None:
+    """SIGTERM first, like all that an agent started: where it is known at all."""
+    bench = AgentBench(folder=tmp_path, home=HOME, stop_at="ready")
+    last = tmp_path / "last"
+    trap = f"trap 'touch {last}; exit' TERM; "
+    line = escape_line(pid_file, prefix=trap).replace("exec sleep 300", "while :; do sleep 0.05; done")
+    bench.shell(f"{line}; echo ready; sleep 60")
+    assert last.exists() is (HOME is not None)
+
+
+def test_agent_is_what_it_would_be_without(tmp_path: Path) -> None:
+    """The same process, arguments and environment, although a shell lets it into its group."""
+    program = "import os, sys; print(os.getpid(), sys.argv[1:], sorted(os.environb.items()), os.getcwd())"
+    said = []
+    for home in (HOME, None):
+        group = ProcessGroup.spawn(
+            ["python", "-c", program, "$0 'x'", "a b", "*", "", "-n"], cwd=tmp_path,
+            environment={"PATH": str(Path(sys.executable).parent), "X": "\u00e9'\n", "LC_CTYPE": "C.UTF-8"},
+            table=ProcessTable(), home=home,
+        )  # fmt: skip
+        words = group.streams[1].read().decode()
+        group.discard()
+        said.append(
+            words.replace(group.identity.marker, "MARKER").replace(f"{group.identity.pid} ", "PID ", 1)
+        )
+    assert said[0] == said[1]
+    assert said[0].startswith("PID ")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _: None,
+        lambda file: file.write_bytes(b"\x00\x01 no program"),
+        lambda file: file.write_text("#!/no/such/interpreter\n"),
+    ],
+    ids=["missing", "no program", "no interpreter"],
+)
+def test_program_that_cannot_be_started_is_a_spawn_error(tmp_path: Path, make: object) -> None:
+    """As without a cgroup, and no group is left; it is no exit code of an agent's."""
+    program = tmp_path / "program"
+    assert callable(make)
+    make(program)
+    if program.exists():
+        program.chmod(0o755)
+    before = groups()
+    with pytest.raises(SpawnError, match="could not be started"):
+        ProcessGroup.spawn([str(program)], cwd=tmp_path, environment={}, table=ProcessTable(), home=HOME)
+    assert groups() == before
+
+
+def test_environment_that_no_shell_hands_on_arrives(tmp_path: Path, pid_file: Path) -> None:
+    """Such an agent is let into its group behind its start."""
+    group = ProcessGroup.spawn(
+        ["sh", "-c", f"read go; env; {escape_line(pid_file)}; sleep 60"], cwd=tmp_path,
+        environment={"PATH": "/usr/bin:/bin", "a.b": "1"}, table=ProcessTable(), home=HOME,
+    )  # fmt: skip
+    group.streams[0].write(b"go\n")
+    escaped = until_escaped(pid_file)
+    group.discard()
+    assert process_runs(escaped) is (HOME is None)
+
+
+@pytest.mark.parametrize("whose", ["job", "turn"])
+def test_turn_that_another_worker_left_is_ended_with_all_that_hides(
+    tmp_path: Path, pid_file: Path, whose: str
+) -> None:
+    """By whoever has won its job or its session; its own worker only finds that it is over."""
+    group = ProcessGroup.spawn(
+        ["sh", "-c", f"{escape_line(pid_file)}; sleep 60"], cwd=tmp_path,
+        environment={"PATH": "/usr/bin:/bin", "COALMINE_JOB_ID": "c0ffee00c0ffee00"},
+        table=ProcessTable(), home=HOME,
+    )  # fmt: skip
+    escaped = until_escaped(pid_file)
+    if whose == "job":
+        end_turns_of("c0ffee00c0ffee00", ProcessTable(), HOME)
+    else:
+        end_left_turn(group.identity.marker, ProcessTable(), HOME)
+    assert process_runs(escaped) is (HOME is None)
+    group.discard()
+
+
+def test_groups_within_a_group_end_with_it(pid_file: Path) -> None:
+    """An agent that runs a fleet of its own: its agents' groups are within its own."""
+    before = groups()
+    program = (
+        "import sys, pathlib\n"
+        "from tasks.agents.cgroup_home import CgroupHome\n"
+        "from tasks.agents.process_group import ProcessGroup\n"
+        "from tasks.agents.process_table import ProcessTable\n"
+        "group = ProcessGroup.spawn(['sh', '-c', sys.argv[1]], cwd=pathlib.Path.cwd(),\n"
+        "    environment={'PATH': '/usr/bin:/bin'}, table=ProcessTable(), home=CgroupHome.here())\n"
+        "print('ready', flush=True)\n"
+        "group.streams[1].read()\n"
+    )
+    group = ProcessGroup.spawn(
+        [sys.executable, "-c", program, f"{escape_line(pid_file)}; sleep 60"], cwd=ROOT,
+        environment={"PATH": "/usr/bin:/bin"}, table=ProcessTable(), home=HOME,
+    )  # fmt: skip
+    escaped = until_escaped(pid_file)
+    group.discard()
+    assert process_runs(escaped) is (HOME is None)
+    assert groups() == before
+
+
+@pytest.fixture
+def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Fleet]:
+    """A fleet without processes."""
+    assert redis_client.ping()
+    settings = {"COALMINE_AGENT__KILL_GRACE_SECONDS": "0.5", "COALMINE_JOB__LEASE_SECONDS": "2"}
+    with fleet(tmp_path, redis_server.url, **settings) as processes:
+        yield processes
+
+
+@pytest.mark.parametrize("fate", ["cancelled", "its worker killed"])
+def test_in_a_fleet(made: Fleet, pid_file: Path, fate: str) -> None:
+    """A real worker ends it, and behind a worker's SIGKILL the next one of the host does."""
+    parts, book = made.coalmine(), Book(made.folder / "book")
+    parts.templates.add("implementer", book.snapshot(f"{escape_line(pid_file)}; sleep 60"))
+    made.worker("w1")
+    job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    escaped = until_escaped(pid_file)
+    agent = book.pids("start", job)[0]
+    if fate == "cancelled":
+        parts.jobs.cancel(job, by="ada", at=parts.job_store.now())
+        until_state(parts, job, JobState.CANCELLED)
+    else:
+        made.kill("w1")
+        made.worker("w2")
+    until_gone(agent, timeout=20)
+    if HOME is not None:
+        until_gone(escaped, timeout=10)
+    assert process_runs(escaped) is (HOME is None)
+
+
+def test_group_of_a_dead_worker_is_removed(tmp_path: Path, pid_file: Path) -> None:
+    """With what is in it; those of living workers are left alone, and so are those of other namespaces."""
+    program = (
+        "import sys, pathlib, time\n"
+        "from tasks.agents.cgroup_home import CgroupHome\n"
+        "from tasks.agents.process_group import ProcessGroup\n"
+        "from tasks.agents.process_table import ProcessTable\n"
+        "ProcessGroup.spawn(['sh', '-c', sys.argv[1]], cwd=pathlib.Path(sys.argv[2]),\n"
+        "    environment={'PATH': '/usr/bin:/bin'}, table=ProcessTable(), home=CgroupHome.here())\n"
+        "time.sleep(60)\n"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program, f"{escape_line(pid_file)}; sleep 60", str(tmp_path)], cwd=ROOT
+    )
+    escaped = until_escaped(pid_file)
+    end_ownerless_turns(ProcessTable(), HOME)
+    assert process_runs(escaped), "its worker lives"
+    worker.kill()
+    worker.wait()
+    end_ownerless_turns(ProcessTable(), HOME)
+    assert process_runs(escaped) is (HOME is None)
+    if HOME is not None:
+        assert all(marker.owner != worker.pid for marker, _ in HOME.turns())
+
+
+def test_spawn_goes_on_where_no_group_can_be_made(tmp_path: Path) -> None:
+    """The home was taken away, or is full: the agent runs without a group."""
+    gone = CgroupHome(tmp_path / "nowhere")
+    assert AgentBench(folder=tmp_path, home=gone).shell("echo here").output_tail == "here"
+    assert list(gone.turns()) == []
