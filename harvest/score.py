@@ -102,9 +102,9 @@ def _reverted(signals: Sequence[Signal]) -> Score | None:
 
 
 def _landed(signals: Sequence[Signal], now: float, rules: ScoreRules) -> Score | None:
-    """Work on the main branch. A direct push waits for its CI; a merge does not."""
-    landings = {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}
-    landed = next((fact for fact in signals if fact.kind in landings), None)
+    """Work on the main branch. A direct push waits for its CI; a merge, which may be seen later, does not."""
+    kinds = (SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN)
+    landed = next((fact for kind in kinds for fact in signals if fact.kind is kind), None)
     if landed is None:
         return None
     green = any(fact.kind is SignalKind.CI_GREEN and fact.commit == landed.commit for fact in signals)

@@ -51,10 +51,10 @@ def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
     facts = review_facts(_that_count(forge, repo, forge.reviews(change))) if change is not None else []
     if change is not None and change.state is ChangeState.MERGED:
         return facts + landing_facts(job, change, now) + _green(forge, repo, change.head, now)
-    if change is None or change.state is ChangeState.CLOSED:
-        pushed = _pushed_to_main(forge, repo, job.result.commit, now)
-        if pushed:
-            return facts + pushed
+    # A Gitea leaves a request open whose commits somebody pushed to the main branch by hand.
+    pushed = _pushed_to_main(forge, repo, job.result.commit, now)
+    if pushed:
+        return facts + pushed
     return facts + (landing_facts(job, change, now) if change is not None else [])
 
 

@@ -79,9 +79,19 @@ def push_to_main(fleet: ForgeFleet) -> None:
     fleet.forge.repositories["acme/shop"].push_to_main(job_of(fleet).result.commit)
 
 
+def push_beside_the_request(fleet: ForgeFleet) -> None:
+    """The request stays open: not every forge sees that its commits are there."""
+    fleet.forge.repositories["acme/shop"].push_to_main(job_of(fleet).result.commit)
+
+
 @pytest.mark.parametrize(
     ("happens", "kind"),
-    [(merge_by_hand, "merged"), (squash, "merged"), (push_to_main, "pushed_to_main")],
+    [
+        (merge_by_hand, "merged"),
+        (squash, "merged"),
+        (push_to_main, "pushed_to_main"),
+        (push_beside_the_request, "pushed_to_main"),
+    ],
 )
 def test_work_that_lands_is_worth_all_when_its_window_is_over(
     fleet: ForgeFleet, happens: Callable[[ForgeFleet], None], kind: str
@@ -100,7 +110,7 @@ def test_work_that_lands_is_worth_all_when_its_window_is_over(
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("happens", [merge_by_hand, squash, push_to_main])
+@pytest.mark.parametrize("happens", [merge_by_hand, squash, push_to_main, push_beside_the_request])
 @pytest.mark.parametrize("after", [0.0, 2 * DAY], ids=["within the window", "behind it"])
 def test_work_that_is_taken_back_is_worth_nothing(
     fleet: ForgeFleet, happens: Callable[[ForgeFleet], None], after: float

@@ -132,6 +132,13 @@ def test_push_to_main_waits_for_its_ci() -> None:
     )
 
 
+def test_a_merge_that_was_first_seen_as_a_push_is_a_merge() -> None:
+    """A forge may show the commit on its main branch a moment before it shows the merge."""
+    pushed, merged = fact(SignalKind.PUSHED_TO_MAIN), fact(SignalKind.MERGED, after=1)
+    assert worth(pushed, merged).value == 0.6
+    assert worth(pushed, merged, GREEN).value == 1.0
+
+
 def test_red_ci_alone_settles_nothing() -> None:
     """While repairs go on the job is open."""
     assert worth(fact(SignalKind.CI_RED)).status == "open"
