@@ -66,7 +66,7 @@ def doctor(
         ],
     }
     rows = ((word(found.status), found.check, found.message, found.remedy) for found in findings)
-    Terminal(as_json=as_json).answer(document, table(("", "check", "finding", "remedy"), rows))
+    Terminal(as_json=as_json).answer(document, table(("!", "!check", "finding", "remedy"), rows))
     if list(Status)[worst] is Status.PROBLEM:
         raise typer.Exit(ExitCode.FAILED)
 

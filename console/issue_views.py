@@ -60,11 +60,13 @@ def issues_view(items: Sequence[BacklogItem], counts: Mapping[BacklogState, int]
     if there:
         yield ""
         yield f"{len(items)} shown of {there}"
+    if len(items) < sum(counts.values()):
+        yield "`--state STATE` lists those in one state, `--limit` more of them."
 
 
 def _rows(items: Sequence[BacklogItem]) -> RenderableType:
     return table(
-        ("issue", "state", ">priority", "title", "why", "job"),
+        ("!issue", "!state", "?!>priority", "title", "why", "?!job"),
         (
             (
                 str(item.ref),
@@ -100,9 +102,9 @@ def issue_view(sight: Sight) -> Iterator[RenderableType]:
     )
     yield from _refused(item)
     yield from _part("Metadata", ("what", "value", "from"), _metadata(item))
-    yield from _part("Waits for", ("issue", "state", "title"), map(_row, sight.blockers))
-    yield from _part("Waited for by", ("issue", "state", "title"), map(_row, sight.dependents))
-    yield from _part("What happened", ("at", "event", "details"), map(_happened, sight.events))
+    yield from _part("Waits for", ("!issue", "!state", "title"), map(_row, sight.blockers))
+    yield from _part("Waited for by", ("!issue", "!state", "title"), map(_row, sight.dependents))
+    yield from _part("What happened", ("!at", "!event", "details"), map(_happened, sight.events))
 
 
 def _why(item: BacklogItem) -> str:

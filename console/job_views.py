@@ -14,7 +14,7 @@ def jobs_view(jobs: Sequence[Job], *, none: str = "There is no such job.") -> Re
     if not jobs:
         return none
     return table(
-        ("job", "state", "version", "arm", ">score", "created", "task", "reason"),
+        ("!job", "!state", "!version", "?!arm", "?!>score", "?!created", "task", "reason"),
         (
             (
                 job.id,
@@ -53,6 +53,7 @@ def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
             ("claimed", f"{when(job.claimed_at)} by {job.worker}" if job.claimed_at else ""),
             ("finished", when(job.finished_at)),
             ("attempts", f"{job.attempts} of {job.max_attempts}"),
+            ("corrective turns", str(job.fix_forwards or "")),
             ("commit", f"{result.commit} on {result.branch}" if result.commit else ""),
             ("turn", _turn(job)),
             ("score", _scored(job)),
@@ -69,7 +70,7 @@ def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
         yield ""
         yield heading("Signals")
         yield table(
-            ("at", "signal", "commit", "note"),
+            ("!at", "!signal", "?!commit", "note"),
             (
                 (when(fact.at), fact.kind.value, fact.commit[:12] or "-", one_line(fact.note))
                 for fact in signals

@@ -49,7 +49,7 @@ def mails_view(mails: Sequence[Mail]) -> RenderableType:
     if not mails:
         return "There is no such mail."
     return table(
-        ("mail", "sent", "from", "to", "type", "priority", "state", "subject"),
+        ("!mail", "?!sent", "from", "to", "!type", "?priority", "!state", "subject"),
         (
             (
                 mail.id, when(mail.sent_at), mail.sender, mail.recipient, mail.type.value,

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from console.fitted_table import Column, FittedTable
 from tasks.agents.printable import printable
 
 _STYLES = {
@@ -55,16 +55,10 @@ def heading(value: str) -> Text:
     return text(value, "bold")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """A table; columns that begin with `>` are aligned to the right."""
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in columns:
-        made.add_column(
-            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
-        )
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in row))
-    return made
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> FittedTable:
+    """A table; a column's title may have the marks of `console.fitted_table.Column` in front."""
+    cells = [[cell if isinstance(cell, Text) else text(cell) for cell in row] for row in rows]
+    return FittedTable([Column.of(title) for title in columns], cells)
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> Table:

@@ -54,7 +54,7 @@ def template_view(
         ),
         "",
         table(
-            ("version", "state", "parent", "hash", "commit", "created", "note"),
+            ("!version", "!state", "?!parent", "?!hash", "?!commit", "?!created", "note"),
             (
                 (
                     version.id,

@@ -60,12 +60,12 @@ def explanation_view(
     yield heading("Jobs in the order of dispatch")
     yield table(
         (
-            ">#",
-            "job",
-            "arm",
+            "!>#",
+            "!job",
+            "!arm",
             ">share",
-            ">draw",
-            ">baseline",
+            "?>draw",
+            "?>baseline",
             ">score",
             ">factor",
             ">worse",

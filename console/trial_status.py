@@ -118,7 +118,7 @@ def trials_view(trials: Sequence[Trial]) -> RenderableType:
     if not trials:
         return "There was no trial yet; open one with `coalmine trial open NAME@vN`."
     return table(
-        ("trial", "canary", "champion", "state", ">share", "opened", "closed"),
+        ("!trial", "!canary", "!champion", "!state", ">share", "?!opened", "?!closed"),
         (
             (
                 trial.id,

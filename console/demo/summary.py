@@ -46,7 +46,7 @@ def summary(played: Played) -> RenderableType:
         *parts,
         Text("What to try next", style="bold"),
         Text(
-            f"coalmine demo --seed {played.seed + 1}        other draws, and another agent's luck\n"
+            f"{f'coalmine demo --seed {played.seed + 1}':<32}other draws, and another agent's luck\n"
             "coalmine demo --keep DIR        the same, and its repository, issues and logs stay in DIR\n"
             "coalmine trial plan --delta .1 --share .1 --baseline .7\n"
             "                                how many jobs a decision will take on your own issues\n"

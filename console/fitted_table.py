@@ -1,0 +1,70 @@
+"""A table that fits its terminal: names that people copy stay in one piece, and details give way."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+#: Columns between two columns of a table, and what a folded column needs at least to be read, in characters.
+GAP, LEAST = 2, 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """One column, as its title says it: marks in front of the name."""
+
+    name: str
+    yields: bool  # `?`: left out where the terminal is too narrow, the last such column first
+    whole: bool  # `!`: never folded while there is another way
+    right: bool  # `>`: aligned to the right
+
+    @classmethod
+    def of(cls, title: str) -> "Column":
+        """`?!>score` yields, is kept whole and aligned to the right."""
+        name = title.lstrip("?!>")
+        marks = title.removesuffix(name)
+        return cls(name=name, yields="?" in marks, whole="!" in marks, right=">" in marks)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedTable:
+    """Rows that are laid out when the width is known."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Text]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As many columns as there is room for."""
+        yield self._laid_out(options.max_width)
+
+    def _laid_out(self, width: int) -> Table:
+        widths = [max(map(cell_len, self._lines(place))) for place in range(len(self.columns))]
+        shown = list(range(len(self.columns)))
+        for place in [place for place in reversed(shown) if self.columns[place].yields]:
+            if self._needed(shown, widths) > width:
+                shown.remove(place)
+        fits = self._needed(shown, widths) <= width
+        made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
+        for column in (self.columns[place] for place in shown):
+            made.add_column(
+                column.name,
+                justify="right" if column.right else "left",
+                overflow="fold",
+                no_wrap=fits and column.whole,
+            )
+        for row in self.rows:
+            made.add_row(*(row[place] for place in shown))
+        return made
+
+    def _lines(self, place: int) -> Iterator[str]:
+        yield self.columns[place].name
+        for row in self.rows:
+            yield from row[place].plain.splitlines()
+
+    def _needed(self, shown: Sequence[int], widths: Sequence[int]) -> int:
+        least = (widths[each] if self.columns[each].whole else min(widths[each], LEAST) for each in shown)
+        return sum(least) + GAP * (len(shown) - 1)
