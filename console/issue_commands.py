@@ -14,6 +14,7 @@ from console.issue_views import issue_document, issue_view, issues_view, sight_d
 from routing.backlog_item import BacklogItem, BacklogState
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from routing.issue import IssueRef, is_repository_name
+from routing.refusal import Gate
 from routing.store.backlog_store import BacklogStore
 from tasks.broker import POLL
 from tasks.composition import Coalmine
@@ -31,6 +32,9 @@ LISTED = (
     BacklogState.FROZEN,
 )
 UNLISTED = (BacklogState.CANCELLED, BacklogState.COMPLETED)
+
+#: States in which an issue carries the label of issues that wait for a person.
+_LEFT_TO_PEOPLE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
 
 #: The longest name of a person that is taken, in characters.
 LONGEST_NAME = 100
@@ -88,6 +92,8 @@ def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
     coalmine, terminal = opened(ctx, as_json=as_json)
     sight = _sight(coalmine, ref)
     terminal.answer(sight_document(sight), *issue_view(sight))
+    for note in _show_notes(coalmine, sight.item):
+        terminal.note(note)
 
 
 @issue_app.command(
@@ -164,10 +170,21 @@ def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
         yield f"its job is about to be enqueued; `coalmine issue show {item.ref}` will name it"
 
 
+def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
+    """What a person can do for an issue that waits for one."""
+    if item.state in _LEFT_TO_PEOPLE:
+        label = coalmine.settings.forge.watch.for_person_label
+        yield f"take the label {label} off the issue to have an agent try again"
+    elif item.paused:
+        yield f"`coalmine issue resume {item.ref}` puts it back"
+    elif item.refusal is not None and item.refusal.gate is Gate.UNTRUSTED:
+        yield "somebody who may write in the repository must take its label off and put it on again"
+
+
 def _resume_notes(coalmine: Coalmine, before: BacklogItem, item: BacklogItem) -> Iterator[str]:
     """What may take it out of the queue again."""
     label = coalmine.settings.forge.watch.for_person_label
-    if before.job and before.state is not item.state:
+    if (before.job or before.state in _LEFT_TO_PEOPLE) and before.state is not item.state:
         yield f"if the label {label} is on it, take that off: an issue with it is left to people"
 
 

@@ -2,6 +2,7 @@
 
 import threading
 
+from console.agent_rehearsal import rehearse_agent
 from console.ci_rehearsal import rehearse_ci
 from console.documents import event_document
 from console.invocation import AsJson, examples
@@ -27,11 +28,18 @@ from routing.version import Snapshot
 from tasks.composition import Coalmine
 from tasks.forges.local_forge import local_forge
 
+#: What is said of a fleet that is told of no issues.
+NO_ISSUES = (
+    "No forge is asked for issues: give --repo and --issues, or see `coalmine doctor` for what keeps a forge "
+    "of your settings out. `coalmine enqueue` works all the same."
+)
+
 #: Events that are shown while the fleet runs, with what is said of them.
 SHOWN = {
     "job.queued": "queued",
     "job.claimed": "started",
     "job.waiting": "pushed",
+    "job.fix_forward": "CI is red, goes back to its agent",
     "job.retried": "queued again",
     "job.lease_expired": "queued again, its worker was lost",
     "job.finished": "ended",
@@ -75,9 +83,14 @@ def up(
     speaker = _Speaker(Terminal(as_json=as_json))
     plan = FleetPlan(state=state, variables=given.variables(), agents=agents, door=True)
     with LocalFleet(plan) as fleet:
-        rehearse_ci(local_forge(fleet.coalmine.settings), speaker.say)
+        forge = local_forge(fleet.coalmine.settings)
+        rehearse_ci(forge, speaker.say)
+        if agent is not None:
+            rehearse_agent(agent, forge)
         for line in _prepare(fleet.coalmine, template, agent, prompt):
             speaker.say(line)
+        if not fleet.coalmine.settings.poll_intervals:
+            speaker.say(NO_ISSUES)
         _run(fleet, speaker)
 
 

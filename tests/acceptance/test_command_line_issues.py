@@ -77,7 +77,7 @@ def test_list_filters_by_state_forge_and_repository(coalmine: CommandLine, take:
 
 
 def test_a_shut_gate_is_shown(coalmine: CommandLine, take: Take, backlog: Backlog) -> None:
-    """In the list as the reason, and on its own with what the gate looked at."""
+    """In the list as the reason, and on its own with what the gate looked at, and what would open it."""
     ref = take(f"{SHOP}#1")
     reason = "bob asked for it, who may not write in github:acme/shop"
     inputs = {"requested_by": "bob", "permission": "read"}
@@ -86,7 +86,9 @@ def test_a_shut_gate_is_shown(coalmine: CommandLine, take: Take, backlog: Backlo
     assert coalmine.document("issue", "show", str(ref))["refusal"] == {
         "gate": "untrusted", "reason": reason, "inputs": inputs,
     }  # fmt: skip
-    assert "permission" in coalmine.shown("issue", "show", str(ref))
+    shown = coalmine("issue", "show", str(ref))
+    assert "permission" in shown.stdout
+    assert "somebody who may write in the repository must take its label off" in shown.stderr
 
 
 def test_show_says_what_an_issue_waits_for(coalmine: CommandLine, take: Take) -> None:
@@ -122,6 +124,8 @@ def test_paused_issue_stays_out_whatever_the_forge_shows(
     take(f"{SHOP}#1", "another text", labels=("agent", "P0"))
     assert listed(coalmine) == []
     assert listed(coalmine, "--state", "cancelled") == [str(ref)]
+    assert "0 shown of 1 cancelled\n`--state STATE` lists" in coalmine.shown("issue", "list")
+    assert f"`coalmine issue resume {ref}`" in coalmine("issue", "show", str(ref)).stderr
     again = coalmine("issue", "pause", str(ref), "--by", "bob")
     assert (again.exit_code, "was paused already: paused by ada" in again.stdout) == (0, True)
     resumed = coalmine.document("issue", "resume", str(ref))
@@ -151,11 +155,14 @@ def test_pausing_what_is_worked_on_names_the_job(coalmine: CommandLine, take: Ta
 def test_an_issue_that_waits_for_a_person_is_resumed(
     coalmine: CommandLine, take: Take, backlog: Backlog
 ) -> None:
-    """It goes back to where its blockers let it."""
+    """It goes back to where its blockers let it; the label that keeps it there is named."""
     ref = take(f"{SHOP}#1")
     backlog.freeze(ref, reason="CI stayed red")
     assert listed(coalmine, "--state", "frozen") == [str(ref)]
-    assert "is ready: " not in coalmine.shown("issue", "resume", str(ref))
+    assert "take the label ready-for-human off" in coalmine("issue", "show", str(ref)).stderr
+    resumed = coalmine("issue", "resume", str(ref))
+    assert "is ready: " not in resumed.stdout
+    assert "if the label ready-for-human is on it, take that off" in resumed.stderr
     assert listed(coalmine, "--state", "ready") == [str(ref)]
 
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import frontmatter
 import httpx
+import pytest
 
+from console.up_command import NO_ISSUES
 from routing.git import Git
 from tests.command_line import CommandLine
 from tests.spying_agent import Spy, bystander
@@ -191,7 +193,7 @@ def _status(address: str, body: bytes | None = None) -> int:
 def test_a_door_that_cannot_be_opened_starts_nothing(coalmine: CommandLine) -> None:
     """A port that another program has, or a door for all without a token; the store stays as it was."""
     _workplace(coalmine.folder)
-    arguments = ("up", "--repo", "shop", "--issues", "issues", "--agent", "./agent.sh")
+    arguments = ("up", "--repo", "shop", "--issues", "issues", "--agent", f"{coalmine.folder}/agent.sh")
     secret = {"COALMINE_FORGE__GITHUB__WEBHOOK_SECRET": "s3cr3t-0f-the-d00r"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -212,3 +214,38 @@ def test_ci_that_is_not_there_starts_nothing(coalmine: CommandLine) -> None:
     assert refused.exit_code == 2, refused.output
     assert "'./nowhere.sh' was not found" in refused.stderr
     assert coalmine.stored() == {}
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        (
+            "./agent.sh",
+            "which has no such file; give the full path of a program (FOLDER/agent.sh), or commit",
+        ),
+        ("../agent.sh --fast", "a clone of main of SHOP, which has no such file"),
+        ("./check.txt", "a clone of main of SHOP, which has it as a file that cannot be run"),
+        ("/no/such/agent", "/no/such/agent, which is no program that can be run"),
+    ],
+)
+def test_an_agent_that_is_not_there_starts_nothing(coalmine: CommandLine, agent: str, words: str) -> None:
+    """A path is looked up as it will be in a work tree: what is beside the repository is not in it."""
+    _workplace(coalmine.folder)
+    refused = coalmine("up", "--repo", "shop", "--issues", "issues", "--agent", agent)
+    assert refused.exit_code == 2, refused.output
+    shop = str(coalmine.folder / "shop")
+    assert words.replace("SHOP", shop).replace("FOLDER", str(coalmine.folder)) in refused.stderr
+    assert coalmine.stored() == {}
+
+
+def test_a_fleet_that_is_told_of_no_issues_says_so(tmp_path: Path) -> None:
+    """It waits in silence otherwise, and a kill switch that was left on looks like a fault."""
+    _workplace(tmp_path)
+    log = tmp_path / "up.log"
+    with _up(tmp_path, COALMINE_KILL_SWITCH="true") as process:
+        wait_until(
+            lambda: NO_ISSUES in log.read_text() or process.poll() is not None,
+            description="it was said that no forge is asked",
+            timeout=60,
+        )
+        assert process.poll() is None, log.read_text()
