@@ -228,7 +228,10 @@ def _check_names() -> None:
 def _problem(part: Any) -> str:
     place = [str(piece) for piece in part["loc"]]
     variable = PREFIX + "__".join(piece.upper() for piece in place)
-    return f"  {'.'.join(place)} ({variable}): {part['msg']}"
+    said = part["msg"]
+    if part["type"] == "extra_forbidden":
+        said = "there is no such setting; `coalmine config show` lists them all"
+    return f"  {'.'.join(place)} ({variable}): {said}"
 
 
 def _check_together(settings: Settings) -> None:

@@ -31,6 +31,7 @@ class Progress:
     ci: CiVerdict = CiVerdict.UNKNOWN  # of the pushed commit
     has_ci: bool = True
     merged: bool = False
+    merges_green: bool = False  # it will be merged without a person when CI is green
     most_fix_forwards: int = 0
     closed: bool = False  # the work is done, and the issue is closed
     for_person: str = ""  # label by which a person is asked to go on, "" while nobody is
@@ -79,12 +80,17 @@ def phases(told: Progress) -> list[tuple[str, Mark]]:
         _ci(told, pushed=pushed),
         ("deployed: merged into the main branch", Mark.DONE)
         if told.merged
-        else ("deployed: a merge is left to people", Mark.UNDER_WAY if told.closed else Mark.OPEN),
+        else (f"deployed: {_merge_to_come(told)}", Mark.UNDER_WAY if told.closed else Mark.OPEN),
         ("done", Mark.DONE if told.closed else _if(told.for_person != "", Mark.UNDER_WAY)),
     ]
     if told.closed:  # a job without a commit, or without CI, has left phases out
         found = [(phase, Mark.UNDER_WAY if mark is Mark.OPEN else mark) for phase, mark in found]
     return found
+
+
+def _merge_to_come(told: Progress) -> str:
+    over = told.closed or told.for_person != ""
+    return "merged when CI is green" if told.merges_green and not over else "a merge is left to people"
 
 
 def _if(true: bool, mark: Mark) -> Mark:  # noqa: FBT001 - reads as a sentence

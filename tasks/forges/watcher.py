@@ -245,7 +245,10 @@ class Watcher:
         issue = issue_of(job)
         if issue is None or issue.forge != site.name:
             return
-        told = Progress(job=job, ci=ci, has_ci=site.has_ci, most_fix_forwards=self._limits.fix_forwards)
+        told = Progress(
+            job=job, ci=ci, has_ci=site.has_ci, merges_green=site.merges_green,
+            most_fix_forwards=self._limits.fix_forwards,
+        )  # fmt: skip
         try:
             self._parts.projection.label(site, issue, job.id)
             self._parts.projection.show(site, issue, told)

@@ -94,11 +94,11 @@ def test_files_that_are_no_text_or_no_toml(coalmine: CommandLine, template: str)
     before = coalmine.stored()
     Path("bytes.md").write_bytes(b"ab\xff")
     Path("broken.toml").write_text("prompt = = 1")
-    Path("unknown.toml").write_text("command = 'x'\nprompts = 'p'")
+    Path("unknown.toml").write_text("command = 'x'\npromt = 'p'")
     cases = {
         "byte 2": ("template", "propose", template, "--prompt-file", "bytes.md"),
         "line 1, column 10": ("template", "propose", template, "--from", "broken.toml"),
-        "prompts: Extra inputs": ("template", "propose", template, "--from", "unknown.toml"),
+        "promt: Extra inputs": ("template", "propose", template, "--from", "unknown.toml"),
         "broken.toml cannot be read as TOML": ("--config", "broken.toml", "template", "list"),
         "missing.toml, which is no file": ("--config", "missing.toml", "template", "list"),
     }

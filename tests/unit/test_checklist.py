@@ -55,6 +55,10 @@ AT = "pushed `4be1c0ffee4b`"
             boxes(*"xxxx~  ", pushed=AT, ci="CI: red") + FOOT + "\nfix-forwards: 2 of 5",
         ),
         (
+            Progress(job=PUSHED, merges_green=True),
+            boxes(*"xxxx~  ", pushed=AT, deployed="deployed: merged when CI is green") + FOOT,
+        ),
+        (
             Progress(job=DONE, ci=CiVerdict.GREEN, closed=True),
             boxes(*"xxxxx~x", pushed=AT) + FOOT + "\n\nDone — issue closed: `pushed, and CI is green`",
         ),
@@ -91,6 +95,7 @@ AT = "pushed `4be1c0ffee4b`"
         "pushed",
         "pending",
         "red",
+        "merging",
         "done",
         "merged",
         "without CI",

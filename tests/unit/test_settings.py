@@ -98,6 +98,15 @@ def test_a_token_that_could_not_be_sent_is_refused(
     assert not text or text not in str(raised.value)
 
 
+def test_a_setting_that_there_is_not_is_called_that(elsewhere: Path) -> None:
+    """A typo in a section's file is named, with where to look for the right word."""
+    (elsewhere / "coalmine.toml").write_text('[forge.github]\nrepository = ["acme/shop"]\n', encoding="utf-8")
+    with pytest.raises(
+        SettingsError, match=r"forge\.github\.repository .*no such setting; `coalmine config show`"
+    ):
+        load_settings()
+
+
 @pytest.mark.parametrize("text", ["true", "nan", "''"])
 def test_numbers_in_the_file_are_as_strict(elsewhere: Path, text: str) -> None:
     """A truth value is no number."""

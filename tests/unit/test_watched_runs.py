@@ -150,6 +150,17 @@ def test_silence_is_waited_for_and_then_told(fleet_of: Fleets) -> None:
     assert fleet.signals(job_of(fleet, ref)) == ["unreachable"]
 
 
+@pytest.mark.parametrize(
+    ("merges", "words"), [(True, "deployed: merged when CI is green"), (False, "a merge is left to people")]
+)
+def test_the_checklist_says_who_will_merge(fleet_of: Fleets, words: str, *, merges: bool) -> None:
+    """While CI is awaited: nobody is to merge by hand what is merged without them."""
+    fleet = fleet_of(acts={1: ["silent"]}, merges_green=merges)
+    ref = pushed(fleet)
+    fleet.watch()
+    assert words in fleet.forge.checklists(ref)[0]
+
+
 @pytest.mark.parametrize("opened", [False, True], ids=["no change request", "a change request"])
 def test_a_forge_that_stays_away_ends_the_wait_too(fleet_of: Fleets, *, opened: bool) -> None:
     """Whatever it was asked for last; it is told when it is back."""
