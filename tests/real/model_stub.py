@@ -20,6 +20,7 @@ class ModelStub:
 
     url: str = ""  # where it listens
     refuses_with: int | None = None  # HTTP status of every answer
+    refuses: dict[str, int] = field(default_factory=dict)  # HTTP status of answers to who says these words
     command: str | None = None  # shell line that the agent is told to run, once
     heard: list[list[str]] = field(default_factory=list)  # words of the user, by request
     speaks: threading.Event = field(default_factory=threading.Event)  # cleared: answers are held back
@@ -35,6 +36,11 @@ class ModelStub:
             yield
         finally:
             self.speaks.set()
+
+    def refusal_of(self, texts: list[str]) -> int | None:
+        """The HTTP status with which somebody is refused, None when he is answered."""
+        said = " ".join(texts)
+        return next((status for words, status in self.refuses.items() if words in said), self.refuses_with)
 
     def answer(self, texts: list[str]) -> str:
         """Say what was heard, so that a resumed conversation shows."""
@@ -79,15 +85,15 @@ class _Handler(BaseHTTPRequestHandler):
         if messages is None or answers is None:
             self._send(404, "application/json", b"{}")
             return
-        if self.stub.refuses_with is not None:
+        texts = _user_texts(body[messages])
+        if (refusal := self.stub.refusal_of(texts)) is not None:
             error = {
                 "type": "error",
                 "error": {"type": "invalid_request_error", "message": "the stub refuses"},
             }
-            self._send(self.stub.refuses_with, "application/json", json.dumps(error).encode())
+            self._send(refusal, "application/json", json.dumps(error).encode())
             return
         self.stub.speaks.wait(120)
-        texts = _user_texts(body[messages])
         self.stub.heard.append(texts)
         command, self.stub.command = self.stub.command, None
         events = answers(self.stub.answer(texts), command)

@@ -11,30 +11,41 @@ base_url = "{url}/v1"
 env_key = "STUB_KEY"
 wire_api = "responses"
 request_max_retries = 1
-stream_max_retries = 1
+stream_max_retries = {retries}
 """
 
 
-def _claude_environment(home: Path, url: str) -> dict[str, str]:
+def _claude_environment(home: Path, url: str, *, retries: int) -> dict[str, str]:
     return {
         "CLAUDE_CONFIG_DIR": str(home / "claude"),
         "ANTHROPIC_BASE_URL": url,
         "ANTHROPIC_API_KEY": "none",
-        "CLAUDE_CODE_MAX_RETRIES": "1",
+        "CLAUDE_CODE_MAX_RETRIES": str(retries),
     }
 
 
-def _codex_environment(home: Path, url: str) -> dict[str, str]:
+def _codex_environment(home: Path, url: str, *, retries: int) -> dict[str, str]:
     folder = home / "codex"
     folder.mkdir(exist_ok=True)
-    (folder / "config.toml").write_text(_CODEX_CONFIG.format(url=url))
+    (folder / "config.toml").write_text(_CODEX_CONFIG.format(url=url, retries=retries))
     return {"CODEX_HOME": str(folder), "STUB_KEY": "none"}
 
 
+_BY_PROGRAM = {"claude": _claude_environment, "codex": _codex_environment}
+
+
+def _environment(program: str) -> Callable[[Path, str], dict[str, str]]:
+    return lambda home, url: _BY_PROGRAM[program](home, url, retries=1)
+
+
 #: The variables with which each program speaks to the stub, by a home folder and the stub's address.
-ENVIRONMENTS: dict[str, Callable[[Path, str], dict[str, str]]] = {
-    "claude": _claude_environment,
-    "codex": _codex_environment,
-}
+ENVIRONMENTS = {program: _environment(program) for program in _BY_PROGRAM}
+
+
+def stubborn_environment(program: str, home: Path, url: str) -> dict[str, str]:
+    """The same, of a program that asks again for minutes when it is refused, as programs do by default."""
+    return _BY_PROGRAM[program](home, url, retries=50)
+
+
 #: A model that each program believes to exist.
 MODELS = {"claude": "claude-sonnet-4-5", "codex": "gpt-5-codex"}

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from routing.job import Job, JobRequest, JobState
+from routing.signal import SignalKind
 from routing.store.private_server import PrivateServer
 from routing.version import Snapshot
 from tasks.composition import Coalmine
 from tests.real.model_stub import ModelStub
-from tests.real.programs import ENVIRONMENTS, MODELS
+from tests.real.programs import ENVIRONMENTS, MODELS, stubborn_environment
 from tests.waiting import wait_until
 from tests.worker_fleet import Fleet, fleet, until_state
 
@@ -27,14 +28,22 @@ class Mine:
     fleet: Fleet
     parts: Coalmine
     folder: Path
+    stubborn: Snapshot  # the same program, which asks a model again for minutes
 
-    def enqueue(self, task: str) -> str:
-        """Ask the agent for something."""
-        return self.parts.mailbox.enqueue(JobRequest(template="agent", task=task)).job
+    def enqueue(self, task: str, template: str = "agent") -> str:
+        """Ask the agent for something; one that asks for minutes has one attempt."""
+        attempts = 1 if template == "stubborn" else None
+        request = JobRequest(template=template, task=task, max_attempts=attempts)
+        return self.parts.mailbox.enqueue(request).job
 
     def until(self, job: str, state: JobState) -> Job:
         """Wait for the job's state."""
         return until_state(self.parts, job, state, timeout=60)
+
+    def until_settled(self, job: str) -> Job:
+        """Wait for the job's score, or for its being left out."""
+        wait_until(lambda: self.parts.jobs.find(job).settled_at, description="the job is settled")
+        return self.parts.jobs.find(job)
 
 
 @pytest.fixture(params=sorted(ENVIRONMENTS))
@@ -43,14 +52,22 @@ def mine(
     redis_server: PrivateServer,
 ) -> Iterator[Mine]:  # fmt: skip
     """One program after the other, on an empty server."""
-    home = tmp_path / "home"
-    home.mkdir()
+    home, stubborn_home = tmp_path / "home", tmp_path / "stubborn"
+    for folder in (home, stubborn_home):
+        folder.mkdir()
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
     snapshot = Snapshot(
         runtime=request.param,
         model=MODELS[request.param],
         prompt="You are a careful agent.",
         environment={"PATH": path, "HOME": str(home), **ENVIRONMENTS[request.param](home, model.url)},
+    )
+    patience = stubborn_environment(request.param, stubborn_home, model.url)
+    stubborn = snapshot.model_copy(
+        update={
+            "environment": {"PATH": path, "HOME": str(stubborn_home), **patience},
+            "time_limit_seconds": 5.0,
+        }
     )
     settings = {"COALMINE_NAMESPACE": f"real-{request.param}", "COALMINE_JOB__LEASE_SECONDS": "3",
                 "COALMINE_JOB__MAX_ATTEMPTS": "2", "COALMINE_AGENT__STALL_SECONDS": "8"}  # fmt: skip
@@ -60,7 +77,7 @@ def mine(
         parts.templates.add("agent", snapshot)
         made.worker()
         made.beat()
-        yield Mine(fleet=made, parts=parts, folder=tmp_path)
+        yield Mine(fleet=made, parts=parts, folder=tmp_path, stubborn=stubborn)
 
 
 def test_a_job_is_done_by_the_real_program(mine: Mine, model: ModelStub) -> None:
@@ -73,13 +90,25 @@ def test_a_job_is_done_by_the_real_program(mine: Mine, model: ModelStub) -> None
     assert job.result.exit_code == 0
 
 
+#: What the model's API answers, to which program, whose fault that is, and what ends the turn.
+REFUSALS = [
+    (429, "agent", SignalKind.QUOTA, "result"),
+    (401, "stubborn", SignalKind.AUTHENTICATION, "deadline"),
+    (503, "stubborn", SignalKind.UNREACHABLE, "deadline"),
+]
+
+
 def test_a_refusal_of_the_models_api_is_nobodys_fault(mine: Mine, model: ModelStub) -> None:
-    """Refused for its quota, the job fails after its attempts and is left out of trials."""
-    model.refuses_with = 429
-    job = mine.until(mine.enqueue("Paint the shed."), JobState.FAILED)
-    wait_until(lambda: mine.parts.jobs.find(job.id).settled_at is not None, description="the job is settled")
-    assert mine.parts.jobs.find(job.id).excluded
-    assert "API" in job.reason
+    """By a program that gives up, or is ended for asking for minutes: told apart, and left out of trials."""
+    mine.parts.templates.add("stubborn", mine.stubborn)
+    model.refuses = {f"Answer {status}.": status for status, *_ in REFUSALS}
+    jobs = [mine.enqueue(f"Answer {status}.", template) for status, template, *_ in REFUSALS]
+    for job, (_, _, fault, ended_by) in zip(jobs, REFUSALS, strict=True):
+        ended = mine.until(job, JobState.FAILED)
+        assert mine.until_settled(job).excluded
+        assert "the model's API refused" in ended.reason
+        assert {fact.kind for fact in mine.parts.signals.read(job)} == {fault}
+        assert ended.result.ended_by == ended_by
 
 
 def test_a_cancelled_agent_is_gone_with_its_tool(mine: Mine, model: ModelStub) -> None:
