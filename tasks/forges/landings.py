@@ -48,14 +48,16 @@ class Landings:
 def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
     forge, repo = site.forge, place_of(job)[1]
     change = forge.change_of_branch(repo, job.branch)
+    pushed: list[Signal] = []
+    if change is None or change.state is not ChangeState.MERGED:
+        # A Gitea leaves a request open whose commits somebody pushed to the main branch by hand.
+        pushed = _pushed_to_main(forge, repo, job.result.commit, now)
+    if pushed and change is not None:  # it may have been merged between the two questions
+        change = forge.change_of_branch(repo, job.branch)
     facts = review_facts(_that_count(forge, repo, forge.reviews(change))) if change is not None else []
     if change is not None and change.state is ChangeState.MERGED:
         return facts + landing_facts(job, change, now) + _green(forge, repo, change.head, now)
-    # A Gitea leaves a request open whose commits somebody pushed to the main branch by hand.
-    pushed = _pushed_to_main(forge, repo, job.result.commit, now)
-    if pushed:
-        return facts + pushed
-    return facts + (landing_facts(job, change, now) if change is not None else [])
+    return facts + (pushed or (landing_facts(job, change, now) if change is not None else []))
 
 
 def _that_count(forge: Forge, repo: str, reviews: Iterable[Review]) -> tuple[Review, ...]:

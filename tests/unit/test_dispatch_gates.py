@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 import redis
+import requests
 
 from routing.backlog_item import BacklogState
 from routing.events import BACKLOG_REFUSED
 from routing.forge_errors import ForgeUnreachableError
 from routing.issue import IssueRef
 from routing.refusal import Gate
-from tests.fleet import Clock
+from tasks.settings import load_settings
+from tasks.worker import Worker
+from tests.fleet import Clock, Fleet
 from tests.forge_fleet import ForgeFleet
 from tests.memory_forge import MemoryForge
 from tests.mishaps import Mishaps
@@ -61,6 +64,24 @@ def test_the_kill_switch_asks_nobody_anything(fleet_of: Fleets) -> None:
     assert fleet.parts.is_off
     fleet.dispatch()
     assert (fleet.forge.calls, fleet.asked) == ([], ["intake_take"])
+
+
+@pytest.mark.parametrize("given", [{}, {"KILL_SWITCH": "off"}, {"REPOSITORIES": "acme/shop"}])
+def test_a_fresh_installation_with_a_token_asks_nobody_anything(
+    fake_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+) -> None:
+    """Both must be said, with the settings as people give them: the switch and the repositories."""
+    for name, value in {"TOKEN": "t0ken", **given}.items():
+        monkeypatch.setenv(f"COALMINE_FORGE__GITHUB__{name}", value)
+    settings, asked = load_settings(), list[str]()
+    fleet = Fleet(fake_redis, forge=settings.forge)
+    monkeypatch.setattr(requests.Session, "request", lambda *_given, **_more: asked.append("HTTP"))
+    worker = Worker(coalmine=fleet.app)
+    worker.poll("github")
+    worker.dispatch()
+    assert asked == []
+    assert worker.forges.is_off is (given != {"KILL_SWITCH": "off"})
+    assert ("github" in settings.poll_intervals) is not worker.forges.is_off
 
 
 def test_a_pause_lets_nothing_through_and_asks_no_forge(fleet_of: Fleets) -> None:

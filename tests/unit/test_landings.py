@@ -110,6 +110,19 @@ def test_work_that_lands_is_worth_all_when_its_window_is_over(
     assert len(told) == 1
 
 
+def test_a_merge_between_two_questions_is_no_push(fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request was open when it was read, and its commits are there when that is asked."""
+    contains = fleet.forge.contains
+
+    def merged_meanwhile(repo: str, commit: str) -> bool:
+        if not contains(repo, commit):
+            merge_by_hand(fleet)
+        return contains(repo, commit)
+
+    monkeypatch.setattr(fleet.forge, "contains", merged_meanwhile)
+    assert look(fleet) == ["merged"]
+
+
 @pytest.mark.parametrize("happens", [merge_by_hand, squash, push_to_main, push_beside_the_request])
 @pytest.mark.parametrize("after", [0.0, 2 * DAY], ids=["within the window", "behind it"])
 def test_work_that_is_taken_back_is_worth_nothing(
