@@ -143,6 +143,22 @@ def test_a_label_that_is_taken_off_and_put_on_by_another(fleet: ForgeFleet) -> N
     assert (state(fleet, ref), fleet.item(ref).requested_by) == (BacklogState.READY, "out")
 
 
+def test_who_asked_is_forgotten_with_the_label(fleet: ForgeFleet) -> None:
+    """Another's label does not stand for the first one's while the forge does not say whose it is."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    assert fleet.item(ref).requested_by == "ann"
+    fleet.forge.unlabel(ref, "coalmine")
+    fleet.poll()
+    fleet.forge.mishaps.lasting["requested_by"] = lambda: ForgeUnreachableError("away")
+    fleet.forge.label(ref, "coalmine", by="out")
+    fleet.poll()
+    assert (state(fleet, ref), fleet.item(ref).requested_by) == (BacklogState.READY, "")
+    fleet.forge.mishaps.lasting.clear()
+    fleet.poll()
+    assert fleet.item(ref).requested_by == "out"
+
+
 def test_labels_of_other_case_are_the_same(fleet: ForgeFleet) -> None:
     """A forge shows a label as it was first written: what asks for agents, and what asks for a person."""
     ref = fleet.forge.person_opens(1, label="Coalmine")

@@ -28,7 +28,7 @@ elseif item.state == 'in_progress' and (item.pause or '') ~= '' and to ~= 'compl
   to, reason = 'cancelled', item.pause .. '; its job ended: ' .. reason
 end
 item.away, item.flagged, item.pause = ARGV[10], '', ''
-if item.away == '1' then item.seen = '' end -- it may come back as it was
+if item.away == '1' then item.seen, item.requested_by = '', '' end -- it may come back as it was, asked for by another
 enter(ref, to, reason, now)
 save(ref)
 if to ~= 'in_progress' then
