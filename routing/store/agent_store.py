@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from routing.job import JobState
 from routing.store.faults import redis_errors
 from routing.store.keys import Keys
 from routing.store.store import Store
@@ -45,9 +46,13 @@ class AgentStore(Store):
         )  # fmt: skip
         return str(word)
 
-    def finish(self, name: str, reason: str) -> str:
-        """End an agent and bury the mail that waits for it: 'ok', 'unchanged' or 'unknown'."""
+    def finish(self, name: str, reason: str, *, job: str = "") -> str:
+        """End an agent and bury the mail that waits for it: 'ok', 'unchanged' or 'unknown'.
+
+        With a `job` only if that is over, or forgotten; else 'needed'.
+        """
         keys = self.keys
+        over = ",".join(state.value for state in JobState if state.is_final) if job else ""
         waiting, claimed = keys.waiting_mail(name), keys.claimed_mail(name)
         answer = "again"
         while answer == "again":  # only while mail comes between the two steps
@@ -56,8 +61,8 @@ class AgentStore(Store):
             answer = str(self.run(
                 "agent_finish",
                 [keys.agent(name), keys("agents"), keys("events"), waiting, claimed, keys("mail_waiting"),
-                 keys("mail_dead"), *map(keys.mail, mails)],
-                name, reason, self.retention_seconds, json.dumps({"reason": reason}), *mails,
+                 keys("mail_dead"), keys.job(job) if job else keys.agent(name), *map(keys.mail, mails)],
+                name, reason, self.retention_seconds, json.dumps({"reason": reason}), over, *mails,
                 doing=f"ending agent {name}",
             ))  # fmt: skip
         return answer

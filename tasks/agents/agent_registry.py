@@ -50,9 +50,12 @@ class AgentRegistry:
             case _:
                 return self.find(chosen)
 
-    def finish(self, name: str, *, reason: str) -> bool:
-        """End an agent; False when it had ended before. Mail that waits for it is dead."""
-        word = self._store.finish(name, reason)
+    def finish(self, name: str, *, reason: str, job: str = "") -> bool:
+        """End an agent; False when it had ended before. Mail that waits for it is dead.
+
+        With a `job`, only if that is over, and False otherwise: a person may have it tried again meanwhile.
+        """
+        word = self._store.finish(name, reason, job=job)
         if word == "unknown":
             raise _unknown(name)
         return word == "ok"

@@ -73,7 +73,7 @@ class Departures:
         said = departure.end.clean and has_said(self._office, agent)
         cancelled = job is not None and job.state is JobState.CANCELLED
         tell_parent(self._office, agent, last_word(departure.end, said=said, cancelled=cancelled))
-        return self._agents.finish(agent.name, reason="its job has ended")
+        return self._agents.finish(agent.name, reason="its job has ended", job=claimed.id)
 
 
 def leaves(agent: AgentRecord, session: SessionRecord | None, departure: Departure) -> bool:

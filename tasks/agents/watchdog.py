@@ -117,7 +117,7 @@ class Watchdog:
         if record is not None and not record.state.is_final:
             self._give_up(agent.name, "its job has ended")
         tell_parent(self._office, agent, self._end(agent, job, record, now))
-        self._agents.finish(agent.name, reason="its job has ended")
+        self._agents.finish(agent.name, reason="its job has ended", job=agent.job)
 
     def _goes_on(self, record: SessionRecord, live: Sequence[AgentRecord], now: float) -> bool:
         in_turn = record.lease_until is not None and record.lease_until > now

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -9,10 +10,14 @@ import redis
 from routing.job import Job, JobState
 from routing.remote import Remote
 from routing.repair import Repair
+from routing.store.mail_store import MailStore
 from routing.version import Snapshot
-from tasks.agents.departure import Departure
+from tasks.agents.departure import Departure, Departures
 from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.session_state import SessionState
+from tasks.agents.silence import Patience
+from tasks.agents.watchdog import Watchdog, WatchdogRules
 from tests.attempts import Attempts
 from tests.post import ADA
 from tests.repositories import Repository, new_repository
@@ -222,3 +227,31 @@ def test_agent_of_a_job_that_a_person_retries_can_die_again(shop: Shop) -> None:
     shop.work(job)
     assert len(shop.deaths()) == 2
     assert shop.lives(job) == (False, 2)
+
+
+@pytest.mark.parametrize("who", ["worker", "watchdog"])
+def test_agent_stays_when_its_job_is_retried_while_it_is_seen_off(shop: Shop, who: str) -> None:
+    """Between the look at the job and the agent's end a person has it tried again: its mail is kept."""
+    shop.template("exit 3")
+    app, job = shop.app, shop.job(max_attempts=1)
+
+    def retry_at_once(_names: object) -> None:
+        app.jobs.retry(job, by="ada")
+        letter = Letter.checked(to=shop.agent(job), subject="once more")
+        assert app.post_office.send(ADA, letter)[0].created
+
+    # The parent is told behind the look, and before the end.
+    office = PostOffice(MailStore(app.redis, app.keys, app.clock), app.agents, arrived=retry_at_once)
+    parts: dict[str, Any] = {"sessions": app.sessions, "agents": app.agents, "office": office}
+    shop.see_off = Departures(jobs=app.job_store, **parts).see_off
+    if who == "watchdog":
+        shop.see_off = lambda _job, _departure: False
+    shop.work(job)
+    if who == "watchdog":
+        rules = WatchdogRules(patience=Patience(warn_seconds=1e3, nudge_seconds=1e4, cancel_seconds=1e5))
+        Watchdog(jobs=app.jobs, job_store=app.job_store, withdraw=lambda: None, rules=rules, **parts).tick()
+    assert shop.find(job).state is JobState.QUEUED
+    assert (len(shop.deaths()), shop.lives(job)) == (1, (True, 1))
+    shop.see_off = lambda _job, _departure: False
+    shop.work(job)
+    assert "once more" in (shop.folder / "prompt").read_text()
