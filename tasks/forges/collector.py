@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from routing.backlog import Backlog
-from routing.backlog_item import BacklogItem
+from routing.backlog_item import BacklogItem, BacklogState
 from routing.forge_errors import ForgeError, ForgeGoneError
 from routing.intake import Arrival, Intake
 from routing.issue import Issue, IssueRef
@@ -18,6 +18,10 @@ _log = structlog.get_logger(__name__)
 #: Seconds for which an issue that has changed is read whole at every look: forges tell times to the second,
 #: and their clocks are not ours.
 UNSETTLED_SECONDS = 60.0
+
+#: Seconds after which a blocked issue is read whole again though the forge tells of no change: a dependency
+#: that comes or goes need not be one.
+BLOCKED_SECONDS = 600.0
 
 
 class Collector:
@@ -88,7 +92,7 @@ class Collector:
                 self._backlog.withdraw(issue.ref, f"without the label {site.label}")
             return
         seen = issue.updated_at.isoformat()
-        if not anew and item is not None and item.seen == seen:
+        if not anew and item is not None and item.seen == seen and not self._may_be_free(item):
             return
         if issue.state == "closed":
             self._backlog.accept(issue)
@@ -100,6 +104,11 @@ class Collector:
             requested_by=asked or "",
             seen=seen if asked is not None and self._is_settled(issue.updated_at) else "",
         )
+
+    def _may_be_free(self, item: BacklogItem) -> bool:
+        """Whether it is time to see if a blocked item still is."""
+        overdue = self._backlog.now() - item.looked_at > BLOCKED_SECONDS
+        return item.state is BacklogState.BLOCKED and overdue
 
     def _requested_by(self, site: ForgeSite, issue: Issue, item: BacklogItem | None) -> str | None:
         """Who asked for agents to work on it, as the forge tells; None when it cannot be asked now."""

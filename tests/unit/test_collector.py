@@ -14,7 +14,7 @@ from routing.forge_errors import ForgeGoneError, ForgeMovedError, ForgeRefusedEr
 from routing.intake import LOOK_SECONDS
 from routing.issue import Issue, IssueListing, IssueRef
 from routing.store.delivery_store import DeliveryStore, NewDelivery
-from tasks.forges.collector import UNSETTLED_SECONDS
+from tasks.forges.collector import BLOCKED_SECONDS, UNSETTLED_SECONDS
 from tasks.worker import Worker
 from tests.fleet import Clock
 from tests.forge_fleet import ForgeFleet
@@ -102,6 +102,20 @@ def test_what_the_forges_own_fields_say_counts(fleet: ForgeFleet) -> None:
     fleet.forge.issues[ref].blocked_by.clear()
     fleet.poll()
     assert state(fleet, ref) is BacklogState.READY
+
+
+def test_a_blocked_issue_is_read_anew_now_and_then(fleet: ForgeFleet) -> None:
+    """A forge need not count a dependency that came or went as a change of the issue."""
+    blocker, ref = fleet.forge.person_opens(1), fleet.forge.person_opens(2)
+    fleet.forge.issues[ref].blocked_by.append(blocker)
+    settle(fleet)
+    assert state(fleet, ref) is BacklogState.BLOCKED
+    fleet.forge.issues[ref].blocked_by.clear()
+    fleet.poll()
+    assert fleet.forge.calls_of("dependencies") == 0
+    fleet.clock.forward(BLOCKED_SECONDS + 1)
+    fleet.poll()
+    assert (state(fleet, ref), fleet.forge.calls_of("dependencies")) == (BacklogState.READY, 1)
 
 
 def test_blockers_that_cannot_be_read_are_not_none(fleet: ForgeFleet) -> None:
