@@ -9,6 +9,7 @@ from console.exit_codes import ExitCode
 from console.invocation import AsJson, examples, opened, started
 from console.job_follow import follow_log, follow_states
 from console.job_views import job_view, jobs_view
+from console.retry_check import check_issue
 from routing.job import JobState, checked_job_id
 from routing.signal import Signal, SignalKind
 from routing.store.log_store import LogStore
@@ -97,10 +98,16 @@ def cancel(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
 
 @job_app.command(epilog=examples("job retry 4f1d0c2ab39e8876"))
 def retry(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
-    """Queue a job again that ended without success; its version and its arm stay, its attempts begin anew."""
+    """Queue a job again that ended without success; its version and its arm stay, its attempts begin anew.
+
+    Refused when its issue is completed or closed, or is another job's.
+    """
     coalmine, terminal = opened(ctx, as_json=as_json)
+    note = check_issue(coalmine, coalmine.jobs.find(job))
     queued = coalmine.jobs.retry(job, by=started(ctx).user)
     terminal.answer(job_document(queued), f"{queued.id} is queued again for {queued.version_id}")
+    if note:
+        terminal.note(note)
 
 
 @job_app.command(epilog=examples("job dead", "job dead --json"))

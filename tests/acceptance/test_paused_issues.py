@@ -1,4 +1,4 @@
-"""A paused issue on a forge that is polled: what ticks make of it, and what a person does."""
+"""Issues that a person paused or must look at, on a forge that is polled: ticks, and what people do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from routing.issue import IssueRef
 from routing.job import JobResult, JobState
 from routing.jobs import Claim
 from tasks.composition import compose
@@ -31,6 +32,17 @@ def shop(coalmine: CommandLine, template: str) -> Path:
 def write(issues: Path, body: str, labels: str = "agent") -> None:
     """A person writes the issue's file."""
     (issues / "3.md").write_text(f"---\ntitle: Finish it\nlabels: [{labels}]\n---\n{body}\n")
+
+
+def served(coalmine: CommandLine, issues: Path) -> dict[str, str]:
+    """The variables of a command where the forge is set up."""
+    local = {
+        "REPOSITORY": coalmine.folder / "shop-with-tree" / "shop",
+        "ISSUES": issues,
+        "STATE": coalmine.folder / "state",
+        "LABEL": "agent",
+    }
+    return {f"COALMINE_FORGE__LOCAL__{name}": str(value) for name, value in local.items()}
 
 
 @contextmanager
@@ -96,3 +108,54 @@ def test_work_that_was_paused_meanwhile_is_not_begun_again(coalmine: CommandLine
     coalmine.shown("issue", "resume", ISSUE)
     (second,) = ticks(coalmine, shop)
     assert second != job
+
+
+def escalated(coalmine: CommandLine, issues: Path) -> str:
+    """A job of the issue has ended without a push, and the issue waits for a person; returns the job."""
+    (job,) = ticks(coalmine, issues)
+    with process(coalmine, issues) as forges:
+        claim = forges.coalmine.jobs.claim(job, worker="w", lease_seconds=30)
+        assert isinstance(claim, Claim)
+        forges.coalmine.jobs.end(claim, JobState.ESCALATED, reason="nothing was pushed", result=JobResult())
+        forges.watcher.tick()
+    assert "ready-for-human" in (issues / "3.md").read_text()
+    assert state(coalmine) == "escalated"
+    return job
+
+
+def test_a_job_whose_issue_is_another_ones_is_not_retried(coalmine: CommandLine, shop: Path) -> None:
+    """Neither while the other is at work on it, nor when that has completed it; it is said why."""
+    old = escalated(coalmine, shop)
+    write(shop, "Finish it.")
+    (new,) = ticks(coalmine, shop)
+    result = coalmine("job", "retry", old)
+    assert (result.exit_code, f"is worked on by job {new}" in result.stderr) == (4, True)
+    with process(coalmine, shop) as forges:
+        forges.coalmine.jobs.cancel(new, by="ada", at=forges.coalmine.signals.now())
+        forges.backlog.complete(IssueRef.parse(ISSUE), reason="merged by a person", job=new)
+    before = coalmine.stored()
+    result = coalmine("job", "retry", old)
+    assert (result.exit_code, "is completed (merged by a person)" in result.stderr) == (4, True)
+    assert "reopen the issue" in result.stderr
+    assert coalmine.stored() == before
+
+
+def test_a_job_whose_issue_was_closed_meanwhile_is_not_retried(coalmine: CommandLine, shop: Path) -> None:
+    """Also before a poll has seen it, where the forge is set up; an issue that waits for a person is fine."""
+    job = escalated(coalmine, shop)
+    open_text = (shop / "3.md").read_text()
+    (shop / "3.md").write_text(open_text.replace("title:", "state: closed\ntitle:"))
+    result = coalmine("job", "retry", job, **served(coalmine, shop))
+    assert (result.exit_code, f"{ISSUE} is closed" in result.stderr) == (4, True)
+    (shop / "3.md").write_text(open_text)
+    retried = coalmine.document("job", "retry", job, **served(coalmine, shop))
+    assert retried["state"] == "queued"
+
+
+def test_a_forge_without_an_answer_keeps_no_job_from_a_retry(coalmine: CommandLine, shop: Path) -> None:
+    """It is said that nobody looked."""
+    job = escalated(coalmine, shop)
+    (shop / "3.md").unlink()
+    result = coalmine("job", "retry", job, **served(coalmine, shop))
+    assert result.exit_code == 0
+    assert f"whether {ISSUE} is still open was not seen" in result.stderr
