@@ -11,6 +11,7 @@ from kombu.exceptions import KombuError
 from console.invocation import AsJson, examples, opened, started
 from console.issue_sight import Sight, sight_of
 from console.issue_views import issue_document, issue_view, issues_view, sight_document
+from console.person_label import LEFT_TO_PEOPLE, take_label_off
 from routing.backlog_item import BacklogItem, BacklogState
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from routing.issue import IssueRef, is_repository_name
@@ -32,9 +33,6 @@ LISTED = (
     BacklogState.FROZEN,
 )
 UNLISTED = (BacklogState.CANCELLED, BacklogState.COMPLETED)
-
-#: States in which an issue carries the label of issues that wait for a person.
-_LEFT_TO_PEOPLE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
 
 #: The longest name of a person that is taken, in characters.
 LONGEST_NAME = 100
@@ -108,7 +106,7 @@ def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = Fa
     epilog=examples("issue resume github:acme/shop#7", "issue resume github:acme/shop#7 --by ada")
 )
 def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = False) -> None:
-    """Put an issue back that was paused, or that waits for a person."""
+    """Put an issue back that was paused, or that waits for a person: the label that says so is taken off."""
     _decide(ctx, issue, by, as_json=as_json, step="resume")
 
 
@@ -140,12 +138,16 @@ def poll(
 def _decide(ctx: typer.Context, issue: str, by: str, *, as_json: bool, step: str) -> None:
     ref, who = IssueRef.parse(issue), _who(by)
     coalmine, terminal = opened(ctx, as_json=as_json)
-    backlog = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None, given={}).backlog
+    forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
+    backlog, label = forges.backlog, coalmine.settings.forge.watch.for_person_label
     who, before = who or started(ctx).user, backlog.find(ref)
-    changed = backlog.cancel(ref, by=who) if step == "pause" else backlog.requeue(ref, by=who)
+    off = take_label_off(forges, before, label) if step == "resume" else None
+    made = backlog.cancel(ref, by=who) if step == "pause" else backlog.requeue(ref, by=who)
+    changed = made or bool(off)  # a poll may have put it back between the two
     item = backlog.find(ref)
     terminal.answer(issue_document(item) | {"changed": changed}, _outcome(item, step, changed=changed))
-    for note in _pause_notes(coalmine, item) if step == "pause" else _resume_notes(coalmine, before, item):
+    pausing = step == "pause"
+    for note in _pause_notes(coalmine, item) if pausing else _resume_notes(before, item, label, off=off):
         terminal.note(note)
 
 
@@ -172,19 +174,21 @@ def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
 
 def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
     """What a person can do for an issue that waits for one."""
-    if item.state in _LEFT_TO_PEOPLE:
+    if item.state in LEFT_TO_PEOPLE:
         label = coalmine.settings.forge.watch.for_person_label
-        yield f"take the label {label} off the issue to have an agent try again"
+        resume = f"`coalmine issue resume {item.ref}`"
+        yield f"take the label {label} off the issue to have an agent try again, or have {resume} do it"
     elif item.paused:
         yield f"`coalmine issue resume {item.ref}` puts it back"
     elif item.refusal is not None and item.refusal.gate is Gate.UNTRUSTED:
         yield "somebody who may write in the repository must take its label off and put it on again"
 
 
-def _resume_notes(coalmine: Coalmine, before: BacklogItem, item: BacklogItem) -> Iterator[str]:
-    """What may take it out of the queue again."""
-    label = coalmine.settings.forge.watch.for_person_label
-    if (before.job or before.state in _LEFT_TO_PEOPLE) and before.state is not item.state:
+def _resume_notes(before: BacklogItem, item: BacklogItem, label: str, *, off: bool | None) -> Iterator[str]:
+    """What became of the label; or, where the forge was not asked, that it may take the issue out again."""
+    if off:
+        yield f"the label {label} was taken off it"
+    elif off is None and (before.job or before.state in LEFT_TO_PEOPLE) and before.state is not item.state:
         yield f"if the label {label} is on it, take that off: an issue with it is left to people"
 
 

@@ -110,6 +110,12 @@ def test_work_that_was_paused_meanwhile_is_not_begun_again(coalmine: CommandLine
     assert second != job
 
 
+def labels(coalmine: CommandLine, issues: Path) -> tuple[str, ...]:
+    """The labels that the forge shows."""
+    with process(coalmine, issues) as forges:
+        return forges.sites["local"].forge.read_issue(IssueRef.parse(ISSUE)).labels
+
+
 def escalated(coalmine: CommandLine, issues: Path) -> str:
     """A job of the issue has ended without a push, and the issue waits for a person; returns the job."""
     (job,) = ticks(coalmine, issues)
@@ -159,3 +165,34 @@ def test_a_forge_without_an_answer_keeps_no_job_from_a_retry(coalmine: CommandLi
     result = coalmine("job", "retry", job, **served(coalmine, shop))
     assert result.exit_code == 0
     assert f"whether {ISSUE} is still open was not seen" in result.stderr
+
+
+def test_a_resumed_issue_stays_in_the_queue(coalmine: CommandLine, shop: Path) -> None:
+    """The label that leaves it to people is off on the forge first, in any case; the next poll agrees."""
+    escalated(coalmine, shop)
+    text = (shop / "3.md").read_text()
+    (shop / "3.md").write_text(text.replace("ready-for-human", "Ready-for-Human"))
+    result = coalmine("issue", "resume", ISSUE, **served(coalmine, shop))
+    assert (result.exit_code, f"{ISSUE} is ready" in result.stdout) == (0, True)
+    assert "the label ready-for-human was taken off it" in result.stderr
+    assert labels(coalmine, shop) == ("agent",)
+    assert len(ticks(coalmine, shop)) == 1
+
+
+def test_a_label_that_stays_on_keeps_the_issue_where_it_is(coalmine: CommandLine, shop: Path) -> None:
+    """A forge that does not answer, or refuses: that is said, and nothing is changed."""
+    escalated(coalmine, shop)
+    (shop / "3.md").rename(shop / "3.txt")
+    before = coalmine.stored()
+    result = coalmine("issue", "resume", ISSUE, **served(coalmine, shop))
+    assert result.exit_code == 5
+    assert f"the label ready-for-human could not be taken off {ISSUE}" in result.stderr
+    assert coalmine.stored() == before
+
+
+def test_a_forge_under_its_kill_switch_is_not_asked(coalmine: CommandLine, shop: Path) -> None:
+    """The issue is put back, and the person is told to take the label off."""
+    escalated(coalmine, shop)
+    result = coalmine("issue", "resume", ISSUE, **served(coalmine, shop), COALMINE_KILL_SWITCH="true")
+    assert (result.exit_code, "take that off" in result.stderr) == (0, True)
+    assert labels(coalmine, shop) == ("agent", "ready-for-human")
