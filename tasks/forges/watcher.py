@@ -115,8 +115,7 @@ class Watcher:
     def _watch(self, site: ForgeSite | None, job: Job) -> bool:
         """A pushed job that waits for CI."""
         if site is None:
-            _log.warning("watch.no_forge", reason=f"no forge of {job.request.repository} is set")
-            return False
+            return self._without_forge(job)
         now, notes = self._parts.signals.now(), self._noted(job)
         asked = self._request_change(site, job, notes)
         status = self._status(site, job) if asked else CombinedStatus(commit=job.result.commit)
@@ -138,6 +137,16 @@ class Watcher:
             case _:
                 self._show(site, job, status.verdict)
                 return False
+
+    def _without_forge(self, job: Job) -> bool:
+        """Its forge was taken out of the settings: it may be put back, and is waited for as long as CI is."""
+        now = self._parts.signals.now()
+        reason = f"no forge of {job.request.repository} is among the settings"
+        _log.warning("watch.no_forge", reason=reason)
+        if now - (job.pushed_at or now) < self._limits.no_verdict_seconds:
+            return False
+        facts = [signal(SignalKind.UNREACHABLE, at=now, note=reason)]
+        return self._conclude(job, JobState.ESCALATED, reason, facts)
 
     def _noted(self, job: Job) -> RunNotes:
         """The notes of the run, which begins with its first push; a retry by a person begins it anew."""

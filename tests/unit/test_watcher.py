@@ -158,6 +158,19 @@ def test_a_forge_that_stays_away_is_nobodys_fault(fleet: Fleet, forge: Forge) ->
     assert (ended.state, ended.excluded) == (JobState.ESCALATED, True)
 
 
+def test_a_forge_that_was_taken_out_of_the_settings_is_nobodys_fault(fleet: Fleet) -> None:
+    """It may be put back; when it is not, the job ends as if the forge had stayed away."""
+    job = pushed(fleet, "c1")
+    watch = ForgeParts(coalmine=fleet.app, run_ci=lambda _commit: None, given={}).watcher
+    watch.tick()
+    assert fleet.app.jobs.find(job).state is JobState.WAITING
+    fleet.clock.forward(3600)
+    watch.tick()
+    fleet.app.harvester.harvest()
+    ended = fleet.app.jobs.find(job)
+    assert (ended.state, ended.excluded) == (JobState.ESCALATED, True)
+
+
 def test_what_a_slow_tick_has_read_does_not_end_a_later_run(fleet: Fleet) -> None:
     """Escalated, retried and pushed again: the old verdict is about another commit."""
     job = pushed(fleet, "old")
