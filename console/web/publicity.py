@@ -1,7 +1,7 @@
 """Whether others than this machine are let in, and by which token."""
 
-from console.web.loopback import is_loopback
 from routing.errors import SettingsError
+from routing.loopback import is_loopback
 from tasks.web_settings import WebSettings
 
 

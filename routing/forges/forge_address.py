@@ -1,8 +1,9 @@
 """The address of a forge's API: checked once, and the only one to which a token is ever sent."""
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from routing.loopback import is_loopback
 
 #: What a port is when an address names none.
 _PORTS = {"https": 443, "http": 80}
@@ -27,7 +28,7 @@ class ForgeAddress:
         if parts.query or parts.fragment or not text.isprintable() or " " in text:
             message = "an API's address ends with its path: no ?, no #, no spaces"
             raise ValueError(message)
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             message = "http:// would send the token in clear; it is for 127.0.0.1 only, use https://"
             raise ValueError(message)
         _ = parts.port  # raises ValueError when it is no number, or out of range
@@ -36,7 +37,7 @@ class ForgeAddress:
     @property
     def is_loopback(self) -> bool:
         """Whether the forge is on this machine."""
-        return _is_loopback(urlsplit(self.base).hostname or "")
+        return is_loopback(urlsplit(self.base).hostname or "")
 
     def url(self, path: str) -> str:
         """The address of a path, which begins with a slash."""
@@ -54,12 +55,3 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     except ValueError:
         return "", "", None
     return parts.scheme, (parts.hostname or "").lower(), port
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,7 +1,8 @@
 """The address that a sink posts to: checked when settings are read, and never shown."""
 
-import ipaddress
 from urllib.parse import urlsplit
+
+from routing.loopback import is_loopback
 
 
 def checked_address(text: str) -> str:
@@ -17,7 +18,7 @@ def checked_address(text: str) -> str:
         raise ValueError("must hold no user and no password before the host")
     if parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("must have no #, no spaces and nothing but ASCII")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("would be sent in clear: http:// is for 127.0.0.1 only, use https://")
     return text
 
@@ -25,12 +26,3 @@ def checked_address(text: str) -> str:
 def host_of(address: str) -> str:
     """What may be shown of an address."""
     return urlsplit(address).hostname or ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

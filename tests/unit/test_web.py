@@ -16,10 +16,10 @@ from console.web.app import web_of
 from console.web.body import BodyTooLongError, BodyTooSlowError, read_body
 from console.web.error_answers import status_of
 from console.web.headers import SECURITY_HEADERS
-from console.web.loopback import is_loopback
 from console.web.publicity import checked_token
 from routing import errors
 from routing.errors import CoalmineError, SettingsError
+from routing.loopback import is_loopback
 from routing.store.connection import connect
 from routing.webhook.forge_kind import ForgeKind
 from tasks.composition import compose
