@@ -66,16 +66,19 @@ _ENDED = {JobState.CANCELLED: "Cancelled", JobState.FAILED: "Failed"}
 def phases(told: Progress) -> list[tuple[str, Mark]]:
     """The phases with their marks. When the work is done, none is open any more.
 
-    What happens inside a turn is the agent's own: those two phases are under way until it has pushed.
+    What tests an agent wrote and ran inside its turn nobody saw: those two phases are its own, and are done
+    when CI says that the work passes its tests.
     """
     job = told.job
     pushed = bool(job.result.commit)
     begun = job.fence > 0
-    within = Mark.DONE if pushed else _if(begun, Mark.UNDER_WAY)
+    passed = pushed and told.has_ci and told.ci is CiVerdict.GREEN
+    within = Mark.DONE if passed else _if(begun, Mark.UNDER_WAY)
+    whose = "" if passed else " (the agent's own)"
     found: list[tuple[str, Mark]] = [
         ("worktree", _if(begun, Mark.DONE)),
-        ("tests red", within),
-        ("green", within),
+        (f"tests red{whose}", within),
+        (f"green{whose}", within),
         (f"pushed {code(job.result.commit[:12])}" if pushed else "pushed", _if(pushed, Mark.DONE)),
         _ci(told, pushed=pushed),
         ("deployed: merged into the main branch", Mark.DONE)
@@ -112,7 +115,7 @@ def _facts(told: Progress) -> list[str]:
     arm = f", arm {job.arm}" if job.arm else ""
     lines = [f"job {code(job.id)}, version {code(job.version_id)}{arm}"]
     if job.fix_forwards:
-        lines.append(f"fix-forwards: {job.fix_forwards} of {told.most_fix_forwards}")
+        lines.append(f"fix-forwards (corrective turns): {job.fix_forwards} of {told.most_fix_forwards}")
     return lines
 
 

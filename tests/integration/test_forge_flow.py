@@ -145,7 +145,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     assert shop.turns(done) == [[session, variant(done.arm)] for session in ("none", f"s-{done.id}")]
     assert "ci/unit" in shop.prompt(done, 1)
     assert "FAILED test_sum" in shop.prompt(done, 1)
-    assert "fix-forwards: 1 of 2" in shop.ours(issue)[0].body
+    assert "fix-forwards (corrective turns): 1 of 2" in shop.ours(issue)[0].body
     assert len(shop.ours(issue)) == 1
     assert len([one for one in shop.asked("POST", "/pulls") if one.body["head"] == done.branch]) == 1
 

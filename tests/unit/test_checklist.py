@@ -36,7 +36,8 @@ LEFT_TO_PEOPLE = "deployed: a merge is left to people"
 
 def boxes(*marks: str, pushed: str = "pushed", ci: str = "CI", deployed: str = LEFT_TO_PEOPLE) -> str:
     """The seven lines."""
-    names = ("worktree", "tests red", "green", pushed, ci, deployed, "done")
+    whose = "" if marks[1] == "x" else " (the agent's own)"
+    names = ("worktree", f"tests red{whose}", f"green{whose}", pushed, ci, deployed, "done")
     return "\n".join(f"- [{mark}] {name}" for mark, name in zip(marks, names, strict=True))
 
 
@@ -48,15 +49,15 @@ AT = "pushed `4be1c0ffee4b`"
     [
         (Progress(job=QUEUED), boxes(*"       ") + FOOT),
         (Progress(job=RUNNING), boxes(*"x~~    ") + FOOT),
-        (Progress(job=PUSHED), boxes(*"xxxx~  ", pushed=AT) + FOOT),
-        (Progress(job=PUSHED, ci=CiVerdict.PENDING), boxes(*"xxxx~  ", pushed=AT) + FOOT),
+        (Progress(job=PUSHED), boxes(*"x~~x~  ", pushed=AT) + FOOT),
+        (Progress(job=PUSHED, ci=CiVerdict.PENDING), boxes(*"x~~x~  ", pushed=AT) + FOOT),
         (
             Progress(job=replace(PUSHED, fix_forwards=2), ci=CiVerdict.RED, most_fix_forwards=5),
-            boxes(*"xxxx~  ", pushed=AT, ci="CI: red") + FOOT + "\nfix-forwards: 2 of 5",
+            boxes(*"x~~x~  ", pushed=AT, ci="CI: red") + FOOT + "\nfix-forwards (corrective turns): 2 of 5",
         ),
         (
             Progress(job=PUSHED, merges_green=True),
-            boxes(*"xxxx~  ", pushed=AT, deployed="deployed: merged when CI is green") + FOOT,
+            boxes(*"x~~x~  ", pushed=AT, deployed="deployed: merged when CI is green") + FOOT,
         ),
         (
             Progress(job=DONE, ci=CiVerdict.GREEN, closed=True),
@@ -70,7 +71,7 @@ AT = "pushed `4be1c0ffee4b`"
         ),
         (
             Progress(job=DONE, has_ci=False, closed=True),
-            boxes(*"xxxx~~x", pushed=AT, ci="CI: there is none")
+            boxes(*"x~~x~~x", pushed=AT, ci="CI: there is none")
             + FOOT
             + "\n\nDone — issue closed: `pushed, and CI is green`",
         ),
@@ -106,6 +107,17 @@ AT = "pushed `4be1c0ffee4b`"
 def test_each_phase_has_its_text(told: Progress, text: str) -> None:
     """Letter by letter: people learn to read it at a glance."""
     assert checklist(REF, told) == HEAD + text + END
+
+
+@pytest.mark.parametrize("ci", [verdict for verdict in CiVerdict if verdict is not CiVerdict.GREEN])
+@pytest.mark.parametrize("closed", [False, True])
+def test_only_green_ci_says_that_tests_pass(ci: CiVerdict, *, closed: bool) -> None:
+    """A push is no proof: whether the agent ran any test, nobody saw."""
+    within = phases(Progress(job=PUSHED, ci=ci, closed=closed))[1:3]
+    assert within == [
+        ("tests red (the agent's own)", Mark.UNDER_WAY),
+        ("green (the agent's own)", Mark.UNDER_WAY),
+    ]
 
 
 @pytest.mark.parametrize("job", [DONE, replace(DONE, result=JobResult()), replace(DONE, fence=0)])

@@ -86,7 +86,7 @@ def test_red_is_repaired_and_a_judged_commit_is_not_asked_about_again(fleet_of: 
         fleet.watch()
     assert asked_about(fleet, first) == 1
     assert asked_about(fleet, job_of(fleet, ref).result.commit) == 3
-    assert "fix-forwards: 1 of 5" in fleet.forge.checklists(ref)[0]
+    assert "fix-forwards (corrective turns): 1 of 5" in fleet.forge.checklists(ref)[0]
 
 
 def test_red_to_the_last_turn_is_frozen(fleet_of: Fleets) -> None:
