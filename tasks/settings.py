@@ -205,7 +205,7 @@ NOT_SETTINGS = frozenset(
     {
         *("CONFIG", "DEBUG"),
         *("JOB_ID", "AGENT", "ISSUE", "ATTEMPT", "BRANCH", "PROMPT_FILE", "COMMIT", "TURN", "MAIL"),
-        *("VERSION", "MODEL", "TOOLS", "SESSION"),
+        *("VERSION", "MODEL", "TOOLS", "SESSION", "TURN_KIND"),
     }
 )
 

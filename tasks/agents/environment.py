@@ -38,12 +38,22 @@ def reaches_agents(name: str) -> bool:
 
 
 def agent_environment(
-    worker: Mapping[str, str], *, spec: RuntimeSpec, identity: AgentIdentity, prompt_file: Path
+    worker: Mapping[str, str],
+    *,
+    spec: RuntimeSpec,
+    identity: AgentIdentity,
+    turn_kind: str,
+    prompt_file: Path,
 ) -> dict[str, str]:
     """Build the whole environment of an agent; later parts win, ours last."""
     _refuse_reserved(spec)
     passed_on = {name: value for name, value in worker.items() if reaches_agents(name)}
-    return passed_on | dict(spec.environment) | secret_values(worker, spec) | _told(identity, prompt_file)
+    return (
+        passed_on
+        | dict(spec.environment)
+        | secret_values(worker, spec)
+        | _told(identity, turn_kind, prompt_file)
+    )
 
 
 def secret_values(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str]:
@@ -70,7 +80,7 @@ def _refuse_reserved(spec: RuntimeSpec) -> None:
         raise RuntimeRefusedError(message)
 
 
-def _told(identity: AgentIdentity, prompt_file: Path) -> dict[str, str]:
+def _told(identity: AgentIdentity, turn_kind: str, prompt_file: Path) -> dict[str, str]:
     told = {
         "COALMINE_JOB_ID": identity.job_id,
         "COALMINE_AGENT": identity.agent,
@@ -78,6 +88,7 @@ def _told(identity: AgentIdentity, prompt_file: Path) -> dict[str, str]:
         "COALMINE_ISSUE": identity.issue,
         "COALMINE_ATTEMPT": str(identity.attempt),
         "COALMINE_BRANCH": identity.branch,
+        "COALMINE_TURN_KIND": turn_kind,
         "COALMINE_PROMPT_FILE": str(prompt_file),
         "GIT_TERMINAL_PROMPT": "0",
     }

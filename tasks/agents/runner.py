@@ -202,7 +202,7 @@ class AgentRunner:
             prompt=f"{prompt}\n{start.mail}" if start.mail and not told.mail else prompt,
             worktree=desk.folder.resolve(),
             environment=agent_environment(
-                self._environment, spec=spec, identity=identity, prompt_file=prompt_file
+                self._environment, spec=spec, identity=identity, turn_kind=told.kind, prompt_file=prompt_file
             ),
             prompt_file=prompt_file,
             log_file=files / "turn.log",

@@ -25,6 +25,7 @@ from tests.worker_fleet import Fleet, fleet
 AGENT = """
 cat > "$NOTES/prompt.$COALMINE_JOB_ID.$(ls "$NOTES" | grep -c prompt)"
 echo "${COALMINE_SESSION:-none}" >> "$NOTES/sessions"
+echo "$COALMINE_TURN_KIND" >> "$NOTES/kinds"
 echo '{"type": "session", "id": "s1"}'
 echo '{"type": "text", "text": "I am done"}'
 . "$NOTES/next"
@@ -113,6 +114,7 @@ def test_red_commit_is_repaired_in_the_same_conversation(bench: Bench) -> None:
     assert bench.contents(mended) >= {"half.txt", "done.txt"}
     assert bench.repository.tip(bench.job.branch) == mended
     assert bench.sessions() == ["none", "s1"]
+    assert (bench.notes / "kinds").read_text().split() == ["first", "fix_forward"]
     first, second = bench.prompts()
     assert "Repair this branch" not in first
     for part in (red, bench.job.branch, "Repair this branch", "unit", "FAILED test_sum", "mend the sum"):

@@ -8,6 +8,7 @@ import pytest
 from routing.errors import InvalidInputError, SettingsError
 from tasks.agents.environment import AgentIdentity, agent_environment
 from tasks.agents.runtime import RuntimeSpec
+from tasks.settings import NOT_SETTINGS, PREFIX
 
 WORKER = {
     "PATH": "/bin",
@@ -29,6 +30,7 @@ def _environment(**spec: Any) -> dict[str, str]:
         WORKER,
         spec=RuntimeSpec(**spec),
         identity=IDENTITY,
+        turn_kind="fix_forward",
         prompt_file=Path("/turns/prompt.md"),
     )
 
@@ -42,14 +44,21 @@ def test_only_what_is_allowed_is_passed_on() -> None:
 
 
 def test_the_agent_is_told_who_it_is() -> None:
-    """Job, agent, issue, attempt, prompt and a git identity."""
+    """Job, agent, issue, attempt, kind of turn, prompt and a git identity."""
     environment = _environment()
     assert environment["COALMINE_JOB_ID"] == "00ff00ff00ff00ff"
     assert environment["COALMINE_AGENT"] == "builder-7"
     assert environment["COALMINE_VERSION"] == environment["GIT_AUTHOR_NAME"] == "implementer@v3"
     assert environment["COALMINE_ISSUE"] == "local:shop#3"
     assert environment["COALMINE_ATTEMPT"] == "2"
+    assert environment["COALMINE_TURN_KIND"] == "fix_forward"
     assert environment["COALMINE_PROMPT_FILE"] == "/turns/prompt.md"
+
+
+def test_what_an_agent_is_told_is_no_setting() -> None:
+    """A `coalmine` that an agent runs takes none of it for a misspelt setting."""
+    told = {name.removeprefix(PREFIX) for name in _environment() if name.startswith(PREFIX)}
+    assert told <= NOT_SETTINGS
 
 
 def test_a_version_adds_variables_and_names_secrets() -> None:
