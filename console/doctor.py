@@ -34,7 +34,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
         coalmine = invocation.coalmine
     except SettingsError as error:
         return [problem("settings", str(error), "correct what is named"), git()]
-    findings = [ok("settings", f"read from {invocation.file} and the environment"), *_redis(coalmine)]
+    findings = [ok("settings", _origin(invocation.file)), *_redis(coalmine)]
     if findings[-1].check != "redis":
         findings += fleet(coalmine)
         findings.append(workers(coalmine.app, wait_seconds=wait_seconds))
@@ -47,6 +47,13 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
         *forges(settings),
     ]
     return findings
+
+
+def _origin(file: Path) -> str:
+    """Where the settings are from; nobody needs a file."""
+    if file.is_file():
+        return f"read from {file} and the environment"
+    return f"read from the environment; there is no {file}, and none is needed"
 
 
 def _redis(coalmine: Coalmine) -> list[Finding]:
@@ -140,8 +147,8 @@ def notifications(coalmine: Coalmine) -> Finding:
 def _limits(coalmine: Coalmine) -> Finding:
     """Whether jobs wait because of the limits, and for which."""
     limits, used = coalmine.job_store.limits, coalmine.job_store.occupancy()
-    most = limits.agents_at_once or "any number"
-    message = f"{used.running} of {most} agents at work, {used.held} jobs wait for room"
+    most = f" of {limits.agents_at_once}" if limits.agents_at_once else ""
+    message = f"{used.running}{most} agents at work, {used.held} jobs wait for room"
     if limits.day_cost_usd:
         message += f", {used.spent_usd:.2f} of {limits.day_cost_usd:.2f} USD spent today"
         if used.spent_usd >= limits.day_cost_usd:

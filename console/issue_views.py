@@ -55,13 +55,20 @@ def sight_document(sight: Sight) -> dict[str, Any]:
 
 def issues_view(items: Sequence[BacklogItem], counts: Mapping[BacklogState, int]) -> Iterator[RenderableType]:
     """Issues in a row each, and how many there are in each state."""
-    yield _rows(items) if items else "There is no such issue."
+    yield _rows(items) if items else _none(counts)
     there = ", ".join(f"{count} {state.value.replace('_', ' ')}" for state, count in counts.items() if count)
     if there:
         yield ""
         yield f"{len(items)} shown of {there}"
     if len(items) < sum(counts.values()):
         yield "`--state STATE` lists those in one state, `--limit` more of them."
+
+
+def _none(counts: Mapping[BacklogState, int]) -> str:
+    """That no issue is to be shown, and how to see those that are completed."""
+    done = counts.get(BacklogState.COMPLETED, 0)
+    seen = "`coalmine issue list --state completed` lists what is"
+    return f"There is no such issue; {done} completed: {seen}." if done else "There is no such issue."
 
 
 def _rows(items: Sequence[BacklogItem]) -> RenderableType:

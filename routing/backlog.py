@@ -61,10 +61,11 @@ class Backlog:
             "place": place_of(ref, metadata.priority),
             "metadata": metadata.model_dump_json(),
         }
+        for_person = self._for_person if issue.carries(self._for_person) else ""
         edges = [(ref, blocker) for blocker in metadata.blocked_by]
         edges += [(blocked, ref) for blocked in metadata.blocks]
         return self._store.put(
-            ref, live=issue.state, for_person=issue.carries(self._for_person), fields=fields, edges=edges,
+            ref, live=issue.state, for_person=for_person, fields=fields, edges=edges,
             notes={"seen": seen} | ({"looked_at": f"{self._store.now():.3f}"} if seen else {}),
         )  # fmt: skip
 
@@ -134,7 +135,11 @@ class Backlog:
     def start(self, ref: IssueRef, *, per_repo: int) -> int | None:
         """Take the repository's slot for a ready item; returns the fence, or None when it may not be."""
         word, fence = self._store.move(
-            ref, BacklogState.IN_PROGRESS, allowed=[BacklogState.READY], reason="dispatch", per_repo=per_repo
+            ref,
+            BacklogState.IN_PROGRESS,
+            allowed=[BacklogState.READY],
+            per_repo=per_repo,
+            reason="its job is queued or at work",
         )
         return fence if word == "ok" else None
 

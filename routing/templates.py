@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -178,6 +179,13 @@ def checked_snapshot(**fields: object) -> Snapshot:
     try:
         return Snapshot.model_validate(fields)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, part['loc']))}: {_said(part)}" for part in error.errors())
         message = f"the version's content was refused and nothing was written: {problems}"
         raise InvalidInputError(message) from error
+
+
+def _said(part: Any) -> str:
+    """What is wrong with a field, in words for whoever wrote the file."""
+    if part["type"] != "extra_forbidden":
+        return str(part["msg"])
+    return f"there is no such field; use {', '.join(sorted(Snapshot.model_fields))}"

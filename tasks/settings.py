@@ -231,6 +231,10 @@ def _problem(part: Any) -> str:
     said = part["msg"]
     if part["type"] == "extra_forbidden":
         said = "there is no such setting; `coalmine config show` lists them all"
+    if part["type"] == "too_short" and part["ctx"]["field_type"] == "Value":  # a secret, which has no items
+        least, there = part["ctx"]["min_length"], part["ctx"]["actual_length"]
+        said = f"it has {there} characters and needs at least {least}; set a longer one, or unset it"
+        said = said if there else "it is empty; give it a value, or unset it"
     return f"  {'.'.join(place)} ({variable}): {said}"
 
 

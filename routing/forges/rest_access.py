@@ -32,7 +32,7 @@ class RestAccess(ABC):
         return Access(
             readable=True,
             writable=writable,
-            note="; ".join([self._version(), *lacks]),
+            note="; ".join([*lacks, self._version()]),
             knows_people=self._knows_people(rights),
         )
 

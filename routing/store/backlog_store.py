@@ -44,16 +44,17 @@ class BacklogStore(Store):
         self.unknown_blocker = unknown_blocker
 
     def put(
-        self, ref: IssueRef, *, live: Literal["open", "closed"], for_person: bool,
+        self, ref: IssueRef, *, live: Literal["open", "closed"], for_person: str,
         fields: dict[str, str], edges: Iterable[tuple[IssueRef, IssueRef]], notes: dict[str, str],
     ) -> Taken:  # fmt: skip
         """Take in an issue as it is now; `edges` are pairs of a blocked issue and its blocker.
 
-        `notes` are about the look itself: they are kept, and are no change of the issue.
+        `for_person` is the label on it by which it waits for a person, "" without one. `notes` are about the
+        look itself: they are kept, and are no change of the issue.
         """
         declared = ",".join(sorted({f"{blocked} {blocker}" for blocked, blocker in edges}))
         word, state = self.run(
-            "backlog_put", self._names(), self.unknown_blocker, str(ref), live, "1" if for_person else "",
+            "backlog_put", self._names(), self.unknown_blocker, str(ref), live, for_person,
             json.dumps(fields), declared, json.dumps(notes),
             doing=f"taking issue {ref} into the backlog",
         )  # fmt: skip

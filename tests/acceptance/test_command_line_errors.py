@@ -98,7 +98,13 @@ def test_files_that_are_no_text_or_no_toml(coalmine: CommandLine, template: str)
     cases = {
         "byte 2": ("template", "propose", template, "--prompt-file", "bytes.md"),
         "line 1, column 10": ("template", "propose", template, "--from", "broken.toml"),
-        "promt: Extra inputs": ("template", "propose", template, "--from", "unknown.toml"),
+        "promt: there is no such field; use command": (
+            "template",
+            "propose",
+            template,
+            "--from",
+            "unknown.toml",
+        ),
         "broken.toml cannot be read as TOML": ("--config", "broken.toml", "template", "list"),
         "missing.toml, which is no file": ("--config", "missing.toml", "template", "list"),
     }
@@ -113,6 +119,11 @@ def test_every_wrong_setting_is_named_on_the_one_line(coalmine: CommandLine) -> 
     line = refused(result, ExitCode.BAD_INPUT)
     assert "COALMINE_SEED" in line
     assert "COALMINE_JOB__LEASE_SECONDS" in line
+    result = coalmine("template", "list", COALMINE_WEB__TOKEN="", COALMINE_FORGE__GITHUB__WEBHOOK_SECRET="")
+    assert refused(result, ExitCode.BAD_INPUT).count("it is empty; give it a value, or unset it") == 2
+    assert "it has 4 characters and needs at least 16" in refused(
+        coalmine("template", "list", COALMINE_WEB__TOKEN="a" * 4), ExitCode.BAD_INPUT
+    )
     assert "COALMINE_SEDE" in refused(coalmine("template", "list", COALMINE_SEDE="1"), ExitCode.BAD_INPUT)
 
 

@@ -51,6 +51,9 @@ def test_doctor_finds_a_healthy_store_without_workers(coalmine: CommandLine, tem
     assert template
     found = findings(coalmine, 0)
     assert {check for check, status in found.items() if status != "ok"} == {"workers"}
+    shown = coalmine.shown("doctor", "--wait", "0.1")
+    assert "read from the environment; there is no coalmine.toml" in shown
+    assert "0 agents at work, 0 jobs wait for room" in shown
     assert {"settings", "git", "redis-append-only-file", "dead-letters", "trials"} <= set(found)
 
 

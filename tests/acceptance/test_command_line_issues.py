@@ -215,6 +215,18 @@ def test_poll_sends_for_the_tick(coalmine: CommandLine) -> None:
         assert parts.publisher.depth("control") == 1
 
 
+def test_reasons_are_said_in_words(coalmine: CommandLine, take: Take, backlog: Backlog) -> None:
+    """What is worked on, what a label leaves to people, and what is completed when nothing else is left."""
+    ref = take(f"{SHOP}#1")
+    assert "There is no such issue." in coalmine.shown("issue", "list", "--state", "blocked")
+    backlog.start(ref, per_repo=1)
+    assert "its job is queued or at work" in coalmine.shown("issue", "list")
+    backlog.complete(ref, reason="merged")
+    assert "1 completed: `coalmine issue list --state completed` lists" in coalmine.shown("issue", "list")
+    take(f"{SHOP}#2", labels=("agent", "Ready-for-Human"))
+    assert "it carries the label ready-for-human" in coalmine.shown("issue", "list")
+
+
 def test_titles_are_shown_without_control_characters(coalmine: CommandLine, take: Take) -> None:
     """What strangers write does not move the cursor, and is no markup."""
     ref = take(f"{SHOP}#1", title="a\x1b[2Jb [red]c[/red]")

@@ -1,12 +1,12 @@
 -- Take in an issue as the forge shows it now: new, edited, closed, reopened, or as it was.
 -- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events  10 states
--- ARGV  1 now  2 what an unknown blocker is  3 ref  4 'open'|'closed'  5 '1' when its label asks for a person, else ''
+-- ARGV  1 now  2 what an unknown blocker is  3 ref  4 'open'|'closed'  5 the label on it that asks for a person, or ''
 --       6 JSON of the fields that an edit may change, all text  7 its declared edges: 'blocked blocker' by commas
 --       8 JSON of notes about the look itself, all text: no change of the issue
 -- Returns {word, state}: 'added'|'edited'|'same', or {'closed', ''} for a closed issue that was no item
 -- @include prelude
 -- @include backlog
-local now, ref, live, person = clock(ARGV[1]), ARGV[3], ARGV[4], ARGV[5] == '1'
+local now, ref, live, person = clock(ARGV[1]), ARGV[3], ARGV[4], ARGV[5] ~= ''
 local fields, declared = cjson.decode(ARGV[6]), ARGV[7]
 local item, word = load(ref), 'same'
 
@@ -72,7 +72,7 @@ if person and live == 'open' and item.state ~= 'completed' and item.state ~= 'ca
   item.flagged = '1'
   save(ref)
   if item.state == 'pending' or item.state == 'blocked' or item.state == 'ready' then
-    enter(ref, 'escalated', 'labelled for a person', now)
+    enter(ref, 'escalated', 'it carries the label ' .. ARGV[5], now)
   end
 end
 
