@@ -40,10 +40,12 @@ def enqueue(
         bool, typer.Option("--each-line", help="Every line that is not empty is a task.")
     ] = False,
     title: Annotated[str, typer.Option(help="A short name for lists and pages.")] = "",
-    priority: Annotated[Priority, typer.Option(help="Order within the queue.")] = Priority.NORMAL,
+    priority: Annotated[
+        Priority, typer.Option(metavar="WORD", help=f"Order within the queue: {', '.join(Priority)}.")
+    ] = Priority.NORMAL,
     repository: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Work in it; '' for none. [default: the local forge's, if any]"),
+        typer.Option(metavar="NAME", help="Work in it; '' for none. (default: the local forge's, if any)"),
     ] = None,
     difficulty: Annotated[str, typer.Option(help="A stratum for trials, in your own words.")] = "",
     max_attempts: Annotated[

@@ -45,13 +45,13 @@ Label = Annotated[
     _option(
         "LABEL",
         metavar="LABEL",
-        help_text="Work on issues with this label only. [default: every open issue]",
+        help_text="Work on issues with this label only. (default: every open issue)",
     ),
 ]
 Merge = Annotated[
     str, _option("MERGE", metavar="green|never", help_text="Whether a green branch is merged by itself.")
 ]
-Agents = Annotated[int, typer.Option(min=1, max=256, help="Agents at work at once.")]
+Agents = Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Agents at work at once.")]
 State = Annotated[Path, typer.Option(metavar="DIR", help="Where data, work trees and logs are kept.")]
 
 
