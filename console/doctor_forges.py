@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from console.findings import ok, problem, warning
+from console.guessable_secrets import REMEDY, guessable
 from routing.errors import CoalmineError, ConflictError
 from routing.forge import Access
 from routing.forge_errors import ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
@@ -24,9 +25,6 @@ from tasks.settings import Settings
 
 #: Patience with one answer of a forge, and with all that is asked of it, in seconds.
 ANSWER_SECONDS, FORGE_SECONDS = 4.0, 12.0
-
-#: Characters of a secret that nobody can guess.
-SHORTEST_SECRET = 16
 
 _HASTE = HttpLimits(
     connect_seconds=ANSWER_SECONDS,
@@ -131,9 +129,8 @@ def _webhook(kind: ForgeKind, remote: RemoteSettings) -> Finding:
     if secret is None:
         every = f"{remote.poll_interval_seconds:g} s"
         return ok(check, f"no secret is set: its door is shut, and news is found by a look every {every}")
-    if len(secret.get_secret_value()) < SHORTEST_SECRET:
-        message = f"its secret is shorter than {SHORTEST_SECRET} characters, and could be guessed"
-        return warning(check, message, "make one with `openssl rand -hex 32`; see docs/webhooks.md")
+    if short := guessable([remote]):
+        return warning(check, "; ".join(short), REMEDY)
     if remote.previous_webhook_secret is not None:
         remedy = f"take {section}.previous_webhook_secret away once the forge has the new one"
         return warning(check, "the previous secret is accepted still", remedy)

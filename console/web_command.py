@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from console.guessable_secrets import REMEDY, guessable
 from console.invocation import AsJson, examples, opened
 from console.rendering import text
 from console.web.publicity import checked_token
@@ -47,6 +48,8 @@ def web(
     settings = coalmine.settings.web
     host = settings.host if host is None else host
     token = checked_token(settings, host, public=public or settings.public)
+    for short in guessable(coalmine.settings.forge.remote):
+        terminal.note(f"{short}; {REMEDY}")
     with listen(host, settings.port if port is None else port) as listener:
         address = address_of(listener)
         serve(

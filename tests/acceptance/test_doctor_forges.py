@@ -173,6 +173,8 @@ def test_a_user_who_may_not_ask_about_people(patient: Patient) -> None:
         ({"LABEL": ""}, "forge", "warning", "every open issue"),
         ({"WEBHOOK_SECRET": "-"}, "webhook", "ok", "every 60 s"),
         ({"WEBHOOK_SECRET": "short"}, "webhook", "warning", "could be guessed"),
+        ({"WEBHOOK_SECRET": "5" * 15}, "webhook", "warning", "shorter than 16 characters"),
+        ({"PREVIOUS_WEBHOOK_SECRET": "6" * 15}, "webhook", "warning", "the previous webhook secret of"),
         ({"PREVIOUS_WEBHOOK_SECRET": "6" * 32}, "webhook", "warning", "take forge"),
     ],
 )

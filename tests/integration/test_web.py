@@ -168,6 +168,17 @@ def test_port_that_is_taken_is_told(web: Console, redis_server: PrivateServer) -
     assert f"port {port} of 127.0.0.1 is in use" in done.stderr
 
 
+def test_secret_that_could_be_guessed_is_told(redis_server: PrivateServer, redis_client: redis.Redis) -> None:
+    """With the forges that have it, and without the secret itself; the door opens all the same."""
+    assert redis_client.dbsize() == 0
+    with console(redis_server.url, variables=door_variables(WEBHOOK_SECRET="s" * 15)) as web:
+        assert web.client.get("/healthz").status_code == 200
+        code, said = web.stop()
+    assert code == 0
+    assert "the webhook secret of gitea is shorter than 16 characters" in said
+    assert "s" * 15 not in said
+
+
 def test_public_console_asks_for_its_token(redis_server: PrivateServer, redis_client: redis.Redis) -> None:
     """Only the door and /healthz are open."""
     assert redis_client.dbsize() == 0
