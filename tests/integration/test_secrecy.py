@@ -44,17 +44,19 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A shop with one issue, on a server that wants a password, beside a process that hides nothing."""
     folder = tmp_path_factory.mktemp(request.param)
     spy = Spy(folder)
+    # Its own: for a moment at its start, a process that another test begins shows what it was given.
+    given = {name: f"{value}-{request.param}" for name, value in SECRETS.items()}
     with (
         private_server(folder, ServerOptions(transport="tcp")) as server,
         bystander(BYSTANDER="in plain sight"),
         shop(
             folder, server.url, f"{spy.line('agent')} && {WORKS}", ci=f"{spy.line('ci')} && test -e done.txt",
-            pool=request.param, secrets=("GIVEN_API_KEY",), variables=SECRETS,
+            pool=request.param, secrets=("GIVEN_API_KEY",), variables=given,
         ) as made,
     ):  # fmt: skip
         password = server.url.partition("://:")[2].partition("@")[0]
         made.open_issue()
-        yield Watched(made, spy, SECRETS | {"password": password})
+        yield Watched(made, spy, given | {"password": password})
 
 
 def _check(report: Report, watched: Watched) -> None:
@@ -73,7 +75,7 @@ def test_an_agent_sees_no_secret_of_the_fleet(watched: Watched) -> None:
 def test_an_agent_is_given_what_its_version_names_and_nothing_else(watched: Watched) -> None:
     """The worker knows what it hid from others: the named secret arrives, and the work is done."""
     own = watched.spy.report("agent").own
-    assert own["GIVEN_API_KEY"] == SECRETS["GIVEN_API_KEY"]
+    assert own["GIVEN_API_KEY"] == watched.secrets["GIVEN_API_KEY"]
     assert not set(own) & (set(SECRETS) - {"GIVEN_API_KEY"} | {"COALMINE_REDIS_URL"})
     watched.shop.until(JobState.SUCCEEDED)
 
