@@ -60,7 +60,7 @@ class GiteaChanges(RestChanges):
         facts = self._commit(repo, commit)
         path = f"{repository_path(repo)}/compare/{path_segment(f'{base}...{commit}')}"
         try:
-            said = self._client.get(path, {"verification": "false", "files": "false"})
+            said = self._client.get(path)
         except ForgeGoneError:
             said = {"total_commits": 0}
         if self._client.parsed(WireComparison, said).total_commits:
