@@ -19,6 +19,9 @@ from tests.spying_agent import Report, Spy, bystander
 from tests.web_process import console
 from tests.worker_fleet import ROOT
 
+#: In one process of the suite, which makes each fleet once.
+pytestmark = pytest.mark.xdist_group("secrecy")
+
 #: In the environment of the fleet's processes alone, beside the store's URL with its password.
 SECRETS = {
     "SHOP_API_KEY": "k-5c1f0e7a9b",
@@ -44,8 +47,8 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A shop with one issue, on a server that wants a password, beside a process that hides nothing."""
     folder = tmp_path_factory.mktemp(request.param)
     spy = Spy(folder)
-    # Its own: for a moment at its start, a process that another test begins shows what it was given.
-    given = {name: f"{value}-{request.param}" for name, value in SECRETS.items()}
+    # Its own: for a moment at its start, a process of another fleet shows what it was given.
+    given = {name: f"{value}-{request.param}-{os.getpid()}" for name, value in SECRETS.items()}
     with (
         private_server(folder, ServerOptions(transport="tcp")) as server,
         bystander(BYSTANDER="in plain sight"),
@@ -63,8 +66,10 @@ def _check(report: Report, watched: Watched) -> None:
     assert report.showing("in plain sight"), "the spy sees what is not hidden"
     worker = watched.shop.fleet.processes["w1"].pid
     assert worker in report.forebears, "the spy looked at the worker"
-    seen = {name for name, secret in watched.secrets.items() if report.showing(secret)}
-    assert not seen
+    seen = {
+        name: [shown[-300:] for shown in report.showing(secret)] for name, secret in watched.secrets.items()
+    }
+    assert not {name: processes for name, processes in seen.items() if processes}
 
 
 def test_an_agent_sees_no_secret_of_the_fleet(watched: Watched) -> None:
