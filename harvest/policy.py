@@ -8,7 +8,6 @@ from routing.errors import CorruptRecordError, InvalidInputError
 from routing.on_off import Switch
 
 GuardrailName = Literal["cost_usd", "duration_seconds", "fix_forwards"]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 #: Strictly between 0 and 1.
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 

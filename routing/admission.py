@@ -1,7 +1,6 @@
 """Admission: how many jobs may be at work at once, and how much they may spend."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,9 +19,6 @@ WAITS: dict[str, str] = {
     "turn": "waits its turn: jobs that wait longer come first",
     "budget": "waits: the fleet has spent what it may spend today (job.day_cost_usd)",
 }
-
-#: The word of a claim that was refused for now: there is no room, or no money.
-Refused = Literal["full", "budget"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

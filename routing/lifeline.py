@@ -11,9 +11,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-#: Exit code of the launcher when the command cannot be run, as in a shell.
-EXIT_CANNOT_RUN = 127
-
 # Runs in the child. Python ignores SIGPIPE and SIGXFSZ, and an ignored signal stays ignored over exec.
 # A parent that died before the call is seen by its process id.
 _LAUNCHER = """\
@@ -32,7 +29,7 @@ try:
     os.execvp(command[0], command)
 except OSError as error:
     print(f"{command[0]} cannot be run: {error.strerror}", file=sys.stderr)
-    sys.exit(127)
+    sys.exit(127)  # as in a shell
 """
 
 

@@ -152,15 +152,6 @@ def version_id(template: str, number: int) -> str:
     return f"{template}@v{number}"
 
 
-def split_version_id(identifier: str) -> tuple[str, int]:
-    """The parts of `implementer@v3`."""
-    reference = VersionReference.parse(identifier)
-    if reference.number is None:
-        message = f"{identifier!r} is no version id; write NAME@v3"
-        raise InvalidInputError(message)
-    return reference.template, reference.number
-
-
 def checked_template_name(name: str) -> str:
     """Return the name, or say what a template's name may be."""
     if not TEMPLATE_NAME.fullmatch(name):

@@ -7,9 +7,6 @@ from tasks.agents.session_record import SessionRecord
 from tasks.agents.session_state import SessionState
 from tasks.agents.turn_result import OVERSTAYED, Ending, TurnResult
 
-#: Endings by which we gave the turn up, or somebody had us do so.
-ABORTS = frozenset({Ending.CANCEL, Ending.DEADLINE, Ending.OUTPUT_LIMIT, Ending.BUDGET})
-
 #: Endings behind which the job tries again, while it has attempts left.
 _TRIED_AGAIN = frozenset({Ending.STALL, Ending.DEADLINE, Ending.OUTPUT_LIMIT, Ending.BUDGET})
 
