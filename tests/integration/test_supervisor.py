@@ -197,8 +197,9 @@ import sys
 out = sys.stdout.buffer
 out.write(b"a" * 100_000 + b"\n")
 out.write(b"\x1b[31mred\x1b[0m \xff\n")
-out.write(b"".join(b"%d\n" % number for number in range(5000)))
-out.write(b"no newline")
+out.write(b"".join(b"%d\n" % number for number in range(4999)))
+out.flush()
+out.write(b"4999\nno newline")  # so short that it arrives in one piece
 out.flush()
 import signal
 signal.pause()
