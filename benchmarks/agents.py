@@ -15,8 +15,8 @@ import psutil
 
 from benchmarks.ground import Ground, ground
 from benchmarks.results import Row, row
-from routing.job import JobRequest
-from routing.version import Snapshot
+from routing.jobs.job import JobRequest
+from routing.templates.version import Snapshot
 
 NAME = "agents"
 

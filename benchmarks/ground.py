@@ -11,12 +11,12 @@ from pathlib import Path
 
 from celery import Celery
 
-from routing.job import JobRequest
-from routing.store.private_server import PrivateServer, ServerOptions
-from routing.version import Snapshot
+from routing.embedded.private_server import PrivateServer, ServerOptions
+from routing.jobs.job import JobRequest
+from routing.templates.version import Snapshot
 from tasks.broker import broker
-from tasks.composition import Coalmine, compose
-from tasks.settings import Settings
+from tasks.composition.composition import Coalmine, compose
+from tasks.settings.settings import Settings
 
 #: The template whose jobs are measured.
 TEMPLATE = "worker"

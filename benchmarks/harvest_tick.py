@@ -6,10 +6,10 @@ import time
 from benchmarks.ground import TEMPLATE, Ground, ground, ratio, request
 from benchmarks.results import Row, row
 from harvest.policy import TrialPolicy
-from routing.job import JobResult, JobState
-from routing.jobs import Claim
-from routing.signal import SignalKind, signal
-from routing.version import Snapshot
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind, signal
+from routing.templates.version import Snapshot
 
 NAME = "harvest_tick"
 

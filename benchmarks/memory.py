@@ -2,9 +2,9 @@
 
 from benchmarks.ground import TEMPLATE, Ground, ground
 from benchmarks.results import Row, row
-from routing.job import JobRequest, JobResult, JobState
-from routing.jobs import Claim
-from routing.signal import SignalKind, signal
+from routing.jobs.job import JobRequest, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind, signal
 
 NAME = "memory"
 

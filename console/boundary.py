@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from console.exit_codes import ExitCode
 from routing.errors import CoalmineError
-from tasks.agents.printable import printable
+from routing.printable import printable
 
 #: The most of an error that is printed, in characters.
 LONGEST_LINE = 2000

@@ -6,20 +6,23 @@ from typing import Annotated
 
 import typer
 
-from console import demo_command, fleet_commands, up_command, web_command
 from console.boundary import DEBUG_VARIABLE, Boundary
-from console.config_commands import config_app
-from console.enqueue_command import EXAMPLES as ENQUEUE_EXAMPLES
-from console.enqueue_command import enqueue
+from console.commands import demo as demo_command
+from console.commands import fleet as fleet_commands
+from console.commands import up as up_command
+from console.commands import web as web_command
+from console.commands.config import config_app
+from console.commands.enqueue import EXAMPLES as ENQUEUE_EXAMPLES
+from console.commands.enqueue import enqueue
+from console.commands.issue import issue_app
+from console.commands.job import job_app
+from console.commands.mail import mail_app
+from console.commands.notify import notify_app
+from console.commands.template import template_app
+from console.commands.trial import trial_app
 from console.exit_codes import MEANINGS
 from console.invocation import Invocation
-from console.issue_commands import issue_app
-from console.job_commands import job_app
-from console.mail_commands import mail_app
-from console.notify_commands import notify_app
-from console.template_commands import template_app
-from console.trial_commands import trial_app
-from tasks.secrecy import hide_secrets
+from tasks.work.secrecy import hide_secrets
 
 _CODES = "\n\n".join(["Exit codes:", *(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items())])
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from console.local_fleet import running_variables
-from console.terminal import Terminal
-from tasks.composition import Coalmine, compose
+from console.local.fleet import running_variables
+from console.output.terminal import Terminal
+from tasks.composition.composition import Coalmine, compose
 from tasks.logs import configure_logs
-from tasks.settings import Settings, load_settings, settings_file
+from tasks.settings.settings import Settings, load_settings, settings_file
 
 #: How long a command waits for a server that does not answer.
 PATIENCE_SECONDS = 1.0

@@ -16,10 +16,10 @@ from typing import ClassVar, Literal, Self
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
 
 from harvest.policy import Fraction
-from harvest.stretch import EMPTY, ZEROS, Stretch, join, of_one, plus
+from harvest.segment import EMPTY, ZEROS, Stretch, join, of_one, plus
 from harvest.wager import Null, Triple, Wager, ln_mixture, wager
-from routing.bet import Arm, Bet
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
+from routing.templates.bet import Arm, Bet
 
 #: exp() of more than this overflows; evidence is shown as at most exp of this.
 _LARGEST_LN = 700.0

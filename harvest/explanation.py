@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harvest.ledger import Dispatched, Entry, Settlement
 from harvest.policy import TrialPolicy
-from harvest.stretch import ZEROS, plus
+from harvest.segment import ZEROS, plus
 from harvest.trial_evidence import TrialEvidence
 from harvest.wager import Null, Triple, ln_mixture, wager
 

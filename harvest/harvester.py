@@ -13,9 +13,9 @@ from harvest.settling import Settling
 from harvest.trial_evidence import TrialEvidence, advance, replay, still_supported
 from harvest.verdict import Decision, Verdict
 from routing.errors import CorruptRecordError
-from routing.store.trial_store import Advance, TrialStore
-from routing.trial import Trial, TrialState
-from routing.trials import Trials
+from routing.store.trials.trial_store import Advance, TrialStore
+from routing.templates.trial import Trial, TrialState
+from routing.templates.trials import Trials
 
 _log = structlog.get_logger(__name__)
 

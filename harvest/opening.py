@@ -7,11 +7,11 @@ import structlog
 from harvest.policy import TrialPolicy
 from harvest.trial_evidence import TrialEvidence
 from routing.errors import ConflictError, CorruptRecordError
-from routing.store.version_store import VersionStore
-from routing.templates import ProposalPolicy, Step, Templates
-from routing.trial import Terms
-from routing.trials import Trials, TrialStep
-from routing.version import Snapshot, Version, VersionState
+from routing.store.trials.version_store import VersionStore
+from routing.templates.templates import ProposalPolicy, Step, Templates
+from routing.templates.trial import Terms
+from routing.templates.trials import Trials, TrialStep
+from routing.templates.version import Snapshot, Version, VersionState
 
 _log = structlog.get_logger(__name__)
 

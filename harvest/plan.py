@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from harvest.baseline import Sums
 from harvest.lower_bound import lower_bound
 from harvest.policy import TrialPolicy
-from harvest.stretch import ZEROS, plus
+from harvest.segment import ZEROS, plus
 from harvest.verdict import Verdict
 from harvest.wager import Null, Triple, ln_mixture, wager
-from routing.bet import Arm
 from routing.errors import InvalidInputError
+from routing.templates.bet import Arm
 
 #: Simulated trials; enough for a mean and a 90th percentile to plan by.
 RUNS = 300

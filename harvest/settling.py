@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from harvest.ledger import Settlement
 from harvest.policy import TrialPolicy
 from harvest.score import Score, ScorePolicy, ScoreRules, score
-from routing.job import Job
-from routing.signal import Signal
-from routing.store.signal_store import Scoring, SignalStore
-from routing.store.trial_store import TrialStore
+from routing.jobs.job import Job
+from routing.jobs.signal import Signal
+from routing.store.signals.signal_store import Scoring, SignalStore
+from routing.store.trials.trial_store import TrialStore
 
 #: Jobs that are read and written in one round trip.
 BATCH = 500

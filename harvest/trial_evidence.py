@@ -15,8 +15,8 @@ from harvest.policy import TrialPolicy
 from harvest.ramp import next_share, progress
 from harvest.verdict import Decision, Readings, Verdict, decide
 from harvest.wager import Null
-from routing.bet import Arm, Bet
 from routing.errors import CorruptRecordError
+from routing.templates.bet import Arm, Bet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

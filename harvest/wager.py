@@ -15,7 +15,7 @@ from typing import Self
 
 from pydantic import FiniteFloat
 
-from routing.bet import Arm
+from routing.templates.bet import Arm
 
 #: One number for each of the three alternatives.
 Triple = tuple[FiniteFloat, FiniteFloat, FiniteFloat]

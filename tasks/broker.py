@@ -5,8 +5,8 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
-from routing.store.address import RedisAddress
-from tasks.settings import Settings
+from routing.store.redis.address import RedisAddress
+from tasks.settings.settings import Settings
 
 #: Queues of jobs, and the one of ticks.
 QUEUES = ("champion", "canary", "control")

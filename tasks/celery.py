@@ -12,15 +12,15 @@ from celery import signals
 
 from routing.errors import SettingsError
 from tasks.broker import CI, DISPATCH, HARVEST, LAND, NOTIFY, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
-from tasks.composition import compose, redis_url
-from tasks.drain import drain_after
-from tasks.host_keeper import HostKeeper
+from tasks.composition.composition import compose, redis_url
+from tasks.composition.worker import Worker
 from tasks.logs import configure_logs
 from tasks.notify.notifier import LEASE_SECONDS
-from tasks.secrecy import hide_secrets
-from tasks.settings import Settings, load_settings
-from tasks.tick import spared
-from tasks.worker import Worker
+from tasks.settings.settings import Settings, load_settings
+from tasks.work.drain import drain_after
+from tasks.work.host_keeper import HostKeeper
+from tasks.work.secrecy import hide_secrets
+from tasks.work.tick import spared
 
 
 def _settings() -> Settings:

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from tasks.settings import Settings
+from tasks.settings.settings import Settings
 
 #: Celery's loggers that say two lines about every tick of every second; `log_level = "debug"` shows them.
 _TALKATIVE = ("celery.beat", "celery.worker.strategy", "celery.app.trace")

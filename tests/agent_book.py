@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from routing.version import Snapshot
+from routing.templates.version import Snapshot
 from tests.servers import process_runs
 from tests.waiting import wait_until
 

@@ -6,15 +6,15 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.agents.agent_event import AgentEvent, TextEvent
-from tasks.agents.cgroup_home import CgroupHome
-from tasks.agents.process_table import ProcessTable
-from tasks.agents.runtime import RuntimeSpec, TurnInput
+from routing.process.cgroup_home import CgroupHome
+from routing.process.table import ProcessTable
+from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
 from tasks.agents.runtimes.registry import runtime_for
-from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.agents.turn import run_turn
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_result import TurnResult
+from tasks.agents.runtimes.runtime import RuntimeSpec, TurnInput
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.result import TurnResult
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.agents.turn.turn import run_turn
 
 QUICK = TurnLimits(time_limit_seconds=30, stall_seconds=30, kill_grace_seconds=0.3)
 

@@ -8,24 +8,24 @@ from typing import Any, Self
 
 import redis
 
-from routing.job import Job, JobResult
-from routing.jobs import Claim
-from routing.remote import Remote
-from routing.store.log_store import LogStore
-from tasks.agents.departure import Departure, Departures
+from routing.git.remote import Remote
+from routing.jobs.job import Job, JobResult
+from routing.jobs.lifecycle import Claim
+from routing.process.table import ProcessTable
+from routing.store.jobs.log_store import LogStore
 from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.role import Role
-from tasks.agents.mail.window import MailWindow
-from tasks.agents.process_table import ProcessTable
+from tasks.agents.mail_socket.server import MailWindow
 from tasks.agents.runner import AgentRunner, RunnerRules
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.stop_signal import StopSignal
-from tasks.agents.turn_leases import TurnLeases
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_runner import TurnRunner
-from tasks.lease_keeper import LeaseKeeper
-from tasks.outcome import Ran, Step
-from tasks.work import Work
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.supervision.retirement import Departure, Departures
+from tasks.agents.turn.leases import TurnLeases
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.agents.turn.turn_runner import TurnRunner
+from tasks.work.lease_keeper import LeaseKeeper
+from tasks.work.outcome import Ran, Step
+from tasks.work.work import Work
 from tests.fleet import Fleet
 
 LEASE = 60.0

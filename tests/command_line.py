@@ -13,9 +13,9 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from console.cli import app
-from routing.route import Generator
-from tasks.composition import Coalmine, compose
-from tasks.settings import Settings
+from routing.templates.route import Generator
+from tasks.composition.composition import Coalmine, compose
+from tasks.settings.settings import Settings
 
 
 class CommandLine:

@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 import redis
 
-from routing.store.private_server import PrivateServer
+from routing.embedded.private_server import PrivateServer
 from tests.servers import plain_client, private_server
 
 

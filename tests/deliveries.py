@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from routing.webhook.forge_kind import HEADERS, ForgeKind
+from routing.webhook.settings import WebhookForge, WebhookSettings
 from routing.webhook.signature import sign
-from routing.webhook.webhook_settings import WebhookForge, WebhookSettings
-from tasks.forge_settings import ForgeSettings
+from tasks.settings.forge_settings import ForgeSettings
 
 #: The secret with which the recorded server signed.
 SECRET = "s3cr3t"  # noqa: S105 - of the recording

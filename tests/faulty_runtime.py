@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from tasks.agents.agent_event import AgentEvent
-from tasks.agents.runtime import RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.agent_event import AgentEvent
 from tasks.agents.runtimes.command import CommandRuntime
+from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 
 
 class Faulty:

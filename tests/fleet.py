@@ -9,17 +9,17 @@ import redis
 from harvest.policy import TrialPolicy
 from routing.errors import UnavailableError
 from routing.events import Event
-from routing.job import JobRequest, JobResult, JobState, Priority
-from routing.jobs import Claim
-from routing.mailbox import Enqueued
-from routing.publisher import Publisher
-from routing.route import Generator
-from routing.signal import Signal, SignalKind, signal
-from routing.store.session_store import TurnEnd
-from routing.trial import Trial
-from routing.version import Snapshot, Version
-from tasks.composition import Coalmine, compose
-from tasks.settings import CanarySettings, JobSettings, Settings
+from routing.jobs.job import JobRequest, JobResult, JobState, Priority
+from routing.jobs.lifecycle import Claim
+from routing.jobs.mailbox import Enqueued
+from routing.jobs.publisher import Publisher
+from routing.jobs.signal import Signal, SignalKind, signal
+from routing.store.sessions.session_store import TurnEnd
+from routing.templates.route import Generator
+from routing.templates.trial import Trial
+from routing.templates.version import Snapshot, Version
+from tasks.composition.composition import Coalmine, compose
+from tasks.settings.settings import CanarySettings, JobSettings, Settings
 
 #: Seconds since the epoch at which a test's clock begins.
 START = 1_700_000_000.0

@@ -7,18 +7,18 @@ from typing import Any
 import redis
 import structlog
 
-from routing.backlog_item import BacklogItem
-from routing.commit_status import StatusState
+from routing.backlog.gate_settings import GateSettings
+from routing.backlog.item import BacklogItem
 from routing.errors import CoalmineError
-from routing.gate_settings import GateSettings
-from routing.issue import IssueRef
-from routing.job import Job, JobResult, JobState
-from routing.jobs import Claim
-from routing.remote import Remote
-from routing.signal import SignalKind
-from tasks.forge_settings import ForgeSettings
-from tasks.forges.forge_parts import ForgeParts
-from tasks.forges.site import ForgeSite
+from routing.forges.commit_status import StatusState
+from routing.git.remote import Remote
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind
+from tasks.composition.forge_parts import ForgeParts
+from tasks.issues.site import ForgeSite
+from tasks.settings.forge_settings import ForgeSettings
 from tests.fleet import Clock, Fleet
 from tests.memory_forge import MemoryForge
 from tests.mishaps import Mishaps, ProcessDiedError

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from routing.backlog_item import BacklogItem, BacklogState
-from routing.git import Git
-from routing.issue import IssueRef
-from routing.job import Job, JobState
-from routing.signal import SignalKind
-from routing.version import Snapshot
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.git.git import Git
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobState
+from routing.jobs.signal import SignalKind
+from routing.templates.version import Snapshot
 from routing.webhook.forge_kind import ForgeKind
 from tasks.broker import POLL
-from tasks.composition import Coalmine
-from tasks.forge_settings import RemoteSettings, WatchSettings
-from tasks.forges.forge_parts import ForgeParts
+from tasks.composition.composition import Coalmine
+from tasks.composition.forge_parts import ForgeParts
+from tasks.settings.forge_settings import RemoteSettings, WatchSettings
 from tests.deliveries import SECRET, Sent
 from tests.forge_server import Asked, ForgeServer
 from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldComment, WorldIssue, WorldPull

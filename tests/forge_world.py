@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from routing.git import Git, GitError
+from routing.git.git import Git, GitError
 from tests.forge_history import ForgeHistory, now
 from tests.repositories import Repository
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from routing.forge_errors import ForgeGoneError, ForgeUnreachableError
-from routing.issue import Issue, IssueListing, IssueRef
+from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
+from routing.issues.issue import Issue, IssueListing, IssueRef
 
 #: When all of them were last changed.
 AT = datetime(2026, 1, 1, tzinfo=UTC)

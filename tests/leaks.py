@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from routing.job import JobState
-from routing.store.keys import PERMANENT_KINDS, Keys
+from routing.jobs.job import JobState
+from routing.store.redis.keys import PERMANENT_KINDS, Keys
 
 #: Kinds whose keys have parts of their own that are as permanent as they are.
 _WITH_PARTS = frozenset({"template", "trial", "trials", "_kombu", "notify"})

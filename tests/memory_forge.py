@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
-from routing.change_request import ChangeRequest, ChangeState, Revert, Review, in_rounds
-from routing.commit_status import CombinedStatus, CommitStatus, StatusState
-from routing.forge import Access, Permission
-from routing.forge_errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
-from routing.issue import Comment, Issue, IssueListing, IssueRef
+from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review, in_rounds
+from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from routing.forges.forge import Access, Permission
+from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 from tests.memory_repository import MemoryRepository
 from tests.mishaps import Mishaps
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from routing.git import Git
+from routing.git.git import Git
 
 
 @dataclass(frozen=True, slots=True)

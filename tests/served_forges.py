@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from routing.forges.forge_client import Surroundings
-from routing.forges.gitea import GiteaSettings, gitea_forge
-from routing.forges.github import GitHubSettings, github_forge
-from routing.forges.http_settings import HttpLimits
-from routing.forges.rest_forge import RestForge
-from routing.issue import IssueRef
+from routing.forges.gitea.forge import GiteaSettings, gitea_forge
+from routing.forges.github.forge import GitHubSettings, github_forge
+from routing.forges.rest.forge import RestForge
+from routing.http.client import Surroundings
+from routing.http.settings import HttpLimits
+from routing.issues.issue import IssueRef
 from tests.forge_server import ForgeServer
 from tests.forge_world import TOKEN, ForgeWorld, WorldIssue
 

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from routing.store.private_server import PrivateServer, ServerOptions
+from routing.embedded.private_server import PrivateServer, ServerOptions
 
 _numbers = itertools.count()
 

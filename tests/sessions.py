@@ -5,11 +5,11 @@ from typing import Any
 import redis
 
 from routing.events import Event
-from routing.store.event_store import EventStore
-from routing.store.keys import Keys
-from routing.store.session_store import SessionStore, TurnEnd
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import ALLOWED, SessionState
+from routing.store.events.event_store import EventStore
+from routing.store.redis.keys import Keys
+from routing.store.sessions.session_store import SessionStore, TurnEnd
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import ALLOWED, SessionState
 from tests.fleet import Clock
 
 #: Seconds of a turn's lease.

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from routing.forges.local import LocalForge
-from routing.issue import Issue, IssueRef
-from routing.job import Job, JobState
-from routing.version import Snapshot
-from tasks.composition import Coalmine
-from tasks.forges.local_forge import local_forge
+from routing.forges.local.forge import LocalForge
+from routing.issues.issue import Issue, IssueRef
+from routing.jobs.job import Job, JobState
+from routing.templates.version import Snapshot
+from tasks.composition.composition import Coalmine
+from tasks.composition.local_forge import local_forge
 from tests.repositories import Repository, new_repository
 from tests.waiting import wait_until
 from tests.worker_fleet import Fleet, fleet, until_state

@@ -3,14 +3,13 @@
 import hashlib
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from routing.store.scripts import lua_source
+from routing.store.redis.scripts import lua_source, script_files
 from tests.mishaps import Mishaps
 
 #: Commands that change nothing, or only what the server knows by itself.
@@ -27,8 +26,7 @@ _READS = frozenset(
 @cache
 def _scripts() -> dict[str, str]:
     """The names of our scripts by their hash."""
-    folder = files("routing.store").joinpath("lua")
-    names = [one.name.removesuffix(".lua") for one in folder.iterdir() if not one.name.startswith("_")]
+    names = [name for name in script_files() if not name.startswith("_")]
     return {hashlib.sha1(lua_source(name).encode()).hexdigest(): name for name in names}  # noqa: S324 - theirs
 
 

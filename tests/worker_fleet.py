@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from routing.events import Event
-from routing.job import Job, JobState
-from routing.route import Generator
-from tasks.composition import Coalmine, compose
-from tasks.settings import Settings, load_settings
+from routing.jobs.job import Job, JobState
+from routing.templates.route import Generator
+from tasks.composition.composition import Coalmine, compose
+from tasks.settings.settings import Settings, load_settings
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent

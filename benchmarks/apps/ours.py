@@ -7,15 +7,15 @@ from typing import Any
 
 from celery import signals
 
-from routing.job import JobResult
-from routing.jobs import Claim
-from tasks.agents.stop_signal import StopSignal
+from routing.jobs.job import JobResult
+from routing.jobs.lifecycle import Claim
+from tasks.agents.turn.stop_signal import StopSignal
 from tasks.broker import WORK, make_app
-from tasks.composition import compose
+from tasks.composition.composition import compose
+from tasks.composition.worker import Worker
 from tasks.logs import configure_logs
-from tasks.outcome import Ran
-from tasks.settings import load_settings
-from tasks.worker import Worker
+from tasks.settings.settings import load_settings
+from tasks.work.outcome import Ran
 
 settings = load_settings()
 app = make_app(settings)

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harvest.trial_evidence import TrialEvidence
-from routing.trial import Trial
-from tasks.composition import Coalmine
+from routing.templates.trial import Trial
+from tasks.composition.composition import Coalmine
 
 #: Cells of an evidence bar.
 BAR = 24

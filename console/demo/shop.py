@@ -4,7 +4,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from routing.git import Git
+from routing.git.git import Git
 
 #: The CI command of the repository: it runs the tests of the rules that the commit touches.
 CI_PROGRAM = '''\

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.demo.shop import Shop
-from console.local_fleet import FleetPlan, LocalFleet
+from console.local.fleet import FleetPlan, LocalFleet
 from routing.errors import UnavailableError
-from routing.trial import Trial
-from routing.version import Snapshot
-from tasks.composition import Coalmine
+from routing.templates.trial import Trial
+from routing.templates.version import Snapshot
+from tasks.composition.composition import Coalmine
 
 TEMPLATE = "implementer"
 

@@ -9,14 +9,14 @@ from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders, TokenGuard
 from console.web.health_routes import health_routes
 from console.web.webhook_routes import webhook_routes
-from routing.store.delivery_store import DeliveryStore
-from routing.store.faults import redis_errors
+from routing.store.backlog.delivery_store import DeliveryStore
+from routing.store.redis.faults import redis_errors
 from routing.webhook.door import Door
-from tasks.bell import Bell
 from tasks.broker import DISPATCH
-from tasks.composition import Coalmine
-from tasks.forges.door_settings import door_settings
-from tasks.tick import spared
+from tasks.composition.composition import Coalmine
+from tasks.composition.door_settings import door_settings
+from tasks.work.tick import spared
+from tasks.work.tick_request import Bell
 
 
 def make_web(

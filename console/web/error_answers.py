@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from console.web.body import BodyTooLongError, BodyTooSlowError
 from console.web.headers import SECURITY_HEADERS
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
-from routing.webhook.webhook_errors import BadPayloadError, BadSignatureError, IntakeFullError, NoSecretError
+from routing.webhook.errors import BadPayloadError, BadSignatureError, IntakeFullError, NoSecretError
 
 _log = structlog.get_logger(__name__)
 

@@ -1,8 +1,8 @@
 """Whether others than this machine are let in, and by which token."""
 
 from routing.errors import SettingsError
-from routing.loopback import is_loopback
-from tasks.web_settings import WebSettings
+from routing.http.loopback import is_loopback
+from tasks.settings.web_settings import WebSettings
 
 
 def checked_token(settings: WebSettings, host: str, *, public: bool) -> str | None:

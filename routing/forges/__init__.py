@@ -1,1 +1,1 @@
-"""Adapters of the `Forge` protocol, one file a kind of forge."""
+"""The forge protocol and its parts. One folder a kind of forge."""

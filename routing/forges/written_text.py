@@ -2,7 +2,7 @@
 
 import re
 
-from routing.forge_errors import ForgeInvalidError
+from routing.forges.errors import ForgeInvalidError
 
 #: The longest comment, in characters; GitHub takes no longer ones.
 MAX_COMMENT_CHARACTERS = 65_536

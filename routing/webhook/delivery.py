@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from routing.webhook.errors import BadPayloadError, Fault
 from routing.webhook.forge_kind import HEADERS, ForgeKind
 from routing.webhook.payload import IssuePayload, User
-from routing.webhook.webhook_errors import BadPayloadError, Fault
 
 #: Events that are about an issue; Gitea has names of its own for what GitHub tells by the action.
 ISSUES = frozenset({"issues", "issue_assign", "issue_label", "issue_milestone"})

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from routing.issue import IssueRef
-from routing.store.delivery_store import DeliveryStore, NewDelivery
+from routing.issues.issue import IssueRef
+from routing.store.backlog.delivery_store import DeliveryStore, NewDelivery
 from routing.webhook.delivery import Delivery, read_delivery
+from routing.webhook.errors import IntakeFullError, NoSecretError
 from routing.webhook.forge_kind import ForgeKind
 from routing.webhook.relevance import Ignored, judge
+from routing.webhook.settings import WebhookSettings
 from routing.webhook.signature import check_signature
-from routing.webhook.webhook_errors import IntakeFullError, NoSecretError
-from routing.webhook.webhook_settings import WebhookSettings
 
 
 class ReceiptStatus(StrEnum):

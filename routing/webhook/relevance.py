@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from routing.issue import IssueRef
+from routing.issues.issue import IssueRef
 from routing.webhook.delivery import COMMENTS, ISSUES, Delivery
-from routing.webhook.webhook_settings import WebhookForge
+from routing.webhook.settings import WebhookForge
 
 #: Actions after which an issue may be worked on, may no longer be, or blocks others differently.
 ISSUE_ACTIONS = frozenset(

@@ -4,8 +4,8 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 
+from routing.webhook.errors import BadSignatureError
 from routing.webhook.forge_kind import HEADERS, ForgeKind
-from routing.webhook.webhook_errors import BadSignatureError
 
 
 def sign(kind: ForgeKind, secret: str, body: bytes) -> str:

@@ -1,7 +1,7 @@
 """Who is there: agents get a name when they begin, and give it up when they have ended."""
 
 from routing.errors import ConflictError, NotFoundError
-from routing.store.agent_store import AgentStore, Registration
+from routing.store.mail.agent_store import AgentStore, Registration
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.mail.address import agent_name, checked_agent_name
 from tasks.agents.mail.role import Role

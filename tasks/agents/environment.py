@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routing.errors import SettingsError
-from routing.git import IDENTITY_EMAIL
-from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec
+from routing.git.git import IDENTITY_EMAIL
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
 
 #: What programs need of the worker's environment to find their files and speak a language.
 #: Proxies are not among them, as their addresses may hold passwords: a version names them as secrets.

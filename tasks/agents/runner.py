@@ -15,32 +15,32 @@ from routing.errors import (
     SettingsError,
     UnavailableError,
 )
-from routing.job import Job, JobResult
-from routing.jobs import Claim
-from routing.remote import Remote, RemoteRefusedError
-from routing.signal import SignalKind
-from routing.store.log_store import LogStore
-from tasks.agents.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
+from routing.git.remote import Remote, RemoteRefusedError
+from routing.jobs.job import Job, JobResult
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind
+from routing.process.group import SpawnError
+from routing.store.jobs.log_store import LogStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
-from tasks.agents.departure import Departure
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
 from tasks.agents.mail.role import Role
-from tasks.agents.orphans import end_turns_of
-from tasks.agents.process_group import SpawnError
-from tasks.agents.prompt import compose
-from tasks.agents.repository_place import RepositoryPlace, scratch, turn_files
-from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, TurnInput
+from tasks.agents.repository.place import RepositoryPlace, scratch, turn_files
+from tasks.agents.repository.worktree import PushRefusedError, Worktree, open_worktree
+from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
 from tasks.agents.runtimes.registry import runtime_for
-from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_order import TurnOrder, TurnStart
-from tasks.agents.turn_prompt import prompt_input
-from tasks.agents.turn_record import NotRun
-from tasks.agents.turn_result import Ending, TurnResult
-from tasks.agents.turn_runner import TurnRunner
-from tasks.agents.worktree import PushRefusedError, Worktree, open_worktree
-from tasks.outcome import Ran
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, TurnInput
+from tasks.agents.supervision.orphans import end_turns_of
+from tasks.agents.supervision.retirement import Departure
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.order import TurnOrder, TurnStart
+from tasks.agents.turn.prompt import compose
+from tasks.agents.turn.record import NotRun
+from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.agents.turn.turn_prompt import prompt_input
+from tasks.agents.turn.turn_runner import TurnRunner
+from tasks.work.outcome import Ran
 
 _log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from routing.errors import NotFoundError
-from routing.store.notice_store import MOST_DEAD, NoticeStore
+from routing.store.events.notice_store import MOST_DEAD, NoticeStore
 from tasks.notify.sinks import NAMES
 from tasks.notify.waiting_notice import WaitingNotice, parsed_notice
 

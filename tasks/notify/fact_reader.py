@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from routing.backlog_item import BacklogState
+from routing.backlog.item import BacklogState
 from routing.errors import CoalmineError, UnavailableError
 from routing.events import Event
-from routing.issue import IssueRef
-from routing.job import Job, JobState
-from routing.signal import SignalKind
-from routing.store.backlog_store import BacklogStore
-from routing.store.job_store import JobStore
-from routing.store.signal_store import SignalStore
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobState
+from routing.jobs.signal import SignalKind
+from routing.store.backlog.backlog_store import BacklogStore
+from routing.store.jobs.job_store import JobStore
+from routing.store.signals.signal_store import SignalStore
 from tasks.notify.facts import NOTHING, Facts
 from tasks.notify.translation import ABOUT_ISSUES, ABOUT_JOBS
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from routing.job import Job
+from routing.jobs.job import Job
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from tasks.agents.printable import printable
+from routing.printable import printable
 from tasks.notify.notification_kind import NotificationKind
 
 #: Characters of a title, of the words below it, and of one field.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import structlog
 
 from routing.events import Event
-from routing.jobs import BackOff
-from routing.route import Generator
-from routing.store.event_store import EventPage, EventStore
-from routing.store.notice_store import NoticeStore, Progress, SinkStanding
+from routing.jobs.lifecycle import BackOff
+from routing.store.events.event_store import EventPage, EventStore
+from routing.store.events.notice_store import NoticeStore, Progress, SinkStanding
+from routing.templates.route import Generator
 from tasks.notify.fact_reader import FactReader
 from tasks.notify.notification import Notification
 from tasks.notify.notification_kind import NotificationKind

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 
-from routing.forges.rate_limit import resumes_at
-from routing.forges.reply import plain_line
-from tasks.notify.notify_address import host_of
+from routing.http.rate_limit import resumes_at
+from routing.http.reply import plain_line
+from tasks.notify.address import host_of
 from tasks.notify.sink import UndeliveredError
 
 #: Seconds for a connection to come about.

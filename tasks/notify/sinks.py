@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 from tasks.notify.log_sink import LogSink
 from tasks.notify.notification_kind import NotificationKind
-from tasks.notify.notify_settings import NotifySettings
 from tasks.notify.post import Post
+from tasks.notify.settings import NotifySettings
 from tasks.notify.sink import Sink
 from tasks.notify.slack_sink import SlackSink
 from tasks.notify.webhook_sink import WebhookSink

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routing import events
-from routing.backlog_item import BacklogState
+from routing.backlog.item import BacklogState
 from routing.events import Event
-from routing.job import Job, JobState
+from routing.jobs.job import Job, JobState
 from tasks.notify.facts import NOTHING, Facts
 from tasks.notify.notification import Notification
 from tasks.notify.notification_kind import NotificationKind

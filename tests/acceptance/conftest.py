@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from routing.store.private_server import PrivateServer
+from routing.embedded.private_server import PrivateServer
 from tests.command_line import CommandLine, own_surroundings
 
 

@@ -1,6 +1,6 @@
 """What people see of children and of limits on the command line."""
 
-from routing.children import ChildOrder
+from routing.jobs.children import ChildOrder
 from tests.command_line import CommandLine
 
 

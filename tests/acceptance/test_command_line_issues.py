@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from routing.backlog import Backlog
-from routing.issue import IssueRef
-from routing.refusal import Gate, Refusal
-from tasks.forges.forge_parts import ForgeParts
+from routing.backlog.backlog import Backlog
+from routing.backlog.refusal import Gate, Refusal
+from routing.issues.issue import IssueRef
+from tasks.composition.forge_parts import ForgeParts
 from tests.command_line import CommandLine
 from tests.issues import issue
 

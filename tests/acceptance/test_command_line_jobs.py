@@ -4,10 +4,10 @@ import json
 import random
 from pathlib import Path
 
-from routing.job import JobRequest, JobResult, JobState
-from routing.jobs import Claim
-from routing.signal import SignalKind, signal
-from routing.store.log_store import LogStore
+from routing.jobs.job import JobRequest, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind, signal
+from routing.store.jobs.log_store import LogStore
 from tests.command_line import CommandLine
 
 

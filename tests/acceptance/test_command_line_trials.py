@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-from routing.job import JobRequest, JobResult, JobState
-from routing.jobs import Claim
-from routing.signal import SignalKind, signal
-from tasks.composition import Coalmine
+from routing.jobs.job import JobRequest, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind, signal
+from tasks.composition.composition import Coalmine
 from tests.command_line import CommandLine
 from tests.scripted import Scripted
 

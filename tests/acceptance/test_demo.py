@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from routing.git import Git
+from routing.git.git import Git
 
 
 def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) -> None:

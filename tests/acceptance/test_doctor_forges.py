@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from routing.backlog import Backlog
-from routing.issue import IssueRef
-from routing.store.delivery_store import DeliveryStore, NewDelivery
-from tasks.forges.forge_parts import ForgeParts
+from routing.backlog.backlog import Backlog
+from routing.issues.issue import IssueRef
+from routing.store.backlog.delivery_store import DeliveryStore, NewDelivery
+from tasks.composition.forge_parts import ForgeParts
 from tests.command_line import CommandLine
 from tests.forge_server import Answer, ForgeServer
 from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld

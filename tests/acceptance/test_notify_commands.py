@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from routing.store.notice_store import Progress
+from routing.store.events.notice_store import Progress
 from tests.command_line import CommandLine
 from tests.sink_server import SinkServer, Word, sink_server
 

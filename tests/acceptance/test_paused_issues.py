@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from routing.issue import IssueRef
-from routing.job import JobResult, JobState
-from routing.jobs import Claim
-from tasks.composition import compose
-from tasks.forges.forge_parts import ForgeParts
-from tasks.settings import Settings
+from routing.issues.issue import IssueRef
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from tasks.composition.composition import compose
+from tasks.composition.forge_parts import ForgeParts
+from tasks.settings.settings import Settings
 from tests.command_line import CommandLine
 from tests.repositories import new_repository
 

@@ -16,8 +16,8 @@ import frontmatter
 import httpx
 import pytest
 
-from console.up_command import NO_ISSUES
-from routing.git import Git
+from console.commands.up import NO_ISSUES
+from routing.git.git import Git
 from tests.command_line import CommandLine
 from tests.spying_agent import Spy, bystander
 from tests.waiting import wait_until

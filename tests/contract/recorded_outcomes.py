@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from tasks.agents.agent_event import Usage
+from tasks.agents.runtimes.agent_event import Usage
 
 #: Who ends the run: the program itself, the turn's time limit, or a cancel.
 Ends = Literal["by itself", "at the deadline", "by a cancel"]

@@ -15,23 +15,23 @@ from typing import Protocol
 import pytest
 from pydantic import SecretStr
 
-from routing.change_request import ChangeState
-from routing.commit_status import CiVerdict, StatusState
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
-from routing.forge import Forge
-from routing.forge_errors import (
+from routing.forges.change_request import ChangeState
+from routing.forges.commit_status import CiVerdict, StatusState
+from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.forges.forge_client import Surroundings
-from routing.forges.gitea import GiteaSettings, gitea_forge
-from routing.forges.github import GitHubSettings, github_forge
-from routing.forges.local import LocalForge, LocalForgeSettings
-from routing.forges.rest_forge import RestForge
-from routing.issue import IssueRef
+from routing.forges.forge import Forge
+from routing.forges.gitea.forge import GiteaSettings, gitea_forge
+from routing.forges.github.forge import GitHubSettings, github_forge
+from routing.forges.local.forge import LocalForge, LocalForgeSettings
+from routing.forges.rest.forge import RestForge
+from routing.http.client import Surroundings
+from routing.issues.issue import IssueRef
 from tests.forge_server import ForgeServer
 from tests.forge_world import TOKEN, ForgeWorld
 from tests.gitea_server import gitea_server

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 import tests.replay_agent
-from tasks.agents.agent_event import AgentEvent, MalformedEvent
-from tasks.agents.process_table import ProcessTable
-from tasks.agents.runtime import Runtime, RuntimeSpec, TurnInput
+from routing.process.table import ProcessTable
+from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
-from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.agents.turn import run_turn
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_result import Ending, TurnResult
+from tasks.agents.runtimes.runtime import Runtime, RuntimeSpec, TurnInput
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.agents.turn.turn import run_turn
 from tests.contract.recorded_outcomes import OUTCOMES, Ends, Outcome
 from tests.recordings.agent_recording import FOLDER, AgentRecording, recording_names
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.version import Snapshot
-from tasks.agents.agent_event import MalformedEvent, ResultEvent, SessionEvent
-from tasks.agents.runtime import Runtime, RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
+from routing.templates.version import Snapshot
+from tasks.agents.runtimes.agent_event import MalformedEvent, ResultEvent, SessionEvent
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
+from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,18 +5,18 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from routing.change_request import ChangeState, ReviewVerdict
-from routing.commit_status import CiVerdict
-from routing.forge import Permission
-from routing.forge_errors import (
+from routing.forges.change_request import ChangeState, ReviewVerdict
+from routing.forges.commit_status import CiVerdict
+from routing.forges.errors import (
     ForgeGoneError,
     ForgeInvalidError,
     ForgeOutcomeUnknownError,
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.forges.http_settings import HttpLimits
-from routing.issue import IssueRef
+from routing.forges.forge import Permission
+from routing.http.settings import HttpLimits
+from routing.issues.issue import IssueRef
 from tests.forge_server import Answer, Asked
 from tests.forge_world import OWN_LOGIN
 from tests.served_forges import Served

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from routing.forge_errors import ForgeRefusedError, ForgeUnreachableError
-from routing.forges.http_settings import HttpLimits
+from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.http.settings import HttpLimits
 from tests.forge_server import GONE, Answer
 from tests.forge_world import OWN_LOGIN
 from tests.served_forges import Served

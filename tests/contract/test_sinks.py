@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tasks.notify.notification import Notification
 from tasks.notify.notification_kind import NotificationKind
-from tasks.notify.notify_settings import NotifySettings
+from tasks.notify.settings import NotifySettings
 from tasks.notify.sink import Sink, UndeliveredError
 from tasks.notify.sinks import configured_sinks
 from tests.fleet import START

@@ -8,10 +8,10 @@ import redis
 
 from console.web.app import web_of
 from routing.webhook.forge_kind import HEADERS, ForgeKind
-from tasks.composition import compose
-from tasks.forge_settings import ForgeSettings
-from tasks.settings import Settings
-from tasks.web_settings import WebSettings
+from tasks.composition.composition import compose
+from tasks.settings.forge_settings import ForgeSettings
+from tasks.settings.settings import Settings
+from tasks.settings.web_settings import WebSettings
 from tests.deliveries import FORGES, Sent, forges, payload, sent
 from tests.web_client import WebClient
 

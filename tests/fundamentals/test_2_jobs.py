@@ -2,8 +2,8 @@
 
 import pytest
 
-from routing.job import JobResult, JobState
-from routing.jobs import StaleLeaseError
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.lifecycle import StaleLeaseError
 from tests.fleet import Fleet
 
 

@@ -1,7 +1,7 @@
 """3. A trial sends some jobs to a canary; what becomes of them decides whether it graduates."""
 
-from routing.bet import Arm
-from routing.signal import SignalKind
+from routing.jobs.signal import SignalKind
+from routing.templates.bet import Arm
 from tests.fleet import Fleet
 
 

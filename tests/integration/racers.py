@@ -2,7 +2,7 @@
 
 from multiprocessing.synchronize import Barrier
 
-from routing.job import JobRequest
+from routing.jobs.job import JobRequest
 from tests.fleet import Fleet, Scripted
 from tests.servers import plain_client
 

@@ -6,7 +6,7 @@ from threading import Barrier
 import pytest
 import redis
 
-from routing.store.private_server import PrivateServer
+from routing.embedded.private_server import PrivateServer
 from tests.fleet import Fleet
 from tests.servers import plain_client
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from routing.job import Job, JobState
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import SessionState
-from tasks.composition import Coalmine
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import Job, JobState
+from routing.templates.version import Snapshot
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import SessionState
+from tasks.composition.composition import Coalmine
 from tests.fleet import request
 from tests.waiting import wait_until
 from tests.worker_fleet import ROOT, Fleet, events_of, fleet, until_state

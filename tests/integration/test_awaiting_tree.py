@@ -4,15 +4,15 @@ from pathlib import Path
 
 from redis import Redis
 
-from routing.job import JobRequest
-from routing.jobs import Claim
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import JobRequest
+from routing.jobs.lifecycle import Claim
+from routing.templates.version import Snapshot
 from tasks.agents.mail.letter import Letter
-from tasks.agents.stop_signal import StopSignal
-from tasks.composition import Coalmine
-from tasks.outcome import Step, outcome
-from tasks.worker import Worker
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.composition.composition import Coalmine
+from tasks.composition.worker import Worker
+from tasks.work.outcome import Step, outcome
 from tests.post import ADA
 from tests.repositories import new_repository
 from tests.worker_fleet import fleet

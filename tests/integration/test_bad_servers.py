@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from routing.embedded.private_server import PrivateServer
 from routing.errors import UnavailableError
-from routing.job import JobResult, JobState
-from routing.signal import SignalKind
-from routing.store.connection import connect
-from routing.store.private_server import PrivateServer
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.signal import SignalKind
+from routing.store.redis.connection import connect
 from tests.fleet import Fleet
 from tests.servers import plain_client, private_server
 from tests.waiting import wait_until

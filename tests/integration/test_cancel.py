@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from routing.children import ChildOrder
+from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED
-from routing.job import JobRequest, JobResult, JobState
-from routing.jobs import Claim
-from routing.signal import SignalKind
-from routing.store.private_server import PrivateServer
-from tasks.agents.stop_signal import StopSignal
-from tasks.composition import Coalmine
-from tasks.outcome import Ran
-from tasks.worker import Worker
+from routing.jobs.children import ChildOrder
+from routing.jobs.job import JobRequest, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.composition.composition import Coalmine
+from tasks.composition.worker import Worker
+from tasks.work.outcome import Ran
 from tests.agent_book import Book, until_gone
 from tests.scripted import Scripted
 from tests.servers import process_runs

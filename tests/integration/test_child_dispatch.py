@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from routing.children import ChildOrder
-from routing.job import Job, JobState
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
-from tasks.agents.mail.child_dispatch import ChildDispatch
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.children import ChildOrder
+from routing.jobs.job import Job, JobState
+from routing.templates.version import Snapshot
 from tasks.agents.mail.role import Role
-from tasks.agents.mail.window import MailTurn, MailWindow
-from tasks.composition import Coalmine
+from tasks.agents.mail_socket.child_dispatch import ChildDispatch
+from tasks.agents.mail_socket.server import MailTurn, MailWindow
+from tasks.composition.composition import Coalmine
 from tests.fleet import Fleet, request
 from tests.waiting import wait_until
 from tests.worker_fleet import fleet, until_state

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from console.ci_rehearsal import rehearse_ci
-from routing.commit_status import CiVerdict
+from console.local.ci_rehearsal import rehearse_ci
 from routing.errors import InvalidInputError
-from routing.forges.local import LocalForge, LocalForgeSettings
-from routing.git import Git
+from routing.forges.commit_status import CiVerdict
+from routing.forges.local.forge import LocalForge, LocalForgeSettings
+from routing.git.git import Git
 
 ForgeWith = Callable[[str], LocalForge]
 

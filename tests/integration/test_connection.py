@@ -14,10 +14,10 @@ import pytest
 import redis
 from kombu import Connection
 
+from routing.embedded.private_server import PrivateServer, ServerOptions
 from routing.errors import SettingsError, UnavailableError
-from routing.store.address import RedisAddress
-from routing.store.connection import connect, redis_errors
-from routing.store.private_server import PrivateServer, ServerOptions
+from routing.store.redis.address import RedisAddress
+from routing.store.redis.connection import connect, redis_errors
 from tests.servers import plain_client, private_server
 
 TCP = ServerOptions(transport="tcp")

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from routing.git import Git
-from routing.job import Job, JobRequest, JobState
-from routing.jobs import Claim
-from routing.repair import Repair
-from routing.signal import SignalKind
-from routing.store.private_server import PrivateServer
-from routing.turn_kind import TurnKind
-from routing.version import Snapshot
-from tasks.agents.stop_signal import StopSignal
-from tasks.composition import Coalmine
-from tasks.outcome import Outcome, Ran, Step, outcome
-from tasks.worker import Worker
+from routing.embedded.private_server import PrivateServer
+from routing.git.git import Git
+from routing.jobs.job import Job, JobRequest, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.repair import Repair
+from routing.jobs.signal import SignalKind
+from routing.jobs.turn_kind import TurnKind
+from routing.templates.version import Snapshot
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.composition.composition import Coalmine
+from tasks.composition.worker import Worker
+from tasks.work.outcome import Outcome, Ran, Step, outcome
 from tests.repositories import Repository, new_repository
 from tests.worker_fleet import Fleet, fleet
 

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import redis
 
-from routing.job import Job, JobState
-from routing.remote import Remote
-from routing.repair import Repair
-from routing.store.mail_store import MailStore
-from routing.version import Snapshot
-from tasks.agents.departure import Departure, Departures
+from routing.git.remote import Remote
+from routing.jobs.job import Job, JobState
+from routing.jobs.repair import Repair
+from routing.store.mail.mail_store import MailStore
+from routing.templates.version import Snapshot
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
-from tasks.agents.session_state import SessionState
-from tasks.agents.silence import Patience
-from tasks.agents.watchdog import Watchdog, WatchdogRules
+from tasks.agents.session.state import SessionState
+from tasks.agents.supervision.retirement import Departure, Departures
+from tasks.agents.supervision.silence import Patience
+from tasks.agents.supervision.watchdog import Watchdog, WatchdogRules
 from tests.attempts import Attempts
 from tests.post import ADA
 from tests.repositories import Repository, new_repository

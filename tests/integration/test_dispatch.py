@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED, JOB_QUEUED
-from routing.job import JobRequest, JobState
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
+from routing.jobs.job import JobRequest, JobState
+from routing.templates.version import Snapshot
 from tests.agent_book import Book
 from tests.shop import shop
 from tests.waiting import wait_until

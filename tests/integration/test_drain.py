@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED, JOB_RETURNED
-from routing.job import JobRequest, JobState
-from routing.store.private_server import PrivateServer
+from routing.jobs.job import JobRequest, JobState
 from tests.agent_book import Book, until_gone
 from tests.worker_fleet import events_of, fleet, until_state
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from routing.job import JobState
-from routing.version import Snapshot
+from routing.jobs.job import JobState
+from routing.templates.version import Snapshot
 from tasks.agents.runtimes.registry import RUNTIMES
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import SessionState
-from tasks.settings import AgentSettings
-from tasks.worker import Worker
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import SessionState
+from tasks.composition.worker import Worker
+from tasks.settings.settings import AgentSettings
 from tests.faulty_runtime import Faulty
 from tests.fleet import Fleet
 

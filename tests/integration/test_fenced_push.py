@@ -4,12 +4,12 @@ from pathlib import Path
 
 from redis import Redis
 
-from routing.job import JobRequest
-from routing.jobs import Claim
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
-from tasks.agents.stop_signal import StopSignal
-from tasks.worker import Worker
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import JobRequest
+from routing.jobs.lifecycle import Claim
+from routing.templates.version import Snapshot
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.composition.worker import Worker
 from tests.repositories import new_repository
 from tests.waiting import wait_until
 from tests.worker_fleet import fleet

@@ -13,15 +13,15 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routing.change_request import ChangeState
 from routing.events import BACKLOG_STATE, JOB_FINISHED, JOB_FIX_FORWARD, JOB_QUEUED
-from routing.forge_errors import (
+from routing.forges.change_request import ChangeState
+from routing.forges.errors import (
     ForgeInvalidError,
     ForgeOutcomeUnknownError,
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.job import JobState
+from routing.jobs.job import JobState
 from tests.forge_fleet import ForgeFleet
 from tests.leaks import leaks
 from tests.memory_forge import WRITES

@@ -6,11 +6,11 @@ import pytest
 
 from harvest.ledger import Settlement
 from harvest.policy import TrialPolicy
-from routing.backlog_item import BacklogState
-from routing.bet import Arm
-from routing.job import JobState
-from routing.refusal import Gate
-from routing.signal import SignalKind
+from routing.backlog.item import BacklogState
+from routing.backlog.refusal import Gate
+from routing.jobs.job import JobState
+from routing.jobs.signal import SignalKind
+from routing.templates.bet import Arm
 from routing.webhook.forge_kind import HEADERS, ForgeKind
 from tests.deliveries import Sent
 from tests.forge_server import Asked

@@ -11,10 +11,10 @@ import pytest
 import redis
 
 import tests.replay_agent
-from routing.job import JobState
-from routing.version import Snapshot
+from routing.jobs.job import JobState
+from routing.templates.version import Snapshot
 from tasks.agents.mail.letter import Letter
-from tasks.agents.session_state import SessionState
+from tasks.agents.session.state import SessionState
 from tests.attempts import Attempts
 from tests.post import ADA
 from tests.recordings.agent_recording import FOLDER

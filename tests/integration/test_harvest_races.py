@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from harvest.ledger import Dispatched
-from routing.signal import SignalKind
-from routing.store.private_server import PrivateServer
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.signal import SignalKind
 from tests.fleet import Fleet, request
 from tests.integration import racers
 from tests.servers import plain_client

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import redis
 
-from routing.store.health import Status, look_at
+from routing.store.redis.health import Status, look_at
 from tests.servers import plain_client, private_server
 
 

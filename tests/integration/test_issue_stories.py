@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED
-from routing.git import Git
-from routing.job import JobState
-from routing.signal import SignalKind
-from routing.store.private_server import PrivateServer
-from tasks.forge_settings import WatchSettings
+from routing.git.git import Git
+from routing.jobs.job import JobState
+from routing.jobs.signal import SignalKind
+from tasks.settings.forge_settings import WatchSettings
 from tests.shop import Shop, shop
 from tests.waiting import wait_until
 from tests.worker_fleet import events_of

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from routing.events import JOB_FINISHED, JOB_RETRIED
-from routing.job import Job, JobRequest, JobState
-from routing.signal import SignalKind
-from routing.version import Snapshot
-from tasks.composition import Coalmine
+from routing.jobs.job import Job, JobRequest, JobState
+from routing.jobs.signal import SignalKind
+from routing.templates.version import Snapshot
+from tasks.composition.composition import Coalmine
 from tests.agent_book import Book
 from tests.servers import private_server
 from tests.waiting import wait_until

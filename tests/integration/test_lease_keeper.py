@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from routing.job import JobRequest
-from routing.jobs import Claim
-from routing.store.connection import connect
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
-from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.composition import Coalmine, compose
-from tasks.lease_keeper import LeaseKeeper
-from tasks.settings import Settings
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import JobRequest
+from routing.jobs.lifecycle import Claim
+from routing.store.redis.connection import connect
+from routing.templates.version import Snapshot
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.composition.composition import Coalmine, compose
+from tasks.settings.settings import Settings
+from tasks.work.lease_keeper import LeaseKeeper
 from tests.servers import private_server
 from tests.waiting import wait_until
 

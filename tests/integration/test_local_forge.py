@@ -9,17 +9,17 @@ from typing import Literal
 
 import pytest
 
-from routing.change_request import ChangeRequest, ChangeState
-from routing.commit_status import CiVerdict, StatusState
 from routing.errors import SettingsError
-from routing.forge_errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError, ForgeUnreachableError
-from routing.forges.bounded_command import BoundedLog
-from routing.forges.local import LocalForge, LocalForgeSettings
-from routing.forges.local_ci import LocalCI
-from routing.forges.local_git import LocalGit
-from routing.forges.local_merge import LocalMerge
-from routing.git import Git
-from routing.issue import IssueRef
+from routing.forges.change_request import ChangeRequest, ChangeState
+from routing.forges.commit_status import CiVerdict, StatusState
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError, ForgeUnreachableError
+from routing.forges.local.ci import LocalCI
+from routing.forges.local.forge import LocalForge, LocalForgeSettings
+from routing.forges.local.git import LocalGit
+from routing.forges.local.merge import LocalMerge
+from routing.git.git import Git
+from routing.issues.issue import IssueRef
+from routing.process.bounded_command import BoundedLog
 from tests.repositories import Repository, new_repository
 from tests.servers import process_runs
 from tests.waiting import wait_until

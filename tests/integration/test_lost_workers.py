@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED, JOB_LEASE_EXPIRED
-from routing.job import JobRequest, JobState
-from routing.store.private_server import PrivateServer
+from routing.jobs.job import JobRequest, JobState
 from tests.agent_book import HANG_AT_FIRST, Book, until_gone
 from tests.servers import process_runs
 from tests.waiting import wait_until

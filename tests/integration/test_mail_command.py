@@ -16,9 +16,9 @@ import pytest
 import redis
 
 from tasks.agents.mail.mail import MOST_BODY_BYTES
-from tasks.agents.mail.mail_socket import LEFT_SECONDS, MOST_REQUEST_BYTES, sweep
 from tasks.agents.mail.payloads import MOST_PAYLOAD_BYTES
-from tasks.agents.mail.window import MOST_LETTERS, MailTurn, MailWindow
+from tasks.agents.mail_socket.server import MOST_LETTERS, MailTurn, MailWindow
+from tasks.agents.mail_socket.unix_socket import LEFT_SECONDS, MOST_REQUEST_BYTES, sweep
 from tests.post import ADA, DONE, Post
 
 

@@ -12,8 +12,8 @@ import redis
 
 from tasks.agents.agent_registry import FinishedAgentError, NameTakenError
 from tasks.agents.mail.mail import MailState
-from tasks.agents.mail.worker_died import AgentEnd, tell_parent
-from tasks.agents.turn_result import Ending
+from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
+from tasks.agents.turn.result import Ending
 from tests.post import ADA, Post
 
 T = TypeVar("T")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from routing.git import Git
-from routing.remote import Remote
-from tasks.agents.mirror import host_lock
-from tasks.agents.mirror_packs import AGAIN_SECONDS, MANY_PACKS, is_untidy, repack_mirrors
-from tasks.agents.repository_place import RepositoryPlace
-from tasks.agents.worktree import Worktree, open_worktree
+from routing.git.git import Git
+from routing.git.remote import Remote
+from tasks.agents.repository.mirror import host_lock
+from tasks.agents.repository.mirror_packs import AGAIN_SECONDS, MANY_PACKS, is_untidy, repack_mirrors
+from tasks.agents.repository.place import RepositoryPlace
+from tasks.agents.repository.worktree import Worktree, open_worktree
 
 JOB, OTHER = "00000000000000aa", "00000000000000bb"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import redis
 from redis import Redis
 
-from routing.job import JobRequest, JobState
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
-from tasks.composition import Coalmine
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import JobRequest, JobState
+from routing.templates.version import Snapshot
+from tasks.composition.composition import Coalmine
 from tests.sink_server import SinkServer, Word, sink_server
 from tests.waiting import wait_until
 from tests.worker_fleet import Fleet, fleet, until_state

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.agents.orphans import end_ownerless_turns, end_turns_of
-from tasks.agents.process_table import MARKER, ProcessTable
-from tasks.agents.turn_marker import TurnMarker, pid_namespace
+from routing.process.marker import TurnMarker, pid_namespace
+from routing.process.table import MARKER, ProcessTable
+from tasks.agents.supervision.orphans import end_ownerless_turns, end_turns_of
 from tests.agent_book import until_gone
 from tests.servers import process_runs
 from tests.waiting import wait_until

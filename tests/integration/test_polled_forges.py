@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from routing.backlog_item import BacklogState
+from routing.backlog.item import BacklogState
 from routing.events import WEBHOOK_ACCEPTED
-from routing.job import Job, JobState
-from routing.signal import SignalKind
+from routing.jobs.job import Job, JobState
+from routing.jobs.signal import SignalKind
 from routing.webhook.forge_kind import ForgeKind
 from tests.forge_shop import FOR_HUMAN, LABEL, ForgeShop, ForgeShops, forge_shops
 from tests.forge_world import WorldIssue

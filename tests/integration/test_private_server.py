@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from routing.embedded.private_server import PrivateServer, ServerOptions
+from routing.embedded.server_program import ServerProgram, find_server_program, program_version
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
-from routing.store.private_server import PrivateServer, ServerOptions
-from routing.store.server_program import ServerProgram, find_server_program, program_version
 from tests.servers import plain_client, private_server, process_arguments, process_runs
 from tests.waiting import wait_until
 
@@ -27,7 +27,7 @@ TCP = ServerOptions(transport="tcp")
 OWNER = """
 import signal, sys, threading
 from pathlib import Path
-from routing.store.private_server import PrivateServer
+from routing.embedded.private_server import PrivateServer
 server = PrivateServer(Path(sys.argv[1]))
 starter = threading.Thread(target=server.start)
 starter.start()

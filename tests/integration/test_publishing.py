@@ -10,12 +10,12 @@ import redis
 from kombu import Connection, Queue
 from pydantic import SecretStr
 
-from routing.job import Priority
-from routing.publisher import CeleryPublisher
-from routing.store.private_server import PrivateServer
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import Priority
+from routing.jobs.publisher import CeleryPublisher
 from tasks.broker import WORK, make_app
-from tasks.composition import Coalmine, compose
-from tasks.settings import Settings
+from tasks.composition.composition import Coalmine, compose
+from tasks.settings.settings import Settings
 from tests.fleet import Fleet, request
 
 JOB = "feedfacecafebeef"

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from routing.forge_errors import ForgeGoneError
-from routing.forges.clone_url import clone_remote
-from routing.git import Git, GitError
-from routing.remote import Remote, RemoteRefusedError
+from routing.forges.errors import ForgeGoneError
+from routing.git.clone_url import clone_remote
+from routing.git.git import Git, GitError
+from routing.git.remote import Remote, RemoteRefusedError
 from routing.webhook.forge_kind import ForgeKind
-from tasks.agents.repository_place import RepositoryPlace
-from tasks.agents.worktree import open_worktree
+from tasks.agents.repository.place import RepositoryPlace
+from tasks.agents.repository.worktree import open_worktree
 from tests.forge_server import ForgeServer
 from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld
 from tests.git_server import GitDoor

@@ -10,20 +10,20 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from routing.forges.clone_url import clone_remote
-from routing.job import JobRequest
-from routing.jobs import Claim
-from routing.remote import Remote
-from routing.signal import SignalKind
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
+from routing.embedded.private_server import PrivateServer
+from routing.git.clone_url import clone_remote
+from routing.git.remote import Remote
+from routing.jobs.job import JobRequest
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind
+from routing.templates.version import Snapshot
 from routing.webhook.forge_kind import ForgeKind
 from tasks.agents.runner import AgentRunner, RunnerRules
-from tasks.agents.stop_signal import StopSignal
-from tasks.agents.turn_limits import TurnLimits
-from tasks.composition import Coalmine
-from tasks.outcome import Ran
-from tasks.worker import Worker
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.composition.composition import Coalmine
+from tasks.composition.worker import Worker
+from tasks.work.outcome import Ran
 from tests.forge_server import ForgeServer
 from tests.forge_world import TOKEN, ForgeWorld
 from tests.github_server import github_server

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from routing.job import Job, JobRequest, JobState
-from routing.signal import SignalKind
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
-from tasks.worker import Worker
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import Job, JobRequest, JobState
+from routing.jobs.signal import SignalKind
+from routing.templates.version import Snapshot
+from tasks.composition.worker import Worker
 from tests.repositories import Repository, new_repository
 from tests.worker_fleet import Fleet, fleet
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from tasks.agents.agent_event import AgentEvent, TextEvent
-from tasks.agents.line_reader import Line
-from tasks.agents.pipes import Channel, Pipes
-from tasks.agents.process_table import ProcessTable, start_ticks
-from tasks.agents.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
-from tasks.agents.stop_signal import StopReason
-from tasks.agents.turn import run_turn
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_result import Ending, TurnResult
+from routing.process.line_reader import Line
+from routing.process.pipes import Channel, Pipes
+from routing.process.table import ProcessTable, start_ticks
+from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
+from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.stop_signal import StopReason
+from tasks.agents.turn.turn import run_turn
 from tests.agent_programs import AgentBench
 from tests.faulty_runtime import Faulty
 from tests.waiting import wait_until

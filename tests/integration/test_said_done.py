@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import redis
 
-from routing.job import JobState
-from routing.remote import Remote
-from routing.signal import SignalKind
-from routing.version import Snapshot
-from tasks.agents.session_state import SessionState
+from routing.git.remote import Remote
+from routing.jobs.job import JobState
+from routing.jobs.signal import SignalKind
+from routing.templates.version import Snapshot
+from tasks.agents.session.state import SessionState
 from tests.attempts import Attempts
 from tests.repositories import Repository, new_repository
 

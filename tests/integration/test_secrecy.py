@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from routing.job import JobState
-from routing.store.private_server import ServerOptions
+from routing.embedded.private_server import ServerOptions
+from routing.jobs.job import JobState
 from tests.servers import private_server, process_arguments
 from tests.shop import Shop, shop
 from tests.spying_agent import Report, Spy, bystander
@@ -116,8 +116,8 @@ def test_what_a_person_wrote_on_the_command_line_is_not_shown(tmp_path: Path) ->
 _UNDUMPABLE = """
 import ctypes, json, os
 from pathlib import Path
-from tasks.secrecy import hide_secrets
-from tasks.agents.turn_marker import TurnMarker
+from tasks.work.secrecy import hide_secrets
+from routing.process.marker import TurnMarker
 if os.getuid() == 0:
     os.setresuid(65534, 65534, 65534)
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # which the change of user took away
@@ -178,7 +178,7 @@ def test_a_user_that_is_not_root_reads_nothing_of_a_process_that_hides() -> None
 _STARTS_OTHERS = """
 import json, os, subprocess, sys
 from pathlib import Path
-from tasks.secrecy import hide_secrets
+from tasks.work.secrecy import hide_secrets
 hidden = hide_secrets()
 ask = [sys.executable, "-c", "import os; print(os.environ['SHOP_API_KEY'])"]
 print(json.dumps({

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from routing.embedded.private_server import PrivateServer
 from routing.events import Event
-from routing.job import JobRequest, JobState
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
+from routing.jobs.job import JobRequest, JobState
+from routing.templates.version import Snapshot
 from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.role import Role
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import SessionState
-from tasks.composition import Coalmine
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import SessionState
+from tasks.composition.composition import Coalmine
 from tests.servers import process_runs
 from tests.waiting import wait_until
 from tests.worker_fleet import ROOT, Fleet, fleet, until_state

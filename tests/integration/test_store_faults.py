@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED
-from routing.job import JobRequest, JobState
-from routing.jobs import Claim
-from routing.store.log_store import LogStore
-from routing.store.private_server import PrivateServer
-from tasks.agents.stop_signal import StopSignal
-from tasks.outcome import Ran
-from tasks.worker import Worker
+from routing.jobs.job import JobRequest, JobState
+from routing.jobs.lifecycle import Claim
+from routing.store.jobs.log_store import LogStore
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.composition.worker import Worker
+from tasks.work.outcome import Ran
 from tests.agent_book import Book
 from tests.servers import private_server
 from tests.waiting import wait_until

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from routing.embedded.private_server import PrivateServer
 from routing.events import AUTO_PROMOTED, CANARY_STARTED, ROLLED_BACK
-from routing.job import JobRequest, JobState
-from routing.store.private_server import PrivateServer
-from routing.trial import TrialState
-from routing.version import Snapshot, VersionState
-from tasks.composition import Coalmine
+from routing.jobs.job import JobRequest, JobState
+from routing.templates.trial import TrialState
+from routing.templates.version import Snapshot, VersionState
+from tasks.composition.composition import Coalmine
 from tests.scripted import Alternating
 from tests.waiting import wait_until
 from tests.worker_fleet import Fleet, fleet

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from console.program import Program, RestartPolicy
-from console.supervisor import OWN_NAME, ProgramFailedError, Supervisor
+from console.local.program import Program, RestartPolicy
+from console.local.supervisor import OWN_NAME, ProgramFailedError, Supervisor
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from tests.servers import process_runs
 from tests.waiting import wait_until
@@ -51,8 +51,8 @@ child.wait()
 # A supervisor in the foreground, printing what its programs say.
 FOREGROUND = """
 import sys
-from console.program import Program
-from console.supervisor import Supervisor
+from console.local.program import Program
+from console.local.supervisor import Supervisor
 programs = [
     Program(name=f"p{number}", argv=(sys.executable, "-c", source))
     for number, source in enumerate(sys.argv[2:])

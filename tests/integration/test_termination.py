@@ -5,8 +5,8 @@ from pathlib import Path
 
 from redis import Redis
 
-from routing.job import JobRequest, JobState
-from routing.store.private_server import PrivateServer
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import JobRequest, JobState
 from tests.agent_book import Book, until_gone
 from tests.servers import process_runs
 from tests.waiting import wait_until

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.agents.agent_event import AgentEvent, MalformedEvent, TextEvent, Usage
-from tasks.agents.process_group import ProcessIdentity, SpawnError
-from tasks.agents.process_table import ProcessTable, start_ticks
-from tasks.agents.runtime import Runtime, RuntimeSpec
+from routing.process.group import ProcessIdentity, SpawnError
+from routing.process.table import ProcessTable, start_ticks
+from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent, Usage
 from tasks.agents.runtimes.registry import runtime_for
-from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.agents.turn import run_turn
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_result import Ending
+from tasks.agents.runtimes.runtime import Runtime, RuntimeSpec
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.result import Ending
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.agents.turn.turn import run_turn
 from tests.agent_programs import QUICK, AgentBench
 from tests.waiting import wait_until
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from routing.job import JobRequest, JobState
-from routing.store.private_server import PrivateServer
-from tasks.agents.cgroup_home import CgroupHome
-from tasks.agents.orphans import end_left_turn, end_ownerless_turns, end_turns_of
-from tasks.agents.process_group import ProcessGroup, SpawnError
-from tasks.agents.process_table import ProcessTable
-from tasks.agents.turn_result import Ending
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import JobRequest, JobState
+from routing.process.cgroup_home import CgroupHome
+from routing.process.group import ProcessGroup, SpawnError
+from routing.process.table import ProcessTable
+from tasks.agents.supervision.orphans import end_left_turn, end_ownerless_turns, end_turns_of
+from tasks.agents.turn.result import Ending
 from tests.agent_book import Book, until_gone
 from tests.agent_programs import AgentBench
 from tests.escape import escape_line, escaping, until_escaped

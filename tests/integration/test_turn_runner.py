@@ -14,24 +14,24 @@ import pytest
 import redis
 
 from routing.errors import UnavailableError
-from routing.store.session_store import SessionStore, TurnEnd
-from tasks.agents.agent_event import AgentEvent, Usage, UsageEvent, UsageScope
+from routing.process.group import SpawnError
+from routing.process.table import ProcessTable
+from routing.store.sessions.session_store import SessionStore, TurnEnd
 from tasks.agents.mail.role import Role
-from tasks.agents.mail.window import MailWindow
-from tasks.agents.process_group import SpawnError
-from tasks.agents.process_table import ProcessTable
-from tasks.agents.runtime import RuntimeSpec, Seen, TurnInput
+from tasks.agents.mail_socket.server import MailWindow
+from tasks.agents.runtimes.agent_event import AgentEvent, Usage, UsageEvent, UsageScope
 from tasks.agents.runtimes.command import CommandRuntime
 from tasks.agents.runtimes.registry import runtime_for
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import SessionState
-from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.agents.turn_leases import TurnLeases
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_order import TurnOrder, TurnStart
-from tasks.agents.turn_record import NotRun, TerminalMail, TurnRecord
-from tasks.agents.turn_result import Ending
-from tasks.agents.turn_runner import StaleTurnError, TurnRunner
+from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import SessionState
+from tasks.agents.turn.leases import TurnLeases
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.order import TurnOrder, TurnStart
+from tasks.agents.turn.record import NotRun, TerminalMail, TurnRecord
+from tasks.agents.turn.result import Ending
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.agents.turn.turn_runner import StaleTurnError, TurnRunner
 from tests.agent_book import until_gone
 from tests.faulty_runtime import Faulty
 from tests.fleet import contents

@@ -10,12 +10,12 @@ from contextlib import closing
 import pytest
 import redis
 
+from routing.backlog.intake import Intake
+from routing.embedded.private_server import PrivateServer
 from routing.events import WEBHOOK_ACCEPTED
-from routing.intake import Intake
-from routing.store.delivery_store import DeliveryStore
-from routing.store.event_store import EventStore
-from routing.store.keys import Keys
-from routing.store.private_server import PrivateServer
+from routing.store.backlog.delivery_store import DeliveryStore
+from routing.store.events.event_store import EventStore
+from routing.store.redis.keys import Keys
 from routing.webhook.forge_kind import ForgeKind
 from tests.deliveries import payload, recorded, sent
 from tests.leaks import leaks

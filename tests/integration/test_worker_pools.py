@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from routing.events import JOB_CLAIMED, JOB_FINISHED
-from routing.job import Job, JobRequest, JobState
-from routing.signal import SignalKind
-from routing.version import Snapshot
-from tasks.composition import Coalmine
+from routing.jobs.job import Job, JobRequest, JobState
+from routing.jobs.signal import SignalKind
+from routing.templates.version import Snapshot
+from tasks.composition.composition import Coalmine
 from tests.agent_book import Book, until_gone
 from tests.servers import private_server
 from tests.waiting import wait_until

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from routing.errors import InvalidInputError, NotFoundError, UnavailableError
-from routing.git import Git, GitError
-from routing.remote import Remote, without_password
+from routing.git.git import Git, GitError
+from routing.git.remote import Remote, without_password
 from tasks.agents.environment import AgentIdentity, agent_environment
-from tasks.agents.mirror import host_lock
-from tasks.agents.repository_place import (
+from tasks.agents.repository.mirror import host_lock
+from tasks.agents.repository.place import (
     RepositoryPlace,
     checked_remote,
     folder_name,
     scratch,
     turn_files,
 )
-from tasks.agents.runtime import RuntimeSpec
-from tasks.agents.worktree import PushRefusedError, Worktree, open_worktree, sweep_worktrees
+from tasks.agents.repository.worktree import PushRefusedError, Worktree, open_worktree, sweep_worktrees
+from tasks.agents.runtimes.runtime import RuntimeSpec
 
 JOB = "00000000000000aa"
 OTHER_JOB = "00000000000000bb"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from routing.job import Job, JobRequest, JobState
-from routing.signal import SignalKind
-from routing.store.private_server import PrivateServer
-from routing.version import Snapshot
-from tasks.composition import Coalmine
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import Job, JobRequest, JobState
+from routing.jobs.signal import SignalKind
+from routing.templates.version import Snapshot
+from tasks.composition.composition import Coalmine
 from tests.real.model_stub import ModelStub
 from tests.real.programs import ENVIRONMENTS, MODELS, stubborn_environment
 from tests.waiting import wait_until

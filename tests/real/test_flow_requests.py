@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from routing.job import JobState
+from routing.jobs.job import JobState
 from routing.webhook.forge_kind import ForgeKind
 from tests.forge_shop import ForgeShop, ForgeShops, forge_shops
 from tests.real.gitea_description import gitea_description

@@ -12,8 +12,8 @@ import pytest
 
 from console.web.app import web_of
 from routing.webhook.forge_kind import ForgeKind
-from tasks.composition import compose
-from tasks.settings import Settings
+from tasks.composition.composition import compose
+from tasks.settings.settings import Settings
 from tests.deliveries import forges, sent
 from tests.web_client import WebClient
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from routing.forges.forge_client import Surroundings
-from routing.forges.github import GitHubSettings, github_forge
-from routing.issue import IssueRef
+from routing.forges.github.forge import GitHubSettings, github_forge
+from routing.http.client import Surroundings
+from routing.issues.issue import IssueRef
 from tests.forge_server import Answer, Asked, ForgeServer
 from tests.forge_world import TOKEN, ForgeWorld
 from tests.github_server import github_server

@@ -9,7 +9,7 @@ from pathlib import Path
 import frontmatter
 import pytest
 
-from routing.git import Git
+from routing.git.git import Git
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

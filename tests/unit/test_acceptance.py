@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from routing.errors import ConflictError
-from routing.mailbox import STEP, Mailbox
+from routing.jobs.mailbox import STEP, Mailbox
 from tests.fleet import Fleet, request
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from kombu import Connection
 
 from routing.errors import SettingsError
-from routing.store.address import RedisAddress, masked
+from routing.store.redis.address import RedisAddress, masked
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import fakeredis
 import pytest
 import redis
 
-from console.doctor import fleet as examined
-from routing.job import JobResult, JobState
-from routing.jobs import Claim
-from routing.signal import SignalKind
-from routing.store.health import Finding, Status
+from console.doctor.doctor import fleet as examined
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind
+from routing.store.redis.health import Finding, Status
 from tests.fleet import Fleet
 
 Made = Callable[..., Fleet]

@@ -7,8 +7,8 @@ import pytest
 
 from routing.errors import InvalidInputError, SettingsError
 from tasks.agents.environment import AgentIdentity, agent_environment
-from tasks.agents.runtime import RuntimeSpec
-from tasks.settings import NOT_SETTINGS, PREFIX
+from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.settings.settings import NOT_SETTINGS, PREFIX
 
 WORKER = {
     "PATH": "/bin",

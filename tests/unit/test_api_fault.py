@@ -2,10 +2,10 @@
 
 import pytest
 
-from routing.signal import SignalKind
-from tasks.agents.agent_event import ApiErrorEvent, Usage
+from routing.jobs.signal import SignalKind
 from tasks.agents.runner import api_fault
-from tasks.agents.turn_result import Ending, TurnResult
+from tasks.agents.runtimes.agent_event import ApiErrorEvent, Usage
+from tasks.agents.turn.result import Ending, TurnResult
 
 
 def turn(ended_by: Ending, status: int | None, *, clean: bool = False) -> TurnResult:

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routing import events
-from routing.backlog import Backlog
-from routing.backlog_item import BacklogItem, BacklogState
-from routing.backlog_settings import BacklogSettings
+from routing.backlog.backlog import Backlog
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.backlog.settings import BacklogSettings
 from routing.errors import ConflictError, NotFoundError
-from routing.issue import IssueRef
-from routing.store.backlog_store import BacklogStore, Unknown
-from routing.store.event_store import EventStore
-from routing.store.keys import Keys
+from routing.issues.issue import IssueRef
+from routing.store.backlog.backlog_store import BacklogStore, Unknown
+from routing.store.events.event_store import EventStore
+from routing.store.redis.keys import Keys
 from tests.fleet import Clock
 from tests.issues import MemoryForge, issue, ref
 from tests.leaks import leaks

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from console.doctor import cgroups
-from routing.store.health import Status
-from tasks.agents.cgroup_home import CgroupHome, own_cgroup
-from tasks.agents.program_file import program_file
+from console.doctor.doctor import cgroups
+from routing.process.cgroup_home import CgroupHome, own_cgroup
+from routing.process.program_file import program_file
+from routing.store.redis.health import Status
 
 UNIFIED = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 HYBRID = (

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from routing.bet import Arm, Bet
-from routing.commit_status import CiVerdict
-from routing.issue import IssueRef
-from routing.job import Job, JobRequest, JobResult, JobState
-from tasks.forges.checklist import Mark, Progress, checklist, code, phases
+from routing.forges.commit_status import CiVerdict
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobRequest, JobResult, JobState
+from routing.templates.bet import Arm, Bet
+from tasks.issues.checklist import Mark, Progress, checklist, code, phases
 
 REF = IssueRef(forge="github", repo="acme/shop", number=7)
 COMMIT = "4be1c0ffee" * 4

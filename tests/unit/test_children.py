@@ -7,10 +7,10 @@ import fakeredis
 import pytest
 import redis
 
-from routing.bet import Arm
-from routing.children import ChildOrder, ChildRefusedError
-from routing.job import Job, JobResult, JobState
-from routing.mailbox import Enqueued
+from routing.jobs.children import ChildOrder, ChildRefusedError
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.mailbox import Enqueued
+from routing.templates.bet import Arm
 from tests.fleet import Fleet
 from tests.leaks import leaks
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from routing.errors import CoalmineError, InvalidInputError
-from routing.forges.clone_url import clone_remote, clone_url
+from routing.git.clone_url import clone_remote, clone_url
 from routing.webhook.forge_kind import ForgeKind
 
 TOKEN = "tok-of-a-test"  # noqa: S105 - opens nothing

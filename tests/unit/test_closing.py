@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from routing.backlog_item import BacklogState
-from routing.forge_errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
-from routing.issue import IssueRef
-from routing.job import JobState
-from tasks.forges.closing import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MOST_REFUSALS
+from routing.backlog.item import BacklogState
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from routing.issues.issue import IssueRef
+from routing.jobs.job import JobState
+from tasks.issues.closing import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MOST_REFUSALS
 from tests.forge_fleet import ForgeFleet
 from tests.memory_forge import OWN_LOGIN
 

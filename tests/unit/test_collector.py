@@ -7,15 +7,15 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from routing.backlog_item import BacklogState
+from routing.backlog.intake import LOOK_SECONDS
+from routing.backlog.item import BacklogState
 from routing.errors import NotFoundError
 from routing.events import BACKLOG_CYCLE, BACKLOG_STATE, BACKLOG_UNKNOWN_BLOCKER
-from routing.forge_errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError, ForgeUnreachableError
-from routing.intake import LOOK_SECONDS
-from routing.issue import Issue, IssueListing, IssueRef
-from routing.store.delivery_store import DeliveryStore, NewDelivery
-from tasks.forges.collector import BLOCKED_SECONDS, UNSETTLED_SECONDS
-from tasks.worker import Worker
+from routing.forges.errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError, ForgeUnreachableError
+from routing.issues.issue import Issue, IssueListing, IssueRef
+from routing.store.backlog.delivery_store import DeliveryStore, NewDelivery
+from tasks.composition.worker import Worker
+from tasks.issues.collector import BLOCKED_SECONDS, UNSETTLED_SECONDS
 from tests.fleet import Clock
 from tests.forge_fleet import ForgeFleet
 from tests.memory_forge import MemoryForge

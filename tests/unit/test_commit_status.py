@@ -2,7 +2,7 @@
 
 import pytest
 
-from routing.commit_status import CiVerdict, CombinedStatus, CommitStatus
+from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,17 @@ import pytest
 import redis
 
 from routing.errors import UnavailableError
-from routing.job import JobResult, JobState
-from routing.store.agent_store import AgentStore
-from routing.store.job_store import JobStore
+from routing.jobs.job import JobResult, JobState
+from routing.store.jobs.job_store import JobStore
+from routing.store.mail.agent_store import AgentStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
-from tasks.agents.departure import Departure, Departures, last_word, leaves
 from tasks.agents.mail.role import Role
-from tasks.agents.mail.worker_died import AgentEnd
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import SessionState
-from tasks.agents.turn_result import Ending
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import SessionState
+from tasks.agents.supervision.retirement import Departure, Departures, last_word, leaves
+from tasks.agents.supervision.worker_died import AgentEnd
+from tasks.agents.turn.result import Ending
 from tests.fleet import Fleet
 
 CRASH = AgentEnd(ended_by=Ending.RESULT, exit_code=3)

@@ -13,9 +13,9 @@ from celery.bin.worker import worker
 from typer.main import get_command
 
 from console.cli import app
-from console.config_commands import flat
+from console.commands.config import flat
 from tasks.broker import make_app
-from tasks.settings import Settings, load_settings
+from tasks.settings.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,13 +7,13 @@ import pytest
 import redis
 import requests
 
-from routing.backlog_item import BacklogState
+from routing.backlog.item import BacklogState
+from routing.backlog.refusal import Gate
 from routing.events import BACKLOG_REFUSED
-from routing.forge_errors import ForgeUnreachableError
-from routing.issue import IssueRef
-from routing.refusal import Gate
-from tasks.settings import load_settings
-from tasks.worker import Worker
+from routing.forges.errors import ForgeUnreachableError
+from routing.issues.issue import IssueRef
+from tasks.composition.worker import Worker
+from tasks.settings.settings import load_settings
 from tests.fleet import Clock, Fleet
 from tests.forge_fleet import ForgeFleet
 from tests.memory_forge import MemoryForge

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from routing.backlog_item import BacklogState
+from routing.backlog.item import BacklogState
 from routing.events import BACKLOG_STATE
-from routing.forge_errors import ForgeRefusedError, ForgeUnreachableError
-from routing.job import MAX_REQUEST_BYTES, JobState
-from tasks.forges.dispatcher import UNCONFIRMED_SECONDS
+from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.jobs.job import MAX_REQUEST_BYTES, JobState
+from tasks.issues.dispatcher import UNCONFIRMED_SECONDS
 from tests.fleet import Clock
 from tests.forge_fleet import ForgeFleet
 from tests.memory_forge import MemoryForge

@@ -9,10 +9,10 @@ import pytest
 import typer
 
 from console.cli import app
-from console.config_commands import flat
+from console.commands.config import flat
 from routing.events import MEANINGS
-from routing.store.keys import PERMANENT_KINDS, Keys
-from tasks.settings import Settings, load_settings
+from routing.store.redis.keys import PERMANENT_KINDS, Keys
+from tasks.settings.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -80,7 +80,7 @@ def test_every_key_is_in_the_layout() -> None:
 
 def test_every_script_is_in_the_architecture() -> None:
     """A Lua script that is added or renamed shows."""
-    scripts = {file.stem for file in (ROOT / "routing/store/lua").glob("*.lua")}
+    scripts = {file.stem for file in (ROOT / "routing/store").glob("*/*.lua")}
     assert scripts <= set(rows("architecture.md"))
 
 
@@ -106,7 +106,7 @@ def test_links_lead_somewhere(file: Path) -> None:
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
 def test_files_that_are_named_are_there(file: Path) -> None:
-    """`tests/unit/test_x.py`, `routing/route.py` and their like exist."""
+    """`tests/unit/test_x.py`, `routing/templates/route.py` and their like exist."""
     text = file.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:routing|harvest|tasks|console|tests|benchmarks|docs)/[\w/.]+)`", text):
         assert (ROOT / name).exists(), name

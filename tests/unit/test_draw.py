@@ -3,12 +3,12 @@
 import pytest
 import redis
 
-from routing.bet import Arm
-from routing.route import Route, draw, draws
-from routing.signal import SignalKind
-from routing.store.keys import Keys
-from routing.trial import Trial, TrialState
-from routing.version import Snapshot, Version, VersionState
+from routing.jobs.signal import SignalKind
+from routing.store.redis.keys import Keys
+from routing.templates.bet import Arm
+from routing.templates.route import Route, draw, draws
+from routing.templates.trial import Trial, TrialState
+from routing.templates.version import Snapshot, Version, VersionState
 from tests.fleet import Fleet, request
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvest.stretch import EMPTY, Stretch, join, of_one, plus
+from harvest.segment import EMPTY, Stretch, join, of_one, plus
 from harvest.wager import Triple, ln_mixture
 
 STEP = st.floats(-2.0, 2.0)

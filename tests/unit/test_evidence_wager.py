@@ -7,7 +7,7 @@ import pytest
 
 from harvest.lower_bound import kl, lower_bound
 from harvest.wager import Null, ln_mixture, stake_pairs, wager
-from routing.bet import Arm
+from routing.templates.bet import Arm
 
 WORSE = Null.not_worse(margin=0.0, delta=0.1)
 GRID = list(

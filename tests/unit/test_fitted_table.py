@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from console.rendering import table
+from console.output.rendering import table
 
 JOB, REASON = "0123456789abcdef", "the agent ended with exit code 1"
 

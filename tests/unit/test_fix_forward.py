@@ -7,10 +7,10 @@ import redis
 
 from harvest.settling import spent
 from routing.errors import ConflictError
-from routing.job import Job, JobResult, JobState
-from routing.jobs import Claim
-from routing.repair import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
-from routing.signal import SignalKind
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.repair import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
+from routing.jobs.signal import SignalKind
 from tests.fleet import Fleet
 
 RED = Repair(commit="4be1c0ffee00", checks=("unit", "lint"), log="FAILED test_sum")

@@ -63,11 +63,11 @@ def test_harvest_knows_no_broker(package: str) -> None:
 def test_pure_modules_know_no_server() -> None:
     """Draw, score, evidence and verdict read no clock, no server and no randomness."""
     pure = [
-        "routing/route.py",
-        "routing/bet.py",
+        "routing/templates/route.py",
+        "routing/templates/bet.py",
         "harvest/score.py",
         "harvest/verdict.py",
-        "tasks/outcome.py",
+        "tasks/work/outcome.py",
         "routing/webhook/signature.py",
         "routing/webhook/delivery.py",
         "routing/webhook/relevance.py",
@@ -106,7 +106,7 @@ def test_every_event_has_a_meaning() -> None:
 def test_every_event_of_the_scripts_has_a_meaning() -> None:
     """No script writes an event that the reference does not know."""
     kind = re.compile(r"'((?:backlog|template|candidate|trial|job|dispatch)\.[a-z_]+)'")
-    lua = (ROOT / "routing" / "store" / "lua").glob("*.lua")
+    lua = (ROOT / "routing" / "store").glob("*/*.lua")
     written = {found for path in lua for found in kind.findall(path.read_text(encoding="utf-8"))}
     assert len(written) > 10
     assert written <= set(events.MEANINGS)
@@ -114,7 +114,7 @@ def test_every_event_of_the_scripts_has_a_meaning() -> None:
 
 def test_every_event_is_written_somewhere() -> None:
     """The reference lists no event that nothing writes."""
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "routing" / "store" / "lua").glob("*.lua")]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "routing" / "store").glob("*/*.lua")]
     texts += [
         path.read_text(encoding="utf-8")
         for floor in FLOORS

@@ -12,7 +12,7 @@ import requests
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from routing.errors import SettingsError
-from routing.forge_errors import (
+from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
@@ -20,10 +20,10 @@ from routing.forge_errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.forges.circuit import Circuit
-from routing.forges.forge_client import ForgeClient, HttpDialect, Surroundings
-from routing.forges.forge_connection import TokenAuth
-from routing.forges.http_settings import HttpLimits, RestForgeSettings
+from routing.http.circuit import Circuit
+from routing.http.client import ForgeClient, HttpDialect, Surroundings
+from routing.http.connection import TokenAuth
+from routing.http.settings import HttpLimits, RestForgeSettings
 from tests.forge_server import Answer, Asked, ForgeServer
 from tests.forge_world import TOKEN
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.change_request import Review, ReviewVerdict, in_rounds
-from routing.commit_status import CiVerdict, CombinedStatus
-from routing.forge_errors import ForgeGoneError, ForgeInvalidError
-from routing.forges.github_runs import WireCheckRun, statuses_of_runs
-from routing.forges.rate_limit import LONGEST_SECONDS, resumes_at
-from routing.forges.rest_changes import is_of
-from routing.forges.rest_path import path_segment, repository_path
-from routing.forges.reverts import numbers_in, reverts_among
-from routing.forges.wire import WireCommit, WireIssue, WirePull
+from routing.forges.change_request import Review, ReviewVerdict, in_rounds
+from routing.forges.commit_status import CiVerdict, CombinedStatus
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError
+from routing.forges.github.runs import WireCheckRun, statuses_of_runs
+from routing.forges.rest.changes import is_of
+from routing.forges.rest.path import path_segment, repository_path
+from routing.forges.rest.reverts import numbers_in, reverts_among
+from routing.forges.rest.wire import WireCommit, WireIssue, WirePull
+from routing.http.rate_limit import LONGEST_SECONDS, resumes_at
 
 RECORDED = Path(__file__).parents[1] / "recordings" / "webhooks" / "gitea-1.14.jsonl"
 SHA, OTHER = "a1b2c3d4" * 5, "0f" * 20

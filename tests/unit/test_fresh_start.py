@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tasks.agents.agent_event import ApiErrorEvent, Usage
-from tasks.agents.fresh_start import is_due, limits_left, together
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_result import Ending, TurnResult
+from tasks.agents.runtimes.agent_event import ApiErrorEvent, Usage
+from tasks.agents.session.fresh_start import is_due, limits_left, together
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.result import Ending, TurnResult
 
 LOST = TurnResult(
     ended_by=Ending.RESULT, exit_code=1, clean=False, session_id="c1", session_lost=True,

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from routing.backlog_item import BacklogItem, BacklogState
-from routing.backlog_settings import BacklogSettings
-from routing.forge import Permission
-from routing.gate_settings import GateSettings
-from routing.gates import Facts, Inputs, choose, refusal
-from routing.metadata.issue_metadata import IssueMetadata
-from routing.metadata.model_settings import ModelSettings
-from routing.refusal import Gate
+from routing.backlog.gate_settings import GateSettings
+from routing.backlog.gates import Facts, Inputs, choose, refusal
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.backlog.refusal import Gate
+from routing.backlog.settings import BacklogSettings
+from routing.forges.forge import Permission
+from routing.issues.metadata import IssueMetadata
+from routing.issues.model_settings import ModelSettings
 from tests.issues import ref
 
 OPEN = GateSettings(kill_switch=False, allow_list=("shop", "owner/app"))

@@ -14,9 +14,9 @@ from harvest.score import ScoreRules
 from harvest.settling import Facts, scoring
 from harvest.verdict import Verdict
 from routing.errors import UnavailableError
-from routing.job import JobResult, JobState
-from routing.signal import SignalKind
-from routing.store.trial_store import Advance, TrialStore
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.signal import SignalKind
+from routing.store.trials.trial_store import Advance, TrialStore
 from tests.fleet import QUICK, START, Fleet, request
 
 DAY = 86_400.0

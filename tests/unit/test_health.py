@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from routing.store.health import Facts, Finding, Status, judge
+from routing.store.redis.health import Facts, Finding, Status, judge
 
 WELL = {
     "redis_version": "7.2.4",

@@ -1,7 +1,7 @@
 """Chores on a host."""
 
 from routing.errors import UnavailableError
-from tasks.host_keeper import Chore, HostKeeper
+from tasks.work.host_keeper import Chore, HostKeeper
 from tests.waiting import wait_until
 
 

@@ -9,15 +9,15 @@ import redis
 from harvest.score import ScoreRules
 from harvest.settling import Facts, scoring
 from routing.errors import ConflictError
-from routing.job import Job, JobState
-from routing.jobs import BackOff, Jobs
-from routing.mailbox import Mailbox
-from routing.route_reader import RouteReader
-from routing.signal import SignalKind
-from routing.store.job_store import JobStore
-from routing.store.version_store import VersionStore
-from routing.templates import Templates
-from routing.trial import Terms
+from routing.jobs.job import Job, JobState
+from routing.jobs.lifecycle import BackOff, Jobs
+from routing.jobs.mailbox import Mailbox
+from routing.jobs.signal import SignalKind
+from routing.store.jobs.job_store import JobStore
+from routing.store.trials.version_store import VersionStore
+from routing.templates.route_reader import RouteReader
+from routing.templates.templates import Templates
+from routing.templates.trial import Terms
 from tests.fleet import QUICK, Fleet, Scripted
 
 DAY = 86_400.0

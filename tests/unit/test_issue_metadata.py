@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.issue import IssueRef
-from routing.metadata.body_text import MAX_BODY_CHARACTERS
-from routing.metadata.issue_metadata import IssueMetadata, Source, parsed_metadata
-from routing.metadata.issue_reader import read_metadata
+from routing.issues.body_text import MAX_BODY_CHARACTERS
+from routing.issues.issue import IssueRef
+from routing.issues.metadata import IssueMetadata, Source, parsed_metadata
+from routing.issues.metadata_reader import read_metadata
 from tests.issues import issue, ref
 
 OWN = IssueRef(forge="github", repo="owner/shop", number=99)

@@ -4,10 +4,10 @@ import pytest
 import redis
 
 from routing.errors import ConflictError, InvalidInputError
-from routing.job import JobResult, JobState
-from routing.jobs import BackOff, CancelAskedError, Claim, StaleLeaseError, UnknownJobError
-from routing.signal import SignalKind
-from routing.store.job_move import Move
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.lifecycle import BackOff, CancelAskedError, Claim, StaleLeaseError, UnknownJobError
+from routing.jobs.signal import SignalKind
+from routing.store.jobs.move import Move
 from tests.fleet import START, Fleet, Scripted
 
 PUSHED = JobResult(exit_code=0, ended_by="result", commit="4be1c0ffee00", branch="coalmine/x")

@@ -8,16 +8,15 @@ import pytest
 import redis
 
 from harvest.policy import TrialPolicy
-from routing.job import JobResult, JobState
-from routing.signal import SignalKind
-from routing.store.keys import Keys
-from routing.store.scripts import Scripts, lua_source
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.signal import SignalKind
+from routing.store.redis.keys import Keys
+from routing.store.redis.scripts import Scripts, lua_source, script_files
 from tests.fleet import QUICK, Fleet
 from tests.leaks import leaks
 
-LUA = Path(str(files("routing.store").joinpath("lua")))
-SCRIPTS = sorted(path.stem for path in LUA.glob("[!_]*.lua"))
-INCLUDES = sorted(path.stem for path in LUA.glob("_*.lua"))
+SCRIPTS = sorted(name for name in script_files() if not name.startswith("_"))
+INCLUDES = sorted(name for name in script_files() if name.startswith("_"))
 
 
 def whole_story(fleet: Fleet) -> list[str]:
@@ -128,7 +127,7 @@ def test_leak_is_found(fake_redis: redis.Redis, key: str, value: str) -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script_says_what_it_does(name: str) -> None:
     """Purpose, KEYS, ARGV and Returns stand at the beginning, each described to the last one that is used."""
-    text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
+    text = script_files()[name].read_text(encoding="utf-8")
     header = "\n".join(line for line in text.splitlines() if line.startswith("--"))
     assert re.match(r"-- [A-Z]", text)
     for word in ("KEYS", "ARGV", "Returns"):
@@ -145,7 +144,7 @@ def calls() -> list[str]:
     pattern = re.compile(r"(?:self\.run|self\.scripts)\(\s*\"([a-z_]+)\"")
     return [
         found
-        for path in sorted(LUA.parent.glob("*.py"))
+        for path in sorted(Path(str(files("routing.store"))).rglob("*.py"))
         for found in pattern.findall(path.read_text(encoding="utf-8"))
     ]
 
@@ -164,7 +163,7 @@ def test_wrappers_call_scripts_that_are_there() -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script_declares_its_keys(name: str) -> None:
     """No script makes up the name of a key: all come in KEYS."""
-    text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
+    text = script_files()[name].read_text(encoding="utf-8")
     code = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
     called = re.findall(r"redis\.call\('[A-Z]+',\s*([^,)]+)", code)
     assert not [key for key in called if ".." in key or key.startswith(("'", '"', "ARGV"))]
@@ -183,16 +182,16 @@ def test_include_is_put_in_place_of_its_line() -> None:
         found
         for name in SCRIPTS
         for found in re.findall(
-            r"^-- @include ([a-z_]+)$", (LUA / f"{name}.lua").read_text("utf-8"), re.MULTILINE
+            r"^-- @include ([a-z_]+)$", script_files()[name].read_text("utf-8"), re.MULTILINE
         )
     }
     assert {f"_{name}" for name in asked} == set(INCLUDES)
-    prelude = (LUA / "_prelude.lua").read_text(encoding="utf-8")
+    prelude = script_files()["_prelude"].read_text(encoding="utf-8")
     assert prelude in lua_source("job_claim")
-    assert "-- @include prelude" in (LUA / "job_claim.lua").read_text(encoding="utf-8")
+    assert "-- @include prelude" in script_files()["job_claim"].read_text(encoding="utf-8")
 
 
 def test_unknown_script_is_an_error(fake_redis: redis.Redis) -> None:
     """A name without a file is no empty script."""
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(KeyError):
         Scripts(fake_redis)["no_such_script"]

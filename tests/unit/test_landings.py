@@ -7,18 +7,18 @@ import pytest
 import redis
 
 from harvest.score import Score, ScoreRules, score
-from routing.change_request import Review, ReviewVerdict
-from routing.commit_status import StatusState
 from routing.events import JOB_SIGNAL
-from routing.forge import Permission
-from routing.forge_errors import (
+from routing.forges.change_request import Review, ReviewVerdict
+from routing.forges.commit_status import StatusState
+from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.job import Job
+from routing.forges.forge import Permission
+from routing.jobs.job import Job
 from tests.fleet import Clock
 from tests.forge_fleet import ForgeFleet
 from tests.memory_forge import MemoryForge

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.agents.line_reader import Line, LineReader
+from routing.process.line_reader import Line, LineReader
 
 
 def _lines(chunks: list[bytes], cap: int) -> list[Line]:

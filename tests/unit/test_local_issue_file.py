@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.errors import CorruptRecordError, InvalidInputError
-from routing.forge_errors import ForgeGoneError, ForgeInvalidError, ForgeUnreachableError
-from routing.forges.local_issue_file import MAX_ISSUE_BYTES, IssueFile
-from routing.forges.local_issues import LocalIssues
-from routing.issue import IssueRef
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeUnreachableError
+from routing.forges.local.issue_file import MAX_ISSUE_BYTES, IssueFile
+from routing.forges.local.issues import LocalIssues
+from routing.issues.issue import IssueRef
 
 WRITTEN_BY_HAND = b"""---
 # kept by the shop team

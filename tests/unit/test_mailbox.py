@@ -9,11 +9,11 @@ import redis
 from harvest.ledger import Dispatched
 from harvest.policy import Guardrail, TrialPolicy
 from routing.errors import ConflictError, InvalidInputError
-from routing.job import MAX_REQUEST_BYTES
-from routing.mailbox import PayloadTooLargeError
-from routing.store.acceptance import Acceptance
-from routing.store.job_store import JobStore
-from routing.templates import UnknownTemplateError
+from routing.jobs.job import MAX_REQUEST_BYTES
+from routing.jobs.mailbox import PayloadTooLargeError
+from routing.store.jobs.acceptance import Acceptance
+from routing.store.jobs.job_store import JobStore
+from routing.templates.templates import UnknownTemplateError
 from tests.fleet import START, Fleet, request
 
 

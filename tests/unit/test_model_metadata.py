@@ -12,20 +12,20 @@ import pytest
 import redis
 import requests
 
-from routing.backlog_item import BacklogState
-from routing.issue import Issue
-from routing.metadata.issue_metadata import IssueMetadata
-from routing.metadata.issue_reader import read_metadata
-from routing.metadata.model_metadata import (
+from routing.backlog.item import BacklogState
+from routing.issues.issue import Issue
+from routing.issues.metadata import IssueMetadata
+from routing.issues.metadata_reader import read_metadata
+from routing.issues.model_reader import (
     FAILURES_TO_OPEN,
     MAX_ANSWER_BYTES,
     OPEN_SECONDS,
     ModelReader,
 )
-from routing.metadata.model_settings import ModelSettings
-from routing.store.keys import Keys
-from routing.store.metadata_store import MetadataStore
-from tasks.forge_settings import ForgeSettings
+from routing.issues.model_settings import ModelSettings
+from routing.store.backlog.metadata_store import MetadataStore
+from routing.store.redis.keys import Keys
+from tasks.settings.forge_settings import ForgeSettings
 from tests.forge_fleet import ForgeFleet
 from tests.issues import issue, ref
 from tests.leaks import leaks

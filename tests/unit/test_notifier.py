@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import redis
 
-from routing.backlog import Backlog
-from routing.backlog_settings import BacklogSettings
+from routing.backlog.backlog import Backlog
+from routing.backlog.settings import BacklogSettings
 from routing.events import JOB_FINISHED
-from routing.job import JobState
-from routing.jobs import BackOff
-from routing.signal import SignalKind
-from routing.store import notice_store
-from routing.store.backlog_store import BacklogStore
-from routing.store.event_store import EventPage
-from routing.store.keys import Keys
+from routing.jobs.job import JobState
+from routing.jobs.lifecycle import BackOff
+from routing.jobs.signal import SignalKind
+from routing.store.backlog.backlog_store import BacklogStore
+from routing.store.events import notice_store
+from routing.store.events.event_store import EventPage
+from routing.store.redis.keys import Keys
 from tasks.notify import notifier as notifier_module
 from tasks.notify.dead_letter import dead_letters, revive
 from tasks.notify.fact_reader import FactReader

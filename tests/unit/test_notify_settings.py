@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from console.config_commands import flat, shown_value
+from console.commands.config import flat, shown_value
 from routing.errors import SettingsError
 from tasks.broker import NOTIFY, schedule
 from tasks.notify.notification_kind import NotificationKind
-from tasks.notify.notify_settings import NotifySettings
+from tasks.notify.settings import NotifySettings
 from tasks.notify.sinks import configured_sinks
-from tasks.settings import Settings, load_settings
+from tasks.settings.settings import Settings, load_settings
 
 SECRET = "a-secret-of-some-length"  # noqa: S105 - of these tests
 ADDRESS = "https://hooks.example.com/services/T000/B000/XXXX"

@@ -2,11 +2,11 @@
 
 import pytest
 
-from routing.job import JobResult
-from routing.signal import SignalKind
+from routing.jobs.job import JobResult
+from routing.jobs.signal import SignalKind
 from tasks.agents.mail.role import Role
-from tasks.agents.turn_result import OVERSTAYED, Ending
-from tasks.outcome import Outcome, Ran, Step, outcome
+from tasks.agents.turn.result import OVERSTAYED, Ending
+from tasks.work.outcome import Outcome, Ran, Step, outcome
 
 
 @pytest.mark.parametrize(

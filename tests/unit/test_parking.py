@@ -3,8 +3,8 @@
 import pytest
 import redis
 
-from routing.job import JobResult, JobState
-from routing.jobs import CancelAskedError, StaleLeaseError
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.lifecycle import CancelAskedError, StaleLeaseError
 from tests.fleet import Fleet
 
 

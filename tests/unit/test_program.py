@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from console.line_relay import LineRelay
-from console.program import Program, RestartPolicy
+from console.local.line_relay import LineRelay
+from console.local.program import Program, RestartPolicy
 from routing.errors import InvalidInputError
 from tests.waiting import wait_until
 

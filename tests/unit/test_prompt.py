@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.errors import InvalidInputError
-from routing.repair import LOG_END_CHARACTERS
-from tasks.agents.prompt import PromptInput, compose, fenced
+from routing.jobs.repair import LOG_END_CHARACTERS
+from tasks.agents.turn.prompt import PromptInput, compose, fenced
 
 
 def test_the_first_prompt_has_the_versions_words_then_the_task() -> None:

@@ -13,12 +13,12 @@ from kombu import Connection
 from pydantic import SecretStr
 
 from routing.errors import UnavailableError
-from routing.job import Priority
-from routing.publisher import CeleryPublisher
-from routing.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS
+from routing.jobs.job import Priority
+from routing.jobs.publisher import CeleryPublisher
+from routing.jobs.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS
 from tasks.broker import WORK, make_app
-from tasks.composition import compose
-from tasks.settings import Settings
+from tasks.composition.composition import compose
+from tasks.settings.settings import Settings
 from tests.fleet import Fleet, request
 
 JOB = "feedfacecafebeef"

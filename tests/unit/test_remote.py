@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from routing.errors import InvalidInputError
-from routing.remote import Credential, Met, Remote, met, without_password
+from routing.git.remote import Credential, Met, Remote, met, without_password
 
 CREDENTIAL = Credential(user="coalmine-bot", secret=SecretStr("tok-of-a-test"))
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvest.score import EXCLUSIONS, FAILURES, Score, ScorePolicy, ScoreRules, score
-from routing.signal import Signal, SignalKind, signal
+from routing.jobs.signal import Signal, SignalKind, signal
 from tests.fleet import START
 
 DAY = 86_400.0

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from console.doctor import secrecy
-from routing.store.health import Status
+from console.doctor.doctor import secrecy
+from routing.store.redis.health import Status
 from tasks.agents.environment import agent_environment
-from tasks.agents.runtime import RuntimeSpec
-from tasks.secrecy import cover_arguments, cover_environment, move_values, stays_visible
+from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.work.secrecy import cover_arguments, cover_environment, move_values, stays_visible
 from tests.unit.test_agent_environment import IDENTITY, WORKER
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from tasks.agents.agent_event import Usage
 from tasks.agents.mail.role import Role
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import SessionState
-from tasks.agents.session_step import Resumption, SessionStep, resumption, step_after
-from tasks.agents.turn_result import Ending, TurnResult
+from tasks.agents.runtimes.agent_event import Usage
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import SessionState
+from tasks.agents.session.step import Resumption, SessionStep, resumption, step_after
+from tasks.agents.turn.result import Ending, TurnResult
 
 S = SessionState
 

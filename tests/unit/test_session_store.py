@@ -7,10 +7,10 @@ import threading
 import pytest
 import redis
 
-from routing.store.keys import PERMANENT_KINDS
-from tasks.agents.agent_event import Usage
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import ALLOWED, BY_HOLDER, SessionState, may_move
+from routing.store.redis.keys import PERMANENT_KINDS
+from tasks.agents.runtimes.agent_event import Usage
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import ALLOWED, BY_HOLDER, SessionState, may_move
 from tests.sessions import LEASE, PROCESS, Sessions
 
 S = SessionState

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from routing.errors import SettingsError
-from tasks.settings import PREFIX, CanarySettings, Settings, load_settings
+from tasks.settings.settings import PREFIX, CanarySettings, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)

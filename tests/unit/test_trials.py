@@ -5,8 +5,8 @@ import redis
 
 from harvest.policy import TrialPolicy
 from routing.errors import ConflictError, InvalidInputError
-from routing.trial import Terms
-from routing.trials import UnknownTrialError
+from routing.templates.trial import Terms
+from routing.templates.trials import UnknownTrialError
 from tests.fleet import START, Fleet
 
 

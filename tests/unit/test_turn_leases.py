@@ -7,9 +7,9 @@ import pytest
 import redis
 
 from routing.errors import UnavailableError
-from routing.store.session_store import SessionStore
-from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.agents.turn_leases import HeldTurn, TurnLeases
+from routing.store.sessions.session_store import SessionStore
+from tasks.agents.turn.leases import HeldTurn, TurnLeases
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tests.sessions import LEASE, Sessions
 
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.agents.agent_event import (
+from routing.printable import printable
+from routing.process.table import ProcessEntry, family
+from tasks.agents.redaction import Redactor
+from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
     ResultEvent,
@@ -14,15 +17,12 @@ from tasks.agents.agent_event import (
     UsageEvent,
     UsageScope,
 )
-from tasks.agents.output_tail import OutputTail
-from tasks.agents.printable import printable
-from tasks.agents.process_table import ProcessEntry, family
-from tasks.agents.redaction import Redactor
-from tasks.agents.runtime import RuntimeSpec
-from tasks.agents.stop_signal import StopReason, StopSignal
-from tasks.agents.turn_limits import TurnLimits
-from tasks.agents.turn_log import TurnLog
-from tasks.agents.turn_tally import TurnTally
+from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.log import TurnLog
+from tasks.agents.turn.output_tail import OutputTail
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.agents.turn.tally import TurnTally
 
 
 @pytest.mark.parametrize(

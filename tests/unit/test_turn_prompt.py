@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from routing.errors import InvalidInputError
-from routing.job import Job, JobRequest, JobResult, JobState
-from routing.jobs import Claim
-from routing.repair import Repair
-from routing.turn_kind import TurnKind
-from routing.version import Snapshot, Version, VersionState
-from tasks.agents.prompt import DEFAULT_TEMPLATES, compose
-from tasks.agents.turn_order import TurnStart
-from tasks.agents.turn_prompt import prompt_input
+from routing.jobs.job import Job, JobRequest, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.repair import Repair
+from routing.jobs.turn_kind import TurnKind
+from routing.templates.version import Snapshot, Version, VersionState
+from tasks.agents.turn.order import TurnStart
+from tasks.agents.turn.prompt import DEFAULT_TEMPLATES, compose
+from tasks.agents.turn.turn_prompt import prompt_input
 
 REPAIR = Repair(commit="4be1c0ffee00", checks=("unit", "lint"), log="FAILED test_sum")
 RESUMED = TurnStart(session_id="s1", earlier=True, mail="")

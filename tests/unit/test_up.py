@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from console.up_command import words_of
+from console.commands.up import words_of
 from routing.events import Event
 
 

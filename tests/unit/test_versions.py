@@ -4,9 +4,14 @@ import pytest
 import redis
 
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
-from routing.templates import ProposalPolicy, UnknownTemplateError, UnknownVersionError, checked_snapshot
-from routing.turn_kind import TurnKind
-from routing.version import KIND_TEXT_CHARACTERS, Snapshot, VersionReference
+from routing.jobs.turn_kind import TurnKind
+from routing.templates.templates import (
+    ProposalPolicy,
+    UnknownTemplateError,
+    UnknownVersionError,
+    checked_snapshot,
+)
+from routing.templates.version import KIND_TEXT_CHARACTERS, Snapshot, VersionReference
 from tests.fleet import Fleet
 
 

@@ -4,16 +4,16 @@ import pytest
 import redis
 
 from routing.errors import UnavailableError
-from routing.job import JobResult
-from routing.jobs import Claim
-from routing.store.mail_store import MailStore
-from routing.store.session_store import TurnEnd
+from routing.jobs.job import JobResult
+from routing.jobs.lifecycle import Claim
+from routing.store.mail.mail_store import MailStore
+from routing.store.sessions.session_store import TurnEnd
 from tasks.agents.mail.author import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.role import Role
-from tasks.agents.session_state import ALLOWED, SessionState
-from tasks.worker import Worker
+from tasks.agents.session.state import ALLOWED, SessionState
+from tasks.composition.worker import Worker
 from tests.fleet import Fleet
 from tests.post import ADA
 from tests.sessions import PROCESS

@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from routing.commit_status import CiVerdict
-from tasks.forges.watch import Action, Limits, TurnState, Watched, watch
+from routing.forges.commit_status import CiVerdict
+from tasks.issues.watch import Action, Limits, TurnState, Watched, watch
 
 LIMITS = Limits(fix_forwards=5, fix_forward_seconds=3600, no_verdict_seconds=7200, redispatches=1)
 

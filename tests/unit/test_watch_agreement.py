@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import redis
 
-from routing.commit_status import CiVerdict
-from routing.job import Job, JobRequest, JobResult, JobState
-from routing.lost_worker import after_lost_worker
-from routing.signal import SignalKind
-from tasks.forges.watch import Action, Limits, TurnState, Watched, watch
-from tasks.outcome import Ran, Step, outcome
+from routing.forges.commit_status import CiVerdict
+from routing.jobs.job import Job, JobRequest, JobResult, JobState
+from routing.jobs.lost_worker import after_lost_worker
+from routing.jobs.signal import SignalKind
+from tasks.issues.watch import Action, Limits, TurnState, Watched, watch
+from tasks.work.outcome import Ran, Step, outcome
 from tests.fleet import Fleet
 from tests.forge_fleet import ForgeFleet
 

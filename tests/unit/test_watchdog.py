@@ -6,19 +6,19 @@ from typing import Any, Literal
 import pytest
 import redis
 
-from routing.job import JobResult, JobState
-from routing.templates import Templates
+from routing.jobs.job import JobResult, JobState
+from routing.templates.templates import Templates
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.mail.author import FLEET, Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.post_office import MOST_WAITING
 from tasks.agents.mail.role import Role
-from tasks.agents.mail.worker_died import AgentEnd, tell_parent
-from tasks.agents.session_record import SessionRecord
-from tasks.agents.session_state import ALLOWED, SessionState
-from tasks.agents.silence import Finding, Measure, Patience, finding
-from tasks.agents.turn_result import Ending
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import ALLOWED, SessionState
+from tasks.agents.supervision.silence import Finding, Measure, Patience, finding
+from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
+from tasks.agents.turn.result import Ending
 from tests.fleet import Fleet
 from tests.sessions import PROCESS
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from routing.backlog_item import BacklogState
-from routing.commit_status import StatusState
-from routing.forge_errors import (
+from routing.backlog.item import BacklogState
+from routing.forges.commit_status import StatusState
+from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
@@ -15,9 +15,9 @@ from routing.forge_errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.issue import IssueRef
-from routing.job import Job, JobState
-from tasks.forge_settings import ForgeSettings, WatchSettings
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobState
+from tasks.settings.forge_settings import ForgeSettings, WatchSettings
 from tests.forge_fleet import ForgeFleet
 from tests.mishaps import ANY, Mishap, Mishaps
 

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import redis
 
-from routing.change_request import ChangeRequest, ChangeState, Review
-from routing.commit_status import CiVerdict, CombinedStatus, CommitStatus, StatusState
+from routing.backlog.gate_settings import GateSettings
 from routing.errors import ConflictError
-from routing.forge_errors import ForgeUnreachableError
-from routing.gate_settings import GateSettings
-from routing.job import JobResult, JobState
-from routing.remote import Remote
-from tasks.forge_settings import ForgeSettings, WatchSettings
-from tasks.forges.forge_parts import ForgeParts
-from tasks.forges.site import ForgeSite
-from tasks.forges.watcher import Watcher
+from routing.forges.change_request import ChangeRequest, ChangeState, Review
+from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus, StatusState
+from routing.forges.errors import ForgeUnreachableError
+from routing.git.remote import Remote
+from routing.jobs.job import JobResult, JobState
+from tasks.composition.forge_parts import ForgeParts
+from tasks.issues.site import ForgeSite
+from tasks.issues.watcher import Watcher
+from tasks.settings.forge_settings import ForgeSettings, WatchSettings
 from tests.fleet import Fleet
 
 _STATES = {

@@ -19,12 +19,12 @@ from console.web.headers import SECURITY_HEADERS
 from console.web.publicity import checked_token
 from routing import errors
 from routing.errors import CoalmineError, SettingsError
-from routing.loopback import is_loopback
-from routing.store.connection import connect
+from routing.http.loopback import is_loopback
+from routing.store.redis.connection import connect
 from routing.webhook.forge_kind import ForgeKind
-from tasks.composition import compose
-from tasks.settings import Settings
-from tasks.web_settings import WebSettings
+from tasks.composition.composition import compose
+from tasks.settings.settings import Settings
+from tasks.settings.web_settings import WebSettings
 from tests.deliveries import FORGES, payload, sent
 from tests.web_client import WebClient
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from routing.webhook.delivery import Delivery, read_delivery
+from routing.webhook.errors import BadPayloadError
 from routing.webhook.forge_kind import ForgeKind
-from routing.webhook.webhook_errors import BadPayloadError
 from tests.deliveries import payload, recorded, sent
 
 

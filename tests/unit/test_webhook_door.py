@@ -7,20 +7,20 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from routing.backlog.intake import Hint, Intake
 from routing.errors import CoalmineError
 from routing.events import WEBHOOK_ACCEPTED
-from routing.intake import Hint, Intake
-from routing.store import delivery_store
-from routing.store.delivery_store import SEEN_SECONDS, DeliveryStore
+from routing.store.backlog import delivery_store
+from routing.store.backlog.delivery_store import SEEN_SECONDS, DeliveryStore
 from routing.webhook.door import Door, Receipt, ReceiptStatus
-from routing.webhook.forge_kind import HEADERS, ForgeKind
-from routing.webhook.webhook_errors import (
+from routing.webhook.errors import (
     BadPayloadError,
     BadSignatureError,
     IntakeFullError,
     NoSecretError,
 )
-from routing.webhook.webhook_settings import WebhookSettings
+from routing.webhook.forge_kind import HEADERS, ForgeKind
+from routing.webhook.settings import WebhookSettings
 from tests.deliveries import SECRET, SETTINGS, Sent, payload, recorded, sent
 from tests.fleet import Fleet
 from tests.leaks import leaks

@@ -6,11 +6,11 @@ from collections import Counter
 
 import redis
 
-from routing.store.delivery_store import DeliveryStore
-from routing.store.keys import Keys
+from routing.store.backlog.delivery_store import DeliveryStore
+from routing.store.redis.keys import Keys
 from routing.webhook.door import Door
+from routing.webhook.errors import BadPayloadError
 from routing.webhook.forge_kind import ForgeKind
-from routing.webhook.webhook_errors import BadPayloadError
 from tests.deliveries import SETTINGS, Sent, payload, recorded, sent
 
 #: How many; the same seed makes the same ones, so a longer run begins with these.

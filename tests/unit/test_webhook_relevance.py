@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from routing.issue import IssueRef
+from routing.issues.issue import IssueRef
 from routing.webhook.delivery import Delivery
 from routing.webhook.forge_kind import ForgeKind
 from routing.webhook.relevance import COMMENT_ACTIONS, ISSUE_ACTIONS, Ignored, Relevant, judge

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from routing.errors import SettingsError
 from routing.webhook.forge_kind import ForgeKind
-from routing.webhook.webhook_settings import WebhookForge, WebhookSettings
-from tasks.forges.door_settings import door_settings
-from tasks.settings import load_settings
+from routing.webhook.settings import WebhookForge, WebhookSettings
+from tasks.composition.door_settings import door_settings
+from tasks.settings.settings import load_settings
 
 
 def test_fresh_settings_let_nobody_in() -> None:

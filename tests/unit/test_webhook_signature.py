@@ -2,9 +2,9 @@
 
 import pytest
 
+from routing.webhook.errors import BadSignatureError
 from routing.webhook.forge_kind import HEADERS, ForgeKind
 from routing.webhook.signature import check_signature, sign
-from routing.webhook.webhook_errors import BadSignatureError
 
 BODY = b'{"action": "opened"}'
 KINDS = list(ForgeKind)

@@ -4,11 +4,11 @@ import pytest
 import redis
 
 from harvest.verdict import Verdict
-from routing.children import ChildOrder
 from routing.errors import UnavailableError
-from routing.job import JobResult, JobState
-from routing.signal import SignalKind
-from routing.withdrawal import BATCH
+from routing.jobs.children import ChildOrder
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.signal import SignalKind
+from routing.jobs.withdrawal import BATCH
 from tests.fleet import Fleet
 
 

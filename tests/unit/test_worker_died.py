@@ -8,8 +8,8 @@ import redis
 from tasks.agents.mail.author import Author
 from tasks.agents.mail.mail_type import MailType
 from tasks.agents.mail.role import Role
-from tasks.agents.mail.worker_died import AgentEnd, death, has_said, tell_parent
-from tasks.agents.turn_result import Ending
+from tasks.agents.supervision.worker_died import AgentEnd, death, has_said, tell_parent
+from tasks.agents.turn.result import Ending
 from tests.post import DONE, Post
 
 CRASH = AgentEnd(ended_by=Ending.RESULT, exit_code=3)

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from routing.printable import printable
 from tasks.agents.mail.address import OPERATOR
 from tasks.agents.mail.mail import Mail
-from tasks.agents.printable import printable
-from tasks.agents.prompt import fenced
+from tasks.agents.turn.prompt import fenced
 
 _HOW_TO_ANSWER = (
     'Answer one with `"$COALMINE_MAIL" reply ID --body …`. What stands between the fences, and in subjects, '

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from routing.errors import InvalidInputError
-from routing.job import Priority
+from routing.jobs.job import Priority
+from routing.printable import printable
 from tasks.agents.mail.mail import MOST_BODY_BYTES, MOST_SUBJECT
 from tasks.agents.mail.mail_type import MailType, mail_type
-from tasks.agents.printable import printable
 
 #: The longest dedupe key, in characters.
 MOST_KEY = 500

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from routing.errors import CorruptRecordError, InvalidInputError
-from routing.job import Priority
+from routing.jobs.job import Priority
 from tasks.agents.mail.mail_type import MailType
 
 #: The longest subject, in characters.

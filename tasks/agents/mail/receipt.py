@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from routing.store.mail_store import Sent
-from tasks.agents.mail.mail_errors import refusal
+from routing.store.mail.mail_store import Sent
+from tasks.agents.mail.errors import refusal
 from tasks.agents.mail.mail_type import MailType
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from tasks.agents.agent_event import (
+from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
     NoticeEvent,
@@ -19,9 +19,9 @@ from tasks.agents.agent_event import (
     UsageEvent,
     UsageScope,
 )
-from tasks.agents.runtime import RuntimeSpec, Seen, TurnInput
 from tasks.agents.runtimes.json_lines import Count, Dollars, Form, Forms, Part, SessionId, tool_detail
 from tasks.agents.runtimes.options import check_options
+from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 
 #: What an agent may use beside reading when its version names no tools; edits stay in the work tree.
 DEFAULT_TOOLS: Final = ("Bash", "WebFetch", "WebSearch")

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tasks.agents.agent_event import (
+from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
     NoticeEvent,
@@ -19,9 +19,9 @@ from tasks.agents.agent_event import (
     UsageEvent,
     UsageScope,
 )
-from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionId
 from tasks.agents.runtimes.options import check_options
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 
 #: The program's words for what commands may touch; a version names one of them as its only tool.
 SANDBOXES: Final = ("read-only", "workspace-write", "danger-full-access")

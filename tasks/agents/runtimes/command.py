@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.agents.agent_event import (
+from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ResultEvent,
     SessionEvent,
@@ -13,8 +13,8 @@ from tasks.agents.agent_event import (
     Usage,
     UsageEvent,
 )
-from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 from tasks.agents.runtimes.json_lines import Count, Dollars, Form, SessionId, json_object, read_form
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 
 
 class _TextLine(Form):

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from tasks.agents.agent_event import (
+from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
     NoticeEvent,
@@ -19,9 +19,9 @@ from tasks.agents.agent_event import (
     UsageEvent,
     UsageScope,
 )
-from tasks.agents.runtime import RuntimeSpec, Seen, TurnInput
 from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionId, tool_detail
 from tasks.agents.runtimes.options import check_options
+from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 
 #: Where the words of an API error tell the HTTP status.
 _STATUS: Final = re.compile(r'"code": ?([1-5][0-9]{2})\b')

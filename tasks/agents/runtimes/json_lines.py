@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from tasks.agents.agent_event import AgentEvent, MalformedEvent, NoticeEvent
+from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, NoticeEvent
 
 #: Session ids come back to us on a later turn, so only such as can be neither an option nor a path.
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$")]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from tasks.agents.agent_event import (
+from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
     ResultEvent,
@@ -17,9 +17,9 @@ from tasks.agents.agent_event import (
     Usage,
     UsageEvent,
 )
-from tasks.agents.runtime import RuntimeSpec, Seen, TurnInput
 from tasks.agents.runtimes.json_lines import Count, Dollars, Form, Forms, Part, SessionId, tool_detail
 from tasks.agents.runtimes.options import check_options
+from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 
 #: The reason of a step after which another one follows.
 _GOES_ON: Final = "tool-calls"

@@ -1,6 +1,6 @@
 """What a version says that ends up on a program's command line."""
 
-from tasks.agents.runtime import RuntimeRefusedError, RuntimeSpec
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
 
 
 def check_options(spec: RuntimeSpec) -> None:

@@ -1,0 +1,1 @@
+"""The commands of `coalmine`, one file a group."""

@@ -1,0 +1,101 @@
+"""`coalmine config …`: the settings as they are in force."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import typer
+from pydantic import BaseModel, SecretStr
+
+from console.invocation import AsJson, Invocation, examples, started
+from console.output.rendering import table, text
+from console.output.terminal import Terminal
+from routing.store.redis.address import masked
+from tasks.settings.settings import PREFIX
+
+config_app = typer.Typer(help="Settings.", no_args_is_help=True)
+
+
+@config_app.command(epilog=examples("config show", "config show --json"))
+def show(ctx: typer.Context, *, as_json: AsJson = False) -> None:
+    """Every setting with its value, its variable and where the value is from; secrets are masked."""
+    invocation = started(ctx)
+    rows = [_row(invocation, place, value) for place, value in flat(invocation.settings)]
+    document = {"file": str(invocation.file), "settings": {row["name"]: row for row in rows}}
+    shown = ((row["name"], _words(row["value"]), row["source"], row["variable"]) for row in rows)
+    file = invocation.file if invocation.file.is_file() else f"{invocation.file} (there is none)"
+    Terminal(as_json=as_json).answer(
+        document, text(f"file: {file}"), "", table(("setting", "value", "from", "variable"), shown)
+    )
+
+
+def flat(settings: BaseModel, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every setting with its place, sections resolved."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from flat(value, (*place, name))
+        elif (*place, name)[-2:] != ("policy", "v"):  # the form of the record is no setting
+            yield (*place, name), value
+
+
+def _row(invocation: Invocation, place: tuple[str, ...], value: Any) -> dict[str, Any]:
+    return {
+        "name": ".".join(place),
+        "value": shown_value(place[-1], value),
+        "source": _source(invocation, place),
+        "variable": PREFIX + "__".join(place).upper(),
+    }
+
+
+def shown_value(name: str, value: Any) -> Any:
+    """The value as JSON has it. Of a URL the credentials are left out, of any other secret all."""
+    if isinstance(value, SecretStr):
+        if name == "redis_url":
+            return masked(value.get_secret_value())
+        return _without_credentials(value.get_secret_value()) if name.endswith("_url") else "********"
+    if isinstance(value, tuple):
+        return [shown_value(name, item) for item in value]
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return str(value) if isinstance(value, Path | StrEnum) else value
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else "********"
+
+
+def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
+    """Where a value is from, the strongest source first."""
+    names = {name.upper() for name in os.environ}
+    variables = [PREFIX + "__".join(place[: end + 1]).upper() for end in range(len(place))]
+    found = next((name for name in reversed(variables) if name in names), None)
+    if place[0] in invocation.given and found is None:
+        return "option"
+    if found is not None:
+        return "environment"
+    return "file" if _named(_file(invocation.file), place) else "default"
+
+
+def _file(file: Path) -> Mapping[str, Any]:
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _named(tree: Any, place: tuple[str, ...]) -> bool:
+    for name in place:
+        if not isinstance(tree, Mapping) or name not in tree:
+            return False
+        tree = tree[name]
+    return True
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)

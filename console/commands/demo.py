@@ -1,0 +1,114 @@
+"""`coalmine demo`: the whole story, on this machine, in under a minute."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Self
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from console.demo.board import board
+from console.demo.story import StoryPlan, play
+from console.demo.summary import document, summary
+from console.invocation import AsJson, examples
+from console.output.terminal import Terminal
+from routing.errors import ConflictError
+from routing.templates.trial import Trial
+from tasks.composition.composition import Coalmine
+
+#: A seed whose story is told in the documentation.
+DEFAULT_SEED = 1
+
+#: Seconds between two lines about a trial where the output is no terminal.
+LINE_SECONDS = 5.0
+
+
+def demo(
+    seed: Annotated[
+        int, typer.Option(help="Of the draws and the agent's luck; the same seed draws the same.")
+    ] = DEFAULT_SEED,
+    agents: Annotated[int, typer.Option(min=1, max=32, help="Agents at work at once.")] = 4,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep repository, issues and logs there.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Play the whole story: a worse version is rolled back, a better one graduates.
+
+    Real processes, a real git repository, a real CI command; only the agent is scripted where a model would
+    be. Nothing outside a folder of its own is touched.
+    """
+    screen = _Screen(as_json=as_json)
+    with _folder(keep) as folder, screen:
+        played = play(StoryPlan(folder=folder, seed=seed, agents=agents), watch=screen.watch, say=screen.say)
+    terminal = Terminal(as_json=as_json)
+    terminal.answer(document(played), summary(played))
+
+
+EXAMPLES = examples("demo", "demo --seed 7", "demo --keep story --json")
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """A new folder; one that is kept must not exist, so that nothing of the user's is written over."""
+    if keep is not None:
+        if keep.exists():
+            message = f"{keep} exists already; name a folder that does not, or remove it"
+            raise ConflictError(message)
+        keep.mkdir(parents=True)
+        yield keep.absolute()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="coalmine-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Screen:
+    """Shows the story while it is played: a live board on a terminal, else a line now and then."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._console = Console(stderr=as_json)
+        self._live: Live | None = None
+        self._begun = time.monotonic()
+        self._said = 0.0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=5, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, words: str) -> None:
+        """A step of the story."""
+        self._console.print(Text(f"{self._seconds:5.1f} s  {words}"), soft_wrap=True)
+
+    def watch(self, parts: Coalmine, title: str, trial: Trial) -> None:
+        """The trial as it stands."""
+        if self._live is not None:
+            self._live.update(board(parts, title, trial, self._seconds))
+        if not trial.is_open:
+            self.say(f"{title}: {trial.canary_id} {trial.state.value.replace('_', ' ')}. {trial.reason}")
+        elif self._live is None and time.monotonic() - self._said > LINE_SECONDS:
+            self._said = time.monotonic()
+            evidence = parts.harvester.evidence(trial)
+            self.say(
+                f"{title}: {evidence.canary.settled} canary and {evidence.champion.settled} champion jobs "
+                f"scored; evidence {evidence.worse.value:.1f} worse, {evidence.not_worse.value:.1f} not worse"
+            )
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._begun

@@ -1,0 +1,108 @@
+"""`coalmine enqueue`: asking for work."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.input.input_text import read_text, said
+from console.invocation import AsJson, examples, opened
+from console.output.documents import enqueued_document
+from console.output.rendering import text
+from console.output.terminal import Terminal
+from routing.errors import InvalidInputError
+from routing.jobs.job import JobRequest, Priority
+from routing.jobs.mailbox import Enqueued
+from tasks.composition.local_forge import local_forge, repository_name
+
+EXAMPLES = examples(
+    "enqueue implementer 'Make test_sum.py pass'",
+    "enqueue implementer --task-file task.md --title 'Sums' --priority high",
+    "enqueue implementer@v3 - < task.md",
+    "enqueue implementer --task-file tasks.txt --each-line",
+)
+
+_HINT = "say what the agent is to do, for instance `coalmine enqueue implementer 'Make test_sum.py pass'`"
+
+
+def enqueue(
+    ctx: typer.Context,
+    template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="NAME, or NAME@v3 to pin a version.")],
+    task: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TASK]...", help="What to do, in words; - reads standard input."),
+    ] = None,
+    *,
+    task_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The task from a file; - is stdin.")
+    ] = None,
+    each_line: Annotated[
+        bool, typer.Option("--each-line", help="Every line that is not empty is a task.")
+    ] = False,
+    title: Annotated[str, typer.Option(help="A short name for lists and pages.")] = "",
+    priority: Annotated[
+        Priority, typer.Option(metavar="WORD", help=f"Order within the queue: {', '.join(Priority)}.")
+    ] = Priority.NORMAL,
+    repository: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Work in it; '' for none. (default: the local forge's, if any)"),
+    ] = None,
+    difficulty: Annotated[str, typer.Option(help="A stratum for trials, in your own words.")] = "",
+    max_attempts: Annotated[
+        int | None, typer.Option(envvar="COALMINE_JOB__MAX_ATTEMPTS", help="Before it fails.")
+    ] = None,
+    key: Annotated[
+        str, typer.Option(help="The same key again leads to the same job, with no second draw.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask for work; prints job, version, arm and draw. With --json, one JSON object a line."""
+    if each_line and (key or title):
+        message = (
+            "--each-line makes several jobs, so --key and --title would be the same for all; leave them out"
+        )
+        raise InvalidInputError(message)
+    whole = said(_task(task or [], task_file), what="the task", hint=_HINT)
+    tasks = [line.strip() for line in whole.splitlines() if line.strip()] if each_line else [whole]
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    if repository is None:
+        forge = local_forge(coalmine.settings)
+        repository = repository_name(forge) if forge else ""
+    requests = [
+        JobRequest.checked(
+            template=template,
+            task=one,
+            title=title,
+            priority=priority,
+            repository=repository,
+            difficulty=difficulty,
+            max_attempts=max_attempts,
+            idempotency_key=key,
+        )
+        for one in tasks
+    ]
+    for enqueued in coalmine.mailbox.enqueue_many(requests):
+        terminal.line(enqueued_document(enqueued), text(_line(enqueued)))
+    _hint(terminal, coalmine.switch.reason())
+
+
+def _task(words: list[str], file: Path | None) -> str:
+    """The words, or the text of the file or standard input that is named in place of them."""
+    if words and file is not None:
+        message = "a task was given in words and with --task-file; give one of them"
+        raise InvalidInputError(message)
+    if words == ["-"]:
+        file = Path("-")
+    return " ".join(words) if file is None else read_text(file, what="a task")
+
+
+def _line(enqueued: Enqueued) -> str:
+    if not enqueued.created:
+        return f"{enqueued.job}  is there already; nothing was enqueued"
+    drawn = f"  {enqueued.arm}  draw {enqueued.draw:.6f}" if enqueued.draw is not None else ""
+    return f"{enqueued.job}  {enqueued.version}{drawn}"
+
+
+def _hint(terminal: Terminal, paused: str | None) -> None:
+    if paused is not None:
+        terminal.note(f"dispatch is paused ({paused}): jobs wait until `coalmine resume`")

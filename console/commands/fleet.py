@@ -1,0 +1,104 @@
+"""Commands about the whole fleet: pause, resume, doctor, events."""
+
+import fnmatch
+from typing import Annotated
+
+import typer
+
+from console.doctor.doctor import examine
+from console.exit_codes import ExitCode
+from console.invocation import AsJson, examples, opened, started
+from console.output.documents import event_document
+from console.output.event_views import event_line
+from console.output.rendering import table, word
+from console.output.terminal import Terminal
+from routing.store.redis.health import Status
+
+#: Seconds of one wait for events.
+WAIT_SECONDS = 1.0
+
+
+def pause(
+    ctx: typer.Context,
+    reason: Annotated[
+        str, typer.Argument(metavar="[REASON]", help="Why, for whoever finds the fleet idle.")
+    ] = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Stop dispatch: nothing is claimed and nothing is published; agents that run go on."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    changed = coalmine.switch.pause(reason or f"paused by {started(ctx).user}")
+    why = coalmine.switch.reason() or ""
+    done = "Dispatch is paused" if changed else "Dispatch was paused already"
+    terminal.answer({"paused": True, "changed": changed, "reason": why}, f"{done}: {why}")
+
+
+def resume(ctx: typer.Context, *, as_json: AsJson = False) -> None:
+    """Go on after a pause."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    changed = coalmine.switch.resume(f"resumed by {started(ctx).user}")
+    done = "Dispatch goes on." if changed else "Dispatch was not paused; nothing was changed."
+    terminal.answer({"paused": False, "changed": changed}, done)
+
+
+def doctor(
+    ctx: typer.Context,
+    *,
+    wait: Annotated[
+        float, typer.Option(min=0.1, max=60, metavar="SECONDS", help="For answers of workers.")
+    ] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """What is wrong, and how to mend it; exit 1 when there is a problem."""
+    findings = examine(started(ctx), wait_seconds=wait)
+    worst = max((list(Status).index(finding.status) for finding in findings), default=0)
+    document = {
+        "status": list(Status)[worst].value,
+        "findings": [
+            {
+                "check": found.check,
+                "status": found.status.value,
+                "message": found.message,
+                "remedy": found.remedy,
+            }
+            for found in findings
+        ],
+    }
+    rows = ((word(found.status), found.check, found.message, found.remedy) for found in findings)
+    Terminal(as_json=as_json).answer(document, table(("!", "!check", "finding", "remedy"), rows))
+    if list(Status)[worst] is Status.PROBLEM:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def events(
+    ctx: typer.Context,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl-C.")] = False,
+    limit: Annotated[int, typer.Option(min=0, max=100_000, help="Begin with the last ones, so many.")] = 20,
+    kind: Annotated[
+        str, typer.Option(metavar="PATTERN", help="Only of this kind, for instance 'job.*'.")
+    ] = "*",
+    as_json: AsJson = False,
+) -> None:
+    """The stream of events. With --json, one JSON object a line."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    newest = coalmine.events.newest(max(limit, 1))
+    last = newest[0].id if newest else "0-0"
+    batch = newest[:limit][::-1]
+    while True:
+        for event in batch:
+            if fnmatch.fnmatchcase(event.kind, kind):
+                terminal.line(event_document(event), event_line(event))
+            last = event.id
+        if not follow:
+            return
+        batch = coalmine.events.after(last, wait_seconds=WAIT_SECONDS)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    app.command(epilog=examples("pause 'the forge is being upgraded'"))(pause)
+    app.command(epilog=examples("resume"))(resume)
+    app.command(epilog=examples("doctor", "doctor --json"))(doctor)
+    app.command(epilog=examples("events --follow", "events --kind 'candidate.*' --json"))(events)

@@ -1,0 +1,257 @@
+"""`coalmine issue …`: which issues are known, why one is not worked on, and what people decide about them."""
+
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from itertools import islice
+from typing import Annotated
+
+import typer
+from kombu.exceptions import KombuError
+
+from console.commands.escalation_label import LEFT_TO_PEOPLE, take_label_off
+from console.invocation import AsJson, examples, opened, started
+from console.output.issue_detail import Sight, sight_of
+from console.output.issue_views import issue_document, issue_view, issues_view, sight_document
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.backlog.refusal import Gate
+from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from routing.issues.issue import IssueRef, is_repository_name
+from routing.store.backlog.backlog_store import BacklogStore
+from tasks.broker import POLL
+from tasks.composition.composition import Coalmine
+from tasks.composition.forge_parts import ForgeParts
+
+issue_app = typer.Typer(help="Issues of the backlog.", no_args_is_help=True)
+
+#: States in the order in which they are listed; those of the second line only when they are asked for.
+LISTED = (
+    BacklogState.IN_PROGRESS,
+    BacklogState.READY,
+    BacklogState.BLOCKED,
+    BacklogState.PENDING,
+    BacklogState.ESCALATED,
+    BacklogState.FROZEN,
+)
+UNLISTED = (BacklogState.CANCELLED, BacklogState.COMPLETED)
+
+#: The longest name of a person that is taken, in characters.
+LONGEST_NAME = 100
+
+Issue = Annotated[
+    str, typer.Argument(metavar="ISSUE", help="FORGE:REPOSITORY#NUMBER, for instance github:acme/shop#7.")
+]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who decides. (default: the user of this machine)")]
+
+
+@issue_app.command(
+    "list",
+    epilog=examples(
+        "issue list",
+        "issue list --state blocked --state escalated",
+        "issue list --repository github:acme/shop --json",
+        "issue list --forge gitea --limit 200",
+    ),
+)
+def list_(
+    ctx: typer.Context,
+    *,
+    state: Annotated[
+        list[BacklogState] | None,
+        typer.Option(help="Only in this state; repeat for more. (default: all but cancelled and completed)"),
+    ] = None,
+    repository: Annotated[
+        str, typer.Option(metavar="[FORGE:]REPOSITORY", help="Only of this repository.")
+    ] = "",
+    forge: Annotated[str, typer.Option(metavar="FORGE", help="Only of this forge.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Known issues: what is worked on, then what is ready in the order of dispatch, then the rest."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    store = _store(coalmine)
+    places = _places(forge, repository, _forges(coalmine))
+    chosen = [each for each in (*LISTED, *UNLISTED) if each in (state or LISTED)]
+    found = list(islice(_items(store, chosen, places), limit))
+    counts = {each: sum(store.count(each, place) for place in places) for each in (*LISTED, *UNLISTED)}
+    terminal.answer(
+        {
+            "issues": [issue_document(item) for item in found],
+            "counts": {each.value: count for each, count in counts.items()},
+            "complete": len(found) >= sum(counts[each] for each in chosen),
+        },
+        *issues_view(found, counts),
+    )
+
+
+@issue_app.command(epilog=examples("issue show github:acme/shop#7"))
+def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
+    """Everything about an issue: why it is where it is, what it waits for, what is known of it, its job."""
+    ref = IssueRef.parse(issue)
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    sight = _sight(coalmine, ref)
+    terminal.answer(sight_document(sight), *issue_view(sight))
+    for note in _show_notes(coalmine, sight.item):
+        terminal.note(note)
+
+
+@issue_app.command(
+    epilog=examples("issue pause github:acme/shop#7", "issue pause github:acme/shop#7 --by ada")
+)
+def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = False) -> None:
+    """Take an issue out of the queue until it is resumed; work that is under way goes on to its end."""
+    _decide(ctx, issue, by, as_json=as_json, step="pause")
+
+
+@issue_app.command(
+    epilog=examples("issue resume github:acme/shop#7", "issue resume github:acme/shop#7 --by ada")
+)
+def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = False) -> None:
+    """Put an issue back that was paused, or that waits for a person: the label that says so is taken off."""
+    _decide(ctx, issue, by, as_json=as_json, step="resume")
+
+
+@issue_app.command(epilog=examples("issue poll github", "issue poll github --json"))
+def poll(
+    ctx: typer.Context,
+    forge: Annotated[str, typer.Argument(metavar="FORGE", help="The forge's name, for instance github.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Have a worker compare the backlog with a forge now, in place of at the end of the poll interval."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    polled = coalmine.settings.poll_intervals
+    if forge not in _forges(coalmine):
+        message = f"there is no forge {forge[:40]!r}: there are {', '.join(_forges(coalmine))}"
+        raise NotFoundError(message)
+    if forge not in polled:
+        why = "it is not set up, or a kill switch is on; see `coalmine doctor`"
+        message = f"the forge {forge} is not asked for issues: {why}"
+        raise ConflictError(message)
+    try:
+        coalmine.app.send_task(POLL, args=(forge,), queue="control", ignore_result=True, retry=False)
+    except (KombuError, OSError) as error:
+        message = f"the broker does not take the wish to poll {forge} ({error}); see `coalmine doctor`"
+        raise UnavailableError(message) from error
+    terminal.answer({"forge": forge, "asked": True}, f"A worker for the queue control will poll {forge} now.")
+
+
+def _decide(ctx: typer.Context, issue: str, by: str, *, as_json: bool, step: str) -> None:
+    ref, who = IssueRef.parse(issue), _who(by)
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
+    backlog, label = forges.backlog, coalmine.settings.forge.watch.for_person_label
+    who, before = who or started(ctx).user, backlog.find(ref)
+    off = take_label_off(forges, before, label) if step == "resume" else None
+    made = backlog.cancel(ref, by=who) if step == "pause" else backlog.requeue(ref, by=who)
+    changed = made or bool(off)  # a poll may have put it back between the two
+    item = backlog.find(ref)
+    terminal.answer(issue_document(item) | {"changed": changed}, _outcome(item, step, changed=changed))
+    pausing = step == "pause"
+    for note in _pause_notes(coalmine, item) if pausing else _resume_notes(before, item, label, off=off):
+        terminal.note(note)
+
+
+def _outcome(item: BacklogItem, step: str, *, changed: bool) -> str:
+    """What was done, in a line."""
+    if step == "pause":
+        if item.pausing:
+            when = "leaves the queue when its job ends" if changed else "was paused already"
+            return f"{item.ref} {when} ({item.pausing})"
+        return f"{item.ref} {'is paused' if changed else 'was paused already'}: {item.reason}"
+    done = "is" if changed else "was not paused; it is"
+    reason = f": {item.reason}" if item.reason else ""
+    return f"{item.ref} {done} {item.state.value.replace('_', ' ')}{reason}"
+
+
+def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
+    """Whether an agent is at work on it all the same."""
+    job = item.job if item.pausing else coalmine.job_store.active_on([str(item.ref)])[0][0]
+    if job:
+        yield f"job {job} goes on to its end; `coalmine job cancel {job}` ends it now"
+    elif item.pausing:
+        yield f"its job is about to be enqueued; `coalmine issue show {item.ref}` will name it"
+
+
+def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
+    """What a person can do for an issue that waits for one."""
+    if item.state in LEFT_TO_PEOPLE:
+        label = coalmine.settings.forge.watch.for_person_label
+        resume = f"`coalmine issue resume {item.ref}`"
+        yield f"take the label {label} off the issue to have an agent try again, or have {resume} do it"
+    elif item.paused:
+        yield f"`coalmine issue resume {item.ref}` puts it back"
+    elif item.refusal is not None and item.refusal.gate is Gate.UNTRUSTED:
+        yield "somebody who may write in the repository must take its label off and put it on again"
+
+
+def _resume_notes(before: BacklogItem, item: BacklogItem, label: str, *, off: bool | None) -> Iterator[str]:
+    """What became of the label; or, where the forge was not asked, that it may take the issue out again."""
+    if off:
+        yield f"the label {label} was taken off it"
+    elif off is None and (before.job or before.state in LEFT_TO_PEOPLE) and before.state is not item.state:
+        yield f"if the label {label} is on it, take that off: an issue with it is left to people"
+
+
+def _who(by: str) -> str:
+    """Return the name as it was given, or refuse one that cannot be one."""
+    if by and (not by.strip() or not by.isprintable() or len(by) > LONGEST_NAME):
+        message = f"--by is no name: give at most {LONGEST_NAME} printable characters; nothing was written"
+        raise InvalidInputError(message)
+    return by.strip()
+
+
+def _sight(coalmine: Coalmine, ref: IssueRef) -> Sight:
+    return sight_of(ref, _store(coalmine), coalmine.events)
+
+
+def _store(coalmine: Coalmine) -> BacklogStore:
+    unknown = coalmine.settings.forge.backlog.unknown_blocker
+    return BacklogStore(coalmine.redis, coalmine.keys, coalmine.clock, unknown_blocker=unknown)
+
+
+def _forges(coalmine: Coalmine) -> tuple[str, ...]:
+    """The names that forges have, whether they are set up or not."""
+    return ("local", *(forge.name for forge in coalmine.settings.forge.remote))
+
+
+def _places(forge: str, repository: str, forges: Sequence[str]) -> list[str]:
+    """The parts of the backlog that are meant, as `BacklogStore.listed` takes them."""
+    named, colon, name = repository.rpartition(":")
+    if colon:
+        if forge and forge != named:
+            message = f"--forge {forge[:40]!r} and --repository {repository[:80]!r} name two forges; name one"
+            raise InvalidInputError(message)
+        forge = named
+    if repository and not is_repository_name(name):
+        message = f"--repository {repository[:80]!r} is no repository; write [FORGE:]OWNER/NAME"
+        raise InvalidInputError(message)
+    if forge and forge not in forges:
+        message = f"there is no forge {forge[:40]!r}: there are {', '.join(forges)}"
+        raise NotFoundError(message)
+    if not repository:
+        return [f"{forge}:" if forge else ""]
+    return [f"{each}:{name}" for each in ([forge] if forge else forges)]
+
+
+def _items(
+    store: BacklogStore, states: Sequence[BacklogState], places: Sequence[str]
+) -> Iterator[BacklogItem]:
+    """Items as they are listed, read as far as they are asked for."""
+    for state in states:
+        if state is BacklogState.READY:
+            yield from _ready(store, places)
+        else:
+            for place in places:
+                yield from store.listed(state, place)
+
+
+def _ready(store: BacklogStore, places: Sequence[str]) -> Iterator[BacklogItem]:
+    """What is ready in the order of dispatch, over all repositories."""
+    meant = [
+        name
+        for name in store.ready_repositories()
+        if any(
+            name == place or (place.endswith(":") and name.startswith(place)) or not place for place in places
+        )
+    ]
+    return merge(*(store.ready(name) for name in meant), key=lambda item: item.order)

@@ -1,0 +1,146 @@
+"""`coalmine job …`: what became of requests, and what people decide about them."""
+
+from typing import Annotated
+
+import typer
+
+from console.commands.job_follow import follow_log, follow_states
+from console.commands.retry_check import check_issue
+from console.exit_codes import ExitCode
+from console.invocation import AsJson, examples, opened, started
+from console.output.documents import job_document, signal_document
+from console.output.job_views import job_view, jobs_view
+from routing.jobs.job import JobState, checked_job_id
+from routing.jobs.signal import Signal, SignalKind
+from routing.store.jobs.log_store import LogStore
+
+job_app = typer.Typer(help="Jobs.", no_args_is_help=True)
+
+#: The thumbs by the words of the command line.
+THUMBS = {"up": SignalKind.THUMB_UP, "down": SignalKind.THUMB_DOWN}
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, 16 hex digits.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")]
+
+
+@job_app.command(
+    "list",
+    epilog=examples(
+        "job list",
+        "job list --state failed --state escalated",
+        "job list --template implementer --json",
+        "job list --parent 4f1d0c2ab39e8876",
+    ),
+)
+def list_(
+    ctx: typer.Context,
+    *,
+    state: Annotated[list[JobState] | None, typer.Option(help="Only in this state; repeat for more.")] = None,
+    template: Annotated[str, typer.Option(help="Only of this template.")] = "",
+    parent: Annotated[str, typer.Option(metavar="JOB", help="Only children of this job.")] = "",
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Jobs, the newest first."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    if template:
+        coalmine.templates.champion(template)
+    if parent:
+        checked_job_id(parent)
+    jobs = coalmine.jobs.newest(most=limit, states=frozenset(state or ()), template=template, parent=parent)
+    terminal.answer({"jobs": [job_document(job) for job in jobs]}, jobs_view(jobs))
+
+
+@job_app.command(epilog=examples("job show 4f1d0c2ab39e8876"))
+def show(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
+    """Everything about a job: its draw and bet, attempts, signals, score and why."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.jobs.find(job)
+    signals = coalmine.signals.read(found.id)
+    document = job_document(found) | {"signals": [signal_document(fact) for fact in signals]}
+    terminal.answer(document, *job_view(found, signals))
+
+
+@job_app.command(epilog=examples("job logs 4f1d0c2ab39e8876 --follow"))
+def logs(
+    ctx: typer.Context,
+    job: JobId,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What the agent said, as far as it is kept. With --json, one JSON object a line."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.jobs.find(job)
+    store = LogStore(coalmine.redis, coalmine.keys, coalmine.clock)
+    said = follow_log(coalmine, store, found.id, terminal, follow=follow)
+    if not said and not as_json:
+        terminal.note(f"job {found.id} is {found.state} and nothing was said in it yet")
+
+
+@job_app.command(epilog=examples("job watch 4f1d0c2ab39e8876"))
+def watch(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
+    """Follow a job's states until it has ended; exit 0 when it succeeded, else 1."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    ended = follow_states(coalmine, coalmine.jobs.find(job), terminal)
+    if ended.state is not JobState.SUCCEEDED:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@job_app.command(epilog=examples("job cancel 4f1d0c2ab39e8876"))
+def cancel(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
+    """End a job in any state that is not final; a running agent is stopped."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    ended = coalmine.jobs.cancel(job, by=started(ctx).user, at=coalmine.signals.now())
+    done = "is cancelled" if ended.state.is_final else "is being cancelled by its worker"
+    terminal.answer(job_document(ended), f"{ended.id} {done}")
+
+
+@job_app.command(epilog=examples("job retry 4f1d0c2ab39e8876"))
+def retry(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
+    """Queue a job again that ended without success; its version and its arm stay, its attempts begin anew.
+
+    Refused when its issue is completed or closed, or is another job's.
+    """
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    note = check_issue(coalmine, coalmine.jobs.find(job))
+    queued = coalmine.jobs.retry(job, by=started(ctx).user)
+    terminal.answer(job_document(queued), f"{queued.id} is queued again for {queued.version_id}")
+    if note:
+        terminal.note(note)
+
+
+@job_app.command(epilog=examples("job dead", "job dead --json"))
+def dead(ctx: typer.Context, *, limit: Limit = 100, as_json: AsJson = False) -> None:
+    """Dead letters: jobs that used up their attempts. `coalmine job retry` queues one again."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.job_store.read_many(coalmine.job_store.dead(limit))
+    jobs = [job for job in found if job is not None]
+    terminal.answer(
+        {"jobs": [job_document(job) for job in jobs]}, jobs_view(jobs, none="There is no dead letter.")
+    )
+
+
+@job_app.command(epilog=examples("job thumb 4f1d0c2ab39e8876 up", "job thumb 4f1d0c2ab39e8876 down"))
+def thumb(
+    ctx: typer.Context,
+    job: JobId,
+    verdict: Annotated[str, typer.Argument(metavar="up|down", help="up scores 1, down scores 0.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a job's work; a person's thumb overrides every other signal, and the last thumb counts."""
+    if verdict not in THUMBS:
+        raise typer.BadParameter(f"{verdict[:20]!r} is neither up nor down", param_hint="up|down")
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.jobs.find(job)
+    kind = THUMBS[verdict]
+    before = [fact.kind for fact in coalmine.signals.read(found.id) if fact.kind in THUMBS.values()]
+    changed = before[-1:] != [kind]
+    if changed:
+        at = coalmine.signals.now()
+        # The time makes it a fact of its own: a person may change their mind more than once.
+        fact = Signal(id=f"{kind}:{at:.6f}", kind=kind, at=at, note=f"by {started(ctx).user}")
+        coalmine.signals.add(found.id, [fact])
+    done = f"thumb {verdict}" if changed else "has that thumb already; nothing was changed"
+    terminal.answer({"job": found.id, "thumb": verdict, "changed": changed}, f"{found.id} {done}")

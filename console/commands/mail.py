@@ -1,0 +1,162 @@
+"""`coalmine mail …`: what people write to agents, and read of what they write."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from console.input.input_text import read_text
+from console.invocation import AsJson, examples, opened, started
+from console.output.mail_views import (
+    agent_document,
+    agents_view,
+    mail_document,
+    mail_view,
+    mails_view,
+    receipt_document,
+    receipts_view,
+)
+from routing.errors import InvalidInputError
+from tasks.agents.mail.author import Author
+from tasks.agents.mail.letter import Letter
+
+mail_app = typer.Typer(help="Mail between people and agents.", no_args_is_help=True)
+
+MailId = Annotated[str, typer.Argument(metavar="MAIL", help="The mail's id, 16 hex digits.")]
+Type = Annotated[str, typer.Option("--type", help="status, question, dispatch, … (default: status)")]
+Subject = Annotated[str, typer.Option(help="What it is about, on one line. (default: the body's beginning)")]
+Body = Annotated[str, typer.Option(help="What is said.")]
+BodyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file; - is stdin.")]
+Payload = Annotated[str, typer.Option(metavar="JSON", help="The fields of the type, as a JSON object.")]
+Priority = Annotated[str, typer.Option(help="urgent, high, normal or low.")]
+Key = Annotated[str, typer.Option("--key", help="Sending again with the same key is one mail.")]
+
+
+@mail_app.command(
+    epilog=examples(
+        "mail send --to builder-4f1d0c2a --subject 'Use port 8080' --priority urgent",
+        "mail send --to @all --body-file freeze.md --key freeze-1",
+        "mail send --to coordinator --type escalation --subject Slow "
+        '--payload \'{"severity": "warning", "context": "CI takes an hour"}\'',
+    )
+)
+def send(
+    ctx: typer.Context,
+    *,
+    to: Annotated[str, typer.Option(help="An agent, or a group: @all, @builders, @leads, …")],
+    type_: Type = "",
+    subject: Subject = "",
+    body: Body = "",
+    body_file: BodyFile = None,
+    payload: Payload = "",
+    priority: Priority = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send mail to an agent, or to all live agents of a group; its next turn begins with it."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    letter = Letter.checked(
+        to=to,
+        type_=type_,
+        subject=subject,
+        body=_body(body, body_file),
+        payload=_payload(payload),
+        priority=priority,
+        dedupe_key=key,
+    )
+    receipts = coalmine.post_office.send(_author(ctx), letter)
+    terminal.answer({"sent": [receipt_document(made) for made in receipts]}, *receipts_view(receipts))
+
+
+@mail_app.command(epilog=examples("mail reply 4f1d0c2ab39e8876 --body 'Take the first.'"))
+def reply(
+    ctx: typer.Context,
+    mail: MailId,
+    *,
+    type_: Type = "",
+    subject: Subject = "",
+    body: Body = "",
+    body_file: BodyFile = None,
+    payload: Payload = "",
+    priority: Priority = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Answer the agent that sent you a mail, in its thread; a decision gate opens with it."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    receipts = coalmine.post_office.reply(
+        _author(ctx),
+        mail,
+        type_=type_,
+        subject=subject,
+        body=_body(body, body_file),
+        payload=_payload(payload),
+        priority=priority,
+        dedupe_key=key,
+    )
+    terminal.answer({"sent": [receipt_document(made) for made in receipts]}, *receipts_view(receipts))
+
+
+@mail_app.command(
+    "list", epilog=examples("mail list", "mail list --to operator", "mail list --thread 4f1d0c2ab39e8876")
+)
+def list_(
+    ctx: typer.Context,
+    *,
+    to: Annotated[str, typer.Option(help="Only mail to this address; operator is where people read.")] = "",
+    thread: Annotated[str, typer.Option(metavar="MAIL", help="Only of the thread that began with it.")] = "",
+    dead: Annotated[bool, typer.Option("--dead", help="Only mail that could not be delivered.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Mail of the whole fleet, the newest first."""
+    if sum(map(bool, (to, thread, dead))) > 1:
+        raise InvalidInputError("--to, --thread and --dead name different lists; give one of them")
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    office = coalmine.post_office
+    mails = office.dead(limit) if dead else office.newest(limit, recipient=to, thread=thread)
+    terminal.answer({"mails": [mail_document(mail) for mail in mails]}, mails_view(mails))
+
+
+@mail_app.command(epilog=examples("mail read 4f1d0c2ab39e8876"))
+def read(ctx: typer.Context, mail: MailId, *, as_json: AsJson = False) -> None:
+    """One mail, whole. Mail to operator is marked as read."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.post_office.find(mail)
+    if coalmine.post_office.seen(found, by=started(ctx).user):
+        found = coalmine.post_office.find(mail)
+    terminal.answer(mail_document(found), *mail_view(found))
+
+
+@mail_app.command(epilog=examples("mail agents", "mail agents --json"))
+def agents(ctx: typer.Context, *, as_json: AsJson = False) -> None:
+    """The agents that live, by the names under which they get mail."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    live = coalmine.agents.live()
+    terminal.answer({"agents": [agent_document(agent) for agent in live]}, agents_view(live))
+
+
+def _author(ctx: typer.Context) -> Author:
+    return Author.of_person(started(ctx).user)
+
+
+def _body(body: str, file: Path | None) -> str:
+    if file is None:
+        return body
+    if body:
+        raise InvalidInputError("--body and --body-file both say what the mail says; give one of them")
+    return read_text(file, what="a mail")
+
+
+def _payload(text: str) -> dict[str, Any] | None:
+    if not text:
+        return None
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        message = f"--payload is no JSON ({error}) and nothing was sent; give an object in quotes"
+        raise InvalidInputError(message) from error
+    if not isinstance(given, dict):
+        raise InvalidInputError("--payload is no JSON object and nothing was sent; give its fields by name")
+    return given

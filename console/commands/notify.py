@@ -1,0 +1,80 @@
+"""`coalmine notify …`: trying out sinks, and what they did not take."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from console.invocation import AsJson, examples, opened, started
+from console.output.notify_views import letter_document, letters_view
+from console.output.terminal import Terminal
+from routing.errors import SettingsError
+from tasks.logs import configure_logs
+from tasks.notify.dead_letter import dead_letters, revive
+from tasks.notify.notification_kind import NotificationKind, notification_kind
+from tasks.notify.sample import sample
+from tasks.notify.sinks import configured_sinks
+
+notify_app = typer.Typer(help="Notifications to people.", no_args_is_help=True)
+
+_KINDS = ", ".join(NotificationKind)
+
+
+@notify_app.command("test", epilog=examples("notify test done", "notify test needs-human --json"))
+def try_out(
+    ctx: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {_KINDS}.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Send a sample to every sink that takes the kind; no server is needed."""
+    wanted = notification_kind(kind)
+    invocation = started(ctx)
+    configure_logs(invocation.settings)
+    sinks = [
+        sink for sink, kinds in configured_sinks(invocation.settings.notify, time.time) if wanted in kinds
+    ]
+    if not sinks:
+        message = (
+            f"no sink is told of {wanted} and nothing was sent; set notify.log.enabled "
+            "(COALMINE_NOTIFY__LOG__ENABLED), notify.webhook.url or notify.slack.url, and look at its kinds"
+        )
+        raise SettingsError(message)
+    notification = sample(wanted, at=time.time(), by=invocation.user)
+    terminal = Terminal(as_json=as_json)
+    for sink in sinks:
+        sink.send(notification)
+        terminal.line({"sink": sink.name, "id": notification.id}, f"{sink.name} took {notification.id}")
+
+
+@notify_app.command("list-dead", epilog=examples("notify list-dead", "notify list-dead --json"))
+def list_dead(
+    ctx: typer.Context,
+    *,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, help="At most so many of each sink, the newest.")
+    ] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Notifications that a sink refused, or did not take in all its attempts."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    letters = list(dead_letters(coalmine.notices, most=limit))
+    terminal.answer({"dead": [letter_document(letter) for letter in letters]}, letters_view(letters))
+
+
+@notify_app.command(
+    "retry-dead", epilog=examples("notify retry-dead", "notify retry-dead 1700000000000-0:done")
+)
+def retry_dead(
+    ctx: typer.Context,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Which; all without one.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Have dead letters sent again by the next tick, under the ids that they had."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    letters = revive(coalmine.notices, ids or [])
+    document = {"revived": [{"id": letter.id, "sink": letter.sink} for letter in letters]}
+    terminal.answer(document, f"{len(letters)} will be sent again")

@@ -1,0 +1,268 @@
+"""`coalmine template …`: versions of templates, and what people decide about them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.input.template_content import CLEARABLE, Given
+from console.invocation import AsJson, Reason, examples, opened, started
+from console.output.documents import trial_document, version_document
+from console.output.template_views import (
+    content_difference,
+    difference_view,
+    step_view,
+    template_document,
+    template_view,
+    templates_view,
+    version_view,
+)
+from routing.jobs.turn_kind import TurnKind
+from routing.templates.templates import ProposalPolicy, Step
+from routing.templates.version import VersionReference
+
+template_app = typer.Typer(help="Templates and their versions.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
+Reference = Annotated[
+    str, typer.Argument(metavar="VERSION", help="NAME, NAME@champion, NAME@latest or NAME@v3.")
+]
+Whole = Annotated[
+    Path | None, typer.Option("--from", metavar="FILE", help="The whole content as a TOML file.")
+]
+Prompt = Annotated[str | None, typer.Option(help="What precedes every task.")]
+PromptFile = Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file; - is stdin.")]
+PromptFor = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND=FILE",
+        help=f"What turns of a kind are told, in place of the default: {', '.join(TurnKind)}.",
+    ),
+]
+Runtime = Annotated[str | None, typer.Option(help="The kind of agent program. (default: command)")]
+Command = Annotated[str | None, typer.Option(help="Shell line that starts the agent.")]
+Model = Annotated[str | None, typer.Option(help="The model, in the agent program's words.")]
+Tool = Annotated[list[str] | None, typer.Option(help="A tool that it may use; repeat for more.")]
+Env = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for the agent.")]
+Secret = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="A variable of the worker's that the agent is given; only its name is stored."
+    ),
+]
+TimeLimit = Annotated[float | None, typer.Option(metavar="SECONDS", help="Of one turn.")]
+Note = Annotated[str, typer.Option(help="Why this version, in words.")]
+SourceCommit = Annotated[
+    str | None, typer.Option(help="Commit that the content is from. (default: found by git)")
+]
+Policy = Annotated[
+    ProposalPolicy,
+    typer.Option(help="What becomes of proposals: notify a person, open a canary trial, or direct."),
+]
+
+
+@template_app.command(
+    epilog=examples(
+        "template add implementer --prompt-file prompts/implementer.md --command ./agent.sh",
+        "template add implementer --from implementer.toml --policy canary",
+    )
+)
+def add(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    whole: Whole = None,
+    prompt: Prompt = None,
+    prompt_file: PromptFile = None,
+    prompt_for: PromptFor = None,
+    runtime: Runtime = None,
+    command: Command = None,
+    model: Model = None,
+    tool: Tool = None,
+    env: Env = None,
+    secret: Secret = None,
+    time_limit: TimeLimit = None,
+    policy: Policy = ProposalPolicy.NOTIFY,
+    note: Note = "",
+    source_commit: SourceCommit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a template; its first version becomes champion."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    given = Given(
+        whole=whole,
+        prompt=prompt,
+        prompt_file=prompt_file,
+        prompt_for=prompt_for or [],
+        runtime=runtime,
+        command=command,
+        model=model,
+        tools=tool or [],
+        environment=env or [],
+        secrets=secret or [],
+        time_limit_seconds=time_limit,
+        clear=[],
+    )
+    snapshot = given.snapshot()
+    found, remark = given.source() if source_commit is None else (source_commit, "")
+    step = coalmine.templates.add(name, snapshot, policy=policy, source_commit=found, note=note)
+    terminal.answer(_step_document(step), step_view(step, "is champion", "has this content already"))
+    if remark:
+        terminal.note(remark)
+
+
+@template_app.command(
+    epilog=examples(
+        "template propose implementer --prompt-file prompts/implementer.md --note 'run the tests first'",
+        "template propose implementer --prompt-for fix_forward=prompts/repair.md",
+        "template propose implementer --model large --clear tools",
+    )
+)
+def propose(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    whole: Whole = None,
+    prompt: Prompt = None,
+    prompt_file: PromptFile = None,
+    prompt_for: PromptFor = None,
+    runtime: Runtime = None,
+    command: Command = None,
+    model: Model = None,
+    tool: Tool = None,
+    env: Env = None,
+    secret: Secret = None,
+    time_limit: TimeLimit = None,
+    clear: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help=f"Empty a part first: {', '.join(CLEARABLE)}.")
+    ] = None,
+    note: Note = "",
+    source_commit: SourceCommit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose a version: the champion's content with what is given changed. The template's policy applies."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    given = Given(
+        whole=whole,
+        prompt=prompt,
+        prompt_file=prompt_file,
+        prompt_for=prompt_for or [],
+        runtime=runtime,
+        command=command,
+        model=model,
+        tools=tool or [],
+        environment=env or [],
+        secrets=secret or [],
+        time_limit_seconds=time_limit,
+        clear=clear or [],
+    )
+    snapshot = given.snapshot(coalmine.templates.champion(name).snapshot)
+    found, remark = given.source() if source_commit is None else (source_commit, "")
+    step, trial = coalmine.proposals.propose(name, snapshot, source_commit=found, note=note)
+    document = _step_document(step) | {"trial": trial_document(trial.trial) if trial else None}
+    policy = coalmine.templates.policy(name)
+    next_step = {
+        ProposalPolicy.NOTIFY: f"is {step.version.state}; try it: `coalmine trial open {step.version.id}`",
+        ProposalPolicy.DIRECT: "is champion, by the template's policy",
+        ProposalPolicy.CANARY: f"is on trial: {trial.trial.id}" if trial else "waits until a trial can open",
+    }[policy]
+    terminal.answer(document, step_view(step, next_step, "has this content already"))
+    if remark:
+        terminal.note(remark)
+
+
+@template_app.command("list", epilog=examples("template list", "template list --json"))
+def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
+    """All templates with their champions and open trials."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    documents = [template_document(coalmine, name) for name in coalmine.templates.names()]
+    terminal.answer({"templates": documents}, templates_view(documents))
+
+
+@template_app.command(epilog=examples("template show implementer", "template show implementer@v3"))
+def show(ctx: typer.Context, version: Reference, *, as_json: AsJson = False) -> None:
+    """A template with its versions and decisions; with @, one version with its content."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    if "@" in version:
+        found = coalmine.templates.find(version)
+        terminal.answer(version_document(found), *version_view(found))
+        return
+    name = VersionReference.parse(version).template
+    versions = coalmine.templates.versions(name)
+    reviews = coalmine.templates.reviews(name)
+    document = template_document(coalmine, name) | {
+        "versions": [version_document(found) for found in versions],
+        "reviews": reviews,
+    }
+    terminal.answer(document, *template_view(document, versions, reviews))
+
+
+@template_app.command(
+    epilog=examples("template diff implementer@v2 implementer@v3", "template diff implementer@latest")
+)
+def diff(
+    ctx: typer.Context,
+    before: Reference,
+    after: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", help="Without it, the first is compared to its parent.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """What differs between the contents of two versions."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    templates = coalmine.templates
+    first = templates.find(before)
+    if after is None:
+        second = first
+        first = templates.find(f"{first.template}@v{first.parent}") if first.parent else first
+    else:
+        second = templates.find(after)
+    lines = content_difference(first, second)
+    document = {"from": first.id, "to": second.id, "changed": bool(lines), "diff": lines}
+    terminal.answer(document, *difference_view(first, second, lines))
+
+
+@template_app.command(epilog=examples("template promote implementer@v3 --reason 'reviewed by hand'"))
+def promote(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Make a pending version, or the canary on trial, champion. NAME alone means its latest version."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    step = coalmine.templates.promote(version, by=started(ctx).user, reason=reason)
+    terminal.answer(_step_document(step), step_view(step, "is champion", "was champion already"))
+
+
+@template_app.command(epilog=examples("template reject implementer@v3 --reason 'leaks file names'"))
+def reject(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Reject a pending version, or the canary on trial, for good. NAME alone means its latest version."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    step = coalmine.templates.reject(version, by=started(ctx).user, reason=reason)
+    terminal.answer(_step_document(step), step_view(step, "is rejected", "was rejected already"))
+
+
+@template_app.command(epilog=examples("template revert implementer", "template revert implementer@v1"))
+def revert(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Make a superseded version champion again. NAME alone means the previous champion."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    step = coalmine.templates.revert(version, by=started(ctx).user, reason=reason)
+    terminal.answer(_step_document(step), step_view(step, "is champion again", "is champion"))
+
+
+@template_app.command(epilog=examples("template policy implementer", "template policy implementer canary"))
+def policy(
+    ctx: typer.Context,
+    name: Name,
+    value: Annotated[ProposalPolicy | None, typer.Argument(help="The new policy; without it, show.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """What becomes of proposed versions: notify (a person decides), canary (a trial is opened) or direct."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine.templates.champion(name)
+    if value is not None:
+        coalmine.templates.set_policy(name, value)
+    now = coalmine.templates.policy(name)
+    terminal.answer({"template": name, "policy": now.value}, f"{name}: {now.value}")
+
+
+def _step_document(step: Step) -> dict[str, object]:
+    return {"changed": step.changed, "version": version_document(step.version)}

@@ -1,0 +1,174 @@
+"""`coalmine trial …`: opening trials, watching their evidence, and checking it."""
+
+from typing import Annotated
+
+import typer
+
+from console.commands.plan import EXAMPLES, plan_
+from console.input.trial_options import (
+    Alpha,
+    Beta,
+    Delta,
+    Guardrails,
+    Margin,
+    MaxCanaryJobs,
+    MaxDays,
+    Provisional,
+    Ramp,
+    RevertWindow,
+    SettleDeadline,
+    Share,
+    Strata,
+    policy_of,
+)
+from console.invocation import AsJson, Reason, examples, opened, started
+from console.output.documents import trial_document
+from console.output.trial_explanation import explanation_document, explanation_view
+from console.output.trial_replay import replayed
+from console.output.trial_status import standing_of, status_view, trials_view
+from harvest.explanation import explain as explained
+from routing.errors import CorruptRecordError
+
+trial_app = typer.Typer(help="Trials of new versions.", no_args_is_help=True)
+
+Trial = Annotated[
+    str, typer.Argument(metavar="TRIAL", help="A trial's id, or a template for its open or last one.")
+]
+
+
+@trial_app.command(
+    "open",
+    epilog=examples(
+        "trial open implementer@v3",
+        "trial open implementer@v3 --share 0.2 --delta 0.05 --guardrail cost_usd=2.5",
+    ),
+)
+def open_(
+    ctx: typer.Context,
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="A pending version; NAME alone means its latest.")
+    ],
+    *,
+    share: Share = None,
+    delta: Delta = None,
+    alpha: Alpha = None,
+    beta: Beta = None,
+    margin: Margin = None,
+    max_canary_jobs: MaxCanaryJobs = None,
+    max_days: MaxDays = None,
+    ramp: Ramp = None,
+    provisional: Provisional = None,
+    revert_window: RevertWindow = None,
+    settle_deadline: SettleDeadline = None,
+    strata: Strata = None,
+    guardrail: Guardrails = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a pending version on trial against the champion."""
+    policy = policy_of(
+        started(ctx).settings.canary.policy,
+        share=share,
+        delta=delta,
+        alpha=alpha,
+        beta=beta,
+        margin=margin,
+        max_canary_jobs=max_canary_jobs,
+        max_days=max_days,
+        ramp=ramp,
+        provisional=provisional,
+        revert_window=revert_window,
+        settle_deadline=settle_deadline,
+        strata=strata,
+        guardrails=guardrail,
+    )
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    canary = coalmine.templates.find(version, default="latest")
+    step = coalmine.proposals.open(canary, policy, by=started(ctx).user)
+    trial = step.trial
+    done = (
+        "is open"
+        if step.changed
+        else "is open already, with the policy that it was opened with; nothing was changed"
+    )
+    terminal.answer(
+        {"changed": step.changed, "trial": trial_document(trial)},
+        f"{trial.id} {done}: {trial.canary_id} against {trial.champion_id}, share {trial.share:g}",
+    )
+
+
+@trial_app.command(
+    epilog=examples("trial status", "trial status implementer", "trial status implementer-t2 --json")
+)
+def status(
+    ctx: typer.Context,
+    trial: Annotated[
+        str | None,
+        typer.Argument(metavar="[TRIAL]", help="An id, or a template; without it, all open trials."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """How trials stand: the arms, the evidence against its thresholds, and the verdict."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    trials = [coalmine.trials.find(trial)] if trial else coalmine.trials.open_trials()
+    now = coalmine.trial_store.now()
+    standings = [standing_of(found, coalmine.harvester.evidence(found), now) for found in trials]
+    document = {"trials": [standing.document() for standing in standings]}
+    terminal.answer(document, *status_view(standings))
+
+
+@trial_app.command("list", epilog=examples("trial list implementer"))
+def list_(
+    ctx: typer.Context,
+    template: Annotated[str | None, typer.Argument(help="One template's; without it, of all.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Every trial that there was."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    names = [coalmine.templates.champion(template).template] if template else coalmine.templates.names()
+    trials = [trial for name in names for trial in coalmine.trials.history(name)]
+    terminal.answer({"trials": [trial_document(trial) for trial in trials]}, trials_view(trials))
+
+
+@trial_app.command(epilog=examples("trial explain implementer", "trial explain implementer-t2 --all"))
+def explain(
+    ctx: typer.Context,
+    trial: Trial,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every job, not only the last ones.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The table behind the verdict: each job in the order of dispatch, its factors and the evidence."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.trials.find(trial)
+    standing = standing_of(found, coalmine.harvester.evidence(found), coalmine.trial_store.now())
+    lines = explained(standing.evidence.policy, coalmine.harvester.counted_ledger(found))
+    terminal.answer(explanation_document(standing, lines), *explanation_view(standing, lines, every=every))
+
+
+@trial_app.command(epilog=examples("trial stop implementer --reason 'wrong model'"))
+def stop(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """End a trial without a verdict; its canary is pending again."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    step = coalmine.trials.stop(coalmine.trials.find(trial), by=started(ctx).user, reason=reason)
+    done = "is stopped" if step.changed else f"is {step.trial.state} already; nothing was changed"
+    terminal.answer({"changed": step.changed, "trial": trial_document(step.trial)}, f"{step.trial.id} {done}")
+
+
+@trial_app.command(epilog=examples("trial replay implementer"))
+def replay(ctx: typer.Context, trial: Trial, *, as_json: AsJson = False) -> None:
+    """Recompute a trial from its ledger and compare with what is stored; exit 6 when they differ."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.trials.find(trial)
+    outcome = replayed(coalmine, found)
+    terminal.answer(outcome.document(), *outcome.view())
+    if not outcome.same:
+        message = (
+            f"the stored state of trial {found.id} is not what its ledger gives; stop it with "
+            f"`coalmine trial stop {found.id}` and open it again"
+        )
+        raise CorruptRecordError(message)
+
+
+trial_app.command("plan", epilog=EXAMPLES)(plan_)

@@ -1,0 +1,187 @@
+"""`coalmine up`: the whole fleet on this machine, in the foreground."""
+
+import threading
+
+from console.input.up_options import (
+    Agent,
+    Agents,
+    Ci,
+    Given,
+    Issues,
+    Label,
+    Merge,
+    Prompt,
+    Repo,
+    State,
+    Template,
+)
+from console.invocation import AsJson, examples
+from console.local.agent_rehearsal import rehearse_agent
+from console.local.ci_rehearsal import rehearse_ci
+from console.local.fleet import DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
+from console.output.documents import event_document
+from console.output.rendering import text
+from console.output.terminal import Terminal
+from routing.errors import CoalmineError, ConflictError, InvalidInputError
+from routing.events import Event
+from routing.templates.version import Snapshot
+from tasks.composition.composition import Coalmine
+from tasks.composition.local_forge import local_forge
+
+#: What is said of a fleet that is told of no issues.
+NO_ISSUES = (
+    "No forge is asked for issues: give --repo and --issues, or see `coalmine doctor` for what keeps a forge "
+    "of your settings out. `coalmine enqueue` works all the same."
+)
+
+#: Events that are shown while the fleet runs, with what is said of them.
+SHOWN = {
+    "job.queued": "queued",
+    "job.claimed": "started",
+    "job.waiting": "pushed",
+    "job.fix_forward": "CI is red, goes back to its agent",
+    "job.retried": "queued again",
+    "job.lease_expired": "queued again, its worker was lost",
+    "job.finished": "ended",
+    "job.settled": "scored",
+    "candidate.awaiting_promotion": "proposed",
+    "candidate.canary_started": "on trial",
+    "candidate.auto_promoted": "graduated",
+    "candidate.promoted": "promoted",
+    "candidate.rolled_back": "rolled back",
+    "trial.stopped": "stopped",
+    "trial.expired": "expired",
+    "trial.contradicted": "contradicted",
+}
+
+
+def up(
+    *,
+    repo: Repo = None,
+    issues: Issues = None,
+    ci: Ci = None,
+    agent: Agent = None,
+    prompt: Prompt = "",
+    template: Template = "implementer",
+    label: Label = None,
+    merge: Merge = "green",
+    agents: Agents = 2,
+    state: State = DEFAULT_STATE,
+    as_json: AsJson = False,
+) -> None:
+    """Start the fleet: a private Redis server, workers and beat, until it is interrupted.
+
+    Where GitHub, Gitea or Forgejo is set up, a web process takes their webhooks (COALMINE_WEB__PORT, 8321).
+
+    Other `coalmine` commands that are run in the same folder find it by themselves. With --json its events
+    are printed, one JSON document a line; everything else is said on standard error.
+    """
+    given = Given(repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents)
+    if running_variables(state):
+        message = f"a fleet runs already with its state in {state}; end it first, or name another --state"
+        raise ConflictError(message)
+    speaker = _Speaker(Terminal(as_json=as_json))
+    plan = FleetPlan(state=state, variables=given.variables(), agents=agents, door=True)
+    with LocalFleet(plan) as fleet:
+        forge = local_forge(fleet.coalmine.settings)
+        rehearse_ci(forge, speaker.say)
+        if agent is not None:
+            rehearse_agent(agent, forge)
+        for line in _prepare(fleet.coalmine, template, agent, prompt):
+            speaker.say(line)
+        if not fleet.coalmine.settings.poll_intervals:
+            speaker.say(NO_ISSUES)
+        _run(fleet, speaker)
+
+
+EXAMPLES = examples(
+    "up --repo ../shop --issues ../shop-issues --ci 'make test' --agent \"$PWD/agent.sh\"",
+    "up --repo . --issues issues --ci 'pytest -q' --agent 'my-agent' --merge never",
+    "up",
+)
+
+
+class _Speaker:
+    """Says what happens: events as the answer, everything else beside it."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def say(self, words: str) -> None:
+        """Something that is no event."""
+        if self._terminal.as_json:
+            self._terminal.note(words)
+        else:
+            self._terminal.line({}, text(words))
+
+    def tell(self, event: Event) -> None:
+        """An event, if it is one that is shown."""
+        if event.kind in SHOWN:
+            self._terminal.line(event_document(event), text(words_of(event)))
+
+
+def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> list[str]:
+    """See that the template exists. A changed agent is proposed, not swapped in: trials are for that."""
+    known = template in parts.templates.names()
+    if agent is None:
+        if not known and parts.settings.forge.local.repository is not None:
+            message = (
+                f"there is no template {template} yet: give --agent 'CMD' with the program that is to work "
+                f"on the issues, or make it with `coalmine template add {template}`"
+            )
+            raise InvalidInputError(message)
+        return []
+    snapshot = Snapshot(command=agent, prompt=prompt)
+    if not known:
+        made = parts.templates.add(template, snapshot, note="made by coalmine up").version
+        return [f"{made.id} is the champion; it runs: {agent}"]
+    step, trial = parts.proposals.propose(template, snapshot, note="given to coalmine up")
+    if not step.changed:
+        return [f"{step.version.id} ({step.version.state}) has this agent already"]
+    if trial is not None:
+        return [f"{step.version.id} has the new agent and is on trial ({trial.trial.id})"]
+    what = f"{step.version.id} has the new agent and is {step.version.state}; the champion works on."
+    return [what, f"Try it with: coalmine trial open {step.version.id}"]
+
+
+def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
+    """Run the programs until the fleet is interrupted."""
+    supervisor = fleet.programs()
+    stop = threading.Event()
+    follower = threading.Thread(
+        target=_follow, args=(fleet.coalmine, speaker, stop), name="events", daemon=True
+    )
+    speaker.say(f"The fleet is starting; logs are in {fleet.log_folder}, Ctrl-C ends it.")
+    if fleet.door is not None:
+        speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and its like.")
+    follower.start()
+    try:
+        supervisor.run()
+    finally:
+        stop.set()
+        follower.join(timeout=5)
+    speaker.say("The fleet has ended; its data is kept for the next start.")
+
+
+def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
+    """Say what happens, until the end."""
+    newest = parts.events.newest(1)
+    last = newest[0].id if newest else "0-0"
+    while not stop.is_set():
+        try:
+            for event in parts.events.after(last, wait_seconds=0.5):
+                last = event.id
+                speaker.tell(event)
+        except CoalmineError as error:  # the server may be gone for a moment
+            speaker.say(str(error))
+            stop.wait(1.0)
+
+
+def words_of(event: Event) -> str:
+    """An event in words: `0f… ended  (implementer@v1, done)`."""
+    data = event.data
+    details = [str(data[name]) for name in ("version", "arm", "reason") if data.get(name)]
+    if event.kind == "job.settled":
+        score = "left out" if data.get("excluded") else f"{data.get('score')}"
+        details = [score, *details]
+    return f"{event.subject}  {SHOWN[event.kind]}" + (f"  ({', '.join(details)})" if details else "")

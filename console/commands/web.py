@@ -1,0 +1,61 @@
+"""`coalmine web`: the web console, in the foreground."""
+
+from typing import Annotated
+
+import typer
+
+from console.doctor.guessable_secrets import REMEDY, guessable
+from console.invocation import AsJson, examples, opened
+from console.output.rendering import text
+from console.web.publicity import checked_token
+
+EXAMPLES = examples("web", "web --port 9000", "web --host 0.0.0.0 --public")
+
+
+def web(
+    ctx: typer.Context,
+    *,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            envvar="COALMINE_WEB__HOST", metavar="ADDRESS", help="Listen on it. (default: 127.0.0.1)"
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="COALMINE_WEB__PORT", min=0, max=65_535, help="0 is any that is free. (default: 8321)"
+        ),
+    ] = None,
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public",
+            envvar="COALMINE_WEB__PUBLIC",
+            help="Let others than this machine in; needs the setting web.token.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve webhooks and health checks until it is interrupted.
+
+    Settings of the door are forge.github.webhook_secret, forge.github.repositories and their like.
+    """
+    from console.web.app import web_of  # noqa: PLC0415 - no other command should wait for the framework
+    from console.web.server import address_of, listen, serve  # noqa: PLC0415 - the same
+
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    settings = coalmine.settings.web
+    host = settings.host if host is None else host
+    token = checked_token(settings, host, public=public or settings.public)
+    for short in guessable(coalmine.settings.forge.remote):
+        terminal.note(f"{short}; {REMEDY}")
+    with listen(host, settings.port if port is None else port) as listener:
+        address = address_of(listener)
+        serve(
+            web_of(coalmine, token=token),
+            listener,
+            on_ready=lambda: terminal.line(
+                {"address": address}, text(f"Listening on {address}; Ctrl-C ends it.")
+            ),
+        )

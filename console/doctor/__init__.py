@@ -1,0 +1,1 @@
+"""`coalmine doctor`: what is wrong and what to do about it."""

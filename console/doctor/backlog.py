@@ -1,0 +1,59 @@
+"""What `coalmine doctor` finds in the backlog and in the intake."""
+
+from itertools import islice
+
+from console.doctor.findings import ok, problem, warning
+from routing.backlog.item import BacklogState
+from routing.store.backlog.backlog_store import BacklogStore
+from routing.store.backlog.delivery_store import MOST_ISSUES, DeliveryStore
+from routing.store.redis.health import Finding
+from tasks.composition.composition import Coalmine
+
+#: Seconds after which a start without a job is stuck: the dispatcher looks into it much earlier.
+STUCK_SECONDS = 300.0
+
+#: Seconds for which an issue that a webhook told of may be due before somebody should be told.
+OVERDUE_SECONDS = 120.0
+
+#: Blocked issues that are looked at, to see why.
+MOST_LOOKED_AT = 1_000
+
+_SHOW = "see `coalmine issue list --state blocked`"
+
+
+def backlog(coalmine: Coalmine) -> Finding:
+    """Whether an issue hangs where no tick will move it."""
+    unknown = coalmine.settings.forge.backlog.unknown_blocker
+    store = BacklogStore(coalmine.redis, coalmine.keys, coalmine.clock, unknown_blocker=unknown)
+    before = store.now() - STUCK_SECONDS
+    working = store.read_sound(store.working())
+    stuck = [item for item in working if not item.job and (item.started_at or 0.0) < before]
+    if stuck:
+        named = ", ".join(str(item.ref) for item in stuck[:3])
+        message = f"{len(stuck)} issues are in progress without a job: {named}"
+        return problem(
+            "backlog", message, "look for `dispatch.` in the log of the worker of the queue control"
+        )
+    blocked = list(islice(store.listed(BacklogState.BLOCKED), MOST_LOOKED_AT))
+    rings = sum(bool(item.ring) for item in blocked)
+    held = sum(bool(item.metadata.held) for item in blocked)
+    if rings or held:
+        message = f"{rings} issues wait for themselves in a cycle, {held} have a body that a person must mend"
+        return warning("backlog", message, _SHOW)
+    counts = {state: store.count(state) for state in BacklogState}
+    there = ", ".join(f"{count} {state.value.replace('_', ' ')}" for state, count in counts.items() if count)
+    return ok("backlog", there or "no issue is known")
+
+
+def intake(coalmine: Coalmine) -> Finding:
+    """Whether what webhooks tell of is looked at."""
+    deliveries = DeliveryStore(coalmine.redis, coalmine.keys, coalmine.clock)
+    count, due = deliveries.waiting()
+    message = f"{count} issues that webhooks told of wait to be looked at"
+    if count >= MOST_ISSUES:
+        remedy = "start a worker for the queue control and beat; until then webhooks are answered 429"
+        return problem("intake", f"{message}: no more are taken", remedy)
+    if due is not None and deliveries.now() - due > OVERDUE_SECONDS:
+        remedy = "see that a worker for the queue control and beat run, and that their forge answers"
+        return warning("intake", f"{message}, the first for {deliveries.now() - due:.0f} s", remedy)
+    return ok("intake", message)

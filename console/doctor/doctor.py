@@ -1,0 +1,229 @@
+"""What `coalmine doctor` looks at: settings, Redis, git, the fleet, and the forges."""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+
+from console.doctor.backlog import backlog, intake
+from console.doctor.findings import ok, problem, warning
+from console.doctor.forges import forge_templates, forges
+from console.invocation import Invocation
+from routing.errors import CoalmineError, SettingsError
+from routing.git.git import Git
+from routing.process.cgroup_home import CgroupHome
+from routing.store.redis.health import Finding, look_at
+from tasks.composition.composition import Coalmine
+from tasks.notify.sinks import NAMES
+from tasks.settings.forge_settings import LocalSettings
+from tasks.settings.settings import Settings
+
+#: The oldest git whose commands we use (`git merge-tree --write-tree`).
+MINIMUM_GIT = (2, 38)
+
+
+def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
+    """Every finding, in the order in which a person should mend them."""
+    try:
+        settings = invocation.settings
+        coalmine = invocation.coalmine
+    except SettingsError as error:
+        return [problem("settings", str(error), "correct what is named"), git()]
+    findings = [ok("settings", _origin(invocation.file)), *_redis(coalmine)]
+    if findings[-1].check != "redis":
+        findings += fleet(coalmine)
+        findings.append(workers(coalmine.app, wait_seconds=wait_seconds))
+    findings += [
+        kill_switch(settings),
+        secrecy(sys.platform, os.getuid()),
+        cgroups(CgroupHome.here()),
+        git(),
+        *local_forge(settings.forge.local),
+        *forges(settings),
+    ]
+    return findings
+
+
+def _origin(file: Path) -> str:
+    """Where the settings are from; nobody needs a file."""
+    if file.is_file():
+        return f"read from {file} and the environment"
+    return f"read from the environment; there is no {file}, and none is needed"
+
+
+def _redis(coalmine: Coalmine) -> list[Finding]:
+    try:
+        return look_at(coalmine.redis, time.time)
+    except CoalmineError as error:
+        happened, _, remedy = str(error).rpartition(": ")
+        return [problem("redis", happened or str(error), remedy)]
+
+
+def fleet(coalmine: Coalmine) -> list[Finding]:
+    """What people or switches left behind in the store."""
+    checks: tuple[Callable[[Coalmine], Finding], ...] = (
+        _templates,
+        _secrets,
+        _trials,
+        _dead,
+        _paused,
+        _limits,
+        notifications,
+        forge_templates,
+        backlog,
+        intake,
+    )
+    return [check(coalmine) for check in checks]
+
+
+def _templates(coalmine: Coalmine) -> Finding:
+    names = coalmine.templates.names()
+    if names:
+        return ok("templates", f"{len(names)}: {', '.join(names[:10])}")
+    return warning("templates", "there is no template", "make one with `coalmine template add NAME`")
+
+
+def _secrets(coalmine: Coalmine) -> Finding:
+    wanted = {
+        secret
+        for name in coalmine.templates.names()
+        for secret in coalmine.templates.champion(name).snapshot.secrets
+    }
+    missing = sorted(wanted - set(os.environ))
+    if not missing:
+        return ok("secrets", f"{len(wanted)} are named by champions, and are set here")
+    message = f"champions name secrets that are not set here: {', '.join(missing)}"
+    return warning("secrets", message, "set them in the environment of every worker")
+
+
+def _trials(coalmine: Coalmine) -> Finding:
+    trials = coalmine.trials.open_trials()
+    names = ", ".join(trial.id for trial in trials)
+    if not coalmine.settings.canary.enabled and trials:
+        remedy = "start a worker and beat, whose harvest stops them, or use `coalmine trial stop`"
+        return problem("trials", f"canaries are switched off and these trials are open: {names}", remedy)
+    return ok("trials", f"open: {names}" if trials else "none is open")
+
+
+def _dead(coalmine: Coalmine) -> Finding:
+    dead = coalmine.job_store.depths()["dead"]
+    if not dead:
+        return ok("dead-letters", "there is none")
+    remedy = "see `coalmine job dead`, mend the cause, then `coalmine job retry JOB`"
+    return warning("dead-letters", f"{dead} jobs used up their attempts", remedy)
+
+
+def _paused(coalmine: Coalmine) -> Finding:
+    reason = coalmine.switch.reason()
+    if reason is None:
+        return ok("pause", "dispatch is not paused")
+    return warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
+
+
+def notifications(coalmine: Coalmine) -> Finding:
+    """Whether people are told what they are to be told."""
+    told = []
+    for sink in NAMES:
+        standing, (waiting, dead) = coalmine.notices.standing(sink), coalmine.notices.depths(sink)
+        if dead:
+            remedy = "see `coalmine notify list-dead`, mend the cause, then `coalmine notify retry-dead`"
+            return warning("notifications", f"{sink} did not take {dead} notifications", remedy)
+        if standing is not None and standing.failures:
+            message = f"{sink} did not answer {standing.failures} times in a row; {waiting} wait for it"
+            return warning("notifications", message, "try it with `coalmine notify test done`")
+        if standing is not None:
+            missed = (
+                f", {standing.missed} events were trimmed before they were read" if standing.missed else ""
+            )
+            told.append(f"{waiting} wait for {sink}{missed}")
+    return ok("notifications", "; ".join(told) or "no sink was told anything yet")
+
+
+def _limits(coalmine: Coalmine) -> Finding:
+    """Whether jobs wait because of the limits, and for which."""
+    limits, used = coalmine.job_store.limits, coalmine.job_store.occupancy()
+    most = f" of {limits.agents_at_once}" if limits.agents_at_once else ""
+    message = f"{used.running}{most} agents at work, {used.held} jobs wait for room"
+    if limits.day_cost_usd:
+        message += f", {used.spent_usd:.2f} of {limits.day_cost_usd:.2f} USD spent today"
+        if used.spent_usd >= limits.day_cost_usd:
+            return warning(
+                "limits", f"{message}: no job begins", "wait for midnight UTC, or raise job.day_cost_usd"
+            )
+    return ok("limits", message)
+
+
+def workers(app: Celery, *, wait_seconds: float) -> Finding:
+    """Whether any worker answers a ping."""
+    try:
+        answers = app.control.ping(timeout=wait_seconds)
+    except (KombuError, OperationalError, OSError) as error:
+        return problem("workers", f"the broker does not answer: {error}", "see COALMINE_BROKER_URL")
+    names = sorted(name for answer in answers or [] for name in answer)
+    if names:
+        return ok("workers", f"{len(names)} answered: {', '.join(names[:10])}")
+    message = f"no worker answered within {wait_seconds:g} s; jobs wait in the queues"
+    return warning(
+        "workers", message, "start one with `celery -A tasks worker`, or everything with `coalmine up`"
+    )
+
+
+def kill_switch(settings: Settings) -> Finding:
+    """Whether dispatch from forges is switched off."""
+    if not settings.kill_switch:
+        return ok("kill-switch", "off")
+    remedy = "unset COALMINE_KILL_SWITCH when work may be dispatched"
+    return warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
+
+
+def secrecy(platform: str, user: int) -> Finding:
+    """Whether processes of this user hide their environment from its agents; see `tasks.secrecy`."""
+    remedy = "run workers as a user of their own, not as root, on Linux; see docs/secrets.md"
+    if not platform.startswith("linux"):
+        message = "on this system agents can read the environment of workers of their user"
+        return warning("secrecy", message, remedy)
+    if user == 0:
+        return warning("secrecy", "this is root: its agents could read the memory of its workers", remedy)
+    return ok("secrecy", "workers of this user hide their environment from its agents")
+
+
+def cgroups(home: CgroupHome | None) -> Finding:
+    """Whether a worker that is started like this command can give each turn a cgroup of its own."""
+    if home is not None:
+        return ok("cgroups", f"each turn has one of its own in {home.path}: what it started ends with it")
+    message = "turns have none here; what they started is found by its marker, its session and its parents"
+    return ok("cgroups", f"{message}: see docs/runtimes.md")
+
+
+def git() -> Finding:
+    """Whether git is there and new enough."""
+    needed = ".".join(map(str, MINIMUM_GIT))
+    try:
+        said = Git(Path.cwd(), timeout_seconds=10)("--version")
+    except CoalmineError as error:
+        return problem("git", str(error), f"install git {needed} or newer")
+    version = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    if version >= MINIMUM_GIT:
+        return ok("git", said)
+    return problem("git", f"{said} is too old", f"install git {needed} or newer")
+
+
+def local_forge(local: LocalSettings) -> list[Finding]:
+    """Whether the local forge's paths are what they should be."""
+    if local.repository is None or local.issues is None:
+        return [ok("local-forge", "not configured")]
+    findings = []
+    inside = local.repository.is_dir() and Git(local.repository).attempt("rev-parse", "--git-dir")
+    if not inside or inside.returncode != 0:
+        message = f"{local.repository} is no git repository"
+        findings.append(problem("local-forge", message, "correct COALMINE_FORGE__LOCAL__REPOSITORY"))
+    if not local.issues.is_dir():
+        message = f"{local.issues} is no folder"
+        remedy = "make it, or correct COALMINE_FORGE__LOCAL__ISSUES"
+        findings.append(problem("local-forge-issues", message, remedy))
+    return findings or [ok("local-forge", f"{local.repository}, issues in {local.issues}")]

@@ -1,0 +1,95 @@
+"""The options that make a trial's policy; what is not given comes from the settings."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from harvest.policy import TrialPolicy
+from routing.errors import InvalidInputError
+from routing.templates.trials import checked_share
+
+
+def _option(field: str, *names: str, metavar: str | None = None, help_text: str) -> Any:
+    """An option that shows the variable of its setting."""
+    return typer.Option(
+        *names, metavar=metavar, help=help_text, envvar=f"COALMINE_CANARY__POLICY__{field.upper()}"
+    )
+
+
+Share = Annotated[float | None, _option("share", help_text="Part of the jobs that goes to the canary.")]
+Delta = Annotated[float | None, _option("delta", help_text="Loss of mean score that must not graduate.")]
+Alpha = Annotated[float | None, _option("alpha", help_text="Chance of rolling back one that is not worse.")]
+Beta = Annotated[float | None, _option("beta", help_text="Chance of graduating one that is worse by delta.")]
+Margin = Annotated[float | None, _option("margin", help_text="Loss of mean score that counts as no loss.")]
+MaxCanaryJobs = Annotated[
+    int | None, _option("max_canary_jobs", help_text="Scored canary jobs after which a person is asked.")
+]
+MaxDays = Annotated[float | None, _option("max_days", help_text="Days after which a person is asked.")]
+Ramp = Annotated[
+    bool | None, _option("ramp", "--ramp/--no-ramp", help_text="Let the share follow the evidence.")
+]
+Provisional = Annotated[
+    bool | None,
+    typer.Option(
+        "--provisional/--strict",
+        help="Count merges before their revert window is over; faster, and "
+        "not covered by the guarantee when reverts hit one arm more.",
+    ),
+]
+RevertWindow = Annotated[
+    float | None,
+    _option("revert_window_seconds", "--revert-window", metavar="SECONDS", help_text="Behind a merge."),
+]
+SettleDeadline = Annotated[
+    float | None,
+    _option(
+        "settle_deadline_seconds",
+        "--settle-deadline",
+        metavar="SECONDS",
+        help_text="Behind dispatch; what is not settled by then scores 0.",
+    ),
+]
+Strata = Annotated[
+    Literal["none", "repository", "difficulty"] | None,
+    _option("strata", help_text="Estimate the champion's mean within these groups."),
+]
+Guardrails = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guardrail",
+        metavar="NAME=CAP[:MARGIN]",
+        help="cost_usd, duration_seconds or fix_forwards, and the amount that is worth 0; repeat for more.",
+    ),
+]
+
+
+def policy_of(
+    default: TrialPolicy,
+    *,
+    provisional: bool | None = None,
+    revert_window: float | None = None,
+    settle_deadline: float | None = None,
+    guardrails: list[str] | None = None,
+    **given: Any,
+) -> TrialPolicy:
+    """The default policy with what was given; refused as a whole when a part of it is wrong."""
+    changes = given | {
+        "strict": None if provisional is None else not provisional,
+        "revert_window_seconds": revert_window,
+        "settle_deadline_seconds": settle_deadline,
+        "guardrails": [_guardrail(item) for item in guardrails] if guardrails else None,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if "share" in changes:
+        checked_share(changes["share"])
+    return TrialPolicy.checked(**(default.model_dump() | changes))
+
+
+def _guardrail(item: str) -> dict[str, Any]:
+    name, equals, amounts = item.partition("=")
+    cap, _, margin = amounts.partition(":")
+    try:
+        return {"name": name, "cap": float(cap), "margin": float(margin or 0)}
+    except ValueError as error:
+        message = f"--guardrail {item[:60]!r} is not understood; write NAME=CAP, for instance cost_usd=2.5"
+        raise InvalidInputError(message if equals else f"{message} (there is no =)") from error

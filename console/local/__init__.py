@@ -1,0 +1,1 @@
+"""A whole fleet on this machine: its processes and the checks before they start."""

@@ -1,0 +1,163 @@
+"""A whole fleet on this machine: a private Redis server, workers, beat and, for webhooks, a web process."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from console.local.program import Program
+from console.local.supervisor import Supervisor
+from console.local.web_process import LocalDoor
+from routing.embedded.private_server import PrivateServer
+from tasks.composition.composition import Coalmine, compose
+from tasks.settings.settings import PREFIX, load_settings
+
+#: Where a fleet keeps everything, below the folder that it is started in.
+DEFAULT_STATE = Path(".coalmine")
+
+#: Bytes of a program's log before it is put aside, and how many such files are kept.
+LOG_BYTES, LOG_FILES = 5_000_000, 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FleetPlan:
+    """What to start."""
+
+    state: Path  # folder for the server's data, work trees and logs
+    variables: Mapping[str, str]  # settings as COALMINE_… variables, over those of the environment
+    agents: int = 4  # jobs at work at once
+    door: bool = False  # whether webhooks are listened for where a forge is set up that could send some
+
+
+class LocalFleet:
+    """A fleet with the life of a `with` block. A server that the settings name is used instead of our own."""
+
+    def __init__(self, plan: FleetPlan) -> None:
+        self._plan = plan
+        self._state = plan.state.absolute()
+        self._server: PrivateServer | None = None
+        self._logs: dict[str, logging.Logger] = {}
+        self.supervisor: Supervisor | None = None
+        self.door: LocalDoor | None = None  # where webhooks are taken
+        self.variables: dict[str, str] = {}
+        self.coalmine: Coalmine
+
+    @property
+    def log_folder(self) -> Path:
+        """One log a program."""
+        return self._state / "logs"
+
+    def __enter__(self) -> Self:
+        self._state.mkdir(parents=True, exist_ok=True)
+        (self._state / ".gitignore").write_text("*\n", encoding="utf-8")
+        self.variables = {**self._places(), **self._plan.variables}
+        if f"{PREFIX}REDIS_URL" not in {**os.environ, **self.variables}:
+            self._server = PrivateServer(self._state / "redis")
+            self._server.start()
+            self.variables[f"{PREFIX}REDIS_URL"] = self._server.url
+        try:
+            # The one place where settings of this process are made: its children inherit the same ones.
+            os.environ.update(self.variables)
+            self.coalmine = compose(load_settings())
+            if self._plan.door:
+                self.door = LocalDoor.of(self.coalmine.settings)
+            self._note()
+        except BaseException:
+            self._stop_server()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self.supervisor is not None:
+                self.supervisor.stop()
+        finally:
+            self.coalmine.redis.close()
+            running_file(self._state).unlink(missing_ok=True)
+            self._stop_server()
+            for log in self._logs.values():
+                for handler in log.handlers:
+                    handler.close()
+
+    def programs(self) -> Supervisor:
+        """The programs of the fleet, not started yet: two workers, so that ticks never wait behind agents."""
+        jobs = ("-Q", "champion,canary", "-P", "threads", "-c", str(self._plan.agents), "-n", "jobs@%h")
+        control = ("-Q", "control", "-P", "threads", "-c", "4", "-n", "control@%h")
+        quiet = ("--without-gossip", "--without-mingle")
+        schedule = str(self._state / "beat-schedule")
+        self.supervisor = Supervisor(
+            [
+                self._program("worker", "worker", *jobs, *quiet),
+                self._program("control", "worker", *control, *quiet),
+                self._program("beat", "beat", "-s", schedule),
+                *([self._web(self.door)] if self.door is not None else []),
+            ],
+            on_line=self._keep_line,
+            grace_seconds=self.coalmine.settings.job.drain_grace_seconds + 10.0,
+        )
+        return self.supervisor
+
+    def _program(self, name: str, *arguments: str) -> Program:
+        argv = (sys.executable, "-m", "celery", "-A", "tasks", *arguments)
+        return Program(name=name, argv=argv, env={**os.environ, **self.variables})
+
+    def _web(self, door: LocalDoor) -> Program:
+        argv = (sys.executable, "-m", "console", *door.arguments)
+        return Program(name="web", argv=argv, env={**os.environ, **self.variables})
+
+    def _places(self) -> dict[str, str]:
+        """All that the fleet writes is below its state folder, unless the environment says otherwise."""
+        places = {
+            f"{PREFIX}AGENT__WORK_DIR": str(self._state / "work"),
+            f"{PREFIX}FORGE__LOCAL__STATE": str(self._state / "forge"),
+        }
+        return {name: value for name, value in places.items() if name not in os.environ}
+
+    def _keep_line(self, program: str, line: str) -> None:
+        log = self._logs.get(program)
+        if log is None:
+            self.log_folder.mkdir(exist_ok=True)
+            handler = RotatingFileHandler(
+                self.log_folder / f"{program}.log",
+                maxBytes=LOG_BYTES,
+                backupCount=LOG_FILES,
+                encoding="utf-8",
+            )
+            log = self._logs[program] = logging.Logger(program)  # noqa: LOG001 - not in the tree of this process
+            log.addHandler(handler)
+        log.info("%s", line)
+
+    def _note(self) -> None:
+        """Let other `coalmine` commands in this folder find the fleet; the address may hold a password."""
+        file = running_file(self._state)
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            json.dump({"pid": os.getpid(), "variables": self.variables}, written)
+
+    def _stop_server(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+
+def running_file(state: Path) -> Path:
+    """Where a running fleet says how it is reached."""
+    return state / "running.json"
+
+
+def running_variables(state: Path = DEFAULT_STATE) -> dict[str, str]:
+    """The settings of the fleet that runs in this folder; empty when none does."""
+    try:
+        noted = json.loads(running_file(state).read_text(encoding="utf-8"))
+        os.kill(int(noted["pid"]), 0)
+        return {str(name): str(value) for name, value in noted["variables"].items()}
+    except (OSError, ValueError, KeyError, AttributeError):
+        return {}

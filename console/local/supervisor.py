@@ -1,0 +1,269 @@
+"""Keeps several programs running: starts, restarts, ends them, and passes their output on.
+
+honcho, which runs our Procfile, does not fit here: when one program ends it ends them all, it cannot be used
+beside a program that does its own thing (it takes over the signals and blocks), and its programs outlive it
+when it is killed.
+
+On Linux the programs die with the supervisor even when it is killed (see `routing.lifeline`). On macOS they
+do after a kill of the supervisor, end them by hand.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType, TracebackType
+from typing import Self
+
+from console.local.line_relay import LineRelay, LineSink
+from console.local.managed_process import Charge
+from console.local.program import Program, RestartPolicy
+from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+
+#: Under this name the supervisor's own lines appear among those of the programs.
+OWN_NAME = "supervisor"
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_SECONDS = 0.1  # between two looks for a program that ended with its output held open by another
+
+
+class ProgramFailedError(UnavailableError):
+    """A program died again and again; the message has its last words. The others were ended."""
+
+
+class Supervisor:
+    """Runs programs until it is told to stop, or one of them dies too often.
+
+    In the foreground: `run()`. It takes SIGINT, SIGTERM and SIGHUP; the first asks the programs to end, the
+    second kills them. Beside something else: `with Supervisor(…) as supervisor:`, which touches no signals.
+    A supervisor is used once.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        on_line: LineSink,
+        grace_seconds: float = 10.0,
+        policy: RestartPolicy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if len({program.name for program in programs}) != len(programs):
+            message = "two programs of a supervisor have the same name: give each its own"
+            raise InvalidInputError(message)
+        for program in programs:
+            program.check()
+        self._sink = on_line
+        self._grace_seconds = grace_seconds
+        self._policy = policy or RestartPolicy()
+        self._clock = clock
+        self._charges = [Charge(program, policy=self._policy, on_line=self._say) for program in programs]
+        self._selector = selectors.DefaultSelector()
+        self._wake_ends: tuple[int, ...] = ()  # a pipe: what is written to its second end ends a wait
+        self._relay: LineRelay | None = None
+        self._thread: threading.Thread | None = None
+        self._started = threading.Event()
+        self._stop_asked = False
+        self._kill_asked = False
+        self._failure: Exception | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the supervisor ended by itself; None while it runs and after it was told to stop."""
+        return self._failure
+
+    @property
+    def running(self) -> bool:
+        """Whether programs are being kept running."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def pid(self, name: str) -> int | None:
+        """Process id of a program; None while it waits for its next start."""
+        return self._charge(name).pid
+
+    def starts(self, name: str) -> int:
+        """How often a program was started."""
+        return self._charge(name).starts
+
+    def start(self) -> None:
+        """Start the programs in their order; returns when each was started once."""
+        if self._thread is not None:
+            message = "this supervisor was started already: make another one"
+            raise ConflictError(message)
+        self._relay = LineRelay(self._sink, own_name=OWN_NAME)
+        self._wake_ends = os.pipe()
+        for end in self._wake_ends:
+            os.set_blocking(end, False)
+        self._selector.register(self._wake_ends[0], selectors.EVENT_READ, None)
+        # Programs on Linux live as long as the thread that starts them.
+        self._thread = threading.Thread(target=self._serve, name="supervisor", daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    def stop(self) -> None:
+        """Ask all programs to end, kill those that do not within `grace_seconds`; return when all have."""
+        if self._thread is None:
+            return
+        self._stop_asked = True
+        self._wake()
+        self._thread.join()
+        if self._relay is not None:
+            self._relay.close()
+            self._relay = None
+        ends, self._wake_ends = self._wake_ends, ()
+        for end in ends:
+            os.close(end)
+
+    def raise_for_failure(self) -> None:
+        """Raise what `failure` holds, if it holds something."""
+        if self._failure is not None:
+            raise self._failure
+
+    def run(self) -> None:
+        """Run in the foreground until a signal; raises ProgramFailedError when a program dies too often."""
+        with self._signals():
+            self.start()
+            try:
+                if self._thread is not None:
+                    self._thread.join()  # signals are handled meanwhile
+            finally:
+                self.stop()
+        self.raise_for_failure()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        # What is ignored stays so: that is how nohup, and a shell's background jobs, ask for it.
+        heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._on_signal) for number in heeded}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._kill_asked = self._stop_asked
+        self._stop_asked = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._wake_ends:
+            with contextlib.suppress(BlockingIOError):  # enough wake-ups are under way
+                os.write(self._wake_ends[1], b".")
+
+    def _charge(self, name: str) -> Charge:
+        for charge in self._charges:
+            if charge.program.name == name:
+                return charge
+        message = f"there is no program {name}: there are {', '.join(c.program.name for c in self._charges)}"
+        raise NotFoundError(message)
+
+    def _say(self, name: str, line: str) -> None:
+        if self._relay is not None:
+            self._relay.put(name, line)
+
+    # What follows runs in the supervisor's thread.
+
+    def _serve(self) -> None:
+        try:
+            for charge in self._charges:
+                self._start(charge)
+            self._started.set()
+            self._keep_running()
+            self._end_all()
+        except Exception as error:  # noqa: BLE001 - the thread's boundary; stop() and run() hand it on
+            self._failure = error
+        finally:
+            for charge in self._charges:
+                charge.kill()
+                charge.collect(self._clock())
+            self._selector.close()
+            self._started.set()
+
+    def _keep_running(self) -> None:
+        while not self._stop_asked and self._failure is None:
+            due = [charge.start_at for charge in self._charges if charge.start_at is not None]
+            self._listen(min([self._clock() + _LOOK_SECONDS, *due]))
+            for charge in self._charges:
+                if charge.start_at is None and charge.has_ended():
+                    self._bury(charge)
+                elif charge.start_at is not None and charge.start_at <= self._clock():
+                    self._start(charge)
+
+    def _end_all(self) -> None:
+        for charge in self._charges:
+            charge.start_at = None
+            charge.terminate()
+        kill_at = self._clock() + self._grace_seconds
+        while left := [charge for charge in self._charges if charge.pid is not None]:
+            for charge in left:
+                if charge.has_ended():
+                    self._collect(charge)
+                elif self._kill_asked or self._clock() >= kill_at:
+                    charge.kill()
+            self._listen(self._clock() + _LOOK_SECONDS)
+
+    def _listen(self, until: float) -> None:
+        """Pass output on until something happens or it is `until`."""
+        for key, _ in self._selector.select(max(0.0, until - self._clock())):
+            charge = key.data
+            if charge is None:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(key.fd, 1 << 10)
+            elif not charge.read():
+                self._selector.unregister(key.fd)
+
+    def _start(self, charge: Charge) -> None:
+        try:
+            charge.start(self._clock())
+        except OSError as error:
+            charge.quick_deaths += 1
+            self._plan_restart(charge, f"it cannot be started: {error.strerror}")
+            return
+        if charge.output is not None:
+            self._selector.register(charge.output, selectors.EVENT_READ, charge)
+        self._say(OWN_NAME, f"{charge.program.name} started (process {charge.pid})")
+
+    def _collect(self, charge: Charge) -> str:
+        with contextlib.suppress(KeyError, ValueError):  # its output may have ended before
+            self._selector.unregister(charge.output if charge.output is not None else -1)
+        how = charge.collect(self._clock())
+        self._say(OWN_NAME, f"{charge.program.name} ended ({how})")
+        return how
+
+    def _bury(self, charge: Charge) -> None:
+        self._plan_restart(charge, self._collect(charge))
+
+    def _plan_restart(self, charge: Charge, how: str) -> None:
+        if self._policy.gives_up(charge.quick_deaths):
+            self._failure = _failure(charge, how, self._policy)
+            self._say(OWN_NAME, str(self._failure))
+            return
+        pause = self._policy.pause_seconds(charge.quick_deaths)
+        charge.start_at = self._clock() + pause
+        self._say(OWN_NAME, f"{charge.program.name} is started again in {pause:g} s")
+
+
+def _failure(charge: Charge, how: str, policy: RestartPolicy) -> ProgramFailedError:
+    said = "\n".join(charge.tail) or "nothing"
+    return ProgramFailedError(
+        f"{charge.program.name} died {charge.quick_deaths} times in a row, each within "
+        f"{policy.quick_death_seconds:g} s of its start ({how}); everything was ended. "
+        f"Mend what it complains of and start again. It said:\n{said}"
+    )

@@ -1,0 +1,75 @@
+"""Everything that is known of one issue, read for a person who asks."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from routing.backlog.item import BacklogItem
+from routing.errors import NotFoundError
+from routing.events import Event
+from routing.issues.issue import IssueRef
+from routing.store.backlog.backlog_store import BacklogStore
+from routing.store.events.event_store import EventStore
+
+#: How far back in the stream of all events those of one issue are looked for, and how many of them are kept.
+EVENTS_READ = 2_000
+EVENTS_KEPT = 20
+
+#: What a forge said of an issue that is not in the backlog, in words.
+_SAID = {
+    "open": "open on its forge",
+    "closed": "closed on its forge",
+    "missing": "unknown to its forge",
+    "": "its forge has not been asked yet",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Neighbour:
+    """An issue that comes before another one, or after it."""
+
+    ref: IssueRef
+    state: str  # of the backlog, or what its forge said of it
+    title: str  # "" when it is not in the backlog
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight:
+    """One issue with what surrounds it."""
+
+    item: BacklogItem
+    blockers: Sequence[Neighbour]
+    dependents: Sequence[Neighbour]
+    events: Sequence[Event]  # of the issue, oldest first: the last few of those that are not long ago
+
+
+def sight_of(ref: IssueRef, store: BacklogStore, events: EventStore) -> Sight:
+    """Read it; an issue that is not in the backlog is NotFoundError."""
+    item = store.read([ref])[0]
+    if item is None:
+        message = f"issue {ref} is not in the backlog; label it on its forge to have it taken in"
+        raise NotFoundError(message)
+    return Sight(
+        item=item,
+        blockers=_neighbours(store, store.blockers(ref)),
+        dependents=_neighbours(store, store.dependents(ref)),
+        events=_of_issue(events.newest(EVENTS_READ), str(ref)),
+    )
+
+
+def _neighbours(store: BacklogStore, refs: Sequence[IssueRef]) -> list[Neighbour]:
+    known = {item.ref: item for item in store.read_sound(refs)}
+    said = dict(zip(refs, store.said(refs), strict=True))
+    return [_neighbour(ref, known.get(ref), said[ref]) for ref in refs]
+
+
+def _neighbour(ref: IssueRef, item: BacklogItem | None, said: str) -> Neighbour:
+    if item is None:
+        return Neighbour(ref=ref, state=_SAID.get(said, said), title="")
+    # one that is out of the queue is asked about, as if it were unknown
+    asked = f", {_SAID[said]}" if said else ""
+    return Neighbour(ref=ref, state=f"{item.state.value}{asked}", title=item.title)
+
+
+def _of_issue(newest_first: Iterable[Event], issue: str) -> list[Event]:
+    found = [event for event in newest_first if event.subject == issue]
+    return found[:EVENTS_KEPT][::-1]

@@ -1,0 +1,116 @@
+"""Forms of numbers, times, states and tables, the same in every command."""
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from console.output.fitted_table import Column, FittedTable
+from routing.printable import printable
+
+_STYLES = {
+    "champion": "green",
+    "succeeded": "green",
+    "graduated": "green",
+    "ok": "green",
+    "merged": "green",
+    "canary": "yellow",
+    "open": "yellow",
+    "running": "cyan",
+    "waiting": "cyan",
+    "warning": "yellow",
+    "rejected": "red",
+    "failed": "red",
+    "rolled_back": "red",
+    "problem": "red",
+    "escalated": "magenta",
+    "blocked": "magenta",
+    "expired": "magenta",
+    "superseded": "dim",
+    "cancelled": "dim",
+    "stopped": "dim",
+}
+
+
+def text(value: str, style: str = "") -> Text:
+    """Text from anywhere, without control characters, as nothing but text."""
+    return Text(printable(value), style=style)
+
+
+def one_line(value: str, most: int = 100) -> Text:
+    """The beginning of a text, on one line."""
+    joined = " ".join(printable(value[: 4 * most]).split())
+    return Text(joined if len(joined) <= most else joined[: most - 1] + "…")
+
+
+def word(value: str) -> Text:
+    """A state or an arm, in the colour that it always has."""
+    return Text(printable(value), style=_STYLES.get(value, ""))
+
+
+def heading(value: str) -> Text:
+    """The title above a part of the answer."""
+    return text(value, "bold")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> FittedTable:
+    """A table; a column's title may have the marks of `console.fitted_table.Column` in front."""
+    cells = [[cell if isinstance(cell, Text) else text(cell) for cell in row] for row in rows]
+    return FittedTable([Column.of(title) for title in columns], cells)
+
+
+def facts(pairs: Iterable[tuple[str, str | Text]]) -> Table:
+    """Names and values below each other; pairs without a value are left out."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        shown = value if isinstance(value, Text) else text(value)
+        if shown.plain:
+            made.add_row(name, shown)
+    return made
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with some digits; a dash for none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def evidence(value: float) -> str:
+    """Evidence: short, also when it is large."""
+    return f"{value:.2f}" if value < 1000 else f"{value:.2e}"  # noqa: PLR2004 - where digits stop to help
+
+
+def iso(at: float | None) -> str | None:
+    """Seconds since the epoch as ISO 8601 in UTC, for scripts."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def when(at: float | None) -> str:
+    """Seconds since the epoch as people read it, in UTC."""
+    return "" if at is None else f"{datetime.fromtimestamp(at, tz=UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
+        return f"{seconds:.1f} s"
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    rest, parts = int(seconds), []
+    for name, size in units:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])
+
+
+def bar(value: float, threshold: float, *, width: int = 24) -> Text:
+    """How far evidence is on its way to a threshold, on the scale of logarithms."""
+    progress = math.log(max(value, 1.0)) / math.log(threshold)
+    full = round(width * min(max(progress, 0.0), 1.0))
+    style = "bold green" if progress >= 1 else "cyan"
+    return Text("█" * full, style=style) + Text("·" * (width - full), style="dim")

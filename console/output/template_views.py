@@ -1,0 +1,139 @@
+"""How templates and versions look on the command line."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tomli_w
+from rich.console import RenderableType
+from rich.text import Text
+
+from console.output.rendering import facts, heading, one_line, table, text, when, word
+from routing.templates.templates import Step
+from routing.templates.version import Snapshot, Version
+from tasks.composition.composition import Coalmine
+
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
+    """A template without its versions."""
+    champion = coalmine.templates.champion(name)
+    trial = coalmine.trials.of_template(name)
+    return {
+        "template": name,
+        "champion": champion.id,
+        "latest": coalmine.templates.find(f"{name}@latest").id,
+        "policy": coalmine.templates.policy(name).value,
+        "trial": trial.id if trial else None,
+        "canary": trial.canary_id if trial else None,
+    }
+
+
+def templates_view(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """All templates."""
+    if not documents:
+        return "There is no template yet; make one with `coalmine template add NAME`."
+    keys = ("template", "champion", "latest", "policy", "trial", "canary")
+    return table(keys, ([str(document[key] or "-") for key in keys] for document in documents))
+
+
+def template_view(
+    document: Mapping[str, Any], versions: Sequence[Version], reviews: Sequence[Mapping[str, Any]]
+) -> list[RenderableType]:
+    """One template with its versions, the newest first, and its decisions."""
+    trial = document["trial"]
+    parts: list[RenderableType] = [
+        facts(
+            [
+                ("template", heading(str(document["template"]))),
+                ("champion", str(document["champion"])),
+                ("proposals", str(document["policy"])),
+                ("trial", f"{trial} of {document['canary']}" if trial else "none open"),
+            ]
+        ),
+        "",
+        table(
+            ("!version", "!state", "?!parent", "?!hash", "?!commit", "?!created", "note"),
+            (
+                (
+                    version.id,
+                    word(version.state),
+                    f"v{version.parent}" if version.parent else "-",
+                    version.content_hash[:12],
+                    version.source_commit[:12] or "-",
+                    when(version.created_at),
+                    one_line(version.note),
+                )
+                for version in reversed(versions)
+            ),
+        ),
+    ]
+    if reviews:
+        parts += ["", heading("Decisions, the newest first"), _reviews(reviews)]
+    return parts
+
+
+def _reviews(reviews: Sequence[Mapping[str, Any]]) -> RenderableType:
+    rows = (
+        (
+            str(review.get("version", "")),
+            word(str(review.get("decision", ""))),
+            str(review.get("by", "")),
+            str(review.get("reason") or " ".join(map(str, review.get("reasons", ())))),
+        )
+        for review in reversed(reviews)
+    )
+    return table(("version", "decision", "by", "reason"), rows)
+
+
+def version_view(version: Version) -> list[RenderableType]:
+    """One version with its content."""
+    return [
+        facts(
+            [
+                ("version", heading(version.id)),
+                ("state", word(version.state)),
+                ("parent", f"v{version.parent}" if version.parent else ""),
+                ("hash", version.content_hash),
+                ("commit", version.source_commit),
+                ("created", when(version.created_at)),
+                ("note", version.note),
+            ]
+        ),
+        "",
+        text(content(version.snapshot).rstrip("\n")),
+    ]
+
+
+def content(snapshot: Snapshot) -> str:
+    """The content as TOML, as `--from` reads it."""
+    fields = snapshot.model_dump(mode="json", exclude_none=True)
+    shown = {name: value for name, value in fields.items() if value not in ("", [], {})}
+    return tomli_w.dumps(shown, multiline_strings=True)
+
+
+def content_difference(before: Version, after: Version) -> list[str]:
+    """The lines of a unified diff; none when the contents are the same."""
+    lines = difflib.unified_diff(
+        content(before.snapshot).splitlines(),
+        content(after.snapshot).splitlines(),
+        fromfile=before.id,
+        tofile=after.id,
+        lineterm="",
+    )
+    return list(lines)
+
+
+def difference_view(before: Version, after: Version, lines: Sequence[str]) -> list[RenderableType]:
+    """A diff in colours."""
+    if not lines:
+        return [f"{before.id} and {after.id} have the same content."]
+    return [text(line, _DIFF_STYLES.get(line[:1], "")) for line in lines]
+
+
+def step_view(step: Step, done: str, unchanged: str) -> Text:
+    """What a step did, in one line."""
+    if step.changed:
+        return text(f"{step.version.id} {done}")
+    return text(f"{step.version.id} {unchanged}; nothing was changed")

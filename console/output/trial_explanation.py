@@ -1,0 +1,106 @@
+"""The table behind a verdict, for people and for scripts."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from console.output.rendering import evidence, heading, number, table, text, word
+from console.output.trial_status import Standing, standing_view
+from harvest.explanation import Line
+
+#: Jobs that are shown of a long trial, the last ones.
+SHOWN = 40
+
+_LARGEST_LN = 700.0
+_MAIN = ("worse", "not_worse")
+
+
+def explanation_document(standing: Standing, lines: Sequence[Line]) -> dict[str, Any]:
+    """The form for scripts: always every job."""
+    return {"trial": standing.document(), "jobs": [_document(line) for line in lines]}
+
+
+def _document(line: Line) -> dict[str, Any]:
+    job = line.dispatched
+    return {
+        "index": job.index,
+        "job": job.job_id,
+        "arm": job.arm.value,
+        "share": job.share,
+        "draw": job.draw,
+        "baseline": job.baseline,
+        "stratum": job.stratum,
+        "status": line.status,
+        "score": line.score,
+        "reason": line.settlement.reason if line.settlement else "",
+        "readings": {
+            name: {
+                "factors": list(reading.factors),
+                "factor": reading.factor,
+                "evidence": math.exp(min(reading.ln_evidence, _LARGEST_LN)),
+            }
+            for name, reading in line.readings.items()
+        },
+    }
+
+
+def explanation_view(
+    standing: Standing, lines: Sequence[Line], *, every: bool = False
+) -> Iterator[RenderableType]:
+    """How the trial stands, and behind it the table."""
+    yield from standing_view(standing)
+    yield ""
+    if not lines:
+        yield "No job was drawn yet."
+        return
+    guardrails = [name for name in lines[0].readings if name not in _MAIN]
+    shown = lines if every else lines[-SHOWN:]
+    yield heading("Jobs in the order of dispatch")
+    yield table(
+        (
+            "!>#",
+            "!job",
+            "!arm",
+            ">share",
+            "?>draw",
+            "?>baseline",
+            ">score",
+            ">factor",
+            ">worse",
+            ">factor",
+            ">not worse",
+            *(f">{name.removeprefix('guardrail:')}" for name in guardrails),
+        ),
+        (_row(line, guardrails) for line in shown),
+    )
+    yield text(
+        "A factor is what the job multiplies the wealth by; evidence is the largest wealth so far.", "dim"
+    )
+    if len(shown) < len(lines):
+        yield text(f"{len(lines) - len(shown)} earlier jobs are not shown; see them with --all.", "dim")
+
+
+def _row(line: Line, guardrails: Sequence[str]) -> list[Any]:
+    job = line.dispatched
+    score = number(line.score) if line.settlement is None or line.score is not None else line.status
+    worse, not_worse = (line.readings[name] for name in _MAIN)
+    return [
+        str(job.index),
+        job.job_id,
+        word(job.arm),
+        f"{job.share:g}",
+        f"{job.draw:.4f}",
+        number(job.baseline),
+        "open" if line.settlement is None else score,
+        f"{worse.factor:.3f}",
+        _shown(worse.ln_evidence),
+        f"{not_worse.factor:.3f}",
+        _shown(not_worse.ln_evidence),
+        *(_shown(line.readings[name].ln_evidence) for name in guardrails),
+    ]
+
+
+def _shown(ln_evidence: float) -> str:
+    return evidence(math.exp(min(ln_evidence, _LARGEST_LN)))

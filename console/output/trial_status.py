@@ -1,0 +1,160 @@
+"""How a trial stands, for people and for scripts."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from console.output.documents import trial_document
+from console.output.rendering import bar, duration, evidence, facts, heading, number, table, text, when, word
+from harvest.arm_counts import ArmCounts
+from harvest.trial_evidence import TrialEvidence
+from harvest.verdict import Decision
+from routing.templates.trial import Trial
+
+_QUESTIONS = {"worse": "the canary is worse", "not_worse": "it is not worse by delta"}
+_COUNTS = ("dispatched", "settled", "open", "excluded", "rerouted")
+_SECONDS_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A trial with its evidence, read at one moment."""
+
+    trial: Trial
+    evidence: TrialEvidence
+    decision: Decision  # what the evidence says now; a closed trial's verdict is its review's
+    age_seconds: float  # from its opening to its end, or to now
+
+    @property
+    def verdict(self) -> str:
+        """The verdict now, or how the trial ended."""
+        return self.decision.verdict.value if self.trial.is_open else self.trial.state.value
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why, in sentences."""
+        if self.trial.is_open:
+            return list(self.decision.reasons)
+        review = json.loads(self.trial.review) if self.trial.review else {}
+        return [str(reason) for reason in review.get("reasons", ())] or [self.trial.reason]
+
+    @property
+    def unread(self) -> int:
+        """Jobs that were drawn since the last harvest."""
+        return sum(self.trial.dispatched.values()) - self.evidence.dispatched
+
+    def document(self) -> dict[str, Any]:
+        """The form for scripts."""
+        return trial_document(self.trial) | {
+            "verdict": self.verdict,
+            "reasons": self.reasons,
+            "evidence": dict(self.decision.evidence),
+            "thresholds": dict(self.decision.thresholds),
+            "inputs": dict(self.decision.inputs),
+            "arms": {"canary": _arm(self.evidence.canary), "champion": _arm(self.evidence.champion)},
+            "next_share": self.trial.share if self.trial.is_open else None,
+            "age_seconds": round(self.age_seconds, 3),
+            "drawn_since_last_harvest": self.unread,
+        }
+
+
+def standing_of(trial: Trial, found: TrialEvidence, now: float) -> Standing:
+    """A trial with what its evidence says at `now`."""
+    age = (trial.closed_at or now) - trial.opened_at
+    return Standing(
+        trial=trial, evidence=found, decision=found.decide(elapsed_days=age / _SECONDS_A_DAY), age_seconds=age
+    )
+
+
+def status_view(standings: Sequence[Standing]) -> Iterator[RenderableType]:
+    """All that was asked for, one below the other."""
+    if not standings:
+        yield "No trial is open; open one with `coalmine trial open NAME@vN`, or see `coalmine trial list`."
+    for place, standing in enumerate(standings):
+        if place:
+            yield ""
+        yield from standing_view(standing)
+
+
+def standing_view(standing: Standing) -> Iterator[RenderableType]:
+    """One trial."""
+    trial, policy = standing.trial, standing.evidence.policy
+    yield facts(
+        [
+            ("trial", heading(trial.id)),
+            ("state", word(trial.state)),
+            ("canary", f"{trial.canary_id} against {trial.champion_id}"),
+            ("share", f"{trial.share:g}{', follows the evidence' if policy.ramp else ''}"),
+            ("opened", f"{when(trial.opened_at)} ({duration(standing.age_seconds)})"),
+            ("closed", when(trial.closed_at)),
+            (
+                "scores",
+                policy.mode
+                if policy.strict
+                else "provisional: the error rates are not guaranteed when reverts hit one arm more",
+            ),
+        ]
+    )
+    yield ""
+    yield _arms(standing.evidence)
+    yield ""
+    yield _evidence(standing.decision)
+    yield ""
+    yield text(f"verdict: {standing.verdict}", "bold")
+    for reason in standing.reasons:
+        yield text(f"  {reason}")
+    if trial.contradicted:
+        yield text("  Signals after the verdict no longer support it.", "red")
+    if standing.unread > 0:
+        yield text(f"  {standing.unread} more jobs were drawn since the last harvest.", "dim")
+
+
+def trials_view(trials: Sequence[Trial]) -> RenderableType:
+    """Trials in a row each."""
+    if not trials:
+        return "There was no trial yet; open one with `coalmine trial open NAME@vN`."
+    return table(
+        ("!trial", "!canary", "!champion", "!state", ">share", "?!opened", "?!closed"),
+        (
+            (
+                trial.id,
+                trial.canary_id,
+                trial.champion_id,
+                word(trial.state),
+                f"{trial.share:g}",
+                when(trial.opened_at),
+                when(trial.closed_at) or "-",
+            )
+            for trial in trials
+        ),
+    )
+
+
+def _arms(state: TrialEvidence) -> RenderableType:
+    rows: list[list[str | Text]] = [
+        [word(name), *(str(getattr(arm, count)) for count in _COUNTS), number(arm.mean, 3)]
+        for name, arm in (("champion", state.champion), ("canary", state.canary))
+    ]
+    columns = ("arm", *(f">{name}" for name in _COUNTS), ">mean score")
+    return table(columns, rows)
+
+
+def _evidence(decision: Decision) -> RenderableType:
+    rows = [
+        (
+            _QUESTIONS.get(name, name.replace("guardrail:", "it spends more: ")),
+            bar(value, decision.thresholds[name]),
+            evidence(value),
+            f"{decision.thresholds[name]:g}",
+        )
+        for name, value in decision.evidence.items()
+    ]
+    return table(("evidence that", "on the way to the threshold", ">now", ">threshold"), rows)
+
+
+def _arm(counts: ArmCounts) -> dict[str, Any]:
+    return {name: getattr(counts, name) for name in (*_COUNTS, "mean")}

@@ -1,0 +1,262 @@
+"""The backlog: the issues that are known and not finished, and the order that they depend on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, Protocol
+
+import structlog
+
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.backlog.refusal import Refusal
+from routing.backlog.settings import BacklogSettings
+from routing.errors import ConflictError, NotFoundError
+from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
+from routing.issues.issue import Issue, IssueListing, IssueRef
+from routing.issues.metadata import IssueMetadata
+from routing.issues.metadata_reader import read_metadata
+from routing.store.backlog.backlog_store import BacklogStore, Taken, place_of
+
+_log = structlog.get_logger(__name__)
+
+_WAITING = (BacklogState.PENDING, BacklogState.BLOCKED, BacklogState.READY)
+_UNFINISHED = (*_WAITING, BacklogState.IN_PROGRESS, BacklogState.ESCALATED, BacklogState.FROZEN)
+
+
+class IssueSource(Protocol):
+    """What the backlog needs of a forge (`routing.forge.Forge` has it)."""
+
+    def read_issue(self, ref: IssueRef) -> Issue:
+        """Return the issue as it is now, or raise a `ForgeError`."""
+        ...
+
+
+class Backlog:
+    """What ticks, the webhook door and people do with it. Repeating a step changes nothing."""
+
+    def __init__(
+        self, store: BacklogStore, *, forges: Mapping[str, IssueSource], settings: BacklogSettings,
+        for_person: str, read: Callable[[Issue], IssueMetadata] = read_metadata,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._forges = forges  # by name
+        self._settings = settings
+        self._for_person = for_person  # label of issues that wait for a person
+        self._read = read
+
+    def accept(
+        self, issue: Issue, *, blockers: Sequence[IssueRef] = (), requested_by: str = "", seen: str = ""
+    ) -> Taken:
+        """Take in an issue as its forge shows it now: new, edited, closed, reopened, or as it was.
+
+        `blockers` are those of the forge's own fields; `requested_by` is who labelled or assigned it; `seen`
+        is the forge's time of the change that this look has seen whole.
+        """
+        metadata = self._read(issue).with_blockers(tuple(blockers))
+        ref = issue.ref
+        fields = {
+            "title": issue.title[:500],
+            "revision": issue.revision,
+            "requested_by": requested_by,
+            "held": metadata.held,
+            "priority": str(metadata.priority),
+            "place": place_of(ref, metadata.priority),
+            "metadata": metadata.model_dump_json(),
+        }
+        for_person = self._for_person if issue.carries(self._for_person) else ""
+        edges = [(ref, blocker) for blocker in metadata.blocked_by]
+        edges += [(blocked, ref) for blocked in metadata.blocks]
+        return self._store.put(
+            ref, live=issue.state, for_person=for_person, fields=fields, edges=edges,
+            notes={"seen": seen} | ({"looked_at": f"{self._store.now():.3f}"} if seen else {}),
+        )  # fmt: skip
+
+    def reconcile(self, repository: str, listing: IssueListing, *, label: str | None) -> list[IssueRef]:
+        """Look at items of `forge:repo` that a complete listing lacks; returns those that left the queue.
+
+        Each is read before anything is made of it: it may be closed, gone, or without its label.
+        """
+        if not listing.complete:
+            return []
+        listed = {issue.ref for issue in listing.issues}
+        missing = [ref for ref in self._store.unfinished(repository) if ref not in listed]
+        return [ref for ref in missing if self._left(ref, label)]
+
+    def _left(self, ref: IssueRef, label: str | None) -> bool:
+        forge = self._forges.get(ref.forge)
+        if forge is None:
+            return False
+        try:
+            issue = forge.read_issue(ref)
+        except ForgeGoneError:
+            return self.withdraw(ref, "gone from the forge")
+        except ForgeError as error:  # no answer: nothing is made of it
+            _log.warning("backlog.not_read", issue=str(ref), reason=str(error))
+            return False
+        if issue.state == "closed":
+            return self.accept(issue).state is BacklogState.COMPLETED
+        if label is not None and not issue.carries(label):
+            return self.withdraw(ref, f"without the label {label}")
+        return False
+
+    def withdraw(self, ref: IssueRef, reason: str) -> bool:
+        """Take an item that waits out of the queue; work that is under way goes on."""
+        allowed = (*_WAITING, BacklogState.ESCALATED, BacklogState.FROZEN)
+        word, _ = self._store.move(ref, BacklogState.CANCELLED, allowed=allowed, reason=reason, away=True)
+        return word == "ok"
+
+    def ask(self, *, most: int = 50) -> int:
+        """Ask the forge about blockers that the backlog does not know; returns how many answers came.
+
+        A forge that cannot be reached has not answered: items stay as they are, and it is asked again.
+        """
+        answered = 0
+        for ref in self._store.to_ask(most):
+            said = self._said_of(ref)
+            self._store.answer(ref, said, again=self._settings.ask_again_seconds)
+            answered += said != ""
+        return answered
+
+    def _said_of(self, ref: IssueRef) -> Literal["open", "closed", "missing", ""]:
+        forge = self._forges.get(ref.forge)
+        if forge is None:
+            _log.warning("backlog.no_such_forge", issue=str(ref), reason=f"no forge is called {ref.forge}")
+            return "missing"
+        try:
+            return forge.read_issue(ref).state
+        except ForgeMovedError as moved:
+            return moved.state
+        except ForgeGoneError:
+            taken_for = self._settings.unknown_blocker
+            _log.warning("backlog.unknown_blocker", issue=str(ref), taken_for=taken_for)
+            return "missing"
+        except ForgeError as error:
+            _log.warning("backlog.no_answer", issue=str(ref), reason=str(error))
+            return ""
+
+    def start(self, ref: IssueRef, *, per_repo: int) -> int | None:
+        """Take the repository's slot for a ready item; returns the fence, or None when it may not be."""
+        word, fence = self._store.move(
+            ref,
+            BacklogState.IN_PROGRESS,
+            allowed=[BacklogState.READY],
+            per_repo=per_repo,
+            reason="its job is queued or at work",
+        )
+        return fence if word == "ok" else None
+
+    def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> bool:
+        """Note the job that was enqueued for an item in progress; False when another start or job has it."""
+        return self._store.attach(ref, job, fence=fence) == "ok"
+
+    def release(self, ref: IssueRef, *, fence: int, reason: str) -> bool:
+        """Give the slot back after a definite failure to dispatch: the item is ready again, or blocked."""
+        word, _ = self._store.move(
+            ref, BacklogState.PENDING, allowed=[BacklogState.IN_PROGRESS], reason=reason, fence=fence
+        )
+        return word == "ok"
+
+    def unconfirmed(self, *, older_than: float) -> list[BacklogItem]:
+        """Items in progress that no job is known for, and that were started before a time.
+
+        Whether a job was enqueued is to be asked of the jobs before anything is tried again.
+        """
+        items = self._store.read_sound(self._store.working())
+        return [item for item in items if not item.job and (item.started_at or 0.0) < older_than]
+
+    def complete(self, ref: IssueRef, *, reason: str, job: str = "") -> bool:
+        """The work is done; what waited for it is ready in the same step."""
+        return self._end(ref, BacklogState.COMPLETED, _UNFINISHED, reason, job)
+
+    def escalate(self, ref: IssueRef, *, reason: str, job: str = "") -> bool:
+        """A person must go on; what waits for it stays blocked."""
+        return self._end(ref, BacklogState.ESCALATED, (*_WAITING, BacklogState.IN_PROGRESS), reason, job)
+
+    def freeze(self, ref: IssueRef, *, reason: str, job: str = "") -> bool:
+        """CI stayed red; a person must go on, and what waits for it stays blocked."""
+        return self._end(ref, BacklogState.FROZEN, (*_WAITING, BacklogState.IN_PROGRESS), reason, job)
+
+    def cancel(self, ref: IssueRef, *, by: str) -> bool:
+        """A person takes it out of the queue; it stays out until a person lets it back, or it is reopened.
+
+        An item in progress keeps its slot until its job has ended, and leaves then unless it is done.
+        """
+        return self._pause(ref, "pause", f"paused by {by}")
+
+    def requeue(self, ref: IssueRef, *, by: str) -> bool:
+        """A person puts an escalated, frozen or paused item back, or takes back a pause while in progress."""
+        return self._pause(ref, "resume", f"resumed by {by}")
+
+    def _pause(self, ref: IssueRef, step: Literal["pause", "resume"], reason: str) -> bool:
+        """Make the step; False when it was made before. What is not allowed raises."""
+        word = self._store.pause(ref, step, reason=reason)
+        if word == "missing":
+            raise _unknown(ref)
+        if word == "completed":
+            remedy = "reopen it on its forge to have it worked on again"
+            message = f"issue {ref} is completed and was not changed; {remedy}"
+            raise ConflictError(message)
+        if word == "away":
+            remedy = "it comes back when that is mended on its forge"
+            message = f"issue {ref} left the queue ({self.find(ref).reason}) and was not changed; {remedy}"
+            raise ConflictError(message)
+        return word == "ok"
+
+    def _end(
+        self, ref: IssueRef, to: BacklogState, allowed: Sequence[BacklogState], reason: str, job: str
+    ) -> bool:
+        """Make the step; False when it was made before. What is not allowed raises."""
+        word, _ = self._store.move(ref, to, allowed=allowed, reason=reason, job=job)
+        if word == "missing":
+            raise _unknown(ref)
+        if word == "stale":
+            message = f"issue {ref} is worked on by another job than {job}; nothing was changed"
+            raise ConflictError(message)
+        if word not in {"ok", to.value}:
+            message = f"issue {ref} is {word} and cannot become {to.value}; queue it again first"
+            raise ConflictError(message)
+        return word == "ok"
+
+    def now(self) -> float:
+        """Seconds since the epoch by the server's clock."""
+        return self._store.now()
+
+    def refuse(self, refusal: Refusal) -> bool:
+        """Note why an item is not dispatched; False when that is known."""
+        return self._store.refuse(refusal) == "ok"
+
+    def in_progress(self) -> list[BacklogItem]:
+        """The items whose slot is taken."""
+        return self._store.read_sound(self._store.working())
+
+    def known(self, ref: IssueRef) -> BacklogItem | None:
+        """One item, or None when the issue is none; a record that cannot be read is taken for none."""
+        found = self._store.read_sound([ref])
+        return found[0] if found else None
+
+    def find(self, ref: IssueRef) -> BacklogItem:
+        """One item, or NotFoundError."""
+        item = self._store.read([ref])[0]
+        if item is None:
+            raise _unknown(ref)
+        return item
+
+    def ready(self) -> dict[str, Iterator[BacklogItem]]:
+        """What is ready, by `forge:repo`, the most urgent first; read as far as it is asked for."""
+        return {name: self._store.ready(name) for name in self._store.ready_repositories()}
+
+    def busy(self) -> dict[str, int]:
+        """How many items are in progress, by `forge:repo`."""
+        counts: dict[str, int] = {}
+        for ref in self._store.working():
+            name = f"{ref.forge}:{ref.repo}"
+            counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def trim(self) -> int:
+        """Forget what was finished long ago; at most a page a call."""
+        settings = self._settings
+        before = self._store.now() - settings.retention_days * 86_400
+        return self._store.trim(before=before, most_kept=settings.most_finished)
+
+
+def _unknown(ref: IssueRef) -> NotFoundError:
+    return NotFoundError(f"issue {ref} is not in the backlog; label it on its forge to have it taken in")

@@ -1,0 +1,172 @@
+"""The gates: which issue may be dispatched now, and why another may not.
+
+`refusal` is pure. `choose` asks for what it needs when it needs it, in the order of the gates: with the kill
+switch on it asks for nothing at all. Neither changes what it is given.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from routing.backlog.gate_settings import GateSettings
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.backlog.refusal import Gate, Refusal
+from routing.forges.forge import Permission
+
+#: Gates that shut out a whole repository, so that its other issues need not be looked at in the same tick.
+_OF_REPOSITORY = frozenset(
+    {Gate.DISABLED, Gate.NOT_ALLOWED, Gate.REPOSITORY_BUSY, Gate.FLEET_FULL, Gate.DAY_BUDGET}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a decision about one issue is made from, beside the settings."""
+
+    permission: Permission | None  # of who asked for it; None: the forge has not said
+    busy: int  # issues of its repository in progress
+    working: int  # issues of all repositories in progress
+    spent_today_usd: float  # with what the jobs at work may yet cost
+    spent_usd: float  # on this issue so far
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """Where facts come from; each is called only when its gate is reached."""
+
+    paused: Callable[[], str | None]  # why a person stopped dispatch
+    ready: Callable[[], Mapping[str, Iterable[BacklogItem]]]  # by `forge:repo`, the best first
+    permission: Callable[[BacklogItem], Permission | None]
+    busy: Callable[[], Mapping[str, int]]  # by `forge:repo`
+    spent_today_usd: Callable[[], float]  # with what the jobs at work may yet cost
+    spent_usd: Callable[[BacklogItem], float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What a tick dispatches, in order, and what it does not."""
+
+    chosen: tuple[BacklogItem, ...] = ()  # at most one a repository
+    refusals: tuple[Refusal, ...] = ()
+
+
+def refusal(rules: GateSettings, item: BacklogItem, facts: Facts) -> Refusal | None:
+    """The first gate that is shut for an issue, in their order; None when all are open."""
+    return _first_shut(rules, item, lambda: facts)
+
+
+def _first_shut(rules: GateSettings, item: BacklogItem, ask: Callable[[], Facts]) -> Refusal | None:
+    for gate, shut, reason, inputs in _gates(rules, item, ask):
+        if shut:
+            return Refusal(issue=str(item.ref), gate=gate, reason=reason, inputs=inputs)
+    return None
+
+
+def _gates(
+    rules: GateSettings, item: BacklogItem, ask: Callable[[], Facts]
+) -> Iterator[tuple[Gate, bool, str, dict[str, object]]]:
+    """Each gate with whether it is shut, why, and what it looked at; a comparison with nan shuts it."""
+    repo = f"{item.ref.forge}:{item.ref.repo}"
+    yield Gate.KILL_SWITCH, rules.kill_switch, "the kill switch is on", {"kill_switch": rules.kill_switch}
+    yield Gate.DISABLED, not rules.enabled, "dispatch is not enabled", {"enabled": rules.enabled}
+    allowed = item.ref.repo.casefold() in {name.casefold() for name in rules.allow_list}
+    reason = f"{repo} is not on the allow-list"
+    yield Gate.NOT_ALLOWED, not allowed, reason, {"repository": repo, "allow_list": rules.allow_list}
+    facts = ask()
+    who = item.requested_by or "nobody that is known"
+    trust: dict[str, object] = {"requested_by": item.requested_by, "permission": facts.permission}
+    reason = f"the forge has not said what {who} may do in {repo}"
+    yield Gate.TRUST_UNKNOWN, facts.permission is None, reason, trust
+    trusted = facts.permission is not None and facts.permission.can_write
+    yield Gate.UNTRUSTED, not trusted, f"{who} asked for it, who may not write in {repo}", trust
+    ready = item.state is BacklogState.READY
+    reason = item.reason or f"it is {item.state.value}"
+    yield Gate.BLOCKED, not ready, reason, {"state": item.state.value, "reason": item.reason}
+    limit: dict[str, object] = {"busy": facts.busy, "per_repo": rules.per_repo}
+    reason = f"{facts.busy} of {rules.per_repo} issues of {repo} are in progress"
+    yield Gate.REPOSITORY_BUSY, not facts.busy < rules.per_repo, reason, limit
+    limit = {"working": facts.working, "fleet_size": rules.fleet_size}
+    reason = f"{facts.working} of {rules.fleet_size} issues of the fleet are in progress"
+    yield Gate.FLEET_FULL, not facts.working < rules.fleet_size, reason, limit
+    yield (Gate.DAY_BUDGET, *_day_budget(rules, facts))
+    yield (Gate.JOB_BUDGET, *_job_budget(rules, facts))
+
+
+def _day_budget(rules: GateSettings, facts: Facts) -> tuple[bool, str, dict[str, object]]:
+    """A job may cost its limit; where it has none, something must be left."""
+    spent, day, job = facts.spent_today_usd, rules.usd_per_day, rules.usd_per_job
+    inputs: dict[str, object] = {"spent_today_usd": spent, "usd_per_day": day, "usd_per_job": job}
+    left = day is None or (spent < day if job is None else spent + job <= day)
+    return not left, f"{spent:.2f} of {day or 0:.2f} USD of the day are spent or promised", inputs
+
+
+def _job_budget(rules: GateSettings, facts: Facts) -> tuple[bool, str, dict[str, object]]:
+    spent, job = facts.spent_usd, rules.usd_per_job
+    inputs: dict[str, object] = {"spent_usd": spent, "usd_per_job": job}
+    return job is not None and not spent < job, f"{spent:.2f} of {job or 0:.2f} USD were spent on it", inputs
+
+
+def choose(rules: GateSettings, inputs: Inputs) -> Choice:
+    """At most one issue a repository: its best eligible one; between repositories, the best first."""
+    if rules.kill_switch:
+        return _none(Gate.KILL_SWITCH, "the kill switch is on", {"kill_switch": True})
+    paused = inputs.paused()
+    if paused is not None:
+        return _none(Gate.PAUSED, f"a person stopped dispatch: {paused}", {"paused": paused})
+    if not rules.enabled:
+        return _none(Gate.DISABLED, "dispatch is not enabled", {"enabled": False})
+    return _Tick(rules=rules, inputs=inputs).run()
+
+
+def _none(gate: Gate, reason: str, inputs: Mapping[str, object]) -> Choice:
+    return Choice(refusals=(Refusal(issue="", gate=gate, reason=reason, inputs=inputs),))
+
+
+class _Tick:
+    """One pass over all repositories, with what it has promised so far."""
+
+    def __init__(self, *, rules: GateSettings, inputs: Inputs) -> None:
+        self._rules = rules
+        self._inputs = inputs
+        self._chosen: list[BacklogItem] = []
+        self._refusals: list[Refusal] = []
+        self._busy: Mapping[str, int] | None = None
+        self._spent_today_usd: float | None = None
+        self._permissions: dict[tuple[str, str], Permission | None] = {}
+
+    def run(self) -> Choice:
+        """Look at the best of each repository until one is eligible or its gate is shut for all of them."""
+        queues = {name: iter(items) for name, items in self._inputs.ready().items()}
+        heads = {name: head for name, queue in queues.items() if (head := next(queue, None)) is not None}
+        while heads:
+            name = min(heads, key=lambda one: heads[one].order)
+            item = heads[name]
+            refused = _first_shut(self._rules, item, partial(self._facts, name, item))
+            following = None
+            if refused is None:
+                self._chosen.append(item)
+            else:
+                self._refusals.append(refused)
+                following = None if refused.gate in _OF_REPOSITORY else next(queues[name], None)
+            if following is None:
+                del heads[name]
+            else:
+                heads[name] = following
+        return Choice(chosen=tuple(self._chosen), refusals=tuple(self._refusals))
+
+    def _facts(self, name: str, item: BacklogItem) -> Facts:
+        """The facts of one issue; what a tick has already asked for it does not ask for again."""
+        who = (name, item.requested_by)
+        if who not in self._permissions:
+            self._permissions[who] = self._inputs.permission(item)
+        if self._busy is None or self._spent_today_usd is None:
+            self._busy = self._inputs.busy()
+            self._spent_today_usd = self._inputs.spent_today_usd()
+        promised = len(self._chosen) * (self._rules.usd_per_job or 0.0)
+        return Facts(
+            permission=self._permissions[who],
+            busy=self._busy.get(name, 0),
+            working=sum(self._busy.values()) + len(self._chosen),
+            spent_today_usd=self._spent_today_usd + promised,
+            spent_usd=self._inputs.spent_usd(item),
+        )

@@ -1,0 +1,50 @@
+"""An issue as the backlog remembers it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from routing.backlog.refusal import Refusal
+from routing.issues.issue import IssueRef
+from routing.issues.metadata import IssueMetadata
+
+
+class BacklogState(StrEnum):
+    """Where an issue is on its way through the fleet."""
+
+    PENDING = "pending"  # taken in; the forge has yet to say something about a blocker
+    BLOCKED = "blocked"  # an issue that comes first is open, or a person must look at it
+    READY = "ready"
+    IN_PROGRESS = "in_progress"  # its repository's slot is taken for it
+    COMPLETED = "completed"
+    ESCALATED = "escalated"  # a person must go on
+    FROZEN = "frozen"  # CI stayed red; a person must go on
+    CANCELLED = "cancelled"  # out of the queue while it may still be open on the forge
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BacklogItem:
+    """One issue of the backlog."""
+
+    ref: IssueRef
+    title: str
+    state: BacklogState
+    reason: str  # why it is in that state, in words
+    metadata: IssueMetadata
+    revision: str  # of the title and the body that the metadata is from
+    requested_by: str  # who labelled or assigned it; "" when nobody could tell
+    ring: tuple[str, ...]  # issues of the cycle that it is in, itself among them; () for none
+    job: str  # at work on it, "" for none
+    fence: int  # grows with every start
+    added_at: float  # seconds since the epoch, like all times here
+    changed_at: float  # when its state or its reason last changed
+    started_at: float | None  # when its slot was last taken
+    seen: str = ""  # the forge's time of the last change that was read whole; "": it is to be read anew
+    looked_at: float = 0.0  # when that was
+    refusal: Refusal | None = None  # the gate that was shut for it when it was last considered
+    paused: bool = False  # cancelled by a person, who alone lets it back in
+    pausing: str = ""  # by whom it was paused while in progress; "": it was not
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """The order of dispatch: priority, then number; the name decides between repositories."""
+        return (self.metadata.priority, self.ref.number, str(self.ref))

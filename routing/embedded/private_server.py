@@ -1,0 +1,303 @@
+"""A private Redis-protocol server: ours alone, on this machine alone, gone when we are gone."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import quote
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from routing.embedded.server_program import ServerProgram, find_server_program, server_environment
+from routing.errors import ConflictError, InvalidInputError, UnavailableError
+from routing.process.parent_death import tied_to_us
+
+Transport = Literal["auto", "unix", "tcp"]
+Fsync = Literal["always", "everysec", "no"]
+
+#: Longest path of a unix socket in bytes: `sun_path` has 104 on macOS and 108 on Linux, with its final zero.
+MAX_SOCKET_PATH_BYTES = 103
+
+_HOST = "127.0.0.1"
+_SOCKET_NAME = "redis.sock"
+_PORT_ATTEMPTS = 5
+_POLL_SECONDS = 0.01
+_LOG_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerOptions:
+    """What may differ from one private server to the next."""
+
+    transport: Transport = "auto"  # auto: a unix socket, or TCP when the path is too long for one
+    preferred_port: int = 0  # the TCP port tried first; 0 or a port in use: any that is free
+    appendfsync: Fsync = "everysec"  # when a write reaches the disk; `always` loses nothing in a power cut
+    maxmemory_bytes: int = 0  # 0: no limit
+    start_seconds: float = 30.0  # how long reading the data of a restart may take
+    stop_seconds: float = 10.0  # how long writing the data at the end may take before the server is killed
+    lock_seconds: float = 3.0  # how long to wait for a server on the same directory that is just ending
+
+
+class PrivateServer:
+    """A server on its own `directory`, which keeps the data between one start and the next."""
+
+    def __init__(
+        self, directory: Path, *, options: ServerOptions | None = None, program: ServerProgram | None = None
+    ) -> None:
+        self.directory = directory.absolute()
+        self.options = options or ServerOptions()
+        self._program = program
+        self._password = secrets.token_urlsafe(24)
+        # The last port is tried again first, so that clients find a restarted server.
+        self._port = self.options.preferred_port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket_path = self._choose_socket_path()
+
+    def __repr__(self) -> str:
+        where = str(self._socket_path) if self._socket_path else f"{_HOST}:{self._port or 'no port yet'}"
+        state = f"pid {self._process.pid}" if self._process else "stopped"
+        return f"PrivateServer({where}, {state})"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it. A TCP address carries the password: do not log it."""
+        self._running()
+        if self._socket_path is not None:
+            return f"unix://{quote(str(self._socket_path))}"
+        return f"redis://:{self._password}@{_HOST}:{self._port}/0"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._running().pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log_path(self) -> Path:
+        """What the server says about itself."""
+        return self.directory / "redis.log"
+
+    def start(self) -> None:
+        """Start the server and return when it answers; UnavailableError says why it does not."""
+        if self.alive:
+            message = f"the private server in {self.directory} runs already (pid {self.pid}): stop it first"
+            raise ConflictError(message)
+        program = self._program or find_server_program()
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._locked() as lock:
+            for attempt in range(1, _PORT_ATTEMPTS + 1):
+                self._choose_port(again=attempt > 1)
+                log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
+                try:
+                    self._spawn(program, lock)
+                    if self._answers():
+                        return
+                except BaseException:  # an interrupt too must leave no server behind
+                    self.stop()
+                    raise
+                self.stop()
+                said = self._log_tail(log_start)
+                if "ddress already in use" not in said:
+                    break
+        message = (
+            f"the private server {program.path} did not start in {self.directory}. "
+            f"The end of its log {self.log_path}: {said or 'nothing'}"
+        )
+        raise UnavailableError(message)
+
+    def stop(self) -> None:
+        """Let the server write its data and end; kill it when that takes longer than `stop_seconds`."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(self.options.stop_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for path in (self._config_path, self._socket_path):
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+    @property
+    def _config_path(self) -> Path:
+        return self.directory / "redis.conf"
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            message = f"the private server in {self.directory} is not running: call start() first"
+            raise ConflictError(message)
+        return self._process
+
+    def _choose_socket_path(self) -> Path | None:
+        if self.options.transport == "tcp":
+            return None
+        path = self.directory / _SOCKET_NAME
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+            return path
+        if self.options.transport == "auto":
+            return None
+        message = (
+            f"the path of a unix socket in {self.directory} is longer than the {MAX_SOCKET_PATH_BYTES} bytes "
+            "that the system allows: use a directory with a shorter path, or the transport 'tcp' or 'auto'"
+        )
+        raise InvalidInputError(message)
+
+    def _choose_port(self, *, again: bool) -> None:
+        """Take the last port, or one that is free now; somebody may still be faster, hence the attempts."""
+        if self._socket_path is None and (again or not self._port):
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.bind((_HOST, 0))
+                self._port = probe.getsockname()[1]
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Hold the directory's lock while the server starts; the server inherits it and keeps it for life.
+
+        The lock is the kernel's, so it ends with the last process that holds it, however that ends.
+        """
+        lock = os.open(self.directory / "redis.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            deadline = time.monotonic() + self.options.lock_seconds
+            while not _try_lock(lock):
+                if time.monotonic() > deadline:
+                    holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                    message = (
+                        f"another private server (pid {holder}) runs in {self.directory}: "
+                        "use that one, stop it, or choose another directory"
+                    )
+                    raise ConflictError(message)
+                time.sleep(_POLL_SECONDS)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def _spawn(self, program: ServerProgram, lock: int) -> None:
+        """Start the process from a thread that lives as long as it, because its lifeline is that thread."""
+        self._write_config()
+        started = threading.Event()
+        outcome: list[subprocess.Popen[bytes] | OSError] = []
+
+        def keep() -> None:
+            try:
+                process = self._popen(program, lock)
+            except OSError as error:
+                outcome.append(error)
+                started.set()
+                return
+            outcome.append(process)
+            started.set()
+            process.wait()
+
+        threading.Thread(target=keep, name="private-server-lifeline", daemon=True).start()
+        started.wait()
+        if isinstance(outcome[0], OSError):
+            message = f"{program.path} cannot be run ({outcome[0].strerror}): install it again"
+            raise UnavailableError(message) from outcome[0]
+        self._process = outcome[0]
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(self._process.pid).encode("ascii"), 0)
+
+    def _popen(self, program: ServerProgram, lock: int) -> subprocess.Popen[bytes]:
+        descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "ab") as log:
+            return subprocess.Popen(
+                tied_to_us([str(program.path), str(self._config_path)], death_signal=signal.SIGTERM),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                env=server_environment(),
+                pass_fds=(lock,),
+                start_new_session=True,  # Ctrl-C is for us; the server ends last
+                umask=0o077,
+            )
+
+    def _write_config(self) -> None:
+        """Write the settings, readable by us alone, because the password is among them."""
+        self._config_path.unlink(missing_ok=True)
+        descriptor = os.open(self._config_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.writelines(f"{name} {value}\n" for name, value in self._settings())
+
+    def _settings(self) -> Iterator[tuple[str, str]]:
+        yield "daemonize", "no"
+        yield "dir", _quoted(self.directory)
+        yield "bind", _HOST
+        yield "protected-mode", "yes"
+        yield "port", str(self._port)
+        if self._socket_path is None:
+            yield "requirepass", self._password
+        else:
+            yield "unixsocket", _quoted(self._socket_path)
+            yield "unixsocketperm", "700"
+        yield "appendonly", "yes"
+        yield "appendfsync", self.options.appendfsync
+        yield "save", '""'
+        yield "maxmemory", str(self.options.maxmemory_bytes)
+        yield "maxmemory-policy", "noeviction"
+        # Records of jobs stay compact although a request is longer than the preset 64 bytes: a third less
+        # memory. This is the name that every server since 6.2 knows.
+        yield "hash-max-ziplist-value", "2048"
+
+    def _answers(self) -> bool:
+        """Wait until our own process answers; False when it ended or took too long."""
+        deadline = time.monotonic() + self.options.start_seconds
+        client = redis.Redis.from_url(self.url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=5.0)
+        with client:
+            while self.alive and time.monotonic() < deadline:
+                # Until it listens, and while it reads its data, each question ends in an error.
+                with contextlib.suppress(redis.RedisError):
+                    if client.ping() and client.info("server")["process_id"] == self.pid:
+                        return True
+                time.sleep(_POLL_SECONDS)
+        return False
+
+    def _log_tail(self, start: int) -> str:
+        with contextlib.suppress(OSError), self.log_path.open("rb") as log:
+            log.seek(max(start, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+            return log.read().decode("utf-8", "replace").strip()
+        return ""
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _quoted(path: Path) -> str:
+    """`path` as a quoted string of the server's settings file."""
+    plain = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + plain.replace("\n", "\\n").replace("\r", "\\r") + '"'

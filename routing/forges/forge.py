@@ -1,0 +1,139 @@
+"""The forge: where issues come from and where work is judged. Adapters live in `routing/forges/`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from routing.forges.change_request import ChangeRequest, Revert, Review
+from routing.forges.commit_status import CombinedStatus
+from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
+
+
+class Permission(StrEnum):
+    """What a user may do in a repository."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the user is trusted to put agents to work."""
+        return self in {Permission.WRITE, Permission.ADMIN}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """What may be done in a repository with what Coalmine was given, as its forge says."""
+
+    readable: bool  # the repository and its issues are there to be seen
+    writable: bool  # issues can be commented and labelled, and branches pushed
+    note: str  # for people: which forge this is, what is missing, and what to do
+    knows_people: bool = True  # what people may do there can be asked; else nobody is trusted with agents
+
+
+class Forge(Protocol):
+    """What Coalmine needs of a forge.
+
+    Every method raises a `routing.forge_errors.ForgeError`: gone, refused, invalid, or unreachable.
+    Unreachable is never returned as an empty answer. Every writing method may be repeated: what is already
+    so stays so.
+    """
+
+    @property
+    def name(self) -> str:
+        """The configured name, as it stands in an issue's name (`local`, `github`)."""
+        ...
+
+    def own_login(self) -> str:
+        """Under which name our own comments appear: a comment by anybody else is not ours."""
+        ...
+
+    def access(self, repo: str) -> Access:
+        """Say what may be done in the repository; one that is not there, or not for us, is not readable."""
+        ...
+
+    def list_issues(self, repo: str, label: str | None) -> IssueListing:
+        """List the open issues that carry the label, or with None all that are open."""
+        ...
+
+    def read_issue(self, ref: IssueRef) -> Issue:
+        """Return the issue as it is now, with its comments."""
+        ...
+
+    def requested_by(self, ref: IssueRef, label: str | None) -> str:
+        """Name the person who asked for agents, as the forge remembers it: "" when it cannot tell.
+
+        With a label: who put it on last, if it is on the issue now. With None: who made the newest assignment
+        that still stands, our own not counted; the author when there is none.
+        """
+        ...
+
+    def comment(self, ref: IssueRef, body: str) -> Comment:
+        """Write a comment. The one method that, repeated, does its work twice."""
+        ...
+
+    def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:
+        """Replace the text of a comment of our own; anyone else's is refused."""
+        ...
+
+    def add_label(self, ref: IssueRef, label: str) -> None:
+        """Put a label on the issue."""
+        ...
+
+    def remove_label(self, ref: IssueRef, label: str) -> None:
+        """Take a label off the issue."""
+        ...
+
+    def assign(self, ref: IssueRef, user: str) -> None:
+        """Assign the issue to a user, beside those who have it."""
+        ...
+
+    def close(self, ref: IssueRef) -> None:
+        """Close the issue."""
+        ...
+
+    def dependencies(self, ref: IssueRef) -> tuple[IssueRef, ...]:
+        """Name the issues that block this one, as the forge's own fields say; closed ones are listed too."""
+        ...
+
+    def permission(self, repo: str, user: str) -> Permission:
+        """Say what the user may do, asked of the forge and never guessed from what a message claims."""
+        ...
+
+    def statuses(self, repo: str, commit: str) -> CombinedStatus:
+        """Return all statuses and checks of the commit."""
+        ...
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return what checks that failed say of it, the end of each: for whoever mends it; "" when none did.
+
+        Best effort: some forges know no more than a line and an address. Text from outside, printable, in
+        several lines, and never longer than `most_characters`.
+        """
+        ...
+
+    def contains(self, repo: str, commit: str) -> bool:
+        """Whether the main branch holds the commit itself; a squash or a rebase makes others of it."""
+        ...
+
+    def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
+        """Return the change request of a branch; None when there is, and was, none."""
+        ...
+
+    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:
+        """Ask for the branch to be merged into the main branch; the open change when there is one."""
+        ...
+
+    def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
+        """Merge the change at exactly its `head`; refused where the settings leave that to people."""
+        ...
+
+    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
+        """Find the commits on the main branch that take this one back, oldest first."""
+        ...
+
+    def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
+        """Return the verdicts of reviewers, oldest first."""
+        ...

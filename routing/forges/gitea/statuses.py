@@ -1,0 +1,31 @@
+"""What CI said of a commit on Gitea or Forgejo, whose own Actions report as statuses too."""
+
+from routing.forges.commit_status import CombinedStatus
+from routing.forges.failing_log import Complaint, failing_log_of
+from routing.forges.local.git import checked_commit
+from routing.forges.rest.path import repository_path
+from routing.forges.rest.statuses import read_statuses
+from routing.http.client import ForgeClient
+
+
+class GiteaStatuses:
+    """Statuses of one forge."""
+
+    def __init__(self, client: ForgeClient) -> None:
+        self._client = client
+
+    def of(self, repo: str, commit: str) -> CombinedStatus:
+        """Return everything that is said of the commit, or raise ForgeGoneError when it is not there."""
+        path = repository_path(repo)
+        statuses = read_statuses(self._client, f"{path}/commits/{checked_commit(commit)}/statuses")
+        if not statuses:  # Gitea may list nothing for a commit that it does not have
+            self._client.get(f"{path}/git/commits/{commit}")
+        # Oldest first, so that of two within one second the one that came later counts.
+        return CombinedStatus.of(commit, reversed(statuses))
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return the line and the address of each check that failed: Gitea's API has no logs of other CIs."""
+        failed = self.of(repo, commit).failed
+        return failing_log_of(
+            [Complaint(heading=one.complaint, text=one.url) for one in failed], most_characters
+        )

@@ -1,0 +1,1 @@
+"""GitHub, on github.com or on a server of one's own."""

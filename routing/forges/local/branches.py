@@ -1,0 +1,192 @@
+"""What became of a branch, read from git: merged (by whom- and however), reverted, or deleted.
+
+Git forgets a deleted branch, and cannot tell a branch that was merged by fast-forward from one that never had
+a commit of its own. So each branch that is seen with commits of its own is written down, once a head.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from routing.errors import CorruptRecordError
+from routing.forges.change_request import ChangeRequest, ChangeState, Revert
+from routing.forges.errors import ForgeUnreachableError
+from routing.forges.local.durable_file import read_regular, replace_file
+from routing.forges.local.git import LocalGit, checked_branch, checked_commit
+
+#: How many commits of the main branch are searched for a branch that was squashed into one of them.
+MAX_SQUASH_SEARCH = 200
+
+_MAX_SIGHTING_BYTES = 64 * 1024
+_REVERTS = re.compile(r"^this reverts commit ([0-9a-f]{7,64})\b", re.IGNORECASE | re.MULTILINE)
+_REVERTS_ISSUE = re.compile(
+    r"^reverts (?:[a-z][a-z0-9-]*:)?([\w./-]+)#([0-9]{1,9})\b", re.IGNORECASE | re.MULTILINE
+)
+_MERGED_FOR = re.compile(r"^Coalmine-Issue: \S+#([0-9]{1,9})$", re.MULTILINE)
+
+
+class Sighting(BaseModel):
+    """A branch as it was when it had commits that the main branch had not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    branch: str
+    head: str
+    base: str  # where it left the main branch
+    seen_at: AwareDatetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalBranches:
+    """The change requests of a repository, which here are its branches."""
+
+    git: LocalGit
+    repo: str  # the repository's name
+    sightings: Path  # folder of what was seen
+
+    def change(self, branch: str) -> ChangeRequest | None:
+        """Return what is known of a branch; None when it has, and had, no commit of its own."""
+        checked_branch(branch)
+        main, tip = self.git.main_tip(), self.git.tip(branch)
+        known = self._recall(branch)
+        if tip is not None and (known is None or known.head != tip):
+            known = self._look(branch, tip, main) or known
+        if known is None:
+            return None
+        if not self.git.has_commit(known.head):
+            return self._request(known, ChangeState.CLOSED)
+        landed = self._landed(known, main)
+        if landed is None:
+            return self._request(known, ChangeState.CLOSED if tip is None else ChangeState.OPEN)
+        return self._merged(known, landed)
+
+    def _merged(self, known: Sighting, landed: str) -> ChangeRequest:
+        at = self.git.time_of(landed)
+        if landed == known.head:  # a fast-forward leaves no commit that would say when it happened
+            at = max(at, known.seen_at)
+        reverts = self.reverts_of(landed, known.head)
+        facts = {
+            "merge_commit": landed,
+            "merged_at": at,
+            "reverted_at": reverts[0].at if reverts else None,
+        }
+        return self._request(known, ChangeState.MERGED).model_copy(update=facts)
+
+    def reverts_of(self, *commits: str) -> tuple[Revert, ...]:
+        """Find the commits of the main branch that say that they revert one of these, oldest first."""
+        wanted = [checked_commit(commit) for commit in commits]
+        main = self.git.main_tip()
+        since = [f"^{commit}" for commit in wanted if self.git.has_commit(commit)]
+        if not since:
+            return ()
+        issues = {number for commit in wanted for number in self._issues_of(commit)}
+        format_ = "--format=%H %ct%n%B"
+        log = self.git.run("log", "-z", "--reverse", "-i", "--grep=reverts", format_, main, *since, "--")
+        found = []
+        for entry in filter(None, log.split("\0")):
+            facts, _, message = entry.partition("\n")
+            commit, at = facts.split()
+            if _says_it_reverts(message, wanted, issues, self.repo):
+                found.append(Revert(commit=commit, at=datetime.fromtimestamp(int(at), UTC)))
+        return tuple(found)
+
+    def _issues_of(self, commit: str) -> list[str]:
+        """The numbers of the issues that a merge of ours was made for."""
+        if not self.git.has_commit(commit):
+            return []
+        return _MERGED_FOR.findall(self.git.run("log", "-1", "--format=%B", commit))
+
+    def _look(self, branch: str, tip: str, main: str) -> Sighting | None:
+        """Write down a branch that has, or once had, commits of its own."""
+        if self.git.is_ancestor(tip, main):
+            if self._is_on_main_line(tip, main):
+                return None
+            base = self.git.run("merge-base", f"{self._landing(tip, main)}^1", tip)
+        else:
+            found, printed = self.git.ask("merge-base", main, tip)
+            base = printed.strip() if found == 0 else ""
+        sighting = Sighting(branch=branch, head=tip, base=base, seen_at=datetime.now(UTC))
+        self.sightings.mkdir(parents=True, exist_ok=True)
+        replace_file(self._file(branch), sighting.model_dump_json(indent=1).encode())
+        return sighting
+
+    def _landed(self, known: Sighting, main: str) -> str | None:
+        """The commit of the main branch that brought the work in, None when nothing did."""
+        if self.git.is_ancestor(known.head, main):
+            return self._landing(known.head, main)
+        if known.base in {"", main} or not self.git.is_ancestor(known.base, main):
+            return None
+        return self._rebased(known, main) or self._squashed(known, main)
+
+    def _landing(self, head: str, main: str) -> str:
+        """The oldest commit on the main branch's own line that contains `head`."""
+        if self._is_on_main_line(head, main):
+            return head
+        containing = set(self.git.run("rev-list", "--ancestry-path", f"{head}..{main}").split())
+        line = self.git.run("rev-list", "--first-parent", f"{head}..{main}").split()
+        return [commit for commit in line if commit in containing][-1]
+
+    def _is_on_main_line(self, commit: str, main: str) -> bool:
+        """Whether an ancestor of `main` was itself once the main branch's newest commit."""
+        line = self.git.run("log", "--first-parent", "--format=%P", f"{commit}..{main}").splitlines()
+        return line[-1].split(" ")[0] == commit if line else commit == main
+
+    def _rebased(self, known: Sighting, main: str) -> str | None:
+        """A person may rebase the branch: then the main branch has each of its patches under another name."""
+        cherry = self.git.run("cherry", main, known.head, known.base).splitlines()
+        if not cherry or not all(line.startswith("-") for line in cherry):
+            return None
+        last = self._patches("show", known.head)
+        return self._newest_with(last, known, main)
+
+    def _squashed(self, known: Sighting, main: str) -> str | None:
+        """Or squash it: then one commit of the main branch makes the change that the branch makes."""
+        return self._newest_with(self._patches("diff", known.base, known.head), known, main)
+
+    def _newest_with(self, patches: dict[str, str], known: Sighting, main: str) -> str | None:
+        on_main = self._patches(
+            "log", "-p", "--first-parent", f"--max-count={MAX_SQUASH_SEARCH}", f"{known.base}..{main}"
+        )  # fmt: skip
+        return next((on_main[patch] for patch in patches if patch in on_main), None)
+
+    def _patches(self, *command: str) -> dict[str, str]:
+        """The identities of patches (see git-patch-id), each with its commit."""
+        text = self.git.run(command[0], "--no-color", "--no-ext-diff", "--no-textconv", *command[1:], "--")
+        printed = self.git.run("patch-id", "--stable", stdin=f"{text}\n")
+        return {patch: commit for patch, _, commit in (line.partition(" ") for line in printed.splitlines())}
+
+    def _request(self, known: Sighting, state: ChangeState) -> ChangeRequest:
+        return ChangeRequest(
+            repo=self.repo, branch=known.branch, head=known.head, base=self.git.main_branch(), state=state
+        )
+
+    def _file(self, branch: str) -> Path:
+        return self.sightings / f"{hashlib.sha256(branch.encode()).hexdigest()[:32]}.json"
+
+    def _recall(self, branch: str) -> Sighting | None:
+        try:
+            content, _ = read_regular(self._file(branch), max_bytes=_MAX_SIGHTING_BYTES)
+            return Sighting.model_validate_json(content)
+        except FileNotFoundError:
+            return None
+        except (OSError, CorruptRecordError, ValidationError) as error:
+            message = (
+                f"what was seen of branch {branch} cannot be read ({error}); delete {self._file(branch)}"
+            )
+            raise ForgeUnreachableError(message) from error
+
+
+def _says_it_reverts(message: str, commits: list[str], issues: set[str], repo: str) -> bool:
+    named = [name.lower() for name in _REVERTS.findall(message)]
+    if any(commit.startswith(name) for commit in commits for name in named):
+        return True
+    return any(
+        name.rpartition("/")[2] == repo and number in issues
+        for name, number in _REVERTS_ISSUE.findall(message)
+    )

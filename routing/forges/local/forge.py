@@ -1,0 +1,336 @@
+"""The local forge: a folder of issues, a git repository, and a command that serves as CI."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from routing.errors import SettingsError
+from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review
+from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from routing.forges.failing_log import Complaint, failing_log_of
+from routing.forges.forge import Access, Permission
+from routing.forges.local.access import access_to
+from routing.forges.local.branches import LocalBranches
+from routing.forges.local.ci import LocalCI
+from routing.forges.local.git import WORK_PREFIX, LocalGit, existing_commit
+from routing.forges.local.issue_file import IssueFile
+from routing.forges.local.issues import FoundIssue, LocalIssues
+from routing.forges.local.merge import LocalMerge, merge_message
+from routing.forges.written_text import checked_name, checked_text
+from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
+
+#: The name under which Coalmine comments in issue files.
+OWN_NAME = "coalmine"
+
+#: Who wrote an issue whose file does not say: somebody who may write in the folder.
+UNNAMED = "local"
+
+
+class LocalForgeSettings(BaseModel):
+    """Where the parts of a local forge are, and what it does by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")] = "local"
+    repo: Path  # the git repository, with a work tree or bare
+    issues: Path  # the folder of issue files
+    state: Path  # what the forge remembers: statuses, logs, branches seen, clones of running CI
+    ci_command: str = ""  # a shell line; "" means there is no CI
+    ci_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
+    merge: Literal["green", "never"] = "never"  # whether a green branch is merged without a person
+    main_branch: str = ""  # "" finds it: main, master, or what HEAD names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalForge:
+    """Implements `routing.forge.Forge` for one repository."""
+
+    settings: LocalForgeSettings
+    repo: str  # its name: that of its directory
+    git: LocalGit
+    issues: LocalIssues
+    ci: LocalCI | None
+    branches: LocalBranches
+    merger: LocalMerge
+
+    @classmethod
+    def of(cls, settings: LocalForgeSettings, environment: Mapping[str, str] | None = None) -> "LocalForge":
+        """Wire the parts, or raise SettingsError when the repository or the folder is not there."""
+        for path, what in ((settings.repo, "repository"), (settings.issues, "folder of issues")):
+            if not path.is_dir():
+                message = f"the {what} {path} does not exist; create it, or correct the setting"
+                raise SettingsError(message)
+        directory = settings.repo.resolve()
+        git = LocalGit(directory, settings.main_branch)
+        repo = _name_of(directory)
+        ci = LocalCI(
+            repo=directory,
+            command=settings.ci_command,
+            timeout_seconds=settings.ci_timeout_seconds,
+            work_dir=settings.state / "ci",
+            state_dir=settings.state,
+            environment=os.environ if environment is None else environment,
+        )
+        return cls(
+            settings=settings,
+            repo=repo,
+            git=git,
+            issues=LocalIssues(settings.issues.resolve()),
+            ci=ci if settings.ci_command.strip() else None,
+            branches=LocalBranches(git=git, repo=repo, sightings=settings.state / "branches"),
+            merger=LocalMerge(git=git, ignored=settings.issues),
+        )
+
+    @property
+    def name(self) -> str:
+        """The forge's configured name."""
+        return self.settings.name
+
+    def own_login(self) -> str:
+        """The author of our comments; whoever may write in the folder could write under it."""
+        return OWN_NAME
+
+    def access(self, repo: str) -> Access:
+        """Say what the file system lets us do."""
+        if repo != self.repo:
+            note = f"the forge {self.name} has no repository {repo[:80]!r}; it has {self.repo!r}"
+            return Access(readable=False, writable=False, note=note)
+        self.issues.read()
+        git_directory = Path(self.git.run("rev-parse", "--absolute-git-dir"))
+        return access_to(self.issues.folder, git_directory, has_ci=self.ci is not None)
+
+    def list_issues(self, repo: str, label: str | None) -> IssueListing:
+        """List the open issues with the label; files that cannot be read are among the problems."""
+        self._check_repo(repo)
+        reading = self.issues.read()
+        issues = (self._issue(found) for found in reading.issues.values())
+        wanted = (
+            issue for issue in issues if issue.state == "open" and (label is None or label in issue.labels)
+        )
+        return IssueListing(issues=tuple(wanted), problems=reading.problems)
+
+    def read_issue(self, ref: IssueRef) -> Issue:
+        """Return the issue as its file is now."""
+        return self._issue(self.issues.find(self._number(ref)))
+
+    def requested_by(self, ref: IssueRef, label: str | None) -> str:
+        """Name the author, who stands for whoever may write in the folder."""
+        issue = self.read_issue(ref)
+        return (issue.author or UNNAMED) if label is None or label in issue.labels else ""
+
+    def comment(self, ref: IssueRef, body: str) -> Comment:
+        """Add a comment to the front matter."""
+        written: list[int] = []
+
+        def add(file: IssueFile) -> dict[str, Any]:
+            stored = _numbered_comments(file)
+            written[:] = [max((item["id"] for item in stored), default=0) + 1]
+            entry = {"id": written[0], "author": OWN_NAME, "at": _now(), "body": checked_text(body)}
+            return {"comments": [*stored, entry]}
+
+        found = self.issues.change(self._number(ref), add)
+        return _find_comment(found, written[0])
+
+    def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:
+        """Replace the text of one of our comments."""
+
+        def replace(file: IssueFile) -> dict[str, Any]:
+            stored = _numbered_comments(file)
+            for item in stored:
+                if item["id"] == comment_id:
+                    if item.get("author") != OWN_NAME:
+                        message = f"comment {comment_id} of {ref} is not ours; only its author may change it"
+                        raise ForgeRefusedError(message)
+                    item["body"] = checked_text(body)
+                    return {"comments": stored}
+            message = f"{ref} has no comment {comment_id}"
+            raise ForgeGoneError(message)
+
+        return _find_comment(self.issues.change(self._number(ref), replace), comment_id)
+
+    def add_label(self, ref: IssueRef, label: str) -> None:
+        """Put a label on the issue."""
+        name = checked_name(label)
+        self._change_names(ref, "labels", lambda labels: labels if name in labels else [*labels, name])
+
+    def remove_label(self, ref: IssueRef, label: str) -> None:
+        """Take a label off the issue."""
+        self._change_names(ref, "labels", lambda labels: [other for other in labels if other != label])
+
+    def assign(self, ref: IssueRef, user: str) -> None:
+        """Add an assignee."""
+        name = checked_name(user)
+        self._change_names(ref, "assignees", lambda users: users if name in users else [*users, name])
+
+    def close(self, ref: IssueRef) -> None:
+        """Set the state to closed."""
+        self.issues.change(
+            self._number(ref), lambda file: {} if file.matter.state == "closed" else {"state": "closed"}
+        )
+
+    def dependencies(self, ref: IssueRef) -> tuple[IssueRef, ...]:
+        """Name the issues under `blocked_by`."""
+        blockers = self.issues.find(self._number(ref)).file.matter.blocked_by
+        return tuple(IssueRef(forge=self.name, repo=self.repo, number=number) for number in blockers)
+
+    def permission(self, repo: str, user: str) -> Permission:
+        """Whoever can write in the folder has written the issue: the file system has asked already."""
+        self._check_repo(repo)
+        return Permission.WRITE if user else Permission.NONE
+
+    def statuses(self, repo: str, commit: str) -> CombinedStatus:
+        """Return what the CI command said of the commit."""
+        self._check_repo(repo)
+        existing_commit(self.git, commit)
+        return self.ci.statuses(commit) if self.ci else CombinedStatus(commit=commit)
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return the end of what the CI command printed, when it failed."""
+        failed = self.statuses(repo, commit).failed
+        printed = self.ci.end_of_log(commit, most_characters=most_characters) if self.ci and failed else ""
+        return failing_log_of(
+            [Complaint(heading=one.complaint, text=printed) for one in failed], most_characters
+        )
+
+    def contains(self, repo: str, commit: str) -> bool:
+        """Whether the main branch holds the commit."""
+        self._check_repo(repo)
+        return self.git.is_ancestor(existing_commit(self.git, commit), self.git.main_tip())
+
+    def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
+        """Return what became of the branch, as git tells it."""
+        self._check_repo(repo)
+        return self.branches.change(branch)
+
+    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:  # noqa: ARG002 - a branch has neither
+        """Return the branch: here it is its own change request."""
+        self._check_repo(repo)
+        return self._known_change(branch)
+
+    def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
+        """Merge a green branch of ours when the settings say so; merging it again changes nothing."""
+        self._check_repo(change.repo)
+        if not change.branch.startswith(WORK_PREFIX):
+            message = f"{change.branch!r} is not a branch of ours ({WORK_PREFIX}JOB); merge it by hand"
+            raise ForgeInvalidError(message)
+        now = self._known_change(change.branch)
+        if now.state is ChangeState.MERGED and now.head == change.head:
+            return now
+        if self.settings.merge == "never":
+            message = f'{change.branch} was not merged: the setting merge is "never"; merge it by hand'
+            raise ForgeRefusedError(message)
+        combined = self.statuses(change.repo, change.head)
+        if combined.verdict is not CiVerdict.GREEN:
+            message = (
+                f"{change.branch} was not merged: CI of {change.head[:12]} is {combined.verdict}, not green"
+            )
+            raise ForgeRefusedError(message)
+        self.merger.merge(change.branch, change.head, merge_message(change.branch, str(issue or "")))
+        return self._known_change(change.branch)
+
+    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
+        """Find the commits on the main branch that take this one back."""
+        self._check_repo(repo)
+        existing_commit(self.git, commit)
+        return self.branches.reverts_of(commit)
+
+    def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
+        """Return nothing: people here merge, revert or delete, which git tells."""
+        self._check_repo(change.repo)
+        return ()
+
+    def commits_without_ci(self) -> tuple[str, ...]:
+        """Heads of open work branches that nobody has judged; looking also notes that the branches exist."""
+        changes = [self.branches.change(branch) for branch in self.git.work_branches()]
+        heads = [change.head for change in changes if change and change.state is ChangeState.OPEN]
+        return tuple(dict.fromkeys(head for head in heads if self.ci and self.ci.needs_run(head)))
+
+    def run_ci(self, commit: str) -> CommitStatus:
+        """Run the CI command on a commit, unless it has a verdict or is being judged."""
+        if self.ci is None:
+            message = "the local forge has no CI command; set one (`--ci 'CMD'`)"
+            raise ForgeInvalidError(message)
+        return self.ci.run(commit)
+
+    def _known_change(self, branch: str) -> ChangeRequest:
+        change = self.branches.change(branch)
+        if change is None:
+            message = f"{self.repo} has no branch {branch} with commits of its own"
+            raise ForgeGoneError(message)
+        return change
+
+    def _change_names(self, ref: IssueRef, key: str, step: Callable[[list[str]], list[str]]) -> None:
+        def change(file: IssueFile) -> dict[str, Any]:
+            before = list(getattr(file.matter, key))
+            after = step(before)
+            return {} if after == before else {key: after}
+
+        self.issues.change(self._number(ref), change)
+
+    def _check_repo(self, repo: str) -> None:
+        if repo != self.repo:
+            message = f"the forge {self.name} has no repository {repo[:80]!r}; it has {self.repo!r}"
+            raise ForgeGoneError(message)
+
+    def _number(self, ref: IssueRef) -> int:
+        if ref.forge != self.name:
+            message = f"{ref} is an issue of another forge than {self.name}"
+            raise ForgeInvalidError(message)
+        self._check_repo(ref.repo)
+        return ref.number
+
+    def _issue(self, found: FoundIssue) -> Issue:
+        matter = found.file.matter
+        return Issue(
+            ref=IssueRef(forge=self.name, repo=self.repo, number=found.number),
+            title=found.title,
+            body=found.file.body.replace("\r\n", "\n").strip("\n"),
+            labels=matter.labels,
+            state=matter.state,
+            author=matter.author,
+            assignees=matter.assignees,
+            comments=_comments(found.file),
+            updated_at=found.modified_at,
+            url=str(found.path),
+        )
+
+
+def _comments(file: IssueFile) -> tuple[Comment, ...]:
+    stored = file.matter.comments
+    ids = [item["id"] for item in _numbered_comments(file)]
+    return tuple(
+        Comment(id=number, author=item.author, body=item.body, created_at=item.at)
+        for number, item in zip(ids, stored, strict=True)
+    )
+
+
+def _numbered_comments(file: IssueFile) -> list[dict[str, Any]]:
+    """The comments as they stand, with the user's own keys; those without a number get one."""
+    raw = [dict(item) for item in file.fields.get("comments") or []]
+    given = [item.id for item in file.matter.comments]
+    following = max((number for number in given if number), default=0)
+    numbered = []
+    for item, number in zip(raw, given, strict=True):
+        following += 0 if number else 1
+        numbered.append({"id": number or following} | {key: item[key] for key in item if key != "id"})
+    return numbered
+
+
+def _find_comment(found: FoundIssue, comment_id: int) -> Comment:
+    return next(comment for comment in _comments(found.file) if comment.id == comment_id)
+
+
+def _name_of(directory: Path) -> str:
+    folder = directory.parent if directory.name == ".git" else directory
+    return re.sub(r"[^A-Za-z0-9._-]", "-", folder.name.removesuffix(".git"))[:100].lstrip(".") or "repository"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

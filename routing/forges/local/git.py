@@ -1,0 +1,131 @@
+"""The local forge's repository: questions whose answers are yes, no, or an error, never a guess."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeUnreachableError
+from routing.git.git import Git, GitError
+
+#: Branches that hold Coalmine's work begin so.
+WORK_PREFIX = "coalmine/"
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}")
+
+# Hooks could have been written by the work that is being judged.
+_NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+
+_YES, _NO = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class LocalGit:
+    """One repository (with a work tree, or bare), asked through git."""
+
+    directory: Path
+    main_setting: str = ""  # the main branch; "" finds it
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run git and return what it printed; any failure is ForgeUnreachableError."""
+        try:
+            return Git(self.directory)(*_NO_HOOKS, *arguments, stdin=stdin)
+        except GitError as error:
+            raise ForgeUnreachableError(str(error)) from error
+
+    def ask(self, *arguments: str) -> tuple[int, str]:
+        """Run git where its exit code is an answer; anything above 1 is ForgeUnreachableError."""
+        try:
+            done = Git(self.directory).attempt(*_NO_HOOKS, *arguments)
+        except GitError as error:
+            raise ForgeUnreachableError(str(error)) from error
+        if done.returncode not in {_YES, _NO}:
+            message = f"git {arguments[0]} failed in {self.directory}: {done.stderr.strip()[-500:]}"
+            raise ForgeUnreachableError(message)
+        return done.returncode, done.stdout
+
+    def at(self, directory: Path) -> "LocalGit":
+        """Return the same repository, seen from another of its work trees."""
+        return LocalGit(directory, self.main_setting)
+
+    def tip(self, branch: str) -> str | None:
+        """Return the newest commit of a branch, None when there is no such branch."""
+        found = self.run("for-each-ref", "--format=%(objectname) %(refname)", f"refs/heads/{branch}")
+        for line in found.splitlines():
+            commit, _, name = line.partition(" ")
+            if name == f"refs/heads/{branch}":
+                return commit
+        return None
+
+    def work_branches(self) -> dict[str, str]:
+        """All branches that hold Coalmine's work, with their newest commits."""
+        found = self.run(
+            "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", f"refs/heads/{WORK_PREFIX}"
+        )
+        return dict(line.split(" ", 1) for line in found.splitlines())
+
+    def main_branch(self) -> str:
+        """Return the branch that work is merged into: as set, else `main`, `master`, or what HEAD names."""
+        if self.main_setting:
+            if self.tip(self.main_setting) is None:
+                message = (
+                    f"{self.directory} has no branch {self.main_setting!r}; correct the main branch setting"
+                )
+                raise ForgeUnreachableError(message)
+            return self.main_setting
+        for branch in ("main", "master"):
+            if self.tip(branch) is not None:
+                return branch
+        return self.run("symbolic-ref", "--short", "HEAD")
+
+    def main_tip(self) -> str:
+        """Return the newest commit of the main branch."""
+        branch = self.main_branch()
+        tip = self.tip(branch)
+        if tip is None:
+            message = f"the main branch {branch!r} of {self.directory} has no commit yet; make a first one"
+            raise ForgeUnreachableError(message)
+        return tip
+
+    def has_commit(self, commit: str) -> bool:
+        """Whether the repository holds the commit."""
+        try:
+            done = Git(self.directory).attempt("cat-file", "-e", f"{checked_commit(commit)}^{{commit}}")
+        except GitError as error:
+            raise ForgeUnreachableError(str(error)) from error
+        if done.returncode != _YES:
+            self.run("rev-parse", "--git-dir")  # fails when it is no repository: then we know nothing
+        return done.returncode == _YES
+
+    def is_ancestor(self, commit: str, of: str) -> bool:
+        """Whether `of` contains `commit`."""
+        return self.ask("merge-base", "--is-ancestor", commit, of)[0] == _YES
+
+    def time_of(self, commit: str) -> datetime:
+        """When the commit was made, by the clock of whoever made it."""
+        return datetime.fromtimestamp(int(self.run("log", "-1", "--format=%ct", commit)), UTC)
+
+
+def checked_commit(text: str) -> str:
+    """Return the full commit hash, or raise ForgeInvalidError: only a checked hash becomes a path."""
+    if not _COMMIT.fullmatch(text):
+        message = f"{text[:80]!r} is no commit; give the whole hash, as `git rev-parse` prints it"
+        raise ForgeInvalidError(message)
+    return text
+
+
+def checked_branch(text: str) -> str:
+    """Return the branch's name, or raise ForgeInvalidError."""
+    if not _BRANCH.fullmatch(text) or ".." in text or "//" in text or text.endswith(("/", ".", ".lock")):
+        message = f"{text[:80]!r} is no name of a branch; work branches are called {WORK_PREFIX}JOB"
+        raise ForgeInvalidError(message)
+    return text
+
+
+def existing_commit(git: LocalGit, text: str) -> str:
+    """Return the commit when the repository holds it, or raise ForgeGoneError."""
+    if not git.has_commit(checked_commit(text)):
+        message = f"{git.directory} has no commit {text}"
+        raise ForgeGoneError(message)
+    return text

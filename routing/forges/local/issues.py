@@ -1,0 +1,199 @@
+"""A folder of issues: who has which number, and changes that several processes may make at once."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from routing.errors import CorruptRecordError
+from routing.forges.errors import (
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
+from routing.forges.local.durable_file import locked, read_regular, replace_file
+from routing.forges.local.issue_file import MAX_ISSUE_BYTES, IssueFile
+from routing.issues.issue import IssueProblem
+
+#: The lock of the folder; it holds the highest number that was ever given, so none is given twice.
+LOCK_NAME = ".coalmine.lock"
+
+_NUMBERED = re.compile(r"0*(?P<number>[1-9][0-9]{0,8})(?:[-_. ].*)?\.md", re.IGNORECASE)
+
+#: How often a change is tried again when a person's editor writes the file meanwhile.
+_CHANGE_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundIssue:
+    """An issue file as it was read."""
+
+    path: Path
+    file: IssueFile
+    number: int
+    modified_at: datetime  # aware, the file's own
+
+    @property
+    def title(self) -> str:
+        """The front matter's title, else the first heading, else the file's name in words."""
+        named = re.sub(r"^[0-9]+[-_. ]*", "", self.path.stem).replace("-", " ").replace("_", " ").strip()
+        return self.file.matter.title or self.file.heading or named or f"Issue {self.number}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderReading:
+    """All that the folder held at one moment."""
+
+    issues: Mapping[int, FoundIssue]
+    problems: tuple[IssueProblem, ...]
+    without_number: tuple[Path, ...]  # by name
+
+
+@dataclass(frozen=True, slots=True)
+class LocalIssues:
+    """The issue files of one folder (not of the folders in it)."""
+
+    folder: Path
+    _parsed: dict[str, tuple[tuple[int, ...], IssueFile]] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # by file name, with what the file system said of the file when it was parsed
+
+    def read(self) -> FolderReading:
+        """Read every issue; files without a number get theirs now."""
+        with self._translated():
+            reading = self._scan()
+            if reading.without_number:
+                with locked(self.folder / LOCK_NAME) as lock:
+                    self._give_numbers(lock)
+                reading = self._scan()
+        return reading
+
+    def find(self, number: int) -> FoundIssue:
+        """Return one issue, or raise ForgeGoneError."""
+        reading = self.read()
+        if number in reading.issues:
+            return reading.issues[number]
+        broken = "".join(f"; {problem.where}: {problem.message}" for problem in reading.problems[:3])
+        message = f"there is no readable issue {number} in {self.folder}{broken}"
+        # A file that cannot be read may be the one that was asked for: that is no answer.
+        if any(_number_of_name(problem.where) in {number, None} for problem in reading.problems):
+            raise ForgeUnreachableError(message)
+        raise ForgeGoneError(message)
+
+    def change(self, number: int, step: Callable[[IssueFile], Mapping[str, Any]]) -> FoundIssue:
+        """Set the front matter's keys that `step` returns for the file as it is now; none leaves it alone."""
+        with self._translated(), locked(self.folder / LOCK_NAME):
+            for _ in range(_CHANGE_ATTEMPTS):
+                reading = self._scan()
+                if number not in reading.issues:
+                    break
+                found = reading.issues[number]
+                changes = step(found.file)
+                if not changes or self._rewrite(found.path, found.file, changes):
+                    return self._scan().issues.get(number, found)
+            else:
+                message = f"issue {number} in {self.folder} keeps changing; it was left as it is"
+                raise ForgeUnreachableError(message)
+        return self.find(number)
+
+    def _scan(self) -> FolderReading:
+        issues: dict[int, FoundIssue] = {}
+        problems: list[IssueProblem] = []
+        without_number: list[Path] = []
+        paths = sorted(path for path in self.folder.iterdir() if _may_be_an_issue(path))
+        for path in paths:
+            try:
+                found = self._read_one(path)
+            except (CorruptRecordError, OSError) as error:
+                problems.append(_problem(path, error))
+                continue
+            if found is None:
+                without_number += [] if path.name.lower() == "readme.md" else [path]
+            elif (first := issues.setdefault(found.number, found)) is not found:
+                message = f"has the number {found.number}, which {first.path.name!r} has; change one of them"
+                problems.append(IssueProblem(where=path.name, message=message))
+        for name in self._parsed.keys() - {path.name for path in paths}:
+            self._parsed.pop(name, None)
+        return FolderReading(
+            issues=dict(sorted(issues.items())),
+            problems=tuple(problems),
+            without_number=tuple(without_number),
+        )
+
+    def _read_one(self, path: Path) -> FoundIssue | None:
+        facts = path.lstat()
+        identity = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        known = self._parsed.get(path.name)
+        if known is None or known[0] != identity:
+            if path.is_symlink():
+                message = (
+                    "is a symbolic link out of the folder, which is not followed; put the file itself here"
+                )
+                raise CorruptRecordError(message)
+            content, _ = read_regular(path, max_bytes=MAX_ISSUE_BYTES)
+            known = (identity, IssueFile.parse(content))
+            self._parsed[path.name] = known
+        number = known[1].matter.number or _number_of_name(path.name)
+        if number is None:
+            return None
+        modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
+        return FoundIssue(path=path, file=known[1], number=number, modified_at=modified_at)
+
+    def _give_numbers(self, lock: int) -> None:
+        reading = self._scan()
+        from_names = [_number_of_name(problem.where) or 0 for problem in reading.problems]
+        highest = max([_read_number(lock), *reading.issues, *from_names])
+        for path in reading.without_number:
+            highest += 1
+            # Written first: a number may be lost in a crash, but it is never given twice.
+            os.pwrite(lock, f"{highest:>10}\n".encode(), 0)
+            content, _ = read_regular(path, max_bytes=MAX_ISSUE_BYTES)
+            self._rewrite(path, IssueFile.parse(content), {"number": highest})
+
+    def _rewrite(self, path: Path, file: IssueFile, changes: Mapping[str, Any]) -> bool:
+        """Write the changed file; False when somebody without our lock changed it since it was read."""
+        content = file.with_fields(**changes).content
+        if len(content) > MAX_ISSUE_BYTES:
+            message = f"{path.name!r} would grow beyond {MAX_ISSUE_BYTES} bytes; nothing was written"
+            raise ForgeInvalidError(message)
+        now, facts = read_regular(path, max_bytes=MAX_ISSUE_BYTES)
+        if now != file.content:
+            return False
+        replace_file(path, content, mode=facts.st_mode)
+        return True
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as error:
+            message = f"the issues in {self.folder} may not be read or written: {error.strerror}"
+            raise ForgeRefusedError(message) from error
+        except (OSError, CorruptRecordError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            message = f"the issues in {self.folder} could not be read: {reason}; see that the folder exists"
+            raise ForgeUnreachableError(message) from error
+
+
+def _may_be_an_issue(path: Path) -> bool:
+    return path.suffix.lower() == ".md" and not path.name.startswith(".") and not path.is_dir()
+
+
+def _number_of_name(name: str) -> int | None:
+    found = _NUMBERED.fullmatch(name)
+    return int(found["number"]) if found else None
+
+
+def _read_number(lock: int) -> int:
+    text = os.pread(lock, 20, 0).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _problem(path: Path, error: Exception) -> IssueProblem:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return IssueProblem(where=path.name, message=str(reason))

@@ -1,0 +1,176 @@
+"""Merging into a repository that somebody may be working in.
+
+The merge is made without a work tree, the main branch moved by compare-and-swap. Where the main branch is
+checked out, its work tree goes along when it is clean; uncommitted work is never touched: then the merge is
+refused and the branch stays.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.forges.local.git import LocalGit
+from routing.git.git import GitError
+
+#: How often the merge is made anew because the main branch moved meanwhile.
+MERGE_ATTEMPTS = 5
+
+#: How many names of files a refusal lists.
+_NAMES_SHOWN = 20
+
+_MERGED, _CONFLICTS = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalMerge:
+    """Merges of one repository."""
+
+    git: LocalGit
+    ignored: Path | None = None  # folder whose changes do not make a work tree dirty: the issues themselves
+
+    def merge(self, branch: str, head: str, message: str) -> str:
+        """Merge the branch at exactly `head` and return the merge commit, or the commit that was there."""
+        main_branch = self.git.main_branch()
+        for _ in range(MERGE_ATTEMPTS):
+            main = self.git.main_tip()
+            if self.git.tip(branch) != head:
+                text = f"{branch} is no longer at {head[:12]}; have its new commit judged before it is merged"
+                raise ForgeRefusedError(text)
+            if self.git.is_ancestor(head, main):
+                return main
+            tree = self.merged_tree(main, head)
+            commit = self.git.run("commit-tree", tree, "-p", main, "-p", head, "-F", "-", stdin=message)
+            if self._publish(main_branch, main, commit):
+                return commit
+        text = f"{main_branch} kept moving while {branch} was being merged; it will be tried again"
+        raise ForgeUnreachableError(text)
+
+    def merged_tree(self, main: str, head: str) -> str:
+        """Return the tree of the merge, or refuse with the files that are in conflict."""
+        if self._version() < (2, 38):
+            return self.tree_by_work_tree(main, head)
+        code, printed = self.git.ask(
+            "merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", main, head
+        )
+        tree, *files = printed.split("\0")
+        if code == _CONFLICTS:
+            raise _conflict(files)
+        return tree
+
+    def tree_by_work_tree(self, main: str, head: str) -> str:
+        """Do the same in a temporary work tree, for a git older than 2.38."""
+        with self._work_tree(main) as aside:
+            code, _ = aside.ask("merge", "--no-ff", "--no-commit", "--quiet", head)
+            if code == _CONFLICTS:
+                raise _conflict(aside.run("diff", "--name-only", "--diff-filter=U", "-z").split("\0"))
+            return aside.run("write-tree")
+
+    def _publish(self, main_branch: str, old: str, new: str) -> bool:
+        """Move the main branch from `old` to `new`; False when it is no longer at `old`."""
+        checked_out = self._work_trees_of(main_branch)
+        if not checked_out:
+            reason = "coalmine: merge"
+            _, moved = _tried(self.git, "update-ref", "-m", reason, f"refs/heads/{main_branch}", new, old)
+            return moved or self._has_moved(old, "git update-ref refused, although nothing moved")
+        if len(checked_out) > 1:
+            message = f"{main_branch} is checked out in more than one work tree; leave it in one"
+            raise ForgeRefusedError(message)
+        folder = checked_out[0]
+        self._refuse_if_dirty(folder, main_branch)
+        # git itself refuses to overwrite what changed since, takes the index's lock, and checks `old`.
+        said, moved = _tried(self.git.at(folder), "merge", "--ff-only", "--quiet", new)
+        return moved or self._has_moved(
+            old,
+            f"the work tree {folder} could not be brought in step, commit or put aside what is there: {said}",
+        )
+
+    def _has_moved(self, old: str, else_refuse: str) -> bool:
+        if self.git.main_tip() == old:
+            raise ForgeRefusedError(else_refuse)
+        return False
+
+    def _refuse_if_dirty(self, folder: Path, main_branch: str) -> None:
+        tree = self.git.at(folder)
+        except_issues: list[str] = []
+        if self.ignored is not None and self.ignored.resolve().is_relative_to(folder.resolve()):
+            inside = self.ignored.resolve().relative_to(folder.resolve())
+            except_issues = ["--", ":/", f":(top,exclude,literal){inside}"]
+        changed = tree.run(
+            "status", "--porcelain", "--untracked-files=no", "--no-renames", "-z", *except_issues
+        )
+        files = [entry[3:] for entry in changed.split("\0") if entry]
+        if files:
+            message = (
+                f"{folder} has {main_branch} checked out with uncommitted changes ({_listed(files)}); "
+                "commit them or put them aside, then the branch can be merged"
+            )
+            raise ForgeRefusedError(message)
+
+    def _work_trees_of(self, branch: str) -> list[Path]:
+        """The folders in which the branch is checked out, or is being rebased."""
+        found = []
+        for entry in self.git.run("worktree", "list", "--porcelain").split("\n\n"):
+            facts = dict(line.partition(" ")[::2] for line in entry.splitlines())
+            folder = Path(facts.get("worktree", ""))
+            if "bare" in facts or "prunable" in facts or not facts.get("worktree"):
+                continue
+            if facts.get("branch") == f"refs/heads/{branch}":
+                found.append(folder)
+            elif "detached" in facts and self._is_rebasing(folder, branch):
+                message = f"{branch} is being rebased in {folder}; finish that, then work can be merged"
+                raise ForgeRefusedError(message)
+        return found
+
+    def _is_rebasing(self, folder: Path, branch: str) -> bool:
+        for state in ("rebase-merge", "rebase-apply"):
+            name = folder / self.git.at(folder).run("rev-parse", "--git-path", f"{state}/head-name")
+            if name.is_file() and name.read_text(encoding="utf-8").strip() == f"refs/heads/{branch}":
+                return True
+        return False
+
+    def _version(self) -> tuple[int, int]:
+        words = self.git.run("version").split()[2].split(".")
+        return int(words[0]), int(words[1])
+
+    @contextmanager
+    def _work_tree(self, commit: str) -> Iterator[LocalGit]:
+        with tempfile.TemporaryDirectory(prefix="coalmine-merge-") as temporary:
+            folder = Path(temporary) / "tree"
+            self.git.run("worktree", "add", "--detach", "--quiet", str(folder), commit)
+            try:
+                yield self.git.at(folder)
+            finally:
+                self.git.run("worktree", "remove", "--force", str(folder))
+
+
+def merge_message(branch: str, issue: str) -> str:
+    """The message of a merge; its last line lets a revert be found by the issue's number."""
+    if not issue:
+        return f"Merge {branch}\n"
+    return f"Merge {branch} for {issue}\n\nCoalmine-Issue: {issue}\n"
+
+
+def _tried(git: LocalGit, *arguments: str) -> tuple[str, bool]:
+    """What git said, and whether it did what it was told."""
+    try:
+        return git.run(*arguments), True
+    except ForgeUnreachableError as error:
+        if isinstance(error.__cause__, GitError) and error.__cause__.returncode is not None:
+            return error.__cause__.stderr.strip()[-500:], False
+        raise
+
+
+def _conflict(files: list[str]) -> ForgeRefusedError:
+    named = [name for name in files if name]
+    message = (
+        f"the merge has conflicts in {_listed(named)}; merge by hand, or have the branch brought up to date"
+    )
+    return ForgeRefusedError(message)
+
+
+def _listed(files: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in files[:_NAMES_SHOWN])
+    return shown if len(files) <= _NAMES_SHOWN else f"{shown} and {len(files) - _NAMES_SHOWN} more"

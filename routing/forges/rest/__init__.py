@@ -1,0 +1,1 @@
+"""What GitHub and Gitea do alike over HTTP."""

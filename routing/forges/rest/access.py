@@ -1,0 +1,64 @@
+"""What a token may do in a repository, asked of a forge behind HTTP before any work is given out."""
+
+from abc import ABC, abstractmethod
+
+from routing.forges.errors import ForgeGoneError, ForgeRefusedError
+from routing.forges.forge import Access
+from routing.forges.rest.path import repository_path
+from routing.forges.rest.wire import WireRepository, WireRights
+from routing.http.client import ForgeClient
+
+
+class RestAccess(ABC):
+    """The access to the repositories of one forge."""
+
+    def __init__(self, client: ForgeClient) -> None:
+        self._client = client
+
+    def of(self, repo: str) -> Access:
+        """Ask for the repository and for its issues; a token that is no good at all is ForgeRefusedError."""
+        try:
+            path = repository_path(repo)
+            repository = self._client.parsed(WireRepository, self._client.get(path))
+        except ForgeGoneError as error:
+            return Access(readable=False, writable=False, note=str(error))
+        try:
+            self._client.get(f"{path}/issues", {"state": "open", "page": "1"})
+        except (ForgeGoneError, ForgeRefusedError) as error:
+            return Access(readable=False, writable=False, note=f"its issues cannot be read: {error}")
+        lacks = [*_lacks(repository), *self._lacks(repository.permissions)]
+        rights = repository.permissions
+        writable = bool(rights and rights.push) and not repository.archived and repository.has_issues
+        return Access(
+            readable=True,
+            writable=writable,
+            note="; ".join([*lacks, self._version()]),
+            knows_people=self._knows_people(rights),
+        )
+
+    @abstractmethod
+    def _version(self) -> str:
+        """Which forge answers, in a few words, and whether we know how to speak to it."""
+
+    def _knows_people(self, rights: WireRights | None) -> bool:
+        """Whether the user whose token it is may ask what others may do."""
+        del rights
+        return True
+
+    @abstractmethod
+    def _lacks(self, rights: WireRights | None) -> list[str]:
+        """What else the user whose token it is should have, or should know."""
+
+
+def _lacks(repository: WireRepository) -> list[str]:
+    """What is missing for writing."""
+    lacks = []
+    if repository.permissions is None:
+        lacks.append("it does not say what the token may write")
+    elif not repository.permissions.push:
+        lacks.append("the user whose token it is may not write here: give it write access")
+    if repository.archived:
+        lacks.append("the repository is archived, so nothing in it can be changed")
+    if not repository.has_issues:
+        lacks.append("issues are switched off in the repository's settings")
+    return lacks

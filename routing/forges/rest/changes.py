@@ -1,0 +1,223 @@
+"""Pull requests of a forge behind HTTP: opening, merging, reverts and reviews."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review, ReviewVerdict, in_rounds
+from routing.forges.commit_status import CiVerdict, CombinedStatus
+from routing.forges.errors import (
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
+from routing.forges.local.git import WORK_PREFIX, checked_branch, checked_commit
+from routing.forges.local.merge import merge_message
+from routing.forges.rest.path import repository_path
+from routing.forges.rest.reverts import numbers_in, reverts_among
+from routing.forges.rest.wire import WireCommit, WirePull, WireRepository, WireReview
+from routing.forges.written_text import checked_name, checked_text
+from routing.http.client import ForgeClient
+from routing.http.paging import Listing
+from routing.http.settings import RestForgeSettings
+from routing.issues.issue import IssueRef
+
+#: Clocks of machines that commit differ; commits this much older than a merge are still looked at.
+CLOCK_SKEW = timedelta(days=1)
+
+#: Statuses with which both forges say that a change cannot be merged: not mergeable, head moved.
+NOT_MERGED = frozenset({405, 409})
+
+#: Words of a refusal that will pass: somebody else merged just now, or conflicts are still looked for.
+_PASSING = ("try again later", "base branch was modified")
+
+_log = structlog.get_logger(__name__)
+
+
+class RestChanges(ABC):
+    """The pull requests of one forge."""
+
+    #: What its states of a review mean; the others say nothing, or nothing any more.
+    verdicts: Mapping[str, ReviewVerdict]
+
+    def __init__(
+        self,
+        client: ForgeClient,
+        *,
+        settings: RestForgeSettings,
+        statuses: Callable[[str, str], CombinedStatus],
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._statuses = statuses
+
+    def of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
+        """Return the pull request of a branch: the open one, else the newest."""
+        checked_branch(branch)
+        pulls = [pull for pull in self._pulls_of(repo, branch) if is_of(pull, repo, branch)]
+        if not pulls:
+            return None
+        newest = max(pulls, key=lambda pull: (pull.state == "open", pull.number))
+        return self._change(repo, branch, newest)
+
+    def open(self, repo: str, branch: str, title: str, body: str) -> ChangeRequest:
+        """Open a pull request, unless one is open or this work was merged."""
+        known = self.of_branch(repo, branch)
+        if known is not None and known.state is not ChangeState.CLOSED:
+            return known
+        asked = {
+            "title": checked_text(title).replace("\n", " "),
+            "body": checked_text(body) if body.strip() else "",
+            "head": branch,
+            "base": self._main_branch(repo),
+        }
+        path = f"{repository_path(repo)}/pulls"
+        try:
+            pull = self._client.write("POST", path, asked, repeatable=False)
+        except ForgeInvalidError:
+            other = self.of_branch(repo, branch)  # that somebody opened meanwhile
+            if other is None or other.state is not ChangeState.OPEN:
+                raise
+            return other
+        return self._change(repo, branch, self._client.parsed(WirePull, pull))
+
+    def merge(self, change: ChangeRequest, issue: IssueRef | None) -> ChangeRequest:
+        """Merge a green pull request of ours when the settings say so, at exactly its head."""
+        if not change.branch.startswith(WORK_PREFIX):
+            message = f"{change.branch!r} is not a branch of ours ({WORK_PREFIX}JOB); merge it by hand"
+            raise ForgeInvalidError(message)
+        pull = self._pull(change)
+        if pull.merged_at is not None and pull.head.sha == change.head:
+            return self._change(change.repo, change.branch, pull)
+        self._refuse_unless_due(change, pull)
+        path = f"{self._path(change.repo, pull.number)}/merge"
+        title, _, text = merge_message(change.branch, str(issue or "")).partition("\n")
+        try:
+            self._send_merge(path, change.head, title, text.strip())
+        except ForgeRefusedError as error:
+            if any(words in str(error).lower() for words in _PASSING):
+                raise ForgeUnreachableError(str(error)) from error
+            raise
+        merged = self._change(change.repo, change.branch, self._pull(change))
+        if merged.state is not ChangeState.MERGED:
+            message = f"pull request {pull.number} of {change.repo} was merged and does not show it yet"
+            raise ForgeUnreachableError(message)
+        return merged
+
+    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
+        """Find the commits on the main branch that take this one back."""
+        facts = self._commit(repo, checked_commit(commit))
+        base = self._main_branch(repo)
+        numbers = numbers_in(facts.commit.message)
+        return self._reverts(repo, base, {commit}, numbers, facts.commit.committer.date)
+
+    def contains(self, repo: str, commit: str) -> bool:
+        """Whether the main branch holds the commit, or raise ForgeGoneError when there is no such commit."""
+        return self._contains(repo, self._main_branch(repo), checked_commit(commit))
+
+    def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
+        """Return the verdicts of reviewers with their rounds; drafts and dismissed ones are none."""
+        if change.number is None:
+            return ()
+        listing = self._client.read_all(f"{self._path(change.repo, change.number)}/reviews")
+        return in_rounds(
+            Review(
+                author=wire.user,
+                verdict=self.verdicts[wire.state],
+                commit=wire.commit_id,
+                at=wire.submitted_at,
+            )
+            for wire in self._client.parsed_all(WireReview, listing)
+            if wire.state in self.verdicts and wire.submitted_at is not None and not wire.dismissed
+        )
+
+    @abstractmethod
+    def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
+        """Pull requests among which those of the branch are."""
+
+    @abstractmethod
+    def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
+        """Ask for the merge at exactly `head`."""
+
+    @abstractmethod
+    def _contains(self, repo: str, base: str, commit: str) -> bool:
+        """Whether a branch holds a commit, or raise ForgeGoneError."""
+
+    @abstractmethod
+    def _commit(self, repo: str, commit: str) -> WireCommit:
+        """Return one commit, or raise ForgeGoneError."""
+
+    @abstractmethod
+    def _commits_since(self, repo: str, base: str, commits: set[str], at: datetime) -> Listing:
+        """The commits of a branch that came after these, or after that time: some more do no harm."""
+
+    def _refuse_unless_due(self, change: ChangeRequest, pull: WirePull) -> None:
+        if self._settings.merge == "never":
+            why = 'the setting merge is "never"; merge it by hand'
+        elif pull.state != "open":
+            why = f"pull request {pull.number} is closed; open it again if its work is wanted"
+        elif pull.head.sha != change.head:
+            why = f"it is no longer at {change.head[:12]}; have its new commit judged first"
+        elif (verdict := self._statuses(change.repo, change.head).verdict) is not CiVerdict.GREEN:
+            why = f"CI of {change.head[:12]} is {verdict}, not green"
+        else:
+            return
+        message = f"{change.branch} was not merged: {why}"
+        raise ForgeRefusedError(message)
+
+    def _pull(self, change: ChangeRequest) -> WirePull:
+        number = change.number
+        if number is None:
+            known = self.of_branch(change.repo, checked_branch(change.branch))
+            number = known.number if known else None
+        if number is None:
+            message = f"{change.repo} has no pull request of the branch {change.branch}"
+            raise ForgeGoneError(message)
+        pull = self._client.parsed(WirePull, self._client.get(self._path(change.repo, number)))
+        if not is_of(pull, change.repo, change.branch):
+            message = f"pull request {number} of {change.repo} is not of the branch {change.branch}"
+            raise ForgeInvalidError(message)
+        return pull
+
+    def _change(self, repo: str, branch: str, pull: WirePull) -> ChangeRequest:
+        merged = pull.merged_at is not None
+        state = ChangeState.MERGED if merged else ChangeState(pull.state)
+        change = ChangeRequest(
+            repo=repo, branch=branch, head=pull.head.sha, base=pull.base.ref, state=state,
+            number=pull.number, merged_at=pull.merged_at, url=pull.html_url,
+            merge_commit=pull.merge_commit_sha if merged else "",
+        )  # fmt: skip
+        if pull.merged_at is None:
+            return change
+        wanted = {sha for sha in (pull.merge_commit_sha, pull.head.sha) if sha}
+        reverts = self._reverts(repo, pull.base.ref, wanted, {pull.number}, pull.merged_at)
+        return change.model_copy(update={"reverted_at": reverts[0].at if reverts else None})
+
+    def _reverts(
+        self, repo: str, base: str, wanted: set[str], numbers: set[int] | frozenset[int], at: datetime
+    ) -> tuple[Revert, ...]:
+        listing = self._commits_since(repo, base, wanted, at - CLOCK_SKEW)
+        if not listing.complete:  # the newest come first, so what is new since the last look is among them
+            _log.warning("forge.commits_cut", repo=repo, branch=base, read=len(listing.items))
+        commits = [self._client.parsed(WireCommit, item) for item in listing.items]
+        return reverts_among(commits, repo=repo, wanted=wanted, numbers=numbers)
+
+    def _main_branch(self, repo: str) -> str:
+        wire = self._client.get(repository_path(repo))
+        return checked_name(self._client.parsed(WireRepository, wire).default_branch)
+
+    def _path(self, repo: str, number: int) -> str:
+        return f"{repository_path(repo)}/pulls/{int(number)}"
+
+
+def is_of(pull: WirePull, repo: str, branch: str) -> bool:
+    """Whether it is of this branch of this repository, and not of a fork's branch of the same name."""
+    if pull.head.repo is not None and pull.head.repo.full_name.casefold() != repo.casefold():
+        return False
+    owner = repo.partition("/")[0].casefold()
+    label_owner, _, label_branch = pull.head.label.rpartition(":")
+    named = branch in {pull.head.ref, label_branch}
+    return named and (not label_owner or label_owner.casefold() == owner)

@@ -1,0 +1,152 @@
+"""A forge behind HTTP: the protocol's methods, each handed to the part that knows how."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from routing.forges.change_request import ChangeRequest, Revert, Review
+from routing.forges.commit_status import CombinedStatus
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError
+from routing.forges.forge import Access, Permission
+from routing.forges.rest.access import RestAccess
+from routing.forges.rest.changes import RestChanges
+from routing.forges.rest.issues import RestIssues
+from routing.forges.rest.path import path_segment, repository_path
+from routing.forges.rest.wire import WirePermission
+from routing.http.client import ForgeClient
+from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
+
+#: What the forges' words mean; any other is no permission.
+_PERMISSIONS = {
+    "owner": Permission.ADMIN,
+    "admin": Permission.ADMIN,
+    "maintain": Permission.WRITE,
+    "write": Permission.WRITE,
+    "triage": Permission.READ,
+    "read": Permission.READ,
+}
+
+
+class ReadsStatuses(Protocol):
+    """What is said of a commit."""
+
+    def of(self, repo: str, commit: str) -> CombinedStatus:
+        """Return all of it, or raise ForgeGoneError."""
+        ...
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return what failed checks say."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestForge:
+    """Implements `routing.forge.Forge`."""
+
+    name: str  # as it is configured
+    client: ForgeClient
+    issues: RestIssues
+    checks: ReadsStatuses
+    changes: RestChanges
+    rights: RestAccess
+
+    def close_connections(self) -> None:
+        """Give the sockets back; the next call opens new ones."""
+        self.client.close()
+
+    def own_login(self) -> str:
+        """Whose token it is."""
+        return self.issues.own_login()
+
+    def access(self, repo: str) -> Access:
+        """Ask what may be done in the repository."""
+        return self.rights.of(repo)
+
+    def list_issues(self, repo: str, label: str | None) -> IssueListing:
+        """List the open issues that carry the label."""
+        return self.issues.list(repo, label)
+
+    def read_issue(self, ref: IssueRef) -> Issue:
+        """Return the issue as it is now, with its comments."""
+        return self.issues.read(self._ours(ref))
+
+    def requested_by(self, ref: IssueRef, label: str | None) -> str:
+        """Name the person who asked for agents."""
+        return self.issues.requested_by(self._ours(ref), label)
+
+    def comment(self, ref: IssueRef, body: str) -> Comment:
+        """Write a comment."""
+        return self.issues.comment(self._ours(ref), body)
+
+    def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:
+        """Replace the text of a comment of our own."""
+        return self.issues.edit_comment(self._ours(ref), comment_id, body)
+
+    def add_label(self, ref: IssueRef, label: str) -> None:
+        """Put a label on the issue."""
+        self.issues.add_label(self._ours(ref), label)
+
+    def remove_label(self, ref: IssueRef, label: str) -> None:
+        """Take a label off the issue."""
+        self.issues.remove_label(self._ours(ref), label)
+
+    def assign(self, ref: IssueRef, user: str) -> None:
+        """Assign the issue to a user."""
+        self.issues.assign(self._ours(ref), user)
+
+    def close(self, ref: IssueRef) -> None:
+        """Close the issue."""
+        self.issues.close(self._ours(ref))
+
+    def dependencies(self, ref: IssueRef) -> tuple[IssueRef, ...]:
+        """Name the issues that block this one."""
+        return self.issues.dependencies(self._ours(ref))
+
+    def permission(self, repo: str, user: str) -> Permission:
+        """Ask what the user may do; a user whom the forge does not know may do nothing."""
+        path = repository_path(repo)
+        if not user.strip():
+            return Permission.NONE
+        try:
+            said = self.client.get(f"{path}/collaborators/{path_segment(user)}/permission")
+        except ForgeGoneError:
+            self.client.get(path)  # the repository itself may be gone
+            return Permission.NONE
+        return _PERMISSIONS.get(self.client.parsed(WirePermission, said).permission, Permission.NONE)
+
+    def statuses(self, repo: str, commit: str) -> CombinedStatus:
+        """Return all statuses and checks of the commit."""
+        return self.checks.of(repo, commit)
+
+    def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
+        """Return what checks that failed say of it."""
+        return self.checks.failing_log(repo, commit, most_characters=most_characters)
+
+    def contains(self, repo: str, commit: str) -> bool:
+        """Whether the main branch holds the commit."""
+        return self.changes.contains(repo, commit)
+
+    def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
+        """Return the pull request of a branch."""
+        return self.changes.of_branch(repo, branch)
+
+    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:
+        """Open a pull request, or return the one that is open."""
+        return self.changes.open(repo, branch, title, body)
+
+    def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
+        """Merge the change at exactly its head."""
+        return self.changes.merge(change, issue)
+
+    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
+        """Find the commits on the main branch that take this one back."""
+        return self.changes.reverts_of(repo, commit)
+
+    def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
+        """Return the verdicts of reviewers."""
+        return self.changes.reviews(change)
+
+    def _ours(self, ref: IssueRef) -> IssueRef:
+        if ref.forge != self.name:
+            message = f"{ref} is an issue of another forge than {self.name}"
+            raise ForgeInvalidError(message)
+        return ref

@@ -1,0 +1,185 @@
+"""Issues of a forge behind HTTP: what GitHub and Gitea do alike, and what each must add."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from routing.forges.errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError
+from routing.forges.rest.asking import Mark, last_to_assign, last_to_label
+from routing.forges.rest.path import repository_path
+from routing.forges.rest.wire import WireComment, WireIssue, WireUser
+from routing.forges.written_text import checked_name, checked_text
+from routing.http.client import ForgeClient, problems_of
+from routing.issues.issue import Comment, Issue, IssueListing, IssueProblem, IssueRef
+
+
+class RestIssues(ABC):
+    """The issues of one forge."""
+
+    def __init__(self, client: ForgeClient, *, forge: str, login: str) -> None:
+        self._client = client
+        self._forge = forge
+        self._login = login  # our own; "" until the forge was asked
+
+    def list(self, repo: str, label: str | None) -> IssueListing:
+        """List the open issues that carry the label; those that cannot be read are among the problems."""
+        query = {"state": "open", **self._listing(), **({"labels": checked_name(label)} if label else {})}
+        listing = self._client.read_all(f"{repository_path(repo)}/issues", query)
+        issues: dict[int, Issue] = {}  # an issue may be on two pages when others are closed meanwhile
+        problems: list[IssueProblem] = []
+        for item in listing.items:
+            try:
+                wire = WireIssue.model_validate(item)
+            except ValidationError as error:
+                where = f"{repo}#{item.get('number', '?')}" if isinstance(item, Mapping) else repo
+                problems.append(IssueProblem(where=where, message=problems_of(error)))
+                continue
+            if wire.pull_request is None and wire.state == "open" and self.carries(wire, label):
+                issues[wire.number] = self._issue(repo, wire)
+        return IssueListing(
+            issues=tuple(issues[number] for number in sorted(issues)),
+            problems=tuple(problems),
+            complete=listing.complete,
+        )
+
+    def read(self, ref: IssueRef) -> Issue:
+        """Return the issue as it is now, with its comments."""
+        wire = self.wire(ref)
+        listing = self._client.read_all(f"{self.path(ref)}/comments")
+        comments = self._client.parsed_all(WireComment, listing)
+        said = tuple(_comment(one) for one in sorted(comments, key=lambda one: one.id))
+        return self._issue(ref.repo, wire).model_copy(update={"comments": said})
+
+    def wire(self, ref: IssueRef) -> WireIssue:
+        """The issue as the forge sends it; one that was moved is found by its old name, as another one."""
+        issue = self._client.parsed(WireIssue, self._client.get(self.path(ref)))
+        if issue.number != ref.number:
+            message = f"{ref} was moved: it is {_repository(issue) or 'elsewhere'}#{issue.number} now"
+            raise ForgeMovedError(message, state=issue.state)
+        return issue
+
+    def comment(self, ref: IssueRef, body: str) -> Comment:
+        """Write a comment: never twice, so that a lost answer is an error of its own."""
+        text = {"body": checked_text(body)}
+        written = self._client.write("POST", f"{self.path(ref)}/comments", text, repeatable=False)
+        return _comment(self._client.parsed(WireComment, written))
+
+    def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:
+        """Replace the text of one of our comments; a token that may edit all of them changes nothing."""
+        text = {"body": checked_text(body)}
+        path = f"{repository_path(ref.repo)}/issues/comments/{int(comment_id)}"
+        known = self._client.parsed(WireComment, self._client.get(path))
+        on = urlsplit(known.issue_url or known.pull_request_url).path.rpartition("/")[2]
+        if on != str(ref.number):
+            message = f"{ref} has no comment {comment_id}"
+            raise ForgeGoneError(message)
+        if not _comment(known).is_by(self.own_login()):
+            message = f"comment {comment_id} of {ref} is not ours; only its author may change it"
+            raise ForgeRefusedError(message)
+        return _comment(
+            self._client.parsed(WireComment, self._client.write("PATCH", path, text, repeatable=True))
+        )
+
+    def requested_by(self, ref: IssueRef, label: str | None) -> str:
+        """Name who put the label on last, or with None who assigned the issue, else its author."""
+        issue = self.wire(ref)
+        if label is not None and not self.carries(issue, label):
+            return ""
+        marks = self._marks(ref)
+        if marks is None:
+            return "" if label is not None or issue.assignees else issue.user
+        if label is not None:
+            return last_to_label(marks, self.compared(label))
+        if not issue.assignees:
+            return issue.user
+        assigned = {one.login.casefold() for one in issue.assignees}
+        who = last_to_assign(marks, assigned, own=self.own_login())
+        return issue.user if who is None else who
+
+    def own_login(self) -> str:
+        """Whose token it is: as it is configured, else as the forge says, asked once."""
+        if not self._login:
+            self._login = self._client.parsed(WireUser, self._client.get("/user")).login
+        return self._login
+
+    def carries(self, issue: WireIssue, label: str | None) -> bool:
+        """Whether it has the label; a forge that does not know the label may have ignored it."""
+        return label is None or self.compared(label) in {self.compared(one.name) for one in issue.labels}
+
+    @staticmethod
+    def compared(label: str) -> str:
+        """A label's name so that two of one label are equal: as it stands, if the forge tells cases apart."""
+        return label
+
+    def close(self, ref: IssueRef) -> None:
+        """Close the issue."""
+        self._client.write("PATCH", self.path(ref), {"state": "closed"}, repeatable=True)
+
+    def dependencies(self, ref: IssueRef) -> tuple[IssueRef, ...]:
+        """The issues that block this one, closed ones too."""
+        try:
+            listing = self._client.read_all(self._blockers(ref))
+        except ForgeGoneError:
+            self.wire(ref)  # gone itself, or on a forge where dependencies are switched off
+            return ()
+        blockers = self._client.parsed_all(WireIssue, listing)
+        named = [
+            IssueRef(forge=self._forge, repo=_repository(one) or ref.repo, number=one.number)
+            for one in blockers
+        ]
+        return tuple(dict.fromkeys(named))
+
+    @abstractmethod
+    def add_label(self, ref: IssueRef, label: str) -> None:
+        """Put a label on the issue, which the repository may not know yet."""
+
+    @abstractmethod
+    def remove_label(self, ref: IssueRef, label: str) -> None:
+        """Take a label off the issue, if it is there."""
+
+    @abstractmethod
+    def assign(self, ref: IssueRef, user: str) -> None:
+        """Assign the issue to a user, beside those who have it."""
+
+    @abstractmethod
+    def _marks(self, ref: IssueRef) -> Sequence[Mark] | None:
+        """Labels and assignees that came or went, oldest first; None when the forge does not tell."""
+
+    @abstractmethod
+    def _listing(self) -> Mapping[str, str]:
+        """What a listing of issues is asked beside state and label."""
+
+    @abstractmethod
+    def _blockers(self, ref: IssueRef) -> str:
+        """The path of the issues that block one."""
+
+    def path(self, ref: IssueRef) -> str:
+        """The path of an issue."""
+        return f"{repository_path(ref.repo)}/issues/{ref.number}"
+
+    def _issue(self, repo: str, wire: WireIssue) -> Issue:
+        return Issue(
+            ref=IssueRef(forge=self._forge, repo=repo, number=wire.number),
+            title=wire.title,
+            body=wire.body.replace("\r\n", "\n"),
+            labels=tuple(dict.fromkeys(label.name for label in wire.labels)),
+            state=wire.state,
+            author=wire.user,
+            assignees=tuple(user.login for user in wire.assignees),
+            updated_at=wire.updated_at,
+            url=wire.html_url,
+        )
+
+
+def _comment(wire: WireComment) -> Comment:
+    body = wire.body.replace("\r\n", "\n")
+    return Comment(id=wire.id, author=wire.user, body=body, created_at=wire.created_at)
+
+
+def _repository(wire: WireIssue) -> str:
+    """`owner/name` of an issue that may be in another repository."""
+    if wire.repository is not None:
+        return wire.repository.full_name
+    return "/".join(wire.repository_url.rsplit("/", 2)[-2:]) if "/repos/" in wire.repository_url else ""

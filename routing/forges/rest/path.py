@@ -1,0 +1,25 @@
+"""Paths of a forge's API, made of checked parts only."""
+
+from urllib.parse import quote
+
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError
+from routing.issues.issue import is_repository_name
+
+
+def repository_path(repo: str) -> str:
+    """The path of `owner/name`."""
+    if not is_repository_name(repo):
+        message = f"{repo[:80]!r} is no name of a repository; write OWNER/NAME"
+        raise ForgeInvalidError(message)
+    if repo.count("/") != 1:
+        message = f"there is no repository {repo!r} here; this forge's are called OWNER/NAME"
+        raise ForgeGoneError(message)
+    return f"/repos/{repo}"
+
+
+def path_segment(text: str) -> str:
+    """Text from outside as one segment of a path; what a client would fold into another path is refused."""
+    if text in {"", ".", ".."} or not text.isprintable():
+        message = f"{text[:80]!r} can be no name here"
+        raise ForgeInvalidError(message)
+    return quote(text, safe="")

@@ -1,0 +1,35 @@
+"""Commit statuses of a forge behind HTTP."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from routing.forges.commit_status import CommitStatus, StatusState
+from routing.forges.rest.wire import WireStatus
+from routing.http.client import ForgeClient
+
+#: What the words mean; None says nothing of the work. Gitea merges with neither `warning` nor `failure`.
+STATES: Mapping[str, StatusState | None] = {
+    "success": StatusState.SUCCESS,
+    "pending": StatusState.PENDING,
+    "failure": StatusState.FAILURE,
+    "warning": StatusState.FAILURE,
+    "error": StatusState.ERROR,
+    "skipped": None,
+}
+
+
+def read_statuses(client: ForgeClient, path: str, *, under: str = "") -> list[CommitStatus]:
+    """Read all statuses that a path lists."""
+    wires = client.parsed_all(WireStatus, client.read_all(path, under=under))
+    read = [(wire, STATES.get(wire.state, StatusState.PENDING)) for wire in wires]  # an unknown word: wait
+    return [
+        CommitStatus(
+            context=wire.context or "default",
+            state=state,
+            description=wire.description,
+            url=wire.target_url,
+            at=wire.updated_at or wire.created_at or datetime.fromtimestamp(0, UTC),
+        )
+        for wire, state in read
+        if state is not None
+    ]

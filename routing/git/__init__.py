@@ -1,0 +1,1 @@
+"""Git as a subprocess, and repositories on other machines."""

@@ -1,0 +1,203 @@
+"""A repository elsewhere: its address, who we are there, and git that speaks to it.
+
+The secret reaches git through a pipe that only that git and its children inherit: a credential helper, which
+git asks when the server wants to know who we are, reads it there. So it is in no argument, environment,
+configuration or file. The helper is asked for the origin of the address alone; another host learns nothing.
+
+A git that has a credential reads neither the `~/.gitconfig` nor the `~/.netrc` of the worker's user: whoever
+can write there could have it store the secret, send it in clear or be somebody else. Proxies and certificates
+are named by environment variables instead (see docs/forges.md), or in the machine's own `/etc/gitconfig`.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from routing.errors import InvalidInputError
+from routing.forges.errors import ForgeGoneError, ForgeRefusedError
+from routing.git.git import Git, GitAccess, GitError
+from routing.http.address import ForgeAddress
+
+#: Bytes of a user's name and a secret; what a pipe takes at once even on systems with small ones.
+_MOST_BYTES = 4096
+
+#: Shorter secrets are not looked for in what git says: taking them out would mangle it and protect nothing.
+_SHORTEST_HIDDEN = 4
+
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
+
+# What git says itself (a server's own words begin with "remote:"), in the C locale.
+_HTTP = r"(fatal: unable to access '.*': The requested URL returned error: |error: RPC failed; HTTP )"
+_REFUSED = re.compile(
+    rf"^({_HTTP}(401|403)\b|fatal: Authentication failed for |fatal: could not read (Username|Password) for "
+    r"|.*: Permission denied \(| ! \[remote rejected\] .* \(refusing to allow )",
+    re.MULTILINE,
+)
+_GONE = re.compile(rf"^({_HTTP}(404|410)\b|fatal: repository '.*' (not found|does not exist))", re.MULTILINE)
+_MOVED = re.compile(rf"^{_HTTP}30[0-9]\b", re.MULTILINE)
+
+
+class Met(StrEnum):
+    """What git met at a remote."""
+
+    REFUSED = "refused"
+    GONE = "gone"
+    MOVED = "moved"
+    OTHER = "other"  # no answer, or one that says nothing of us
+
+
+class RemoteRefusedError(ForgeRefusedError):
+    """The remote does not know us, or does not let us do this: a person looks at the token."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Credential:
+    """Who we are at a remote."""
+
+    user: str  # GitHub takes `x-access-token` for any token, Gitea and Forgejo any name
+    secret: SecretStr
+
+    def __post_init__(self) -> None:
+        """Refuse what would not be one line of git's credential protocol."""
+        parts = (self.user, self.secret.get_secret_value())
+        one_line = all(part and part.isprintable() and part == part.strip() for part in parts)
+        if not one_line or len(self.told) > _MOST_BYTES:
+            message = (
+                "the user name or the token for git is empty, too long, or has blanks around it or line "
+                "breaks in it; give the token as the forge showed it"
+            )
+            raise InvalidInputError(message)
+
+    @property
+    def told(self) -> bytes:
+        """What git reads."""
+        return f"username={self.user}\npassword={self.secret.get_secret_value()}\n".encode()
+
+    def hidden(self, text: str) -> str:
+        """Return a text without the secret, as it is or as the `Authorization` header has it."""
+        secret = self.secret.get_secret_value()
+        header = base64.b64encode(f"{self.user}:{secret}".encode()).decode()
+        for form in (header, secret):
+            if len(form) >= _SHORTEST_HIDDEN:
+                text = text.replace(form, "[token]")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """A repository elsewhere. With a credential its address is `https`, or `http` on this machine."""
+
+    address: str  # a path, or whatever else git takes
+    credential: Credential | None = None
+    answer_seconds: float = 120.0  # in which it says what it has
+    transfer_seconds: float = 900.0  # in which a fetch or a push is done
+
+    def __post_init__(self) -> None:
+        """Refuse addresses that would show the secret to others."""
+        if self.credential is None:
+            return
+        try:
+            ForgeAddress.of(self.address)
+        except ValueError as error:
+            message = f"the address {without_password(self.address)[:200]!r} takes no token: {error}"
+            raise InvalidInputError(message) from None
+
+    @property
+    def shown(self) -> str:
+        """The address as others may see it: agents, logs, events."""
+        return without_password(self.address)
+
+    def run(self, git: Git, *arguments: str) -> str:
+        """Run `git ls-remote`, `fetch` or `push` at the remote, whose address is among the arguments.
+
+        Raises RemoteRefusedError, ForgeGoneError when there is no such repository (or none that we may
+        see), and GitError for all else. No password is in any of them.
+        """
+        seconds = self.answer_seconds if arguments[0] == "ls-remote" else self.transfer_seconds
+        try:
+            with self._access() as access:
+                return replace(git, timeout_seconds=seconds, access=access)(*arguments)
+        except GitError as error:
+            raise self._told_apart(error) from None
+
+    @contextmanager
+    def _access(self) -> Iterator[GitAccess]:
+        """What git needs to be us at the remote; its pipe is closed at the end."""
+        if self.credential is None:
+            yield GitAccess()
+            return
+        reading, writing = os.pipe()
+        try:
+            try:
+                os.write(writing, self.credential.told)
+            finally:
+                os.close(writing)
+            yield _access_by(reading, urlsplit(self.address).scheme, _origin(self.address))
+        finally:
+            os.close(reading)
+
+    def _told_apart(self, error: GitError) -> Exception:
+        said = self._hidden(str(error))
+        match met(error.stderr):
+            case Met.REFUSED if self.credential:
+                remedy = "see that the token is valid and may read and write the repository's contents"
+                return RemoteRefusedError(f"{self.shown} refused us: {said}; {remedy}")
+            case Met.REFUSED:
+                remedy = "give the forge a token, or see to the keys of the worker's user"
+                return RemoteRefusedError(f"{self.shown} refused us: {said}; {remedy}")
+            case Met.GONE:
+                return ForgeGoneError(f"{self.shown} is not there, or the token may not see it: {said}")
+            case Met.MOVED:
+                message = f"{self.shown} has moved, and is not followed: {said}; name it by its new address"
+                return ForgeGoneError(message)
+            case _:
+                return GitError(said, stderr=self._hidden(error.stderr), returncode=error.returncode)
+
+    def _hidden(self, text: str) -> str:
+        shown = without_password(text)
+        return self.credential.hidden(shown) if self.credential else shown
+
+
+def met(stderr: str) -> Met:
+    """Tell from git's own words what it met; a server's words prove nothing."""
+    found = {Met.REFUSED: _REFUSED, Met.GONE: _GONE, Met.MOVED: _MOVED}
+    return next((one for one, words in found.items() if words.search(stderr)), Met.OTHER)
+
+
+def without_password(text: str) -> str:
+    """Return a text without the names and passwords that addresses in it hold."""
+    return _PASSWORD.sub("", text)
+
+
+def _origin(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _access_by(descriptor: int, scheme: str, origin: str) -> GitAccess:
+    # `/dev/fd/N`, as shells know descriptors of one digit only; what git says to the helper is not read.
+    helper = f'!f() {{ test "$1" != get || cat /dev/fd/{descriptor}; }}; f'
+    settings = (
+        ("credential.helper", ""),  # forget the machine's helpers: they would be told, and could store
+        (f"credential.{origin}.helper", helper),
+        ("credential.useHttpPath", "false"),
+        ("http.followRedirects", "false"),
+        ("protocol.allow", "never"),  # whatever the machine's `url.*.insteadOf` says
+        (f"protocol.{scheme}.allow", "always"),
+    )
+    return GitAccess(
+        options=tuple(part for name, value in settings for part in ("-c", f"{name}={value}")),
+        environment={
+            "HOME": os.devnull,  # a folder that is none: libcurl looks there for a .netrc
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ASKPASS": "",  # nor is the machine's core.askPass asked
+        },
+        descriptors=(descriptor,),
+    )

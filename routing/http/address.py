@@ -1,0 +1,57 @@
+"""The address of a forge's API: checked once, and the only one to which a token is ever sent."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from routing.http.loopback import is_loopback
+
+#: What a port is when an address names none.
+_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeAddress:
+    """An API's base address, without a slash at its end."""
+
+    base: str
+
+    @classmethod
+    def of(cls, text: str) -> "ForgeAddress":
+        """Check the address, or raise ValueError that says what is wrong with it."""
+        parts = urlsplit(text)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            message = "an API's address begins with https:// and a host, like https://api.github.com"
+            raise ValueError(message)
+        if parts.username is not None or parts.password is not None:
+            message = "an API's address holds no user and no password; the token is a setting of its own"
+            raise ValueError(message)
+        if parts.query or parts.fragment or not text.isprintable() or " " in text:
+            message = "an API's address ends with its path: no ?, no #, no spaces"
+            raise ValueError(message)
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            message = "http:// would send the token in clear; it is for 127.0.0.1 only, use https://"
+            raise ValueError(message)
+        _ = parts.port  # raises ValueError when it is no number, or out of range
+        return cls(text.rstrip("/"))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the forge is on this machine."""
+        return is_loopback(urlsplit(self.base).hostname or "")
+
+    def url(self, path: str) -> str:
+        """The address of a path, which begins with a slash."""
+        return self.base + path
+
+    def has_origin_of(self, url: str) -> bool:
+        """Whether the address is on the same host, by the same scheme and port: it may see the token."""
+        return _origin(url) == _origin(self.base)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return "", "", None
+    return parts.scheme, (parts.hostname or "").lower(), port

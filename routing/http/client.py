@@ -1,0 +1,275 @@
+"""The client of a forge's HTTP API: one session, and one way to fail.
+
+An answer comes back as a JSON value. Everything else is one of the errors of `routing.forge_errors`. Reading
+is repeated on 429, 5xx and lost connections, writing only where a second time changes nothing, or where the
+first surely never arrived.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ValidationError
+
+from routing.errors import SettingsError
+from routing.forges.errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeOutcomeUnknownError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
+from routing.http.address import ForgeAddress
+from routing.http.connection import (
+    FIRST_ERROR,
+    REDIRECTS,
+    UNCHANGED,
+    Call,
+    FailedAttemptError,
+    ForgeConnection,
+    TokenAuth,
+)
+from routing.http.paging import Listing, next_by_link, next_by_number
+from routing.http.reply import Reply, UnreadableReplyError, plain_line
+from routing.http.settings import RestForgeSettings, is_token
+
+_GONE = frozenset({404, 410})
+_REFUSED = frozenset({401, 403})
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpDialect:
+    """What a kind of forge wants to see in a request."""
+
+    api_root: str  # path that is added to the base address where it is missing
+    scheme: str  # the word before the token
+    headers: Mapping[str, str]
+    numbered_pages: bool  # listings may come without a `Link` header; their size is called `limit`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What a client takes from outside, so that tests can put another in its place."""
+
+    generator: random.Random = field(default_factory=random.Random)  # of the jitter
+    clock: Callable[[], float] = time.time  # seconds since the epoch
+    sleep: Callable[[float], object] = time.sleep
+
+
+class ForgeClient:
+    """Asks one forge. Times are seconds since the epoch."""
+
+    def __init__(self, settings: RestForgeSettings, dialect: HttpDialect, surroundings: Surroundings) -> None:
+        secret = settings.token.get_secret_value()
+        if not is_token(secret):
+            message = (
+                f"the token of the forge {settings.name} is empty, or holds spaces or control characters"
+            )
+            raise SettingsError(message)
+        self._forge = settings.name
+        self._address = ForgeAddress.of(settings.base_url.removesuffix(dialect.api_root) + dialect.api_root)
+        self._token = settings.token
+        self._limits = settings.limits
+        self._numbered_pages = dialect.numbered_pages
+        self._generator = surroundings.generator
+        self._clock = surroundings.clock
+        self._sleep = surroundings.sleep
+        self._connection = ForgeConnection(
+            address=self._address,
+            auth=TokenAuth(dialect.scheme, settings.token),
+            headers=dialect.headers,
+            limits=settings.limits,
+            clock=surroundings.clock,
+        )
+
+    def __repr__(self) -> str:
+        return f"ForgeClient({self._forge}, {self._address.base})"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._connection.close()
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """Read one thing."""
+        return self._value(self._exchange(self._reading(self._url(path, params))))
+
+    def read_all(
+        self, path: str, params: Mapping[str, str] | None = None, *, under: str = "",
+        enough: Callable[[list[Any]], bool] = lambda _: False, counted: bool = True,
+    ) -> Listing:  # fmt: skip
+        """Read all pages of a listing, or those until `enough` is true of a page, within the bound.
+
+        `under` names the member that holds the items where a page is an object. With `counted` false the
+        number of all items that the forge sends along is not believed: an empty page is the end.
+        """
+        size = "limit" if self._numbered_pages else "per_page"
+        url: str | None = self._url(path, {**(params or {}), size: str(self._limits.page_size)})
+        items: list[Any] = []
+        last: list[Any] = []
+        linked = False  # whether this listing's pages are named by links
+        for _ in range(self._limits.max_pages):
+            if url is None:
+                break
+            reply = self._exchange(self._reading(url))
+            page = self._page(reply, under)
+            if page and page == last:  # the forge knows no pages here and sent everything again
+                return Listing(items=tuple(items), complete=True)
+            items += page
+            last = page
+            linked = linked or not self._numbered_pages or bool(reply.headers.get("Link"))
+            following = next_by_link(self._address, url, reply)
+            if following is None and page and not linked:
+                following = next_by_number(url, reply, seen=len(items) if counted else None)
+            url = None if enough(page) else following
+        return Listing(items=tuple(items), complete=url is None)
+
+    def write(
+        self, method: str, path: str, body: Any = None, *, repeatable: bool,
+        refused: frozenset[int] = frozenset(),
+    ) -> Any:  # fmt: skip
+        """Change something; ForgeOutcomeUnknownError when it may, or may not, have been done."""
+        call = Call(
+            method=method, url=self._url(path, None), body=body, repeatable=repeatable, refused=refused
+        )
+        return self._value(self._exchange(call), call)
+
+    def parsed(self, model: type[Model], value: Any) -> Model:
+        """A JSON value in the form that it must have; anything else is no answer."""
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            raise self._unreadable(model.__name__, problems_of(error)) from None
+
+    def parsed_all(self, model: type[Model], listing: Listing) -> list[Model]:
+        """All items of a listing, which must be whole: a part of it would be a wrong answer."""
+        if not listing.complete:
+            why = f"more than {self._limits.max_pages} pages; raise limits.max_pages"
+            raise self._unreadable(f"a listing of {model.__name__}", why)
+        return [self.parsed(model, item) for item in listing.items]
+
+    def _unreadable(self, what: str, why: str) -> ForgeUnreachableError:
+        return ForgeUnreachableError(self._plain(f"the forge {self._forge} answered {what} with {why}"))
+
+    def _reading(self, url: str) -> Call:
+        return Call(method="GET", url=url, repeatable=True)
+
+    def _url(self, path: str, params: Mapping[str, str] | None) -> str:
+        return self._address.url(path) + (f"?{urlencode(params)}" if params else "")
+
+    def _page(self, reply: Reply, under: str) -> list[Any]:
+        value = self._value(reply)
+        items = value.get(under) if under and isinstance(value, dict) else value
+        if items is None:  # Gitea writes null for an empty list
+            return []
+        if not isinstance(items, list):
+            raise self._unreadable("a listing", f"no list, but {plain_line(repr(items))[:80]}")
+        return items
+
+    def _value(self, reply: Reply, call: Call | None = None) -> Any:
+        try:
+            return reply.value()
+        except UnreadableReplyError as error:
+            raise self._no_answer(call, str(error)) from error
+
+    def _exchange(self, call: Call) -> Reply:
+        """Send the request until there is an answer, or no hope of one."""
+        for attempt in range(1, self._limits.attempts + 1):
+            self._await_turn(call)
+            try:
+                return self._answer(call, self._connection.attempt(call))
+            except FailedAttemptError as failure:
+                if not (call.repeatable or failure.harmless):
+                    raise self._no_answer(call, str(failure)) from failure
+                if failure.final or attempt == self._limits.attempts:
+                    raise self._no_answer(None, str(failure), retry_at=self._next_turn()) from failure
+                if self._next_turn() is None:
+                    self._sleep(self._back_off(attempt))
+        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+    def _await_turn(self, call: Call) -> None:
+        """Wait out a rate limit, if that is bearable; leave a forge alone that keeps failing."""
+        now = self._clock()
+        closed_at = self._connection.circuit.open_until(now)
+        if closed_at is not None:
+            message = f"it failed {self._limits.failures_to_open} times in a row and is left alone for now"
+            raise self._no_answer(None, message, retry_at=closed_at)
+        wait = self._connection.resumes_at - now
+        if wait > self._limits.patience_seconds:
+            message = f"its rate limit is used up, so {call.method} was not sent"
+            raise self._no_answer(None, message, retry_at=self._connection.resumes_at)
+        if wait > 0:
+            self._sleep(wait)
+
+    def _next_turn(self) -> float | None:
+        now = self._clock()
+        return self._connection.resumes_at if self._connection.resumes_at > now else None
+
+    def _back_off(self, attempt: int) -> float:
+        limits = self._limits
+        pause = min(limits.back_off_cap_seconds, limits.back_off_first_seconds * 2.0 ** (attempt - 1))
+        return pause * (0.5 + self._generator.random() / 2)
+
+    def _answer(self, call: Call, reply: Reply) -> Reply:
+        """The reply when it is one that was hoped for, else the error that it means."""
+        if reply.status in REDIRECTS:  # of a write: it was not done
+            where = call.url.removeprefix(self._address.base).partition("?")[0]
+            message = (
+                f"the forge {self._forge} says that {where} has moved ({reply.status}); nothing was changed"
+            )
+            raise ForgeGoneError(self._plain(f"{message}; correct the repository's name in the settings"))
+        if reply.status < FIRST_ERROR and reply.status != UNCHANGED:
+            return reply
+        if reply.is_html or reply.status == UNCHANGED:
+            kind = "an HTML page" if reply.is_html else "nothing"
+            message = (
+                f"{kind} with status {reply.status} came, as from a proxy; see that its address is right"
+            )
+            raise self._no_answer(call, message)
+        error, advice = _error_of(reply.status, call.refused)
+        where = call.url.removeprefix(self._address.base).partition("?")[0]
+        said = f" {reply.said!r}" if reply.said else ""
+        message = (
+            f"the forge {self._forge} answered {call.method} {where} with {reply.status}{said}; {advice}"
+        )
+        raise error(self._plain(message))
+
+    def _no_answer(
+        self, call: Call | None, why: str, *, retry_at: float | None = None
+    ) -> ForgeUnreachableError:
+        """Unreachable; or, when a call may have had its effect all the same, that."""
+        message = f"the forge {self._forge} at {self._address.base} gave no answer: {why}"
+        if call is not None and not call.repeatable:
+            doubt = (
+                f"{message}; whether {call.method} was carried out is not known, look before it is repeated"
+            )
+            return ForgeOutcomeUnknownError(self._plain(doubt), retry_at=retry_at)
+        wait = f"; ask again in {max(0.0, retry_at - self._clock()):.0f} s" if retry_at is not None else ""
+        return ForgeUnreachableError(self._plain(message + wait), retry_at=retry_at)
+
+    def _plain(self, text: str) -> str:
+        """The message without the token, should the forge have repeated it."""
+        return text.replace(self._token.get_secret_value(), "***")
+
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong with a value, without the value."""
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in problems[:3]
+    )
+
+
+def _error_of(status: int, refused: frozenset[int]) -> tuple[type[ForgeError], str]:
+    if status in _GONE:
+        return ForgeGoneError, "see that it exists and that the token may see it"
+    if status in _REFUSED:
+        return ForgeRefusedError, "see that the token is valid and has the permissions of docs/forges.md"
+    if status in refused:
+        return ForgeRefusedError, "it was left as it is"
+    return ForgeInvalidError, "nothing was changed"

@@ -1,0 +1,178 @@
+"""The connection to a forge: one session, one attempt at a time, and what each answer teaches."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+import urllib3.exceptions
+from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
+
+from routing.http.address import ForgeAddress
+from routing.http.cache import ReplyCache
+from routing.http.circuit import Circuit
+from routing.http.rate_limit import resumes_at, used_up_until
+from routing.http.reply import Reply, UnreadableReplyError, read_reply
+from routing.http.settings import HttpLimits
+
+#: How many redirects are followed, all of them on the forge's own host.
+MAX_REDIRECTS = 3
+
+#: The status of an answer that is the one that is known already.
+UNCHANGED = 304
+
+#: From these on a status is an error, and one of the server's.
+FIRST_ERROR, FIRST_SERVER_ERROR = 400, 500
+
+#: Statuses that lead elsewhere; a write is repeated there only by those that say so.
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_KEEPS_METHOD = frozenset({307, 308})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One request, as often as it has to be sent."""
+
+    method: str
+    url: str
+    body: Any = None  # a JSON value
+    repeatable: bool  # sending it twice has the same effect as sending it once
+    refused: frozenset[int] = frozenset()  # statuses that here mean "may not be done", beside 401 and 403
+
+
+class FailedAttemptError(Exception):
+    """One attempt brought no answer."""
+
+    def __init__(self, message: str, *, harmless: bool = False, final: bool = False) -> None:
+        super().__init__(message)
+        self.harmless = harmless  # nothing was done by it
+        self.final = final  # another attempt would end the same way
+
+
+class TokenAuth(requests.auth.AuthBase):
+    """Puts the token into its header, and keeps requests from looking for another one in ~/.netrc."""
+
+    def __init__(self, scheme: str, token: SecretStr) -> None:
+        self._scheme = scheme
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put it in."""
+        request.headers["Authorization"] = f"{self._scheme} {self._token.get_secret_value()}"
+        return request
+
+
+class ForgeConnection:
+    """Sends requests to one forge; safe to share between threads. Times are seconds since the epoch."""
+
+    def __init__(
+        self,
+        *,
+        address: ForgeAddress,
+        auth: TokenAuth,
+        headers: Mapping[str, str],
+        limits: HttpLimits,
+        clock: Callable[[], float],
+    ) -> None:
+        self.circuit = Circuit(limits.failures_to_open, limits.open_seconds)
+        self.resumes_at = 0.0  # end of the rate limit that was met last
+        self._address = address
+        self._limits = limits
+        self._clock = clock
+        self._cache = ReplyCache(limits.cached_replies, limits.cached_bytes)
+        self._session = requests.Session()
+        self._session.auth = auth
+        self._session.headers.update({"User-Agent": "coalmine", **headers})
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.trust_env = not address.is_loopback  # proxies are for what is elsewhere
+
+    def close(self) -> None:
+        """Give the sockets back, now: the session alone leaves that to the garbage collector."""
+        for scheme in ("https://", "http://"):
+            adapter = self._session.get_adapter(scheme)
+            pools = adapter.poolmanager.pools if isinstance(adapter, HTTPAdapter) else {}
+            for key in pools.keys():  # noqa: SIM118 - this mapping refuses to be iterated
+                pools[key].close()
+        self._session.close()
+
+    def attempt(self, call: Call) -> Reply:
+        """Send the request once, along redirects of the same host; a write that has moved is not sent on."""
+        url, method = call.url, call.method
+        for _ in range(MAX_REDIRECTS + 1):
+            reply = self._send(method, url, call)
+            if reply.status not in REDIRECTS or (method != "GET" and reply.status not in _KEEPS_METHOD):
+                return reply
+            url = urljoin(url, reply.headers.get("Location", ""))
+            if not self._address.has_origin_of(url):
+                message = "it redirects to another host, which gets no token; correct its address"
+                raise FailedAttemptError(message, harmless=True, final=True)
+        message = f"it redirects more than {MAX_REDIRECTS} times"
+        raise FailedAttemptError(message, harmless=True, final=True)
+
+    def _send(self, method: str, url: str, call: Call) -> Reply:
+        limits, started_at = self._limits, self._clock()
+        known = self._cache.find(url) if method == "GET" else None
+        headers = {"If-None-Match": known.headers["ETag"]} if known else {}
+        try:
+            with self._session.request(
+                method, url, json=call.body, headers=headers, stream=True, allow_redirects=False,
+                timeout=(limits.connect_seconds, limits.read_seconds),
+            ) as response:  # fmt: skip
+                reply = read_reply(
+                    response,
+                    max_bytes=limits.max_answer_bytes,
+                    deadline=started_at + limits.answer_seconds,
+                    clock=self._clock,
+                )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            self.circuit.failed(self._clock())
+            # Not `from error`: it carries the request with its token, which a report with locals would show.
+            raise FailedAttemptError(_fault(error), harmless=_never_arrived(error)) from None
+        except UnreadableReplyError as error:
+            self.circuit.failed(self._clock())
+            raise FailedAttemptError(str(error), final=True) from error
+        return self._noted(method, url, reply, known)
+
+    def _noted(self, method: str, url: str, reply: Reply, known: Reply | None) -> Reply:
+        """Learn from what came: rate limits, failures, and what need not be sent again."""
+        now = self._clock()
+        said = reply.said if reply.status >= FIRST_ERROR else ""
+        limited_until = resumes_at(reply.status, reply.headers, said, now)
+        if reply.status >= FIRST_SERVER_ERROR or reply.is_html:
+            self.circuit.failed(now)
+        else:
+            self.circuit.answered()
+        later = limited_until or used_up_until(reply.headers, now)
+        if later is not None:
+            self.resumes_at = max(self.resumes_at, later)
+        if limited_until is not None and reply.status < FIRST_SERVER_ERROR:
+            raise FailedAttemptError(f"its rate limit is used up ({reply.status})", harmless=True)
+        if reply.status >= FIRST_SERVER_ERROR:
+            raise FailedAttemptError(f"status {reply.status} {said}".rstrip())
+        if reply.status == UNCHANGED and known is not None:
+            return known
+        if method == "GET" and reply.status < FIRST_ERROR:
+            self._cache.keep(url, reply)
+        return reply
+
+
+def _fault(error: Exception) -> str:
+    """What went wrong on the way, without the address and its query."""
+    if isinstance(error, requests.ConnectTimeout):
+        return "connecting timed out"
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+        return "it timed out"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate was not accepted"
+    return "no connection" if _never_arrived(error) else f"the connection was lost ({type(error).__name__})"
+
+
+def _never_arrived(error: Exception) -> bool:
+    """Whether no byte of the request can have reached the forge."""
+    if isinstance(error, requests.ConnectTimeout) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)

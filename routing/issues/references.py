@@ -1,0 +1,54 @@
+"""References to issues in words: `#5`, `owner/repo#5`, `github:owner/repo#5`; never a number inside a word.
+
+An address counts where it leads to an issue of the same repository: whether another address belongs to the
+same forge cannot be told from the words.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from routing.errors import InvalidInputError
+from routing.issues.issue import IssueRef, is_repository_name
+
+#: A reference as it may be written; what stands before `#` is judged by `Reference.of`.
+REFERENCE = re.compile(
+    r"https?://[^\s/]{1,253}/(?P<path>[A-Za-z0-9._/-]{1,300})/issues/(?P<id>[1-9][0-9]{0,8})(?![\w-])"
+    r"|(?:(?<![\w#&./:@-])|(?<=[0-9]/))(?P<where>[A-Za-z0-9][A-Za-z0-9._/:-]{0,300})?#(?P<number>[1-9][0-9]{0,8})"
+    r"(?!\w|-\w|\.\d|/(?!#))"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """A reference with its place in the text."""
+
+    ref: IssueRef
+    start: int
+    end: int
+
+
+def references(text: str, own: IssueRef) -> Iterator[Reference]:
+    """The references in a text, in their order; `own` is the issue whose text it is."""
+    for found in REFERENCE.finditer(text):
+        if found["id"]:
+            same = found["path"].casefold() == own.repo.casefold()
+            ref = _named("", int(found["id"]), own) if same else None
+        else:
+            ref = _named(found["where"] or "", int(found["number"]), own)
+        if ref is not None:
+            yield Reference(ref=ref, start=found.start(), end=found.end())
+
+
+def _named(where: str, number: int, own: IssueRef) -> IssueRef | None:
+    """The issue that is meant; None when the word before the number names no repository."""
+    if not where or where.casefold() == own.repo.casefold():
+        return IssueRef(forge=own.forge, repo=own.repo, number=number)
+    if ":" in where:
+        try:
+            return IssueRef.parse(f"{where}#{number}")
+        except InvalidInputError:
+            return None
+    if "/" in where and is_repository_name(where):
+        return IssueRef(forge=own.forge, repo=where, number=number)
+    return None

@@ -1,0 +1,1 @@
+"""Jobs: accepted by the mailbox, published to a queue, claimed, and moved from state to state."""

@@ -1,0 +1,74 @@
+"""Cancelling: a job ends with all that its agent had others do."""
+
+from collections.abc import Callable
+
+import structlog
+
+from routing.errors import ConflictError, CorruptRecordError, NotFoundError
+from routing.events import JOB_FINISHED
+from routing.jobs.job import Job, JobState
+from routing.jobs.signal import SignalKind, signal
+from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.move import Move
+
+_log = structlog.get_logger(__name__)
+
+
+class Cancellation:
+    """Ends jobs, and the children of those that ended badly."""
+
+    def __init__(self, jobs: JobStore, *, find: Callable[[str], Job], keeps_children: bool) -> None:
+        self._jobs = jobs
+        self._find = find  # raises NotFoundError when there is no such job
+        self._keeps_children = keeps_children  # when their parent failed; not when it was cancelled
+
+    def cancel(self, job_id: str, *, by: str, at: float) -> Job:
+        """End a job in any state that is not final, and its children; a worker stops a running agent."""
+        reason = f"cancelled by {by}"
+        fact = signal(SignalKind.CANCELLED, at=at, note=reason)
+        while True:
+            job = self._find(job_id)
+            if job.state.is_final:
+                if job.state is JobState.CANCELLED:
+                    return job
+                message = f"job {job_id} is {job.state} and cannot be cancelled any more"
+                raise ConflictError(message)
+            if job.state is JobState.RUNNING:
+                done = self._jobs.cancel_running(job_id, reason) in {"ok", "unchanged"}
+            else:
+                answer = self._jobs.move(Move(
+                    job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=JobState.CANCELLED,
+                    event=JOB_FINISHED, reason=reason, signals=[fact],
+                ))  # fmt: skip
+                if answer == "merging":
+                    message = f"job {job_id} is being merged just now and was not cancelled; revert the merge"
+                    raise ConflictError(message)
+                done = answer == "ok"
+            if done:
+                self._end_children(job_id, at=at)
+                return self._find(job_id)
+
+    def see_to_children(self, *, at: float, most: int = 500) -> None:
+        """Cancel the children of jobs that were cancelled, or that failed, unless those are kept."""
+        for parent in self._jobs.bereaved(most):
+            job = self._jobs.read(parent)
+            failed = job is not None and job.state is JobState.FAILED
+            back = job is not None and not job.state.is_final and not job.cancel  # somebody retried it
+            seen_to = back or (failed and self._keeps_children) or self._end_children(parent, at=at)
+            if seen_to:
+                self._jobs.seen_to(parent)
+
+    def _end_children(self, parent: str, *, at: float) -> bool:
+        """Cancel what has not ended; False when that failed for one, which keeps no other from its end."""
+        failed = False
+        for child in self._jobs.children(parent):
+            try:
+                self.cancel(child, by=f"the end of its parent {parent}", at=at)
+            except NotFoundError:
+                self._jobs.disown(parent, child)
+            except ConflictError:  # it has ended meanwhile
+                continue
+            except CorruptRecordError as error:
+                _log.error("job.child_left", job=child, parent=parent, reason=str(error))
+                failed = True
+        return not failed

@@ -1,0 +1,179 @@
+"""Jobs: the intent to work one issue, or one request, to its end."""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from routing.errors import InvalidInputError
+from routing.jobs.repair import Repair
+from routing.templates.bet import Arm, Bet
+
+#: The largest request, as JSON in bytes, that is accepted.
+MAX_REQUEST_BYTES = 256 * 1024
+
+#: Names of agents, or "" for none; `tasks.agents.mail.address` has the whole rule.
+_AGENT = r"^([a-z][a-z0-9-]{0,62})?$"
+
+_JOB_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class JobState(StrEnum):
+    """Where a job is on its way."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"  # pushed, its CI is being watched
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    CANCELLED = "cancelled"
+    ESCALATED = "escalated"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will be done for the job."""
+        return self not in ACTIVE_STATES
+
+
+#: The states in which a job can still be worked on or cancelled.
+ACTIVE_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.WAITING})
+
+
+class Priority(StrEnum):
+    """Order within a queue, the most urgent first."""
+
+    URGENT = "urgent"
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class JobRequest(BaseModel):
+    """What is asked of the mailbox. Checked before anything is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    template: str  # reference: NAME, or NAME@v3 to pin a version
+    task: Annotated[str, StringConstraints(min_length=1)]  # what is to be done, in words
+    title: Annotated[str, StringConstraints(max_length=500)] = ""
+    priority: Priority = Priority.NORMAL
+    repository: Annotated[str, StringConstraints(max_length=500)] = ""  # "" when no repository is worked on
+    issue: Annotated[str, StringConstraints(max_length=500)] = ""  # `local:shop#3`, "" for ad-hoc requests
+    difficulty: Annotated[str, StringConstraints(max_length=40)] = ""
+    idempotency_key: Annotated[str, StringConstraints(max_length=500)] = ""
+    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None  # None: the fleet's default
+    agent: Annotated[str, StringConstraints(pattern=_AGENT)] = ""  # whose session goes on; "": one of its own
+    role: Literal["scout", "builder", "reviewer", "merger", "lead", "coordinator", "monitor"] = "builder"
+    parent: Annotated[str, StringConstraints(pattern=_AGENT)] = ""  # agent that asked for it, "" for none
+
+    @field_validator("task")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty; say what the agent is to do")
+        return value
+
+    @classmethod
+    def checked(cls, **fields: Any) -> Self:
+        """Build a request from outside data, or raise InvalidInputError naming every wrong field."""
+        try:
+            request = cls(**fields)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors()
+            )
+            message = f"the request was refused and nothing was written: {problems}"
+            raise InvalidInputError(message) from error
+        return request
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobResult:
+    """What a worker reports of a job's turn."""
+
+    exit_code: int | None = None  # None when we ended the process
+    ended_by: str = ""  # result, stall, deadline, cancel, …
+    commit: str = ""  # the pushed commit as git says, "" when nothing was pushed
+    branch: str = ""
+    duration_seconds: float = 0.0
+    cost_usd: float = 0.0
+    tail: str = ""  # the end of what the agent printed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A job as stored."""
+
+    id: str
+    request: JobRequest
+    state: JobState
+    template: str
+    version: int  # version number that works, or worked, on it
+    content_hash: str
+    source_commit: str = ""
+    pinned: bool = False
+    trial: str = ""  # trial id, "" when the job is in none
+    draw: float | None = None
+    bet: Bet | None = None  # frozen at dispatch; None outside trials
+    sequence: int | None = None  # place in the trial's order of dispatch, from 0
+    rerouted_from: int | None = None  # version that it was drawn to before that was rejected
+    queue: Literal["champion", "canary"] = "champion"
+    parent: str = ""  # id of the job whose agent asked for it, "" for none
+    depth: int = 0  # generations below a job without a parent
+    parent_arm: Arm | None = None  # its parent's, of whose version it is; the child counts for neither
+    created_at: float  # seconds since the epoch, the server's, like all times here
+    published_at: float | None = None  # when its message was last sent by itself, None: when it was created
+    claimed_at: float | None = None
+    pushed_at: float | None = None
+    finished_at: float | None = None
+    lease_until: float | None = None
+    fence: int = 0
+    attempts: int = 0  # claims that count
+    max_attempts: int = 3
+    worker: str = ""
+    cancel: str = ""  # why it is to be cancelled, "" when it is not
+    kind: str = "first"  # of the next turn: first, redispatch, mail or fix_forward
+    turns: int = 0  # that were run for it
+    spent_usd: float = 0.0  # by all of them
+    spent_seconds: float = 0.0  # in all of them
+    fix_forwards: int = 0  # how often it was sent back to repair what CI said of a push
+    judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
+    repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
+    reason: str = ""  # why it is in its state, in words
+    result: JobResult = field(default_factory=JobResult)
+    score: float | None = None
+    score_reason: str = ""
+    excluded: bool = False  # settled without a score because the fault was not the agent's
+    settled_at: float | None = None
+    late_score: float | None = None  # what signals after the settlement would make of it
+
+    @property
+    def arm(self) -> Arm | None:
+        """The arm that it counts for, None outside trials."""
+        return self.bet.arm if self.bet and self.trial else None
+
+    @property
+    def version_id(self) -> str:
+        """`implementer@v3`."""
+        return f"{self.template}@v{self.version}"
+
+    @property
+    def kind_again(self) -> str:
+        """The kind of its next turn when this one came to nothing: what is to be repaired still is."""
+        return "redispatch" if self.repair is None else "fix_forward"
+
+    @property
+    def branch(self) -> str:
+        """The branch that its work is pushed to."""
+        return f"coalmine/{self.id}"
+
+
+def checked_job_id(text: str) -> str:
+    """Return the id, or say what a job's id looks like."""
+    if not _JOB_ID.fullmatch(text):
+        message = f"{text[:40]!r} is no job id; a job id has 16 hex digits, see `coalmine job list`"
+        raise InvalidInputError(message)
+    return text

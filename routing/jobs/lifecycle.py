@@ -1,0 +1,294 @@
+"""Jobs after they were accepted: claim, finish, retry, cancel, and what the sweep repairs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from routing.errors import ConflictError, CorruptRecordError, NotFoundError
+from routing.events import (
+    JOB_AWAITING,
+    JOB_FINISHED,
+    JOB_PUT_OFF,
+    JOB_RETRIED,
+    JOB_RETURNED,
+    JOB_WAITING,
+)
+from routing.jobs.cancellation import Cancellation
+from routing.jobs.fix_forward import corrective_turn, still_pushed
+from routing.jobs.job import Job, JobResult, JobState, checked_job_id
+from routing.jobs.lost_worker import after_lost_worker, unreadable
+from routing.jobs.repair import Repair
+from routing.jobs.signal import Signal, SignalKind, signal
+from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.move import Move
+from routing.store.trials.version_store import VersionStore
+from routing.templates.route import Generator
+from routing.templates.version import Version
+
+
+class UnknownJobError(NotFoundError):
+    """There is no such job, or its record has expired."""
+
+
+class CancelAskedError(ConflictError):
+    """The job is to be cancelled: it is neither queued again nor watched. End it as cancelled."""
+
+
+class StaleLeaseError(ConflictError):
+    """The lease was lost: another worker has the job, or it has ended. The write was refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackOff:
+    """Seconds to wait before the next attempt: doubling, capped, with jitter over its upper half."""
+
+    first_seconds: float = 5.0
+    cap_seconds: float = 300.0
+
+    def seconds(self, attempts: int, generator: Generator) -> float:
+        """The delay behind `attempts` attempts."""
+        full = min(self.cap_seconds, self.first_seconds * 2.0 ** max(0, attempts - 1))
+        return full * (0.5 + 0.5 * generator.random())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A job whose lease was won, with the content that works on it."""
+
+    job: Job
+    version: Version
+
+    @property
+    def fence(self) -> int:
+        """The token that every write of this worker carries."""
+        return self.job.fence
+
+
+class Jobs:
+    """What workers, ticks and people do with jobs."""
+
+    def __init__(
+        self, jobs: JobStore, versions: VersionStore, *, back_off: BackOff, generator: Generator,
+        keeps_children: bool = False,
+    ) -> None:  # fmt: skip
+        self._jobs = jobs
+        self._versions = versions
+        self._back_off = back_off
+        self._generator = generator
+        self._cancellation = Cancellation(jobs, find=self.find, keeps_children=keeps_children)
+        self._contents: dict[tuple[str, int], Version] = {}
+
+    def claim(self, job: str, *, worker: str, lease_seconds: float) -> Claim | str:
+        """Win a job's lease, or say in a word why not. A job of a rejected version goes to the champion."""
+        while True:
+            answer, found = self._jobs.claim(job, worker=worker, lease_seconds=lease_seconds)
+            if found is not None:
+                return self._claimed(found)
+            if answer != "rejected":
+                return answer
+            self._reroute(job)
+
+    def _claimed(self, job: Job) -> Claim | str:
+        """The claim with its content; a job whose content is gone ends at once, by nobody's fault."""
+        try:
+            return Claim(job=job, version=self._content(job))
+        except CorruptRecordError as error:
+            fact = signal(SignalKind.UNREACHABLE, at=job.claimed_at or job.created_at, note=str(error))
+            self._jobs.move(Move(
+                job=job.id, allowed=[JobState.RUNNING], to=JobState.FAILED, event=JOB_FINISHED,
+                fence=job.fence, reason=str(error), signals=[fact], flags=["dead"],
+            ))  # fmt: skip
+            return "unreadable"
+
+    def _content(self, job: Job) -> Version:
+        """A version's content is immutable: it is read once a process."""
+        kept = self._contents.get((job.template, job.version))
+        if kept is None:
+            kept = self._versions.read(job.template, job.version)
+            if kept is None or kept.content_hash != job.content_hash:
+                message = f"the content of {job.version_id} is gone; job {job.id} cannot be worked on"
+                raise CorruptRecordError(message)
+            self._contents[job.template, job.version] = kept
+        return kept
+
+    def _reroute(self, job_id: str) -> None:
+        job = self.find(job_id)
+        number = int(self._versions.field(job.template, "champion") or 0)
+        champion = self._versions.read(job.template, number)
+        if champion is None:
+            message = f"template {job.template} has no readable champion; job {job_id} cannot be rerouted"
+            raise CorruptRecordError(message)
+        settlement = {
+            "v": 1,
+            "index": job.sequence,
+            "kind": "rerouted",
+            "reason": f"{job.version_id} was rejected",
+        }
+        self._jobs.reroute(
+            job,
+            champion=champion.number,
+            content_hash=champion.content_hash,
+            source_commit=champion.source_commit,
+            settlement=json.dumps(settlement)[:-1] if job.trial else "",
+        )
+
+    def pushed(self, claim: Claim, result: JobResult, *, reason: str = "") -> None:
+        """The work is pushed: give the lease back and watch what CI says of the commit."""
+        why = reason or f"pushed {result.commit[:12]}"
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.WAITING, event=JOB_WAITING,
+            fence=claim.fence, result=result, reason=f"{why}, watching CI",
+            data={"commit": result.commit},
+        ))  # fmt: skip
+
+    def end(
+        self, claim: Claim, state: JobState, *, reason: str, result: JobResult, signals: Sequence[Signal] = ()
+    ) -> None:
+        """The job ends in a final state, by the word of the worker that holds its lease."""
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=state, event=JOB_FINISHED, fence=claim.fence,
+            reason=reason, result=result, signals=signals, flags=["dead"] if state is JobState.FAILED else [],
+        ))  # fmt: skip
+
+    def attempt_failed(
+        self, claim: Claim, *, reason: str, result: JobResult, signals: Sequence[Signal]
+    ) -> bool:
+        """An attempt failed: queue the job again with back-off, or end it. Returns whether it runs again."""
+        job = claim.job
+        if job.attempts >= job.max_attempts:
+            why = f"{reason}; attempt {job.attempts} of {job.max_attempts}"
+            self.end(claim, JobState.FAILED, reason=why, result=result, signals=signals)
+            return False
+        delay = self._back_off.seconds(job.attempts, self._generator)
+        self._fenced(claim, Move(
+            job=job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETRIED, fence=claim.fence,
+            reason=f"{reason}; attempt {job.attempts} of {job.max_attempts}", result=result,
+            kind=job.kind_again, delay_seconds=delay, data={"delay_seconds": round(delay, 3)},
+        ))  # fmt: skip
+        return True
+
+    def give_back(self, claim: Claim, *, reason: str) -> None:
+        """A worker that shuts down returns the job; the attempt does not count."""
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETURNED,
+            fence=claim.fence, reason=reason, kind=claim.job.kind_again, flags=["refund"],
+        ))  # fmt: skip
+
+    def put_off(self, claim: Claim, *, reason: str, delay_seconds: float) -> None:
+        """Nothing was run, as the job's agent is busy elsewhere: it waits a moment, as it was."""
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_PUT_OFF,
+            fence=claim.fence, reason=reason, delay_seconds=delay_seconds, flags=["refund"],
+        ))  # fmt: skip
+
+    def park(self, claim: Claim, *, reason: str, result: JobResult, wait_seconds: float) -> None:
+        """The job's agent awaits mail: its next turn begins with that, or when the time is over.
+
+        The turn was no attempt that failed, so it does not count as one.
+        """
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_AWAITING,
+            fence=claim.fence, reason=reason, result=result, kind="mail", delay_seconds=wait_seconds,
+            flags=["refund"], data={"wait_seconds": wait_seconds},
+        ))  # fmt: skip
+
+    def wake(self, job: str) -> bool:
+        """Mail arrived for a job's agent; True when the job waited for it, and is published now."""
+        return self._jobs.wake(job) == "ok"
+
+    def _fenced(self, claim: Claim, step: Move) -> None:
+        if step.result is not None:
+            step = replace(step, result=still_pushed(claim.job, step.result))
+        answer = self._jobs.move(step)
+        if answer == "cancelling":
+            message = f"job {claim.job.id} is to be cancelled; its move to {step.to} was refused: end it"
+            raise CancelAskedError(message)
+        if answer != "ok":
+            message = (
+                f"the lease of job {claim.job.id} (fence {claim.fence}) is no longer held ({answer}); "
+                f"its move to {step.to} was refused"
+            )
+            raise StaleLeaseError(message)
+
+    def conclude(self, job: Job, state: JobState, *, reason: str, signals: Sequence[Signal] = ()) -> bool:
+        """A tick ends a job that was waiting for CI. Returns False when it is not that run's any more."""
+        return self._jobs.move(Move(
+            job=job.id, allowed=[JobState.WAITING], to=state, event=JOB_FINISHED, fence=job.fence,
+            reason=reason, signals=signals,
+        )) == "ok"  # fmt: skip
+
+    def fix_forward(self, job: Job, *, repair: Repair, reason: str, most: int) -> bool:
+        """A tick sends a job that waits back to its agent, whose pushed commit is red.
+
+        False when it is not that run's any more, has had `most` corrective turns, or was sent back for
+        this commit before.
+        """
+        step = corrective_turn(job, repair, reason=reason, most=most, at=self._jobs.now())
+        return step is not None and self._jobs.move(step) == "ok"
+
+    def cancel(self, job_id: str, *, by: str, at: float) -> Job:
+        """End a job in any state that is not final, and its children; a worker stops a running agent."""
+        return self._cancellation.cancel(job_id, by=by, at=at)
+
+    def see_to_children(self, *, at: float, most: int = 500) -> None:
+        """Cancel the children of jobs that were cancelled, or that failed, unless those are kept."""
+        self._cancellation.see_to_children(at=at, most=most)
+
+    def retry(self, job_id: str, *, by: str) -> Job:
+        """A person queues a job again that had ended without success; its attempts begin anew."""
+        ended = [JobState.FAILED, JobState.ESCALATED, JobState.CANCELLED, JobState.BLOCKED]
+        job = self.find(job_id)
+        answer = self._jobs.move(Move(
+            job=job_id, allowed=ended, to=JobState.QUEUED, event=JOB_RETRIED, issue=job.request.issue,
+            reason=f"retried by {by}", kind="redispatch", flags=["fresh"],
+        ))  # fmt: skip
+        if answer == "missing":
+            raise _unknown(job_id)
+        if answer.startswith("active:"):
+            message = f"{job.request.issue} is worked on by job {answer[7:]}; job {job_id} was not retried"
+            raise ConflictError(message)
+        if answer != "ok":
+            message = f"job {job_id} is {answer}; only a job that ended without success can be retried"
+            raise ConflictError(message)
+        return self.find(job_id)
+
+    def reap(self, *, at: float, most: int = 500) -> list[str]:
+        """Put jobs whose lease ran out back into the queue, or end those that have no attempt left."""
+        return [job for job in self._jobs.expired_leases(most) if self._reap(job, at)]
+
+    def _reap(self, job_id: str, at: float) -> bool:
+        try:
+            job = self._jobs.read(job_id)
+        except CorruptRecordError as error:
+            return self._jobs.move(unreadable(job_id, str(error))) == "ok"
+        step = unreadable(job_id, "its record is gone") if job is None else after_lost_worker(job, at=at)
+        return self._jobs.move(step) == "ok"
+
+    def find(self, job_id: str) -> Job:
+        """One job, or UnknownJobError."""
+        job = self._jobs.read(checked_job_id(job_id))
+        if job is None:
+            raise _unknown(job_id)
+        return job
+
+    def newest(
+        self, *, most: int, states: frozenset[JobState] = frozenset(), template: str = "", parent: str = ""
+    ) -> list[Job]:
+        """Jobs by the time of their creation, the newest first; of states, a template, a parent if asked."""
+        found: list[Job] = []
+        start = 0
+        while len(found) < most and (ids := self._jobs.newest(200, start)):
+            start += len(ids)
+            found += [
+                job
+                for job in self._jobs.read_many(ids)
+                if job is not None
+                and (not states or job.state in states)
+                and (not template or job.template == template)
+                and (not parent or job.parent == parent)
+            ]
+        return found[:most]
+
+
+def _unknown(job_id: str) -> UnknownJobError:
+    return UnknownJobError(f"there is no job {job_id} (finished jobs expire); see `coalmine job list`")

@@ -1,0 +1,277 @@
+"""The mailbox: accepts requests, draws the arm, records the job and publishes its message."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import attrgetter
+from typing import NamedTuple
+
+import structlog
+
+from routing.errors import ConflictError, InvalidInputError, UnavailableError
+from routing.events import SNAPSHOT_UNREADABLE
+from routing.jobs.job import MAX_REQUEST_BYTES, JobRequest
+from routing.jobs.publisher import Publisher
+from routing.store.events.event_store import EventStore
+from routing.store.jobs.acceptance import Acceptance, NewJob
+from routing.store.jobs.job_store import JobStore
+from routing.templates.bet import Arm
+from routing.templates.route import Draw, Generator, draw
+from routing.templates.route_defaults import Lane, MailboxPolicy, queue_of, side_of
+from routing.templates.route_reader import RouteReader
+from routing.templates.trial import Trial
+
+_log = structlog.get_logger(__name__)
+
+#: Requests of which the answers are awaited together.
+BATCH = 1000
+
+#: Jobs accepted in one step; the server serves nobody else meanwhile, about 1 ms.
+STEP = 50
+
+
+class PayloadTooLargeError(InvalidInputError):
+    """The request is larger than a job may be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Enqueued:
+    """What became of a request."""
+
+    job: str
+    created: bool  # False when its idempotency key, or its issue, led to a job that was there
+    version: str = ""  # `implementer@v3`; "" when not created
+    trial: str = ""
+    arm: Arm | None = None
+    draw: float | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class _Prepared:
+    """A request on its way."""
+
+    request: JobRequest
+    job: str
+    body: str  # the request as JSON
+    once: str  # digest of the idempotency key
+    number: float | None = None  # the draw, which is made at most once
+    pushed: bool = False  # whether the step that accepts it pushes its message too
+
+
+class _Drawn(NamedTuple):
+    """A request with what was chosen for it, and the lane by which it was chosen."""
+
+    item: _Prepared
+    lane: Lane
+    chosen: Draw
+
+
+def new_job_id() -> str:
+    """64 random bits in hex: ids are not drawn from the routing generator."""
+    return os.urandom(8).hex()
+
+
+class Mailbox:
+    """Enqueues jobs. One instance a process."""
+
+    def __init__(
+        self, *, jobs: JobStore, events: EventStore, routes: RouteReader, publisher: Publisher,
+        generator: Generator, policy: MailboxPolicy, ids: Callable[[], str] = new_job_id,
+    ) -> None:  # fmt: skip
+        self._jobs = jobs
+        self._events = events
+        self._routes = routes
+        self._publisher = publisher
+        self._generator = generator
+        self._policy = policy
+        self._ids = ids
+        self._lanes: dict[str, Lane] = {}  # by reference
+
+    def enqueue(self, request: JobRequest) -> Enqueued:
+        """Accept one request: record, draw, outbox entry and event in one step, then publish it."""
+        return self._accept([self._prepare(request)])[0]
+
+    def enqueue_many(self, requests: Sequence[JobRequest]) -> list[Enqueued]:
+        """Accept a batch in a few round trips; draws are made in the order of the requests.
+
+        Every request is checked before the first is written.
+        """
+        prepared = [self._prepare(request) for request in requests]
+        done: list[Enqueued] = []
+        for batch in _batches(prepared):
+            done += self._accept(batch)
+        return done
+
+    def find(self, idempotency_key: str, *, issue: str = "") -> str:
+        """The job that a key has led to, or else the one at work on an issue; '' for none."""
+        return self._jobs.known([(_digest(idempotency_key), issue)])[0]
+
+    def _prepare(self, request: JobRequest) -> _Prepared:
+        body = request.model_dump_json(exclude_defaults=True)
+        if len(body) > MAX_REQUEST_BYTES or len(body.encode()) > MAX_REQUEST_BYTES:
+            message = (
+                f"the request has {len(body.encode())} bytes and at most {MAX_REQUEST_BYTES} are accepted; "
+                "nothing was written. Put large material into the repository and name its path"
+            )
+            raise PayloadTooLargeError(message)
+        self._routes.route(request.template)
+        once = _digest(request.idempotency_key)
+        return _Prepared(request=request, job=self._ids(), body=body, once=once)
+
+    def _accept(self, batch: list[_Prepared]) -> list[Enqueued]:
+        """Accept a batch; what a changed route refuses is read and tried again, with the same draw."""
+        done = self._known(batch)
+        waiting = [item for item in batch if item.job not in done]
+        while waiting:
+            drawn = [self._draw(item) for item in waiting]
+            waiting, accepted = [], []
+            for each, (word, detail) in zip(drawn, self._write(drawn), strict=True):
+                job = each.item.job
+                if word == "ok":
+                    done[job] = _enqueued(job, each.chosen)
+                    accepted.append(each)
+                elif word == "stale":
+                    self._routes.forget(each.item.request.template)
+                    waiting.append(each.item)
+                elif word == "collision":
+                    message = f"the id {job} is another job's; this one was not accepted: enqueue it again"
+                    raise ConflictError(message)
+                else:
+                    done[job] = Enqueued(job=detail, created=False)
+            self._publish([each for each in accepted if not each.item.pushed])
+        return [done[item.job] for item in batch]
+
+    def _known(self, batch: list[_Prepared]) -> dict[str, Enqueued]:
+        """Requests that led to a job before: they get that job, and no draw is made for them."""
+        asked = [
+            item
+            for item in batch
+            if (item.once or item.request.issue) and self._lane(item.request.template).draws
+        ]
+        if not asked:
+            return {}
+        found = self._jobs.known([(item.once, item.request.issue) for item in asked])
+        pairs = zip(asked, found, strict=True)
+        return {item.job: Enqueued(job=job, created=False) for item, job in pairs if job}
+
+    def _lane(self, reference: str) -> Lane:
+        """What the jobs of a reference have in common, as long as its route stays the same."""
+        route = self._routes.route(reference)
+        lane = self._lanes.get(reference)
+        if lane is None or lane.route is not route:
+            lane = self._lanes[reference] = Lane.of(route, self._policy)
+        return lane
+
+    def _draw(self, item: _Prepared) -> _Drawn:
+        """The version for a request. The generator is asked at most once for it."""
+        lane = self._lane(item.request.template)
+        route = lane.route
+        if not lane.draws:
+            return _Drawn(item, lane, draw(route, None))
+        if item.number is None:
+            item.number = self._generator.random()
+        if route.canary is None and route.trial is not None:
+            self._events.emit(
+                SNAPSHOT_UNREADABLE,
+                route.trial.canary_id,
+                {"job": item.job, "trial": route.trial.id, "reason": "its stored content cannot be read"},
+            )
+        return _Drawn(item, lane, draw(route, item.number))
+
+    def _step(self, lane: Lane, run: list[_Drawn]) -> Acceptance:
+        trial = lane.trial
+        return Acceptance(
+            template=lane.route.template,
+            revision=lane.route.revision,
+            sides=lane.sides,
+            trial=trial.id if trial else "",
+            share=repr(trial.share) if trial else "",
+            settle_seconds=lane.settle_seconds,
+            retention_seconds=self._policy.retention_seconds,
+            jobs=[self._new_job(*each) for each in run],
+        )
+
+    def _new_job(self, item: _Prepared, lane: Lane, chosen: Draw) -> NewJob:
+        request, arm, number = item.request, chosen.arm, chosen.number
+        pushed = self._publisher.prepared(item.job, queue_of(arm), request.priority)
+        queue_key, message = pushed or ("", "")
+        item.pushed = pushed is not None
+        return NewJob(
+            id=item.job,
+            side=side_of(arm),
+            request=item.body,
+            once=item.once,
+            issue=request.issue,
+            max_attempts="" if request.max_attempts is None else str(request.max_attempts),
+            draw="" if number is None else repr(number),
+            stratum=_stratum(request, lane.trial),
+            queue_key=queue_key,
+            message=message,
+        )
+
+    def _write(self, drawn: list[_Drawn]) -> Iterator[tuple[str, str]]:
+        """For each request, in turn, what the step that was to accept it said."""
+        steps = (self._step(lane, run) for lane, run in _runs(drawn))
+        answers = [self._jobs.accept(next(steps))] if len(drawn) == 1 else self._jobs.accept_many(steps)
+        for answer in answers:
+            yield from zip(answer[::2], answer[1::2], strict=True)
+
+    def _publish(self, accepted: list[_Drawn]) -> None:
+        """Publish what no script has pushed. A failure is logged, not raised: the relay publishes later."""
+        published: list[str] = []
+        for each in accepted:
+            job = each.item.job
+            try:
+                self._publisher.publish(job, queue_of(each.chosen.arm), each.item.request.priority)
+            except UnavailableError as error:
+                _log.warning("job.publish_failed", job=job, reason=str(error))
+                break
+            published.append(job)
+        self._jobs.published(published)
+
+
+def _digest(idempotency_key: str) -> str:
+    """A key as it is stored; '' for none."""
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()[:40] if idempotency_key else ""
+
+
+def _batches(prepared: list[_Prepared]) -> Iterator[list[_Prepared]]:
+    """Parts of one round trip each. A repeated key or issue begins a new part, and finds the first's job."""
+    batch: list[_Prepared] = []
+    taken: set[tuple[str, str]] = set()
+    for item in prepared:
+        names = {pair for pair in (("once", item.once), ("issue", item.request.issue)) if pair[1]}
+        if len(batch) == BATCH or names & taken:
+            yield batch
+            batch, taken = [], set()
+        batch.append(item)
+        taken |= names
+    if batch:
+        yield batch
+
+
+def _runs(drawn: list[_Drawn]) -> Iterator[tuple[Lane, list[_Drawn]]]:
+    """Parts of one step each: requests of one lane that follow each other."""
+    for lane, run in groupby(drawn, key=attrgetter("lane")):
+        while part := list(islice(run, STEP)):
+            yield lane, part
+
+
+def _stratum(request: JobRequest, trial: Trial | None) -> str:
+    """The stratum that the trial sorts the request into; known before the draw."""
+    if trial is None or trial.strata == "none":
+        return ""
+    return request.repository if trial.strata == "repository" else request.difficulty
+
+
+def _enqueued(job: str, chosen: Draw) -> Enqueued:
+    return Enqueued(
+        job=job,
+        created=True,
+        version=chosen.version.id,
+        trial=chosen.trial.id if chosen.trial else "",
+        arm=chosen.arm,
+        draw=chosen.number,
+    )

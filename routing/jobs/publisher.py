@@ -1,0 +1,124 @@
+"""Publishing a job's message to the broker. A message carries the job's id, nothing else."""
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Protocol
+
+from celery import Celery
+from kombu import Connection
+from kombu.exceptions import ChannelError, KombuError, OperationalError
+from kombu.transport.redis import Channel
+
+from routing.errors import UnavailableError
+from routing.jobs.job import Priority
+
+#: Broker priorities; the Redis transport serves 0 first. These are kombu's default steps.
+PRIORITY_STEPS = {Priority.URGENT: 0, Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
+
+#: What a transport raises, wrapped by kombu or not.
+_FAULTS = (KombuError, OperationalError, ChannelError, OSError)
+
+#: Stand for the ids of the job and of its task in a prepared message; neither is part of the other.
+_JOB, _TASK = "0123456789abcdef", "fedcba9876543210-00000000"
+
+
+def new_suffixes() -> Callable[[], str]:
+    """Return a source of suffixes that no other process has: 32 random bits in hex, and a number."""
+    ours, numbers = os.urandom(4).hex(), count(1)
+    return lambda: f"{ours}{next(numbers):x}"
+
+
+class Publisher(Protocol):
+    """How messages reach the broker."""
+
+    def publish(self, job: str, queue: str, priority: Priority) -> None:
+        """Publish one message, or raise UnavailableError."""
+
+    def depth(self, queue: str) -> int:
+        """Messages that wait in a queue of the broker, or raise UnavailableError."""
+
+    def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
+        """List and text to push when the broker is the store's own server, else None."""
+
+
+class CeleryPublisher:
+    """Publishes with Celery and kombu, or hands out messages that kombu prepared.
+
+    Each publication of a job is a task of its own, `JOB-SUFFIX`: Celery's workers remember the ids of tasks
+    that were revoked for hours, and would drop every later message of the same id.
+    """
+
+    def __init__(
+        self, app: Celery, *, task: str, broker_is_store: bool, prefix: str = "",
+        suffixes: Callable[[], str] | None = None,
+    ) -> None:  # fmt: skip
+        self._app = app
+        self._task = task
+        self._broker_is_store = broker_is_store
+        self._prefix = prefix  # the broker's own key prefix
+        self._suffixes = suffixes or new_suffixes()
+        self._prepared: dict[tuple[str, Priority], tuple[str, list[str], str]] = {}
+        self._preparing = threading.Lock()  # kombu's memory transport has one set of queues a process
+
+    def publish(self, job: str, queue: str, priority: Priority) -> None:
+        """Publish one message by kombu's ordinary way, on any broker that Celery speaks to."""
+        try:
+            self._send(job, f"{job}-{self._suffixes()}", queue, priority)
+        except _FAULTS as error:
+            message = f"the message of job {job} could not be published to {queue}: {error}; the relay will"
+            raise UnavailableError(message) from error
+
+    def depth(self, queue: str) -> int:
+        """Messages that wait in a queue, which is declared as a worker does if it is not there (yet)."""
+        try:
+            with self._app.connection_for_write() as connection:
+                channel: Any = connection.default_channel
+                # Not passive: with a key prefix kombu's Redis transport takes every queue for missing then.
+                declared = channel.queue_declare(queue, durable=True, exclusive=False, auto_delete=False)
+                return int(declared.message_count)
+        except _FAULTS as error:
+            message = f"the broker did not say how many messages wait in {queue}: {error}"
+            raise UnavailableError(message) from error
+
+    def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
+        """The broker's list and the message's text, made from one that kombu prepared for this queue."""
+        if not self._broker_is_store:
+            return None
+        key, envelope, body = self._prepared.get((queue, priority)) or self._prepare(queue, priority)
+        encoded = base64.b64encode(body.replace(_JOB, job).encode()).decode()
+        task = f"{job}-{self._suffixes()}"
+        return key, task.join(envelope).replace(_JOB, job).replace("@body@", encoded)
+
+    def _send(
+        self, job: str, task: str, queue: str, priority: Priority, connection: Connection | None = None
+    ) -> None:
+        self._app.send_task(
+            self._task,
+            args=[job],
+            task_id=task,
+            queue=queue,
+            priority=PRIORITY_STEPS[priority],
+            ignore_result=True,
+            connection=connection,
+            retry=False,
+        )
+
+    def _prepare(self, queue: str, priority: Priority) -> tuple[str, list[str], str]:
+        """Let kombu publish to memory once; keep the list, the message between its task's ids, the body."""
+        with self._preparing, Connection("memory://") as connection:
+            self._send(_JOB, _TASK, queue, priority, connection)
+            channel: Any = connection.default_channel
+            message = channel._get(queue)  # noqa: SLF001  # the reading side of kombu's memory transport
+        body = base64.b64decode(message["body"]).decode()
+        message["body"] = "@body@"
+        message["properties"]["delivery_tag"] = _TASK  # unique, as each publication's is
+        made = (self._key(queue, PRIORITY_STEPS[priority]), json.dumps(message).split(_TASK), body)
+        self._prepared[queue, priority] = made
+        return made
+
+    def _key(self, queue: str, step: int) -> str:
+        return f"{self._prefix}{queue}{Channel.sep}{step}" if step else f"{self._prefix}{queue}"

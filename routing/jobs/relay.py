@@ -1,0 +1,79 @@
+"""The relay: publishes what was accepted and not published, and what was published and got lost."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from routing.errors import UnavailableError
+from routing.jobs.job import Job, JobState
+from routing.jobs.publisher import Publisher
+from routing.store.jobs.job_store import JobStore
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds after which a message is repeated that nobody has taken, although others wait in its queue.
+OVERDUE_SECONDS = 600.0
+
+#: The most of them in one pass.
+OVERDUE_AT_ONCE = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relayed:
+    """What one pass did."""
+
+    published: int = 0
+    found_lost: int = 0  # of them, messages that were published before and seem to be lost
+
+
+class Relay:
+    """Any number may run at once: a message too many is harmless, the second claim finds the job taken."""
+
+    def __init__(self, jobs: JobStore, publisher: Publisher) -> None:
+        self._jobs = jobs
+        self._publisher = publisher
+
+    def relay(self, *, most: int = 500) -> Relayed:
+        """One pass over the outbox, then over the jobs that nobody has claimed for a while.
+
+        Jobs that waited for room come to the outbox first, as many as there is room for now.
+        A message counts as lost at once when the broker's queue is empty. While others wait in front, a job
+        may wait too; its message is repeated once in a long while, as that queue may never be empty.
+        """
+        try:
+            self._jobs.release_held(most)
+            published = self._publish(self._jobs.take_outbox(most))
+            lost = self._lost(self._jobs.take_unclaimed(most))
+            return Relayed(published=published + self._publish(lost), found_lost=len(lost))
+        except UnavailableError as error:
+            _log.warning("relay.broker_unavailable", reason=str(error))
+            return Relayed()
+
+    def _lost(self, unclaimed: list[str]) -> list[str]:
+        if not unclaimed:
+            return []
+        depths = {queue: self._publisher.depth(queue) for queue in ("champion", "canary")}
+        jobs = self._queued(unclaimed)
+        behind_others = [job for job in jobs if depths[job.queue]]
+        lost = [job.id for job in jobs if not depths[job.queue]]
+        return lost + self._overdue(behind_others, messages=sum(depths.values()))
+
+    def _overdue(self, jobs: list[Job], *, messages: int) -> list[str]:
+        """Those unclaimed for long; no queue grows beyond two messages a job, however long nobody works."""
+        before = self._jobs.now() - OVERDUE_SECONDS
+        sent = sorted((job.published_at or job.created_at, job.id) for job in jobs)
+        waiting = [job for at, job in sent if at <= before]
+        room = 2 * self._jobs.depths()["queued"] - messages if waiting else 0
+        return waiting[: max(0, min(room, OVERDUE_AT_ONCE))]
+
+    def _publish(self, identifiers: list[str]) -> int:
+        done = []
+        for job in self._queued(identifiers):
+            self._publisher.publish(job.id, job.queue, job.request.priority)
+            done.append(job.id)
+        self._jobs.published(done)
+        return len(done)
+
+    def _queued(self, identifiers: list[str]) -> list[Job]:
+        found = self._jobs.read_many(identifiers) if identifiers else []
+        return [job for job in found if job is not None and job.state is JobState.QUEUED]

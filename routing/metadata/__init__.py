@@ -1,1 +1,0 @@
-"""What an issue says of itself: difficulty, dependencies, estimate, agent, priority."""

@@ -1,0 +1,1 @@
+"""Child processes: started, read, and ended together with everything that they started."""

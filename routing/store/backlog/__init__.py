@@ -1,0 +1,1 @@
+"""The backlog in Redis: items, deliveries of webhooks, and answers of the metadata model."""

@@ -1,0 +1,1 @@
+"""The event stream in Redis, and the notifications made from it."""

@@ -1,0 +1,1 @@
+"""Jobs in Redis: records, leases, the outbox, logs, and the notes of runs."""

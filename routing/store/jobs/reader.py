@@ -1,0 +1,130 @@
+"""Jobs as they are in Redis: single ones, and the lists that they are on. Nothing here writes."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from routing.errors import CorruptRecordError
+from routing.jobs.admission import Occupancy
+from routing.jobs.job import Job
+from routing.store.jobs.record import parsed_job
+from routing.store.redis.faults import redis_errors
+from routing.store.redis.store import Store
+
+_log = structlog.get_logger(__name__)
+
+
+class JobReader(Store):
+    """What is known of jobs; one round trip a question."""
+
+    def known(self, requests: Sequence[tuple[str, str]]) -> list[str]:
+        """The jobs that idempotency digests, or issues, have led to; '' where none did."""
+        with redis_errors("looking up requests"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for once, issue in requests:
+                pipeline.get(self.keys.idempotency(once))
+                pipeline.hget(self.keys.issue(issue), "active")
+            answers = pipeline.execute()
+        return [first or active or "" for first, active in zip(answers[::2], answers[1::2], strict=True)]
+
+    def occupancy(self) -> Occupancy:
+        """How much of the limits is used."""
+        now = self.now()
+        with redis_errors("counting what is at work"):
+            pipeline = self.redis.pipeline(transaction=False)
+            pipeline.zcount(self.keys("leases"), f"({now:.6f}", "+inf")
+            pipeline.zcard(self.keys("held"))
+            pipeline.hget(self.keys("spent"), str(int(now // 86_400)))
+            running, held, spent = pipeline.execute()
+        return Occupancy(running=running, held=held, spent_usd=float(spent or 0))
+
+    def children(self, parent: str) -> list[str]:
+        """The children of a job that have not ended."""
+        with redis_errors(f"reading the children of job {parent}"):
+            members = self.redis.zrangebylex(self.keys("children"), f"[{parent}:", f"({parent}:~")
+        return [member.removeprefix(f"{parent}:") for member in members]
+
+    def bereaved(self, most: int) -> list[str]:
+        """Jobs that failed, or were cancelled, before their children ended."""
+        with redis_errors("reading whose children are left"):
+            return sorted(self.redis.smembers(self.keys("bereaved")))[:most]
+
+    def expired_leases(self, most: int) -> list[str]:
+        """Running jobs whose lease has run out."""
+        return self._until("leases", self.now(), most)
+
+    def running(self, most: int | None = None) -> list[str]:
+        """Running jobs, all or the first, by the end of their lease."""
+        with redis_errors("reading leases"):
+            return list(self.redis.zrange(self.keys("leases"), 0, -1 if most is None else most - 1))
+
+    def waiting(self, most: int) -> list[str]:
+        """Pushed jobs, the longest waiting first."""
+        return self._until("waiting", float("inf"), most)
+
+    def dead(self, most: int) -> list[str]:
+        """Dead letters, the oldest first."""
+        return self._until("dead", float("inf"), most)
+
+    def with_effects(self, most: int) -> list[str]:
+        """Final jobs whose issue is yet to be told: any of them, so that none keeps others waiting."""
+        with redis_errors("reading effects"):
+            return list(self.redis.srandmember(self.keys("effects"), most))
+
+    def landings(self, most: int) -> list[str]:
+        """Pushed jobs of which it is time to ask whether they were merged, thrown away or reverted."""
+        return self._until("landing", self.now(), most)
+
+    def newest(self, most: int, start: int = 0) -> list[str]:
+        """Job ids, the newest first."""
+        with redis_errors("listing jobs"):
+            return list(self.redis.zrevrange(self.keys("jobs"), start, start + most - 1))
+
+    def read(self, job: str) -> Job | None:
+        """One job; None when there is none (any more)."""
+        with redis_errors(f"reading job {job}"):
+            fields = self.redis.hgetall(self.keys.job(job))
+        return parsed_job(job, fields) if fields else None
+
+    def read_many(self, jobs: Sequence[str]) -> list[Job | None]:
+        """Several jobs in one round trip; an unreadable record is logged, and does not hide the others."""
+        with redis_errors("reading jobs"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for job in jobs:
+                pipeline.hgetall(self.keys.job(job))
+            found = pipeline.execute()
+        return [_readable(job, fields) if fields else None for job, fields in zip(jobs, found, strict=True)]
+
+    def active_on(self, issues: Sequence[str]) -> list[tuple[str, int]]:
+        """For each issue the job at work on it ('' for none) and the number of jobs that ended on it."""
+        with redis_errors("reading issues"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for issue in issues:
+                pipeline.hmget(self.keys.issue(issue), ["active", "rounds"])
+            return [(active or "", int(rounds or 0)) for active, rounds in pipeline.execute()]
+
+    def spent_on(self, issue: str) -> float:
+        """What the jobs that have ended on an issue have cost together, in USD."""
+        with redis_errors(f"reading what issue {issue} has cost"):
+            return float(self.redis.hget(self.keys.issue(issue), "spent_usd") or 0.0)
+
+    def depths(self) -> dict[str, int]:
+        """How many jobs stand where, for overviews."""
+        with redis_errors("counting jobs"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for index in ("outbox", "unclaimed", "held", "leases", "waiting", "dead"):
+                pipeline.zcard(self.keys(index))
+            outbox, unclaimed, held, running, waiting, dead = pipeline.execute()
+        return {"queued": outbox + unclaimed + held, "running": running, "waiting": waiting, "dead": dead}
+
+    def _until(self, index: str, score: float, most: int) -> list[str]:
+        with redis_errors(f"reading {index}"):
+            return list(self.redis.zrangebyscore(self.keys(index), "-inf", score, start=0, num=most))
+
+
+def _readable(job: str, fields: dict[str, str]) -> Job | None:
+    try:
+        return parsed_job(job, fields)
+    except CorruptRecordError as error:
+        _log.error("job.unreadable", job=job, reason=str(error))
+        return None

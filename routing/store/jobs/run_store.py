@@ -1,0 +1,62 @@
+"""What the watcher remembers of a run between two looks: which effects it has had outside."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from redis import Redis
+
+from routing.store.redis.faults import redis_errors
+from routing.store.redis.keys import Keys
+from routing.store.redis.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunNotes:
+    """Notes about one run; losing them costs a look at the forge, and never an effect done twice."""
+
+    comment: int | None = None  # the checklist's comment on the issue
+    shown: str = ""  # digest of the checklist as it stands there
+    labelled: bool = False  # the issue carries the label of issues in progress
+    change: bool = False  # its change request was opened, or refused for good
+    first_pushed_at: float | None = None  # seconds since the epoch
+    refusals: int = 0  # times that the forge refused to be told of the run's end
+    tell_at: float = 0.0  # not to be tried again before
+    finished: str = ""  # the end of the job with which its issue was closed, or handed to a person
+
+
+class RunStore(Store):
+    """One hash a run, which expires by itself."""
+
+    def __init__(
+        self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *, retention_seconds: int
+    ) -> None:
+        super().__init__(redis, keys, clock)
+        self.retention_seconds = retention_seconds
+
+    def read(self, job: str) -> RunNotes:
+        """What is noted of a job's run."""
+        with redis_errors(f"reading the notes of the run of job {job}"):
+            fields = self.redis.hgetall(self.keys.run(job))
+        return _parsed(fields)
+
+    def note(self, job: str, **fields: str | float) -> None:
+        """Note something; what was noted before is kept, but for these fields."""
+        with redis_errors(f"noting the run of job {job}"):
+            pipeline = self.redis.pipeline(transaction=True)
+            pipeline.hset(self.keys.run(job), mapping=fields)
+            pipeline.expire(self.keys.run(job), self.retention_seconds)
+            pipeline.execute()
+
+
+def _parsed(fields: Mapping[str, str]) -> RunNotes:
+    first = fields.get("first_pushed_at")
+    return RunNotes(
+        comment=int(fields["comment"]) if fields.get("comment") else None,
+        shown=fields.get("shown", ""),
+        labelled=fields.get("labelled") == "1",
+        change=fields.get("change") == "1",
+        first_pushed_at=float(first) if first else None,
+        refusals=int(fields.get("refusals") or 0),
+        tell_at=float(fields.get("tell_at") or 0.0),
+        finished=fields.get("finished", ""),
+    )

@@ -1,0 +1,1 @@
+"""The connection to Redis: its address, its keys, its scripts, its errors and its health."""

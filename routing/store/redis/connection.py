@@ -1,0 +1,167 @@
+"""Connections to Redis that wait a while for a server that is being restarted."""
+
+import time
+from typing import Any
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ConnectionError,  # noqa: A004 - the driver's names
+    RedisError,
+    TimeoutError,  # noqa: A004 - the driver's names
+)
+from redis.retry import Retry
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from routing.store.redis.address import RedisAddress
+from routing.store.redis.faults import PLACE_ATTRIBUTE, redis_errors
+
+__all__ = ["connect", "redis_errors"]
+
+#: First and longest pause between two attempts to connect, in seconds.
+FIRST_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+class _Patient(AbstractConnection):
+    """Tries to connect again, with growing pauses, until `patience_seconds` are over.
+
+    Only connecting is repeated. A command that was sent is not, because nobody knows whether it was carried
+    out; its caller does, from the record that it wanted to change.
+    """
+
+    def __init__(self, *, patience_seconds: float, place: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._patience_seconds = patience_seconds
+        self._place = place
+
+    def connect(self) -> None:
+        """Connect, and see that the server is done reading its data."""
+        if self.is_connected:
+            return
+        try:
+            self._connect_patiently()
+        except RedisError as error:
+            setattr(error, PLACE_ATTRIBUTE, self._place)
+            raise
+
+    def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """Read an answer; an error notes whose it was."""
+        try:
+            return super().read_response(*arguments, **options)
+        except RedisError as error:
+            setattr(error, PLACE_ATTRIBUTE, self._place)
+            raise
+
+    def _connect_patiently(self) -> None:
+        deadline = time.monotonic() + self._patience_seconds
+        backoff = ExponentialWithJitterBackoff(base=FIRST_PAUSE_SECONDS, cap=LONGEST_PAUSE_SECONDS)
+        failures = 0
+        while True:
+            try:
+                super().connect()  # type: ignore[no-untyped-call] # the driver's methods have no types
+                self.send_command("PING", check_health=False)  # type: ignore[no-untyped-call] # the same
+                super().read_response()
+            except (AuthenticationError, AuthorizationError):
+                raise
+            except (ConnectionError, TimeoutError):
+                self.disconnect()  # type: ignore[no-untyped-call] # the same
+                failures += 1
+                pause = backoff.compute(failures)
+                if time.monotonic() + pause > deadline:
+                    raise
+                time.sleep(pause)
+            else:
+                return
+
+
+class _PatientTCP(_Patient, Connection):
+    pass
+
+
+class _PatientTLS(_Patient, SSLConnection):
+    pass
+
+
+class _PatientUnix(_Patient, UnixDomainSocketConnection):
+    pass
+
+
+class _PatientBySentinel(_Patient, SentinelManagedConnection):
+    pass
+
+
+class _PatientBySentinelTLS(_Patient, SentinelManagedSSLConnection):
+    pass
+
+
+def connect(
+    url: str,
+    *,
+    patience_seconds: float = 5.0,
+    socket_timeout_seconds: float = 10.0,
+    connect_timeout_seconds: float = 3.0,
+    health_check_seconds: float = 30.0,
+    max_connections: int | None = None,
+) -> redis.Redis:
+    """A client with a pool of connections; safe to share between threads, opens nothing until it is used.
+
+    `patience_seconds` bounds how long a call waits for a server that refuses connections or is reading its
+    data; `socket_timeout_seconds` bounds each answer, so it must be longer than any blocking read.
+    """
+    address = RedisAddress.parse(url)
+    options: dict[str, Any] = {
+        "db": address.db,
+        "username": address.username,
+        "password": address.password,
+        "decode_responses": True,
+        "protocol": 2,  # the same shapes of answers from every server since 6.2, and no pushed messages
+        "retry": Retry(NoBackoff(), 0),
+        "patience_seconds": patience_seconds,
+        "place": str(address),
+        "socket_timeout": socket_timeout_seconds,
+        "socket_connect_timeout": connect_timeout_seconds,
+        "health_check_interval": health_check_seconds,
+        "max_connections": max_connections,
+    }
+    return redis.Redis.from_pool(_pool(address, options | address.tls_options()))
+
+
+def _pool(address: RedisAddress, options: dict[str, Any]) -> ConnectionPool:
+    if address.by_sentinel:
+        return _sentinel_pool(address, options)
+    if address.path:
+        return ConnectionPool(connection_class=_PatientUnix, path=address.path, **options)
+    host, port = address.hosts[0]
+    kind = _PatientTLS if address.uses_tls else _PatientTCP
+    return ConnectionPool(connection_class=kind, host=host, port=port, **options)
+
+
+def _sentinel_pool(address: RedisAddress, options: dict[str, Any]) -> ConnectionPool:
+    sentinel = Sentinel(  # type: ignore[no-untyped-call] # the driver's class has no types
+        list(address.hosts),
+        sentinel_kwargs=address.sentinel_options()
+        | {
+            "socket_timeout": options["socket_connect_timeout"],
+            "socket_connect_timeout": options["socket_connect_timeout"],
+            "retry": Retry(NoBackoff(), 0),
+        },
+    )
+    kind = _PatientBySentinelTLS if address.uses_tls else _PatientBySentinel
+    return SentinelConnectionPool(  # type: ignore[no-untyped-call] # the same
+        address.service, sentinel, connection_class=kind, **options
+    )

@@ -1,0 +1,209 @@
+"""What `coalmine doctor` asks of Redis, to see whether it is fit to be the system of record."""
+
+import contextlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import redis
+
+from routing.embedded.server_program import MINIMUM_VERSION
+from routing.store.redis.faults import redis_errors
+
+#: From this part of maxmemory on there is little headroom left.
+MEMORY_WARNING_SHARE = 0.8
+MEMORY_PROBLEM_SHARE = 0.95
+
+#: Clocks that differ by more than this make times in logs and pages misleading; leases use the server's.
+CLOCK_WARNING_SECONDS = 2.0
+CLOCK_PROBLEM_SECONDS = 60.0
+
+_ASKED_SETTINGS = ("appendfsync",)
+
+
+class Status(StrEnum):
+    """How bad a finding is, mildest first."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str  # the check's name, stable for scripts
+    status: Status
+    message: str  # what is the case
+    remedy: str = ""  # what to do about it; empty when all is well
+
+
+class Facts(NamedTuple):
+    """What a server says about itself."""
+
+    info: Mapping[str, Any]  # the answer to INFO
+    settings: Mapping[str | None, str | None] | None  # the answer to CONFIG GET; None: not allowed
+    server_time: float  # the server's clock, seconds since the epoch
+    our_time: float  # our clock at the same moment, seconds since the epoch
+
+
+def look_at(client: redis.Redis, clock: Callable[[], float]) -> list[Finding]:
+    """Ask the server, then judge its answers."""
+    with redis_errors("examining Redis"):
+        info = client.info()
+        settings: Mapping[str | None, str | None] | None = None
+        # Managed services forbid CONFIG; what INFO does not say stays unknown.
+        with contextlib.suppress(redis.ResponseError):
+            settings = client.config_get(*_ASKED_SETTINGS)
+        before = clock()
+        seconds, microseconds = client.time()
+        after = clock()
+    # The answer was written somewhere between the question and its arrival: take the middle.
+    return judge(Facts(info, settings, seconds + microseconds / 1e6, (before + after) / 2))
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """All findings, in the order in which a person should mend them."""
+    checks = (
+        _version,
+        _role,
+        _append_only,
+        _append_fsync,
+        _append_write,
+        _eviction,
+        _memory,
+        _clock,
+    )
+    return [check(facts) for check in checks]
+
+
+def _version(facts: Facts) -> Finding:
+    said = str(facts.info.get("redis_version", ""))
+    version = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    product = f"Redis {said or 'of unknown version'}"
+    if valkey := facts.info.get("valkey_version"):
+        product = f"Valkey {valkey} (as Redis {said})"
+    if version >= MINIMUM_VERSION:
+        return _ok("redis-version", product)
+    return _problem("redis-version", f"{product} is too old", "install Redis 6.2 or newer, or Valkey")
+
+
+def _role(facts: Facts) -> Finding:
+    if facts.info.get("role") != "slave":
+        return _ok("redis-role", "the server is the master")
+    master = f"{facts.info.get('master_host', '?')}:{facts.info.get('master_port', '?')}"
+    return _problem(
+        "redis-role",
+        f"the server is a read-only replica of {master}",
+        "let COALMINE_REDIS_URL name the master, or use sentinel:// so that it is found",
+    )
+
+
+def _append_only(facts: Facts) -> Finding:
+    if _number(facts.info.get("aof_enabled")):
+        return _ok("redis-append-only-file", "every write is kept in the append-only file")
+    return _problem(
+        "redis-append-only-file",
+        "the append-only file is off: a restart of Redis loses jobs and evidence",
+        "CONFIG SET appendonly yes, and set it in redis.conf",
+    )
+
+
+def _append_fsync(facts: Facts) -> Finding:
+    check = "redis-appendfsync"
+    value = (facts.settings or {}).get("appendfsync")
+    remedy = "CONFIG SET appendfsync everysec (or always), and set it in redis.conf"
+    match value:
+        case "always":
+            return _ok(check, "every write is on the disk before it is answered")
+        case "everysec":
+            return _ok(check, "writes reach the disk within a second; a power cut may lose that second")
+        case None:
+            return Finding(
+                check=check,
+                status=Status.WARNING,
+                message="the server does not say when writes reach the disk (CONFIG GET is not allowed)",
+                remedy="see with whoever runs it that appendfsync is everysec or always",
+            )
+        case _:
+            message = f"appendfsync is {value}: a power cut may lose the last half minute"
+            return Finding(check=check, status=Status.WARNING, message=message, remedy=remedy)
+
+
+def _append_write(facts: Facts) -> Finding:
+    check = "redis-last-write"
+    failed = [
+        name
+        for name in ("aof_last_write_status", "aof_last_bgrewrite_status")
+        if facts.info.get(name, "ok") != "ok"
+    ]
+    if not failed:
+        return _ok(check, "the last write and the last rewrite of the append-only file succeeded")
+    return _problem(
+        check,
+        f"the append-only file could not be written ({', '.join(failed)})",
+        "look for a full disk or wrong permissions in the server's log, and mend it",
+    )
+
+
+def _eviction(facts: Facts) -> Finding:
+    policy = facts.info.get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        return _ok("redis-eviction", "nothing is evicted when memory runs out")
+    # Without a limit nothing is evicted today, but the first one who sets a limit loses jobs.
+    limited = _number(facts.info.get("maxmemory")) > 0
+    return Finding(
+        check="redis-eviction",
+        status=Status.PROBLEM if limited else Status.WARNING,
+        message=f"the eviction policy is {policy}: when memory runs out, Redis deletes jobs and evidence",
+        remedy="CONFIG SET maxmemory-policy noeviction, and set it in redis.conf",
+    )
+
+
+def _memory(facts: Facts) -> Finding:
+    check = "redis-memory"
+    used, limit = _number(facts.info.get("used_memory")), _number(facts.info.get("maxmemory"))
+    if limit <= 0:
+        return _ok(check, f"{_mebibytes(used)} are in use; there is no limit")
+    share = used / limit
+    message = f"{_mebibytes(used)} of {_mebibytes(limit)} are in use ({share:.0%})"
+    if share < MEMORY_WARNING_SHARE:
+        return _ok(check, message)
+    return Finding(
+        check=check,
+        status=Status.PROBLEM if share >= MEMORY_PROBLEM_SHARE else Status.WARNING,
+        message=f"{message}; when it is full, nothing can be enqueued",
+        remedy="raise maxmemory, or shorten the retention of finished jobs",
+    )
+
+
+def _clock(facts: Facts) -> Finding:
+    skew = facts.our_time - facts.server_time
+    message = f"our clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the server's"
+    if abs(skew) < CLOCK_WARNING_SECONDS:
+        return _ok("clock", message)
+    return Finding(
+        check="clock",
+        status=Status.PROBLEM if abs(skew) >= CLOCK_PROBLEM_SECONDS else Status.WARNING,
+        message=message,
+        remedy="let NTP set the clocks of both machines (timedatectl set-ntp true)",
+    )
+
+
+def _ok(check: str, message: str) -> Finding:
+    return Finding(check=check, status=Status.OK, message=message)
+
+
+def _problem(check: str, message: str, remedy: str) -> Finding:
+    return Finding(check=check, status=Status.PROBLEM, message=message, remedy=remedy)
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"

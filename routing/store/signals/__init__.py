@@ -1,0 +1,1 @@
+"""Signals in Redis, and the order in which jobs are scored."""

@@ -1,0 +1,1 @@
+"""Templates in Redis: versions, trials and their ledgers."""

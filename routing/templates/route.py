@@ -1,0 +1,58 @@
+"""The route of a template's jobs, and the draw that chooses the arm."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from routing.templates.bet import Arm
+from routing.templates.trial import Trial
+from routing.templates.version import Version
+
+
+class Generator(Protocol):
+    """The part of `random.Random` that routing uses."""
+
+    def random(self) -> float:
+        """A number in [0,1)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """Where jobs of a template go, as read at one revision."""
+
+    template: str
+    revision: str  # of the template; the step that accepts a job is refused when it has changed
+    champion: Version
+    trial: Trial | None = None  # the open one
+    canary: Version | None = None  # None outside trials, and when its content cannot be read
+    pinned: bool = False  # whether the reference asks for one version rather than for the template
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draw:
+    """Which version works on a job, and why."""
+
+    version: Version
+    trial: Trial | None = None  # the trial that the job counts in
+    arm: Arm | None = None
+    number: float | None = None  # what the generator said; None when it was not asked
+
+
+def draws(route: Route, *, enabled: bool, pinned: bool) -> bool:
+    """Whether the generator is asked: the first four conditions of the draw, in their order."""
+    return enabled and not pinned and route.trial is not None and 0.0 < route.trial.share < 1.0
+
+
+def draw(route: Route, number: float | None) -> Draw:
+    """The version for one job. `number` is None when the generator was not to be asked.
+
+    A trial whose canary cannot be read takes no job at all: counting the champion's side alone would tilt
+    the test.
+    """
+    trial = route.trial
+    if number is None or trial is None:
+        return Draw(version=route.champion)
+    if route.canary is None:
+        return Draw(version=route.champion, number=number)
+    if number < trial.share:
+        return Draw(version=route.canary, trial=trial, arm=Arm.CANARY, number=number)
+    return Draw(version=route.champion, trial=trial, arm=Arm.CHAMPION, number=number)

@@ -1,0 +1,82 @@
+"""A route with what all jobs on it have in common, put together once."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from routing.store.jobs.acceptance import sides_json
+from routing.store.jobs.record import FORM
+from routing.templates.bet import Arm
+from routing.templates.route import Draw, Route, draw, draws
+from routing.templates.trial import Trial
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailboxPolicy:
+    """What the mailbox is told by the settings."""
+
+    canaries_enabled: bool = True
+    max_attempts: int = 3
+    settle_deadline_seconds: float = 604_800.0
+    retention_seconds: int = 2_592_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Lane:
+    """What the mailbox needs of a route for job after job; the same only as long as its route is."""
+
+    route: Route
+    draws: bool  # whether a number is drawn for each job
+    trial: Trial | None  # the trial that the jobs count in; None when they count in none
+    settle_seconds: float
+    sides: str  # what jobs of one arm have in common, as JSON: see job_enqueue.lua
+
+    @classmethod
+    def of(cls, route: Route, policy: MailboxPolicy) -> Self:
+        """Put a lane together."""
+        drawn = draws(route, enabled=policy.canaries_enabled, pinned=route.pinned)
+        trial = route.trial if drawn and route.canary is not None else None
+        # A number at either end shows what each arm gets: the champion's side first, then the canary's.
+        chosen = [draw(route, 1.0), draw(route, 0.0)] if trial else [draw(route, None)]
+        return cls(
+            route=route,
+            draws=drawn,
+            trial=trial,
+            settle_seconds=trial.settle_deadline_seconds if trial else policy.settle_deadline_seconds,
+            sides=sides_json(side(each, route=route, policy=policy) for each in chosen),
+        )
+
+
+def queue_of(arm: Arm | None) -> str:
+    """The queue of an arm's jobs."""
+    return "canary" if arm is Arm.CANARY else "champion"
+
+
+def side_of(arm: Arm | None) -> int:
+    """The place of an arm among a lane's sides, from 1."""
+    return 2 if arm is Arm.CANARY else 1
+
+
+def side(
+    chosen: Draw, *, route: Route, policy: MailboxPolicy
+) -> tuple[dict[str, str], str, dict[str, object]]:
+    """What jobs of one arm have in common: fields of the record, the arm, and data of the event."""
+    version, trial, arm = chosen.version, chosen.trial, chosen.arm
+    queue = queue_of(arm)
+    fields = {
+        "v": str(FORM),
+        "state": "queued",
+        "template": route.template,
+        "version": str(version.number),
+        "content_hash": version.content_hash,
+        "max_attempts": str(policy.max_attempts),
+        "source_commit": version.source_commit,
+        "pinned": "1" if route.pinned else "",
+        "queue": queue if queue == "canary" else "",
+        "trial": trial.id if trial else "",
+        "arm": arm or "",
+        "share": repr(trial.share) if trial else "",
+    }
+    data: dict[str, object] = {"version": version.id, "queue": queue}
+    if trial is not None:
+        data |= {"trial": trial.id, "arm": arm, "share": trial.share}
+    return {name: value for name, value in fields.items() if value}, arm or "", data

@@ -1,0 +1,191 @@
+"""Templates: proposing, promoting, rejecting and finding their versions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ValidationError
+
+from routing.errors import ConflictError, InvalidInputError, NotFoundError
+from routing.store.trials.version_store import VersionStore
+from routing.templates.version import Snapshot, Version, VersionReference, checked_template_name
+
+
+class ProposalPolicy(StrEnum):
+    """What becomes of a proposed version by itself."""
+
+    NOTIFY = "notify"  # a person decides
+    CANARY = "canary"  # a trial is opened as soon as none is open
+    DIRECT = "direct"  # it becomes champion at once
+
+
+class UnknownTemplateError(NotFoundError):
+    """There is no such template."""
+
+
+class UnknownVersionError(NotFoundError):
+    """The template has no such version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What a step on a version did."""
+
+    version: Version
+    changed: bool  # False when it had been done before; then nothing was written or emitted
+
+
+class Templates:
+    """What people and policies do with versions."""
+
+    def __init__(self, store: VersionStore, *, rejected: Callable[[], object] = lambda: None) -> None:
+        self._store = store
+        self._rejected = rejected  # called when a version is rejected, each time that somebody asks for it
+
+    def add(
+        self, name: str, snapshot: Snapshot, *, policy: ProposalPolicy = ProposalPolicy.NOTIFY,
+        source_commit: str = "", note: str = "",
+    ) -> Step:  # fmt: skip
+        """Make a template; its first version becomes champion. The same content again changes nothing."""
+        checked_template_name(name)
+        outcome, number = self._store.add(
+            name=name, snapshot=snapshot, mode="add", source_commit=source_commit, note=note,
+            policy=policy, data={"template": name, "note": note},
+        )  # fmt: skip
+        if outcome == "exists":
+            message = f"template {name} exists with v{number}; use `coalmine template propose {name}`"
+            raise ConflictError(message)
+        return Step(version=self._version(name, number), changed=outcome == "added")
+
+    def propose(self, name: str, snapshot: Snapshot, *, source_commit: str = "", note: str = "") -> Step:
+        """Store a new version, pending. Content that a version has already returns that version."""
+        checked_template_name(name)
+        outcome, number = self._store.add(
+            name=name, snapshot=snapshot, mode="propose", source_commit=source_commit, note=note,
+            policy="", data={"template": name, "note": note},
+        )  # fmt: skip
+        if outcome == "unknown":
+            raise self._unknown(name)
+        return Step(version=self._version(name, number), changed=outcome == "added")
+
+    def promote(self, reference: str, *, by: str, reason: str = "") -> Step:
+        """A person makes a pending version, or the canary on trial, champion."""
+        version = self.find(reference, default="latest")
+        return self._crowned(version, mode="promote", by=by, reason=reason)
+
+    def revert(self, reference: str, *, by: str, reason: str = "") -> Step:
+        """A person makes a superseded version champion again; NAME alone means the previous champion."""
+        parsed = VersionReference.parse(reference)
+        if not parsed.pins:
+            previous = self._store.field(parsed.template, "previous")
+            if previous is None:
+                self.champion(parsed.template)
+                message = f"{parsed.template} has had no champion before this one; nothing to revert to"
+                raise ConflictError(message)
+            reference = f"{parsed.template}@v{previous}"
+        return self._crowned(self.find(reference), mode="revert", by=by, reason=reason)
+
+    def _crowned(self, version: Version, *, mode: str, by: str, reason: str) -> Step:
+        review = {"decision": mode, "version": version.id, "by": by, "reason": reason}
+        answer = self._store.promote(
+            name=version.template, number=version.number, mode=mode, reason=reason or f"{mode}d by {by}",
+            review=review,
+        )  # fmt: skip
+        if answer not in {"ok", "unchanged"}:
+            hint = {
+                "superseded": f"it was champion before: use `coalmine template revert {version.id}`",
+                "rejected": "rejection is final: propose its content with a change",
+            }.get(answer, "only a version that was champion can be reverted to")
+            message = f"{version.id} is {answer} and was not made champion; {hint}"
+            raise ConflictError(message)
+        return Step(version=self._version(version.template, version.number), changed=answer == "ok")
+
+    def reject(self, reference: str, *, by: str, reason: str = "") -> Step:
+        """A person rejects a pending version, or the canary on trial, for good."""
+        version = self.find(reference, default="latest")
+        review = {"decision": "reject", "version": version.id, "by": by, "reason": reason}
+        answer = self._store.reject(
+            name=version.template, number=version.number, reason=reason or f"rejected by {by}", review=review
+        )
+        if answer not in {"ok", "unchanged"}:
+            message = (
+                f"{version.id} is {answer} and was not rejected; a champion is replaced by "
+                "`coalmine template promote` or `revert`"
+            )
+            raise ConflictError(message)
+        self._rejected()
+        return Step(version=self._version(version.template, version.number), changed=answer == "ok")
+
+    def find(self, reference: str, *, default: str = "champion") -> Version:
+        """The version that a reference names; NAME alone means the champion, or the `default` given."""
+        parsed = VersionReference.parse(reference)
+        which = parsed.which if "@" in reference else default
+        if parsed.number is not None:
+            number: str | None = str(parsed.number)
+        else:
+            number = self._store.field(parsed.template, "latest" if which == "latest" else "champion")
+        if number is None:
+            raise self._unknown(parsed.template)
+        return self._version(parsed.template, int(number))
+
+    def champion(self, name: str) -> Version:
+        """The version that works now."""
+        return self.find(checked_template_name(name))
+
+    def versions(self, name: str) -> list[Version]:
+        """Every version of a template, oldest first."""
+        versions = self._store.all(checked_template_name(name))
+        if not versions:
+            raise self._unknown(name)
+        return versions
+
+    def names(self) -> list[str]:
+        """All templates, sorted."""
+        return self._store.names()
+
+    def policy(self, name: str) -> ProposalPolicy:
+        """What becomes of a proposed version by itself."""
+        return ProposalPolicy(self._store.field(name, "policy") or ProposalPolicy.NOTIFY)
+
+    def set_policy(self, name: str, policy: ProposalPolicy) -> None:
+        """Choose what becomes of proposed versions."""
+        self.champion(name)
+        self._store.set_field(name, "policy", policy)
+
+    def reviews(self, name: str) -> list[dict[str, object]]:
+        """Every decision about versions of a template, oldest first."""
+        self.champion(name)
+        return self._store.reviews(name)
+
+    def _version(self, name: str, number: int) -> Version:
+        version = self._store.read(name, number)
+        if version is None:
+            if self._store.field(name, "latest") is None:
+                raise self._unknown(name)
+            message = f"template {name} has no v{number}; see `coalmine template show {name}`"
+            raise UnknownVersionError(message)
+        return version
+
+    def _unknown(self, name: str) -> UnknownTemplateError:
+        known = ", ".join(self._store.names()[:10]) or "none yet"
+        return UnknownTemplateError(
+            f"there is no template {name} (known: {known}); make it with `coalmine template add {name}`"
+        )
+
+
+def checked_snapshot(**fields: object) -> Snapshot:
+    """Build a snapshot from outside data, or raise InvalidInputError naming every wrong field."""
+    try:
+        return Snapshot.model_validate(fields)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, part['loc']))}: {_said(part)}" for part in error.errors())
+        message = f"the version's content was refused and nothing was written: {problems}"
+        raise InvalidInputError(message) from error
+
+
+def _said(part: Any) -> str:
+    """What is wrong with a field, in words for whoever wrote the file."""
+    if part["type"] != "extra_forbidden":
+        return str(part["msg"])
+    return f"there is no such field; use {', '.join(sorted(Snapshot.model_fields))}"

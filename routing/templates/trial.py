@@ -1,0 +1,67 @@
+"""Trials: one canary experiment each."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from routing.templates.bet import Arm
+from routing.templates.version import version_id
+
+
+class TrialState(StrEnum):
+    """`open`, then exactly one of the others."""
+
+    OPEN = "open"
+    GRADUATED = "graduated"
+    ROLLED_BACK = "rolled_back"
+    STOPPED = "stopped"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What a trial is opened with; this floor reads all but the policy, which is the harvest's."""
+
+    policy: str  # JSON
+    share: float  # in (0,1), of the first draw
+    baseline: float  # first belief of the champion's mean score
+    guardrail_baselines: dict[str, float] = field(default_factory=dict)
+    strata: str = "none"  # none, repository or difficulty
+    settle_deadline_seconds: float = 604_800.0  # behind dispatch, for both arms alike
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """The stored facts of a trial; its evidence is read by the harvest floor from `evidence`."""
+
+    id: str  # `implementer-t2`: template and running number
+    template: str
+    champion: int  # version number pinned when the trial was opened
+    canary: int  # version number on trial
+    state: TrialState
+    share: float  # share in (0,1) that the next draw is compared to
+    strata: str  # none, repository or difficulty
+    settle_deadline_seconds: float
+    policy: str  # JSON of the policy that decides it, opaque on this floor
+    opened_at: float  # seconds since the epoch, the server's
+    closed_at: float | None = None
+    reason: str = ""  # why it ended, in words
+    review: str = ""  # JSON of the decision that ended it
+    evidence: str = ""  # JSON state of the test, opaque on this floor
+    revision: int = 0  # grows with every advance of the evidence
+    dispatched: dict[Arm, int] = field(default_factory=dict)  # jobs drawn, per arm
+    contradicted: bool = False  # whether later signals no longer support the verdict
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still draws and decides."""
+        return self.state is TrialState.OPEN
+
+    @property
+    def canary_id(self) -> str:
+        """`implementer@v3`."""
+        return version_id(self.template, self.canary)
+
+    @property
+    def champion_id(self) -> str:
+        """`implementer@v2`."""
+        return version_id(self.template, self.champion)

@@ -1,0 +1,116 @@
+"""Trials: opening, finding and stopping them."""
+
+import math
+from dataclasses import dataclass
+
+from routing.errors import ConflictError, InvalidInputError, NotFoundError
+from routing.store.trials.trial_store import TrialStore
+from routing.store.trials.version_store import VersionStore
+from routing.templates.trial import Terms, Trial
+from routing.templates.version import Version, checked_template_name
+
+
+class UnknownTrialError(NotFoundError):
+    """There is no such trial."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialStep:
+    """What a step on a trial did."""
+
+    trial: Trial
+    changed: bool  # False when it had been done before; then nothing was written or emitted
+
+
+class Trials:
+    """What people and policies do with trials. Verdicts are the harvest's."""
+
+    def __init__(self, trials: TrialStore, versions: VersionStore) -> None:
+        self._trials = trials
+        self._versions = versions
+
+    def open(self, canary: Version, terms: Terms, *, by: str = "") -> TrialStep:
+        """Put a pending version on trial against the champion."""
+        checked_share(terms.share)
+        name = canary.template
+        while True:
+            before = int(self._versions.field(name, "trials") or 0)
+            trial = f"{name}-t{before + 1}"
+            answer = self._trials.open(
+                name=name, canary=canary.number, trial=trial, before=before, terms=terms,
+                data={"trial": trial, "canary": canary.id, "share": terms.share, "by": by},
+            )  # fmt: skip
+            if answer == "ok":
+                return TrialStep(trial=self.find(trial), changed=True)
+            if answer != "stale":
+                return self._refused(canary, answer)
+
+    def _refused(self, canary: Version, answer: str) -> TrialStep:
+        if answer == "open":
+            running = self.of_template(canary.template)
+            if running and running.canary == canary.number:
+                return TrialStep(trial=running, changed=False)
+            message = (
+                f"{canary.template} has an open trial already ({running.id if running else 'just closed'}); "
+                "wait for its verdict or stop it with `coalmine trial stop`"
+            )
+            raise ConflictError(message)
+        if answer == "unknown":
+            message = f"{canary.id} does not exist; see `coalmine template show {canary.template}`"
+            raise UnknownTrialError(message)
+        message = (
+            f"{canary.id} is {answer} and cannot be put on trial; only a pending version can: "
+            f"`coalmine template propose {canary.template}`"
+        )
+        raise ConflictError(message)
+
+    def stop(self, trial: Trial, *, by: str, reason: str = "") -> TrialStep:
+        """End a trial without a verdict; its canary is pending again."""
+        why = reason or f"stopped by {by}"
+        answer = self._trials.stop(
+            name=trial.template, trial=trial.id, reason=why,
+            data={"trial": trial.id, "canary": trial.canary_id, "by": by, "reason": why},
+        )  # fmt: skip
+        return TrialStep(trial=self.find(trial.id), changed=answer == "ok")
+
+    def find(self, reference: str) -> Trial:
+        """A trial by its id, or the open or else the last one of a template by the template's name."""
+        trial = self._trials.read(reference)
+        if trial is not None:
+            return trial
+        name = checked_template_name(reference)
+        count = int(self._versions.field(name, "trials") or 0)
+        found = self.of_template(name) or (self._trials.read(f"{name}-t{count}") if count else None)
+        if found is None:
+            message = f"there is no trial {reference} and no template of that name has had one; "
+            raise UnknownTrialError(message + "see `coalmine trial status`")
+        return found
+
+    def of_template(self, name: str) -> Trial | None:
+        """The open trial of a template."""
+        trial = self._versions.field(name, "trial")
+        return self._trials.read(trial) if trial else None
+
+    def open_trials(self) -> list[Trial]:
+        """Every open trial."""
+        found = (self._trials.read(trial) for trial in self._trials.open_ids())
+        return [trial for trial in found if trial is not None and trial.is_open]
+
+    def history(self, name: str) -> list[Trial]:
+        """Every trial that a template has had, oldest first."""
+        count = int(self._versions.field(name, "trials") or 0)
+        found = (self._trials.read(f"{name}-t{number}") for number in range(1, count + 1))
+        return [trial for trial in found if trial is not None]
+
+
+def checked_share(share: float) -> float:
+    """Return the share, or say why a trial cannot have it."""
+    if math.isnan(share) or not 0.0 < share < 1.0:
+        why = "the canary would get no work"
+        if math.isnan(share):
+            why = "that is no number"
+        elif share >= 1.0:
+            why = "with share 1 no champion runs beside the canary and nothing can be decided"
+        message = f"a trial's share must lie between 0 and 1, both excluded, not {share:g}: {why}"
+        raise InvalidInputError(message)
+    return share

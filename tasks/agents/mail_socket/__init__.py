@@ -1,0 +1,1 @@
+"""The local socket at which agents hand in mail."""

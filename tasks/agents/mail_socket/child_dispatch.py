@@ -1,0 +1,60 @@
+"""What becomes of `dispatch` mail to Coalmine: a child job, with an agent whose mail goes to the sender."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from routing.errors import CoalmineError, InvalidInputError
+from routing.jobs.children import ChildOrder, Children
+from tasks.agents.agent_registry import AgentRegistry
+from tasks.agents.mail.address import agent_name
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.payloads import TaskDispatch, checked_payload
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Child:
+    """What the sender is told."""
+
+    job: str
+    agent: str  # its address
+    created: bool  # False when the same task was dispatched before
+
+
+class ChildDispatch:
+    """Takes the orders of agents."""
+
+    def __init__(self, children: Children, agents: AgentRegistry) -> None:
+        self._children = children
+        self._agents = agents
+
+    def dispatch(self, letter: Letter, *, agent: str, job: str) -> Child:
+        """Dispatch what an agent asks for in a turn of a job, or say why not."""
+        order = checked_payload(letter.type, letter.payload)
+        if not isinstance(order, TaskDispatch) or not job:
+            message = "no child was dispatched: this turn works on no job, so a child would have no parent"
+            raise InvalidInputError(message)
+        done = self._children.dispatch(
+            ChildOrder(
+                parent=job,
+                agent=agent,
+                name=order.task_id,
+                spec=f"{order.spec}\n\n{letter.body}".strip(),
+                role=order.role,
+                file_scope=order.file_scope,
+            )
+        )
+        name = agent_name(order.role, done.job)
+        if done.created:
+            name = self._register(order, agent=agent, job=done.job) or name
+        return Child(job=done.job, agent=name, created=done.created)
+
+    def _register(self, order: TaskDispatch, *, agent: str, job: str) -> str:
+        """Its agent lives from now on, so that its parent can wait for it; else from its first turn."""
+        try:
+            return self._agents.register(role=order.role, job=job, parent=agent).name
+        except CoalmineError as error:
+            _log.warning("child.not_registered", job=job, parent=agent, reason=str(error))
+            return ""

@@ -1,0 +1,158 @@
+"""What an agent asks of the post office through its command: the forms, and the answers."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from routing.errors import InvalidInputError
+from routing.printable import printable
+from tasks.agents.mail.address import COALMINE
+from tasks.agents.mail.author import Author
+from tasks.agents.mail.delivery import written
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.mail import MOST_SUBJECT, Mail
+from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.mail.receipt import Receipt
+from tasks.agents.mail.role import ENDING_TYPES
+from tasks.agents.mail_socket.child_dispatch import Child
+
+_NO_END = (
+    "this mail does not end your task: that takes the type that ends the tasks of your role, "
+    "about your own task and no other"
+)
+
+_AWAITING = "noted: when this turn has ended cleanly, the next one begins with the mail that arrives for you"
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SendForm(_Form):
+    """Send a letter. There is no field for the sender: that is whoever's turn it is."""
+
+    do: Literal["send"]
+    to: str
+    type: str = ""
+    subject: str = ""
+    body: str = ""
+    payload: dict[str, Any] | None = None
+    priority: str = ""
+    dedupe_key: str = ""
+
+
+class ReplyForm(_Form):
+    """Answer the other side of a mail."""
+
+    do: Literal["reply"]
+    mail: str
+    type: str = ""
+    subject: str = ""
+    body: str = ""
+    payload: dict[str, Any] | None = None
+    priority: str = ""
+    dedupe_key: str = ""
+
+
+class ListForm(_Form):
+    """The newest mails that the agent was sent."""
+
+    do: Literal["list"]
+    limit: Annotated[int, Field(ge=1, le=200)] = 20
+
+
+class ReadForm(_Form):
+    """One mail that the agent sent or was sent."""
+
+    do: Literal["read"]
+    mail: str
+
+
+class AwaitForm(_Form):
+    """The agent ends its turn to wait for mail."""
+
+    do: Literal["await"]
+
+
+Form = SendForm | ReplyForm | ListForm | ReadForm | AwaitForm
+
+_FORMS: TypeAdapter[Form] = TypeAdapter(Annotated[Form, Field(discriminator="do")])
+
+
+def checked_form(given: object) -> Form:
+    """What was asked for, or an error that names every wrong field."""
+    try:
+        return _FORMS.validate_python(given)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors()
+        )
+        message = f"the mail command asked for something that is not done: {problems[:1000]}"
+        raise InvalidInputError(message) from error
+
+
+def run(
+    form: Form, office: PostOffice, author: Author, *, may_send: Callable[[], None],
+    dispatch: Callable[[Letter], Child] | None = None, await_mail: Callable[[], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Do it in the author's name; the answer is JSON. `may_send` refuses where too much was sent."""
+    match form:
+        case SendForm():
+            may_send()
+            letter = _letter(form)
+            if dispatch is not None and letter.to == COALMINE and letter.type is MailType.DISPATCH:
+                return _dispatched(dispatch(letter))
+            return _sent(office.send(author, letter))
+        case ReplyForm():
+            may_send()
+            fields = form.model_dump(exclude={"do", "mail", "type"})
+            return _sent(office.reply(author, form.mail, type_=form.type, **fields))
+        case ListForm():
+            mails = office.newest(form.limit, recipient=author.address)
+            return {"mails": [_entry(mail) for mail in mails]}
+        case ReadForm():
+            mail = office.find(form.mail, reader=author.address)
+            return {"mail": _entry(mail), "text": written(mail)}
+        case AwaitForm():
+            if await_mail is None:
+                raise InvalidInputError("this turn has no session that could wait; nothing was noted")
+            await_mail()
+            return {"awaiting": True, "text": _AWAITING}
+
+
+def _letter(form: SendForm) -> Letter:
+    fields = form.model_dump(exclude={"do", "type"})
+    if form.type == MailType.DISPATCH and form.payload and not form.subject:
+        fields["subject"] = str(form.payload.get("task_id", ""))[:MOST_SUBJECT]
+    return Letter.checked(type_=form.type, **fields)
+
+
+def _dispatched(child: Child) -> dict[str, Any]:
+    told = {"job": child.job, "agent": child.agent, "created": child.created}
+    return {"child": told, "terminal": False, "note": ""}
+
+
+def _sent(receipts: list[Receipt]) -> dict[str, Any]:
+    first = receipts[0]
+    silent = first.type not in ENDING_TYPES or first.terminal
+    return {
+        "sent": [
+            {"id": receipt.id, "to": receipt.recipient, "created": receipt.created} for receipt in receipts
+        ],
+        "terminal": first.terminal,
+        "note": "" if silent else _NO_END,
+    }
+
+
+def _entry(mail: Mail) -> dict[str, Any]:
+    return {
+        "id": mail.id,
+        "from": mail.sender,
+        "type": mail.type.value,
+        "priority": mail.priority.value,
+        "state": mail.state.value,
+        "subject": printable(mail.subject),
+        "sent_at": mail.sent_at,
+    }

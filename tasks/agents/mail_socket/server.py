@@ -1,0 +1,186 @@
+"""Where agents hand in mail: a local socket of the worker. No agent ever holds the store's address.
+
+One a process, served by a thread; each turn has a command and a token of its own, and what comes with that
+token is from the turn's agent, whatever it says.
+"""
+
+import json
+import secrets
+import shlex
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError
+from tasks.agents.mail.author import Author
+from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.mail_socket.child_dispatch import ChildDispatch
+from tasks.agents.mail_socket.request import checked_form, run
+from tasks.agents.mail_socket.unix_socket import MOST_REQUEST_BYTES, MailSocket
+from tasks.agents.redaction import Redactor
+
+_log = structlog.get_logger(__name__)
+
+#: Letters that one turn may send.
+MOST_LETTERS = 200
+
+#: Seconds for which a connection may say nothing.
+PATIENCE_SECONDS = 10.0
+
+#: The program that agents call. It is run by its path, apart from whatever the work tree holds.
+_PROGRAM = Path(__file__).with_name("command.py")
+
+
+class TurnOverError(NotFoundError):
+    """The command belongs to no turn that runs here."""
+
+
+class TooManyLettersError(ConflictError):
+    """A turn has sent all that it may; nothing was sent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailTurn:
+    """A turn whose agent may send mail."""
+
+    agent: str  # its address
+    folder: Path  # the turn's own, outside the work tree
+    secrets: Mapping[str, str] = field(default_factory=dict)  # by name; they leave in no mail
+    job: str = ""  # id of the job that the turn works on: the parent of whatever it dispatches
+    await_mail: Callable[[], None] | None = None  # notes that the agent's next turn waits for mail
+
+
+@dataclass(kw_only=True, slots=True)
+class _Desk:
+    """What the window knows of an open turn."""
+
+    author: Author
+    redact: Redactor
+    job: str = ""
+    await_mail: Callable[[], None] | None = None
+    letters: int = 0
+
+    def count(self) -> None:
+        if self.letters >= MOST_LETTERS:
+            message = f"this turn has sent {MOST_LETTERS} letters, which is all that it may; nothing was sent"
+            raise TooManyLettersError(message)
+        self.letters += 1
+
+
+class MailWindow:
+    """Opens with the first turn, in the process that runs it; `shut` it when the process ends."""
+
+    def __init__(
+        self, office: PostOffice, *, children: ChildDispatch | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:  # fmt: skip
+        self._office = office
+        self._children = children  # None: agents dispatch nobody
+        self._patience_seconds = patience_seconds
+        self._lock = threading.Lock()
+        self._desks: dict[str, _Desk] = {}  # by token
+        self._tokens: dict[Path, str] = {}  # by the folder of the turn
+        self._server: MailSocket | None = None
+
+    def open(self, turn: MailTurn) -> Path:
+        """Let the agent of a turn send mail; returns the command that it calls (`COALMINE_MAIL`)."""
+        folder, token = turn.folder.resolve(), secrets.token_hex(32)
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            if self._server is None:
+                self._server = MailSocket(self.answer, patience_seconds=self._patience_seconds)
+            desk = _Desk(
+                author=Author(address=turn.agent, task=turn.job),
+                redact=Redactor.of(turn.secrets),
+                job=turn.job,
+                await_mail=turn.await_mail,
+            )
+            self._desks.pop(self._tokens.pop(folder, ""), None)
+            self._desks[token], self._tokens[folder] = desk, token
+            socket = self._server.path
+        _write(_pass(folder), json.dumps({"socket": str(socket), "token": token}), mode=0o600)
+        argv = [sys.executable, "-I", str(_PROGRAM), str(_pass(folder))]
+        _write(_command(folder), f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n', mode=0o700)
+        return _command(folder)
+
+    def close(self, turn: MailTurn) -> None:
+        """The turn is over: its token is worth nothing any more, and its command is gone."""
+        folder = turn.folder.resolve()
+        with self._lock:
+            self._desks.pop(self._tokens.pop(folder, ""), None)
+        for file in (_command(folder), _pass(folder)):
+            file.unlink(missing_ok=True)
+
+    def shut(self) -> None:
+        """Serve nobody any more."""
+        with self._lock:
+            server, self._server = self._server, None
+            self._desks.clear()
+            self._tokens.clear()
+        if server is not None:
+            server.end()
+
+    def answer(self, line: bytes) -> dict[str, Any]:
+        """Answer one request; never raises."""
+        try:
+            return {"ok": True, **self._answered(line)}
+        except CoalmineError as error:
+            return {"ok": False, "error": str(error), "code": error.exit_code}
+        except Exception:  # noqa: BLE001 - the boundary of a connection: an agent's request must not end the window
+            _log.exception("mail.request_failed")
+            return {"ok": False, "error": "a fault of the worker's; its log says more", "code": 70}
+
+    def _answered(self, line: bytes) -> dict[str, Any]:
+        token, _ = _parsed(line)
+        with self._lock:
+            desk = self._desks.get(token)
+        if desk is None:
+            raise TurnOverError("this turn is over, or was never one of this worker's; nothing was sent")
+        _, errand = _parsed(desk.redact(line))
+        dispatch = None
+        if self._children is not None:
+            dispatch = partial(self._children.dispatch, agent=desk.author.address, job=desk.job)
+        form, count = checked_form(errand), partial(self._count, desk)
+        return run(
+            form, self._office, desk.author, may_send=count, dispatch=dispatch, await_mail=desk.await_mail
+        )
+
+    def _count(self, desk: _Desk) -> None:
+        with self._lock:
+            desk.count()
+
+
+def _parsed(line: bytes) -> tuple[str, object]:
+    """The token of a request and what it asks for."""
+    if len(line) > MOST_REQUEST_BYTES:
+        message = f"the request is longer than {MOST_REQUEST_BYTES} bytes; nothing was sent"
+        raise InvalidInputError(message)
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        message = "the request is no JSON and nothing was sent; use the command that COALMINE_MAIL names"
+        raise InvalidInputError(message) from error
+    if not isinstance(request, dict):
+        raise InvalidInputError("the request is no JSON object; nothing was sent")
+    return str(request.get("token", "")), request.get("errand")
+
+
+def _pass(folder: Path) -> Path:
+    return folder / "mail.json"
+
+
+def _command(folder: Path) -> Path:
+    return folder / "mail"
+
+
+def _write(file: Path, text: str, *, mode: int) -> None:
+    """Write a file that nobody else may read, whatever stood there before."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=mode, exist_ok=False)
+    file.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Mirrors of repositories and the work trees that are made from them."""

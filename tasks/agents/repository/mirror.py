@@ -1,0 +1,118 @@
+"""One bare mirror a repository and host: everything that is fetched, once for all jobs."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from routing.errors import NotFoundError, UnavailableError
+from routing.git.git import Git
+from routing.git.remote import Remote
+
+#: The whole configuration of every repository that is ours; it is written anew at each use. Nothing is
+#: collected as garbage, because work trees share the mirror's objects without its knowing.
+_CONFIG = """\
+[core]
+	repositoryformatversion = 0
+	filemode = true
+	bare = true
+	hooksPath = /dev/null
+	fsmonitor = false
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[submodule]
+	recurse = false
+[commit]
+	gpgSign = false
+[protocol "ext"]
+	allow = never
+"""
+_LOCK_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteState:
+    """What the remote had when it was asked."""
+
+    main_branch: str  # name of its main branch
+    main: str  # commit of that
+    branch: str | None  # commit of the job's branch, None when it does not have it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mirror:
+    """A repository's mirror on this host."""
+
+    path: Path
+    remote: Remote
+    lock_seconds: float = 1200.0  # patience with another job that is fetching
+
+    def fetch(self, branch: str) -> RemoteState:
+        """Bring over the remote's main branch and one job's branch."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with host_lock(self.path.with_suffix(".lock"), patience_seconds=self.lock_seconds):
+            git = our_repository(self.path)
+            state = remote_state(git, self.remote, branch)
+            names = [state.main_branch] + ([branch] if state.branch else [])
+            wanted = [f"+refs/heads/{name}:refs/heads/{name}" for name in names]
+            options = ["--quiet", "--no-tags", "--no-write-fetch-head"]
+            self.remote.run(git, "fetch", *options, "--", self.remote.address, *wanted)
+            # What was fetched may be newer than what was listed before.
+            main = git("rev-parse", "--verify", f"refs/heads/{state.main_branch}^{{commit}}")
+            tip = git("rev-parse", "--verify", f"refs/heads/{branch}^{{commit}}") if state.branch else None
+            return RemoteState(main_branch=state.main_branch, main=main, branch=tip)
+
+
+def our_repository(path: Path) -> Git:
+    """Return git in a bare repository of ours, made if it is not there, with a configuration of ours."""
+    if not (path / "HEAD").exists():
+        path.mkdir(parents=True, exist_ok=True)
+        Git(path)("init", "--bare", "--quiet", "--template=", "--initial-branch=main")
+    (path / "config").write_text(_CONFIG, encoding="utf-8")
+    return Git(path)
+
+
+def remote_state(git: Git, remote: Remote, branch: str) -> RemoteState:
+    """Ask the remote for its main branch and for one job's branch."""
+    said = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", f"refs/heads/{branch}")
+    pairs = [line.split("\t") for line in said.splitlines() if "\t" in line]
+    heads = [left.removeprefix("ref: refs/heads/") for left, right in pairs if right == "HEAD"]
+    commits = {right: left for left, right in pairs if not left.startswith("ref: ")}
+    if "HEAD" not in commits or heads[0] == commits["HEAD"]:
+        message = (
+            f"the repository {remote.shown} has no main branch with a commit; "
+            "push one and let its HEAD name it"
+        )
+        raise NotFoundError(message)
+    return RemoteState(main_branch=heads[0], main=commits["HEAD"], branch=commits.get(f"refs/heads/{branch}"))
+
+
+@contextmanager
+def host_lock(path: Path, *, patience_seconds: float) -> Iterator[None]:
+    """Hold a lock among the processes and threads of this host; it ends with its holder."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        give_up_at = time.monotonic() + patience_seconds
+        while not _try_lock(descriptor):
+            if time.monotonic() > give_up_at:
+                message = (
+                    f"{path} was held for {patience_seconds:g} s by another job's fetch; try again later"
+                )
+                raise UnavailableError(message)
+            time.sleep(_LOCK_LOOK_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""Where a repository's files are on this machine: names from outside, checked before they become paths."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from routing.errors import InvalidInputError
+from routing.jobs.job import checked_job_id
+
+_NAME = re.compile(
+    r"([a-z][a-z0-9-]{0,39}:)?[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,5}"
+)
+#: `transport::address` makes git run a program of that name.
+_RUNS_A_PROGRAM = re.compile(r"[A-Za-z0-9+.-]+::")
+#: Holds what is ours beside the work trees, and beside the repositories: neither has such a name.
+_OURS = ".coalmine"
+
+#: Folders that lay beside those of repositories once, where a repository of the same name has its own.
+_EARLIER = frozenset({"turns", "scratch"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepositoryPlace:
+    """The folder of one repository: a work tree a job, and beside them what agents are not shown."""
+
+    work_dir: Path
+    repository: str  # `shop`, `team/shop` or `local:shop`
+
+    @property
+    def folder(self) -> Path:
+        """`<work_dir>/<repository>`, with signs for what a folder's name cannot or should not hold."""
+        return self.work_dir / folder_name(self.repository)
+
+    @property
+    def mirror(self) -> Path:
+        """The bare repository that fetches."""
+        return self.folder / _OURS / "mirror.git"
+
+    def tree(self, job_id: str) -> Path:
+        """A job's work tree."""
+        return self.folder / checked_job_id(job_id)
+
+    def ledger(self, job_id: str) -> Path:
+        """Our own repository for a job's branch: its configuration is ours alone."""
+        return self.folder / _OURS / f"{checked_job_id(job_id)}.git"
+
+
+def folder_name(repository: str) -> str:
+    """Return a single folder name; different repositories have different ones."""
+    parts = repository.split("/")
+    if not _NAME.fullmatch(repository) or any(part.endswith((".git", ".lock", ".")) for part in parts):
+        message = (
+            f"{repository[:80]!r} is no repository name; use NAME or OWNER/NAME of letters, digits, "
+            "dots, dashes and underscores, optionally with a forge's name and a colon before it"
+        )
+        raise InvalidInputError(message)
+    return repository.replace("/", "+").replace(":", "@")
+
+
+def checked_remote(remote: str) -> str:
+    """Return the address of a remote, absolute if it is a path; refuse what git would take for an option."""
+    if not remote or remote.startswith("-") or "\0" in remote or _RUNS_A_PROGRAM.match(remote):
+        message = f"{remote[:80]!r} is no address of a repository; use a path, an ssh or an https address"
+        raise InvalidInputError(message)
+    path = Path(remote)
+    return str(path.resolve()) if path.exists() else remote
+
+
+def job_ids_in(work_dir: Path) -> list[tuple[Path, str]]:
+    """Return the folder and id of every job that has a tree, a turn's files or a scratch folder here."""
+    trees = [(path.parent, path.name) for one in ("*/*", f"{_OURS}/*/*") for path in work_dir.glob(one)]
+    ledgers = [(path.parent.parent, path.stem) for path in work_dir.glob(f"*/{_OURS}/*.git")]
+    return sorted({(folder, name) for folder, name in trees + ledgers if re.fullmatch(r"[0-9a-f]{16}", name)})
+
+
+def mirrors_in(work_dir: Path) -> list[Path]:
+    """Return every mirror of this host."""
+    return sorted(work_dir.glob(f"*/{_OURS}/mirror.git"))
+
+
+def turn_files(work_dir: Path, job_id: str, fence: int) -> Path:
+    """Return the folder of a turn's prompt and log."""
+    return work_dir / _OURS / "turns" / checked_job_id(job_id) / str(fence)
+
+
+def scratch(work_dir: Path, job_id: str) -> Path:
+    """Return where a job works that has no repository."""
+    return work_dir / _OURS / "scratch" / checked_job_id(job_id)
+
+
+def is_of_earlier_layout(folder: Path, work_dir: Path) -> bool:
+    """Whether a folder that holds things of jobs is needed by nobody once it is empty."""
+    return folder.parent == work_dir and folder.name in _EARLIER
+
+
+def paths_of(folder: Path, job_id: str) -> tuple[Path, Path]:
+    """Return a job's work tree and ledger in a repository's folder."""
+    return folder / job_id, folder / _OURS / f"{job_id}.git"

@@ -1,0 +1,263 @@
+"""A job's work tree: made from the mirror, given to the agent, and read back as a stranger's.
+
+An agent may write whatever it likes into its work tree, `.git` included: hooks, filters, `core.fsmonitor`,
+`core.sshCommand`, `url.*.insteadOf`. With `git worktree` all trees and the mirror would share one
+configuration, and every git command of ours would read it. So each tree has a small repository of its own
+(its objects are borrowed from the mirror, which makes it as cheap), and *our git never runs in it* while
+an agent's configuration is there:
+
+- Checking out, committing leftovers and pushing run in the job's *ledger*, a repository beside the tree
+  whose configuration is written by us before each use; it sees the tree's files, not its `.git`.
+- The agent's commits come to the ledger by `git fetch`, as from any stranger; serving a fetch runs no
+  hook, filter or monitor.
+- The tree's `.git` is made anew whenever the tree is handed out again.
+
+What it does not cover: an agent that runs as the worker's user can write outside its tree, the ledger and
+`~/.gitconfig` included. Filters and credential helpers of the operator's own `~/.gitconfig` do run (Git LFS
+is one). A user of its own or a container for agents covers this.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from routing.errors import ConflictError
+from routing.git.git import Git
+from routing.git.remote import Remote
+from tasks.agents.repository.folder_removal import remove_folder
+from tasks.agents.repository.mirror import Mirror, our_repository, remote_state
+from tasks.agents.repository.place import (
+    RepositoryPlace,
+    checked_remote,
+    is_of_earlier_layout,
+    job_ids_in,
+    paths_of,
+)
+from tasks.agents.repository.push_log import pushed_commits
+
+_LOG = logging.getLogger(__name__)
+_RECORD = "coalmine.json"
+#: Where the agent's HEAD was when we last looked, in the ledger.
+_TAKEN = "refs/coalmine/taken"
+
+
+class PushRefusedError(ConflictError):
+    """The job's branch on the remote has commits that this tree does not know; nothing was pushed."""
+
+
+class _Record(BaseModel):
+    """What the ledger remembers; written last, so that a tree without it is known to be half made."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: int = 1
+    remote_commit: str | None  # the job's branch on the remote as last seen by us
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Push:
+    """What came of a push, as the remote says."""
+
+    commit: str | None  # the branch on the remote, None when it has nothing beyond the main branch
+    moved: bool  # whether it differs from what it was when the tree was handed out
+    kept_leftovers: bool  # whether we committed what the agent had not
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worktree:
+    """A work tree that is ready for an agent."""
+
+    path: Path
+    branch: str  # `coalmine/<job id>`
+    base: str  # commit of the remote's main branch
+    start: str  # commit that the agent starts from
+    resumed: bool  # whether there was work of an earlier turn
+    remote: Remote
+    remote_commit: str | None  # the job's branch on the remote, None when it is not there
+    ledger: Path
+
+    def push(self, *, keep_leftovers: bool = True) -> Push:
+        """Take over what the agent did, push it, and say what the remote has then.
+
+        Where the agent's HEAD is counts, whatever branch it made. Raises GitError when the remote cannot
+        be reached, and PushRefusedError when its branch has been moved by somebody else.
+        """
+        git = _ledger_git(self.ledger, self.path)
+        tip = _take_commits(git, self.path, self.branch)
+        kept = False
+        if keep_leftovers:
+            tip, kept = _commit_leftovers(git, self.branch, tip)
+        commit = self._publish(git, tip)
+        _remember(self.ledger, commit)
+        return Push(commit=commit, moved=commit != self.remote_commit, kept_leftovers=kept)
+
+    def remove(self) -> None:
+        """Remove the tree and its ledger; the remote keeps what was pushed."""
+        remove_folder(self.path)
+        remove_folder(self.ledger)
+
+    def _publish(self, git: Git, tip: str) -> str | None:
+        there = remote_state(git, self.remote, self.branch).branch
+        if there == tip or git("rev-list", "--count", f"{self.base}..{tip}") == "0":
+            return there
+        if not self._may_replace(git, there, tip):
+            message = (
+                f"{self.branch} of {self.remote.shown} was moved to {there} by somebody else; "
+                "nothing was pushed: see who works on it"
+            )
+            raise PushRefusedError(message)
+        reference = f"refs/heads/{self.branch}"
+        lease = f"--force-with-lease={reference}:{there or ''}"
+        options = ["--quiet", "--no-recurse-submodules", lease]
+        self.remote.run(git, "push", *options, "--", self.remote.address, f"{tip}:{reference}")
+        return remote_state(git, self.remote, self.branch).branch
+
+    def _may_replace(self, git: Git, there: str | None, tip: str) -> bool:
+        """Whether nobody else's work is lost: the agent may have pushed, and then amended what it pushed."""
+        if there is None or there == self.remote_commit or _is_ancestor(git, there, tip):
+            return True
+        return there in pushed_commits(self.path, self.branch)
+
+
+def open_worktree(place: RepositoryPlace, *, remote: Remote, job_id: str) -> Worktree:
+    """Make a job's work tree, or hand out again the one that is here. Only the holder of the job's lease may.
+
+    A branch on the remote is resumed from. A tree of an earlier turn on this host is kept as it is, with
+    what was not committed, unless another host has moved the branch since.
+    """
+    remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
+    tree, ledger = place.tree(job_id), place.ledger(job_id)
+    state = Mirror(path=place.mirror, remote=remote).fetch(branch)
+    kept = tree.is_dir() and _recall(ledger) == _Record(remote_commit=state.branch)
+    if kept:
+        git = _ledger_git(ledger, tree)
+        start = _take_commits(git, tree, branch)
+    else:
+        start = state.branch or state.main
+        _make(place, tree=tree, ledger=ledger, branch=branch, start=start)
+    _lay_out_git(place, tree=tree, ledger=ledger, branch=branch, start=start)
+    git = Git(tree)
+    git("update-ref", f"refs/remotes/origin/{state.main_branch}", state.main)
+    git("remote", "add", "origin", remote.shown)
+    _remember(ledger, state.branch)
+    return Worktree(
+        path=tree,
+        branch=branch,
+        base=state.main,
+        start=start,
+        resumed=kept or state.branch is not None,
+        remote=remote,
+        remote_commit=state.branch,
+        ledger=ledger,
+    )
+
+
+def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list[str]:
+    """Remove the trees of jobs that are not wanted any more and return the jobs' ids.
+
+    `is_wanted` is asked about each job that is found here, after it was found: a job that begins meanwhile
+    is never swept.
+    """
+    swept = []
+    for folder, job_id in job_ids_in(work_dir):
+        if not is_wanted(job_id):
+            for path in paths_of(folder, job_id):
+                remove_folder(path)
+            swept.append(job_id)
+            if is_of_earlier_layout(folder, work_dir):
+                with suppress(OSError):  # there is more in it
+                    folder.rmdir()
+    return swept
+
+
+def _make(place: RepositoryPlace, *, tree: Path, ledger: Path, branch: str, start: str) -> None:
+    remove_folder(ledger)
+    remove_folder(tree)
+    tree.mkdir(parents=True)
+    git = _ledger_git(ledger, tree)
+    _borrow(ledger, place.mirror)
+    git("update-ref", f"refs/heads/{branch}", start)
+    git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    git("reset", "--quiet", "--hard")
+
+
+def _lay_out_git(place: RepositoryPlace, *, tree: Path, ledger: Path, branch: str, start: str) -> None:
+    """Give the tree a fresh `.git`, so that nothing planted in the old one is ever read by us."""
+    ours = _ledger_git(ledger, tree)
+    ours("update-ref", _TAKEN, start)
+    ours("read-tree", "--reset", start)
+    remove_folder(tree / ".git")
+    git = Git(tree)
+    git("init", "--quiet", "--template=", f"--initial-branch={branch}")
+    _borrow(tree / ".git", place.mirror, ledger)
+    git("update-ref", f"refs/heads/{branch}", start)
+    shutil.copyfile(ledger / "index", tree / ".git" / "index")
+
+
+def _borrow(repository: Path, *lenders: Path) -> None:
+    lines = "".join(f"{lender.resolve() / 'objects'}\n" for lender in lenders)
+    info = repository / "objects" / "info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "alternates").write_text(lines, encoding="utf-8")
+
+
+def _ledger_git(ledger: Path, tree: Path) -> Git:
+    git = our_repository(ledger)
+    git("config", "core.bare", "false")
+    git("config", "core.worktree", str(tree.resolve()))
+    return git
+
+
+def _take_commits(git: Git, tree: Path, branch: str) -> str:
+    """Bring the agent's HEAD to the ledger's branch, unless it is where it was when we last looked.
+
+    If the agent broke its repository, what we had stays.
+    """
+    options = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
+    before = git("rev-parse", _TAKEN)
+    done = git.attempt("fetch", *options, "--", str(tree.resolve()), f"+HEAD:{_TAKEN}")
+    if done.returncode != 0:
+        _LOG.warning("the commits in %s could not be read, its files are kept: %r", tree, done.stderr[-500:])
+    elif (head := git("rev-parse", _TAKEN)) != before:
+        git("update-ref", f"refs/heads/{branch}", head)
+    return git("rev-parse", f"refs/heads/{branch}")
+
+
+def _commit_leftovers(git: Git, branch: str, tip: str) -> tuple[str, bool]:
+    """Commit what the tree has beyond `tip`; return the new tip and whether there was anything."""
+    git("read-tree", "--reset", tip)
+    added = git.attempt("-c", "advice.addEmbeddedRepo=false", "add", "--all", "--ignore-errors", "--", ":/")
+    if added.returncode != 0:
+        _LOG.warning("not everything in %s could be committed: %r", git.directory, added.stderr[-500:])
+    content = git("write-tree")
+    if content == git("rev-parse", f"{tip}^{{tree}}"):
+        return tip, False
+    message = (
+        "Keep what the agent left uncommitted\n\n"
+        "The agent did not commit these changes; Coalmine did when its turn ended.\n\n"
+        f"Coalmine-Job: {branch.rpartition('/')[2]}\n"  # no two jobs make the same commit
+    )
+    commit = git("commit-tree", content, "-p", tip, stdin=message)
+    git("update-ref", f"refs/heads/{branch}", commit)
+    return commit, True
+
+
+def _is_ancestor(git: Git, older: str, newer: str) -> bool:
+    return git.attempt("merge-base", "--is-ancestor", older, newer).returncode == 0
+
+
+def _remember(ledger: Path, remote_commit: str | None) -> None:
+    record = _Record(remote_commit=remote_commit)
+    (ledger / _RECORD).write_text(record.model_dump_json(), encoding="utf-8")
+
+
+def _recall(ledger: Path) -> _Record | None:
+    try:
+        return _Record.model_validate_json((ledger / _RECORD).read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,113 @@
+"""The Runtime protocol: all that differs between one kind of agent program and another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, Self
+
+from routing.errors import InvalidInputError
+from routing.templates.version import Snapshot
+from tasks.agents.runtimes.agent_event import AgentEvent, ApiErrorEvent, ResultEvent, Usage
+
+
+class RuntimeRefusedError(InvalidInputError):
+    """The version asks for a runtime that does not exist or cannot run as it is described."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeSpec:
+    """What a version's snapshot says about running its agent."""
+
+    runtime: str = "command"  # name of the runtime, see `tasks.agents.runtimes.registry`
+    command: str | None = None  # shell line of the operator, for the `command` runtime
+    model: str | None = None  # in the runtime's own words, None for its default
+    tools: tuple[str, ...] = ()  # tools that the agent may use, in the runtime's own words
+    environment: Mapping[str, str] = field(default_factory=dict)  # the version's own variables
+    secrets: tuple[str, ...] = ()  # names of variables of the worker that the agent is given
+    time_limit_seconds: float | None = None  # of a turn, None for the fleet's default
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Self:
+        """Take over the part of a version's snapshot that concerns the runtime."""
+        return cls(
+            runtime=snapshot.runtime,
+            command=snapshot.command,
+            model=snapshot.model,
+            tools=snapshot.tools,
+            environment=dict(snapshot.environment),
+            secrets=snapshot.secrets,
+            time_limit_seconds=snapshot.time_limit_seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnInput:
+    """What one turn is given."""
+
+    prompt: str  # the whole prompt, see `tasks.agents.prompt`
+    worktree: Path  # working directory of the process
+    environment: Mapping[str, str]  # the whole environment, see `tasks.agents.environment`
+    prompt_file: Path  # where the prompt is also written; outside the work tree
+    log_file: Path  # where the output is kept; outside the work tree
+    session_id: str | None = None  # session to resume, None to start one
+    billed: Usage = field(default_factory=Usage)  # what earlier turns of that session consumed
+    secrets: Mapping[str, str] = field(default_factory=dict)  # values by name, kept out of log and events
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a turn's events amounted to."""
+
+    events: int = 0  # of any kind
+    malformed: int = 0  # lines that could not be read
+    result: ResultEvent | None = None  # the last one
+    session_id: str | None = None  # the first one
+    usage: Usage = field(default_factory=Usage)  # of this turn alone
+    api_error: ApiErrorEvent | None = None  # the last one, if nothing was done after it
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the agent said that its turn is over, and that it went well."""
+        return self.result is not None and not self.result.is_error
+
+
+class Runtime(Protocol):
+    """One kind of agent program, set up for one version. Holds no state of a turn: turns may share it.
+
+    The methods are pure but for `check`, and `parse` never raises. One that raises all the same is the
+    version's failure: before the start the turn is refused, behind it the turn ends with `parser_error`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name by which versions ask for it."""
+        ...
+
+    @property
+    def resumes(self) -> bool:
+        """Whether a session id from an earlier turn means anything to the program."""
+        ...
+
+    def check(self) -> None:
+        """Raise RuntimeRefusedError when the version's snapshot cannot be run by this runtime."""
+        ...
+
+    def argv(self, turn: TurnInput) -> Sequence[str]:
+        """Return the program and its arguments; nothing of the prompt is in them."""
+        ...
+
+    def environment(self, turn: TurnInput) -> Mapping[str, str]:
+        """Return the variables that this kind of program needs beside `turn.environment`."""
+        ...
+
+    def stdin(self, turn: TurnInput) -> bytes:
+        """Return all that is written to the program's standard input before it is closed."""
+        ...
+
+    def parse(self, line: str) -> Sequence[AgentEvent]:
+        """Read one line of output, without its newline."""
+        ...
+
+    def clean(self, exit_code: int, seen: Seen) -> bool:
+        """Decide whether a process that ended by itself did what it was started for."""
+        ...

@@ -1,0 +1,100 @@
+"""Agents that nobody supervises any more: a killed worker cannot end its own, so the next one does.
+
+Nothing is written down for this. The marker in each process's environment names job and worker, so that
+there is no moment at which a started agent is on no record; so does the name of a turn's cgroup, where it
+has one. See `process_group` for what escapes.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from routing.process.cgroup_home import CgroupHome
+from routing.process.group import signal_process
+from routing.process.marker import TurnMarker
+from routing.process.table import ProcessEntry, ProcessTable, family, still_running
+
+_log = structlog.get_logger(__name__)
+
+#: How long killed processes may take to vanish.
+_VANISH_SECONDS = 5.0
+#: Between two looks at them.
+_LOOK_SECONDS = 0.02
+
+
+def end_ownerless_turns(table: ProcessTable, home: CgroupHome | None = None) -> int:
+    """End what agents of dead worker processes of this host left; returns how many processes that were."""
+    return _end(table, home, lambda marker: not marker.owner_lives, why="their worker is gone")
+
+
+def end_turns_of(job_id: str, table: ProcessTable, home: CgroupHome | None = None) -> int:
+    """End every turn of a job on this host. Only the holder of the job's lease may, before it starts its own.
+
+    An earlier holder may be frozen or slow to notice; its agent must not write into the same work tree.
+    """
+    return _end(table, home, lambda marker: marker.job == job_id, why="the job's lease has moved on")
+
+
+def end_left_turn(marker_text: str, table: ProcessTable, home: CgroupHome | None = None) -> int:
+    """End one turn on this host, by its marker. Only the holder of its session's lease may."""
+    return _end(
+        table, home, lambda marker: str(marker) == marker_text, why="the session's lease has moved on"
+    )
+
+
+def _end(
+    table: ProcessTable, home: CgroupHome | None, is_theirs: Callable[[TurnMarker], bool], *, why: str
+) -> int:
+    ended = _end_cgroups(home, is_theirs) | _end_marked(table, is_theirs)
+    if ended:
+        _log.warning("orphans.ended", processes=len(ended), reason=why)
+    return len(ended)
+
+
+def _end_cgroups(home: CgroupHome | None, is_theirs: Callable[[TurnMarker], bool]) -> set[int]:
+    """All of a group's processes die in one step; returns their pids."""
+    ended: set[int] = set()
+    for marker, group in home.turns() if home is not None else ():
+        if marker.is_ours and is_theirs(marker):
+            ended |= group.pids()
+            group.end(clock=time.monotonic, pause=time.sleep)
+    return ended
+
+
+def _end_marked(table: ProcessTable, is_theirs: Callable[[TurnMarker], bool]) -> set[int]:
+    ended: set[int] = set()
+    left: list[ProcessEntry] = []
+    give_up_at = time.monotonic() + _VANISH_SECONDS
+    # Again and again, as a process may start another one between the look and the signal. One that is just
+    # dying has lost its environment already, so what was told to end counts until it has.
+    while (left := _processes(table.read(), is_theirs) or still_running(left)) and (
+        time.monotonic() < give_up_at
+    ):
+        # All are stopped before the first is killed: a shell whose command dies goes on with its next line.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for entry in left:
+                signal_process(entry, number)
+        ended |= {entry.pid for entry in left}
+        time.sleep(_LOOK_SECONDS)
+    if left:
+        _log.warning("orphans.left", processes=len(left))
+    return ended
+
+
+def _processes(
+    entries: Mapping[int, ProcessEntry], is_theirs: Callable[[TurnMarker], bool]
+) -> list[ProcessEntry]:
+    """The marked processes, their sessions, and all their descendants."""
+    turns = set()
+    for entry in entries.values():
+        marker = TurnMarker.parse(entry.marker) if entry.marker else None
+        if marker is not None and marker.is_ours and is_theirs(marker):
+            turns.add((entry.session, entry.marker))
+    found = {
+        entry.pid: entry
+        for session, marker_text in turns
+        for entry in family(entries, leader=session, marker=marker_text)
+    }
+    return list(found.values())

@@ -1,0 +1,196 @@
+"""The watchdog: turns that are lost or silent, gates that nobody answered, agents whose job has ended."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from routing.errors import CoalmineError, NotFoundError
+from routing.jobs.job import Job, JobState
+from routing.jobs.lifecycle import Jobs
+from routing.store.jobs.job_store import JobStore
+from routing.store.sessions.session_store import SessionStore
+from tasks.agents.agent_record import AgentRecord
+from tasks.agents.agent_registry import AgentRegistry
+from tasks.agents.mail.author import FLEET
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import ALLOWED, SessionState
+from tasks.agents.supervision.silence import Finding, Measure, Patience, finding
+from tasks.agents.supervision.undecided import close_undecided
+from tasks.agents.supervision.worker_died import AgentEnd, has_said, tell_parent
+from tasks.agents.turn.result import Ending
+from tasks.agents.turn.stop_signal import StopReason
+
+_log = structlog.get_logger(__name__)
+
+#: Sessions and jobs that one tick looks at.
+MOST = 1000
+
+#: Seconds between two looks at a session that nobody is in.
+IDLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchdogRules:
+    """What the watchdog is told by the settings."""
+
+    patience: Patience
+
+
+class Watchdog:
+    """One tick at a time in the fleet; every step of it may be repeated, or raced by a runner."""
+
+    def __init__(
+        self, *, sessions: SessionStore, agents: AgentRegistry, office: PostOffice, jobs: Jobs,
+        job_store: JobStore, withdraw: Callable[[], object], rules: WatchdogRules,
+    ) -> None:  # fmt: skip
+        self._sessions = sessions
+        self._agents = agents
+        self._office = office
+        self._jobs = jobs
+        self._job_store = job_store
+        self._withdraw = withdraw  # what rejected versions are at work on; not always done when they are
+        self._rules = rules
+
+    def tick(self) -> None:
+        """One look at everything; what fails for one does not keep the next from its turn."""
+        now = self._sessions.now()
+        live = self._agents.live()
+        for record in self._records(self._sessions.in_turn(MOST)):
+            self._spared(record.name, partial(self._look, record, now))
+        for agent in live:
+            self._spared(agent.name, partial(close_undecided, self._office, agent, now=now))
+            self._spared(agent.name, partial(self._close, agent, live, now))
+        self._tidy(now)
+        self._withdraw()
+
+    def _look(self, record: SessionRecord, now: float) -> None:
+        agent = self._agent(record.name)
+        found = finding(
+            record,
+            now=now,
+            patience=self._rules.patience,
+            waits_for_person=agent is not None and agent.waits_for_person(now),
+            waited_until=agent.waited_until(now) if agent is not None else None,
+        )
+        if found.is_lost:
+            reason = f"its worker {record.holder} was lost".replace("  ", " ")
+            self._sessions.move(
+                record.name, SessionState.STALLED, allowed=ALLOWED[SessionState.STALLED], reason=reason,
+                expired=True,
+            )  # fmt: skip
+        elif found.measure is not Measure.NONE:
+            self._take(record, found)
+
+    def _take(self, record: SessionRecord, found: Finding) -> None:
+        """Take a measure, unless somebody has, or the agent has spoken meanwhile."""
+        seconds = round(found.silent_seconds)
+        stop = f"{StopReason.STALL}:no events for {seconds} s" if found.measure is Measure.CANCEL else ""
+        word = self._sessions.escalate(
+            record.name,
+            fence=record.fence,
+            last_activity=record.last_activity,
+            stage=found.measure,
+            data={"measure": found.measure.name.lower(), "silent_seconds": seconds, "job": record.job},
+            stop=stop,
+        )
+        if word != "ok":
+            return
+        _log.warning("session.silent", agent=record.name, measure=found.measure.name.lower(), seconds=seconds)
+        if found.measure is Measure.NUDGE:
+            self._office.send(FLEET, _nudge(record, seconds))
+
+    def _close(self, agent: AgentRecord, live: Sequence[AgentRecord], now: float) -> None:
+        """See an agent to its end whose job has ended without its runner."""
+        if not agent.job or not agent.role.is_task_scoped:
+            return
+        job = self._job_store.read(agent.job)
+        if job is not None and not job.state.is_final:
+            return
+        fields = self._sessions.read(agent.name)
+        record = SessionRecord.parse(fields) if fields else None
+        if record is not None and self._goes_on(record, live, now):
+            return
+        if record is not None and not record.state.is_final:
+            self._give_up(agent.name, "its job has ended")
+        tell_parent(self._office, agent, self._end(agent, job, record, now))
+        self._agents.finish(agent.name, reason="its job has ended", job=agent.job)
+
+    def _goes_on(self, record: SessionRecord, live: Sequence[AgentRecord], now: float) -> bool:
+        in_turn = record.lease_until is not None and record.lease_until > now
+        waits = record.awaiting and any(child.parent == record.name for child in live)
+        return in_turn or waits
+
+    def _end(self, agent: AgentRecord, job: Job | None, record: SessionRecord | None, now: float) -> AgentEnd:
+        last = record.last_activity if record is not None and record.turns + record.fence else None
+        ended_by, exit_code = Ending.RESULT, job.result.exit_code if job is not None else None
+        if job is not None and job.state is JobState.CANCELLED:
+            ended_by = Ending.CANCEL
+        elif record is not None and record.state in {SessionState.IN_TURN, SessionState.STALLED}:
+            ended_by = Ending.STALL
+        return AgentEnd(
+            ended_by=ended_by,
+            exit_code=exit_code,
+            clean=exit_code == 0,
+            terminal_seen=has_said(self._office, agent),
+            last_activity=last,
+            stall_seconds=round(now - last) if last is not None else 0.0,
+        )
+
+    def _tidy(self, now: float) -> None:
+        """Sessions that nobody is in: those of agents that have finished are over, and some have expired."""
+        for name in self._sessions.idle(before=now - IDLE_SECONDS, most=MOST):
+            if not self._sessions.read(name):
+                self._sessions.forget(name)
+            elif self._is_live(name):
+                self._sessions.look_later(name, at=now)
+            else:
+                self._give_up(name, "its agent has finished")
+
+    def _give_up(self, name: str, reason: str) -> None:
+        self._sessions.move(
+            name, SessionState.ZOMBIE, allowed=ALLOWED[SessionState.ZOMBIE], reason=reason, expired=True
+        )
+
+    def _is_live(self, name: str) -> bool:
+        agent = self._agent(name)
+        return agent is not None and agent.is_live
+
+    def _agent(self, name: str) -> AgentRecord | None:
+        try:
+            return self._agents.find(name)
+        except NotFoundError:
+            return None
+
+    def _records(self, names: Sequence[str]) -> list[SessionRecord]:
+        records: list[SessionRecord] = []
+        for name, fields in zip(names, self._sessions.read_many(names), strict=True):
+            if not fields:
+                self._sessions.forget(name)
+            else:
+                self._spared(name, partial(_parse_into, records, fields))
+        return records
+
+    def _spared(self, what: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except CoalmineError as error:
+            _log.warning("watchdog.failed", subject=what, reason=str(error))
+
+
+def _parse_into(records: list[SessionRecord], fields: dict[str, str]) -> None:
+    records.append(SessionRecord.parse(fields))
+
+
+def _nudge(record: SessionRecord, seconds: int) -> Letter:
+    return Letter.checked(
+        to=record.name,
+        type_="health_check",
+        priority="high",
+        subject=f"nothing was heard of you for {seconds} s",
+        body="Say what you are at. A turn that says nothing for too long is ended.",
+        dedupe_key=f"nudge:{record.name}:{record.fence}:{record.last_activity:.6f}",
+    )

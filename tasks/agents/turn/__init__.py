@@ -1,0 +1,1 @@
+"""One turn: an agent process from its prompt to its result."""

@@ -1,0 +1,140 @@
+"""The end of a turn that was run: what it means for its session is written, with its lease, in one step."""
+
+import json
+from dataclasses import asdict, dataclass
+
+import structlog
+
+from routing.store.sessions.session_store import SessionStore, TurnEnd
+from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.runtimes.agent_event import Usage
+from tasks.agents.session.conversation import Conversation
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import ALLOWED
+from tasks.agents.session.step import SessionStep, step_after
+from tasks.agents.supervision.retirement import Departure
+from tasks.agents.supervision.worker_died import AgentEnd
+from tasks.agents.turn.cleanup import TurnCleanup
+from tasks.agents.turn.leases import HeldTurn
+from tasks.agents.turn.mail import TurnMail
+from tasks.agents.turn.order import TurnOrder
+from tasks.agents.turn.record import TerminalMail, TurnRecord
+from tasks.agents.turn.result import Ending, TurnResult
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class TurnEnding:
+    """Step 8 of a turn, see `turn_runner`."""
+
+    order: TurnOrder
+    held: HeldTurn
+    record: SessionRecord  # as it was when the lease was won
+    sessions: SessionStore
+    office: PostOffice
+    mail: TurnMail
+    conversation: Conversation
+    cleanup: TurnCleanup
+    has_lease: bool = True  # it has not been given back yet
+    newest_terminal: int = 0  # sequence of the terminal mail that there was before the turn
+
+    def begin(self) -> None:
+        """Step 3: note which terminal mail there is already."""
+        self.newest_terminal = self.office.terminal_sequence(self.held.name)
+
+    def conclude(self, result: TurnResult, consumed: Usage, *, silent_seconds: float) -> TurnRecord:
+        """Decide what the turn meant, and write that. `consumed`: by the conversation, in this turn."""
+        terminal_seen = bool(self.cleanup.patiently("terminal mail", self._has_terminal_mail))
+        stored = self.cleanup.patiently("the session", self._read) or self.record
+        step = step_after(
+            result,
+            role=self.order.agent.role,
+            terminal_seen=terminal_seen,
+            awaiting=stored.awaiting,
+            may_retry=self.order.may_retry,
+        )
+        if step is None or not self.write(step, result, consumed):
+            return self._told(result, step, terminal_seen=terminal_seen)
+        self._settle_mail(clean=result.clean, reason=step.reason, counts=result.ended_by is not Ending.DRAIN)
+        end = AgentEnd(
+            ended_by=result.ended_by,
+            exit_code=result.exit_code,
+            clean=result.clean,
+            terminal_seen=terminal_seen,
+            awaiting=step.awaits,
+            last_activity=stored.last_activity,
+            stall_seconds=round(silent_seconds),
+        )
+        departure = Departure(agent=self.order.agent, fence=self.held.fence, end=end, is_end=step.is_end)
+        return self._told(result, step, terminal_seen=terminal_seen, departure=departure)
+
+    def write(self, step: SessionStep, result: TurnResult, consumed: Usage) -> bool:
+        """Write the turn's end and give the lease back in one step."""
+        conversation = self.conversation
+        conversation.save()
+        total = conversation.consumed(
+            consumed, elsewhere=result.resume_mismatch or conversation.asked is None
+        )
+        flags = {"retry": step.is_retry, "mail missing": step.mail_missing, "forget": result.session_lost}
+        end = TurnEnd(
+            name=self.held.name,
+            fence=self.held.fence,
+            to=step.to,
+            allowed=ALLOWED[step.to],
+            reason=step.reason,
+            fields={"billed": json.dumps(asdict(total))},
+            cost_usd=result.usage.cost_usd,
+            seconds=result.duration_seconds,
+            job=self.order.job,
+            flags=[flag for flag, holds in flags.items() if holds],
+        )
+        word = self.cleanup.patiently("the end of the turn", lambda: self.sessions.end(end))
+        self.has_lease = word is None
+        if word != "ok":
+            _log.warning("session.not_moved", agent=self.held.name, to=step.to.value, answer=word)
+        return word == "ok"
+
+    def close_mail(self) -> None:
+        """The agent sends no more mail; what it says in the grace period behind an abort came too late."""
+        self.cleanup.spared("the mail's command", self.mail.close)
+
+    def release(self, *, was_told: bool) -> None:
+        """Give back what is left, whatever happened; a store that is away is only told of.
+
+        `was_told`: whether an agent was started that may have read its mail.
+        """
+        self.close_mail()
+        if self.has_lease:
+            end = TurnEnd(name=self.held.name, fence=self.held.fence)
+            self.cleanup.spared("the lease", lambda: self.sessions.end(end))
+        self._settle_mail(clean=False, reason="its turn came to nothing", counts=was_told)
+
+    def _settle_mail(self, *, clean: bool, reason: str, counts: bool) -> None:
+        """Its mail was delivered, or waits again; what was settled before stays so."""
+        self.cleanup.spared("the mail", lambda: self.mail.settle(clean=clean, reason=reason, counts=counts))
+
+    def _told(
+        self, result: TurnResult, step: SessionStep | None, *, terminal_seen: bool,
+        departure: Departure | None = None,
+    ) -> TurnRecord:  # fmt: skip
+        """The record of the turn; without a departure its end was not written."""
+        written = step is not None and departure is not None
+        mail = TerminalMail.MISSING if step is not None and step.is_end else TerminalMail.NOT_DUE
+        return TurnRecord(
+            result=result,
+            agent=self.held.name,
+            fence=self.held.fence,
+            resumed=self.conversation.asked is not None,
+            terminal_mail=TerminalMail.SEEN if terminal_seen else mail,
+            initial=self.record.state,
+            awaits=step is not None and step.awaits and written,
+            final=step.to if step is not None and written else None,
+            departure=departure,
+        )
+
+    def _has_terminal_mail(self) -> bool:
+        return self.office.terminal_since(self.held.name, self.newest_terminal) is not None
+
+    def _read(self) -> SessionRecord:
+        return SessionRecord.parse(self.sessions.read(self.held.name))

@@ -1,0 +1,35 @@
+"""What a runtime gives for the start of a turn, checked before anything is started."""
+
+import os
+from dataclasses import dataclass
+
+from tasks.agents.redaction import Redactor
+from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, TurnInput
+from tasks.agents.runtimes.runtime_fault import fault_words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """A program, ready to be started."""
+
+    argv: list[str]
+    environment: dict[str, str]  # all of it
+    prompt: bytes  # what is written to standard input
+
+
+def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
+    """Ask the runtime; RuntimeRefusedError when it raises, or gives what is no program."""
+    try:
+        argv = [os.fspath(part) for part in runtime.argv(turn)]
+        more = {os.fspath(name): os.fspath(value) for name, value in runtime.environment(turn).items()}
+        prompt = bytes(memoryview(runtime.stdin(turn)))
+    except RuntimeRefusedError:
+        raise
+    except Exception as error:
+        words = fault_words(error, Redactor.of(turn.secrets))
+        message = f"the runtime {runtime.name} could not prepare the turn and nothing was started: {words}"
+        raise RuntimeRefusedError(message) from error
+    if not argv:
+        message = f"the runtime {runtime.name} names no program, so nothing was started; mend the runtime"
+        raise RuntimeRefusedError(message)
+    return Launch(argv=argv, environment={**turn.environment, **more}, prompt=prompt)

@@ -1,0 +1,60 @@
+"""The file that keeps what an agent printed, up to a size."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from routing.printable import printable
+
+
+class TurnLog:
+    """Keeps lines of both streams in their order; standard error is marked. A full disk ends the log only."""
+
+    def __init__(self, path: Path, *, cap: int) -> None:
+        # Readable for the worker's user alone: agents print what they read.
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        self._room = cap
+        #: Lines that are not in the file, whole or in part.
+        self.dropped = 0
+        #: Why writing ended, "" when it did not.
+        self.failure = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, line: bytes, *, stderr: bool = False, skipped: int = 0) -> None:
+        """Add a line, of which `skipped` further bytes are not there."""
+        if self._room <= 0 or self.failure:
+            self.dropped += 1
+            return
+        text = printable(line.decode(errors="replace"))
+        more = f" [{skipped} more bytes]" if skipped else ""
+        data = f"{'stderr: ' if stderr else ''}{text}{more}\n".encode()
+        self._put(data[: self._room])
+        self.dropped += len(data) > self._room
+        self._room -= len(data)
+
+    def flush(self) -> None:
+        """Let readers of the file see what there is."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.failure = str(error)
+
+    def close(self) -> None:
+        """Close the file; say in it how much is missing."""
+        if self.dropped and not self.failure:
+            self._put(f"\n[log full: {self.dropped} lines are missing or cut]\n".encode())
+        try:
+            self._file.close()
+        except OSError as error:
+            self.failure = str(error)
+
+    def _put(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self.failure = str(error)

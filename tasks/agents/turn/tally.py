@@ -1,0 +1,87 @@
+"""Adding up a turn's events while they come."""
+
+from dataclasses import dataclass, field
+
+from tasks.agents.runtimes.agent_event import (
+    AgentEvent,
+    ApiErrorEvent,
+    MalformedEvent,
+    ResultEvent,
+    SessionEvent,
+    TextEvent,
+    ToolEvent,
+    Usage,
+    UsageEvent,
+    UsageScope,
+)
+from tasks.agents.runtimes.runtime import Seen
+from tasks.agents.turn.output_tail import OutputTail
+
+
+@dataclass(kw_only=True, slots=True)
+class TurnTally:
+    """Running totals of one turn, in bounded memory."""
+
+    billed: Usage = field(default_factory=Usage)  # what earlier turns of the asked session consumed
+    asked: str | None = None  # session that is to be resumed
+    tail: OutputTail = field(default_factory=OutputTail)
+    events: int = 0
+    malformed: int = 0
+    result: ResultEvent | None = None
+    session_id: str | None = None
+    api_error: ApiErrorEvent | None = None
+    _of_turn: Usage = field(default_factory=Usage)  # by reports of steps, or of this turn so far
+    _of_session: Usage = field(default_factory=Usage)  # by the last report of the whole session
+
+    @property
+    def usage(self) -> Usage:
+        """What this turn consumed. Reports in two scopes each miss something, so the larger one holds."""
+        other = None not in {self.asked, self.session_id} and self.asked != self.session_id
+        return self._of_turn.at_least(self._of_session if other else self._of_session.since(self.billed))
+
+    def add(self, event: AgentEvent) -> None:
+        """Count one event."""
+        self.events += 1
+        match event:
+            case TextEvent(text=text):
+                self.api_error = None
+                self.tail.add(text)
+            case ToolEvent():
+                self.api_error = None
+            case ResultEvent():
+                self._add_result(event)
+            case ApiErrorEvent():
+                self.api_error = event
+            case SessionEvent(session_id=session_id):
+                self.session_id = self.session_id or session_id
+            case UsageEvent(usage=usage, scope=scope):
+                self._add_usage(usage, scope)
+            case MalformedEvent():
+                self.malformed += 1
+
+    def seen(self) -> Seen:
+        """Freeze what there is."""
+        return Seen(
+            events=self.events,
+            malformed=self.malformed,
+            result=self.result,
+            session_id=self.session_id,
+            usage=self.usage,
+            api_error=self.api_error,
+        )
+
+    def _add_result(self, result: ResultEvent) -> None:
+        self.result = result
+        if not result.is_error:
+            self.api_error = None
+        if result.text and not self.tail.ends_with(result.text):  # programs often repeat their last words
+            self.tail.add(result.text)
+
+    def _add_usage(self, usage: Usage, scope: UsageScope) -> None:
+        match scope:
+            case UsageScope.STEP:
+                self._of_turn += usage
+            case UsageScope.TURN:
+                self._of_turn = usage
+            case UsageScope.SESSION:
+                self._of_session = usage

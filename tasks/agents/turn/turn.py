@@ -1,0 +1,286 @@
+"""One turn: an agent program from spawn to the end of everything it started."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+
+from routing.process.cgroup_home import CgroupHome
+from routing.process.group import ProcessGroup, ProcessIdentity, SpawnError
+from routing.process.line_reader import Line
+from routing.process.pipes import Channel, Pipes
+from routing.process.table import ProcessTable
+from tasks.agents.redaction import Redactor
+from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
+from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
+from tasks.agents.runtimes.runtime_fault import fault_words
+from tasks.agents.turn.launch import launch_of
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.log import TurnLog
+from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.stall_timer import StallTimer
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.agents.turn.tally import TurnTally
+
+_LOG = logging.getLogger(__name__)
+
+#: More bytes of a line than its tail needs, whatever its characters take.
+_TAIL_BYTES = 32_768
+#: The longest wait for a pipe; everything that ends a turn wakes it, so this only bounds surprises.
+_PATIENCE_SECONDS = 5.0
+#: The same where the kernel does not tell us that a process has exited.
+_BLIND_PATIENCE_SECONDS = 0.1
+
+
+def run_turn(
+    runtime: Runtime,
+    turn: TurnInput,
+    *,
+    stop: StopSignal,
+    table: ProcessTable,
+    home: CgroupHome | None = None,
+    limits: TurnLimits | None = None,
+    on_event: Callable[[AgentEvent], None] | None = None,
+    on_spawn: Callable[[ProcessIdentity], None] | None = None,
+    on_abort: Callable[[], object] = lambda: None,
+    waits_for_person: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+) -> TurnResult:
+    """Run an agent for one turn and return what came of it; blocks the calling thread, which may be any.
+
+    `on_spawn` is given the process before anything is written to it, and `on_event` every event as it
+    comes; what either raises ends the turn and is passed on. `on_abort` is called when the agent does not end
+    by itself, before it is told to; it may not raise. `waits_for_person` says whether a decision is
+    awaited, and is asked only about an agent that has been silent for too long. With a `home` the agent has
+    a cgroup of its own there. Its processes are gone in any case. SpawnError and RuntimeRefusedError mean
+    that nothing was started.
+    """
+    limits = limits or TurnLimits()
+    launch = launch_of(runtime, turn)
+    with _files(turn, limits) as log:
+        group = ProcessGroup.spawn(
+            launch.argv, cwd=turn.worktree, environment=launch.environment, table=table, home=home
+        )
+        try:
+            if on_spawn is not None:
+                on_spawn(group.identity)
+            running = _Turn(
+                runtime,
+                turn,
+                group=group,
+                prompt=launch.prompt,
+                log=log,
+                limits=limits,
+                on_event=on_event,
+                waits_for_person=waits_for_person,
+                clock=clock,
+            )
+        except BaseException:  # nobody supervises it yet: it must not live on, whatever this was
+            group.discard()
+            raise
+        try:
+            with stop.calling(running.pipes.wake):
+                ended_by = running.watch(stop)
+            if ended_by is not Ending.RESULT:
+                on_abort()
+        finally:
+            running.end()
+        return running.result(ended_by)
+
+
+def _files(turn: TurnInput, limits: TurnLimits) -> TurnLog:
+    try:
+        for file in (turn.prompt_file, turn.log_file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(turn.prompt_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as prompt:
+            prompt.write(turn.prompt.encode(errors="replace"))
+        return TurnLog(turn.log_file, cap=limits.log_bytes)
+    except OSError as error:
+        message = f"the files of a turn could not be written: {error}; see that the disk has room"
+        raise SpawnError(message) from error
+
+
+class _Turn:
+    """A turn while it runs."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        turn: TurnInput,
+        *,
+        group: ProcessGroup,
+        prompt: bytes,
+        log: TurnLog,
+        limits: TurnLimits,
+        on_event: Callable[[AgentEvent], None] | None,
+        waits_for_person: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._runtime, self._turn, self._group, self._log = runtime, turn, group, log
+        self._limits, self._on_event, self._clock = limits, on_event, clock
+        self._redact = Redactor.of(turn.secrets)
+        self._tally = TurnTally(billed=turn.billed, asked=turn.session_id)
+        self._failure: Exception | None = None  # what `on_event` raised
+        self._runtime_fault = ""  # what the runtime raised, in words; it is not asked again
+        self._oversized = 0
+        self._survivors = 0
+        self._exit_code: int | None = None
+        self._started_at = self._ended_at = clock()
+        self._stall = StallTimer(
+            stall_seconds=limits.stall_seconds, now=self._started_at, waits_for_person=waits_for_person
+        )
+        exit_fd = group.open_exit_fd()
+        self._patience_seconds = _BLIND_PATIENCE_SECONDS if exit_fd is None else _PATIENCE_SECONDS
+        self.pipes = Pipes(
+            group.streams,
+            prompt=prompt,
+            line_bytes=limits.line_bytes,
+            on_line=self._take,
+            exit_fd=exit_fd,
+        )
+
+    def watch(self, stop: StopSignal) -> Ending:
+        """Move bytes until the agent exits or has to be ended."""
+        while self._failure is None:
+            if self._runtime_fault:
+                return Ending.PARSER_ERROR
+            if self._group.has_exited():
+                return Ending.RESULT
+            if (ending := self._overdue(stop)) is not None:
+                return ending
+            self.pipes.pump(self._patience())
+            self._log.flush()
+        raise self._failure
+
+    def end(self) -> None:
+        """End what is left of the agent and release everything, whatever happened before."""
+        try:
+            self._survivors = self._end_group()
+            self._exit_code = self._group.reap()
+            self.pipes.drain()
+        finally:
+            self.pipes.close()
+            self._ended_at = self._clock()
+        if self._survivors:
+            _LOG.error(
+                "%d processes of the agent %s could not be ended", self._survivors, self._group.identity
+            )
+
+    def _end_group(self) -> int:
+        end, grace_seconds = self._group.end, self._limits.kill_grace_seconds
+        try:
+            return end(grace_seconds=grace_seconds, clock=self._clock, pause=self.pipes.pump)
+        except BaseException:  # reading its last words failed: it must not live on, whatever this was
+            end(grace_seconds=0.0, clock=self._clock, pause=time.sleep)
+            self._group.reap()
+            raise
+
+    def result(self, ended_by: Ending) -> TurnResult:
+        """Sum up, after `end`."""
+        if self._failure is not None:
+            raise self._failure
+        seen = self._tally.seen()
+        exit_code = self._exit_code if ended_by is Ending.RESULT else None
+        clean = exit_code is not None and self._is_clean(exit_code, seen)
+        asked = self._turn.session_id
+        if self._runtime_fault and ended_by is Ending.RESULT:  # it broke behind the exit
+            ended_by = Ending.PARSER_ERROR
+        return TurnResult(
+            ended_by=ended_by,
+            exit_code=exit_code,
+            clean=clean,
+            session_id=seen.session_id or asked,
+            session_lost=self._is_session_lost(exit_code, seen),
+            resume_mismatch=None not in {asked, seen.session_id} and asked != seen.session_id,
+            duration_seconds=self._ended_at - self._started_at,
+            usage=seen.usage,
+            api_error=seen.api_error,
+            events=seen.events,
+            malformed_lines=seen.malformed,
+            oversized_lines=self._oversized,
+            output_bytes=self.pipes.bytes_read,
+            output_tail=self._tally.tail.text,
+            survivors=self._survivors,
+            log_failure=self._log.failure,
+            reason=self._runtime_fault if ended_by is Ending.PARSER_ERROR else "",
+        )
+
+    def _is_session_lost(self, exit_code: int | None, seen: Seen) -> bool:
+        unseen = self._turn.session_id is not None and seen.session_id is None
+        return unseen and exit_code not in {None, 0} and not self._runtime_fault
+
+    def _is_clean(self, exit_code: int, seen: Seen) -> bool:
+        """By the runtime's own definition; of what it could not read it has none."""
+        if self._runtime_fault:
+            return False
+        try:
+            return bool(self._runtime.clean(exit_code, seen))
+        except Exception as error:  # noqa: BLE001 - the boundary to code that is not ours
+            self._runtime_failed(error)
+            return False
+
+    def _runtime_failed(self, error: Exception) -> None:
+        self._runtime_fault = fault_words(error, self._redact)
+        _LOG.error(
+            "the runtime %s raised, and ends the turn of %s: %s",
+            self._runtime.name, self._group.identity, self._runtime_fault,
+        )  # fmt: skip
+
+    def _overdue(self, stop: StopSignal) -> Ending | None:
+        if stop.reason is not None:
+            return Ending(stop.reason)
+        now, limits = self._clock(), self._limits
+        if now >= self._started_at + limits.time_limit_seconds:
+            return Ending.DEADLINE
+        if now >= self._stall.due_at:
+            self.pipes.pump(0)  # it may have spoken while a caller's `on_event` took its time
+            return Ending.STALL if self._stall.is_over(now) else None
+        if self.pipes.bytes_read > limits.output_bytes:
+            return Ending.OUTPUT_LIMIT
+        if limits.cost_usd is not None and self._tally.usage.cost_usd > limits.cost_usd:
+            return Ending.BUDGET
+        return None
+
+    def _patience(self) -> float:
+        due_at = min(self._started_at + self._limits.time_limit_seconds, self._stall.due_at)
+        return min(self._patience_seconds, due_at - self._clock())
+
+    def _take(self, line: Line, channel: Channel) -> None:
+        data = self._redact(line.data, cut=line.skipped > 0)
+        self._log.write(data, stderr=channel is Channel.ERROR, skipped=line.skipped)
+        self._oversized += line.skipped > 0
+        if channel is Channel.ERROR:
+            self._tally.tail.add(data[-_TAIL_BYTES:].decode(errors="replace"))
+        elif data or line.skipped:
+            for event in self._events(data, line.skipped):
+                self._deliver(event)
+            self._stall.heard(self._clock())
+
+    def _deliver(self, event: AgentEvent) -> None:
+        if self._on_event is None or self._failure is not None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001  # raised again when the agent's processes have been ended
+            self._failure = error
+
+    def _events(self, data: bytes, skipped: int) -> list[AgentEvent]:
+        """Read a line and count its events. A runtime that raised once is not asked again."""
+        if self._runtime_fault:
+            return []
+        try:
+            events = self._parsed(data, skipped)
+            for event in events:
+                self._tally.add(event)
+        except Exception as error:  # noqa: BLE001 - the boundary to code that is not ours
+            self._runtime_failed(error)
+            return []
+        return events
+
+    def _parsed(self, data: bytes, skipped: int) -> list[AgentEvent]:
+        if skipped:
+            return [
+                MalformedEvent(reason=f"a line of {len(data) + skipped} bytes; only its beginning is logged")
+            ]
+        return list(self._runtime.parse(data.decode(errors="replace")))

@@ -1,0 +1,267 @@
+"""One turn of a session: the lease, the process, and what is left when both are gone.
+
+The order of the steps is what makes it safe:
+
+1. win the lease, and believe nothing that was read before;
+2. without anything to say, start nothing and change nothing;
+3. note which terminal mail there is already;
+4. start the process and register it before it is told anything;
+5. write the prompt, close the input, keep the output (`run_turn`);
+6. with each event: keep the lease, note the conversation;
+7. end the process and all that it started (`run_turn`);
+8. always: remove the registration and give the lease back.
+
+A conversation that turns out not to be there is begun anew within the turn, once (`fresh_start`). What the
+end of a turn means for its agent depends on its job too: see `departure`.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from routing.errors import CoalmineError, ConflictError
+from routing.process.cgroup_home import CgroupHome
+from routing.process.group import ProcessIdentity
+from routing.process.table import ProcessTable
+from routing.store.sessions.session_store import SessionStore
+from tasks.agents.agent_registry import AgentRegistry
+from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.mail_socket.server import MailWindow
+from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent, ToolEvent, Usage
+from tasks.agents.runtimes.runtime import TurnInput
+from tasks.agents.session import fresh_start
+from tasks.agents.session.conversation import Conversation
+from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.state import ALLOWED, SessionState
+from tasks.agents.session.step import SessionStep, resumption
+from tasks.agents.supervision.orphans import end_left_turn
+from tasks.agents.turn.cleanup import TurnCleanup
+from tasks.agents.turn.ending import TurnEnding
+from tasks.agents.turn.leases import HeldTurn, TurnLeases
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.mail import TurnMail
+from tasks.agents.turn.order import TurnOrder, TurnStart
+from tasks.agents.turn.record import NotRun, TurnRecord
+from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.agents.turn.turn import run_turn
+
+_log = structlog.get_logger(__name__)
+
+#: For how long a turn waits for another one of its session before it is put off, and between two tries.
+BUSY_SECONDS = 2.0
+BUSY_PAUSE_SECONDS = 0.1
+
+
+class StaleTurnError(ConflictError):
+    """The turn's lease was lost: a process that was not registered was killed; nothing more is noted."""
+
+
+class TurnRunner:
+    """One a worker process, shared by its threads."""
+
+    def __init__(
+        self, *, sessions: SessionStore, leases: TurnLeases, agents: AgentRegistry, office: PostOffice,
+        window: MailWindow, table: ProcessTable, lease_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep,
+        host: str = "", home: CgroupHome | None = None,
+    ) -> None:  # fmt: skip
+        self.sessions = sessions
+        self.leases = leases
+        self.agents = agents
+        self.office = office
+        self.window = window
+        self.table = table
+        self.home = home  # of the cgroups of turns, None where there are none
+        self.lease_seconds = lease_seconds
+        self.monotonic = monotonic
+        self.pause = pause
+        self.host = host or socket.gethostname()
+
+    def run(self, order: TurnOrder, stop: StopSignal) -> TurnRecord | NotRun:
+        """Run one turn, or say why there is none. SpawnError and a store that is away are passed on."""
+        name, asked_at = order.agent.name, self.monotonic()
+        word, fields = self._begin(order)
+        give_up_at = asked_at + BUSY_SECONDS
+        while word == "busy" and stop.reason is None and self.monotonic() < give_up_at:
+            self.pause(BUSY_PAUSE_SECONDS)
+            asked_at = self.monotonic()
+            word, fields = self._begin(order)
+        if word != "ok":
+            return NotRun.BUSY if word == "busy" else NotRun.OVER
+        fence = int(fields["fence"])
+        with self.leases.holding(name, fence, stop, asked_at=asked_at) as held:
+            record = SessionRecord.parse(fields)
+            if record.left:  # by a worker that is frozen or was killed, maybe at another job of this agent
+                end_left_turn(record.left, self.table, self.home)
+            turn = _Turn(self, order, held, record)
+            try:
+                return turn.run(stop)
+            finally:
+                turn.release()
+
+    def _begin(self, order: TurnOrder) -> tuple[str, dict[str, str]]:
+        agent = order.agent
+        life = {"role": agent.role.value, "parent": agent.parent, "job": order.job}
+        return self.sessions.begin(
+            agent.name,
+            lease_seconds=self.lease_seconds,
+            worker=order.worker,
+            start=life if order.begins else None,
+        )
+
+
+class _Turn:
+    """A turn under its lease."""
+
+    def __init__(self, runner: TurnRunner, order: TurnOrder, held: HeldTurn, record: SessionRecord) -> None:
+        self._runner, self._order, self._held, self._record = runner, order, held, record
+        self._name, self._fence = held.name, held.fence
+        self._mail = TurnMail(
+            runner.office, runner.window, agent=self._name, lease_seconds=3 * runner.lease_seconds
+        )
+        self._conversation = Conversation(
+            runner.sessions,
+            held,
+            host=runner.host,
+            resumption=resumption(
+                record, runtime=order.runtime.name, resumes=order.runtime.resumes, host=runner.host
+            ),
+            billed=record.billed,
+        )
+        self._ending = TurnEnding(
+            order=order,
+            held=held,
+            record=record,
+            sessions=runner.sessions,
+            office=runner.office,
+            mail=self._mail,
+            conversation=self._conversation,
+            cleanup=TurnCleanup(
+                self._name,
+                lease_ends=lambda: held.lease_ends,
+                monotonic=runner.monotonic,
+                pause=runner.pause,
+            ),
+        )
+        self._started = 0  # processes that were registered
+        self._acted = False  # the agent has spoken, or used a tool
+        self._heard_at = runner.monotonic()  # when the last event came, or the turn began
+
+    def run(self, stop: StopSignal) -> TurnRecord | NotRun:
+        """Steps 2 to 8."""
+        self._mail.claim()
+        self._held.also = self._mail.keep
+        given = self._given()
+        if given is None:
+            return NotRun.NOTHING_TO_SAY
+        self._ending.begin()
+        result = self._process(given, stop, self._order.limits)
+        consumed = result.usage
+        if fresh_start.is_due(result, acted=self._acted):
+            result, consumed = self._afresh(result, stop)
+        silent_seconds = self._runner.monotonic() - self._heard_at
+        return self._ending.conclude(result, consumed, silent_seconds=silent_seconds)
+
+    def _given(self) -> TurnInput | None:
+        """What the turn is given, by the conversation as it is now; None when there is nothing to say."""
+        conversation = self._conversation
+        start = TurnStart(
+            session_id=conversation.asked,
+            earlier=self._record.turns > 0,
+            mail=self._mail.message,
+            lost=bool(conversation.lost),
+        )
+        given = self._order.compose(start)
+        if given is None or not given.prompt.strip():
+            return None
+        command = self._mail.command(given, job=self._order.job, await_mail=self._await_mail)
+        return replace(
+            given,
+            session_id=conversation.asked,
+            billed=conversation.billed,
+            environment={**given.environment, "COALMINE_MAIL": command},
+        )
+
+    def _process(self, given: TurnInput, stop: StopSignal, limits: TurnLimits) -> TurnResult:
+        return run_turn(
+            self._order.runtime,
+            given,
+            stop=stop,
+            table=self._runner.table,
+            home=self._runner.home,
+            limits=limits,
+            on_spawn=self._register,
+            on_event=self._hear,
+            on_abort=self._ending.close_mail,
+            waits_for_person=lambda: self._runner.agents.waits_for_person(self._name),
+        )
+
+    def _afresh(self, first: TurnResult, stop: StopSignal) -> tuple[TurnResult, Usage]:
+        """The conversation is not there: the agent is started once more, without it, and told what is known.
+
+        Returns what both came to, and what the conversation that there is now has consumed.
+        """
+        if stop.reason is not None:
+            return replace(first, ended_by=Ending(stop.reason), exit_code=None), first.usage
+        _log.warning("session.afresh", agent=self._name, session=first.session_id)
+        started = self._started
+        try:
+            self._conversation.begin_anew(fresh_start.NOT_THERE)
+            given = self._given()
+            if given is None:
+                return first, first.usage
+            limits = fresh_start.limits_left(self._order.limits, first)
+            second = self._process(given, stop, limits)
+        except (CoalmineError, OSError):
+            if self._started == started:  # nothing runs: the session is where it was before the turn
+                step = SessionStep(to=SessionState.BETWEEN_TURNS, reason=fresh_start.NOT_THERE)
+                self._ending.write(step, first, first.usage)
+            raise
+        return fresh_start.together(first, second), second.usage
+
+    def _await_mail(self) -> None:
+        """The agent says that its next turn waits for mail; it holds for this turn alone."""
+        word = self._runner.sessions.await_others(self._name, fence=self._fence)
+        if word != "ok":
+            message_ = f"the turn of {self._name} is over ({word}), so that it waits for mail was not noted"
+            raise StaleTurnError(message_)
+
+    def release(self) -> None:
+        """Give back what the turn has in hand, whatever happened."""
+        self._ending.release(was_told=self._started > 0)
+
+    def _register(self, process: ProcessIdentity) -> None:
+        """Step 4; when this raises, the process is killed before it was told anything."""
+        word = self._runner.sessions.run_by(
+            self._name,
+            fence=self._fence,
+            # Also of a turn whose worker was lost, or of this one's first process.
+            allowed=ALLOWED[SessionState.IN_TURN] | {SessionState.IN_TURN},
+            process={
+                "host": process.host,
+                "boot_id": process.boot_id,
+                "pid": str(process.pid),
+                "start_ticks": "" if process.start_ticks is None else str(process.start_ticks),
+                "marker": process.marker,
+                "runtime": self._order.runtime.name,
+            },
+            lost=self._conversation.lost,
+        )
+        if word != "ok":
+            message_ = (
+                f"the process of {self._name} could not be registered ({word}) and was killed: the turn "
+                f"with fence {self._fence} is no longer the session's; the job is tried again"
+            )
+            raise StaleTurnError(message_)
+        self._started += 1
+
+    def _hear(self, event: AgentEvent) -> None:
+        self._heard_at = self._runner.monotonic()
+        self._runner.leases.heard(self._held)
+        self._acted = self._acted or isinstance(event, TextEvent | ToolEvent)
+        self._conversation.hear(event)
+        self._order.on_event(event)

@@ -1,0 +1,322 @@
+"""The composition root: the one place where the parts are made and wired."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from celery import Celery
+from redis import Redis
+
+from harvest.harvester import Harvester
+from harvest.opening import Proposals
+from harvest.settling import Settling
+from routing.errors import SettingsError
+from routing.jobs.admission import Limits
+from routing.jobs.children import Children, ChildRules
+from routing.jobs.lifecycle import BackOff, Jobs
+from routing.jobs.mailbox import Mailbox
+from routing.jobs.publisher import CeleryPublisher, Publisher
+from routing.jobs.relay import Relay
+from routing.jobs.withdrawal import Withdrawal
+from routing.store.backlog.backlog_store import BacklogStore
+from routing.store.events.event_store import EventStore
+from routing.store.events.notice_store import NoticeStore
+from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.switch import Switch
+from routing.store.mail.agent_store import AgentStore
+from routing.store.mail.mail_store import MailStore
+from routing.store.redis.connection import connect
+from routing.store.redis.keys import Keys
+from routing.store.sessions.session_store import SessionStore
+from routing.store.signals.signal_store import SignalStore
+from routing.store.trials.trial_store import TrialStore
+from routing.store.trials.version_store import VersionStore
+from routing.templates.route import Generator
+from routing.templates.route_defaults import MailboxPolicy
+from routing.templates.route_reader import RouteReader
+from routing.templates.templates import Templates
+from routing.templates.trials import Trials
+from tasks.agents.agent_registry import AgentRegistry
+from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.supervision.silence import Patience
+from tasks.agents.supervision.waking import Waking
+from tasks.agents.supervision.watchdog import Watchdog, WatchdogRules
+from tasks.broker import WORK, make_app
+from tasks.notify.fact_reader import FactReader
+from tasks.notify.notifier import Notifier, NotifierRules
+from tasks.notify.sinks import configured_sinks
+from tasks.settings.settings import Settings
+from tasks.work.tick import Ticks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coalmine:
+    """Every part, wired to one server by one set of settings."""
+
+    settings: Settings
+    redis: Redis
+    app: Celery
+    publisher: Publisher
+    generator: Generator  # of draws and of back-off jitter
+    clock: Callable[[], float] | None = None  # None: the server's
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Names of all keys."""
+        return Keys(self.settings.namespace)
+
+    @cached_property
+    def versions(self) -> VersionStore:
+        """Versions in Redis."""
+        return VersionStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def trial_store(self) -> TrialStore:
+        """Trials in Redis."""
+        return TrialStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def job_store(self) -> JobStore:
+        """Jobs in Redis."""
+        job = self.settings.job
+        limits = Limits(
+            agents_at_once=job.agents_at_once,
+            per_repository=job.per_repository,
+            day_cost_usd=job.day_cost_usd,
+        )
+        retention = self.settings.retention_seconds
+        return JobStore(self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits)
+
+    @cached_property
+    def signals(self) -> SignalStore:
+        """Signals in Redis."""
+        return SignalStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def events(self) -> EventStore:
+        """The stream of events."""
+        return EventStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def sessions(self) -> SessionStore:
+        """Sessions of agents in Redis."""
+        return SessionStore(
+            self.redis, self.keys, self.clock, retention_seconds=self.settings.retention_seconds
+        )
+
+    @cached_property
+    def agents(self) -> AgentRegistry:
+        """Who is there."""
+        retention = self.settings.retention_seconds
+        return AgentRegistry(AgentStore(self.redis, self.keys, self.clock, retention_seconds=retention))
+
+    @cached_property
+    def post_office(self) -> PostOffice:
+        """Mail between agents and people."""
+        retention = self.settings.retention_seconds
+        store = MailStore(self.redis, self.keys, self.clock, retention_seconds=retention)
+        return PostOffice(store, self.agents, arrived=self.waking.wake)
+
+    @cached_property
+    def waking(self) -> Waking:
+        """Has jobs go on whose agents await mail."""
+        return Waking(self.sessions, self.jobs)
+
+    @cached_property
+    def watchdog(self) -> Watchdog:
+        """Looks after turns and agents."""
+        agent = self.settings.agent
+        patience = Patience(
+            warn_seconds=agent.silence_warn_seconds,
+            nudge_seconds=agent.silence_nudge_seconds,
+            cancel_seconds=agent.silence_cancel_seconds,
+        )
+        return Watchdog(
+            sessions=self.sessions,
+            agents=self.agents,
+            office=self.post_office,
+            jobs=self.jobs,
+            job_store=self.job_store,
+            withdraw=self.withdrawal.withdraw,
+            rules=WatchdogRules(patience=patience),
+        )
+
+    @cached_property
+    def withdrawal(self) -> Withdrawal:
+        """Ends what rejected versions are at work on, where the settings want it."""
+        cancels = self.settings.canary.on_rollback == "cancel"
+        return Withdrawal(self.jobs, self.job_store, self.versions, cancels=cancels)
+
+    @cached_property
+    def notices(self) -> NoticeStore:
+        """Notifications in Redis."""
+        return NoticeStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def notifiers(self) -> list[Notifier]:
+        """Tell the outside: one for each sink that the settings name."""
+        notify = self.settings.notify
+        backlog = BacklogStore(self.redis, self.keys, self.clock, unknown_blocker="satisfied")
+        facts = FactReader(jobs=self.job_store, signals=self.signals, backlog=backlog)
+        back_off = BackOff(
+            first_seconds=notify.back_off_first_seconds, cap_seconds=notify.back_off_cap_seconds
+        )
+        return [
+            Notifier(
+                sink=sink,
+                rules=NotifierRules(
+                    kinds=kinds,
+                    attempts=notify.attempts,
+                    back_off=back_off,
+                    max_age_seconds=notify.max_age_hours * 3600,
+                ),
+                store=self.notices,
+                events=self.events,
+                facts=facts,
+                generator=random.SystemRandom(),  # the draws of a seed are not disturbed
+                monotonic=time.monotonic,
+            )
+            for sink, kinds in configured_sinks(notify, self.now)
+        ]
+
+    @cached_property
+    def switch(self) -> Switch:
+        """The pause switch."""
+        return Switch(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def ticks(self) -> Ticks:
+        """Single-flight of ticks."""
+        return Ticks(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def templates(self) -> Templates:
+        """What people do with versions."""
+        return Templates(self.versions, rejected=self.withdrawal.withdraw)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """What people do with trials."""
+        return Trials(self.trial_store, self.versions)
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """What becomes of proposed versions."""
+        canary = self.settings.canary
+        return Proposals(
+            templates=self.templates,
+            trials=self.trials,
+            versions=self.versions,
+            enabled=canary.enabled,
+            policy=lambda: canary.policy,
+        )
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """What workers, ticks and people do with jobs."""
+        job = self.settings.job
+        back_off = BackOff(first_seconds=job.back_off_first_seconds, cap_seconds=job.back_off_cap_seconds)
+        return Jobs(
+            self.job_store, self.versions, back_off=back_off, generator=self.generator,
+            keeps_children=job.children == "keep",
+        )  # fmt: skip
+
+    @cached_property
+    def mailbox(self) -> Mailbox:
+        """Accepts requests."""
+        return Mailbox(
+            jobs=self.job_store,
+            events=self.events,
+            routes=RouteReader(self.versions, self.trial_store),
+            publisher=self.publisher,
+            generator=self.generator,
+            policy=self.mailbox_policy,
+        )
+
+    @cached_property
+    def children(self) -> Children:
+        """Accepts what agents ask for."""
+        job = self.settings.job
+        return Children(
+            jobs=self.job_store,
+            versions=self.versions,
+            routes=RouteReader(self.versions, self.trial_store),
+            publisher=self.publisher,
+            policy=self.mailbox_policy,
+            rules=ChildRules(most=job.children_at_once, deepest=job.child_depth),
+        )
+
+    @property
+    def mailbox_policy(self) -> MailboxPolicy:
+        """What new jobs are given."""
+        return MailboxPolicy(
+            canaries_enabled=self.settings.canary.enabled,
+            max_attempts=self.settings.job.max_attempts,
+            settle_deadline_seconds=self.settings.canary.policy.settle_deadline_seconds,
+            retention_seconds=self.settings.retention_seconds,
+        )
+
+    @cached_property
+    def relay(self) -> Relay:
+        """Publishes what was not."""
+        return Relay(self.job_store, self.publisher)
+
+    @cached_property
+    def harvester(self) -> Harvester:
+        """Scores, evidence, verdicts."""
+        canary = self.settings.canary
+        settling = Settling(
+            signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy
+        )
+        return Harvester(
+            settling=settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled,
+            rolled_back=self.withdrawal.withdraw,
+        )  # fmt: skip
+
+    def now(self) -> float:
+        """Seconds since the epoch: the injected clock, or this machine's."""
+        return self.clock() if self.clock is not None else time.time()
+
+
+def compose(
+    settings: Settings, *, redis: "Redis | None" = None, app: Celery | None = None,
+    publisher: Publisher | None = None, generator: Generator | None = None,
+    clock: Callable[[], float] | None = None, patience_seconds: float = 5.0,
+) -> Coalmine:  # fmt: skip
+    """Wire the parts. What is not given is made from the settings; a missing server is a SettingsError.
+
+    `patience_seconds` is how long a call waits for a server that does not answer: workers outlast a
+    restart, people want to know.
+    """
+    if redis is None:
+        redis = connect(redis_url(settings), patience_seconds=patience_seconds)
+    app = app or make_app(settings)
+    return Coalmine(
+        settings=settings,
+        redis=redis,
+        app=app,
+        publisher=publisher
+        or CeleryPublisher(
+            app, task=WORK, broker_is_store=settings.broker_url is None, prefix=f"{settings.namespace}:"
+        ),
+        generator=generator or _generator(settings.seed),
+        clock=clock,
+    )
+
+
+def _generator(seed: int | None) -> Generator:
+    """The system's randomness, or a seeded sequence for runs that are to be repeated."""
+    return random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - no secrets
+
+
+def redis_url(settings: Settings) -> str:
+    """The URL of the store, or how to get one."""
+    if settings.redis_url is None:
+        message = (
+            "no Redis server is configured; set COALMINE_REDIS_URL (redis://HOST:6379/0), "
+            "or run `coalmine up`, which starts one on this machine"
+        )
+        raise SettingsError(message)
+    return settings.redis_url.get_secret_value()

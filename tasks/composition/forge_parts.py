@@ -1,0 +1,176 @@
+"""The parts of a fleet that deal with forges, wired."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import requests
+
+from routing.backlog.backlog import Backlog, IssueSource
+from routing.backlog.intake import Intake
+from routing.forges.errors import ForgeUnreachableError
+from routing.git.remote import Remote
+from routing.issues.issue import Issue, IssueRef
+from routing.issues.metadata import IssueMetadata
+from routing.issues.metadata_reader import read_metadata
+from routing.issues.model_reader import ModelReader
+from routing.store.backlog.backlog_store import BacklogStore
+from routing.store.backlog.delivery_store import DeliveryStore
+from routing.store.backlog.metadata_store import MetadataStore
+from routing.store.jobs.run_store import RunStore
+from tasks.composition.composition import Coalmine
+from tasks.composition.sites import sites_of
+from tasks.issues.closing import Closing
+from tasks.issues.collector import Collector
+from tasks.issues.dispatcher import Dispatcher
+from tasks.issues.landings import Landings
+from tasks.issues.projection import Projection
+from tasks.issues.site import ForgeSite
+from tasks.issues.watch import Limits
+from tasks.issues.watcher import Watcher, Watching
+
+
+class SilentForge:
+    """Stands for a forge that is not to be asked: it gives no answer, which is never taken for one."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def read_issue(self, ref: IssueRef) -> Issue:
+        """Raise ForgeUnreachableError."""
+        message = f"{ref} was not read: the kill switch of the forge {self._name} is on"
+        raise ForgeUnreachableError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgeParts:
+    """One a process, beside its `Coalmine`."""
+
+    coalmine: Coalmine
+    run_ci: Callable[[str], None]  # has the local CI look at a commit
+    given: Mapping[str, ForgeSite] | None = None  # in place of those of the settings
+
+    @cached_property
+    def sites(self) -> Mapping[str, ForgeSite]:
+        """The forges that are served, by name."""
+        return self.given if self.given is not None else sites_of(self.coalmine.settings)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether no forge may be asked for issues."""
+        return all(site.gates.kill_switch for site in self.sites.values())
+
+    @property
+    def remotes(self) -> dict[str, Remote]:
+        """Where git finds each repository that is served, by the name that jobs have for it."""
+        return {
+            site.full_name(repo): site.remote(repo)
+            for site in self.sites.values()
+            for repo in site.repositories
+        }
+
+    @cached_property
+    def backlog(self) -> Backlog:
+        """The issues that are known."""
+        parts, forge = self.coalmine, self.coalmine.settings.forge
+        sources: dict[str, IssueSource] = {
+            name: SilentForge(name) if site.gates.kill_switch else site.forge
+            for name, site in self.sites.items()
+        }
+        return Backlog(
+            BacklogStore(parts.redis, parts.keys, parts.clock, unknown_blocker=forge.backlog.unknown_blocker),
+            forges=sources,
+            settings=forge.backlog,
+            for_person=forge.watch.for_person_label,
+            read=self._read_metadata,
+        )
+
+    def _read_metadata(self, issue: Issue) -> IssueMetadata:
+        known = read_metadata(issue)
+        return self._model.fill(issue, known) if self._model is not None else known
+
+    @cached_property
+    def _model(self) -> ModelReader | None:
+        parts, settings = self.coalmine, self.coalmine.settings.forge.model
+        if not settings.enabled:
+            return None
+        cache = MetadataStore(parts.redis, parts.keys, parts.clock)
+        return ModelReader(settings, session=requests.Session(), cache=cache)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Issues that webhooks told of."""
+        return Intake(DeliveryStore(self.coalmine.redis, self.coalmine.keys, self.coalmine.clock))
+
+    @cached_property
+    def collector(self) -> Collector:
+        """Takes issues in."""
+        return Collector(sites=self.sites, backlog=self.backlog, intake=self.intake)
+
+    @cached_property
+    def runs(self) -> RunStore:
+        """What was done outside for runs."""
+        parts = self.coalmine
+        return RunStore(
+            parts.redis, parts.keys, parts.clock, retention_seconds=parts.settings.retention_seconds
+        )
+
+    @cached_property
+    def projection(self) -> Projection:
+        """What issues show."""
+        watch = self.coalmine.settings.forge.watch
+        return Projection(
+            self.runs, in_progress_label=watch.in_progress_label, for_person_label=watch.for_person_label
+        )
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Turns issues into jobs."""
+        return Dispatcher(
+            sites=self.sites,
+            backlog=self.backlog,
+            collector=self.collector,
+            mailbox=self.coalmine.mailbox,
+            jobs=self.coalmine.job_store,
+            switch=self.coalmine.switch,
+            projection=self.projection,
+        )
+
+    @cached_property
+    def watcher(self) -> Watcher:
+        """Sees work to its end."""
+        parts, settings = self.coalmine, self.coalmine.settings
+        watch = settings.forge.watch
+        closing = Closing(
+            backlog=self.backlog,
+            collector=self.collector,
+            jobs=parts.job_store,
+            runs=self.runs,
+            signals=parts.signals,
+            projection=self.projection,
+            settings=watch,
+        )
+        landings = Landings(
+            store=parts.job_store,
+            signals=parts.signals,
+            interval_seconds=settings.job.watch_interval_seconds,
+        )
+        return Watcher(
+            Watching(
+                jobs=parts.jobs,
+                store=parts.job_store,
+                signals=parts.signals,
+                runs=self.runs,
+                projection=self.projection,
+                closing=closing,
+                landings=landings,
+            ),
+            sites=self.sites,
+            limits=Limits(
+                fix_forwards=watch.fix_forwards,
+                fix_forward_seconds=watch.fix_forward_seconds,
+                no_verdict_seconds=settings.job.no_verdict_seconds,
+                redispatches=settings.job.max_attempts - 1,
+            ),
+            run_ci=self.run_ci,
+        )

@@ -1,0 +1,270 @@
+"""What a worker process is made of, beside the parts that every process has."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import structlog
+
+from routing.errors import CoalmineError
+from routing.jobs.admission import Limits
+from routing.jobs.job import Job, JobResult, JobState
+from routing.process.cgroup_home import CgroupHome
+from routing.process.table import ProcessTable
+from routing.store.jobs.log_store import LogStore
+from routing.store.redis.faults import redis_errors
+from tasks.agents.mail_socket.child_dispatch import ChildDispatch
+from tasks.agents.mail_socket.server import MailWindow
+from tasks.agents.repository.mirror_packs import repack_mirrors
+from tasks.agents.repository.worktree import sweep_worktrees
+from tasks.agents.runner import AgentRunner, RunnerRules
+from tasks.agents.supervision.orphans import end_ownerless_turns
+from tasks.agents.supervision.retirement import Departures
+from tasks.agents.turn.leases import TurnLeases
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.turn_runner import TurnRunner
+from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
+from tasks.composition.composition import Coalmine
+from tasks.composition.forge_parts import ForgeParts
+from tasks.issues.site import place_of
+from tasks.work.drain import draining
+from tasks.work.host_keeper import Chore
+from tasks.work.lease_keeper import LeaseKeeper
+from tasks.work.outcome import Step
+from tasks.work.tick_request import Bell
+from tasks.work.work import Runner, Work
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds between two looks for work trees that nobody needs any more, and for index entries to trim.
+TIDY_SECONDS = 60.0
+
+#: Seconds between two looks for mirrors of this host with many small objects and packs.
+REPACK_LOOK_SECONDS = 600.0
+
+#: Agents with mail that one sweep looks at.
+MOST_WOKEN = 500
+
+#: Seconds between two looks for agents whose worker process is gone.
+ORPHAN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """The parts of one worker process; a forked child has its own."""
+
+    coalmine: Coalmine
+    runner: Runner | None = None  # in place of agents, where a test or a benchmark measures the rest
+
+    @cached_property
+    def log(self) -> LogStore:
+        """What agents say."""
+        return LogStore(self.coalmine.redis, self.coalmine.keys)
+
+    @cached_property
+    def keeper(self) -> LeaseKeeper:
+        """Keeps the leases of this process."""
+        return LeaseKeeper(
+            self.coalmine.job_store,
+            lease_seconds=self.coalmine.settings.job.lease_seconds,
+            monotonic=time.monotonic,
+            draining=draining,
+            on_look=self.look,
+            on_guard=self.turn_leases.guard,
+        )
+
+    @cached_property
+    def turn_leases(self) -> TurnLeases:
+        """Keeps the leases of this process's turns, by the same threads."""
+        return TurnLeases(
+            self.coalmine.sessions,
+            lease_seconds=self.coalmine.settings.job.lease_seconds,
+            monotonic=time.monotonic,
+        )
+
+    def look(self) -> None:
+        """What is done while jobs are worked on, a few times a second."""
+        self.turn_leases.look()
+        self.log.flush()
+
+    @cached_property
+    def work(self) -> Work:
+        """Works jobs."""
+        return Work(
+            jobs=self.coalmine.jobs,
+            keeper=self.keeper,
+            runner=self.runner or self.agents,
+            lease_seconds=self.coalmine.settings.job.lease_seconds,
+            see_off=self.departures.see_off,
+            ended=self.follow_up,
+            await_seconds=self.coalmine.settings.agent.await_seconds,
+        )
+
+    @cached_property
+    def agents(self) -> AgentRunner:
+        """Runs agents."""
+        agent = self.coalmine.settings.agent
+        limits = TurnLimits(
+            time_limit_seconds=agent.time_limit_seconds,
+            stall_seconds=agent.stall_seconds,
+            kill_grace_seconds=agent.kill_grace_seconds,
+            output_bytes=int(agent.output_megabytes * 1024 * 1024),
+            cost_usd=agent.cost_usd,
+        )
+        return AgentRunner(
+            rules=RunnerRules(
+                work_dir=agent.work_dir,
+                limits=limits,
+                commit_leftovers=agent.commit_leftovers,
+                turns_per_job=agent.turns_per_job,
+                job_cost_usd=agent.job_cost_usd,
+            ),
+            remotes=self.forges.remotes,
+            environment=os.environ,
+            log=self.log,
+            holds=self.keeper.holds,
+            turns=self.turns,
+            agents=self.coalmine.agents,
+        )
+
+    @cached_property
+    def departures(self) -> Departures:
+        """Sees agents off whose job has ended."""
+        return Departures(
+            jobs=self.coalmine.job_store,
+            sessions=self.coalmine.sessions,
+            agents=self.coalmine.agents,
+            office=self.coalmine.post_office,
+        )
+
+    @cached_property
+    def cgroup_home(self) -> CgroupHome | None:
+        """Where turns have cgroups of their own, if this process may make them."""
+        return CgroupHome.here()
+
+    @cached_property
+    def turns(self) -> TurnRunner:
+        """Runs turns of sessions."""
+        return TurnRunner(
+            sessions=self.coalmine.sessions,
+            leases=self.turn_leases,
+            agents=self.coalmine.agents,
+            office=self.coalmine.post_office,
+            window=MailWindow(
+                self.coalmine.post_office,
+                children=ChildDispatch(self.coalmine.children, self.coalmine.agents),
+            ),
+            table=ProcessTable(),
+            home=self.cgroup_home,
+            lease_seconds=self.coalmine.settings.job.lease_seconds,
+        )
+
+    @cached_property
+    def forges(self) -> ForgeParts:
+        """Where issues come from and work is judged."""
+        return ForgeParts(coalmine=self.coalmine, run_ci=lambda commit: self.bell.send(CI, commit))
+
+    def poll(self, name: str) -> None:
+        """Compare the backlog with what a forge lists."""
+        site = self.forges.sites.get(name)
+        if site is not None:
+            self.forges.collector.poll(site)
+
+    def dispatch(self) -> None:
+        """Take in what webhooks told of, and dispatch; where something was, there may be room for more."""
+        if self.forges.is_off:
+            return
+        self.forges.collector.look()
+        if self.forges.dispatcher.tick():
+            self.bell.send(DISPATCH)
+
+    @cached_property
+    def bell(self) -> Bell:
+        """Has ticks run now."""
+        return Bell(self.coalmine.app, self.coalmine.ticks)
+
+    def follow_up(self, job: Job, step: Step, result: JobResult) -> None:
+        """An attempt has ended: have what comes next done at once."""
+        self.log.flush()
+        runs_again = step in {Step.GIVE_BACK, Step.AWAIT} or (
+            step is Step.RETRY and job.attempts < job.max_attempts
+        )
+        if step is Step.PUSHED:
+            self.bell.send(CI, result.commit) if self._runs_ci(job) else self.bell.ask(WATCH)
+        elif not runs_again:
+            if job.request.issue:
+                self.bell.ask(WATCH)
+            self.bell.ask(HARVEST)
+        # Somebody may wait for the room; what a job awaits may have come while its turn was ending.
+        if step is Step.AWAIT or self.coalmine.job_store.limits != Limits():
+            self.bell.ask(SWEEP)
+
+    def _runs_ci(self, job: Job) -> bool:
+        """Whether CI of the job's forge is ours to run."""
+        site = self.forges.sites.get(place_of(job)[0])
+        return site is not None and site.run_ci is not None
+
+    @property
+    def chores(self) -> list[Chore]:
+        """What is done on this host, whatever queues its workers serve."""
+        end_orphans = partial(end_ownerless_turns, ProcessTable(), self.cgroup_home)
+        return [
+            Chore(name="orphans", every_seconds=ORPHAN_SECONDS, do=end_orphans),
+            Chore(name="tidy", every_seconds=TIDY_SECONDS, do=self.tidy),
+        ]
+
+    @property
+    def slow_chores(self) -> list[Chore]:
+        """The same, of what takes minutes now and then: no other chore is to wait for it."""
+        work_dir = self.coalmine.settings.agent.work_dir
+        repack = partial(repack_mirrors, work_dir, now=time.time)
+        return [Chore(name="repack", every_seconds=REPACK_LOOK_SECONDS, do=repack)]
+
+    def tidy(self) -> list[str]:
+        """Remove the work trees of this host that nobody needs any more, unless another worker of it does."""
+        if not self._first_within(f"tidied:{socket.gethostname()}", TIDY_SECONDS / 2):
+            return []
+        agent = self.coalmine.settings.agent
+        kept_seconds = agent.keep_failed_days * 86_400
+        return sweep_worktrees(agent.work_dir, is_wanted=self._wants(kept_seconds))
+
+    def _wants(self, kept_seconds: float) -> Callable[[str], bool]:
+        now = self.coalmine.now()
+
+        def wanted(job_id: str) -> bool:
+            job = self.coalmine.job_store.read(job_id)
+            if job is None:
+                return False
+            failed = job.state in {JobState.FAILED, JobState.ESCALATED, JobState.BLOCKED}
+            return not job.state.is_final or (failed and now - (job.finished_at or now) < kept_seconds)
+
+        return wanted
+
+    def sweep(self) -> None:
+        """One tick: expired leases, mail that is awaited, the outbox, and what the index need not keep."""
+        parts: list[Callable[[], object]] = [
+            lambda: self.coalmine.jobs.reap(at=self.coalmine.now()),
+            lambda: self.coalmine.jobs.see_to_children(at=self.coalmine.now()),
+            lambda: self.coalmine.waking.wake(self.coalmine.post_office.agents_with_mail(MOST_WOKEN)),
+            self.coalmine.relay.relay,
+            self._trim,
+        ]
+        for part in parts:
+            try:
+                part()
+            except CoalmineError as error:  # one part's failure does not keep the next from its turn
+                _log.error("sweep.failed", reason=str(error))
+
+    def _trim(self) -> None:
+        if self._first_within("trimmed", TIDY_SECONDS):
+            retention = self.coalmine.settings.retention_seconds
+            self.coalmine.job_store.trim(before=self.coalmine.now() - retention)
+            self.forges.backlog.trim()
+
+    def _first_within(self, name: str, seconds: float) -> bool:
+        with redis_errors(f"asking who does {name}"):
+            key = self.coalmine.keys.tick(name)
+            return bool(self.coalmine.redis.set(key, "1", nx=True, ex=int(seconds)))

@@ -1,0 +1,1 @@
+"""Issues on their way through the fleet: collected, dispatched, watched, closed."""

@@ -1,0 +1,185 @@
+"""The end of a run, told outside: backlog, checklist, labels, and the issue closed or handed to a person.
+
+The outcome is recorded before any of this is done. Each effect may be repeated without being seen twice, and
+all are repeated until all are done: a process that dies between two of them leaves the rest to the next tick.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from routing.backlog.backlog import Backlog
+from routing.errors import ConflictError, NotFoundError
+from routing.forges.commit_status import CiVerdict
+from routing.forges.errors import ForgeError, ForgeGoneError, ForgeUnreachableError
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobState
+from routing.jobs.signal import SignalKind
+from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.run_store import RunNotes, RunStore
+from routing.store.signals.signal_store import SignalStore
+from tasks.issues.checklist import Progress
+from tasks.issues.collector import Collector
+from tasks.issues.projection import Projection
+from tasks.issues.site import ForgeSite, issue_of
+from tasks.settings.forge_settings import WatchSettings
+
+_log = structlog.get_logger(__name__)
+
+#: How often a forge that refuses to be told is tried again, with pauses that double: for about three days.
+MOST_REFUSALS = 80
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 3600.0
+
+
+class Closing:
+    """Sees jobs that have ended to the end of their issues."""
+
+    def __init__(
+        self, *, backlog: Backlog, collector: Collector, jobs: JobStore, runs: RunStore,
+        signals: SignalStore, projection: Projection, settings: WatchSettings,
+    ) -> None:  # fmt: skip
+        self._backlog = backlog
+        self._collector = collector
+        self._jobs = jobs
+        self._runs = runs
+        self._signals = signals
+        self._projection = projection
+        self._settings = settings
+
+    def close(self, site: ForgeSite | None, job: Job) -> bool:
+        """Do what is left to do; True when the issue is free for another job."""
+        issue = issue_of(job)
+        notes = self._runs.read(job.id)
+        if issue is None:  # it names something that no forge has: there is nobody to tell
+            self._jobs.effects_done(job.id, job.request.issue, spent_usd=job.spent_usd)
+            return False
+        if notes.tell_at > self._signals.now():
+            return False
+        facts = {fact.kind for fact in self._signals.read(job.id)}
+        self._backlog_end(issue, job, frozen=SignalKind.FROZEN in facts)
+        if site is None:
+            _log.warning("issue.not_told", issue=str(issue), reason="its forge is not among the settings")
+        elif not self._told(site, issue, job, facts, notes):
+            return False
+        self._jobs.effects_done(job.id, str(issue), spent_usd=job.spent_usd)
+        return True
+
+    def _backlog_end(self, issue: IssueRef, job: Job, *, frozen: bool) -> None:
+        """The backlog first: what waited for a finished issue is ready, whatever the forge does."""
+        self._backlog.attach(issue, job.id)  # of a dispatch that died before it could note the job
+        try:
+            if job.state is JobState.SUCCEEDED:
+                self._backlog.complete(issue, reason=job.reason, job=job.id)
+            elif frozen:
+                self._backlog.freeze(issue, reason=job.reason, job=job.id)
+            else:
+                self._backlog.escalate(issue, reason=job.reason, job=job.id)
+        except NotFoundError:  # asked for by hand: the backlog does not know it
+            return
+        except ConflictError as error:  # a person, or another job, has the issue by now
+            _log.info("backlog.not_ended", issue=str(issue), reason=str(error))
+
+    def _told(
+        self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind], notes: RunNotes
+    ) -> bool:
+        try:
+            self._tell(site, issue, job, facts)
+        except ForgeUnreachableError:
+            raise
+        except ForgeError as error:
+            if self._is_there(site, issue):
+                return self._refused(issue, job, notes, error)
+            # there is nobody to tell: the job's end stands all the same
+            _log.warning("issue.not_told", issue=str(issue), reason=str(error))
+        if notes.refusals:
+            self._runs.note(job.id, refusals=0, tell_at=0.0)
+        return True
+
+    @staticmethod
+    def _is_there(site: ForgeSite, issue: IssueRef) -> bool:
+        try:
+            site.forge.read_issue(issue)
+        except ForgeGoneError:
+            return False
+        except ForgeUnreachableError:
+            raise
+        except ForgeError:
+            return True
+        return True
+
+    def _refused(self, issue: IssueRef, job: Job, notes: RunNotes, error: ForgeError) -> bool:
+        """A token may be mended: try again for some days, and then let the issue go."""
+        refusals = notes.refusals + 1
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**notes.refusals)
+        _log.error("issue.not_told", issue=str(issue), reason=str(error), refusals=refusals)
+        if refusals >= MOST_REFUSALS:
+            return True
+        self._runs.note(job.id, refusals=refusals, tell_at=self._signals.now() + pause)
+        return False
+
+    def _tell(self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind]) -> None:
+        """Each effect is tried, whatever became of the one before it; then the first error is raised."""
+        shown, done = self._projection, job.state is JobState.SUCCEEDED
+        told = self._progress(site, job, facts)
+        effects: list[Callable[[], object]] = [
+            lambda: shown.show(site, issue, told),
+            lambda: shown.unlabel(site, issue, job.id),
+            lambda: self._finish(site, issue, job, done=done),
+        ]
+        errors = [error for effect in effects if (error := _refusal(effect)) is not None]
+        if errors:
+            raise errors[0]
+
+    def refresh(self, site: ForgeSite, job: Job) -> None:
+        """Show on the checklist of a run that is over what people did with its work since."""
+        issue = issue_of(job)
+        if issue is None or not job.state.is_final:
+            return
+        facts = {fact.kind for fact in self._signals.read(job.id)}
+        try:
+            self._projection.show(site, issue, self._progress(site, job, facts))
+        except ForgeError as error:
+            _log.warning("issue.not_shown", issue=str(issue), reason=str(error))
+
+    def _progress(self, site: ForgeSite, job: Job, facts: set[SignalKind]) -> Progress:
+        done = job.state is JobState.SUCCEEDED
+        green = SignalKind.CI_GREEN in facts
+        red = SignalKind.CI_RED in facts
+        return Progress(
+            job=job,
+            ci=CiVerdict.GREEN if green else CiVerdict.RED if red else CiVerdict.UNKNOWN,
+            has_ci=site.has_ci,
+            merged=bool(facts & {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}),
+            most_fix_forwards=self._settings.fix_forwards,
+            closed=done,
+            for_person="" if done else self._settings.for_person_label,
+        )
+
+    def _finish(self, site: ForgeSite, issue: IssueRef, job: Job, *, done: bool) -> None:
+        """Once for each end: while other effects are tried for days, a person may take this one back."""
+        ended = f"{job.fence} {job.finished_at}"
+        if self._runs.read(job.id).finished == ended:
+            return
+        if done:
+            site.forge.close(issue)
+        else:
+            self._hand_over(site, issue)
+        self._runs.note(job.id, finished=ended)
+
+    def _hand_over(self, site: ForgeSite, issue: IssueRef) -> None:
+        """The label is seen at once, so that it is missed however soon a person takes it off."""
+        self._projection.ask_person(site, issue)
+        if self._backlog.known(issue) is not None:
+            self._collector.read(site, issue)
+
+
+def _refusal(effect: Callable[[], object]) -> ForgeError | None:
+    """What the forge said against it; no answer at all ends the attempt."""
+    try:
+        effect()
+    except ForgeUnreachableError:
+        raise
+    except ForgeError as error:
+        return error
+    return None

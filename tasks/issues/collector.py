@@ -1,0 +1,125 @@
+"""The collector: takes issues in from their forges, as they are now."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import structlog
+
+from routing.backlog.backlog import Backlog
+from routing.backlog.intake import Arrival, Intake
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.forges.errors import ForgeError, ForgeGoneError
+from routing.issues.issue import Issue, IssueRef
+from tasks.issues.site import ForgeSite
+from tasks.work.log_and_continue import Isolated
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds for which an issue that has changed is read whole at every look: forges tell times to the second,
+#: and their clocks are not ours.
+UNSETTLED_SECONDS = 60.0
+
+#: Seconds after which a blocked issue is read whole again though the forge tells of no change: a dependency
+#: that comes or goes need not be one.
+BLOCKED_SECONDS = 600.0
+
+
+class Collector:
+    """What webhooks told of is read at once; the poll finds what they did not tell of."""
+
+    def __init__(self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, intake: Intake) -> None:
+        self._sites = sites
+        self._backlog = backlog
+        self._intake = intake
+
+    def poll(self, site: ForgeSite) -> None:
+        """Compare the backlog with what the forge lists; with the kill switch on nothing is asked."""
+        if site.gates.kill_switch:
+            return
+        for repo in site.repositories:
+            with Isolated("poll.failed", repository=site.full_name(repo)):
+                self._poll(site, repo)
+        self._backlog.ask()
+
+    def _poll(self, site: ForgeSite, repo: str) -> None:
+        listing = site.forge.list_issues(repo, site.label)
+        for problem in listing.problems:
+            _log.warning("issue.unreadable", where=problem.where, reason=problem.message)
+        if not listing.complete:
+            reason = f"more issues than the {len(listing.issues)} that were read; raise forge.http.max_pages"
+            _log.warning("poll.cut", repository=site.full_name(repo), reason=reason)
+        for issue in listing.issues:
+            with Isolated("issue.not_taken", issue=str(issue.ref)):
+                self.take(site, issue)
+        self._backlog.reconcile(site.full_name(repo), listing, label=site.label)
+
+    def look(self) -> int:
+        """Read what webhooks told of; returns how many issues were looked at.
+
+        What cannot be read now waits here, and is looked at again.
+        """
+        looked = 0
+        for arrival in self._intake.take_intake():
+            with Isolated("intake.not_read", issue=str(arrival.issue)):
+                self._look(arrival)
+                self._intake.done(arrival)
+                looked += 1
+        return looked
+
+    def _look(self, arrival: Arrival) -> None:
+        ref = arrival.issue
+        site = self._sites.get(ref.forge)
+        if site is None or site.gates.kill_switch or ref.repo not in site.repositories:
+            _log.info("intake.ignored", issue=str(ref), reason="its repository is not served")
+            return
+        self.read(site, ref)
+
+    def read(self, site: ForgeSite, ref: IssueRef) -> Issue | None:
+        """Read an issue and take it in as it is; None when it is gone."""
+        try:
+            issue = site.forge.read_issue(ref)
+        except ForgeGoneError:
+            self._backlog.withdraw(ref, "gone from the forge")
+            return None
+        self.take(site, issue, anew=True)
+        return issue
+
+    def take(self, site: ForgeSite, issue: Issue, *, anew: bool = False) -> None:
+        """Take an issue in; one that has not changed since it was last read whole is left alone."""
+        item = self._backlog.known(issue.ref)
+        if issue.state == "open" and not site.wants(issue):
+            if item is not None:
+                self._backlog.withdraw(issue.ref, f"without the label {site.label}")
+            return
+        seen = issue.updated_at.isoformat()
+        if not anew and item is not None and item.seen == seen and not self._may_be_free(item):
+            return
+        if issue.state == "closed":
+            self._backlog.accept(issue)
+            return
+        asked = self._requested_by(site, issue, item)
+        self._backlog.accept(
+            issue,
+            blockers=site.forge.dependencies(issue.ref),
+            requested_by=asked or "",
+            seen=seen if asked is not None and self._is_settled(issue.updated_at) else "",
+        )
+
+    def _may_be_free(self, item: BacklogItem) -> bool:
+        """Whether it is time to see if a blocked item still is."""
+        overdue = self._backlog.now() - item.looked_at > BLOCKED_SECONDS
+        return item.state is BacklogState.BLOCKED and overdue
+
+    def _requested_by(self, site: ForgeSite, issue: Issue, item: BacklogItem | None) -> str | None:
+        """Who asked for agents to work on it, as the forge tells; None when it cannot be asked now."""
+        try:
+            return site.forge.requested_by(issue.ref, site.label)
+        except ForgeError as error:
+            _log.warning(
+                "issue.nobody_known", issue=str(issue.ref), known=item is not None, reason=str(error)
+            )
+            return None
+
+    def _is_settled(self, updated_at: datetime) -> bool:
+        """Times to the second may hide a second change within it; finer ones, of a file, do not."""
+        return updated_at.microsecond > 0 or self._backlog.now() - updated_at.timestamp() > UNSETTLED_SECONDS

@@ -1,0 +1,193 @@
+"""Dispatch: from the backlog through the gates to jobs."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import structlog
+
+from routing.backlog.backlog import Backlog
+from routing.backlog.gates import Inputs, choose
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.errors import CoalmineError, InvalidInputError, UnavailableError
+from routing.forges.errors import ForgeError
+from routing.forges.forge import Permission
+from routing.issues.issue import Issue, IssueRef
+from routing.jobs.mailbox import Mailbox
+from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.switch import Switch
+from tasks.issues.collector import Collector
+from tasks.issues.projection import Projection
+from tasks.issues.request_text import request_of, start_key
+from tasks.issues.site import ForgeSite
+from tasks.work.log_and_continue import Isolated
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds after which a start without a job is looked into: whoever made it is not at it any more.
+UNCONFIRMED_SECONDS = 30.0
+
+
+class Dispatcher:
+    """One tick: issues that are ready and pass the gates become jobs, at most one a repository."""
+
+    def __init__(
+        self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, collector: Collector, mailbox: Mailbox,
+        jobs: JobStore, switch: Switch, projection: Projection,
+    ) -> None:  # fmt: skip
+        self._sites = sites
+        self._backlog = backlog
+        self._collector = collector
+        self._mailbox = mailbox
+        self._jobs = jobs
+        self._switch = switch
+        self._projection = projection
+        self._served: list[str] = []  # forges that got a job from this process, the last one at the end
+
+    def tick(self) -> list[str]:
+        """Dispatch; returns the ids of jobs. A forge whose kill switch is on costs no I/O at all."""
+        jobs: list[str] = []
+        for site in self._in_turn():
+            with Isolated("dispatch.failed", forge=site.name):
+                jobs += self._dispatch(site)
+        return jobs
+
+    def _in_turn(self) -> list[ForgeSite]:
+        """The forges that may be asked: those first that have the least of the fleet at work for them."""
+        open_ = [site for site in self._sites.values() if not site.gates.kill_switch]
+        if len(open_) == 1:
+            return open_
+        at_work = Counter(item.ref.forge for item in self._backlog.in_progress()) if open_ else Counter()
+        served = {name: place for place, name in enumerate(self._served)}
+        return sorted(open_, key=lambda site: (at_work[site.name], served.get(site.name, -1)))
+
+    def _dispatch(self, site: ForgeSite) -> list[str]:
+        self._reconcile(site)
+        choice = choose(site.gates, self._inputs(site))
+        for refused in choice.refusals:
+            if refused.issue and self._backlog.refuse(refused):
+                _log.info("issue.refused", issue=refused.issue, gate=refused.gate, reason=refused.reason)
+        jobs = []
+        for item in choice.chosen:
+            with Isolated("dispatch.put_off", issue=str(item.ref)):
+                jobs.append(self._start(site, item))
+        started = [job for job in jobs if job]
+        if started:
+            self._served = [name for name in self._served if name != site.name] + [site.name]
+        return started
+
+    def _inputs(self, site: ForgeSite) -> Inputs:
+        prefix = f"{site.name}:"
+
+        def ready() -> dict[str, Iterator[BacklogItem]]:
+            return {name: items for name, items in self._backlog.ready().items() if name.startswith(prefix)}
+
+        return Inputs(
+            paused=self._switch.reason,
+            ready=ready,
+            permission=lambda item: self._permission(site, item),
+            busy=self._backlog.busy,
+            spent_today_usd=lambda: self._spent_today(site),
+            spent_usd=lambda item: self._jobs.spent_on(str(item.ref)),
+        )
+
+    def _permission(self, site: ForgeSite, item: BacklogItem) -> Permission | None:
+        """What the person may do who asked for it; None while the forge does not say."""
+        if not item.requested_by:
+            return None
+        with Isolated("permission.unknown", issue=str(item.ref)):
+            return site.forge.permission(item.ref.repo, item.requested_by)
+        return None
+
+    def _spent_today(self, site: ForgeSite) -> float:
+        """With what the jobs at work may yet cost."""
+        limit = site.gates.usd_per_job
+        at_work = [item.job for item in self._backlog.in_progress() if item.job]
+        promised = 0.0
+        if limit is not None:
+            promised = sum(
+                max(0.0, limit - job.spent_usd) for job in self._jobs.read_many(at_work) if job is not None
+            )
+        return self._jobs.occupancy().spent_usd + promised
+
+    def _start(self, site: ForgeSite, item: BacklogItem) -> str:
+        """Take the slot and have the job enqueued. What was chosen is read once more before that."""
+        issue = self._collector.read(site, item.ref)
+        now = self._backlog.known(item.ref)
+        if issue is None or now is None or now.state is not BacklogState.READY:
+            return ""
+        if now.requested_by != item.requested_by:  # another person than the gates looked at
+            return ""
+        fence = self._backlog.start(item.ref, per_repo=site.gates.per_repo)
+        return "" if fence is None else self._enqueue(site, now, issue, fence)
+
+    def _enqueue(self, site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> str:
+        """Repeating this for the same start leads to the same job."""
+        try:
+            done = self._mailbox.enqueue(request_of(site, item, issue, fence))
+        except UnavailableError as error:  # it may have been enqueued: it is looked into later
+            _log.warning("dispatch.unconfirmed", issue=str(issue.ref), reason=str(error))
+            return ""
+        except InvalidInputError as error:  # this issue cannot become a job as it is
+            _log.error("dispatch.impossible", issue=str(issue.ref), reason=str(error))
+            self._backlog.escalate(issue.ref, reason=str(error)[:500])
+            self._ask_person(site, issue.ref)
+            return ""
+        except CoalmineError as error:
+            _log.error("dispatch.refused", issue=str(issue.ref), reason=str(error))
+            self._backlog.release(issue.ref, fence=fence, reason=str(error)[:500])
+            return ""
+        self._backlog.attach(issue.ref, done.job, fence=fence)
+        self._label(site, issue.ref, done.job)
+        return done.job
+
+    def _label(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
+        """A projection: that it cannot be written leads to no second dispatch, the watcher tries again."""
+        try:
+            self._projection.label(site, issue, job)
+        except ForgeError as error:
+            _log.warning("issue.not_labelled", issue=str(issue), reason=str(error))
+            return
+        found = self._jobs.read(job)
+        if found is not None and found.state.is_final:  # its end took the label off before it was on
+            self._jobs.tell_again(job)
+
+    def _ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
+        try:
+            self._projection.ask_person(site, issue)
+        except ForgeError as error:
+            _log.warning("issue.not_labelled", issue=str(issue), reason=str(error))
+
+    def _reconcile(self, site: ForgeSite) -> None:
+        """Starts whose dispatch died half-way go on, and ends that were not noted are."""
+        before = self._backlog.now() - UNCONFIRMED_SECONDS
+        for item in self._backlog.unconfirmed(older_than=before):
+            if item.ref.forge == site.name:
+                with Isolated("dispatch.put_off", issue=str(item.ref)):
+                    self._resume(site, item)
+        self._settle(site)
+
+    def _resume(self, site: ForgeSite, item: BacklogItem) -> None:
+        """Whether a job was enqueued is asked of the jobs; if not, the same start leads to the same job.
+
+        An issue that is no longer for agents gives its slot back. Nothing is enqueued in a pause.
+        """
+        job = self._mailbox.find(start_key(item.ref, item.fence), issue=str(item.ref))
+        if job:
+            self._backlog.attach(item.ref, job, fence=item.fence)
+        elif self._switch.reason() is None:
+            issue = self._collector.read(site, item.ref)
+            if issue is None or not site.wants(issue):
+                self._backlog.release(item.ref, fence=item.fence, reason="it is not for agents any more")
+            else:
+                job = self._enqueue(site, item, issue, item.fence)
+        _log.warning("dispatch.resumed", issue=str(item.ref), started=item.fence, job_found=job)
+
+    def _settle(self, site: ForgeSite) -> None:
+        """Items whose job has ended, and was told of, or is gone, before they could note it."""
+        items = [item for item in self._backlog.in_progress() if item.job and item.ref.forge == site.name]
+        for item, job in zip(items, self._jobs.read_many([item.job for item in items]), strict=True):
+            with Isolated("dispatch.put_off", issue=str(item.ref)):
+                if job is None:
+                    self._backlog.escalate(item.ref, reason="the record of its job is gone", job=item.job)
+                elif job.state.is_final and self._jobs.active_on([str(item.ref)])[0][0] != job.id:
+                    self._jobs.tell_again(job.id)

@@ -1,0 +1,144 @@
+"""What people do with pushed work: merge it, push it, review it, throw it away, take it back."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from routing.forges.change_request import ChangeRequest, ChangeState, Review, ReviewVerdict, in_rounds
+from routing.forges.errors import ForgeError, ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
+from routing.forges.forge import Forge
+from routing.jobs.job import Job
+from routing.jobs.signal import Signal, SignalKind, signal
+from routing.store.jobs.job_store import JobStore
+from routing.store.signals.signal_store import SignalStore
+from tasks.issues.site import ForgeSite, place_of
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds for which settled work is still looked at: a late revert may contradict its trial's verdict.
+LATE_SECONDS = 7 * 86_400.0
+
+#: The shortest pause between two looks at settled work, in seconds: its score stands.
+SETTLED_PAUSE_SECONDS = 60.0
+
+
+class Landings:
+    """Looks at the work of one job at a time; what it finds are signals of that job."""
+
+    def __init__(self, *, store: JobStore, signals: SignalStore, interval_seconds: float) -> None:
+        self._store = store
+        self._signals = signals
+        self._interval_seconds = interval_seconds
+
+    def look(self, site: ForgeSite | None, job: Job) -> bool:
+        """Record what is new; True when something was. A forge that tells nothing is asked later again."""
+        now = self._signals.now()
+        try:
+            facts = _facts(site, job, now) if site is not None and job.result.commit else []
+        except ForgeError as error:  # it must not stand in the way of jobs on other forges
+            later = error.retry_at if isinstance(error, ForgeUnreachableError) else None
+            following = next_look(job, now, self._interval_seconds)
+            self._store.look_again(job.id, at=following and max(following, later or 0.0))
+            raise
+        new = self._signals.add(job.id, facts) if facts else 0
+        self._store.look_again(job.id, at=next_look(job, now, self._interval_seconds))
+        return new > 0
+
+
+def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
+    forge, repo = site.forge, place_of(job)[1]
+    change = forge.change_of_branch(repo, job.branch)
+    pushed: list[Signal] = []
+    if change is None or change.state is not ChangeState.MERGED:
+        # A Gitea leaves a request open whose commits somebody pushed to the main branch by hand.
+        pushed = _pushed_to_main(forge, repo, job.result.commit, now)
+    if pushed and change is not None:  # it may have been merged between the two questions
+        change = forge.change_of_branch(repo, job.branch)
+    facts = review_facts(_that_count(forge, repo, forge.reviews(change))) if change is not None else []
+    if change is not None and change.state is ChangeState.MERGED:
+        return facts + landing_facts(job, change, now) + _green(forge, repo, change.head, now)
+    return facts + (pushed or (landing_facts(job, change, now) if change is not None else []))
+
+
+def _that_count(forge: Forge, repo: str, reviews: Iterable[Review]) -> tuple[Review, ...]:
+    """The reviews of those who may write, in rounds of their own: elsewhere everybody may review."""
+    given = tuple(reviews)
+    asking = {one.author for one in given if one.verdict is ReviewVerdict.CHANGES_REQUESTED}
+    counting = {author for author in asking if _may_judge(forge, repo, author)}
+    return in_rounds(one for one in given if one.author in counting)
+
+
+def _may_judge(forge: Forge, repo: str, author: str) -> bool:
+    """Whether a reviewer may write; where the forge does not tell us what people may do, all judge."""
+    try:
+        return forge.permission(repo, author).can_write
+    except ForgeRefusedError as error:
+        _log.warning("permission.unknown", repository=repo, reason=str(error))
+        return True
+
+
+def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
+    """Work that is on the main branch without a merged change: somebody pushed it there."""
+    try:
+        if not forge.contains(repo, commit):
+            return []
+    except ForgeGoneError:  # the commit went with its branch
+        return []
+    facts = [signal(SignalKind.PUSHED_TO_MAIN, at=now, commit=commit)]
+    facts += [
+        signal(SignalKind.REVERTED, at=revert.at.timestamp(), commit=commit)
+        for revert in forge.reverts_of(repo, commit)[:1]
+    ]
+    return facts + _green(forge, repo, commit, now)
+
+
+def _green(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
+    """Real CI at the commit that landed; that it may not be read makes no landing undone."""
+    try:
+        real = forge.statuses(repo, commit).has_real_ci
+    except ForgeUnreachableError:
+        raise
+    except ForgeError as error:
+        _log.warning("statuses.not_read", commit=commit, reason=str(error))
+        return []
+    return [signal(SignalKind.CI_GREEN, at=now, commit=commit)] if real else []
+
+
+def landing_facts(job: Job, change: ChangeRequest, now: float) -> list[Signal]:
+    """What a change request's state says of the job that made it: pure."""
+    facts = []
+    if change.state is ChangeState.MERGED:
+        at = change.merged_at.timestamp() if change.merged_at else now
+        note = f"as {change.merge_commit[:12]}"
+        facts.append(signal(SignalKind.MERGED, at=at, commit=change.head, note=note))
+    if change.state is ChangeState.CLOSED:
+        facts.append(signal(SignalKind.CLOSED_UNMERGED, at=now, commit=job.result.commit))
+    if change.reverted_at is not None:
+        facts.append(signal(SignalKind.REVERTED, at=change.reverted_at.timestamp(), commit=change.head))
+    return facts
+
+
+def review_facts(reviews: Iterable[Review]) -> list[Signal]:
+    """One fact a round of review in which changes were requested: pure."""
+    rounds: dict[int, Review] = {}
+    for review in reviews:
+        if review.verdict is ReviewVerdict.CHANGES_REQUESTED:
+            rounds.setdefault(review.round, review)
+    return [
+        signal(
+            SignalKind.CHANGES_REQUESTED, at=review.at.timestamp(), round_=number, note=f"by {review.author}"
+        )
+        for number, review in rounds.items()
+    ]
+
+
+def next_look(job: Job, now: float, interval_seconds: float) -> float | None:
+    """When to look for a landing again: young work often, old work seldom, settled work for some days more.
+
+    The pause is a tenth of the job's age, between one interval (a minute for settled work) and an hour.
+    """
+    if job.settled_at is None:
+        return now + max(interval_seconds, min(3600.0, (now - job.created_at) / 10))
+    if now - job.settled_at > LATE_SECONDS:
+        return None
+    return now + max(SETTLED_PAUSE_SECONDS, min(3600.0, (now - job.created_at) / 10))

@@ -1,0 +1,52 @@
+"""What jobs and change requests are made of: the words of issues, as data."""
+
+from routing.backlog.item import BacklogItem
+from routing.issues.issue import Issue, IssueRef
+from routing.jobs.job import Job, JobRequest, Priority
+from routing.printable import printable
+from tasks.issues.checklist import code
+from tasks.issues.site import ForgeSite, issue_of
+
+#: The longest title of a change request, in characters.
+TITLE_CHARACTERS = 200
+
+#: The least urgent of the issues' priorities (0 to 9) that each of a queue's is for.
+_URGENT, _HIGH, _NORMAL = 0, 2, 5
+
+
+def priority_of(item: BacklogItem) -> Priority:
+    """A queue's priority for an issue's: P0 is urgent, P1 and P2 are high, those behind P5 are low."""
+    number = item.metadata.priority
+    if number <= _URGENT:
+        return Priority.URGENT
+    if number <= _HIGH:
+        return Priority.HIGH
+    return Priority.NORMAL if number <= _NORMAL else Priority.LOW
+
+
+def start_key(issue: IssueRef, fence: int) -> str:
+    """What tells one start of an issue from all others."""
+    return f"{issue}:{fence}"
+
+
+def request_of(site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> JobRequest:
+    """The request for an issue that was started; asking again for the same start leads to the same job."""
+    return JobRequest.checked(
+        template=site.template,
+        task=issue.body.strip() or issue.title,
+        title=issue.title[:500],
+        repository=site.full_name(issue.ref.repo),
+        issue=str(issue.ref),
+        difficulty=item.metadata.difficulty,
+        priority=priority_of(item),
+        idempotency_key=start_key(issue.ref, fence),
+    )
+
+
+def change_text(job: Job) -> tuple[str, str]:
+    """Title and body of a job's change request, in markdown."""
+    issue = issue_of(job)
+    title = " ".join(printable(job.request.title or job.request.task).split())[:TITLE_CHARACTERS]
+    about = f"For #{issue.number}. " if issue is not None else ""
+    arm = f", arm {job.arm}" if job.arm else ""
+    return title or job.branch, f"{about}Made by job {code(job.id)}, version {code(job.version_id)}{arm}."

@@ -1,0 +1,265 @@
+"""The watcher: sees pushed work to its end, shows how far it is, and tells the issue when it is over."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from routing.errors import CoalmineError
+from routing.forges.change_request import ChangeRequest, ChangeState
+from routing.forges.commit_status import CiVerdict, CombinedStatus
+from routing.forges.errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
+from routing.jobs.job import Job, JobState
+from routing.jobs.lifecycle import Jobs
+from routing.jobs.repair import LOG_END_CHARACTERS, Repair
+from routing.jobs.signal import Signal, SignalKind, signal
+from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.run_store import RunNotes, RunStore
+from routing.store.signals.signal_store import SignalStore
+from tasks.issues.checklist import Progress
+from tasks.issues.closing import Closing
+from tasks.issues.landings import Landings, landing_facts
+from tasks.issues.projection import Projection
+from tasks.issues.request_text import change_text
+from tasks.issues.site import ForgeSite, issue_of, place_of
+from tasks.issues.watch import Action, Limits, TurnState, Watched, watch
+
+_log = structlog.get_logger(__name__)
+
+#: Jobs of one kind that one tick looks at.
+BATCH = 100
+
+_Look = Callable[[ForgeSite | None, Job], bool]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watching:
+    """The stores and steps that the watcher works with."""
+
+    jobs: Jobs
+    store: JobStore
+    signals: SignalStore
+    runs: RunStore
+    projection: Projection
+    closing: Closing
+    landings: Landings
+
+
+class Watcher:
+    """Two ticks. Each job is looked at by itself; one's failure does not keep the next from its turn."""
+
+    def __init__(
+        self, parts: Watching, *, sites: Mapping[str, ForgeSite], limits: Limits,
+        run_ci: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._parts = parts
+        self._sites = sites
+        self._limits = limits
+        self._run_ci = run_ci  # has the local CI look at a commit, if it has not yet
+
+    def tick(self) -> int:
+        """See pushed work to its end, and tell of it; returns how many jobs ended, or were told."""
+        store = self._parts.store
+        waiting = store.waiting(BATCH)
+        changed = self._each(waiting, self._watch)
+        store.watched(waiting)
+        self._each(store.running()[:BATCH], self._show_running)
+        return changed + self._each(store.with_effects(BATCH), self._parts.closing.close)
+
+    def land(self) -> int:
+        """Look at what people do with pushed work; returns how many facts were new.
+
+        A tick of its own: there are many such jobs, and none of them is waited for.
+        """
+        return self._each(self._parts.store.landings(BATCH), self._look_for_landing)
+
+    def _look_for_landing(self, site: ForgeSite | None, job: Job) -> bool:
+        new = self._parts.landings.look(site, job)
+        if site is not None:
+            self._parts.closing.refresh(site, job)  # writes when something is new, or was not shown in time
+        return new
+
+    def _each(self, identifiers: Iterable[str], look: _Look) -> int:
+        listed = list(identifiers)
+        changed = 0
+        for identifier, job in zip(listed, self._parts.store.read_many(listed), strict=True):
+            if job is None:  # its record has expired
+                self._parts.store.forget(identifier)
+            else:
+                changed += self._guarded(job, look)
+        return changed
+
+    def _guarded(self, job: Job, look: _Look) -> bool:
+        with structlog.contextvars.bound_contextvars(job=job.id, version=job.version_id):
+            try:
+                return look(self._sites.get(place_of(job)[0]), job)
+            except ForgeUnreachableError as error:
+                _log.warning("forge.unreachable", reason=str(error))
+            except CoalmineError as error:
+                _log.error("watch.failed", reason=str(error))
+            except Exception:  # noqa: BLE001 - a mistake of ours, too, stops no job but the one that meets it
+                _log.exception("watch.broken")
+            return False
+
+    def _show_running(self, site: ForgeSite | None, job: Job) -> bool:
+        if site is not None:
+            self._show(site, job, CiVerdict.UNKNOWN)
+        return False
+
+    def _watch(self, site: ForgeSite | None, job: Job) -> bool:
+        """A pushed job that waits for CI."""
+        if site is None:
+            return self._without_forge(job)
+        now, notes = self._parts.signals.now(), self._noted(job)
+        asked = self._request_change(site, job, notes)
+        status = self._status(site, job) if asked else CombinedStatus(commit=job.result.commit)
+        seen = self._seen(site, job, status, notes, now)
+        if not asked:  # nobody would find the work: the job waits as for CI
+            seen = replace(seen, has_ci=True)
+        decided = watch(seen, self._limits)
+        match decided.action:
+            case Action.CLOSE_SUCCESS:
+                return self._close(site, job, decided.reason, now, green=status.has_real_ci)
+            case Action.FIX_FORWARD:
+                return self._fix_forward(site, job, status, decided.reason)
+            case Action.FREEZE_ESCALATE:
+                return self._freeze(job, decided.reason, now)
+            case Action.ESCALATE:  # CI that says nothing is not the agent's doing
+                why = decided.reason if asked else "pushed, but its forge let no change request be opened"
+                facts = [signal(SignalKind.UNREACHABLE, at=now, note=why)]
+                return self._conclude(job, JobState.ESCALATED, why, facts)
+            case _:
+                self._show(site, job, status.verdict)
+                return False
+
+    def _without_forge(self, job: Job) -> bool:
+        """Its forge was taken out of the settings: it may be put back, and is waited for as long as CI is."""
+        now = self._parts.signals.now()
+        reason = f"no forge of {job.request.repository} is among the settings"
+        _log.warning("watch.no_forge", reason=reason)
+        if now - (job.pushed_at or now) < self._limits.no_verdict_seconds:
+            return False
+        facts = [signal(SignalKind.UNREACHABLE, at=now, note=reason)]
+        return self._conclude(job, JobState.ESCALATED, reason, facts)
+
+    def _noted(self, job: Job) -> RunNotes:
+        """The notes of the run, which begins with its first push; a retry by a person begins it anew."""
+        notes, pushed_at = self._parts.runs.read(job.id), job.pushed_at
+        if job.fix_forwards == 0 and pushed_at is not None and notes.first_pushed_at != pushed_at:
+            self._parts.runs.note(job.id, first_pushed_at=pushed_at)
+            return replace(notes, first_pushed_at=pushed_at)
+        return notes
+
+    def _seen(
+        self, site: ForgeSite, job: Job, status: CombinedStatus, notes: RunNotes, now: float
+    ) -> Watched:
+        pushed_at = job.pushed_at or now
+        return Watched(
+            turn=TurnState.IDLE,  # a job that waits has no turn
+            pushed=True,
+            ci=status.verdict,
+            has_ci=site.has_ci,
+            judged=job.result.commit in job.judged,
+            fix_forwards=job.fix_forwards,
+            elapsed_seconds=now - (notes.first_pushed_at or pushed_at),
+            silent_seconds=now - pushed_at,
+            complaint=status.complaint,
+        )
+
+    def _request_change(self, site: ForgeSite, job: Job, notes: RunNotes) -> bool:
+        """Ask for the branch to be merged, once; False when that is to be tried again.
+
+        A forge to which it makes no sense keeps no job from its end.
+        """
+        if not site.opens_changes or notes.change:
+            return True
+        title, body = change_text(job)
+        try:
+            site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body)
+        except ForgeError as error:
+            _log.warning("change.not_opened", reason=str(error))
+            if isinstance(error, (ForgeUnreachableError, ForgeRefusedError)):  # a token may be mended
+                return False
+        self._parts.runs.note(job.id, change="1")
+        return True
+
+    def _status(self, site: ForgeSite, job: Job) -> CombinedStatus:
+        """What CI says of the job's commit; a forge that does not answer has said nothing."""
+        commit = job.result.commit
+        if not site.has_ci:
+            return CombinedStatus(commit=commit)
+        try:
+            status = site.forge.statuses(place_of(job)[1], commit)
+        except ForgeError as error:
+            away = isinstance(error, ForgeUnreachableError)
+            told = "forge.unreachable" if away else "statuses.not_read"
+            _log.warning(told, commit=commit, reason=str(error))
+            return CombinedStatus(commit=commit)
+        if status.verdict is CiVerdict.UNKNOWN and site.run_ci is not None:
+            self._run_ci(commit)
+        return status
+
+    def _fix_forward(self, site: ForgeSite, job: Job, status: CombinedStatus, reason: str) -> bool:
+        """Send the job back to its agent, with what CI said."""
+        commit = job.result.commit
+        try:
+            log = site.forge.failing_log(place_of(job)[1], commit, most_characters=LOG_END_CHARACTERS)
+        except ForgeError as error:
+            _log.warning("log.not_read", commit=commit, reason=str(error))
+            log = ""
+        repair = Repair(commit=commit, checks=status.failing, log=log or status.complaint)
+        return self._parts.jobs.fix_forward(job, repair=repair, reason=reason, most=self._limits.fix_forwards)
+
+    def _freeze(self, job: Job, reason: str, now: float) -> bool:
+        commit = job.result.commit
+        facts = [
+            signal(SignalKind.CI_RED, at=now, commit=commit),
+            signal(SignalKind.FROZEN, at=now, commit=commit, note=reason),
+        ]
+        return self._conclude(job, JobState.ESCALATED, reason, facts)
+
+    def _close(self, site: ForgeSite, job: Job, reason: str, now: float, *, green: bool) -> bool:
+        """Success: merge if that is ours to do, then end the job with what is known of it, in one step."""
+        facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)] if green else []
+        if green and site.merges_green:
+            change = site.forge.change_of_branch(place_of(job)[1], job.branch)
+            if change is not None and not self._parts.store.land(job.id, job.fence):
+                return False  # it was cancelled since this tick read it
+            if change is not None:
+                try:
+                    merged = self._merged(site, change, job)
+                except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
+                    why = f"green, but not merged: {error}"
+                    return self._conclude(job, JobState.ESCALATED, why, facts)
+                facts += landing_facts(job, merged, now)
+                reason = f"{reason}; merged"
+        return self._conclude(job, JobState.SUCCEEDED, reason, facts)
+
+    def _merged(self, site: ForgeSite, change: ChangeRequest, job: Job) -> ChangeRequest:
+        if change.state is not ChangeState.OPEN:
+            return change
+        return site.forge.merge(change, issue=issue_of(job))
+
+    def _conclude(self, job: Job, state: JobState, reason: str, facts: Sequence[Signal]) -> bool:
+        return self._parts.jobs.conclude(job, state, reason=reason, signals=facts)
+
+    def _show(self, site: ForgeSite, job: Job, ci: CiVerdict) -> None:
+        """Refresh what the issue shows; that it cannot be written keeps nothing from going on."""
+        issue = issue_of(job)
+        if issue is None or issue.forge != site.name:
+            return
+        told = Progress(
+            job=job, ci=ci, has_ci=site.has_ci, merges_green=site.merges_green,
+            most_fix_forwards=self._limits.fix_forwards,
+        )  # fmt: skip
+        try:
+            self._parts.projection.label(site, issue, job.id)
+            self._parts.projection.show(site, issue, told)
+        except ForgeError as error:
+            _log.warning("issue.not_shown", issue=str(issue), reason=str(error))

@@ -1,0 +1,28 @@
+"""The address that a sink posts to: checked when settings are read, and never shown."""
+
+from urllib.parse import urlsplit
+
+from routing.http.loopback import is_loopback
+
+
+def checked_address(text: str) -> str:
+    """Return the address, or raise ValueError that says what is wrong without repeating it."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises ValueError when it is no number, or out of range
+    except ValueError:
+        raise ValueError("cannot be read as an address; write https://host/path") from None
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("must begin with https:// and a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user and no password before the host")
+    if parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must have no #, no spaces and nothing but ASCII")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("would be sent in clear: http:// is for 127.0.0.1 only, use https://")
+    return text
+
+
+def host_of(address: str) -> str:
+    """What may be shown of an address."""
+    return urlsplit(address).hostname or ""

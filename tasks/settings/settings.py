@@ -1,0 +1,256 @@
+"""Settings: one TOML file and the environment over it, read once and frozen."""
+
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as UnreadableValueError
+
+from harvest.policy import TrialPolicy
+from harvest.score import ScorePolicy
+from routing.errors import SettingsError
+from routing.switch_type import Switch
+from tasks.notify.settings import NotifySettings
+from tasks.settings.forge_settings import ForgeSettings
+from tasks.settings.web_settings import WebSettings
+
+#: The file that is read when COALMINE_CONFIG names no other.
+DEFAULT_FILE = Path("coalmine.toml")
+
+PREFIX = "COALMINE_"
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or (isinstance(value, str) and not value.strip()):
+        raise ValueError("must be a number")
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("must be a number, not nan")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, le=31_536_000, allow_inf_nan=False)]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+Lease = Annotated[float, BeforeValidator(_number), Field(ge=1, le=3600, allow_inf_nan=False)]
+Days = Annotated[float, BeforeValidator(_number), Field(ge=1, le=3650, allow_inf_nan=False)]
+Limit = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000)]
+Dollars = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CanarySettings(_Section):
+    """Trials: routing and harvest are switched on and off together."""
+
+    enabled: Switch = True  # off: nothing is drawn, nothing is decided, open trials are stopped
+    policy: TrialPolicy = TrialPolicy()  # of trials that are opened without one of their own
+    scores: ScorePolicy = ScorePolicy()  # what outcomes are worth
+    on_rollback: Literal["finish", "cancel"] = "finish"  # the fate of a rejected canary's running jobs
+    harvest_interval_seconds: Positive = 30.0  # a signal triggers a harvest at once, beside this
+
+
+class JobSettings(_Section):
+    """Leases, attempts and how long finished jobs are remembered."""
+
+    lease_seconds: Lease = 30.0
+    max_attempts: Annotated[int, BeforeValidator(_number), Field(ge=1, le=100)] = 3
+    back_off_first_seconds: Seconds = 5.0
+    back_off_cap_seconds: Seconds = 300.0
+    sweep_interval_seconds: Positive = 1.0  # expired leases and the outbox
+    watch_interval_seconds: Positive = 5.0  # CI of pushed commits
+    no_verdict_seconds: Positive = 7200.0  # of silent CI, after which a person is asked
+    retention_days: Days = 30.0
+    agents_at_once: Limit = 0  # running jobs of the fleet; 0: no limit
+    per_repository: Limit = 0  # running jobs of one repository; 0: no limit
+    day_cost_usd: Dollars = 0.0  # that the fleet may spend a day (UTC) before no job begins; 0: no limit
+    children_at_once: Count = 5  # active children of one job
+    child_depth: Limit = 2  # generations below a job that was enqueued; 0: no children
+    children: Literal["cancel", "keep"] = "cancel"  # the fate of a failed job's children
+    drain_grace_seconds: Seconds = 30.0  # that a warm shutdown lets turns go on before it returns their jobs
+
+
+class AgentSettings(_Section):
+    """Limits of a turn, and where work trees live."""
+
+    work_dir: Path = Path(".coalmine/work")  # mirrors, work trees and turn logs of this host
+    time_limit_seconds: Positive = 3600.0
+    stall_seconds: Positive = 600.0  # without an event, unless it waits for a person
+    kill_grace_seconds: Seconds = 2.0  # between SIGTERM and SIGKILL
+    output_megabytes: Positive = 512.0
+    cost_usd: Positive | None = None  # per turn, as the agent reports it
+    job_cost_usd: Positive | None = None  # of all turns of a job together
+    turns_per_job: Count = 20
+    silence_warn_seconds: Positive = 120.0  # without an event, after which the watchdog writes a warning
+    silence_nudge_seconds: Positive = 300.0  # … it sends the agent a mail
+    silence_cancel_seconds: Positive = 900.0  # … it has a turn ended that its own worker has not
+    watchdog_interval_seconds: Positive = 10.0
+    await_seconds: Positive = 3600.0  # for which a job waits for mail that its agent awaits, at the most
+    commit_leftovers: Switch = True  # commit what the agent left uncommitted
+    keep_failed_days: Seconds = 3.0  # for which the work trees of failed jobs are kept
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default. Environment names are COALMINE_SECTION__FIELD."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    redis_url: SecretStr | None = None  # the store; None: commands that need one say so
+    broker_url: SecretStr | None = None  # any broker that Celery speaks to; None: the store's server
+    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")] = "coalmine"  # prefix of all keys
+    kill_switch: Switch = False  # on: nothing is dispatched from any forge, with no I/O at all
+    seed: int | None = None  # of the routing generator; None: from the system, as production wants it
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    canary: CanarySettings = CanarySettings()
+    job: JobSettings = JobSettings()
+    agent: AgentSettings = AgentSettings()
+    forge: ForgeSettings = ForgeSettings()
+    web: WebSettings = WebSettings()
+    notify: NotifySettings = NotifySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is theirs
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        """What was passed in wins over the environment, and that over the file."""
+        file = settings_cls.model_config.get("toml_file")
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+
+    @property
+    def poll_intervals(self) -> dict[str, float]:
+        """Seconds between two looks at each forge that may be asked for issues, by its name."""
+        forge = self.forge
+        if self.kill_switch:
+            return {}
+        local = {} if forge.local.repository is None else {"local": forge.local.poll_interval_seconds}
+        return local | {
+            remote.name: remote.poll_interval_seconds
+            for remote in forge.remote
+            if remote.is_served and not remote.kill_switch
+        }
+
+    @property
+    def retention_seconds(self) -> int:
+        """How long finished jobs are remembered."""
+        return int(self.job.retention_days * 86_400)
+
+
+def settings_file(environment: Mapping[str, str] | None = None) -> Path:
+    """The file that settings are read from; it need not exist unless COALMINE_CONFIG names it."""
+    given = (os.environ if environment is None else environment).get("COALMINE_CONFIG", "")
+    file = Path(given) if given else DEFAULT_FILE
+    if given and not file.is_file():
+        message = f"COALMINE_CONFIG names {file}, which is no file; create it or unset the variable"
+        raise SettingsError(message)
+    return file
+
+
+def load_settings(file: Path | None = None, **given: Any) -> Settings:
+    """Read file and environment, or raise one SettingsError that names everything that is wrong."""
+    file = file or settings_file()
+    _check_toml(file)
+    _check_names()
+    reading = type(
+        "FileSettings", (Settings,), {"model_config": {**Settings.model_config, "toml_file": file}}
+    )
+    try:
+        settings = reading(**given)
+    except ValidationError as error:
+        problems = "\n".join(_problem(part) for part in error.errors())
+        message = f"the settings are wrong (file {file}, environment {PREFIX}…):\n{problems}"
+        raise SettingsError(message) from error
+    except UnreadableValueError as error:  # a section given as JSON that is none
+        message = f"the environment {PREFIX}… is wrong: {error}; mend or unset it"
+        raise SettingsError(message) from error
+    if not isinstance(settings, Settings):
+        raise TypeError(settings)
+    _check_together(settings)
+    return settings
+
+
+def _check_toml(file: Path) -> None:
+    """A broken file is named with the place of its fault."""
+    if not file.is_file():
+        return
+    try:
+        tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        message = f"{file} cannot be read as TOML: {error}; mend the file or move it away"
+        raise SettingsError(message) from error
+
+
+#: Variables of the prefix that are no settings: read elsewhere, or told to agents.
+NOT_SETTINGS = frozenset(
+    {
+        *("CONFIG", "DEBUG"),
+        *("JOB_ID", "AGENT", "ISSUE", "ATTEMPT", "BRANCH", "PROMPT_FILE", "COMMIT", "TURN", "MAIL"),
+        *("VERSION", "MODEL", "TOOLS", "SESSION", "TURN_KIND"),
+    }
+)
+
+
+def _check_names() -> None:
+    """A misspelt variable must not be ignored in silence."""
+    known = set(Settings.model_fields)
+    wrong = []
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name.removeprefix(PREFIX) in NOT_SETTINGS:
+            continue
+        if name.removeprefix(PREFIX).split("__")[0].lower() not in known:
+            wrong.append(name)
+    if wrong:
+        names = ", ".join(sorted(wrong))
+        message = f"no setting is called {names}; see `coalmine config show` for those that there are"
+        raise SettingsError(message)
+
+
+def _problem(part: Any) -> str:
+    place = [str(piece) for piece in part["loc"]]
+    variable = PREFIX + "__".join(piece.upper() for piece in place)
+    said = part["msg"]
+    if part["type"] == "extra_forbidden":
+        said = "there is no such setting; `coalmine config show` lists them all"
+    if part["type"] == "too_short" and part["ctx"]["field_type"] == "Value":  # a secret, which has no items
+        least, there = part["ctx"]["min_length"], part["ctx"]["actual_length"]
+        said = f"it has {there} characters and needs at least {least}; set a longer one, or unset it"
+        said = said if there else "it is empty; give it a value, or unset it"
+    return f"  {'.'.join(place)} ({variable}): {said}"
+
+
+def _check_together(settings: Settings) -> None:
+    policy = settings.canary.policy
+    needed = policy.settle_deadline_seconds + policy.revert_window_seconds
+    if settings.retention_seconds <= needed:
+        message = (
+            f"job.retention_days ({PREFIX}JOB__RETENTION_DAYS) is {settings.job.retention_days:g}, but jobs "
+            f"are scored until {needed / 86_400:g} days after their start; set it above that"
+        )
+        raise SettingsError(message)
+    local = settings.forge.local
+    if (local.repository is None) != (local.issues is None):
+        message = (
+            "a local forge needs both forge.local.repository (COALMINE_FORGE__LOCAL__REPOSITORY) and "
+            "forge.local.issues (COALMINE_FORGE__LOCAL__ISSUES); set both or none"
+        )
+        raise SettingsError(message)

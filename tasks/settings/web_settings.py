@@ -1,0 +1,20 @@
+"""Settings of the web console: where it listens, and who may ask."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from routing.switch_type import Switch
+
+
+class WebSettings(BaseModel):
+    """On loopback by default; elsewhere only when that is said, and with a token."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"  # address to listen on
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8321  # 0: any that is free
+    public: Switch = False  # whether others than this machine are let in; needs `token`
+    token: Annotated[SecretStr, Field(min_length=16)] | None = None  # that a public console asks for
+    # everywhere but at the webhook door and /healthz
+    delivery_bytes: Annotated[int, Field(ge=1024, le=26_214_400)] = 1_048_576  # of a webhook delivery's body

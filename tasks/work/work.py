@@ -1,0 +1,128 @@
+"""Working a job: claim it under a lease, have the agent run, and report what came of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import structlog
+
+from routing.errors import UnavailableError
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
+from routing.jobs.signal import signal
+from tasks.agents.supervision.retirement import Departure
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.work.lease_keeper import LeaseKeeper
+from tasks.work.outcome import Outcome, Ran, Step, outcome
+from tasks.work.termination import ended_by_signal
+
+_log = structlog.get_logger(__name__)
+
+#: For how long a result is offered to a store that does not answer, and the pause between two offers.
+REPORT_SECONDS = 300.0
+REPORT_PAUSE_SECONDS = 0.5
+
+#: For how long a job waits whose agent is busy with another one.
+PUT_OFF_SECONDS = 0.5
+
+
+class Runner(Protocol):
+    """Runs the agent of one claimed job."""
+
+    def run(self, claim: Claim, stop: StopSignal) -> Ran:
+        """Run one attempt; never raises for what an agent, a repository or a network does."""
+        ...
+
+
+class Work:
+    """What a worker does with a message. One instance a process, shared by its threads."""
+
+    def __init__(
+        self, *, jobs: Jobs, keeper: LeaseKeeper, runner: Runner, lease_seconds: float,
+        see_off: Callable[[Job, Departure], object], ended: Callable[[Job, Step, JobResult], None],
+        clock: Callable[[], float] = time.time, await_seconds: float = 3600.0,
+    ) -> None:  # fmt: skip
+        self._jobs = jobs
+        self._keeper = keeper
+        self._runner = runner
+        self._lease_seconds = lease_seconds
+        self._see_off = (
+            see_off  # called behind the report: job as claimed, how its agent leaves if it has ended
+        )
+        self._ended = ended  # called when an attempt at a job has ended: job as claimed, step, result
+        self._clock = clock
+        self._await_seconds = await_seconds  # for which a job waits for mail at the most
+
+    def work(self, job_id: str, *, worker: str) -> str:
+        """Work one job, and say in a word what came of it. A message that is not needed changes nothing."""
+        claim = self._jobs.claim(job_id, worker=worker, lease_seconds=self._lease_seconds)
+        if isinstance(claim, str):
+            return claim
+        with structlog.contextvars.bound_contextvars(
+            job=job_id, version=claim.version.id, arm=claim.job.arm or "none"
+        ):
+            _log.info("job.started", attempt=claim.job.attempts, fence=claim.fence)
+            stop = StopSignal()
+            with ended_by_signal(stop), self._keeper.holding(claim, stop):
+                decided, ran = self._attempt(claim, stop)
+            _log.info("job.ended", step=decided.step, reason=decided.reason)
+            if decided.step is not Step.DROP:  # else its heir has the agent too
+                if ran.departure is not None:
+                    self._see_off(claim.job, ran.departure)
+                self._ended(claim.job, decided.step, ran.result)
+        return decided.step.value
+
+    def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[Outcome, Ran]:
+        ran = self._runner.run(claim, stop)
+        decided = outcome(ran)
+        try:
+            try:
+                self._report_patiently(claim, ran, decided)
+            except CancelAskedError:  # the wish came too late for the turn, and in time for the job
+                decided = outcome(replace(ran, ended_by="cancel"))
+                self._report_patiently(claim, ran, decided)
+        except StaleLeaseError as error:
+            _log.warning("job.result_refused", reason=str(error))
+            return Outcome(step=Step.DROP, signal=None, reason=str(error)), ran
+        return decided, ran
+
+    def _report_patiently(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
+        """Report, again and again while the store is away: an agent's work is worth the wait.
+
+        The fence makes repeating harmless, and ends it when another worker has got the job meanwhile.
+        """
+        give_up_at = self._clock() + REPORT_SECONDS
+        while True:
+            try:
+                return self._report(claim, ran, decided)
+            except UnavailableError as error:
+                if self._clock() >= give_up_at:
+                    raise
+                _log.warning("job.report_delayed", reason=str(error))
+                time.sleep(REPORT_PAUSE_SECONDS)
+
+    def _report(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
+        jobs, reason = self._jobs, decided.reason
+        at = self._clock()
+        kind = decided.signal
+        facts = [signal(kind, at=at, commit=ran.result.commit, note=reason)] if kind else []
+        match decided.step:
+            case Step.PUSHED:
+                jobs.pushed(claim, ran.result, reason=reason)
+            case Step.FINISHED:
+                jobs.end(claim, JobState.SUCCEEDED, reason=reason, result=ran.result, signals=facts)
+            case Step.ESCALATE:
+                jobs.end(claim, JobState.ESCALATED, reason=reason, result=ran.result, signals=facts)
+            case Step.CANCEL:
+                jobs.end(claim, JobState.CANCELLED, reason=reason, result=ran.result, signals=facts)
+            case Step.GIVE_BACK:
+                jobs.give_back(claim, reason=reason)
+            case Step.PUT_OFF:
+                jobs.put_off(claim, reason=reason, delay_seconds=PUT_OFF_SECONDS)
+            case Step.AWAIT:
+                jobs.park(claim, reason=reason, result=ran.result, wait_seconds=self._await_seconds)
+            case Step.RETRY:
+                jobs.attempt_failed(claim, reason=reason, result=ran.result, signals=facts)
+            case Step.DROP:
+                pass
