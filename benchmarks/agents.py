@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.ground import Ground, ground
+from benchmarks.fleet import MeasuredFleet, measured_fleet
 from benchmarks.results import Row, row
 from routing.jobs.job import JobRequest
 from routing.templates.version import Snapshot
@@ -43,7 +43,7 @@ CHATTY = (
 
 def rows(*, quick: bool) -> list[Row]:
     """Memory and processor time an agent, and the time from `enqueue` to the agent's first instruction."""
-    with ground() as site:
+    with measured_fleet() as site:
         agents = AGENTS // 4 if quick else AGENTS
         with _worker(site, threads=agents) as process:
             idle = _measured(process, seconds=3.0)
@@ -60,7 +60,7 @@ def rows(*, quick: bool) -> list[Row]:
     ]
 
 
-def _start_rows(site: Ground, *, count: int) -> list[Row]:
+def _start_rows(site: MeasuredFleet, *, count: int) -> list[Row]:
     """Milliseconds from `enqueue` to the agent, above what the same program needs when a shell starts it."""
     mark = site.folder / "mark"
     line = f"date +%s.%N >> {shlex.quote(str(mark))}"
@@ -81,7 +81,7 @@ def _run_shell(line: str) -> None:
     subprocess.run(["sh", "-c", line], check=True)
 
 
-def _enqueue(site: Ground, template: str) -> None:
+def _enqueue(site: MeasuredFleet, template: str) -> None:
     site.coalmine.mailbox.enqueue(JobRequest(template=template, task="go"))
 
 
@@ -94,7 +94,7 @@ def _started(mark: Path, start: Callable[[], None]) -> float:
     return float(mark.read_text().splitlines()[-1]) - begun
 
 
-def _start_agents(site: Ground, agents: int) -> None:
+def _start_agents(site: MeasuredFleet, agents: int) -> None:
     command = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "-S", "-c", CHATTY))
     site.coalmine.templates.add("chatty", Snapshot(command=f"exec {command}"))
     site.coalmine.mailbox.enqueue_many([JobRequest(template="chatty", task="talk")] * agents)
@@ -113,7 +113,7 @@ def _measured(process: psutil.Process, *, seconds: float) -> tuple[int, float]:
 
 
 @contextmanager
-def _worker(site: Ground, *, threads: int) -> Iterator[psutil.Process]:
+def _worker(site: MeasuredFleet, *, threads: int) -> Iterator[psutil.Process]:
     """One worker process with a pool of threads, ended with the block, its agents with it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     environment = kept | {

@@ -18,7 +18,7 @@ from pathlib import Path
 from celery import Celery
 
 from benchmarks.apps.plain import NO_OP
-from benchmarks.ground import Ground, ground, plain_app, ratio, request
+from benchmarks.fleet import MeasuredFleet, measured_fleet, plain_app, ratio, request
 from benchmarks.results import Row, row
 
 NAME = "end_to_end"
@@ -42,7 +42,7 @@ def rows(*, quick: bool) -> list[Row]:
     """Jobs a second of both, and how many times as many ours are."""
     jobs = 300 if quick else 1000
     with (
-        ground() as site,
+        measured_fleet() as site,
         _workers(site, "ours", site.coalmine.app, "champion") as ours,
         _workers(site, "plain", plain_app(site.url), NO_OP) as plain,
     ):
@@ -59,7 +59,7 @@ def rows(*, quick: bool) -> list[Row]:
     ]
 
 
-def _pass(site: Ground, ours: Processes, plain: Processes, *, jobs: int) -> tuple[float, float]:
+def _pass(site: MeasuredFleet, ours: Processes, plain: Processes, *, jobs: int) -> tuple[float, float]:
     """Seconds a job, of either side; the other side's workers wait meanwhile."""
     keys, redis = site.coalmine.keys, site.coalmine.redis
     app = plain_app(site.url)
@@ -99,7 +99,7 @@ def _signal(workers: Processes, number: int) -> None:
 
 
 @contextmanager
-def _workers(site: Ground, module: str, app: Celery, queue: str) -> Iterator[Processes]:
+def _workers(site: MeasuredFleet, module: str, app: Celery, queue: str) -> Iterator[Processes]:
     """Real workers that answer; they are ended with the block."""
     names = [f"{module}{number}@bench" for number in range(WORKERS)]
     with ExitStack() as stack:
@@ -112,7 +112,7 @@ def _workers(site: Ground, module: str, app: Celery, queue: str) -> Iterator[Pro
 
 
 @contextmanager
-def _worker(site: Ground, module: str, queue: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
+def _worker(site: MeasuredFleet, module: str, queue: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
     with (site.folder / f"{name}.log").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", f"benchmarks.apps.{module}", "worker", "-n", name,

@@ -6,7 +6,7 @@ A pass is made of short turns of each, so that a busy machine slows all of them 
 import statistics
 from typing import Any
 
-from benchmarks.ground import Ground, ground, plain_app, ratio, request, seconds
+from benchmarks.fleet import MeasuredFleet, measured_fleet, plain_app, ratio, request, seconds
 from benchmarks.results import Row, row
 
 NAME = "enqueue"
@@ -23,7 +23,7 @@ TURN = 100
 
 def rows(*, quick: bool) -> list[Row]:
     """Jobs a second of each, and how many times as many ours are."""
-    with ground() as site:
+    with measured_fleet() as site:
         no_op = plain_app(site.url).task(name="no_op", ignore_result=True)(_nothing)
         _measure(site, no_op, turns=1)  # connections, caches
         passes = [_measure(site, no_op, turns=1 if quick else 3) for _ in range(PASSES)]
@@ -41,7 +41,7 @@ def rows(*, quick: bool) -> list[Row]:
     return found
 
 
-def _measure(site: Ground, no_op: Any, *, turns: int) -> tuple[float, float, float]:
+def _measure(site: MeasuredFleet, no_op: Any, *, turns: int) -> tuple[float, float, float]:
     """Seconds a job: delay(), enqueue(), enqueue_many()."""
     mailbox = site.coalmine.mailbox
     delay = one = many = 0.0

@@ -3,7 +3,7 @@
 import statistics
 import time
 
-from benchmarks.ground import TEMPLATE, Ground, ground, ratio, request
+from benchmarks.fleet import TEMPLATE, MeasuredFleet, measured_fleet, ratio, request
 from benchmarks.results import Row, row
 from harvest.policy import TrialPolicy
 from routing.jobs.job import JobResult, JobState
@@ -19,16 +19,16 @@ PASSES = 5
 #: New outcomes that a tick finds.
 NEW = 1000
 
-#: Old jobs on the two grounds, and records written in one round trip.
+#: Old jobs on the two fleets, and records written in one round trip.
 FEW = 1000
 MANY, MANY_QUICKLY = 1_000_000, 50_000
 CHUNK = 2000
 
 
 def rows(*, quick: bool) -> list[Row]:
-    """Seconds a tick on a ground with many old jobs, against one with few."""
+    """Seconds a tick on a measured_fleet with many old jobs, against one with few."""
     many = MANY_QUICKLY if quick else MANY
-    with ground() as light, ground() as heavy:
+    with measured_fleet() as light, measured_fleet() as heavy:
         for site, jobs in ((light, FEW), (heavy, many)):
             _grow(site, jobs)
             _open_trial(site)
@@ -45,7 +45,7 @@ def rows(*, quick: bool) -> list[Row]:
     ]  # fmt: skip
 
 
-def _grow(site: Ground, jobs: int) -> None:
+def _grow(site: MeasuredFleet, jobs: int) -> None:
     """Store settled jobs: one that was really worked, and copies of its record under other ids."""
     parts, keys, redis = site.coalmine, site.coalmine.keys, site.coalmine.redis
     _work(site, jobs=1)
@@ -62,7 +62,7 @@ def _grow(site: Ground, jobs: int) -> None:
         pipeline.execute()
 
 
-def _open_trial(site: Ground) -> None:
+def _open_trial(site: MeasuredFleet) -> None:
     """Open a trial that asks for more evidence than it will see, so that every tick does the same."""
     parts = site.coalmine
     policy = TrialPolicy(alpha=1e-200, beta=1e-200, max_canary_jobs=1_000_000, share=0.5)
@@ -70,7 +70,7 @@ def _open_trial(site: Ground) -> None:
     parts.proposals.open(canary, policy, by="the benchmark")
 
 
-def _tick(site: Ground) -> float:
+def _tick(site: MeasuredFleet) -> float:
     """Seconds of a tick behind new outcomes."""
     _work(site, jobs=NEW)
     harvest = site.coalmine.harvester.harvest
@@ -81,7 +81,7 @@ def _tick(site: Ground) -> float:
     return taken
 
 
-def _work(site: Ground, *, jobs: int) -> None:
+def _work(site: MeasuredFleet, *, jobs: int) -> None:
     """Take jobs to their end, but for messages."""
     parts = site.coalmine
     for done in parts.mailbox.enqueue_many([request(number) for number in range(jobs)]):

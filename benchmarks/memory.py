@@ -1,6 +1,6 @@
 """What a finished job takes of the server's memory: record, signals, and its share of indexes and events."""
 
-from benchmarks.ground import TEMPLATE, Ground, ground
+from benchmarks.fleet import TEMPLATE, MeasuredFleet, measured_fleet
 from benchmarks.results import Row, row
 from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -18,7 +18,7 @@ TASK = (
 def rows(*, quick: bool) -> list[Row]:
     """Bytes a job, between two counts of jobs, so that what any server takes is left out."""
     jobs = 500 if quick else 4000
-    with ground() as site:
+    with measured_fleet() as site:
         _finish(site, jobs=200, first=0)  # scripts, buffers, the first tables
         before = _used(site)
         _finish(site, jobs=jobs, first=200)
@@ -26,7 +26,7 @@ def rows(*, quick: bool) -> list[Row]:
     return [row("memory: a finished job in Redis", bytes_each, unit="bytes", target=2048.0)]
 
 
-def _finish(site: Ground, *, jobs: int, first: int) -> None:
+def _finish(site: MeasuredFleet, *, jobs: int, first: int) -> None:
     """Take jobs on issues from request to score, as workers and ticks do, but for their messages."""
     parts = site.coalmine
     requests = [
@@ -50,5 +50,5 @@ def _finish(site: Ground, *, jobs: int, first: int) -> None:
     parts.harvester.harvest()
 
 
-def _used(site: Ground) -> int:
+def _used(site: MeasuredFleet) -> int:
     return int(site.coalmine.redis.info("memory")["used_memory_dataset"])

@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.ground import ground
+from benchmarks.fleet import measured_fleet
 from benchmarks.results import Row, row
 from routing.webhook.forge_kind import ForgeKind
 from routing.webhook.signature import sign
@@ -29,7 +29,7 @@ _local = threading.local()
 
 def rows(*, quick: bool) -> list[Row]:
     """The 99th percentile from the moment a delivery was due, so that a door that lags cannot hide it."""
-    with ground() as site, _door(site.url) as address:
+    with measured_fleet() as site, _door(site.url) as address:
         _replay(address, count=RATE, first=0)  # connections, scripts
         waits = _replay(address, count=RATE * (1 if quick else 5), first=RATE)
     return [

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
 
 from harvest.policy import Fraction
-from harvest.segment import EMPTY, ZEROS, Stretch, join, of_one, plus
+from harvest.segment import EMPTY, ZEROS, Segment, join, of_one, plus
 from harvest.wager import Null, Triple, Wager, ln_mixture, wager
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
 from routing.templates.bet import Arm, Bet
@@ -36,7 +36,7 @@ class OpenJob:
     share: Fraction
     baseline: FiniteFloat
     score: FiniteFloat | None = None  # provisional score, None while it counts at its worst
-    after: Stretch = EMPTY
+    after: Segment = EMPTY
 
     def wager(self, null: Null) -> Wager:
         """What was staked on it."""
@@ -157,9 +157,9 @@ class Evidence:
 _FORM = TypeAdapter(Evidence)
 
 
-def _best(best: float, ln_wealth: Triple, stretch: Stretch) -> float:
-    """The largest of `best` and the mixtures after the peaks of a stretch that follows `ln_wealth`."""
-    for peak in stretch.peaks:
+def _best(best: float, ln_wealth: Triple, segment: Segment) -> float:
+    """The largest of `best` and the mixtures after the peaks of a segment that follows `ln_wealth`."""
+    for peak in segment.peaks:
         reached = plus(ln_wealth, peak)
         if max(reached) > best:  # a mixture is at most its largest part
             best = max(best, ln_mixture(reached))

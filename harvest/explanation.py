@@ -21,7 +21,7 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class ExplainedJob:
     """One job of a trial."""
 
     dispatched: Dispatched
@@ -39,7 +39,7 @@ class Line:
         return self.settlement.score if self.settlement else None
 
 
-def explain(policy: TrialPolicy, ledger: Iterable[Entry]) -> list[Line]:
+def explain(policy: TrialPolicy, ledger: Iterable[Entry]) -> list[ExplainedJob]:
     """Recompute a trial from its ledger in one pass in dispatch order, by the definition and nothing else.
 
     The last line's evidence is that of `trial_evidence.advance` up to the rounding of sums: it is another way
@@ -63,7 +63,7 @@ def explain(policy: TrialPolicy, ledger: Iterable[Entry]) -> list[Line]:
                 factor=math.exp(ln_mixture(wealth[name]) - ln_mixture(before)),
                 ln_evidence=best[name],
             )
-        lines.append(Line(dispatched=job, settlement=settlement, readings=readings))
+        lines.append(ExplainedJob(dispatched=job, settlement=settlement, readings=readings))
     return lines
 
 

@@ -13,7 +13,7 @@ from harvest.settling import Settling
 from harvest.trial_evidence import TrialEvidence, advance, replay, still_supported
 from harvest.verdict import Decision, Verdict
 from routing.errors import CorruptRecordError
-from routing.store.trials.trial_store import Advance, TrialStore
+from routing.store.trials.trial_store import TrialAdvance, TrialStore
 from routing.templates.trial import Trial, TrialState
 from routing.templates.trials import Trials
 
@@ -28,7 +28,7 @@ BATCH = 1000
 _VERDICTS = {TrialState.GRADUATED: Verdict.GRADUATE, TrialState.ROLLED_BACK: Verdict.ROLL_BACK}
 
 
-class Standing(BaseModel):
+class EvidenceState(BaseModel):
     """The stored state of a trial's test: the evidence and how far the settlements were read."""
 
     model_config = ConfigDict(frozen=True)
@@ -39,7 +39,7 @@ class Standing(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """What a harvest did to one trial."""
 
     trial: str
@@ -52,7 +52,7 @@ class Harvest:
     """What one harvest did."""
 
     settled: int = 0  # jobs whose score was settled or excluded
-    outcomes: list[Outcome] = field(default_factory=list)  # verdicts other than hold
+    outcomes: list[TrialOutcome] = field(default_factory=list)  # verdicts other than hold
 
 
 class Harvester:
@@ -74,7 +74,7 @@ class Harvester:
             self.stop_all("canaries were switched off")
             return Harvest()
         settled = self._settling.settle_due()
-        outcomes: list[Outcome] = []
+        outcomes: list[TrialOutcome] = []
         for trial in dict.fromkeys([*self._store.open_ids(), *self._store.moved_ids()]):
             try:
                 outcomes += self.advance(trial)
@@ -89,17 +89,17 @@ class Harvester:
             trial.id for trial in trials if self._trials.stop(trial, by="settings", reason=reason).changed
         ]
 
-    def advance(self, trial_id: str) -> list[Outcome]:
+    def advance(self, trial_id: str) -> list[TrialOutcome]:
         """Bring one trial up to date; returns the verdicts that this call carried out."""
-        outcomes: list[Outcome] = []
+        outcomes: list[TrialOutcome] = []
         while (trial := self._store.read(trial_id)) is not None:
-            standing = _standing(trial)
-            step, decision, after = self._next(trial, standing)
+            held = _test_state(trial)
+            step, decision, after = self._next(trial, held)
             if step is not None and self._store.advance(trial, step) != "ok":
                 continue  # another harvest was faster: read again what it has left
             if step is not None and step.verdict != "hold":
                 outcomes.append(
-                    Outcome(trial=trial_id, verdict=Verdict(step.verdict), reasons=decision.reasons)
+                    TrialOutcome(trial=trial_id, verdict=Verdict(step.verdict), reasons=decision.reasons)
                 )
                 if outcomes[-1].verdict is Verdict.ROLL_BACK:
                     self._rolled_back()
@@ -109,13 +109,13 @@ class Harvester:
                 break
         return outcomes
 
-    def _next(self, trial: Trial, standing: Standing) -> tuple[Advance | None, Decision, Standing]:
+    def _next(self, trial: Trial, held: EvidenceState) -> tuple[TrialAdvance | None, Decision, EvidenceState]:
         """The next step of a trial's test, computed from what is new; None when nothing is."""
-        before = evidence_of(trial, standing)
+        before = evidence_of(trial, held)
         now = self._store.now()
         settlements = [
             Settlement.model_validate_json(line)
-            for line in self._store.settlements(trial.id, standing.read, BATCH)
+            for line in self._store.settlements(trial.id, held.read, BATCH)
         ]
         dispatches = [
             Dispatched.model_validate_json(line)
@@ -132,7 +132,7 @@ class Harvester:
             decision = state.decide(elapsed_days=_days(trial, settlement.at))
         if decision.verdict is Verdict.HOLD and read == len(settlements) < BATCH:
             decision = state.decide(elapsed_days=_days(trial, now))  # time decides behind what came in time
-        after = replace_standing(standing, read=standing.read + read, state=state)
+        after = replace_state(held, read=held.read + read, state=state)
         nothing_new = not dispatches and not read
         if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):
             return None, decision, after
@@ -158,14 +158,14 @@ class Harvester:
 
     def evidence(self, trial: Trial) -> TrialEvidence:
         """The stored state of a trial's test."""
-        return evidence_of(trial, _standing(trial))
+        return evidence_of(trial, _test_state(trial))
 
     def counted_ledger(self, trial: Trial) -> list[Dispatched | Settlement]:
         """The ledger as far as the stored state has read it, dispatches first."""
-        standing = _standing(trial)
-        dispatched = evidence_of(trial, standing).dispatched
+        held = _test_state(trial)
+        dispatched = evidence_of(trial, held).dispatched
         dispatches = self._store.dispatches(trial.id, 0, dispatched) if dispatched else []
-        settlements = self._store.settlements(trial.id, 0, standing.read) if standing.read else []
+        settlements = self._store.settlements(trial.id, 0, held.read) if held.read else []
         return [
             *(Dispatched.model_validate_json(line) for line in dispatches),
             *(Settlement.model_validate_json(line) for line in settlements),
@@ -186,10 +186,16 @@ def _days(trial: Trial, at: float) -> float:
 
 
 def _step(
-    trial: Trial, state: TrialEvidence, after: Standing, decision: Decision, *, now: float, contradicted: bool
-) -> Advance:
+    trial: Trial,
+    state: TrialEvidence,
+    after: EvidenceState,
+    decision: Decision,
+    *,
+    now: float,
+    contradicted: bool,
+) -> TrialAdvance:
     verdict = decision.verdict if trial.is_open else Verdict.HOLD
-    return Advance(
+    return TrialAdvance(
         revision=trial.revision,
         evidence=after.model_dump_json(),
         share=state.next_share,
@@ -202,11 +208,11 @@ def _step(
     )
 
 
-def _standing(trial: Trial) -> Standing:
+def _test_state(trial: Trial) -> EvidenceState:
     if not trial.evidence:
-        return Standing()
+        return EvidenceState()
     try:
-        return Standing.model_validate_json(trial.evidence)
+        return EvidenceState.model_validate_json(trial.evidence)
     except ValidationError as error:
         message = (
             f"the stored state of trial {trial.id} cannot be read; see `coalmine trial replay {trial.id}`"
@@ -214,16 +220,16 @@ def _standing(trial: Trial) -> Standing:
         raise CorruptRecordError(message) from error
 
 
-def replace_standing(standing: Standing, *, read: int, state: TrialEvidence) -> Standing:
-    """The standing after a step."""
-    return standing.model_copy(update={"read": read, "evidence": state.to_json()})
+def replace_state(held: EvidenceState, *, read: int, state: TrialEvidence) -> EvidenceState:
+    """The state after a step."""
+    return held.model_copy(update={"read": read, "evidence": state.to_json()})
 
 
-def evidence_of(trial: Trial, standing: Standing) -> TrialEvidence:
+def evidence_of(trial: Trial, held: EvidenceState) -> TrialEvidence:
     """The state of a trial's test; the first one when no job was counted yet."""
-    if not standing.evidence:
+    if not held.evidence:
         return TrialEvidence.begin(TrialPolicy.from_json(trial.policy))
-    return TrialEvidence.from_json(standing.evidence)
+    return TrialEvidence.from_json(held.evidence)
 
 
 def _baselines(state: TrialEvidence) -> dict[str, str]:

@@ -8,7 +8,7 @@ from harvest.policy import TrialPolicy
 from harvest.trial_evidence import TrialEvidence
 from routing.errors import ConflictError, CorruptRecordError
 from routing.store.trials.version_store import VersionStore
-from routing.templates.templates import ProposalPolicy, Step, Templates
+from routing.templates.templates import ProposalPolicy, Templates, VersionStep
 from routing.templates.trial import Terms
 from routing.templates.trials import Trials, TrialStep
 from routing.templates.version import Snapshot, Version, VersionState
@@ -44,7 +44,7 @@ class Proposals:
 
     def propose(
         self, name: str, snapshot: Snapshot, *, source_commit: str = "", note: str = ""
-    ) -> tuple[Step, TrialStep | None]:
+    ) -> tuple[VersionStep, TrialStep | None]:
         """Store a version; then do by policy: nothing (a person decides), open a trial, or promote."""
         step = self._templates.propose(name, snapshot, source_commit=source_commit, note=note)
         policy = self._templates.policy(name)

@@ -1,6 +1,6 @@
 """Settled jobs between two open ones, compressed to what can still matter.
 
-What the stretch multiplies the wealth by, and the prefixes of it after which the wealth may have been
+What the segment multiplies the wealth by, and the prefixes of it after which the wealth may have been
 largest. The wealth in front of it is unknown while a job before it is open, but never negative: a prefix
 whose three products are all matched by another prefix can be forgotten.
 """
@@ -13,7 +13,7 @@ ZEROS: Triple = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch:
+class Segment:
     """A run of settled jobs in dispatch order. Logarithms, so that thousands of jobs cannot overflow."""
 
     total: Triple  # ln of the product of all factors, per alternative
@@ -21,19 +21,19 @@ class Stretch:
 
 
 #: No job at all.
-EMPTY = Stretch(total=ZEROS, peaks=(ZEROS,))
+EMPTY = Segment(total=ZEROS, peaks=(ZEROS,))
 
 
-def of_one(ln_factors: Triple) -> Stretch:
-    """The stretch of a single settled job."""
-    return join(EMPTY, Stretch(total=ln_factors, peaks=(ln_factors,)))
+def of_one(ln_factors: Triple) -> Segment:
+    """The segment of a single settled job."""
+    return join(EMPTY, Segment(total=ln_factors, peaks=(ln_factors,)))
 
 
-def join(left: Stretch, right: Stretch) -> Stretch:
-    """The stretch of `left` followed by `right`."""
+def join(left: Segment, right: Segment) -> Segment:
+    """The segment of `left` followed by `right`."""
     later = tuple(plus(left.total, peak) for peak in right.peaks)
     earlier = tuple(peak for peak in left.peaks if not _matched(peak, later))
-    return Stretch(
+    return Segment(
         total=plus(left.total, right.total),
         peaks=earlier + tuple(peak for peak in later if not _matched(peak, earlier)),
     )

@@ -16,7 +16,7 @@ BATCH = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
+class JobFacts:
     """A job with its signals."""
 
     job: Job
@@ -55,7 +55,7 @@ class Settling:
             if job is None:
                 scorings.append(Scoring(job=identifier, seen=0, what="defer"))
             else:
-                facts = Facts(job=job, signals=signals)
+                facts = JobFacts(job=job, signals=signals)
                 scorings.append(scoring(facts, now=now, rules=self._rules(job)))
         answers = self._signals.score(scorings)
         done = {"settled", "excluded"}
@@ -78,7 +78,7 @@ class Settling:
         return self._policies[trial]
 
 
-def scoring(facts: Facts, *, now: float, rules: ScoreRules) -> Scoring:
+def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
     """What is to be written about a job, by its signals: pure."""
     job = facts.job
     worth = score(facts.signals, created_at=job.created_at, now=now, rules=rules)
@@ -97,7 +97,7 @@ def scoring(facts: Facts, *, now: float, rules: ScoreRules) -> Scoring:
     )
 
 
-def _late(facts: Facts, worth: Score, now: float) -> Scoring:
+def _late(facts: JobFacts, worth: Score, now: float) -> Scoring:
     """A settled score stands. What later signals would make of it is kept beside it, for the trial to see."""
     job = facts.job
     known = job.score if job.late_score is None else job.late_score
@@ -114,7 +114,7 @@ def _late(facts: Facts, worth: Score, now: float) -> Scoring:
     )
 
 
-def _settlement(facts: Facts, worth: Score, now: float) -> str:
+def _settlement(facts: JobFacts, worth: Score, now: float) -> str:
     job = facts.job
     if not job.trial or job.sequence is None or worth.status == "open":
         return ""

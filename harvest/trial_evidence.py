@@ -158,13 +158,13 @@ def still_supported(verdict: Verdict, policy: TrialPolicy, ledger: Iterable[Entr
     if verdict not in {Verdict.GRADUATE, Verdict.ROLL_BACK}:
         return True
     dispatches: list[Entry] = []
-    standing: dict[int, Settlement] = {}
+    latest: dict[int, Settlement] = {}
     for entry in ledger:
         if isinstance(entry, Dispatched):
             dispatches.append(entry)
-        elif entry.final or entry.index not in standing or not standing[entry.index].final:
-            standing[entry.index] = entry
-    final = replay(policy, [*dispatches, *standing.values()]).state
+        elif entry.final or entry.index not in latest or not latest[entry.index].final:
+            latest[entry.index] = entry
+    final = replay(policy, [*dispatches, *latest.values()]).state
     return final.decide(elapsed_days=0.0).verdict is verdict
 
 

@@ -94,8 +94,8 @@ def watch() -> None:
     with spared("watch"):
         parts = worker()
         if parts.coalmine.ticks.run_alone("watch", parts.forges.watcher.tick):
-            parts.bell.send(HARVEST)
-            parts.bell.ask(DISPATCH)
+            parts.tick_requests.send(HARVEST)
+            parts.tick_requests.ask(DISPATCH)
 
 
 @app.task(name=LAND)
@@ -104,7 +104,7 @@ def land() -> None:
     with spared("land"):
         parts = worker()
         if parts.coalmine.ticks.run_alone("land", parts.forges.watcher.land):
-            parts.bell.send(HARVEST)
+            parts.tick_requests.send(HARVEST)
 
 
 @app.task(name=WATCHDOG)
@@ -130,7 +130,7 @@ def poll(forge: str) -> None:
     with spared("poll"):
         parts = worker()
         parts.coalmine.ticks.run_alone(f"poll-{forge}", lambda: parts.poll(forge))
-        parts.bell.ask(DISPATCH)
+        parts.tick_requests.ask(DISPATCH)
 
 
 @app.task(name=DISPATCH)
@@ -149,7 +149,7 @@ def ci(commit: str) -> None:
         for site in parts.forges.sites.values():
             if site.run_ci is not None:
                 site.run_ci(commit)
-                parts.bell.send(WATCH)
+                parts.tick_requests.send(WATCH)
 
 
 @signals.setup_logging.connect

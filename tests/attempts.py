@@ -15,16 +15,16 @@ from routing.process.table import ProcessTable
 from routing.store.jobs.log_store import LogStore
 from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.role import Role
-from tasks.agents.mail_socket.server import MailWindow
+from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.session.record import SessionRecord
-from tasks.agents.supervision.retirement import Departure, Departures
+from tasks.agents.supervision.retirement import Retirement, Retirements
 from tasks.agents.turn.leases import TurnLeases
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.turn_runner import TurnRunner
 from tasks.work.lease_keeper import LeaseKeeper
-from tasks.work.outcome import Ran, Step
+from tasks.work.outcome import NextStep, Ran
 from tasks.work.work import Work
 from tests.fleet import Fleet
 
@@ -42,7 +42,7 @@ class Attempts:
         self.app = app = self.fleet.app
         self.lead = app.agents.register(role=Role.LEAD, name="lead-1").name
         self.steps: list[str] = []  # what was reported
-        self.window = MailWindow(app.post_office)
+        self.mail_server = MailServer(app.post_office)
         monotonic = self.fleet.clock
         leases = TurnLeases(app.sessions, lease_seconds=LEASE, monotonic=monotonic)
         self.keeper = LeaseKeeper(
@@ -53,7 +53,7 @@ class Attempts:
             leases=leases,
             agents=app.agents,
             office=app.post_office,
-            window=self.window,
+            mail_server=self.mail_server,
             table=ProcessTable(),
             lease_seconds=LEASE,
             monotonic=monotonic,
@@ -72,10 +72,10 @@ class Attempts:
             turns=self.turns,
             agents=app.agents,
         )
-        departures = Departures(
+        retirements = Retirements(
             jobs=app.job_store, sessions=app.sessions, agents=app.agents, office=app.post_office
         )
-        self.see_off: Callable[[Job, Departure], bool] = departures.see_off
+        self.see_off: Callable[[Job, Retirement], bool] = retirements.see_off
         self.before_report: Callable[[], object] = lambda: None  # what happens between a turn's end and that
 
     def __enter__(self) -> Self:
@@ -84,7 +84,7 @@ class Attempts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.window.shut()
+        self.mail_server.shut()
 
     def job(self, **fields: Any) -> str:
         """A job that the lead has asked for."""
@@ -105,7 +105,7 @@ class Attempts:
         )  # fmt: skip
         return work.work(job, worker="w1")
 
-    def _ended(self, _job: Job, step: Step, _result: JobResult) -> None:
+    def _ended(self, _job: Job, step: NextStep, _result: JobResult) -> None:
         self.steps.append(step.value)
 
     def find(self, job: str) -> Job:

@@ -178,7 +178,7 @@ class ForgeShop:
 
     def push(self, branch: str, name: str) -> str:
         """A person pushes one more commit to a branch."""
-        Git(self.world.repository.desk)("fetch", "--quiet", "origin")
+        Git(self.world.repository.bench)("fetch", "--quiet", "origin")
         return self.world.repository.work(branch, {name: "by hand\n"}, onto=f"origin/{branch}")
 
     @contextmanager

@@ -217,11 +217,11 @@ class ForgeWorld:
         head = self.head(pull)
         if expected_head not in {None, head}:
             raise RefusedMergeError(409, "Head branch was modified. Review and try the merge again.")
-        desk = self._desk()
-        desk("merge", "--quiet", "--no-ff", "-m", message, head)
-        desk("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        bench = self._desk()
+        bench("merge", "--quiet", "--no-ff", "-m", message, head)
+        bench("push", "--quiet", "origin", "HEAD:refs/heads/main")
         pull.issue.state, pull.merged_at = "closed", now()
-        pull.merge_commit = desk("rev-parse", "HEAD")
+        pull.merge_commit = bench("rev-parse", "HEAD")
         return pull.merge_commit
 
     def review(self, pull: WorldPull, state: str, actor: str = PERSON) -> None:
@@ -232,10 +232,10 @@ class ForgeWorld:
     def revert(self, pull: WorldPull) -> str:
         """Somebody takes a merged pull request back, as the forges' button does; returns the commit."""
         assert pull.merge_commit, "only what was merged can be taken back"
-        desk = self._desk()
-        desk("revert", "--no-edit", "--mainline", "1", pull.merge_commit)
-        desk("push", "--quiet", "origin", "HEAD:refs/heads/main")
-        return desk("rev-parse", "HEAD")
+        bench = self._desk()
+        bench("revert", "--no-edit", "--mainline", "1", pull.merge_commit)
+        bench("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        return bench("rev-parse", "HEAD")
 
     def compare(self, base: str, head: str) -> tuple[int, int] | None:
         """How many commits `head` has that `base` lacks, and the other way; None when they share none."""
@@ -248,17 +248,17 @@ class ForgeWorld:
 
     def commit_on_main(self, message: str) -> str:
         """Somebody pushes a commit with this message, and no change, to the main branch."""
-        desk = self._desk()
-        desk("commit", "--quiet", "--allow-empty", "--message", message)
-        desk("push", "--quiet", "origin", "HEAD:refs/heads/main")
-        return desk("rev-parse", "HEAD")
+        bench = self._desk()
+        bench("commit", "--quiet", "--allow-empty", "--message", message)
+        bench("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        return bench("rev-parse", "HEAD")
 
     def _desk(self) -> Git:
         """A clone with the newest main branch checked out."""
-        desk = Git(self.repository.desk)
-        desk("fetch", "--quiet", "origin")
-        desk("checkout", "--quiet", "-B", "main", "origin/main")
-        return desk
+        bench = Git(self.repository.bench)
+        bench("fetch", "--quiet", "origin")
+        bench("checkout", "--quiet", "-B", "main", "origin/main")
+        return bench
 
     def has_commit(self, commit: str) -> bool:
         """Whether the repository holds the commit."""

@@ -2,7 +2,7 @@
 
 import os
 
-from benchmarks.ground import plain_app
+from benchmarks.fleet import plain_app
 
 #: Name of the task, and of its queue.
 NO_OP = "no_op"

@@ -10,8 +10,8 @@ from kombu.exceptions import KombuError
 
 from console.commands.escalation_label import LEFT_TO_PEOPLE, take_label_off
 from console.invocation import AsJson, examples, opened, started
-from console.output.issue_detail import Sight, sight_of
-from console.output.issue_views import issue_document, issue_view, issues_view, sight_document
+from console.output.issue_detail import IssueDetail, detail_of
+from console.output.issue_views import detail_document, issue_document, issue_view, issues_view
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
@@ -88,9 +88,9 @@ def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
     """Everything about an issue: why it is where it is, what it waits for, what is known of it, its job."""
     ref = IssueRef.parse(issue)
     coalmine, terminal = opened(ctx, as_json=as_json)
-    sight = _sight(coalmine, ref)
-    terminal.answer(sight_document(sight), *issue_view(sight))
-    for note in _show_notes(coalmine, sight.item):
+    detail = _detail(coalmine, ref)
+    terminal.answer(detail_document(detail), *issue_view(detail))
+    for note in _show_notes(coalmine, detail.item):
         terminal.note(note)
 
 
@@ -200,8 +200,8 @@ def _who(by: str) -> str:
     return by.strip()
 
 
-def _sight(coalmine: Coalmine, ref: IssueRef) -> Sight:
-    return sight_of(ref, _store(coalmine), coalmine.events)
+def _detail(coalmine: Coalmine, ref: IssueRef) -> IssueDetail:
+    return detail_of(ref, _store(coalmine), coalmine.events)
 
 
 def _store(coalmine: Coalmine) -> BacklogStore:

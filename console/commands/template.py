@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from console.input.template_content import CLEARABLE, Given
+from console.input.template_content import CLEARABLE, GivenContent
 from console.invocation import AsJson, Reason, examples, opened, started
 from console.output.documents import trial_document, version_document
 from console.output.template_views import (
@@ -18,7 +18,7 @@ from console.output.template_views import (
     version_view,
 )
 from routing.jobs.turn_kind import TurnKind
-from routing.templates.templates import ProposalPolicy, Step
+from routing.templates.templates import ProposalPolicy, VersionStep
 from routing.templates.version import VersionReference
 
 template_app = typer.Typer(help="Templates and their versions.", no_args_is_help=True)
@@ -89,7 +89,7 @@ def add(
 ) -> None:
     """Make a template; its first version becomes champion."""
     coalmine, terminal = opened(ctx, as_json=as_json)
-    given = Given(
+    given = GivenContent(
         whole=whole,
         prompt=prompt,
         prompt_file=prompt_file,
@@ -142,7 +142,7 @@ def propose(
 ) -> None:
     """Propose a version: the champion's content with what is given changed. The template's policy applies."""
     coalmine, terminal = opened(ctx, as_json=as_json)
-    given = Given(
+    given = GivenContent(
         whole=whole,
         prompt=prompt,
         prompt_file=prompt_file,
@@ -264,5 +264,5 @@ def policy(
     terminal.answer({"template": name, "policy": now.value}, f"{name}: {now.value}")
 
 
-def _step_document(step: Step) -> dict[str, object]:
+def _step_document(step: VersionStep) -> dict[str, object]:
     return {"changed": step.changed, "version": version_document(step.version)}

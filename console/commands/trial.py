@@ -25,7 +25,7 @@ from console.invocation import AsJson, Reason, examples, opened, started
 from console.output.documents import trial_document
 from console.output.trial_explanation import explanation_document, explanation_view
 from console.output.trial_replay import replayed
-from console.output.trial_status import standing_of, status_view, trials_view
+from console.output.trial_status import status_of, status_view, trials_view
 from harvest.explanation import explain as explained
 from routing.errors import CorruptRecordError
 
@@ -112,9 +112,9 @@ def status(
     coalmine, terminal = opened(ctx, as_json=as_json)
     trials = [coalmine.trials.find(trial)] if trial else coalmine.trials.open_trials()
     now = coalmine.trial_store.now()
-    standings = [standing_of(found, coalmine.harvester.evidence(found), now) for found in trials]
-    document = {"trials": [standing.document() for standing in standings]}
-    terminal.answer(document, *status_view(standings))
+    statuses = [status_of(found, coalmine.harvester.evidence(found), now) for found in trials]
+    document = {"trials": [status.document() for status in statuses]}
+    terminal.answer(document, *status_view(statuses))
 
 
 @trial_app.command("list", epilog=examples("trial list implementer"))
@@ -142,9 +142,9 @@ def explain(
     """The table behind the verdict: each job in the order of dispatch, its factors and the evidence."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.trials.find(trial)
-    standing = standing_of(found, coalmine.harvester.evidence(found), coalmine.trial_store.now())
-    lines = explained(standing.evidence.policy, coalmine.harvester.counted_ledger(found))
-    terminal.answer(explanation_document(standing, lines), *explanation_view(standing, lines, every=every))
+    status = status_of(found, coalmine.harvester.evidence(found), coalmine.trial_store.now())
+    lines = explained(status.evidence.policy, coalmine.harvester.counted_ledger(found))
+    terminal.answer(explanation_document(status, lines), *explanation_view(status, lines, every=every))
 
 
 @trial_app.command(epilog=examples("trial stop implementer --reason 'wrong model'"))

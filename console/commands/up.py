@@ -6,7 +6,6 @@ from console.input.up_options import (
     Agent,
     Agents,
     Ci,
-    Given,
     Issues,
     Label,
     Merge,
@@ -14,6 +13,7 @@ from console.input.up_options import (
     Repo,
     State,
     Template,
+    UpOptions,
 )
 from console.invocation import AsJson, examples
 from console.local.agent_rehearsal import rehearse_agent
@@ -76,7 +76,9 @@ def up(
     Other `coalmine` commands that are run in the same folder find it by themselves. With --json its events
     are printed, one JSON document a line; everything else is said on standard error.
     """
-    given = Given(repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents)
+    given = UpOptions(
+        repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents
+    )
     if running_variables(state):
         message = f"a fleet runs already with its state in {state}; end it first, or name another --state"
         raise ConflictError(message)

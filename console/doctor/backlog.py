@@ -6,7 +6,7 @@ from console.doctor.findings import ok, problem, warning
 from routing.backlog.item import BacklogState
 from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.backlog.delivery_store import MOST_ISSUES, DeliveryStore
-from routing.store.redis.health import Finding
+from routing.store.redis.health import HealthFinding
 from tasks.composition.composition import Coalmine
 
 #: Seconds after which a start without a job is stuck: the dispatcher looks into it much earlier.
@@ -21,7 +21,7 @@ MOST_LOOKED_AT = 1_000
 _SHOW = "see `coalmine issue list --state blocked`"
 
 
-def backlog(coalmine: Coalmine) -> Finding:
+def backlog(coalmine: Coalmine) -> HealthFinding:
     """Whether an issue hangs where no tick will move it."""
     unknown = coalmine.settings.forge.backlog.unknown_blocker
     store = BacklogStore(coalmine.redis, coalmine.keys, coalmine.clock, unknown_blocker=unknown)
@@ -45,7 +45,7 @@ def backlog(coalmine: Coalmine) -> Finding:
     return ok("backlog", there or "no issue is known")
 
 
-def intake(coalmine: Coalmine) -> Finding:
+def intake(coalmine: Coalmine) -> HealthFinding:
     """Whether what webhooks tell of is looked at."""
     deliveries = DeliveryStore(coalmine.redis, coalmine.keys, coalmine.clock)
     count, due = deliveries.waiting()

@@ -17,7 +17,7 @@ from console.invocation import Invocation
 from routing.errors import CoalmineError, SettingsError
 from routing.git.git import Git
 from routing.process.cgroup_home import CgroupHome
-from routing.store.redis.health import Finding, look_at
+from routing.store.redis.health import HealthFinding, look_at
 from tasks.composition.composition import Coalmine
 from tasks.notify.sinks import NAMES
 from tasks.settings.forge_settings import LocalSettings
@@ -27,7 +27,7 @@ from tasks.settings.settings import Settings
 MINIMUM_GIT = (2, 38)
 
 
-def examine(invocation: Invocation, *, wait_seconds: float) -> list[Finding]:
+def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFinding]:
     """Every finding, in the order in which a person should mend them."""
     try:
         settings = invocation.settings
@@ -56,7 +56,7 @@ def _origin(file: Path) -> str:
     return f"read from the environment; there is no {file}, and none is needed"
 
 
-def _redis(coalmine: Coalmine) -> list[Finding]:
+def _redis(coalmine: Coalmine) -> list[HealthFinding]:
     try:
         return look_at(coalmine.redis, time.time)
     except CoalmineError as error:
@@ -64,9 +64,9 @@ def _redis(coalmine: Coalmine) -> list[Finding]:
         return [problem("redis", happened or str(error), remedy)]
 
 
-def fleet(coalmine: Coalmine) -> list[Finding]:
+def fleet(coalmine: Coalmine) -> list[HealthFinding]:
     """What people or switches left behind in the store."""
-    checks: tuple[Callable[[Coalmine], Finding], ...] = (
+    checks: tuple[Callable[[Coalmine], HealthFinding], ...] = (
         _templates,
         _secrets,
         _trials,
@@ -81,14 +81,14 @@ def fleet(coalmine: Coalmine) -> list[Finding]:
     return [check(coalmine) for check in checks]
 
 
-def _templates(coalmine: Coalmine) -> Finding:
+def _templates(coalmine: Coalmine) -> HealthFinding:
     names = coalmine.templates.names()
     if names:
         return ok("templates", f"{len(names)}: {', '.join(names[:10])}")
     return warning("templates", "there is no template", "make one with `coalmine template add NAME`")
 
 
-def _secrets(coalmine: Coalmine) -> Finding:
+def _secrets(coalmine: Coalmine) -> HealthFinding:
     wanted = {
         secret
         for name in coalmine.templates.names()
@@ -101,7 +101,7 @@ def _secrets(coalmine: Coalmine) -> Finding:
     return warning("secrets", message, "set them in the environment of every worker")
 
 
-def _trials(coalmine: Coalmine) -> Finding:
+def _trials(coalmine: Coalmine) -> HealthFinding:
     trials = coalmine.trials.open_trials()
     names = ", ".join(trial.id for trial in trials)
     if not coalmine.settings.canary.enabled and trials:
@@ -110,7 +110,7 @@ def _trials(coalmine: Coalmine) -> Finding:
     return ok("trials", f"open: {names}" if trials else "none is open")
 
 
-def _dead(coalmine: Coalmine) -> Finding:
+def _dead(coalmine: Coalmine) -> HealthFinding:
     dead = coalmine.job_store.depths()["dead"]
     if not dead:
         return ok("dead-letters", "there is none")
@@ -118,33 +118,31 @@ def _dead(coalmine: Coalmine) -> Finding:
     return warning("dead-letters", f"{dead} jobs used up their attempts", remedy)
 
 
-def _paused(coalmine: Coalmine) -> Finding:
+def _paused(coalmine: Coalmine) -> HealthFinding:
     reason = coalmine.switch.reason()
     if reason is None:
         return ok("pause", "dispatch is not paused")
     return warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
 
 
-def notifications(coalmine: Coalmine) -> Finding:
+def notifications(coalmine: Coalmine) -> HealthFinding:
     """Whether people are told what they are to be told."""
     told = []
     for sink in NAMES:
-        standing, (waiting, dead) = coalmine.notices.standing(sink), coalmine.notices.depths(sink)
+        status, (waiting, dead) = coalmine.notices.status(sink), coalmine.notices.depths(sink)
         if dead:
             remedy = "see `coalmine notify list-dead`, mend the cause, then `coalmine notify retry-dead`"
             return warning("notifications", f"{sink} did not take {dead} notifications", remedy)
-        if standing is not None and standing.failures:
-            message = f"{sink} did not answer {standing.failures} times in a row; {waiting} wait for it"
+        if status is not None and status.failures:
+            message = f"{sink} did not answer {status.failures} times in a row; {waiting} wait for it"
             return warning("notifications", message, "try it with `coalmine notify test done`")
-        if standing is not None:
-            missed = (
-                f", {standing.missed} events were trimmed before they were read" if standing.missed else ""
-            )
+        if status is not None:
+            missed = f", {status.missed} events were trimmed before they were read" if status.missed else ""
             told.append(f"{waiting} wait for {sink}{missed}")
     return ok("notifications", "; ".join(told) or "no sink was told anything yet")
 
 
-def _limits(coalmine: Coalmine) -> Finding:
+def _limits(coalmine: Coalmine) -> HealthFinding:
     """Whether jobs wait because of the limits, and for which."""
     limits, used = coalmine.job_store.limits, coalmine.job_store.occupancy()
     most = f" of {limits.agents_at_once}" if limits.agents_at_once else ""
@@ -158,7 +156,7 @@ def _limits(coalmine: Coalmine) -> Finding:
     return ok("limits", message)
 
 
-def workers(app: Celery, *, wait_seconds: float) -> Finding:
+def workers(app: Celery, *, wait_seconds: float) -> HealthFinding:
     """Whether any worker answers a ping."""
     try:
         answers = app.control.ping(timeout=wait_seconds)
@@ -173,7 +171,7 @@ def workers(app: Celery, *, wait_seconds: float) -> Finding:
     )
 
 
-def kill_switch(settings: Settings) -> Finding:
+def kill_switch(settings: Settings) -> HealthFinding:
     """Whether dispatch from forges is switched off."""
     if not settings.kill_switch:
         return ok("kill-switch", "off")
@@ -181,7 +179,7 @@ def kill_switch(settings: Settings) -> Finding:
     return warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
 
 
-def secrecy(platform: str, user: int) -> Finding:
+def secrecy(platform: str, user: int) -> HealthFinding:
     """Whether processes of this user hide their environment from its agents; see `tasks.secrecy`."""
     remedy = "run workers as a user of their own, not as root, on Linux; see docs/secrets.md"
     if not platform.startswith("linux"):
@@ -192,7 +190,7 @@ def secrecy(platform: str, user: int) -> Finding:
     return ok("secrecy", "workers of this user hide their environment from its agents")
 
 
-def cgroups(home: CgroupHome | None) -> Finding:
+def cgroups(home: CgroupHome | None) -> HealthFinding:
     """Whether a worker that is started like this command can give each turn a cgroup of its own."""
     if home is not None:
         return ok("cgroups", f"each turn has one of its own in {home.path}: what it started ends with it")
@@ -200,7 +198,7 @@ def cgroups(home: CgroupHome | None) -> Finding:
     return ok("cgroups", f"{message}: see docs/runtimes.md")
 
 
-def git() -> Finding:
+def git() -> HealthFinding:
     """Whether git is there and new enough."""
     needed = ".".join(map(str, MINIMUM_GIT))
     try:
@@ -213,7 +211,7 @@ def git() -> Finding:
     return problem("git", f"{said} is too old", f"install git {needed} or newer")
 
 
-def local_forge(local: LocalSettings) -> list[Finding]:
+def local_forge(local: LocalSettings) -> list[HealthFinding]:
     """Whether the local forge's paths are what they should be."""
     if local.repository is None or local.issues is None:
         return [ok("local-forge", "not configured")]

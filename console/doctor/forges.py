@@ -15,7 +15,7 @@ from routing.forges.forge import Access
 from routing.forges.rest.forge import RestForge
 from routing.git.git import Git
 from routing.http.settings import HttpLimits
-from routing.store.redis.health import Finding
+from routing.store.redis.health import HealthFinding
 from routing.webhook.forge_kind import ForgeKind
 from tasks.composition.composition import Coalmine
 from tasks.composition.sites import sites_of
@@ -35,7 +35,7 @@ _HASTE = HttpLimits(
 )
 
 
-def forge_templates(coalmine: Coalmine) -> Finding:
+def forge_templates(coalmine: Coalmine) -> HealthFinding:
     """Whether the templates exist that issues are given to."""
     forge, known = coalmine.settings.forge, set(coalmine.templates.names())
     wanted = {remote.template for remote in forge.remote if remote.is_served}
@@ -51,7 +51,7 @@ def forge_templates(coalmine: Coalmine) -> Finding:
     )
 
 
-def forges(settings: Settings) -> list[Finding]:
+def forges(settings: Settings) -> list[HealthFinding]:
     """Everything about forges behind HTTP; each is asked for a few seconds, all at the same time."""
     forge = settings.forge
     kinds = {ForgeKind.GITHUB: forge.github, ForgeKind.GITEA: forge.gitea, ForgeKind.FORGEJO: forge.forgejo}
@@ -79,7 +79,7 @@ def _sites(settings: Settings) -> Mapping[str, ForgeSite] | CoalmineError:
 
 def _forge(
     kind: ForgeKind, remote: RemoteSettings, sites: Mapping[str, ForgeSite] | CoalmineError
-) -> Iterator[Finding]:
+) -> Iterator[HealthFinding]:
     yield _set_up(kind, remote)
     yield _webhook(kind, remote)
     if not remote.is_served or not remote.repositories:
@@ -95,7 +95,7 @@ def _forge(
             site.forge.close_connections()
 
 
-def _set_up(kind: ForgeKind, remote: RemoteSettings) -> Finding:
+def _set_up(kind: ForgeKind, remote: RemoteSettings) -> HealthFinding:
     """What the settings let the fleet do there: the first thing that keeps it from work."""
     check, section = f"forge-{remote.name}", f"forge.{kind}"
     for lacks, message, remedy in (
@@ -124,7 +124,7 @@ def _set_up(kind: ForgeKind, remote: RemoteSettings) -> Finding:
     return ok(check, f"{served}, a look every {remote.poll_interval_seconds:g} s")
 
 
-def _webhook(kind: ForgeKind, remote: RemoteSettings) -> Finding:
+def _webhook(kind: ForgeKind, remote: RemoteSettings) -> HealthFinding:
     check, section, secret = f"webhook-{remote.name}", f"forge.{kind}", remote.webhook_secret
     if secret is None:
         every = f"{remote.poll_interval_seconds:g} s"
@@ -145,7 +145,7 @@ class _Examination:
         self._section = f"forge.{kind}"
         self._until = time.monotonic() + FORGE_SECONDS
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[HealthFinding]:
         """One finding about the API and one about git for each repository."""
         for place, repo in enumerate(self._site.repositories):
             if time.monotonic() > self._until:
@@ -160,7 +160,7 @@ class _Examination:
                 yield self._no_answer(f"access-{self._site.full_name(repo)}", error)
                 return
 
-    def _access(self, repo: str) -> Finding:
+    def _access(self, repo: str) -> HealthFinding:
         check = f"access-{self._site.full_name(repo)}"
         try:
             return _judged(check, self._site.forge.access(repo), self._section)
@@ -173,7 +173,7 @@ class _Examination:
         except CoalmineError as error:
             return problem(check, str(error), f"correct {self._section}.base_url and .repositories")
 
-    def _git(self, repo: str) -> Finding:
+    def _git(self, repo: str) -> HealthFinding:
         check = f"git-{self._site.full_name(repo)}"
         try:
             remote = replace(self._site.remote(repo), answer_seconds=ANSWER_SECONDS)
@@ -190,12 +190,12 @@ class _Examination:
             return problem(check, f"git gets no answer: {error}", remedy)
         return ok(check, f"git reads {remote.shown}")
 
-    def _no_answer(self, check: str, error: ForgeUnreachableError) -> Finding:
+    def _no_answer(self, check: str, error: ForgeUnreachableError) -> HealthFinding:
         remedy = f"see that {self._section}.base_url is right and can be reached from here"
         return problem(check, f"the forge does not answer: {error}", remedy)
 
 
-def _judged(check: str, access: Access, section: str) -> Finding:
+def _judged(check: str, access: Access, section: str) -> HealthFinding:
     if not access.readable:
         return problem(check, access.note, f"correct {section}.repositories, or what the token may see")
     if not access.writable:

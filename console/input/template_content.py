@@ -30,7 +30,7 @@ _NO_COMMIT = "no source commit was recorded"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Given:
+class GivenContent:
     """The options of `template add` and `template propose`; None and () where nothing was given."""
 
     whole: Path | None  # a TOML file with all of the content

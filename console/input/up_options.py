@@ -56,7 +56,7 @@ State = Annotated[Path, typer.Option(metavar="DIR", help="Where data, work trees
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Given:
+class UpOptions:
     """The options that are settings of the fleet."""
 
     repo: Path | None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from console.local.program import Program, RestartPolicy
 from routing.printable import printable
-from routing.process.line_reader import Line, LineReader
+from routing.process.line_reader import LineReader, OutputLine
 from routing.process.parent_death import tied_to_us
 
 #: Longest part of a line that is passed on, in bytes.
@@ -22,7 +22,7 @@ _READ_BYTES = 1 << 16
 _PIPE_READS = 16  # a pipe holds 64 KiB, and at most 1 MiB
 
 
-class Charge:
+class ManagedProcess:
     """Owned by the supervisor's thread: nobody else calls its methods, others only read its numbers."""
 
     def __init__(
@@ -135,7 +135,7 @@ class Charge:
             self._pass_on(line)
         return data
 
-    def _pass_on(self, line: Line) -> None:
+    def _pass_on(self, line: OutputLine) -> None:
         text = printable(line.data.decode("utf-8", "replace"))
         if line.skipped:
             text += f" … ({line.skipped} bytes more)"

@@ -4,7 +4,8 @@ honcho, which runs our Procfile, does not fit here: when one program ends it end
 beside a program that does its own thing (it takes over the signals and blocks), and its programs outlive it
 when it is killed.
 
-On Linux the programs die with the supervisor even when it is killed (see `routing.lifeline`). On macOS they
+On Linux the programs die with the supervisor even when it is killed (see
+`routing.process.parent_death`). On macOS they
 do after a kill of the supervisor, end them by hand.
 """
 
@@ -19,7 +20,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from console.local.line_relay import LineRelay, LineSink
-from console.local.managed_process import Charge
+from console.local.managed_process import ManagedProcess
 from console.local.program import Program, RestartPolicy
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 
@@ -60,7 +61,9 @@ class Supervisor:
         self._grace_seconds = grace_seconds
         self._policy = policy or RestartPolicy()
         self._clock = clock
-        self._charges = [Charge(program, policy=self._policy, on_line=self._say) for program in programs]
+        self._managed = [
+            ManagedProcess(program, policy=self._policy, on_line=self._say) for program in programs
+        ]
         self._selector = selectors.DefaultSelector()
         self._wake_ends: tuple[int, ...] = ()  # a pipe: what is written to its second end ends a wait
         self._relay: LineRelay | None = None
@@ -94,11 +97,11 @@ class Supervisor:
 
     def pid(self, name: str) -> int | None:
         """Process id of a program; None while it waits for its next start."""
-        return self._charge(name).pid
+        return self._named(name).pid
 
     def starts(self, name: str) -> int:
         """How often a program was started."""
-        return self._charge(name).starts
+        return self._named(name).starts
 
     def start(self) -> None:
         """Start the programs in their order; returns when each was started once."""
@@ -167,11 +170,11 @@ class Supervisor:
             with contextlib.suppress(BlockingIOError):  # enough wake-ups are under way
                 os.write(self._wake_ends[1], b".")
 
-    def _charge(self, name: str) -> Charge:
-        for charge in self._charges:
-            if charge.program.name == name:
-                return charge
-        message = f"there is no program {name}: there are {', '.join(c.program.name for c in self._charges)}"
+    def _named(self, name: str) -> ManagedProcess:
+        for managed in self._managed:
+            if managed.program.name == name:
+                return managed
+        message = f"there is no program {name}: there are {', '.join(c.program.name for c in self._managed)}"
         raise NotFoundError(message)
 
     def _say(self, name: str, line: str) -> None:
@@ -182,88 +185,88 @@ class Supervisor:
 
     def _serve(self) -> None:
         try:
-            for charge in self._charges:
-                self._start(charge)
+            for managed in self._managed:
+                self._start(managed)
             self._started.set()
             self._keep_running()
             self._end_all()
         except Exception as error:  # noqa: BLE001 - the thread's boundary; stop() and run() hand it on
             self._failure = error
         finally:
-            for charge in self._charges:
-                charge.kill()
-                charge.collect(self._clock())
+            for managed in self._managed:
+                managed.kill()
+                managed.collect(self._clock())
             self._selector.close()
             self._started.set()
 
     def _keep_running(self) -> None:
         while not self._stop_asked and self._failure is None:
-            due = [charge.start_at for charge in self._charges if charge.start_at is not None]
+            due = [managed.start_at for managed in self._managed if managed.start_at is not None]
             self._listen(min([self._clock() + _LOOK_SECONDS, *due]))
-            for charge in self._charges:
-                if charge.start_at is None and charge.has_ended():
-                    self._bury(charge)
-                elif charge.start_at is not None and charge.start_at <= self._clock():
-                    self._start(charge)
+            for managed in self._managed:
+                if managed.start_at is None and managed.has_ended():
+                    self._bury(managed)
+                elif managed.start_at is not None and managed.start_at <= self._clock():
+                    self._start(managed)
 
     def _end_all(self) -> None:
-        for charge in self._charges:
-            charge.start_at = None
-            charge.terminate()
+        for managed in self._managed:
+            managed.start_at = None
+            managed.terminate()
         kill_at = self._clock() + self._grace_seconds
-        while left := [charge for charge in self._charges if charge.pid is not None]:
-            for charge in left:
-                if charge.has_ended():
-                    self._collect(charge)
+        while left := [managed for managed in self._managed if managed.pid is not None]:
+            for managed in left:
+                if managed.has_ended():
+                    self._collect(managed)
                 elif self._kill_asked or self._clock() >= kill_at:
-                    charge.kill()
+                    managed.kill()
             self._listen(self._clock() + _LOOK_SECONDS)
 
     def _listen(self, until: float) -> None:
         """Pass output on until something happens or it is `until`."""
         for key, _ in self._selector.select(max(0.0, until - self._clock())):
-            charge = key.data
-            if charge is None:
+            managed = key.data
+            if managed is None:
                 with contextlib.suppress(BlockingIOError):
                     os.read(key.fd, 1 << 10)
-            elif not charge.read():
+            elif not managed.read():
                 self._selector.unregister(key.fd)
 
-    def _start(self, charge: Charge) -> None:
+    def _start(self, managed: ManagedProcess) -> None:
         try:
-            charge.start(self._clock())
+            managed.start(self._clock())
         except OSError as error:
-            charge.quick_deaths += 1
-            self._plan_restart(charge, f"it cannot be started: {error.strerror}")
+            managed.quick_deaths += 1
+            self._plan_restart(managed, f"it cannot be started: {error.strerror}")
             return
-        if charge.output is not None:
-            self._selector.register(charge.output, selectors.EVENT_READ, charge)
-        self._say(OWN_NAME, f"{charge.program.name} started (process {charge.pid})")
+        if managed.output is not None:
+            self._selector.register(managed.output, selectors.EVENT_READ, managed)
+        self._say(OWN_NAME, f"{managed.program.name} started (process {managed.pid})")
 
-    def _collect(self, charge: Charge) -> str:
+    def _collect(self, managed: ManagedProcess) -> str:
         with contextlib.suppress(KeyError, ValueError):  # its output may have ended before
-            self._selector.unregister(charge.output if charge.output is not None else -1)
-        how = charge.collect(self._clock())
-        self._say(OWN_NAME, f"{charge.program.name} ended ({how})")
+            self._selector.unregister(managed.output if managed.output is not None else -1)
+        how = managed.collect(self._clock())
+        self._say(OWN_NAME, f"{managed.program.name} ended ({how})")
         return how
 
-    def _bury(self, charge: Charge) -> None:
-        self._plan_restart(charge, self._collect(charge))
+    def _bury(self, managed: ManagedProcess) -> None:
+        self._plan_restart(managed, self._collect(managed))
 
-    def _plan_restart(self, charge: Charge, how: str) -> None:
-        if self._policy.gives_up(charge.quick_deaths):
-            self._failure = _failure(charge, how, self._policy)
+    def _plan_restart(self, managed: ManagedProcess, how: str) -> None:
+        if self._policy.gives_up(managed.quick_deaths):
+            self._failure = _failure(managed, how, self._policy)
             self._say(OWN_NAME, str(self._failure))
             return
-        pause = self._policy.pause_seconds(charge.quick_deaths)
-        charge.start_at = self._clock() + pause
-        self._say(OWN_NAME, f"{charge.program.name} is started again in {pause:g} s")
+        pause = self._policy.pause_seconds(managed.quick_deaths)
+        managed.start_at = self._clock() + pause
+        self._say(OWN_NAME, f"{managed.program.name} is started again in {pause:g} s")
 
 
-def _failure(charge: Charge, how: str, policy: RestartPolicy) -> ProgramFailedError:
-    said = "\n".join(charge.tail) or "nothing"
+def _failure(managed: ManagedProcess, how: str, policy: RestartPolicy) -> ProgramFailedError:
+    said = "\n".join(managed.tail) or "nothing"
     return ProgramFailedError(
-        f"{charge.program.name} died {charge.quick_deaths} times in a row, each within "
+        f"{managed.program.name} died {managed.quick_deaths} times in a row, each within "
         f"{policy.quick_death_seconds:g} s of its start ({how}); everything was ended. "
         f"Mend what it complains of and start again. It said:\n{said}"
     )

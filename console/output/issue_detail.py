@@ -33,7 +33,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sight:
+class IssueDetail:
     """One issue with what surrounds it."""
 
     item: BacklogItem
@@ -42,13 +42,13 @@ class Sight:
     events: Sequence[Event]  # of the issue, oldest first: the last few of those that are not long ago
 
 
-def sight_of(ref: IssueRef, store: BacklogStore, events: EventStore) -> Sight:
+def detail_of(ref: IssueRef, store: BacklogStore, events: EventStore) -> IssueDetail:
     """Read it; an issue that is not in the backlog is NotFoundError."""
     item = store.read([ref])[0]
     if item is None:
         message = f"issue {ref} is not in the backlog; label it on its forge to have it taken in"
         raise NotFoundError(message)
-    return Sight(
+    return IssueDetail(
         item=item,
         blockers=_neighbours(store, store.blockers(ref)),
         dependents=_neighbours(store, store.dependents(ref)),

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from console.output.documents import event_document
-from console.output.issue_detail import Neighbour, Sight
+from console.output.issue_detail import IssueDetail, Neighbour
 from console.output.rendering import facts, heading, iso, one_line, table, text, when, word
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.events import Event
@@ -33,9 +33,9 @@ def issue_document(item: BacklogItem) -> dict[str, Any]:
     }
 
 
-def sight_document(sight: Sight) -> dict[str, Any]:
+def detail_document(detail: IssueDetail) -> dict[str, Any]:
     """An issue with what surrounds it."""
-    item = sight.item
+    item = detail.item
     known = item.metadata.model_dump(mode="json")
     return issue_document(item) | {
         "metadata": {
@@ -47,9 +47,9 @@ def sight_document(sight: Sight) -> dict[str, Any]:
         },
         "held": item.metadata.held or None,
         "cycle": list(item.ring),
-        "blockers": [_neighbour(each) for each in sight.blockers],
-        "dependents": [_neighbour(each) for each in sight.dependents],
-        "events": [event_document(event) for event in sight.events],
+        "blockers": [_neighbour(each) for each in detail.blockers],
+        "dependents": [_neighbour(each) for each in detail.dependents],
+        "events": [event_document(event) for event in detail.events],
     }
 
 
@@ -88,9 +88,9 @@ def _rows(items: Sequence[BacklogItem]) -> RenderableType:
     )
 
 
-def issue_view(sight: Sight) -> Iterator[RenderableType]:
+def issue_view(detail: IssueDetail) -> Iterator[RenderableType]:
     """One issue, whole."""
-    item = sight.item
+    item = detail.item
     yield facts(
         [
             ("issue", heading(str(item.ref))),
@@ -109,9 +109,9 @@ def issue_view(sight: Sight) -> Iterator[RenderableType]:
     )
     yield from _refused(item)
     yield from _part("Metadata", ("what", "value", "from"), _metadata(item))
-    yield from _part("Waits for", ("!issue", "!state", "title"), map(_row, sight.blockers))
-    yield from _part("Waited for by", ("!issue", "!state", "title"), map(_row, sight.dependents))
-    yield from _part("What happened", ("!at", "!event", "details"), map(_happened, sight.events))
+    yield from _part("Waits for", ("!issue", "!state", "title"), map(_row, detail.blockers))
+    yield from _part("Waited for by", ("!issue", "!state", "title"), map(_row, detail.dependents))
+    yield from _part("What happened", ("!at", "!event", "details"), map(_happened, detail.events))
 
 
 def _why(item: BacklogItem) -> str:

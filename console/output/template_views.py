@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from console.output.rendering import facts, heading, one_line, table, text, when, word
-from routing.templates.templates import Step
+from routing.templates.templates import VersionStep
 from routing.templates.version import Snapshot, Version
 from tasks.composition.composition import Coalmine
 
@@ -132,7 +132,7 @@ def difference_view(before: Version, after: Version, lines: Sequence[str]) -> li
     return [text(line, _DIFF_STYLES.get(line[:1], "")) for line in lines]
 
 
-def step_view(step: Step, done: str, unchanged: str) -> Text:
+def step_view(step: VersionStep, done: str, unchanged: str) -> Text:
     """What a step did, in one line."""
     if step.changed:
         return text(f"{step.version.id} {done}")

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import RenderableType
 
 from console.output.rendering import evidence, heading, number, table, text, word
-from console.output.trial_status import Standing, standing_view
-from harvest.explanation import Line
+from console.output.trial_status import TrialStatus, trial_view
+from harvest.explanation import ExplainedJob
 
 #: Jobs that are shown of a long trial, the last ones.
 SHOWN = 40
@@ -17,12 +17,12 @@ _LARGEST_LN = 700.0
 _MAIN = ("worse", "not_worse")
 
 
-def explanation_document(standing: Standing, lines: Sequence[Line]) -> dict[str, Any]:
+def explanation_document(status: TrialStatus, lines: Sequence[ExplainedJob]) -> dict[str, Any]:
     """The form for scripts: always every job."""
-    return {"trial": standing.document(), "jobs": [_document(line) for line in lines]}
+    return {"trial": status.document(), "jobs": [_document(line) for line in lines]}
 
 
-def _document(line: Line) -> dict[str, Any]:
+def _document(line: ExplainedJob) -> dict[str, Any]:
     job = line.dispatched
     return {
         "index": job.index,
@@ -47,10 +47,10 @@ def _document(line: Line) -> dict[str, Any]:
 
 
 def explanation_view(
-    standing: Standing, lines: Sequence[Line], *, every: bool = False
+    status: TrialStatus, lines: Sequence[ExplainedJob], *, every: bool = False
 ) -> Iterator[RenderableType]:
     """How the trial stands, and behind it the table."""
-    yield from standing_view(standing)
+    yield from trial_view(status)
     yield ""
     if not lines:
         yield "No job was drawn yet."
@@ -82,7 +82,7 @@ def explanation_view(
         yield text(f"{len(lines) - len(shown)} earlier jobs are not shown; see them with --all.", "dim")
 
 
-def _row(line: Line, guardrails: Sequence[str]) -> list[Any]:
+def _row(line: ExplainedJob, guardrails: Sequence[str]) -> list[Any]:
     job = line.dispatched
     score = number(line.score) if line.settlement is None or line.score is not None else line.status
     worse, not_worse = (line.readings[name] for name in _MAIN)

@@ -21,7 +21,7 @@ _SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class TrialStatus:
     """A trial with its evidence, read at one moment."""
 
     trial: Trial
@@ -62,34 +62,34 @@ class Standing:
         }
 
 
-def standing_of(trial: Trial, found: TrialEvidence, now: float) -> Standing:
+def status_of(trial: Trial, found: TrialEvidence, now: float) -> TrialStatus:
     """A trial with what its evidence says at `now`."""
     age = (trial.closed_at or now) - trial.opened_at
-    return Standing(
+    return TrialStatus(
         trial=trial, evidence=found, decision=found.decide(elapsed_days=age / _SECONDS_A_DAY), age_seconds=age
     )
 
 
-def status_view(standings: Sequence[Standing]) -> Iterator[RenderableType]:
+def status_view(statuses: Sequence[TrialStatus]) -> Iterator[RenderableType]:
     """All that was asked for, one below the other."""
-    if not standings:
+    if not statuses:
         yield "No trial is open; open one with `coalmine trial open NAME@vN`, or see `coalmine trial list`."
-    for place, standing in enumerate(standings):
+    for place, status in enumerate(statuses):
         if place:
             yield ""
-        yield from standing_view(standing)
+        yield from trial_view(status)
 
 
-def standing_view(standing: Standing) -> Iterator[RenderableType]:
+def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     """One trial."""
-    trial, policy = standing.trial, standing.evidence.policy
+    trial, policy = status.trial, status.evidence.policy
     yield facts(
         [
             ("trial", heading(trial.id)),
             ("state", word(trial.state)),
             ("canary", f"{trial.canary_id} against {trial.champion_id}"),
             ("share", f"{trial.share:g}{', follows the evidence' if policy.ramp else ''}"),
-            ("opened", f"{when(trial.opened_at)} ({duration(standing.age_seconds)})"),
+            ("opened", f"{when(trial.opened_at)} ({duration(status.age_seconds)})"),
             ("closed", when(trial.closed_at)),
             (
                 "scores",
@@ -100,17 +100,17 @@ def standing_view(standing: Standing) -> Iterator[RenderableType]:
         ]
     )
     yield ""
-    yield _arms(standing.evidence)
+    yield _arms(status.evidence)
     yield ""
-    yield _evidence(standing.decision)
+    yield _evidence(status.decision)
     yield ""
-    yield text(f"verdict: {standing.verdict}", "bold")
-    for reason in standing.reasons:
+    yield text(f"verdict: {status.verdict}", "bold")
+    for reason in status.reasons:
         yield text(f"  {reason}")
     if trial.contradicted:
         yield text("  Signals after the verdict no longer support it.", "red")
-    if standing.unread > 0:
-        yield text(f"  {standing.unread} more jobs were drawn since the last harvest.", "dim")
+    if status.unread > 0:
+        yield text(f"  {status.unread} more jobs were drawn since the last harvest.", "dim")
 
 
 def trials_view(trials: Sequence[Trial]) -> RenderableType:

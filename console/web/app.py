@@ -16,7 +16,7 @@ from tasks.broker import DISPATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.door_settings import door_settings
 from tasks.work.tick import spared
-from tasks.work.tick_request import Bell
+from tasks.work.tick_request import TickRequests
 
 
 def make_web(
@@ -51,11 +51,11 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
     settings = parts.settings
     deliveries = DeliveryStore(parts.redis, parts.keys, parts.clock)
     door = Door(door_settings(settings), deliveries, kill_switch=settings.kill_switch)
-    bell = Bell(parts.app, parts.ticks)
+    tick_requests = TickRequests(parts.app, parts.ticks)
 
     def look_now() -> None:
         with spared("webhook"):
-            bell.ask(DISPATCH)
+            tick_requests.ask(DISPATCH)
 
     ask_store = redis_errors("asking the store")(parts.redis.ping)
     return make_web(door=door, ask_store=ask_store, accepted=look_now, token=token)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from console.web.body import read_body
 from console.web.in_thread import in_thread
-from routing.webhook.door import Door, Receipt, ReceiptStatus
+from routing.webhook.door import DeliveryReceipt, Door, ReceiptStatus
 from routing.webhook.forge_kind import ForgeKind
 
 _log = structlog.get_logger(__name__)
@@ -27,13 +27,13 @@ class WebhookAnswer(BaseModel):
     reason: str | None = None  # why it was ignored
 
 
-class Refusal(BaseModel):
+class WebhookRefusal(BaseModel):
     """Why a delivery was not taken."""
 
     detail: str
 
 
-class Fault(BaseModel):
+class WebhookFault(BaseModel):
     """One thing that is wrong with a body."""
 
     loc: list[str]
@@ -43,16 +43,19 @@ class Fault(BaseModel):
 class Faults(BaseModel):
     """What is wrong with a body, with its place."""
 
-    detail: list[Fault]
+    detail: list[WebhookFault]
 
 
 _REFUSALS: dict[int | str, dict[str, object]] = {
-    401: {"model": Refusal, "description": "The signature is missing or wrong."},
-    408: {"model": Refusal, "description": "The body did not arrive in time."},
-    413: {"model": Refusal, "description": "The body is too long."},
+    401: {"model": WebhookRefusal, "description": "The signature is missing or wrong."},
+    408: {"model": WebhookRefusal, "description": "The body did not arrive in time."},
+    413: {"model": WebhookRefusal, "description": "The body is too long."},
     422: {"model": Faults, "description": "The body is no JSON, or of the wrong shape."},
-    429: {"model": Refusal, "description": "Too many issues wait to be looked at."},
-    503: {"model": Refusal, "description": "No secret is set for this forge, or the store does not answer."},
+    429: {"model": WebhookRefusal, "description": "Too many issues wait to be looked at."},
+    503: {
+        "model": WebhookRefusal,
+        "description": "No secret is set for this forge, or the store does not answer.",
+    },
 }
 _BODY = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
@@ -96,7 +99,7 @@ def _kind(forge: str) -> ForgeKind:
         raise HTTPException(status_code=404) from error
 
 
-def _answer(receipt: Receipt) -> WebhookAnswer:
+def _answer(receipt: DeliveryReceipt) -> WebhookAnswer:
     delivery = receipt.delivery
     return WebhookAnswer(
         status=receipt.status.value,
@@ -108,7 +111,7 @@ def _answer(receipt: Receipt) -> WebhookAnswer:
     )
 
 
-def _note(receipt: Receipt) -> None:
+def _note(receipt: DeliveryReceipt) -> None:
     delivery = receipt.delivery
     _log.info(
         "webhook.answered",

@@ -20,7 +20,7 @@ _OF_REPOSITORY = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
+class GateFacts:
     """What a decision about one issue is made from, beside the settings."""
 
     permission: Permission | None  # of who asked for it; None: the forge has not said
@@ -50,12 +50,12 @@ class Choice:
     refusals: tuple[Refusal, ...] = ()
 
 
-def refusal(rules: GateSettings, item: BacklogItem, facts: Facts) -> Refusal | None:
+def refusal(rules: GateSettings, item: BacklogItem, facts: GateFacts) -> Refusal | None:
     """The first gate that is shut for an issue, in their order; None when all are open."""
     return _first_shut(rules, item, lambda: facts)
 
 
-def _first_shut(rules: GateSettings, item: BacklogItem, ask: Callable[[], Facts]) -> Refusal | None:
+def _first_shut(rules: GateSettings, item: BacklogItem, ask: Callable[[], GateFacts]) -> Refusal | None:
     for gate, shut, reason, inputs in _gates(rules, item, ask):
         if shut:
             return Refusal(issue=str(item.ref), gate=gate, reason=reason, inputs=inputs)
@@ -63,7 +63,7 @@ def _first_shut(rules: GateSettings, item: BacklogItem, ask: Callable[[], Facts]
 
 
 def _gates(
-    rules: GateSettings, item: BacklogItem, ask: Callable[[], Facts]
+    rules: GateSettings, item: BacklogItem, ask: Callable[[], GateFacts]
 ) -> Iterator[tuple[Gate, bool, str, dict[str, object]]]:
     """Each gate with whether it is shut, why, and what it looked at; a comparison with nan shuts it."""
     repo = f"{item.ref.forge}:{item.ref.repo}"
@@ -92,7 +92,7 @@ def _gates(
     yield (Gate.JOB_BUDGET, *_job_budget(rules, facts))
 
 
-def _day_budget(rules: GateSettings, facts: Facts) -> tuple[bool, str, dict[str, object]]:
+def _day_budget(rules: GateSettings, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
     """A job may cost its limit; where it has none, something must be left."""
     spent, day, job = facts.spent_today_usd, rules.usd_per_day, rules.usd_per_job
     inputs: dict[str, object] = {"spent_today_usd": spent, "usd_per_day": day, "usd_per_job": job}
@@ -100,7 +100,7 @@ def _day_budget(rules: GateSettings, facts: Facts) -> tuple[bool, str, dict[str,
     return not left, f"{spent:.2f} of {day or 0:.2f} USD of the day are spent or promised", inputs
 
 
-def _job_budget(rules: GateSettings, facts: Facts) -> tuple[bool, str, dict[str, object]]:
+def _job_budget(rules: GateSettings, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
     spent, job = facts.spent_usd, rules.usd_per_job
     inputs: dict[str, object] = {"spent_usd": spent, "usd_per_job": job}
     return job is not None and not spent < job, f"{spent:.2f} of {job or 0:.2f} USD were spent on it", inputs
@@ -154,7 +154,7 @@ class _Tick:
                 heads[name] = following
         return Choice(chosen=tuple(self._chosen), refusals=tuple(self._refusals))
 
-    def _facts(self, name: str, item: BacklogItem) -> Facts:
+    def _facts(self, name: str, item: BacklogItem) -> GateFacts:
         """The facts of one issue; what a tick has already asked for it does not ask for again."""
         who = (name, item.requested_by)
         if who not in self._permissions:
@@ -163,7 +163,7 @@ class _Tick:
             self._busy = self._inputs.busy()
             self._spent_today_usd = self._inputs.spent_today_usd()
         promised = len(self._chosen) * (self._rules.usd_per_job or 0.0)
-        return Facts(
+        return GateFacts(
             permission=self._permissions[who],
             busy=self._busy.get(name, 0),
             working=sum(self._busy.values()) + len(self._chosen),

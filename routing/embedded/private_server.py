@@ -202,7 +202,7 @@ class PrivateServer:
             os.close(lock)
 
     def _spawn(self, program: ServerProgram, lock: int) -> None:
-        """Start the process from a thread that lives as long as it, because its lifeline is that thread."""
+        """Start the process from a thread that lives as long: the parent death signal is that thread's."""
         self._write_config()
         started = threading.Event()
         outcome: list[subprocess.Popen[bytes] | OSError] = []
@@ -218,7 +218,7 @@ class PrivateServer:
             started.set()
             process.wait()
 
-        threading.Thread(target=keep, name="private-server-lifeline", daemon=True).start()
+        threading.Thread(target=keep, name="private-server-starter", daemon=True).start()
         started.wait()
         if isinstance(outcome[0], OSError):
             message = f"{program.path} cannot be run ({outcome[0].strerror}): install it again"

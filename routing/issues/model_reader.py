@@ -60,13 +60,13 @@ class ModelAnswer(BaseModel):
     blocks: Annotated[tuple[str, ...], Field(max_length=200)] = ()
 
 
-class _ToolUse(BaseModel):
+class _ModelToolUse(BaseModel):
     type: Literal["tool_use"]
     name: Literal["record_metadata"]
     input: ModelAnswer
 
 
-class _Message(BaseModel):
+class _ModelMessage(BaseModel):
     content: Sequence[dict[str, Any]]
 
 
@@ -131,9 +131,9 @@ class ModelReader:
     def _asked(self, body: str) -> ModelAnswer:
         content = self._post(json.dumps(_question(self._settings, body)).encode())
         try:
-            message = _Message.model_validate_json(content)
+            message = _ModelMessage.model_validate_json(content)
             uses = [part for part in message.content if part.get("type") == "tool_use"]
-            return _ToolUse.model_validate(uses[0] if uses else {}).input
+            return _ModelToolUse.model_validate(uses[0] if uses else {}).input
         except ValidationError as error:
             place = ".".join(map(str, error.errors()[0]["loc"])) or "answer"
             message_text = f"the model's answer has not the agreed shape ({place}); look at metadata.model"

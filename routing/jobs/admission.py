@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class AdmissionLimits:
     """What the fleet may do at one time; the step that wins a job's lease keeps to it. 0: no limit."""
 
     agents_at_once: int = 0  # running jobs of the fleet

@@ -19,7 +19,7 @@ from routing.store.jobs.acceptance import Acceptance, NewJob
 from routing.store.jobs.job_store import JobStore
 from routing.templates.bet import Arm
 from routing.templates.route import Draw, Generator, draw
-from routing.templates.route_defaults import Lane, MailboxPolicy, queue_of, side_of
+from routing.templates.route_defaults import MailboxPolicy, RouteDefaults, queue_of, side_of
 from routing.templates.route_reader import RouteReader
 from routing.templates.trial import Trial
 
@@ -61,10 +61,10 @@ class _Prepared:
 
 
 class _Drawn(NamedTuple):
-    """A request with what was chosen for it, and the lane by which it was chosen."""
+    """A request with what was chosen for it, and the defaults by which it was chosen."""
 
     item: _Prepared
-    lane: Lane
+    defaults: RouteDefaults
     chosen: Draw
 
 
@@ -87,7 +87,7 @@ class Mailbox:
         self._generator = generator
         self._policy = policy
         self._ids = ids
-        self._lanes: dict[str, Lane] = {}  # by reference
+        self._defaults: dict[str, RouteDefaults] = {}  # by reference
 
     def enqueue(self, request: JobRequest) -> Enqueued:
         """Accept one request: record, draw, outbox entry and event in one step, then publish it."""
@@ -148,7 +148,7 @@ class Mailbox:
         asked = [
             item
             for item in batch
-            if (item.once or item.request.issue) and self._lane(item.request.template).draws
+            if (item.once or item.request.issue) and self._defaults_of(item.request.template).draws
         ]
         if not asked:
             return {}
@@ -156,20 +156,20 @@ class Mailbox:
         pairs = zip(asked, found, strict=True)
         return {item.job: Enqueued(job=job, created=False) for item, job in pairs if job}
 
-    def _lane(self, reference: str) -> Lane:
+    def _defaults_of(self, reference: str) -> RouteDefaults:
         """What the jobs of a reference have in common, as long as its route stays the same."""
         route = self._routes.route(reference)
-        lane = self._lanes.get(reference)
-        if lane is None or lane.route is not route:
-            lane = self._lanes[reference] = Lane.of(route, self._policy)
-        return lane
+        defaults = self._defaults.get(reference)
+        if defaults is None or defaults.route is not route:
+            defaults = self._defaults[reference] = RouteDefaults.of(route, self._policy)
+        return defaults
 
     def _draw(self, item: _Prepared) -> _Drawn:
         """The version for a request. The generator is asked at most once for it."""
-        lane = self._lane(item.request.template)
-        route = lane.route
-        if not lane.draws:
-            return _Drawn(item, lane, draw(route, None))
+        defaults = self._defaults_of(item.request.template)
+        route = defaults.route
+        if not defaults.draws:
+            return _Drawn(item, defaults, draw(route, None))
         if item.number is None:
             item.number = self._generator.random()
         if route.canary is None and route.trial is not None:
@@ -178,22 +178,22 @@ class Mailbox:
                 route.trial.canary_id,
                 {"job": item.job, "trial": route.trial.id, "reason": "its stored content cannot be read"},
             )
-        return _Drawn(item, lane, draw(route, item.number))
+        return _Drawn(item, defaults, draw(route, item.number))
 
-    def _step(self, lane: Lane, run: list[_Drawn]) -> Acceptance:
-        trial = lane.trial
+    def _step(self, defaults: RouteDefaults, run: list[_Drawn]) -> Acceptance:
+        trial = defaults.trial
         return Acceptance(
-            template=lane.route.template,
-            revision=lane.route.revision,
-            sides=lane.sides,
+            template=defaults.route.template,
+            revision=defaults.route.revision,
+            sides=defaults.sides,
             trial=trial.id if trial else "",
             share=repr(trial.share) if trial else "",
-            settle_seconds=lane.settle_seconds,
+            settle_seconds=defaults.settle_seconds,
             retention_seconds=self._policy.retention_seconds,
             jobs=[self._new_job(*each) for each in run],
         )
 
-    def _new_job(self, item: _Prepared, lane: Lane, chosen: Draw) -> NewJob:
+    def _new_job(self, item: _Prepared, defaults: RouteDefaults, chosen: Draw) -> NewJob:
         request, arm, number = item.request, chosen.arm, chosen.number
         pushed = self._publisher.prepared(item.job, queue_of(arm), request.priority)
         queue_key, message = pushed or ("", "")
@@ -206,14 +206,14 @@ class Mailbox:
             issue=request.issue,
             max_attempts="" if request.max_attempts is None else str(request.max_attempts),
             draw="" if number is None else repr(number),
-            stratum=_stratum(request, lane.trial),
+            stratum=_stratum(request, defaults.trial),
             queue_key=queue_key,
             message=message,
         )
 
     def _write(self, drawn: list[_Drawn]) -> Iterator[tuple[str, str]]:
         """For each request, in turn, what the step that was to accept it said."""
-        steps = (self._step(lane, run) for lane, run in _runs(drawn))
+        steps = (self._step(defaults, run) for defaults, run in _runs(drawn))
         answers = [self._jobs.accept(next(steps))] if len(drawn) == 1 else self._jobs.accept_many(steps)
         for answer in answers:
             yield from zip(answer[::2], answer[1::2], strict=True)
@@ -252,11 +252,11 @@ def _batches(prepared: list[_Prepared]) -> Iterator[list[_Prepared]]:
         yield batch
 
 
-def _runs(drawn: list[_Drawn]) -> Iterator[tuple[Lane, list[_Drawn]]]:
-    """Parts of one step each: requests of one lane that follow each other."""
-    for lane, run in groupby(drawn, key=attrgetter("lane")):
+def _runs(drawn: list[_Drawn]) -> Iterator[tuple[RouteDefaults, list[_Drawn]]]:
+    """Parts of one step each: requests of one defaults that follow each other."""
+    for defaults, run in groupby(drawn, key=attrgetter("defaults")):
         while part := list(islice(run, STEP)):
-            yield lane, part
+            yield defaults, part
 
 
 def _stratum(request: JobRequest, trial: Trial | None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OutputLine:
     """A line of output, without its newline."""
 
     data: bytes  # its beginning, up to the cap
@@ -20,7 +20,7 @@ class LineReader:
         self._kept = bytearray()
         self._skipped = 0
 
-    def feed(self, data: bytes) -> Iterator[Line]:
+    def feed(self, data: bytes) -> Iterator[OutputLine]:
         """Take what was read and yield the lines that it completes."""
         *complete, rest = data.split(b"\n")
         for part in complete:
@@ -28,7 +28,7 @@ class LineReader:
             yield self._take()
         self._append(rest)
 
-    def flush(self) -> Iterator[Line]:
+    def flush(self) -> Iterator[OutputLine]:
         """Yield the last line if the stream ended without a newline."""
         if self._kept or self._skipped:
             yield self._take()
@@ -38,8 +38,8 @@ class LineReader:
         self._kept += part[:room]
         self._skipped += max(0, len(part) - room)
 
-    def _take(self) -> Line:
-        line = Line(bytes(self._kept).removesuffix(b"\r"), self._skipped)
+    def _take(self) -> OutputLine:
+        line = OutputLine(bytes(self._kept).removesuffix(b"\r"), self._skipped)
         self._kept.clear()
         self._skipped = 0
         return line

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import IO
 
-from routing.process.line_reader import Line, LineReader
+from routing.process.line_reader import LineReader, OutputLine
 
 _READ_BYTES = 65536
 #: Reads that empty any pipe; whoever still writes then is not waited for.
@@ -34,7 +34,7 @@ class Pipes:
         *,
         prompt: bytes,
         line_bytes: int,
-        on_line: Callable[[Line, Channel], None],
+        on_line: Callable[[OutputLine, Channel], None],
         exit_fd: int | None,
     ) -> None:
         stdin, stdout, stderr = streams

@@ -21,7 +21,7 @@ class MailboxPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Lane:
+class RouteDefaults:
     """What the mailbox needs of a route for job after job; the same only as long as its route is."""
 
     route: Route
@@ -32,7 +32,7 @@ class Lane:
 
     @classmethod
     def of(cls, route: Route, policy: MailboxPolicy) -> Self:
-        """Put a lane together."""
+        """Put a defaults together."""
         drawn = draws(route, enabled=policy.canaries_enabled, pinned=route.pinned)
         trial = route.trial if drawn and route.canary is not None else None
         # A number at either end shows what each arm gets: the champion's side first, then the canary's.
@@ -52,7 +52,7 @@ def queue_of(arm: Arm | None) -> str:
 
 
 def side_of(arm: Arm | None) -> int:
-    """The place of an arm among a lane's sides, from 1."""
+    """The place of an arm among a defaults's sides, from 1."""
     return 2 if arm is Arm.CANARY else 1
 
 

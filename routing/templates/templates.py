@@ -29,7 +29,7 @@ class UnknownVersionError(NotFoundError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class VersionStep:
     """What a step on a version did."""
 
     version: Version
@@ -46,7 +46,7 @@ class Templates:
     def add(
         self, name: str, snapshot: Snapshot, *, policy: ProposalPolicy = ProposalPolicy.NOTIFY,
         source_commit: str = "", note: str = "",
-    ) -> Step:  # fmt: skip
+    ) -> VersionStep:  # fmt: skip
         """Make a template; its first version becomes champion. The same content again changes nothing."""
         checked_template_name(name)
         outcome, number = self._store.add(
@@ -56,9 +56,11 @@ class Templates:
         if outcome == "exists":
             message = f"template {name} exists with v{number}; use `coalmine template propose {name}`"
             raise ConflictError(message)
-        return Step(version=self._version(name, number), changed=outcome == "added")
+        return VersionStep(version=self._version(name, number), changed=outcome == "added")
 
-    def propose(self, name: str, snapshot: Snapshot, *, source_commit: str = "", note: str = "") -> Step:
+    def propose(
+        self, name: str, snapshot: Snapshot, *, source_commit: str = "", note: str = ""
+    ) -> VersionStep:
         """Store a new version, pending. Content that a version has already returns that version."""
         checked_template_name(name)
         outcome, number = self._store.add(
@@ -67,14 +69,14 @@ class Templates:
         )  # fmt: skip
         if outcome == "unknown":
             raise self._unknown(name)
-        return Step(version=self._version(name, number), changed=outcome == "added")
+        return VersionStep(version=self._version(name, number), changed=outcome == "added")
 
-    def promote(self, reference: str, *, by: str, reason: str = "") -> Step:
+    def promote(self, reference: str, *, by: str, reason: str = "") -> VersionStep:
         """A person makes a pending version, or the canary on trial, champion."""
         version = self.find(reference, default="latest")
         return self._crowned(version, mode="promote", by=by, reason=reason)
 
-    def revert(self, reference: str, *, by: str, reason: str = "") -> Step:
+    def revert(self, reference: str, *, by: str, reason: str = "") -> VersionStep:
         """A person makes a superseded version champion again; NAME alone means the previous champion."""
         parsed = VersionReference.parse(reference)
         if not parsed.pins:
@@ -86,7 +88,7 @@ class Templates:
             reference = f"{parsed.template}@v{previous}"
         return self._crowned(self.find(reference), mode="revert", by=by, reason=reason)
 
-    def _crowned(self, version: Version, *, mode: str, by: str, reason: str) -> Step:
+    def _crowned(self, version: Version, *, mode: str, by: str, reason: str) -> VersionStep:
         review = {"decision": mode, "version": version.id, "by": by, "reason": reason}
         answer = self._store.promote(
             name=version.template, number=version.number, mode=mode, reason=reason or f"{mode}d by {by}",
@@ -99,9 +101,9 @@ class Templates:
             }.get(answer, "only a version that was champion can be reverted to")
             message = f"{version.id} is {answer} and was not made champion; {hint}"
             raise ConflictError(message)
-        return Step(version=self._version(version.template, version.number), changed=answer == "ok")
+        return VersionStep(version=self._version(version.template, version.number), changed=answer == "ok")
 
-    def reject(self, reference: str, *, by: str, reason: str = "") -> Step:
+    def reject(self, reference: str, *, by: str, reason: str = "") -> VersionStep:
         """A person rejects a pending version, or the canary on trial, for good."""
         version = self.find(reference, default="latest")
         review = {"decision": "reject", "version": version.id, "by": by, "reason": reason}
@@ -115,7 +117,7 @@ class Templates:
             )
             raise ConflictError(message)
         self._rejected()
-        return Step(version=self._version(version.template, version.number), changed=answer == "ok")
+        return VersionStep(version=self._version(version.template, version.number), changed=answer == "ok")
 
     def find(self, reference: str, *, default: str = "champion") -> Version:
         """The version that a reference names; NAME alone means the champion, or the `default` given."""

@@ -23,7 +23,7 @@ class ReceiptStatus(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Receipt:
+class DeliveryReceipt:
     """The answer to a delivery whose signature was right."""
 
     status: ReceiptStatus
@@ -40,7 +40,7 @@ class Door:
         self._deliveries = deliveries
         self._kill_switch = kill_switch
 
-    def receive(self, kind: ForgeKind, headers: Mapping[str, str], body: bytes) -> Receipt:
+    def receive(self, kind: ForgeKind, headers: Mapping[str, str], body: bytes) -> DeliveryReceipt:
         """Check, read, judge and hand over one delivery. `headers` has names in lower case.
 
         Raises NoSecretError, BadSignatureError, BadPayloadError, IntakeFullError, or what Redis does. Nothing
@@ -54,10 +54,10 @@ class Door:
         delivery = read_delivery(kind, headers, body)
         found = judge(delivery, forge, kill_switch=self._kill_switch or forge.kill_switch)
         if isinstance(found, Ignored):
-            return Receipt(status=ReceiptStatus.IGNORED, delivery=delivery, reason=found.reason)
+            return DeliveryReceipt(status=ReceiptStatus.IGNORED, delivery=delivery, reason=found.reason)
         return self._hand_over(delivery, found.issue)
 
-    def _hand_over(self, delivery: Delivery, issue: IssueRef) -> Receipt:
+    def _hand_over(self, delivery: Delivery, issue: IssueRef) -> DeliveryReceipt:
         told = {
             "delivery": delivery.id,
             "event": delivery.event,
@@ -77,6 +77,8 @@ class Door:
             raise IntakeFullError(message)
         if word == "paused":
             reason = "dispatch is paused"
-            return Receipt(status=ReceiptStatus.IGNORED, delivery=delivery, issue=issue, reason=reason)
+            return DeliveryReceipt(
+                status=ReceiptStatus.IGNORED, delivery=delivery, issue=issue, reason=reason
+            )
         status = ReceiptStatus.DUPLICATE if word == "duplicate" else ReceiptStatus.SUCCESS
-        return Receipt(status=status, delivery=delivery, issue=issue)
+        return DeliveryReceipt(status=status, delivery=delivery, issue=issue)

@@ -32,7 +32,7 @@ class Label(_Part):
     name: Short | None = None
 
 
-class Repository(_Part):
+class PayloadRepository(_Part):
     """A repository by its name with its owner."""
 
     full_name: Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -57,7 +57,7 @@ class IssuePayload(_Part):
 
     action: Short
     issue: IssuePart
-    repository: Repository
+    repository: PayloadRepository
     sender: User | None = None
     label: Label | None = None  # the one that came or went; Gitea does not say
     comment: CommentPart | None = None

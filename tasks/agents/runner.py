@@ -31,7 +31,7 @@ from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, TextEvent
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, TurnInput
 from tasks.agents.supervision.orphans import end_turns_of
-from tasks.agents.supervision.retirement import Departure
+from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
 from tasks.agents.turn.prompt import compose
@@ -73,13 +73,13 @@ class AgentRunner:
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
         """Run one attempt; however it went, it is told how its agent leaves if the job has ended with it."""
-        desk = _Desk(folder=scratch(self._rules.work_dir, claim.job.id))
-        return replace(self._attempt(claim, stop, desk), departure=desk.departure)
+        run = _JobRun(folder=scratch(self._rules.work_dir, claim.job.id))
+        return replace(self._attempt(claim, stop, run), retirement=run.retirement)
 
-    def _attempt(self, claim: Claim, stop: StopSignal, desk: "_Desk") -> Ran:
+    def _attempt(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
         """Faults that are not the agent's are told apart here, where they happen."""
         try:
-            return self._run(claim, stop, desk)
+            return self._run(claim, stop, run)
         except RuntimeRefusedError as error:
             return _fault(SignalKind.AGENT_ERRORED, error)
         except (SettingsError, RemoteRefusedError) as error:  # a secret is not there, or opens nothing
@@ -93,7 +93,7 @@ class AgentRunner:
         ) as error:  # fmt: skip
             return _fault(SignalKind.UNREACHABLE, error)
 
-    def _run(self, claim: Claim, stop: StopSignal, desk: "_Desk") -> Ran:
+    def _run(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
         job = claim.job
         spec = RuntimeSpec.of(claim.version.snapshot)
         runtime_for(spec)  # refused by name before anything changes
@@ -101,16 +101,16 @@ class AgentRunner:
             return limit
         if job.fence > 1:  # somebody had it before: nobody but us may be at work in its tree
             end_turns_of(job.id, self._turns.table, self._turns.home)
-        record = self._turns.run(self._order(claim, spec, desk), stop)
+        record = self._turns.run(self._order(claim, spec, run), stop)
         if isinstance(record, NotRun):
-            return Ran(ended_by=record.value, note=f"the session of {desk.agent} was {record.value}")
-        desk.departure = record.departure
+            return Ran(ended_by=record.value, note=f"the session of {run.agent} was {record.value}")
+        run.retirement = record.retirement
         if record.awaits:  # the work goes on in this tree: nothing of it is to be judged yet
-            return replace(_ran(record.result, has_repository=desk.tree is not None), awaits=True)
-        ran = _ran(record.result, has_repository=desk.tree is not None)
+            return replace(_ran(record.result, has_repository=run.tree is not None), awaits=True)
+        ran = _ran(record.result, has_repository=run.tree is not None)
         if record.said_done:  # the model's API may have failed it since, but its work is done
             ran = replace(ran, said_done=True, fault=None)
-        return self._pushed(claim, desk.tree, ran)
+        return self._pushed(claim, run.tree, ran)
 
     def _pushed(self, claim: Claim, tree: Worktree | None, ran: Ran) -> Ran:
         if tree is None or not (ran.clean or ran.said_done):
@@ -150,17 +150,17 @@ class AgentRunner:
             _log.info("agent.parent_gone", parent=request.parent, reason=str(error))
             return register()
 
-    def _order(self, claim: Claim, spec: RuntimeSpec, desk: "_Desk") -> TurnOrder:
+    def _order(self, claim: Claim, spec: RuntimeSpec, run: "_JobRun") -> TurnOrder:
         job = claim.job
         agent = self._agent(job)
-        desk.agent = agent.name
+        run.agent = agent.name
         return TurnOrder(
             agent=agent,
             worker=job.worker,
             job=job.id,
             runtime=runtime_for(spec),
             begins=True,
-            compose=lambda start: self._input(claim, spec, desk, start),
+            compose=lambda start: self._input(claim, spec, run, start),
             limits=self._limits(job, spec),
             may_retry=job.attempts < job.max_attempts,
             on_event=self._listener(job),
@@ -176,21 +176,21 @@ class AgentRunner:
             limits, time_limit_seconds=limits.time_limit_of(spec), cost_usd=min(costs, default=None)
         )
 
-    def _input(self, claim: Claim, spec: RuntimeSpec, desk: "_Desk", start: TurnStart) -> TurnInput:
+    def _input(self, claim: Claim, spec: RuntimeSpec, run: "_JobRun", start: TurnStart) -> TurnInput:
         """Made under the turn's lease: nobody else is in the tree, and what is known holds."""
         job = claim.job
         if job.request.repository:
             place = RepositoryPlace(work_dir=self._rules.work_dir, repository=job.request.repository)
-            desk.tree = open_worktree(place, remote=self._remote(job.request.repository), job_id=job.id)
-            desk.folder = desk.tree.path
+            run.tree = open_worktree(place, remote=self._remote(job.request.repository), job_id=job.id)
+            run.folder = run.tree.path
         else:
-            desk.folder.mkdir(parents=True, exist_ok=True)
-        tree = desk.tree
+            run.folder.mkdir(parents=True, exist_ok=True)
+        tree = run.tree
         files = turn_files(self._rules.work_dir, job.id, job.fence)
         prompt_file = files.resolve() / "prompt.md"
         identity = AgentIdentity(
             job_id=job.id,
-            agent=desk.agent,
+            agent=run.agent,
             version=claim.version.id,
             issue=job.request.issue,
             attempt=job.attempts,
@@ -200,7 +200,7 @@ class AgentRunner:
         prompt = compose(told)
         return TurnInput(
             prompt=f"{prompt}\n{start.mail}" if start.mail and not told.mail else prompt,
-            worktree=desk.folder.resolve(),
+            worktree=run.folder.resolve(),
             environment=agent_environment(
                 self._environment, spec=spec, identity=identity, turn_kind=told.kind, prompt_file=prompt_file
             ),
@@ -233,13 +233,13 @@ class AgentRunner:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Desk:
+class _JobRun:
     """Where the turn works, found out under its lease, and how its agent came out of it."""
 
     folder: Path
     tree: Worktree | None = None
     agent: str = ""
-    departure: Departure | None = None
+    retirement: Retirement | None = None
 
 
 def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:

@@ -13,7 +13,7 @@ from harvest.harvester import Harvester
 from harvest.opening import Proposals
 from harvest.settling import Settling
 from routing.errors import SettingsError
-from routing.jobs.admission import Limits
+from routing.jobs.admission import AdmissionLimits
 from routing.jobs.children import Children, ChildRules
 from routing.jobs.lifecycle import BackOff, Jobs
 from routing.jobs.mailbox import Mailbox
@@ -81,7 +81,7 @@ class Coalmine:
     def job_store(self) -> JobStore:
         """Jobs in Redis."""
         job = self.settings.job
-        limits = Limits(
+        limits = AdmissionLimits(
             agents_at_once=job.agents_at_once,
             per_repository=job.per_repository,
             day_cost_usd=job.day_cost_usd,

@@ -26,7 +26,7 @@ from tasks.issues.dispatcher import Dispatcher
 from tasks.issues.landings import Landings
 from tasks.issues.projection import Projection
 from tasks.issues.site import ForgeSite
-from tasks.issues.watch import Limits
+from tasks.issues.watch import WatchLimits
 from tasks.issues.watcher import Watcher, Watching
 
 
@@ -166,7 +166,7 @@ class ForgeParts:
                 landings=landings,
             ),
             sites=self.sites,
-            limits=Limits(
+            limits=WatchLimits(
                 fix_forwards=watch.fix_forwards,
                 fix_forward_seconds=watch.fix_forward_seconds,
                 no_verdict_seconds=settings.job.no_verdict_seconds,

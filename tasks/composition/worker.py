@@ -10,19 +10,19 @@ from functools import cached_property, partial
 import structlog
 
 from routing.errors import CoalmineError
-from routing.jobs.admission import Limits
+from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
 from routing.process.cgroup_home import CgroupHome
 from routing.process.table import ProcessTable
 from routing.store.jobs.log_store import LogStore
 from routing.store.redis.faults import redis_errors
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
-from tasks.agents.mail_socket.server import MailWindow
+from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.repository.mirror_packs import repack_mirrors
 from tasks.agents.repository.worktree import sweep_worktrees
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.supervision.orphans import end_ownerless_turns
-from tasks.agents.supervision.retirement import Departures
+from tasks.agents.supervision.retirement import Retirements
 from tasks.agents.turn.leases import TurnLeases
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.turn_runner import TurnRunner
@@ -33,8 +33,8 @@ from tasks.issues.site import place_of
 from tasks.work.drain import draining
 from tasks.work.host_keeper import Chore
 from tasks.work.lease_keeper import LeaseKeeper
-from tasks.work.outcome import Step
-from tasks.work.tick_request import Bell
+from tasks.work.outcome import NextStep
+from tasks.work.tick_request import TickRequests
 from tasks.work.work import Runner, Work
 
 _log = structlog.get_logger(__name__)
@@ -98,7 +98,7 @@ class Worker:
             keeper=self.keeper,
             runner=self.runner or self.agents,
             lease_seconds=self.coalmine.settings.job.lease_seconds,
-            see_off=self.departures.see_off,
+            see_off=self.retirements.see_off,
             ended=self.follow_up,
             await_seconds=self.coalmine.settings.agent.await_seconds,
         )
@@ -131,9 +131,9 @@ class Worker:
         )
 
     @cached_property
-    def departures(self) -> Departures:
+    def retirements(self) -> Retirements:
         """Sees agents off whose job has ended."""
-        return Departures(
+        return Retirements(
             jobs=self.coalmine.job_store,
             sessions=self.coalmine.sessions,
             agents=self.coalmine.agents,
@@ -153,7 +153,7 @@ class Worker:
             leases=self.turn_leases,
             agents=self.coalmine.agents,
             office=self.coalmine.post_office,
-            window=MailWindow(
+            mail_server=MailServer(
                 self.coalmine.post_office,
                 children=ChildDispatch(self.coalmine.children, self.coalmine.agents),
             ),
@@ -165,7 +165,7 @@ class Worker:
     @cached_property
     def forges(self) -> ForgeParts:
         """Where issues come from and work is judged."""
-        return ForgeParts(coalmine=self.coalmine, run_ci=lambda commit: self.bell.send(CI, commit))
+        return ForgeParts(coalmine=self.coalmine, run_ci=lambda commit: self.tick_requests.send(CI, commit))
 
     def poll(self, name: str) -> None:
         """Compare the backlog with what a forge lists."""
@@ -179,28 +179,30 @@ class Worker:
             return
         self.forges.collector.look()
         if self.forges.dispatcher.tick():
-            self.bell.send(DISPATCH)
+            self.tick_requests.send(DISPATCH)
 
     @cached_property
-    def bell(self) -> Bell:
+    def tick_requests(self) -> TickRequests:
         """Has ticks run now."""
-        return Bell(self.coalmine.app, self.coalmine.ticks)
+        return TickRequests(self.coalmine.app, self.coalmine.ticks)
 
-    def follow_up(self, job: Job, step: Step, result: JobResult) -> None:
+    def follow_up(self, job: Job, step: NextStep, result: JobResult) -> None:
         """An attempt has ended: have what comes next done at once."""
         self.log.flush()
-        runs_again = step in {Step.GIVE_BACK, Step.AWAIT} or (
-            step is Step.RETRY and job.attempts < job.max_attempts
+        runs_again = step in {NextStep.GIVE_BACK, NextStep.AWAIT} or (
+            step is NextStep.RETRY and job.attempts < job.max_attempts
         )
-        if step is Step.PUSHED:
-            self.bell.send(CI, result.commit) if self._runs_ci(job) else self.bell.ask(WATCH)
+        if step is NextStep.PUSHED:
+            self.tick_requests.send(CI, result.commit) if self._runs_ci(job) else self.tick_requests.ask(
+                WATCH
+            )
         elif not runs_again:
             if job.request.issue:
-                self.bell.ask(WATCH)
-            self.bell.ask(HARVEST)
+                self.tick_requests.ask(WATCH)
+            self.tick_requests.ask(HARVEST)
         # Somebody may wait for the room; what a job awaits may have come while its turn was ending.
-        if step is Step.AWAIT or self.coalmine.job_store.limits != Limits():
-            self.bell.ask(SWEEP)
+        if step is NextStep.AWAIT or self.coalmine.job_store.limits != AdmissionLimits():
+            self.tick_requests.ask(SWEEP)
 
     def _runs_ci(self, job: Job) -> bool:
         """Whether CI of the job's forge is ours to run."""

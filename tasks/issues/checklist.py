@@ -15,7 +15,7 @@ REASON_CHARACTERS = 500
 _BACKTICKS = re.compile(r"`+")
 
 
-class Mark(StrEnum):
+class CheckMark(StrEnum):
     """How far a phase is."""
 
     DONE = "x"
@@ -24,7 +24,7 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class RunProgress:
     """What is known of a run."""
 
     job: Job
@@ -42,7 +42,7 @@ def marker(job: str) -> str:
     return f"<!-- coalmine run {job} -->"
 
 
-def checklist(issue: IssueRef, told: Progress) -> str:
+def checklist(issue: IssueRef, told: RunProgress) -> str:
     """The whole text of the comment, in markdown. Words of programs and people stand in it as code."""
     job = told.job
     lines = [f"**{issue.repo}#{issue.number} — run progress**", ""]
@@ -63,7 +63,7 @@ def checklist(issue: IssueRef, told: Progress) -> str:
 _ENDED = {JobState.CANCELLED: "Cancelled", JobState.FAILED: "Failed"}
 
 
-def phases(told: Progress) -> list[tuple[str, Mark]]:
+def phases(told: RunProgress) -> list[tuple[str, CheckMark]]:
     """The phases with their marks. When the work is done, none is open any more.
 
     What tests an agent wrote and ran inside its turn nobody saw: those two phases are its own, and are done
@@ -73,44 +73,44 @@ def phases(told: Progress) -> list[tuple[str, Mark]]:
     pushed = bool(job.result.commit)
     begun = job.fence > 0
     passed = pushed and told.has_ci and told.ci is CiVerdict.GREEN
-    within = Mark.DONE if passed else _if(begun, Mark.UNDER_WAY)
+    within = CheckMark.DONE if passed else _if(begun, CheckMark.UNDER_WAY)
     whose = "" if passed else " (the agent's own)"
-    found: list[tuple[str, Mark]] = [
-        ("worktree", _if(begun, Mark.DONE)),
+    found: list[tuple[str, CheckMark]] = [
+        ("worktree", _if(begun, CheckMark.DONE)),
         (f"tests red{whose}", within),
         (f"green{whose}", within),
-        (f"pushed {code(job.result.commit[:12])}" if pushed else "pushed", _if(pushed, Mark.DONE)),
+        (f"pushed {code(job.result.commit[:12])}" if pushed else "pushed", _if(pushed, CheckMark.DONE)),
         _ci(told, pushed=pushed),
-        ("deployed: merged into the main branch", Mark.DONE)
+        ("deployed: merged into the main branch", CheckMark.DONE)
         if told.merged
-        else (f"deployed: {_merge_to_come(told)}", Mark.UNDER_WAY if told.closed else Mark.OPEN),
-        ("done", Mark.DONE if told.closed else _if(told.for_person != "", Mark.UNDER_WAY)),
+        else (f"deployed: {_merge_to_come(told)}", CheckMark.UNDER_WAY if told.closed else CheckMark.OPEN),
+        ("done", CheckMark.DONE if told.closed else _if(told.for_person != "", CheckMark.UNDER_WAY)),
     ]
     if told.closed:  # a job without a commit, or without CI, has left phases out
-        found = [(phase, Mark.UNDER_WAY if mark is Mark.OPEN else mark) for phase, mark in found]
+        found = [(phase, CheckMark.UNDER_WAY if mark is CheckMark.OPEN else mark) for phase, mark in found]
     return found
 
 
-def _merge_to_come(told: Progress) -> str:
+def _merge_to_come(told: RunProgress) -> str:
     over = told.closed or told.for_person != ""
     return "merged when CI is green" if told.merges_green and not over else "a merge is left to people"
 
 
-def _if(true: bool, mark: Mark) -> Mark:  # noqa: FBT001 - reads as a sentence
-    return mark if true else Mark.OPEN
+def _if(true: bool, mark: CheckMark) -> CheckMark:  # noqa: FBT001 - reads as a sentence
+    return mark if true else CheckMark.OPEN
 
 
-def _ci(told: Progress, *, pushed: bool) -> tuple[str, Mark]:
+def _ci(told: RunProgress, *, pushed: bool) -> tuple[str, CheckMark]:
     if not told.has_ci:
-        return "CI: there is none", Mark.UNDER_WAY
+        return "CI: there is none", CheckMark.UNDER_WAY
     if told.ci is CiVerdict.GREEN:
-        return "CI", Mark.DONE
+        return "CI", CheckMark.DONE
     if told.ci is CiVerdict.RED:
-        return "CI: red", Mark.UNDER_WAY
-    return "CI", _if(pushed, Mark.UNDER_WAY)
+        return "CI: red", CheckMark.UNDER_WAY
+    return "CI", _if(pushed, CheckMark.UNDER_WAY)
 
 
-def _facts(told: Progress) -> list[str]:
+def _facts(told: RunProgress) -> list[str]:
     job = told.job
     arm = f", arm {job.arm}" if job.arm else ""
     lines = [f"job {code(job.id)}, version {code(job.version_id)}{arm}"]

@@ -18,7 +18,7 @@ from routing.jobs.signal import SignalKind
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.run_store import RunNotes, RunStore
 from routing.store.signals.signal_store import SignalStore
-from tasks.issues.checklist import Progress
+from tasks.issues.checklist import RunProgress
 from tasks.issues.collector import Collector
 from tasks.issues.projection import Projection
 from tasks.issues.site import ForgeSite, issue_of
@@ -142,11 +142,11 @@ class Closing:
         except ForgeError as error:
             _log.warning("issue.not_shown", issue=str(issue), reason=str(error))
 
-    def _progress(self, site: ForgeSite, job: Job, facts: set[SignalKind]) -> Progress:
+    def _progress(self, site: ForgeSite, job: Job, facts: set[SignalKind]) -> RunProgress:
         done = job.state is JobState.SUCCEEDED
         green = SignalKind.CI_GREEN in facts
         red = SignalKind.CI_RED in facts
-        return Progress(
+        return RunProgress(
             job=job,
             ci=CiVerdict.GREEN if green else CiVerdict.RED if red else CiVerdict.UNKNOWN,
             has_ci=site.has_ci,

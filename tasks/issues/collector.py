@@ -11,7 +11,7 @@ from routing.backlog.item import BacklogItem, BacklogState
 from routing.forges.errors import ForgeError, ForgeGoneError
 from routing.issues.issue import Issue, IssueRef
 from tasks.issues.site import ForgeSite
-from tasks.work.log_and_continue import Isolated
+from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class Collector:
         if site.gates.kill_switch:
             return
         for repo in site.repositories:
-            with Isolated("poll.failed", repository=site.full_name(repo)):
+            with LogAndContinue("poll.failed", repository=site.full_name(repo)):
                 self._poll(site, repo)
         self._backlog.ask()
 
@@ -49,7 +49,7 @@ class Collector:
             reason = f"more issues than the {len(listing.issues)} that were read; raise forge.http.max_pages"
             _log.warning("poll.cut", repository=site.full_name(repo), reason=reason)
         for issue in listing.issues:
-            with Isolated("issue.not_taken", issue=str(issue.ref)):
+            with LogAndContinue("issue.not_taken", issue=str(issue.ref)):
                 self.take(site, issue)
         self._backlog.reconcile(site.full_name(repo), listing, label=site.label)
 
@@ -60,7 +60,7 @@ class Collector:
         """
         looked = 0
         for arrival in self._intake.take_intake():
-            with Isolated("intake.not_read", issue=str(arrival.issue)):
+            with LogAndContinue("intake.not_read", issue=str(arrival.issue)):
                 self._look(arrival)
                 self._intake.done(arrival)
                 looked += 1

@@ -19,7 +19,7 @@ from tasks.issues.collector import Collector
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import request_of, start_key
 from tasks.issues.site import ForgeSite
-from tasks.work.log_and_continue import Isolated
+from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class Dispatcher:
         """Dispatch; returns the ids of jobs. A forge whose kill switch is on costs no I/O at all."""
         jobs: list[str] = []
         for site in self._in_turn():
-            with Isolated("dispatch.failed", forge=site.name):
+            with LogAndContinue("dispatch.failed", forge=site.name):
                 jobs += self._dispatch(site)
         return jobs
 
@@ -68,7 +68,7 @@ class Dispatcher:
                 _log.info("issue.refused", issue=refused.issue, gate=refused.gate, reason=refused.reason)
         jobs = []
         for item in choice.chosen:
-            with Isolated("dispatch.put_off", issue=str(item.ref)):
+            with LogAndContinue("dispatch.put_off", issue=str(item.ref)):
                 jobs.append(self._start(site, item))
         started = [job for job in jobs if job]
         if started:
@@ -94,7 +94,7 @@ class Dispatcher:
         """What the person may do who asked for it; None while the forge does not say."""
         if not item.requested_by:
             return None
-        with Isolated("permission.unknown", issue=str(item.ref)):
+        with LogAndContinue("permission.unknown", issue=str(item.ref)):
             return site.forge.permission(item.ref.repo, item.requested_by)
         return None
 
@@ -162,7 +162,7 @@ class Dispatcher:
         before = self._backlog.now() - UNCONFIRMED_SECONDS
         for item in self._backlog.unconfirmed(older_than=before):
             if item.ref.forge == site.name:
-                with Isolated("dispatch.put_off", issue=str(item.ref)):
+                with LogAndContinue("dispatch.put_off", issue=str(item.ref)):
                     self._resume(site, item)
         self._settle(site)
 
@@ -186,7 +186,7 @@ class Dispatcher:
         """Items whose job has ended, and was told of, or is gone, before they could note it."""
         items = [item for item in self._backlog.in_progress() if item.job and item.ref.forge == site.name]
         for item, job in zip(items, self._jobs.read_many([item.job for item in items]), strict=True):
-            with Isolated("dispatch.put_off", issue=str(item.ref)):
+            with LogAndContinue("dispatch.put_off", issue=str(item.ref)):
                 if job is None:
                     self._backlog.escalate(item.ref, reason="the record of its job is gone", job=item.job)
                 elif job.state.is_final and self._jobs.active_on([str(item.ref)])[0][0] != job.id:

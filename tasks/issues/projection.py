@@ -6,7 +6,7 @@ from routing.forges.errors import ForgeGoneError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job
 from routing.store.jobs.run_store import RunNotes, RunStore
-from tasks.issues.checklist import Progress, checklist, marker
+from tasks.issues.checklist import RunProgress, checklist, marker
 from tasks.issues.site import ForgeSite
 
 
@@ -33,7 +33,7 @@ class Projection:
         """Ask a person to go on."""
         site.forge.add_label(issue, self._for_person_label)
 
-    def show(self, site: ForgeSite, issue: IssueRef, told: Progress) -> None:
+    def show(self, site: ForgeSite, issue: IssueRef, told: RunProgress) -> None:
         """Bring the checklist up to date."""
         job, text = told.job, checklist(issue, told)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -37,7 +37,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class WatchLimits:
     """What a run is allowed, by the settings."""
 
     fix_forwards: int = 5  # corrective turns
@@ -70,14 +70,14 @@ class Watch:
     reason: str
 
 
-def watch(seen: Watched, limits: Limits) -> Watch:
+def watch(seen: Watched, limits: WatchLimits) -> Watch:
     """Decide. A state that is not known means wait: never close, never escalate."""
     if seen.turn in {TurnState.RUNNING, TurnState.UNKNOWN}:
         return Watch(action=Action.WAIT, reason=f"its turn is {seen.turn}")
     return _pushed(seen, limits) if seen.pushed else _unpushed(seen, limits)
 
 
-def _unpushed(seen: Watched, limits: Limits) -> Watch:
+def _unpushed(seen: Watched, limits: WatchLimits) -> Watch:
     if seen.turn is TurnState.VANISHED and seen.redispatches < limits.redispatches:
         return Watch(action=Action.REDISPATCH, reason="its worker was lost before it pushed anything")
     why = {
@@ -88,7 +88,7 @@ def _unpushed(seen: Watched, limits: Limits) -> Watch:
     return Watch(action=Action.ESCALATE_PREPUSH, reason=why)
 
 
-def _pushed(seen: Watched, limits: Limits) -> Watch:
+def _pushed(seen: Watched, limits: WatchLimits) -> Watch:
     if not seen.has_ci:
         return Watch(action=Action.CLOSE_SUCCESS, reason="pushed; the forge runs no CI")
     if seen.ci is CiVerdict.GREEN:
@@ -101,7 +101,7 @@ def _pushed(seen: Watched, limits: Limits) -> Watch:
     return Watch(action=Action.WAIT, reason=f"CI is {seen.ci}")
 
 
-def _red(seen: Watched, limits: Limits) -> Watch:
+def _red(seen: Watched, limits: WatchLimits) -> Watch:
     why = printable(f": {seen.complaint}" if seen.complaint else "")[:COMPLAINT_CHARACTERS]
     exhausted = _exhausted(seen, limits)
     if exhausted is None:
@@ -110,7 +110,7 @@ def _red(seen: Watched, limits: Limits) -> Watch:
     return Watch(action=Action.FREEZE_ESCALATE, reason=f"CI is red at the pushed commit{why}{end}")
 
 
-def _exhausted(seen: Watched, limits: Limits) -> str | None:
+def _exhausted(seen: Watched, limits: WatchLimits) -> str | None:
     """Why there is no further corrective turn, '' when there never is one, None when there is."""
     if limits.fix_forwards == 0:
         return ""

@@ -22,13 +22,13 @@ from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.run_store import RunNotes, RunStore
 from routing.store.signals.signal_store import SignalStore
-from tasks.issues.checklist import Progress
+from tasks.issues.checklist import RunProgress
 from tasks.issues.closing import Closing
 from tasks.issues.landings import Landings, landing_facts
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import change_text
 from tasks.issues.site import ForgeSite, issue_of, place_of
-from tasks.issues.watch import Action, Limits, TurnState, Watched, watch
+from tasks.issues.watch import Action, TurnState, Watched, WatchLimits, watch
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Watcher:
     """Two ticks. Each job is looked at by itself; one's failure does not keep the next from its turn."""
 
     def __init__(
-        self, parts: Watching, *, sites: Mapping[str, ForgeSite], limits: Limits,
+        self, parts: Watching, *, sites: Mapping[str, ForgeSite], limits: WatchLimits,
         run_ci: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._parts = parts
@@ -254,7 +254,7 @@ class Watcher:
         issue = issue_of(job)
         if issue is None or issue.forge != site.name:
             return
-        told = Progress(
+        told = RunProgress(
             job=job, ci=ci, has_ci=site.has_ci, merges_green=site.merges_green,
             most_fix_forwards=self._limits.fix_forwards,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from routing.jobs.signal import SignalKind
 from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.jobs.job_store import JobStore
 from routing.store.signals.signal_store import SignalStore
-from tasks.notify.facts import NOTHING, Facts
+from tasks.notify.facts import NOTHING, EventFacts
 from tasks.notify.translation import ABOUT_ISSUES, ABOUT_JOBS
 
 _OUT_OF_THE_QUEUE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
@@ -26,18 +26,18 @@ class FactReader:
     signals: SignalStore
     backlog: BacklogStore
 
-    def read(self, events: Sequence[Event]) -> list[Facts]:
+    def read(self, events: Sequence[Event]) -> list[EventFacts]:
         """The facts for each event, in their order."""
         wanted = sorted({event.subject for event in events if event.kind in ABOUT_JOBS})
         found = dict(zip(wanted, self.jobs.read_many(wanted), strict=True)) if wanted else {}
         return [self._of(event, found.get(event.subject)) for event in events]
 
-    def _of(self, event: Event, job: Job | None) -> Facts:
+    def _of(self, event: Event, job: Job | None) -> EventFacts:
         if event.kind in ABOUT_JOBS:
             escalated = event.data.get("state") == JobState.ESCALATED
-            return Facts(job=job, frozen=escalated and self._is_frozen(event.subject))
+            return EventFacts(job=job, frozen=escalated and self._is_frozen(event.subject))
         if event.kind in ABOUT_ISSUES and event.data.get("to") in _OUT_OF_THE_QUEUE:
-            return Facts(issue_has_job=self._has_job(event.subject))
+            return EventFacts(issue_has_job=self._has_job(event.subject))
         return NOTHING
 
     def _is_frozen(self, job: str) -> bool:

@@ -6,7 +6,7 @@ from routing.jobs.job import Job
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
+class EventFacts:
     """Looked up when the event is read; the record may be gone by then, or have moved on."""
 
     job: Job | None = None  # that the event is about
@@ -15,4 +15,4 @@ class Facts:
 
 
 #: For events that say everything themselves.
-NOTHING = Facts()
+NOTHING = EventFacts()

@@ -8,7 +8,7 @@ import structlog
 from routing.events import Event
 from routing.jobs.lifecycle import BackOff
 from routing.store.events.event_store import EventPage, EventStore
-from routing.store.events.notice_store import NoticeStore, Progress, SinkStanding
+from routing.store.events.notice_store import NoticeStore, SinkProgress, SinkStatus
 from routing.templates.route import Generator
 from tasks.notify.fact_reader import FactReader
 from tasks.notify.notification import Notification
@@ -66,32 +66,32 @@ class Notifier:
 
     def collect(self, ends: float) -> None:
         """Read the stream from the sink's place on; a sink without one begins now."""
-        standing = self._store.standing(self.name)
-        if standing is None:
+        status = self._store.status(self.name)
+        if status is None:
             self._begin()
             return
-        while self._step(standing) and self._monotonic() < ends:
-            moved = self._store.standing(self.name)
+        while self._step(status) and self._monotonic() < ends:
+            moved = self._store.status(self.name)
             if moved is None:
                 return
-            standing = moved
+            status = moved
 
     def _begin(self) -> None:
         page = self._events.page("0-0", most=1)
-        self._store.collect(self.name, Progress(before="", place=page.newest, written=page.written), {})
+        self._store.collect(self.name, SinkProgress(before="", place=page.newest, written=page.written), {})
 
-    def _step(self, standing: SinkStanding) -> bool:
+    def _step(self, status: SinkStatus) -> bool:
         """One page; returns whether there may be more."""
-        page = self._events.page(standing.place, most=PAGE)
+        page = self._events.page(status.place, most=PAGE)
         if not page.events:
             return False
-        missed = missed_events(standing, page)
+        missed = missed_events(status, page)
         if missed:
             _log.warning("notify.missed", sink=self.name, events=missed)
-        place = Progress(
-            before=standing.place,
+        place = SinkProgress(
+            before=status.place,
             place=page.events[-1].id,
-            written=_written(standing, page, missed),
+            written=_written(status, page, missed),
             missed=missed,
         )
         records = {
@@ -112,10 +112,10 @@ class Notifier:
         A failure leaves the sink alone for a while, and the notification for longer: behind that pause the
         others go first, so that one which the sink never takes holds up none of them.
         """
-        standing = self._store.standing(self.name)
-        if standing is None or standing.quiet_until > self._store.now():
+        status = self._store.status(self.name)
+        if status is None or status.quiet_until > self._store.now():
             return 0
-        sent, failures = 0, standing.failures
+        sent, failures = 0, status.failures
         while due := self._store.due(self.name, PAGE):
             for notice, record in due.items():
                 if self._monotonic() >= ends:
@@ -163,17 +163,17 @@ class Notifier:
         return None
 
 
-def missed_events(standing: SinkStanding, page: EventPage) -> int:
+def missed_events(status: SinkStatus, page: EventPage) -> int:
     """How many events were trimmed between a place and the oldest that is kept.
 
     A server that does not count what was written (before Redis 7) cannot tell: 0.
     """
-    if standing.written is None or page.written is None:
+    if status.written is None or page.written is None:
         return 0
-    return max(0, page.written - page.kept - standing.written)
+    return max(0, page.written - page.kept - status.written)
 
 
-def _written(standing: SinkStanding, page: EventPage, missed: int) -> int | None:
+def _written(status: SinkStatus, page: EventPage, missed: int) -> int | None:
     if page.written is None or len(page.events) < PAGE:
         return page.written  # all was read
-    return None if standing.written is None else standing.written + missed + len(page.events)
+    return None if status.written is None else status.written + missed + len(page.events)

@@ -7,7 +7,7 @@ from routing import events
 from routing.backlog.item import BacklogState
 from routing.events import Event
 from routing.jobs.job import Job, JobState
-from tasks.notify.facts import NOTHING, Facts
+from tasks.notify.facts import NOTHING, EventFacts
 from tasks.notify.notification import Notification
 from tasks.notify.notification_kind import NotificationKind
 
@@ -17,7 +17,7 @@ _NEED_PEOPLE = frozenset({JobState.ESCALATED, JobState.FAILED, JobState.BLOCKED}
 _ASKS = frozenset({"decision_gate", "escalation"})
 
 
-def translated(event: Event, facts: Facts = NOTHING) -> Notification | None:
+def translated(event: Event, facts: EventFacts = NOTHING) -> Notification | None:
     """What people are told of an event; None for most events."""
     translate = _TRANSLATIONS.get(event.kind)
     return translate(event, facts) if translate else None
@@ -28,7 +28,7 @@ ABOUT_JOBS = frozenset({events.JOB_FINISHED, events.JOB_LEASE_EXPIRED})
 ABOUT_ISSUES = frozenset({events.BACKLOG_STATE})
 
 
-def _finished(event: Event, facts: Facts) -> Notification | None:
+def _finished(event: Event, facts: EventFacts) -> Notification | None:
     state = _said(event, "state")
     if state == JobState.SUCCEEDED:
         return _of_job(event, facts.job, NotificationKind.DONE, "is done", state)
@@ -39,7 +39,7 @@ def _finished(event: Event, facts: Facts) -> Notification | None:
     return None  # cancelled by somebody, who knows
 
 
-def _lost(event: Event, facts: Facts) -> Notification:
+def _lost(event: Event, facts: EventFacts) -> Notification:
     worker = facts.job.worker if facts.job and facts.job.worker else ""
     what = (
         f"lost its worker {worker}; it is queued again" if worker else "lost its worker; it is queued again"
@@ -68,19 +68,19 @@ def _of_job(event: Event, job: Job | None, kind: NotificationKind, what: str, st
     return _made(event, kind, f"{name} {what}", _said(event, "reason"), fields)
 
 
-def _graduated(event: Event, _: Facts) -> Notification:
+def _graduated(event: Event, _: EventFacts) -> Notification:
     return _of_version(event, NotificationKind.GRADUATED, "graduated: it is champion now")
 
 
-def _rolled_back(event: Event, _: Facts) -> Notification:
+def _rolled_back(event: Event, _: EventFacts) -> Notification:
     return _of_version(event, NotificationKind.ROLLED_BACK, "was rolled back; the champion stays")
 
 
-def _expired(event: Event, _: Facts) -> Notification:
+def _expired(event: Event, _: EventFacts) -> Notification:
     return _of_version(event, NotificationKind.NEEDS_HUMAN, "expired without a verdict: decide yourself")
 
 
-def _contradicted(event: Event, _: Facts) -> Notification:
+def _contradicted(event: Event, _: EventFacts) -> Notification:
     what = "is contradicted by later signals: look at its verdict again"
     return _of_version(event, NotificationKind.NEEDS_HUMAN, what)
 
@@ -95,7 +95,7 @@ def _of_version(event: Event, kind: NotificationKind, what: str) -> Notification
     return _made(event, kind, f"{event.subject} {what}", "; ".join(reasons), fields)
 
 
-def _item(event: Event, facts: Facts) -> Notification | None:
+def _item(event: Event, facts: EventFacts) -> Notification | None:
     """An issue that left the queue without a job; when there was one, the job's end has told of it."""
     to = _said(event, "to")
     if facts.issue_has_job or to not in {BacklogState.ESCALATED, BacklogState.FROZEN}:
@@ -105,11 +105,11 @@ def _item(event: Event, facts: Facts) -> Notification | None:
     return _of_issue(event, kind, f"is {to}: a person is needed")
 
 
-def _held(event: Event, _: Facts) -> Notification:
+def _held(event: Event, _: EventFacts) -> Notification:
     return _of_issue(event, NotificationKind.NEEDS_HUMAN, "is held: a person must look at its text")
 
 
-def _cycle(event: Event, _: Facts) -> Notification | None:
+def _cycle(event: Event, _: EventFacts) -> Notification | None:
     """A cycle is told once, of its first member, although each has an event of its own."""
     members = _said(event, "members").split()
     if members and event.subject != min(members):
@@ -124,7 +124,7 @@ def _of_issue(event: Event, kind: NotificationKind, what: str, words: str = "") 
     return _made(event, kind, f"{event.subject} {what}", words or _said(event, "reason"), fields)
 
 
-def _mail(event: Event, _: Facts) -> Notification | None:
+def _mail(event: Event, _: EventFacts) -> Notification | None:
     """An agent that asks people to decide, or to help."""
     if _said(event, "to") != "operator" or _said(event, "type") not in _ASKS:
         return None
@@ -153,7 +153,7 @@ def _said(event: Event, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-_TRANSLATIONS: Mapping[str, Callable[[Event, Facts], Notification | None]] = {
+_TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] = {
     events.JOB_FINISHED: _finished,
     events.JOB_LEASE_EXPIRED: _lost,
     events.AUTO_PROMOTED: _graduated,

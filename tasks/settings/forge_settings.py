@@ -30,11 +30,11 @@ def _token(value: SecretStr) -> SecretStr:
 Token = Annotated[SecretStr, AfterValidator(_token)]
 
 
-class _Section(BaseModel):
+class _ForgeSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class LocalSettings(_Section):
+class LocalSettings(_ForgeSection):
     """A folder of issues, a git repository and a command that is CI."""
 
     repository: Path | None = None  # None: no local forge
@@ -50,7 +50,7 @@ class LocalSettings(_Section):
     at_once: Count = 1  # jobs at work in the repository at the same time
 
 
-class RemoteSettings(_Section):
+class RemoteSettings(_ForgeSection):
     """A forge behind HTTP. It is served when it has a token, and dispatches when all gates are open."""
 
     name: ForgeName  # of the forge in the names of issues
@@ -113,7 +113,7 @@ class ForgejoSection(GiteaSection):
     name: ForgeName = "forgejo"
 
 
-class WatchSettings(_Section):
+class WatchSettings(_ForgeSection):
     """How long work is seen after, and with which labels."""
 
     fix_forwards: Annotated[int, Field(ge=0, le=100)] = 5  # corrective turns a job may have; 0: none
@@ -128,7 +128,7 @@ class WatchSettings(_Section):
         return self
 
 
-class ForgeSettings(_Section):
+class ForgeSettings(_ForgeSection):
     """Where issues come from, what is made of them, and how their work is watched."""
 
     local: LocalSettings = LocalSettings()

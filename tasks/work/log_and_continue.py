@@ -9,7 +9,7 @@ from routing.errors import CoalmineError
 _log = structlog.get_logger(__name__)
 
 
-class Isolated:
+class LogAndContinue:
     """Logs what is raised within, and goes on behind it; a mistake of ours is logged with its trace."""
 
     def __init__(self, event: str, **about: str) -> None:

@@ -5,10 +5,10 @@ from enum import StrEnum
 
 from routing.jobs.job import JobResult
 from routing.jobs.signal import SignalKind
-from tasks.agents.supervision.retirement import Departure
+from tasks.agents.supervision.retirement import Retirement
 
 
-class Step(StrEnum):
+class NextStep(StrEnum):
     """What is to be done with the job."""
 
     PUSHED = "pushed"  # watch its CI
@@ -36,23 +36,25 @@ class Ran:
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
     note: str = ""  # what happened, in words
     result: JobResult = field(default_factory=JobResult)
-    departure: Departure | None = None  # how the agent leaves if the job has ended; None: no turn was run
+    retirement: Retirement | None = None  # how the agent leaves if the job has ended; None: no turn was run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class TurnOutcome:
     """The step, the signal that comes with the job's end, and the reason in words."""
 
-    step: Step
+    step: NextStep
     signal: SignalKind | None
     reason: str
 
 
 _STOPPED = {
-    "cancel": Outcome(step=Step.CANCEL, signal=SignalKind.CANCELLED, reason="cancelled while it was running"),
-    "lease_lost": Outcome(step=Step.DROP, signal=None, reason="the lease was lost"),
-    "drain": Outcome(step=Step.GIVE_BACK, signal=None, reason="its worker shut down"),
-    "busy": Outcome(step=Step.PUT_OFF, signal=None, reason="its agent is busy with another job"),
+    "cancel": TurnOutcome(
+        step=NextStep.CANCEL, signal=SignalKind.CANCELLED, reason="cancelled while it was running"
+    ),
+    "lease_lost": TurnOutcome(step=NextStep.DROP, signal=None, reason="the lease was lost"),
+    "drain": TurnOutcome(step=NextStep.GIVE_BACK, signal=None, reason="its worker shut down"),
+    "busy": TurnOutcome(step=NextStep.PUT_OFF, signal=None, reason="its agent is busy with another job"),
 }
 
 _LIMITS = {
@@ -73,14 +75,14 @@ _NOT_STARTED = {
 }
 
 
-def outcome(ran: Ran) -> Outcome:
+def outcome(ran: Ran) -> TurnOutcome:
     """Decide by how the attempt ended; faults that are not the agent's come first."""
     if ran.ended_by in _STOPPED:
         return _STOPPED[ran.ended_by]
     if ran.ended_by == "job_limit":
-        return Outcome(step=Step.ESCALATE, signal=SignalKind.AGENT_ABORTED, reason=ran.note)
+        return TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.AGENT_ABORTED, reason=ran.note)
     if ran.fault is not None:
-        return Outcome(step=Step.RETRY, signal=ran.fault, reason=ran.note or "no turn could be run")
+        return TurnOutcome(step=NextStep.RETRY, signal=ran.fault, reason=ran.note or "no turn could be run")
     if ran.said_done and ran.ended_by in _OVERSTAYED:
         return _done(ran, f"the agent said that it was done, and was ended {_OVERSTAYED[ran.ended_by]}")
     if ran.ended_by in _LIMITS or not ran.clean:
@@ -88,28 +90,32 @@ def outcome(ran: Ran) -> Outcome:
     return _done(ran, "the agent ended cleanly")
 
 
-def _failed(ran: Ran) -> Outcome:
+def _failed(ran: Ran) -> TurnOutcome:
     exit_code = ran.result.exit_code
     words = _NOT_STARTED.get(exit_code or 0, f"the agent ended with exit code {exit_code}")
     exited = (SignalKind.AGENT_ERRORED, words)
     kind, reason = _LIMITS.get(ran.ended_by, exited)
-    return Outcome(step=Step.RETRY, signal=kind, reason=f"{reason} ({ran.note})" if ran.note else reason)
+    return TurnOutcome(
+        step=NextStep.RETRY, signal=kind, reason=f"{reason} ({ran.note})" if ran.note else reason
+    )
 
 
-def _done(ran: Ran, how: str) -> Outcome:
+def _done(ran: Ran, how: str) -> TurnOutcome:
     """Its work is there to be judged, unless it awaits mail; `how` says how its turn ended."""
     if ran.awaits:
-        return Outcome(step=Step.AWAIT, signal=None, reason="its agent awaits mail")
+        return TurnOutcome(step=NextStep.AWAIT, signal=None, reason="its agent awaits mail")
     if not ran.has_repository:
-        return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason=how)
+        return TurnOutcome(step=NextStep.FINISHED, signal=SignalKind.FINISHED, reason=how)
     if ran.result.commit and ran.judged:
         reason = "CI is red, and the corrective turn committed nothing new"
-        return Outcome(step=Step.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
+        return TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
     if ran.result.commit:
         pushed = f"pushed {ran.result.commit[:12]}"
-        return Outcome(step=Step.PUSHED, signal=None, reason=f"{how}; {pushed}" if ran.said_done else pushed)
+        return TurnOutcome(
+            step=NextStep.PUSHED, signal=None, reason=f"{how}; {pushed}" if ran.said_done else pushed
+        )
     if not ran.expects_commit:
         reason = f"{how}; its role is not to commit"
-        return Outcome(step=Step.FINISHED, signal=SignalKind.FINISHED, reason=reason)
+        return TurnOutcome(step=NextStep.FINISHED, signal=SignalKind.FINISHED, reason=reason)
     reason = f"{how} but committed nothing"
-    return Outcome(step=Step.ESCALATE, signal=SignalKind.NOTHING_PUSHED, reason=reason)
+    return TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.NOTHING_PUSHED, reason=reason)

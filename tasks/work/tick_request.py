@@ -1,4 +1,4 @@
-"""The bell: has a tick run now, where beat would only have it run soon."""
+"""The tick_requests: has a tick run now, where beat would only have it run soon."""
 
 import structlog
 from celery import Celery
@@ -9,7 +9,7 @@ from tasks.work.tick import Ticks
 _log = structlog.get_logger(__name__)
 
 
-class Bell:
+class TickRequests:
     """Sends tasks to the queue `control`. A broker that does not take one only costs the wait for beat."""
 
     def __init__(self, app: Celery, ticks: Ticks) -> None:

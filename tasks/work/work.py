@@ -11,10 +11,10 @@ from routing.errors import UnavailableError
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
 from routing.jobs.signal import signal
-from tasks.agents.supervision.retirement import Departure
+from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.work.lease_keeper import LeaseKeeper
-from tasks.work.outcome import Outcome, Ran, Step, outcome
+from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
 from tasks.work.termination import ended_by_signal
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class Work:
 
     def __init__(
         self, *, jobs: Jobs, keeper: LeaseKeeper, runner: Runner, lease_seconds: float,
-        see_off: Callable[[Job, Departure], object], ended: Callable[[Job, Step, JobResult], None],
+        see_off: Callable[[Job, Retirement], object], ended: Callable[[Job, NextStep, JobResult], None],
         clock: Callable[[], float] = time.time, await_seconds: float = 3600.0,
     ) -> None:  # fmt: skip
         self._jobs = jobs
@@ -67,13 +67,13 @@ class Work:
             with ended_by_signal(stop), self._keeper.holding(claim, stop):
                 decided, ran = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
-            if decided.step is not Step.DROP:  # else its heir has the agent too
-                if ran.departure is not None:
-                    self._see_off(claim.job, ran.departure)
+            if decided.step is not NextStep.DROP:  # else its heir has the agent too
+                if ran.retirement is not None:
+                    self._see_off(claim.job, ran.retirement)
                 self._ended(claim.job, decided.step, ran.result)
         return decided.step.value
 
-    def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[Outcome, Ran]:
+    def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[TurnOutcome, Ran]:
         ran = self._runner.run(claim, stop)
         decided = outcome(ran)
         try:
@@ -84,10 +84,10 @@ class Work:
                 self._report_patiently(claim, ran, decided)
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
-            return Outcome(step=Step.DROP, signal=None, reason=str(error)), ran
+            return TurnOutcome(step=NextStep.DROP, signal=None, reason=str(error)), ran
         return decided, ran
 
-    def _report_patiently(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
+    def _report_patiently(self, claim: Claim, ran: Ran, decided: TurnOutcome) -> None:
         """Report, again and again while the store is away: an agent's work is worth the wait.
 
         The fence makes repeating harmless, and ends it when another worker has got the job meanwhile.
@@ -102,27 +102,27 @@ class Work:
                 _log.warning("job.report_delayed", reason=str(error))
                 time.sleep(REPORT_PAUSE_SECONDS)
 
-    def _report(self, claim: Claim, ran: Ran, decided: Outcome) -> None:
+    def _report(self, claim: Claim, ran: Ran, decided: TurnOutcome) -> None:
         jobs, reason = self._jobs, decided.reason
         at = self._clock()
         kind = decided.signal
         facts = [signal(kind, at=at, commit=ran.result.commit, note=reason)] if kind else []
         match decided.step:
-            case Step.PUSHED:
+            case NextStep.PUSHED:
                 jobs.pushed(claim, ran.result, reason=reason)
-            case Step.FINISHED:
+            case NextStep.FINISHED:
                 jobs.end(claim, JobState.SUCCEEDED, reason=reason, result=ran.result, signals=facts)
-            case Step.ESCALATE:
+            case NextStep.ESCALATE:
                 jobs.end(claim, JobState.ESCALATED, reason=reason, result=ran.result, signals=facts)
-            case Step.CANCEL:
+            case NextStep.CANCEL:
                 jobs.end(claim, JobState.CANCELLED, reason=reason, result=ran.result, signals=facts)
-            case Step.GIVE_BACK:
+            case NextStep.GIVE_BACK:
                 jobs.give_back(claim, reason=reason)
-            case Step.PUT_OFF:
+            case NextStep.PUT_OFF:
                 jobs.put_off(claim, reason=reason, delay_seconds=PUT_OFF_SECONDS)
-            case Step.AWAIT:
+            case NextStep.AWAIT:
                 jobs.park(claim, reason=reason, result=ran.result, wait_seconds=self._await_seconds)
-            case Step.RETRY:
+            case NextStep.RETRY:
                 jobs.attempt_failed(claim, reason=reason, result=ran.result, signals=facts)
-            case Step.DROP:
+            case NextStep.DROP:
                 pass

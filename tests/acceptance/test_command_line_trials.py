@@ -98,11 +98,11 @@ def test_replay_agrees_until_the_stored_state_is_changed(
     play(coalmine, [(CANARY, True), (CHAMPION, True)])
     assert coalmine.document("trial", "replay", template)["same"] is True
     key = "coalmine:trial:implementer-t1"
-    standing = json.loads(str(redis_client.hget(key, "evidence")))
-    evidence = json.loads(standing["evidence"])
+    stored = json.loads(str(redis_client.hget(key, "evidence")))
+    evidence = json.loads(stored["evidence"])
     evidence["canary"]["total"] = 0.0
-    standing["evidence"] = json.dumps(evidence)
-    redis_client.hset(key, "evidence", json.dumps(standing))
+    stored["evidence"] = json.dumps(evidence)
+    redis_client.hset(key, "evidence", json.dumps(stored))
     result = coalmine("trial", "replay", template)
     assert result.exit_code == 6
     assert "canary total" in result.stdout

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from routing.store.events.notice_store import Progress
+from routing.store.events.notice_store import SinkProgress
 from tests.command_line import CommandLine
 from tests.sink_server import SinkServer, Word, sink_server
 
@@ -35,7 +35,7 @@ def bury(coalmine: CommandLine) -> None:
         told = {"id": DEAD, "kind": "needs-human", "subject": "x", "title": "[red]x[/]", "at": 1_700_000_000}
         record = json.dumps({"notification": told, "attempts": 12, "reason": "it answered 410"})
         for sink in ("webhook", "slack"):
-            parts.notices.collect(sink, Progress(before="", place="0-0", written=0), {DEAD: record})
+            parts.notices.collect(sink, SinkProgress(before="", place="0-0", written=0), {DEAD: record})
             parts.notices.settle(sink, DEAD, "dead", record=record)
 
 

@@ -141,12 +141,12 @@ def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:
     (tmp_path / "agent.sh").write_text(
         f"#!/bin/sh\ncat > /dev/null\n{spy.line('agent')} && echo hello > greeting.txt\n"
     )
-    with bystander(BYSTANDER="in plain sight"), _up(tmp_path, **secrets) as process:
+    with bystander(BYSTANDER="in the open"), _up(tmp_path, **secrets) as process:
         report = spy.report("agent")
         wait_until(
             lambda: _issue(tmp_path, 1).get("state") == "closed", description="its work is done", timeout=60
         )
-    assert report.showing("in plain sight"), "the spy sees what is not hidden"
+    assert report.showing("in the open"), "the spy sees what is not hidden"
     assert process.pid in report.forebears, "the spy looked at what started the fleet"
     assert report.showing("redis.sock"), "the spy looked at the server"
     assert not [name for name, secret in secrets.items() if report.showing(secret)]

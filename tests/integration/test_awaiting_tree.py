@@ -12,7 +12,7 @@ from tasks.agents.mail.letter import Letter
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
-from tasks.work.outcome import Step, outcome
+from tasks.work.outcome import NextStep, outcome
 from tests.post import ADA
 from tests.repositories import new_repository
 from tests.worker_fleet import fleet
@@ -49,14 +49,14 @@ def test_what_was_begun_is_pushed_when_it_is_ended(
         ).job
         first = claimed(parts, job)
         ran = worker.agents.run(first, StopSignal())
-        assert (outcome(ran).step, ran.result.commit) == (Step.AWAIT, "")
+        assert (outcome(ran).step, ran.result.commit) == (NextStep.AWAIT, "")
         assert repository.git.attempt("rev-parse", "--verify", f"coalmine/{job}").returncode != 0
         parts.jobs.park(first, reason="it awaits mail", result=ran.result, wait_seconds=3600)
 
         letter = Letter.checked(to=f"builder-{job[:8]}", type_="status", subject="go on")
         parts.post_office.send(ADA, letter)
         ran = worker.agents.run(claimed(parts, job), StopSignal())
-        worker.turns.window.shut()
-        assert outcome(ran).step is Step.PUSHED
+        worker.turns.mail_server.shut()
+        assert outcome(ran).step is NextStep.PUSHED
         files = repository.git("ls-tree", "--name-only", ran.result.commit).split()
         assert ("done.txt" in files, "half.txt" in files) == (True, False)

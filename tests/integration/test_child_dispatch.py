@@ -14,7 +14,7 @@ from routing.jobs.job import Job, JobState
 from routing.templates.version import Snapshot
 from tasks.agents.mail.role import Role
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
-from tasks.agents.mail_socket.server import MailTurn, MailWindow
+from tasks.agents.mail_socket.server import MailServer, MailTurn
 from tasks.composition.composition import Coalmine
 from tests.fleet import Fleet, request
 from tests.waiting import wait_until
@@ -30,9 +30,9 @@ class Lead:
         app = self.fleet.app
         self.job = self.fleet.enqueue(role="lead").job
         self.agent = app.agents.register(role=Role.LEAD, job=self.job).name
-        self.window = MailWindow(app.post_office, children=ChildDispatch(app.children, app.agents))
+        self.mail_server = MailServer(app.post_office, children=ChildDispatch(app.children, app.agents))
         turn = MailTurn(agent=self.agent, folder=folder / "turn", job=self.job, secrets={"KEY": "s3cr3t"})
-        self.command = self.window.open(turn)
+        self.command = self.mail_server.open(turn)
 
     def dispatch(self, name: str, *more: str, **payload: object) -> subprocess.CompletedProcess[str]:
         """Ask for a child."""
@@ -48,7 +48,7 @@ def lead(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[Lead]:
     """A lead in its turn."""
     made = Lead(fake_redis, tmp_path)
     yield made
-    made.window.shut()
+    made.mail_server.shut()
 
 
 def test_answer_names_the_child(lead: Lead) -> None:
@@ -88,7 +88,7 @@ def test_wrong_order_is_refused_by_name(lead: Lead) -> None:
 
 def test_turn_without_a_job_has_no_children(lead: Lead, tmp_path: Path) -> None:
     """There would be nobody whose child it is."""
-    lead.command = lead.window.open(MailTurn(agent=lead.agent, folder=tmp_path / "other"))
+    lead.command = lead.mail_server.open(MailTurn(agent=lead.agent, folder=tmp_path / "other"))
     refused = lead.dispatch("door")
     assert refused.returncode == 2
     assert "no parent" in refused.stderr

@@ -17,7 +17,7 @@ from routing.templates.version import Snapshot
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
-from tasks.work.outcome import Outcome, Ran, Step, outcome
+from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
 from tests.repositories import Repository, new_repository
 from tests.worker_fleet import Fleet, fleet
 
@@ -59,12 +59,12 @@ class Bench:
         try:
             return claim, worker.agents.run(claim, StopSignal())
         finally:
-            worker.turns.window.shut()
+            worker.turns.mail_server.shut()
 
     def push(self, line: str) -> str:
         """A turn whose commit is pushed; the job waits for CI."""
         claim, ran = self.turn(line)
-        assert outcome(ran).step is Step.PUSHED, ran
+        assert outcome(ran).step is NextStep.PUSHED, ran
         self.parts.jobs.pushed(claim, ran.result)
         return ran.result.commit
 
@@ -130,7 +130,7 @@ def test_corrective_turn_that_commits_nothing_is_frozen(bench: Bench) -> None:
     _, ran = bench.turn("true")
     assert ran.result.commit == red
     reason = "CI is red, and the corrective turn committed nothing new"
-    assert outcome(ran) == Outcome(step=Step.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
+    assert outcome(ran) == TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
 
 
 def test_corrective_turn_that_goes_back_to_a_judged_commit_is_frozen(bench: Bench) -> None:
@@ -162,7 +162,7 @@ def test_failed_corrective_turn_is_tried_again_as_one(bench: Bench) -> None:
     red = bench.push("echo half > half.txt")
     bench.send_back()
     claim, ran = bench.turn("exit 3")
-    assert outcome(ran).step is Step.RETRY
+    assert outcome(ran).step is NextStep.RETRY
     assert bench.parts.jobs.attempt_failed(claim, reason="crash", result=ran.result, signals=[])
     bench.parts.redis.hset(bench.parts.keys.job(bench.id), "not_before", "0")
     mended = bench.push("echo done > done.txt")

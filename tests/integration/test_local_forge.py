@@ -43,7 +43,7 @@ def forge_of(
     timeout_seconds: float = 60.0,
 ) -> LocalForge:
     """A local forge on the repository."""
-    beside = repository.desk.parent
+    beside = repository.bench.parent
     folder = issues or beside / "issues"
     folder.mkdir(exist_ok=True)
     return LocalForge.of(
@@ -470,7 +470,7 @@ def test_the_log_is_bounded(tmp_path: Path) -> None:
 
 def ci_at(repository: Repository, seconds: float, command: str) -> LocalCI:
     """A CI whose clock stands at `seconds`."""
-    beside = repository.desk.parent
+    beside = repository.bench.parent
     return LocalCI(
         repo=repository.path,
         command=command,
@@ -486,7 +486,7 @@ def test_a_crashed_runners_claim_expires(repository: Repository) -> None:
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     pending: list[StatusState] = []
 
-    statuses = repository.desk.parent / "state" / "statuses" / f"{head}.json"
+    statuses = repository.bench.parent / "state" / "statuses" / f"{head}.json"
     copy = f"cp {shlex.quote(str(statuses))} {shlex.quote(str(statuses))}.seen"
     ci_at(repository, 1000.0, copy).run(head)
     statuses.with_suffix(".json.seen").rename(statuses)  # the claim as it stood while the command ran

@@ -17,22 +17,22 @@ import redis
 
 from tasks.agents.mail.mail import MOST_BODY_BYTES
 from tasks.agents.mail.payloads import MOST_PAYLOAD_BYTES
-from tasks.agents.mail_socket.server import MOST_LETTERS, MailTurn, MailWindow
+from tasks.agents.mail_socket.server import MOST_LETTERS, MailServer, MailTurn
 from tasks.agents.mail_socket.unix_socket import LEFT_SECONDS, MOST_REQUEST_BYTES, sweep
 from tests.post import ADA, DONE, Post
 
 
-class Desk:
-    """A window, and the command of a builder's turn."""
+class MailBench:
+    """A mail server, and the command of a builder's turn."""
 
     def __init__(self, post: Post, folder: Path) -> None:
         self.post = post
         self.lead, self.builder = post.pair()
-        self.window = MailWindow(post.office)
+        self.mail_server = MailServer(post.office)
         self.turn = MailTurn(
             agent=self.builder, folder=folder / "a turn's files", secrets={"API_KEY": "s3cr3t-value"}
         )
-        self.command = self.window.open(self.turn)
+        self.command = self.mail_server.open(self.turn)
         self.tree = folder / "tree"
         self.tree.mkdir()
 
@@ -58,7 +58,7 @@ class Desk:
     def ask(self, request: Any, *, raw: bytes | None = None) -> dict[str, Any]:
         """Speak to the socket without the command."""
         held = self.held()
-        body = raw if raw is not None else json.dumps({"token": held["token"], "errand": request}).encode()
+        body = raw if raw is not None else json.dumps({"token": held["token"], "request": request}).encode()
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(held["socket"])
             connection.sendall(body + b"\n")
@@ -73,31 +73,31 @@ class Desk:
 
 
 @pytest.fixture
-def desk(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[Desk]:
+def bench(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[MailBench]:
     """An open turn of a builder with a lead."""
-    made = Desk(Post(fake_redis), tmp_path)
+    made = MailBench(Post(fake_redis), tmp_path)
     yield made
-    made.window.shut()
+    made.mail_server.shut()
 
 
-def test_an_agent_sends_mail(desk: Desk) -> None:
+def test_an_agent_sends_mail(bench: MailBench) -> None:
     """The mail is from the agent of the turn, with all that it said."""
-    mail = desk.post.office.find(
-        desk.send(
+    mail = bench.post.office.find(
+        bench.send(
             *("--to", "parent", "--type", "worker_done", "--subject", "Done", "--body", "-"),
             *("--payload", json.dumps(DONE), "--priority", "high"),
             stdin="It works.\nThe end.\n",
         )
     )
-    assert (mail.sender, mail.recipient, mail.type) == (desk.builder, desk.lead, "worker_done")
+    assert (mail.sender, mail.recipient, mail.type) == (bench.builder, bench.lead, "worker_done")
     assert (mail.subject, mail.body, mail.priority) == ("Done", "It works.\nThe end.\n", "high")
     assert mail.payload == DONE
-    assert desk.post.office.terminal_since(desk.builder, 0) == mail
+    assert bench.post.office.terminal_since(bench.builder, 0) == mail
 
 
-def test_an_agent_is_told_when_its_mail_ends_nothing(desk: Desk) -> None:
+def test_an_agent_is_told_when_its_mail_ends_nothing(bench: MailBench) -> None:
     """It may have named the wrong task; the mail was sent all the same."""
-    done = desk.run(
+    done = bench.run(
         "send", "--to", "parent", "--type", "worker_done", "--subject", "x",
         "--payload", json.dumps(DONE | {"task_id": "another"}),
     )  # fmt: skip
@@ -105,17 +105,17 @@ def test_an_agent_is_told_when_its_mail_ends_nothing(desk: Desk) -> None:
     assert "does not end your task" in done.stderr
 
 
-def test_an_agent_lists_reads_and_answers_mail(desk: Desk) -> None:
+def test_an_agent_lists_reads_and_answers_mail(bench: MailBench) -> None:
     """What it was sent, with its head and body; the answer is in the thread."""
-    sent = desk.post.send(desk.lead, desk.builder, type_="question", subject="which\x1b[2J?", body="this?")
-    listed = desk.run("list")
-    assert listed.stdout.split() == [sent.id, "queued", "normal", "question", desk.lead, "which?"]
-    read = desk.run("read", sent.id)
-    assert f"from: {desk.lead}\n" in read.stdout
+    sent = bench.post.send(bench.lead, bench.builder, type_="question", subject="which\x1b[2J?", body="this?")
+    listed = bench.run("list")
+    assert listed.stdout.split() == [sent.id, "queued", "normal", "question", bench.lead, "which?"]
+    read = bench.run("read", sent.id)
+    assert f"from: {bench.lead}\n" in read.stdout
     assert "```text\nthis?\n```" in read.stdout
-    answered = desk.run("reply", sent.id, "--body", "that", "--json")
-    answer = desk.post.office.find(json.loads(answered.stdout)["sent"][0]["id"])
-    assert (answer.sender, answer.recipient, answer.thread) == (desk.builder, desk.lead, sent.id)
+    answered = bench.run("reply", sent.id, "--body", "that", "--json")
+    answer = bench.post.office.find(json.loads(answered.stdout)["sent"][0]["id"])
+    assert (answer.sender, answer.recipient, answer.thread) == (bench.builder, bench.lead, sent.id)
 
 
 @pytest.mark.parametrize(
@@ -135,33 +135,35 @@ def test_an_agent_lists_reads_and_answers_mail(desk: Desk) -> None:
         (["shout"], 2, "invalid choice"),
     ],
 )
-def test_an_error_is_told_with_its_code(desk: Desk, arguments: list[str], code: int, message: str) -> None:
+def test_an_error_is_told_with_its_code(
+    bench: MailBench, arguments: list[str], code: int, message: str
+) -> None:
     """On standard error, in the words of the post office; nothing is sent."""
-    done = desk.run(*arguments)
+    done = bench.run(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
-    assert desk.post.office.newest(10) == []
+    assert bench.post.office.newest(10) == []
 
 
-def test_a_request_cannot_say_who_sends(desk: Desk) -> None:
+def test_a_request_cannot_say_who_sends(bench: MailBench) -> None:
     """There is no field for it, and a token is of one agent."""
-    for extra in ({"sender": "operator"}, {"from": desk.lead}, {"author": "ada"}):
-        answer = desk.ask({"do": "send", "to": desk.lead, "subject": "x", **extra})
+    for extra in ({"sender": "operator"}, {"from": bench.lead}, {"author": "ada"}):
+        answer = bench.ask({"do": "send", "to": bench.lead, "subject": "x", **extra})
         assert (answer["ok"], answer["code"]) == (False, 2)
-    other = desk.post.agent(job="7" * 16).name
-    command = desk.window.open(MailTurn(agent=other, folder=desk.tree.parent / "other"))
+    other = bench.post.agent(job="7" * 16).name
+    command = bench.mail_server.open(MailTurn(agent=other, folder=bench.tree.parent / "other"))
     done = subprocess.run(
-        [command, "send", "--to", desk.lead, "--subject", "x"], capture_output=True, check=True
+        [command, "send", "--to", bench.lead, "--subject", "x"], capture_output=True, check=True
     )
-    assert desk.post.office.find(done.stdout.split()[0].decode()).sender == other
+    assert bench.post.office.find(done.stdout.split()[0].decode()).sender == other
 
 
-def test_mail_of_others_cannot_be_read(desk: Desk) -> None:
+def test_mail_of_others_cannot_be_read(bench: MailBench) -> None:
     """Neither listed, nor read, nor answered."""
-    sent = desk.post.send(ADA, desk.lead)
-    assert desk.run("list").stdout == "no mail\n"
-    assert desk.run("read", sent.id).returncode == 3
-    assert desk.run("reply", sent.id, "--body", "x").returncode == 3
+    sent = bench.post.send(ADA, bench.lead)
+    assert bench.run("list").stdout == "no mail\n"
+    assert bench.run("read", sent.id).returncode == 3
+    assert bench.run("reply", sent.id, "--body", "x").returncode == 3
 
 
 @pytest.mark.parametrize(
@@ -178,32 +180,32 @@ def test_mail_of_others_cannot_be_read(desk: Desk) -> None:
         b'{"a": 1e999}',
     ],
 )
-def test_nonsense_is_refused(desk: Desk, raw: bytes) -> None:
+def test_nonsense_is_refused(bench: MailBench, raw: bytes) -> None:
     """Whatever arrives at the socket, it is answered, and the next one is served."""
-    answer = desk.ask(None, raw=raw)
+    answer = bench.ask(None, raw=raw)
     assert answer["ok"] is False
     assert answer["code"] in {2, 3}
-    assert desk.ask({"do": "list"})["ok"] is True
+    assert bench.ask({"do": "list"})["ok"] is True
 
 
-def test_the_longest_mail_passes_and_a_longer_request_does_not(desk: Desk) -> None:
+def test_the_longest_mail_passes_and_a_longer_request_does_not(bench: MailBench) -> None:
     """A body and a payload at their limits fit, however they are escaped."""
     context = "é" * (MOST_PAYLOAD_BYTES // 6 - 20)
     payload = json.dumps({"severity": "info", "context": context})
     body = "語" * (MOST_BODY_BYTES // 3)
-    mail = desk.send(
+    mail = bench.send(
         "--to", "parent", "--type", "escalation", "--payload", payload, "--body", "-", stdin=body
     )
-    assert desk.post.office.find(mail).body == body
-    answer = desk.ask(None, raw=b"x" * (MOST_REQUEST_BYTES + 1))
+    assert bench.post.office.find(mail).body == body
+    answer = bench.ask(None, raw=b"x" * (MOST_REQUEST_BYTES + 1))
     assert "longer than" in answer["error"]
 
 
-def test_secrets_leave_in_no_mail(desk: Desk) -> None:
+def test_secrets_leave_in_no_mail(bench: MailBench) -> None:
     """What the agent was given is replaced by its name, wherever it stands."""
     payload = json.dumps({"severity": "info", "context": "key s3cr3t-value"})
-    mail = desk.post.office.find(
-        desk.send(
+    mail = bench.post.office.find(
+        bench.send(
             *("--to", "parent", "--subject", "s3cr3t-value", "--body", "is s3cr3t-value"),
             *("--type", "escalation", "--payload", payload),
         )
@@ -215,95 +217,95 @@ def test_secrets_leave_in_no_mail(desk: Desk) -> None:
     )
 
 
-def test_a_closed_turn_sends_nothing_any_more(desk: Desk) -> None:
+def test_a_closed_turn_sends_nothing_any_more(bench: MailBench) -> None:
     """Its token is worth nothing, also to a process that outlives it; the command is gone."""
-    held = desk.held()
-    request = json.dumps({"token": held["token"], "errand": {"do": "list"}}).encode()
-    other = MailTurn(agent=desk.lead, folder=desk.tree.parent / "other")
-    desk.window.open(other)
-    desk.window.close(desk.turn)
-    assert not desk.command.exists()
-    desk.command = other.folder / "mail"
-    assert desk.ask(None, raw=request)["code"] == 3
-    assert desk.ask({"do": "list"})["ok"] is True
+    held = bench.held()
+    request = json.dumps({"token": held["token"], "request": {"do": "list"}}).encode()
+    other = MailTurn(agent=bench.lead, folder=bench.tree.parent / "other")
+    bench.mail_server.open(other)
+    bench.mail_server.close(bench.turn)
+    assert not bench.command.exists()
+    bench.command = other.folder / "mail"
+    assert bench.ask(None, raw=request)["code"] == 3
+    assert bench.ask({"do": "list"})["ok"] is True
 
 
-def test_a_shut_window_is_told(desk: Desk) -> None:
+def test_a_shut_window_is_told(bench: MailBench) -> None:
     """The agent hears that the worker is gone, with the code of what may succeed later."""
-    folder = Path(desk.held()["socket"]).parent
-    desk.window.shut()
-    done = desk.run("list")
+    folder = Path(bench.held()["socket"]).parent
+    bench.mail_server.shut()
+    done = bench.run("list")
     assert (done.returncode, "does not answer" in done.stderr) == (5, True)
     assert not folder.exists()
-    desk.command = desk.window.open(desk.turn)
-    assert desk.run("list").returncode == 0
+    bench.command = bench.mail_server.open(bench.turn)
+    assert bench.run("list").returncode == 0
 
 
-def test_the_store_stays_out_of_the_agents_reach(desk: Desk) -> None:
+def test_the_store_stays_out_of_the_agents_reach(bench: MailBench) -> None:
     """Its files know a socket and a token and nothing else; only their owner reads them."""
-    script, held = desk.command, desk.command.parent / "mail.json"
-    assert set(desk.held()) == {"socket", "token"}
-    assert desk.held()["token"] not in script.read_text()
+    script, held = bench.command, bench.command.parent / "mail.json"
+    assert set(bench.held()) == {"socket", "token"}
+    assert bench.held()["token"] not in script.read_text()
     assert stat.S_IMODE(held.stat().st_mode) == 0o600
     assert stat.S_IMODE(script.stat().st_mode) == 0o700
-    assert stat.S_IMODE(Path(desk.held()["socket"]).parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(bench.held()["socket"]).parent.stat().st_mode) == 0o700
     for file in (script, held):
         assert "redis" not in file.read_text()
 
 
-def test_the_work_tree_has_no_say_in_the_command(desk: Desk) -> None:
+def test_the_work_tree_has_no_say_in_the_command(bench: MailBench) -> None:
     """A tree that has modules of the standard library's names, as Coalmine's own has, runs nothing."""
     for name in ("json", "socket", "argparse", "tasks"):
-        (desk.tree / f"{name}.py").write_text("raise SystemExit('taken over')\n")
-    assert desk.run("list").stdout == "no mail\n"
+        (bench.tree / f"{name}.py").write_text("raise SystemExit('taken over')\n")
+    assert bench.run("list").stdout == "no mail\n"
 
 
-def test_a_shell_calls_it_as_documented(desk: Desk) -> None:
+def test_a_shell_calls_it_as_documented(bench: MailBench) -> None:
     """In quotes, as its path may hold spaces."""
     line = '"$COALMINE_MAIL" send --to operator --subject "it\'s done"'
     done = subprocess.run(
-        ["sh", "-c", line], env={"PATH": os.environ["PATH"], "COALMINE_MAIL": str(desk.command)},
+        ["sh", "-c", line], env={"PATH": os.environ["PATH"], "COALMINE_MAIL": str(bench.command)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert " " in shlex.quote(str(desk.command))
-    assert desk.post.office.find(done.stdout.split()[0]).subject == "it's done"
+    assert " " in shlex.quote(str(bench.command))
+    assert bench.post.office.find(done.stdout.split()[0]).subject == "it's done"
 
 
-def test_many_agents_send_at_once(desk: Desk) -> None:
+def test_many_agents_send_at_once(bench: MailBench) -> None:
     """Each is answered."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(
-            pool.map(lambda n: desk.ask({"do": "send", "to": "operator", "subject": str(n)}), range(40))
+            pool.map(lambda n: bench.ask({"do": "send", "to": "operator", "subject": str(n)}), range(40))
         )
     assert all(answer["ok"] for answer in answers)
-    assert len(desk.post.office.newest(100, recipient="operator")) == 40
+    assert len(bench.post.office.newest(100, recipient="operator")) == 40
 
 
-def test_a_turn_sends_so_many_letters_and_no_more(desk: Desk) -> None:
+def test_a_turn_sends_so_many_letters_and_no_more(bench: MailBench) -> None:
     """One that runs wild floods nobody; it can still read."""
     send = {"do": "send", "to": "operator", "subject": "x"}
-    answers = [desk.window.answer(_line(desk, send)) for _ in range(MOST_LETTERS + 1)]
+    answers = [bench.mail_server.answer(_line(bench, send)) for _ in range(MOST_LETTERS + 1)]
     assert [answer["ok"] for answer in answers[-2:]] == [True, False]
     assert answers[-1]["code"] == 4
-    assert desk.ask({"do": "list"})["ok"] is True
+    assert bench.ask({"do": "list"})["ok"] is True
 
 
-def test_who_says_nothing_is_not_waited_for(desk: Desk) -> None:
+def test_who_says_nothing_is_not_waited_for(bench: MailBench) -> None:
     """A connection that stays silent is closed."""
-    window = MailWindow(desk.post.office, patience_seconds=0.2)
+    mail_server = MailServer(bench.post.office, patience_seconds=0.2)
     try:
-        window.open(desk.turn)
+        mail_server.open(bench.turn)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(20)
-            connection.connect(desk.held()["socket"])
+            connection.connect(bench.held()["socket"])
             assert connection.recv(1) == b""
     finally:
-        window.shut()
+        mail_server.shut()
 
 
-def test_what_killed_workers_left_is_swept(desk: Desk, tmp_path: Path) -> None:
+def test_what_killed_workers_left_is_swept(bench: MailBench, tmp_path: Path) -> None:
     """Folders of sockets at which nobody listens go when they are old; one that is served stays."""
-    served = Path(desk.held()["socket"]).parent
+    served = Path(bench.held()["socket"]).parent
     old, new = tmp_path / "coalmine-mail-old", tmp_path / "coalmine-mail-new"
     for folder in (old, new):
         folder.mkdir()
@@ -314,21 +316,21 @@ def test_what_killed_workers_left_is_swept(desk: Desk, tmp_path: Path) -> None:
     sweep(tmp_path)
     sweep(served.parent)
     assert (old.exists(), new.exists(), served.exists()) == (False, True, True)
-    assert desk.ask({"do": "list"})["ok"] is True
+    assert bench.ask({"do": "list"})["ok"] is True
 
 
-def _line(desk: Desk, errand: dict[str, Any]) -> bytes:
-    return json.dumps({"token": desk.held()["token"], "errand": errand}).encode()
+def _line(bench: MailBench, errand: dict[str, Any]) -> bytes:
+    return json.dumps({"token": bench.held()["token"], "request": errand}).encode()
 
 
-def test_an_agent_says_that_it_awaits_mail(desk: Desk) -> None:
+def test_an_agent_says_that_it_awaits_mail(bench: MailBench) -> None:
     """One line back, and the session knows; a turn that is over, or has none, is told so."""
     said: list[str] = []
-    told = replace(desk.turn, await_mail=lambda: said.append("await"))
-    desk.command = desk.window.open(told)
-    done = desk.run("await")
+    told = replace(bench.turn, await_mail=lambda: said.append("await"))
+    bench.command = bench.mail_server.open(told)
+    done = bench.run("await")
     assert (done.returncode, done.stdout.count("\n"), said) == (0, 1, ["await"])
     assert "begins with the mail that arrives" in done.stdout
-    desk.command = desk.window.open(desk.turn)
-    refused = desk.run("await")
+    bench.command = bench.mail_server.open(bench.turn)
+    refused = bench.run("await")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)

@@ -34,7 +34,7 @@ def variables(server: SinkServer) -> dict[str, str]:
 
 def escalated(made: Fleet, parts: Coalmine) -> str:
     """A job whose agent comes to nothing."""
-    wait_until(lambda: parts.notices.standing("webhook"), description="the sink has its place in the stream")
+    wait_until(lambda: parts.notices.status("webhook"), description="the sink has its place in the stream")
     parts.templates.add("implementer", Snapshot(prompt="work", command="exit 3"))
     job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     until_state(made.coalmine(), job, JobState.FAILED)
@@ -125,8 +125,8 @@ def test_a_real_server_counts_what_was_trimmed(
             parts.events.emit("job.finished", f"{number:016x}", {"state": "failed"})
         redis_client.xtrim(parts.keys("events"), maxlen=4, approximate=False)
         assert notifier.tick() == 4
-        standing = parts.notices.standing("webhook")
-        assert standing is not None
-        assert standing.missed == 6
+        status = parts.notices.status("webhook")
+        assert status is not None
+        assert status.missed == 6
         parts.redis.close()
         parts.app.close()

@@ -263,7 +263,7 @@ def test_the_helper_reads_pipes_of_any_number(served: Served) -> None:
 def test_helpers_of_the_machine_are_neither_asked_nor_told(served: Served, tmp_path: Path) -> None:
     """Whatever configuration git still reads, no other helper takes part."""
     seen = tmp_path / "seen"
-    git = Git(served.world.repository.desk)
+    git = Git(served.world.repository.bench)
     for section in ("credential", f"credential.{served.server.address}"):
         git("config", f"{section}.helper", f"store --file {seen}")
     served.remote().run(git, "ls-remote", "--", served.remote().address)

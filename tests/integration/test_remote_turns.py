@@ -37,7 +37,7 @@ CURIOUS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Desk:
+class RemoteBench:
     """A worker's parts, and a forge."""
 
     parts: Coalmine
@@ -73,13 +73,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Desk]:
+def bench(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[RemoteBench]:
     """One worker and GitHub."""
     assert redis_client.ping()
     world = ForgeWorld(new_repository(tmp_path, bare=True))
     server = github_server(world)
     with fleet(tmp_path, redis_server.url) as made:
-        yield Desk(parts=made.coalmine(), world=world, server=server, work_dir=tmp_path / "work")
+        yield RemoteBench(parts=made.coalmine(), world=world, server=server, work_dir=tmp_path / "work")
     server.stop()
 
 
@@ -96,19 +96,21 @@ def _everything_stored(client: Redis) -> str:
     return repr({key: readers[str(client.type(key))](key) for key in client.scan_iter(count=1000)})
 
 
-def test_an_agent_works_on_a_forges_repository_without_its_token(desk: Desk, redis_client: Redis) -> None:
+def test_an_agent_works_on_a_forges_repository_without_its_token(
+    bench: RemoteBench, redis_client: Redis
+) -> None:
     """Its work is pushed; neither its surroundings nor files nor what is stored hold the token."""
-    ran = desk.attempt(desk.remote())
+    ran = bench.attempt(bench.remote())
 
     assert (ran.ended_by, ran.fault) == ("result", None)
-    assert ran.result.commit == desk.world.repository.tip(ran.result.branch)
+    assert ran.result.commit == bench.world.repository.tip(ran.result.branch)
     seen = [
-        desk.world.repository.git("show", f"{ran.result.branch}:{name}.txt")
+        bench.world.repository.git("show", f"{ran.result.branch}:{name}.txt")
         for name in ("env", "remotes", "config")
     ]
-    files = [path.read_bytes() for path in desk.work_dir.rglob("*") if path.is_file()]
+    files = [path.read_bytes() for path in bench.work_dir.rglob("*") if path.is_file()]
     header = base64.b64encode(f"x-access-token:{TOKEN}".encode())
-    assert f"{desk.server.address}/acme/shop.git" in seen[1]
+    assert f"{bench.server.address}/acme/shop.git" in seen[1]
     for place in [
         "".join(seen).encode(),
         *files,
@@ -119,29 +121,29 @@ def test_an_agent_works_on_a_forges_repository_without_its_token(desk: Desk, red
         assert header not in place
 
 
-def test_a_wrong_token_is_a_fault_of_authentication(desk: Desk) -> None:
+def test_a_wrong_token_is_a_fault_of_authentication(bench: RemoteBench) -> None:
     """The agent is not blamed, and the note holds no token, although the forge says it back."""
     wrong = "tok-of-s0meb0dy-else"
-    ran = desk.attempt(desk.remote(wrong))
+    ran = bench.attempt(bench.remote(wrong))
 
     assert ran.fault is SignalKind.AUTHENTICATION
     assert "We do not know Basic [token]" in ran.note
     assert wrong not in repr(ran)
 
 
-def test_a_token_that_may_not_push_is_a_fault_of_authentication(desk: Desk) -> None:
+def test_a_token_that_may_not_push_is_a_fault_of_authentication(bench: RemoteBench) -> None:
     """What the agent did stays in its tree for the next attempt."""
-    assert desk.server.git is not None
-    desk.server.git.read_only = True
-    ran = desk.attempt(desk.remote())
+    assert bench.server.git is not None
+    bench.server.git.read_only = True
+    ran = bench.attempt(bench.remote())
     assert ran.fault is SignalKind.AUTHENTICATION
-    assert list(desk.work_dir.rglob("remotes.txt"))
+    assert list(bench.work_dir.rglob("remotes.txt"))
 
 
-def test_a_forge_that_is_down_is_unreachable(desk: Desk) -> None:
+def test_a_forge_that_is_down_is_unreachable(bench: RemoteBench) -> None:
     """It may come back: nobody looks at the token."""
-    stopped = github_server(desk.world)
+    stopped = github_server(bench.world)
     stopped.stop()
-    credential = desk.remote().credential
-    ran = desk.attempt(Remote(address=f"{stopped.address}/acme/shop.git", credential=credential))
+    credential = bench.remote().credential
+    ran = bench.attempt(Remote(address=f"{stopped.address}/acme/shop.git", credential=credential))
     assert ran.fault is SignalKind.UNREACHABLE

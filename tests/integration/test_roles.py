@@ -21,7 +21,7 @@ echo "$COALMINE_AGENT $COALMINE_VERSION $PWD $COALMINE_PROMPT_FILE" > "$NOTES/to
 """
 
 
-class Desk:
+class RoleBench:
     """Runs jobs of roles to their end, as a worker does."""
 
     def __init__(self, made: Fleet, repository: Repository, notes: Path) -> None:
@@ -46,8 +46,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Desk]:
-    """A desk with a repository."""
+def bench(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[RoleBench]:
+    """A bench with a repository."""
     assert redis_client.ping()
     repository = new_repository(tmp_path)
     (tmp_path / "issues").mkdir()
@@ -57,9 +57,9 @@ def desk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
         "COALMINE_FORGE__LOCAL__STATE": str(tmp_path / "forge"),
     }
     with fleet(tmp_path, redis_server.url, **settings) as made:
-        at = Desk(made, repository, tmp_path / "notes")
+        at = RoleBench(made, repository, tmp_path / "notes")
         yield at
-        at.worker.turns.window.shut()
+        at.worker.turns.mail_server.shut()
 
 
 @pytest.mark.parametrize(
@@ -71,46 +71,46 @@ def desk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
     ],
 )
 def test_agent_that_only_reads_has_succeeded(
-    desk: Desk, role: str, state: JobState, kind: SignalKind
+    bench: RoleBench, role: str, state: JobState, kind: SignalKind
 ) -> None:
     """It ended cleanly and committed nothing, as its task was; a builder's was to commit."""
-    job = desk.run(role=role)
+    job = bench.run(role=role)
     assert job.state is state
-    assert [fact.kind for fact in desk.parts.signals.read(job.id)] == [kind]
+    assert [fact.kind for fact in bench.parts.signals.read(job.id)] == [kind]
 
 
-def test_agent_that_only_reads_and_fails_has_failed(desk: Desk) -> None:
+def test_agent_that_only_reads_and_fails_has_failed(bench: RoleBench) -> None:
     """Its role is no excuse for a crash."""
-    assert desk.run("exit 3", role="scout").state is JobState.FAILED
+    assert bench.run("exit 3", role="scout").state is JobState.FAILED
 
 
-def test_commit_of_an_agent_that_only_reads_is_watched(desk: Desk) -> None:
+def test_commit_of_an_agent_that_only_reads_is_watched(bench: RoleBench) -> None:
     """What it made all the same is not lost."""
-    job = desk.run("echo found > found.txt", role="scout")
+    job = bench.run("echo found > found.txt", role="scout")
     assert job.state is JobState.WAITING
-    assert desk.repository.tip(job.branch) == job.result.commit
+    assert bench.repository.tip(job.branch) == job.result.commit
 
 
-def test_agent_is_told_its_name_and_its_version(desk: Desk) -> None:
+def test_agent_is_told_its_name_and_its_version(bench: RoleBench) -> None:
     """Mail reaches it by the one; its commits bear the other."""
-    job = desk.run(
+    job = bench.run(
         'git commit --quiet --allow-empty --message="Look"; echo x > y; git add y; git commit -qm y'
     )
-    name, version, *_ = desk.told()
-    assert desk.parts.agents.find(name).job == job.id
+    name, version, *_ = bench.told()
+    assert bench.parts.agents.find(name).job == job.id
     assert version == "implementer@v1"
-    assert desk.repository.git("log", "-1", "--format=%an", job.branch) == "implementer@v1"
+    assert bench.repository.git("log", "-1", "--format=%an", job.branch) == "implementer@v1"
 
 
 @pytest.mark.parametrize("repository", ["", "local:shop"])
-def test_nothing_of_an_ended_job_is_left_on_its_host(desk: Desk, repository: str) -> None:
+def test_nothing_of_an_ended_job_is_left_on_its_host(bench: RoleBench, repository: str) -> None:
     """Its folder, its prompts and logs go with the next tidying; those of one that goes on stay."""
-    goes_on = desk.run("echo found > found.txt")
-    _, _, kept, kept_prompt = desk.told()
-    ended = desk.run(role="scout", repository=repository)
-    _, _, folder, prompt = desk.told()
+    goes_on = bench.run("echo found > found.txt")
+    _, _, kept, kept_prompt = bench.told()
+    ended = bench.run(role="scout", repository=repository)
+    _, _, folder, prompt = bench.told()
     assert (goes_on.state, ended.state) == (JobState.WAITING, JobState.SUCCEEDED)
-    assert desk.worker.tidy()
+    assert bench.worker.tidy()
     assert not Path(folder).exists()
     assert not Path(prompt).parent.parent.exists()
     assert Path(kept).exists()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routing.process.line_reader import Line
+from routing.process.line_reader import OutputLine
 from routing.process.pipes import Channel, Pipes
 from routing.process.table import ProcessTable, start_ticks
 from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
@@ -193,7 +193,7 @@ def test_listener_that_raises_at_the_end_leaves_no_process(bench: AgentBench) ->
 def test_pipes_are_closed_whatever_the_last_line_meets() -> None:
     """A line without an end is handed over when they are closed; if that raises, none stays open."""
 
-    def fail(_line: Line, _channel: Channel) -> None:
+    def fail(_line: OutputLine, _channel: Channel) -> None:
         raise SystemExit(3)
 
     before = open_descriptors()

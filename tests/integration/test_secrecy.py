@@ -51,7 +51,7 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     given = {name: f"{value}-{request.param}-{os.getpid()}" for name, value in SECRETS.items()}
     with (
         private_server(folder, ServerOptions(transport="tcp")) as server,
-        bystander(BYSTANDER="in plain sight"),
+        bystander(BYSTANDER="in the open"),
         shop(
             folder, server.url, f"{spy.line('agent')} && {WORKS}", ci=f"{spy.line('ci')} && test -e done.txt",
             pool=request.param, secrets=("GIVEN_API_KEY",), variables=given,
@@ -63,7 +63,7 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _check(report: Report, watched: Watched) -> None:
-    assert report.showing("in plain sight"), "the spy sees what is not hidden"
+    assert report.showing("in the open"), "the spy sees what is not hidden"
     worker = watched.shop.fleet.processes["w1"].pid
     assert worker in report.forebears, "the spy looked at the worker"
     seen = {

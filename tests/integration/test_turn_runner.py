@@ -18,7 +18,7 @@ from routing.process.group import SpawnError
 from routing.process.table import ProcessTable
 from routing.store.sessions.session_store import SessionStore, TurnEnd
 from tasks.agents.mail.role import Role
-from tasks.agents.mail_socket.server import MailWindow
+from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.runtimes.agent_event import AgentEvent, Usage, UsageEvent, UsageScope
 from tasks.agents.runtimes.command import CommandRuntime
 from tasks.agents.runtimes.registry import runtime_for
@@ -63,14 +63,14 @@ class Bench:
         self.folder = folder
         self.post = Post(client, server_time=True)
         self.store = Flaky(client, self.post.keys, retention_seconds=1000)
-        self.window = MailWindow(self.post.office)
+        self.mail_server = MailServer(self.post.office)
         self.agent = self.post.agent(Role.BUILDER, "0123456789abcdef")
         self.runner = TurnRunner(
             sessions=self.store,
             leases=TurnLeases(self.store, lease_seconds=LEASE, monotonic=time.monotonic),
             agents=self.post.agents,
             office=self.post.office,
-            window=self.window,
+            mail_server=self.mail_server,
             table=ProcessTable(),
             lease_seconds=LEASE,
             host="h1",
@@ -129,7 +129,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     with fakeredis.FakeRedis(decode_responses=True, server=server) as client:
         made = Bench(client, tmp_path)
         yield made
-        made.window.shut()
+        made.mail_server.shut()
 
 
 def test_turn_and_its_record(bench: Bench) -> None:
@@ -495,9 +495,9 @@ def test_turns_end_tells_nobody_of_a_death(bench: Bench) -> None:
     lead = bench.post.agent(Role.LEAD, "1" * 16).name
     bench.agent = bench.post.agent(Role.BUILDER, "2" * 16, parent=lead)
     first, last = bench.run("exit 3"), bench.run("exit 3", retry=False)
-    assert first.departure is not None
-    assert last.departure is not None
-    assert (first.departure.is_end, last.departure.is_end) == (False, True)
-    assert (last.departure.end.ended_by, last.departure.end.exit_code) == (Ending.RESULT, 3)
+    assert first.retirement is not None
+    assert last.retirement is not None
+    assert (first.retirement.is_end, last.retirement.is_end) == (False, True)
+    assert (last.retirement.end.ended_by, last.retirement.end.exit_code) == (Ending.RESULT, 3)
     assert bench.post.office.newest(10, recipient=lead) == []
     assert bench.post.agents.find(bench.agent.name).is_live

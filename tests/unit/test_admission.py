@@ -11,7 +11,7 @@ from console.doctor.doctor import fleet as examined
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind
-from routing.store.redis.health import Finding, Status
+from routing.store.redis.health import HealthFinding, Status
 from tests.fleet import Fleet
 
 Made = Callable[..., Fleet]
@@ -58,7 +58,7 @@ def published(fleet: Fleet) -> list[str]:
     return [job for job, _, _ in fleet.broker.sent[before:]]
 
 
-def doctor(fleet: Fleet) -> Finding:
+def doctor(fleet: Fleet) -> HealthFinding:
     """What the doctor says of the limits."""
     (found,) = [finding for finding in examined(fleet.app) if finding.check == "limits"]
     return found

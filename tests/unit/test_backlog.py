@@ -25,7 +25,7 @@ DAY = 86_400.0
 TOO_DEEP = "- " * 40 + "depends on #1"
 
 
-class Desk:
+class BacklogBench:
     """A backlog with its forge, and few words for what tests do with them."""
 
     def __init__(self, client: redis.Redis, unknown: Unknown = "satisfied", most_finished: int = 100) -> None:
@@ -62,147 +62,147 @@ class Desk:
 
 
 @pytest.fixture
-def desk(fake_redis: redis.Redis) -> Desk:
+def bench(fake_redis: redis.Redis) -> BacklogBench:
     """An empty backlog."""
-    return Desk(fake_redis)
+    return BacklogBench(fake_redis)
 
 
-def test_blocked_issue_is_ready_only_after_its_blocker_was_completed(desk: Desk) -> None:
+def test_blocked_issue_is_ready_only_after_its_blocker_was_completed(bench: BacklogBench) -> None:
     """Neither the blocker's start nor its failure lets the other go; its completion does, at once."""
-    desk.take(1)
-    assert desk.take(2, "Blocked by: #1") is BacklogState.BLOCKED
-    fence = desk.backlog.start(ref(1), per_repo=1)
+    bench.take(1)
+    assert bench.take(2, "Blocked by: #1") is BacklogState.BLOCKED
+    fence = bench.backlog.start(ref(1), per_repo=1)
     assert fence is not None
-    assert desk.ready() == []
-    desk.backlog.escalate(ref(1), reason="nothing was pushed")
-    assert desk.state(2) is BacklogState.BLOCKED
-    assert "escalated" in desk.backlog.find(ref(2)).reason
-    desk.backlog.requeue(ref(1), by="ada")
-    desk.work(1)
-    assert desk.ready() == [2]
+    assert bench.ready() == []
+    bench.backlog.escalate(ref(1), reason="nothing was pushed")
+    assert bench.state(2) is BacklogState.BLOCKED
+    assert "escalated" in bench.backlog.find(ref(2)).reason
+    bench.backlog.requeue(ref(1), by="ada")
+    bench.work(1)
+    assert bench.ready() == [2]
 
 
-def test_hundred_to_hundred_and_two_run_in_order(desk: Desk) -> None:
+def test_hundred_to_hundred_and_two_run_in_order(bench: BacklogBench) -> None:
     """102 is blocked by 101: the order is 100, 101, 102, whatever the order in which they came in."""
-    desk.take(102, "Blocked by: #101")
-    desk.take(101)
-    desk.take(100)
+    bench.take(102, "Blocked by: #101")
+    bench.take(101)
+    bench.take(100)
     ran = []
-    while ready := desk.ready():
+    while ready := bench.ready():
         ran.append(ready[0])
-        desk.work(ready[0])
+        bench.work(ready[0])
     assert ran == [100, 101, 102]
 
 
-def test_order_is_priority_then_number(desk: Desk) -> None:
+def test_order_is_priority_then_number(bench: BacklogBench) -> None:
     """The most urgent label comes first; a changed label changes the place."""
-    desk.take(10)
-    desk.take(9)
-    desk.take(30, labels=("agent", "P0"))
-    desk.take(20, labels=("agent", "priority:1"))
-    assert desk.ready() == [30, 20, 9, 10]
-    desk.take(30, labels=("agent", "priority:9"))
-    assert desk.ready() == [20, 9, 10, 30]
+    bench.take(10)
+    bench.take(9)
+    bench.take(30, labels=("agent", "P0"))
+    bench.take(20, labels=("agent", "priority:1"))
+    assert bench.ready() == [30, 20, 9, 10]
+    bench.take(30, labels=("agent", "priority:9"))
+    assert bench.ready() == [20, 9, 10, 30]
 
 
-def test_repositories_are_told_apart(desk: Desk) -> None:
+def test_repositories_are_told_apart(bench: BacklogBench) -> None:
     """Names that begin alike do not run into each other, and a slot is one repository's."""
     for repo in ("shop", "shop-b", "a/shop"):
-        desk.backlog.accept(issue(1, ref=ref(1, repo)))
-        desk.backlog.accept(issue(2, ref=ref(2, repo)))
-    assert {name: [item.ref.number for item in items] for name, items in desk.backlog.ready().items()} == {
+        bench.backlog.accept(issue(1, ref=ref(1, repo)))
+        bench.backlog.accept(issue(2, ref=ref(2, repo)))
+    assert {name: [item.ref.number for item in items] for name, items in bench.backlog.ready().items()} == {
         "local:a/shop": [1, 2],
         "local:shop": [1, 2],
         "local:shop-b": [1, 2],
     }
-    assert desk.backlog.start(ref(1, "shop"), per_repo=1) == 1
-    assert desk.backlog.start(ref(2, "shop"), per_repo=1) is None
-    assert desk.backlog.start(ref(1, "shop-b"), per_repo=1) == 1
-    assert desk.backlog.busy() == {"local:shop": 1, "local:shop-b": 1}
-    assert desk.store.unfinished("local:shop") == [ref(1), ref(2)]
+    assert bench.backlog.start(ref(1, "shop"), per_repo=1) == 1
+    assert bench.backlog.start(ref(2, "shop"), per_repo=1) is None
+    assert bench.backlog.start(ref(1, "shop-b"), per_repo=1) == 1
+    assert bench.backlog.busy() == {"local:shop": 1, "local:shop-b": 1}
+    assert bench.store.unfinished("local:shop") == [ref(1), ref(2)]
 
 
-def test_blocks_and_blocked_by_are_one_set_of_edges(desk: Desk) -> None:
+def test_blocks_and_blocked_by_are_one_set_of_edges(bench: BacklogBench) -> None:
     """An edge that both ends declare is one, and stands until both have taken it back."""
-    desk.take(2, "Blocked by: #1")
-    desk.take(1, "Blocks: #2")
-    assert desk.store.blockers(ref(2)) == [ref(1)]
-    assert desk.store.dependents(ref(1)) == [ref(2)]
-    desk.take(1, "nothing any more")
-    assert desk.state(2) is BacklogState.BLOCKED
-    desk.take(2, "nothing any more")
-    assert desk.state(2) is BacklogState.READY
+    bench.take(2, "Blocked by: #1")
+    bench.take(1, "Blocks: #2")
+    assert bench.store.blockers(ref(2)) == [ref(1)]
+    assert bench.store.dependents(ref(1)) == [ref(2)]
+    bench.take(1, "nothing any more")
+    assert bench.state(2) is BacklogState.BLOCKED
+    bench.take(2, "nothing any more")
+    assert bench.state(2) is BacklogState.READY
 
 
-def test_edited_body_recomputes_the_edges(desk: Desk) -> None:
+def test_edited_body_recomputes_the_edges(bench: BacklogBench) -> None:
     """What a body no longer says holds no longer, on either side of the edge."""
-    desk.take(1)
-    desk.take(2)
-    desk.take(3, "Blocked by: #1\nBlocks: #2")
-    assert desk.ready() == [1]
-    desk.take(3, "Blocked by: #2")
-    assert desk.ready() == [1, 2]
-    assert desk.state(3) is BacklogState.BLOCKED
-    assert desk.told(events.BACKLOG_EDITED) == [str(ref(3))]
+    bench.take(1)
+    bench.take(2)
+    bench.take(3, "Blocked by: #1\nBlocks: #2")
+    assert bench.ready() == [1]
+    bench.take(3, "Blocked by: #2")
+    assert bench.ready() == [1, 2]
+    assert bench.state(3) is BacklogState.BLOCKED
+    assert bench.told(events.BACKLOG_EDITED) == [str(ref(3))]
 
 
-def test_edit_of_an_item_in_progress_leaves_it_at_work(desk: Desk) -> None:
+def test_edit_of_an_item_in_progress_leaves_it_at_work(bench: BacklogBench) -> None:
     """Its edges are new, its state is not; given back, it is judged by them."""
-    desk.take(1)
-    desk.take(2)
-    fence = desk.backlog.start(ref(2), per_repo=1)
+    bench.take(1)
+    bench.take(2)
+    fence = bench.backlog.start(ref(2), per_repo=1)
     assert fence is not None
-    assert desk.take(2, "Blocked by: #1") is BacklogState.IN_PROGRESS
-    assert desk.backlog.release(ref(2), fence=fence, reason="the mailbox refused it")
-    assert desk.state(2) is BacklogState.BLOCKED
+    assert bench.take(2, "Blocked by: #1") is BacklogState.IN_PROGRESS
+    assert bench.backlog.release(ref(2), fence=fence, reason="the mailbox refused it")
+    assert bench.state(2) is BacklogState.BLOCKED
 
 
-def test_taking_in_again_changes_nothing(desk: Desk) -> None:
+def test_taking_in_again_changes_nothing(bench: BacklogBench) -> None:
     """The same issue twice is one item, and says nothing."""
-    desk.take(1, "Blocked by: #2")
-    before = desk.store.read([ref(1)]), list(EventStore(desk.redis, Keys()).all())
-    desk.clock.forward(5)
-    taken = desk.backlog.accept(desk.forge.issues[ref(1)], requested_by="")
+    bench.take(1, "Blocked by: #2")
+    before = bench.store.read([ref(1)]), list(EventStore(bench.redis, Keys()).all())
+    bench.clock.forward(5)
+    taken = bench.backlog.accept(bench.forge.issues[ref(1)], requested_by="")
     assert taken.word == "same"
-    assert (desk.store.read([ref(1)]), list(EventStore(desk.redis, Keys()).all())) == before
-    assert desk.backlog.find(ref(1)).requested_by == "ada"
+    assert (bench.store.read([ref(1)]), list(EventStore(bench.redis, Keys()).all())) == before
+    assert bench.backlog.find(ref(1)).requested_by == "ada"
 
 
-def test_everything_survives_a_restart(desk: Desk) -> None:
+def test_everything_survives_a_restart(bench: BacklogBench) -> None:
     """A backlog made anew over the same server goes on where the other ended."""
-    desk.take(1)
-    desk.take(2, "Blocked by: #1")
-    desk.backlog.start(ref(1), per_repo=1)
+    bench.take(1)
+    bench.take(2, "Blocked by: #1")
+    bench.backlog.start(ref(1), per_repo=1)
     other = Backlog(
-        BacklogStore(desk.redis, Keys(), desk.clock, unknown_blocker="satisfied"),
-        forges={}, settings=desk.settings, for_person="ready-for-human",
+        BacklogStore(bench.redis, Keys(), bench.clock, unknown_blocker="satisfied"),
+        forges={}, settings=bench.settings, for_person="ready-for-human",
     )  # fmt: skip
     other.complete(ref(1), reason="merged")
-    assert desk.ready() == [2]
+    assert bench.ready() == [2]
 
 
-def test_unknown_blocker_that_is_closed_on_the_forge_is_satisfied(desk: Desk) -> None:
+def test_unknown_blocker_that_is_closed_on_the_forge_is_satisfied(bench: BacklogBench) -> None:
     """An item waits until the forge has said something, and is asked about but once."""
-    desk.forge.put(issue(7, state="closed"))
-    assert desk.take(1, "Blocked by: #7") is BacklogState.PENDING
-    assert desk.backlog.ask() == 1
-    assert desk.ready() == [1]
-    desk.clock.forward(1000)
-    assert desk.backlog.ask() == 0
+    bench.forge.put(issue(7, state="closed"))
+    assert bench.take(1, "Blocked by: #7") is BacklogState.PENDING
+    assert bench.backlog.ask() == 1
+    assert bench.ready() == [1]
+    bench.clock.forward(1000)
+    assert bench.backlog.ask() == 0
 
 
-def test_unknown_blocker_that_is_open_blocks_until_it_is_closed(desk: Desk) -> None:
+def test_unknown_blocker_that_is_open_blocks_until_it_is_closed(bench: BacklogBench) -> None:
     """It is asked about again, not before its time."""
-    desk.forge.put(issue(7))
-    desk.take(1, "Blocked by: #7")
-    desk.backlog.ask()
-    assert desk.state(1) is BacklogState.BLOCKED
-    desk.forge.close(ref(7))
-    assert desk.backlog.ask() == 0
-    assert desk.state(1) is BacklogState.BLOCKED
-    desk.clock.forward(61)
-    assert desk.backlog.ask() == 1
-    assert desk.ready() == [1]
+    bench.forge.put(issue(7))
+    bench.take(1, "Blocked by: #7")
+    bench.backlog.ask()
+    assert bench.state(1) is BacklogState.BLOCKED
+    bench.forge.close(ref(7))
+    assert bench.backlog.ask() == 0
+    assert bench.state(1) is BacklogState.BLOCKED
+    bench.clock.forward(61)
+    assert bench.backlog.ask() == 1
+    assert bench.ready() == [1]
 
 
 @pytest.mark.parametrize(
@@ -212,187 +212,187 @@ def test_blocker_that_the_forge_does_not_know(
     fake_redis: redis.Redis, unknown: Unknown, expected: BacklogState
 ) -> None:
     """The setting says what it is, and a warning says that it is so."""
-    desk = Desk(fake_redis, unknown)
-    desk.take(1, "Blocked by: #404")
-    desk.backlog.ask()
-    assert desk.state(1) is expected
-    assert desk.told(events.BACKLOG_UNKNOWN_BLOCKER) == [str(ref(404))]
-    desk.clock.forward(61)
-    desk.backlog.ask()
-    assert desk.told(events.BACKLOG_UNKNOWN_BLOCKER) == [str(ref(404))]
+    bench = BacklogBench(fake_redis, unknown)
+    bench.take(1, "Blocked by: #404")
+    bench.backlog.ask()
+    assert bench.state(1) is expected
+    assert bench.told(events.BACKLOG_UNKNOWN_BLOCKER) == [str(ref(404))]
+    bench.clock.forward(61)
+    bench.backlog.ask()
+    assert bench.told(events.BACKLOG_UNKNOWN_BLOCKER) == [str(ref(404))]
 
 
-def test_unreachable_forge_has_not_answered(desk: Desk) -> None:
+def test_unreachable_forge_has_not_answered(bench: BacklogBench) -> None:
     """Items stay as they are while it is down, and it is asked again."""
-    desk.forge.put(issue(7))
-    desk.take(1, "Blocked by: #7")
-    desk.take(2, "Blocked by: #7")
-    desk.backlog.ask()
-    desk.take(3, "Blocked by: #8")
-    desk.forge.down = True
-    desk.clock.forward(61)
-    assert desk.backlog.ask() == 0
-    assert [desk.state(number) for number in (1, 2, 3)] == ["blocked", "blocked", "pending"]
-    desk.forge.down = False
-    desk.clock.forward(61)
-    assert desk.backlog.ask() == 2
-    assert desk.ready() == [3]
+    bench.forge.put(issue(7))
+    bench.take(1, "Blocked by: #7")
+    bench.take(2, "Blocked by: #7")
+    bench.backlog.ask()
+    bench.take(3, "Blocked by: #8")
+    bench.forge.down = True
+    bench.clock.forward(61)
+    assert bench.backlog.ask() == 0
+    assert [bench.state(number) for number in (1, 2, 3)] == ["blocked", "blocked", "pending"]
+    bench.forge.down = False
+    bench.clock.forward(61)
+    assert bench.backlog.ask() == 2
+    assert bench.ready() == [3]
 
 
-def test_blocker_that_comes_in_is_asked_about_no_more(desk: Desk) -> None:
+def test_blocker_that_comes_in_is_asked_about_no_more(bench: BacklogBench) -> None:
     """As an item it speaks for itself."""
-    desk.take(1, "Blocked by: #7")
-    desk.take(7)
-    assert desk.backlog.ask() == 0
-    assert desk.state(1) is BacklogState.BLOCKED
-    desk.work(7)
-    assert desk.ready() == [1]
+    bench.take(1, "Blocked by: #7")
+    bench.take(7)
+    assert bench.backlog.ask() == 0
+    assert bench.state(1) is BacklogState.BLOCKED
+    bench.work(7)
+    assert bench.ready() == [1]
 
 
-def test_blocker_closed_by_hand_lets_go(desk: Desk) -> None:
+def test_blocker_closed_by_hand_lets_go(bench: BacklogBench) -> None:
     """A person closes it on the forge; the next look takes that for done."""
-    desk.take(1)
-    desk.take(2, "Blocked by: #1")
-    desk.forge.close(ref(1))
-    listing = desk.forge.list_issues("shop", "agent")
-    assert desk.backlog.reconcile("local:shop", listing, label="agent") == [ref(1)]
-    assert desk.ready() == [2]
-    assert desk.state(1) is BacklogState.COMPLETED
+    bench.take(1)
+    bench.take(2, "Blocked by: #1")
+    bench.forge.close(ref(1))
+    listing = bench.forge.list_issues("shop", "agent")
+    assert bench.backlog.reconcile("local:shop", listing, label="agent") == [ref(1)]
+    assert bench.ready() == [2]
+    assert bench.state(1) is BacklogState.COMPLETED
 
 
-def test_issue_closed_during_its_run_is_completed_at_its_end(desk: Desk) -> None:
+def test_issue_closed_during_its_run_is_completed_at_its_end(bench: BacklogBench) -> None:
     """The slot is kept while an agent is at work; however the job ends, the issue is done."""
-    desk.take(1)
-    desk.take(2, "Blocked by: #1")
-    desk.backlog.start(ref(1), per_repo=1)
-    desk.take(1, state="closed")
-    assert desk.backlog.busy() == {"local:shop": 1}
-    desk.backlog.escalate(ref(1), reason="nothing was pushed")
-    assert desk.state(1) is BacklogState.COMPLETED
-    assert desk.ready() == [2]
+    bench.take(1)
+    bench.take(2, "Blocked by: #1")
+    bench.backlog.start(ref(1), per_repo=1)
+    bench.take(1, state="closed")
+    assert bench.backlog.busy() == {"local:shop": 1}
+    bench.backlog.escalate(ref(1), reason="nothing was pushed")
+    assert bench.state(1) is BacklogState.COMPLETED
+    assert bench.ready() == [2]
 
 
-def test_listing_that_is_cut_short_or_a_forge_that_is_down_proves_nothing(desk: Desk) -> None:
+def test_listing_that_is_cut_short_or_a_forge_that_is_down_proves_nothing(bench: BacklogBench) -> None:
     """Nothing leaves the queue on an answer that was none."""
-    desk.take(1)
-    desk.forge.close(ref(1))
-    listing = desk.forge.list_issues("shop", "agent")
+    bench.take(1)
+    bench.forge.close(ref(1))
+    listing = bench.forge.list_issues("shop", "agent")
     short = listing.model_copy(update={"complete": False})
-    assert desk.backlog.reconcile("local:shop", short, label="agent") == []
-    desk.forge.down = True
-    assert desk.backlog.reconcile("local:shop", listing, label="agent") == []
-    assert desk.ready() == [1]
+    assert bench.backlog.reconcile("local:shop", short, label="agent") == []
+    bench.forge.down = True
+    assert bench.backlog.reconcile("local:shop", listing, label="agent") == []
+    assert bench.ready() == [1]
 
 
-def test_label_taken_off_and_put_on_again(desk: Desk) -> None:
+def test_label_taken_off_and_put_on_again(bench: BacklogBench) -> None:
     """Without its label an issue leaves the queue, but still blocks others; with it, it is back."""
-    desk.take(1)
-    desk.take(2, "Blocked by: #1")
-    desk.forge.remove_label(ref(1), "agent")
-    desk.backlog.reconcile("local:shop", desk.forge.list_issues("shop", "agent"), label="agent")
-    assert desk.state(1) is BacklogState.CANCELLED
-    desk.backlog.ask()
-    assert desk.ready() == []
-    assert "open" in desk.backlog.find(ref(2)).reason
-    assert desk.take(1) is BacklogState.READY
+    bench.take(1)
+    bench.take(2, "Blocked by: #1")
+    bench.forge.remove_label(ref(1), "agent")
+    bench.backlog.reconcile("local:shop", bench.forge.list_issues("shop", "agent"), label="agent")
+    assert bench.state(1) is BacklogState.CANCELLED
+    bench.backlog.ask()
+    assert bench.ready() == []
+    assert "open" in bench.backlog.find(ref(2)).reason
+    assert bench.take(1) is BacklogState.READY
 
 
-def test_cancelled_by_a_person_stays_out(desk: Desk) -> None:
+def test_cancelled_by_a_person_stays_out(bench: BacklogBench) -> None:
     """The label is still there, and that does not bring it back; the person does."""
-    desk.take(1)
-    assert desk.backlog.cancel(ref(1), by="ada")
-    assert desk.take(1) is BacklogState.CANCELLED
-    assert desk.backlog.requeue(ref(1), by="ada")
-    assert desk.ready() == [1]
+    bench.take(1)
+    assert bench.backlog.cancel(ref(1), by="ada")
+    assert bench.take(1) is BacklogState.CANCELLED
+    assert bench.backlog.requeue(ref(1), by="ada")
+    assert bench.ready() == [1]
 
 
-def test_pausing_what_left_by_itself_keeps_it_out(desk: Desk) -> None:
+def test_pausing_what_left_by_itself_keeps_it_out(bench: BacklogBench) -> None:
     """Without the pause the label would bring it back; and only a pause is for a person to take back."""
-    desk.take(1)
-    desk.backlog.withdraw(ref(1), "without the label agent")
+    bench.take(1)
+    bench.backlog.withdraw(ref(1), "without the label agent")
     with pytest.raises(ConflictError, match=r"without the label agent.*comes back"):
-        desk.backlog.requeue(ref(1), by="ada")
-    assert desk.backlog.cancel(ref(1), by="ada")
-    assert not desk.backlog.cancel(ref(1), by="ada")
-    assert desk.take(1) is BacklogState.CANCELLED
-    assert (desk.backlog.find(ref(1)).paused, desk.backlog.find(ref(1)).reason) == (True, "paused by ada")
+        bench.backlog.requeue(ref(1), by="ada")
+    assert bench.backlog.cancel(ref(1), by="ada")
+    assert not bench.backlog.cancel(ref(1), by="ada")
+    assert bench.take(1) is BacklogState.CANCELLED
+    assert (bench.backlog.find(ref(1)).paused, bench.backlog.find(ref(1)).reason) == (True, "paused by ada")
 
 
-def test_paused_issue_is_remembered_as_long_as_it_is_open(desk: Desk) -> None:
+def test_paused_issue_is_remembered_as_long_as_it_is_open(bench: BacklogBench) -> None:
     """Were it forgotten, the next poll would take it for new and have it worked on. Closed, it may be."""
-    desk.take(1)
-    desk.backlog.cancel(ref(1), by="ada")
-    desk.clock.forward(31 * DAY)
-    assert desk.backlog.trim() == 0
-    assert desk.take(1) is BacklogState.CANCELLED
-    desk.take(1, state="closed")
-    desk.clock.forward(31 * DAY)
-    assert desk.backlog.trim() == 1
+    bench.take(1)
+    bench.backlog.cancel(ref(1), by="ada")
+    bench.clock.forward(31 * DAY)
+    assert bench.backlog.trim() == 0
+    assert bench.take(1) is BacklogState.CANCELLED
+    bench.take(1, state="closed")
+    bench.clock.forward(31 * DAY)
+    assert bench.backlog.trim() == 1
 
 
-def test_paused_issue_that_is_reopened_is_back(desk: Desk) -> None:
+def test_paused_issue_that_is_reopened_is_back(bench: BacklogBench) -> None:
     """Closing and opening it again is a decision that is younger than the pause."""
-    desk.take(1)
-    desk.backlog.cancel(ref(1), by="ada")
-    desk.take(1, state="closed")
-    assert desk.take(1) is BacklogState.READY
+    bench.take(1)
+    bench.backlog.cancel(ref(1), by="ada")
+    bench.take(1, state="closed")
+    assert bench.take(1) is BacklogState.READY
 
 
-def test_issue_that_is_worked_on_leaves_when_its_job_ends(desk: Desk) -> None:
+def test_issue_that_is_worked_on_leaves_when_its_job_ends(bench: BacklogBench) -> None:
     """It keeps its slot until then, so that no other job begins beside it; what failed does not come back."""
-    desk.take(1)
-    desk.take(2)
-    fence = desk.backlog.start(ref(1), per_repo=1)
-    desk.backlog.attach(ref(1), "j1", fence=fence)
-    assert desk.backlog.cancel(ref(1), by="ada")
-    assert not desk.backlog.cancel(ref(1), by="bob")
-    assert desk.state(1) is BacklogState.IN_PROGRESS
-    assert desk.backlog.start(ref(2), per_repo=1) is None
-    desk.backlog.escalate(ref(1), reason="nothing was pushed", job="j1")
-    item = desk.backlog.find(ref(1))
+    bench.take(1)
+    bench.take(2)
+    fence = bench.backlog.start(ref(1), per_repo=1)
+    bench.backlog.attach(ref(1), "j1", fence=fence)
+    assert bench.backlog.cancel(ref(1), by="ada")
+    assert not bench.backlog.cancel(ref(1), by="bob")
+    assert bench.state(1) is BacklogState.IN_PROGRESS
+    assert bench.backlog.start(ref(2), per_repo=1) is None
+    bench.backlog.escalate(ref(1), reason="nothing was pushed", job="j1")
+    item = bench.backlog.find(ref(1))
     assert (item.state, item.paused) == (BacklogState.CANCELLED, True)
     assert item.reason == "paused by ada; its job ended: nothing was pushed"
-    desk.take(1, labels=("agent", "ready-for-human"))
-    assert desk.take(1) is BacklogState.CANCELLED
-    assert desk.backlog.requeue(ref(1), by="ada")
-    assert desk.state(1) is BacklogState.READY
+    bench.take(1, labels=("agent", "ready-for-human"))
+    assert bench.take(1) is BacklogState.CANCELLED
+    assert bench.backlog.requeue(ref(1), by="ada")
+    assert bench.state(1) is BacklogState.READY
 
 
-def test_work_that_is_done_is_done_although_it_was_paused(desk: Desk) -> None:
+def test_work_that_is_done_is_done_although_it_was_paused(bench: BacklogBench) -> None:
     """What waited for it is free; a later start knows nothing of the pause."""
-    desk.take(1)
-    desk.take(2, "Blocked by: #1")
-    desk.backlog.start(ref(1), per_repo=1)
-    desk.backlog.cancel(ref(1), by="ada")
-    desk.backlog.complete(ref(1), reason="merged")
-    assert desk.state(1) is BacklogState.COMPLETED
-    assert desk.ready() == [2]
+    bench.take(1)
+    bench.take(2, "Blocked by: #1")
+    bench.backlog.start(ref(1), per_repo=1)
+    bench.backlog.cancel(ref(1), by="ada")
+    bench.backlog.complete(ref(1), reason="merged")
+    assert bench.state(1) is BacklogState.COMPLETED
+    assert bench.ready() == [2]
 
 
-def test_pause_of_what_is_worked_on_can_be_taken_back(desk: Desk) -> None:
+def test_pause_of_what_is_worked_on_can_be_taken_back(bench: BacklogBench) -> None:
     """Then its job's end means what it always means."""
-    desk.take(1)
-    desk.backlog.start(ref(1), per_repo=1)
-    desk.backlog.cancel(ref(1), by="ada")
-    assert desk.backlog.requeue(ref(1), by="ada")
-    assert not desk.backlog.requeue(ref(1), by="ada")
-    desk.backlog.escalate(ref(1), reason="nothing was pushed")
-    assert desk.state(1) is BacklogState.ESCALATED
-    assert desk.told(events.BACKLOG_PAUSING) == [str(ref(1))] * 2
+    bench.take(1)
+    bench.backlog.start(ref(1), per_repo=1)
+    bench.backlog.cancel(ref(1), by="ada")
+    assert bench.backlog.requeue(ref(1), by="ada")
+    assert not bench.backlog.requeue(ref(1), by="ada")
+    bench.backlog.escalate(ref(1), reason="nothing was pushed")
+    assert bench.state(1) is BacklogState.ESCALATED
+    assert bench.told(events.BACKLOG_PAUSING) == [str(ref(1))] * 2
 
 
-def test_items_are_listed_by_state_and_repository(desk: Desk) -> None:
+def test_items_are_listed_by_state_and_repository(bench: BacklogBench) -> None:
     """Each state's items by repository and number, beyond one page, and none of a name that begins alike."""
     for repo in ("shop", "shop-b", "a/shop"):
         for number in (10, 9):
-            desk.backlog.accept(issue(number, ref=ref(number, repo)))
+            bench.backlog.accept(issue(number, ref=ref(number, repo)))
     for number in range(100, 350):
-        desk.backlog.accept(issue(number, "Blocked by: #9"))
-    desk.backlog.cancel(ref(10), by="ada")
+        bench.backlog.accept(issue(number, "Blocked by: #9"))
+    bench.backlog.cancel(ref(10), by="ada")
 
     def listed(state: BacklogState, within: str = "") -> list[str]:
-        found = [str(item.ref) for item in desk.store.listed(state, within)]
-        assert len(found) == desk.store.count(state, within)
+        found = [str(item.ref) for item in bench.store.listed(state, within)]
+        assert len(found) == bench.store.count(state, within)
         return found
 
     ready, blocked = BacklogState.READY, BacklogState.BLOCKED
@@ -404,213 +404,213 @@ def test_items_are_listed_by_state_and_repository(desk: Desk) -> None:
     assert listed(blocked, "local:shop") == [str(ref(number)) for number in range(100, 350)]
     assert listed(blocked, "local:shop-b") == listed(blocked, "other:") == []
     assert listed(BacklogState.CANCELLED) == ["local:shop#10"]
-    desk.work(9)
+    bench.work(9)
     assert len(listed(ready, "local:shop")) == 250
 
 
-def test_escalated_issue_is_back_when_the_label_was_seen_and_taken_off(desk: Desk) -> None:
+def test_escalated_issue_is_back_when_the_label_was_seen_and_taken_off(bench: BacklogBench) -> None:
     """Until the label shows, its absence means nothing: it may not have been written yet."""
-    desk.take(1)
-    desk.backlog.start(ref(1), per_repo=1)
-    desk.backlog.freeze(ref(1), reason="CI stayed red")
-    assert desk.take(1) is BacklogState.FROZEN
-    assert desk.take(1, labels=("agent", "ready-for-human")) is BacklogState.FROZEN
-    assert desk.take(1) is BacklogState.READY
+    bench.take(1)
+    bench.backlog.start(ref(1), per_repo=1)
+    bench.backlog.freeze(ref(1), reason="CI stayed red")
+    assert bench.take(1) is BacklogState.FROZEN
+    assert bench.take(1, labels=("agent", "ready-for-human")) is BacklogState.FROZEN
+    assert bench.take(1) is BacklogState.READY
 
 
-def test_issue_that_is_labelled_for_a_person_does_not_run(desk: Desk) -> None:
+def test_issue_that_is_labelled_for_a_person_does_not_run(bench: BacklogBench) -> None:
     """A person may put the label on, too."""
-    assert desk.take(1, labels=("agent", "ready-for-human")) is BacklogState.ESCALATED
-    assert desk.take(1) is BacklogState.READY
-    assert desk.take(1, labels=("agent", "ready-for-human")) is BacklogState.ESCALATED
+    assert bench.take(1, labels=("agent", "ready-for-human")) is BacklogState.ESCALATED
+    assert bench.take(1) is BacklogState.READY
+    assert bench.take(1, labels=("agent", "ready-for-human")) is BacklogState.ESCALATED
 
 
-def test_completed_issue_that_is_not_closed_yet_is_not_run_again(desk: Desk) -> None:
+def test_completed_issue_that_is_not_closed_yet_is_not_run_again(bench: BacklogBench) -> None:
     """A look between the end of the work and the closing finds it done; reopened later, it is back."""
-    desk.take(1)
-    desk.work(1)
-    assert desk.take(1) is BacklogState.COMPLETED
-    desk.take(1, state="closed")
-    assert desk.take(1) is BacklogState.READY
+    bench.take(1)
+    bench.work(1)
+    assert bench.take(1) is BacklogState.COMPLETED
+    bench.take(1, state="closed")
+    assert bench.take(1) is BacklogState.READY
 
 
-def test_cycle_is_reported_on_each_member(desk: Desk) -> None:
+def test_cycle_is_reported_on_each_member(bench: BacklogBench) -> None:
     """All of them stay blocked, those outside it are not in it, and a taken-back edge frees them."""
-    desk.take(1, "Blocked by: #2")
-    desk.take(2, "Blocked by: #3")
-    desk.take(3, "Blocked by: #1")
-    desk.take(4, "Blocked by: #1")
+    bench.take(1, "Blocked by: #2")
+    bench.take(2, "Blocked by: #3")
+    bench.take(3, "Blocked by: #1")
+    bench.take(4, "Blocked by: #1")
     members = (str(ref(1)), str(ref(2)), str(ref(3)))
     for number in (1, 2, 3):
-        item = desk.backlog.find(ref(number))
+        item = bench.backlog.find(ref(number))
         assert item.state is BacklogState.BLOCKED
         assert item.ring == members
         assert "cycle" in item.reason
-    assert desk.backlog.find(ref(4)).ring == ()
-    assert sorted(desk.told(events.BACKLOG_CYCLE)) == sorted(members)
-    desk.take(3, "None any more")
-    assert desk.backlog.find(ref(1)).ring == ()
-    assert desk.ready() == [3]
+    assert bench.backlog.find(ref(4)).ring == ()
+    assert sorted(bench.told(events.BACKLOG_CYCLE)) == sorted(members)
+    bench.take(3, "None any more")
+    assert bench.backlog.find(ref(1)).ring == ()
+    assert bench.ready() == [3]
 
 
-def test_cycle_ends_when_a_member_is_closed_by_hand(desk: Desk) -> None:
+def test_cycle_ends_when_a_member_is_closed_by_hand(bench: BacklogBench) -> None:
     """A closed issue waits for nobody."""
-    desk.take(1, "Blocked by: #2")
-    desk.take(2, "Blocked by: #1")
-    desk.take(1, state="closed")
-    assert desk.ready() == [2]
-    assert desk.backlog.find(ref(2)).ring == ()
+    bench.take(1, "Blocked by: #2")
+    bench.take(2, "Blocked by: #1")
+    bench.take(1, state="closed")
+    assert bench.ready() == [2]
+    assert bench.backlog.find(ref(2)).ring == ()
 
 
-def test_cycle_over_an_issue_outside_the_backlog(desk: Desk) -> None:
+def test_cycle_over_an_issue_outside_the_backlog(bench: BacklogBench) -> None:
     """An issue that says both of another is in a cycle with it, until the forge says that one is closed."""
-    desk.forge.put(issue(7))
-    desk.take(1, "Blocked by: #7\nBlocks: #7")
-    assert desk.backlog.find(ref(1)).ring == (str(ref(1)), str(ref(7)))
-    desk.forge.close(ref(7))
-    desk.backlog.ask()
-    assert desk.ready() == [1]
+    bench.forge.put(issue(7))
+    bench.take(1, "Blocked by: #7\nBlocks: #7")
+    assert bench.backlog.find(ref(1)).ring == (str(ref(1)), str(ref(7)))
+    bench.forge.close(ref(7))
+    bench.backlog.ask()
+    assert bench.ready() == [1]
 
 
-def test_cycle_begins_when_an_issue_that_counted_as_done_comes_in(desk: Desk) -> None:
+def test_cycle_begins_when_an_issue_that_counted_as_done_comes_in(bench: BacklogBench) -> None:
     """Every member learns of it, also one that had been ready."""
-    desk.take(2, "Blocked by: #1\nBlocks: #1")
-    desk.backlog.ask()
-    assert desk.ready() == [2]
-    desk.take(1)
-    assert desk.ready() == []
-    assert [desk.backlog.find(ref(number)).ring for number in (1, 2)] == [(str(ref(1)), str(ref(2)))] * 2
+    bench.take(2, "Blocked by: #1\nBlocks: #1")
+    bench.backlog.ask()
+    assert bench.ready() == [2]
+    bench.take(1)
+    assert bench.ready() == []
+    assert [bench.backlog.find(ref(number)).ring for number in (1, 2)] == [(str(ref(1)), str(ref(2)))] * 2
 
 
-def test_end_of_a_cycle_is_told_to_those_that_are_further_away(desk: Desk) -> None:
+def test_end_of_a_cycle_is_told_to_those_that_are_further_away(bench: BacklogBench) -> None:
     """Also a member that does not wait for the closed issue itself is in no cycle any more."""
-    desk.forge.put(issue(7))
-    desk.take(1, "Blocked by: #7")
-    desk.take(2, "Blocked by: #1\nBlocks: #7")
-    assert desk.backlog.find(ref(2)).ring == (str(ref(1)), str(ref(2)), str(ref(7)))
-    desk.forge.close(ref(7))
-    desk.backlog.ask()
-    assert desk.backlog.find(ref(2)).ring == ()
-    desk.work(1)
-    assert desk.ready() == [2]
+    bench.forge.put(issue(7))
+    bench.take(1, "Blocked by: #7")
+    bench.take(2, "Blocked by: #1\nBlocks: #7")
+    assert bench.backlog.find(ref(2)).ring == (str(ref(1)), str(ref(2)), str(ref(7)))
+    bench.forge.close(ref(7))
+    bench.backlog.ask()
+    assert bench.backlog.find(ref(2)).ring == ()
+    bench.work(1)
+    assert bench.ready() == [2]
 
 
-def test_self_reference_is_a_cycle(desk: Desk) -> None:
+def test_self_reference_is_a_cycle(bench: BacklogBench) -> None:
     """An issue that waits for itself stays blocked and says so."""
-    assert desk.take(1, "Blocked by: #1") is BacklogState.BLOCKED
-    assert desk.backlog.find(ref(1)).ring == (str(ref(1)),)
-    assert desk.take(1, "Blocked by: none") is BacklogState.READY
+    assert bench.take(1, "Blocked by: #1") is BacklogState.BLOCKED
+    assert bench.backlog.find(ref(1)).ring == (str(ref(1)),)
+    assert bench.take(1, "Blocked by: none") is BacklogState.READY
 
 
-def test_body_that_could_not_be_read_is_held(desk: Desk) -> None:
+def test_body_that_could_not_be_read_is_held(bench: BacklogBench) -> None:
     """A person is told, and the issue runs when the body was mended."""
-    assert desk.take(1, TOO_DEEP) is BacklogState.BLOCKED
-    assert "a person must look" in desk.backlog.find(ref(1)).reason
-    assert desk.told(events.BACKLOG_HELD) == [str(ref(1))]
-    assert desk.take(1, "plain") is BacklogState.READY
+    assert bench.take(1, TOO_DEEP) is BacklogState.BLOCKED
+    assert "a person must look" in bench.backlog.find(ref(1)).reason
+    assert bench.told(events.BACKLOG_HELD) == [str(ref(1))]
+    assert bench.take(1, "plain") is BacklogState.READY
 
 
-def test_blockers_of_the_forge_count_beside_the_body(desk: Desk) -> None:
+def test_blockers_of_the_forge_count_beside_the_body(bench: BacklogBench) -> None:
     """They are one list, whose source says where it is from."""
-    desk.backlog.accept(issue(1, "Blocked by: #2"), blockers=[ref(2), ref(3)])
-    assert desk.store.blockers(ref(1)) == [ref(2), ref(3)]
-    assert desk.backlog.find(ref(1)).metadata.metadata_source["blocked_by"] == "forge"
+    bench.backlog.accept(issue(1, "Blocked by: #2"), blockers=[ref(2), ref(3)])
+    assert bench.store.blockers(ref(1)) == [ref(2), ref(3)]
+    assert bench.backlog.find(ref(1)).metadata.metadata_source["blocked_by"] == "forge"
 
 
-def test_start_that_was_overtaken_gives_nothing_back(desk: Desk) -> None:
+def test_start_that_was_overtaken_gives_nothing_back(bench: BacklogBench) -> None:
     """Only the newest start may release or name its job; an item without a job is found for reconciling."""
-    desk.take(1)
-    first = desk.backlog.start(ref(1), per_repo=1)
+    bench.take(1)
+    first = bench.backlog.start(ref(1), per_repo=1)
     assert first is not None
-    desk.clock.forward(10)
-    assert [item.ref for item in desk.backlog.unconfirmed(older_than=desk.clock())] == [ref(1)]
-    assert desk.backlog.release(ref(1), fence=first, reason="the mailbox refused it")
-    second = desk.backlog.start(ref(1), per_repo=1)
-    assert not desk.backlog.release(ref(1), fence=first, reason="late")
-    assert not desk.backlog.attach(ref(1), "j1", fence=first)
-    assert desk.backlog.attach(ref(1), "j2", fence=second)
-    assert desk.backlog.attach(ref(1), "j2")
-    assert not desk.backlog.attach(ref(1), "j3")
-    assert desk.backlog.unconfirmed(older_than=desk.clock() + 1) == []
+    bench.clock.forward(10)
+    assert [item.ref for item in bench.backlog.unconfirmed(older_than=bench.clock())] == [ref(1)]
+    assert bench.backlog.release(ref(1), fence=first, reason="the mailbox refused it")
+    second = bench.backlog.start(ref(1), per_repo=1)
+    assert not bench.backlog.release(ref(1), fence=first, reason="late")
+    assert not bench.backlog.attach(ref(1), "j1", fence=first)
+    assert bench.backlog.attach(ref(1), "j2", fence=second)
+    assert bench.backlog.attach(ref(1), "j2")
+    assert not bench.backlog.attach(ref(1), "j3")
+    assert bench.backlog.unconfirmed(older_than=bench.clock() + 1) == []
     with pytest.raises(ConflictError):
-        desk.backlog.complete(ref(1), reason="merged", job="j1")
-    assert desk.backlog.complete(ref(1), reason="merged", job="j2")
+        bench.backlog.complete(ref(1), reason="merged", job="j1")
+    assert bench.backlog.complete(ref(1), reason="merged", job="j2")
 
 
-def test_steps_say_why_they_are_refused(desk: Desk) -> None:
+def test_steps_say_why_they_are_refused(bench: BacklogBench) -> None:
     """What is unknown is not found; what is over cannot go on; the same step again changes nothing."""
     with pytest.raises(NotFoundError):
-        desk.backlog.complete(ref(1), reason="merged")
-    desk.take(1)
-    assert desk.backlog.complete(ref(1), reason="merged")
-    assert not desk.backlog.complete(ref(1), reason="merged")
+        bench.backlog.complete(ref(1), reason="merged")
+    bench.take(1)
+    assert bench.backlog.complete(ref(1), reason="merged")
+    assert not bench.backlog.complete(ref(1), reason="merged")
     with pytest.raises(ConflictError, match="completed"):
-        desk.backlog.escalate(ref(1), reason="late")
+        bench.backlog.escalate(ref(1), reason="late")
     with pytest.raises(NotFoundError):
-        desk.backlog.find(ref(2))
+        bench.backlog.find(ref(2))
 
 
-def test_finished_items_are_forgotten_after_their_time(desk: Desk) -> None:
+def test_finished_items_are_forgotten_after_their_time(bench: BacklogBench) -> None:
     """With them go their edges; who still names them finds them closed, and nothing is left behind."""
-    desk.take(1, "Blocks: #5")
-    desk.take(2, "Blocked by: #1")
-    desk.work(1)
-    desk.clock.forward(29 * DAY)
-    assert desk.backlog.trim() == 0
-    desk.clock.forward(2 * DAY)
-    assert desk.backlog.trim() == 1
-    assert desk.ready() == [2]
-    assert desk.backlog.ask() == 0
-    desk.work(2)
-    desk.clock.forward(31 * DAY)
-    assert desk.backlog.trim() == 1
-    assert sorted(desk.redis.keys()) == ["coalmine:events"]
+    bench.take(1, "Blocks: #5")
+    bench.take(2, "Blocked by: #1")
+    bench.work(1)
+    bench.clock.forward(29 * DAY)
+    assert bench.backlog.trim() == 0
+    bench.clock.forward(2 * DAY)
+    assert bench.backlog.trim() == 1
+    assert bench.ready() == [2]
+    assert bench.backlog.ask() == 0
+    bench.work(2)
+    bench.clock.forward(31 * DAY)
+    assert bench.backlog.trim() == 1
+    assert sorted(bench.redis.keys()) == ["coalmine:events"]
 
 
 def test_number_of_finished_items_is_bounded(fake_redis: redis.Redis) -> None:
     """The oldest go first, and one that somebody waits for stays, as it says why."""
-    desk = Desk(fake_redis, most_finished=2)
-    desk.take(9, "Blocked by: #1")
+    bench = BacklogBench(fake_redis, most_finished=2)
+    bench.take(9, "Blocked by: #1")
     for number in range(1, 6):
-        desk.take(number)
-        desk.clock.forward(1)
+        bench.take(number)
+        bench.clock.forward(1)
         if number == 1:
-            desk.backlog.cancel(ref(1), by="ada")
+            bench.backlog.cancel(ref(1), by="ada")
         else:
-            desk.work(number)
-    desk.backlog.trim()
-    desk.backlog.trim()
-    assert desk.store.read([ref(number) for number in (2, 3)]) == [None, None]
-    assert desk.state(1) is BacklogState.CANCELLED
-    assert desk.state(9) is not BacklogState.READY
+            bench.work(number)
+    bench.backlog.trim()
+    bench.backlog.trim()
+    assert bench.store.read([ref(number) for number in (2, 3)]) == [None, None]
+    assert bench.state(1) is BacklogState.CANCELLED
+    assert bench.state(9) is not BacklogState.READY
 
 
-def test_keys_are_of_permanent_kinds(desk: Desk) -> None:
+def test_keys_are_of_permanent_kinds(bench: BacklogBench) -> None:
     """Nothing is written that the list of kinds does not know."""
-    desk.take(1, "Blocked by: #2, #3")
-    desk.take(2)
-    desk.backlog.start(ref(2), per_repo=1)
-    desk.take(4)
-    assert leaks(desk.redis, Keys()) == []
+    bench.take(1, "Blocked by: #2, #3")
+    bench.take(2)
+    bench.backlog.start(ref(2), per_repo=1)
+    bench.take(4)
+    assert leaks(bench.redis, Keys()) == []
 
 
 def test_story_on_a_real_server(redis_client: redis.Redis) -> None:
     """Every script does there what it does in the stand-in."""
-    desk = Desk(redis_client)
-    desk.take(1, "Blocked by: #2")
-    desk.take(2, "Blocked by: #1, #7")
-    assert desk.backlog.find(ref(1)).ring == (str(ref(1)), str(ref(2)))
-    desk.take(1, labels=("agent", "P0"))
-    desk.backlog.ask()
-    assert desk.ready() == [1]
-    desk.work(1)
-    assert desk.ready() == [2]
-    fence = desk.backlog.start(ref(2), per_repo=1)
-    assert desk.backlog.attach(ref(2), "j1", fence=fence)
-    assert desk.backlog.complete(ref(2), reason="merged", job="j1")
-    desk.clock.forward(31 * DAY)
-    assert desk.backlog.trim() == 2
-    assert sorted(desk.redis.keys()) == ["coalmine:events"]
+    bench = BacklogBench(redis_client)
+    bench.take(1, "Blocked by: #2")
+    bench.take(2, "Blocked by: #1, #7")
+    assert bench.backlog.find(ref(1)).ring == (str(ref(1)), str(ref(2)))
+    bench.take(1, labels=("agent", "P0"))
+    bench.backlog.ask()
+    assert bench.ready() == [1]
+    bench.work(1)
+    assert bench.ready() == [2]
+    fence = bench.backlog.start(ref(2), per_repo=1)
+    assert bench.backlog.attach(ref(2), "j1", fence=fence)
+    assert bench.backlog.complete(ref(2), reason="merged", job="j1")
+    bench.clock.forward(31 * DAY)
+    assert bench.backlog.trim() == 2
+    assert sorted(bench.redis.keys()) == ["coalmine:events"]
 
 
 ISSUES = st.integers(1, 5)
@@ -628,15 +628,15 @@ STEPS = st.lists(
 def test_ready_is_what_has_no_open_blocker(steps: list[tuple[Any, ...]]) -> None:
     """Whatever happens in whatever order, the states are those that a look at the whole graph gives."""
     with fakeredis.FakeRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
-        desk = Desk(client)
+        bench = BacklogBench(client)
         for step in steps:
-            play(desk, *step)
-            desk.clock.forward(61)
-            desk.backlog.ask()
-            check(desk)
+            play(bench, *step)
+            bench.clock.forward(61)
+            bench.backlog.ask()
+            check(bench)
 
 
-def play(desk: Desk, what: str, number: int, *lists: list[int]) -> None:
+def play(bench: BacklogBench, what: str, number: int, *lists: list[int]) -> None:
     """One step of a story; what is not allowed is not done."""
     name = ref(number)
     if what == "take":
@@ -644,44 +644,44 @@ def play(desk: Desk, what: str, number: int, *lists: list[int]) -> None:
             f"{label}: {', '.join(f'#{each}' for each in numbers)}"
             for label, numbers in zip(("Blocked by", "Blocks"), lists, strict=True)
         )
-        desk.take(number, body)
-    elif desk.store.read([name]) != [None]:
-        if what == "work" and desk.backlog.start(name, per_repo=1) is not None:
-            desk.backlog.complete(name, reason="merged")
+        bench.take(number, body)
+    elif bench.store.read([name]) != [None]:
+        if what == "work" and bench.backlog.start(name, per_repo=1) is not None:
+            bench.backlog.complete(name, reason="merged")
         elif what == "close":
-            desk.take(number, desk.forge.issues[name].body, state="closed")
-        elif what in {"escalate", "cancel"} and desk.state(number) not in {"completed", "cancelled"}:
-            getattr(desk.backlog, what)(name, **({"by": "ada"} if what == "cancel" else {"reason": "x"}))
+            bench.take(number, bench.forge.issues[name].body, state="closed")
+        elif what in {"escalate", "cancel"} and bench.state(number) not in {"completed", "cancelled"}:
+            getattr(bench.backlog, what)(name, **({"by": "ada"} if what == "cancel" else {"reason": "x"}))
 
 
-def check(desk: Desk) -> None:
+def check(bench: BacklogBench) -> None:
     """Compare each item's state with what its blockers are, read one by one."""
     numbers = range(1, 6)
-    items = {item.ref: item for item in desk.store.read([ref(number) for number in numbers]) if item}
+    items = {item.ref: item for item in bench.store.read([ref(number) for number in numbers]) if item}
     for name, item in items.items():
-        waits = [other for other in desk.store.blockers(name) if is_open(desk, items, other)]
+        waits = [other for other in bench.store.blockers(name) if is_open(bench, items, other)]
         if item.state in {"pending", "blocked", "ready"}:
             assert (item.state == "ready") == (not waits), (name, item, waits)
         if item.state != "cancelled":
-            assert (item.ring != ()) == in_ring(desk, items, name), (name, item)
+            assert (item.ring != ()) == in_ring(bench, items, name), (name, item)
 
 
-def is_open(desk: Desk, items: dict[IssueRef, BacklogItem], name: IssueRef) -> bool:
+def is_open(bench: BacklogBench, items: dict[IssueRef, BacklogItem], name: IssueRef) -> bool:
     """Whether an issue is not done, by the item or by the forge."""
     if name in items and items[name].state != "cancelled":
         return items[name].state != "completed"
-    return name in desk.forge.issues and desk.forge.issues[name].state == "open"
+    return name in bench.forge.issues and bench.forge.issues[name].state == "open"
 
 
-def in_ring(desk: Desk, items: dict[IssueRef, BacklogItem], name: IssueRef) -> bool:
+def in_ring(bench: BacklogBench, items: dict[IssueRef, BacklogItem], name: IssueRef) -> bool:
     """Whether an open issue waits, over other open ones, for itself."""
     seen: set[IssueRef] = set()
-    todo = [name] if is_open(desk, items, name) else []
+    todo = [name] if is_open(bench, items, name) else []
     while todo:
-        for other in desk.store.blockers(todo.pop()):
+        for other in bench.store.blockers(todo.pop()):
             if other == name:
                 return True
-            if other not in seen and is_open(desk, items, other):
+            if other not in seen and is_open(bench, items, other):
                 seen.add(other)
                 todo.append(other)
     return False

@@ -12,7 +12,7 @@ from routing.forges.commit_status import CiVerdict
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobRequest, JobResult, JobState
 from routing.templates.bet import Arm, Bet
-from tasks.issues.checklist import Mark, Progress, checklist, code, phases
+from tasks.issues.checklist import CheckMark, RunProgress, checklist, code, phases
 
 REF = IssueRef(forge="github", repo="acme/shop", number=7)
 COMMIT = "4be1c0ffee" * 4
@@ -47,43 +47,43 @@ AT = "pushed `4be1c0ffee4b`"
 @pytest.mark.parametrize(
     ("told", "text"),
     [
-        (Progress(job=QUEUED), boxes(*"       ") + FOOT),
-        (Progress(job=RUNNING), boxes(*"x~~    ") + FOOT),
-        (Progress(job=PUSHED), boxes(*"x~~x~  ", pushed=AT) + FOOT),
-        (Progress(job=PUSHED, ci=CiVerdict.PENDING), boxes(*"x~~x~  ", pushed=AT) + FOOT),
+        (RunProgress(job=QUEUED), boxes(*"       ") + FOOT),
+        (RunProgress(job=RUNNING), boxes(*"x~~    ") + FOOT),
+        (RunProgress(job=PUSHED), boxes(*"x~~x~  ", pushed=AT) + FOOT),
+        (RunProgress(job=PUSHED, ci=CiVerdict.PENDING), boxes(*"x~~x~  ", pushed=AT) + FOOT),
         (
-            Progress(job=replace(PUSHED, fix_forwards=2), ci=CiVerdict.RED, most_fix_forwards=5),
+            RunProgress(job=replace(PUSHED, fix_forwards=2), ci=CiVerdict.RED, most_fix_forwards=5),
             boxes(*"x~~x~  ", pushed=AT, ci="CI: red") + FOOT + "\nfix-forwards (corrective turns): 2 of 5",
         ),
         (
-            Progress(job=PUSHED, merges_green=True),
+            RunProgress(job=PUSHED, merges_green=True),
             boxes(*"x~~x~  ", pushed=AT, deployed="deployed: merged when CI is green") + FOOT,
         ),
         (
-            Progress(job=DONE, ci=CiVerdict.GREEN, closed=True),
+            RunProgress(job=DONE, ci=CiVerdict.GREEN, closed=True),
             boxes(*"xxxxx~x", pushed=AT) + FOOT + "\n\nDone — issue closed: `pushed, and CI is green`",
         ),
         (
-            Progress(job=DONE, ci=CiVerdict.GREEN, closed=True, merged=True),
+            RunProgress(job=DONE, ci=CiVerdict.GREEN, closed=True, merged=True),
             boxes(*"xxxxxxx", pushed=AT, deployed="deployed: merged into the main branch")
             + FOOT
             + "\n\nDone — issue closed: `pushed, and CI is green`",
         ),
         (
-            Progress(job=DONE, has_ci=False, closed=True),
+            RunProgress(job=DONE, has_ci=False, closed=True),
             boxes(*"x~~x~~x", pushed=AT, ci="CI: there is none")
             + FOOT
             + "\n\nDone — issue closed: `pushed, and CI is green`",
         ),
         (
-            Progress(job=FAILED, for_person="ready-for-human"),
+            RunProgress(job=FAILED, for_person="ready-for-human"),
             boxes(*"x~~   ~")
             + FOOT
             + "\n\n**A person is needed**: `committed nothing`\n\n"
             + "Remove the label `ready-for-human` to have an agent try again.",
         ),
         (
-            Progress(job=replace(FAILED, state=JobState.CANCELLED), for_person="ready-for-human"),
+            RunProgress(job=replace(FAILED, state=JobState.CANCELLED), for_person="ready-for-human"),
             boxes(*"x~~   ~")
             + FOOT
             + "\n\n**Cancelled**: `committed nothing`\n\n"
@@ -104,7 +104,7 @@ AT = "pushed `4be1c0ffee4b`"
         "cancelled",
     ],
 )
-def test_each_phase_has_its_text(told: Progress, text: str) -> None:
+def test_each_phase_has_its_text(told: RunProgress, text: str) -> None:
     """Letter by letter: people learn to read it at a glance."""
     assert checklist(REF, told) == HEAD + text + END
 
@@ -113,10 +113,10 @@ def test_each_phase_has_its_text(told: Progress, text: str) -> None:
 @pytest.mark.parametrize("closed", [False, True])
 def test_only_green_ci_says_that_tests_pass(ci: CiVerdict, *, closed: bool) -> None:
     """A push is no proof: whether the agent ran any test, nobody saw."""
-    within = phases(Progress(job=PUSHED, ci=ci, closed=closed))[1:3]
+    within = phases(RunProgress(job=PUSHED, ci=ci, closed=closed))[1:3]
     assert within == [
-        ("tests red (the agent's own)", Mark.UNDER_WAY),
-        ("green (the agent's own)", Mark.UNDER_WAY),
+        ("tests red (the agent's own)", CheckMark.UNDER_WAY),
+        ("green (the agent's own)", CheckMark.UNDER_WAY),
     ]
 
 
@@ -125,8 +125,8 @@ def test_only_green_ci_says_that_tests_pass(ci: CiVerdict, *, closed: bool) -> N
 @pytest.mark.parametrize("has_ci", [False, True])
 def test_nothing_is_unchecked_at_the_end(job: Job, ci: CiVerdict, *, has_ci: bool) -> None:
     """Whatever was left out on the way."""
-    told = Progress(job=job, ci=ci, has_ci=has_ci, closed=True)
-    assert Mark.OPEN not in {mark for _, mark in phases(told)}
+    told = RunProgress(job=job, ci=ci, has_ci=has_ci, closed=True)
+    assert CheckMark.OPEN not in {mark for _, mark in phases(told)}
     assert "- [ ]" not in checklist(REF, told)
 
 
@@ -145,7 +145,7 @@ def rendered(text: str) -> str:
 @pytest.mark.parametrize("words", HOSTILE)
 def test_words_from_outside_are_one_line_of_code(words: str) -> None:
     """No markup, mention, link, second marker or control character comes of them."""
-    told = Progress(job=replace(FAILED, reason=words), for_person=words or "x")
+    told = RunProgress(job=replace(FAILED, reason=words), for_person=words or "x")
     plain = checklist(REF, replace(told, job=replace(FAILED, reason="r"), for_person="x"))
     text = checklist(REF, told)
     assert len(text.splitlines()) == len(plain.splitlines())
@@ -166,4 +166,4 @@ def test_no_words_get_out_of_their_code(words: str) -> None:
 def test_version_and_arm_are_named() -> None:
     """Whoever reads it knows which version did the work."""
     job = replace(RUNNING, trial="t1", bet=Bet(arm=Arm.CANARY, share=0.5, baseline=0.5))
-    assert "version `implementer@v3`, arm canary" in checklist(REF, Progress(job=job))
+    assert "version `implementer@v3`, arm canary" in checklist(REF, RunProgress(job=job))

@@ -11,7 +11,7 @@ from routing import events
 
 ROOT = Path(__file__).parents[2]
 
-#: From the ground up: each floor may import those before it.
+#: Lowest first: each floor may import those before it.
 FLOORS = ("routing", "harvest", "tasks", "console")
 
 #: Folders beside the floors that hold Python.

@@ -57,7 +57,7 @@ class Clock:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Desk:
+class ClientBench:
     """A server, a client of it, and the time."""
 
     server: ForgeServer
@@ -86,7 +86,7 @@ def client_of(
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
+def bench() -> Iterator[ClientBench]:
     """A server with a thing, a listing, and a place to write."""
     routes = {
         "GET /thing": lambda _asked, _found: Answer(value={"a": 1}),
@@ -96,111 +96,111 @@ def desk() -> Iterator[Desk]:
     }
     server, clock = ForgeServer(routes, scheme="Bearer"), Clock()
     client = client_of(server.address, clock)
-    yield Desk(server=server, client=client, clock=clock)
+    yield ClientBench(server=server, client=client, clock=clock)
     client.close()
     server.stop()
 
 
-def test_reading_is_tried_again_with_growing_pauses(desk: Desk) -> None:
+def test_reading_is_tried_again_with_growing_pauses(bench: ClientBench) -> None:
     """Server errors and lost connections pass; the pauses double and half of each is chance."""
-    desk.server.next.extend([BUSY, Answer(drop=True)])
-    assert desk.client.get("/thing") == {"a": 1}
-    first, second = desk.clock.slept
+    bench.server.next.extend([BUSY, Answer(drop=True)])
+    assert bench.client.get("/thing") == {"a": 1}
+    first, second = bench.clock.slept
     assert 0.5 <= first <= 1
     assert 1 <= second <= 2
 
 
-def test_it_gives_up_in_the_end(desk: Desk) -> None:
+def test_it_gives_up_in_the_end(bench: ClientBench) -> None:
     """After the last attempt the forge is unreachable, and the message says why."""
-    desk.server.next.extend([BUSY] * 3)
+    bench.server.next.extend([BUSY] * 3)
     with pytest.raises(ForgeUnreachableError, match="503 busy"):
-        desk.client.get("/thing")
-    assert len(desk.server.asked) == 3
+        bench.client.get("/thing")
+    assert len(bench.server.asked) == 3
 
 
-def test_what_was_refused_is_not_tried_again(desk: Desk) -> None:
+def test_what_was_refused_is_not_tried_again(bench: ClientBench) -> None:
     """An answer is an answer: gone, refused, or invalid."""
     kinds: list[tuple[int, type[ForgeError]]] = [
         (404, ForgeGoneError), (410, ForgeGoneError), (401, ForgeRefusedError), (403, ForgeRefusedError),
         (400, ForgeInvalidError), (409, ForgeInvalidError), (422, ForgeInvalidError),
     ]  # fmt: skip
     for status, kind in kinds:
-        desk.server.next.append(
+        bench.server.next.append(
             Answer(status=status, value={"message": "no\x1b[31m", "errors": ["bad name"]})
         )
         with pytest.raises(
             kind, match=rf"hub answered GET /thing with {status} 'no \[31m; bad name'"
         ) as caught:
-            desk.client.get("/thing", {"secret": "query"})
+            bench.client.get("/thing", {"secret": "query"})
         assert "query" not in str(caught.value)
-    assert len(desk.server.asked) == len(kinds)
+    assert len(bench.server.asked) == len(kinds)
 
 
-def test_a_conflict_may_mean_refused(desk: Desk) -> None:
+def test_a_conflict_may_mean_refused(bench: ClientBench) -> None:
     """Who writes may name statuses that mean that the thing may not be done."""
-    desk.server.next.append(Answer(status=409, value={"message": "head moved"}))
+    bench.server.next.append(Answer(status=409, value={"message": "head moved"}))
     with pytest.raises(ForgeRefusedError, match="head moved"):
-        desk.client.write("POST", "/things", {}, repeatable=False, refused=frozenset({409}))
+        bench.client.write("POST", "/things", {}, repeatable=False, refused=frozenset({409}))
 
 
 @pytest.mark.parametrize("lost", [BUSY, Answer(drop=True), PAGE, Answer(raw=b"x" * 5000)])
-def test_a_write_of_unknown_outcome_is_not_repeated(desk: Desk, lost: Answer) -> None:
+def test_a_write_of_unknown_outcome_is_not_repeated(bench: ClientBench, lost: Answer) -> None:
     """Whether it was carried out is not known, which is neither a success nor a failure."""
-    desk.server.next.append(lost)
+    bench.server.next.append(lost)
     with pytest.raises(ForgeOutcomeUnknownError, match="whether POST was carried out is not known"):
-        desk.client.write("POST", "/things", {"x": 1}, repeatable=False)
-    assert len(desk.server.asked) == 1
+        bench.client.write("POST", "/things", {"x": 1}, repeatable=False)
+    assert len(bench.server.asked) == 1
 
 
-def test_a_write_that_changes_nothing_twice_is_repeated(desk: Desk) -> None:
+def test_a_write_that_changes_nothing_twice_is_repeated(bench: ClientBench) -> None:
     """What is idempotent by its nature is tried again like reading."""
-    desk.server.next.extend([Answer(drop=True), BUSY])
-    assert desk.client.write("DELETE", "/thing", repeatable=True) is None
-    assert len(desk.server.asked) == 3
+    bench.server.next.extend([Answer(drop=True), BUSY])
+    assert bench.client.write("DELETE", "/thing", repeatable=True) is None
+    assert len(bench.server.asked) == 3
 
 
-def test_a_write_that_surely_never_arrived_is_repeated(desk: Desk) -> None:
+def test_a_write_that_surely_never_arrived_is_repeated(bench: ClientBench) -> None:
     """A rate limit carries nothing out, so that the comment may be sent again."""
-    desk.server.next.append(Answer(status=429, value={"message": "slow down"}, headers={"Retry-After": "7"}))
-    assert desk.client.write("POST", "/things", {}, repeatable=False) == {"a": 2}
-    assert desk.clock.slept == [7]
+    bench.server.next.append(Answer(status=429, value={"message": "slow down"}, headers={"Retry-After": "7"}))
+    assert bench.client.write("POST", "/things", {}, repeatable=False) == {"a": 2}
+    assert bench.clock.slept == [7]
 
 
-def test_nobody_listening_is_unreachable_also_for_writing(desk: Desk) -> None:
+def test_nobody_listening_is_unreachable_also_for_writing(bench: ClientBench) -> None:
     """A connection that was refused has carried nothing out: unreachable, and not unknown."""
-    elsewhere = client_of("http://127.0.0.1:1", desk.clock)
+    elsewhere = client_of("http://127.0.0.1:1", bench.clock)
     with pytest.raises(ForgeUnreachableError, match="no connection") as caught:
         elsewhere.write("POST", "/things", {}, repeatable=False)
     assert not isinstance(caught.value, ForgeOutcomeUnknownError)
 
 
-def test_the_circuit_opens_and_closes(desk: Desk) -> None:
+def test_the_circuit_opens_and_closes(bench: ClientBench) -> None:
     """After six failures in a row nothing is sent; half a minute later one call tries."""
-    desk.server.next.extend([BUSY] * 6)
+    bench.server.next.extend([BUSY] * 6)
     for _ in range(2):
         with pytest.raises(ForgeUnreachableError):
-            desk.client.get("/thing")
-    opened_at = desk.clock.now
+            bench.client.get("/thing")
+    opened_at = bench.clock.now
     with pytest.raises(ForgeUnreachableError, match="6 times in a row") as caught:
-        desk.client.get("/thing")
-    assert len(desk.server.asked) == 6
+        bench.client.get("/thing")
+    assert len(bench.server.asked) == 6
     assert caught.value.retry_at == opened_at + 30
-    desk.clock.now += 30
-    assert desk.client.get("/thing") == {"a": 1}
-    desk.server.next.append(BUSY)
-    assert desk.client.get("/thing") == {"a": 1}
+    bench.clock.now += 30
+    assert bench.client.get("/thing") == {"a": 1}
+    bench.server.next.append(BUSY)
+    assert bench.client.get("/thing") == {"a": 1}
 
 
-def test_a_failed_trial_keeps_the_circuit_open(desk: Desk) -> None:
+def test_a_failed_trial_keeps_the_circuit_open(bench: ClientBench) -> None:
     """The call that tries again is one call, and its failure is enough."""
-    desk.server.next.extend([BUSY] * 7)
+    bench.server.next.extend([BUSY] * 7)
     for _ in range(2):
         with pytest.raises(ForgeUnreachableError):
-            desk.client.get("/thing")
-    desk.clock.now += 30
+            bench.client.get("/thing")
+    bench.clock.now += 30
     with pytest.raises(ForgeUnreachableError):
-        desk.client.get("/thing")
-    assert len(desk.server.asked) == 7
+        bench.client.get("/thing")
+    assert len(bench.server.asked) == 7
 
 
 def test_one_caller_tries_for_all() -> None:
@@ -215,130 +215,132 @@ def test_one_caller_tries_for_all() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 429])
-def test_a_used_up_rate_limit_is_waited_for_when_that_is_short(desk: Desk, status: int) -> None:
+def test_a_used_up_rate_limit_is_waited_for_when_that_is_short(bench: ClientBench, status: int) -> None:
     """GitHub refuses with 403 as well; its reset is a time since the epoch."""
-    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{desk.clock.now + 9:.0f}"}
-    desk.server.next.append(
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{bench.clock.now + 9:.0f}"}
+    bench.server.next.append(
         Answer(status=status, value={"message": "API rate limit exceeded"}, headers=headers)
     )
-    assert desk.client.get("/thing") == {"a": 1}
-    assert desk.clock.slept == [9]
+    assert bench.client.get("/thing") == {"a": 1}
+    assert bench.clock.slept == [9]
 
 
-def test_a_long_rate_limit_makes_the_forge_unreachable_until_then(desk: Desk) -> None:
+def test_a_long_rate_limit_makes_the_forge_unreachable_until_then(bench: ClientBench) -> None:
     """Nothing is sent meanwhile, and whoever asks is told when it makes sense again."""
-    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{desk.clock.now + 600:.0f}"}
-    desk.server.next.append(Answer(status=403, value={"message": "API rate limit exceeded"}, headers=headers))
-    until = desk.clock.now + 600
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{bench.clock.now + 600:.0f}"}
+    bench.server.next.append(
+        Answer(status=403, value={"message": "API rate limit exceeded"}, headers=headers)
+    )
+    until = bench.clock.now + 600
     for _ in range(2):
         with pytest.raises(ForgeUnreachableError, match="ask again in 600 s") as caught:
-            desk.client.get("/thing")
+            bench.client.get("/thing")
         assert caught.value.retry_at == until
-    assert len(desk.server.asked) == 1
-    desk.clock.now = until
-    assert desk.client.get("/thing") == {"a": 1}
+    assert len(bench.server.asked) == 1
+    bench.clock.now = until
+    assert bench.client.get("/thing") == {"a": 1}
 
 
-def test_a_secondary_limit_is_seen_by_its_words(desk: Desk) -> None:
+def test_a_secondary_limit_is_seen_by_its_words(bench: ClientBench) -> None:
     """Without a number a minute is waited, which here is too long to wait for."""
     said = {"message": "You have exceeded a secondary rate limit."}
-    desk.server.next.append(Answer(status=403, value=said, headers={"X-RateLimit-Remaining": "40"}))
+    bench.server.next.append(Answer(status=403, value=said, headers={"X-RateLimit-Remaining": "40"}))
     with pytest.raises(ForgeUnreachableError) as caught:
-        desk.client.get("/thing")
-    assert caught.value.retry_at == desk.clock.now + 60
+        bench.client.get("/thing")
+    assert caught.value.retry_at == bench.clock.now + 60
 
 
-def test_the_last_request_of_a_limit_is_an_answer(desk: Desk) -> None:
+def test_the_last_request_of_a_limit_is_an_answer(bench: ClientBench) -> None:
     """It is believed, and only the next one waits."""
-    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{desk.clock.now + 5:.0f}"}
-    desk.server.next.append(Answer(value={"a": 0}, headers=headers))
-    assert desk.client.get("/thing") == {"a": 0}
-    assert desk.clock.slept == []
-    assert desk.client.get("/thing") == {"a": 1}
-    assert desk.clock.slept == [5]
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{bench.clock.now + 5:.0f}"}
+    bench.server.next.append(Answer(value={"a": 0}, headers=headers))
+    assert bench.client.get("/thing") == {"a": 0}
+    assert bench.clock.slept == []
+    assert bench.client.get("/thing") == {"a": 1}
+    assert bench.clock.slept == [5]
 
 
-def test_what_is_unchanged_is_not_sent_again(desk: Desk) -> None:
+def test_what_is_unchanged_is_not_sent_again(bench: ClientBench) -> None:
     """The second time the ETag goes along; the answer is the one that is known."""
-    assert desk.client.get("/thing") == desk.client.get("/thing") == {"a": 1}
-    assert "If-None-Match" not in desk.server.asked[0].headers
-    assert desk.server.asked[1].headers["If-None-Match"].startswith('W/"')
+    assert bench.client.get("/thing") == bench.client.get("/thing") == {"a": 1}
+    assert "If-None-Match" not in bench.server.asked[0].headers
+    assert bench.server.asked[1].headers["If-None-Match"].startswith('W/"')
 
 
-def test_only_the_newest_replies_are_kept(desk: Desk) -> None:
+def test_only_the_newest_replies_are_kept(bench: ClientBench) -> None:
     """The cache is bounded: what was not asked for lately is asked for anew."""
     for page in range(6):
-        desk.client.get("/items", {"page": str(page + 1)})
-    desk.client.get("/items", {"page": "6"})
-    desk.client.get("/items", {"page": "1"})
-    assert ["If-None-Match" in asked.headers for asked in desk.server.asked[-2:]] == [True, False]
+        bench.client.get("/items", {"page": str(page + 1)})
+    bench.client.get("/items", {"page": "6"})
+    bench.client.get("/items", {"page": "1"})
+    assert ["If-None-Match" in asked.headers for asked in bench.server.asked[-2:]] == [True, False]
 
 
-def test_all_pages_are_read_up_to_the_bound(desk: Desk) -> None:
+def test_all_pages_are_read_up_to_the_bound(bench: ClientBench) -> None:
     """Three pages of two are read of four, and the listing says that there are more."""
-    listing = desk.client.read_all("/items")
+    listing = bench.client.read_all("/items")
     assert [item["number"] for item in listing.items] == [0, 1, 2, 3, 4, 5]
     assert not listing.complete
-    whole = desk.client.read_all("/items", {"x": "1"}, enough=lambda page: page[0]["number"] == 2)
+    whole = bench.client.read_all("/items", {"x": "1"}, enough=lambda page: page[0]["number"] == 2)
     assert [item["number"] for item in whole.items] == [0, 1, 2, 3]
     assert whole.complete
 
 
-def test_a_part_of_a_listing_is_no_answer(desk: Desk) -> None:
+def test_a_part_of_a_listing_is_no_answer(bench: ClientBench) -> None:
     """Where everything is needed, an incomplete listing is unreachable and names the setting."""
 
     class Numbered(BaseModel):
         number: int
 
     with pytest.raises(ForgeUnreachableError, match="max_pages"):
-        desk.client.parsed_all(Numbered, desk.client.read_all("/items"))
+        bench.client.parsed_all(Numbered, bench.client.read_all("/items"))
 
 
-def test_a_link_to_another_host_is_followed_on_our_own(desk: Desk) -> None:
+def test_a_link_to_another_host_is_followed_on_our_own(bench: ClientBench) -> None:
     """A server behind a proxy calls itself by another name; the token stays where it belongs."""
     link = {"Link": '<https://inside.test/api/items?page=2&per_page=2>; rel="next"'}
-    desk.server.next.append(Answer(value=[{"number": 0}], headers=link))
-    listing = desk.client.read_all("/items", enough=lambda page: len(page) == 2)
+    bench.server.next.append(Answer(value=[{"number": 0}], headers=link))
+    listing = bench.client.read_all("/items", enough=lambda page: len(page) == 2)
     assert [item["number"] for item in listing.items] == [0, 2, 3]
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_pages_without_links_are_counted(desk: Desk, *, told: bool) -> None:
+def test_pages_without_links_are_counted(bench: ClientBench, *, told: bool) -> None:
     """Gitea tells a total, or nothing at all: then only an empty page is the end."""
     limits = LIMITS.model_copy(update={"max_pages": 9})
-    client = client_of(desk.server.address, desk.clock, limits=limits, numbered=True)
+    client = client_of(bench.server.address, bench.clock, limits=limits, numbered=True)
     headers = {"X-Total-Count": "3"} if told else {}
     pages = [[{"number": 0}, {"number": 1}], [{"number": 2}], []]
-    desk.server.next.extend(Answer(value=page, headers=headers) for page in pages)
+    bench.server.next.extend(Answer(value=page, headers=headers) for page in pages)
     listing = client.read_all("/items")
     assert [item["number"] for item in listing.items] == [0, 1, 2]
     assert listing.complete
-    assert [asked.query.get("page") for asked in desk.server.asked] == [None, "2", "3"][: 2 if told else 3]
+    assert [asked.query.get("page") for asked in bench.server.asked] == [None, "2", "3"][: 2 if told else 3]
     client.close()
 
 
-def test_a_forge_that_knows_no_pages_is_noticed(desk: Desk) -> None:
+def test_a_forge_that_knows_no_pages_is_noticed(bench: ClientBench) -> None:
     """The same items again are the end, and are counted once."""
-    client = client_of(desk.server.address, desk.clock, numbered=True)
-    desk.server.next.extend([Answer(value=[{"number": 0}])] * 2)
+    client = client_of(bench.server.address, bench.clock, numbered=True)
+    bench.server.next.extend([Answer(value=[{"number": 0}])] * 2)
     assert client.read_all("/items").items == ({"number": 0},)
     client.close()
 
 
 @pytest.mark.parametrize("status", [200, 404, 403])
-def test_a_page_for_people_is_no_answer(desk: Desk, status: int) -> None:
+def test_a_page_for_people_is_no_answer(bench: ClientBench, status: int) -> None:
     """A sign-in page or a proxy's error says nothing of the thing: never gone, never refused."""
-    desk.server.next.append(Answer(status=status, raw=PAGE.raw, headers=PAGE.headers))
+    bench.server.next.append(Answer(status=status, raw=PAGE.raw, headers=PAGE.headers))
     with pytest.raises(ForgeUnreachableError, match=rf"HTML page.*{status}"):
-        desk.client.get("/thing")
-    assert len(desk.server.asked) == 1
+        bench.client.get("/thing")
+    assert len(bench.server.asked) == 1
 
 
-def test_the_title_of_a_page_is_told_in_one_line(desk: Desk) -> None:
+def test_the_title_of_a_page_is_told_in_one_line(bench: ClientBench) -> None:
     """So that a person sees which page it is."""
-    desk.server.next.append(PAGE)
+    bench.server.next.append(PAGE)
     with pytest.raises(ForgeUnreachableError, match="'Sign in'"):
-        desk.client.get("/thing")
+        bench.client.get("/thing")
 
 
 @pytest.mark.parametrize(
@@ -350,81 +352,81 @@ def test_the_title_of_a_page_is_told_in_one_line(desk: Desk) -> None:
         (Answer(value={"a": 1}), "no list"),
     ],
 )
-def test_what_cannot_be_read_is_no_answer(desk: Desk, answer: Answer, why: str) -> None:
+def test_what_cannot_be_read_is_no_answer(bench: ClientBench, answer: Answer, why: str) -> None:
     """Too large, broken, or of another form: unreachable."""
-    desk.server.next.append(answer)
+    bench.server.next.append(answer)
     with pytest.raises(ForgeUnreachableError, match=why):
-        desk.client.read_all("/items")
+        bench.client.read_all("/items")
 
 
-def test_an_empty_listing_may_be_null(desk: Desk) -> None:
+def test_an_empty_listing_may_be_null(bench: ClientBench) -> None:
     """Gitea writes null where others write an empty list."""
-    desk.server.next.append(Answer(raw=b"null"))
-    assert desk.client.read_all("/items").items == ()
+    bench.server.next.append(Answer(raw=b"null"))
+    assert bench.client.read_all("/items").items == ()
 
 
-def test_what_has_not_the_right_form_is_named_and_not_shown(desk: Desk) -> None:
+def test_what_has_not_the_right_form_is_named_and_not_shown(bench: ClientBench) -> None:
     """The message says which field is wrong, and keeps its value for itself."""
 
     class Numbered(BaseModel):
         number: int
 
     with pytest.raises(ForgeUnreachableError, match=r"number: .*integer") as caught:
-        desk.client.parsed(Numbered, {"number": "s3cr3t"})
+        bench.client.parsed(Numbered, {"number": "s3cr3t"})
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_an_answer_that_drips_is_cut_off(desk: Desk) -> None:
+def test_an_answer_that_drips_is_cut_off(bench: ClientBench) -> None:
     """The whole answer has its time, however busy the line looks."""
-    late = client_of(desk.server.address, desk.clock, limits=LIMITS.model_copy(update={"attempts": 1}))
-    desk.server.after = lambda _asked: setattr(desk.clock, "now", desk.clock.now + 6)
+    late = client_of(bench.server.address, bench.clock, limits=LIMITS.model_copy(update={"attempts": 1}))
+    bench.server.after = lambda _asked: setattr(bench.clock, "now", bench.clock.now + 6)
     with pytest.raises(ForgeUnreachableError, match="did not end in time"):
         late.get("/thing")
     late.close()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_redirect_to_another_host_gets_no_token(desk: Desk, method: str) -> None:
+def test_a_redirect_to_another_host_gets_no_token(bench: ClientBench, method: str) -> None:
     """It is not followed, and the forge counts as unreachable."""
     other = ForgeServer({"(GET|POST) /thing": lambda _asked, _found: Answer(value={})}, scheme="Bearer")
-    desk.server.next.append(Answer(status=307, headers={"Location": f"{other.address}/thing"}))
+    bench.server.next.append(Answer(status=307, headers={"Location": f"{other.address}/thing"}))
     with pytest.raises(ForgeUnreachableError, match="another host"):
-        desk.client.write(method, "/thing", repeatable=True)
+        bench.client.write(method, "/thing", repeatable=True)
     assert other.asked == []
     other.stop()
 
 
-def test_a_redirect_on_the_same_host_is_followed_for_reading(desk: Desk) -> None:
+def test_a_redirect_on_the_same_host_is_followed_for_reading(bench: ClientBench) -> None:
     """A renamed repository is read under its new name; writing says that it has moved."""
-    desk.server.next.append(Answer(status=301, headers={"Location": "/thing"}))
-    assert desk.client.get("/old") == {"a": 1}
-    desk.server.next.append(Answer(status=301, headers={"Location": "/thing"}))
+    bench.server.next.append(Answer(status=301, headers={"Location": "/thing"}))
+    assert bench.client.get("/old") == {"a": 1}
+    bench.server.next.append(Answer(status=301, headers={"Location": "/thing"}))
     with pytest.raises(ForgeGoneError, match="moved"):
-        desk.client.write("PUT", "/old", repeatable=True)
-    desk.server.next.append(Answer(status=307, headers={"Location": "/thing"}))
-    assert desk.client.write("PUT", "/old", repeatable=True) is None
-    desk.server.next.extend([Answer(status=302, headers={"Location": "/thing"})] * 9)
+        bench.client.write("PUT", "/old", repeatable=True)
+    bench.server.next.append(Answer(status=307, headers={"Location": "/thing"}))
+    assert bench.client.write("PUT", "/old", repeatable=True) is None
+    bench.server.next.extend([Answer(status=302, headers={"Location": "/thing"})] * 9)
     with pytest.raises(ForgeUnreachableError, match="more than 3 times"):
-        desk.client.get("/thing")
+        bench.client.get("/thing")
 
 
-def test_the_token_is_in_its_header_and_nowhere_else(desk: Desk) -> None:
+def test_the_token_is_in_its_header_and_nowhere_else(bench: ClientBench) -> None:
     """No message, no representation and no address holds it, even when the forge says it back."""
-    desk.server.next.append(Answer(status=422, value={"message": f"bad credentials {TOKEN}"}))
+    bench.server.next.append(Answer(status=422, value={"message": f"bad credentials {TOKEN}"}))
     with pytest.raises(ForgeInvalidError, match=r"bad credentials \*\*\*") as caught:
-        desk.client.get("/thing")
-    shown = f"{caught.value!r} {desk.client!r} {vars(desk.client)!r}"
+        bench.client.get("/thing")
+    shown = f"{caught.value!r} {bench.client!r} {vars(bench.client)!r}"
     assert TOKEN not in shown
-    asked = desk.server.asked[0]
+    asked = bench.server.asked[0]
     assert asked.headers["Authorization"] == f"Bearer {TOKEN}"
     assert [name for name, value in asked.headers.items() if TOKEN in value] == ["Authorization"]
 
 
-def test_a_report_with_all_locals_does_not_show_the_token(desk: Desk) -> None:
+def test_a_report_with_all_locals_does_not_show_the_token(bench: ClientBench) -> None:
     """Some loggers print the variables of every frame; those of a lost connection hold the request."""
-    desk.server.silent = True
+    bench.server.silent = True
     with pytest.raises(ForgeUnreachableError) as caught:
-        desk.client.get("/thing")
+        bench.client.get("/thing")
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert TOKEN not in "".join(report.format())
 

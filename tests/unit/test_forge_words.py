@@ -130,7 +130,7 @@ def test_a_check_run_means(conclusion: str | None, verdict: CiVerdict) -> None:
 
 
 def test_jobs_of_one_name_do_not_hide_each_other() -> None:
-    """Two workflows with a job `build`: the later green one leaves the red one standing."""
+    """Two workflows with a job `build`: the later green one leaves the red one in force."""
     runs = [
         run("build", "failure", completed_at="2026-01-01T10:00:00Z", check_suite={"id": 1}),
         run("build", "success", completed_at="2026-01-01T11:00:00Z", check_suite={"id": 2}),

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from routing.backlog.gate_settings import GateSettings
-from routing.backlog.gates import Facts, Inputs, choose, refusal
+from routing.backlog.gates import GateFacts, Inputs, choose, refusal
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate
 from routing.backlog.settings import BacklogSettings
@@ -21,7 +21,7 @@ from routing.issues.model_settings import ModelSettings
 from tests.issues import ref
 
 OPEN = GateSettings(kill_switch=False, allow_list=("shop", "owner/app"))
-FINE = Facts(permission=Permission.WRITE, busy=0, working=0, spent_today_usd=0.0, spent_usd=0.0)
+FINE = GateFacts(permission=Permission.WRITE, busy=0, working=0, spent_today_usd=0.0, spent_usd=0.0)
 
 
 def item(
@@ -112,7 +112,7 @@ def test_every_combination_of_gates_refuses_by_the_first_that_is_shut() -> None:
             kill_switch=kill, enabled=not disabled, allow_list=() if foreign else ("SHOP",), per_repo=2,
             fleet_size=3, usd_per_day=10, usd_per_job=4,
         )  # fmt: skip
-        facts = Facts(
+        facts = GateFacts(
             permission=permission, busy=2 if busy else 1, working=3 if full else 2,
             spent_today_usd=6.01 if day else 6.0, spent_usd=4.0 if job else 3.99,
         )  # fmt: skip

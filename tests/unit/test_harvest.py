@@ -11,12 +11,12 @@ from harvest.harvester import Harvester
 from harvest.ledger import Dispatched, Settlement
 from harvest.policy import Guardrail, TrialPolicy
 from harvest.score import ScoreRules
-from harvest.settling import Facts, scoring
+from harvest.settling import JobFacts, scoring
 from harvest.verdict import Verdict
 from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
-from routing.store.trials.trial_store import Advance, TrialStore
+from routing.store.trials.trial_store import TrialAdvance, TrialStore
 from tests.fleet import QUICK, START, Fleet, request
 
 DAY = 86_400.0
@@ -121,7 +121,7 @@ def test_two_harvests_that_saw_the_same_facts_write_one_score(fake_redis: redis.
     ((_, found, signals),) = fleet.app.signals.read_due([job])
     assert found is not None
     rules = ScoreRules(revert_window_seconds=0.0)
-    same = scoring(Facts(job=found, signals=signals), now=fleet.clock(), rules=rules)
+    same = scoring(JobFacts(job=found, signals=signals), now=fleet.clock(), rules=rules)
     assert fleet.app.signals.score([same, same]) == ["ok", "already"]
     assert len(fleet.events("job.settled")) == 1
     assert len(fleet.app.trial_store.settlements("implementer-t1")) == 1
@@ -133,7 +133,7 @@ def test_score_from_outdated_facts_is_refused(fake_redis: redis.Redis) -> None:
     (job,) = work(fleet, 1, canary=GOOD)
     ((_, found, signals),) = fleet.app.signals.read_due([job])
     assert found is not None
-    outdated = scoring(Facts(job=found, signals=signals), now=fleet.clock(), rules=ScoreRules())
+    outdated = scoring(JobFacts(job=found, signals=signals), now=fleet.clock(), rules=ScoreRules())
     fleet.app.signals.add(job, [fleet.fact(SignalKind.THUMB_DOWN)])
     assert fleet.app.signals.score([outdated]) == ["stale"]
     fleet.app.harvester.harvest()
@@ -148,7 +148,9 @@ def test_advance_from_an_outdated_state_is_refused(fake_redis: redis.Redis) -> N
     fleet.app.harvester.harvest()
     before = fleet.everything()
     for verdict in ("hold", "graduate", "roll_back", "expire"):
-        step = Advance(revision=outdated.revision, evidence="{}", share=0.5, baselines={}, verdict=verdict)
+        step = TrialAdvance(
+            revision=outdated.revision, evidence="{}", share=0.5, baselines={}, verdict=verdict
+        )
         assert fleet.app.trial_store.advance(outdated, step) == "stale"
     assert fleet.everything() == before
 
@@ -159,7 +161,7 @@ def test_second_verdict_on_a_trial_is_refused(fake_redis: redis.Redis) -> None:
     work_and_harvest(fleet, 60, canary=BAD)
     trial = fleet.app.trials.find("implementer-t1")
     before = fleet.everything()
-    step = Advance(revision=trial.revision, evidence="{}", share=0.5, baselines={}, verdict="graduate")
+    step = TrialAdvance(revision=trial.revision, evidence="{}", share=0.5, baselines={}, verdict="graduate")
     assert fleet.app.trial_store.advance(trial, step) == "closed"
     assert fleet.everything() == before
 

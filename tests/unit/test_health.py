@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from routing.store.redis.health import Facts, Finding, Status, judge
+from routing.store.redis.health import HealthFinding, ServerFacts, Status, judge
 
 WELL = {
     "redis_version": "7.2.4",
@@ -23,12 +23,12 @@ def findings(
     settings: dict[str, str] | None = None,
     *,
     our_time: float = 1_000.0,
-) -> dict[str, Finding]:
+) -> dict[str, HealthFinding]:
     """The findings by check, for a server that is well but for `info` and `settings`."""
     asked: dict[str | None, str | None] = {"appendfsync": "everysec"}
     if settings is not None:
         asked = dict(settings.items())
-    facts = Facts(WELL | (info or {}), asked, 1_000.0, our_time)
+    facts = ServerFacts(WELL | (info or {}), asked, 1_000.0, our_time)
     return {finding.check: finding for finding in judge(facts)}
 
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from harvest.score import ScoreRules
-from harvest.settling import Facts, scoring
+from harvest.settling import JobFacts, scoring
 from routing.errors import ConflictError
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import BackOff, Jobs
@@ -134,7 +134,7 @@ def test_score_of_a_job_that_left_its_trial_meanwhile_is_refused(fleet: Fleet) -
     fleet.clock.forward(8 * DAY)
     ((_, found, facts),) = fleet.app.signals.read_due([job])
     assert found is not None
-    overdue = scoring(Facts(job=found, signals=facts), now=fleet.clock(), rules=ScoreRules())
+    overdue = scoring(JobFacts(job=found, signals=facts), now=fleet.clock(), rules=ScoreRules())
     assert (overdue.what, overdue.trial) == ("settled", trial.id)
     fleet.app.templates.reject(trial.canary_id, by="ada")
     fleet.claim(job)

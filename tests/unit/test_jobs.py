@@ -314,7 +314,7 @@ def test_retried_job_is_not_cancelled_by_the_old_wish(fleet: Fleet) -> None:
 
 
 def test_given_back_job_does_not_lose_an_attempt(fleet: Fleet) -> None:
-    """A worker that shuts down returns its job at once and free of charge."""
+    """A worker that shuts down returns its job at once and uses up no attempt."""
     job = fleet.enqueue(max_attempts=1).job
     fleet.app.jobs.give_back(fleet.claim(job), reason="its worker shut down")
     found = fleet.app.jobs.find(job)

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.process.line_reader import Line, LineReader
+from routing.process.line_reader import LineReader, OutputLine
 
 
-def _lines(chunks: list[bytes], cap: int) -> list[Line]:
+def _lines(chunks: list[bytes], cap: int) -> list[OutputLine]:
     reader = LineReader(cap)
     return [line for chunk in chunks for line in reader.feed(chunk)] + list(reader.flush())
 
@@ -30,4 +30,4 @@ def test_every_byte_is_kept_or_counted(chunks: list[bytes], cap: int) -> None:
 
 def test_windows_line_ends_are_taken_off() -> None:
     """A carriage return before the newline is no part of the line."""
-    assert _lines([b"a\r", b"\nb\r\n"], 10) == [Line(b"a", 0), Line(b"b", 0)]
+    assert _lines([b"a\r", b"\nb\r\n"], 10) == [OutputLine(b"a", 0), OutputLine(b"b", 0)]

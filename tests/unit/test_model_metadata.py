@@ -91,7 +91,7 @@ def session() -> Iterator[requests.Session]:
         yield made
 
 
-class Desk:
+class ModelBench:
     """A reader with its model and its memory."""
 
     def __init__(self, model: ModelServer, session: requests.Session, client: redis.Redis) -> None:
@@ -116,52 +116,52 @@ class Desk:
 
 
 @pytest.fixture
-def desk(model: ModelServer, session: requests.Session, fake_redis: redis.Redis) -> Desk:
+def bench(model: ModelServer, session: requests.Session, fake_redis: redis.Redis) -> ModelBench:
     """A reader that is switched on."""
-    return Desk(model, session, fake_redis)
+    return ModelBench(model, session, fake_redis)
 
 
-def test_gaps_are_filled_and_what_is_known_stays(desk: Desk, model: ModelServer) -> None:
+def test_gaps_are_filled_and_what_is_known_stays(bench: ModelBench, model: ModelServer) -> None:
     """The body's own words win; the source says which part is whose."""
     model.answer = saying(blocked_by=["#3"], estimated_context=1234, difficulty="easy")
-    known = desk.fill(issue(1, BODY))
+    known = bench.fill(issue(1, BODY))
     assert (known.difficulty, known.estimated_context, known.blocked_by) == ("hard", 1234, (ref(3),))
     assert known.metadata_source["difficulty"] == "body"
     assert known.metadata_source["blocked_by"] == "model"
     assert known.metadata_source["blocks"] == "default"
 
 
-def test_question_has_the_agreed_shape(desk: Desk, model: ModelServer) -> None:
+def test_question_has_the_agreed_shape(bench: ModelBench, model: ModelServer) -> None:
     """Path, headers and body are those of the Messages API, with the tool that the model must use."""
-    desk.fill(issue(1, BODY))
+    bench.fill(issue(1, BODY))
     ((path, headers, body),) = model.asked
     assert path == "/v1/messages"
     assert headers["x-api-key"] == "sk-1"
     assert headers["anthropic-version"] == "2023-06-01"
-    assert body["model"] == desk.settings.model
+    assert body["model"] == bench.settings.model
     assert body["max_tokens"] == 1024
     assert body["tool_choice"] == {"type": "tool", "name": body["tools"][0]["name"]}
     assert BODY in body["messages"][0]["content"]
 
 
-def test_off_by_default_and_nothing_to_ask(desk: Desk, model: ModelServer) -> None:
+def test_off_by_default_and_nothing_to_ask(bench: ModelBench, model: ModelServer) -> None:
     """Switched off, and for a body that is empty or leaves no gap, no question is asked."""
     assert ModelSettings().enabled is False
-    desk.fill(issue(1, BODY), enabled=False)
-    desk.fill(issue(1, " "))
-    desk.fill(issue(1, "Blocked by: None\nBlocks: None\nTotal estimated: 5 tokens\n\nDifficulty: easy"))
+    bench.fill(issue(1, BODY), enabled=False)
+    bench.fill(issue(1, " "))
+    bench.fill(issue(1, "Blocked by: None\nBlocks: None\nTotal estimated: 5 tokens\n\nDifficulty: easy"))
     assert model.asked == []
 
 
-def test_answer_is_remembered_by_body_and_model(desk: Desk, model: ModelServer) -> None:
+def test_answer_is_remembered_by_body_and_model(bench: ModelBench, model: ModelServer) -> None:
     """The same body is asked about once, another body or model anew; what is remembered expires."""
-    first = desk.fill(issue(1, BODY))
-    assert desk.fill(issue(1, BODY)) == first
+    first = bench.fill(issue(1, BODY))
+    assert bench.fill(issue(1, BODY)) == first
     assert len(model.asked) == 1
-    desk.fill(issue(1, BODY + "!"))
-    desk.fill(issue(1, BODY), model="another")
+    bench.fill(issue(1, BODY + "!"))
+    bench.fill(issue(1, BODY), model="another")
     assert len(model.asked) == 3
-    assert leaks(desk.redis, Keys()) == []
+    assert leaks(bench.redis, Keys()) == []
 
 
 @pytest.mark.parametrize(
@@ -180,38 +180,40 @@ def test_answer_is_remembered_by_body_and_model(desk: Desk, model: ModelServer) 
     ids=["500", "401", "redirect", "text", "list", "no tool", "range", "extra", "long"],
 )
 def test_failure_leaves_the_defaults_and_is_not_remembered(
-    desk: Desk, model: ModelServer, status: int, answer: bytes
+    bench: ModelBench, model: ModelServer, status: int, answer: bytes
 ) -> None:
     """The parser's reading stands, and the next time is asked again."""
     good, model.answer, model.status = model.answer, answer, status
     one = issue(1, BODY)
-    assert desk.fill(one) == read_metadata(one)
+    assert bench.fill(one) == read_metadata(one)
     assert len(model.asked) == 1
-    assert desk.redis.keys() == []
+    assert bench.redis.keys() == []
     model.answer, model.status = good, 200
-    assert desk.fill(one).estimated_context == 1234
+    assert bench.fill(one).estimated_context == 1234
 
 
-def test_server_that_is_not_there_is_a_failure(desk: Desk) -> None:
+def test_server_that_is_not_there_is_a_failure(bench: ModelBench) -> None:
     """A refused connection is no answer, and nothing is raised."""
     one = issue(1, BODY)
-    assert desk.fill(one, url="http://127.0.0.1:9") == read_metadata(one)
+    assert bench.fill(one, url="http://127.0.0.1:9") == read_metadata(one)
 
 
-def test_answer_that_drips_ends_in_time(desk: Desk, model: ModelServer) -> None:
+def test_answer_that_drips_ends_in_time(bench: ModelBench, model: ModelServer) -> None:
     """Each byte comes soon enough, the whole does not: ticks wait for it."""
     seconds = itertools.count(step=2)
     model.answer = saying(estimated_context=1234) + b" " * 200_000
-    reader = desk.reader(lambda: float(next(seconds)), timeout_seconds=3)
+    reader = bench.reader(lambda: float(next(seconds)), timeout_seconds=3)
     one = issue(1, BODY)
     assert reader.fill(one, read_metadata(one)) == read_metadata(one)
 
 
 @pytest.mark.parametrize("status", [500, 429, 401])
-def test_model_that_fails_is_left_alone_for_a_while(desk: Desk, model: ModelServer, status: int) -> None:
+def test_model_that_fails_is_left_alone_for_a_while(
+    bench: ModelBench, model: ModelServer, status: int
+) -> None:
     """Many issues in one tick do not each wait for it; a minute later it is asked once more, then again."""
     now = [0.0]
-    reader = desk.reader(lambda: now[0])
+    reader = bench.reader(lambda: now[0])
     model.status = status
 
     def ask() -> bool:
@@ -230,9 +232,9 @@ def test_model_that_fails_is_left_alone_for_a_while(desk: Desk, model: ModelServ
     assert ask()
 
 
-def test_body_that_the_model_refuses_hides_no_other(desk: Desk, model: ModelServer) -> None:
+def test_body_that_the_model_refuses_hides_no_other(bench: ModelBench, model: ModelServer) -> None:
     """A question that makes no sense to it says nothing of the next one."""
-    reader = desk.reader(lambda: 0.0)
+    reader = bench.reader(lambda: 0.0)
     model.status = 400
     for number in range(1, 4):
         one = issue(number, BODY)
@@ -259,23 +261,23 @@ def test_model_that_is_switched_on_is_asked_by_the_fleet(
     assert len(model.asked) == 2
 
 
-def test_model_cannot_make_up_issues(desk: Desk, model: ModelServer) -> None:
+def test_model_cannot_make_up_issues(bench: ModelBench, model: ModelServer) -> None:
     """It may only name those that the body names."""
     model.answer = saying(blocked_by=["#3", "#4", "other/repo#3", "$(reboot)"], blocks=["#9"])
-    known = desk.fill(issue(1, BODY))
+    known = bench.fill(issue(1, BODY))
     assert known.blocked_by == (ref(3),)
     assert known.blocks == ()
 
 
-def test_remembered_answer_that_is_broken_is_asked_for_again(desk: Desk, model: ModelServer) -> None:
+def test_remembered_answer_that_is_broken_is_asked_for_again(bench: ModelBench, model: ModelServer) -> None:
     """What stands in the memory is checked like any answer."""
-    first = desk.fill(issue(1, BODY))
-    for key in desk.redis.scan_iter():
-        desk.redis.set(key, '{"difficulty": "purple"}', ex=60)
-    assert desk.fill(issue(1, BODY)) == first
+    first = bench.fill(issue(1, BODY))
+    for key in bench.redis.scan_iter():
+        bench.redis.set(key, '{"difficulty": "purple"}', ex=60)
+    assert bench.fill(issue(1, BODY)) == first
     assert len(model.asked) == 2
 
 
-def test_hold_stays(desk: Desk) -> None:
+def test_hold_stays(bench: ModelBench) -> None:
     """A body that the parser did not get through waits for a person, whatever a model says."""
-    assert desk.fill(issue(1, "- " * 40 + "depends on #3")).held
+    assert bench.fill(issue(1, "- " * 40 + "depends on #3")).held

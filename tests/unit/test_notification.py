@@ -7,7 +7,7 @@ import pytest
 
 from routing.errors import InvalidInputError
 from routing.events import MEANINGS, Event
-from tasks.notify.facts import Facts
+from tasks.notify.facts import EventFacts
 from tasks.notify.notification import LONGEST_TITLE, Notification
 from tasks.notify.notification_kind import NotificationKind, notification_kind
 from tasks.notify.translation import translated
@@ -20,7 +20,7 @@ def event(kind: str, subject: str = JOB, **data: Any) -> Event:
     return Event(id="1700000000000-0", kind=kind, at=1_700_000_000.0, subject=subject, data=data)
 
 
-def told(kind: str, subject: str = JOB, facts: Facts = Facts(), **data: Any) -> str | None:  # noqa: B008 - frozen
+def told(kind: str, subject: str = JOB, facts: EventFacts = EventFacts(), **data: Any) -> str | None:  # noqa: B008 - frozen
     """The kind of the notification that an event is worth."""
     made = translated(event(kind, subject, **data), facts)
     return made.kind.value if made else None
@@ -40,7 +40,7 @@ def told(kind: str, subject: str = JOB, facts: Facts = Facts(), **data: Any) -> 
 )
 def test_the_end_of_a_job(state: str, *, frozen: bool, kind: str | None) -> None:
     """Success, or a person's turn; who cancelled a job knows of it."""
-    assert told("job.finished", facts=Facts(frozen=frozen), state=state, reason="so it is") == kind
+    assert told("job.finished", facts=EventFacts(frozen=frozen), state=state, reason="so it is") == kind
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_nobody_is_told_of_the_rest() -> None:
 )
 def test_an_issue_that_no_job_speaks_for(to: str, *, has_job: bool, kind: str | None) -> None:
     """An issue is told of once: by its job's end, or where there was none by itself."""
-    found = told("backlog.state", "local:shop#3", Facts(issue_has_job=has_job), to=to, reason="so it is")
+    found = told("backlog.state", "local:shop#3", EventFacts(issue_has_job=has_job), to=to, reason="so it is")
     assert found == kind
 
 

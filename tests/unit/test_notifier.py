@@ -280,9 +280,9 @@ def test_a_place_is_moved_by_one_process_only(fleet: Fleet) -> None:
     listener = Listener()
     made = consumer(fleet, listener)
     finish(fleet)
-    read, other = fleet.app.notices.standing("webhook"), consumer(fleet, Listener())
+    read, other = fleet.app.notices.status("webhook"), consumer(fleet, Listener())
     assert read is not None
-    step = notice_store.Progress(before=read.place, place="9-9", written=1)
+    step = notice_store.SinkProgress(before=read.place, place="9-9", written=1)
     assert fleet.app.notices.collect("webhook", step, {"x:done": "{}"}) == -1
     assert fleet.app.notices.settle("webhook", "gone:done", "later", record="{}") is False
     made.tick()
@@ -396,13 +396,13 @@ def test_what_was_trimmed_unread_is_counted(fleet: Fleet) -> None:
     emit(fleet, 10)
     fleet.redis.xtrim(fleet.app.keys("events"), maxlen=4, approximate=False)
     made.tick()
-    standing = fleet.app.notices.standing("webhook")
-    assert standing is not None
-    assert (standing.missed, len(listener.heard)) == (6, 4)
+    status = fleet.app.notices.status("webhook")
+    assert status is not None
+    assert (status.missed, len(listener.heard)) == (6, 4)
     emit(fleet, 3, start=10)
     fleet.redis.xtrim(fleet.app.keys("events"), maxlen=1, approximate=False)
     made.tick()
-    again = fleet.app.notices.standing("webhook")
+    again = fleet.app.notices.status("webhook")
     assert again is not None
     assert (again.missed, len(listener.heard)) == (8, 5)
 
@@ -422,9 +422,9 @@ def test_a_server_that_does_not_count_is_believed_to_have_lost_nothing(
     emit(fleet, 10)
     fleet.redis.xtrim(fleet.app.keys("events"), maxlen=4, approximate=False)
     made.tick()
-    standing = fleet.app.notices.standing("webhook")
-    assert standing is not None
-    assert (standing.missed, standing.written, len(listener.heard)) == (0, None, 4)
+    status = fleet.app.notices.status("webhook")
+    assert status is not None
+    assert (status.missed, status.written, len(listener.heard)) == (0, None, 4)
 
 
 def test_what_was_read_before_the_trim_is_not_missed(fleet: Fleet) -> None:
@@ -437,9 +437,9 @@ def test_what_was_read_before_the_trim_is_not_missed(fleet: Fleet) -> None:
     more = emit(fleet, 1, start=5000)
     made.tick()
     assert listener.subjects == names + more
-    standing = fleet.app.notices.standing("webhook")
-    assert standing is not None
-    assert standing.missed == 0
+    status = fleet.app.notices.status("webhook")
+    assert status is not None
+    assert status.missed == 0
 
 
 def test_a_tick_leaves_the_rest_to_the_next(fleet: Fleet) -> None:

@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 
 from routing.forges.commit_status import CiVerdict
-from tasks.issues.watch import Action, Limits, TurnState, Watched, watch
+from tasks.issues.watch import Action, TurnState, Watched, WatchLimits, watch
 
-LIMITS = Limits(fix_forwards=5, fix_forward_seconds=3600, no_verdict_seconds=7200, redispatches=1)
+LIMITS = WatchLimits(fix_forwards=5, fix_forward_seconds=3600, no_verdict_seconds=7200, redispatches=1)
 
 #: Each side of each limit.
 ATTEMPTS = (0, 4, 5, 6)
@@ -84,5 +84,5 @@ def test_a_freeze_says_why_there_is_no_further_try(changes: dict[str, float], wo
 def test_without_corrective_turns_red_is_the_end() -> None:
     """A fleet may be set not to fix forward at all."""
     seen = Watched(turn=TurnState.IDLE, pushed=True, ci=CiVerdict.RED)
-    decided = watch(seen, Limits(fix_forwards=0))
+    decided = watch(seen, WatchLimits(fix_forwards=0))
     assert (decided.action, decided.reason) == (Action.FREEZE_ESCALATE, "CI is red at the pushed commit")

@@ -9,8 +9,8 @@ from routing.forges.commit_status import CiVerdict
 from routing.jobs.job import Job, JobRequest, JobResult, JobState
 from routing.jobs.lost_worker import after_lost_worker
 from routing.jobs.signal import SignalKind
-from tasks.issues.watch import Action, Limits, TurnState, Watched, watch
-from tasks.work.outcome import Ran, Step, outcome
+from tasks.issues.watch import Action, TurnState, Watched, WatchLimits, watch
+from tasks.work.outcome import NextStep, Ran, outcome
 from tests.fleet import Fleet
 from tests.forge_fleet import ForgeFleet
 
@@ -25,13 +25,13 @@ JOB = Job(
 def decided(turn: TurnState, attempts: int) -> Action:
     """What the table says of a run without a push at its n-th attempt."""
     seen = Watched(turn=turn, pushed=False, ci=CiVerdict.UNKNOWN, redispatches=attempts - 1)
-    return watch(seen, Limits(redispatches=ATTEMPTS - 1)).action
+    return watch(seen, WatchLimits(redispatches=ATTEMPTS - 1)).action
 
 
 def test_a_turn_that_ends_without_a_push_is_handed_over() -> None:
     """By the worker that ran it."""
     ended = outcome(Ran(ended_by="result", clean=True, has_repository=True))
-    assert (ended.step, ended.signal) == (Step.ESCALATE, SignalKind.NOTHING_PUSHED)
+    assert (ended.step, ended.signal) == (NextStep.ESCALATE, SignalKind.NOTHING_PUSHED)
     assert decided(TurnState.IDLE, 1) is Action.ESCALATE_PREPUSH
 
 
@@ -41,7 +41,7 @@ def test_a_turn_that_fails_is_handed_over_when_no_attempt_is_left(
 ) -> None:
     """An attempt that fails is followed by another one; the table speaks of a run that is not tried again."""
     ran = outcome(Ran(ended_by=ended_by, has_repository=True))
-    assert ran.step is Step.RETRY
+    assert ran.step is NextStep.RETRY
     fleet = Fleet(fake_redis, draws=[0.5] * 9, job={"max_attempts": ATTEMPTS})
     fleet.add()
     job = fleet.enqueue().job

@@ -16,7 +16,7 @@ from tasks.agents.mail.post_office import MOST_WAITING
 from tasks.agents.mail.role import Role
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
-from tasks.agents.supervision.silence import Finding, Measure, Patience, finding
+from tasks.agents.supervision.silence import Measure, Patience, SilenceFinding, finding
 from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
 from tasks.agents.turn.result import Ending
 from tests.fleet import Fleet
@@ -120,16 +120,20 @@ def test_patience(silent: float, measure: Measure) -> None:
 @pytest.mark.parametrize(
     ("fields", "waits", "found"),
     [
-        ({"last_activity": 88.0}, False, Finding(measure=Measure.WARN, silent_seconds=12.0)),
-        ({"last_activity": 88.0, "stage": 1}, False, Finding(silent_seconds=12.0)),
-        ({"last_activity": 78.0, "stage": 1}, False, Finding(measure=Measure.NUDGE, silent_seconds=22.0)),
-        ({"last_activity": 0.0}, True, Finding(silent_seconds=100.0)),
-        ({"last_activity": 0.0, "pid": None}, False, Finding(silent_seconds=100.0)),
-        ({"last_activity": 99.0, "lease_until": 100.0}, False, Finding(is_lost=True)),
-        ({"last_activity": 99.0, "lease_until": None}, False, Finding(is_lost=True)),
+        ({"last_activity": 88.0}, False, SilenceFinding(measure=Measure.WARN, silent_seconds=12.0)),
+        ({"last_activity": 88.0, "stage": 1}, False, SilenceFinding(silent_seconds=12.0)),
+        (
+            {"last_activity": 78.0, "stage": 1},
+            False,
+            SilenceFinding(measure=Measure.NUDGE, silent_seconds=22.0),
+        ),
+        ({"last_activity": 0.0}, True, SilenceFinding(silent_seconds=100.0)),
+        ({"last_activity": 0.0, "pid": None}, False, SilenceFinding(silent_seconds=100.0)),
+        ({"last_activity": 99.0, "lease_until": 100.0}, False, SilenceFinding(is_lost=True)),
+        ({"last_activity": 99.0, "lease_until": None}, False, SilenceFinding(is_lost=True)),
     ],
 )
-def test_finding(fields: dict[str, Any], found: Finding, *, waits: bool) -> None:
+def test_finding(fields: dict[str, Any], found: SilenceFinding, *, waits: bool) -> None:
     """What is made of one turn at 100 s: each measure once, and none while nothing can be expected."""
     given = {"lease_until": 101.0, "pid": 41} | fields
     record = SessionRecord(name="a", state=SessionState.IN_TURN, created_at=0, **given)

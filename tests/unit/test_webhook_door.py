@@ -12,7 +12,7 @@ from routing.errors import CoalmineError
 from routing.events import WEBHOOK_ACCEPTED
 from routing.store.backlog import delivery_store
 from routing.store.backlog.delivery_store import SEEN_SECONDS, DeliveryStore
-from routing.webhook.door import Door, Receipt, ReceiptStatus
+from routing.webhook.door import DeliveryReceipt, Door, ReceiptStatus
 from routing.webhook.errors import (
     BadPayloadError,
     BadSignatureError,
@@ -37,7 +37,7 @@ class House:
         self.door = Door(given, store, kill_switch=kill_switch)
         self.intake = Intake(store)
 
-    def receive(self, request: Sent) -> Receipt:
+    def receive(self, request: Sent) -> DeliveryReceipt:
         """Bring a request to the door."""
         return self.door.receive(request.kind, request.headers, request.body)
 

@@ -10,7 +10,7 @@ from routing.forges.rest.wire import Wire, WireCommit, WirePull
 from routing.http.paging import Listing
 
 
-class WireComparison(Wire):
+class GiteaComparison(Wire):
     """What a commit has that a branch lacks."""
 
     total_commits: int
@@ -63,7 +63,7 @@ class GiteaChanges(RestChanges):
             said = self._client.get(path)
         except ForgeGoneError:
             said = {"total_commits": 0}
-        if self._client.parsed(WireComparison, said).total_commits:
+        if self._client.parsed(GiteaComparison, said).total_commits:
             return False
         listing = self._commits_since(repo, base, {commit}, facts.commit.committer.date - CLOCK_SKEW)
         found = any(self._client.parsed(WireCommit, item).sha == commit for item in listing.items)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import AwareDatetime
 
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
-from routing.forges.rest.asking import Mark
+from routing.forges.rest.asking import IssueMark
 from routing.forges.rest.issues import RestIssues
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Login, Text, Wire, WireLabel
@@ -73,7 +73,7 @@ class GiteaIssues(RestIssues):
         labels = self._client.parsed_all(WireLabel, self._client.read_all(path))
         return min((label.id for label in labels if label.name == name), default=None)
 
-    def _marks(self, ref: IssueRef) -> list[Mark] | None:
+    def _marks(self, ref: IssueRef) -> list[IssueMark] | None:
         """Read from the time line, which Gitea has since 1.17.
 
         The number of entries that it sends along is that of the page, so it says nothing of further pages.
@@ -86,13 +86,13 @@ class GiteaIssues(RestIssues):
         entries = sorted(self._client.parsed_all(WireEntry, whole), key=lambda one: one.created_at)
         return [mark for entry in entries if (mark := self._mark(entry)) is not None]
 
-    def _mark(self, entry: WireEntry) -> Mark | None:
+    def _mark(self, entry: WireEntry) -> IssueMark | None:
         if entry.type == "label" and entry.label is not None:
             name = self.compared(entry.label.name)
-            return Mark(kind="label", name=name, added=entry.body == "1", actor=entry.user)
+            return IssueMark(kind="label", name=name, added=entry.body == "1", actor=entry.user)
         if entry.type == "assignees" and entry.assignee:
             name, added = entry.assignee.casefold(), not entry.removed_assignee
-            return Mark(kind="assignee", name=name, added=added, actor=entry.user)
+            return IssueMark(kind="assignee", name=name, added=added, actor=entry.user)
         return None
 
     def _listing(self) -> Mapping[str, str]:

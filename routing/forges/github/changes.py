@@ -17,7 +17,7 @@ class WireGitCommit(WireCommitFacts):
     sha: str
 
 
-class WireComparison(Wire):
+class GitHubComparison(Wire):
     """Where a commit is, seen from a branch: `behind` is what the branch holds."""
 
     status: Literal["diverged", "ahead", "behind", "identical"]
@@ -53,7 +53,7 @@ class GitHubChanges(RestChanges):
         except ForgeGoneError:
             self._commit(repo, commit)  # gone itself, or of a history that shares nothing with the branch
             return False
-        return self._client.parsed(WireComparison, said).status in {"behind", "identical"}
+        return self._client.parsed(GitHubComparison, said).status in {"behind", "identical"}
 
     def _commit(self, repo: str, commit: str) -> WireCommit:
         value = self._client.get(f"{repository_path(repo)}/git/commits/{commit}")

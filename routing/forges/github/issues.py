@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import AwareDatetime
 
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
-from routing.forges.rest.asking import Mark
+from routing.forges.rest.asking import IssueMark
 from routing.forges.rest.issues import RestIssues
 from routing.forges.rest.path import path_segment
 from routing.forges.rest.wire import Login, Wire, WireIssue, WireLabel
@@ -60,18 +60,20 @@ class GitHubIssues(RestIssues):
             message = f"{ref} cannot be assigned to {name!r}; GitHub takes only those with access to it"
             raise ForgeInvalidError(message)
 
-    def _marks(self, ref: IssueRef) -> list[Mark]:
+    def _marks(self, ref: IssueRef) -> list[IssueMark]:
         listing = self._client.read_all(f"{self.path(ref)}/events")
         events = sorted(self._client.parsed_all(WireEvent, listing), key=lambda one: one.created_at)
         return [mark for event in events if (mark := self._mark(event)) is not None]
 
-    def _mark(self, event: WireEvent) -> Mark | None:
+    def _mark(self, event: WireEvent) -> IssueMark | None:
         added = event.event in {"labeled", "assigned"}
         if event.event in {"labeled", "unlabeled"} and event.label is not None:
-            return Mark(kind="label", name=self.compared(event.label.name), added=added, actor=event.actor)
+            return IssueMark(
+                kind="label", name=self.compared(event.label.name), added=added, actor=event.actor
+            )
         if event.event in {"assigned", "unassigned"}:
             who = event.assigner or event.actor
-            return Mark(kind="assignee", name=event.assignee.casefold(), added=added, actor=who)
+            return IssueMark(kind="assignee", name=event.assignee.casefold(), added=added, actor=who)
         return None
 
     def _listing(self) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ from routing.forges.local.git import LocalGit, checked_branch, checked_commit
 #: How many commits of the main branch are searched for a branch that was squashed into one of them.
 MAX_SQUASH_SEARCH = 200
 
-_MAX_SIGHTING_BYTES = 64 * 1024
+_MAX_SEEN_BRANCH_BYTES = 64 * 1024
 _REVERTS = re.compile(r"^this reverts commit ([0-9a-f]{7,64})\b", re.IGNORECASE | re.MULTILINE)
 _REVERTS_ISSUE = re.compile(
     r"^reverts (?:[a-z][a-z0-9-]*:)?([\w./-]+)#([0-9]{1,9})\b", re.IGNORECASE | re.MULTILINE
@@ -30,7 +30,7 @@ _REVERTS_ISSUE = re.compile(
 _MERGED_FOR = re.compile(r"^Coalmine-Issue: \S+#([0-9]{1,9})$", re.MULTILINE)
 
 
-class Sighting(BaseModel):
+class SeenBranch(BaseModel):
     """A branch as it was when it had commits that the main branch had not."""
 
     model_config = ConfigDict(frozen=True)
@@ -66,7 +66,7 @@ class LocalBranches:
             return self._request(known, ChangeState.CLOSED if tip is None else ChangeState.OPEN)
         return self._merged(known, landed)
 
-    def _merged(self, known: Sighting, landed: str) -> ChangeRequest:
+    def _merged(self, known: SeenBranch, landed: str) -> ChangeRequest:
         at = self.git.time_of(landed)
         if landed == known.head:  # a fast-forward leaves no commit that would say when it happened
             at = max(at, known.seen_at)
@@ -102,7 +102,7 @@ class LocalBranches:
             return []
         return _MERGED_FOR.findall(self.git.run("log", "-1", "--format=%B", commit))
 
-    def _look(self, branch: str, tip: str, main: str) -> Sighting | None:
+    def _look(self, branch: str, tip: str, main: str) -> SeenBranch | None:
         """Write down a branch that has, or once had, commits of its own."""
         if self.git.is_ancestor(tip, main):
             if self._is_on_main_line(tip, main):
@@ -111,12 +111,12 @@ class LocalBranches:
         else:
             found, printed = self.git.ask("merge-base", main, tip)
             base = printed.strip() if found == 0 else ""
-        sighting = Sighting(branch=branch, head=tip, base=base, seen_at=datetime.now(UTC))
+        sighting = SeenBranch(branch=branch, head=tip, base=base, seen_at=datetime.now(UTC))
         self.sightings.mkdir(parents=True, exist_ok=True)
         replace_file(self._file(branch), sighting.model_dump_json(indent=1).encode())
         return sighting
 
-    def _landed(self, known: Sighting, main: str) -> str | None:
+    def _landed(self, known: SeenBranch, main: str) -> str | None:
         """The commit of the main branch that brought the work in, None when nothing did."""
         if self.git.is_ancestor(known.head, main):
             return self._landing(known.head, main)
@@ -137,7 +137,7 @@ class LocalBranches:
         line = self.git.run("log", "--first-parent", "--format=%P", f"{commit}..{main}").splitlines()
         return line[-1].split(" ")[0] == commit if line else commit == main
 
-    def _rebased(self, known: Sighting, main: str) -> str | None:
+    def _rebased(self, known: SeenBranch, main: str) -> str | None:
         """A person may rebase the branch: then the main branch has each of its patches under another name."""
         cherry = self.git.run("cherry", main, known.head, known.base).splitlines()
         if not cherry or not all(line.startswith("-") for line in cherry):
@@ -145,11 +145,11 @@ class LocalBranches:
         last = self._patches("show", known.head)
         return self._newest_with(last, known, main)
 
-    def _squashed(self, known: Sighting, main: str) -> str | None:
+    def _squashed(self, known: SeenBranch, main: str) -> str | None:
         """Or squash it: then one commit of the main branch makes the change that the branch makes."""
         return self._newest_with(self._patches("diff", known.base, known.head), known, main)
 
-    def _newest_with(self, patches: dict[str, str], known: Sighting, main: str) -> str | None:
+    def _newest_with(self, patches: dict[str, str], known: SeenBranch, main: str) -> str | None:
         on_main = self._patches(
             "log", "-p", "--first-parent", f"--max-count={MAX_SQUASH_SEARCH}", f"{known.base}..{main}"
         )  # fmt: skip
@@ -161,7 +161,7 @@ class LocalBranches:
         printed = self.git.run("patch-id", "--stable", stdin=f"{text}\n")
         return {patch: commit for patch, _, commit in (line.partition(" ") for line in printed.splitlines())}
 
-    def _request(self, known: Sighting, state: ChangeState) -> ChangeRequest:
+    def _request(self, known: SeenBranch, state: ChangeState) -> ChangeRequest:
         return ChangeRequest(
             repo=self.repo, branch=known.branch, head=known.head, base=self.git.main_branch(), state=state
         )
@@ -169,10 +169,10 @@ class LocalBranches:
     def _file(self, branch: str) -> Path:
         return self.sightings / f"{hashlib.sha256(branch.encode()).hexdigest()[:32]}.json"
 
-    def _recall(self, branch: str) -> Sighting | None:
+    def _recall(self, branch: str) -> SeenBranch | None:
         try:
-            content, _ = read_regular(self._file(branch), max_bytes=_MAX_SIGHTING_BYTES)
-            return Sighting.model_validate_json(content)
+            content, _ = read_regular(self._file(branch), max_bytes=_MAX_SEEN_BRANCH_BYTES)
+            return SeenBranch.model_validate_json(content)
         except FileNotFoundError:
             return None
         except (OSError, CorruptRecordError, ValidationError) as error:

@@ -6,7 +6,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
+class IssueMark:
     """A label, or an assignee, that came or went."""
 
     kind: Literal["label", "assignee"]
@@ -15,13 +15,13 @@ class Mark:
     actor: str  # login of who did it, "" when the forge does not know any more
 
 
-def last_to_label(marks: Sequence[Mark], label: str) -> str:
+def last_to_label(marks: Sequence[IssueMark], label: str) -> str:
     """Who put the label on, "" when it was taken off since; marks come oldest first."""
     newest = next((mark for mark in reversed(marks) if (mark.kind, mark.name) == ("label", label)), None)
     return newest.actor if newest is not None and newest.added else ""
 
 
-def last_to_assign(marks: Sequence[Mark], assigned: Collection[str], *, own: str) -> str | None:
+def last_to_assign(marks: Sequence[IssueMark], assigned: Collection[str], *, own: str) -> str | None:
     """Who made the newest assignment that still stands; None when there is none but our own."""
     seen: set[str] = set()
     for mark in reversed([mark for mark in marks if mark.kind == "assignee"]):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from routing.forges.errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError
-from routing.forges.rest.asking import Mark, last_to_assign, last_to_label
+from routing.forges.rest.asking import IssueMark, last_to_assign, last_to_label
 from routing.forges.rest.path import repository_path
 from routing.forges.rest.wire import WireComment, WireIssue, WireUser
 from routing.forges.written_text import checked_name, checked_text
@@ -144,7 +144,7 @@ class RestIssues(ABC):
         """Assign the issue to a user, beside those who have it."""
 
     @abstractmethod
-    def _marks(self, ref: IssueRef) -> Sequence[Mark] | None:
+    def _marks(self, ref: IssueRef) -> Sequence[IssueMark] | None:
         """Labels and assignees that came or went, oldest first; None when the forge does not tell."""
 
     @abstractmethod

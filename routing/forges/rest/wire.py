@@ -29,7 +29,7 @@ Login = Annotated[
 
 
 class Wire(BaseModel):
-    """The ground of all of them."""
+    """The base of all of them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 

@@ -36,7 +36,7 @@ local function is_item(ref)
 end
 
 -- Whether a blocker is 'done', 'open' or 'unasked', and why.
-local function standing(ref)
+local function blocker_state(ref)
   if is_item(ref) then
     local state = load(ref).state
     return state == 'completed' and 'done' or 'open', state
@@ -52,7 +52,7 @@ local function reach(direction, ref)
   local seen, stack = {}, {ref}
   while #stack > 0 do
     for _, other in ipairs(neighbours(direction, table.remove(stack))) do
-      if not seen[other] and standing(other) ~= 'done' then
+      if not seen[other] and blocker_state(other) ~= 'done' then
         seen[other] = true
         stack[#stack + 1] = other
       end
@@ -63,7 +63,7 @@ end
 
 -- The issues that wait for each other and for this one, in order; '' for none.
 local function ring_of(ref)
-  if standing(ref) == 'done' then return '' end
+  if blocker_state(ref) == 'done' then return '' end
   local down = reach('>', ref)
   if not down[ref] then return '' end
   local up, members = reach('<', ref), {}
@@ -117,7 +117,7 @@ local function judged(ref, item)
   if item.ring ~= '' then return 'blocked', 'in a cycle of dependencies: ' .. item.ring end
   local waits, unasked = {}, {}
   for _, blocker in ipairs(neighbours('<', ref)) do
-    local answer, why = standing(blocker)
+    local answer, why = blocker_state(blocker)
     if answer == 'open' then waits[#waits + 1] = blocker .. ' (' .. why .. ')' end
     if answer == 'unasked' then unasked[#unasked + 1] = blocker end
   end

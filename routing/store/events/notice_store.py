@@ -15,7 +15,7 @@ MOST_DEAD = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SinkStanding:
+class SinkStatus:
     """Where a sink is in the stream, and how it fares."""
 
     place: str  # id of the last event that was looked at
@@ -26,7 +26,7 @@ class SinkStanding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class SinkProgress:
     """A step along the stream."""
 
     before: str  # place as read, "" for none
@@ -38,13 +38,13 @@ class Progress:
 class NoticeStore(Store):
     """Records are text to this store; `tasks.notify` knows what they say."""
 
-    def standing(self, sink: str) -> SinkStanding | None:
+    def status(self, sink: str) -> SinkStatus | None:
         """How a sink stands; None before its first tick."""
         with redis_errors(f"reading the place of sink {sink}"):
             fields = self.redis.hgetall(self.keys.notify(sink))
         if "place" not in fields:
             return None
-        return SinkStanding(
+        return SinkStatus(
             place=fields["place"],
             written=int(fields["written"]) if fields.get("written") else None,
             missed=int(fields.get("missed", 0)),
@@ -52,7 +52,7 @@ class NoticeStore(Store):
             quiet_until=float(fields.get("quiet_until", 0.0)),
         )
 
-    def collect(self, sink: str, step: Progress, records: Mapping[str, str]) -> int:
+    def collect(self, sink: str, step: SinkProgress, records: Mapping[str, str]) -> int:
         """Let notifications wait, by id; returns how many are new, or -1 when another process was faster."""
         pairs = [part for pair in records.items() for part in pair]
         return int(self.run(

@@ -6,7 +6,7 @@ from typing import Any
 
 from redis import Redis
 
-from routing.jobs.admission import WAITS, Limits
+from routing.jobs.admission import WAITS, AdmissionLimits
 from routing.jobs.job import Job
 from routing.store.jobs.acceptance import PUBLISH_SECONDS, UNCLAIMED_SECONDS, Acceptance
 from routing.store.jobs.move import Move
@@ -15,7 +15,7 @@ from routing.store.jobs.record import parsed_job
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 
-_NO_LIMITS = Limits()
+_NO_LIMITS = AdmissionLimits()
 
 _WAITS = json.dumps(WAITS)
 
@@ -25,7 +25,7 @@ class JobStore(JobReader):
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
-        retention_seconds: int = 2_592_000, limits: Limits = _NO_LIMITS,
+        retention_seconds: int = 2_592_000, limits: AdmissionLimits = _NO_LIMITS,
     ) -> None:  # fmt: skip
         super().__init__(redis, keys, clock)
         self.retention_seconds = retention_seconds  # for which finished jobs are remembered

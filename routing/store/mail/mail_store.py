@@ -39,7 +39,7 @@ class Dispatch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sent:
+class SentMail:
     """What became of one envelope."""
 
     word: str  # sent, same, unknown, finished, full, decided or 'sender finished'
@@ -57,7 +57,7 @@ class MailStore(Store):
         super().__init__(redis, keys, clock)
         self.retention_seconds = retention_seconds  # for which mail is kept, delivered or not
 
-    def send(self, dispatch: Dispatch) -> list[Sent]:
+    def send(self, dispatch: Dispatch) -> list[SentMail]:
         """Send to all recipients in one step."""
         keys, flags = self.keys, set(dispatch.flags)
         names = [
@@ -78,7 +78,7 @@ class MailStore(Store):
             dispatch.reply_to, KEPT, *recipients,
             doing=f"sending mail of {dispatch.sender}",
         )  # fmt: skip
-        return [Sent(word=word, id=mail, sequence=int(number)) for word, mail, number in answers]
+        return [SentMail(word=word, id=mail, sequence=int(number)) for word, mail, number in answers]
 
     def claim(
         self, agent: str, *, lease_seconds: float, most_attempts: int

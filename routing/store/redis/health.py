@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class HealthFinding:
     """What one check found."""
 
     check: str  # the check's name, stable for scripts
@@ -41,7 +41,7 @@ class Finding:
     remedy: str = ""  # what to do about it; empty when all is well
 
 
-class Facts(NamedTuple):
+class ServerFacts(NamedTuple):
     """What a server says about itself."""
 
     info: Mapping[str, Any]  # the answer to INFO
@@ -50,7 +50,7 @@ class Facts(NamedTuple):
     our_time: float  # our clock at the same moment, seconds since the epoch
 
 
-def look_at(client: redis.Redis, clock: Callable[[], float]) -> list[Finding]:
+def look_at(client: redis.Redis, clock: Callable[[], float]) -> list[HealthFinding]:
     """Ask the server, then judge its answers."""
     with redis_errors("examining Redis"):
         info = client.info()
@@ -62,10 +62,10 @@ def look_at(client: redis.Redis, clock: Callable[[], float]) -> list[Finding]:
         seconds, microseconds = client.time()
         after = clock()
     # The answer was written somewhere between the question and its arrival: take the middle.
-    return judge(Facts(info, settings, seconds + microseconds / 1e6, (before + after) / 2))
+    return judge(ServerFacts(info, settings, seconds + microseconds / 1e6, (before + after) / 2))
 
 
-def judge(facts: Facts) -> list[Finding]:
+def judge(facts: ServerFacts) -> list[HealthFinding]:
     """All findings, in the order in which a person should mend them."""
     checks = (
         _version,
@@ -80,7 +80,7 @@ def judge(facts: Facts) -> list[Finding]:
     return [check(facts) for check in checks]
 
 
-def _version(facts: Facts) -> Finding:
+def _version(facts: ServerFacts) -> HealthFinding:
     said = str(facts.info.get("redis_version", ""))
     version = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
     product = f"Redis {said or 'of unknown version'}"
@@ -91,7 +91,7 @@ def _version(facts: Facts) -> Finding:
     return _problem("redis-version", f"{product} is too old", "install Redis 6.2 or newer, or Valkey")
 
 
-def _role(facts: Facts) -> Finding:
+def _role(facts: ServerFacts) -> HealthFinding:
     if facts.info.get("role") != "slave":
         return _ok("redis-role", "the server is the master")
     master = f"{facts.info.get('master_host', '?')}:{facts.info.get('master_port', '?')}"
@@ -102,7 +102,7 @@ def _role(facts: Facts) -> Finding:
     )
 
 
-def _append_only(facts: Facts) -> Finding:
+def _append_only(facts: ServerFacts) -> HealthFinding:
     if _number(facts.info.get("aof_enabled")):
         return _ok("redis-append-only-file", "every write is kept in the append-only file")
     return _problem(
@@ -112,7 +112,7 @@ def _append_only(facts: Facts) -> Finding:
     )
 
 
-def _append_fsync(facts: Facts) -> Finding:
+def _append_fsync(facts: ServerFacts) -> HealthFinding:
     check = "redis-appendfsync"
     value = (facts.settings or {}).get("appendfsync")
     remedy = "CONFIG SET appendfsync everysec (or always), and set it in redis.conf"
@@ -122,7 +122,7 @@ def _append_fsync(facts: Facts) -> Finding:
         case "everysec":
             return _ok(check, "writes reach the disk within a second; a power cut may lose that second")
         case None:
-            return Finding(
+            return HealthFinding(
                 check=check,
                 status=Status.WARNING,
                 message="the server does not say when writes reach the disk (CONFIG GET is not allowed)",
@@ -130,10 +130,10 @@ def _append_fsync(facts: Facts) -> Finding:
             )
         case _:
             message = f"appendfsync is {value}: a power cut may lose the last half minute"
-            return Finding(check=check, status=Status.WARNING, message=message, remedy=remedy)
+            return HealthFinding(check=check, status=Status.WARNING, message=message, remedy=remedy)
 
 
-def _append_write(facts: Facts) -> Finding:
+def _append_write(facts: ServerFacts) -> HealthFinding:
     check = "redis-last-write"
     failed = [
         name
@@ -149,13 +149,13 @@ def _append_write(facts: Facts) -> Finding:
     )
 
 
-def _eviction(facts: Facts) -> Finding:
+def _eviction(facts: ServerFacts) -> HealthFinding:
     policy = facts.info.get("maxmemory_policy", "unknown")
     if policy == "noeviction":
         return _ok("redis-eviction", "nothing is evicted when memory runs out")
     # Without a limit nothing is evicted today, but the first one who sets a limit loses jobs.
     limited = _number(facts.info.get("maxmemory")) > 0
-    return Finding(
+    return HealthFinding(
         check="redis-eviction",
         status=Status.PROBLEM if limited else Status.WARNING,
         message=f"the eviction policy is {policy}: when memory runs out, Redis deletes jobs and evidence",
@@ -163,7 +163,7 @@ def _eviction(facts: Facts) -> Finding:
     )
 
 
-def _memory(facts: Facts) -> Finding:
+def _memory(facts: ServerFacts) -> HealthFinding:
     check = "redis-memory"
     used, limit = _number(facts.info.get("used_memory")), _number(facts.info.get("maxmemory"))
     if limit <= 0:
@@ -172,7 +172,7 @@ def _memory(facts: Facts) -> Finding:
     message = f"{_mebibytes(used)} of {_mebibytes(limit)} are in use ({share:.0%})"
     if share < MEMORY_WARNING_SHARE:
         return _ok(check, message)
-    return Finding(
+    return HealthFinding(
         check=check,
         status=Status.PROBLEM if share >= MEMORY_PROBLEM_SHARE else Status.WARNING,
         message=f"{message}; when it is full, nothing can be enqueued",
@@ -180,12 +180,12 @@ def _memory(facts: Facts) -> Finding:
     )
 
 
-def _clock(facts: Facts) -> Finding:
+def _clock(facts: ServerFacts) -> HealthFinding:
     skew = facts.our_time - facts.server_time
     message = f"our clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the server's"
     if abs(skew) < CLOCK_WARNING_SECONDS:
         return _ok("clock", message)
-    return Finding(
+    return HealthFinding(
         check="clock",
         status=Status.PROBLEM if abs(skew) >= CLOCK_PROBLEM_SECONDS else Status.WARNING,
         message=message,
@@ -193,12 +193,12 @@ def _clock(facts: Facts) -> Finding:
     )
 
 
-def _ok(check: str, message: str) -> Finding:
-    return Finding(check=check, status=Status.OK, message=message)
+def _ok(check: str, message: str) -> HealthFinding:
+    return HealthFinding(check=check, status=Status.OK, message=message)
 
 
-def _problem(check: str, message: str, remedy: str) -> Finding:
-    return Finding(check=check, status=Status.PROBLEM, message=message, remedy=remedy)
+def _problem(check: str, message: str, remedy: str) -> HealthFinding:
+    return HealthFinding(check=check, status=Status.PROBLEM, message=message, remedy=remedy)
 
 
 def _number(value: Any) -> int:

@@ -11,7 +11,7 @@ from routing.templates.trial import Terms, Trial, TrialState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Advance:
+class TrialAdvance:
     """The next state of a trial's test, computed from `revision`."""
 
     revision: int
@@ -52,7 +52,7 @@ class TrialStore(Store):
             doing=f"stopping trial {trial}",
         ))  # fmt: skip
 
-    def advance(self, trial: Trial, step: Advance) -> str:
+    def advance(self, trial: Trial, step: TrialAdvance) -> str:
         """Write the test's next state and its verdict, if nobody else did since it was read."""
         keys, name = self.keys, trial.template
         return str(self.run(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from routing.store.mail.mail_store import Sent
+from routing.store.mail.mail_store import SentMail
 from tasks.agents.mail.errors import refusal
 from tasks.agents.mail.mail_type import MailType
 
@@ -21,7 +21,7 @@ class Receipt:
 
 
 def receipts(
-    answers: Sequence[Sent], type_: MailType, *, sender: str, recipients: Sequence[str], terminal: bool
+    answers: Sequence[SentMail], type_: MailType, *, sender: str, recipients: Sequence[str], terminal: bool
 ) -> list[Receipt]:
     """The receipts of what was sent. Members that ended meanwhile are left out; nobody left is an error."""
     if answers[0].word == "sender finished":

@@ -1,4 +1,4 @@
-"""The program behind COALMINE_MAIL: hands in mail at the worker's window and prints the answer.
+"""The program behind COALMINE_MAIL: hands in mail at the worker's mail server and prints the answer.
 
 Started by its path with `python -I`, so that nothing of the work tree is imported: it needs the standard
 library only.
@@ -14,7 +14,7 @@ from typing import Any
 #: Seconds to wait for the worker.
 PATIENCE_SECONDS = 30.0
 
-#: The largest body that is read from standard input, in bytes; the window takes less.
+#: The largest body that is read from standard input, in bytes; the mail server takes less.
 MOST_BYTES = 1 << 20
 
 UNAVAILABLE = 5
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     pass_file, *rest = arguments
     given = _parser().parse_args(rest)
     try:
-        answer = _asked(Path(pass_file), _errand(given))
+        answer = _asked(Path(pass_file), _request_of(given))
     except ValueError as error:
         return _complain(f"{error}; nothing was sent", BAD_INPUT)
     except OSError as error:
@@ -81,16 +81,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _errand(given: argparse.Namespace) -> dict[str, Any]:
-    errand = {name: value for name, value in vars(given).items() if name != "json"}
-    if errand.get("body") == "-":
+def _request_of(given: argparse.Namespace) -> dict[str, Any]:
+    request = {name: value for name, value in vars(given).items() if name != "json"}
+    if request.get("body") == "-":
         data = sys.stdin.buffer.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise ValueError("the body is too long")
-        errand["body"] = data.decode("utf-8", errors="replace")
-    if "payload" in errand:
-        errand["payload"] = _payload(errand["payload"])
-    return errand
+        request["body"] = data.decode("utf-8", errors="replace")
+    if "payload" in request:
+        request["payload"] = _payload(request["payload"])
+    return request
 
 
 def _payload(text: str) -> object:
@@ -103,13 +103,13 @@ def _payload(text: str) -> object:
         raise ValueError(message) from error
 
 
-def _asked(pass_file: Path, errand: dict[str, Any]) -> dict[str, Any]:
+def _asked(pass_file: Path, request: dict[str, Any]) -> dict[str, Any]:
     """One line there, one line back."""
     held = json.loads(pass_file.read_text(encoding="utf-8"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(PATIENCE_SECONDS)
         connection.connect(held["socket"])
-        connection.sendall(json.dumps({"token": held["token"], "errand": errand}).encode() + b"\n")
+        connection.sendall(json.dumps({"token": held["token"], "request": request}).encode() + b"\n")
         with connection.makefile("rb") as answers:
             line = answers.readline()
     if not line:

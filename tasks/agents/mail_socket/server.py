@@ -57,8 +57,8 @@ class MailTurn:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Desk:
-    """What the window knows of an open turn."""
+class _OpenTurn:
+    """What the mail server knows of an open turn."""
 
     author: Author
     redact: Redactor
@@ -73,7 +73,7 @@ class _Desk:
         self.letters += 1
 
 
-class MailWindow:
+class MailServer:
     """Opens with the first turn, in the process that runs it; `shut` it when the process ends."""
 
     def __init__(
@@ -84,7 +84,7 @@ class MailWindow:
         self._children = children  # None: agents dispatch nobody
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
-        self._desks: dict[str, _Desk] = {}  # by token
+        self._open_turns: dict[str, _OpenTurn] = {}  # by token
         self._tokens: dict[Path, str] = {}  # by the folder of the turn
         self._server: MailSocket | None = None
 
@@ -95,14 +95,14 @@ class MailWindow:
         with self._lock:
             if self._server is None:
                 self._server = MailSocket(self.answer, patience_seconds=self._patience_seconds)
-            desk = _Desk(
+            opened = _OpenTurn(
                 author=Author(address=turn.agent, task=turn.job),
                 redact=Redactor.of(turn.secrets),
                 job=turn.job,
                 await_mail=turn.await_mail,
             )
-            self._desks.pop(self._tokens.pop(folder, ""), None)
-            self._desks[token], self._tokens[folder] = desk, token
+            self._open_turns.pop(self._tokens.pop(folder, ""), None)
+            self._open_turns[token], self._tokens[folder] = opened, token
             socket = self._server.path
         _write(_pass(folder), json.dumps({"socket": str(socket), "token": token}), mode=0o600)
         argv = [sys.executable, "-I", str(_PROGRAM), str(_pass(folder))]
@@ -113,7 +113,7 @@ class MailWindow:
         """The turn is over: its token is worth nothing any more, and its command is gone."""
         folder = turn.folder.resolve()
         with self._lock:
-            self._desks.pop(self._tokens.pop(folder, ""), None)
+            self._open_turns.pop(self._tokens.pop(folder, ""), None)
         for file in (_command(folder), _pass(folder)):
             file.unlink(missing_ok=True)
 
@@ -121,7 +121,7 @@ class MailWindow:
         """Serve nobody any more."""
         with self._lock:
             server, self._server = self._server, None
-            self._desks.clear()
+            self._open_turns.clear()
             self._tokens.clear()
         if server is not None:
             server.end()
@@ -132,28 +132,28 @@ class MailWindow:
             return {"ok": True, **self._answered(line)}
         except CoalmineError as error:
             return {"ok": False, "error": str(error), "code": error.exit_code}
-        except Exception:  # noqa: BLE001 - the boundary of a connection: an agent's request must not end the window
+        except Exception:  # noqa: BLE001 - the boundary of a connection: a request must not end the server
             _log.exception("mail.request_failed")
             return {"ok": False, "error": "a fault of the worker's; its log says more", "code": 70}
 
     def _answered(self, line: bytes) -> dict[str, Any]:
         token, _ = _parsed(line)
         with self._lock:
-            desk = self._desks.get(token)
-        if desk is None:
+            turn = self._open_turns.get(token)
+        if turn is None:
             raise TurnOverError("this turn is over, or was never one of this worker's; nothing was sent")
-        _, errand = _parsed(desk.redact(line))
+        _, request = _parsed(turn.redact(line))
         dispatch = None
         if self._children is not None:
-            dispatch = partial(self._children.dispatch, agent=desk.author.address, job=desk.job)
-        form, count = checked_form(errand), partial(self._count, desk)
+            dispatch = partial(self._children.dispatch, agent=turn.author.address, job=turn.job)
+        form, count = checked_form(request), partial(self._count, turn)
         return run(
-            form, self._office, desk.author, may_send=count, dispatch=dispatch, await_mail=desk.await_mail
+            form, self._office, turn.author, may_send=count, dispatch=dispatch, await_mail=turn.await_mail
         )
 
-    def _count(self, desk: _Desk) -> None:
+    def _count(self, turn: _OpenTurn) -> None:
         with self._lock:
-            desk.count()
+            turn.count()
 
 
 def _parsed(line: bytes) -> tuple[str, object]:
@@ -168,7 +168,8 @@ def _parsed(line: bytes) -> tuple[str, object]:
         raise InvalidInputError(message) from error
     if not isinstance(request, dict):
         raise InvalidInputError("the request is no JSON object; nothing was sent")
-    return str(request.get("token", "")), request.get("errand")
+    asked = request.get("request", request.get("errand"))  # "errand": commands made before 0.2
+    return str(request.get("token", "")), asked
 
 
 def _pass(folder: Path) -> Path:

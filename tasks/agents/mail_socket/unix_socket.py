@@ -23,7 +23,7 @@ LEFT_SECONDS = 60.0
 _PREFIX = "coalmine-mail-"
 
 
-class _Handler(socketserver.StreamRequestHandler):
+class _ConnectionHandler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         server = cast("MailSocket", self.server)
         self.connection.settimeout(server.patience_seconds)
@@ -45,7 +45,7 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.path = self.folder / "socket"
         try:
-            super().__init__(str(self.path), _Handler)
+            super().__init__(str(self.path), _ConnectionHandler)
         except OSError as error:
             shutil.rmtree(self.folder, ignore_errors=True)
             message = (
@@ -54,7 +54,7 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
             )
             raise InvalidInputError(message) from error
         self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="mail-window", daemon=True
+            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="mail-mail_server", daemon=True
         )
         self._thread.start()
 

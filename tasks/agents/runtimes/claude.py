@@ -27,7 +27,7 @@ from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 DEFAULT_TOOLS: Final = ("Bash", "WebFetch", "WebSearch")
 
 
-class _Init(Form):
+class _ClaudeInit(Form):
     session_id: SessionId  # the only trustworthy one: a refused resume reports ids of no conversation
 
     def events(self) -> Sequence[AgentEvent]:
@@ -66,12 +66,12 @@ class _Block(Part):
                 return [NoticeEvent(kind=f"assistant/{self.type}"[:100])]
 
 
-class _Message(Part):
+class _ClaudeMessage(Part):
     content: list[_Block]
 
 
 class _Assistant(Form):
-    message: _Message
+    message: _ClaudeMessage
     error: str | None = None  # set where the program speaks in the model's place
 
     def events(self) -> Sequence[AgentEvent]:
@@ -95,7 +95,7 @@ class _ModelUsage(Part):
         )
 
 
-class _Result(Form):
+class _ClaudeResult(Form):
     is_error: bool  # `subtype` may be "success" all the same
     result: str = ""
     errors: list[str] = Field(default_factory=list)
@@ -129,11 +129,11 @@ class _Result(Form):
 
 _FORMS: Final = Forms(
     known={
-        "system/init": _Init,
+        "system/init": _ClaudeInit,
         "system/api_retry": _ApiRetry,
         "system": _System,
         "assistant": _Assistant,
-        "result": _Result,
+        "result": _ClaudeResult,
     },
     quiet=frozenset(
         {

@@ -27,14 +27,14 @@ from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 _STATUS: Final = re.compile(r'"code": ?([1-5][0-9]{2})\b')
 
 
-class _Init(Form):
+class _GeminiInit(Form):
     session_id: SessionId
 
     def events(self) -> Sequence[AgentEvent]:
         return [SessionEvent(session_id=self.session_id)]
 
 
-class _Message(Form):
+class _GeminiMessage(Form):
     role: str
     content: str = ""  # a piece of it, where `delta` says so
 
@@ -44,7 +44,7 @@ class _Message(Form):
         return [TextEvent(text=self.content)]
 
 
-class _ToolUse(Form):
+class _GeminiToolUse(Form):
     tool_name: str
     parameters: dict[str, Any] = Field(default_factory=dict)
 
@@ -57,13 +57,13 @@ class _Stats(Part):
     output_tokens: Count = 0
 
 
-class _Failure(Part):
+class _GeminiFailure(Part):
     message: str = ""
 
 
-class _Result(Form):
+class _GeminiResult(Form):
     status: Literal["success", "error"]
-    error: _Failure = Field(default_factory=_Failure)
+    error: _GeminiFailure = Field(default_factory=_GeminiFailure)
     stats: _Stats = Field(default_factory=_Stats)  # of this process alone, also when it resumed a session
 
     def events(self) -> Sequence[AgentEvent]:
@@ -78,7 +78,12 @@ class _Result(Form):
 
 
 _FORMS: Final = Forms(
-    known={"init": _Init, "message": _Message, "tool_use": _ToolUse, "result": _Result},
+    known={
+        "init": _GeminiInit,
+        "message": _GeminiMessage,
+        "tool_use": _GeminiToolUse,
+        "result": _GeminiResult,
+    },
     quiet=frozenset({"tool_result", "error"}),  # errors that end the turn come as its result
 )
 

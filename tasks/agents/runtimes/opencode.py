@@ -54,7 +54,7 @@ class _ToolPart(Part):
     state: _ToolState = Field(default_factory=_ToolState)
 
 
-class _ToolUse(Form):
+class _OpencodeToolUse(Form):
     part: _ToolPart
 
     def events(self) -> Sequence[AgentEvent]:
@@ -66,7 +66,7 @@ class _Cache(Part):
     write: Count = 0
 
 
-class _Tokens(Part):
+class _OpencodeTokens(Part):
     input: Count = 0  # without those from the cache
     output: Count = 0  # without those of reasoning
     reasoning: Count = 0
@@ -76,7 +76,7 @@ class _Tokens(Part):
 class _StepPart(Part):
     reason: str
     cost: Dollars = 0.0  # of this step; 0 for models of which the program knows no price
-    tokens: _Tokens = Field(default_factory=_Tokens)  # of this step
+    tokens: _OpencodeTokens = Field(default_factory=_OpencodeTokens)  # of this step
 
 
 class _StepFinish(Form):
@@ -107,7 +107,7 @@ class _ErrorPart(Part):
     data: _ErrorData = Field(default_factory=_ErrorData)
 
 
-class _Error(Form):
+class _OpencodeError(Form):
     sessionID: SessionId  # noqa: N815
     error: _ErrorPart
 
@@ -122,9 +122,9 @@ _FORMS: Final = Forms(
     known={
         "step_start": _StepStart,
         "text": _Text,
-        "tool_use": _ToolUse,
+        "tool_use": _OpencodeToolUse,
         "step_finish": _StepFinish,
-        "error": _Error,
+        "error": _OpencodeError,
     },
     quiet=frozenset({"reasoning"}),
 )

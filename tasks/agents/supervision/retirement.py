@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Departure:
+class Retirement:
     """How an agent would leave, if the turn that has ended was its last one."""
 
     agent: AgentRecord  # as it was when the attempt began
@@ -33,7 +33,7 @@ class Departure:
     is_end: bool  # by the turn alone the agent has no more turns
 
 
-class Departures:
+class Retirements:
     """Called behind the report of an attempt. The watchdog sees to what fails here, or was never reached."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Departures:
         self._agents = agents
         self._office = office
 
-    def see_off(self, claimed: Job, departure: Departure) -> bool:
+    def see_off(self, claimed: Job, retirement: Retirement) -> bool:
         """End the agent if its job has ended and nobody else has it; returns whether it was ended here.
 
         `claimed` is the job as it was claimed for the attempt. A store that is away is only told of.
@@ -53,40 +53,40 @@ class Departures:
             job = self._jobs.read(claimed.id)
             if job is not None and (not job.state.is_final or job.fence != claimed.fence):
                 return False
-            return self._end(claimed, job, departure)
+            return self._end(claimed, job, retirement)
         except CoalmineError as error:
-            _log.warning("agent.not_seen_off", agent=departure.agent.name, reason=str(error))
+            _log.warning("agent.not_seen_off", agent=retirement.agent.name, reason=str(error))
             return False
 
-    def _end(self, claimed: Job, job: Job | None, departure: Departure) -> bool:
-        agent = self._agents.find(departure.agent.name)
+    def _end(self, claimed: Job, job: Job | None, retirement: Retirement) -> bool:
+        agent = self._agents.find(retirement.agent.name)
         agent = agent.model_copy(update={"task": agent.task or claimed.id})  # one of several jobs has none
         fields = self._sessions.read(agent.name)
         session = SessionRecord.parse(fields) if fields else None
-        if not leaves(agent, session, departure):
+        if not leaves(agent, session, retirement):
             return False
         if session is not None and not session.state.is_final:
             zombie = SessionState.ZOMBIE
             self._sessions.move(
                 agent.name, zombie, allowed=ALLOWED[zombie], reason="its job has ended", expired=True
             )
-        said = departure.end.clean and has_said(self._office, agent)
+        said = retirement.end.clean and has_said(self._office, agent)
         cancelled = job is not None and job.state is JobState.CANCELLED
-        tell_parent(self._office, agent, last_word(departure.end, said=said, cancelled=cancelled))
+        tell_parent(self._office, agent, last_word(retirement.end, said=said, cancelled=cancelled))
         return self._agents.finish(agent.name, reason="its job has ended", job=claimed.id)
 
 
-def leaves(agent: AgentRecord, session: SessionRecord | None, departure: Departure) -> bool:
+def leaves(agent: AgentRecord, session: SessionRecord | None, retirement: Retirement) -> bool:
     """Whether an agent whose job has ended leaves with it.
 
     Not one that has left or lives anew, is in a later turn, serves other jobs too, or waits for its
     children: those are ended first.
     """
-    if not agent.is_live or agent.life != departure.agent.life or departure.end.awaiting:
+    if not agent.is_live or agent.life != retirement.agent.life or retirement.end.awaiting:
         return False
-    if session is not None and session.fence != departure.fence:
+    if session is not None and session.fence != retirement.fence:
         return False
-    return departure.is_end or (agent.role.is_task_scoped and bool(agent.job))
+    return retirement.is_end or (agent.role.is_task_scoped and bool(agent.job))
 
 
 def last_word(end: AgentEnd, *, said: bool, cancelled: bool) -> AgentEnd:

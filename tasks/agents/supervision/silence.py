@@ -34,7 +34,7 @@ class Patience:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class SilenceFinding:
     """What the watchdog makes of one turn."""
 
     is_lost: bool = False  # its lease ran out: nobody runs it any more
@@ -45,15 +45,15 @@ class Finding:
 def finding(
     record: SessionRecord, *, now: float, patience: Patience, waits_for_person: bool,
     waited_until: float | None = None,
-) -> Finding:  # fmt: skip
+) -> SilenceFinding:  # fmt: skip
     """Decide; a turn whose lease is alive and that speaks, or waits for a person, is left alone.
 
     `waited_until` is when the last such wait ended, by answer or deadline: silence counts from there.
     """
     if record.lease_until is None or record.lease_until <= now:
-        return Finding(is_lost=True)
+        return SilenceFinding(is_lost=True)
     silent = max(0.0, now - max(record.last_activity, waited_until or 0.0))
     if waits_for_person or record.pid is None:  # nothing has been started yet: the lease is all there is
-        return Finding(silent_seconds=silent)
+        return SilenceFinding(silent_seconds=silent)
     measure = patience.measure(silent)
-    return Finding(measure=measure if measure > record.stage else Measure.NONE, silent_seconds=silent)
+    return SilenceFinding(measure=measure if measure > record.stage else Measure.NONE, silent_seconds=silent)

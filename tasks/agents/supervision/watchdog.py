@@ -18,7 +18,7 @@ from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
-from tasks.agents.supervision.silence import Finding, Measure, Patience, finding
+from tasks.agents.supervision.silence import Measure, Patience, SilenceFinding, finding
 from tasks.agents.supervision.undecided import close_undecided
 from tasks.agents.supervision.worker_died import AgentEnd, has_said, tell_parent
 from tasks.agents.turn.result import Ending
@@ -85,7 +85,7 @@ class Watchdog:
         elif found.measure is not Measure.NONE:
             self._take(record, found)
 
-    def _take(self, record: SessionRecord, found: Finding) -> None:
+    def _take(self, record: SessionRecord, found: SilenceFinding) -> None:
         """Take a measure, unless somebody has, or the agent has spoken meanwhile."""
         seconds = round(found.silent_seconds)
         stop = f"{StopReason.STALL}:no events for {seconds} s" if found.measure is Measure.CANCEL else ""

@@ -12,7 +12,7 @@ from tasks.agents.session.conversation import Conversation
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED
 from tasks.agents.session.step import SessionStep, step_after
-from tasks.agents.supervision.retirement import Departure
+from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.supervision.worker_died import AgentEnd
 from tasks.agents.turn.cleanup import TurnCleanup
 from tasks.agents.turn.leases import HeldTurn
@@ -66,8 +66,8 @@ class TurnEnding:
             last_activity=stored.last_activity,
             stall_seconds=round(silent_seconds),
         )
-        departure = Departure(agent=self.order.agent, fence=self.held.fence, end=end, is_end=step.is_end)
-        return self._told(result, step, terminal_seen=terminal_seen, departure=departure)
+        retirement = Retirement(agent=self.order.agent, fence=self.held.fence, end=end, is_end=step.is_end)
+        return self._told(result, step, terminal_seen=terminal_seen, retirement=retirement)
 
     def write(self, step: SessionStep, result: TurnResult, consumed: Usage) -> bool:
         """Write the turn's end and give the lease back in one step."""
@@ -116,10 +116,10 @@ class TurnEnding:
 
     def _told(
         self, result: TurnResult, step: SessionStep | None, *, terminal_seen: bool,
-        departure: Departure | None = None,
+        retirement: Retirement | None = None,
     ) -> TurnRecord:  # fmt: skip
-        """The record of the turn; without a departure its end was not written."""
-        written = step is not None and departure is not None
+        """The record of the turn; without a retirement its end was not written."""
+        written = step is not None and retirement is not None
         mail = TerminalMail.MISSING if step is not None and step.is_end else TerminalMail.NOT_DUE
         return TurnRecord(
             result=result,
@@ -130,7 +130,7 @@ class TurnEnding:
             initial=self.record.state,
             awaits=step is not None and step.awaits and written,
             final=step.to if step is not None and written else None,
-            departure=departure,
+            retirement=retirement,
         )
 
     def _has_terminal_mail(self) -> bool:

@@ -1,24 +1,26 @@
-"""The mail of one turn: what it was given, and the window at which its agent hands in more."""
+"""The mail of one turn: what it was given, and the mail server at which its agent hands in more."""
 
 from collections.abc import Callable
 
 from tasks.agents.mail.claim import MailClaim
 from tasks.agents.mail.delivery import message
 from tasks.agents.mail.post_office import PostOffice
-from tasks.agents.mail_socket.server import MailTurn, MailWindow
+from tasks.agents.mail_socket.server import MailServer, MailTurn
 from tasks.agents.runtimes.runtime import TurnInput
 
 
 class TurnMail:
     """All mail that waited when the turn began is in its hands until it is settled."""
 
-    def __init__(self, office: PostOffice, window: MailWindow, *, agent: str, lease_seconds: float) -> None:
+    def __init__(
+        self, office: PostOffice, mail_server: MailServer, *, agent: str, lease_seconds: float
+    ) -> None:
         self._office = office
-        self._window = window
+        self._server = mail_server
         self._agent = agent
         self._lease_seconds = lease_seconds  # of the claim
         self._claim: MailClaim | None = None
-        self._desk: MailTurn | None = None
+        self._open_turn: MailTurn | None = None
         self._command = ""
         self.message = ""  # all of it as one message, "" for none
 
@@ -34,21 +36,21 @@ class TurnMail:
 
     def command(self, given: TurnInput, *, job: str, await_mail: Callable[[], None]) -> str:
         """The path of the command with which the agent sends mail; one for all processes of the turn."""
-        if self._desk is None:
-            self._desk = MailTurn(
+        if self._open_turn is None:
+            self._open_turn = MailTurn(
                 agent=self._agent,
                 folder=given.prompt_file.parent,
                 secrets=given.secrets,
                 job=job,
                 await_mail=await_mail,
             )
-            self._command = str(self._window.open(self._desk))
+            self._command = str(self._server.open(self._open_turn))
         return self._command
 
     def close(self) -> None:
         """Take the command away."""
-        if self._desk is not None:
-            self._window.close(self._desk)
+        if self._open_turn is not None:
+            self._server.close(self._open_turn)
 
     def settle(self, *, clean: bool, reason: str, counts: bool) -> None:
         """Its mail was delivered, or waits again, behind an attempt that counts or not; done once."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tasks.agents.session.state import SessionState
-from tasks.agents.supervision.retirement import Departure
+from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.result import OVERSTAYED, TurnResult
 
 
@@ -36,7 +36,9 @@ class TurnRecord:
     initial: SessionState  # as it was when the lease was won
     awaits: bool  # the job goes on when mail arrives for the agent
     final: SessionState | None  # None when it could not be written
-    departure: Departure | None  # how its agent leaves if its job has ended; None when the turn is another's
+    retirement: (
+        Retirement | None
+    )  # how its agent leaves if its job has ended; None when the turn is another's
 
     @property
     def said_done(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from routing.process.cgroup_home import CgroupHome
 from routing.process.group import ProcessGroup, ProcessIdentity, SpawnError
-from routing.process.line_reader import Line
+from routing.process.line_reader import OutputLine
 from routing.process.pipes import Channel, Pipes
 from routing.process.table import ProcessTable
 from tasks.agents.redaction import Redactor
@@ -64,7 +64,7 @@ def run_turn(
         try:
             if on_spawn is not None:
                 on_spawn(group.identity)
-            running = _Turn(
+            running = _ProcessTurn(
                 runtime,
                 turn,
                 group=group,
@@ -101,7 +101,7 @@ def _files(turn: TurnInput, limits: TurnLimits) -> TurnLog:
         raise SpawnError(message) from error
 
 
-class _Turn:
+class _ProcessTurn:
     """A turn while it runs."""
 
     def __init__(
@@ -246,7 +246,7 @@ class _Turn:
         due_at = min(self._started_at + self._limits.time_limit_seconds, self._stall.due_at)
         return min(self._patience_seconds, due_at - self._clock())
 
-    def _take(self, line: Line, channel: Channel) -> None:
+    def _take(self, line: OutputLine, channel: Channel) -> None:
         data = self._redact(line.data, cut=line.skipped > 0)
         self._log.write(data, stderr=channel is Channel.ERROR, skipped=line.skipped)
         self._oversized += line.skipped > 0

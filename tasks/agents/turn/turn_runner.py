@@ -12,7 +12,7 @@ The order of the steps is what makes it safe:
 8. always: remove the registration and give the lease back.
 
 A conversation that turns out not to be there is begun anew within the turn, once (`fresh_start`). What the
-end of a turn means for its agent depends on its job too: see `departure`.
+end of a turn means for its agent depends on its job too: see `retirement`.
 """
 
 import socket
@@ -29,7 +29,7 @@ from routing.process.table import ProcessTable
 from routing.store.sessions.session_store import SessionStore
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.post_office import PostOffice
-from tasks.agents.mail_socket.server import MailWindow
+from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent, ToolEvent, Usage
 from tasks.agents.runtimes.runtime import TurnInput
 from tasks.agents.session import fresh_start
@@ -65,7 +65,7 @@ class TurnRunner:
 
     def __init__(
         self, *, sessions: SessionStore, leases: TurnLeases, agents: AgentRegistry, office: PostOffice,
-        window: MailWindow, table: ProcessTable, lease_seconds: float,
+        mail_server: MailServer, table: ProcessTable, lease_seconds: float,
         monotonic: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep,
         host: str = "", home: CgroupHome | None = None,
     ) -> None:  # fmt: skip
@@ -73,7 +73,7 @@ class TurnRunner:
         self.leases = leases
         self.agents = agents
         self.office = office
-        self.window = window
+        self.mail_server = mail_server
         self.table = table
         self.home = home  # of the cgroups of turns, None where there are none
         self.lease_seconds = lease_seconds
@@ -97,7 +97,7 @@ class TurnRunner:
             record = SessionRecord.parse(fields)
             if record.left:  # by a worker that is frozen or was killed, maybe at another job of this agent
                 end_left_turn(record.left, self.table, self.home)
-            turn = _Turn(self, order, held, record)
+            turn = _SessionTurn(self, order, held, record)
             try:
                 return turn.run(stop)
             finally:
@@ -114,14 +114,14 @@ class TurnRunner:
         )
 
 
-class _Turn:
+class _SessionTurn:
     """A turn under its lease."""
 
     def __init__(self, runner: TurnRunner, order: TurnOrder, held: HeldTurn, record: SessionRecord) -> None:
         self._runner, self._order, self._held, self._record = runner, order, held, record
         self._name, self._fence = held.name, held.fence
         self._mail = TurnMail(
-            runner.office, runner.window, agent=self._name, lease_seconds=3 * runner.lease_seconds
+            runner.office, runner.mail_server, agent=self._name, lease_seconds=3 * runner.lease_seconds
         )
         self._conversation = Conversation(
             runner.sessions,

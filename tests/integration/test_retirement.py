@@ -15,7 +15,7 @@ from routing.templates.version import Snapshot
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.session.state import SessionState
-from tasks.agents.supervision.retirement import Departure, Departures
+from tasks.agents.supervision.retirement import Retirement, Retirements
 from tasks.agents.supervision.silence import Patience
 from tasks.agents.supervision.watchdog import Watchdog, WatchdogRules
 from tests.attempts import Attempts
@@ -191,10 +191,10 @@ def test_watchdog_and_worker_tell_once(shop: Shop, *, watchdog_first: bool) -> N
     shop.template()
     job, see_off = shop.job(), shop.see_off
 
-    def both(claimed: Job, departure: Departure) -> bool:
+    def both(claimed: Job, retirement: Retirement) -> bool:
         if watchdog_first:
             shop.app.watchdog.tick()
-        done = see_off(claimed, departure)
+        done = see_off(claimed, retirement)
         shop.app.watchdog.tick()
         return done
 
@@ -208,7 +208,7 @@ def test_worker_that_dies_behind_its_report_leaves_the_rest_to_the_watchdog(shop
     """The job has ended and nobody was told: the watchdog tells, once."""
     shop.template("exit 3")
     job = shop.job(max_attempts=1)
-    shop.see_off = lambda _job, _departure: False
+    shop.see_off = lambda _job, _retirement: False
     shop.work(job)
     assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
     for _ in range(2):
@@ -243,15 +243,15 @@ def test_agent_stays_when_its_job_is_retried_while_it_is_seen_off(shop: Shop, wh
     # The parent is told behind the look, and before the end.
     office = PostOffice(MailStore(app.redis, app.keys, app.clock), app.agents, arrived=retry_at_once)
     parts: dict[str, Any] = {"sessions": app.sessions, "agents": app.agents, "office": office}
-    shop.see_off = Departures(jobs=app.job_store, **parts).see_off
+    shop.see_off = Retirements(jobs=app.job_store, **parts).see_off
     if who == "watchdog":
-        shop.see_off = lambda _job, _departure: False
+        shop.see_off = lambda _job, _retirement: False
     shop.work(job)
     if who == "watchdog":
         rules = WatchdogRules(patience=Patience(warn_seconds=1e3, nudge_seconds=1e4, cancel_seconds=1e5))
         Watchdog(jobs=app.jobs, job_store=app.job_store, withdraw=lambda: None, rules=rules, **parts).tick()
     assert shop.find(job).state is JobState.QUEUED
     assert (len(shop.deaths()), shop.lives(job)) == (1, (True, 1))
-    shop.see_off = lambda _job, _departure: False
+    shop.see_off = lambda _job, _retirement: False
     shop.work(job)
     assert "once more" in (shop.folder / "prompt").read_text()

@@ -14,7 +14,7 @@ from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.role import Role
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
-from tasks.agents.supervision.retirement import Departure, Departures, last_word, leaves
+from tasks.agents.supervision.retirement import Retirement, Retirements, last_word, leaves
 from tasks.agents.supervision.worker_died import AgentEnd
 from tasks.agents.turn.result import Ending
 from tests.fleet import Fleet
@@ -34,7 +34,7 @@ def decided(found: AgentRecord, *, fence: int = 1, end: AgentEnd = CRASH, is_end
     session = SessionRecord(
         name="builder-1", state=SessionState.ZOMBIE, created_at=1, last_activity=1, fence=fence
     )
-    return leaves(found, session, Departure(agent=agent(), fence=1, end=end, is_end=is_end))
+    return leaves(found, session, Retirement(agent=agent(), fence=1, end=end, is_end=is_end))
 
 
 @pytest.mark.parametrize(
@@ -86,20 +86,20 @@ class Hospice:
         self.lead = self.app.agents.register(role=Role.LEAD, name="lead-1").name
         self.claim = self.fleet.claim(self.fleet.enqueue(parent=self.lead).job)
         self.agent = self.app.agents.register(role=Role.BUILDER, job=self.claim.job.id, parent=self.lead)
-        self.departure = Departure(agent=self.agent, fence=1, end=CRASH, is_end=True)
+        self.retirement = Retirement(agent=self.agent, fence=1, end=CRASH, is_end=True)
 
     def see_off(
         self, store: JobStore | None = None, agents: AgentRegistry | None = None
     ) -> tuple[bool, bool, int]:
         """Whether the agent was ended, whether it lives, and how many deaths its parent heard of."""
         app = self.app
-        departures = Departures(
+        retirements = Retirements(
             jobs=store or app.job_store,
             sessions=app.sessions,
             agents=agents or app.agents,
             office=app.post_office,
         )
-        done = departures.see_off(self.claim.job, self.departure)
+        done = retirements.see_off(self.claim.job, self.retirement)
         mails = app.post_office.newest(10, recipient=self.lead)
         return done, app.agents.find(self.agent.name).is_live, len(mails)
 

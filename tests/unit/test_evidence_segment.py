@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvest.segment import EMPTY, Stretch, join, of_one, plus
+from harvest.segment import EMPTY, Segment, join, of_one, plus
 from harvest.wager import Triple, ln_mixture
 
 STEP = st.floats(-2.0, 2.0)
 TRIPLES = st.tuples(STEP, STEP, STEP)
 
 
-def highest(before: Triple, stretch: Stretch) -> float:
-    """The largest mixture after a prefix of the stretch that follows `before`."""
-    return max(ln_mixture(plus(before, peak)) for peak in stretch.peaks)
+def highest(before: Triple, segment: Segment) -> float:
+    """The largest mixture after a prefix of the segment that follows `before`."""
+    return max(ln_mixture(plus(before, peak)) for peak in segment.peaks)
 
 
 @given(factors=st.lists(TRIPLES, min_size=3, max_size=30), before=TRIPLES, data=st.data())
-def test_a_stretch_keeps_every_prefix_that_can_matter(
+def test_a_segment_keeps_every_prefix_that_can_matter(
     factors: list[Triple], before: Triple, data: st.DataObject
 ) -> None:
     """Whatever wealth comes before it, its peaks hold the largest mixture of all its prefixes."""
@@ -36,7 +36,7 @@ def test_a_stretch_keeps_every_prefix_that_can_matter(
 
 def test_only_prefixes_that_no_other_matches_are_kept() -> None:
     """A prefix that another one matches under all three alternatives is forgotten; of equals one is kept."""
-    stretch = join(of_one((1.0, 1.0, 1.0)), of_one((-1.0, 2.0, -3.0)))
-    assert stretch.peaks == ((1.0, 1.0, 1.0), (0.0, 3.0, -2.0))
-    assert join(stretch, of_one((0.0, 0.0, 0.0))).peaks == stretch.peaks
+    segment = join(of_one((1.0, 1.0, 1.0)), of_one((-1.0, 2.0, -3.0)))
+    assert segment.peaks == ((1.0, 1.0, 1.0), (0.0, 3.0, -2.0))
+    assert join(segment, of_one((0.0, 0.0, 0.0))).peaks == segment.peaks
     assert of_one((-1.0, -1.0, -1.0)).peaks == EMPTY.peaks

@@ -1,4 +1,4 @@
-"""The ground on which Coalmine and plain Celery are measured: one private server, synced as in earnest."""
+"""The fleet on which Coalmine and plain Celery are measured: one private server, synced as in earnest."""
 
 import random
 import statistics
@@ -23,7 +23,7 @@ TEMPLATE = "worker"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ground:
+class MeasuredFleet:
     """A server with an append-only file that is synced every second, and our parts on it."""
 
     folder: Path  # for logs; gone afterwards
@@ -32,7 +32,7 @@ class Ground:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
+def measured_fleet() -> Iterator[MeasuredFleet]:
     """A server with one template; both end with the block."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -41,7 +41,7 @@ def ground() -> Iterator[Ground]:
         with PrivateServer(folder / "redis", options=options) as server:
             parts = compose(Settings(redis_url=server.url), generator=random.Random(1))
             parts.templates.add(TEMPLATE, Snapshot(command="true"))
-            yield Ground(folder=folder, url=server.url, coalmine=parts)
+            yield MeasuredFleet(folder=folder, url=server.url, coalmine=parts)
             parts.redis.close()
 
 
