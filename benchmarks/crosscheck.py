@@ -3,7 +3,7 @@
 import itertools
 
 from benchmarks import delays, simulation
-from benchmarks.simulation import GRADUATE, HOLD, MAX_JOBS, POLICY, ROLL_BACK, Cell, Outcome, uniforms
+from benchmarks.simulation import GRADUATE, HOLD, MAX_JOBS, POLICY, ROLL_BACK, Cell, SimulatedTrial, uniforms
 from harvest.ledger import Dispatched, Settlement
 from harvest.trial_evidence import TrialEvidence, advance
 from harvest.verdict import Verdict
@@ -41,7 +41,7 @@ def delayed_differences(*, runs: int) -> int:
     return wrong
 
 
-def _ending(outcome: Outcome, run: int) -> tuple[int, int]:
+def _ending(outcome: SimulatedTrial, run: int) -> tuple[int, int]:
     return int(outcome.verdict[run]), int(outcome.jobs[run])
 
 

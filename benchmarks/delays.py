@@ -21,7 +21,7 @@ from benchmarks.simulation import (
     Cell,
     Floats,
     Ints,
-    Outcome,
+    SimulatedTrial,
     factor_table,
     ln_mixture,
     rounded_baseline,
@@ -80,18 +80,18 @@ def _arrived(arrival: Ints, counted: Bools) -> Floats:
     return arrived
 
 
-def simulate(cell: Cell, *, runs: int, seed: int) -> Outcome:
+def simulate(cell: Cell, *, runs: int, seed: int) -> SimulatedTrial:
     """Verdicts as the trial would have reached them, with every open job at its worst."""
     table = factor_table(cell.share)
     parts = [_decide(batch, table) for batch in paths(cell, runs=runs, seed=seed)]
-    return Outcome(
+    return SimulatedTrial(
         verdict=np.concatenate([part.verdict for part in parts]),
         jobs=np.concatenate([part.jobs for part in parts]),
         canary_jobs=np.concatenate([part.canary_jobs for part in parts]),
     )
 
 
-def _decide(batch: Paths, table: Floats) -> Outcome:
+def _decide(batch: Paths, table: Floats) -> SimulatedTrial:
     runs = len(batch.arms)
     halves = [np.ascontiguousarray(table[:, :3]), np.ascontiguousarray(table[:, 3:])]
     moments = np.full((2, runs), MAX_JOBS + 1)
@@ -104,7 +104,7 @@ def _decide(batch: Paths, table: Floats) -> Outcome:
     verdict = np.where(moments[0] <= moments[1], ROLL_BACK, GRADUATE)
     verdict[moments.min(axis=0) > MAX_JOBS] = HOLD
     dispatched = batch.arms.cumsum(axis=1)
-    return Outcome(verdict=verdict, jobs=jobs, canary_jobs=dispatched[np.arange(runs), jobs - 1])
+    return SimulatedTrial(verdict=verdict, jobs=jobs, canary_jobs=dispatched[np.arange(runs), jobs - 1])
 
 
 def _moments(batch: Paths, table: Floats) -> Ints:

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks import crosscheck, delays
 from benchmarks.results import Row, row
-from benchmarks.simulation import GRADUATE, MAX_JOBS, POLICY, ROLL_BACK, Cell, Outcome, simulate
+from benchmarks.simulation import GRADUATE, MAX_JOBS, POLICY, ROLL_BACK, Cell, SimulatedTrial, simulate
 from harvest.evidence import Evidence
 from harvest.plan import least_canary_jobs
 from harvest.wager import Null
@@ -22,7 +22,7 @@ _DIFFERENCES = (-0.3, -0.2, -POLICY.delta, -POLICY.delta / 2, 0.0, 0.1)
 _SEED = 1939
 _OPEN_JOBS = 30
 
-Outcomes = dict[Cell, Outcome]
+Outcomes = dict[Cell, SimulatedTrial]
 
 
 def rows(*, quick: bool) -> list[Row]:

@@ -44,7 +44,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class SimulatedTrial:
     """How the runs of a cell ended, one entry a run."""
 
     verdict: Ints  # HOLD when MAX_JOBS did not decide
@@ -145,7 +145,7 @@ class _Runs:
                 setattr(self, name, values[kept])
 
 
-def simulate(cells: Sequence[Cell], *, runs: int, seed: int) -> list[Outcome]:
+def simulate(cells: Sequence[Cell], *, runs: int, seed: int) -> list[SimulatedTrial]:
     """Trials whose scores settle before the next job is dispatched: the evidence is the largest wealth."""
     state = _Runs(cells, runs)
     verdict = np.zeros(len(state.id), dtype=np.int64)
@@ -164,6 +164,6 @@ def simulate(cells: Sequence[Cell], *, runs: int, seed: int) -> list[Outcome]:
                 break
     canary_jobs[state.id] = state.canary_jobs
     return [
-        Outcome(verdict=verdict[part], jobs=jobs[part], canary_jobs=canary_jobs[part])
+        SimulatedTrial(verdict=verdict[part], jobs=jobs[part], canary_jobs=canary_jobs[part])
         for part in (slice(place * runs, (place + 1) * runs) for place in range(len(cells)))
     ]

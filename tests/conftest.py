@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from routing.embedded.private_server import PrivateServer
-from tests.servers import plain_client, private_server
+from tests.servers.private_server import plain_client, private_server
 
 
 @pytest.fixture(scope="session")

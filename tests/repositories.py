@@ -7,7 +7,7 @@ from routing.git.git import Git
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
+class TemporaryRepository:
     """A repository at `path`; commits are made in a clone beside it, so its own work tree is left alone."""
 
     path: Path
@@ -40,18 +40,18 @@ class Repository:
         return self.git("rev-parse", f"refs/heads/{branch}")
 
 
-def new_repository(folder: Path, name: str = "shop", *, bare: bool = False) -> Repository:
+def new_repository(folder: Path, name: str = "shop", *, bare: bool = False) -> TemporaryRepository:
     """A repository with one commit on `main`, which is checked out unless the repository is bare."""
     path, bench = folder / name, folder / f"{name}-bench"
     git = Git(folder)
     git("init", "--quiet", "--initial-branch", "main", "--bare", str(path))
     git("clone", "--quiet", str(path), str(bench))
     Git(bench)("checkout", "--quiet", "-B", "main")
-    repository = Repository(path, bench)
+    repository = TemporaryRepository(path, bench)
     repository.more_work("main", {"README.md": "shop\n", "cart.txt": "one\ntwo\nthree\n"})
     if bare:
         return repository
     worked = folder / f"{name}-with-tree" / name
     git("clone", "--quiet", "--branch", "main", str(path), str(worked))
     Git(bench)("remote", "set-url", "origin", str(worked))
-    return Repository(worked, bench)
+    return TemporaryRepository(worked, bench)

@@ -22,7 +22,7 @@ _UNFINISHED = (*_WAITING, BacklogState.IN_PROGRESS, BacklogState.ESCALATED, Back
 
 
 class IssueSource(Protocol):
-    """What the backlog needs of a forge (`routing.forge.Forge` has it)."""
+    """What the backlog needs of a forge (`routing.forges.forge.Forge` has it)."""
 
     def read_issue(self, ref: IssueRef) -> Issue:
         """Return the issue as it is now, or raise a `ForgeError`."""

@@ -36,7 +36,7 @@ class Access:
 class Forge(Protocol):
     """What Coalmine needs of a forge.
 
-    Every method raises a `routing.forge_errors.ForgeError`: gone, refused, invalid, or unreachable.
+    Every method raises a `routing.forges.errors.ForgeError`: gone, refused, invalid, or unreachable.
     Unreachable is never returned as an empty answer. Every writing method may be repeated: what is already
     so stays so.
     """

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from routing.embedded.private_server import PrivateServer
-from tests.command_line import CommandLine, own_surroundings
+from tests.programs.command_line import CommandLine, own_surroundings
 
 
 @pytest.fixture

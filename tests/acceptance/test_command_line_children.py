@@ -1,7 +1,7 @@
 """What people see of children and of limits on the command line."""
 
 from routing.jobs.children import ChildOrder
-from tests.command_line import CommandLine
+from tests.programs.command_line import CommandLine
 
 
 def test_children_are_listed_and_shown_with_their_parent(coalmine: CommandLine, template: str) -> None:

@@ -8,7 +8,7 @@ from typer.testing import Result
 from console.boundary import exit_code_of
 from console.exit_codes import MEANINGS, ExitCode
 from routing import errors
-from tests.command_line import CommandLine
+from tests.programs.command_line import CommandLine
 
 
 def refused(result: Result, code: ExitCode) -> str:

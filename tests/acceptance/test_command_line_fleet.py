@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from console.cli import app
 from console.exit_codes import MEANINGS
-from tests.command_line import CommandLine
+from tests.programs.command_line import CommandLine
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "command-line.md"
 

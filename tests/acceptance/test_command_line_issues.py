@@ -9,8 +9,8 @@ from routing.backlog.backlog import Backlog
 from routing.backlog.refusal import Gate, Refusal
 from routing.issues.issue import IssueRef
 from tasks.composition.forge_parts import ForgeParts
-from tests.command_line import CommandLine
-from tests.issues import issue
+from tests.fakes.issues import issue
+from tests.programs.command_line import CommandLine
 
 SHOP, TOOL = "github:acme/shop", "gitea:acme/tool"
 

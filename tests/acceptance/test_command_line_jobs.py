@@ -8,7 +8,7 @@ from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind, signal
 from routing.store.jobs.log_store import LogStore
-from tests.command_line import CommandLine
+from tests.programs.command_line import CommandLine
 
 
 def test_enqueue_says_job_version_arm_and_draw(coalmine: CommandLine, template: str) -> None:

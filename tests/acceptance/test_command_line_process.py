@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import CommandLine
+from tests.programs.command_line import CommandLine
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
 

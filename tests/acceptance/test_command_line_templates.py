@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import CommandLine
+from tests.programs.command_line import CommandLine
 
 
 def test_first_version_is_champion(coalmine: CommandLine) -> None:

@@ -10,8 +10,8 @@ from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind, signal
 from tasks.composition.composition import Coalmine
-from tests.command_line import CommandLine
-from tests.scripted import Scripted
+from tests.fakes.scripted import ScriptedDraws
+from tests.programs.command_line import CommandLine
 
 CANARY, CHAMPION = 0.1, 0.9
 
@@ -30,7 +30,7 @@ def work(parts: Coalmine, good: bool) -> str:  # noqa: FBT001 - reads as a table
 
 def play(coalmine: CommandLine, outcomes: Sequence[tuple[float, bool]]) -> list[str]:
     """Work jobs with these draws and outcomes, and harvest them."""
-    with coalmine.coalmine(Scripted(draw for draw, _ in outcomes)) as parts:
+    with coalmine.coalmine(ScriptedDraws(draw for draw, _ in outcomes)) as parts:
         jobs = [work(parts, good) for _, good in outcomes]
         parts.harvester.harvest()
     return jobs

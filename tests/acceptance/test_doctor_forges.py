@@ -13,13 +13,13 @@ from routing.backlog.backlog import Backlog
 from routing.issues.issue import IssueRef
 from routing.store.backlog.delivery_store import DeliveryStore, NewDelivery
 from tasks.composition.forge_parts import ForgeParts
-from tests.command_line import CommandLine
-from tests.forge_server import Answer, ForgeServer
-from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld
-from tests.gitea_server import gitea_server
-from tests.github_server import github_server
-from tests.issues import issue
+from tests.fakes.forge_world import OWN_LOGIN, TOKEN, ForgeWorld
+from tests.fakes.issues import issue
+from tests.programs.command_line import CommandLine
 from tests.repositories import new_repository
+from tests.servers.forge_server import Answer, ForgeServer
+from tests.servers.gitea_server import gitea_server
+from tests.servers.github_server import github_server
 
 Found = dict[str, tuple[str, str]]
 

@@ -8,7 +8,7 @@ import pytest
 from tasks.agents.mail.author import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
-from tests.command_line import CommandLine
+from tests.programs.command_line import CommandLine
 
 GATE = {"options": ["yes", "no"], "context": "drop the table?"}
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from routing.store.events.notice_store import SinkProgress
-from tests.command_line import CommandLine
-from tests.sink_server import SinkServer, Word, sink_server
+from tests.programs.command_line import CommandLine
+from tests.servers.sink_server import SinkServer, Word, sink_server
 
 DEAD = "1700000000000-0:needs-human"
 

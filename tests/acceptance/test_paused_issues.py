@@ -12,7 +12,7 @@ from routing.jobs.lifecycle import Claim
 from tasks.composition.composition import compose
 from tasks.composition.forge_parts import ForgeParts
 from tasks.settings.settings import Settings
-from tests.command_line import CommandLine
+from tests.programs.command_line import CommandLine
 from tests.repositories import new_repository
 
 ISSUE = "local:shop#3"

@@ -18,8 +18,8 @@ import pytest
 
 from console.commands.up import NO_ISSUES
 from routing.git.git import Git
-from tests.command_line import CommandLine
-from tests.spying_agent import Spy, bystander
+from tests.programs.command_line import CommandLine
+from tests.programs.spying_agent import Spy, bystander
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

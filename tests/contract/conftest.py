@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.forge_world import ForgeWorld
-from tests.gitea_server import gitea_server
-from tests.github_server import github_server
+from tests.fakes.forge_world import ForgeWorld
 from tests.repositories import new_repository
-from tests.served_forges import Served, forge_of
+from tests.servers.gitea_server import gitea_server
+from tests.servers.github_server import github_server
+from tests.servers.served_forges import ServedForge, forge_of
 
 
 @pytest.fixture(params=["github", "gitea"])
-def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedForge]:
     """Each of the two in turn."""
     world = ForgeWorld(new_repository(tmp_path, bare=True))
     server = github_server(world) if request.param == "github" else gitea_server(world)
     forge = forge_of(request.param, server.address)
-    yield Served(kind=request.param, forge=forge, server=server, world=world)
+    yield ServedForge(kind=request.param, forge=forge, server=server, world=world)
     forge.close_connections()
     server.stop()

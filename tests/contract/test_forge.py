@@ -32,14 +32,14 @@ from routing.forges.local.forge import LocalForge, LocalForgeSettings
 from routing.forges.rest.forge import RestForge
 from routing.http.client import Surroundings
 from routing.issues.issue import IssueRef
-from tests.forge_server import ForgeServer
-from tests.forge_world import TOKEN, ForgeWorld
-from tests.gitea_server import gitea_server
-from tests.github_server import github_server
-from tests.memory_forge import MemoryForge
-from tests.memory_repository import MemoryRepository
-from tests.mishaps import ANY
-from tests.repositories import Repository, new_repository
+from tests.fakes.forge_world import TOKEN, ForgeWorld
+from tests.fakes.memory_forge import MemoryForge
+from tests.fakes.memory_repository import MemoryRepository
+from tests.fakes.mishaps import ANY
+from tests.repositories import TemporaryRepository, new_repository
+from tests.servers.forge_server import ForgeServer
+from tests.servers.gitea_server import gitea_server
+from tests.servers.github_server import github_server
 
 BRANCH = "coalmine/0123456789abcdef"
 
@@ -63,7 +63,7 @@ class ForgeUnderTest:
 
     forge: Forge
     repo: str
-    repository: Repository | MemoryRepository  # what is pushed here arrives on the forge
+    repository: TemporaryRepository | MemoryRepository  # what is pushed here arrives on the forge
     open_issue: OpensIssues
     person_comments: Callable[[IssueRef, str], object]
     judge: Callable[[str], object]  # CI says green of a commit

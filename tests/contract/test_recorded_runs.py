@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import tests.replay_agent
+import tests.programs.replay_agent
 from routing.process.table import ProcessTable
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
@@ -20,7 +20,7 @@ from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.result import Ending, TurnResult
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn import run_turn
-from tests.contract.recorded_outcomes import OUTCOMES, Ends, Outcome
+from tests.contract.recorded_outcomes import OUTCOMES, Ends, Expects
 from tests.recordings.agent_recording import FOLDER, AgentRecording, recording_names
 
 _ENDINGS = {
@@ -70,7 +70,7 @@ class Stage:
         programs, tree = self.folder / "bin", self.folder / "tree"
         for folder in (programs, tree):
             folder.mkdir(exist_ok=True)
-        replay = shlex.join([sys.executable, str(tests.replay_agent.__file__)])
+        replay = shlex.join([sys.executable, str(tests.programs.replay_agent.__file__)])
         for name in RUNTIMES:
             (programs / name).write_text(f'#!/bin/sh\nexec {replay} {name} "$@"\n')
             (programs / name).chmod(0o700)
@@ -116,12 +116,12 @@ class Stage:
         return time.monotonic() + (1000.0 if late else 0.0)
 
 
-def _label(outcome: Outcome) -> str:
+def _label(outcome: Expects) -> str:
     return f"{outcome.recording} {outcome.ends}"
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=_label)
-def test_a_recorded_run_comes_to_its_outcome(outcome: Outcome, tmp_path: Path) -> None:
+def test_a_recorded_run_comes_to_its_outcome(outcome: Expects, tmp_path: Path) -> None:
     """A turn whose program does what was recorded is judged, billed and resumed as the table says."""
     recording = AgentRecording.load(outcome.recording)
     stage = Stage(folder=tmp_path, recording=recording, ends=outcome.ends, changes={"billed": outcome.billed})

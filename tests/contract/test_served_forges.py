@@ -17,22 +17,22 @@ from routing.forges.errors import (
 from routing.forges.forge import Permission
 from routing.http.settings import HttpLimits
 from routing.issues.issue import IssueRef
-from tests.forge_server import Answer, Asked
-from tests.forge_world import OWN_LOGIN
-from tests.served_forges import Served
+from tests.fakes.forge_world import OWN_LOGIN
+from tests.servers.forge_server import Answer, AskedRequest
+from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
 CHANGES_REQUESTED = {"github": "CHANGES_REQUESTED", "gitea": "REQUEST_CHANGES"}
 
 
-def opened(served: Served, files: dict[str, str]) -> str:
+def opened(served: ServedForge, files: dict[str, str]) -> str:
     """Push work and ask for it to be merged; returns the commit."""
     head = served.world.repository.work(BRANCH, files)
     served.forge.open_change(served.world.repo, BRANCH, title="Cart is fast", body="")
     return head
 
 
-def test_pull_requests_are_no_issues(served: Served) -> None:
+def test_pull_requests_are_no_issues(served: ServedForge) -> None:
     """Both forges number and list them together; only issues are work."""
     issue = served.world.open_issue("Slow", "text", labels=["agent"])
     opened(served, {"new.txt": "new\n"})
@@ -41,20 +41,20 @@ def test_pull_requests_are_no_issues(served: Served) -> None:
     ]
 
 
-def test_a_label_that_nobody_knows_lists_nothing(served: Served) -> None:
+def test_a_label_that_nobody_knows_lists_nothing(served: ServedForge) -> None:
     """A forge may ignore a label that it does not know; what it lists then is not for agents."""
     served.world.open_issue("Slow", "text", labels=["bug"])
     assert served.forge.list_issues(served.world.repo, "agent").issues == ()
 
 
-def test_labels_are_compared_as_the_forge_does(served: Served) -> None:
+def test_labels_are_compared_as_the_forge_does(served: ServedForge) -> None:
     """On GitHub `Agent` and `agent` are one label, on Gitea two."""
     issue = served.world.open_issue("Slow", "text", labels=["Agent"])
     listed = served.forge.list_issues(served.world.repo, "agent").issues
     assert [one.ref for one in listed] == ([served.ref(issue)] if served.kind == "github" else [])
 
 
-def test_long_listings_are_read_whole_or_say_that_they_are_not(served: Served) -> None:
+def test_long_listings_are_read_whole_or_say_that_they_are_not(served: ServedForge) -> None:
     """Five pages of two hold nine issues; the eleventh makes the listing incomplete."""
     numbers = [served.world.open_issue(f"Issue {count}", None).number for count in range(9)]
     listing = served.forge.list_issues(served.world.repo, None)
@@ -65,7 +65,7 @@ def test_long_listings_are_read_whole_or_say_that_they_are_not(served: Served) -
     assert not served.forge.list_issues(served.world.repo, None).complete
 
 
-def test_an_issue_that_cannot_be_read_hides_no_other(served: Served) -> None:
+def test_an_issue_that_cannot_be_read_hides_no_other(served: ServedForge) -> None:
     """It is among the problems, by its number and with what is wrong."""
     good = served.world.open_issue("Slow", None)
     bad = served.world.open_issue("", None)
@@ -75,7 +75,7 @@ def test_an_issue_that_cannot_be_read_hides_no_other(served: Served) -> None:
     assert "title" in listing.problems[0].message
 
 
-def test_empty_fields_may_be_null(served: Served) -> None:
+def test_empty_fields_may_be_null(served: ServedForge) -> None:
     """No body, no author, nobody assigned."""
     issue = served.world.open_issue("Slow", None)
     issue.author = ""
@@ -83,7 +83,7 @@ def test_empty_fields_may_be_null(served: Served) -> None:
     assert (read.body, read.author, read.assignees) == ("", "", ())
 
 
-def test_line_ends_do_not_make_another_revision(served: Served) -> None:
+def test_line_ends_do_not_make_another_revision(served: ServedForge) -> None:
     """A body that was edited in a browser comes with carriage returns."""
     one = served.world.open_issue("Slow", "a\r\nb")
     other = served.world.open_issue("Slow", "a\nb")
@@ -93,7 +93,7 @@ def test_line_ends_do_not_make_another_revision(served: Served) -> None:
     )
 
 
-def test_a_new_label_comes_into_being_once(served: Served) -> None:
+def test_a_new_label_comes_into_being_once(served: ServedForge) -> None:
     """A label that the repository has not is made, the second time it is used."""
     issues = [served.world.open_issue("Slow", None), served.world.open_issue("Slower", None)]
     for issue in issues:
@@ -107,7 +107,7 @@ def test_a_new_label_comes_into_being_once(served: Served) -> None:
 
 
 @pytest.mark.parametrize("label", ["", "a,b", ".."])
-def test_a_label_that_is_none_is_not_sent(served: Served, label: str) -> None:
+def test_a_label_that_is_none_is_not_sent(served: ServedForge, label: str) -> None:
     """Commas would make two of it, and dots another path."""
     issue = served.world.open_issue("Slow", None, labels=["agent"])
     if label != "..":
@@ -120,7 +120,7 @@ def test_a_label_that_is_none_is_not_sent(served: Served, label: str) -> None:
     assert not [asked for asked in served.server.asked if asked.method != "GET"]
 
 
-def test_assigning_takes_nobody_away(served: Served) -> None:
+def test_assigning_takes_nobody_away(served: ServedForge) -> None:
     """Gitea replaces its list, GitHub ignores strangers without a word: neither is passed on."""
     issue = served.world.open_issue("Slow", None)
     served.forge.assign(served.ref(issue), "ann")
@@ -131,7 +131,7 @@ def test_assigning_takes_nobody_away(served: Served) -> None:
     assert issue.assignees == ["ann", "coalmine"]
 
 
-def test_blockers_go_by_their_number(served: Served) -> None:
+def test_blockers_go_by_their_number(served: ServedForge) -> None:
     """Not by the database's id, and all pages of them, closed ones too."""
     blockers = [served.world.open_issue(f"First {count}", None) for count in range(3)]
     blockers[0].state = "closed"
@@ -139,7 +139,7 @@ def test_blockers_go_by_their_number(served: Served) -> None:
     assert served.forge.dependencies(served.ref(issue)) == tuple(served.ref(one) for one in blockers)
 
 
-def test_a_forge_without_dependencies_has_none(served: Served) -> None:
+def test_a_forge_without_dependencies_has_none(served: ServedForge) -> None:
     """Where they are switched off the path is not there; an issue that is not there is gone."""
     issue = served.world.open_issue("Slow", None)
     served.server.next.append(Answer(status=404, value={"message": "Not Found"}))
@@ -148,7 +148,7 @@ def test_a_forge_without_dependencies_has_none(served: Served) -> None:
         served.forge.dependencies(served.ref(issue).model_copy(update={"number": 99}))
 
 
-def test_only_our_own_comment_of_this_issue_is_edited(served: Served) -> None:
+def test_only_our_own_comment_of_this_issue_is_edited(served: ServedForge) -> None:
     """The token may edit all of them; we ask whose it is, and on which issue."""
     issue, other = served.world.open_issue("Slow", None), served.world.open_issue("Slower", None)
     theirs = served.world.comment(issue.number, "ann", "theirs")
@@ -162,7 +162,7 @@ def test_only_our_own_comment_of_this_issue_is_edited(served: Served) -> None:
     assert [asked.path for asked in served.server.asked].count("/user") == 1
 
 
-def test_a_comment_is_never_written_twice(served: Served) -> None:
+def test_a_comment_is_never_written_twice(served: ServedForge) -> None:
     """The answer is lost after it was written: that is said, and not tried again."""
     issue = served.world.open_issue("Slow", None)
     served.server.after = lambda _asked: setattr(served.server, "silent", True)
@@ -178,12 +178,12 @@ def test_a_comment_is_never_written_twice(served: Served) -> None:
         ("out", Permission.NONE), ("nobody", Permission.NONE), ("", Permission.NONE),
     ],
 )  # fmt: skip
-def test_permission_is_what_the_forge_says(served: Served, user: str, permission: Permission) -> None:
+def test_permission_is_what_the_forge_says(served: ServedForge, user: str, permission: Permission) -> None:
     """Also of those whom it does not know."""
     assert served.forge.permission(served.world.repo, user) is permission
 
 
-def test_permission_in_no_repository_is_gone(served: Served) -> None:
+def test_permission_in_no_repository_is_gone(served: ServedForge) -> None:
     """A repository that is not there is not the same as a user who may do nothing."""
     with pytest.raises(ForgeGoneError):
         served.forge.permission("acme/other", "ann")
@@ -191,7 +191,7 @@ def test_permission_in_no_repository_is_gone(served: Served) -> None:
         served.forge.permission(served.world.repo, "..")
 
 
-def test_all_pages_of_statuses_count(served: Served) -> None:
+def test_all_pages_of_statuses_count(served: ServedForge) -> None:
     """The failure on the last page is seen, and a context's newest word replaces the older."""
     head = served.world.repository.tip()
     served.world.say(head, "ci/0", "failure")
@@ -210,14 +210,14 @@ def test_all_pages_of_statuses_count(served: Served) -> None:
         ("warning", CiVerdict.RED), ("skipped", CiVerdict.UNKNOWN), ("some_new_word", CiVerdict.PENDING),
     ],
 )  # fmt: skip
-def test_a_status_means(served: Served, word: str, verdict: CiVerdict) -> None:
+def test_a_status_means(served: ServedForge, word: str, verdict: CiVerdict) -> None:
     """A word that is not known means wait, never green."""
     head = served.world.repository.tip()
     served.world.say(head, "ci/build", word)
     assert served.forge.statuses(served.world.repo, head).verdict is verdict
 
 
-def test_a_part_of_the_statuses_is_no_verdict(served: Served) -> None:
+def test_a_part_of_the_statuses_is_no_verdict(served: ServedForge) -> None:
     """More contexts than are read: unreachable, never green."""
     head = served.world.repository.tip()
     for count in range(11):
@@ -226,7 +226,7 @@ def test_a_part_of_the_statuses_is_no_verdict(served: Served) -> None:
         served.forge.statuses(served.world.repo, head)
 
 
-def test_120_statuses_over_three_pages_are_judged_as_a_whole(served: Served) -> None:
+def test_120_statuses_over_three_pages_are_judged_as_a_whole(served: ServedForge) -> None:
     """One that failed on the last page makes it red; with fewer pages allowed there is no verdict at all."""
     head = served.world.repository.tip()
     served.world.say(head, "ci/000", "success")
@@ -247,7 +247,7 @@ def test_120_statuses_over_three_pages_are_judged_as_a_whole(served: Served) -> 
     part.close_connections()
 
 
-def test_check_runs_count_beside_statuses(served: Served) -> None:
+def test_check_runs_count_beside_statuses(served: ServedForge) -> None:
     """On GitHub a green status does not outweigh a check that failed, or has not ended."""
     if served.kind != "github":
         return  # Gitea's own runs report as statuses
@@ -261,7 +261,7 @@ def test_check_runs_count_beside_statuses(served: Served) -> None:
     assert served.forge.statuses(served.world.repo, head).verdict is CiVerdict.RED
 
 
-def test_a_change_is_merged_at_its_head_only(served: Served) -> None:
+def test_a_change_is_merged_at_its_head_only(served: ServedForge) -> None:
     """A commit that was pushed after the verdict is not merged with it."""
     head = opened(served, {"new.txt": "new\n"})
     change = served.forge.change_of_branch(served.world.repo, BRANCH)
@@ -274,7 +274,7 @@ def test_a_change_is_merged_at_its_head_only(served: Served) -> None:
         served.forge.merge(change)
     served.world.say(newer, "ci/build", "success")
 
-    def push_meanwhile(asked: Asked) -> None:
+    def push_meanwhile(asked: AskedRequest) -> None:
         if asked.path.endswith(("statuses", "check-runs")):
             served.world.repository.more_work(BRANCH, {"late.txt": "late\n"})
 
@@ -284,8 +284,8 @@ def test_a_change_is_merged_at_its_head_only(served: Served) -> None:
     assert served.world.pull_of(BRANCH).merged_at is None
 
 
-def test_a_merge_names_its_issue_and_is_made_once(served: Served) -> None:
-    """Asked again it changes nothing; the merge says which issue it was for."""
+def test_a_merge_names_its_issue_and_is_made_once(served: ServedForge) -> None:
+    """AskedRequest again it changes nothing; the merge says which issue it was for."""
     head = opened(served, {"new.txt": "new\n"})
     served.world.say(head, "ci/build", "success")
     change = served.forge.change_of_branch(served.world.repo, BRANCH)
@@ -297,7 +297,7 @@ def test_a_merge_names_its_issue_and_is_made_once(served: Served) -> None:
     assert f"Coalmine-Issue: {issue}" in served.world.log("main", "-1")[0]["message"]
 
 
-def test_people_merge_where_the_settings_say_so(served: Served) -> None:
+def test_people_merge_where_the_settings_say_so(served: ServedForge) -> None:
     """A green change stays open; so does a branch that is not ours, and one that was closed."""
     head = opened(served, {"new.txt": "new\n"})
     served.world.say(head, "ci/build", "success")
@@ -314,7 +314,7 @@ def test_people_merge_where_the_settings_say_so(served: Served) -> None:
         served.forge.merge(change)
 
 
-def test_a_refusal_that_will_pass_is_no_answer(served: Served) -> None:
+def test_a_refusal_that_will_pass_is_no_answer(served: ServedForge) -> None:
     """While the forge looks for conflicts, or somebody else merges, it is asked again later."""
     head = opened(served, {"new.txt": "new\n"})
     served.world.say(head, "ci/build", "success")
@@ -331,7 +331,7 @@ def test_a_refusal_that_will_pass_is_no_answer(served: Served) -> None:
         served.forge.merge(change)
 
 
-def test_a_closed_change_may_be_opened_anew(served: Served) -> None:
+def test_a_closed_change_may_be_opened_anew(served: ServedForge) -> None:
     """The newest pull request of the branch counts, the open one before all."""
     opened(served, {"new.txt": "new\n"})
     served.world.pull_of(BRANCH).issue.state = "closed"
@@ -344,11 +344,11 @@ def test_a_closed_change_may_be_opened_anew(served: Served) -> None:
     assert served.forge.change_of_branch(served.world.repo, BRANCH) == again
 
 
-def test_somebody_else_may_have_opened_the_change(served: Served) -> None:
+def test_somebody_else_may_have_opened_the_change(served: ServedForge) -> None:
     """Two who open it at once have one change."""
     served.world.repository.work(BRANCH, {"new.txt": "new\n"})
 
-    def race(asked: Asked) -> None:
+    def race(asked: AskedRequest) -> None:
         if asked.path.endswith("/pulls") and asked.method == "GET" and not served.world.pulls:
             served.world.open_pull(BRANCH, "Theirs", "ann")
 
@@ -361,7 +361,7 @@ def test_somebody_else_may_have_opened_the_change(served: Served) -> None:
 @pytest.mark.parametrize(
     "words", ["This reverts commit {commit}.", "Revert it\n\nReverts acme/shop#{number}"]
 )
-def test_a_revert_is_seen_after_the_branch_is_gone(served: Served, words: str) -> None:
+def test_a_revert_is_seen_after_the_branch_is_gone(served: ServedForge, words: str) -> None:
     """By the commit that is named, or by the number of the pull request."""
     opened(served, {"new.txt": "new\n"})
     commit = served.world.merge(served.world.pull_of(BRANCH), "Merge it (#1)")
@@ -379,7 +379,7 @@ def test_a_revert_is_seen_after_the_branch_is_gone(served: Served, words: str) -
     assert after.reverted_at is not None
 
 
-def test_times_of_other_zones_are_understood(served: Served) -> None:
+def test_times_of_other_zones_are_understood(served: ServedForge) -> None:
     """A merge at nine in Tokyo was at midnight; GitHub is asked for what came after the day before."""
     opened(served, {"new.txt": "new\n"})
     served.world.merge(served.world.pull_of(BRANCH), "Merge it")
@@ -391,7 +391,7 @@ def test_times_of_other_zones_are_understood(served: Served) -> None:
     assert asked == ["2026-01-01T00:00:00Z" if served.kind == "github" else None]
 
 
-def test_reviews_come_with_their_rounds(served: Served) -> None:
+def test_reviews_come_with_their_rounds(served: ServedForge) -> None:
     """Drafts and dismissed reviews are none; all pages are read, and a reviewer may have left."""
     opened(served, {"new.txt": "new\n"})
     word = CHANGES_REQUESTED[served.kind]
@@ -417,14 +417,14 @@ def test_reviews_come_with_their_rounds(served: Served) -> None:
     ]  # fmt: skip
 
 
-def test_another_forges_issue_is_not_ours(served: Served) -> None:
+def test_another_forges_issue_is_not_ours(served: ServedForge) -> None:
     """A name that belongs elsewhere is never sent."""
     with pytest.raises(ForgeInvalidError, match="another forge"):
         served.forge.close(IssueRef(forge="elsewhere", repo=served.world.repo, number=1))
     assert served.server.asked == []
 
 
-def test_the_wrong_token_is_refused(served: Served) -> None:
+def test_the_wrong_token_is_refused(served: ServedForge) -> None:
     """And the message says where to look, without saying the token."""
     stranger = served.with_settings(token=SecretStr("wr0ng-t0k3n"))
     with pytest.raises(ForgeRefusedError, match=r"docs/forges\.md") as caught:
@@ -433,7 +433,7 @@ def test_the_wrong_token_is_refused(served: Served) -> None:
     stranger.close_connections()
 
 
-def test_an_issue_that_was_moved_elsewhere_is_gone(served: Served) -> None:
+def test_an_issue_that_was_moved_elsewhere_is_gone(served: ServedForge) -> None:
     """GitHub leads from its old name to that in another repository, which is not the issue asked for."""
     issue, other = (served.world.open_issue(title, "text", labels=["agent"]) for title in ("Old", "Other"))
     api = "/repos" if served.kind == "github" else "/api/v1/repos"

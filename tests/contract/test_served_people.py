@@ -7,14 +7,14 @@ from pydantic import SecretStr
 
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.http.settings import HttpLimits
-from tests.forge_server import GONE, Answer
-from tests.forge_world import OWN_LOGIN
-from tests.served_forges import Served
+from tests.fakes.forge_world import OWN_LOGIN
+from tests.servers.forge_server import GONE, Answer
+from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
 
 
-def test_who_put_the_label_on_last_asked(served: Served) -> None:
+def test_who_put_the_label_on_last_asked(served: ServedForge) -> None:
     """Not the author, not who put on another, and not who put it on before it was taken off."""
     issue = served.world.open_issue("Slow", "text", author="out")
     served.world.label(issue, "agent", "out")
@@ -26,13 +26,13 @@ def test_who_put_the_label_on_last_asked(served: Served) -> None:
     assert served.forge.requested_by(served.ref(issue), None) == "out"
 
 
-def test_an_author_who_opens_with_the_label_asked(served: Served) -> None:
+def test_an_author_who_opens_with_the_label_asked(served: ServedForge) -> None:
     """Both forges note it as if it had been put on afterwards."""
     issue = served.world.open_issue("Slow", "text", labels=["agent"], author="reader")
     assert served.forge.requested_by(served.ref(issue), "agent") == "reader"
 
 
-def test_a_label_that_nobody_is_seen_to_have_put_on_was_asked_for_by_nobody(served: Served) -> None:
+def test_a_label_that_nobody_is_seen_to_have_put_on_was_asked_for_by_nobody(served: ServedForge) -> None:
     """Deleting a label takes it off without a word, and renaming one puts it on without a word."""
     issue = served.world.open_issue("Slow", "text", labels=["agent"], author="ann")
     issue.labels.remove("agent")
@@ -43,7 +43,7 @@ def test_a_label_that_nobody_is_seen_to_have_put_on_was_asked_for_by_nobody(serv
     assert served.forge.requested_by(served.ref(issue), "agent") == ""
 
 
-def test_the_asker_is_found_on_the_last_page(served: Served) -> None:
+def test_the_asker_is_found_on_the_last_page(served: ServedForge) -> None:
     """Gitea's total is that of the page; whoever believes it sees the first page, and the wrong person."""
     issue = served.world.open_issue("Slow", "text", labels=["agent"], author="out")
     served.world.comment(issue.number, "ann", "Really?")
@@ -54,7 +54,7 @@ def test_the_asker_is_found_on_the_last_page(served: Served) -> None:
     assert served.forge.requested_by(served.ref(issue), "agent") == "coalmine"
 
 
-def test_a_part_of_what_happened_names_nobody(served: Served) -> None:
+def test_a_part_of_what_happened_names_nobody(served: ServedForge) -> None:
     """The newest may be on the page that was not read."""
     issue = served.world.open_issue("Slow", "text", labels=["agent"], author="out")
     for count in range(11):
@@ -63,14 +63,14 @@ def test_a_part_of_what_happened_names_nobody(served: Served) -> None:
         served.forge.requested_by(served.ref(issue), "agent")
 
 
-def test_labels_of_another_case(served: Served) -> None:
+def test_labels_of_another_case(served: ServedForge) -> None:
     """On GitHub it is the same label; on Gitea it is another one, which nobody put on."""
     issue = served.world.open_issue("Slow", "text", labels=["Agent"], author="reader")
     expected = "reader" if served.kind == "github" else ""
     assert served.forge.requested_by(served.ref(issue), "agent") == expected
 
 
-def test_who_made_the_newest_assignment_that_stands_asked(served: Served) -> None:
+def test_who_made_the_newest_assignment_that_stands_asked(served: ServedForge) -> None:
     """Neither whom it was assigned to, nor who assigned somebody that was taken off again, nor ourselves."""
     issue = served.world.open_issue("Slow", "text", author="out")
     served.world.assign(issue, "coalmine", "reader")
@@ -85,7 +85,7 @@ def test_who_made_the_newest_assignment_that_stands_asked(served: Served) -> Non
     assert served.forge.requested_by(served.ref(issue), None) == "out"
 
 
-def test_who_is_forgotten_is_nobody(served: Served) -> None:
+def test_who_is_forgotten_is_nobody(served: ServedForge) -> None:
     """An account that was deleted has no name, or one that is trusted with nothing."""
     issue = served.world.open_issue("Slow", "text", author="ann")
     served.world.label(issue, "agent", "")
@@ -93,7 +93,7 @@ def test_who_is_forgotten_is_nobody(served: Served) -> None:
     assert not served.forge.permission(served.world.repo, who).can_write
 
 
-def test_a_gitea_without_a_time_line_cannot_tell(served: Served) -> None:
+def test_a_gitea_without_a_time_line_cannot_tell(served: ServedForge) -> None:
     """Before 1.17 there is none: then the author is known, and nobody else."""
     if served.kind != "gitea":
         return  # GitHub always had its events
@@ -107,7 +107,7 @@ def test_a_gitea_without_a_time_line_cannot_tell(served: Served) -> None:
     assert served.forge.requested_by(served.ref(issue), None) == ""
 
 
-def test_our_name_is_asked_once_or_configured(served: Served) -> None:
+def test_our_name_is_asked_once_or_configured(served: ServedForge) -> None:
     """GitHub Apps are not told whose token it is."""
     assert served.forge.own_login() == served.forge.own_login() == OWN_LOGIN
     assert [one.path for one in served.server.asked] == ["/user"]
@@ -122,7 +122,7 @@ def test_our_name_is_asked_once_or_configured(served: Served) -> None:
     [("admin", False, True), ("write", False, True), ("read", False, False), ("admin", True, False)],
 )
 def test_access_is_what_the_user_may_do(
-    served: Served, rights: str, *, archived: bool, writable: bool
+    served: ServedForge, rights: str, *, archived: bool, writable: bool
 ) -> None:
     """Writing takes the right to push, in a repository that is not archived; what lacks is said."""
     served.world.users[OWN_LOGIN] = rights
@@ -138,7 +138,7 @@ def test_access_is_what_the_user_may_do(
     assert access.knows_people is (served.kind == "github" or rights == "admin")
 
 
-def test_a_repository_without_issues_is_not_written(served: Served) -> None:
+def test_a_repository_without_issues_is_not_written(served: ServedForge) -> None:
     """They may be switched off; that is said."""
     served.world.has_issues = False
     access = served.forge.access(served.world.repo)
@@ -146,7 +146,7 @@ def test_a_repository_without_issues_is_not_written(served: Served) -> None:
     assert "switched off" in access.note
 
 
-def test_access_to_the_issues_is_asked_too(served: Served) -> None:
+def test_access_to_the_issues_is_asked_too(served: ServedForge) -> None:
     """A token may see a repository and not its issues; one that is no good at all is an error."""
     refused = Answer(status=403, value={"message": "Resource not accessible by personal access token"})
     served.server.after = lambda asked: (
@@ -171,7 +171,7 @@ def test_access_to_the_issues_is_asked_too(served: Served) -> None:
         ("next", "not known"),
     ],
 )
-def test_the_version_is_said(served: Served, version: str, said: str) -> None:
+def test_the_version_is_said(served: ServedForge, version: str, said: str) -> None:
     """A Gitea that is too old is named so, by the version that a Forgejo descends from."""
     served.world.version = version
     served.world.api_versions = ["2022-11-28", "2026-03-10"]
@@ -182,7 +182,7 @@ def test_the_version_is_said(served: Served, version: str, said: str) -> None:
     assert ("any more" in served.forge.access(served.world.repo).note) is (served.kind == "github")
 
 
-def test_main_is_searched_where_it_cannot_be_compared(served: Served) -> None:
+def test_main_is_searched_where_it_cannot_be_compared(served: ServedForge) -> None:
     """An older Gitea has no such path; more commits than are read are no answer."""
     if served.kind != "gitea":
         return  # GitHub always could
@@ -200,7 +200,7 @@ def test_main_is_searched_where_it_cannot_be_compared(served: Served) -> None:
         served.forge.contains(served.world.repo, head)
 
 
-def test_each_failing_check_has_its_share_of_the_log(served: Served) -> None:
+def test_each_failing_check_has_its_share_of_the_log(served: ServedForge) -> None:
     """Green checks and our own are left out; each failing one is named, with its line and its address."""
     head = served.world.repository.tip()
     served.world.say(
@@ -215,7 +215,7 @@ def test_each_failing_check_has_its_share_of_the_log(served: Served) -> None:
     assert log == "ci/a: 3 tests failed\nhttps://ci.test/1\n\nci/c: no machine"
 
 
-def test_check_runs_say_what_failed(served: Served) -> None:
+def test_check_runs_say_what_failed(served: ServedForge) -> None:
     """Their text by its end, and what they noted at lines of files; notes that cannot be had lack."""
     if served.kind != "github":
         return  # Gitea's own runs report as statuses, without a log
@@ -239,7 +239,7 @@ def test_check_runs_say_what_failed(served: Served) -> None:
     assert served.forge.failing_log(served.world.repo, head, most_characters=300).endswith("the end")
 
 
-def test_a_log_is_not_made_of_a_part_of_the_checks(served: Served) -> None:
+def test_a_log_is_not_made_of_a_part_of_the_checks(served: ServedForge) -> None:
     """What is incomplete is no answer, here as for the verdict."""
     head = served.world.repository.tip()
     for count in range(3):
@@ -250,7 +250,7 @@ def test_a_log_is_not_made_of_a_part_of_the_checks(served: Served) -> None:
     part.close_connections()
 
 
-def test_many_failing_checks_find_room(served: Served) -> None:
+def test_many_failing_checks_find_room(served: ServedForge) -> None:
     """The first ones are shown, as many as can say something, and together they are no longer than asked."""
     head = served.world.repository.tip()
     for count in range(9):

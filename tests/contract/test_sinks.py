@@ -14,8 +14,8 @@ from tasks.notify.notification_kind import NotificationKind
 from tasks.notify.settings import NotifySettings
 from tasks.notify.sink import Sink, UndeliveredError
 from tasks.notify.sinks import configured_sinks
-from tests.fleet import START
-from tests.sink_server import SinkServer, Word, sink_server
+from tests.fleets.stepped_fleet import START
+from tests.servers.sink_server import SinkServer, Word, sink_server
 
 SECRET, PREVIOUS = "the-present-secret", "the-previous-secret"
 HTTP = ("webhook", "slack")

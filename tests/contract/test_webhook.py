@@ -12,8 +12,8 @@ from tasks.composition.composition import compose
 from tasks.settings.forge_settings import ForgeSettings
 from tasks.settings.settings import Settings
 from tasks.settings.web_settings import WebSettings
-from tests.deliveries import FORGES, Sent, forges, payload, sent
-from tests.web_client import WebClient
+from tests.fakes.deliveries import FORGES, SentDelivery, forges, payload, sent
+from tests.servers.web_client import WebClient
 
 
 class DoorClient:
@@ -30,7 +30,7 @@ class DoorClient:
         parts = compose(Settings(forge=given, **changes), redis=self.redis)
         self._http = WebClient(web_of(parts))
 
-    def post(self, request: Sent) -> httpx.Response:
+    def post(self, request: SentDelivery) -> httpx.Response:
         """Send a request."""
         return self._http.post(f"/webhook/{request.kind}", request.body, request.headers)
 
@@ -103,7 +103,7 @@ def test_bad_signature(door: DoorClient, signature: str | None) -> None:
     }
     if signature is not None:
         headers[HEADERS[door.kind].signature[0]] = signature.encode("latin-1")
-    answer = door.post(Sent(kind=door.kind, headers=headers, body=request.body))
+    answer = door.post(SentDelivery(kind=door.kind, headers=headers, body=request.body))
     assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid or missing signature"})
 
 

@@ -1,16 +1,16 @@
 """1. A template is a line of versions; one of them is the champion."""
 
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 
-def test_the_first_version_is_the_champion(fleet: Fleet) -> None:
+def test_the_first_version_is_the_champion(fleet: SteppedFleet) -> None:
     """Whoever asks for the template gets it."""
     first = fleet.add("implementer", prompt="Mend what the issue says.")
     assert first.id == "implementer@v1"
     assert fleet.app.templates.champion("implementer") == first
 
 
-def test_a_new_version_changes_nothing_until_it_is_promoted(fleet: Fleet) -> None:
+def test_a_new_version_changes_nothing_until_it_is_promoted(fleet: SteppedFleet) -> None:
     """Proposing is free of risk: the champion works on."""
     first = fleet.add()
     second = fleet.propose("Mend it, and run the tests.")

@@ -4,10 +4,10 @@ import pytest
 
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import StaleLeaseError
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 
-def test_a_job_is_queued_claimed_and_ended(fleet: Fleet) -> None:
+def test_a_job_is_queued_claimed_and_ended(fleet: SteppedFleet) -> None:
     """The three steps of a job that goes well."""
     fleet.add()
     job = fleet.enqueue(task="Mend the roof.").job
@@ -18,7 +18,7 @@ def test_a_job_is_queued_claimed_and_ended(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job).state is JobState.SUCCEEDED
 
 
-def test_a_worker_that_was_thought_dead_cannot_end_the_job(fleet: Fleet) -> None:
+def test_a_worker_that_was_thought_dead_cannot_end_the_job(fleet: SteppedFleet) -> None:
     """Its lease ran out and another worker has the job: the late result is refused."""
     fleet.add()
     job = fleet.enqueue().job

@@ -2,10 +2,10 @@
 
 from routing.jobs.signal import SignalKind
 from routing.templates.bet import Arm
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 
-def play(fleet: Fleet, *, canary: SignalKind, champion: SignalKind) -> None:
+def play(fleet: SteppedFleet, *, canary: SignalKind, champion: SignalKind) -> None:
     """Jobs one by one, each ending as its arm does, until the trial has ended."""
     trial = fleet.on_trial()
     for _ in range(60):
@@ -16,7 +16,7 @@ def play(fleet: Fleet, *, canary: SignalKind, champion: SignalKind) -> None:
             return
 
 
-def test_each_job_is_drawn_once(fleet: Fleet) -> None:
+def test_each_job_is_drawn_once(fleet: SteppedFleet) -> None:
     """A draw below the share goes to the canary; the job remembers the draw and what it was compared to."""
     fleet.on_trial()
     jobs = [fleet.app.jobs.find(fleet.enqueue().job) for _ in range(4)]
@@ -25,7 +25,7 @@ def test_each_job_is_drawn_once(fleet: Fleet) -> None:
     assert {job.bet.share for job in jobs if job.bet} == {0.5}
 
 
-def test_a_worse_canary_is_rolled_back(fleet: Fleet) -> None:
+def test_a_worse_canary_is_rolled_back(fleet: SteppedFleet) -> None:
     """The champion is what it was, and one event tells of it."""
     play(fleet, canary=SignalKind.NOTHING_PUSHED, champion=SignalKind.FINISHED)
     assert fleet.app.templates.find("implementer@v2").state == "rejected"
@@ -33,14 +33,14 @@ def test_a_worse_canary_is_rolled_back(fleet: Fleet) -> None:
     assert fleet.kinds().count("candidate.rolled_back") == 1
 
 
-def test_a_better_canary_graduates(fleet: Fleet) -> None:
+def test_a_better_canary_graduates(fleet: SteppedFleet) -> None:
     """It is the champion from then on, and one event tells of it."""
     play(fleet, canary=SignalKind.FINISHED, champion=SignalKind.NOTHING_PUSHED)
     assert fleet.app.templates.champion("implementer").number == 2
     assert fleet.kinds().count("candidate.auto_promoted") == 1
 
 
-def test_the_evidence_can_be_recomputed(fleet: Fleet) -> None:
+def test_the_evidence_can_be_recomputed(fleet: SteppedFleet) -> None:
     """The ledger alone gives the very state that the verdict was reached in."""
     play(fleet, canary=SignalKind.FINISHED, champion=SignalKind.NOTHING_PUSHED)
     trial = fleet.app.trials.find("implementer")

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from routing.embedded.private_server import PrivateServer
-from tests.fleet import Fleet
-from tests.servers import plain_client
+from tests.fleets.stepped_fleet import SteppedFleet
+from tests.servers.private_server import plain_client
 
 RACERS = 10
 
@@ -22,14 +22,14 @@ def test_ten_claims_at_a_limit_of_three(
     redis_server: PrivateServer, redis_client: redis.Redis, limits: dict[str, int], repository: str
 ) -> None:
     """Three win, seven wait: the step that wins a lease counts those that are won."""
-    fleet = Fleet(redis_client, job=limits)
+    fleet = SteppedFleet(redis_client, job=limits)
     fleet.add()
     jobs = [fleet.enqueue(repository=repository).job for _ in range(RACERS)]
     line = Barrier(RACERS)
 
     def claim(job: str) -> bool:
         with plain_client(redis_server.url) as client:
-            own = Fleet(client, job=limits)
+            own = SteppedFleet(client, job=limits)
             client.ping()
             line.wait(60)
             return not isinstance(own.app.jobs.claim(job, worker="w", lease_seconds=30.0), str)

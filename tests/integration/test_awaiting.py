@@ -14,9 +14,9 @@ from routing.templates.version import Snapshot
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
 from tasks.composition.composition import Coalmine
-from tests.fleet import request
+from tests.fleets.stepped_fleet import request
+from tests.fleets.worker_fleet import ROOT, WorkerFleet, events_of, fleet, until_state
 from tests.waiting import wait_until
-from tests.worker_fleet import ROOT, Fleet, events_of, fleet, until_state
 
 #: Sends two scouts out and waits for them; when it is asked again, it keeps what it was told, and ends.
 BOSS = r"""
@@ -40,10 +40,10 @@ while [ ! -e "$ROOM/gate" ]; do sleep 0.1; done
 """
 
 
-class House:
+class AwaitingHouse:
     """A fleet with an agent that waits, and the folder in which the agents leave what they see."""
 
-    def __init__(self, made: Fleet, folder: Path) -> None:
+    def __init__(self, made: WorkerFleet, folder: Path) -> None:
         self.made, self.room, self.talk = made, folder / "room", folder / "talk"
         self.room.mkdir()
         self.talk.mkdir()
@@ -65,11 +65,11 @@ class House:
 
 
 @pytest.fixture
-def house(redis_server: PrivateServer, redis_client: Redis, tmp_path: Path) -> Iterator[House]:
+def house(redis_server: PrivateServer, redis_client: Redis, tmp_path: Path) -> Iterator[AwaitingHouse]:
     """One attempt a job, and no process yet."""
     assert redis_client.dbsize() == 0
     with fleet(tmp_path, redis_server.url) as made:
-        yield House(made, tmp_path)
+        yield AwaitingHouse(made, tmp_path)
 
 
 def until_parked(parts: Coalmine, job: str) -> Job:
@@ -83,7 +83,7 @@ def session(parts: Coalmine, job: str) -> SessionRecord:
     return SessionRecord.parse(parts.sessions.read(f"lead-{job[:8]}"))
 
 
-def test_children_wake_their_parent(house: House) -> None:
+def test_children_wake_their_parent(house: AwaitingHouse) -> None:
     """Its second turn gets both results as one message, in the same conversation; no attempt is counted."""
     parts, parent = house.open("door wall")
     parked = until_parked(parts, parent)
@@ -119,7 +119,7 @@ def test_children_wake_their_parent(house: House) -> None:
     assert parts.post_office.agents_with_mail(10) == []
 
 
-def test_nobody_writes(house: House) -> None:
+def test_nobody_writes(house: AwaitingHouse) -> None:
     """When the time is over the next turn begins all the same, and is told so."""
     house.made.variables["COALMINE_AGENT__AWAIT_SECONDS"] = "1"
     parts, job = house.open("")

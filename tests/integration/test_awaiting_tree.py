@@ -13,9 +13,9 @@ from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
 from tasks.work.outcome import NextStep, outcome
-from tests.post import ADA
+from tests.fleets.post import ADA
+from tests.fleets.worker_fleet import fleet
 from tests.repositories import new_repository
-from tests.worker_fleet import fleet
 
 #: Begins its work and waits; when it is asked again, it ends it.
 AGENT = 'if [ -e half.txt ]; then mv half.txt done.txt; else touch half.txt; "$COALMINE_MAIL" await; fi'

@@ -11,18 +11,18 @@ from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
 from routing.store.redis.connection import connect
-from tests.fleet import Fleet
-from tests.servers import plain_client, private_server
+from tests.fleets.stepped_fleet import SteppedFleet
+from tests.servers.private_server import plain_client, private_server
 from tests.waiting import wait_until
 
-Step = Callable[[Fleet], object]
+Step = Callable[[SteppedFleet], object]
 
 
-def _open(fleet: Fleet) -> object:
+def _open(fleet: SteppedFleet) -> object:
     return fleet.open(fleet.app.templates.find("implementer@v2"))
 
 
-def _claim(fleet: Fleet) -> object:
+def _claim(fleet: SteppedFleet) -> object:
     return fleet.claim(fleet.app.jobs.newest(most=1)[0].id)
 
 
@@ -61,11 +61,11 @@ def _mend(client: redis.Redis) -> None:
 
 
 @pytest.fixture
-def fleet(server: PrivateServer, spoilt: redis.Redis) -> Iterator[Fleet]:
+def fleet(server: PrivateServer, spoilt: redis.Redis) -> Iterator[SteppedFleet]:
     """A fleet with a champion, a pending version and a queued job, connected as in production."""
     del spoilt
     with connect(server.url, patience_seconds=0.2) as client:
-        made = Fleet(client)
+        made = SteppedFleet(client)
         made.add()
         made.propose("two")
         made.enqueue()
@@ -73,7 +73,7 @@ def fleet(server: PrivateServer, spoilt: redis.Redis) -> Iterator[Fleet]:
 
 
 @steps
-def test_full_server_refuses_the_whole_step(fleet: Fleet, spoilt: redis.Redis, step: Step) -> None:
+def test_full_server_refuses_the_whole_step(fleet: SteppedFleet, spoilt: redis.Redis, step: Step) -> None:
     """No step writes a part of what it should; the message says that the server is full."""
     before = fleet.everything()
     spoilt.config_set("maxmemory", "1mb")
@@ -86,7 +86,9 @@ def test_full_server_refuses_the_whole_step(fleet: Fleet, spoilt: redis.Redis, s
 
 
 @steps
-def test_read_only_replica_refuses_the_whole_step(fleet: Fleet, spoilt: redis.Redis, step: Step) -> None:
+def test_read_only_replica_refuses_the_whole_step(
+    fleet: SteppedFleet, spoilt: redis.Redis, step: Step
+) -> None:
     """A replica changes nothing, and the message says which server should have been asked."""
     before = fleet.everything()
     spoilt.execute_command("REPLICAOF", "127.0.0.1", "1")  # type: ignore[no-untyped-call] # as above
@@ -102,13 +104,13 @@ def test_server_that_is_down_is_named(tmp_path: Path, step: Step) -> None:
         connect(f"unix://{tmp_path}/nobody.sock", patience_seconds=0.1) as client,
         pytest.raises(UnavailableError, match=r"does not answer.*coalmine doctor"),
     ):
-        step(Fleet(client))
+        step(SteppedFleet(client))
 
 
 def test_server_that_comes_back_serves_the_same_fleet(tmp_path: Path) -> None:
     """A restart loses nothing that was accepted, and the same objects go on."""
     with private_server(tmp_path) as server, connect(server.url, patience_seconds=5.0) as client:
-        fleet = Fleet(client)
+        fleet = SteppedFleet(client)
         fleet.add()
         job = fleet.enqueue().job
         server.stop()
@@ -117,7 +119,7 @@ def test_server_that_comes_back_serves_the_same_fleet(tmp_path: Path) -> None:
         assert fleet.claim(job).job.id == job
 
 
-def test_full_server_keeps_the_draw_out_of_the_ledger(fleet: Fleet, spoilt: redis.Redis) -> None:
+def test_full_server_keeps_the_draw_out_of_the_ledger(fleet: SteppedFleet, spoilt: redis.Redis) -> None:
     """A refused enqueue leaves no dispatch that nobody works on."""
     trial = fleet.open(fleet.app.templates.find("implementer@v2"))
     fleet.generator.numbers.extend([0.1, 0.2])
@@ -130,7 +132,7 @@ def test_full_server_keeps_the_draw_out_of_the_ledger(fleet: Fleet, spoilt: redi
     assert len(fleet.app.trial_store.dispatches(trial.id)) == 1
 
 
-def test_trial_on_a_full_server_goes_on_when_there_is_room(fleet: Fleet, spoilt: redis.Redis) -> None:
+def test_trial_on_a_full_server_goes_on_when_there_is_room(fleet: SteppedFleet, spoilt: redis.Redis) -> None:
     """Evidence that could not be written is written by a later tick, and nothing is counted twice."""
     trial = fleet.open(fleet.app.templates.find("implementer@v2"))
     fleet.generator.numbers.append(0.1)
@@ -147,7 +149,7 @@ def test_trial_on_a_full_server_goes_on_when_there_is_room(fleet: Fleet, spoilt:
     assert len(fleet.events("job.settled")) == 1
 
 
-def test_worker_ends_its_job_on_a_full_server(fleet: Fleet, spoilt: redis.Redis) -> None:
+def test_worker_ends_its_job_on_a_full_server(fleet: SteppedFleet, spoilt: redis.Redis) -> None:
     """Work that is done is not lost for want of room: its end frees more than it takes."""
     job = fleet.app.jobs.newest(most=1)[0].id
     claim = fleet.claim(job)

@@ -17,18 +17,18 @@ from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
 from tasks.work.outcome import Ran
-from tests.agent_book import Book, until_gone
-from tests.scripted import Scripted
-from tests.servers import process_runs
+from tests.fakes.scripted import ScriptedDraws
+from tests.fleets.worker_fleet import WorkerFleet, events_of, fleet, until_state
+from tests.programs.agent_book import Book, until_gone
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
-from tests.worker_fleet import Fleet, events_of, fleet, until_state
 
 #: Seconds between SIGTERM and SIGKILL in these tests.
 GRACE = 1.0
 
 
 @pytest.fixture
-def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Fleet]:
+def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[WorkerFleet]:
     """A fleet without processes."""
     assert redis_client.ping()
     settings = {
@@ -58,7 +58,7 @@ def excluded(parts: Coalmine, job: str) -> bool:
     return parts.jobs.find(job).excluded and kinds == {SignalKind.CANCELLED}
 
 
-def test_a_queued_job_never_runs(made: Fleet, book: Book) -> None:
+def test_a_queued_job_never_runs(made: WorkerFleet, book: Book) -> None:
     """Its message is still in the broker when a worker comes; nothing is started for it."""
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot())
@@ -73,7 +73,7 @@ def test_a_queued_job_never_runs(made: Fleet, book: Book) -> None:
     assert len(events_of(parts, jobs[0], JOB_FINISHED)) == 1
 
 
-def test_a_running_agent_is_gone_soon_however_stubborn(made: Fleet, book: Book) -> None:
+def test_a_running_agent_is_gone_soon_however_stubborn(made: WorkerFleet, book: Book) -> None:
     """It ignores SIGTERM; it is dead within the grace period and a second of the command."""
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot("trap '' TERM; while true; do sleep 1; done"))
@@ -89,10 +89,10 @@ def test_a_running_agent_is_gone_soon_however_stubborn(made: Fleet, book: Book) 
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
 
 
-def test_agents_of_a_rejected_canary_are_gone_soon(made: Fleet, book: Book) -> None:
+def test_agents_of_a_rejected_canary_are_gone_soon(made: WorkerFleet, book: Book) -> None:
     """With a child that outlived its parent, within the grace period and a second; the champion's goes on."""
     stubborn = "trap '' TERM; while true; do sleep 1; done"
-    parts = made.coalmine(Scripted([0.1, 0.1, 0.9]))
+    parts = made.coalmine(ScriptedDraws([0.1, 0.1, 0.9]))
     parts.templates.add("implementer", book.snapshot(stubborn))
     canary = parts.templates.propose("implementer", book.snapshot(stubborn, model="two")).version
     parts.proposals.open(canary, parts.settings.canary.policy, by="ada")
@@ -146,7 +146,7 @@ class LastMoment:
     ],
     ids=["pushed", "failed", "drained"],
 )
-def test_a_cancel_in_the_last_moment_is_not_lost(made: Fleet, ran: Ran) -> None:
+def test_a_cancel_in_the_last_moment_is_not_lost(made: WorkerFleet, ran: Ran) -> None:
     """A job that would be watched, tried again or given back ends instead."""
     parts = made.coalmine()
     parts.templates.add("implementer", Book(made.folder / "book").snapshot())

@@ -16,16 +16,16 @@ from tasks.agents.mail.role import Role
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer, MailTurn
 from tasks.composition.composition import Coalmine
-from tests.fleet import Fleet, request
+from tests.fleets.stepped_fleet import SteppedFleet, request
+from tests.fleets.worker_fleet import fleet, until_state
 from tests.waiting import wait_until
-from tests.worker_fleet import fleet, until_state
 
 
 class Lead:
     """An agent in a turn of a job, with its command."""
 
     def __init__(self, client: redis.Redis, folder: Path) -> None:
-        self.fleet = Fleet(client)
+        self.fleet = SteppedFleet(client)
         self.fleet.add()
         app = self.fleet.app
         self.job = self.fleet.enqueue(role="lead").job

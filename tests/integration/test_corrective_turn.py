@@ -18,8 +18,8 @@ from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
-from tests.repositories import Repository, new_repository
-from tests.worker_fleet import Fleet, fleet
+from tests.fleets.worker_fleet import WorkerFleet, fleet
+from tests.repositories import TemporaryRepository, new_repository
 
 #: Keeps what it was told and by whom it was resumed, and does what `next` says.
 AGENT = """
@@ -32,10 +32,10 @@ echo '{"type": "text", "text": "I am done"}'
 """
 
 
-class Bench:
+class CorrectiveBench:
     """One job, its agent, and the repository that it works on."""
 
-    def __init__(self, made: Fleet, repository: Repository, notes: Path) -> None:
+    def __init__(self, made: WorkerFleet, repository: TemporaryRepository, notes: Path) -> None:
         self.made, self.repository, self.notes = made, repository, notes
         notes.mkdir()
         self.parts: Coalmine = made.coalmine()
@@ -89,7 +89,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Bench]:
+def bench(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[CorrectiveBench]:
     """A job that nobody has worked on yet."""
     assert redis_client.ping()
     repository = new_repository(tmp_path)
@@ -101,10 +101,10 @@ def bench(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> I
         "COALMINE_JOB__MAX_ATTEMPTS": "3",
     }
     with fleet(tmp_path, redis_server.url, **settings) as made:
-        yield Bench(made, repository, tmp_path / "notes")
+        yield CorrectiveBench(made, repository, tmp_path / "notes")
 
 
-def test_red_commit_is_repaired_in_the_same_conversation(bench: Bench) -> None:
+def test_red_commit_is_repaired_in_the_same_conversation(bench: CorrectiveBench) -> None:
     """The agent is told what CI found, and its repair is a commit on top of the red one."""
     red = bench.push("echo half > half.txt")
     bench.send_back()
@@ -123,7 +123,7 @@ def test_red_commit_is_repaired_in_the_same_conversation(bench: Bench) -> None:
     assert (job.state, job.result.commit, job.fix_forwards, job.turns) == (JobState.WAITING, mended, 1, 2)
 
 
-def test_corrective_turn_that_commits_nothing_is_frozen(bench: Bench) -> None:
+def test_corrective_turn_that_commits_nothing_is_frozen(bench: CorrectiveBench) -> None:
     """The branch is as it was, so a person is needed."""
     red = bench.push("echo half > half.txt")
     bench.send_back()
@@ -133,7 +133,7 @@ def test_corrective_turn_that_commits_nothing_is_frozen(bench: Bench) -> None:
     assert outcome(ran) == TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
 
 
-def test_corrective_turn_that_goes_back_to_a_judged_commit_is_frozen(bench: Bench) -> None:
+def test_corrective_turn_that_goes_back_to_a_judged_commit_is_frozen(bench: CorrectiveBench) -> None:
     """It is a push, and yet nothing new: CI has said what it thinks of it."""
     first = bench.push("echo half > half.txt")
     bench.send_back()
@@ -144,7 +144,7 @@ def test_corrective_turn_that_goes_back_to_a_judged_commit_is_frozen(bench: Benc
     assert outcome(ran).signal is SignalKind.FROZEN
 
 
-def test_another_host_repairs_the_pushed_branch(bench: Bench, tmp_path: Path) -> None:
+def test_another_host_repairs_the_pushed_branch(bench: CorrectiveBench, tmp_path: Path) -> None:
     """It has neither tree nor conversation: the branch is rebuilt, and the agent gets a recap."""
     red = bench.push("echo half > half.txt")
     bench.send_back()
@@ -157,7 +157,7 @@ def test_another_host_repairs_the_pushed_branch(bench: Bench, tmp_path: Path) ->
     assert "I am done" in bench.prompts()[1]
 
 
-def test_failed_corrective_turn_is_tried_again_as_one(bench: Bench) -> None:
+def test_failed_corrective_turn_is_tried_again_as_one(bench: CorrectiveBench) -> None:
     """The next attempt repairs the same commit, with a recap, and counts as no further repair."""
     red = bench.push("echo half > half.txt")
     bench.send_back()
@@ -171,7 +171,7 @@ def test_failed_corrective_turn_is_tried_again_as_one(bench: Bench) -> None:
     assert (bench.job.result.commit, bench.job.fix_forwards, bench.job.attempts) == (mended, 1, 2)
 
 
-def test_text_of_the_version_is_told(bench: Bench) -> None:
+def test_text_of_the_version_is_told(bench: CorrectiveBench) -> None:
     """A version that only differs in its text of a repair is another one, and its agents are told it."""
     champion = bench.parts.templates.champion("implementer").snapshot
     texts = {TurnKind.FIX_FORWARD: "Mend $commit on $branch."}

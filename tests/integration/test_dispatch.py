@@ -13,14 +13,14 @@ from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED, JOB_QUEUED
 from routing.jobs.job import JobRequest, JobState
 from routing.templates.version import Snapshot
-from tests.agent_book import Book
-from tests.shop import shop
+from tests.fleets.shop import shop
+from tests.fleets.worker_fleet import ROOT, WorkerFleet, events_of, fleet, until_state
+from tests.programs.agent_book import Book
 from tests.waiting import wait_until
-from tests.worker_fleet import ROOT, Fleet, events_of, fleet, until_state
 
 
 @pytest.fixture
-def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Fleet]:
+def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[WorkerFleet]:
     """A worker and beat."""
     assert redis_client.ping()
     with fleet(tmp_path, redis_server.url) as processes:
@@ -29,7 +29,7 @@ def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
         yield processes
 
 
-def test_a_paused_fleet_claims_nothing_until_it_is_resumed(made: Fleet, tmp_path: Path) -> None:
+def test_a_paused_fleet_claims_nothing_until_it_is_resumed(made: WorkerFleet, tmp_path: Path) -> None:
     """What is queued stays queued, whatever messages there are; afterwards it runs once."""
     book = Book(tmp_path / "book")
     parts = made.coalmine()
@@ -72,7 +72,7 @@ def test_two_beats_and_two_workers_do_everything_once(
             assert len(events_of(made.parts, job.id, JOB_FINISHED)) == 1
 
 
-def celery(made: Fleet, *arguments: str) -> str:
+def celery(made: WorkerFleet, *arguments: str) -> str:
     """What a command of Celery prints."""
     asked = [sys.executable, "-m", "celery", "-A", "tasks", *arguments]
     done = subprocess.run(
@@ -82,7 +82,7 @@ def celery(made: Fleet, *arguments: str) -> str:
     return done.stdout
 
 
-def test_celerys_own_tools_know_the_fleet(made: Fleet) -> None:
+def test_celerys_own_tools_know_the_fleet(made: WorkerFleet) -> None:
     """`inspect` lists the tasks, and Flower's command is there."""
     listed = celery(made, "inspect", "registered", "--timeout", "5")
     for name in ("work", "sweep", "harvest", "watch", "land", "poll", "dispatch", "ci", "notify"):

@@ -8,8 +8,8 @@ from redis import Redis
 from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED, JOB_RETURNED
 from routing.jobs.job import JobRequest, JobState
-from tests.agent_book import Book, until_gone
-from tests.worker_fleet import events_of, fleet, until_state
+from tests.fleets.worker_fleet import events_of, fleet, until_state
+from tests.programs.agent_book import Book, until_gone
 
 #: Seconds for which a worker that shuts down lets turns go on.
 GRACE = 1.0

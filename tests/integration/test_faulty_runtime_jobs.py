@@ -12,12 +12,14 @@ from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
 from tasks.composition.worker import Worker
 from tasks.settings.settings import AgentSettings
-from tests.faulty_runtime import Faulty
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
+from tests.programs.faulty_runtime import Faulty
 
 
-def _job(client: redis.Redis, folder: Path) -> tuple[Fleet, Worker, str]:
-    fleet = Fleet(client, draws=[0.5], agent=AgentSettings(work_dir=folder / "work", kill_grace_seconds=0.3))
+def _job(client: redis.Redis, folder: Path) -> tuple[SteppedFleet, Worker, str]:
+    fleet = SteppedFleet(
+        client, draws=[0.5], agent=AgentSettings(work_dir=folder / "work", kill_grace_seconds=0.3)
+    )
     fleet.app.templates.add("implementer", Snapshot(prompt="work", runtime="faulty", command="echo hello"))
     return fleet, Worker(coalmine=fleet.app), fleet.enqueue().job
 

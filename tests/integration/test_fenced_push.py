@@ -10,9 +10,9 @@ from routing.jobs.lifecycle import Claim
 from routing.templates.version import Snapshot
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.worker import Worker
+from tests.fleets.worker_fleet import fleet
 from tests.repositories import new_repository
 from tests.waiting import wait_until
-from tests.worker_fleet import fleet
 
 
 def test_nothing_is_pushed_after_the_lease_was_lost(

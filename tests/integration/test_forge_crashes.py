@@ -22,10 +22,10 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.jobs.job import JobState
-from tests.forge_fleet import ForgeFleet
+from tests.fakes.memory_forge import WRITES
+from tests.fakes.mishaps import Mishap, death
+from tests.fleets.forge_fleet import ForgeFleet
 from tests.leaks import leaks
-from tests.memory_forge import WRITES
-from tests.mishaps import Mishap, death
 
 #: About as many effects as the story has.
 MOST_EFFECTS = 70

@@ -12,13 +12,13 @@ from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.bet import Arm
 from routing.webhook.forge_kind import HEADERS, ForgeKind
-from tests.deliveries import Sent
-from tests.forge_server import Asked
-from tests.forge_shop import FOR_HUMAN, IN_PROGRESS, LABEL, ForgeShop, ForgeShops, agent, forge_shops
-from tests.forge_world import WorldIssue
-from tests.servers import private_server
+from tests.fakes.deliveries import SentDelivery
+from tests.fakes.forge_world import WorldIssue
+from tests.fakes.world_deliveries import deliveries_of
+from tests.fleets.forge_shop import FOR_HUMAN, IN_PROGRESS, LABEL, ForgeShop, ForgeShops, agent, forge_shops
+from tests.servers.forge_server import AskedRequest
+from tests.servers.private_server import private_server
 from tests.waiting import wait_until
-from tests.world_deliveries import deliveries_of
 
 pytestmark = pytest.mark.xdist_group("forge-flow")
 
@@ -161,7 +161,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     ]
 
 
-def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[Asked]:
+def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[AskedRequest]:
     """What the forge was asked about a commit, from one request on."""
     return [one for one in list(shop.server.asked)[since:] if commit in one.path]
 
@@ -195,7 +195,7 @@ def until_untrusted(shop: ForgeShop, issue: WorldIssue) -> None:
 
 @pytest.mark.parametrize("shop", [ForgeKind.GITHUB, ForgeKind.GITEA], indirect=True)
 def test_a_delivery_that_tells_old_news_changes_nothing(shop: ForgeShop) -> None:
-    """Sent twice, replayed when its issue is closed, or about a label that is off again: one job in all."""
+    """Delivered twice, replayed after the end, or about a label that is off again: one job in all."""
     issue = shop.issue()
     news = deliveries_of(shop.kind, shop.world, issue, "opened")
     assert {answer["status"] for answer in shop.deliver(news)} == {"success"}
@@ -218,11 +218,11 @@ def test_a_delivery_that_tells_old_news_changes_nothing(shop: ForgeShop) -> None
     assert (quick.state, quick.labels, shop.ours(quick)) == ("open", [], [])
 
 
-def again(sent: Sent) -> Sent:
+def again(sent: SentDelivery) -> SentDelivery:
     """The same delivery under another id, which no signature covers."""
     names = HEADERS[sent.kind].delivery
     given = {name: f"{value}-again" if name in names else value for name, value in sent.headers.items()}
-    return Sent(kind=sent.kind, headers=given, body=sent.body)
+    return SentDelivery(kind=sent.kind, headers=given, body=sent.body)
 
 
 @pytest.mark.parametrize("shop", [ForgeKind.FORGEJO], indirect=True)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import redis
 
-import tests.replay_agent
+import tests.programs.replay_agent
 from routing.jobs.job import JobState
 from routing.templates.version import Snapshot
 from tasks.agents.mail.letter import Letter
 from tasks.agents.session.state import SessionState
-from tests.attempts import Attempts
-from tests.post import ADA
+from tests.fleets.attempts import Attempts
+from tests.fleets.post import ADA
 from tests.recordings.agent_recording import FOLDER
 
 BASIC, UNKNOWN = "claude-1-basic", "claude-5-resume-unknown"
@@ -29,7 +29,7 @@ class Replays(Attempts):
         self.runs, programs = folder / "runs", folder / "bin"
         for made in (self.runs, programs):
             made.mkdir()
-        replay = shlex.join([sys.executable, str(tests.replay_agent.__file__)])
+        replay = shlex.join([sys.executable, str(tests.programs.replay_agent.__file__)])
         self._program = programs / "claude"
         self._script = (
             f'export REPLAY_RECEIVED={self.runs}/$(ls {self.runs} | wc -l) REPLAY_ENDS="by itself"\n'

@@ -14,9 +14,9 @@ import redis
 from harvest.ledger import Dispatched
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.signal import SignalKind
-from tests.fleet import Fleet, request
+from tests.fleets.stepped_fleet import SteppedFleet, request
 from tests.integration import racers
-from tests.servers import plain_client
+from tests.servers.private_server import plain_client
 
 RACERS = 10
 
@@ -36,9 +36,9 @@ def race(pool: ProcessPoolExecutor, run: Callable[..., Any], url: str, *args: tu
         return [done.result(90) for done in runs]
 
 
-def decided(client: redis.Redis, *, canary: SignalKind, champion: SignalKind) -> Fleet:
+def decided(client: redis.Redis, *, canary: SignalKind, champion: SignalKind) -> SteppedFleet:
     """A trial whose outcomes are all in, and that nobody has harvested."""
-    fleet = Fleet(client, draws=[0.0, 0.999] * 30)
+    fleet = SteppedFleet(client, draws=[0.0, 0.999] * 30)
     fleet.on_trial()
     for one in fleet.app.mailbox.enqueue_many([request() for _ in range(60)]):
         fleet.end(one.job, canary if one.arm == "canary" else champion)
@@ -77,7 +77,7 @@ def test_ten_threads_decide_once(redis_server: PrivateServer, redis_client: redi
 
     def harvest(_: int) -> list[str]:
         with plain_client(redis_server.url) as client:
-            mine = Fleet(client)
+            mine = SteppedFleet(client)
             line.wait(60)
             return [outcome.verdict.value for outcome in mine.app.harvester.harvest().outcomes]
 
@@ -92,7 +92,7 @@ def test_ten_processes_enqueue_one_job(
     processes: ProcessPoolExecutor, redis_server: PrivateServer, redis_client: redis.Redis
 ) -> None:
     """One idempotency key, ten processes: one job, one recorded draw, one dispatch in the ledger."""
-    fleet = Fleet(redis_client)
+    fleet = SteppedFleet(redis_client)
     trial = fleet.on_trial()
     draws = [(number / RACERS,) for number in range(RACERS)]
     done = race(processes, racers.enqueue, redis_server.url, *draws)
@@ -109,7 +109,7 @@ def test_ten_processes_claim_one_lease(
     processes: ProcessPoolExecutor, redis_server: PrivateServer, redis_client: redis.Redis
 ) -> None:
     """One job, ten workers: one of them works."""
-    fleet = Fleet(redis_client)
+    fleet = SteppedFleet(redis_client)
     fleet.add()
     job = fleet.enqueue().job
     won = race(processes, racers.claim, redis_server.url, *[(job,)] * RACERS)
@@ -121,12 +121,12 @@ def test_jobs_enqueued_beside_a_harvest_are_all_counted(
     redis_server: PrivateServer, redis_client: redis.Redis
 ) -> None:
     """Threads that enqueue, work and harvest at once lose no dispatch and no settlement."""
-    setup = Fleet(redis_client)
+    setup = SteppedFleet(redis_client)
     trial = setup.on_trial()
 
     def work(seed: int) -> None:
         with plain_client(redis_server.url) as client:
-            fleet = Fleet(client, generator=random.Random(seed))
+            fleet = SteppedFleet(client, generator=random.Random(seed))
             for _ in range(15):
                 fleet.end(fleet.enqueue().job, SignalKind.FINISHED)
                 fleet.app.harvester.harvest()

@@ -6,7 +6,7 @@ from pathlib import Path
 import redis
 
 from routing.store.redis.health import Status, look_at
-from tests.servers import plain_client, private_server
+from tests.servers.private_server import plain_client, private_server
 
 
 def test_private_server_has_no_fault(redis_client: redis.Redis) -> None:

@@ -11,9 +11,9 @@ from routing.git.git import Git
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from tasks.settings.forge_settings import WatchSettings
-from tests.shop import Shop, shop
+from tests.fleets.shop import ShopFleet, shop
+from tests.fleets.worker_fleet import events_of
 from tests.waiting import wait_until
-from tests.worker_fleet import events_of
 
 FOR_HUMAN, IN_PROGRESS = WatchSettings().for_person_label, WatchSettings().in_progress_label
 
@@ -25,7 +25,7 @@ def url(redis_client: Redis, redis_server: PrivateServer) -> str:
     return redis_server.url
 
 
-def kinds(made: Shop, job: str) -> set[SignalKind]:
+def kinds(made: ShopFleet, job: str) -> set[SignalKind]:
     """The kinds of facts that are known of a job."""
     return {fact.kind for fact in made.parts.signals.read(job)}
 

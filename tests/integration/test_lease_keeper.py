@@ -17,7 +17,7 @@ from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings
 from tasks.work.lease_keeper import LeaseKeeper
-from tests.servers import private_server
+from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
 #: Seconds of a lease in these tests.

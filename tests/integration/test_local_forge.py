@@ -20,8 +20,8 @@ from routing.forges.local.merge import LocalMerge
 from routing.git.git import Git
 from routing.issues.issue import IssueRef
 from routing.process.bounded_command import BoundedLog
-from tests.repositories import Repository, new_repository
-from tests.servers import process_runs
+from tests.repositories import TemporaryRepository, new_repository
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -29,13 +29,13 @@ ISSUE = IssueRef(forge="local", repo="shop", number=3)
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
+def repository(tmp_path: Path) -> TemporaryRepository:
     """A repository in whose work tree `main` is checked out."""
     return new_repository(tmp_path)
 
 
 def forge_of(
-    repository: Repository,
+    repository: TemporaryRepository,
     *,
     ci: str = "true",
     merge: Literal["green", "never"] = "green",
@@ -75,7 +75,7 @@ def merged(forge: LocalForge) -> ChangeRequest:
 # Merging
 
 
-def test_a_green_branch_is_merged_and_a_clean_work_tree_goes_along(repository: Repository) -> None:
+def test_a_green_branch_is_merged_and_a_clean_work_tree_goes_along(repository: TemporaryRepository) -> None:
     """The merge names issue and branch, has both parents, and the user sees the files at once."""
     before = repository.tip()
     head = repository.work(BRANCH, {"new.txt": "new\n"})
@@ -92,7 +92,7 @@ def test_a_green_branch_is_merged_and_a_clean_work_tree_goes_along(repository: R
     assert abs(datetime.now(UTC) - change.merged_at) < timedelta(minutes=5)
 
 
-def test_merging_again_changes_nothing(repository: Repository) -> None:
+def test_merging_again_changes_nothing(repository: TemporaryRepository) -> None:
     """A merge may be repeated; there is one merge commit."""
     repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository)
@@ -101,7 +101,7 @@ def test_merging_again_changes_nothing(repository: Repository) -> None:
     assert repository.tip() == first.merge_commit
 
 
-def test_uncommitted_work_refuses_the_merge_and_is_kept(repository: Repository) -> None:
+def test_uncommitted_work_refuses_the_merge_and_is_kept(repository: TemporaryRepository) -> None:
     """A dirty work tree is left exactly as it is, and so is the main branch."""
     before = repository.tip()
     repository.work(BRANCH, {"new.txt": "new\n"})
@@ -113,7 +113,7 @@ def test_uncommitted_work_refuses_the_merge_and_is_kept(repository: Repository) 
     assert change_of(forge_of(repository)).state is ChangeState.OPEN
 
 
-def test_an_untracked_file_is_never_overwritten(repository: Repository) -> None:
+def test_an_untracked_file_is_never_overwritten(repository: TemporaryRepository) -> None:
     """A file that git does not know and the merge would bring stays the user's."""
     before = repository.tip()
     repository.work(BRANCH, {"new.txt": "new\n"})
@@ -124,7 +124,7 @@ def test_an_untracked_file_is_never_overwritten(repository: Repository) -> None:
     assert (repository.path / "new.txt").read_text() == "mine"
 
 
-def test_issue_files_in_the_repository_do_not_make_it_dirty(repository: Repository) -> None:
+def test_issue_files_in_the_repository_do_not_make_it_dirty(repository: TemporaryRepository) -> None:
     """Our own comments in issues that are tracked by git do not stand in the way of merges."""
     issues = repository.path / "issues"
     issues.mkdir()
@@ -139,7 +139,7 @@ def test_issue_files_in_the_repository_do_not_make_it_dirty(repository: Reposito
     assert repository.git("status", "--porcelain", "-uno").split() == ["M", "issues/3-cart.md"]
 
 
-def test_another_branch_in_the_work_tree_is_not_touched(repository: Repository) -> None:
+def test_another_branch_in_the_work_tree_is_not_touched(repository: TemporaryRepository) -> None:
     """When the user works on another branch, main moves and their files do not, dirty or not."""
     repository.git("checkout", "--quiet", "-b", "mine")
     (repository.path / "cart.txt").write_text("half done")
@@ -149,7 +149,7 @@ def test_another_branch_in_the_work_tree_is_not_touched(repository: Repository) 
     assert (repository.path / "cart.txt").read_text() == "half done"
 
 
-def test_a_rebase_of_main_in_progress_refuses_the_merge(repository: Repository) -> None:
+def test_a_rebase_of_main_in_progress_refuses_the_merge(repository: TemporaryRepository) -> None:
     """Main is not moved under somebody who is rebasing it."""
     other = repository.work("other", {"cart.txt": "theirs\n"})
     (repository.path / "cart.txt").write_text("ours\n")
@@ -170,7 +170,7 @@ def test_a_bare_repository_merges(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("old_git", [False, True])
-def test_conflicts_are_refused_with_their_files(repository: Repository, *, old_git: bool) -> None:
+def test_conflicts_are_refused_with_their_files(repository: TemporaryRepository, *, old_git: bool) -> None:
     """A conflict names the files, leaves main where it was, and leaves no work tree behind."""
     head = repository.work(BRANCH, {"cart.txt": "theirs\n", "new.txt": "new\n"})
     repository.work("main-next", {"cart.txt": "ours\n"})
@@ -184,7 +184,7 @@ def test_conflicts_are_refused_with_their_files(repository: Repository, *, old_g
     assert repository.git("status", "--porcelain") == ""
 
 
-def test_both_ways_to_merge_make_the_same_tree(repository: Repository) -> None:
+def test_both_ways_to_merge_make_the_same_tree(repository: TemporaryRepository) -> None:
     """The way for an old git and the way for a new one agree."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     repository.work("main-next", {"cart.txt": "ours\n"})
@@ -217,7 +217,7 @@ def test_main_that_moves_meanwhile_loses_nothing(tmp_path: Path, *, bare: bool) 
     assert repository.git("log", "-1", "--format=%P", "main") == f"{between} {head}"
 
 
-def test_only_the_judged_commit_is_merged(repository: Repository) -> None:
+def test_only_the_judged_commit_is_merged(repository: TemporaryRepository) -> None:
     """A branch that got another commit since its CI is not merged."""
     repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository)
@@ -229,7 +229,7 @@ def test_only_the_judged_commit_is_merged(repository: Repository) -> None:
     assert change_of(forge).state is ChangeState.OPEN
 
 
-def test_what_is_not_green_or_not_ours_is_not_merged(repository: Repository) -> None:
+def test_what_is_not_green_or_not_ours_is_not_merged(repository: TemporaryRepository) -> None:
     """No CI, red CI, the setting `never` and foreign branches are refused, each with its reason."""
     before = repository.tip()
     repository.work(BRANCH, {"new.txt": "new\n"})
@@ -245,7 +245,9 @@ def test_what_is_not_green_or_not_ours_is_not_merged(repository: Repository) -> 
     assert repository.tip() == before
 
 
-def test_hooks_that_the_work_may_have_left_do_not_run(repository: Repository, tmp_path: Path) -> None:
+def test_hooks_that_the_work_may_have_left_do_not_run(
+    repository: TemporaryRepository, tmp_path: Path
+) -> None:
     """A merge runs no hook of the repository."""
     hooks = repository.path / ".git" / "hooks"
     for name in ("post-merge", "reference-transaction", "post-checkout", "post-index-change"):
@@ -262,7 +264,7 @@ def test_hooks_that_the_work_may_have_left_do_not_run(repository: Repository, tm
 # What became of a branch
 
 
-def test_an_untouched_branch_is_no_change(repository: Repository) -> None:
+def test_an_untouched_branch_is_no_change(repository: TemporaryRepository) -> None:
     """A branch without a commit of its own is neither open nor merged, also after main went on."""
     repository.git("branch", BRANCH)
     forge = forge_of(repository)
@@ -273,7 +275,7 @@ def test_an_untouched_branch_is_no_change(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("how", ["--no-ff", "--ff-only"])
-def test_a_persons_own_merge_is_seen(repository: Repository, how: str) -> None:
+def test_a_persons_own_merge_is_seen(repository: TemporaryRepository, how: str) -> None:
     """Merged by hand is merged, and the commit and the time are found, with the branch deleted too."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository)
@@ -290,7 +292,7 @@ def test_a_persons_own_merge_is_seen(repository: Repository, how: str) -> None:
         repository.git.attempt("branch", "-D", BRANCH)
 
 
-def test_a_merge_that_was_never_seen_open_is_found(repository: Repository) -> None:
+def test_a_merge_that_was_never_seen_open_is_found(repository: TemporaryRepository) -> None:
     """A merge commit says by itself that there was a branch."""
     repository.work(BRANCH, {"new.txt": "new\n"})
     repository.git("merge", "--quiet", "--no-ff", "--no-edit", BRANCH)
@@ -298,7 +300,7 @@ def test_a_merge_that_was_never_seen_open_is_found(repository: Repository) -> No
 
 
 @pytest.mark.parametrize("how", ["squash", "rebase"])
-def test_squashed_and_rebased_work_is_merged(repository: Repository, how: str) -> None:
+def test_squashed_and_rebased_work_is_merged(repository: TemporaryRepository, how: str) -> None:
     """A person may rewrite the commits; the work is in all the same."""
     repository.work(BRANCH, {"new.txt": "new\n"})
     repository.more_work(BRANCH, {"cart.txt": "one\n2\nthree\n"})
@@ -318,7 +320,7 @@ def test_squashed_and_rebased_work_is_merged(repository: Repository, how: str) -
     assert (change.state, change.merge_commit) == (ChangeState.MERGED, landed)
 
 
-def test_a_deleted_branch_was_closed(repository: Repository) -> None:
+def test_a_deleted_branch_was_closed(repository: TemporaryRepository) -> None:
     """A branch that was seen and then deleted unmerged is closed, also when git forgot its commits."""
     repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository)
@@ -331,7 +333,7 @@ def test_a_deleted_branch_was_closed(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("what", ["merge", "head"])
-def test_a_revert_is_found(repository: Repository, what: str) -> None:
+def test_a_revert_is_found(repository: TemporaryRepository, what: str) -> None:
     """Reverting the merge or the branch's commit counts, and says when."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository)
@@ -345,7 +347,7 @@ def test_a_revert_is_found(repository: Repository, what: str) -> None:
     assert [revert.commit for revert in forge.reverts_of("shop", named)] == [repository.tip()]
 
 
-def test_a_revert_may_name_the_issue_of_our_merge(repository: Repository) -> None:
+def test_a_revert_may_name_the_issue_of_our_merge(repository: TemporaryRepository) -> None:
     """`Reverts owner/shop#3` reverts the merge that was made for issue 3, `#4` or another shop does not."""
     repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository)
@@ -359,7 +361,7 @@ def test_a_revert_may_name_the_issue_of_our_merge(repository: Repository) -> Non
     assert change_of(forge).reverted_at is not None
 
 
-def test_a_repository_that_is_gone_gives_no_answer(repository: Repository, tmp_path: Path) -> None:
+def test_a_repository_that_is_gone_gives_no_answer(repository: TemporaryRepository, tmp_path: Path) -> None:
     """When git cannot answer, nothing is called closed or missing."""
     repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository)
@@ -379,7 +381,7 @@ def test_a_repository_that_is_gone_gives_no_answer(repository: Repository, tmp_p
 # CI
 
 
-def test_ci_sees_exactly_the_commit(repository: Repository) -> None:
+def test_ci_sees_exactly_the_commit(repository: TemporaryRepository) -> None:
     """The command runs in the commit's files, in a clone that is removed, with the environment it may see."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     repository.more_work(BRANCH, {"new.txt": "newer\n"})
@@ -407,7 +409,7 @@ def test_ci_sees_exactly_the_commit(repository: Repository) -> None:
         ("no-such-program", StatusState.ERROR),
     ],
 )
-def test_red_ci(repository: Repository, command: str, state: StatusState) -> None:
+def test_red_ci(repository: TemporaryRepository, command: str, state: StatusState) -> None:
     """A command that fails, dies or cannot be run is red, and is no real CI that passed."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository, ci=command)
@@ -416,7 +418,7 @@ def test_red_ci(repository: Repository, command: str, state: StatusState) -> Non
     assert (combined.verdict, combined.has_real_ci) == (CiVerdict.RED, False)
 
 
-def test_a_commit_is_judged_once(repository: Repository, tmp_path: Path) -> None:
+def test_a_commit_is_judged_once(repository: TemporaryRepository, tmp_path: Path) -> None:
     """A commit with a verdict is not run again, and is no longer among those that need a run."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository, ci=f"echo run >> {shlex.quote(str(tmp_path / 'runs'))}")
@@ -427,7 +429,7 @@ def test_a_commit_is_judged_once(repository: Repository, tmp_path: Path) -> None
 
 
 def test_a_command_that_takes_too_long_is_ended_with_its_children(
-    repository: Repository, tmp_path: Path
+    repository: TemporaryRepository, tmp_path: Path
 ) -> None:
     """The time limit ends the whole process group, the children that ignore SIGTERM too."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
@@ -444,7 +446,7 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children(
     wait_until(lambda: not process_runs(pid), description="the child has ended", timeout=5)
 
 
-def test_a_child_left_in_the_background_is_killed(repository: Repository, tmp_path: Path) -> None:
+def test_a_child_left_in_the_background_is_killed(repository: TemporaryRepository, tmp_path: Path) -> None:
     """A command that leaves a child, which holds its output open, ends at once and so does the child."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     pids = tmp_path / "pids"
@@ -468,7 +470,7 @@ def test_the_log_is_bounded(tmp_path: Path) -> None:
     assert len(text) < 1100
 
 
-def ci_at(repository: Repository, seconds: float, command: str) -> LocalCI:
+def ci_at(repository: TemporaryRepository, seconds: float, command: str) -> LocalCI:
     """A CI whose clock stands at `seconds`."""
     beside = repository.bench.parent
     return LocalCI(
@@ -481,7 +483,7 @@ def ci_at(repository: Repository, seconds: float, command: str) -> LocalCI:
     )
 
 
-def test_a_crashed_runners_claim_expires(repository: Repository) -> None:
+def test_a_crashed_runners_claim_expires(repository: TemporaryRepository) -> None:
     """While a claim is fresh nobody else runs; once it is older than its limit, anybody may."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     pending: list[StatusState] = []
@@ -497,7 +499,7 @@ def test_a_crashed_runners_claim_expires(repository: Repository) -> None:
     assert pending == [StatusState.PENDING, StatusState.SUCCESS]
 
 
-def test_a_run_that_could_not_be_made_is_no_verdict(repository: Repository) -> None:
+def test_a_run_that_could_not_be_made_is_no_verdict(repository: TemporaryRepository) -> None:
     """When the clone fails, nothing is said of the commit and the next try may run."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     broken = ci_at(repository, 1000.0, "true")
@@ -509,7 +511,7 @@ def test_a_run_that_could_not_be_made_is_no_verdict(repository: Repository) -> N
 
 
 @pytest.mark.parametrize("commit", ["../../etc/passwd", "HEAD", "abc", "--help", "a" * 39 + "\n"])
-def test_only_a_whole_hash_becomes_a_path(repository: Repository, commit: str) -> None:
+def test_only_a_whole_hash_becomes_a_path(repository: TemporaryRepository, commit: str) -> None:
     """Anything but a full hash is refused before a file is looked for."""
     with pytest.raises(ForgeInvalidError):
         forge_of(repository).statuses("shop", commit)
@@ -517,7 +519,7 @@ def test_only_a_whole_hash_becomes_a_path(repository: Repository, commit: str) -
         forge_of(repository).run_ci(commit)
 
 
-def test_an_unknown_commit_is_gone(repository: Repository) -> None:
+def test_an_unknown_commit_is_gone(repository: TemporaryRepository) -> None:
     """A hash that the repository does not have is gone, and never red."""
     with pytest.raises(ForgeGoneError):
         forge_of(repository).run_ci("0" * 40)
@@ -526,7 +528,7 @@ def test_an_unknown_commit_is_gone(repository: Repository) -> None:
 # Several at once
 
 
-def test_two_processes_comment_at_once(repository: Repository) -> None:
+def test_two_processes_comment_at_once(repository: TemporaryRepository) -> None:
     """No comment is lost and every number is given once, whoever writes."""
     forge = forge_of(repository)
     (forge.issues.folder / "3.md").write_text("The cart is slow")
@@ -551,7 +553,7 @@ def test_two_processes_comment_at_once(repository: Repository) -> None:
     assert [comment.id for comment in comments] == list(range(1, 31))
 
 
-def test_wrong_places_are_named(repository: Repository) -> None:
+def test_wrong_places_are_named(repository: TemporaryRepository) -> None:
     """A repository or a folder that does not exist is a wrong setting, found at the start."""
     settings = forge_of(repository).settings
     for wrong in ("repo", "issues"):

@@ -10,17 +10,17 @@ from redis import Redis
 from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED, JOB_LEASE_EXPIRED
 from routing.jobs.job import JobRequest, JobState
-from tests.agent_book import HANG_AT_FIRST, Book, until_gone
-from tests.servers import process_runs
+from tests.fleets.worker_fleet import WorkerFleet, events_of, fleet, until_state
+from tests.programs.agent_book import HANG_AT_FIRST, Book, until_gone
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
-from tests.worker_fleet import Fleet, events_of, fleet, until_state
 
 #: Seconds of a lease in these tests.
 LEASE = 2.0
 
 
 @pytest.fixture
-def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Fleet]:
+def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[WorkerFleet]:
     """A fleet with short leases and no process yet."""
     assert redis_client.ping()
     settings = {"COALMINE_JOB__LEASE_SECONDS": str(LEASE), "COALMINE_JOB__MAX_ATTEMPTS": "3"}
@@ -35,7 +35,9 @@ def book(tmp_path: Path) -> Book:
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_a_job_of_a_killed_worker_runs_again_and_finishes_once(made: Fleet, book: Book, pool: str) -> None:
+def test_a_job_of_a_killed_worker_runs_again_and_finishes_once(
+    made: WorkerFleet, book: Book, pool: str
+) -> None:
     """It runs again within the lease and five seconds, and its first agent is dead by then."""
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot(HANG_AT_FIRST))
@@ -58,7 +60,7 @@ def test_a_job_of_a_killed_worker_runs_again_and_finishes_once(made: Fleet, book
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
 
 
-def test_a_lost_worker_is_told_apart_from_a_failing_agent(made: Fleet, book: Book) -> None:
+def test_a_lost_worker_is_told_apart_from_a_failing_agent(made: WorkerFleet, book: Book) -> None:
     """When the last attempt's worker is lost the job is a dead letter, and no score is made of it."""
     made.variables["COALMINE_JOB__MAX_ATTEMPTS"] = "1"
     parts = made.coalmine()
@@ -77,7 +79,7 @@ def test_a_lost_worker_is_told_apart_from_a_failing_agent(made: Fleet, book: Boo
     assert len(book.pids("start", job)) == 1
 
 
-def test_what_an_orphan_started_dies_with_it(made: Fleet, book: Book, tmp_path: Path) -> None:
+def test_what_an_orphan_started_dies_with_it(made: WorkerFleet, book: Book, tmp_path: Path) -> None:
     """A process that left the agent's session and lost its parent is found when the worker is gone."""
     child = tmp_path / "child"
     parts = made.coalmine()
@@ -94,7 +96,9 @@ def test_what_an_orphan_started_dies_with_it(made: Fleet, book: Book, tmp_path: 
     until_gone(pid, timeout=2.0)
 
 
-def test_a_frozen_worker_that_wakes_has_its_result_refused(made: Fleet, book: Book, tmp_path: Path) -> None:
+def test_a_frozen_worker_that_wakes_has_its_result_refused(
+    made: WorkerFleet, book: Book, tmp_path: Path
+) -> None:
     """Its agent ended well while it was frozen; by then another worker had the job."""
     go_on = tmp_path / "go-on"
     wait = f"while [ ! -e {go_on} ]; do sleep 0.05; done"
@@ -119,7 +123,7 @@ def test_a_frozen_worker_that_wakes_has_its_result_refused(made: Fleet, book: Bo
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
 
 
-def test_turns_of_one_job_never_overlap(made: Fleet, book: Book) -> None:
+def test_turns_of_one_job_never_overlap(made: WorkerFleet, book: Book) -> None:
     """The agent of a frozen worker is dead before the next worker's agent begins in the same tree."""
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot(HANG_AT_FIRST))
@@ -138,7 +142,7 @@ def test_turns_of_one_job_never_overlap(made: Fleet, book: Book) -> None:
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
 
 
-def test_a_woken_worker_ends_the_agent_of_a_job_that_it_lost(made: Fleet, book: Book) -> None:
+def test_a_woken_worker_ends_the_agent_of_a_job_that_it_lost(made: WorkerFleet, book: Book) -> None:
     """Nobody else runs the job: the worker itself must notice."""
     made.variables["COALMINE_JOB__MAX_ATTEMPTS"] = "1"
     parts = made.coalmine()

@@ -19,13 +19,13 @@ from tasks.agents.mail.mail import MOST_BODY_BYTES
 from tasks.agents.mail.payloads import MOST_PAYLOAD_BYTES
 from tasks.agents.mail_socket.server import MOST_LETTERS, MailServer, MailTurn
 from tasks.agents.mail_socket.unix_socket import LEFT_SECONDS, MOST_REQUEST_BYTES, sweep
-from tests.post import ADA, DONE, Post
+from tests.fleets.post import ADA, DONE, PostFleet
 
 
 class MailBench:
     """A mail server, and the command of a builder's turn."""
 
-    def __init__(self, post: Post, folder: Path) -> None:
+    def __init__(self, post: PostFleet, folder: Path) -> None:
         self.post = post
         self.lead, self.builder = post.pair()
         self.mail_server = MailServer(post.office)
@@ -75,7 +75,7 @@ class MailBench:
 @pytest.fixture
 def bench(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[MailBench]:
     """An open turn of a builder with a lead."""
-    made = MailBench(Post(fake_redis), tmp_path)
+    made = MailBench(PostFleet(fake_redis), tmp_path)
     yield made
     made.mail_server.shut()
 

@@ -14,7 +14,7 @@ from tasks.agents.agent_registry import FinishedAgentError, NameTakenError
 from tasks.agents.mail.mail import MailState
 from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
 from tasks.agents.turn.result import Ending
-from tests.post import ADA, Post
+from tests.fleets.post import ADA, PostFleet
 
 T = TypeVar("T")
 
@@ -22,9 +22,9 @@ RACERS = 6
 
 
 @pytest.fixture
-def post(redis_client: redis.Redis) -> Post:
+def post(redis_client: redis.Redis) -> PostFleet:
     """An empty post office on a real server, by the server's time."""
-    return Post(redis_client, server_time=True)
+    return PostFleet(redis_client, server_time=True)
 
 
 def race(act: Callable[[int], T]) -> list[T]:
@@ -39,7 +39,7 @@ def race(act: Callable[[int], T]) -> list[T]:
         return list(pool.map(run, range(RACERS)))
 
 
-def test_each_mail_is_claimed_by_one_turn(post: Post) -> None:
+def test_each_mail_is_claimed_by_one_turn(post: PostFleet) -> None:
     """While mail is still being sent: together the turns have all of it, each mail once."""
     agent = post.agent().name
 
@@ -58,7 +58,7 @@ def test_each_mail_is_claimed_by_one_turn(post: Post) -> None:
     assert Counter(claimed).most_common(1)[0][1] == 1
 
 
-def test_mail_of_a_lost_turn_is_claimed_by_one_other(post: Post) -> None:
+def test_mail_of_a_lost_turn_is_claimed_by_one_other(post: PostFleet) -> None:
     """Those who come at the same moment find it taken."""
     agent = post.agent().name
     post.send(ADA, agent)
@@ -66,7 +66,7 @@ def test_mail_of_a_lost_turn_is_claimed_by_one_other(post: Post) -> None:
     assert sum(len(claim.mails) for claim in race(lambda _: post.claim(agent))) == 1
 
 
-def test_one_of_many_settles_a_claim(post: Post) -> None:
+def test_one_of_many_settles_a_claim(post: PostFleet) -> None:
     """Ack and put back race: one of them holds, and the mail is where that one put it."""
     agent = post.agent().name
     sent = post.send(ADA, agent)
@@ -84,7 +84,7 @@ def test_one_of_many_settles_a_claim(post: Post) -> None:
     assert len(post.events("mail.acked")) + len(post.events("mail.returned")) == 1
 
 
-def test_a_mail_sent_by_many_with_one_key_is_one(post: Post) -> None:
+def test_a_mail_sent_by_many_with_one_key_is_one(post: PostFleet) -> None:
     """All senders are given the same mail."""
     agent = post.agent().name
     receipts = race(lambda _: post.send(ADA, agent, dedupe_key="k"))
@@ -93,7 +93,7 @@ def test_a_mail_sent_by_many_with_one_key_is_one(post: Post) -> None:
     assert len(post.claim(agent).mails) == 1
 
 
-def test_many_witnesses_of_a_death_send_one_mail(post: Post) -> None:
+def test_many_witnesses_of_a_death_send_one_mail(post: PostFleet) -> None:
     """Runner and watchdog need not know of each other."""
     lead, builder = post.pair()
     agent = post.agents.find(builder)
@@ -101,7 +101,7 @@ def test_many_witnesses_of_a_death_send_one_mail(post: Post) -> None:
     assert len(post.claim(lead).mails) == 1
 
 
-def test_a_name_has_one_owner(post: Post) -> None:
+def test_a_name_has_one_owner(post: PostFleet) -> None:
     """Of agents of several jobs that want one name, one gets it."""
 
     def act(number: int) -> bool:
@@ -114,7 +114,7 @@ def test_a_name_has_one_owner(post: Post) -> None:
     assert sum(race(act)) == 1
 
 
-def test_mail_that_races_with_the_end_of_its_agent_is_refused_or_dead(post: Post) -> None:
+def test_mail_that_races_with_the_end_of_its_agent_is_refused_or_dead(post: PostFleet) -> None:
     """It never waits for nobody."""
     agent = post.agent().name
 
@@ -132,7 +132,7 @@ def test_mail_that_races_with_the_end_of_its_agent_is_refused_or_dead(post: Post
     assert post.redis.exists(post.keys.waiting_mail(agent)) == 0
 
 
-def test_leases_end_by_the_servers_time(post: Post) -> None:
+def test_leases_end_by_the_servers_time(post: PostFleet) -> None:
     """A lease of no length is over at once; one of a minute is not."""
     agent = post.agent().name
     post.send(ADA, agent)

@@ -14,9 +14,9 @@ from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobRequest, JobState
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
-from tests.sink_server import SinkServer, Word, sink_server
+from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
+from tests.servers.sink_server import SinkServer, Word, sink_server
 from tests.waiting import wait_until
-from tests.worker_fleet import Fleet, fleet, until_state
 
 SECRET = "a-secret-of-this-test"  # noqa: S105
 
@@ -32,7 +32,7 @@ def variables(server: SinkServer) -> dict[str, str]:
     }
 
 
-def escalated(made: Fleet, parts: Coalmine) -> str:
+def escalated(made: WorkerFleet, parts: Coalmine) -> str:
     """A job whose agent comes to nothing."""
     wait_until(lambda: parts.notices.status("webhook"), description="the sink has its place in the stream")
     parts.templates.add("implementer", Snapshot(prompt="work", command="exit 3"))
@@ -84,7 +84,7 @@ def test_two_consumers_at_once_send_once(
     """While one sends, the other finds the tick taken; what it came for is sent by the first."""
     assert redis_client.ping()
     with sink_server() as server:
-        made = Fleet(tmp_path, redis_server.url, **variables(server))
+        made = WorkerFleet(tmp_path, redis_server.url, **variables(server))
         parts, others = made.coalmine(), made.coalmine()
         for each in (parts, others):
             (notifier,) = each.notifiers
@@ -118,7 +118,7 @@ def test_a_real_server_counts_what_was_trimmed(
     """The counts of the stream are the server's own."""
     assert redis_client.ping()
     with sink_server() as server:
-        parts = Fleet(tmp_path, redis_server.url, **variables(server)).coalmine()
+        parts = WorkerFleet(tmp_path, redis_server.url, **variables(server)).coalmine()
         (notifier,) = parts.notifiers
         notifier.tick()
         for number in range(10):

@@ -9,8 +9,8 @@ import pytest
 from routing.process.marker import TurnMarker, pid_namespace
 from routing.process.table import MARKER, ProcessTable
 from tasks.agents.supervision.orphans import end_ownerless_turns, end_turns_of
-from tests.agent_book import until_gone
-from tests.servers import process_runs
+from tests.programs.agent_book import until_gone
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
 #: One at a time: what a test ends by its job's id would be ended in another process of the suite too.

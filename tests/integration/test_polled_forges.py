@@ -9,9 +9,9 @@ from routing.events import WEBHOOK_ACCEPTED
 from routing.jobs.job import Job, JobState
 from routing.jobs.signal import SignalKind
 from routing.webhook.forge_kind import ForgeKind
-from tests.forge_shop import FOR_HUMAN, LABEL, ForgeShop, ForgeShops, forge_shops
-from tests.forge_world import WorldIssue
-from tests.servers import private_server
+from tests.fakes.forge_world import WorldIssue
+from tests.fleets.forge_shop import FOR_HUMAN, LABEL, ForgeShop, ForgeShops, forge_shops
+from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("polled-forges")

@@ -18,7 +18,7 @@ import redis
 from routing.embedded.private_server import PrivateServer, ServerOptions
 from routing.embedded.server_program import ServerProgram, find_server_program, program_version
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
-from tests.servers import plain_client, private_server, process_arguments, process_runs
+from tests.servers.private_server import plain_client, private_server, process_arguments, process_runs
 from tests.waiting import wait_until
 
 TCP = ServerOptions(transport="tcp")

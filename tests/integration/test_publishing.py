@@ -16,7 +16,7 @@ from routing.jobs.publisher import CeleryPublisher
 from tasks.broker import WORK, make_app
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings
-from tests.fleet import Fleet, request
+from tests.fleets.stepped_fleet import SteppedFleet, request
 
 JOB = "feedfacecafebeef"
 
@@ -64,7 +64,7 @@ def test_pushed_messages_are_received_most_urgent_first(
     coalmine: Coalmine, redis_server: PrivateServer
 ) -> None:
     """A consumer of Celery's own kind gets what the scripts pushed, in the order of the priorities."""
-    fleet = Fleet(coalmine.redis, publisher=coalmine.publisher)
+    fleet = SteppedFleet(coalmine.redis, publisher=coalmine.publisher)
     fleet.add()
     wanted = [Priority.LOW, Priority.NORMAL, Priority.URGENT, Priority.HIGH]
     done = fleet.app.mailbox.enqueue_many([request(priority=priority) for priority in wanted])
@@ -96,7 +96,7 @@ def test_depth_counts_every_priority(coalmine: Coalmine) -> None:
 
 def test_lost_list_of_the_broker_is_made_up_for(coalmine: Coalmine) -> None:
     """Somebody deleted the broker's queue: the relay publishes what nobody claimed, once."""
-    fleet = Fleet(coalmine.redis, publisher=coalmine.publisher)
+    fleet = SteppedFleet(coalmine.redis, publisher=coalmine.publisher)
     fleet.add()
     job = fleet.enqueue(priority="urgent").job
     assert fleet.redis.llen("coalmine:champion") == 1
@@ -118,7 +118,7 @@ def test_broker_in_another_database_gets_its_messages_by_the_outbox(
     )
     app = make_app(settings)
     publisher = CeleryPublisher(app, task=WORK, broker_is_store=False)
-    fleet = Fleet(redis_client, publisher=publisher)
+    fleet = SteppedFleet(redis_client, publisher=publisher)
     fleet.add()
     fleet.enqueue()
     assert not lists(fleet.redis)
@@ -131,7 +131,7 @@ def test_broker_that_is_down_leaves_the_job_in_the_outbox(redis_client: redis.Re
     settings = Settings(broker_url=SecretStr("redis://127.0.0.1:1/0"))
     app = make_app(settings)
     app.conf.broker_transport_options = {"max_retries": 1, "interval_start": 0, "interval_max": 0.1}
-    fleet = Fleet(redis_client, publisher=CeleryPublisher(app, task=WORK, broker_is_store=False))
+    fleet = SteppedFleet(redis_client, publisher=CeleryPublisher(app, task=WORK, broker_is_store=False))
     fleet.add()
     job = fleet.enqueue().job
     assert fleet.app.jobs.find(job).state == "queued"
@@ -139,7 +139,7 @@ def test_broker_that_is_down_leaves_the_job_in_the_outbox(redis_client: redis.Re
     assert fleet.app.relay.relay().published == 0
     app.close()
     fleet.clock.forward(10)
-    back = Fleet(redis_client, clock=fleet.clock)
+    back = SteppedFleet(redis_client, clock=fleet.clock)
     assert back.app.relay.relay().published == 1
     assert [sent[0] for sent in back.broker.sent] == [job]
 

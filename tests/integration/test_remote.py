@@ -21,13 +21,13 @@ from routing.git.remote import Remote, RemoteRefusedError
 from routing.webhook.forge_kind import ForgeKind
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import open_worktree
-from tests.forge_server import ForgeServer
-from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld
-from tests.git_server import GitDoor
-from tests.gitea_server import gitea_server
-from tests.github_server import github_server
+from tests.fakes.forge_world import OWN_LOGIN, TOKEN, ForgeWorld
 from tests.repositories import new_repository
-from tests.servers import process_runs
+from tests.servers.forge_server import ForgeServer
+from tests.servers.git_server import GitDoor
+from tests.servers.gitea_server import gitea_server
+from tests.servers.github_server import github_server
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
 JOB = "00000000000000aa"
@@ -36,7 +36,7 @@ WRONG = "tok-of-s0meb0dy-else"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
+class ServedRepository:
     """A forge with its repository, and a host that works on it."""
 
     kind: ForgeKind
@@ -56,12 +56,12 @@ class Served:
 
 
 @pytest.fixture(params=["github", "gitea"])
-def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedRepository]:
     """Each of the suite's forges."""
     world = ForgeWorld(new_repository(tmp_path, bare=True))
     server = github_server(world) if request.param == "github" else gitea_server(world)
     place = RepositoryPlace(work_dir=tmp_path / "work", repository=f"{request.param}:acme/shop")
-    yield Served(kind=ForgeKind(request.param), server=server, world=world, place=place)
+    yield ServedRepository(kind=ForgeKind(request.param), server=server, world=world, place=place)
     server.stop()
 
 
@@ -76,14 +76,14 @@ def _hold_token(paths: Path, user: str) -> list[Path]:
     return [path for path in files if any(form in path.read_bytes() for form in _forms(user))]
 
 
-def _work(served: Served, remote: Remote) -> str | None:
+def _work(served: ServedRepository, remote: Remote) -> str | None:
     """One turn's git: a tree, a commit that is too large for one piece, a push."""
     tree = open_worktree(served.place, remote=remote, job_id=JOB)
     (tree.path / "large.bin").write_bytes(random.Random(5).randbytes(2_000_000))
     return tree.push().commit
 
 
-def test_a_turn_fetches_and_pushes_with_the_token(served: Served) -> None:
+def test_a_turn_fetches_and_pushes_with_the_token(served: ServedRepository) -> None:
     """Tree, commit, push and the next turn's fetch go through HTTP; the token is in no file afterwards."""
     pushed = _work(served, served.remote())
 
@@ -99,7 +99,7 @@ def test_a_turn_fetches_and_pushes_with_the_token(served: Served) -> None:
     assert _hold_token(served.place.work_dir, served.door.user) == []
 
 
-def test_the_agents_tree_knows_the_address_alone(served: Served) -> None:
+def test_the_agents_tree_knows_the_address_alone(served: ServedRepository) -> None:
     """What git shows in the tree holds no credential, and gives no access."""
     tree = open_worktree(served.place, remote=served.remote(), job_id=JOB)
     git = Git(tree.path)
@@ -110,7 +110,7 @@ def test_the_agents_tree_knows_the_address_alone(served: Served) -> None:
     assert git.attempt("ls-remote", "origin").returncode != 0
 
 
-def test_a_wrong_token_is_told_apart_and_not_repeated(served: Served) -> None:
+def test_a_wrong_token_is_told_apart_and_not_repeated(served: ServedRepository) -> None:
     """The forge refuses, and says the header back: neither form is in the error."""
     remote = served.remote(WRONG)
     assert remote.credential is not None
@@ -123,14 +123,14 @@ def test_a_wrong_token_is_told_apart_and_not_repeated(served: Served) -> None:
     assert served.door.asked[-1].authorization != served.door.expected
 
 
-def test_no_token_where_one_is_needed_is_refused(served: Served) -> None:
+def test_no_token_where_one_is_needed_is_refused(served: ServedRepository) -> None:
     """Nobody is asked for a name; the message says what is missing."""
     remote = Remote(address=served.remote().address)
     with pytest.raises(RemoteRefusedError, match="give the forge a token"):
         _work(served, remote)
 
 
-def test_a_token_that_may_not_push_is_told_apart(served: Served) -> None:
+def test_a_token_that_may_not_push_is_told_apart(served: ServedRepository) -> None:
     """Fetching works, pushing is refused: a person gives the token its permission."""
     served.door.read_only = True
     with pytest.raises(RemoteRefusedError, match="contents"):
@@ -138,13 +138,13 @@ def test_a_token_that_may_not_push_is_told_apart(served: Served) -> None:
     assert BRANCH not in served.world.repository.git("for-each-ref", "refs/heads")
 
 
-def test_a_repository_that_is_not_there_is_gone(served: Served) -> None:
+def test_a_repository_that_is_not_there_is_gone(served: ServedRepository) -> None:
     """It is not taken for a forge that does not answer, and not for a wrong token."""
     with pytest.raises(ForgeGoneError, match="not there"):
         _work(served, served.remote(repo="acme/gone"))
 
 
-def test_a_forge_that_is_down_is_unreachable(served: Served) -> None:
+def test_a_forge_that_is_down_is_unreachable(served: ServedRepository) -> None:
     """Nothing listens: the error is git's, and may pass."""
     stopped = github_server(served.world)
     stopped.stop()
@@ -153,7 +153,7 @@ def test_a_forge_that_is_down_is_unreachable(served: Served) -> None:
     assert TOKEN not in str(caught.value)
 
 
-def test_another_host_gets_no_credential(served: Served) -> None:
+def test_another_host_gets_no_credential(served: ServedRepository) -> None:
     """A redirect is not followed at all."""
     other = github_server(served.world)
     try:
@@ -166,7 +166,7 @@ def test_another_host_gets_no_credential(served: Served) -> None:
         other.stop()
 
 
-def test_a_helper_answers_for_its_own_origin_alone(served: Served) -> None:
+def test_a_helper_answers_for_its_own_origin_alone(served: ServedRepository) -> None:
     """Git that is pointed at another host with the same access is told nothing."""
     other = github_server(served.world)
     try:
@@ -179,7 +179,7 @@ def test_a_helper_answers_for_its_own_origin_alone(served: Served) -> None:
         other.stop()
 
 
-def test_no_process_shows_the_token(served: Served) -> None:
+def test_no_process_shows_the_token(served: ServedRepository) -> None:
     """While the forge holds a request of git's, arguments and environments of all our children are read."""
     served.door.open.clear()
     thread = threading.Thread(target=_work, args=(served, served.remote()))
@@ -199,7 +199,7 @@ def test_no_process_shows_the_token(served: Served) -> None:
     assert TOKEN not in str(dict(os.environ))
 
 
-def test_a_forge_that_does_not_end_its_answer_runs_into_the_time_limit(served: Served) -> None:
+def test_a_forge_that_does_not_end_its_answer_runs_into_the_time_limit(served: ServedRepository) -> None:
     """Git is ended, and with it the programs that transfer for it."""
     served.door.open.clear()
     errors: list[GitError] = []
@@ -222,7 +222,7 @@ def test_a_forge_that_does_not_end_its_answer_runs_into_the_time_limit(served: S
 
 
 def test_the_machines_users_own_git_is_left_out(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: ServedRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Helpers, netrc, askpass and rewritten addresses of the home neither see the token nor replace it."""
     home, seen = tmp_path / "home", tmp_path / "seen"
@@ -248,7 +248,7 @@ def test_the_machines_users_own_git_is_left_out(
     assert {asked.authorization for asked in served.door.asked} == {"", served.door.expected}
 
 
-def test_the_helper_reads_pipes_of_any_number(served: Served) -> None:
+def test_the_helper_reads_pipes_of_any_number(served: ServedRepository) -> None:
     """A worker has many files open; shells know descriptors of one digit only."""
     held = [os.open(os.devnull, os.O_RDONLY) for _ in range(20)]
     try:
@@ -260,7 +260,7 @@ def test_the_helper_reads_pipes_of_any_number(served: Served) -> None:
             os.close(descriptor)
 
 
-def test_helpers_of_the_machine_are_neither_asked_nor_told(served: Served, tmp_path: Path) -> None:
+def test_helpers_of_the_machine_are_neither_asked_nor_told(served: ServedRepository, tmp_path: Path) -> None:
     """Whatever configuration git still reads, no other helper takes part."""
     seen = tmp_path / "seen"
     git = Git(served.world.repository.bench)
@@ -270,7 +270,7 @@ def test_helpers_of_the_machine_are_neither_asked_nor_told(served: Served, tmp_p
     assert not seen.exists(), seen.read_text()
 
 
-def test_no_pipe_is_left_open(served: Served) -> None:
+def test_no_pipe_is_left_open(served: ServedRepository) -> None:
     """Neither when git did its work nor when it was refused."""
     before = _pipes()
     git, address = served.world.repository.git, served.remote().address

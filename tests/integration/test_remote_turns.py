@@ -24,11 +24,11 @@ from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
 from tasks.work.outcome import Ran
-from tests.forge_server import ForgeServer
-from tests.forge_world import TOKEN, ForgeWorld
-from tests.github_server import github_server
+from tests.fakes.forge_world import TOKEN, ForgeWorld
+from tests.fleets.worker_fleet import fleet
 from tests.repositories import new_repository
-from tests.worker_fleet import fleet
+from tests.servers.forge_server import ForgeServer
+from tests.servers.github_server import github_server
 
 #: An agent that leaves all that it can find out about its surroundings.
 CURIOUS = (

@@ -18,9 +18,9 @@ from tasks.agents.session.state import SessionState
 from tasks.agents.supervision.retirement import Retirement, Retirements
 from tasks.agents.supervision.silence import Patience
 from tasks.agents.supervision.watchdog import Watchdog, WatchdogRules
-from tests.attempts import Attempts
-from tests.post import ADA
-from tests.repositories import Repository, new_repository
+from tests.fleets.attempts import Attempts
+from tests.fleets.post import ADA
+from tests.repositories import TemporaryRepository, new_repository
 
 #: Terminal mail about the agent's task.
 SEND_DONE = (
@@ -31,11 +31,11 @@ SEND_DONE = (
 TALK = 'echo \'{"type": "session", "id": "c1"}\''
 
 
-class Shop(Attempts):
+class RetirementShop(Attempts):
     """Attempts at work in a repository that an agent can take away."""
 
     def __init__(self, client: redis.Redis, folder: Path) -> None:
-        self.repository: Repository = new_repository(folder)
+        self.repository: TemporaryRepository = new_repository(folder)
         self.folder, self.away = folder, folder / "away"
         remotes = {"local:shop": Remote(address=str(self.repository.path))}
         super().__init__(client, folder, remotes=remotes, max_attempts=2)
@@ -64,13 +64,13 @@ class Shop(Attempts):
 
 
 @pytest.fixture
-def shop(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[Shop]:
+def shop(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[RetirementShop]:
     """Two attempts a job."""
-    with Shop(fake_redis, tmp_path) as made:
+    with RetirementShop(fake_redis, tmp_path) as made:
         yield made
 
 
-def test_push_that_fails_once_is_nobodys_death(shop: Shop) -> None:
+def test_push_that_fails_once_is_nobodys_death(shop: RetirementShop) -> None:
     """The same agent goes on in its conversation; its parent hears of it behind the job's true end, once."""
     shop.template()
     job = shop.job(repository="local:shop")
@@ -92,7 +92,7 @@ def test_push_that_fails_once_is_nobodys_death(shop: Shop) -> None:
     assert not shop.lives(job)[0]
 
 
-def test_pushes_that_all_fail_are_one_death(shop: Shop) -> None:
+def test_pushes_that_all_fail_are_one_death(shop: RetirementShop) -> None:
     """Whatever the turns were, the agent has one life and dies at the end of its last attempt."""
     shop.template()
     job = shop.job(repository="local:shop")
@@ -107,7 +107,7 @@ def test_pushes_that_all_fail_are_one_death(shop: Shop) -> None:
     assert shop.lives(job) == (False, 1)
 
 
-def test_word_that_was_kept_by_a_push_that_failed_need_not_be_given_again(shop: Shop) -> None:
+def test_word_that_was_kept_by_a_push_that_failed_need_not_be_given_again(shop: RetirementShop) -> None:
     """The agent said in its first turn how its task went; its second one only repeats the push."""
     shop.template(f"[ -e {shop.folder}/said ] || {SEND_DONE}; touch {shop.folder}/said")
     job = shop.job(repository="local:shop")
@@ -120,7 +120,7 @@ def test_word_that_was_kept_by_a_push_that_failed_need_not_be_given_again(shop: 
     assert (shop.deaths(), shop.lives(job)) == ([], (False, 1))
 
 
-def test_agent_of_pushed_work_repairs_it(shop: Shop) -> None:
+def test_agent_of_pushed_work_repairs_it(shop: RetirementShop) -> None:
     """While CI is watched it lives, in its conversation: a corrective turn goes on, with the mail for it."""
     shop.template()
     job = shop.job(repository="local:shop")
@@ -138,7 +138,7 @@ def test_agent_of_pushed_work_repairs_it(shop: Shop) -> None:
     assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
 
 
-def test_word_that_a_corrective_turn_repeats_is_word_of_that_turn(shop: Shop) -> None:
+def test_word_that_a_corrective_turn_repeats_is_word_of_that_turn(shop: RetirementShop) -> None:
     """It says again, under its key, that it is done: its parent has one mail, and nothing is missing."""
     shop.template(SEND_DONE.replace(" --payload", " --dedupe-key done --payload"))
     job = shop.job(repository="local:shop")
@@ -151,7 +151,7 @@ def test_word_that_a_corrective_turn_repeats_is_word_of_that_turn(shop: Shop) ->
     assert mail.type == "worker_done"
 
 
-def test_crash_is_told_when_no_attempt_is_left(shop: Shop) -> None:
+def test_crash_is_told_when_no_attempt_is_left(shop: RetirementShop) -> None:
     """Not before; and the agent takes no more mail."""
     shop.template("exit 3")
     job = shop.job()
@@ -163,7 +163,7 @@ def test_crash_is_told_when_no_attempt_is_left(shop: Shop) -> None:
     assert shop.lives(job) == (False, 1)
 
 
-def test_report_that_is_refused_ends_nobody(shop: Shop) -> None:
+def test_report_that_is_refused_ends_nobody(shop: RetirementShop) -> None:
     """The lease was lost before the report: whoever has the job then has its agent, and tells of its end."""
     shop.template()
     job = shop.job()
@@ -175,7 +175,7 @@ def test_report_that_is_refused_ends_nobody(shop: Shop) -> None:
     assert shop.lives(job) == (False, 1)
 
 
-def test_cancel_behind_the_turn_is_what_the_parent_hears_of(shop: Shop) -> None:
+def test_cancel_behind_the_turn_is_what_the_parent_hears_of(shop: RetirementShop) -> None:
     """The wish came before the report: the job is cancelled although its turn was clean."""
     shop.template()
     job = shop.job(repository="local:shop")
@@ -186,7 +186,7 @@ def test_cancel_behind_the_turn_is_what_the_parent_hears_of(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("watchdog_first", [True, False])
-def test_watchdog_and_worker_tell_once(shop: Shop, *, watchdog_first: bool) -> None:
+def test_watchdog_and_worker_tell_once(shop: RetirementShop, *, watchdog_first: bool) -> None:
     """Both see that the job has ended, in either order."""
     shop.template()
     job, see_off = shop.job(), shop.see_off
@@ -204,7 +204,7 @@ def test_watchdog_and_worker_tell_once(shop: Shop, *, watchdog_first: bool) -> N
     assert shop.lives(job) == (False, 1)
 
 
-def test_worker_that_dies_behind_its_report_leaves_the_rest_to_the_watchdog(shop: Shop) -> None:
+def test_worker_that_dies_behind_its_report_leaves_the_rest_to_the_watchdog(shop: RetirementShop) -> None:
     """The job has ended and nobody was told: the watchdog tells, once."""
     shop.template("exit 3")
     job = shop.job(max_attempts=1)
@@ -218,7 +218,7 @@ def test_worker_that_dies_behind_its_report_leaves_the_rest_to_the_watchdog(shop
     assert shop.lives(job) == (False, 1)
 
 
-def test_agent_of_a_job_that_a_person_retries_can_die_again(shop: Shop) -> None:
+def test_agent_of_a_job_that_a_person_retries_can_die_again(shop: RetirementShop) -> None:
     """The first end was one: the job begins anew, and so does its agent's life."""
     shop.template("exit 3")
     job = shop.job(max_attempts=1)
@@ -230,7 +230,7 @@ def test_agent_of_a_job_that_a_person_retries_can_die_again(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("who", ["worker", "watchdog"])
-def test_agent_stays_when_its_job_is_retried_while_it_is_seen_off(shop: Shop, who: str) -> None:
+def test_agent_stays_when_its_job_is_retried_while_it_is_seen_off(shop: RetirementShop, who: str) -> None:
     """Between the look at the job and the agent's end a person has it tried again: its mail is kept."""
     shop.template("exit 3")
     app, job = shop.app, shop.job(max_attempts=1)

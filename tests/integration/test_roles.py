@@ -11,8 +11,8 @@ from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.version import Snapshot
 from tasks.composition.worker import Worker
-from tests.repositories import Repository, new_repository
-from tests.worker_fleet import Fleet, fleet
+from tests.fleets.worker_fleet import WorkerFleet, fleet
+from tests.repositories import TemporaryRepository, new_repository
 
 #: Writes down who it is, and does what `next` says.
 AGENT = """
@@ -24,7 +24,7 @@ echo "$COALMINE_AGENT $COALMINE_VERSION $PWD $COALMINE_PROMPT_FILE" > "$NOTES/to
 class RoleBench:
     """Runs jobs of roles to their end, as a worker does."""
 
-    def __init__(self, made: Fleet, repository: Repository, notes: Path) -> None:
+    def __init__(self, made: WorkerFleet, repository: TemporaryRepository, notes: Path) -> None:
         self.parts = made.coalmine()
         self.worker = Worker(coalmine=self.parts)
         self.repository, self.notes = repository, notes

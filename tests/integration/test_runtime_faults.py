@@ -15,8 +15,8 @@ from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.result import Ending, TurnResult
 from tasks.agents.turn.stop_signal import StopReason
 from tasks.agents.turn.turn import run_turn
-from tests.agent_programs import AgentBench
-from tests.faulty_runtime import Faulty
+from tests.programs.agent_programs import AgentBench
+from tests.programs.faulty_runtime import Faulty
 from tests.waiting import wait_until
 
 #: Leaves a process of its own session behind, says something, and hangs; says more when it is told to end.

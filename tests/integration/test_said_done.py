@@ -12,8 +12,8 @@ from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.version import Snapshot
 from tasks.agents.session.state import SessionState
-from tests.attempts import Attempts
-from tests.repositories import Repository, new_repository
+from tests.fleets.attempts import Attempts
+from tests.repositories import TemporaryRepository, new_repository
 
 #: Terminal mail about the agent's task, or about another one.
 SEND_DONE = (
@@ -29,11 +29,11 @@ IDENTITY = {
 HANG = "sleep 60"
 
 
-class Shop(Attempts):
+class SaidDoneShop(Attempts):
     """Attempts of agents that are soon found to be silent, at work in a repository."""
 
     def __init__(self, client: redis.Redis, folder: Path) -> None:
-        self.repository: Repository = new_repository(folder)
+        self.repository: TemporaryRepository = new_repository(folder)
         self.away = folder / "away"
         remotes = {"local:shop": Remote(address=str(self.repository.path))}
         super().__init__(client, folder, remotes=remotes, stall_seconds=1.0, max_attempts=2)
@@ -53,13 +53,13 @@ class Shop(Attempts):
 
 
 @pytest.fixture
-def shop(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[Shop]:
+def shop(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[SaidDoneShop]:
     """Two attempts a job, and one second of patience."""
-    with Shop(fake_redis, tmp_path) as made:
+    with SaidDoneShop(fake_redis, tmp_path) as made:
         yield made
 
 
-def test_work_of_an_agent_that_said_that_it_was_done_is_pushed(shop: Shop) -> None:
+def test_work_of_an_agent_that_said_that_it_was_done_is_pushed(shop: SaidDoneShop) -> None:
     """Its commit is watched, it said so once, and no attempt is repeated."""
     shop.template(COMMIT, DONE, HANG)
     job = shop.job(repository="local:shop")
@@ -73,14 +73,14 @@ def test_work_of_an_agent_that_said_that_it_was_done_is_pushed(shop: Shop) -> No
     assert shop.session(job).state is SessionState.COMPLETED
 
 
-def test_what_it_left_uncommitted_is_pushed_too(shop: Shop) -> None:
+def test_what_it_left_uncommitted_is_pushed_too(shop: SaidDoneShop) -> None:
     """By the same rule as behind a clean end."""
     shop.template("date +%N > work.txt", DONE, HANG)
     job = shop.job(repository="local:shop")
     assert shop.work(job) == "pushed"
 
 
-def test_its_agent_is_seen_off_with_its_job(shop: Shop) -> None:
+def test_its_agent_is_seen_off_with_its_job(shop: SaidDoneShop) -> None:
     """CI is green and the job has ended: it has left, and its parent hears of no death."""
     shop.template(COMMIT, DONE, HANG)
     job = shop.job(repository="local:shop")
@@ -90,7 +90,7 @@ def test_its_agent_is_seen_off_with_its_job(shop: Shop) -> None:
     assert (shop.lives(job), shop.said()) == ((False, 1), ["worker_done"])
 
 
-def test_without_a_commit_it_is_handed_to_a_person(shop: Shop) -> None:
+def test_without_a_commit_it_is_handed_to_a_person(shop: SaidDoneShop) -> None:
     """As behind a clean end; the reason says how the turn ended."""
     shop.template(DONE, HANG)
     job = shop.job(repository="local:shop")
@@ -99,7 +99,7 @@ def test_without_a_commit_it_is_handed_to_a_person(shop: Shop) -> None:
     assert {fact.kind for fact in shop.app.signals.read(job)} == {SignalKind.NOTHING_PUSHED}
 
 
-def test_without_a_repository_the_job_is_finished(shop: Shop) -> None:
+def test_without_a_repository_the_job_is_finished(shop: SaidDoneShop) -> None:
     """There is nothing to push, and the agent said that it was done."""
     shop.template(DONE, HANG)
     job = shop.job()
@@ -108,7 +108,7 @@ def test_without_a_repository_the_job_is_finished(shop: Shop) -> None:
     assert shop.said() == ["worker_done"]
 
 
-def test_its_time_limit_takes_nothing_from_its_word(shop: Shop) -> None:
+def test_its_time_limit_takes_nothing_from_its_word(shop: SaidDoneShop) -> None:
     """It said that it was done, and went on talking until its time was up."""
     shop.template(COMMIT, DONE, "while :; do echo busy; sleep 0.1; done", time_limit_seconds=3.0)
     job = shop.job(repository="local:shop")
@@ -117,7 +117,7 @@ def test_its_time_limit_takes_nothing_from_its_word(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("line", ["true", DONE_WITH_ANOTHER], ids=["silent", "another task's"])
-def test_silence_without_its_word_is_a_failure(shop: Shop, line: str) -> None:
+def test_silence_without_its_word_is_a_failure(shop: SaidDoneShop, line: str) -> None:
     """Nothing is pushed of an agent that has not said that its own task is done."""
     shop.template(COMMIT, line, HANG)
     job = shop.job(repository="local:shop")
@@ -127,7 +127,7 @@ def test_silence_without_its_word_is_a_failure(shop: Shop, line: str) -> None:
 
 
 @pytest.mark.parametrize("then", ["exit 3", "kill -9 $$"], ids=["unclean exit", "crash"])
-def test_its_word_does_not_outweigh_its_own_end(shop: Shop, then: str) -> None:
+def test_its_word_does_not_outweigh_its_own_end(shop: SaidDoneShop, then: str) -> None:
     """An agent that fails behind its terminal mail has failed."""
     shop.template(COMMIT, DONE, then)
     job = shop.job(repository="local:shop")
@@ -135,7 +135,7 @@ def test_its_word_does_not_outweigh_its_own_end(shop: Shop, then: str) -> None:
     assert not shop.has_branch(job)
 
 
-def test_push_that_fails_is_repeated_by_the_next_attempt(shop: Shop) -> None:
+def test_push_that_fails_is_repeated_by_the_next_attempt(shop: SaidDoneShop) -> None:
     """The repository was away: that is a fault of nobody's, and the job is tried again."""
     shop.template(COMMIT, DONE, f"mv {shop.repository.path} {shop.away}", HANG)
     job = shop.job(repository="local:shop")

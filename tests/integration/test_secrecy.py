@@ -13,11 +13,11 @@ import pytest
 
 from routing.embedded.private_server import ServerOptions
 from routing.jobs.job import JobState
-from tests.servers import private_server, process_arguments
-from tests.shop import Shop, shop
-from tests.spying_agent import Report, Spy, bystander
-from tests.web_process import console
-from tests.worker_fleet import ROOT
+from tests.fleets.shop import ShopFleet, shop
+from tests.fleets.worker_fleet import ROOT
+from tests.programs.spying_agent import Report, Spy, bystander
+from tests.programs.web_process import console
+from tests.servers.private_server import private_server, process_arguments
 
 #: In one process of the suite, which makes each fleet once.
 pytestmark = pytest.mark.xdist_group("secrecy")
@@ -34,16 +34,18 @@ WORKS = "echo done > done.txt"
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedProcess:
     """A shop whose agent and CI look around, and what cannot be in what they see."""
 
-    shop: Shop
+    shop: ShopFleet
     spy: Spy
     secrets: dict[str, str]
 
 
 @pytest.fixture(scope="module", params=["threads", "prefork"])
-def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WatchedProcess]:
     """A shop with one issue, on a server that wants a password, beside a process that hides nothing."""
     folder = tmp_path_factory.mktemp(request.param)
     spy = Spy(folder)
@@ -59,10 +61,10 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     ):  # fmt: skip
         password = server.url.partition("://:")[2].partition("@")[0]
         made.open_issue()
-        yield Watched(made, spy, given | {"password": password})
+        yield WatchedProcess(made, spy, given | {"password": password})
 
 
-def _check(report: Report, watched: Watched) -> None:
+def _check(report: Report, watched: WatchedProcess) -> None:
     assert report.showing("in the open"), "the spy sees what is not hidden"
     worker = watched.shop.fleet.processes["w1"].pid
     assert worker in report.forebears, "the spy looked at the worker"
@@ -72,12 +74,12 @@ def _check(report: Report, watched: Watched) -> None:
     assert not {name: processes for name, processes in seen.items() if processes}
 
 
-def test_an_agent_sees_no_secret_of_the_fleet(watched: Watched) -> None:
+def test_an_agent_sees_no_secret_of_the_fleet(watched: WatchedProcess) -> None:
     """Neither of its worker and the pool's processes, nor of beat, nor of any other process there is."""
     _check(watched.spy.report("agent"), watched)
 
 
-def test_an_agent_is_given_what_its_version_names_and_nothing_else(watched: Watched) -> None:
+def test_an_agent_is_given_what_its_version_names_and_nothing_else(watched: WatchedProcess) -> None:
     """The worker knows what it hid from others: the named secret arrives, and the work is done."""
     own = watched.spy.report("agent").own
     assert own["GIVEN_API_KEY"] == watched.secrets["GIVEN_API_KEY"]
@@ -85,7 +87,7 @@ def test_an_agent_is_given_what_its_version_names_and_nothing_else(watched: Watc
     watched.shop.until(JobState.SUCCEEDED)
 
 
-def test_ci_sees_no_secret_of_the_fleet(watched: Watched) -> None:
+def test_ci_sees_no_secret_of_the_fleet(watched: WatchedProcess) -> None:
     """CI runs what agents wrote: it is given no secret, not even the agent's, and finds none."""
     report = watched.spy.report("ci")
     _check(report, watched)

@@ -17,9 +17,9 @@ from tasks.agents.mail.role import Role
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
 from tasks.composition.composition import Coalmine
-from tests.servers import process_runs
+from tests.fleets.worker_fleet import ROOT, WorkerFleet, fleet, until_state
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
-from tests.worker_fleet import ROOT, Fleet, fleet, until_state
 
 LEASE = 2.0
 
@@ -30,7 +30,7 @@ HANG_AT_FIRST = 'if [ -z "$COALMINE_SESSION" ]; then sleep 60; fi'
 class Talk:
     """A fleet whose agents have conversations."""
 
-    def __init__(self, made: Fleet, folder: Path) -> None:
+    def __init__(self, made: WorkerFleet, folder: Path) -> None:
         self.made, self.folder = made, folder
         folder.mkdir()
 

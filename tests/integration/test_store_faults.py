@@ -17,10 +17,10 @@ from routing.store.jobs.log_store import LogStore
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.worker import Worker
 from tasks.work.outcome import Ran
-from tests.agent_book import Book
-from tests.servers import private_server
+from tests.fleets.worker_fleet import WorkerFleet, events_of, fleet, until_state
+from tests.programs.agent_book import Book
+from tests.servers.private_server import private_server
 from tests.waiting import wait_until
-from tests.worker_fleet import Fleet, events_of, fleet, until_state
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def server(tmp_path: Path) -> Iterator[PrivateServer]:
 
 
 @pytest.fixture
-def made(tmp_path: Path, server: PrivateServer) -> Iterator[Fleet]:
+def made(tmp_path: Path, server: PrivateServer) -> Iterator[WorkerFleet]:
     """A worker and beat."""
     settings = {"COALMINE_JOB__LEASE_SECONDS": "15", "COALMINE_JOB__MAX_ATTEMPTS": "3"}
     with fleet(tmp_path, server.url, **settings) as processes:
@@ -46,7 +46,9 @@ def kill(server: PrivateServer) -> None:
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_a_killed_server_costs_no_work(made: Fleet, server: PrivateServer, tmp_path: Path, pool: str) -> None:
+def test_a_killed_server_costs_no_work(
+    made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
+) -> None:
     """The agent that ended while the server was away has its result taken; the next job finds the worker."""
     book, gate = Book(tmp_path / "book"), tmp_path / "gate"
     parts = made.coalmine()
@@ -72,7 +74,7 @@ def test_a_killed_server_costs_no_work(made: Fleet, server: PrivateServer, tmp_p
 
 @pytest.mark.parametrize(("lease_seconds", "attempts"), [(15, {1}), (2, {1, 2})])
 def test_a_frozen_server_costs_no_work(
-    made: Fleet, server: PrivateServer, tmp_path: Path, lease_seconds: int, attempts: set[int]
+    made: WorkerFleet, server: PrivateServer, tmp_path: Path, lease_seconds: int, attempts: set[int]
 ) -> None:
     """A lease that outlasts the frost is kept; a shorter one may be lost, and the job still ends once."""
     made.variables["COALMINE_JOB__LEASE_SECONDS"] = str(lease_seconds)
@@ -107,7 +109,7 @@ class Unplugged:
         return Ran(ended_by="result", clean=True)
 
 
-def test_a_result_waits_for_the_store(made: Fleet, server: PrivateServer, tmp_path: Path) -> None:
+def test_a_result_waits_for_the_store(made: WorkerFleet, server: PrivateServer, tmp_path: Path) -> None:
     """It is offered again when the server is back, although the patience of one call was over before."""
     parts = made.coalmine()
     parts.templates.add("implementer", Book(tmp_path / "book").snapshot())

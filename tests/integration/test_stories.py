@@ -13,9 +13,9 @@ from routing.jobs.job import JobRequest, JobState
 from routing.templates.trial import TrialState
 from routing.templates.version import Snapshot, VersionState
 from tasks.composition.composition import Coalmine
-from tests.scripted import Alternating
+from tests.fakes.scripted import Alternating
+from tests.fleets.worker_fleet import WorkerFleet, fleet
 from tests.waiting import wait_until
-from tests.worker_fleet import Fleet, fleet
 
 #: An agent that does what its version's prompt says; it reads that from the prompt that it is given.
 AGENT = 'read -r order; case "$order" in succeed) exit 0;; *) exit 1;; esac'
@@ -24,7 +24,7 @@ GOOD, BAD = Snapshot(prompt="succeed", command=AGENT), Snapshot(prompt="fail", c
 
 
 @pytest.fixture
-def running(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Fleet]:
+def running(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[WorkerFleet]:
     """A worker on all queues, and beat."""
     assert redis_client.ping()
     with fleet(tmp_path, redis_server.url) as made:
@@ -68,7 +68,7 @@ def credited(parts: Coalmine) -> dict[str, float]:
     return {arm: counts["mean"] for arm, counts in arms.items()}
 
 
-def test_a_canary_whose_outcomes_regress_is_rolled_back_once(running: Fleet) -> None:
+def test_a_canary_whose_outcomes_regress_is_rolled_back_once(running: WorkerFleet) -> None:
     """The canary is rejected, the champion is what it was, and one event says so."""
     parts = running.coalmine(Alternating())
     assert play(parts, GOOD, BAD) is TrialState.ROLLED_BACK
@@ -79,7 +79,7 @@ def test_a_canary_whose_outcomes_regress_is_rolled_back_once(running: Fleet) -> 
     assert credited(parts) == {"champion": 1.0, "canary": 0.0}
 
 
-def test_a_canary_with_healthy_outcomes_graduates_once(running: Fleet) -> None:
+def test_a_canary_with_healthy_outcomes_graduates_once(running: WorkerFleet) -> None:
     """The canary is champion, the old champion superseded, and one event says so."""
     parts = running.coalmine(Alternating())
     assert play(parts, BAD, GOOD) is TrialState.GRADUATED
@@ -91,7 +91,7 @@ def test_a_canary_with_healthy_outcomes_graduates_once(running: Fleet) -> None:
     assert credited(parts) == {"champion": 0.0, "canary": 1.0}
 
 
-def test_jobs_carry_the_version_that_their_draw_chose(running: Fleet) -> None:
+def test_jobs_carry_the_version_that_their_draw_chose(running: WorkerFleet) -> None:
     """With alternating draws every other job ran the canary, and the agent that ran was that version's."""
     parts = running.coalmine(Alternating())
     play(parts, GOOD, BAD)
@@ -129,7 +129,7 @@ def test_the_same_file_switches_both_off(
 ) -> None:
     """Switched off: nothing is drawn, nothing decided, and the trial that was open is stopped visibly."""
     assert redis_client.ping()
-    on = Fleet(tmp_path, redis_server.url, **configured(tmp_path, enabled=True)).coalmine()
+    on = WorkerFleet(tmp_path, redis_server.url, **configured(tmp_path, enabled=True)).coalmine()
     on.templates.add("implementer", GOOD)
     step, _ = on.proposals.propose("implementer", BAD)
     trial = on.proposals.open(step.version, on.settings.canary.policy, by="a test").trial

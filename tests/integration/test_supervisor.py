@@ -14,7 +14,7 @@ import pytest
 from console.local.program import Program, RestartPolicy
 from console.local.supervisor import OWN_NAME, ProgramFailedError, Supervisor
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
-from tests.servers import process_runs
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
 QUICK = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.05, quick_deaths_allowed=3)

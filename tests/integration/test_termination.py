@@ -7,10 +7,10 @@ from redis import Redis
 
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobRequest, JobState
-from tests.agent_book import Book, until_gone
-from tests.servers import process_runs
+from tests.fleets.worker_fleet import fleet, task_of, until_state
+from tests.programs.agent_book import Book, until_gone
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
-from tests.worker_fleet import fleet, task_of, until_state
 
 #: Seconds between SIGTERM and SIGKILL for an agent in this test.
 GRACE = 1.0

@@ -17,7 +17,7 @@ from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.result import Ending
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn import run_turn
-from tests.agent_programs import QUICK, AgentBench
+from tests.programs.agent_programs import QUICK, AgentBench
 from tests.waiting import wait_until
 
 #: Starts a child as the test says, notes its pid in the work tree, and goes on.

@@ -19,11 +19,11 @@ from routing.process.group import ProcessGroup, SpawnError
 from routing.process.table import ProcessTable
 from tasks.agents.supervision.orphans import end_left_turn, end_ownerless_turns, end_turns_of
 from tasks.agents.turn.result import Ending
-from tests.agent_book import Book, until_gone
-from tests.agent_programs import AgentBench
-from tests.escape import escape_line, escaping, until_escaped
-from tests.servers import process_runs
-from tests.worker_fleet import ROOT, Fleet, fleet, until_state
+from tests.fleets.worker_fleet import ROOT, WorkerFleet, fleet, until_state
+from tests.programs.agent_book import Book, until_gone
+from tests.programs.agent_programs import AgentBench
+from tests.programs.escape import escape_line, escaping, until_escaped
+from tests.servers.private_server import process_runs
 
 #: One at a time: what is ended by a job's id would be ended in another process of the suite too.
 pytestmark = pytest.mark.xdist_group("orphans")
@@ -173,7 +173,7 @@ def test_groups_within_a_group_end_with_it(pid_file: Path) -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Fleet]:
+def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[WorkerFleet]:
     """A fleet without processes."""
     assert redis_client.ping()
     settings = {"COALMINE_AGENT__KILL_GRACE_SECONDS": "0.5", "COALMINE_JOB__LEASE_SECONDS": "2"}
@@ -182,7 +182,7 @@ def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
 
 
 @pytest.mark.parametrize("fate", ["cancelled", "its worker killed"])
-def test_in_a_fleet(made: Fleet, pid_file: Path, fate: str) -> None:
+def test_in_a_fleet(made: WorkerFleet, pid_file: Path, fate: str) -> None:
     """A real worker ends it, and behind a worker's SIGKILL the next one of the host does."""
     parts, book = made.coalmine(), Book(made.folder / "book")
     parts.templates.add("implementer", book.snapshot(f"{escape_line(pid_file)}; sleep 60"))

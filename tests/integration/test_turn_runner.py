@@ -32,11 +32,11 @@ from tasks.agents.turn.record import NotRun, TerminalMail, TurnRecord
 from tasks.agents.turn.result import Ending
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn_runner import StaleTurnError, TurnRunner
-from tests.agent_book import until_gone
-from tests.faulty_runtime import Faulty
-from tests.fleet import contents
-from tests.post import ADA, Post
-from tests.servers import process_runs
+from tests.fleets.post import ADA, PostFleet
+from tests.fleets.stepped_fleet import contents
+from tests.programs.agent_book import until_gone
+from tests.programs.faulty_runtime import Faulty
+from tests.servers.private_server import process_runs
 
 LEASE = 1.0
 
@@ -56,12 +56,12 @@ class Flaky(SessionStore):
         return super().run(name, keys, *args, doing=doing)
 
 
-class Bench:
+class TurnBench:
     """A runner, an agent and a folder."""
 
     def __init__(self, client: redis.Redis, folder: Path) -> None:
         self.folder = folder
-        self.post = Post(client, server_time=True)
+        self.post = PostFleet(client, server_time=True)
         self.store = Flaky(client, self.post.keys, retention_seconds=1000)
         self.mail_server = MailServer(self.post.office)
         self.agent = self.post.agent(Role.BUILDER, "0123456789abcdef")
@@ -123,16 +123,16 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path) -> Iterator[TurnBench]:
     """An agent without a session."""
     server = fakeredis.FakeServer()
     with fakeredis.FakeRedis(decode_responses=True, server=server) as client:
-        made = Bench(client, tmp_path)
+        made = TurnBench(client, tmp_path)
         yield made
         made.mail_server.shut()
 
 
-def test_turn_and_its_record(bench: Bench) -> None:
+def test_turn_and_its_record(bench: TurnBench) -> None:
     """What the program did, and what that meant."""
     record = bench.run('echo \'{"type": "session", "id": "c1"}\'; echo hello')
     assert (record.initial, record.final) == (SessionState.BOOTING, SessionState.COMPLETED)
@@ -142,7 +142,7 @@ def test_turn_and_its_record(bench: Bench) -> None:
     assert (stored.runtime_session, stored.session_host, stored.lease_until) == ("c1", "h1", None)
 
 
-def test_nothing_to_say_starts_nothing(bench: Bench) -> None:
+def test_nothing_to_say_starts_nothing(bench: TurnBench) -> None:
     """No process, and no change of state, with a session or without one."""
     order = bench.order("touch started", prompt="", begins=False)
     assert bench.runner.run(order, StopSignal()) is NotRun.OVER
@@ -154,7 +154,7 @@ def test_nothing_to_say_starts_nothing(bench: Bench) -> None:
     assert after == before.model_copy(update={"fence": 2, "last_activity": after.last_activity})
 
 
-def test_mail_alone_is_worth_a_turn(bench: Bench) -> None:
+def test_mail_alone_is_worth_a_turn(bench: TurnBench) -> None:
     """All that waited is in the prompt, and is delivered when the turn was clean."""
     bench.run("exit 1")
     sent = [bench.post.send(ADA, bench.agent.name, body=f"number {each}") for each in (1, 2)]
@@ -167,7 +167,7 @@ def test_mail_alone_is_worth_a_turn(bench: Bench) -> None:
     assert {bench.post.find(each).state for each in sent} == {"acked"}
 
 
-def test_prompt_waits_for_the_registration(bench: Bench) -> None:
+def test_prompt_waits_for_the_registration(bench: TurnBench) -> None:
     """While it is being written the process runs and has been told nothing; fail, and it dies at once."""
     bench.store.broken = {"session_run"}
     line = "echo $$ > pid; cat > said; touch said-to-the-end; sleep 60"
@@ -180,7 +180,7 @@ def test_prompt_waits_for_the_registration(bench: Bench) -> None:
     assert (stored.state, stored.pid, stored.lease_until) == (SessionState.BOOTING, None, None)
 
 
-def test_stale_turn_is_killed_before_it_is_told_anything(bench: Bench) -> None:
+def test_stale_turn_is_killed_before_it_is_told_anything(bench: TurnBench) -> None:
     """Somebody else has won the session while the process was being started."""
     order = bench.order("cat > said; sleep 60")
     compose = order.compose
@@ -196,7 +196,7 @@ def test_stale_turn_is_killed_before_it_is_told_anything(bench: Bench) -> None:
     assert bench.read().state is SessionState.BOOTING
 
 
-def test_spawn_error_leaves_the_state(bench: Bench) -> None:
+def test_spawn_error_leaves_the_state(bench: TurnBench) -> None:
     """The lease is free, and the mail waits again: it was not delivered, so that was no attempt."""
     bench.run("exit 1")
     sent = bench.post.send(ADA, bench.agent.name)
@@ -215,7 +215,7 @@ def test_spawn_error_leaves_the_state(bench: Bench) -> None:
     assert (bench.post.find(sent).state, bench.post.find(sent).attempts) == ("queued", 0)
 
 
-def test_shutdown_is_no_attempt_at_delivering_mail(bench: Bench) -> None:
+def test_shutdown_is_no_attempt_at_delivering_mail(bench: TurnBench) -> None:
     """However often a worker is shut down in its turns, the agent gets its mail; other ends count."""
     sent = bench.post.send(ADA, bench.agent.name)
     attempts = []
@@ -227,7 +227,7 @@ def test_shutdown_is_no_attempt_at_delivering_mail(bench: Bench) -> None:
     assert attempts == [0, 1]
 
 
-def test_conversation_is_saved_while_the_process_runs(bench: Bench) -> None:
+def test_conversation_is_saved_while_the_process_runs(bench: TurnBench) -> None:
     """A worker that dies later has not lost it; nor does a store that was away for a moment."""
     seen: list[str] = []
 
@@ -242,7 +242,7 @@ def test_conversation_is_saved_while_the_process_runs(bench: Bench) -> None:
 
 
 def test_store_that_is_away_does_not_keep_the_process(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
+    bench: TurnBench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The cleanup goes on to its end and says what failed; the result is not lost."""
 
@@ -258,7 +258,7 @@ def test_store_that_is_away_does_not_keep_the_process(
     assert not (bench.folder / "turn" / "mail").exists()
 
 
-def test_lost_lease_writes_nothing(bench: Bench) -> None:
+def test_lost_lease_writes_nothing(bench: TurnBench) -> None:
     """The heir's session is as the heir left it."""
     heir: dict[str, Any] = {}
     key = bench.post.keys.session(bench.agent.name)
@@ -296,7 +296,7 @@ def spend(session: str, total: float) -> str:
     return "; ".join([*(f"echo {shlex.quote(json.dumps(line))}" for line in lines), "exit 1"])
 
 
-def test_resumed_turn_is_billed_the_difference(bench: Bench) -> None:
+def test_resumed_turn_is_billed_the_difference(bench: TurnBench) -> None:
     """Of a total over the conversation; another conversation counts from its own beginning."""
     costs = []
     for session, total in (("c1", 0.5), ("c1", 0.8), ("c2", 0.25)):
@@ -312,7 +312,7 @@ def test_resumed_turn_is_billed_the_difference(bench: Bench) -> None:
     assert [start.session_id for start in bench.starts] == [None, "c1", "c1"]
 
 
-def test_old_terminal_mail_is_not_taken_for_this_turns(bench: Bench) -> None:
+def test_old_terminal_mail_is_not_taken_for_this_turns(bench: TurnBench) -> None:
     """Only what is sent behind the turn's beginning says how it went."""
     done = {"task_id": bench.agent.task, "branch": "", "exit_code": 0, "files_modified": []}
     lead = bench.post.agent(Role.LEAD, "1" * 16).name
@@ -321,7 +321,7 @@ def test_old_terminal_mail_is_not_taken_for_this_turns(bench: Bench) -> None:
     assert record.terminal_mail is TerminalMail.MISSING
 
 
-def test_agent_that_is_told_to_end_sends_no_mail(bench: Bench) -> None:
+def test_agent_that_is_told_to_end_sends_no_mail(bench: TurnBench) -> None:
     """What it says in its grace period came too late for the turn, and reaches nobody."""
     lead = bench.post.agent(Role.LEAD, "1" * 16).name
     bye = f'"$COALMINE_MAIL" send --to {lead} --type result --subject done; echo $? > bye; exit 0'
@@ -337,7 +337,7 @@ def test_agent_that_is_told_to_end_sends_no_mail(bench: Bench) -> None:
     assert bench.post.office.newest(10, recipient=lead) == []
 
 
-def test_agent_that_waits_for_a_person_is_not_stalled(bench: Bench) -> None:
+def test_agent_that_waits_for_a_person_is_not_stalled(bench: TurnBench) -> None:
     """It asked for a decision, and is silent for longer than others may be."""
     gate = {"options": ["yes", "no"], "context": "which?"}
 
@@ -357,7 +357,7 @@ def test_agent_that_waits_for_a_person_is_not_stalled(bench: Bench) -> None:
     assert endings == [Ending.RESULT, Ending.STALL]
 
 
-def test_faulty_runtime_keeps_the_session(bench: Bench) -> None:
+def test_faulty_runtime_keeps_the_session(bench: TurnBench) -> None:
     """What it could not read is an unclean end: the mail waits again, and the last attempt gives up."""
     sent = bench.post.send(ADA, bench.agent.name)
     for retry, to in ((True, SessionState.BETWEEN_TURNS), (False, SessionState.ZOMBIE)):
@@ -373,7 +373,7 @@ def test_faulty_runtime_keeps_the_session(bench: Bench) -> None:
         assert not retry or bench.post.find(sent).state == "queued"
 
 
-def test_waiting_for_others_is_no_end(bench: Bench) -> None:
+def test_waiting_for_others_is_no_end(bench: TurnBench) -> None:
     """The agent said in its turn that it awaits those that it has sent out."""
     bench.hear = lambda _event: bench.store.await_others(bench.agent.name)
     record = bench.run("echo hello")
@@ -381,7 +381,7 @@ def test_waiting_for_others_is_no_end(bench: Bench) -> None:
     assert bench.post.agents.find(bench.agent.name).is_live
 
 
-def test_agent_says_by_its_command_that_it_awaits_mail(bench: Bench) -> None:
+def test_agent_says_by_its_command_that_it_awaits_mail(bench: TurnBench) -> None:
     """The job is told; the next turn has the mail, and waits for no more unless that is said again."""
     first = bench.run('"$COALMINE_MAIL" await >&2')
     assert (first.awaits, first.final, first.terminal_mail) == (
@@ -393,13 +393,13 @@ def test_agent_says_by_its_command_that_it_awaits_mail(bench: Bench) -> None:
     assert (second.awaits, second.final) == (False, SessionState.COMPLETED)
 
 
-def test_unclean_turn_awaits_nothing(bench: Bench) -> None:
+def test_unclean_turn_awaits_nothing(bench: TurnBench) -> None:
     """Whatever it said before: its job is tried again."""
     record = bench.run('"$COALMINE_MAIL" await >&2; exit 3')
     assert (record.awaits, record.final) == (False, SessionState.BETWEEN_TURNS)
 
 
-def test_turn_waits_for_the_one_before(bench: Bench) -> None:
+def test_turn_waits_for_the_one_before(bench: TurnBench) -> None:
     """For a while; then it is put off, and nothing was started."""
     bench.runner.pause = lambda _seconds: None
     bench.store.begin(bench.agent.name, lease_seconds=60, worker="w2", start={"job": "x"})
@@ -417,13 +417,13 @@ FORGETFUL = (
 )
 
 
-def forgotten(bench: Bench) -> None:
+def forgotten(bench: TurnBench) -> None:
     """A session whose conversation is c1."""
     bench.run('echo \'{"type": "session", "id": "c1"}\'; exit 1')
     bench.starts.clear()
 
 
-def test_lost_conversation_is_begun_anew_in_the_same_turn(bench: Bench) -> None:
+def test_lost_conversation_is_begun_anew_in_the_same_turn(bench: TurnBench) -> None:
     """One lease and one turn; both processes are billed, the new conversation for its own; mail is told."""
     forgotten(bench)
     sent = bench.post.send(ADA, bench.agent.name, subject="go on")
@@ -441,7 +441,7 @@ def test_lost_conversation_is_begun_anew_in_the_same_turn(bench: Bench) -> None:
     assert event.data["session"] == "c1"
 
 
-def test_budget_holds_for_both_processes(bench: Bench) -> None:
+def test_budget_holds_for_both_processes(bench: TurnBench) -> None:
     """What the first one has spent is not there for the second."""
     forgotten(bench)
     order = bench.order(f"{FORGETFUL}; sleep 60")
@@ -452,7 +452,7 @@ def test_budget_holds_for_both_processes(bench: Bench) -> None:
     assert record.result.usage.cost_usd == pytest.approx(0.5)
 
 
-def test_nothing_is_begun_anew_for_a_worker_that_shuts_down(bench: Bench) -> None:
+def test_nothing_is_begun_anew_for_a_worker_that_shuts_down(bench: TurnBench) -> None:
     """The turn counts as drained; the next one begins without the conversation."""
     forgotten(bench)
     stop = StopSignal()
@@ -471,7 +471,7 @@ def test_nothing_is_begun_anew_for_a_worker_that_shuts_down(bench: Bench) -> Non
     assert (len(bench.starts), bench.read().runtime_session) == (1, "")
 
 
-def test_second_process_that_cannot_be_started(bench: Bench) -> None:
+def test_second_process_that_cannot_be_started(bench: TurnBench) -> None:
     """The turn is over, its lease is free, the conversation is forgotten, and the error is passed on."""
     forgotten(bench)
     sent = bench.post.send(ADA, bench.agent.name)
@@ -490,7 +490,7 @@ def test_second_process_that_cannot_be_started(bench: Bench) -> None:
     assert bench.post.find(sent).state == "queued"
 
 
-def test_turns_end_tells_nobody_of_a_death(bench: Bench) -> None:
+def test_turns_end_tells_nobody_of_a_death(bench: TurnBench) -> None:
     """It says how the agent would leave; whether it does is its job's to say."""
     lead = bench.post.agent(Role.LEAD, "1" * 16).name
     bench.agent = bench.post.agent(Role.BUILDER, "2" * 16, parent=lead)

@@ -17,11 +17,11 @@ from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.events.event_store import EventStore
 from routing.store.redis.keys import Keys
 from routing.webhook.forge_kind import ForgeKind
-from tests.deliveries import payload, recorded, sent
+from tests.fakes.deliveries import payload, recorded, sent
 from tests.leaks import leaks
-from tests.servers import private_server
+from tests.programs.web_process import COALMINE, Console, console, door_variables
+from tests.servers.private_server import private_server
 from tests.waiting import wait_until
-from tests.web_process import COALMINE, Console, console, door_variables
 
 KEYS = Keys()
 

@@ -10,10 +10,10 @@ from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
-from tests.agent_book import Book, until_gone
-from tests.servers import private_server
+from tests.fleets.worker_fleet import events_of, fleet, until_state
+from tests.programs.agent_book import Book, until_gone
+from tests.servers.private_server import private_server
 from tests.waiting import wait_until
-from tests.worker_fleet import events_of, fleet, until_state
 
 
 @pytest.fixture(scope="module", params=["threads", "prefork", "solo"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forge_server import Asked
+from tests.servers.forge_server import AskedRequest
 
 #: Members that have other names since 1.26. Newer servers take these too, and older ones no others.
 OLD_NAMES = {
@@ -21,7 +21,7 @@ OLD_NAMES = {
     "MergeMessageField": "merge_message_field",
 }
 
-#: Asked of every listing, since Gitea ignores them where it sends everything at once.
+#: AskedRequest of every listing, since Gitea ignores them where it sends everything at once.
 PAGING = {"page", "limit"}
 
 
@@ -51,13 +51,13 @@ class GiteaDescription:
         self.operations = [one for file in (package / "api").glob("*_api.py") for one in _operations(file)]
         self._package = package
 
-    def operation(self, asked: Asked) -> Operation:
+    def operation(self, asked: AskedRequest) -> Operation:
         """The operation that a request is: the one with the fewest variable parts, as a router finds it."""
         fitting = [one for one in self.operations if _fits(one, asked)]
         assert fitting, f"Gitea describes no {asked.method} {asked.path}"
         return min(fitting, key=lambda one: one.path.count("{"))
 
-    def foreign(self, asked: Asked) -> list[str]:
+    def foreign(self, asked: AskedRequest) -> list[str]:
         """What a request has that Gitea does not know, and what it lacks."""
         operation = self.operation(asked)
         found = [f"{asked.path}?{name}" for name in asked.query if name not in operation.query | PAGING]
@@ -119,7 +119,7 @@ def _model(method: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return next((name for name in models if name not in {"Annotated", "Optional"}), "")
 
 
-def _fits(operation: Operation, asked: Asked) -> bool:
+def _fits(operation: Operation, asked: AskedRequest) -> bool:
     pattern = re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(operation.path))
     # The name of a branch has slashes, which the server that noted the request has unquoted.
     compared = operation.path.endswith("/compare/{basehead}") and "/compare/" in asked.path

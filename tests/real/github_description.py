@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.forge_server import Asked
+from tests.servers.forge_server import AskedRequest
 
 
 class Description:
@@ -27,7 +27,7 @@ class Description:
             value = found
         return value
 
-    def operation(self, asked: Asked) -> dict[str, Any]:
+    def operation(self, asked: AskedRequest) -> dict[str, Any]:
         """The operation that a request is."""
         path = asked.path
         for template, operations in self.document["paths"].items():
@@ -67,7 +67,7 @@ class Description:
                 found += self._branches(one)
         return found
 
-    def foreign(self, asked: Asked) -> list[str]:
+    def foreign(self, asked: AskedRequest) -> list[str]:
         """What a request has that GitHub does not know, and what it lacks."""
         operation = self.operation(asked)
         parameters = [self.resolved(one) for one in operation.get("parameters", ())]

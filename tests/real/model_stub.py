@@ -51,7 +51,7 @@ class ModelStub:
 def model_stub() -> Iterator[ModelStub]:
     """A stub that listens for as long as the context lasts."""
     stub = ModelStub()
-    handler = type("Handler", (_Handler,), {"stub": stub})
+    handler = type("Handler", (_StubHandler,), {"stub": stub})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         stub.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -63,7 +63,7 @@ def model_stub() -> Iterator[ModelStub]:
             thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _StubHandler(BaseHTTPRequestHandler):
     stub: ClassVar[ModelStub]
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name

@@ -21,7 +21,7 @@ _UNKNOWN = "4b6e1f68-b08a-40d0-bd63-cdc8d1e1de3c"
 
 
 @dataclass(kw_only=True)
-class Bench:
+class ProgramBench:
     """Runs turns of one program in one folder."""
 
     name: str
@@ -56,12 +56,12 @@ class Bench:
 
 
 @pytest.fixture(params=sorted(ENVIRONMENTS))
-def bench(request: pytest.FixtureRequest, tmp_path: Path, programs: Path, model: ModelStub) -> Bench:
+def bench(request: pytest.FixtureRequest, tmp_path: Path, programs: Path, model: ModelStub) -> ProgramBench:
     """One program after the other."""
-    return Bench(name=request.param, folder=tmp_path, programs=programs, url=model.url)
+    return ProgramBench(name=request.param, folder=tmp_path, programs=programs, url=model.url)
 
 
-def test_a_first_turn_is_clean_and_counted(bench: Bench, model: ModelStub) -> None:
+def test_a_first_turn_is_clean_and_counted(bench: ProgramBench, model: ModelStub) -> None:
     """The prompt arrives whole, the answer comes back, and all is known of what it took."""
     prompt = "mail one\n\nmail two: 'quoted' $(touch owned)"
     result = bench.turn(prompt)
@@ -75,7 +75,7 @@ def test_a_first_turn_is_clean_and_counted(bench: Bench, model: ModelStub) -> No
     assert not list(bench.tree.iterdir())
 
 
-def test_a_resumed_turn_goes_on_and_is_billed_once(bench: Bench, model: ModelStub) -> None:
+def test_a_resumed_turn_goes_on_and_is_billed_once(bench: ProgramBench, model: ModelStub) -> None:
     """The second turn knows of the first, under the same id, and costs what it costs alone."""
     first = bench.turn("alpha")
     second = bench.turn("beta", session=first.session_id, billed=first.usage)
@@ -90,7 +90,7 @@ def test_a_resumed_turn_goes_on_and_is_billed_once(bench: Bench, model: ModelStu
     assert replace(second.usage, cost_usd=0) == replace(first.usage, cost_usd=0)
 
 
-def test_an_unknown_session_is_lost(bench: Bench, model: ModelStub) -> None:
+def test_an_unknown_session_is_lost(bench: ProgramBench, model: ModelStub) -> None:
     """The program gives up, and it is known why."""
     result = bench.turn("x", session=_UNKNOWN)
     assert (result.clean, result.session_lost, result.session_id) == (False, True, _UNKNOWN)
@@ -98,7 +98,7 @@ def test_an_unknown_session_is_lost(bench: Bench, model: ModelStub) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 429])
-def test_a_refusal_of_the_model_is_no_clean_turn(bench: Bench, model: ModelStub, status: int) -> None:
+def test_a_refusal_of_the_model_is_no_clean_turn(bench: ProgramBench, model: ModelStub, status: int) -> None:
     """API errors end the turn, and it is known that it was the API."""
     model.refuses_with = status
     result = bench.turn("x")
@@ -108,7 +108,7 @@ def test_a_refusal_of_the_model_is_no_clean_turn(bench: Bench, model: ModelStub,
     assert result.usage == Usage()
 
 
-def test_an_agent_may_run_commands_and_write_in_its_tree(bench: Bench, model: ModelStub) -> None:
+def test_an_agent_may_run_commands_and_write_in_its_tree(bench: ProgramBench, model: ModelStub) -> None:
     """Nobody is asked, and nothing is denied, unless the version says so."""
     model.command = "echo made > made.txt"
     assert bench.turn("write a file").clean
@@ -121,12 +121,12 @@ def test_the_tools_of_the_version_are_a_limit(
 ) -> None:
     """What the version does not name is denied, and the turn goes on."""
     model.command = "echo made > made.txt"
-    bench = Bench(name=name, folder=tmp_path, programs=programs, url=model.url, tools=tools)
+    bench = ProgramBench(name=name, folder=tmp_path, programs=programs, url=model.url, tools=tools)
     assert bench.turn("write a file").ended_by is Ending.RESULT
     assert not (bench.tree / "made.txt").exists()
 
 
-def test_an_empty_prompt_reaches_no_model(bench: Bench, model: ModelStub) -> None:
+def test_an_empty_prompt_reaches_no_model(bench: ProgramBench, model: ModelStub) -> None:
     """Nothing to say is nothing done, and nothing done is not clean."""
     assert not bench.turn("").clean
     assert model.heard == []

@@ -12,10 +12,10 @@ from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
+from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
 from tests.real.model_stub import ModelStub
 from tests.real.programs import ENVIRONMENTS, MODELS, stubborn_environment
 from tests.waiting import wait_until
-from tests.worker_fleet import Fleet, fleet, until_state
 
 #: A command that an agent's tool runs, and that detaches itself as the programs' shells do.
 SLOW_TOOL = "echo started > {mark}; sleep 300"
@@ -25,7 +25,7 @@ SLOW_TOOL = "echo started > {mark}; sleep 300"
 class Mine:
     """A fleet whose template `agent` is one of the programs."""
 
-    fleet: Fleet
+    fleet: WorkerFleet
     parts: Coalmine
     folder: Path
     stubborn: Snapshot  # the same program, which asks a model again for minutes

@@ -6,10 +6,10 @@ import pytest
 
 from routing.jobs.job import JobState
 from routing.webhook.forge_kind import ForgeKind
-from tests.forge_shop import ForgeShop, ForgeShops, forge_shops
+from tests.fleets.forge_shop import ForgeShop, ForgeShops, forge_shops
 from tests.real.gitea_description import gitea_description
 from tests.real.github_description import github_description
-from tests.servers import private_server
+from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
 

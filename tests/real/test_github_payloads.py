@@ -14,8 +14,8 @@ from console.web.app import web_of
 from routing.webhook.forge_kind import ForgeKind
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
-from tests.deliveries import forges, sent
-from tests.web_client import WebClient
+from tests.fakes.deliveries import forges, sent
+from tests.servers.web_client import WebClient
 
 #: Where GitHub's own octocat works, in these payloads.
 REPOSITORIES = ("Codertocat/Hello-World", "octo-org/octo-repo")

@@ -10,11 +10,11 @@ from pydantic import SecretStr
 from routing.forges.github.forge import GitHubSettings, github_forge
 from routing.http.client import Surroundings
 from routing.issues.issue import IssueRef
-from tests.forge_server import Answer, Asked, ForgeServer
-from tests.forge_world import TOKEN, ForgeWorld
-from tests.github_server import github_server
+from tests.fakes.forge_world import TOKEN, ForgeWorld
 from tests.real.github_description import Description, github_description
 from tests.repositories import new_repository
+from tests.servers.forge_server import Answer, AskedRequest, ForgeServer
+from tests.servers.github_server import github_server
 
 BRANCH = "coalmine/0123456789abcdef"
 
@@ -86,7 +86,7 @@ def test_our_own_github_answers_as_described(description: Description, played: F
         assert _described(description, asked, answer) == [], asked.path
 
 
-def _described(description: Description, asked: Asked, answer: Answer) -> list[str]:
+def _described(description: Description, asked: AskedRequest, answer: Answer) -> list[str]:
     responses = description.operation(asked)["responses"]
     response = description.resolved(responses[str(answer.status)])
     content = response.get("content", {}).get("application/json", {})

@@ -5,19 +5,19 @@ import redis
 
 from routing.errors import ConflictError
 from routing.jobs.mailbox import STEP, Mailbox
-from tests.fleet import Fleet, request
+from tests.fleets.stepped_fleet import SteppedFleet, request
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with two templates."""
-    made = Fleet(fake_redis)
+    made = SteppedFleet(fake_redis)
     made.add("implementer")
     made.add("reviewer")
     return made
 
 
-def mailbox(fleet: Fleet, ids: list[str]) -> Mailbox:
+def mailbox(fleet: SteppedFleet, ids: list[str]) -> Mailbox:
     """A mailbox that gives jobs these ids."""
     app, given = fleet.app, iter(ids)
     known = app.mailbox
@@ -27,7 +27,7 @@ def mailbox(fleet: Fleet, ids: list[str]) -> Mailbox:
     )  # fmt: skip
 
 
-def test_batch_of_several_templates_keeps_its_order(fleet: Fleet) -> None:
+def test_batch_of_several_templates_keeps_its_order(fleet: SteppedFleet) -> None:
     """Each request of a mixed batch, longer than a step, becomes a job of its own template."""
     names = ["implementer", "reviewer", "reviewer", "implementer@v1"] * (STEP // 2)
     done = fleet.app.mailbox.enqueue_many([request(name) for name in names])
@@ -37,7 +37,7 @@ def test_batch_of_several_templates_keeps_its_order(fleet: Fleet) -> None:
     assert [event.subject for event in fleet.events("job.queued")] == [one.job for one in done]
 
 
-def test_id_that_is_taken_is_refused(fleet: Fleet) -> None:
+def test_id_that_is_taken_is_refused(fleet: SteppedFleet) -> None:
     """A second job under an id is refused by name, and the first one's record stays as it is."""
     taken = mailbox(fleet, ["0" * 16] * 2)
     taken.enqueue(request(title="first"))
@@ -46,7 +46,7 @@ def test_id_that_is_taken_is_refused(fleet: Fleet) -> None:
     assert fleet.app.jobs.find("0" * 16).request.title == "first"
 
 
-def test_server_that_forgot_its_scripts_is_told_them_again(fleet: Fleet) -> None:
+def test_server_that_forgot_its_scripts_is_told_them_again(fleet: SteppedFleet) -> None:
     """Jobs are accepted, singly and in batches, after the server's scripts were flushed."""
     fleet.enqueue()
     fleet.redis.script_flush()
@@ -55,7 +55,7 @@ def test_server_that_forgot_its_scripts_is_told_them_again(fleet: Fleet) -> None
     assert all(one.created for one in fleet.app.mailbox.enqueue_many([request(), request()]))
 
 
-def test_tick_is_asked_for_once_until_it_begins(fleet: Fleet) -> None:
+def test_tick_is_asked_for_once_until_it_begins(fleet: SteppedFleet) -> None:
     """Many jobs that end ask for one run; what ends after that run began asks for another."""
     ticks = fleet.app.ticks
     assert [ticks.ask("harvest"), ticks.ask("harvest"), ticks.ask("watch")] == [True, False, True]

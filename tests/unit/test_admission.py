@@ -12,9 +12,9 @@ from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind
 from routing.store.redis.health import HealthFinding, Status
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
-Made = Callable[..., Fleet]
+Made = Callable[..., SteppedFleet]
 
 DAY = 86_400.0
 
@@ -23,15 +23,15 @@ DAY = 86_400.0
 def limited(fake_redis: redis.Redis) -> Made:
     """Make a fleet with one template and limits."""
 
-    def make(**limits: float) -> Fleet:
-        made = Fleet(fake_redis, draws=[0.0] * 100, job=limits)
+    def make(**limits: float) -> SteppedFleet:
+        made = SteppedFleet(fake_redis, draws=[0.0] * 100, job=limits)
         made.add()
         return made
 
     return make
 
 
-def enqueued(fleet: Fleet, count: int, **fields: str) -> list[str]:
+def enqueued(fleet: SteppedFleet, count: int, **fields: str) -> list[str]:
     """Jobs, each created a second behind the one before it."""
     jobs = []
     for _ in range(count):
@@ -40,25 +40,25 @@ def enqueued(fleet: Fleet, count: int, **fields: str) -> list[str]:
     return jobs
 
 
-def tried(fleet: Fleet, job: str) -> str:
+def tried(fleet: SteppedFleet, job: str) -> str:
     """Claim a job: 'won', or the word of the refusal."""
     answer = fleet.app.jobs.claim(job, worker="w1", lease_seconds=30)
     return answer if isinstance(answer, str) else "won"
 
 
-def finish(fleet: Fleet, claim: Claim) -> None:
+def finish(fleet: SteppedFleet, claim: Claim) -> None:
     """A job succeeds."""
     fleet.app.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=JobResult())
 
 
-def published(fleet: Fleet) -> list[str]:
+def published(fleet: SteppedFleet) -> list[str]:
     """What the sweep publishes now."""
     before = len(fleet.broker.sent)
     fleet.app.relay.relay()
     return [job for job, _, _ in fleet.broker.sent[before:]]
 
 
-def doctor(fleet: Fleet) -> HealthFinding:
+def doctor(fleet: SteppedFleet) -> HealthFinding:
     """What the doctor says of the limits."""
     (found,) = [finding for finding in examined(fleet.app) if finding.check == "limits"]
     return found
@@ -222,7 +222,7 @@ def test_raised_limit_lets_everybody_in(limited: Made) -> None:
     jobs = enqueued(fleet, 4)
     fleet.claim(jobs[0])
     assert [tried(fleet, job) for job in jobs[1:]] == ["full"] * 3
-    free = Fleet(fleet.redis, clock=fleet.clock)
+    free = SteppedFleet(fleet.redis, clock=fleet.clock)
     assert published(free) == jobs[1:]
     assert [tried(free, job) for job in jobs[1:]] == ["won"] * 3
 
@@ -316,7 +316,7 @@ def test_ten_claims_at_a_limit_of_three(limited: Made) -> None:
 
     def claim(job: str) -> str:
         with fakeredis.FakeRedis(decode_responses=True, server=server) as client:
-            return tried(Fleet(client, clock=fleet.clock, job={"agents_at_once": 3}), job)
+            return tried(SteppedFleet(client, clock=fleet.clock, job={"agents_at_once": 3}), job)
 
     with ThreadPoolExecutor(10) as pool:
         words = sorted(pool.map(claim, jobs))

@@ -8,16 +8,16 @@ from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import FinishedAgentError, NameTakenError, UnknownAgentError
 from tasks.agents.mail.mail import MailState
 from tasks.agents.mail.role import Role
-from tests.post import ADA, RETENTION, Post
+from tests.fleets.post import ADA, RETENTION, PostFleet
 
 
 @pytest.fixture
-def post(fake_redis: redis.Redis) -> Post:
+def post(fake_redis: redis.Redis) -> PostFleet:
     """An empty post office."""
-    return Post(fake_redis)
+    return PostFleet(fake_redis)
 
 
-def test_an_agent_is_named_by_its_role_and_job(post: Post) -> None:
+def test_an_agent_is_named_by_its_role_and_job(post: PostFleet) -> None:
     """The name is what others write to; its task is its job."""
     agent = post.agent(Role.BUILDER, "4f1d0c2ab39e8876")
     assert (agent.name, agent.task, agent.depth) == ("builder-4f1d0c2a", "4f1d0c2ab39e8876", 0)
@@ -25,18 +25,18 @@ def test_an_agent_is_named_by_its_role_and_job(post: Post) -> None:
     assert [found.name for found in post.agents.live()] == ["builder-4f1d0c2a"]
 
 
-def test_an_agent_without_a_job_is_named_by_its_role(post: Post) -> None:
+def test_an_agent_without_a_job_is_named_by_its_role(post: PostFleet) -> None:
     """There is one coordinator unless others are named."""
     assert post.agent(Role.COORDINATOR, "").name == "coordinator"
 
 
-def test_jobs_that_begin_alike_have_agents_of_their_own(post: Post) -> None:
+def test_jobs_that_begin_alike_have_agents_of_their_own(post: PostFleet) -> None:
     """The second gets its whole job id as name."""
     first, second = post.agent(job="aaaaaaaa11111111"), post.agent(job="aaaaaaaa22222222")
     assert (first.name, second.name) == ("builder-aaaaaaaa", "builder-aaaaaaaa22222222")
 
 
-def test_a_chosen_name_that_another_has_is_refused(post: Post) -> None:
+def test_a_chosen_name_that_another_has_is_refused(post: PostFleet) -> None:
     """Addresses are of one agent; nothing is overwritten, not even when that one has finished."""
     post.agent(job="1" * 16, name="bob")
     post.agents.finish("bob", reason="done")
@@ -46,7 +46,7 @@ def test_a_chosen_name_that_another_has_is_refused(post: Post) -> None:
     assert post.everything() == before
 
 
-def test_registering_again_changes_nothing(post: Post) -> None:
+def test_registering_again_changes_nothing(post: PostFleet) -> None:
     """A worker that takes a job over registers its agent without asking."""
     first = post.agent()
     before = post.everything()
@@ -54,7 +54,7 @@ def test_registering_again_changes_nothing(post: Post) -> None:
     assert post.everything() == before
 
 
-def test_a_finished_agent_comes_back_with_its_job(post: Post) -> None:
+def test_a_finished_agent_comes_back_with_its_job(post: PostFleet) -> None:
     """A retried job has its agent again, in another life, and it does not expire."""
     first = post.agent()
     post.agents.finish(first.name, reason="zombie")
@@ -64,14 +64,14 @@ def test_a_finished_agent_comes_back_with_its_job(post: Post) -> None:
     assert post.redis.ttl(post.keys.agent(first.name)) == -1
 
 
-def test_a_child_is_one_deeper_than_its_parent(post: Post) -> None:
+def test_a_child_is_one_deeper_than_its_parent(post: PostFleet) -> None:
     """Depth is what limits hold on to."""
     lead, builder = post.pair()
     assert post.agents.find(builder).depth == 1
     assert post.agents.find(builder).parent == lead
 
 
-def test_a_parent_must_live(post: Post) -> None:
+def test_a_parent_must_live(post: PostFleet) -> None:
     """A child of nobody could not be told of."""
     with pytest.raises(UnknownAgentError, match="nobody"):
         post.agent(parent="nobody")
@@ -81,7 +81,7 @@ def test_a_parent_must_live(post: Post) -> None:
         post.agent(parent=lead.name)
 
 
-def test_finishing_twice_is_once(post: Post) -> None:
+def test_finishing_twice_is_once(post: PostFleet) -> None:
     """The second time says so and changes nothing; an unknown name is an error."""
     agent = post.agent()
     assert post.agents.finish(agent.name, reason="completed") is True
@@ -92,7 +92,7 @@ def test_finishing_twice_is_once(post: Post) -> None:
         post.agents.finish("nobody", reason="x")
 
 
-def test_mail_of_an_agent_that_finishes_is_dead(post: Post) -> None:
+def test_mail_of_an_agent_that_finishes_is_dead(post: PostFleet) -> None:
     """What waited, and what a turn had in hand, is on the list of the dead with its reason."""
     agent = post.agent()
     claimed = post.send(ADA, agent.name)
@@ -109,7 +109,7 @@ def test_mail_of_an_agent_that_finishes_is_dead(post: Post) -> None:
 @pytest.mark.parametrize(
     "name", ["operator", "coalmine", "parent", "@all", "Bob", "a b", "-x", "x" * 64, "a:b", "a\n"]
 )
-def test_names_that_mean_something_else_are_refused(post: Post, name: str) -> None:
+def test_names_that_mean_something_else_are_refused(post: PostFleet, name: str) -> None:
     """People, Coalmine and groups have their own addresses; a name is no place for control characters."""
     with pytest.raises(InvalidInputError, match="name"):
         post.agent(name=name)

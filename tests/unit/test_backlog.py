@@ -17,8 +17,8 @@ from routing.issues.issue import IssueRef
 from routing.store.backlog.backlog_store import BacklogStore, Unknown
 from routing.store.events.event_store import EventStore
 from routing.store.redis.keys import Keys
-from tests.fleet import Clock
-from tests.issues import MemoryForge, issue, ref
+from tests.fakes.issues import IssueForge, issue, ref
+from tests.fleets.stepped_fleet import SteppedClock
 from tests.leaks import leaks
 
 DAY = 86_400.0
@@ -30,8 +30,8 @@ class BacklogBench:
 
     def __init__(self, client: redis.Redis, unknown: Unknown = "satisfied", most_finished: int = 100) -> None:
         self.redis = client
-        self.clock = Clock()
-        self.forge = MemoryForge()
+        self.clock = SteppedClock()
+        self.forge = IssueForge()
         self.store = BacklogStore(client, Keys(), self.clock, unknown_blocker=unknown)
         self.settings = BacklogSettings(unknown_blocker=unknown, most_finished=most_finished)
         self.backlog = Backlog(

@@ -11,36 +11,36 @@ from routing.jobs.children import ChildOrder, ChildRefusedError
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.mailbox import Enqueued
 from routing.templates.bet import Arm
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 from tests.leaks import leaks
 
-Made = Callable[..., Fleet]
+Made = Callable[..., SteppedFleet]
 
 
 @pytest.fixture
 def made(fake_redis: redis.Redis) -> Made:
     """Make a fleet with one template and settings of jobs."""
 
-    def make(*draws: float, **job: object) -> Fleet:
-        fleet = Fleet(fake_redis, draws=draws, job=job)
+    def make(*draws: float, **job: object) -> SteppedFleet:
+        fleet = SteppedFleet(fake_redis, draws=draws, job=job)
         fleet.add()
         return fleet
 
     return make
 
 
-def dispatch(fleet: Fleet, parent: str, name: str = "part", **more: object) -> Enqueued:
+def dispatch(fleet: SteppedFleet, parent: str, name: str = "part", **more: object) -> Enqueued:
     """Dispatch a child."""
     fields = {"spec": "mend the door", "role": "builder", "agent": "lead-1"} | more
     return fleet.app.children.dispatch(ChildOrder(parent=parent, name=name, **fields))  # type: ignore[arg-type]
 
 
-def child_of(fleet: Fleet, parent: str, name: str = "part", **more: object) -> Job:
+def child_of(fleet: SteppedFleet, parent: str, name: str = "part", **more: object) -> Job:
     """Dispatch a child and return its job."""
     return fleet.app.jobs.find(dispatch(fleet, parent, name, **more).job)
 
 
-def states(fleet: Fleet, *jobs: str) -> list[str]:
+def states(fleet: SteppedFleet, *jobs: str) -> list[str]:
     """The states of jobs."""
     return [fleet.app.jobs.find(job).state.value for job in jobs]
 
@@ -193,7 +193,7 @@ def test_ten_dispatches_at_a_limit_of_five(made: Made) -> None:
     def try_one(name: int) -> bool:
         with fakeredis.FakeRedis(decode_responses=True, server=server) as client:
             try:
-                return dispatch(Fleet(client, clock=fleet.clock), parent, str(name)).created
+                return dispatch(SteppedFleet(client, clock=fleet.clock), parent, str(name)).created
             except ChildRefusedError:
                 return False
 
@@ -217,7 +217,7 @@ def test_cancelled_parent_takes_its_children_along(made: Made) -> None:
     assert fleet.app.jobs.find(running).cancel == f"cancelled by the end of its parent {parent}"
 
 
-def fail(fleet: Fleet, job: str) -> None:
+def fail(fleet: SteppedFleet, job: str) -> None:
     """A job fails for good."""
     fleet.app.jobs.end(fleet.claim(job), JobState.FAILED, reason="crash", result=JobResult())
 

@@ -10,8 +10,8 @@ from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefuse
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobState
 from tasks.issues.closing import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MOST_REFUSALS
-from tests.forge_fleet import ForgeFleet
-from tests.memory_forge import OWN_LOGIN
+from tests.fakes.memory_forge import OWN_LOGIN
+from tests.fleets.forge_fleet import ForgeFleet
 
 Fleets = Callable[..., ForgeFleet]
 

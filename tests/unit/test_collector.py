@@ -16,10 +16,10 @@ from routing.issues.issue import Issue, IssueListing, IssueRef
 from routing.store.backlog.delivery_store import DeliveryStore, NewDelivery
 from tasks.composition.worker import Worker
 from tasks.issues.collector import BLOCKED_SECONDS, UNSETTLED_SECONDS
-from tests.fleet import Clock
-from tests.forge_fleet import ForgeFleet
-from tests.memory_forge import MemoryForge
-from tests.mishaps import Mishap, Mishaps
+from tests.fakes.memory_forge import MemoryForge
+from tests.fakes.mishaps import Mishap, Mishaps
+from tests.fleets.forge_fleet import ForgeFleet
+from tests.fleets.stepped_fleet import SteppedClock
 
 Fleets = Callable[..., ForgeFleet]
 
@@ -281,7 +281,7 @@ def test_issues_that_wait_for_each_other_stay_where_they_are(fleet: ForgeFleet) 
 @pytest.mark.parametrize("switch", [False, True], ids=["served", "kill switch"])
 def test_blockers_in_other_repositories_and_on_other_forges(fleet_of: Fleets, *, switch: bool) -> None:
     """A forge that may not be asked is silent: what waits for it waits, and is never taken for free."""
-    clock = Clock()
+    clock = SteppedClock()
     here = MemoryForge(clock, repos=("acme/a", "acme/b"), mishaps=Mishaps())
     there = MemoryForge(clock, name="gitea", repos=("acme/x",), mishaps=Mishaps())
     fleet = fleet_of(here, there, clock=clock, gitea={"gates": {"kill_switch": switch}})
@@ -305,7 +305,7 @@ def test_blockers_in_other_repositories_and_on_other_forges(fleet_of: Fleets, *,
 
 def test_one_repository_that_is_not_there_does_not_hide_the_next(fleet_of: Fleets) -> None:
     """It is told of, and its items stay."""
-    fleet = fleet_of(MemoryForge(Clock(), repos=("acme/a", "acme/b"), mishaps=Mishaps()))
+    fleet = fleet_of(MemoryForge(SteppedClock(), repos=("acme/a", "acme/b"), mishaps=Mishaps()))
     first = fleet.forge.person_opens(1, repo="acme/a")
     fleet.poll()
     second = fleet.forge.person_opens(2, repo="acme/b")
@@ -317,7 +317,7 @@ def test_one_repository_that_is_not_there_does_not_hide_the_next(fleet_of: Fleet
 @pytest.mark.parametrize("call", ["list_issues", "dependencies"])
 def test_a_mistake_of_ours_with_one_issue_hides_no_other(fleet_of: Fleets, call: str) -> None:
     """Whatever is raised for one repository, or for one issue, the poll goes on."""
-    fleet = fleet_of(MemoryForge(Clock(), repos=("acme/a", "acme/b"), mishaps=Mishaps()))
+    fleet = fleet_of(MemoryForge(SteppedClock(), repos=("acme/a", "acme/b"), mishaps=Mishaps()))
     fleet.forge.person_opens(1, repo="acme/a")
     second = fleet.forge.person_opens(2, repo="acme/b")
     fleet.forge.mishaps.plan(Mishap(call=call, error=lambda: KeyError("a mistake of ours")))

@@ -12,22 +12,22 @@ from tasks.agents.mail.mail_type import MailType
 from tasks.agents.mail.payloads import DecisionGate, PayloadError, checked_deadline, checked_payload
 from tasks.agents.mail.receipt import Receipt
 from tasks.agents.supervision.undecided import close_undecided, nobody_decided
-from tests.post import ADA, Post
+from tests.fleets.post import ADA, PostFleet
 
 
 @pytest.fixture
-def post(fake_redis: redis.Redis) -> Post:
+def post(fake_redis: redis.Redis) -> PostFleet:
     """Nobody lives yet."""
-    return Post(fake_redis)
+    return PostFleet(fake_redis)
 
 
 @pytest.fixture
-def builder(post: Post) -> str:
+def builder(post: PostFleet) -> str:
     """An agent with a parent."""
     return post.pair()[1]
 
 
-def ask(post: Post, builder: str, seconds: float | None = None, **letter: str) -> Receipt:
+def ask(post: PostFleet, builder: str, seconds: float | None = None, **letter: str) -> Receipt:
     """The agent asks people, with a deadline so many seconds from now."""
     payload = {"options": ["keep", "drop"], "context": "the old table"}
     if seconds is not None:
@@ -37,12 +37,12 @@ def ask(post: Post, builder: str, seconds: float | None = None, **letter: str) -
     return post.send(builder, "operator", type_="decision_gate", payload=payload, **given)
 
 
-def close(post: Post, builder: str) -> bool:
+def close(post: PostFleet, builder: str) -> bool:
     """What a tick of the watchdog does."""
     return close_undecided(post.office, post.agents.find(builder), now=post.clock())
 
 
-def test_deadline_is_a_time_in_seconds(post: Post, builder: str) -> None:
+def test_deadline_is_a_time_in_seconds(post: PostFleet, builder: str) -> None:
     """It stands in the mail, and with the agent for as long as the gate is shut."""
     gate = ask(post, builder, 60)
     assert post.find(gate).deadline == post.clock() + 60
@@ -52,7 +52,7 @@ def test_deadline_is_a_time_in_seconds(post: Post, builder: str) -> None:
     assert (record.gate, record.gate_until, record.gate_closed_at) == ("", None, post.clock())
 
 
-def test_later_gate_without_a_deadline_has_none(post: Post, builder: str) -> None:
+def test_later_gate_without_a_deadline_has_none(post: PostFleet, builder: str) -> None:
     """The newest gate is the one that counts."""
     ask(post, builder, 60)
     newest = ask(post, builder)
@@ -61,7 +61,7 @@ def test_later_gate_without_a_deadline_has_none(post: Post, builder: str) -> Non
 
 
 @pytest.mark.parametrize("seconds", [0, -1, -1_000_000])
-def test_deadline_in_the_past_is_refused(post: Post, builder: str, seconds: float) -> None:
+def test_deadline_in_the_past_is_refused(post: PostFleet, builder: str, seconds: float) -> None:
     """By the server's clock; nothing is sent, and the agent waits for nobody."""
     with pytest.raises(PayloadError, match=r"has passed: it is .* nothing was sent; name a later time"):
         ask(post, builder, seconds)
@@ -81,13 +81,13 @@ def test_deadline_at_the_ends_of_time(text: str) -> None:
         assert checked_deadline(gate, lambda: 0.0) == pytest.approx(253_402_351_199)
 
 
-def test_clock_is_asked_about_deadlines_alone(post: Post) -> None:
+def test_clock_is_asked_about_deadlines_alone(post: PostFleet) -> None:
     """Other mail costs no question."""
     assert checked_deadline(checked_payload(MailType.STATUS, {}), post.clock) is None
     assert checked_deadline(DecisionGate(options=["a"], context="c"), lambda: 1 / 0) is None
 
 
-def test_agent_waits_until_the_deadline(post: Post, builder: str) -> None:
+def test_agent_waits_until_the_deadline(post: PostFleet, builder: str) -> None:
     """And no longer, whether or not anybody has closed the gate."""
     ask(post, builder, 60)
     assert post.agents.waits_for_person(builder)
@@ -98,12 +98,12 @@ def test_agent_waits_until_the_deadline(post: Post, builder: str) -> None:
     assert post.agents.find(builder).waited_until(post.clock()) == post.clock()
 
 
-def test_unknown_agent_waits_for_nobody(post: Post) -> None:
+def test_unknown_agent_waits_for_nobody(post: PostFleet) -> None:
     """Its record has expired, or never was."""
     assert not post.agents.waits_for_person("builder-9")
 
 
-def test_agent_is_told_once_that_nobody_decided(post: Post, builder: str) -> None:
+def test_agent_is_told_once_that_nobody_decided(post: PostFleet, builder: str) -> None:
     """In the thread of its question, as a mail of Coalmine's own."""
     gate = ask(post, builder, 60, priority="high")
     assert not close(post, builder)
@@ -122,7 +122,7 @@ def test_agent_is_told_once_that_nobody_decided(post: Post, builder: str) -> Non
     assert post.agents.find(builder).gate == ""
 
 
-def test_gate_without_a_deadline_stays_shut(post: Post, builder: str) -> None:
+def test_gate_without_a_deadline_stays_shut(post: PostFleet, builder: str) -> None:
     """However long it takes."""
     ask(post, builder)
     post.clock.forward(900)
@@ -130,7 +130,7 @@ def test_gate_without_a_deadline_stays_shut(post: Post, builder: str) -> None:
     assert post.agents.waits_for_person(builder)
 
 
-def test_answer_that_comes_first_holds(post: Post, builder: str) -> None:
+def test_answer_that_comes_first_holds(post: PostFleet, builder: str) -> None:
     """A tick that read the agent before the answer does not say that nobody decided."""
     gate = ask(post, builder, 60)
     post.clock.forward(60)
@@ -140,7 +140,7 @@ def test_answer_that_comes_first_holds(post: Post, builder: str) -> None:
     assert [mail.body for mail in post.claim(builder).mails] == ["keep"]
 
 
-def test_answer_that_comes_late_is_delivered(post: Post, builder: str) -> None:
+def test_answer_that_comes_late_is_delivered(post: PostFleet, builder: str) -> None:
     """As any other mail; it opens nothing that the agent has shut meanwhile."""
     gate = ask(post, builder, 60)
     post.clock.forward(60)
@@ -151,7 +151,7 @@ def test_answer_that_comes_late_is_delivered(post: Post, builder: str) -> None:
     assert post.agents.find(builder).gate == second.id
 
 
-def test_gate_of_an_agent_that_has_finished(post: Post, builder: str) -> None:
+def test_gate_of_an_agent_that_has_finished(post: PostFleet, builder: str) -> None:
     """There is nobody to be told, and its next life has no gate."""
     ask(post, builder, 60)
     record = post.agents.find(builder)
@@ -164,7 +164,7 @@ def test_gate_of_an_agent_that_has_finished(post: Post, builder: str) -> None:
     assert (again.gate, again.gate_until, again.gate_closed_at) == ("", None, None)
 
 
-def test_long_subject_is_cut(post: Post, builder: str) -> None:
+def test_long_subject_is_cut(post: PostFleet, builder: str) -> None:
     """The mail that says so is within the limits of all mail."""
     ask(post, builder, 60, subject="x" * 200)
     post.clock.forward(60)

@@ -14,10 +14,10 @@ from routing.forges.errors import ForgeUnreachableError
 from routing.issues.issue import IssueRef
 from tasks.composition.worker import Worker
 from tasks.settings.settings import load_settings
-from tests.fleet import Clock, Fleet
-from tests.forge_fleet import ForgeFleet
-from tests.memory_forge import MemoryForge
-from tests.mishaps import Mishaps
+from tests.fakes.memory_forge import MemoryForge
+from tests.fakes.mishaps import Mishaps
+from tests.fleets.forge_fleet import ForgeFleet
+from tests.fleets.stepped_fleet import SteppedClock, SteppedFleet
 
 Fleets = Callable[..., ForgeFleet]
 
@@ -30,7 +30,7 @@ def fleet_of(fake_redis: redis.Redis) -> Fleets:
 
 def two_forges(fleet_of: Fleets, **changes: Any) -> ForgeFleet:
     """A fleet that serves GitHub and Gitea, each with three repositories of one issue."""
-    clock, mishaps = Clock(), Mishaps()
+    clock, mishaps = SteppedClock(), Mishaps()
     repos = ("acme/a", "acme/b", "acme/c")
     forges = [MemoryForge(clock, name=name, repos=repos, mishaps=mishaps) for name in ("github", "gitea")]
     fleet = fleet_of(*forges, clock=clock, mishaps=mishaps, **changes)
@@ -74,7 +74,7 @@ def test_a_fresh_installation_with_a_token_asks_nobody_anything(
     for name, value in {"TOKEN": "t0ken", **given}.items():
         monkeypatch.setenv(f"COALMINE_FORGE__GITHUB__{name}", value)
     settings, asked = load_settings(), list[str]()
-    fleet = Fleet(fake_redis, forge=settings.forge)
+    fleet = SteppedFleet(fake_redis, forge=settings.forge)
     monkeypatch.setattr(requests.Session, "request", lambda *_given, **_more: asked.append("HTTP"))
     worker = Worker(coalmine=fleet.app)
     worker.poll("github")
@@ -218,7 +218,7 @@ def test_no_forge_starves_another(fleet_of: Fleets, size: int) -> None:
 def test_a_day_keeps_what_its_jobs_may_yet_cost(fleet_of: Fleets) -> None:
     """Two jobs of at most 2 USD fit into 5; the third would not, though nothing is spent yet."""
     fleet = fleet_of(
-        MemoryForge(Clock(), repos=("acme/a", "acme/b", "acme/c")),
+        MemoryForge(SteppedClock(), repos=("acme/a", "acme/b", "acme/c")),
         gates={"usd_per_day": 5.0, "usd_per_job": 2.0},
     )
     refs = [fleet.forge.person_opens(1, repo=repo) for repo in fleet.forge.repositories]

@@ -10,10 +10,10 @@ from routing.events import BACKLOG_STATE
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.jobs.job import MAX_REQUEST_BYTES, JobState
 from tasks.issues.dispatcher import UNCONFIRMED_SECONDS
-from tests.fleet import Clock
-from tests.forge_fleet import ForgeFleet
-from tests.memory_forge import MemoryForge
-from tests.mishaps import ANY, Mishap, Mishaps, death
+from tests.fakes.memory_forge import MemoryForge
+from tests.fakes.mishaps import ANY, Mishap, Mishaps, death
+from tests.fleets.forge_fleet import ForgeFleet
+from tests.fleets.stepped_fleet import SteppedClock
 
 Fleets = Callable[..., ForgeFleet]
 
@@ -193,7 +193,7 @@ def test_one_repository_that_cannot_be_read_does_not_stop_the_next(
     fleet_of: Fleets, call: str, error: Exception
 ) -> None:
     """Its issue waits; those of others are dispatched in the same tick, whatever was raised."""
-    fleet = fleet_of(MemoryForge(Clock(), repos=("acme/a", "acme/b")))
+    fleet = fleet_of(MemoryForge(SteppedClock(), repos=("acme/a", "acme/b")))
     first, second = [fleet.forge.person_opens(1, repo=repo) for repo in fleet.forge.repositories]
     fleet.poll()
     fleet.forge.mishaps.plan(Mishap(call=call, error=lambda: error))
@@ -203,7 +203,7 @@ def test_one_repository_that_cannot_be_read_does_not_stop_the_next(
 
 def test_one_start_that_cannot_be_looked_into_does_not_stop_the_rest(fleet_of: Fleets) -> None:
     """Nor keeps it the whole forge from its turn for ever."""
-    fleet = fleet_of(MemoryForge(Clock(), repos=("acme/a", "acme/b")))
+    fleet = fleet_of(MemoryForge(SteppedClock(), repos=("acme/a", "acme/b")))
     first, second = [fleet.forge.person_opens(1, repo=repo) for repo in fleet.forge.repositories]
     fleet.poll()
     fleet.mishaps.plan(Mishap(call="job_enqueue", error=death(1).error))

@@ -11,16 +11,16 @@ from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.repair import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
 from routing.jobs.signal import SignalKind
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 RED = Repair(commit="4be1c0ffee00", checks=("unit", "lint"), log="FAILED test_sum")
 ISSUE = "local:shop#3"
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with a trial whose next job is the canary's; three attempts, no jitter."""
-    made = Fleet(fake_redis, draws=[0.1] + [0.0] * 50)
+    made = SteppedFleet(fake_redis, draws=[0.1] + [0.0] * 50)
     made.on_trial()
     return made
 
@@ -30,7 +30,7 @@ def pushed(commit: str = RED.commit) -> JobResult:
     return JobResult(exit_code=0, ended_by="result", commit=commit, branch="coalmine/x", tail="I am done")
 
 
-def waiting(fleet: Fleet) -> Job:
+def waiting(fleet: SteppedFleet) -> Job:
     """A job on an issue that was pushed and waits for CI, in its second attempt."""
     job = fleet.enqueue(issue=ISSUE).job
     fail(fleet, fleet.claim(job))
@@ -40,24 +40,24 @@ def waiting(fleet: Fleet) -> Job:
     return fleet.app.jobs.find(job)
 
 
-def fail(fleet: Fleet, claim: Claim) -> bool:
+def fail(fleet: SteppedFleet, claim: Claim) -> bool:
     """An attempt ends in an error of the agent; returns whether the job runs again."""
     return fleet.app.jobs.attempt_failed(claim, reason="crash", result=JobResult(exit_code=1), signals=[])
 
 
-def send_back(fleet: Fleet, job: Job, repair: Repair = RED, most: int = 5) -> bool:
+def send_back(fleet: SteppedFleet, job: Job, repair: Repair = RED, most: int = 5) -> bool:
     """What the watcher does when CI is red."""
     return fleet.app.jobs.fix_forward(job, repair=repair, reason="CI is red", most=most)
 
 
-def sent_back(fleet: Fleet) -> Job:
+def sent_back(fleet: SteppedFleet) -> Job:
     """A job that is queued for its first corrective turn."""
     job = waiting(fleet)
     assert send_back(fleet, job)
     return fleet.app.jobs.find(job.id)
 
 
-def test_red_job_is_queued_for_a_corrective_turn(fleet: Fleet) -> None:
+def test_red_job_is_queued_for_a_corrective_turn(fleet: SteppedFleet) -> None:
     """What is to be repaired is in its record; attempts begin anew, and it is published at once."""
     job = sent_back(fleet)
     assert (job.state, job.kind, job.attempts, job.fix_forwards) == (JobState.QUEUED, "fix_forward", 0, 1)
@@ -69,7 +69,7 @@ def test_red_job_is_queued_for_a_corrective_turn(fleet: Fleet) -> None:
     assert (claim.job.kind, claim.job.attempts, claim.job.repair) == ("fix_forward", 1, RED)
 
 
-def test_corrective_turn_is_the_same_jobs(fleet: Fleet) -> None:
+def test_corrective_turn_is_the_same_jobs(fleet: SteppedFleet) -> None:
     """Version, arm, trial, draw and place in the trial stay; nothing is drawn; the issue stays taken."""
     before = waiting(fleet)
     asked = fleet.generator.asked
@@ -82,7 +82,7 @@ def test_corrective_turn_is_the_same_jobs(fleet: Fleet) -> None:
     assert fleet.app.job_store.active_on([ISSUE]) == [(before.id, 0)]
 
 
-def test_event_tells_commit_number_and_checks(fleet: Fleet) -> None:
+def test_event_tells_commit_number_and_checks(fleet: SteppedFleet) -> None:
     """One event a corrective turn, and the red commit is a fact about the job."""
     job = sent_back(fleet)
     (event,) = fleet.events("job.fix_forward")
@@ -92,7 +92,7 @@ def test_event_tells_commit_number_and_checks(fleet: Fleet) -> None:
     assert (fact.kind, fact.commit) == (SignalKind.CI_RED, RED.commit)
 
 
-def test_second_tick_of_the_same_run_changes_nothing(fleet: Fleet) -> None:
+def test_second_tick_of_the_same_run_changes_nothing(fleet: SteppedFleet) -> None:
     """Two watchers that read the job at one time send it back once."""
     job = waiting(fleet)
     assert send_back(fleet, job)
@@ -101,7 +101,7 @@ def test_second_tick_of_the_same_run_changes_nothing(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_late_tick_does_not_send_back_the_next_run(fleet: Fleet) -> None:
+def test_late_tick_does_not_send_back_the_next_run(fleet: SteppedFleet) -> None:
     """A tick that read the job before its corrective turn knows nothing of the commit that is there now."""
     job = waiting(fleet)
     assert send_back(fleet, job)
@@ -111,7 +111,7 @@ def test_late_tick_does_not_send_back_the_next_run(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_cancelled_job_is_not_sent_back(fleet: Fleet) -> None:
+def test_cancelled_job_is_not_sent_back(fleet: SteppedFleet) -> None:
     """What has ended stays so."""
     job = waiting(fleet)
     fleet.app.jobs.cancel(job.id, by="ada", at=fleet.clock())
@@ -119,7 +119,7 @@ def test_cancelled_job_is_not_sent_back(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job.id).state is JobState.CANCELLED
 
 
-def test_commit_is_judged_once(fleet: Fleet) -> None:
+def test_commit_is_judged_once(fleet: SteppedFleet) -> None:
     """A job that comes back with the same commit is not sent back for it again."""
     job = sent_back(fleet)
     fleet.app.jobs.pushed(fleet.claim(job.id), pushed())
@@ -129,7 +129,7 @@ def test_commit_is_judged_once(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job.id).judged == (RED.commit, "new")
 
 
-def test_corrective_turns_are_limited(fleet: Fleet) -> None:
+def test_corrective_turns_are_limited(fleet: SteppedFleet) -> None:
     """The job waits on, for the watcher to hand it to a person."""
     job = sent_back(fleet)
     fleet.app.jobs.pushed(fleet.claim(job.id), pushed("second"))
@@ -140,7 +140,7 @@ def test_corrective_turns_are_limited(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job.id).fix_forwards == 2
 
 
-def test_judged_commits_are_bounded(fleet: Fleet) -> None:
+def test_judged_commits_are_bounded(fleet: SteppedFleet) -> None:
     """However often a job is sent back, its record remembers the newest commits only."""
     job = waiting(fleet)
     for number in range(MOST_JUDGED + 2):
@@ -159,7 +159,7 @@ def test_what_is_to_be_repaired_is_bounded() -> None:
     assert (len(repair.checks), len(repair.checks[0])) == (MOST_CHECKS, CHECK_CHARACTERS)
 
 
-def test_new_commit_is_watched_anew(fleet: Fleet) -> None:
+def test_new_commit_is_watched_anew(fleet: SteppedFleet) -> None:
     """The clock of CI begins at the new push; what was repaired is not kept."""
     job = sent_back(fleet)
     claim = fleet.claim(job.id)
@@ -171,7 +171,7 @@ def test_new_commit_is_watched_anew(fleet: Fleet) -> None:
     assert (found.repair, found.judged, found.fix_forwards) == (None, (RED.commit,), 1)
 
 
-def test_retry_inside_a_corrective_turn_stays_one(fleet: Fleet) -> None:
+def test_retry_inside_a_corrective_turn_stays_one(fleet: SteppedFleet) -> None:
     """An attempt that failed is no further corrective turn, and the next one knows what to repair."""
     job = sent_back(fleet)
     assert fail(fleet, fleet.claim(job.id))
@@ -181,7 +181,7 @@ def test_retry_inside_a_corrective_turn_stays_one(fleet: Fleet) -> None:
     assert claim.job.fix_forwards == 1
 
 
-def test_attempts_of_a_corrective_turn_run_out(fleet: Fleet) -> None:
+def test_attempts_of_a_corrective_turn_run_out(fleet: SteppedFleet) -> None:
     """Behind the last one the job has failed, and its record holds no log any more."""
     job = sent_back(fleet)
     runs = []
@@ -194,7 +194,7 @@ def test_attempts_of_a_corrective_turn_run_out(fleet: Fleet) -> None:
     assert "repair" not in fleet.redis.hgetall(fleet.app.keys.job(job.id))
 
 
-def test_attempt_that_pushed_nothing_takes_no_push_away(fleet: Fleet) -> None:
+def test_attempt_that_pushed_nothing_takes_no_push_away(fleet: SteppedFleet) -> None:
     """The branch is where it was: the record says so, while the job runs again and when it has failed."""
     job = sent_back(fleet)
     fail(fleet, fleet.claim(job.id))
@@ -206,14 +206,14 @@ def test_attempt_that_pushed_nothing_takes_no_push_away(fleet: Fleet) -> None:
     assert (result.commit, result.branch, result.exit_code) == (RED.commit, job.branch, 1)
 
 
-def test_corrective_turns_are_spent(fleet: Fleet) -> None:
+def test_corrective_turns_are_spent(fleet: SteppedFleet) -> None:
     """A trial's guardrail counts them, however many attempts one took."""
     job = sent_back(fleet)
     fail(fleet, fleet.claim(job.id))
     assert spent(fleet.app.jobs.find(job.id))["fix_forwards"] == 1.0
 
 
-def test_lost_worker_of_a_corrective_turn(fleet: Fleet) -> None:
+def test_lost_worker_of_a_corrective_turn(fleet: SteppedFleet) -> None:
     """The next worker is told what to repair."""
     job = sent_back(fleet)
     fleet.claim(job.id, lease_seconds=30)
@@ -223,7 +223,7 @@ def test_lost_worker_of_a_corrective_turn(fleet: Fleet) -> None:
     assert (claim.job.kind, claim.job.repair, claim.job.fix_forwards) == ("fix_forward", RED, 1)
 
 
-def test_drained_corrective_turn(fleet: Fleet) -> None:
+def test_drained_corrective_turn(fleet: SteppedFleet) -> None:
     """A worker that shuts down gives it back as what it is, and the attempt does not count."""
     job = sent_back(fleet)
     fleet.app.jobs.give_back(fleet.claim(job.id), reason="drain")
@@ -231,7 +231,7 @@ def test_drained_corrective_turn(fleet: Fleet) -> None:
     assert (found.kind, found.attempts, found.repair) == ("fix_forward", 0, RED)
 
 
-def test_corrective_turn_that_waits_for_mail(fleet: Fleet) -> None:
+def test_corrective_turn_that_waits_for_mail(fleet: SteppedFleet) -> None:
     """Its next turn is about the mail; if that fails, the one behind it is about the repair again."""
     job = sent_back(fleet)
     fleet.app.jobs.park(fleet.claim(job.id), reason="awaits", result=JobResult(), wait_seconds=60)
@@ -242,7 +242,7 @@ def test_corrective_turn_that_waits_for_mail(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job.id).kind == "fix_forward"
 
 
-def test_ended_job_keeps_what_was_judged(fleet: Fleet) -> None:
+def test_ended_job_keeps_what_was_judged(fleet: SteppedFleet) -> None:
     """The log goes, the count and the commits stay."""
     job = sent_back(fleet)
     fleet.app.jobs.end(fleet.claim(job.id), JobState.ESCALATED, reason="no", result=pushed())
@@ -250,7 +250,7 @@ def test_ended_job_keeps_what_was_judged(fleet: Fleet) -> None:
     assert (found.repair, found.judged, found.fix_forwards) == (None, (RED.commit,), 1)
 
 
-def test_persons_retry_begins_anew(fleet: Fleet) -> None:
+def test_persons_retry_begins_anew(fleet: SteppedFleet) -> None:
     """It is a redispatch without judged commits, which may be sent back again."""
     job = sent_back(fleet)
     fleet.app.jobs.end(fleet.claim(job.id), JobState.ESCALATED, reason="no", result=pushed())
@@ -258,7 +258,7 @@ def test_persons_retry_begins_anew(fleet: Fleet) -> None:
     assert (again.kind, again.judged, again.repair, again.fix_forwards) == ("redispatch", (), None, 0)
 
 
-def test_issue_of_a_corrective_turn_takes_no_other_job(fleet: Fleet) -> None:
+def test_issue_of_a_corrective_turn_takes_no_other_job(fleet: SteppedFleet) -> None:
     """Somebody who retries another job on it is told who works on it."""
     other = fleet.enqueue(issue=ISSUE).job
     fleet.end(other, SignalKind.NOTHING_PUSHED)
@@ -268,7 +268,7 @@ def test_issue_of_a_corrective_turn_takes_no_other_job(fleet: Fleet) -> None:
         fleet.app.jobs.retry(other, by="ada")
 
 
-def test_record_of_before_is_read(fleet: Fleet) -> None:
+def test_record_of_before_is_read(fleet: SteppedFleet) -> None:
     """A job that a release without corrective turns has written has none, and can have one."""
     job = waiting(fleet)
     stored = fleet.redis.hgetall(fleet.app.keys.job(job.id))

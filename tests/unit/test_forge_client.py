@@ -24,8 +24,8 @@ from routing.http.circuit import Circuit
 from routing.http.client import ForgeClient, HttpDialect, Surroundings
 from routing.http.connection import TokenAuth
 from routing.http.settings import HttpLimits, RestForgeSettings
-from tests.forge_server import Answer, Asked, ForgeServer
-from tests.forge_world import TOKEN
+from tests.fakes.forge_world import TOKEN
+from tests.servers.forge_server import Answer, AskedRequest, ForgeServer
 
 LIMITS = HttpLimits(
     connect_seconds=2, read_seconds=2, answer_seconds=5, attempts=3, back_off_first_seconds=1,
@@ -40,7 +40,7 @@ PAGE = Answer(
 
 
 @dataclass(slots=True)
-class Clock:
+class ClientClock:
     """Time that passes only while somebody sleeps."""
 
     now: float = 1_800_000_000.0
@@ -62,7 +62,7 @@ class ClientBench:
 
     server: ForgeServer
     client: ForgeClient
-    clock: Clock
+    clock: ClientClock
 
     @property
     def paths(self) -> list[str]:
@@ -70,13 +70,13 @@ class ClientBench:
         return [asked.path for asked in self.server.asked]
 
 
-def items(_asked: Asked, _found: re.Match[str]) -> Answer:
+def items(_asked: AskedRequest, _found: re.Match[str]) -> Answer:
     """A listing of seven."""
     return Answer(value=[{"number": number} for number in range(7)], paged="link")
 
 
 def client_of(
-    address: str, clock: Clock, *, limits: HttpLimits = LIMITS, numbered: bool = False
+    address: str, clock: ClientClock, *, limits: HttpLimits = LIMITS, numbered: bool = False
 ) -> ForgeClient:
     """A client with the tests' limits and time."""
     settings = RestForgeSettings(name="hub", base_url=address, token=SecretStr(TOKEN), limits=limits)
@@ -94,7 +94,7 @@ def bench() -> Iterator[ClientBench]:
         "POST /things": lambda _asked, _found: Answer(status=201, value={"a": 2}),
         "(PUT|DELETE) /thing": lambda _asked, _found: Answer(status=204),
     }
-    server, clock = ForgeServer(routes, scheme="Bearer"), Clock()
+    server, clock = ForgeServer(routes, scheme="Bearer"), ClientClock()
     client = client_of(server.address, clock)
     yield ClientBench(server=server, client=client, clock=clock)
     client.close()
@@ -286,12 +286,14 @@ def test_all_pages_are_read_up_to_the_bound(bench: ClientBench) -> None:
     assert whole.complete
 
 
+class Numbered(BaseModel):
+    """A part of an answer."""
+
+    number: int
+
+
 def test_a_part_of_a_listing_is_no_answer(bench: ClientBench) -> None:
     """Where everything is needed, an incomplete listing is unreachable and names the setting."""
-
-    class Numbered(BaseModel):
-        number: int
-
     with pytest.raises(ForgeUnreachableError, match="max_pages"):
         bench.client.parsed_all(Numbered, bench.client.read_all("/items"))
 
@@ -367,10 +369,6 @@ def test_an_empty_listing_may_be_null(bench: ClientBench) -> None:
 
 def test_what_has_not_the_right_form_is_named_and_not_shown(bench: ClientBench) -> None:
     """The message says which field is wrong, and keeps its value for itself."""
-
-    class Numbered(BaseModel):
-        number: int
-
     with pytest.raises(ForgeUnreachableError, match=r"number: .*integer") as caught:
         bench.client.parsed(Numbered, {"number": "s3cr3t"})
     assert "s3cr3t" not in str(caught.value)

@@ -18,7 +18,7 @@ from routing.backlog.settings import BacklogSettings
 from routing.forges.forge import Permission
 from routing.issues.metadata import IssueMetadata
 from routing.issues.model_settings import ModelSettings
-from tests.issues import ref
+from tests.fakes.issues import ref
 
 OPEN = GateSettings(kill_switch=False, allow_list=("shop", "owner/app"))
 FINE = GateFacts(permission=Permission.WRITE, busy=0, working=0, spent_today_usd=0.0, spent_usd=0.0)
@@ -36,7 +36,7 @@ def item(
     return replace(plain, **fields)
 
 
-class Asked:
+class AskedGates:
     """Inputs that count who asked for them."""
 
     def __init__(self, *items: BacklogItem, **facts: Any) -> None:
@@ -68,14 +68,14 @@ class Asked:
         return call
 
 
-def chosen(asked: Asked, rules: GateSettings = OPEN) -> list[str]:
+def chosen(asked: AskedGates, rules: GateSettings = OPEN) -> list[str]:
     """What a tick dispatches."""
     return [str(one.ref).removeprefix("local:") for one in choose(rules, asked.inputs()).chosen]
 
 
 def test_kill_switch_asks_for_nothing() -> None:
     """With it on, no input is touched at all, and the refusal says why."""
-    asked = Asked(item(1), paused="lunch")
+    asked = AskedGates(item(1), paused="lunch")
     choice = choose(OPEN.model_copy(update={"kill_switch": True}), asked.inputs())
     assert asked.calls == []
     assert choice.chosen == ()
@@ -84,7 +84,7 @@ def test_kill_switch_asks_for_nothing() -> None:
 
 def test_nothing_is_dispatched_by_default() -> None:
     """A fresh installation has the kill switch on; without it, no repository is allowed."""
-    asked = Asked(item(1))
+    asked = AskedGates(item(1))
     assert chosen(asked, GateSettings()) == []
     assert asked.calls == []
     choice = choose(GateSettings(kill_switch=False), asked.inputs())
@@ -95,7 +95,7 @@ def test_nothing_is_dispatched_by_default() -> None:
 @pytest.mark.parametrize(("facts", "gate"), [({"paused": "lunch"}, Gate.PAUSED), ({}, Gate.DISABLED)])
 def test_shut_for_all(facts: dict[str, str], gate: Gate) -> None:
     """A pause, and a switch that is off, are told once and ask for no issue."""
-    asked = Asked(item(1), item(2, repo="owner/app"), **facts)
+    asked = AskedGates(item(1), item(2, repo="owner/app"), **facts)
     choice = choose(OPEN.model_copy(update={"enabled": False}), asked.inputs())
     assert [(each.gate, each.issue) for each in choice.refusals] == [(gate, "")]
     assert asked.calls == ["paused"]
@@ -153,13 +153,13 @@ def test_senseless_facts_shut_a_gate(facts: dict[str, Any]) -> None:
 
 def test_best_of_each_repository_goes() -> None:
     """At most one a repository a tick; between them, the most urgent first."""
-    asked = Asked(item(2), item(1), item(9, repo="owner/app", priority=1), item(8, repo="owner/app"))
+    asked = AskedGates(item(2), item(1), item(9, repo="owner/app", priority=1), item(8, repo="owner/app"))
     assert chosen(asked) == ["owner/app#9", "shop#1"]
 
 
 def test_next_best_goes_when_the_best_is_not_trusted() -> None:
     """One that may not run does not keep the others waiting; trust is asked once a person."""
-    asked = Asked(
+    asked = AskedGates(
         item(1, by="eve"), item(2, by="eve"), item(3),
         permission=lambda one: Permission.WRITE if one.requested_by == "ada" else Permission.READ,
     )  # fmt: skip
@@ -174,7 +174,7 @@ def test_next_best_goes_when_the_best_is_not_trusted() -> None:
 
 def test_busy_repository_is_looked_at_once() -> None:
     """What shuts out a repository need not be asked for its other issues."""
-    asked = Asked(*(item(number) for number in range(1, 9)), busy={"local:shop": 1})
+    asked = AskedGates(*(item(number) for number in range(1, 9)), busy={"local:shop": 1})
     choice = choose(OPEN, asked.inputs())
     assert [(each.issue, each.gate) for each in choice.refusals] == [("local:shop#1", Gate.REPOSITORY_BUSY)]
 
@@ -182,10 +182,13 @@ def test_busy_repository_is_looked_at_once() -> None:
 def test_fleet_and_budget_count_what_the_tick_has_chosen() -> None:
     """Two that would fit alone do not go together when there is room for one."""
     two = (item(1), item(1, repo="owner/app", priority=1))
-    assert chosen(Asked(*two), OPEN.model_copy(update={"fleet_size": 1})) == ["owner/app#1"]
+    assert chosen(AskedGates(*two), OPEN.model_copy(update={"fleet_size": 1})) == ["owner/app#1"]
     budget = OPEN.model_copy(update={"usd_per_day": 5.0, "usd_per_job": 3.0})
-    assert chosen(Asked(*two), budget) == ["owner/app#1"]
-    assert chosen(Asked(*two), budget.model_copy(update={"usd_per_day": 6.0})) == ["owner/app#1", "shop#1"]
+    assert chosen(AskedGates(*two), budget) == ["owner/app#1"]
+    assert chosen(AskedGates(*two), budget.model_copy(update={"usd_per_day": 6.0})) == [
+        "owner/app#1",
+        "shop#1",
+    ]
 
 
 def test_input_is_never_changed() -> None:
@@ -194,7 +197,7 @@ def test_input_is_never_changed() -> None:
     items = {"local:shop": [item(1), item(2)]}
     rules = OPEN.model_copy()
     before = copy.deepcopy((rules, items, busy))
-    plain = Asked().inputs()
+    plain = AskedGates().inputs()
     choice = choose(rules, replace(plain, ready=lambda: items, busy=lambda: busy))
     assert len(choice.chosen) == 1
     assert (rules, items, busy) == before

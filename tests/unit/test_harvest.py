@@ -17,20 +17,20 @@ from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
 from routing.store.trials.trial_store import TrialAdvance, TrialStore
-from tests.fleet import QUICK, START, Fleet, request
+from tests.fleets.stepped_fleet import QUICK, START, SteppedFleet, request
 
 DAY = 86_400.0
 GOOD, BAD = SignalKind.FINISHED, SignalKind.ESCALATED
 
 
-def on_trial(client: redis.Redis, *, jobs: int = 60, policy: TrialPolicy = QUICK) -> Fleet:
+def on_trial(client: redis.Redis, *, jobs: int = 60, policy: TrialPolicy = QUICK) -> SteppedFleet:
     """A fleet whose jobs go to the canary and to the champion in turn."""
-    fleet = Fleet(client, draws=[0.0, 0.999] * jobs, policy=policy)
+    fleet = SteppedFleet(client, draws=[0.0, 0.999] * jobs, policy=policy)
     fleet.on_trial()
     return fleet
 
 
-def work(fleet: Fleet, jobs: int, *, canary: SignalKind, champion: SignalKind = GOOD) -> list[str]:
+def work(fleet: SteppedFleet, jobs: int, *, canary: SignalKind, champion: SignalKind = GOOD) -> list[str]:
     """Enqueue jobs and work each to its end, by the version that it carries."""
     done = fleet.app.mailbox.enqueue_many([request() for _ in range(jobs)])
     for one in done:
@@ -40,7 +40,7 @@ def work(fleet: Fleet, jobs: int, *, canary: SignalKind, champion: SignalKind = 
 
 
 def work_and_harvest(
-    fleet: Fleet, jobs: int, *, canary: SignalKind, champion: SignalKind = GOOD
+    fleet: SteppedFleet, jobs: int, *, canary: SignalKind, champion: SignalKind = GOOD
 ) -> list[str]:
     """The same with a harvest behind every pair of jobs, until the trial has ended; returns the verdicts."""
     verdicts: list[str] = []
@@ -240,7 +240,7 @@ def test_next_bet_starts_from_the_champions_mean(fake_redis: redis.Redis) -> Non
 def test_ramp_changes_the_share_of_the_next_draw(fake_redis: redis.Redis) -> None:
     """The share follows the evidence, is told of, and each job records its own."""
     policy = TrialPolicy(share=0.1, ramp=True, revert_window_seconds=0.0)
-    fleet = Fleet(fake_redis, draws=[0.0, 0.999] * 60, policy=policy)
+    fleet = SteppedFleet(fake_redis, draws=[0.0, 0.999] * 60, policy=policy)
     fleet.on_trial()
     for _ in range(20):
         work(fleet, 2, canary=GOOD, champion=BAD)
@@ -288,7 +288,7 @@ def test_switched_off_trial_is_stopped_visibly(fake_redis: redis.Redis) -> None:
     """With canaries off nothing is decided, however clear the outcomes are; the trial is stopped once."""
     fleet = on_trial(fake_redis)
     work(fleet, 60, canary=BAD)
-    off = Fleet(fake_redis, enabled=False)
+    off = SteppedFleet(fake_redis, enabled=False)
     assert off.app.harvester.harvest().outcomes == []
     trial = fleet.app.trials.find("implementer-t1")
     assert (trial.state, trial.reason) == ("stopped", "canaries were switched off")
@@ -399,7 +399,7 @@ class _Dying(TrialStore):
         self._maybe("all_read", lambda: super(_Dying, self).all_read(*args, **options))
 
 
-def verdict_of(fleet: Fleet) -> dict[str, Any]:
+def verdict_of(fleet: SteppedFleet) -> dict[str, Any]:
     """All that is decided about the trial, and what it was decided from."""
     trial = fleet.app.trials.find("implementer-t1")
     return {
@@ -424,7 +424,7 @@ def test_crash_between_two_effects_is_repaired_by_the_next_tick(
 ) -> None:
     """A harvest that dies before or behind any write leaves what the next one ends with the same result."""
 
-    def story(harvester: Callable[[Fleet], Harvester]) -> dict[str, Any]:
+    def story(harvester: Callable[[SteppedFleet], Harvester]) -> dict[str, Any]:
         fake_redis.flushall()
         fleet = on_trial(fake_redis)
         using = harvester(fleet)
@@ -438,7 +438,7 @@ def test_crash_between_two_effects_is_repaired_by_the_next_tick(
                 using.harvest()
         return verdict_of(fleet)
 
-    def dying(fleet: Fleet) -> Harvester:
+    def dying(fleet: SteppedFleet) -> Harvester:
         store = _Dying(fleet.app.trial_store, step=step, behind=behind, skip=skip)
         return Harvester(
             settling=fleet.app.harvester._settling,  # noqa: SLF001 - the same, but for the store
@@ -456,7 +456,7 @@ def test_settlements_without_an_advance_are_read_by_the_next_tick(fake_redis: re
     work(fleet, 60, canary=BAD)
     assert fleet.app.harvester._settling.settle_due() == 60  # noqa: SLF001 - the tick dies here
     assert fleet.app.trials.find("implementer-t1").is_open
-    outcomes = Fleet(fake_redis).app.harvester.harvest().outcomes
+    outcomes = SteppedFleet(fake_redis).app.harvester.harvest().outcomes
     assert [outcome.verdict for outcome in outcomes] == [Verdict.ROLL_BACK]
 
 

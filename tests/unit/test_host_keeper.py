@@ -5,7 +5,7 @@ from tasks.work.host_keeper import Chore, HostKeeper
 from tests.waiting import wait_until
 
 
-class Clock:
+class KeeperClock:
     """Time that a test moves."""
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Clock:
 def test_chores_are_done_at_once_and_then_at_their_intervals() -> None:
     """Each has its own."""
     done: list[str] = []
-    clock = Clock()
+    clock = KeeperClock()
     chores = [
         Chore(name="often", every_seconds=2, do=lambda: done.append("often")),
         Chore(name="seldom", every_seconds=5, do=lambda: done.append("seldom")),
@@ -33,7 +33,7 @@ def test_chores_are_done_at_once_and_then_at_their_intervals() -> None:
 def test_a_chore_that_fails_keeps_neither_itself_nor_others_from_their_turn() -> None:
     """The store may be away, or a folder be full of surprises."""
     done: list[str] = []
-    clock = Clock()
+    clock = KeeperClock()
 
     def fail() -> None:
         done.append("failing")

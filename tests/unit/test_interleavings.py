@@ -18,7 +18,7 @@ from routing.store.trials.version_store import VersionStore
 from routing.templates.route_reader import RouteReader
 from routing.templates.templates import Templates
 from routing.templates.trial import Terms
-from tests.fleet import QUICK, Fleet, Scripted
+from tests.fleets.stepped_fleet import QUICK, ScriptedGenerator, SteppedFleet
 
 DAY = 86_400.0
 
@@ -52,21 +52,21 @@ class OvertakenJobs(JobStore):
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with a template, whose draws are all for the canary."""
-    made = Fleet(fake_redis, draws=[0.0] * 20)
+    made = SteppedFleet(fake_redis, draws=[0.0] * 20)
     made.add()
     return made
 
 
-def overtaken(fleet: Fleet, meanwhile: Callable[[], object]) -> Templates:
+def overtaken(fleet: SteppedFleet, meanwhile: Callable[[], object]) -> Templates:
     """A person's templates, between whose read and write something happens."""
     store = OvertakenVersions(fleet.redis, fleet.app.keys, fleet.clock)
     store.meanwhile = meanwhile
     return Templates(store)
 
 
-def test_canary_that_was_put_on_trial_meanwhile_is_promoted_with_its_trial(fleet: Fleet) -> None:
+def test_canary_that_was_put_on_trial_meanwhile_is_promoted_with_its_trial(fleet: SteppedFleet) -> None:
     """The person saw no trial; the one that was opened since does not go on without its question."""
     second = fleet.propose()
     overtaken(fleet, lambda: fleet.open(second)).promote(second.id, by="ada")
@@ -75,7 +75,7 @@ def test_canary_that_was_put_on_trial_meanwhile_is_promoted_with_its_trial(fleet
     assert fleet.app.templates.champion("implementer").id == second.id
 
 
-def test_canary_that_was_put_on_trial_meanwhile_is_rejected_with_its_trial(fleet: Fleet) -> None:
+def test_canary_that_was_put_on_trial_meanwhile_is_rejected_with_its_trial(fleet: SteppedFleet) -> None:
     """The trial that the person did not see is rolled back, and no other record is taken for it."""
     second = fleet.propose()
     overtaken(fleet, lambda: fleet.open(second)).reject(second.id, by="ada")
@@ -86,7 +86,7 @@ def test_canary_that_was_put_on_trial_meanwhile_is_rejected_with_its_trial(fleet
 
 
 @pytest.mark.parametrize("step", ["promote", "reject"])
-def test_trial_that_ended_meanwhile_is_not_ended_again(fleet: Fleet, step: str) -> None:
+def test_trial_that_ended_meanwhile_is_not_ended_again(fleet: SteppedFleet, step: str) -> None:
     """A stop that was faster stands, and the person's decision about the version as well."""
     trial = fleet.open(fleet.propose())
     person = overtaken(fleet, lambda: fleet.app.trials.stop(trial, by="bob", reason="holidays"))
@@ -97,7 +97,7 @@ def test_trial_that_ended_meanwhile_is_not_ended_again(fleet: Fleet, step: str) 
     assert state == ("champion" if step == "promote" else "rejected")
 
 
-def test_trial_is_not_opened_under_a_number_that_was_given_meanwhile(fleet: Fleet) -> None:
+def test_trial_is_not_opened_under_a_number_that_was_given_meanwhile(fleet: SteppedFleet) -> None:
     """A trial was opened and stopped since the numbers were read: its record is not written over."""
     second = fleet.propose()
     fleet.app.trials.stop(fleet.open(second), by="ada")
@@ -110,7 +110,7 @@ def test_trial_is_not_opened_under_a_number_that_was_given_meanwhile(fleet: Flee
     assert fleet.everything() == before
 
 
-def test_job_is_not_rerouted_to_a_champion_that_was_superseded_meanwhile(fleet: Fleet) -> None:
+def test_job_is_not_rerouted_to_a_champion_that_was_superseded_meanwhile(fleet: SteppedFleet) -> None:
     """The champion that was read works no more: the job waits for the one that does."""
     trial = fleet.open(fleet.propose())
     job = fleet.app.jobs.find(fleet.enqueue().job)
@@ -127,7 +127,7 @@ def test_job_is_not_rerouted_to_a_champion_that_was_superseded_meanwhile(fleet: 
     assert fleet.claim(job.id).version.id == third.id
 
 
-def test_score_of_a_job_that_left_its_trial_meanwhile_is_refused(fleet: Fleet) -> None:
+def test_score_of_a_job_that_left_its_trial_meanwhile_is_refused(fleet: SteppedFleet) -> None:
     """What was read as the canary's is the champion's by now: the trial hears that it was rerouted, alone."""
     trial = fleet.open(fleet.propose())
     job = fleet.enqueue().job
@@ -144,7 +144,7 @@ def test_score_of_a_job_that_left_its_trial_meanwhile_is_refused(fleet: Fleet) -
     assert fleet.app.jobs.find(job).settled_at is None
 
 
-def test_sweep_decides_for_the_lease_that_it_saw(fleet: Fleet) -> None:
+def test_sweep_decides_for_the_lease_that_it_saw(fleet: SteppedFleet) -> None:
     """Another worker took the job over and was lost too: the sweep does not give it one attempt too many."""
     job = fleet.enqueue(max_attempts=2).job
     fleet.claim(job, lease_seconds=30)
@@ -156,13 +156,13 @@ def test_sweep_decides_for_the_lease_that_it_saw(fleet: Fleet) -> None:
 
     store = OvertakenJobs(fleet.redis, fleet.app.keys, fleet.clock)
     store.meanwhile = take_over
-    jobs = Jobs(store, fleet.app.versions, back_off=BackOff(), generator=Scripted())
+    jobs = Jobs(store, fleet.app.versions, back_off=BackOff(), generator=ScriptedGenerator())
     assert jobs.reap(at=fleet.clock()) == []
     assert jobs.reap(at=fleet.clock()) == [job]
     assert fleet.app.jobs.find(job).state is JobState.FAILED
 
 
-def test_facts_of_a_retried_job_do_not_expire_under_it(fleet: Fleet) -> None:
+def test_facts_of_a_retried_job_do_not_expire_under_it(fleet: SteppedFleet) -> None:
     """A job that ended and is worked on again keeps its record and its facts as long as it needs."""
     job = fleet.enqueue(issue="local:shop#1").job
     fleet.end(job, SignalKind.ESCALATED)
@@ -173,7 +173,7 @@ def test_facts_of_a_retried_job_do_not_expire_under_it(fleet: Fleet) -> None:
     assert fleet.redis.ttl(fleet.app.keys.issue("local:shop#1")) > 0
 
 
-def test_facts_do_not_send_a_job_to_the_end_of_the_line(fleet: Fleet) -> None:
+def test_facts_do_not_send_a_job_to_the_end_of_the_line(fleet: SteppedFleet) -> None:
     """What was due long ago stays first in the harvest, whatever else becomes known of it."""
     first = fleet.enqueue().job
     fleet.clock.forward(1)
@@ -183,7 +183,7 @@ def test_facts_do_not_send_a_job_to_the_end_of_the_line(fleet: Fleet) -> None:
     assert fleet.app.signals.due(10) == [first, second]
 
 
-def test_id_that_is_another_jobs_is_refused(fleet: Fleet) -> None:
+def test_id_that_is_another_jobs_is_refused(fleet: SteppedFleet) -> None:
     """The job that has it stays as it is, and whoever asked is told to ask again."""
     ids: Any = iter(["00000000000000aa"] * 2)
     mailbox = Mailbox(
@@ -191,7 +191,7 @@ def test_id_that_is_another_jobs_is_refused(fleet: Fleet) -> None:
         events=fleet.app.events,
         routes=RouteReader(fleet.app.versions, fleet.app.trial_store),
         publisher=fleet.broker,
-        generator=Scripted(),
+        generator=ScriptedGenerator(),
         policy=fleet.app.mailbox_policy,
         ids=lambda: next(ids),
     )
@@ -203,14 +203,14 @@ def test_id_that_is_another_jobs_is_refused(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_issue_is_forgotten_by_itself(fleet: Fleet) -> None:
+def test_issue_is_forgotten_by_itself(fleet: SteppedFleet) -> None:
     """That an issue has a job is not remembered for ever, even if nobody ever ends that."""
     fleet.enqueue(issue="local:shop#3")
     left = fleet.redis.ttl(fleet.app.keys.issue("local:shop#3"))
     assert 0 < left <= fleet.app.settings.retention_seconds
 
 
-def test_trial_that_was_stopped_meanwhile_gets_no_job(fleet: Fleet) -> None:
+def test_trial_that_was_stopped_meanwhile_gets_no_job(fleet: SteppedFleet) -> None:
     """A mailbox that keeps the route learns of the stop by the write that is refused."""
     trial = fleet.open(fleet.propose())
     assert fleet.enqueue().trial == trial.id

@@ -8,7 +8,7 @@ from routing.issues.body_text import MAX_BODY_CHARACTERS
 from routing.issues.issue import IssueRef
 from routing.issues.metadata import IssueMetadata, Source, parsed_metadata
 from routing.issues.metadata_reader import read_metadata
-from tests.issues import issue, ref
+from tests.fakes.issues import issue, ref
 
 OWN = IssueRef(forge="github", repo="owner/shop", number=99)
 

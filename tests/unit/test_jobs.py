@@ -8,32 +8,32 @@ from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import BackOff, CancelAskedError, Claim, StaleLeaseError, UnknownJobError
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.move import Move
-from tests.fleet import START, Fleet, Scripted
+from tests.fleets.stepped_fleet import START, ScriptedGenerator, SteppedFleet
 
 PUSHED = JobResult(exit_code=0, ended_by="result", commit="4be1c0ffee00", branch="coalmine/x")
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with one template; its generator says 0 when asked for jitter."""
-    made = Fleet(fake_redis, draws=[0.0] * 100)
+    made = SteppedFleet(fake_redis, draws=[0.0] * 100)
     made.add()
     return made
 
 
-def fail(fleet: Fleet, claim: Claim) -> bool:
+def fail(fleet: SteppedFleet, claim: Claim) -> bool:
     """An attempt ends in an error of the agent."""
     return fleet.app.jobs.attempt_failed(
         claim, reason="crash", result=JobResult(exit_code=1), signals=[fleet.fact(SignalKind.AGENT_ERRORED)]
     )
 
 
-def signals(fleet: Fleet, job: str) -> list[str]:
+def signals(fleet: SteppedFleet, job: str) -> list[str]:
     """The kinds of facts that are recorded about a job."""
     return [fact.kind.value for fact in fleet.app.signals.read(job)]
 
 
-def test_claim_wins_the_lease(fleet: Fleet) -> None:
+def test_claim_wins_the_lease(fleet: SteppedFleet) -> None:
     """The winner gets the content and a fence; the job runs until the lease ends."""
     job = fleet.enqueue().job
     claim = fleet.claim(job, lease_seconds=30)
@@ -43,7 +43,7 @@ def test_claim_wins_the_lease(fleet: Fleet) -> None:
     assert len(fleet.events("job.claimed")) == 1
 
 
-def test_second_claim_finds_the_job_taken(fleet: Fleet) -> None:
+def test_second_claim_finds_the_job_taken(fleet: SteppedFleet) -> None:
     """A duplicate message changes nothing."""
     job = fleet.enqueue().job
     fleet.claim(job)
@@ -52,12 +52,12 @@ def test_second_claim_finds_the_job_taken(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_claim_of_an_unknown_job_changes_nothing(fleet: Fleet) -> None:
+def test_claim_of_an_unknown_job_changes_nothing(fleet: SteppedFleet) -> None:
     """A message whose job is gone is dropped."""
     assert fleet.app.jobs.claim("0" * 16, worker="w1", lease_seconds=30) == "missing"
 
 
-def test_claim_of_a_finished_job_changes_nothing(fleet: Fleet) -> None:
+def test_claim_of_a_finished_job_changes_nothing(fleet: SteppedFleet) -> None:
     """A late message finds the job ended."""
     job = fleet.enqueue().job
     fleet.end(job)
@@ -66,7 +66,7 @@ def test_claim_of_a_finished_job_changes_nothing(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_expired_lease_can_be_won_by_another(fleet: Fleet) -> None:
+def test_expired_lease_can_be_won_by_another(fleet: SteppedFleet) -> None:
     """The second worker gets a larger fence."""
     job = fleet.enqueue().job
     first = fleet.claim(job, lease_seconds=30)
@@ -75,7 +75,7 @@ def test_expired_lease_can_be_won_by_another(fleet: Fleet) -> None:
     assert second.fence > first.fence
 
 
-def test_stale_finish_is_refused(fleet: Fleet) -> None:
+def test_stale_finish_is_refused(fleet: SteppedFleet) -> None:
     """A worker that lost its lease writes nothing any more."""
     job = fleet.enqueue().job
     first = fleet.claim(job, lease_seconds=30)
@@ -93,7 +93,7 @@ def test_stale_finish_is_refused(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_second_finish_is_refused(fleet: Fleet) -> None:
+def test_second_finish_is_refused(fleet: SteppedFleet) -> None:
     """A job ends once, even by the word of the same worker."""
     job = fleet.enqueue().job
     claim = fleet.claim(job)
@@ -104,7 +104,7 @@ def test_second_finish_is_refused(fleet: Fleet) -> None:
     assert len(fleet.events("job.finished")) == 1
 
 
-def test_heartbeat_extends_the_lease(fleet: Fleet) -> None:
+def test_heartbeat_extends_the_lease(fleet: SteppedFleet) -> None:
     """A renewed lease does not run out when the first would have."""
     job = fleet.enqueue().job
     claim = fleet.claim(job, lease_seconds=30)
@@ -115,7 +115,7 @@ def test_heartbeat_extends_the_lease(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job).lease_until == START + 50
 
 
-def test_looking_at_a_lease_does_not_extend_it(fleet: Fleet) -> None:
+def test_looking_at_a_lease_does_not_extend_it(fleet: SteppedFleet) -> None:
     """A look between two heartbeats only hears of cancels."""
     job = fleet.enqueue().job
     claim = fleet.claim(job, lease_seconds=30)
@@ -124,7 +124,7 @@ def test_looking_at_a_lease_does_not_extend_it(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job).lease_until == START + 30
 
 
-def test_heartbeat_behind_the_end_of_a_lease_is_lost(fleet: Fleet) -> None:
+def test_heartbeat_behind_the_end_of_a_lease_is_lost(fleet: SteppedFleet) -> None:
     """An expired lease is not revived, and a stale fence renews nothing."""
     first, second = fleet.enqueue().job, fleet.enqueue().job
     old = fleet.claim(first, lease_seconds=30)
@@ -134,7 +134,7 @@ def test_heartbeat_behind_the_end_of_a_lease_is_lost(fleet: Fleet) -> None:
     assert fleet.app.job_store.renew(held, extend_seconds=30) == ["lost", "lost", "ok"]
 
 
-def test_failed_attempt_is_queued_again_behind_its_back_off(fleet: Fleet) -> None:
+def test_failed_attempt_is_queued_again_behind_its_back_off(fleet: SteppedFleet) -> None:
     """The job waits for its delay; a message that comes earlier is not needed."""
     job = fleet.enqueue().job
     assert fail(fleet, fleet.claim(job)) is True
@@ -151,10 +151,10 @@ def test_failed_attempt_is_queued_again_behind_its_back_off(fleet: Fleet) -> Non
 )
 def test_back_off_doubles_within_its_bounds(attempts: int, jitter: float, seconds: float) -> None:
     """Half of the delay is fixed, half is jitter; the cap holds for any number of attempts."""
-    assert BackOff().seconds(attempts, Scripted([jitter])) == seconds
+    assert BackOff().seconds(attempts, ScriptedGenerator([jitter])) == seconds
 
 
-def test_failed_attempts_record_their_fact_only_at_the_end(fleet: Fleet) -> None:
+def test_failed_attempts_record_their_fact_only_at_the_end(fleet: SteppedFleet) -> None:
     """A job that fails once and then succeeds is a success: the failed attempt is no fact about the job."""
     job = fleet.enqueue().job
     fail(fleet, fleet.claim(job))
@@ -163,7 +163,7 @@ def test_failed_attempts_record_their_fact_only_at_the_end(fleet: Fleet) -> None
     assert signals(fleet, job) == ["finished"]
 
 
-def test_last_attempt_is_a_dead_letter(fleet: Fleet) -> None:
+def test_last_attempt_is_a_dead_letter(fleet: SteppedFleet) -> None:
     """When the attempts are used up the job failed, its fact is recorded and a person can find it."""
     job = fleet.enqueue(max_attempts=2).job
     assert fail(fleet, fleet.claim(job)) is True
@@ -175,7 +175,7 @@ def test_last_attempt_is_a_dead_letter(fleet: Fleet) -> None:
     assert signals(fleet, job) == ["agent_errored"]
 
 
-def test_person_retries_a_dead_letter(fleet: Fleet) -> None:
+def test_person_retries_a_dead_letter(fleet: SteppedFleet) -> None:
     """A retried job has its attempts anew, is no dead letter any more, and does not expire."""
     job = fleet.enqueue(max_attempts=1).job
     fail(fleet, fleet.claim(job))
@@ -188,7 +188,7 @@ def test_person_retries_a_dead_letter(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "succeeded"])
-def test_only_what_ended_without_success_is_retried(fleet: Fleet, state: str) -> None:
+def test_only_what_ended_without_success_is_retried(fleet: SteppedFleet, state: str) -> None:
     """Retrying anything else is refused and changes nothing."""
     job = fleet.enqueue().job
     if state == "running":
@@ -201,7 +201,7 @@ def test_only_what_ended_without_success_is_retried(fleet: Fleet, state: str) ->
     assert fleet.everything() == before
 
 
-def test_retried_job_is_at_work_on_its_issue_again(fleet: Fleet) -> None:
+def test_retried_job_is_at_work_on_its_issue_again(fleet: SteppedFleet) -> None:
     """One active job an issue: while a retried job works, a new request for the issue leads to it."""
     job = fleet.enqueue(issue="local:shop#3").job
     fleet.end(job, SignalKind.ESCALATED)
@@ -210,7 +210,7 @@ def test_retried_job_is_at_work_on_its_issue_again(fleet: Fleet) -> None:
     assert fleet.enqueue(issue="local:shop#3").job == job
 
 
-def test_job_whose_issue_is_at_work_elsewhere_is_not_retried(fleet: Fleet) -> None:
+def test_job_whose_issue_is_at_work_elsewhere_is_not_retried(fleet: SteppedFleet) -> None:
     """A second job has taken over: the first is not brought back beside it."""
     first = fleet.enqueue(issue="local:shop#3").job
     fleet.end(first, SignalKind.ESCALATED)
@@ -222,7 +222,7 @@ def test_job_whose_issue_is_at_work_elsewhere_is_not_retried(fleet: Fleet) -> No
     assert fleet.everything() == before
 
 
-def test_cancel_of_a_queued_job_ends_it(fleet: Fleet) -> None:
+def test_cancel_of_a_queued_job_ends_it(fleet: SteppedFleet) -> None:
     """It is cancelled at once and its message finds it ended."""
     job = fleet.enqueue().job
     assert fleet.app.jobs.cancel(job, by="ada", at=START).state is JobState.CANCELLED
@@ -230,7 +230,7 @@ def test_cancel_of_a_queued_job_ends_it(fleet: Fleet) -> None:
     assert signals(fleet, job) == ["cancelled"]
 
 
-def test_cancel_of_a_waiting_job_ends_it(fleet: Fleet) -> None:
+def test_cancel_of_a_waiting_job_ends_it(fleet: SteppedFleet) -> None:
     """A pushed job whose CI is watched can be cancelled too."""
     job = fleet.enqueue().job
     fleet.app.jobs.pushed(fleet.claim(job), PUSHED)
@@ -238,7 +238,7 @@ def test_cancel_of_a_waiting_job_ends_it(fleet: Fleet) -> None:
     assert fleet.app.job_store.waiting(10) == []
 
 
-def test_cancel_reaches_the_worker_of_a_running_job(fleet: Fleet) -> None:
+def test_cancel_reaches_the_worker_of_a_running_job(fleet: SteppedFleet) -> None:
     """The worker hears of it at its next look, and carries it out."""
     job = fleet.enqueue().job
     claim = fleet.claim(job)
@@ -248,7 +248,7 @@ def test_cancel_reaches_the_worker_of_a_running_job(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job).state is JobState.CANCELLED
 
 
-def test_cancelling_again_changes_nothing(fleet: Fleet) -> None:
+def test_cancelling_again_changes_nothing(fleet: SteppedFleet) -> None:
     """Asking again is a success that emits nothing, while it runs and when it has ended."""
     running, queued = fleet.enqueue().job, fleet.enqueue().job
     fleet.claim(running)
@@ -261,7 +261,7 @@ def test_cancelling_again_changes_nothing(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("kind", [SignalKind.FINISHED, SignalKind.ESCALATED])
-def test_ended_job_cannot_be_cancelled(fleet: Fleet, kind: SignalKind) -> None:
+def test_ended_job_cannot_be_cancelled(fleet: SteppedFleet, kind: SignalKind) -> None:
     """What has ended stays as it ended."""
     job = fleet.enqueue().job
     fleet.end(job, kind)
@@ -269,7 +269,7 @@ def test_ended_job_cannot_be_cancelled(fleet: Fleet, kind: SignalKind) -> None:
         fleet.app.jobs.cancel(job, by="ada", at=START)
 
 
-def test_cancelled_job_whose_attempt_fails_is_not_run_again(fleet: Fleet) -> None:
+def test_cancelled_job_whose_attempt_fails_is_not_run_again(fleet: SteppedFleet) -> None:
     """A cancel that came while the attempt was failing is not forgotten."""
     job = fleet.enqueue().job
     claim = fleet.claim(job)
@@ -280,7 +280,7 @@ def test_cancelled_job_whose_attempt_fails_is_not_run_again(fleet: Fleet) -> Non
     assert fleet.app.jobs.find(job).state is JobState.CANCELLED
 
 
-def test_cancelled_job_that_is_given_back_is_not_run_again(fleet: Fleet) -> None:
+def test_cancelled_job_that_is_given_back_is_not_run_again(fleet: SteppedFleet) -> None:
     """A cancel that came while the worker shut down is not forgotten."""
     job = fleet.enqueue().job
     claim = fleet.claim(job)
@@ -292,7 +292,7 @@ def test_cancelled_job_that_is_given_back_is_not_run_again(fleet: Fleet) -> None
     assert fleet.app.jobs.find(job).state is JobState.CANCELLED
 
 
-def test_cancelled_job_that_is_pushed_is_not_watched(fleet: Fleet) -> None:
+def test_cancelled_job_that_is_pushed_is_not_watched(fleet: SteppedFleet) -> None:
     """A cancel that came while the work was pushed is not forgotten."""
     job = fleet.enqueue().job
     claim = fleet.claim(job)
@@ -302,7 +302,7 @@ def test_cancelled_job_that_is_pushed_is_not_watched(fleet: Fleet) -> None:
     assert fleet.app.job_store.waiting(10) == []
 
 
-def test_retried_job_is_not_cancelled_by_the_old_wish(fleet: Fleet) -> None:
+def test_retried_job_is_not_cancelled_by_the_old_wish(fleet: SteppedFleet) -> None:
     """A retry takes the cancel back."""
     job = fleet.enqueue().job
     claim = fleet.claim(job)
@@ -313,7 +313,7 @@ def test_retried_job_is_not_cancelled_by_the_old_wish(fleet: Fleet) -> None:
     assert fleet.app.job_store.renew([(job, again.fence)], extend_seconds=0) == ["ok"]
 
 
-def test_given_back_job_does_not_lose_an_attempt(fleet: Fleet) -> None:
+def test_given_back_job_does_not_lose_an_attempt(fleet: SteppedFleet) -> None:
     """A worker that shuts down returns its job at once and uses up no attempt."""
     job = fleet.enqueue(max_attempts=1).job
     fleet.app.jobs.give_back(fleet.claim(job), reason="its worker shut down")
@@ -324,7 +324,7 @@ def test_given_back_job_does_not_lose_an_attempt(fleet: Fleet) -> None:
     assert fleet.claim(job).job.attempts == 1
 
 
-def test_pushed_job_waits_without_a_lease(fleet: Fleet) -> None:
+def test_pushed_job_waits_without_a_lease(fleet: SteppedFleet) -> None:
     """While CI is watched nobody holds the job, and nothing is reaped."""
     job = fleet.enqueue().job
     fleet.app.jobs.pushed(fleet.claim(job), PUSHED)
@@ -337,7 +337,7 @@ def test_pushed_job_waits_without_a_lease(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job).reason == "green"
 
 
-def test_lost_worker_puts_the_job_back(fleet: Fleet) -> None:
+def test_lost_worker_puts_the_job_back(fleet: SteppedFleet) -> None:
     """The sweep queues a job whose lease ran out, and the relay publishes it at once."""
     job = fleet.enqueue().job
     fleet.claim(job, lease_seconds=30)
@@ -351,7 +351,7 @@ def test_lost_worker_puts_the_job_back(fleet: Fleet) -> None:
     assert fleet.claim(job).job.attempts == 2
 
 
-def test_lease_that_is_renewed_while_the_sweep_looks_is_left_alone(fleet: Fleet) -> None:
+def test_lease_that_is_renewed_while_the_sweep_looks_is_left_alone(fleet: SteppedFleet) -> None:
     """Between the sweep's list and its write the worker may have come back."""
     job = fleet.enqueue().job
     fleet.claim(job, lease_seconds=30)
@@ -363,7 +363,7 @@ def test_lease_that_is_renewed_while_the_sweep_looks_is_left_alone(fleet: Fleet)
     assert fleet.everything() == before
 
 
-def test_machine_lost_at_the_last_attempt_is_not_the_agents_fault(fleet: Fleet) -> None:
+def test_machine_lost_at_the_last_attempt_is_not_the_agents_fault(fleet: SteppedFleet) -> None:
     """The job failed, is a dead letter, and is left out of its trial."""
     job = fleet.enqueue(max_attempts=1).job
     fleet.claim(job, lease_seconds=30)
@@ -376,7 +376,7 @@ def test_machine_lost_at_the_last_attempt_is_not_the_agents_fault(fleet: Fleet) 
     assert fleet.app.jobs.find(job).excluded
 
 
-def test_attempts_that_are_used_up_are_not_won_from_an_expired_lease(fleet: Fleet) -> None:
+def test_attempts_that_are_used_up_are_not_won_from_an_expired_lease(fleet: SteppedFleet) -> None:
     """A duplicate message does not give a job one attempt more than it has."""
     job = fleet.enqueue(max_attempts=1).job
     fleet.claim(job, lease_seconds=30)
@@ -384,7 +384,7 @@ def test_attempts_that_are_used_up_are_not_won_from_an_expired_lease(fleet: Flee
     assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "taken"
 
 
-def test_cancel_while_the_worker_is_lost_is_carried_out_by_the_sweep(fleet: Fleet) -> None:
+def test_cancel_while_the_worker_is_lost_is_carried_out_by_the_sweep(fleet: SteppedFleet) -> None:
     """Nobody is there to hear of it, so the sweep ends the job instead of queueing it."""
     job = fleet.enqueue().job
     fleet.claim(job, lease_seconds=30)
@@ -397,7 +397,7 @@ def test_cancel_while_the_worker_is_lost_is_carried_out_by_the_sweep(fleet: Flee
     assert signals(fleet, job) == ["cancelled"]
 
 
-def test_one_unreadable_record_does_not_stop_the_sweep(fleet: Fleet) -> None:
+def test_one_unreadable_record_does_not_stop_the_sweep(fleet: SteppedFleet) -> None:
     """The jobs behind it are put back all the same."""
     broken, job = fleet.enqueue().job, fleet.enqueue().job
     for one in (broken, job):
@@ -407,7 +407,7 @@ def test_one_unreadable_record_does_not_stop_the_sweep(fleet: Fleet) -> None:
     assert job in fleet.app.jobs.reap(at=fleet.clock())
 
 
-def test_lease_of_a_record_that_is_gone_is_forgotten(fleet: Fleet) -> None:
+def test_lease_of_a_record_that_is_gone_is_forgotten(fleet: SteppedFleet) -> None:
     """The sweep does not find it again and again."""
     job = fleet.enqueue().job
     fleet.claim(job, lease_seconds=30)
@@ -417,7 +417,7 @@ def test_lease_of_a_record_that_is_gone_is_forgotten(fleet: Fleet) -> None:
     assert fleet.app.job_store.expired_leases(10) == []
 
 
-def test_paused_fleet_claims_nothing_and_loses_nothing(fleet: Fleet) -> None:
+def test_paused_fleet_claims_nothing_and_loses_nothing(fleet: SteppedFleet) -> None:
     """A message that arrives while dispatch is paused is published again when it is resumed."""
     job = fleet.enqueue().job
     fleet.app.switch.pause("maintenance")
@@ -430,7 +430,7 @@ def test_paused_fleet_claims_nothing_and_loses_nothing(fleet: Fleet) -> None:
     assert fleet.claim(job).job.attempts == 1
 
 
-def test_pausing_again_changes_nothing(fleet: Fleet) -> None:
+def test_pausing_again_changes_nothing(fleet: SteppedFleet) -> None:
     """The switch is told of once each way."""
     assert [fleet.app.switch.pause("a"), fleet.app.switch.pause("b")] == [True, False]
     assert fleet.app.switch.reason() == "a"
@@ -439,7 +439,7 @@ def test_pausing_again_changes_nothing(fleet: Fleet) -> None:
     assert len(fleet.events("dispatch.paused", "dispatch.resumed")) == 2
 
 
-def test_running_job_goes_on_while_paused(fleet: Fleet) -> None:
+def test_running_job_goes_on_while_paused(fleet: SteppedFleet) -> None:
     """Pausing stops dispatch, not the agents that are at work."""
     job = fleet.enqueue().job
     claim = fleet.claim(job)
@@ -448,7 +448,7 @@ def test_running_job_goes_on_while_paused(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job).state is JobState.SUCCEEDED
 
 
-def test_queued_job_of_a_rejected_canary_runs_the_champion(fleet: Fleet) -> None:
+def test_queued_job_of_a_rejected_canary_runs_the_champion(fleet: SteppedFleet) -> None:
     """It says so in its record, and leaves its trial."""
     trial = fleet.open(fleet.propose())
     job = fleet.enqueue().job
@@ -464,7 +464,7 @@ def test_queued_job_of_a_rejected_canary_runs_the_champion(fleet: Fleet) -> None
     assert (counts.dispatched, counts.rerouted, counts.open) == (1, 1, 0)
 
 
-def test_rerouted_job_does_not_count_for_its_old_trial(fleet: Fleet) -> None:
+def test_rerouted_job_does_not_count_for_its_old_trial(fleet: SteppedFleet) -> None:
     """What the champion makes of it is not credited to the canary."""
     trial = fleet.open(fleet.propose())
     job = fleet.enqueue().job
@@ -476,7 +476,7 @@ def test_rerouted_job_does_not_count_for_its_old_trial(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(job).score == 1.0
 
 
-def test_pinned_job_of_a_rejected_version_runs_the_champion(fleet: Fleet) -> None:
+def test_pinned_job_of_a_rejected_version_runs_the_champion(fleet: SteppedFleet) -> None:
     """A rejected version gets no more work, not even pinned."""
     second = fleet.propose()
     job = fleet.enqueue(second.id).job
@@ -484,7 +484,7 @@ def test_pinned_job_of_a_rejected_version_runs_the_champion(fleet: Fleet) -> Non
     assert fleet.claim(job).job.version == 1
 
 
-def test_job_of_a_stopped_trial_keeps_its_version(fleet: Fleet) -> None:
+def test_job_of_a_stopped_trial_keeps_its_version(fleet: SteppedFleet) -> None:
     """Only rejection takes work away: a stopped canary's jobs stay with it."""
     trial = fleet.open(fleet.propose())
     job = fleet.enqueue().job
@@ -492,7 +492,7 @@ def test_job_of_a_stopped_trial_keeps_its_version(fleet: Fleet) -> None:
     assert fleet.claim(job).job.version == 2
 
 
-def test_worker_of_a_rerouted_job_is_refused(fleet: Fleet) -> None:
+def test_worker_of_a_rerouted_job_is_refused(fleet: SteppedFleet) -> None:
     """A job is rerouted behind its lost lease: the canary's late result is not credited to the champion."""
     trial = fleet.open(fleet.propose())
     job = fleet.enqueue().job
@@ -508,7 +508,7 @@ def test_worker_of_a_rerouted_job_is_refused(fleet: Fleet) -> None:
         fleet.app.jobs.end(late, JobState.SUCCEEDED, reason="done", result=JobResult())
 
 
-def test_settled_job_that_is_retried_and_rerouted_keeps_its_settlement(fleet: Fleet) -> None:
+def test_settled_job_that_is_retried_and_rerouted_keeps_its_settlement(fleet: SteppedFleet) -> None:
     """One score a job: what the canary's work was worth stands in the ledger."""
     trial = fleet.open(fleet.propose())
     job = fleet.enqueue().job
@@ -521,7 +521,7 @@ def test_settled_job_that_is_retried_and_rerouted_keeps_its_settlement(fleet: Fl
     assert kinds == ["settled"]
 
 
-def test_unknown_job_is_named(fleet: Fleet) -> None:
+def test_unknown_job_is_named(fleet: SteppedFleet) -> None:
     """A job that is not there is told from an id that is none."""
     with pytest.raises(UnknownJobError, match="coalmine job list"):
         fleet.app.jobs.find("0" * 16)
@@ -533,7 +533,7 @@ def test_unknown_job_is_named(fleet: Fleet) -> None:
         fleet.app.jobs.cancel("0" * 16, by="ada", at=START)
 
 
-def test_newest_jobs_come_first(fleet: Fleet) -> None:
+def test_newest_jobs_come_first(fleet: SteppedFleet) -> None:
     """The list can be narrowed to states and to one template."""
     fleet.add("reviewer")
     jobs = []
@@ -547,7 +547,7 @@ def test_newest_jobs_come_first(fleet: Fleet) -> None:
     assert [job.id for job in newest(most=9, template="reviewer")] == [jobs[1]]
 
 
-def test_a_job_whose_content_is_gone_ends_by_nobodys_fault(fleet: Fleet) -> None:
+def test_a_job_whose_content_is_gone_ends_by_nobodys_fault(fleet: SteppedFleet) -> None:
     """It fails at once, is listed as a dead letter, and no arm is blamed for it."""
     job = fleet.enqueue().job
     fleet.redis.hdel(fleet.app.keys.versions("implementer"), "1")

@@ -12,14 +12,14 @@ from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
 from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Scripts, lua_source, script_files
-from tests.fleet import QUICK, Fleet
+from tests.fleets.stepped_fleet import QUICK, SteppedFleet
 from tests.leaks import leaks
 
 SCRIPTS = sorted(name for name in script_files() if not name.startswith("_"))
 INCLUDES = sorted(name for name in script_files() if name.startswith("_"))
 
 
-def whole_story(fleet: Fleet) -> list[str]:
+def whole_story(fleet: SteppedFleet) -> list[str]:
     """Everything that happens to jobs, versions and trials; returns the jobs, which have all ended."""
     fleet.on_trial()
     jobs = [
@@ -59,14 +59,14 @@ def whole_story(fleet: Fleet) -> list[str]:
 
 def test_every_key_is_permanent_or_expires(fake_redis: redis.Redis) -> None:
     """Behind a whole story nothing that grows with the number of jobs is left without a time to live."""
-    fleet = Fleet(fake_redis, draws=[0.1, 0.9] * 6)
+    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6)
     whole_story(fleet)
     assert leaks(fake_redis, Keys()) == []
 
 
 def test_nothing_of_ended_jobs_stays_in_an_index(fake_redis: redis.Redis) -> None:
     """Only the list of jobs remembers those that have ended, and the trim takes them off it."""
-    fleet = Fleet(fake_redis, draws=[0.1, 0.9] * 6)
+    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6)
     jobs = whole_story(fleet)
     for index in ("outbox", "unclaimed", "leases", "waiting", "due"):
         assert fleet.redis.zrange(fleet.app.keys(index), 0, -1) == [], index
@@ -78,7 +78,7 @@ def test_nothing_of_ended_jobs_stays_in_an_index(fake_redis: redis.Redis) -> Non
 
 def test_jobs_that_nobody_settles_do_not_stay_due(fake_redis: redis.Redis) -> None:
     """With canaries off nothing is harvested: what was due a whole retention ago is forgotten, no more."""
-    fleet = Fleet(fake_redis, enabled=False)
+    fleet = SteppedFleet(fake_redis, enabled=False)
     fleet.add()
     ended, open_ = fleet.enqueue().job, fleet.enqueue().job
     fleet.end(ended)
@@ -93,7 +93,7 @@ def test_jobs_that_nobody_settles_do_not_stay_due(fake_redis: redis.Redis) -> No
 
 def test_signals_expire_with_their_job(fake_redis: redis.Redis) -> None:
     """A fact that comes in behind the end of a job does not outlive it."""
-    fleet = Fleet(fake_redis)
+    fleet = SteppedFleet(fake_redis)
     fleet.add()
     job = fleet.enqueue().job
     fleet.app.jobs.end(fleet.claim(job), JobState.BLOCKED, reason="no", result=JobResult())
@@ -106,10 +106,10 @@ def test_signals_expire_with_their_job(fake_redis: redis.Redis) -> None:
 
 def test_every_key_is_under_the_namespace(fake_redis: redis.Redis) -> None:
     """Two fleets can share a server; nothing is written outside a fleet's own name."""
-    one = Fleet(fake_redis, draws=[0.1, 0.9] * 6, namespace="blue", policy=TrialPolicy(share=0.5))
+    one = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6, namespace="blue", policy=TrialPolicy(share=0.5))
     whole_story(one)
     assert {key.split(":")[0] for key in one.redis.scan_iter()} == {"blue"}
-    other = Fleet(fake_redis, draws=[0.1, 0.9] * 6, namespace="green")
+    other = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6, namespace="green")
     other.on_trial()
     assert other.enqueue().arm == "canary"
     assert len(one.app.job_store.newest(100)) == 12

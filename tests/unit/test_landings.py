@@ -19,10 +19,10 @@ from routing.forges.errors import (
 )
 from routing.forges.forge import Permission
 from routing.jobs.job import Job
-from tests.fleet import Clock
-from tests.forge_fleet import ForgeFleet
-from tests.memory_forge import MemoryForge
-from tests.mishaps import Mishaps
+from tests.fakes.memory_forge import MemoryForge
+from tests.fakes.mishaps import Mishaps
+from tests.fleets.forge_fleet import ForgeFleet
+from tests.fleets.stepped_fleet import SteppedClock
 
 DAY = 86_400.0
 
@@ -219,7 +219,7 @@ def test_ci_that_gives_no_answer_is_asked_again_before_the_merge_counts(fleet: F
 
 def test_a_forge_that_is_away_does_not_stand_before_the_others(fake_redis: redis.Redis) -> None:
     """Its jobs are put off; it is left alone until the time that it named, or for one interval."""
-    clock = Clock()
+    clock = SteppedClock()
     away, well = (MemoryForge(clock, name=name, mishaps=Mishaps()) for name in ("github", "gitea"))
     fleet = ForgeFleet(fake_redis, away, well, clock=clock)
     for forge in (away, well):

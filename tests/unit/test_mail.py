@@ -25,18 +25,18 @@ from tasks.agents.mail.payloads import PayloadError
 from tasks.agents.mail.post_office import MOST_ATTEMPTS, MOST_WAITING
 from tasks.agents.mail.role import Role
 from tasks.agents.supervision.worker_died import has_said
-from tests.post import ADA, DONE, RETENTION, Post
+from tests.fleets.post import ADA, DONE, RETENTION, PostFleet
 
 GATE = {"options": ["yes", "no"], "context": "drop the table?"}
 
 
 @pytest.fixture
-def post(fake_redis: redis.Redis) -> Post:
+def post(fake_redis: redis.Redis) -> PostFleet:
     """An empty post office."""
-    return Post(fake_redis)
+    return PostFleet(fake_redis)
 
 
-def test_a_mail_waits_as_it_was_sent(post: Post) -> None:
+def test_a_mail_waits_as_it_was_sent(post: PostFleet) -> None:
     """Sender, type, words and fields are those of the letter; the event is in the same step."""
     lead, builder = post.pair()
     sent = post.send(
@@ -65,7 +65,7 @@ def test_a_mail_waits_as_it_was_sent(post: Post) -> None:
     ],
 )
 def test_a_wrong_letter_writes_nothing(
-    post: Post, letter: dict[str, str], error: type[CoalmineError]
+    post: PostFleet, letter: dict[str, str], error: type[CoalmineError]
 ) -> None:
     """Each is refused by name before anything changes."""
     lead, builder = post.pair()
@@ -75,7 +75,7 @@ def test_a_wrong_letter_writes_nothing(
     assert post.everything() == before
 
 
-def test_parent_is_whoever_asked_for_the_sender(post: Post) -> None:
+def test_parent_is_whoever_asked_for_the_sender(post: PostFleet) -> None:
     """An agent need not know the name; where no agent asked for it, people did."""
     lead, builder = post.pair()
     assert post.send(builder, "parent").recipient == lead
@@ -97,7 +97,7 @@ def test_parent_is_whoever_asked_for_the_sender(post: Post) -> None:
         ("@builders", EmptyGroupError),
     ],
 )
-def test_a_wrong_recipient_writes_nothing(post: Post, to: str, error: type[CoalmineError]) -> None:
+def test_a_wrong_recipient_writes_nothing(post: PostFleet, to: str, error: type[CoalmineError]) -> None:
     """Oneself, nobody, an unknown group, and a group of nobody but the sender."""
     _, builder = post.pair()
     before = post.everything()
@@ -106,7 +106,7 @@ def test_a_wrong_recipient_writes_nothing(post: Post, to: str, error: type[Coalm
     assert post.everything() == before
 
 
-def test_mail_to_a_finished_agent_is_refused(post: Post) -> None:
+def test_mail_to_a_finished_agent_is_refused(post: PostFleet) -> None:
     """So is mail from one: its process should be gone."""
     lead, builder = post.pair()
     post.agents.finish(builder, reason="completed")
@@ -118,7 +118,7 @@ def test_mail_to_a_finished_agent_is_refused(post: Post) -> None:
     assert post.everything() == before
 
 
-def test_a_full_mailbox_refuses_all_but_coalmine(post: Post) -> None:
+def test_a_full_mailbox_refuses_all_but_coalmine(post: PostFleet) -> None:
     """One message must hold it all; a death is told in any case."""
     agent = post.agent().name
     for number in range(MOST_WAITING):
@@ -130,7 +130,7 @@ def test_a_full_mailbox_refuses_all_but_coalmine(post: Post) -> None:
     assert post.send(ADA, agent).created
 
 
-def test_a_group_is_all_live_agents_of_its_role_without_the_sender(post: Post) -> None:
+def test_a_group_is_all_live_agents_of_its_role_without_the_sender(post: PostFleet) -> None:
     """Each gets a mail of its own in one thread."""
     names = [post.agent(job=str(number) * 16).name for number in range(4)]
     lead = post.agent(Role.LEAD, "9" * 16).name
@@ -142,7 +142,7 @@ def test_a_group_is_all_live_agents_of_its_role_without_the_sender(post: Post) -
     assert [receipt.recipient for receipt in post.send_all(names[0], "@all")] == [names[1], names[2], lead]
 
 
-def test_mail_is_delivered_by_priority_then_sequence(post: Post) -> None:
+def test_mail_is_delivered_by_priority_then_sequence(post: PostFleet) -> None:
     """In whatever order it was sent."""
     agent = post.agent().name
     for order in permutations(("urgent", "high", "normal", "low")):
@@ -153,7 +153,7 @@ def test_mail_is_delivered_by_priority_then_sequence(post: Post) -> None:
         assert mails[2].sequence < mails[3].sequence
 
 
-def test_a_claim_has_all_that_waits_and_nobody_else_gets_it(post: Post) -> None:
+def test_a_claim_has_all_that_waits_and_nobody_else_gets_it(post: PostFleet) -> None:
     """A second turn finds nothing; mail that comes later is its own."""
     agent = post.agent().name
     first, second = post.send(ADA, agent), post.send(ADA, agent)
@@ -167,7 +167,7 @@ def test_a_claim_has_all_that_waits_and_nobody_else_gets_it(post: Post) -> None:
     assert post.find(first).state is MailState.CLAIMED
 
 
-def test_an_empty_mailbox_is_no_claim(post: Post) -> None:
+def test_an_empty_mailbox_is_no_claim(post: PostFleet) -> None:
     """Nothing is written when there is nothing to say; who is unknown or finished has no mailbox."""
     agent = post.agent().name
     before = post.everything()
@@ -182,7 +182,7 @@ def test_an_empty_mailbox_is_no_claim(post: Post) -> None:
         post.claim("nobody")
 
 
-def test_acked_mail_is_delivered_for_good(post: Post) -> None:
+def test_acked_mail_is_delivered_for_good(post: PostFleet) -> None:
     """It is not claimed again, not even when the lease has run out; acking twice is stale."""
     agent = post.agent().name
     sent = post.send(ADA, agent)
@@ -196,7 +196,7 @@ def test_acked_mail_is_delivered_for_good(post: Post) -> None:
     assert post.everything() == before
 
 
-def test_mail_of_an_unclean_turn_waits_in_its_old_place(post: Post) -> None:
+def test_mail_of_an_unclean_turn_waits_in_its_old_place(post: PostFleet) -> None:
     """It is before what came later."""
     agent = post.agent().name
     first = post.send(ADA, agent)
@@ -209,7 +209,7 @@ def test_mail_of_an_unclean_turn_waits_in_its_old_place(post: Post) -> None:
     assert [mail.attempts for mail in again.mails] == [1, 2, 1]
 
 
-def test_a_mail_is_dead_after_its_attempts(post: Post) -> None:
+def test_a_mail_is_dead_after_its_attempts(post: PostFleet) -> None:
     """Others are not held up by it; a person finds it on the list."""
     agent = post.agent().name
     sent = post.send(ADA, agent)
@@ -224,7 +224,7 @@ def test_a_mail_is_dead_after_its_attempts(post: Post) -> None:
     assert (mail.state, mail.reason) == (MailState.DEAD, "crashed, attempt 5 of 5")
 
 
-def test_what_was_no_attempt_does_not_count(post: Post) -> None:
+def test_what_was_no_attempt_does_not_count(post: PostFleet) -> None:
     """However often it happens, the mail waits in its old place; the attempts before and after it count."""
     agent = post.agent().name
     sent = post.send(ADA, agent)
@@ -237,7 +237,7 @@ def test_what_was_no_attempt_does_not_count(post: Post) -> None:
     assert post.office.put_back(post.claim(agent), reason="crashed") == [sent.id]
 
 
-def test_mail_of_a_lost_turn_is_claimed_again(post: Post) -> None:
+def test_mail_of_a_lost_turn_is_claimed_again(post: PostFleet) -> None:
     """The lease runs out; the stale turn can neither ack it nor put it back."""
     agent = post.agent().name
     sent = post.send(ADA, agent)
@@ -255,7 +255,7 @@ def test_mail_of_a_lost_turn_is_claimed_again(post: Post) -> None:
     assert post.office.ack(heir) is True
 
 
-def test_mail_of_five_lost_turns_is_dead(post: Post) -> None:
+def test_mail_of_five_lost_turns_is_dead(post: PostFleet) -> None:
     """A mail that kills every turn does not come back for ever."""
     agent = post.agent().name
     sent = post.send(ADA, agent)
@@ -266,7 +266,7 @@ def test_mail_of_five_lost_turns_is_dead(post: Post) -> None:
     assert post.find(sent).state is MailState.DEAD
 
 
-def test_a_renewed_claim_is_kept(post: Post) -> None:
+def test_a_renewed_claim_is_kept(post: PostFleet) -> None:
     """A turn of an hour keeps its mail with a lease of seconds; a lease that has ended is not revived."""
     agent = post.agent().name
     post.send(ADA, agent)
@@ -279,7 +279,7 @@ def test_a_renewed_claim_is_kept(post: Post) -> None:
     assert post.office.renew(claim, lease_seconds=30) is False
 
 
-def test_agents_with_mail_are_those_that_no_turn_serves(post: Post) -> None:
+def test_agents_with_mail_are_those_that_no_turn_serves(post: PostFleet) -> None:
     """Who waits is found without looking at every mailbox, and again when a turn is lost."""
     agent = post.agent().name
     assert post.office.agents_with_mail(10) == []
@@ -297,7 +297,7 @@ def test_agents_with_mail_are_those_that_no_turn_serves(post: Post) -> None:
     assert post.office.agents_with_mail(10) == []
 
 
-def test_a_repeated_send_is_one_mail(post: Post) -> None:
+def test_a_repeated_send_is_one_mail(post: PostFleet) -> None:
     """The key is the sender's own, for each recipient; it holds when the first mail is long delivered."""
     lead, builder = post.pair()
     first = post.send(builder, lead, dedupe_key="k", subject="one")
@@ -310,7 +310,7 @@ def test_a_repeated_send_is_one_mail(post: Post) -> None:
     assert post.send(builder, "operator", dedupe_key="k").created
 
 
-def test_a_repeated_send_to_a_group_reaches_only_who_is_new(post: Post) -> None:
+def test_a_repeated_send_to_a_group_reaches_only_who_is_new(post: PostFleet) -> None:
     """Each member has the mail once."""
     post.agent(job="1" * 16)
     post.send_all(ADA, "@builders", dedupe_key="k")
@@ -318,7 +318,7 @@ def test_a_repeated_send_to_a_group_reaches_only_who_is_new(post: Post) -> None:
     assert [receipt.created for receipt in post.send_all(ADA, "@builders", dedupe_key="k")] == [False, True]
 
 
-def test_a_reply_goes_to_the_other_side_in_the_thread(post: Post) -> None:
+def test_a_reply_goes_to_the_other_side_in_the_thread(post: PostFleet) -> None:
     """From either side; with the type and the priority of what it answers."""
     lead, builder = post.pair()
     question = post.send(builder, lead, type_="question", priority="high", subject="which?")
@@ -331,7 +331,7 @@ def test_a_reply_goes_to_the_other_side_in_the_thread(post: Post) -> None:
     assert [mail.id for mail in thread] == [more.id, answer.id, question.id]
 
 
-def test_a_reply_does_not_inherit_what_ends_a_task(post: Post) -> None:
+def test_a_reply_does_not_inherit_what_ends_a_task(post: PostFleet) -> None:
     """Nor a type whose fields it lacks; it may name one itself."""
     lead, builder = post.pair()
     done = post.send(builder, lead, type_="worker_done", payload=DONE)
@@ -344,7 +344,7 @@ def test_a_reply_does_not_inherit_what_ends_a_task(post: Post) -> None:
     assert named.type is MailType.WORKER_DONE
 
 
-def test_only_the_two_sides_can_read_and_reply(post: Post) -> None:
+def test_only_the_two_sides_can_read_and_reply(post: PostFleet) -> None:
     """To a third agent the mail does not exist."""
     lead, builder = post.pair()
     other = post.agent(job="7" * 16).name
@@ -358,7 +358,7 @@ def test_only_the_two_sides_can_read_and_reply(post: Post) -> None:
         post.office.find("*")
 
 
-def test_mail_to_people_waits_until_one_reads_it(post: Post) -> None:
+def test_mail_to_people_waits_until_one_reads_it(post: PostFleet) -> None:
     """No turn claims it; it is read once, or answered, which is reading."""
     _, builder = post.pair()
     first, second = post.send(builder, "operator"), post.send(builder, "operator")
@@ -370,7 +370,7 @@ def test_mail_to_people_waits_until_one_reads_it(post: Post) -> None:
     assert post.find(second).state is MailState.ACKED
 
 
-def test_an_agent_waits_at_its_gate_until_a_person_answers(post: Post) -> None:
+def test_an_agent_waits_at_its_gate_until_a_person_answers(post: PostFleet) -> None:
     """Reading is not deciding, and another agent's answer is no person's."""
     lead, builder = post.pair()
     gate = post.send(builder, "operator", type_="decision_gate", payload=GATE)
@@ -386,7 +386,7 @@ def test_an_agent_waits_at_its_gate_until_a_person_answers(post: Post) -> None:
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("type_", ["worker_done", "result", "merged", "merge_failed", "status"])
-def test_what_ends_a_task_depends_on_the_role(post: Post, role: Role, type_: str) -> None:
+def test_what_ends_a_task_depends_on_the_role(post: PostFleet, role: Role, type_: str) -> None:
     """Mergers say how the merge went, other workers that they are done; who goes on for ever ends nothing."""
     agent = post.agent(role, "3" * 16).name
     payload = {
@@ -402,7 +402,7 @@ def test_what_ends_a_task_depends_on_the_role(post: Post, role: Role, type_: str
     assert (post.office.terminal_since(agent, 0) is not None) is (type_ in ends)
 
 
-def test_terminal_mail_is_about_the_senders_task(post: Post) -> None:
+def test_terminal_mail_is_about_the_senders_task(post: PostFleet) -> None:
     """News of another task is sent, and ends nothing."""
     lead, builder = post.pair()
     receipt = post.send(builder, lead, type_="worker_done", payload=DONE | {"task_id": "another"})
@@ -410,7 +410,7 @@ def test_terminal_mail_is_about_the_senders_task(post: Post) -> None:
     assert post.office.terminal_since(builder, 0) is None
 
 
-def test_terminal_mail_of_another_agent_is_not_ones_own(post: Post) -> None:
+def test_terminal_mail_of_another_agent_is_not_ones_own(post: PostFleet) -> None:
     """It must be sent by this agent; what it is sent ends nothing."""
     lead, builder = post.pair()
     post.send(builder, lead, type_="worker_done", payload=DONE)
@@ -418,7 +418,7 @@ def test_terminal_mail_of_another_agent_is_not_ones_own(post: Post) -> None:
     assert post.office.terminal_since(builder, 0) is not None
 
 
-def test_a_later_turn_does_not_take_an_older_terminal_mail_for_its_own(post: Post) -> None:
+def test_a_later_turn_does_not_take_an_older_terminal_mail_for_its_own(post: PostFleet) -> None:
     """By the server's sequence: the clock may stand still, or go back."""
     lead, builder = post.pair()
     assert post.office.terminal_sequence(builder) == 0
@@ -433,7 +433,7 @@ def test_a_later_turn_does_not_take_an_older_terminal_mail_for_its_own(post: Pos
     assert found.id == second.id
 
 
-def test_terminal_mail_that_is_repeated_in_a_later_turn_counts_in_that_turn(post: Post) -> None:
+def test_terminal_mail_that_is_repeated_in_a_later_turn_counts_in_that_turn(post: PostFleet) -> None:
     """Its sender is told that it ends the task, and it does; there is one mail and one event all the same."""
     lead, builder = post.pair()
     first = post.send(builder, lead, type_="worker_done", payload=DONE, dedupe_key="done")
@@ -446,7 +446,7 @@ def test_terminal_mail_that_is_repeated_in_a_later_turn_counts_in_that_turn(post
     assert len(post.claim(lead).mails) == len(post.events("mail.sent")) == 1
 
 
-def test_repetition_in_a_later_life_is_word_of_that_life(post: Post) -> None:
+def test_repetition_in_a_later_life_is_word_of_that_life(post: PostFleet) -> None:
     """What was said in an earlier life is not, until it is repeated."""
     lead, builder = post.pair()
     word: dict[str, Any] = {"type_": "worker_done", "payload": DONE, "dedupe_key": "done"}
@@ -459,7 +459,7 @@ def test_repetition_in_a_later_life_is_word_of_that_life(post: Post) -> None:
     assert has_said(post.office, post.agents.find(builder))
 
 
-def test_key_of_other_mail_does_not_hold_terminal_mail_back(post: Post) -> None:
+def test_key_of_other_mail_does_not_hold_terminal_mail_back(post: PostFleet) -> None:
     """An agent that uses one key for all it says still says that it is done, and of each task."""
     lead, builder = post.pair()
     post.send(builder, lead, dedupe_key="k")
@@ -473,7 +473,7 @@ def test_key_of_other_mail_does_not_hold_terminal_mail_back(post: Post) -> None:
         assert (receipt.created, receipt.terminal) == (True, True)
 
 
-def test_lists_are_by_sequence_newest_first(post: Post) -> None:
+def test_lists_are_by_sequence_newest_first(post: PostFleet) -> None:
     """Of the fleet and of one recipient; at most as many as asked for."""
     lead, builder = post.pair()
     sent = [post.send(ADA, to) for to in (lead, builder, lead)]
@@ -482,7 +482,7 @@ def test_lists_are_by_sequence_newest_first(post: Post) -> None:
     assert [mail.id for mail in post.office.newest(1)] == [sent[2].id]
 
 
-def test_every_key_expires_or_is_listed_as_permanent(post: Post) -> None:
+def test_every_key_expires_or_is_listed_as_permanent(post: PostFleet) -> None:
     """After all that can happen to mail; when its time has passed, a claim passes over what is gone."""
     lead, builder = post.pair()
     post.send(builder, lead, type_="result", dedupe_key="k")
@@ -510,7 +510,7 @@ def test_a_damaged_record_is_told() -> None:
         Mail.parse({"id": "0123", "payload": "{"})
 
 
-def test_payloads_are_stored_as_json(post: Post) -> None:
+def test_payloads_are_stored_as_json(post: PostFleet) -> None:
     """Any text in any language comes back as it was."""
     lead, builder = post.pair()
     words = 'é "quoted" \\ \n 語 \u0000'

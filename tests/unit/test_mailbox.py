@@ -14,18 +14,18 @@ from routing.jobs.mailbox import PayloadTooLargeError
 from routing.store.jobs.acceptance import Acceptance
 from routing.store.jobs.job_store import JobStore
 from routing.templates.templates import UnknownTemplateError
-from tests.fleet import START, Fleet, request
+from tests.fleets.stepped_fleet import START, SteppedFleet, request
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with one template."""
-    made = Fleet(fake_redis)
+    made = SteppedFleet(fake_redis)
     made.add()
     return made
 
 
-def test_job_is_recorded_told_and_published(fleet: Fleet) -> None:
+def test_job_is_recorded_told_and_published(fleet: SteppedFleet) -> None:
     """An accepted request is a queued job, one event, and one message with the job's id."""
     done = fleet.enqueue(title="roof", repository="acme/shop", priority="high")
     job = fleet.app.jobs.find(done.job)
@@ -37,7 +37,7 @@ def test_job_is_recorded_told_and_published(fleet: Fleet) -> None:
 
 def test_canary_job_goes_to_the_canary_queue(fake_redis: redis.Redis) -> None:
     """The queue is the arm's."""
-    fleet = Fleet(fake_redis, draws=[0.1, 0.9])
+    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9])
     fleet.on_trial()
     fleet.enqueue()
     fleet.enqueue()
@@ -49,7 +49,7 @@ def test_ledger_holds_the_bet_of_the_job(fake_redis: redis.Redis) -> None:
     policy = TrialPolicy(
         share=0.3, strata="repository", guardrails=(Guardrail(name="cost_usd", cap=2.0),), prior_mean=0.7
     )
-    fleet = Fleet(fake_redis, draws=[0.1, 0.3], policy=policy)
+    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.3], policy=policy)
     trial = fleet.on_trial()
     jobs = [fleet.app.jobs.find(fleet.enqueue(repository="acme/shop").job) for _ in range(2)]
     ledger = [Dispatched.model_validate_json(line) for line in fleet.app.trial_store.dispatches(trial.id)]
@@ -64,7 +64,7 @@ def test_ledger_holds_the_bet_of_the_job(fake_redis: redis.Redis) -> None:
     assert dict(bet.guardrail_baselines) == {"cost_usd": 0.7}
 
 
-def test_job_records_where_its_content_came_from(fleet: Fleet) -> None:
+def test_job_records_where_its_content_came_from(fleet: SteppedFleet) -> None:
     """Version, content hash and source commit are on the job."""
     snapshot = fleet.app.templates.champion("implementer").snapshot.model_copy(update={"prompt": "new"})
     step = fleet.app.templates.propose("implementer", snapshot, source_commit="4be1")
@@ -75,7 +75,7 @@ def test_job_records_where_its_content_came_from(fleet: Fleet) -> None:
 
 def test_same_idempotency_key_leads_to_the_first_job(fake_redis: redis.Redis) -> None:
     """Asked twice, one job and one draw; nothing is written by the second request."""
-    fleet = Fleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(fake_redis, draws=[0.1])
     fleet.on_trial()
     first = fleet.enqueue(idempotency_key="issue-7")
     before = fleet.everything()
@@ -85,7 +85,7 @@ def test_same_idempotency_key_leads_to_the_first_job(fake_redis: redis.Redis) ->
     assert (fleet.generator.asked, len(fleet.broker.sent)) == (1, 1)
 
 
-def test_idempotency_key_holds_behind_the_jobs_end(fleet: Fleet) -> None:
+def test_idempotency_key_holds_behind_the_jobs_end(fleet: SteppedFleet) -> None:
     """A finished job is found again by its key."""
     first = fleet.enqueue(idempotency_key="once")
     fleet.end(first.job)
@@ -94,7 +94,7 @@ def test_idempotency_key_holds_behind_the_jobs_end(fleet: Fleet) -> None:
 
 def test_repeated_key_within_a_batch_is_drawn_once(fake_redis: redis.Redis) -> None:
     """Two requests of one batch with one key are one job and one draw; the third gets the second draw."""
-    fleet = Fleet(fake_redis, draws=[0.1, 0.9])
+    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9])
     fleet.on_trial()
     done = fleet.app.mailbox.enqueue_many(
         [request(idempotency_key="a"), request(idempotency_key="a"), request(idempotency_key="b")]
@@ -107,7 +107,7 @@ def test_repeated_key_within_a_batch_is_drawn_once(fake_redis: redis.Redis) -> N
 
 def test_repeated_issue_within_a_batch_is_drawn_once(fake_redis: redis.Redis) -> None:
     """Two requests of one batch for one issue are one job, whatever their keys."""
-    fleet = Fleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(fake_redis, draws=[0.1])
     fleet.on_trial()
     done = fleet.app.mailbox.enqueue_many(
         [request(issue="local:shop#1", idempotency_key=key) for key in ("a", "b")]
@@ -117,14 +117,14 @@ def test_repeated_issue_within_a_batch_is_drawn_once(fake_redis: redis.Redis) ->
 
 def test_issue_at_work_leads_to_its_job(fake_redis: redis.Redis) -> None:
     """One active job an issue: another request for it leads to that job, with no second draw."""
-    fleet = Fleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(fake_redis, draws=[0.1])
     fleet.on_trial()
     first = fleet.enqueue(issue="local:shop#3", idempotency_key="revision 1")
     again = fleet.enqueue(issue="local:shop#3", idempotency_key="revision 2")
     assert (again.job, again.created, fleet.generator.asked) == (first.job, False, 1)
 
 
-def test_issue_is_free_when_it_was_told_of_the_end(fleet: Fleet) -> None:
+def test_issue_is_free_when_it_was_told_of_the_end(fleet: SteppedFleet) -> None:
     """The next job of an issue begins when the last one's end was told there."""
     first = fleet.enqueue(issue="local:shop#3")
     fleet.end(first.job)
@@ -135,7 +135,7 @@ def test_issue_is_free_when_it_was_told_of_the_end(fleet: Fleet) -> None:
     assert fleet.app.job_store.active_on(["local:shop#3"]) == [(second.job, 1)]
 
 
-def test_requests_without_key_or_issue_are_jobs_of_their_own(fleet: Fleet) -> None:
+def test_requests_without_key_or_issue_are_jobs_of_their_own(fleet: SteppedFleet) -> None:
     """Nothing is guessed from the text of a task."""
     assert fleet.enqueue().job != fleet.enqueue().job
 
@@ -153,7 +153,7 @@ class _Meddling(JobStore):
         return super().accept(step)
 
 
-def meddling(fleet: Fleet) -> _Meddling:
+def meddling(fleet: SteppedFleet) -> _Meddling:
     """Give the fleet's mailbox a store into which tests can reach."""
     store = _Meddling(fleet.redis, fleet.app.keys, fleet.clock)
     vars(fleet.app)["job_store"] = store
@@ -162,7 +162,7 @@ def meddling(fleet: Fleet) -> _Meddling:
 
 def test_changed_route_is_tried_again_with_the_same_draw(fake_redis: redis.Redis) -> None:
     """A trial that ends between read and write: the job goes to the champion, outside it, with one draw."""
-    fleet = Fleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(fake_redis, draws=[0.1])
     trial = fleet.on_trial()
     meddling(fleet).meddle(lambda: fleet.app.templates.reject(trial.canary_id, by="ada"))
     done = fleet.enqueue()
@@ -173,7 +173,7 @@ def test_changed_route_is_tried_again_with_the_same_draw(fake_redis: redis.Redis
 
 def test_changed_share_is_compared_to_the_same_draw(fake_redis: redis.Redis) -> None:
     """The share on the job is the one that holds when it is written; the draw is the first one."""
-    fleet = Fleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(fake_redis, draws=[0.1])
     trial = fleet.on_trial()
 
     def lower() -> None:
@@ -187,14 +187,14 @@ def test_changed_share_is_compared_to_the_same_draw(fake_redis: redis.Redis) -> 
     assert (done.arm, done.draw, job.bet.share, fleet.generator.asked) == ("champion", 0.1, 0.05, 1)
 
 
-def test_route_that_is_kept_follows_a_promotion(fleet: Fleet) -> None:
+def test_route_that_is_kept_follows_a_promotion(fleet: SteppedFleet) -> None:
     """A mailbox that knows a route learns of its change by the write that is refused."""
     fleet.enqueue()
     fleet.app.templates.promote(fleet.propose().id, by="ada")
     assert fleet.enqueue().version == "implementer@v2"
 
 
-def test_latest_follows_a_proposal(fleet: Fleet) -> None:
+def test_latest_follows_a_proposal(fleet: SteppedFleet) -> None:
     """`@latest` means the newest version at the time of the request."""
     assert fleet.enqueue("implementer@latest").version == "implementer@v1"
     fleet.propose()
@@ -229,7 +229,7 @@ def test_malformed_requests_are_refused(fields: dict[str, Any]) -> None:
     ],
 )
 def test_request_without_a_version_to_work_it_writes_nothing(
-    fleet: Fleet, template: str, error: type[Exception]
+    fleet: SteppedFleet, template: str, error: type[Exception]
 ) -> None:
     """Unknown, malformed and rejected versions are refused with a named error; the store is as before."""
     fleet.app.templates.reject(fleet.propose().id, by="ada")
@@ -240,7 +240,7 @@ def test_request_without_a_version_to_work_it_writes_nothing(
     assert fleet.broker.sent == []
 
 
-def test_one_bad_request_of_a_batch_writes_none(fleet: Fleet) -> None:
+def test_one_bad_request_of_a_batch_writes_none(fleet: SteppedFleet) -> None:
     """Every request of a batch is checked before the first is written."""
     before = fleet.everything()
     with pytest.raises(UnknownTemplateError):
@@ -256,7 +256,7 @@ def task_for(size: int, letter: str) -> str:
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "😀"])
-def test_request_of_exactly_the_limit_is_accepted(fleet: Fleet, letter: str) -> None:
+def test_request_of_exactly_the_limit_is_accepted(fleet: SteppedFleet, letter: str) -> None:
     """The limit counts bytes of the request's JSON, and is itself allowed."""
     task = task_for(MAX_REQUEST_BYTES, letter)
     job = fleet.enqueue(task=task).job
@@ -264,7 +264,7 @@ def test_request_of_exactly_the_limit_is_accepted(fleet: Fleet, letter: str) -> 
 
 
 @pytest.mark.parametrize("letter", ["x", "é"])
-def test_request_one_byte_over_the_limit_is_refused(fleet: Fleet, letter: str) -> None:
+def test_request_one_byte_over_the_limit_is_refused(fleet: SteppedFleet, letter: str) -> None:
     """One byte more is refused, with what to do instead, and writes nothing."""
     before = fleet.everything()
     with pytest.raises(PayloadTooLargeError, match="nothing was written"):
@@ -272,7 +272,7 @@ def test_request_one_byte_over_the_limit_is_refused(fleet: Fleet, letter: str) -
     assert fleet.everything() == before
 
 
-def test_large_batch_is_accepted_in_order(fleet: Fleet) -> None:
+def test_large_batch_is_accepted_in_order(fleet: SteppedFleet) -> None:
     """More requests than one round trip takes are all accepted, in their order."""
     done = fleet.app.mailbox.enqueue_many([request(title=str(number)) for number in range(501)])
     titles = [job.request.title for job in fleet.app.job_store.read_many([one.job for one in done]) if job]

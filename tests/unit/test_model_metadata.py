@@ -26,8 +26,8 @@ from routing.issues.model_settings import ModelSettings
 from routing.store.backlog.metadata_store import MetadataStore
 from routing.store.redis.keys import Keys
 from tasks.settings.forge_settings import ForgeSettings
-from tests.forge_fleet import ForgeFleet
-from tests.issues import issue, ref
+from tests.fakes.issues import issue, ref
+from tests.fleets.forge_fleet import ForgeFleet
 from tests.leaks import leaks
 
 BODY = "Make the cart fast once #3 is in.\n\n## Difficulty\nhard"
@@ -43,7 +43,7 @@ class ModelServer(ThreadingHTTPServer):
     """A model that says what a test tells it to, and keeps what it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _ModelHandler)
         self.status = 200
         self.answer = saying(blocked_by=["#3"], estimated_context=1234)
         self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
@@ -54,7 +54,7 @@ class ModelServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _ModelHandler(BaseHTTPRequestHandler):
     server: ModelServer
 
     def do_POST(self) -> None:

@@ -25,8 +25,8 @@ from tasks.notify.notification import Notification
 from tasks.notify.notification_kind import NotificationKind
 from tasks.notify.notifier import PAGE, Notifier, NotifierRules
 from tasks.notify.sink import UndeliveredError
-from tests.fleet import Fleet
-from tests.issues import MemoryForge, issue, ref
+from tests.fakes.issues import IssueForge, issue, ref
+from tests.fleets.stepped_fleet import SteppedFleet
 from tests.leaks import leaks
 
 
@@ -68,15 +68,15 @@ def refuse(**given: Any) -> Callable[[Notification], None]:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with one template."""
-    made = Fleet(fake_redis)
+    made = SteppedFleet(fake_redis)
     made.add()
     return made
 
 
 def consumer(
-    fleet: Fleet, listener: Listener, *, monotonic: Callable[[], float] | None = None, **rules: Any
+    fleet: SteppedFleet, listener: Listener, *, monotonic: Callable[[], float] | None = None, **rules: Any
 ) -> Notifier:
     """A consumer, at its place in the stream."""
     app = fleet.app
@@ -100,14 +100,14 @@ def consumer(
     return made
 
 
-def finish(fleet: Fleet, kind: SignalKind = SignalKind.FINISHED, **fields: Any) -> str:
+def finish(fleet: SteppedFleet, kind: SignalKind = SignalKind.FINISHED, **fields: Any) -> str:
     """A job from its beginning to its end."""
     job = fleet.enqueue(**fields).job
     fleet.end(job, kind)
     return job
 
 
-def emit(fleet: Fleet, count: int, start: int = 0) -> list[str]:
+def emit(fleet: SteppedFleet, count: int, start: int = 0) -> list[str]:
     """Events of jobs that have no record any more."""
     names = [f"{number:016x}" for number in range(start, start + count)]
     for name in names:
@@ -115,7 +115,7 @@ def emit(fleet: Fleet, count: int, start: int = 0) -> list[str]:
     return names
 
 
-def test_a_job_is_told_of_with_what_its_record_says(fleet: Fleet) -> None:
+def test_a_job_is_told_of_with_what_its_record_says(fleet: SteppedFleet) -> None:
     """Issue, version and reason are read where the event lacks them."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -127,7 +127,7 @@ def test_a_job_is_told_of_with_what_its_record_says(fleet: Fleet) -> None:
     assert (told.fields["version"], told.fields["title"]) == ("implementer@v1", "Mend the roof")
 
 
-def test_ci_that_stayed_red_is_frozen(fleet: Fleet) -> None:
+def test_ci_that_stayed_red_is_frozen(fleet: SteppedFleet) -> None:
     """The job's own facts tell it from any other escalation."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -136,7 +136,7 @@ def test_ci_that_stayed_red_is_frozen(fleet: Fleet) -> None:
     assert [told.kind for told in listener.heard] == [NotificationKind.FROZEN]
 
 
-def test_a_lost_worker_is_told_of(fleet: Fleet) -> None:
+def test_a_lost_worker_is_told_of(fleet: SteppedFleet) -> None:
     """By name, although its job has gone on."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -150,7 +150,7 @@ def test_a_lost_worker_is_told_of(fleet: Fleet) -> None:
     assert "w1" in told.title
 
 
-def test_a_verdict_is_told_of(fleet: Fleet) -> None:
+def test_a_verdict_is_told_of(fleet: SteppedFleet) -> None:
     """A canary that is rejected is rolled back; one that a person proposes is nobody's news."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -160,9 +160,9 @@ def test_a_verdict_is_told_of(fleet: Fleet) -> None:
     assert [(told.kind.value, told.words) for told in listener.heard] == [("rolled_back", "it lies")]
 
 
-def test_an_issue_is_told_of_once(fleet: Fleet) -> None:
+def test_an_issue_is_told_of_once(fleet: SteppedFleet) -> None:
     """By its job's end where it had one; by itself when it was handed to a person without."""
-    listener, forge = Listener(), MemoryForge()
+    listener, forge = Listener(), IssueForge()
     store = BacklogStore(fleet.app.redis, fleet.app.keys, fleet.clock, unknown_blocker="satisfied")
     backlog = Backlog(
         store, forges={"local": forge}, settings=BacklogSettings(), for_person="ready-for-human"
@@ -180,7 +180,7 @@ def test_an_issue_is_told_of_once(fleet: Fleet) -> None:
     ]
 
 
-def test_a_damaged_record_hides_no_event(fleet: Fleet) -> None:
+def test_a_damaged_record_hides_no_event(fleet: SteppedFleet) -> None:
     """What the event says is told."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -191,7 +191,7 @@ def test_a_damaged_record_hides_no_event(fleet: Fleet) -> None:
     assert listener.subjects == [job]
 
 
-def test_a_new_sink_begins_now(fleet: Fleet) -> None:
+def test_a_new_sink_begins_now(fleet: SteppedFleet) -> None:
     """What happened before it was there is not told."""
     listener = Listener()
     finish(fleet)
@@ -203,7 +203,7 @@ def test_a_new_sink_begins_now(fleet: Fleet) -> None:
 
 def test_a_sink_that_is_there_before_the_first_event_misses_nothing(fake_redis: redis.Redis) -> None:
     """An empty stream has a beginning too."""
-    fleet, listener = Fleet(fake_redis), Listener()
+    fleet, listener = SteppedFleet(fake_redis), Listener()
     made = consumer(fleet, listener)
     fleet.add()
     job = finish(fleet)
@@ -211,7 +211,7 @@ def test_a_sink_that_is_there_before_the_first_event_misses_nothing(fake_redis: 
     assert listener.subjects == [job]
 
 
-def test_each_event_is_sent_once(fleet: Fleet) -> None:
+def test_each_event_is_sent_once(fleet: SteppedFleet) -> None:
     """A tick without news sends nothing and writes nothing."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -223,7 +223,7 @@ def test_each_event_is_sent_once(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_only_the_kinds_that_were_asked_for(fleet: Fleet) -> None:
+def test_only_the_kinds_that_were_asked_for(fleet: SteppedFleet) -> None:
     """The others are passed over for good."""
     listener = Listener()
     made = consumer(fleet, listener, kinds=(NotificationKind.DONE,))
@@ -233,7 +233,7 @@ def test_only_the_kinds_that_were_asked_for(fleet: Fleet) -> None:
     assert listener.subjects == [done]
 
 
-def test_old_news_is_no_news(fleet: Fleet) -> None:
+def test_old_news_is_no_news(fleet: SteppedFleet) -> None:
     """A sink that was switched off for a long time is not flooded."""
     listener = Listener()
     made = consumer(fleet, listener, max_age_seconds=60.0)
@@ -244,7 +244,7 @@ def test_old_news_is_no_news(fleet: Fleet) -> None:
     assert listener.subjects == [job]
 
 
-def test_sinks_do_not_wait_for_each_other(fleet: Fleet) -> None:
+def test_sinks_do_not_wait_for_each_other(fleet: SteppedFleet) -> None:
     """Each has a place of its own, so that one which is down holds up none of the others."""
     deaf, listener = Listener("webhook"), Listener("slack")
     deaf.answer = refuse()
@@ -256,7 +256,7 @@ def test_sinks_do_not_wait_for_each_other(fleet: Fleet) -> None:
     assert len(deaf.heard) == 1
 
 
-def test_a_crash_between_sending_and_noting_sends_again_under_the_same_id(fleet: Fleet) -> None:
+def test_a_crash_between_sending_and_noting_sends_again_under_the_same_id(fleet: SteppedFleet) -> None:
     """At least once, with an id to tell a repetition by."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -275,7 +275,7 @@ def test_a_crash_between_sending_and_noting_sends_again_under_the_same_id(fleet:
     assert fleet.app.notices.depths("webhook") == (0, 0)
 
 
-def test_a_place_is_moved_by_one_process_only(fleet: Fleet) -> None:
+def test_a_place_is_moved_by_one_process_only(fleet: SteppedFleet) -> None:
     """Of two consumers that read the same page one is told that it was too late, and nothing is doubled."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -291,7 +291,7 @@ def test_a_place_is_moved_by_one_process_only(fleet: Fleet) -> None:
     assert fleet.app.notices.depths("webhook") == (0, 0)
 
 
-def test_a_failure_is_tried_again_with_growing_pauses_and_then_is_a_dead_letter(fleet: Fleet) -> None:
+def test_a_failure_is_tried_again_with_growing_pauses_and_then_is_a_dead_letter(fleet: SteppedFleet) -> None:
     """Three attempts: at once, behind 3 s and behind another 6 s; then a person may see to it."""
     listener = Listener()
     listener.answer = refuse()
@@ -311,7 +311,7 @@ def test_a_failure_is_tried_again_with_growing_pauses_and_then_is_a_dead_letter(
     assert (letter.sink, letter.notice.attempts, letter.reason) == ("webhook", 3, "it is out")
 
 
-def test_a_definite_no_is_a_dead_letter_at_once_and_holds_up_nothing(fleet: Fleet) -> None:
+def test_a_definite_no_is_a_dead_letter_at_once_and_holds_up_nothing(fleet: SteppedFleet) -> None:
     """The others are sent in the same tick."""
     listener = Listener()
     listener.answer = lambda told: refuse(final=True)(told) if told.subject == first else None
@@ -322,7 +322,7 @@ def test_a_definite_no_is_a_dead_letter_at_once_and_holds_up_nothing(fleet: Flee
     assert fleet.app.notices.depths("webhook") == (0, 1)
 
 
-def test_one_that_is_never_taken_does_not_hold_up_the_others(fleet: Fleet) -> None:
+def test_one_that_is_never_taken_does_not_hold_up_the_others(fleet: SteppedFleet) -> None:
     """Behind the first pause the newer ones go first."""
     listener = Listener()
     listener.answer = lambda told: refuse()(told) if told.subject == poison else None
@@ -335,7 +335,7 @@ def test_one_that_is_never_taken_does_not_hold_up_the_others(fleet: Fleet) -> No
     assert listener.subjects[:2] == [poison, second]
 
 
-def test_a_sink_that_is_down_is_asked_once_a_while(fleet: Fleet) -> None:
+def test_a_sink_that_is_down_is_asked_once_a_while(fleet: SteppedFleet) -> None:
     """However many wait: one attempt a pause, a minute between them at the most, and none of them is lost."""
     listener = Listener()
     listener.answer = refuse()
@@ -352,7 +352,7 @@ def test_a_sink_that_is_down_is_asked_once_a_while(fleet: Fleet) -> None:
     assert sorted(listener.subjects) == sorted(jobs)
 
 
-def test_the_sinks_own_wish_is_heard(fleet: Fleet) -> None:
+def test_the_sinks_own_wish_is_heard(fleet: SteppedFleet) -> None:
     """`Retry-After` keeps everything from it until then."""
     listener = Listener()
     listener.answer = refuse(again_at=fleet.clock() + 500)
@@ -368,7 +368,7 @@ def test_the_sinks_own_wish_is_heard(fleet: Fleet) -> None:
     assert made.tick() == 2
 
 
-def test_dead_letters_are_sent_again_when_a_person_says_so(fleet: Fleet) -> None:
+def test_dead_letters_are_sent_again_when_a_person_says_so(fleet: SteppedFleet) -> None:
     """Under the id that they had, with all their attempts before them."""
     listener = Listener()
     listener.answer = refuse(final=True)
@@ -389,7 +389,7 @@ def test_dead_letters_are_sent_again_when_a_person_says_so(fleet: Fleet) -> None
     assert json.loads(waiting)["attempts"] == 1
 
 
-def test_what_was_trimmed_unread_is_counted(fleet: Fleet) -> None:
+def test_what_was_trimmed_unread_is_counted(fleet: SteppedFleet) -> None:
     """A consumer that was away for too long says how many events it never saw."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -408,7 +408,7 @@ def test_what_was_trimmed_unread_is_counted(fleet: Fleet) -> None:
 
 
 def test_a_server_that_does_not_count_is_believed_to_have_lost_nothing(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    fleet: SteppedFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before Redis 7 a stream does not say how much was written to it; everything else works."""
     listener = Listener()
@@ -427,7 +427,7 @@ def test_a_server_that_does_not_count_is_believed_to_have_lost_nothing(
     assert (status.missed, status.written, len(listener.heard)) == (0, None, 4)
 
 
-def test_what_was_read_before_the_trim_is_not_missed(fleet: Fleet) -> None:
+def test_what_was_read_before_the_trim_is_not_missed(fleet: SteppedFleet) -> None:
     """Pages count as they are read."""
     listener = Listener()
     made = consumer(fleet, listener, attempts=12)
@@ -442,7 +442,7 @@ def test_what_was_read_before_the_trim_is_not_missed(fleet: Fleet) -> None:
     assert status.missed == 0
 
 
-def test_a_tick_leaves_the_rest_to_the_next(fleet: Fleet) -> None:
+def test_a_tick_leaves_the_rest_to_the_next(fleet: SteppedFleet) -> None:
     """Its lock must not run out while it sends."""
     listener = Listener()
     seconds = iter(range(0, 100_000, 5))
@@ -455,7 +455,7 @@ def test_a_tick_leaves_the_rest_to_the_next(fleet: Fleet) -> None:
     assert listener.subjects == names
 
 
-def test_too_many_that_wait_push_the_oldest_out(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_that_wait_push_the_oldest_out(fleet: SteppedFleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is bounded, also the dead letters."""
     monkeypatch.setattr(notice_store, "MOST_WAITING", 5)
     monkeypatch.setattr(notice_store, "MOST_DEAD", 3)
@@ -472,7 +472,7 @@ def test_too_many_that_wait_push_the_oldest_out(fleet: Fleet, monkeypatch: pytes
     assert fleet.redis.hlen(fleet.app.keys.notify_notes("webhook")) == 8
 
 
-def test_a_record_that_cannot_be_read_is_put_aside(fleet: Fleet) -> None:
+def test_a_record_that_cannot_be_read_is_put_aside(fleet: SteppedFleet) -> None:
     """The others are sent, and it is found among the dead letters."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -486,7 +486,7 @@ def test_a_record_that_cannot_be_read_is_put_aside(fleet: Fleet) -> None:
     assert [letter.reason for letter in dead_letters(fleet.app.notices)] == ["its record cannot be read"]
 
 
-def test_keys_are_permanent_and_bounded(fleet: Fleet) -> None:
+def test_keys_are_permanent_and_bounded(fleet: SteppedFleet) -> None:
     """Nothing is left behind that is not on the list."""
     listener = Listener()
     listener.answer = refuse()
@@ -496,7 +496,9 @@ def test_keys_are_permanent_and_bounded(fleet: Fleet) -> None:
     assert leaks(fleet.redis, Keys()) == []
 
 
-def test_one_page_of_jobs_is_read_in_one_round_trip(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_page_of_jobs_is_read_in_one_round_trip(
+    fleet: SteppedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a tick costs depends on what is new, not on what was."""
     listener = Listener()
     made = consumer(fleet, listener)

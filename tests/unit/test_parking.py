@@ -5,18 +5,18 @@ import redis
 
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, StaleLeaseError
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with one template."""
-    made = Fleet(fake_redis)
+    made = SteppedFleet(fake_redis)
     made.add()
     return made
 
 
-def parked(fleet: Fleet, wait_seconds: float = 60.0) -> str:
+def parked(fleet: SteppedFleet, wait_seconds: float = 60.0) -> str:
     """A job whose first turn ended to wait for mail."""
     job = fleet.enqueue().job
     fleet.app.jobs.park(
@@ -29,14 +29,14 @@ def parked(fleet: Fleet, wait_seconds: float = 60.0) -> str:
     return job
 
 
-def published(fleet: Fleet) -> list[str]:
+def published(fleet: SteppedFleet) -> list[str]:
     """The jobs that one pass of the relay publishes."""
     fleet.broker.sent.clear()
     fleet.app.relay.relay()
     return [job for job, _, _ in fleet.broker.sent]
 
 
-def test_parked_job_is_queued_as_it_was(fleet: Fleet) -> None:
+def test_parked_job_is_queued_as_it_was(fleet: SteppedFleet) -> None:
     """No attempt counts, nothing is held, its next turn is about mail; what was said is kept for it."""
     job = fleet.app.jobs.find(parked(fleet))
     assert (job.state, job.kind, job.attempts, job.result.tail) == (JobState.QUEUED, "mail", 0, "sent two")
@@ -45,7 +45,7 @@ def test_parked_job_is_queued_as_it_was(fleet: Fleet) -> None:
     assert (event.subject, event.data["wait_seconds"]) == (job.id, 60)
 
 
-def test_parked_job_is_published_when_its_time_is_over(fleet: Fleet) -> None:
+def test_parked_job_is_published_when_its_time_is_over(fleet: SteppedFleet) -> None:
     """Not before: a message that comes early changes nothing."""
     job = parked(fleet, 60)
     assert published(fleet) == []
@@ -56,7 +56,7 @@ def test_parked_job_is_published_when_its_time_is_over(fleet: Fleet) -> None:
     assert (claim.job.kind, claim.job.attempts) == ("mail", 1)
 
 
-def test_woken_job_is_published_once(fleet: Fleet) -> None:
+def test_woken_job_is_published_once(fleet: SteppedFleet) -> None:
     """Waking it again says that it waits no longer, and changes nothing."""
     job = parked(fleet)
     assert fleet.app.jobs.wake(job)
@@ -68,7 +68,7 @@ def test_woken_job_is_published_once(fleet: Fleet) -> None:
     assert [event.subject for event in fleet.events("job.woken")] == [job]
 
 
-def test_only_a_parked_job_is_woken(fleet: Fleet) -> None:
+def test_only_a_parked_job_is_woken(fleet: SteppedFleet) -> None:
     """Back-off, work and ends are nobody's to cut short by mail."""
     queued, running, ended, failed = (fleet.enqueue().job for _ in range(4))
     fleet.claim(running)
@@ -80,7 +80,7 @@ def test_only_a_parked_job_is_woken(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_parking_needs_the_lease(fleet: Fleet) -> None:
+def test_parking_needs_the_lease(fleet: SteppedFleet) -> None:
     """A worker whose lease was lost parks nothing, and a job that is to be cancelled does not wait."""
     lost, cancelled = (fleet.claim(fleet.enqueue().job) for _ in range(2))
     fleet.app.jobs.cancel(cancelled.job.id, by="ada", at=fleet.clock())
@@ -92,7 +92,7 @@ def test_parking_needs_the_lease(fleet: Fleet) -> None:
         fleet.app.jobs.park(lost, reason="", result=JobResult(), wait_seconds=60)
 
 
-def test_parked_job_can_be_cancelled(fleet: Fleet) -> None:
+def test_parked_job_can_be_cancelled(fleet: SteppedFleet) -> None:
     """It ends at once, and mail does not bring it back."""
     job = parked(fleet)
     fleet.app.jobs.cancel(job, by="ada", at=fleet.clock())

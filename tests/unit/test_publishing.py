@@ -19,7 +19,7 @@ from routing.jobs.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS
 from tasks.broker import WORK, make_app
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
-from tests.fleet import Fleet, request
+from tests.fleets.stepped_fleet import SteppedFleet, request
 
 JOB = "feedfacecafebeef"
 
@@ -28,9 +28,9 @@ PUBLISH_SECONDS, UNCLAIMED_SECONDS = 5.0, 15.0
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with one template, whose broker is another server than its store."""
-    made = Fleet(fake_redis)
+    made = SteppedFleet(fake_redis)
     made.add()
     return made
 
@@ -119,7 +119,7 @@ def test_no_two_publications_have_the_same_id(celery_app: Celery) -> None:
 def test_message_is_pushed_in_the_step_when_the_broker_is_the_store(fake_redis: redis.Redis) -> None:
     """One write holds the record and the message; the relay has nothing to do until nobody claims it."""
     app = compose(Settings(redis_url=SecretStr("redis://127.0.0.1:1/0")), redis=fake_redis)
-    fleet = Fleet(fake_redis, publisher=app.publisher)
+    fleet = SteppedFleet(fake_redis, publisher=app.publisher)
     fleet.add()
     job = fleet.enqueue(priority="urgent").job
     (text,) = fleet.redis.lrange("coalmine:champion", 0, -1)
@@ -138,7 +138,7 @@ def test_broker_elsewhere_takes_the_way_of_the_outbox(fake_redis: redis.Redis) -
     assert app.publisher.prepared(JOB, "champion", Priority.NORMAL) is None
 
 
-def test_published_job_is_relayed_no_more(fleet: Fleet) -> None:
+def test_published_job_is_relayed_no_more(fleet: SteppedFleet) -> None:
     """A message that reached the broker is not sent again by the outbox."""
     fleet.enqueue()
     fleet.clock.forward(PUBLISH_SECONDS + 1)
@@ -146,7 +146,7 @@ def test_published_job_is_relayed_no_more(fleet: Fleet) -> None:
     assert len(fleet.broker.sent) == 1
 
 
-def test_failed_publication_is_made_up_for_by_the_relay(fleet: Fleet) -> None:
+def test_failed_publication_is_made_up_for_by_the_relay(fleet: SteppedFleet) -> None:
     """The job is recorded although the broker is down, and is published once when it is back."""
     fleet.broker.down = True
     job = fleet.enqueue(priority="low").job
@@ -162,7 +162,7 @@ def test_failed_publication_is_made_up_for_by_the_relay(fleet: Fleet) -> None:
     assert fleet.broker.sent == [(job, "champion", Priority.LOW)]
 
 
-def test_batch_loses_nothing_when_the_broker_fails_midway(fleet: Fleet) -> None:
+def test_batch_loses_nothing_when_the_broker_fails_midway(fleet: SteppedFleet) -> None:
     """What was published is not repeated, and the rest follows."""
     publish, calls = fleet.broker.publish, []
 
@@ -181,7 +181,7 @@ def test_batch_loses_nothing_when_the_broker_fails_midway(fleet: Fleet) -> None:
     assert sorted(sent[0] for sent in fleet.broker.sent) == sorted(one.job for one in done)
 
 
-def test_process_that_dies_before_it_publishes_loses_nothing(fleet: Fleet) -> None:
+def test_process_that_dies_before_it_publishes_loses_nothing(fleet: SteppedFleet) -> None:
     """The outbox holds the job from the step that accepted it."""
 
     class Killed(BaseException):
@@ -198,7 +198,7 @@ def test_process_that_dies_before_it_publishes_loses_nothing(fleet: Fleet) -> No
     assert fleet.app.relay.relay().published == 1
 
 
-def test_lost_message_is_found_when_nobody_claims_it(fleet: Fleet) -> None:
+def test_lost_message_is_found_when_nobody_claims_it(fleet: SteppedFleet) -> None:
     """The broker lost its data: behind the unclaimed time the job is published again, once."""
     job = fleet.enqueue().job
     fleet.broker.queues["champion"].clear()
@@ -211,7 +211,7 @@ def test_lost_message_is_found_when_nobody_claims_it(fleet: Fleet) -> None:
     assert fleet.app.relay.relay().published == 0
 
 
-def test_waiting_message_is_not_repeated(fleet: Fleet) -> None:
+def test_waiting_message_is_not_repeated(fleet: SteppedFleet) -> None:
     """While others wait in the queue a job may wait too: nothing is lost and nothing is sent twice."""
     fleet.enqueue()
     for _ in range(5):
@@ -220,7 +220,7 @@ def test_waiting_message_is_not_repeated(fleet: Fleet) -> None:
     assert len(fleet.broker.sent) == 1
 
 
-def test_lost_message_is_repeated_although_others_wait(fleet: Fleet) -> None:
+def test_lost_message_is_repeated_although_others_wait(fleet: SteppedFleet) -> None:
     """A queue that is never empty does not hide a loss for ever; the next repetition takes as long again."""
     lost, _ = fleet.enqueue().job, fleet.enqueue().job
     fleet.broker.queues["champion"].remove(lost)
@@ -234,7 +234,7 @@ def test_lost_message_is_repeated_although_others_wait(fleet: Fleet) -> None:
     assert fleet.app.relay.relay().published == 0
 
 
-def test_messages_are_not_repeated_without_bounds(fleet: Fleet) -> None:
+def test_messages_are_not_repeated_without_bounds(fleet: SteppedFleet) -> None:
     """However long nobody works, there are no more than two messages a job, and few come at once."""
     fleet.app.mailbox.enqueue_many([request() for _ in range(OVERDUE_AT_ONCE + 10)])
     passes = []
@@ -245,7 +245,7 @@ def test_messages_are_not_repeated_without_bounds(fleet: Fleet) -> None:
     assert set(Counter(job for job, _, _ in fleet.broker.sent).values()) == {2}, "each has its turn"
 
 
-def test_publication_of_a_job_that_is_gone_leaves_nothing(fleet: Fleet) -> None:
+def test_publication_of_a_job_that_is_gone_leaves_nothing(fleet: SteppedFleet) -> None:
     """A record that expired between the message and its note is not brought back."""
     job = fleet.enqueue().job
     fleet.redis.delete(fleet.app.keys.job(job))
@@ -255,7 +255,7 @@ def test_publication_of_a_job_that_is_gone_leaves_nothing(fleet: Fleet) -> None:
 
 def test_lost_queue_is_told_from_the_other(fake_redis: redis.Redis) -> None:
     """An empty canary queue repeats the canary's jobs, not those that wait for the champion."""
-    fleet = Fleet(fake_redis, draws=[0.1, 0.9])
+    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9])
     fleet.on_trial()
     canary, _ = fleet.enqueue().job, fleet.enqueue().job
     fleet.broker.queues["canary"].clear()
@@ -264,7 +264,7 @@ def test_lost_queue_is_told_from_the_other(fake_redis: redis.Redis) -> None:
     assert [sent[0] for sent in fleet.broker.sent[2:]] == [canary]
 
 
-def test_claimed_job_is_not_published_again(fleet: Fleet) -> None:
+def test_claimed_job_is_not_published_again(fleet: SteppedFleet) -> None:
     """A worker that was faster than the relay has taken the job off both lists."""
     fleet.broker.down = True
     job = fleet.enqueue().job
@@ -275,7 +275,7 @@ def test_claimed_job_is_not_published_again(fleet: Fleet) -> None:
     assert fleet.app.job_store.depths() == {"queued": 0, "running": 1, "waiting": 0, "dead": 0}
 
 
-def test_cancelled_job_is_not_published(fleet: Fleet) -> None:
+def test_cancelled_job_is_not_published(fleet: SteppedFleet) -> None:
     """A job that ended in the queue leaves both lists."""
     fleet.broker.down = True
     job = fleet.enqueue().job
@@ -285,7 +285,7 @@ def test_cancelled_job_is_not_published(fleet: Fleet) -> None:
     assert fleet.app.relay.relay().published == 0
 
 
-def test_unreadable_record_does_not_stop_the_relay(fleet: Fleet) -> None:
+def test_unreadable_record_does_not_stop_the_relay(fleet: SteppedFleet) -> None:
     """The jobs behind it are published all the same."""
     fleet.broker.down = True
     broken, job = fleet.enqueue().job, fleet.enqueue().job
@@ -296,7 +296,7 @@ def test_unreadable_record_does_not_stop_the_relay(fleet: Fleet) -> None:
     assert [sent[0] for sent in fleet.broker.sent] == [job]
 
 
-def test_relay_of_a_large_outbox_goes_on_at_the_next_pass(fleet: Fleet) -> None:
+def test_relay_of_a_large_outbox_goes_on_at_the_next_pass(fleet: SteppedFleet) -> None:
     """One pass takes a bounded number; the rest is not forgotten."""
     fleet.broker.down = True
     fleet.app.mailbox.enqueue_many([request() for _ in range(7)])
@@ -306,7 +306,7 @@ def test_relay_of_a_large_outbox_goes_on_at_the_next_pass(fleet: Fleet) -> None:
     assert passes == [3, 3, 1, 0]
 
 
-def test_two_relays_publish_each_job_once(fleet: Fleet) -> None:
+def test_two_relays_publish_each_job_once(fleet: SteppedFleet) -> None:
     """What one relay has taken the other leaves alone, until the first did not come to its end."""
     fleet.broker.down = True
     fleet.enqueue()

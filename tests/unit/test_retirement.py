@@ -17,7 +17,7 @@ from tasks.agents.session.state import SessionState
 from tasks.agents.supervision.retirement import Retirement, Retirements, last_word, leaves
 from tasks.agents.supervision.worker_died import AgentEnd
 from tasks.agents.turn.result import Ending
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 CRASH = AgentEnd(ended_by=Ending.RESULT, exit_code=3)
 CLEAN = AgentEnd(ended_by=Ending.RESULT, exit_code=0, clean=True)
@@ -80,7 +80,7 @@ class Hospice:
     """A job with a parent, claimed, and what sees its agent off."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.fleet = Fleet(client, draws=[0.5])
+        self.fleet = SteppedFleet(client, draws=[0.5])
         self.app = self.fleet.app
         self.fleet.add()
         self.lead = self.app.agents.register(role=Role.LEAD, name="lead-1").name

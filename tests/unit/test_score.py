@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harvest.score import EXCLUSIONS, FAILURES, Score, ScorePolicy, ScoreRules, score
 from routing.jobs.signal import Signal, SignalKind, signal
-from tests.fleet import START
+from tests.fleets.stepped_fleet import START
 
 DAY = 86_400.0
 SETTLED_AT_ONCE = ScoreRules(revert_window_seconds=0.0)

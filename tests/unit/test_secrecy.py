@@ -77,7 +77,7 @@ def test_credentials_in_arguments_are_covered(argument: str, shown: str) -> None
 def test_values_are_moved_and_kept() -> None:
     """Each variable to be covered is set anew, with the value that it has now; the others are left alone."""
 
-    class Watched(dict[bytes, bytes]):
+    class WatchedMemory(dict[bytes, bytes]):
         def __init__(self, *given: dict[bytes, bytes]) -> None:
             super().__init__(*given)
             self.set: list[bytes] = []
@@ -87,7 +87,7 @@ def test_values_are_moved_and_kept() -> None:
             super().__setitem__(name, value)
 
     before = {b"PATH": b"/bin", b"API_KEY": b"k", b"": b"odd", b"COALMINE_REDIS_URL": b"redis://\xff"}
-    environment = Watched(before)
+    environment = WatchedMemory(before)
     move_values(environment)
     assert environment == before
     assert environment.set == [b"API_KEY", b"COALMINE_REDIS_URL"]

@@ -11,7 +11,7 @@ from routing.store.redis.keys import PERMANENT_KINDS
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, BY_HOLDER, SessionState, may_move
-from tests.sessions import LEASE, PROCESS, Sessions
+from tests.fleets.sessions import LEASE, PROCESS, Sessions
 
 S = SessionState
 

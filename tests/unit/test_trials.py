@@ -7,13 +7,13 @@ from harvest.policy import TrialPolicy
 from routing.errors import ConflictError, InvalidInputError
 from routing.templates.trial import Terms
 from routing.templates.trials import UnknownTrialError
-from tests.fleet import START, Fleet
+from tests.fleets.stepped_fleet import START, SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet without templates."""
-    return Fleet(fake_redis)
+    return SteppedFleet(fake_redis)
 
 
 def terms(share: float) -> Terms:
@@ -21,7 +21,7 @@ def terms(share: float) -> Terms:
     return Terms(policy=TrialPolicy().to_json(), share=share, baseline=0.6)
 
 
-def test_opening_pins_the_champion_and_leaves_it(fleet: Fleet) -> None:
+def test_opening_pins_the_champion_and_leaves_it(fleet: SteppedFleet) -> None:
     """The pending version becomes canary; the champion is pinned and stays champion."""
     first, second = fleet.add(), fleet.propose()
     trial = fleet.open(second)
@@ -31,7 +31,7 @@ def test_opening_pins_the_champion_and_leaves_it(fleet: Fleet) -> None:
     assert len(fleet.events("candidate.canary_started")) == 1
 
 
-def test_opening_again_changes_nothing(fleet: Fleet) -> None:
+def test_opening_again_changes_nothing(fleet: SteppedFleet) -> None:
     """The same canary asked for twice is on one trial, with one event."""
     trial = fleet.on_trial()
     before = fleet.everything()
@@ -40,7 +40,7 @@ def test_opening_again_changes_nothing(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_second_trial_of_a_template_is_refused(fleet: Fleet) -> None:
+def test_second_trial_of_a_template_is_refused(fleet: SteppedFleet) -> None:
     """At most one trial of a template is open."""
     fleet.on_trial()
     third = fleet.propose("three")
@@ -50,7 +50,7 @@ def test_second_trial_of_a_template_is_refused(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_templates_are_tried_side_by_side(fleet: Fleet) -> None:
+def test_templates_are_tried_side_by_side(fleet: SteppedFleet) -> None:
     """Trials of different templates do not hinder each other."""
     assert [fleet.on_trial(name).id for name in ("implementer", "reviewer")] == [
         "implementer-t1",
@@ -60,7 +60,7 @@ def test_templates_are_tried_side_by_side(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 1.5, -0.1, float("nan"), float("inf")])
-def test_share_outside_is_refused(fleet: Fleet, share: float) -> None:
+def test_share_outside_is_refused(fleet: SteppedFleet, share: float) -> None:
     """A share with which nothing can be decided opens no trial and writes nothing."""
     fleet.add()
     second = fleet.propose()
@@ -78,7 +78,7 @@ def test_policy_with_such_a_share_is_refused(share: float) -> None:
 
 
 @pytest.mark.parametrize("state", ["champion", "superseded"])
-def test_only_a_pending_version_goes_on_trial(fleet: Fleet, state: str) -> None:
+def test_only_a_pending_version_goes_on_trial(fleet: SteppedFleet, state: str) -> None:
     """A version that works, or worked, is no canary."""
     first = fleet.add()
     if state == "superseded":
@@ -91,13 +91,13 @@ def test_only_a_pending_version_goes_on_trial(fleet: Fleet, state: str) -> None:
 
 def test_no_trial_while_canaries_are_off(fake_redis: redis.Redis) -> None:
     """Switched off, a trial is refused with the variable that switches them on."""
-    fleet = Fleet(fake_redis, enabled=False)
+    fleet = SteppedFleet(fake_redis, enabled=False)
     fleet.add()
     with pytest.raises(ConflictError, match="COALMINE_CANARY__ENABLED"):
         fleet.open(fleet.propose())
 
 
-def test_stopping_returns_the_canary_to_pending(fleet: Fleet) -> None:
+def test_stopping_returns_the_canary_to_pending(fleet: SteppedFleet) -> None:
     """A stopped trial decides nothing: the canary may be tried again, under a new number."""
     trial = fleet.on_trial()
     fleet.clock.forward(60)
@@ -110,7 +110,7 @@ def test_stopping_returns_the_canary_to_pending(fleet: Fleet) -> None:
     assert len(fleet.events("trial.stopped")) == 1
 
 
-def test_stopping_again_changes_nothing(fleet: Fleet) -> None:
+def test_stopping_again_changes_nothing(fleet: SteppedFleet) -> None:
     """The second stop is a success without an event."""
     trial = fleet.on_trial()
     fleet.app.trials.stop(trial, by="ada")
@@ -119,7 +119,7 @@ def test_stopping_again_changes_nothing(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_stale_stop_leaves_the_next_trial_alone(fleet: Fleet) -> None:
+def test_stale_stop_leaves_the_next_trial_alone(fleet: SteppedFleet) -> None:
     """Stopping a trial that has ended does not touch the one that runs now."""
     trial = fleet.on_trial()
     fleet.app.trials.stop(trial, by="ada")
@@ -129,7 +129,7 @@ def test_stale_stop_leaves_the_next_trial_alone(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_promoting_the_canary_graduates_its_trial(fleet: Fleet) -> None:
+def test_promoting_the_canary_graduates_its_trial(fleet: SteppedFleet) -> None:
     """A person's word ends the trial as graduated, with one event and one review."""
     trial = fleet.on_trial()
     fleet.app.templates.promote(trial.canary_id, by="ada", reason="I am sure")
@@ -142,7 +142,7 @@ def test_promoting_the_canary_graduates_its_trial(fleet: Fleet) -> None:
     assert fleet.app.trials.open_trials() == []
 
 
-def test_promoting_another_version_stops_the_trial(fleet: Fleet) -> None:
+def test_promoting_another_version_stops_the_trial(fleet: SteppedFleet) -> None:
     """The trial's champion is gone, so it is stopped visibly and its canary is pending again."""
     trial = fleet.on_trial()
     third = fleet.propose("three")
@@ -156,7 +156,7 @@ def test_promoting_another_version_stops_the_trial(fleet: Fleet) -> None:
     ]
 
 
-def test_reverting_during_a_trial_stops_it(fleet: Fleet) -> None:
+def test_reverting_during_a_trial_stops_it(fleet: SteppedFleet) -> None:
     """A revert changes the champion as well, and ends the trial."""
     fleet.add()
     fleet.app.templates.promote(fleet.propose().id, by="ada")
@@ -167,7 +167,7 @@ def test_reverting_during_a_trial_stops_it(fleet: Fleet) -> None:
     assert fleet.app.templates.champion("implementer").number == 1
 
 
-def test_rejecting_the_canary_rolls_back(fleet: Fleet) -> None:
+def test_rejecting_the_canary_rolls_back(fleet: SteppedFleet) -> None:
     """A person's rejection of the canary ends its trial; the champion is what it was."""
     trial = fleet.on_trial()
     fleet.app.templates.reject(trial.canary_id, by="ada", reason="it hurts")
@@ -178,7 +178,7 @@ def test_rejecting_the_canary_rolls_back(fleet: Fleet) -> None:
     assert fleet.app.versions.is_rejected(trial.canary_id)
 
 
-def test_rejecting_another_version_leaves_the_trial(fleet: Fleet) -> None:
+def test_rejecting_another_version_leaves_the_trial(fleet: SteppedFleet) -> None:
     """A pending version can be rejected beside a running trial."""
     trial = fleet.on_trial()
     fleet.app.templates.reject(fleet.propose("three").id, by="ada")
@@ -186,7 +186,7 @@ def test_rejecting_another_version_leaves_the_trial(fleet: Fleet) -> None:
     assert fleet.kinds()[-1] == "candidate.rejected"
 
 
-def test_champion_is_there_at_every_step(fleet: Fleet) -> None:
+def test_champion_is_there_at_every_step(fleet: SteppedFleet) -> None:
     """Whatever is done, each template has exactly one champion, the one that the index names."""
     fleet.on_trial()
     for step in (
@@ -204,7 +204,7 @@ def test_champion_is_there_at_every_step(fleet: Fleet) -> None:
         assert fleet.redis.hget(fleet.app.keys("champions"), "implementer") == str(champions[0])
 
 
-def test_trial_is_found_by_its_id_and_by_its_template(fleet: Fleet) -> None:
+def test_trial_is_found_by_its_id_and_by_its_template(fleet: SteppedFleet) -> None:
     """A template's name means its open trial, or else its last."""
     trial = fleet.on_trial()
     assert fleet.app.trials.find("implementer").id == trial.id
@@ -213,7 +213,7 @@ def test_trial_is_found_by_its_id_and_by_its_template(fleet: Fleet) -> None:
     assert [past.id for past in fleet.app.trials.history("implementer")] == [trial.id]
 
 
-def test_unknown_trial_is_named(fleet: Fleet) -> None:
+def test_unknown_trial_is_named(fleet: SteppedFleet) -> None:
     """What was never on trial has none."""
     fleet.add()
     with pytest.raises(UnknownTrialError, match="implementer"):

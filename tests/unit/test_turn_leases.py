@@ -10,7 +10,7 @@ from routing.errors import UnavailableError
 from routing.store.sessions.session_store import SessionStore
 from tasks.agents.turn.leases import HeldTurn, TurnLeases
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
-from tests.sessions import LEASE, Sessions
+from tests.fleets.sessions import LEASE, Sessions
 
 
 @pytest.fixture

@@ -12,23 +12,23 @@ from routing.templates.templates import (
     checked_snapshot,
 )
 from routing.templates.version import KIND_TEXT_CHARACTERS, Snapshot, VersionReference
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet without templates."""
-    return Fleet(fake_redis)
+    return SteppedFleet(fake_redis)
 
 
-def test_first_version_is_champion(fleet: Fleet) -> None:
+def test_first_version_is_champion(fleet: SteppedFleet) -> None:
     """Adding a template makes its first version champion, with one event."""
     version = fleet.add()
     assert (version.id, version.state, version.parent) == ("implementer@v1", "champion", None)
     assert fleet.kinds() == ["template.added"]
 
 
-def test_adding_again_changes_nothing(fleet: Fleet) -> None:
+def test_adding_again_changes_nothing(fleet: SteppedFleet) -> None:
     """The same template with the same content is a success that writes nothing."""
     fleet.add()
     before = fleet.everything()
@@ -37,7 +37,7 @@ def test_adding_again_changes_nothing(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_adding_other_content_is_refused(fleet: Fleet) -> None:
+def test_adding_other_content_is_refused(fleet: SteppedFleet) -> None:
     """A template that exists is not overwritten."""
     fleet.add()
     before = fleet.everything()
@@ -46,7 +46,7 @@ def test_adding_other_content_is_refused(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_proposal_is_pending_and_told(fleet: Fleet) -> None:
+def test_proposal_is_pending_and_told(fleet: SteppedFleet) -> None:
     """A proposed version waits; the champion and its event are as they were."""
     fleet.add()
     version = fleet.propose()
@@ -55,7 +55,7 @@ def test_proposal_is_pending_and_told(fleet: Fleet) -> None:
     assert fleet.kinds() == ["template.added", "candidate.awaiting_promotion"]
 
 
-def test_identical_content_returns_the_version_that_has_it(fleet: Fleet) -> None:
+def test_identical_content_returns_the_version_that_has_it(fleet: SteppedFleet) -> None:
     """Content is compared by its hash, whatever order its parts were given in."""
     fleet.add()
     first = fleet.app.templates.propose("implementer", Snapshot(environment={"A": "1", "B": "2"}))
@@ -67,14 +67,14 @@ def test_identical_content_returns_the_version_that_has_it(fleet: Fleet) -> None
     assert fleet.everything() == before
 
 
-def test_proposing_for_an_unknown_template_is_refused(fleet: Fleet) -> None:
+def test_proposing_for_an_unknown_template_is_refused(fleet: SteppedFleet) -> None:
     """Nothing is written for a template that does not exist."""
     with pytest.raises(UnknownTemplateError, match="coalmine template add"):
         fleet.propose()
     assert fleet.everything() == {}
 
 
-def test_numbers_are_never_reused(fleet: Fleet) -> None:
+def test_numbers_are_never_reused(fleet: SteppedFleet) -> None:
     """A rejected version keeps its number; the next one gets the next."""
     fleet.add()
     fleet.app.templates.reject(fleet.propose("two").id, by="ada")
@@ -82,7 +82,7 @@ def test_numbers_are_never_reused(fleet: Fleet) -> None:
     assert [version.number for version in fleet.app.templates.versions("implementer")] == [1, 2, 3]
 
 
-def test_promotion_supersedes_the_champion(fleet: Fleet) -> None:
+def test_promotion_supersedes_the_champion(fleet: SteppedFleet) -> None:
     """A pending version becomes champion, the old one superseded, with one event and one review."""
     first, second = fleet.add(), fleet.propose()
     step = fleet.app.templates.promote("implementer", by="ada", reason="better")
@@ -92,7 +92,7 @@ def test_promotion_supersedes_the_champion(fleet: Fleet) -> None:
     assert [review["decision"] for review in fleet.app.templates.reviews("implementer")] == ["promote"]
 
 
-def test_promoting_again_changes_nothing(fleet: Fleet) -> None:
+def test_promoting_again_changes_nothing(fleet: SteppedFleet) -> None:
     """Promoting the champion is a success that emits nothing."""
     fleet.add()
     second = fleet.propose()
@@ -102,7 +102,7 @@ def test_promoting_again_changes_nothing(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_superseded_version_is_reverted_not_promoted(fleet: Fleet) -> None:
+def test_superseded_version_is_reverted_not_promoted(fleet: SteppedFleet) -> None:
     """Promotion of a former champion is refused and names the right command."""
     first = fleet.add()
     fleet.app.templates.promote(fleet.propose().id, by="ada")
@@ -112,7 +112,7 @@ def test_superseded_version_is_reverted_not_promoted(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_revert_brings_the_previous_champion_back(fleet: Fleet) -> None:
+def test_revert_brings_the_previous_champion_back(fleet: SteppedFleet) -> None:
     """The name alone means the champion before this one."""
     first = fleet.add()
     second = fleet.propose()
@@ -123,7 +123,7 @@ def test_revert_brings_the_previous_champion_back(fleet: Fleet) -> None:
     assert len(fleet.events("template.reverted")) == 1
 
 
-def test_reverting_to_the_champion_changes_nothing(fleet: Fleet) -> None:
+def test_reverting_to_the_champion_changes_nothing(fleet: SteppedFleet) -> None:
     """Asked again for the same version, revert is a success that writes nothing."""
     first = fleet.add()
     fleet.app.templates.promote(fleet.propose().id, by="ada")
@@ -133,7 +133,7 @@ def test_reverting_to_the_champion_changes_nothing(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_revert_without_a_previous_champion_is_refused(fleet: Fleet) -> None:
+def test_revert_without_a_previous_champion_is_refused(fleet: SteppedFleet) -> None:
     """There is nothing to revert to before the first promotion."""
     fleet.add()
     with pytest.raises(ConflictError, match="nothing to revert to"):
@@ -141,7 +141,7 @@ def test_revert_without_a_previous_champion_is_refused(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("decision", ["pending", "rejected"])
-def test_only_a_former_champion_can_be_reverted_to(fleet: Fleet, decision: str) -> None:
+def test_only_a_former_champion_can_be_reverted_to(fleet: SteppedFleet, decision: str) -> None:
     """A version that never was champion cannot come back as one."""
     fleet.add()
     second = fleet.propose()
@@ -153,7 +153,7 @@ def test_only_a_former_champion_can_be_reverted_to(fleet: Fleet, decision: str) 
     assert fleet.everything() == before
 
 
-def test_rejection_is_final(fleet: Fleet) -> None:
+def test_rejection_is_final(fleet: SteppedFleet) -> None:
     """A rejected version is neither promoted nor reverted to nor put on trial."""
     fleet.add()
     second = fleet.propose()
@@ -166,7 +166,7 @@ def test_rejection_is_final(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_rejecting_again_changes_nothing(fleet: Fleet) -> None:
+def test_rejecting_again_changes_nothing(fleet: SteppedFleet) -> None:
     """The second rejection is a success without an event."""
     fleet.add()
     second = fleet.propose()
@@ -177,7 +177,7 @@ def test_rejecting_again_changes_nothing(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_champion_cannot_be_rejected(fleet: Fleet) -> None:
+def test_champion_cannot_be_rejected(fleet: SteppedFleet) -> None:
     """A template is never left without a champion."""
     first = fleet.add()
     before = fleet.everything()
@@ -186,7 +186,7 @@ def test_champion_cannot_be_rejected(fleet: Fleet) -> None:
     assert fleet.everything() == before
 
 
-def test_superseded_version_cannot_be_rejected(fleet: Fleet) -> None:
+def test_superseded_version_cannot_be_rejected(fleet: SteppedFleet) -> None:
     """What was champion once may be needed again."""
     first = fleet.add()
     fleet.app.templates.promote(fleet.propose().id, by="ada")
@@ -198,7 +198,7 @@ def test_superseded_version_cannot_be_rejected(fleet: Fleet) -> None:
     ("reference", "number"),
     [("implementer", 1), ("implementer@champion", 1), ("implementer@latest", 3), ("implementer@v2", 2)],
 )
-def test_references_name_versions(fleet: Fleet, reference: str, number: int) -> None:
+def test_references_name_versions(fleet: SteppedFleet, reference: str, number: int) -> None:
     """The four ways to name a version."""
     fleet.add()
     fleet.propose("two")
@@ -215,14 +215,14 @@ def test_malformed_references_are_refused(text: str) -> None:
         VersionReference.parse(text)
 
 
-def test_unknown_version_is_named(fleet: Fleet) -> None:
+def test_unknown_version_is_named(fleet: SteppedFleet) -> None:
     """The error tells an unknown version from an unknown template."""
     fleet.add()
     with pytest.raises(UnknownVersionError, match="no v9"):
         fleet.app.templates.find("implementer@v9")
 
 
-def test_content_that_does_not_match_its_hash_is_not_used(fleet: Fleet) -> None:
+def test_content_that_does_not_match_its_hash_is_not_used(fleet: SteppedFleet) -> None:
     """A record that was changed in the store is refused, not run."""
     fleet.add()
     key = fleet.app.keys.versions("implementer")
@@ -244,7 +244,7 @@ def test_content_without_texts_of_its_own_has_the_hash_that_it_had() -> None:
     assert "prompts" not in snapshot.model_dump_json()
 
 
-def test_text_of_a_kind_makes_another_version(fleet: Fleet) -> None:
+def test_text_of_a_kind_makes_another_version(fleet: SteppedFleet) -> None:
     """A canary may differ from its champion in what it is told about a repair, and in nothing else."""
     fleet.add()
     texts = {TurnKind.FIX_FORWARD: "Mend $commit on $branch."}
@@ -268,14 +268,14 @@ def test_texts_of_kinds_are_checked(prompts: dict[str, str], says: str) -> None:
         checked_snapshot(prompts=prompts)
 
 
-def test_default_policy_leaves_it_to_a_person(fleet: Fleet) -> None:
+def test_default_policy_leaves_it_to_a_person(fleet: SteppedFleet) -> None:
     """Under `notify` a proposal opens no trial."""
     fleet.add()
     step, trial = fleet.app.proposals.propose("implementer", Snapshot(prompt="two"))
     assert (step.version.state, trial) == ("pending", None)
 
 
-def test_direct_policy_promotes_at_once(fleet: Fleet) -> None:
+def test_direct_policy_promotes_at_once(fleet: SteppedFleet) -> None:
     """Under `direct` a proposal is champion without a trial."""
     fleet.add()
     fleet.app.templates.set_policy("implementer", ProposalPolicy.DIRECT)
@@ -283,7 +283,7 @@ def test_direct_policy_promotes_at_once(fleet: Fleet) -> None:
     assert (step.version.state, trial) == ("champion", None)
 
 
-def test_canary_policy_opens_a_trial(fleet: Fleet) -> None:
+def test_canary_policy_opens_a_trial(fleet: SteppedFleet) -> None:
     """Under `canary` a proposal is put on trial when none is open."""
     fleet.add()
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
@@ -292,7 +292,7 @@ def test_canary_policy_opens_a_trial(fleet: Fleet) -> None:
     assert (trial.changed, trial.trial.canary_id) == (True, step.version.id)
 
 
-def test_policy_is_of_its_template_alone(fleet: Fleet) -> None:
+def test_policy_is_of_its_template_alone(fleet: SteppedFleet) -> None:
     """One template's policy does not decide for another."""
     fleet.add("implementer")
     fleet.add("reviewer")
@@ -300,7 +300,7 @@ def test_policy_is_of_its_template_alone(fleet: Fleet) -> None:
     assert fleet.app.templates.policy("reviewer") is ProposalPolicy.NOTIFY
 
 
-def test_waiting_candidate_is_tried_after_the_running_trial(fleet: Fleet) -> None:
+def test_waiting_candidate_is_tried_after_the_running_trial(fleet: SteppedFleet) -> None:
     """The newest proposal waits while a trial runs, and is put on trial when that has ended."""
     fleet.add()
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
@@ -315,7 +315,7 @@ def test_waiting_candidate_is_tried_after_the_running_trial(fleet: Fleet) -> Non
     assert fleet.app.proposals.open_all_waiting() == []
 
 
-def test_waiting_candidate_is_part_of_the_proposal(fleet: Fleet) -> None:
+def test_waiting_candidate_is_part_of_the_proposal(fleet: SteppedFleet) -> None:
     """A process that dies right after a proposal was stored leaves it waiting for its trial all the same."""
     fleet.add()
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
@@ -323,7 +323,7 @@ def test_waiting_candidate_is_part_of_the_proposal(fleet: Fleet) -> None:
     assert [step.trial.canary for step in fleet.app.proposals.open_all_waiting()] == [version.number]
 
 
-def test_rejected_candidate_waits_no_longer(fleet: Fleet) -> None:
+def test_rejected_candidate_waits_no_longer(fleet: SteppedFleet) -> None:
     """What a person rejected while it waited is not put on trial."""
     fleet.add()
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
@@ -331,7 +331,7 @@ def test_rejected_candidate_waits_no_longer(fleet: Fleet) -> None:
     assert fleet.app.proposals.open_all_waiting() == []
 
 
-def test_unreadable_candidate_does_not_keep_the_others_waiting(fleet: Fleet) -> None:
+def test_unreadable_candidate_does_not_keep_the_others_waiting(fleet: SteppedFleet) -> None:
     """A waiting version whose record is broken is told of in the log; the next template has its turn."""
     for name in ("broken", "implementer"):
         fleet.add(name)

@@ -14,16 +14,16 @@ from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.role import Role
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.composition.worker import Worker
-from tests.fleet import Fleet
-from tests.post import ADA
-from tests.sessions import PROCESS
+from tests.fleets.post import ADA
+from tests.fleets.sessions import PROCESS
+from tests.fleets.stepped_fleet import SteppedFleet
 
 
 class Waiter:
     """A lead in a turn of its job."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.fleet = Fleet(client)
+        self.fleet = SteppedFleet(client)
         self.app = self.fleet.app
         self.fleet.add()
         self.job = self.fleet.enqueue(role="lead").job

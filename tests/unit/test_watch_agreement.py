@@ -11,8 +11,8 @@ from routing.jobs.lost_worker import after_lost_worker
 from routing.jobs.signal import SignalKind
 from tasks.issues.watch import Action, TurnState, Watched, WatchLimits, watch
 from tasks.work.outcome import NextStep, Ran, outcome
-from tests.fleet import Fleet
-from tests.forge_fleet import ForgeFleet
+from tests.fleets.forge_fleet import ForgeFleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 ATTEMPTS = 3
 
@@ -42,7 +42,7 @@ def test_a_turn_that_fails_is_handed_over_when_no_attempt_is_left(
     """An attempt that fails is followed by another one; the table speaks of a run that is not tried again."""
     ran = outcome(Ran(ended_by=ended_by, has_repository=True))
     assert ran.step is NextStep.RETRY
-    fleet = Fleet(fake_redis, draws=[0.5] * 9, job={"max_attempts": ATTEMPTS})
+    fleet = SteppedFleet(fake_redis, draws=[0.5] * 9, job={"max_attempts": ATTEMPTS})
     fleet.add()
     job = fleet.enqueue().job
     again = []

@@ -19,8 +19,8 @@ from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.supervision.silence import Measure, Patience, SilenceFinding, finding
 from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
 from tasks.agents.turn.result import Ending
-from tests.fleet import Fleet
-from tests.sessions import PROCESS
+from tests.fleets.sessions import PROCESS
+from tests.fleets.stepped_fleet import SteppedFleet
 
 LEASE = 30.0
 
@@ -29,7 +29,7 @@ class Kennel:
     """A fleet with one running job, its agent, the agent's parent, and a watchdog."""
 
     def __init__(self, client: redis.Redis, **settings: Any) -> None:
-        self.fleet = Fleet(client, **settings)
+        self.fleet = SteppedFleet(client, **settings)
         self.app = self.fleet.app
         self.fleet.add()
         self.lead = self.app.agents.register(role=Role.LEAD, name="lead-1").name
@@ -305,7 +305,7 @@ def test_running_jobs_of_a_rejected_canary(
     fake_redis: redis.Redis, setting: Literal["finish", "cancel"], *, cancels: bool
 ) -> None:
     """Whoever rejected it came no further: what it works on is cancelled here, if the settings want that."""
-    fleet = Fleet(fake_redis, draws=[0.1, 0.9], on_rollback=setting)
+    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9], on_rollback=setting)
     fleet.on_trial()
     on_canary, on_champion = (fleet.claim(fleet.enqueue().job).job.id for _ in range(2))
     fleet.app.watchdog.tick()

@@ -18,8 +18,8 @@ from routing.forges.errors import (
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from tasks.settings.forge_settings import ForgeSettings, WatchSettings
-from tests.forge_fleet import ForgeFleet
-from tests.mishaps import ANY, Mishap, Mishaps
+from tests.fakes.mishaps import ANY, Mishap, Mishaps
+from tests.fleets.forge_fleet import ForgeFleet
 
 Fleets = Callable[..., ForgeFleet]
 

@@ -18,7 +18,7 @@ from tasks.composition.forge_parts import ForgeParts
 from tasks.issues.site import ForgeSite
 from tasks.issues.watcher import Watcher
 from tasks.settings.forge_settings import ForgeSettings, WatchSettings
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 _STATES = {
     CiVerdict.GREEN: StatusState.SUCCESS,
@@ -27,7 +27,7 @@ _STATES = {
 }
 
 
-class Forge:
+class WatchedForge:
     """A forge in memory: CI says what the test says, and a merge may be interrupted."""
 
     def __init__(self) -> None:
@@ -65,9 +65,9 @@ class Forge:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet with one template."""
-    made = Fleet(
+    made = SteppedFleet(
         fake_redis,
         job={"no_verdict_seconds": 3600},
         forge=ForgeSettings(watch=WatchSettings(fix_forwards=0)),
@@ -77,12 +77,12 @@ def fleet(fake_redis: redis.Redis) -> Fleet:
 
 
 @pytest.fixture
-def forge() -> Forge:
+def forge() -> WatchedForge:
     """A forge on which nothing has happened."""
-    return Forge()
+    return WatchedForge()
 
 
-def watcher(fleet: Fleet, forge: Forge) -> Watcher:
+def watcher(fleet: SteppedFleet, forge: WatchedForge) -> Watcher:
     """The watcher of the fleet, with a forge of the test's."""
     either: Any = forge
     site = ForgeSite(
@@ -94,7 +94,7 @@ def watcher(fleet: Fleet, forge: Forge) -> Watcher:
     return parts.watcher
 
 
-def pushed(fleet: Fleet, commit: str) -> str:
+def pushed(fleet: SteppedFleet, commit: str) -> str:
     """A job that waits for CI of a commit."""
     job = fleet.enqueue(repository="local:shop").job
     fleet.app.jobs.pushed(fleet.claim(job), JobResult(commit=commit))
@@ -102,7 +102,9 @@ def pushed(fleet: Fleet, commit: str) -> str:
     return job
 
 
-def test_a_job_that_is_cancelled_while_others_are_merged_is_not_merged(fleet: Fleet, forge: Forge) -> None:
+def test_a_job_that_is_cancelled_while_others_are_merged_is_not_merged(
+    fleet: SteppedFleet, forge: WatchedForge
+) -> None:
     """What the tick has read long ago is not what it acts on."""
     first, second = pushed(fleet, "c1"), pushed(fleet, "c2")
     forge.ci = {"c1": CiVerdict.GREEN, "c2": CiVerdict.GREEN}
@@ -117,7 +119,7 @@ def test_a_job_that_is_cancelled_while_others_are_merged_is_not_merged(fleet: Fl
     assert fleet.app.jobs.find(second).state is JobState.CANCELLED
 
 
-def test_a_job_that_is_being_merged_is_not_cancelled(fleet: Fleet, forge: Forge) -> None:
+def test_a_job_that_is_being_merged_is_not_cancelled(fleet: SteppedFleet, forge: WatchedForge) -> None:
     """The cancel is refused, and says what can be done."""
     job = pushed(fleet, "c1")
     forge.ci = {"c1": CiVerdict.GREEN}
@@ -134,7 +136,7 @@ def test_a_job_that_is_being_merged_is_not_cancelled(fleet: Fleet, forge: Forge)
     assert fleet.app.jobs.find(job).state is JobState.SUCCEEDED
 
 
-def test_undecided_jobs_do_not_keep_others_from_their_turn(fleet: Fleet, forge: Forge) -> None:
+def test_undecided_jobs_do_not_keep_others_from_their_turn(fleet: SteppedFleet, forge: WatchedForge) -> None:
     """With more of them than a tick looks at, the one that is green is found all the same."""
     jobs = [pushed(fleet, f"c{number}") for number in range(101)]
     forge.ci = {"c100": CiVerdict.GREEN}
@@ -144,7 +146,7 @@ def test_undecided_jobs_do_not_keep_others_from_their_turn(fleet: Fleet, forge: 
     assert fleet.app.jobs.find(jobs[100]).state is JobState.SUCCEEDED
 
 
-def test_a_forge_that_stays_away_is_nobodys_fault(fleet: Fleet, forge: Forge) -> None:
+def test_a_forge_that_stays_away_is_nobodys_fault(fleet: SteppedFleet, forge: WatchedForge) -> None:
     """The job waits, is handed to a person in the end, and no version is blamed."""
     job = pushed(fleet, "c1")
     forge.away = True
@@ -158,7 +160,7 @@ def test_a_forge_that_stays_away_is_nobodys_fault(fleet: Fleet, forge: Forge) ->
     assert (ended.state, ended.excluded) == (JobState.ESCALATED, True)
 
 
-def test_a_forge_that_was_taken_out_of_the_settings_is_nobodys_fault(fleet: Fleet) -> None:
+def test_a_forge_that_was_taken_out_of_the_settings_is_nobodys_fault(fleet: SteppedFleet) -> None:
     """It may be put back; when it is not, the job ends as if the forge had stayed away."""
     job = pushed(fleet, "c1")
     watch = ForgeParts(coalmine=fleet.app, run_ci=lambda _commit: None, given={}).watcher
@@ -171,7 +173,7 @@ def test_a_forge_that_was_taken_out_of_the_settings_is_nobodys_fault(fleet: Flee
     assert (ended.state, ended.excluded) == (JobState.ESCALATED, True)
 
 
-def test_what_a_slow_tick_has_read_does_not_end_a_later_run(fleet: Fleet) -> None:
+def test_what_a_slow_tick_has_read_does_not_end_a_later_run(fleet: SteppedFleet) -> None:
     """Escalated, retried and pushed again: the old verdict is about another commit."""
     job = pushed(fleet, "old")
     seen = fleet.app.jobs.find(job)
@@ -182,7 +184,7 @@ def test_what_a_slow_tick_has_read_does_not_end_a_later_run(fleet: Fleet) -> Non
     assert fleet.app.jobs.find(job).state is JobState.WAITING
 
 
-def test_a_job_whose_record_is_gone_leaves_no_trace(fleet: Fleet, forge: Forge) -> None:
+def test_a_job_whose_record_is_gone_leaves_no_trace(fleet: SteppedFleet, forge: WatchedForge) -> None:
     """Its issue was never told, as the forge was away for the whole time that it was remembered."""
     job = fleet.enqueue(issue="local:shop#1").job
     fleet.end(job)
@@ -191,7 +193,7 @@ def test_a_job_whose_record_is_gone_leaves_no_trace(fleet: Fleet, forge: Forge) 
     assert fleet.app.job_store.with_effects(10) == []
 
 
-def test_what_ci_complained_of_is_in_the_reason(fleet: Fleet, forge: Forge) -> None:
+def test_what_ci_complained_of_is_in_the_reason(fleet: SteppedFleet, forge: WatchedForge) -> None:
     """A person who reads the job sees which check failed."""
     job = pushed(fleet, "c1")
     forge.ci = {"c1": CiVerdict.RED}

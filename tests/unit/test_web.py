@@ -25,8 +25,8 @@ from routing.webhook.forge_kind import ForgeKind
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
 from tasks.settings.web_settings import WebSettings
-from tests.deliveries import FORGES, payload, sent
-from tests.web_client import WebClient
+from tests.fakes.deliveries import FORGES, payload, sent
+from tests.servers.web_client import WebClient
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
 

@@ -8,7 +8,7 @@ import pytest
 from routing.webhook.delivery import Delivery, read_delivery
 from routing.webhook.errors import BadPayloadError
 from routing.webhook.forge_kind import ForgeKind
-from tests.deliveries import payload, recorded, sent
+from tests.fakes.deliveries import payload, recorded, sent
 
 
 def read(document: object, *, event: str = "issues", delivery: str = "") -> Delivery:

@@ -21,43 +21,43 @@ from routing.webhook.errors import (
 )
 from routing.webhook.forge_kind import HEADERS, ForgeKind
 from routing.webhook.settings import WebhookSettings
-from tests.deliveries import SECRET, SETTINGS, Sent, payload, recorded, sent
-from tests.fleet import Fleet
+from tests.fakes.deliveries import SECRET, SETTINGS, SentDelivery, payload, recorded, sent
+from tests.fleets.stepped_fleet import SteppedFleet
 from tests.leaks import leaks
 
 
-class House:
+class DoorHouse:
     """A fleet with a door, and the tick behind it in the test's hands."""
 
     def __init__(
         self, client: redis.Redis, given: WebhookSettings = SETTINGS, *, kill_switch: bool = False
     ) -> None:
-        self.fleet = Fleet(client)
+        self.fleet = SteppedFleet(client)
         store = DeliveryStore(client, self.fleet.app.keys, self.fleet.clock)
         self.door = Door(given, store, kill_switch=kill_switch)
         self.intake = Intake(store)
 
-    def receive(self, request: Sent) -> DeliveryReceipt:
+    def receive(self, request: SentDelivery) -> DeliveryReceipt:
         """Bring a request to the door."""
         return self.door.receive(request.kind, request.headers, request.body)
 
-    def status(self, request: Sent) -> str:
+    def status(self, request: SentDelivery) -> str:
         """What became of it, in a word."""
         return self.receive(request).status.value
 
 
 @pytest.fixture
-def house(fake_redis: redis.Redis) -> House:
+def house(fake_redis: redis.Redis) -> DoorHouse:
     """A house whose clock stands still."""
-    return House(fake_redis)
+    return DoorHouse(fake_redis)
 
 
-def of(number: int, *, delivery: str = "", **changes: object) -> Sent:
+def of(number: int, *, delivery: str = "", **changes: object) -> SentDelivery:
     """A delivery of GitHub's about an issue."""
     return sent(ForgeKind.GITHUB, payload(number=number, **changes), delivery=delivery)
 
 
-def test_accepted_delivery_lets_its_issue_wait(house: House) -> None:
+def test_accepted_delivery_lets_its_issue_wait(house: DoorHouse) -> None:
     """One entry with what was said, one event, and nothing that lives for ever."""
     receipt = house.receive(of(161, delivery="d1"))
     assert (receipt.status, str(receipt.issue)) == (ReceiptStatus.SUCCESS, "github:acme/shop#161")
@@ -74,7 +74,7 @@ def test_accepted_delivery_lets_its_issue_wait(house: House) -> None:
     assert leaks(house.fleet.redis, house.fleet.app.keys) == []
 
 
-def test_recorded_story(house: House) -> None:
+def test_recorded_story(house: DoorHouse) -> None:
     """What a real Gitea sent: `assigned` came twice under one id, and one comment was our own."""
     words = [house.status(request) for request in recorded()]
     assert words == [
@@ -86,14 +86,14 @@ def test_recorded_story(house: House) -> None:
     assert len(house.fleet.events(WEBHOOK_ACCEPTED)) == 8
 
 
-def test_order_of_deliveries_does_not_matter(house: House) -> None:
+def test_order_of_deliveries_does_not_matter(house: DoorHouse) -> None:
     """Gitea sends `assigned` before `opened`: the issue waits once, and is read as it is then."""
     for request in reversed(recorded()):
         house.receive(request)
     assert len(house.intake.take_intake()) == 2
 
 
-def test_duplicate_changes_nothing(house: House) -> None:
+def test_duplicate_changes_nothing(house: DoorHouse) -> None:
     """Neither the intake nor the events, until the delivery is forgotten."""
     house.receive(of(161, delivery="d1"))
     before = house.fleet.everything()
@@ -101,12 +101,12 @@ def test_duplicate_changes_nothing(house: House) -> None:
     assert house.fleet.everything() == before
 
 
-def test_without_an_id_the_body_counts(house: House) -> None:
+def test_without_an_id_the_body_counts(house: DoorHouse) -> None:
     """The same bytes are the same delivery."""
     assert [house.status(of(number)) for number in (1, 1, 2)] == ["success", "duplicate", "success"]
 
 
-def test_delivery_is_remembered_for_days(house: House) -> None:
+def test_delivery_is_remembered_for_days(house: DoorHouse) -> None:
     """As long as a forge lets people send it again."""
     house.receive(of(161, delivery="d1"))
     (key,) = house.fleet.redis.keys("coalmine:delivery:*")
@@ -116,12 +116,12 @@ def test_delivery_is_remembered_for_days(house: House) -> None:
 @pytest.mark.parametrize("kind", list(ForgeKind))
 def test_door_without_a_secret_is_shut(fake_redis: redis.Redis, kind: ForgeKind) -> None:
     """Whatever the signature, and without a look at the body."""
-    house = House(fake_redis, WebhookSettings())
+    house = DoorHouse(fake_redis, WebhookSettings())
     with pytest.raises(NoSecretError, match=rf"forge\.{kind}\.webhook_secret"):
         house.receive(sent(kind, payload()))
 
 
-def test_signature_is_checked_before_the_body_is_read(house: House) -> None:
+def test_signature_is_checked_before_the_body_is_read(house: DoorHouse) -> None:
     """Who does not know the secret does not learn whether a body makes sense."""
     with pytest.raises(BadSignatureError):
         house.receive(of(161).signed_with("wrong"))
@@ -130,7 +130,7 @@ def test_signature_is_checked_before_the_body_is_read(house: House) -> None:
     assert house.fleet.everything() == {}
 
 
-def test_ignored_delivery_leaves_no_trace(house: House) -> None:
+def test_ignored_delivery_leaves_no_trace(house: DoorHouse) -> None:
     """So it is accepted when it is sent again after the settings were mended."""
     strange = of(1, delivery="d1", repository={"full_name": "acme/other"})
     assert house.status(strange) == "ignored"
@@ -142,7 +142,7 @@ def test_ignored_delivery_leaves_no_trace(house: House) -> None:
 
 def test_kill_switch_reads_and_writes_nothing(fake_redis: redis.Redis) -> None:
     """Not even the server is asked: this one is gone."""
-    house = House(fake_redis, kill_switch=True)
+    house = DoorHouse(fake_redis, kill_switch=True)
     fake_redis.connection_pool.disconnect()
     with redis.Redis(port=1) as gone:
         nowhere = DeliveryStore(gone, house.fleet.app.keys)
@@ -150,7 +150,7 @@ def test_kill_switch_reads_and_writes_nothing(fake_redis: redis.Redis) -> None:
         assert "kill switch" in house.receive(of(161)).reason
 
 
-def test_nothing_is_accepted_or_taken_while_paused(house: House) -> None:
+def test_nothing_is_accepted_or_taken_while_paused(house: DoorHouse) -> None:
     """What came before waits; what comes meanwhile is not remembered, so that it may come again."""
     house.receive(of(1))
     house.fleet.app.switch.pause("lunch")
@@ -162,7 +162,7 @@ def test_nothing_is_accepted_or_taken_while_paused(house: House) -> None:
     assert len(house.intake.take_intake()) == 2
 
 
-def test_issue_told_of_often_waits_once_with_all_that_was_said(house: House) -> None:
+def test_issue_told_of_often_waits_once_with_all_that_was_said(house: DoorHouse) -> None:
     """The place in the line is that of the first delivery; of the hints the last few are kept."""
     house.receive(of(1, delivery="first"))
     house.fleet.clock.forward(1)
@@ -174,7 +174,7 @@ def test_issue_told_of_often_waits_once_with_all_that_was_said(house: House) -> 
     assert [hint.actor for hint in first.hints] == [f"u{number}" for number in range(10, 30)]
 
 
-def test_issue_is_taken_by_one_until_its_lease_ends(house: House) -> None:
+def test_issue_is_taken_by_one_until_its_lease_ends(house: DoorHouse) -> None:
     """A tick that dies leaves its issues to the next."""
     house.receive(of(1))
     (taken,) = house.intake.take_intake(lease_seconds=60)
@@ -186,7 +186,7 @@ def test_issue_is_taken_by_one_until_its_lease_ends(house: House) -> None:
     assert house.intake.take_intake() == []
 
 
-def test_issue_told_of_during_its_look_is_looked_at_again(house: House) -> None:
+def test_issue_told_of_during_its_look_is_looked_at_again(house: DoorHouse) -> None:
     """What was said behind the reading is not lost, nor is the issue read twice at a time."""
     house.receive(of(1, delivery="d1"))
     (taken,) = house.intake.take_intake()
@@ -199,7 +199,7 @@ def test_issue_told_of_during_its_look_is_looked_at_again(house: House) -> None:
     assert house.fleet.redis.exists("coalmine:intake", "coalmine:intake_notes") == 0
 
 
-def test_late_end_of_a_lost_look_does_no_harm(house: House) -> None:
+def test_late_end_of_a_lost_look_does_no_harm(house: DoorHouse) -> None:
     """It does not forget what was told after another look had ended."""
     house.receive(of(1, delivery="d1"))
     (lost,) = house.intake.take_intake(lease_seconds=1)
@@ -211,7 +211,7 @@ def test_late_end_of_a_lost_look_does_no_harm(house: House) -> None:
     assert len(house.intake.take_intake()) == 1
 
 
-def test_intake_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_intake_is_bounded(house: DoorHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound new issues are refused and not remembered; those that wait may be told of again."""
     monkeypatch.setattr(delivery_store, "MOST_ISSUES", 2)
     house.receive(of(1))
@@ -225,7 +225,7 @@ def test_intake_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("damaged", ["", "?", "[]", "7", '{"v": 1, "hints": "?"}', '{"v": 2, "hints": []}'])
-def test_damaged_note_does_not_hold_its_issue_up(house: House, damaged: str) -> None:
+def test_damaged_note_does_not_hold_its_issue_up(house: DoorHouse, damaged: str) -> None:
     """The issue is looked at without hints and forgotten; another delivery begins the note anew."""
     house.receive(of(1, delivery="d1"))
     house.fleet.redis.hset("coalmine:intake_notes", "github:acme/shop#1", damaged)
@@ -275,14 +275,14 @@ _EVENTS = st.sampled_from(["", "issues", "issue_comment", "push", "ping"]) | st.
 )  # fmt: skip
 @given(kind=st.sampled_from(ForgeKind), body=_BODIES, event=_EVENTS, delivery=st.text(max_size=10))
 def test_any_signed_body_is_answered(
-    house: House, kind: ForgeKind, body: bytes, event: str, delivery: str
+    house: DoorHouse, kind: ForgeKind, body: bytes, event: str, delivery: str
 ) -> None:
     """Accepted, ignored with a reason, a duplicate, or refused with the place of the fault: nothing else."""
     request = sent(kind, body, event=event, delivery=delivery, secret=SECRET)
     assert answer(house, request)
 
 
-def answer(house: House, request: Sent) -> object:
+def answer(house: DoorHouse, request: SentDelivery) -> object:
     """Why it was ignored, which issue will be looked at, or where the fault is."""
     try:
         receipt = house.receive(request)
@@ -296,7 +296,7 @@ def answer(house: House, request: Sent) -> object:
 def test_no_guessed_signature_is_let_in(body: bytes, signature: str) -> None:
     """Whatever stands in the header, it is one kind of refusal, before anything else happens."""
     with redis.Redis(port=1) as nowhere:
-        door = Door(SETTINGS, DeliveryStore(nowhere, Fleet(nowhere).app.keys), kill_switch=False)
+        door = Door(SETTINGS, DeliveryStore(nowhere, SteppedFleet(nowhere).app.keys), kill_switch=False)
         headers = {HEADERS[ForgeKind.GITHUB].signature[0]: signature}
         with pytest.raises(CoalmineError, match=r"^Invalid or missing signature$"):
             door.receive(ForgeKind.GITHUB, headers, body)

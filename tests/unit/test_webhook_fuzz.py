@@ -11,7 +11,7 @@ from routing.store.redis.keys import Keys
 from routing.webhook.door import Door
 from routing.webhook.errors import BadPayloadError
 from routing.webhook.forge_kind import ForgeKind
-from tests.deliveries import SETTINGS, Sent, payload, recorded, sent
+from tests.fakes.deliveries import SETTINGS, SentDelivery, payload, recorded, sent
 
 #: How many; the same seed makes the same ones, so a longer run begins with these.
 BODIES = 10_000
@@ -49,7 +49,7 @@ def damaged(body: bytes, generator: random.Random) -> bytes:
     return bytes(found)
 
 
-def answer(door: Door, request: Sent) -> str:
+def answer(door: Door, request: SentDelivery) -> str:
     """What became of it, in a word; any error but that of a bad body ends the test."""
     try:
         return door.receive(request.kind, request.headers, request.body).status.value

@@ -9,7 +9,7 @@ from routing.issues.issue import IssueRef
 from routing.webhook.delivery import Delivery
 from routing.webhook.forge_kind import ForgeKind
 from routing.webhook.relevance import COMMENT_ACTIONS, ISSUE_ACTIONS, Ignored, Relevant, judge
-from tests.deliveries import section
+from tests.fakes.deliveries import section
 
 ISSUE = Delivery(
     kind=ForgeKind.GITEA, id="1", digest="d", event="issues", action="opened", repo="acme/shop", number=161,

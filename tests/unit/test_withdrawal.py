@@ -9,29 +9,29 @@ from routing.jobs.children import ChildOrder
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
 from routing.jobs.withdrawal import BATCH
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet on trial whose first jobs go to the canary, and that cancels what a rejected one is at."""
-    made = Fleet(fake_redis, draws=[0.1] * 300, on_rollback="cancel")
+    made = SteppedFleet(fake_redis, draws=[0.1] * 300, on_rollback="cancel")
     made.on_trial()
     return made
 
 
-def running(fleet: Fleet, template: str = "implementer") -> str:
+def running(fleet: SteppedFleet, template: str = "implementer") -> str:
     """A job that a worker is at; returns its id."""
     return fleet.claim(fleet.enqueue(template).job).job.id
 
 
-def child(fleet: Fleet, parent: str, name: str = "part") -> str:
+def child(fleet: SteppedFleet, parent: str, name: str = "part") -> str:
     """A child that a job's agent dispatches; returns its id."""
     order = ChildOrder(parent=parent, name=name, spec="mend the door", role="builder")
     return fleet.app.children.dispatch(order).job
 
 
-def finish(fleet: Fleet, job: str) -> None:
+def finish(fleet: SteppedFleet, job: str) -> None:
     """The worker of a running job reports its success."""
     found = fleet.app.jobs.find(job)
     assert found.state is JobState.RUNNING
@@ -40,12 +40,12 @@ def finish(fleet: Fleet, job: str) -> None:
     fleet.app.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=JobResult())
 
 
-def reject(fleet: Fleet) -> None:
+def reject(fleet: SteppedFleet) -> None:
     """A person rejects the canary."""
     fleet.app.templates.reject("implementer@v2", by="ada")
 
 
-def asked(fleet: Fleet, *jobs: str) -> list[str]:
+def asked(fleet: SteppedFleet, *jobs: str) -> list[str]:
     """Why each job is to be cancelled, '' for those that are not."""
     return [fleet.app.jobs.find(job).cancel for job in jobs]
 
@@ -53,7 +53,7 @@ def asked(fleet: Fleet, *jobs: str) -> list[str]:
 WHY = "cancelled by the rejection of implementer@v2"
 
 
-def test_rejection_by_a_person_ends_running_jobs_at_once(fleet: Fleet) -> None:
+def test_rejection_by_a_person_ends_running_jobs_at_once(fleet: SteppedFleet) -> None:
     """No tick is needed; the champion's jobs, and the canary's that have ended, are left alone."""
     ended = fleet.enqueue().job
     fleet.end(ended)
@@ -63,7 +63,7 @@ def test_rejection_by_a_person_ends_running_jobs_at_once(fleet: Fleet) -> None:
     assert [event.subject for event in fleet.events("job.cancelling")] == [on_canary]
 
 
-def test_rollback_by_the_harvest_ends_running_jobs_at_once(fleet: Fleet) -> None:
+def test_rollback_by_the_harvest_ends_running_jobs_at_once(fleet: SteppedFleet) -> None:
     """By the tick that carries out the verdict."""
     fleet.generator.numbers.clear()
     fleet.generator.numbers.extend([0.1, *([0.0, 0.999] * 30)])
@@ -81,7 +81,7 @@ def test_rollback_by_the_harvest_ends_running_jobs_at_once(fleet: Fleet) -> None
 
 def test_running_jobs_finish_unless_it_is_set(fake_redis: redis.Redis) -> None:
     """The default takes nothing from a worker."""
-    fleet = Fleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(fake_redis, draws=[0.1])
     fleet.on_trial()
     job = running(fleet)
     reject(fleet)
@@ -90,7 +90,7 @@ def test_running_jobs_finish_unless_it_is_set(fake_redis: redis.Redis) -> None:
     finish(fleet, job)
 
 
-def test_children_of_the_version_are_ended_although_their_parent_has(fleet: Fleet) -> None:
+def test_children_of_the_version_are_ended_although_their_parent_has(fleet: SteppedFleet) -> None:
     """A child that runs on behind its parent is an agent of the rejected version like any other."""
     parent = running(fleet)
     first = fleet.claim(child(fleet, parent)).job.id
@@ -101,7 +101,7 @@ def test_children_of_the_version_are_ended_although_their_parent_has(fleet: Flee
     assert asked(fleet, grandchild) == [WHY]
 
 
-def test_children_of_a_cancelled_job_end_with_it(fleet: Fleet) -> None:
+def test_children_of_a_cancelled_job_end_with_it(fleet: SteppedFleet) -> None:
     """Those that run are stopped, and those that wait never begin, whatever their template is."""
     fleet.add("reviewer")
     parent = running(fleet)
@@ -113,7 +113,7 @@ def test_children_of_a_cancelled_job_end_with_it(fleet: Fleet) -> None:
     assert fleet.app.jobs.find(waits).state is JobState.CANCELLED
 
 
-def test_queued_child_is_the_champions_when_it_is_claimed(fleet: Fleet) -> None:
+def test_queued_child_is_the_champions_when_it_is_claimed(fleet: SteppedFleet) -> None:
     """A rejected canary gets no more work; what such a child dispatches is of no arm either."""
     parent = running(fleet)
     waits = child(fleet, parent)
@@ -126,7 +126,7 @@ def test_queued_child_is_the_champions_when_it_is_claimed(fleet: Fleet) -> None:
     assert (grandchild.version, grandchild.parent_arm) == (1, None)
 
 
-def test_job_that_is_claimed_behind_the_rejection_is_not_cancelled(fleet: Fleet) -> None:
+def test_job_that_is_claimed_behind_the_rejection_is_not_cancelled(fleet: SteppedFleet) -> None:
     """It is the champion's by then, and asking for the rejection again leaves it alone."""
     waits = fleet.enqueue().job
     reject(fleet)
@@ -135,7 +135,7 @@ def test_job_that_is_claimed_behind_the_rejection_is_not_cancelled(fleet: Fleet)
     assert asked(fleet, waits) == [""]
 
 
-def test_rejection_stands_when_nothing_could_be_withdrawn(fleet: Fleet) -> None:
+def test_rejection_stands_when_nothing_could_be_withdrawn(fleet: SteppedFleet) -> None:
     """The store goes away in between: the person hears of the rejection, and the next tick does the rest."""
     job = running(fleet)
 
@@ -151,7 +151,7 @@ def test_rejection_stands_when_nothing_could_be_withdrawn(fleet: Fleet) -> None:
     assert asked(fleet, job) == [WHY]
 
 
-def test_what_cannot_be_cancelled_keeps_no_other(fleet: Fleet) -> None:
+def test_what_cannot_be_cancelled_keeps_no_other(fleet: SteppedFleet) -> None:
     """A record that cannot be read, and a job that ended in between, are passed by."""
     broken, gone, job = running(fleet), running(fleet), running(fleet)
     fleet.redis.hset(fleet.app.keys.job(broken), "request", "{broken")
@@ -160,7 +160,7 @@ def test_what_cannot_be_cancelled_keeps_no_other(fleet: Fleet) -> None:
     assert asked(fleet, job) == [WHY]
 
 
-def test_all_running_jobs_are_found(fleet: Fleet) -> None:
+def test_all_running_jobs_are_found(fleet: SteppedFleet) -> None:
     """However many there are."""
     jobs = [running(fleet) for _ in range(BATCH + 5)]
     reject(fleet)

@@ -10,15 +10,15 @@ from tasks.agents.mail.mail_type import MailType
 from tasks.agents.mail.role import Role
 from tasks.agents.supervision.worker_died import AgentEnd, death, has_said, tell_parent
 from tasks.agents.turn.result import Ending
-from tests.post import DONE, Post
+from tests.fleets.post import DONE, PostFleet
 
 CRASH = AgentEnd(ended_by=Ending.RESULT, exit_code=3)
 
 
 @pytest.fixture
-def post(fake_redis: redis.Redis) -> Post:
+def post(fake_redis: redis.Redis) -> PostFleet:
     """An empty post office."""
-    return Post(fake_redis)
+    return PostFleet(fake_redis)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def post(fake_redis: redis.Redis) -> Post:
         ({"ended_by": Ending.PARSER_ERROR}, "stopped as its runtime could not read what it said"),
     ],
 )
-def test_the_parent_is_told_why(post: Post, end: dict[str, Any], reason: str) -> None:
+def test_the_parent_is_told_why(post: PostFleet, end: dict[str, Any], reason: str) -> None:
     """With high priority, the agent named in the subject, and the facts as fields."""
     lead, builder = post.pair()
     receipt = tell_parent(
@@ -61,20 +61,20 @@ def test_the_parent_is_told_why(post: Post, end: dict[str, Any], reason: str) ->
         {"ended_by": Ending.DRAIN},
     ],
 )
-def test_nothing_is_told_of_what_is_no_silent_end(post: Post, end: dict[str, Any]) -> None:
+def test_nothing_is_told_of_what_is_no_silent_end(post: PostFleet, end: dict[str, Any]) -> None:
     """Its terminal mail was seen, it waits for its children, or another worker goes on with it."""
     _, builder = post.pair()
     assert death(post.agents.find(builder), AgentEnd(**end)) is None
 
 
-def test_an_agent_without_a_parent_is_mourned_by_nobody(post: Post) -> None:
+def test_an_agent_without_a_parent_is_mourned_by_nobody(post: PostFleet) -> None:
     """Nor is one whose role goes on for ever."""
     lead = post.agent(Role.LEAD, "1" * 16).name
     assert death(post.agent(), CRASH) is None
     assert death(post.agent(Role.MONITOR, "2" * 16, parent=lead), CRASH) is None
 
 
-def test_runner_and_watchdog_together_send_one(post: Post) -> None:
+def test_runner_and_watchdog_together_send_one(post: PostFleet) -> None:
     """Whoever is second finds the mail of the first, also when the reasons differ."""
     lead, builder = post.pair()
     agent = post.agents.find(builder)
@@ -87,7 +87,7 @@ def test_runner_and_watchdog_together_send_one(post: Post) -> None:
     assert len(post.claim(lead).mails) == 1
 
 
-def test_an_agent_that_lives_again_can_die_again(post: Post) -> None:
+def test_an_agent_that_lives_again_can_die_again(post: PostFleet) -> None:
     """Each life ends once."""
     lead, builder = post.pair()
     for _ in range(2):
@@ -97,14 +97,14 @@ def test_an_agent_that_lives_again_can_die_again(post: Post) -> None:
     assert len(post.claim(lead).mails) == 2
 
 
-def test_a_parent_that_has_finished_is_told_nothing(post: Post) -> None:
+def test_a_parent_that_has_finished_is_told_nothing(post: PostFleet) -> None:
     """There is nobody to read it; the end of the child goes on."""
     lead, builder = post.pair()
     post.agents.finish(lead, reason="completed")
     assert tell_parent(post.office, post.agents.find(builder), CRASH) is None
 
 
-def test_a_death_does_not_end_the_parents_task(post: Post) -> None:
+def test_a_death_does_not_end_the_parents_task(post: PostFleet) -> None:
     """It is no terminal mail of anybody's."""
     lead, builder = post.pair()
     post.send(builder, lead, type_="worker_done", payload=DONE)
@@ -114,7 +114,7 @@ def test_a_death_does_not_end_the_parents_task(post: Post) -> None:
     assert post.office.terminal_since(lead, 0) is None
 
 
-def test_word_of_one_job_is_not_that_of_another(post: Post) -> None:
+def test_word_of_one_job_is_not_that_of_another(post: PostFleet) -> None:
     """Of an agent that several jobs share: how the first went says nothing of the second."""
     helper = post.agent(job="", name="helper")
     post.send(

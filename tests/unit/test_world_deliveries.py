@@ -8,10 +8,10 @@ from pydantic_core import from_json
 from routing.webhook.delivery import read_delivery
 from routing.webhook.forge_kind import HEADERS, ForgeKind
 from routing.webhook.signature import check_signature
-from tests.deliveries import SECRET, Sent, recorded
-from tests.forge_world import OWN_LOGIN, ForgeWorld
+from tests.fakes.deliveries import SECRET, SentDelivery, recorded
+from tests.fakes.forge_world import OWN_LOGIN, ForgeWorld
+from tests.fakes.world_deliveries import deliveries_of
 from tests.repositories import new_repository
-from tests.world_deliveries import deliveries_of
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def world(tmp_path: Path) -> ForgeWorld:
     return ForgeWorld(new_repository(tmp_path, bare=True))
 
 
-def actions(requests: tuple[Sent, ...]) -> list[str]:
+def actions(requests: tuple[SentDelivery, ...]) -> list[str]:
     """What each says that happened."""
     return [from_json(request.body)["action"] for request in requests]
 

@@ -50,7 +50,7 @@ class LocalForgeSettings(BaseModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalForge:
-    """Implements `routing.forge.Forge` for one repository."""
+    """Implements `routing.forges.forge.Forge` for one repository."""
 
     settings: LocalForgeSettings
     repo: str  # its name: that of its directory

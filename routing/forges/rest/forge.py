@@ -40,7 +40,7 @@ class ReadsStatuses(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestForge:
-    """Implements `routing.forge.Forge`."""
+    """Implements `routing.forges.forge.Forge`."""
 
     name: str  # as it is configured
     client: ForgeClient

@@ -18,16 +18,16 @@ from tasks.broker import POLL
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tasks.settings.forge_settings import RemoteSettings, WatchSettings
-from tests.deliveries import SECRET, Sent
-from tests.forge_server import Asked, ForgeServer
-from tests.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldComment, WorldIssue, WorldPull
-from tests.gitea_server import gitea_server
-from tests.github_server import github_server
+from tests.fakes.deliveries import SECRET, SentDelivery
+from tests.fakes.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldComment, WorldIssue, WorldPull
+from tests.fakes.world_deliveries import deliveries_of
+from tests.fleets.worker_fleet import WorkerFleet, fleet
+from tests.programs.web_process import Console, console
 from tests.repositories import new_repository
+from tests.servers.forge_server import AskedRequest, ForgeServer
+from tests.servers.gitea_server import gitea_server
+from tests.servers.github_server import github_server
 from tests.waiting import wait_until
-from tests.web_process import Console, console
-from tests.worker_fleet import Fleet, fleet
-from tests.world_deliveries import deliveries_of
 
 LABEL = str(RemoteSettings(name="any", base_url=None).label)
 IN_PROGRESS, FOR_HUMAN = WatchSettings().in_progress_label, WatchSettings().for_person_label
@@ -55,9 +55,9 @@ class ForgeShop:
     parts: Coalmine
     forges: ForgeParts
     web: Console
-    times: list[tuple[float, Asked]] = field(default_factory=list)  # when each request was carried out
+    times: list[tuple[float, AskedRequest]] = field(default_factory=list)  # when each request was carried out
 
-    def note(self, asked: Asked) -> None:
+    def note(self, asked: AskedRequest) -> None:
         """Note when a request was carried out."""
         self.times.append((time.time(), asked))
 
@@ -71,7 +71,7 @@ class ForgeShop:
         """The forge delivers what happened last; returns what the door answered."""
         return self.deliver(deliveries_of(self.kind, self.world, issue, action))
 
-    def deliver(self, deliveries: Iterable[Sent]) -> list[dict[str, Any]]:
+    def deliver(self, deliveries: Iterable[SentDelivery]) -> list[dict[str, Any]]:
         """Send deliveries to the door; returns what it answered."""
         answers = [self.web.post(sent) for sent in deliveries]
         assert {answer.status_code for answer in answers} == {200}, answers
@@ -164,7 +164,7 @@ class ForgeShop:
         wait_until(lambda: self.parts.jobs.find(job.id).settled_at, description="the job is settled")
         return self.parts.jobs.find(job.id).score
 
-    def asked(self, method: str, end: str = "") -> list[Asked]:
+    def asked(self, method: str, end: str = "") -> list[AskedRequest]:
         """What the forge was asked, by method and the end of its path."""
         return [one for one in list(self.server.asked) if one.method == method and one.path.endswith(end)]
 
@@ -197,7 +197,7 @@ class ForgeShops:
     """All forges, and the fleet that serves them."""
 
     shops: Mapping[ForgeKind, ForgeShop]
-    fleet: Fleet
+    fleet: WorkerFleet
     parts: Coalmine
 
 

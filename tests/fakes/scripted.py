@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 
-class Scripted:
+class ScriptedDraws:
     """Says the numbers that it was given, in turn, and counts how often it was asked."""
 
     def __init__(self, numbers: Iterable[float]) -> None:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.forge_world import TOKEN, ForgeWorld
+from tests.fakes.forge_world import TOKEN, ForgeWorld
 
 #: Seconds for which a request is held when nobody lets it go.
 _HELD_SECONDS = 60.0

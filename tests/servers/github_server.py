@@ -4,9 +4,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.forge_server import GONE, Answer, Asked, ForgeServer, Route
-from tests.forge_world import OWN_LOGIN, ForgeWorld, RefusedMergeError, WorldComment, WorldIssue, WorldPull
-from tests.git_server import GitDoor
+from tests.fakes.forge_world import (
+    OWN_LOGIN,
+    ForgeWorld,
+    RefusedMergeError,
+    WorldComment,
+    WorldIssue,
+    WorldPull,
+)
+from tests.servers.forge_server import GONE, Answer, AskedRequest, ForgeServer, Route
+from tests.servers.git_server import GitDoor
 
 Found = re.Match[str]
 
@@ -63,25 +70,25 @@ class GitHubRoutes:
             rf"GET {repo}/git/commits/([0-9a-f]+)": self.git_commit,
         }
 
-    def with_issue(self, step: Callable[[Asked, WorldIssue], Answer]) -> Route:
+    def with_issue(self, step: Callable[[AskedRequest, WorldIssue], Answer]) -> Route:
         """A route of one issue, which may not be there."""
 
-        def route(asked: Asked, found: Found) -> Answer:
+        def route(asked: AskedRequest, found: Found) -> Answer:
             issue = self.world.issues.get(int(found[1]))
             return GONE if issue is None else step(asked, issue)
 
         return route
 
-    def with_pull(self, step: Callable[[Asked, WorldPull], Answer]) -> Route:
+    def with_pull(self, step: Callable[[AskedRequest, WorldPull], Answer]) -> Route:
         """A route of one pull request, which may not be there."""
 
-        def route(asked: Asked, found: Found) -> Answer:
+        def route(asked: AskedRequest, found: Found) -> Answer:
             pull = self.world.pulls.get(int(found[1]))
             return GONE if pull is None else step(asked, pull)
 
         return route
 
-    def repository(self, _asked: Asked, _found: Found) -> Answer:
+    def repository(self, _asked: AskedRequest, _found: Found) -> Answer:
         """The repository itself, with what the token's user may do."""
         may = self.world.users[OWN_LOGIN]
         rights = {"admin": may == "admin", "push": may in {"admin", "write"}, "pull": may != "none"}
@@ -106,7 +113,7 @@ class GitHubRoutes:
             **({"pull_request": {"url": "…"}} if is_pull else {}),
         }
 
-    def issues(self, asked: Asked, _found: Found) -> Answer:
+    def issues(self, asked: AskedRequest, _found: Found) -> Answer:
         """Issues and pull requests, oldest first as our client asks."""
         label = asked.query.get("labels", "").lower()
         shown = [
@@ -117,7 +124,7 @@ class GitHubRoutes:
         ]
         return Answer(value=shown, paged="link")
 
-    def edit_issue(self, asked: Asked, issue: WorldIssue) -> Answer:
+    def edit_issue(self, asked: AskedRequest, issue: WorldIssue) -> Answer:
         """Close it, for instance."""
         if asked.body.get("state") == "closed":
             self.world.close(issue, OWN_LOGIN)
@@ -133,34 +140,34 @@ class GitHubRoutes:
             "issue_url": f"https://api.forge.test/repos/{self.world.repo}/issues/{comment.issue}",
         }
 
-    def comments(self, _asked: Asked, issue: WorldIssue) -> Answer:
+    def comments(self, _asked: AskedRequest, issue: WorldIssue) -> Answer:
         """The comments of an issue."""
         said = [self.shown_comment(one) for one in self.world.comments.values() if one.issue == issue.number]
         return Answer(value=said, paged="link")
 
-    def write_comment(self, asked: Asked, issue: WorldIssue) -> Answer:
+    def write_comment(self, asked: AskedRequest, issue: WorldIssue) -> Answer:
         """The token's user comments."""
         comment = self.world.comment(issue.number, OWN_LOGIN, asked.body["body"])
         return Answer(status=201, value=self.shown_comment(comment))
 
-    def comment(self, _asked: Asked, found: Found) -> Answer:
+    def comment(self, _asked: AskedRequest, found: Found) -> Answer:
         """One comment."""
         comment = self.world.comments.get(int(found[1]))
         return GONE if comment is None else Answer(value=self.shown_comment(comment))
 
-    def edit_comment(self, asked: Asked, found: Found) -> Answer:
+    def edit_comment(self, asked: AskedRequest, found: Found) -> Answer:
         """A token that may write may edit everybody's comments: the forge does not protect them."""
         comment = self.world.comments[int(found[1])]
         comment.body = asked.body["body"]
         return Answer(value=self.shown_comment(comment))
 
-    def add_labels(self, asked: Asked, issue: WorldIssue) -> Answer:
+    def add_labels(self, asked: AskedRequest, issue: WorldIssue) -> Answer:
         """Labels by name; unknown ones come into being."""
         for name in asked.body["labels"]:
             self.world.label(issue, name, OWN_LOGIN)
         return Answer(value=self.issue(issue)["labels"])
 
-    def remove_label(self, _asked: Asked, found: Found) -> Answer:
+    def remove_label(self, _asked: AskedRequest, found: Found) -> Answer:
         """One label by name."""
         issue = self.world.issues.get(int(found[1]))
         if issue is None or found[2] not in issue.labels:
@@ -168,24 +175,24 @@ class GitHubRoutes:
         self.world.unlabel(issue, found[2], OWN_LOGIN)
         return Answer(value=self.issue(issue)["labels"])
 
-    def assign(self, asked: Asked, issue: WorldIssue) -> Answer:
+    def assign(self, asked: AskedRequest, issue: WorldIssue) -> Answer:
         """Those who have no access are ignored without a word."""
         for login in asked.body["assignees"]:
             if self.world.users.get(login) in {"write", "admin"}:
                 self.world.assign(issue, login, OWN_LOGIN)
         return Answer(status=201, value=self.issue(issue))
 
-    def blockers(self, _asked: Asked, issue: WorldIssue) -> Answer:
+    def blockers(self, _asked: AskedRequest, issue: WorldIssue) -> Answer:
         """The issues that block one, closed ones too."""
         blockers = [self.issue(self.world.issues[number]) for number in issue.blocked_by]
         return Answer(value=blockers, paged="link")
 
-    def permission(self, _asked: Asked, found: Found) -> Answer:
+    def permission(self, _asked: AskedRequest, found: Found) -> Answer:
         """What a user may do."""
         known = self.world.users.get(found[1])
         return Answer(value={"permission": known, "role_name": known}) if known else GONE
 
-    def status(self, _asked: Asked, found: Found) -> Answer:
+    def status(self, _asked: AskedRequest, found: Found) -> Answer:
         """The combined status: the newest of each context."""
         if not self.world.has_commit(found[1]):
             return Answer(status=422, value={"message": f"No commit found for SHA: {found[1]}"})
@@ -211,7 +218,7 @@ class GitHubRoutes:
             "updated_at": one["at"],
         }
 
-    def check_runs(self, _asked: Asked, found: Found) -> Answer:
+    def check_runs(self, _asked: AskedRequest, found: Found) -> Answer:
         """Check runs of a commit."""
         runs = [
             {
@@ -242,12 +249,12 @@ class GitHubRoutes:
         notes = run["notes"]
         return notes if isinstance(notes, list) else []
 
-    def annotations(self, _asked: Asked, found: Found) -> Answer:
+    def annotations(self, _asked: AskedRequest, found: Found) -> Answer:
         """What a check run noted at lines of files."""
         runs = [one for one in self.world.check_runs if str(one["id"]) == found[1]]
         return Answer(value=self._notes(runs[0]), paged="link") if runs else GONE
 
-    def events(self, _asked: Asked, issue: WorldIssue) -> Answer:
+    def events(self, _asked: AskedRequest, issue: WorldIssue) -> Answer:
         """What happened, oldest first. Who assigned is the assigner; the actor is whom it was assigned to."""
         shown: list[dict[str, Any]] = []
         for one in self.world.history.of(issue.number):
@@ -262,7 +269,7 @@ class GitHubRoutes:
                 shown.append(event)
         return Answer(value=shown, paged="link")
 
-    def compare(self, _asked: Asked, found: Found) -> Answer:
+    def compare(self, _asked: AskedRequest, found: Found) -> Answer:
         """Where a commit is, seen from a branch; histories that share nothing are as good as not there."""
         counts = self.world.compare(found[1], found[2]) if self.world.has_commit(found[2]) else None
         if counts is None:
@@ -296,14 +303,14 @@ class GitHubRoutes:
             "html_url": f"https://forge.test/{self.world.repo}/pull/{pull.issue.number}",
         }  # fmt: skip
 
-    def pulls(self, asked: Asked, _found: Found) -> Answer:
+    def pulls(self, asked: AskedRequest, _found: Found) -> Answer:
         """Pull requests by head; a head without its owner is ignored, as GitHub does."""
         head = asked.query.get("head", "")
         branch = head.partition(":")[2]
         shown = [self.pull(one) for one in self.world.pulls.values() if branch in {"", one.branch}]
         return Answer(value=shown[::-1], paged="link")
 
-    def open_pull(self, asked: Asked, _found: Found) -> Answer:
+    def open_pull(self, asked: AskedRequest, _found: Found) -> Answer:
         """A new pull request, of which there may be one a branch."""
         branch = asked.body["head"]
         if any(one.branch == branch and one.issue.state == "open" for one in self.world.pulls.values()):
@@ -312,7 +319,7 @@ class GitHubRoutes:
         pull = self.world.open_pull(branch, asked.body["title"])
         return Answer(status=201, value=self.pull(pull))
 
-    def merge(self, asked: Asked, pull: WorldPull) -> Answer:
+    def merge(self, asked: AskedRequest, pull: WorldPull) -> Answer:
         """Merge at the head that is named."""
         message = f"{asked.body['commit_title']}\n\n{asked.body['commit_message']}"
         try:
@@ -321,7 +328,7 @@ class GitHubRoutes:
             return Answer(status=error.status, value={"message": str(error)})
         return Answer(value={"merged": True, "sha": commit, "message": "Pull Request successfully merged"})
 
-    def commits(self, asked: Asked, _found: Found) -> Answer:
+    def commits(self, asked: AskedRequest, _found: Found) -> Answer:
         """The log of a branch."""
         since = [f"--since={asked.query['since']}"] if "since" in asked.query else []
         shown = [
@@ -330,7 +337,7 @@ class GitHubRoutes:
         ]
         return Answer(value=shown, paged="link")
 
-    def git_commit(self, _asked: Asked, found: Found) -> Answer:
+    def git_commit(self, _asked: AskedRequest, found: Found) -> Answer:
         """A commit as git has it."""
         if not self.world.has_commit(found[1]):
             return GONE

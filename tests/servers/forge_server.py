@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from tests.forge_world import TOKEN
-from tests.git_server import GitDoor
+from tests.fakes.forge_world import TOKEN
+from tests.servers.git_server import GitDoor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class AskedRequest:
     """A request as it arrived."""
 
     method: str
@@ -43,7 +43,7 @@ class Answer:
 
 GONE = Answer(status=404, value={"message": "Not Found"})
 
-Route = Callable[[Asked, re.Match[str]], Answer]
+Route = Callable[[AskedRequest, re.Match[str]], Answer]
 
 
 class ForgeServer:
@@ -54,11 +54,11 @@ class ForgeServer:
         largest_page: int = 100, git: GitDoor | None = None,
     ) -> None:  # fmt: skip
         self.git = git  # serves the repository itself
-        self.asked: list[Asked] = []
-        self.answered: list[tuple[Asked, Answer]] = []  # in full, before they are cut into pages
+        self.asked: list[AskedRequest] = []
+        self.answered: list[tuple[AskedRequest, Answer]] = []  # in full, before they are cut into pages
         self.next: deque[Answer] = deque()  # sent in place of the next answers
         self.silent = False  # each connection is closed without a word
-        self.after: Callable[[Asked], None] = lambda _: None  # called when a request was carried out
+        self.after: Callable[[AskedRequest], None] = lambda _: None  # called when a request was carried out
         self.largest_page = largest_page
         self._routes = {re.compile(pattern): route for pattern, route in routes.items()}
         self._scheme = scheme
@@ -66,7 +66,7 @@ class ForgeServer:
         self._size_parameter = size_parameter
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class ForgeHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 5  # seconds after which a client that keeps its connection is forgotten
 
@@ -78,11 +78,11 @@ class ForgeServer:
             def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the signature is theirs
                 """Say nothing."""
 
-        class Quiet(ThreadingHTTPServer):
+        class QuietForgeServer(ThreadingHTTPServer):
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that hangs up is part of the tests."""
 
-        self._http = Quiet(("127.0.0.1", 0), Handler)
+        self._http = QuietForgeServer(("127.0.0.1", 0), ForgeHandler)
         self._http.daemon_threads = False
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
         self._thread.start()
@@ -108,7 +108,7 @@ class ForgeServer:
             return
         length = int(handler.headers.get("Content-Length") or 0)
         body = handler.rfile.read(length)
-        asked = Asked(
+        asked = AskedRequest(
             method=handler.command,
             path=unquote(parts.path.removeprefix(self._root)),
             query=dict(parse_qsl(parts.query)),
@@ -123,7 +123,7 @@ class ForgeServer:
             return
         _send(handler, self._page(asked, parts.path, answer), asked)
 
-    def _carry_out(self, asked: Asked) -> Answer:
+    def _carry_out(self, asked: AskedRequest) -> Answer:
         if asked.headers.get("Authorization") != f"{self._scheme} {TOKEN}":
             return Answer(status=401, value={"message": "Bad credentials"})
         for pattern, route in self._routes.items():
@@ -134,7 +134,7 @@ class ForgeServer:
                 return answer
         return GONE
 
-    def _page(self, asked: Asked, path: str, answer: Answer) -> Answer:
+    def _page(self, asked: AskedRequest, path: str, answer: Answer) -> Answer:
         """One page of a listing, with what the forge says of the others."""
         if not answer.paged or answer.status >= 400:
             return answer
@@ -156,7 +156,7 @@ class ForgeServer:
         return Answer(status=answer.status, value=value, headers=headers)
 
 
-def _send(handler: BaseHTTPRequestHandler, answer: Answer, asked: Asked) -> None:
+def _send(handler: BaseHTTPRequestHandler, answer: Answer, asked: AskedRequest) -> None:
     body = answer.raw if answer.raw is not None else b""
     headers = dict(answer.headers)
     if answer.raw is None and answer.value is not None:

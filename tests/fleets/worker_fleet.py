@@ -15,7 +15,7 @@ from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings, load_settings
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 #: Settings that make a fleet of tests quick; every one can be set by users too.
 QUICK = {
@@ -32,7 +32,7 @@ QUICK = {
 }
 
 
-class Fleet:
+class WorkerFleet:
     """Processes on one server; what was started is ended with the fleet."""
 
     def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
@@ -137,9 +137,9 @@ def settings_from(variables: Mapping[str, str]) -> Settings:
 
 
 @contextmanager
-def fleet(folder: Path, redis_url: str, **settings: str) -> Iterator[Fleet]:
+def fleet(folder: Path, redis_url: str, **settings: str) -> Iterator[WorkerFleet]:
     """A fleet that is ended with the block; when the block fails, its logs are printed."""
-    made = Fleet(folder, redis_url, **settings)
+    made = WorkerFleet(folder, redis_url, **settings)
     try:
         yield made
     except BaseException:

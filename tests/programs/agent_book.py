@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from routing.templates.version import Snapshot
-from tests.servers import process_runs
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
 #: What an agent of a test does when its job is to be lost at the first attempt.

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from routing.webhook.forge_kind import ForgeKind
-from tests.deliveries import SECTION, Sent
+from tests.fakes.deliveries import SECTION, SentDelivery
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
 
@@ -28,7 +28,7 @@ class Console:
     process: subprocess.Popen[str]
     client: httpx.Client
 
-    def post(self, request: Sent) -> httpx.Response:
+    def post(self, request: SentDelivery) -> httpx.Response:
         """Send a delivery."""
         return self.client.post(f"/webhook/{request.kind}", content=request.body, headers=request.headers)
 
@@ -45,7 +45,7 @@ class Console:
 
 
 def door_variables(**changes: str) -> dict[str, str]:
-    """Variables that open the doors of all kinds, with the settings of `tests.deliveries`."""
+    """Variables that open the doors of all kinds, with the settings of `tests.fakes.deliveries`."""
     values = {
         "WEBHOOK_SECRET": str(SECTION["secret"]),
         "REPOSITORIES": ",".join(SECTION["repositories"]),

@@ -12,12 +12,12 @@ from routing.forges.rest.forge import RestForge
 from routing.http.client import Surroundings
 from routing.http.settings import HttpLimits
 from routing.issues.issue import IssueRef
-from tests.forge_server import ForgeServer
-from tests.forge_world import TOKEN, ForgeWorld, WorldIssue
+from tests.fakes.forge_world import TOKEN, ForgeWorld, WorldIssue
+from tests.servers.forge_server import ForgeServer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
+class ServedForge:
     """A forge, its server, and the truth behind it."""
 
     kind: str

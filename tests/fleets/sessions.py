@@ -10,7 +10,7 @@ from routing.store.redis.keys import Keys
 from routing.store.sessions.session_store import SessionStore, TurnEnd
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
-from tests.fleet import Clock
+from tests.fleets.stepped_fleet import SteppedClock
 
 #: Seconds of a turn's lease.
 LEASE = 30.0
@@ -30,7 +30,7 @@ class Sessions:
 
     def __init__(self, client: redis.Redis, *, server_time: bool = False) -> None:
         self.redis: Any = client
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.keys = Keys("test")
         self.store = SessionStore(
             client, self.keys, None if server_time else self.clock, retention_seconds=1000

@@ -26,7 +26,7 @@ from tasks.agents.turn.turn_runner import TurnRunner
 from tasks.work.lease_keeper import LeaseKeeper
 from tasks.work.outcome import NextStep, Ran
 from tasks.work.work import Work
-from tests.fleet import Fleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 LEASE = 60.0
 
@@ -38,7 +38,7 @@ class Attempts:
         self, client: redis.Redis, folder: Path, *, remotes: Mapping[str, Remote] | None = None,
         path: str = "", stall_seconds: float = 60.0, **job: Any,
     ) -> None:  # fmt: skip
-        self.fleet = Fleet(client, draws=[0.5] * 10, job=job)  # the jitter of back-offs
+        self.fleet = SteppedFleet(client, draws=[0.5] * 10, job=job)  # the jitter of back-offs
         self.app = app = self.fleet.app
         self.lead = app.agents.register(role=Role.LEAD, name="lead-1").name
         self.steps: list[str] = []  # what was reported

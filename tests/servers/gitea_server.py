@@ -3,11 +3,18 @@
 import re
 from typing import Any
 
-from tests.forge_history import Happening
-from tests.forge_server import GONE, Answer, Asked, ForgeServer, Route
-from tests.forge_world import OWN_LOGIN, ForgeWorld, RefusedMergeError, WorldComment, WorldIssue, WorldPull
-from tests.git_server import GitDoor
-from tests.github_server import Found, GitHubRoutes
+from tests.fakes.forge_history import Happening
+from tests.fakes.forge_world import (
+    OWN_LOGIN,
+    ForgeWorld,
+    RefusedMergeError,
+    WorldComment,
+    WorldIssue,
+    WorldPull,
+)
+from tests.servers.forge_server import GONE, Answer, AskedRequest, ForgeServer, Route
+from tests.servers.git_server import GitDoor
+from tests.servers.github_server import Found, GitHubRoutes
 
 
 def gitea_server(world: ForgeWorld) -> ForgeServer:
@@ -65,16 +72,16 @@ class GiteaRoutes(GitHubRoutes):
             "repository": {"id": 1, "name": name, "owner": owner, "full_name": self.world.repo},
         }
 
-    def issues(self, asked: Asked, found: Found) -> Answer:
+    def issues(self, asked: AskedRequest, found: Found) -> Answer:
         """The newest first; a label that the repository does not know is as good as none."""
         query = dict(asked.query)
         if query.get("labels") not in self.world.labels:
             query.pop("labels", None)
-        same = Asked(method="GET", path=asked.path, query=query, headers={}, body=None)
+        same = AskedRequest(method="GET", path=asked.path, query=query, headers={}, body=None)
         answer = super().issues(same, found)
         return Answer(value=answer.value[::-1], paged="link")
 
-    def edit_issue(self, asked: Asked, issue: WorldIssue) -> Answer:
+    def edit_issue(self, asked: AskedRequest, issue: WorldIssue) -> Answer:
         """Assignees are replaced; an issue with open blockers is not closed."""
         assignees = asked.body.get("assignees", issue.assignees)
         if any(self.world.users.get(login) not in {"write", "admin"} for login in assignees):
@@ -97,23 +104,23 @@ class GiteaRoutes(GitHubRoutes):
         page = f"https://forge.test/{self.world.repo}/issues/{comment.issue}"
         return super().shown_comment(comment) | {"issue_url": page, "pull_request_url": ""}
 
-    def comments(self, asked: Asked, issue: WorldIssue) -> Answer:
+    def comments(self, asked: AskedRequest, issue: WorldIssue) -> Answer:
         """All comments at once, whichever page is asked for."""
         return Answer(value=super().comments(asked, issue).value)
 
-    def labels(self, _asked: Asked, _found: Found) -> Answer:
+    def labels(self, _asked: AskedRequest, _found: Found) -> Answer:
         """The repository's labels."""
         shown = [{"id": number, "name": name} for name, number in self.world.labels.items()]
         return Answer(value=shown, paged="total")
 
-    def create_label(self, asked: Asked, _found: Found) -> Answer:
+    def create_label(self, asked: AskedRequest, _found: Found) -> Answer:
         """A new label, which needs a colour."""
         if not re.fullmatch("#[0-9a-f]{6}", asked.body["color"]):
             return Answer(status=422, value={"message": "bad color"})
         name = asked.body["name"]
         return Answer(status=201, value={"id": self.world.label_id(name), "name": name})
 
-    def add_labels(self, asked: Asked, issue: WorldIssue) -> Answer:
+    def add_labels(self, asked: AskedRequest, issue: WorldIssue) -> Answer:
         """Labels by id."""
         names = {number: name for name, number in self.world.labels.items()}
         for number in asked.body["labels"]:
@@ -122,7 +129,7 @@ class GiteaRoutes(GitHubRoutes):
             self.world.label(issue, names[number], OWN_LOGIN)
         return Answer(value=self.issue(issue)["labels"])
 
-    def remove_label(self, _asked: Asked, found: Found) -> Answer:
+    def remove_label(self, _asked: AskedRequest, found: Found) -> Answer:
         """One label by id."""
         issue = self.world.issues.get(int(found[1]))
         names = {str(number): name for name, number in self.world.labels.items()}
@@ -133,7 +140,7 @@ class GiteaRoutes(GitHubRoutes):
         self.world.unlabel(issue, names[found[2]], OWN_LOGIN)
         return Answer(status=204)
 
-    def timeline(self, _asked: Asked, issue: WorldIssue) -> Answer:
+    def timeline(self, _asked: AskedRequest, issue: WorldIssue) -> Answer:
         """Comments and happenings together; the total that is sent along is the page's own."""
         said = [
             {"id": one.id, "type": "comment", "user": {"login": one.author}, "body": one.body,
@@ -164,7 +171,7 @@ class GiteaRoutes(GitHubRoutes):
             "removed_assignee": one.kind == "unassigned",
         }
 
-    def compare(self, asked: Asked, found: Found) -> Answer:
+    def compare(self, asked: AskedRequest, found: Found) -> Answer:
         """How many commits a branch lacks: none, too, when the two share no history."""
         if not self.world.has_commit(found[2]):
             return GONE
@@ -172,11 +179,11 @@ class GiteaRoutes(GitHubRoutes):
         lacking = known.value["total_commits"] if known.status == 200 else 0
         return Answer(value={"total_commits": lacking, "commits": []})
 
-    def blockers(self, asked: Asked, issue: WorldIssue) -> Answer:
+    def blockers(self, asked: AskedRequest, issue: WorldIssue) -> Answer:
         """Pages without a word on how many there are."""
         return Answer(value=super().blockers(asked, issue).value, paged="nothing")
 
-    def status(self, _asked: Asked, found: Found) -> Answer:
+    def status(self, _asked: AskedRequest, found: Found) -> Answer:
         """Every status that there was, the newest first; for a commit that is not there, none."""
         return Answer(value=[self.shown_status(one) for one in self._said(found[1])][::-1], paged="total")
 
@@ -190,11 +197,11 @@ class GiteaRoutes(GitHubRoutes):
         shown["head"] |= {"label": pull.branch, "ref": ref}
         return shown | {"merge_commit_sha": pull.merge_commit, "merged": pull.merged_at is not None}
 
-    def pulls(self, _asked: Asked, _found: Found) -> Answer:
+    def pulls(self, _asked: AskedRequest, _found: Found) -> Answer:
         """All pull requests: there is no way to ask for one branch's."""
         return Answer(value=[self.pull(one) for one in self.world.pulls.values()][::-1], paged="link")
 
-    def open_pull(self, asked: Asked, found: Found) -> Answer:
+    def open_pull(self, asked: AskedRequest, found: Found) -> Answer:
         """A second one for a branch is a conflict."""
         answer = super().open_pull(asked, found)
         return (
@@ -203,7 +210,7 @@ class GiteaRoutes(GitHubRoutes):
             else answer
         )
 
-    def merge(self, asked: Asked, pull: WorldPull) -> Answer:
+    def merge(self, asked: AskedRequest, pull: WorldPull) -> Answer:
         """Merge at the head that is named; nothing is said on success."""
         message = f"{asked.body['MergeTitleField']}\n\n{asked.body['MergeMessageField']}"
         try:
@@ -212,7 +219,7 @@ class GiteaRoutes(GitHubRoutes):
             return Answer(status=error.status, value={"message": str(error)})
         return Answer()
 
-    def git_commit(self, asked: Asked, found: Found) -> Answer:
+    def git_commit(self, asked: AskedRequest, found: Found) -> Answer:
         """A commit with its facts one floor down."""
         answer = super().git_commit(asked, found)
         if answer.status != 200:

@@ -18,7 +18,7 @@ from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.receipt import Receipt
 from tasks.agents.mail.role import Role
-from tests.fleet import Clock, contents
+from tests.fleets.stepped_fleet import SteppedClock, contents
 from tests.leaks import leaks
 
 #: Seconds for which the tests' store keeps what is over.
@@ -29,12 +29,12 @@ ADA = Author.of_person("ada")
 DONE = {"task_id": "0123456789abcdef", "branch": "coalmine/1", "exit_code": 0, "files_modified": ["a.py"]}
 
 
-class Post:
+class PostFleet:
     """What a test does with mail, in few words."""
 
     def __init__(self, client: redis.Redis, *, server_time: bool = False) -> None:
         self.redis: Any = client
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.keys = Keys("test")
         clock = None if server_time else self.clock
         self.store = MailStore(client, self.keys, clock, retention_seconds=RETENTION)

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
+class SinkDelivery:
     """A request as it arrived."""
 
     path: str
@@ -32,14 +32,14 @@ class SinkServer:
     """Listens on 127.0.0.1 in a thread of its own."""
 
     def __init__(self) -> None:
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[SinkDelivery] = []
         self.next: deque[Word] = deque()  # answers to the next deliveries
         self.always = Word()  # and to all others
-        self.arrived: Callable[[Delivery], object] = lambda _: None  # called before the answer
+        self.arrived: Callable[[SinkDelivery], object] = lambda _: None  # called before the answer
         self._ended = threading.Event()
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class SinkHandler(BaseHTTPRequestHandler):
             timeout = 5
 
             def do_POST(self) -> None:
@@ -51,11 +51,11 @@ class SinkServer:
             def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the signature is theirs
                 """Say nothing."""
 
-        class Quiet(ThreadingHTTPServer):
+        class QuietSinkServer(ThreadingHTTPServer):
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that hangs up is part of the tests."""
 
-        self._http = Quiet(("127.0.0.1", 0), Handler)
+        self._http = QuietSinkServer(("127.0.0.1", 0), SinkHandler)
         self._http.daemon_threads = False
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
         self._thread.start()
@@ -76,7 +76,7 @@ class SinkServer:
         """Answer one request."""
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        delivery = Delivery(path=handler.path, headers=headers, body=body)
+        delivery = SinkDelivery(path=handler.path, headers=headers, body=body)
         self.deliveries.append(delivery)
         word = self.next.popleft() if self.next else self.always
         self.arrived(delivery)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from routing.git.git import Git, GitError
-from tests.forge_history import ForgeHistory, now
-from tests.repositories import Repository
+from tests.fakes.forge_history import ForgeHistory, now
+from tests.repositories import TemporaryRepository
 
 #: Whose token the tests use.
 OWN_LOGIN = "coalmine-bot"
@@ -73,7 +73,7 @@ class RefusedMergeError(Exception):
 class ForgeWorld:
     """The truth that both servers show, each in its own words."""
 
-    def __init__(self, repository: Repository, repo: str = "acme/shop") -> None:
+    def __init__(self, repository: TemporaryRepository, repo: str = "acme/shop") -> None:
         self.repository = repository
         self.repo = repo
         self.issues: dict[int, WorldIssue] = {}

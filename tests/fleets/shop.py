@@ -11,9 +11,9 @@ from routing.jobs.job import Job, JobState
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
 from tasks.composition.local_forge import local_forge
-from tests.repositories import Repository, new_repository
+from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
+from tests.repositories import TemporaryRepository, new_repository
 from tests.waiting import wait_until
-from tests.worker_fleet import Fleet, fleet, until_state
 
 #: CI that is green when the agent left the file that it was asked for.
 CI = "test -e done.txt"
@@ -23,12 +23,12 @@ DILIGENT = "echo done > done.txt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shop:
+class ShopFleet:
     """The fleet at work on the shop, with what people do there."""
 
-    repository: Repository
+    repository: TemporaryRepository
     issues: Path
-    fleet: Fleet
+    fleet: WorkerFleet
     parts: Coalmine
 
     @property
@@ -81,7 +81,7 @@ def shop(
     folder: Path, redis_url: str, agent: str = DILIGENT, *, ci: str = CI, merge: str = "green",
     policy: str = '{"share": 0.5, "revert_window_seconds": 0}', pool: str = "threads",
     secrets: tuple[str, ...] = (), variables: Mapping[str, str] | None = None,
-) -> Iterator[Shop]:  # fmt: skip
+) -> Iterator[ShopFleet]:  # fmt: skip
     """A shop with one agent, one worker and beat; `variables` are in the environment of these two alone."""
     repository, issues = new_repository(folder), folder / "issues"
     issues.mkdir()
@@ -100,4 +100,4 @@ def shop(
         parts.templates.add("implementer", snapshot)
         made.worker(pool=pool)
         made.beat()
-        yield Shop(repository=repository, issues=issues, fleet=made, parts=parts)
+        yield ShopFleet(repository=repository, issues=issues, fleet=made, parts=parts)

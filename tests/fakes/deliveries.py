@@ -34,21 +34,21 @@ def forges(**changes: Any) -> ForgeSettings:
 #: What a fleet has by default in these tests.
 FORGES = forges()
 
-_RECORDINGS = Path(__file__).parent / "recordings" / "webhooks"
+_RECORDINGS = Path(__file__).parents[1] / "recordings" / "webhooks"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sent:
+class SentDelivery:
     """One request to the door."""
 
     kind: ForgeKind
     headers: dict[str, str]  # names in lower case
     body: bytes
 
-    def signed_with(self, secret: str) -> "Sent":
+    def signed_with(self, secret: str) -> "SentDelivery":
         """The same request with a signature by another secret."""
         name = HEADERS[self.kind].signature[0]
-        return Sent(
+        return SentDelivery(
             kind=self.kind,
             headers={**self.headers, name: sign(self.kind, secret, self.body)},
             body=self.body,
@@ -65,17 +65,17 @@ def settings(**changes: Any) -> WebhookSettings:
     return WebhookSettings.model_validate({kind.value: {**SECTION, **changes} for kind in ForgeKind})
 
 
-def recorded() -> list[Sent]:
+def recorded() -> list[SentDelivery]:
     """What a real Gitea sent, in its order, signed again over the bodies as they are written here."""
     lines = (_RECORDINGS / "gitea-1.14.jsonl").read_text(encoding="utf-8").splitlines()
     return [_replayed(json.loads(line)) for line in lines]
 
 
-def _replayed(record: Mapping[str, Any]) -> Sent:
+def _replayed(record: Mapping[str, Any]) -> SentDelivery:
     own = ("host", "content-length", "accept-encoding")
     headers = {name.lower(): value for name, value in record["headers"].items() if name.lower() not in own}
     body = json.dumps(record["body"]).encode()
-    return Sent(kind=ForgeKind.GITEA, headers=headers, body=body).signed_with(SECRET)
+    return SentDelivery(kind=ForgeKind.GITEA, headers=headers, body=body).signed_with(SECRET)
 
 
 def payload(action: object = "assigned", number: int = 161, **changes: Any) -> dict[str, Any]:
@@ -90,10 +90,10 @@ def payload(action: object = "assigned", number: int = 161, **changes: Any) -> d
 
 def sent(
     kind: ForgeKind, document: object, *, event: str = "issues", delivery: str = "", secret: str = SECRET
-) -> Sent:
+) -> SentDelivery:
     """A signed request of a kind, with an event and a delivery id if they are given."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     names = HEADERS[kind]
     given = {names.event[0]: event, names.delivery[0]: delivery, "content-type": "application/json"}
     headers = {name: value for name, value in given.items() if value}
-    return Sent(kind=kind, headers=headers, body=body).signed_with(secret)
+    return SentDelivery(kind=kind, headers=headers, body=body).signed_with(secret)

@@ -21,7 +21,7 @@ def issue(number: int, body: str = "", **fields: Any) -> Issue:
     return Issue(body=body, updated_at=AT, **given)
 
 
-class MemoryForge:
+class IssueForge:
     """The issues that a test put in; what is not in is gone, and while it is down nothing is answered."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A whole forge in memory: all of `routing.forge.Forge`, the people who use it, and any mishap."""
+"""A whole forge in memory: all of `routing.forges.forge.Forge`, the people who use it, and any mishap."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusSta
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
 from routing.forges.forge import Access, Permission
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
-from tests.memory_repository import MemoryRepository
-from tests.mishaps import Mishaps
+from tests.fakes.memory_repository import MemoryRepository
+from tests.fakes.mishaps import Mishaps
 
 #: Under which name the forge shows our comments.
 OWN_LOGIN = "coalmine-bot"

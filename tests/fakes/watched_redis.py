@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from routing.store.redis.scripts import lua_source, script_files
-from tests.mishaps import Mishaps
+from tests.fakes.mishaps import Mishaps
 
 #: Commands that change nothing, or only what the server knows by itself.
 _READS = frozenset(

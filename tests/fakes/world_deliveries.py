@@ -5,11 +5,11 @@ import uuid
 from typing import Any
 
 from routing.webhook.forge_kind import HEADERS, ForgeKind
-from tests.deliveries import SECRET, Sent
-from tests.forge_history import Happening
-from tests.forge_world import ForgeWorld, WorldIssue
-from tests.gitea_server import GiteaRoutes
-from tests.github_server import GitHubRoutes
+from tests.fakes.deliveries import SECRET, SentDelivery
+from tests.fakes.forge_history import Happening
+from tests.fakes.forge_world import ForgeWorld, WorldIssue
+from tests.servers.gitea_server import GiteaRoutes
+from tests.servers.github_server import GitHubRoutes
 
 #: How Gitea calls what GitHub calls otherwise; which label came or went it does not say.
 _GITEA_ACTIONS = {"labeled": "label_updated", "unlabeled": "label_updated", "commented": "created"}
@@ -17,7 +17,7 @@ _GITEA_ACTIONS = {"labeled": "label_updated", "unlabeled": "label_updated", "com
 
 def deliveries_of(
     kind: ForgeKind, world: ForgeWorld, issue: WorldIssue, action: str, *, secret: str = SECRET
-) -> tuple[Sent, ...]:
+) -> tuple[SentDelivery, ...]:
     """What is sent when the newest happening of this kind happened, in order; asked again, sent again.
 
     `action` is one of the world's: `opened`, `edited`, `labeled`, `unlabeled`, `assigned`, `unassigned`,
@@ -43,7 +43,7 @@ def deliveries_of(
     return tuple(_with_all_signatures(request) for request in requests)
 
 
-def _request(kind: ForgeKind, world: ForgeWorld, issue: WorldIssue, one: Happening) -> Sent:
+def _request(kind: ForgeKind, world: ForgeWorld, issue: WorldIssue, one: Happening) -> SentDelivery:
     event = "issue_comment" if one.kind == "commented" else "issues"
     delivery = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{world.repo}/{one.id}"))
     names = HEADERS[kind]
@@ -52,17 +52,17 @@ def _request(kind: ForgeKind, world: ForgeWorld, issue: WorldIssue, one: Happeni
     if kind is not ForgeKind.GITHUB:
         headers |= {"x-gogs-event": event, "x-gogs-delivery": delivery}
     body = (_github if kind is ForgeKind.GITHUB else _gitea)(world, issue, one)
-    return Sent(kind=kind, headers=headers, body=json.dumps(body).encode())
+    return SentDelivery(kind=kind, headers=headers, body=json.dumps(body).encode())
 
 
-def _with_all_signatures(request: Sent) -> Sent:
+def _with_all_signatures(request: SentDelivery) -> SentDelivery:
     """Gitea and Forgejo send one signature under the names of those that they descend from."""
     names = HEADERS[request.kind].signature
     signature = request.headers[names[0]]
     named = dict.fromkeys(
         [*names, *([] if request.kind is ForgeKind.GITHUB else ["x-gogs-signature"])], signature
     )
-    return Sent(kind=request.kind, headers=request.headers | named, body=request.body)
+    return SentDelivery(kind=request.kind, headers=request.headers | named, body=request.body)
 
 
 def _github(world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, Any]:

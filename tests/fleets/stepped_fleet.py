@@ -28,7 +28,7 @@ START = 1_700_000_000.0
 QUICK = TrialPolicy(share=0.5, revert_window_seconds=0.0)
 
 
-class Clock:
+class SteppedClock:
     """Time that moves when a test moves it."""
 
     def __init__(self, now: float = START) -> None:
@@ -43,7 +43,7 @@ class Clock:
         self.now += seconds
 
 
-class Scripted:
+class ScriptedGenerator:
     """A generator that says what it is told to, and counts how often it was asked."""
 
     def __init__(self, numbers: Iterable[float] = ()) -> None:
@@ -85,7 +85,7 @@ class MemoryPublisher:
         return None
 
 
-class Fleet:
+class SteppedFleet:
     """What a test does with a fleet, in few words."""
 
     def __init__(
@@ -102,8 +102,8 @@ class Fleet:
         **settings: Any,
     ) -> None:
         self.redis: Any = client
-        self.clock = Clock()
-        self.generator = Scripted(draws)
+        self.clock = SteppedClock()
+        self.generator = ScriptedGenerator(draws)
         self.broker = MemoryPublisher()
         self.app: Coalmine = compose(
             Settings(

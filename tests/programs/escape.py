@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.servers import process_runs
+from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
 

@@ -19,10 +19,10 @@ from routing.jobs.signal import SignalKind
 from tasks.composition.forge_parts import ForgeParts
 from tasks.issues.site import ForgeSite
 from tasks.settings.forge_settings import ForgeSettings
-from tests.fleet import Clock, Fleet
-from tests.memory_forge import MemoryForge
-from tests.mishaps import Mishaps, ProcessDiedError
-from tests.watched_redis import load_scripts, watched
+from tests.fakes.memory_forge import MemoryForge
+from tests.fakes.mishaps import Mishaps, ProcessDiedError
+from tests.fakes.watched_redis import load_scripts, watched
+from tests.fleets.stepped_fleet import SteppedClock, SteppedFleet
 
 _log = structlog.get_logger(__name__)
 
@@ -37,10 +37,10 @@ class ForgeFleet:
     """One process with the ticks, another one that works, and what people do."""
 
     def __init__(
-        self, client: redis.Redis, *forges: MemoryForge, clock: Clock | None = None,
+        self, client: redis.Redis, *forges: MemoryForge, clock: SteppedClock | None = None,
         mishaps: Mishaps | None = None, acts: Acts | None = None, **changes: Any,
     ) -> None:  # fmt: skip
-        self.clock = clock or Clock()
+        self.clock = clock or SteppedClock()
         self.mishaps = mishaps or Mishaps()
         self.forges = forges or (MemoryForge(self.clock, mishaps=self.mishaps),)
         self.forge = self.forges[0]
@@ -55,7 +55,7 @@ class ForgeFleet:
         self.judging: list[tuple[float, Callable[[], None]]] = []  # what CI has yet to say, and when
         self.client: redis.Redis | None = None  # of the process with the ticks
         load_scripts(client)
-        self.hands = Fleet(client, draws=[0.5] * 500, clock=self.clock, forge=self.settings)
+        self.hands = SteppedFleet(client, draws=[0.5] * 500, clock=self.clock, forge=self.settings)
         self.hands.add()
         self.restart()
 
@@ -63,7 +63,7 @@ class ForgeFleet:
         """Another process takes the place of the one with the ticks: it knows nothing but what is stored."""
         self.stop()
         client = self.client = watched(self.hands.redis, self.mishaps, self.asked)
-        self.fleet = Fleet(client, draws=[0.5] * 500, clock=self.clock, forge=self.settings)
+        self.fleet = SteppedFleet(client, draws=[0.5] * 500, clock=self.clock, forge=self.settings)
         self.parts = ForgeParts(
             coalmine=self.fleet.app,
             run_ci=lambda _commit: None,

@@ -1,0 +1,1 @@
+"""Programs that tests run: agents that follow a script, the command line, the web process."""
