@@ -68,7 +68,7 @@ def list_(
 ) -> None:
     """Known issues: what is worked on, then what is ready in the order of dispatch, then the rest."""
     coalmine, terminal = opened(ctx, as_json=as_json)
-    store = _store(coalmine)
+    store = coalmine.backlog_store
     places = _places(forge, repository, _forges(coalmine))
     chosen = [each for each in (*LISTED, *UNLISTED) if each in (state or LISTED)]
     found = list(islice(_items(store, chosen, places), limit))
@@ -201,12 +201,7 @@ def _who(by: str) -> str:
 
 
 def _detail(coalmine: Coalmine, ref: IssueRef) -> IssueDetail:
-    return detail_of(ref, _store(coalmine), coalmine.events)
-
-
-def _store(coalmine: Coalmine) -> BacklogStore:
-    unknown = coalmine.settings.forge.backlog.unknown_blocker
-    return BacklogStore(coalmine.redis, coalmine.keys, coalmine.clock, unknown_blocker=unknown)
+    return detail_of(ref, coalmine.backlog_store, coalmine.events)
 
 
 def _forges(coalmine: Coalmine) -> tuple[str, ...]:

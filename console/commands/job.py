@@ -12,7 +12,6 @@ from console.output.documents import job_document, signal_document
 from console.output.job_views import job_view, jobs_view
 from routing.jobs.job import JobState, checked_job_id
 from routing.jobs.signal import Signal, SignalKind
-from routing.store.jobs.log_store import LogStore
 
 job_app = typer.Typer(help="Jobs.", no_args_is_help=True)
 
@@ -72,8 +71,7 @@ def logs(
     """What the agent said, as far as it is kept. With --json, one JSON object a line."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.jobs.find(job)
-    store = LogStore(coalmine.redis, coalmine.keys, coalmine.clock)
-    said = follow_log(coalmine, store, found.id, terminal, follow=follow)
+    said = follow_log(coalmine, found.id, terminal, follow=follow)
     if not said and not as_json:
         terminal.note(f"job {found.id} is {found.state} and nothing was said in it yet")
 

@@ -4,19 +4,18 @@ from console.output.documents import job_document
 from console.output.rendering import iso, one_line, text, when
 from console.output.terminal import Terminal
 from routing.jobs.job import Job
-from routing.store.jobs.log_store import LogStore
 from tasks.composition.composition import Coalmine
 
 #: Seconds of one wait for news.
 WAIT_SECONDS = 1.0
 
 
-def follow_log(coalmine: Coalmine, store: LogStore, job: str, terminal: Terminal, *, follow: bool) -> int:
+def follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: bool) -> int:
     """Print the log as it grows; returns the number of entries when there is nothing more to come."""
     last, printed = "0-0", 0
     while True:
         ended = not follow or coalmine.jobs.find(job).state.is_final  # asked before the last look
-        entries = list(store.read(job, after=last, wait_seconds=0.0 if ended else WAIT_SECONDS))
+        entries = list(coalmine.log_store.read(job, after=last, wait_seconds=0.0 if ended else WAIT_SECONDS))
         for entry in entries:
             at = int(entry.id.partition("-")[0]) / 1000
             document = {"at": iso(at), "kind": entry.kind, "text": entry.text}

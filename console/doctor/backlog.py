@@ -4,8 +4,7 @@ from itertools import islice
 
 from console.doctor.findings import ok, problem, warning
 from routing.backlog.item import BacklogState
-from routing.store.backlog.backlog_store import BacklogStore
-from routing.store.backlog.delivery_store import MOST_ISSUES, DeliveryStore
+from routing.store.backlog.delivery_store import MOST_ISSUES
 from routing.store.redis.health import HealthFinding
 from tasks.composition.composition import Coalmine
 
@@ -23,8 +22,7 @@ _SHOW = "see `coalmine issue list --state blocked`"
 
 def backlog(coalmine: Coalmine) -> HealthFinding:
     """Whether an issue hangs where no tick will move it."""
-    unknown = coalmine.settings.forge.backlog.unknown_blocker
-    store = BacklogStore(coalmine.redis, coalmine.keys, coalmine.clock, unknown_blocker=unknown)
+    store = coalmine.backlog_store
     before = store.now() - STUCK_SECONDS
     working = store.read_sound(store.working())
     stuck = [item for item in working if not item.job and (item.started_at or 0.0) < before]
@@ -47,7 +45,7 @@ def backlog(coalmine: Coalmine) -> HealthFinding:
 
 def intake(coalmine: Coalmine) -> HealthFinding:
     """Whether what webhooks tell of is looked at."""
-    deliveries = DeliveryStore(coalmine.redis, coalmine.keys, coalmine.clock)
+    deliveries = coalmine.deliveries
     count, due = deliveries.waiting()
     message = f"{count} issues that webhooks told of wait to be looked at"
     if count >= MOST_ISSUES:

@@ -9,7 +9,6 @@ from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders, TokenGuard
 from console.web.health_routes import health_routes
 from console.web.webhook_routes import webhook_routes
-from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.redis.faults import redis_errors
 from routing.webhook.door import Door
 from tasks.broker import DISPATCH
@@ -49,8 +48,7 @@ def make_web(
 def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
     """The application on the parts of a fleet."""
     settings = parts.settings
-    deliveries = DeliveryStore(parts.redis, parts.keys, parts.clock)
-    door = Door(door_settings(settings), deliveries, kill_switch=settings.kill_switch)
+    door = Door(door_settings(settings), parts.deliveries, kill_switch=settings.kill_switch)
     tick_requests = TickRequests(parts.app, parts.ticks)
 
     def look_now() -> None:

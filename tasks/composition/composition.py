@@ -21,9 +21,11 @@ from routing.jobs.publisher import CeleryPublisher, Publisher
 from routing.jobs.relay import Relay
 from routing.jobs.withdrawal import Withdrawal
 from routing.store.backlog.backlog_store import BacklogStore
+from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.events.event_store import EventStore
 from routing.store.events.notice_store import NoticeStore
 from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.log_store import LogStore
 from routing.store.jobs.switch import Switch
 from routing.store.mail.agent_store import AgentStore
 from routing.store.mail.mail_store import MailStore
@@ -88,6 +90,22 @@ class Coalmine:
         )
         retention = self.settings.retention_seconds
         return JobStore(self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits)
+
+    @cached_property
+    def log_store(self) -> LogStore:
+        """What agents say."""
+        return LogStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def backlog_store(self) -> BacklogStore:
+        """Issues that are known and not finished."""
+        unknown = self.settings.forge.backlog.unknown_blocker
+        return BacklogStore(self.redis, self.keys, self.clock, unknown_blocker=unknown)
+
+    @cached_property
+    def deliveries(self) -> DeliveryStore:
+        """Deliveries of webhooks, and the issues that they named."""
+        return DeliveryStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def signals(self) -> SignalStore:
@@ -158,8 +176,7 @@ class Coalmine:
     def notifiers(self) -> list[Notifier]:
         """Tell the outside: one for each sink that the settings name."""
         notify = self.settings.notify
-        backlog = BacklogStore(self.redis, self.keys, self.clock, unknown_blocker="satisfied")
-        facts = FactReader(jobs=self.job_store, signals=self.signals, backlog=backlog)
+        facts = FactReader(jobs=self.job_store, signals=self.signals, backlog=self.backlog_store)
         back_off = BackOff(
             first_seconds=notify.back_off_first_seconds, cap_seconds=notify.back_off_cap_seconds
         )

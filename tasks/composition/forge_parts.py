@@ -14,8 +14,6 @@ from routing.issues.issue import Issue, IssueRef
 from routing.issues.metadata import IssueMetadata
 from routing.issues.metadata_reader import read_metadata
 from routing.issues.model_reader import ModelReader
-from routing.store.backlog.backlog_store import BacklogStore
-from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.backlog.metadata_store import MetadataStore
 from routing.store.jobs.run_store import RunStore
 from tasks.composition.composition import Coalmine
@@ -72,13 +70,13 @@ class ForgeParts:
     @cached_property
     def backlog(self) -> Backlog:
         """The issues that are known."""
-        parts, forge = self.coalmine, self.coalmine.settings.forge
+        forge = self.coalmine.settings.forge
         sources: dict[str, IssueSource] = {
             name: SilentForge(name) if site.gates.kill_switch else site.forge
             for name, site in self.sites.items()
         }
         return Backlog(
-            BacklogStore(parts.redis, parts.keys, parts.clock, unknown_blocker=forge.backlog.unknown_blocker),
+            self.coalmine.backlog_store,
             forges=sources,
             settings=forge.backlog,
             for_person=forge.watch.for_person_label,
@@ -100,7 +98,7 @@ class ForgeParts:
     @cached_property
     def intake(self) -> Intake:
         """Issues that webhooks told of."""
-        return Intake(DeliveryStore(self.coalmine.redis, self.coalmine.keys, self.coalmine.clock))
+        return Intake(self.coalmine.deliveries)
 
     @cached_property
     def collector(self) -> Collector:

@@ -14,7 +14,6 @@ from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
 from routing.process.cgroup_home import CgroupHome
 from routing.process.table import ProcessTable
-from routing.store.jobs.log_store import LogStore
 from routing.store.redis.faults import redis_errors
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
@@ -60,11 +59,6 @@ class Worker:
     runner: Runner | None = None  # in place of agents, where a test or a benchmark measures the rest
 
     @cached_property
-    def log(self) -> LogStore:
-        """What agents say."""
-        return LogStore(self.coalmine.redis, self.coalmine.keys)
-
-    @cached_property
     def keeper(self) -> LeaseKeeper:
         """Keeps the leases of this process."""
         return LeaseKeeper(
@@ -88,7 +82,7 @@ class Worker:
     def look(self) -> None:
         """What is done while jobs are worked on, a few times a second."""
         self.turn_leases.look()
-        self.log.flush()
+        self.coalmine.log_store.flush()
 
     @cached_property
     def work(self) -> Work:
@@ -124,7 +118,7 @@ class Worker:
             ),
             remotes=self.forges.remotes,
             environment=os.environ,
-            log=self.log,
+            log=self.coalmine.log_store,
             holds=self.keeper.holds,
             turns=self.turns,
             agents=self.coalmine.agents,
@@ -188,7 +182,7 @@ class Worker:
 
     def follow_up(self, job: Job, step: NextStep, result: JobResult) -> None:
         """An attempt has ended: have what comes next done at once."""
-        self.log.flush()
+        self.coalmine.log_store.flush()
         runs_again = step in {NextStep.GIVE_BACK, NextStep.AWAIT} or (
             step is NextStep.RETRY and job.attempts < job.max_attempts
         )

@@ -57,7 +57,7 @@ class RemoteBench:
             rules=RunnerRules(work_dir=self.work_dir, limits=limits, commit_leftovers=True),
             remotes={"github:acme/shop": remote},
             environment=os.environ,
-            log=worker.log,
+            log=self.parts.log_store,
             holds=lambda _claim: True,
             turns=worker.turns,
             agents=self.parts.agents,
@@ -68,7 +68,7 @@ class RemoteBench:
         claim = self.parts.jobs.claim(job, worker="w1", lease_seconds=60)
         assert isinstance(claim, Claim)
         ran = runner.run(claim, StopSignal())
-        worker.log.flush()
+        self.parts.log_store.flush()
         return ran
 
 

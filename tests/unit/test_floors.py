@@ -82,6 +82,35 @@ def test_pure_modules_know_no_server() -> None:
     assert not wrong
 
 
+def test_only_the_composition_makes_stores() -> None:
+    """Whoever needs a store is given it: how one is made stands in one room."""
+    classes = [
+        (path, node)
+        for floor in FLOORS
+        for path in modules(floor)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.ClassDef, ast.Call))
+    ]
+    stores = {"Store"}
+    grown = True
+    while grown:
+        found = {
+            node.name
+            for _, node in classes
+            if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & stores
+        }
+        grown = not found <= stores
+        stores |= found
+    assert len(stores) > 10
+    made = {
+        f"{path.relative_to(ROOT)} makes {ast.unparse(node.func)}"
+        for path, node in classes
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in stores
+    }
+    assert not [place for place in sorted(made) if not place.startswith("tasks/composition/")]
+    assert made
+
+
 def test_there_is_no_other_package() -> None:
     """Four floors, their tests and the benchmarks: nothing else holds Python."""
     ours = {path.parent.relative_to(ROOT).parts[0] for path in ROOT.glob("[!.]*/*.py")}
