@@ -217,7 +217,7 @@ class ForgeWorld:
         head = self.head(pull)
         if expected_head not in {None, head}:
             raise RefusedMergeError(409, "Head branch was modified. Review and try the merge again.")
-        bench = self._desk()
+        bench = self._bench()
         bench("merge", "--quiet", "--no-ff", "-m", message, head)
         bench("push", "--quiet", "origin", "HEAD:refs/heads/main")
         pull.issue.state, pull.merged_at = "closed", now()
@@ -232,7 +232,7 @@ class ForgeWorld:
     def revert(self, pull: WorldPull) -> str:
         """Somebody takes a merged pull request back, as the forges' button does; returns the commit."""
         assert pull.merge_commit, "only what was merged can be taken back"
-        bench = self._desk()
+        bench = self._bench()
         bench("revert", "--no-edit", "--mainline", "1", pull.merge_commit)
         bench("push", "--quiet", "origin", "HEAD:refs/heads/main")
         return bench("rev-parse", "HEAD")
@@ -248,12 +248,12 @@ class ForgeWorld:
 
     def commit_on_main(self, message: str) -> str:
         """Somebody pushes a commit with this message, and no change, to the main branch."""
-        bench = self._desk()
+        bench = self._bench()
         bench("commit", "--quiet", "--allow-empty", "--message", message)
         bench("push", "--quiet", "origin", "HEAD:refs/heads/main")
         return bench("rev-parse", "HEAD")
 
-    def _desk(self) -> Git:
+    def _bench(self) -> Git:
         """A clone with the newest main branch checked out."""
         bench = Git(self.repository.bench)
         bench("fetch", "--quiet", "origin")

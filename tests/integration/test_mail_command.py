@@ -230,7 +230,7 @@ def test_a_closed_turn_sends_nothing_any_more(bench: MailBench) -> None:
     assert bench.ask({"do": "list"})["ok"] is True
 
 
-def test_a_shut_window_is_told(bench: MailBench) -> None:
+def test_a_mail_server_that_was_shut_is_reported(bench: MailBench) -> None:
     """The agent hears that the worker is gone, with the code of what may succeed later."""
     folder = Path(bench.held()["socket"]).parent
     bench.mail_server.shut()
@@ -319,8 +319,8 @@ def test_what_killed_workers_left_is_swept(bench: MailBench, tmp_path: Path) -> 
     assert bench.ask({"do": "list"})["ok"] is True
 
 
-def _line(bench: MailBench, errand: dict[str, Any]) -> bytes:
-    return json.dumps({"token": bench.held()["token"], "request": errand}).encode()
+def _line(bench: MailBench, asked: dict[str, Any]) -> bytes:
+    return json.dumps({"token": bench.held()["token"], "request": asked}).encode()
 
 
 def test_an_agent_says_that_it_awaits_mail(bench: MailBench) -> None:

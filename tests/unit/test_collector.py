@@ -188,7 +188,7 @@ def test_labels_of_other_case_are_the_same(fleet: ForgeFleet) -> None:
     assert state(fleet, ref) is BacklogState.READY
 
 
-def test_an_issue_that_was_out_of_sight_comes_back_as_it_was(fleet: ForgeFleet) -> None:
+def test_an_issue_that_was_hidden_comes_back_as_it_was(fleet: ForgeFleet) -> None:
     """A forge says gone of what a token may not see: nothing about the issue changes by that."""
     ref = fleet.forge.person_opens(1)
     fleet.poll()

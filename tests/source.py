@@ -1,0 +1,94 @@
+"""The project's own source as data: which files there are, what each imports, and which names it makes.
+
+For the tests that hold the layout. Each file is read and parsed once a process.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+#: Lowest first: each floor may import those before it.
+FLOORS = ("routing", "harvest", "tasks", "console")
+
+#: Folders beside the floors that hold Python.
+BESIDE = ("tests", "benchmarks")
+
+#: Files whose words are not ours: what real agents, forges and machines said, and measurements.
+_OF_OTHERS = ("tests/recordings/", "benchmarks/results", "LICENSE", "constraints.txt")
+
+
+@cache
+def modules(package: str) -> tuple[Path, ...]:
+    """All Python files of a package, relative to the root."""
+    return tuple(path.relative_to(ROOT) for path in sorted((ROOT / package).rglob("*.py")))
+
+
+def product() -> Iterator[Path]:
+    """All Python files of the four floors."""
+    for floor in FLOORS:
+        yield from modules(floor)
+
+
+@cache
+def text(path: Path) -> str:
+    """What a file says."""
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """A file's syntax."""
+    return ast.parse(text(path))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """The modules that a file imports, wherever in it the import stands."""
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports by a relative name"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            files = [name for name in inner if is_module(name)]
+            yield from files or [str(node.module)]
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a file of ours, rather than something in one."""
+    return (ROOT / name.replace(".", "/")).with_suffix(".py").exists()
+
+
+def module_name(path: Path) -> str:
+    """The dotted name of a file."""
+    return ".".join(path.with_suffix("").parts)
+
+
+def room_of(module: str) -> str:
+    """The folder that a module lies in: `routing/http` for `routing.http.client`."""
+    place = module.replace(".", "/")
+    return place if (ROOT / place).is_dir() else place.rpartition("/")[0]
+
+
+@cache
+def scripts() -> tuple[Path, ...]:
+    """All Lua files of the store, relative to the root."""
+    return tuple(path.relative_to(ROOT) for path in sorted((ROOT / "routing/store").glob("*/*.lua")))
+
+
+def written_by_us() -> Iterator[Path]:
+    """Every file whose text is ours: code, scripts, tests, documents and settings."""
+    kinds = {".py", ".lua", ".md", ".toml", ".yml", ".yaml", ".sh", ".conf", ".html", ".css", ".js", ""}
+    beside = [path for path in sorted(ROOT.iterdir()) if path.is_file()]
+    folders = [ROOT / name for name in (*FLOORS, *BESIDE, "docs", ".ci")]
+    for path in beside + [path for folder in folders for path in sorted(folder.rglob("*"))]:
+        name = path.relative_to(ROOT).as_posix()
+        if path.is_file() and path.suffix in kinds and not name.startswith(_OF_OTHERS):
+            yield path.relative_to(ROOT)
