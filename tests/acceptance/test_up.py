@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import frontmatter
 import httpx
 import pytest
 
 from console.commands.up import NO_ISSUES
+from routing.forges.local.issue_file import IssueFile
 from routing.git.git import Git
 from tests.programs.command_line import CommandLine
 from tests.programs.spying_agent import Spy, bystander
@@ -94,7 +94,7 @@ def _up(folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def _issue(folder: Path, number: int) -> dict[str, Any]:
     """The issue's front matter."""
-    return dict(frontmatter.load(str(folder / "issues" / f"{number}.md")).metadata)
+    return dict(IssueFile.parse((folder / "issues" / f"{number}.md").read_bytes()).fields)
 
 
 def _told(folder: Path, number: int) -> bool:

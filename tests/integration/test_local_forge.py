@@ -534,7 +534,7 @@ def test_two_processes_comment_at_once(repository: TemporaryRepository) -> None:
     (forge.issues.folder / "3.md").write_text("The cart is slow")
     program = (
         "import sys\n"
-        "from routing.forges.local import LocalForge, LocalForgeSettings\n"
+        "from routing.forges.local.forge import LocalForge, LocalForgeSettings\n"
         "from routing.issue import IssueRef\n"
         "forge = LocalForge.of(LocalForgeSettings.model_validate_json(sys.argv[1]))\n"
         "for number in range(15):\n"

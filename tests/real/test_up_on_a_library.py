@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import frontmatter
 import pytest
 
+from routing.forges.local.issue_file import IssueFile
 from routing.git.git import Git
 from tests.waiting import wait_until
 
@@ -82,7 +82,7 @@ def test_hand_written_issues_end_closed_with_commits_and_statuses(library: Path)
         return [
             number
             for number in ISSUES
-            if frontmatter.load(str(issues / f"{number}.md")).metadata.get("state") == "closed"
+            if IssueFile.parse((issues / f"{number}.md").read_bytes()).matter.state == "closed"
         ]
 
     try:

@@ -89,8 +89,12 @@ def test_any_body_survives_any_comment(body: str, comment: str) -> None:
         (b"---\nstate: wontfix\n---\n", "state"),
         (b"---\ndue: 2024-13-45\n---\n", "not YAML"),
         (b"---\njust text\n---\n", "key: value"),
+        (b"---\nlabels: [[a]]\n---\n", "labels: Value error, must be a list of words"),
+        (b"---\nblocked_by: {a: 1}\n---\n", "blocked_by: Value error, must be a list of words"),
         (b"---\nx: !!python/object/apply:os.getcwd []\n---\n", "not YAML"),
-        (b"---\nx: " + b"[" * 5000 + b"\n---\n", "not YAML"),
+        (b"---\nx: " + b"[" * 5000 + b"\n---\n", "nested more than 50 deep"),
+        (b"---\nx: " + b"[" * 100_000 + b"]" * 100_000 + b"\n---\n", "nested more than 50 deep"),
+        (b"---\n" + b"- " * 60 + b"x\n---\n", "nested more than 50 deep"),
         (b"\xff\xfe", "UTF-8"),
     ],
 )
@@ -209,3 +213,13 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
     """Names that could become a path or another name are refused."""
     with pytest.raises(InvalidInputError, match="FORGE:REPOSITORY#NUMBER"):
         IssueRef.parse(text)
+
+
+def test_shared_values_do_not_slow_a_change_down() -> None:
+    """Aliases that multiply to 10^15 values are compared as they are written, not value by value."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
+    lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 8)}]" for level in range(1, 17)]
+    before = IssueFile.parse(f"---\n{chr(10).join(lines)}\n---\nbody\n".encode())
+    after = before.with_fields(state="closed")
+    assert after.matter.state == "closed"
+    assert after.content.endswith(b"---\nbody\n")
