@@ -535,7 +535,7 @@ def test_two_processes_comment_at_once(repository: TemporaryRepository) -> None:
     program = (
         "import sys\n"
         "from routing.forges.local.forge import LocalForge, LocalForgeSettings\n"
-        "from routing.issue import IssueRef\n"
+        "from routing.issues.issue import IssueRef\n"
         "forge = LocalForge.of(LocalForgeSettings.model_validate_json(sys.argv[1]))\n"
         "for number in range(15):\n"
         "    forge.comment(IssueRef.parse('local:shop#3'), f'{sys.argv[2]} {number}')\n"
