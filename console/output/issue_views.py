@@ -11,7 +11,7 @@ from console.output.issue_detail import IssueDetail, Neighbour
 from console.output.rendering import facts, heading, iso, one_line, table, text, when, word
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.events import Event
-from routing.issues.metadata import FIELDS
+from routing.issues.metadata import PARTS
 
 
 def issue_document(item: BacklogItem) -> dict[str, Any]:
@@ -36,14 +36,13 @@ def issue_document(item: BacklogItem) -> dict[str, Any]:
 def detail_document(detail: IssueDetail) -> dict[str, Any]:
     """An issue with what surrounds it."""
     item = detail.item
-    known = item.metadata.model_dump(mode="json")
     return issue_document(item) | {
         "metadata": {
             name: {
                 "value": _value(getattr(item.metadata, name)),
-                "source": known["metadata_source"].get(name),
+                "source": item.metadata.source(name).value,
             }
-            for name in FIELDS
+            for name in PARTS
         },
         "held": item.metadata.held or None,
         "cycle": list(item.ring),
@@ -140,10 +139,10 @@ def _part(title: str, columns: Sequence[str], rows: Any) -> Iterator[RenderableT
 
 
 def _metadata(item: BacklogItem) -> Iterator[tuple[str, str, str]]:
-    for name in FIELDS:
-        value, source = _value(getattr(item.metadata, name)), item.metadata.metadata_source.get(name)
+    for name in PARTS:
+        value = _value(getattr(item.metadata, name))
         shown = ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
-        yield name, shown, source.value if source else ""
+        yield name, shown, item.metadata.source(name).value
 
 
 def _value(value: object) -> object:

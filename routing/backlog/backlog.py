@@ -11,8 +11,7 @@ from routing.backlog.settings import BacklogSettings
 from routing.errors import ConflictError, NotFoundError
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
 from routing.issues.issue import Issue, IssueListing, IssueRef
-from routing.issues.metadata import IssueMetadata
-from routing.issues.metadata_reader import read_metadata
+from routing.issues.metadata import IssueMetadata, read_metadata
 from routing.store.backlog.backlog_store import BacklogStore, Taken, place_of
 
 _log = structlog.get_logger(__name__)

@@ -75,6 +75,11 @@ class Dependencies:
     blocks: tuple[IssueRef, ...] = ()  # issues that wait for this one
     stated: frozenset[Side] = frozenset()  # sides on which it said anything, "None" too
 
+    def said(self, side: Side) -> tuple[IssueRef, ...] | None:
+        """The issues on one side; None where the body says nothing about it."""
+        issues = self.blocked_by if side == "blocked_by" else self.blocks
+        return issues if side in self.stated else None
+
 
 def mentions_dependencies(body: str) -> bool:
     """Whether a body that could not be parsed may yet have been about dependencies."""

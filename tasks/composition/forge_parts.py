@@ -11,8 +11,7 @@ from routing.backlog.intake import Intake
 from routing.forges.errors import ForgeUnreachableError
 from routing.git.remote import Remote
 from routing.issues.issue import Issue, IssueRef
-from routing.issues.metadata import IssueMetadata
-from routing.issues.metadata_reader import read_metadata
+from routing.issues.metadata import IssueMetadata, read_metadata
 from routing.issues.model_reader import ModelReader
 from routing.store.backlog.metadata_store import MetadataStore
 from routing.store.jobs.run_store import RunStore

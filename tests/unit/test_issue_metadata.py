@@ -1,13 +1,16 @@
 """What an issue says of itself is read from its markdown, the same each time, and never obeyed."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.issues.body_text import MAX_BODY_CHARACTERS
 from routing.issues.issue import IssueRef
-from routing.issues.metadata import IssueMetadata, Source, parsed_metadata
-from routing.issues.metadata_reader import read_metadata
+from routing.issues.metadata import PARTS, IssueMetadata, Source, parsed_metadata, read_metadata
 from tests.fakes.issues import issue, ref
 
 OWN = IssueRef(forge="github", repo="owner/shop", number=99)
@@ -211,6 +214,22 @@ def test_too_many_references_are_not_cut_off_in_silence() -> None:
     held = read("Blocked by: " + ", ".join(f"#{number}" for number in range(1, 300)))
     assert held.held
     assert held.blocked_by == ()
+
+
+def test_a_part_that_a_stored_record_does_not_have_yet_has_its_default() -> None:
+    """Metadata that an earlier release stored is read, and the new part counts as a gap."""
+    stored = read("Difficulty: hard").model_dump(mode="json")
+    del stored["difficulty"], stored["metadata_source"]["difficulty"]
+    known = parsed_metadata(json.dumps(stored))
+    assert (known.difficulty, known.source("difficulty")) == ("medium", Source.DEFAULT)
+    assert "difficulty" in known.gaps()
+
+
+def test_every_part_is_documented() -> None:
+    """Each declared part has its row in the page on how an issue is written."""
+    page = (Path(__file__).parents[2] / "docs" / "issue-format.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| ([a-z ]+) \|", page, re.MULTILINE))
+    assert {name.replace("_", " ") for name in PARTS} <= rows
 
 
 def test_metadata_comes_back_from_its_stored_form() -> None:

@@ -14,8 +14,7 @@ import requests
 
 from routing.backlog.item import BacklogState
 from routing.issues.issue import Issue
-from routing.issues.metadata import IssueMetadata
-from routing.issues.metadata_reader import read_metadata
+from routing.issues.metadata import IssueMetadata, read_metadata
 from routing.issues.model_reader import (
     FAILURES_TO_OPEN,
     MAX_ANSWER_BYTES,
