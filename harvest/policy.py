@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from routing.errors import CorruptRecordError, InvalidInputError
-from routing.switch_type import Switch
+from routing.setting_types import Switch
 
 GuardrailName = Literal["cost_usd", "duration_seconds", "fix_forwards"]
 #: Strictly between 0 and 1.

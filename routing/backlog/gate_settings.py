@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from routing.issues.issue import is_repository_name
-from routing.setting_types import Count, Dollars
-from routing.switch_type import Switch
+from routing.setting_types import Count, Dollars, Switch
 
 
 def _words(value: object) -> object:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from routing.errors import InvalidInputError
 from routing.forges.rest.path import repository_path
 from routing.git.remote import Credential, Remote, without_password
-from routing.http.address import ForgeAddress
+from routing.http.address import ApiAddress
 from routing.webhook.forge_kind import ForgeKind
 
 #: Where the API of github.com is, and of the companies' own instances on ghe.com: `api.` before their host.
@@ -30,7 +30,7 @@ def clone_url(kind: ForgeKind, base_url: str, repo: str, *, prefix: str = "") ->
     """
     name = repository_path(repo).removeprefix("/repos/")
     try:
-        root = ForgeAddress.of(prefix).base if prefix else _git_root(kind, ForgeAddress.of(base_url).base)
+        root = ApiAddress.of(prefix).base if prefix else _git_root(kind, ApiAddress.of(base_url).base)
     except ValueError as error:
         message = f"git's address cannot be made from {without_password(prefix or base_url)!r}: {error}"
         raise InvalidInputError(message) from None

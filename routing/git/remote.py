@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from routing.errors import InvalidInputError
 from routing.forges.errors import ForgeGoneError, ForgeRefusedError
 from routing.git.git import Git, GitAccess, GitError
-from routing.http.address import ForgeAddress
+from routing.http.address import ApiAddress
 
 #: Bytes of a user's name and a secret; what a pipe takes at once even on systems with small ones.
 _MOST_BYTES = 4096
@@ -104,7 +104,7 @@ class Remote:
         if self.credential is None:
             return
         try:
-            ForgeAddress.of(self.address)
+            ApiAddress.of(self.address)
         except ValueError as error:
             message = f"the address {without_password(self.address)[:200]!r} takes no token: {error}"
             raise InvalidInputError(message) from None

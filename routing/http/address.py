@@ -10,13 +10,13 @@ _PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True)
-class ForgeAddress:
+class ApiAddress:
     """An API's base address, without a slash at its end."""
 
     base: str
 
     @classmethod
-    def of(cls, text: str) -> "ForgeAddress":
+    def of(cls, text: str) -> "ApiAddress":
         """Check the address, or raise ValueError that says what is wrong with it."""
         parts = urlsplit(text)
         if parts.scheme not in _PORTS or not parts.hostname:

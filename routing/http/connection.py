@@ -11,7 +11,7 @@ import urllib3.exceptions
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 
-from routing.http.address import ForgeAddress
+from routing.http.address import ApiAddress
 from routing.http.cache import ReplyCache
 from routing.http.circuit import Circuit
 from routing.http.rate_limit import resumes_at, used_up_until
@@ -65,13 +65,13 @@ class TokenAuth(requests.auth.AuthBase):
         return request
 
 
-class ForgeConnection:
+class ApiConnection:
     """Sends requests to one forge; safe to share between threads. Times are seconds since the epoch."""
 
     def __init__(
         self,
         *,
-        address: ForgeAddress,
+        address: ApiAddress,
         auth: TokenAuth,
         headers: Mapping[str, str],
         limits: HttpLimits,

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from requests.utils import parse_header_links
 
-from routing.http.address import ForgeAddress
+from routing.http.address import ApiAddress
 from routing.http.reply import Reply
 
 
@@ -18,7 +18,7 @@ class Listing:
     complete: bool  # False when there were more pages than are read
 
 
-def next_by_link(address: ForgeAddress, url: str, reply: Reply) -> str | None:
+def next_by_link(address: ApiAddress, url: str, reply: Reply) -> str | None:
     """The page that the `Link` header names as next.
 
     A forge behind a proxy may call itself by another name than it is reached by. The token goes to no other

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from routing.http.address import ForgeAddress
+from routing.http.address import ApiAddress
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
 def _checked_address(text: str) -> str:
-    return ForgeAddress.of(text).base
+    return ApiAddress.of(text).base
 
 
 def is_token(text: str) -> bool:

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from routing.setting_types import Count, Days, Seconds
-from routing.switch_type import Switch
+from routing.setting_types import Count, Days, Seconds, Switch
 
 
 class ModelSettings(BaseModel):

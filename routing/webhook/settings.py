@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from routing.issues.issue import is_repository_name
-from routing.switch_type import Switch
+from routing.setting_types import Switch
 from routing.webhook.forge_kind import ForgeKind
 
 

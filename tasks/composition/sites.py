@@ -4,10 +4,10 @@ from routing.backlog.gate_settings import GateSettings
 from routing.forges.forge import Forge
 from routing.forges.gitea.forge import GiteaSettings, gitea_forge
 from routing.forges.github.forge import GitHubSettings, github_forge
+from routing.forges.rest.client import Surroundings
 from routing.forges.rest.forge import RestForge
 from routing.git.clone_url import clone_remote
 from routing.git.remote import Remote
-from routing.http.client import Surroundings
 from routing.http.settings import HttpLimits
 from routing.webhook.forge_kind import ForgeKind
 from tasks.composition.local_forge import local_forge

@@ -14,8 +14,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from routing.errors import InvalidInputError
-from routing.setting_types import Count, Seconds
-from routing.switch_type import Switch
+from routing.setting_types import Count, Seconds, Switch
 from tasks.notify.address import checked_address
 from tasks.notify.notification_kind import NotificationKind, notification_kind
 from tasks.notify.signature import checked_secret

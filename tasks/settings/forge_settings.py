@@ -8,8 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from routing.backlog.settings import BacklogSettings
 from routing.http.settings import BaseUrl, ForgeName, HttpLimits, is_token
 from routing.issues.model_settings import ModelSettings
-from routing.setting_types import Count, Dollars, Seconds
-from routing.switch_type import Switch
+from routing.setting_types import Count, Dollars, Seconds, Switch
 from routing.webhook.settings import Repositories, Secret
 
 #: Names of labels: what forges take, without the commas that lists of labels have.

@@ -1,13 +1,12 @@
 """Settings: one TOML file and the environment over it, read once and frozen."""
 
-import math
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,7 +18,7 @@ from pydantic_settings import SettingsError as UnreadableValueError
 from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
 from routing.errors import SettingsError
-from routing.switch_type import Switch
+from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
 from tasks.notify.settings import NotifySettings
 from tasks.settings.forge_settings import ForgeSettings
 from tasks.settings.web_settings import WebSettings
@@ -30,21 +29,8 @@ DEFAULT_FILE = Path("coalmine.toml")
 PREFIX = "COALMINE_"
 
 
-def _number(value: object) -> object:
-    if isinstance(value, bool) or (isinstance(value, str) and not value.strip()):
-        raise ValueError("must be a number")
-    if isinstance(value, float) and math.isnan(value):
-        raise ValueError("must be a number, not nan")
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, le=31_536_000, allow_inf_nan=False)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=31_536_000, allow_inf_nan=False)]
-Lease = Annotated[float, BeforeValidator(_number), Field(ge=1, le=3600, allow_inf_nan=False)]
-Days = Annotated[float, BeforeValidator(_number), Field(ge=1, le=3650, allow_inf_nan=False)]
-Limit = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000)]
-Dollars = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
+#: Seconds for which a worker may be silent before its job is given to another one.
+Lease = Annotated[Seconds, Field(ge=1, le=3600)]
 
 
 class _Section(BaseModel):
@@ -58,47 +44,47 @@ class CanarySettings(_Section):
     policy: TrialPolicy = TrialPolicy()  # of trials that are opened without one of their own
     scores: ScorePolicy = ScorePolicy()  # what outcomes are worth
     on_rollback: Literal["finish", "cancel"] = "finish"  # the fate of a rejected canary's running jobs
-    harvest_interval_seconds: Positive = 30.0  # a signal triggers a harvest at once, beside this
+    harvest_interval_seconds: Seconds = 30.0  # a signal triggers a harvest at once, beside this
 
 
 class JobSettings(_Section):
     """Leases, attempts and how long finished jobs are remembered."""
 
     lease_seconds: Lease = 30.0
-    max_attempts: Annotated[int, BeforeValidator(_number), Field(ge=1, le=100)] = 3
-    back_off_first_seconds: Seconds = 5.0
-    back_off_cap_seconds: Seconds = 300.0
-    sweep_interval_seconds: Positive = 1.0  # expired leases and the outbox
-    watch_interval_seconds: Positive = 5.0  # CI of pushed commits
-    no_verdict_seconds: Positive = 7200.0  # of silent CI, after which a person is asked
+    max_attempts: Annotated[Count, Field(le=100)] = 3
+    back_off_first_seconds: NotNegative = 5.0
+    back_off_cap_seconds: NotNegative = 300.0
+    sweep_interval_seconds: Seconds = 1.0  # expired leases and the outbox
+    watch_interval_seconds: Seconds = 5.0  # CI of pushed commits
+    no_verdict_seconds: Seconds = 7200.0  # of silent CI, after which a person is asked
     retention_days: Days = 30.0
     agents_at_once: Limit = 0  # running jobs of the fleet; 0: no limit
     per_repository: Limit = 0  # running jobs of one repository; 0: no limit
-    day_cost_usd: Dollars = 0.0  # that the fleet may spend a day (UTC) before no job begins; 0: no limit
+    day_cost_usd: NotNegative = 0.0  # that the fleet may spend a day (UTC) before no job begins; 0: no limit
     children_at_once: Count = 5  # active children of one job
     child_depth: Limit = 2  # generations below a job that was enqueued; 0: no children
     children: Literal["cancel", "keep"] = "cancel"  # the fate of a failed job's children
-    drain_grace_seconds: Seconds = 30.0  # that a warm shutdown lets turns go on before it returns their jobs
+    drain_grace_seconds: NotNegative = 30.0  # for which a warm shutdown lets turns go on
 
 
 class AgentSettings(_Section):
     """Limits of a turn, and where work trees live."""
 
     work_dir: Path = Path(".coalmine/work")  # mirrors, work trees and turn logs of this host
-    time_limit_seconds: Positive = 3600.0
-    stall_seconds: Positive = 600.0  # without an event, unless it waits for a person
-    kill_grace_seconds: Seconds = 2.0  # between SIGTERM and SIGKILL
+    time_limit_seconds: Seconds = 3600.0
+    stall_seconds: Seconds = 600.0  # without an event, unless it waits for a person
+    kill_grace_seconds: NotNegative = 2.0  # between SIGTERM and SIGKILL
     output_megabytes: Positive = 512.0
     cost_usd: Positive | None = None  # per turn, as the agent reports it
     job_cost_usd: Positive | None = None  # of all turns of a job together
     turns_per_job: Count = 20
-    silence_warn_seconds: Positive = 120.0  # without an event, after which the watchdog writes a warning
-    silence_nudge_seconds: Positive = 300.0  # … it sends the agent a mail
-    silence_cancel_seconds: Positive = 900.0  # … it has a turn ended that its own worker has not
-    watchdog_interval_seconds: Positive = 10.0
-    await_seconds: Positive = 3600.0  # for which a job waits for mail that its agent awaits, at the most
+    silence_warn_seconds: Seconds = 120.0  # without an event, after which the watchdog writes a warning
+    silence_nudge_seconds: Seconds = 300.0  # … it sends the agent a mail
+    silence_cancel_seconds: Seconds = 900.0  # … it has a turn ended that its own worker has not
+    watchdog_interval_seconds: Seconds = 10.0
+    await_seconds: Seconds = 3600.0  # for which a job waits for mail that its agent awaits, at the most
     commit_leftovers: Switch = True  # commit what the agent left uncommitted
-    keep_failed_days: Seconds = 3.0  # for which the work trees of failed jobs are kept
+    keep_failed_days: NotNegative = 3.0  # for which the work trees of failed jobs are kept
 
 
 class Settings(BaseSettings):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from routing.switch_type import Switch
+from routing.setting_types import Switch
 
 
 class WebSettings(BaseModel):

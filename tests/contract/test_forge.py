@@ -29,8 +29,8 @@ from routing.forges.forge import Forge
 from routing.forges.gitea.forge import GiteaSettings, gitea_forge
 from routing.forges.github.forge import GitHubSettings, github_forge
 from routing.forges.local.forge import LocalForge, LocalForgeSettings
+from routing.forges.rest.client import Surroundings
 from routing.forges.rest.forge import RestForge
-from routing.http.client import Surroundings
 from routing.issues.issue import IssueRef
 from tests.fakes.forge_world import TOKEN, ForgeWorld
 from tests.fakes.memory_forge import MemoryForge

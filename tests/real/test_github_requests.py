@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from routing.forges.github.forge import GitHubSettings, github_forge
-from routing.http.client import Surroundings
+from routing.forges.rest.client import Surroundings
 from routing.issues.issue import IssueRef
 from tests.fakes.forge_world import TOKEN, ForgeWorld
 from tests.real.github_description import Description, github_description

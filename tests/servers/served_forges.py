@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from routing.forges.gitea.forge import GiteaSettings, gitea_forge
 from routing.forges.github.forge import GitHubSettings, github_forge
+from routing.forges.rest.client import Surroundings
 from routing.forges.rest.forge import RestForge
-from routing.http.client import Surroundings
 from routing.http.settings import HttpLimits
 from routing.issues.issue import IssueRef
 from tests.fakes.forge_world import TOKEN, ForgeWorld, WorldIssue

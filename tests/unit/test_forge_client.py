@@ -20,8 +20,8 @@ from routing.forges.errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
+from routing.forges.rest.client import ForgeClient, HttpDialect, Surroundings
 from routing.http.circuit import Circuit
-from routing.http.client import ForgeClient, HttpDialect, Surroundings
 from routing.http.connection import TokenAuth
 from routing.http.settings import HttpLimits, RestForgeSettings
 from tests.fakes.forge_world import TOKEN

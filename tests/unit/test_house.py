@@ -53,7 +53,7 @@ MAY_NOT_KNOW = {
 #: What does not hold yet, while the rooms are being cleared.
 _NOT_YET = pytest.mark.xfail(strict=False, reason="the rooms are being cleared")
 _PENDING = {
-    "routing/forges/github", "routing/forges/gitea", "routing/forges/rest", "routing/http", "routing/git",
+    "routing/git",
 }  # fmt: skip
 
 #: Rooms with more files than MOST_FILES, and why that is right.

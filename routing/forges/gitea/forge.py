@@ -4,8 +4,8 @@ from routing.forges.gitea.access import GiteaAccess
 from routing.forges.gitea.changes import GiteaChanges
 from routing.forges.gitea.issues import GiteaIssues
 from routing.forges.gitea.statuses import GiteaStatuses
+from routing.forges.rest.client import ForgeClient, HttpDialect, Surroundings
 from routing.forges.rest.forge import RestForge
-from routing.http.client import ForgeClient, HttpDialect, Surroundings
 from routing.http.settings import ForgeName, RestForgeSettings
 
 _DIALECT = HttpDialect(

@@ -2,10 +2,10 @@
 
 from routing.forges.commit_status import CombinedStatus
 from routing.forges.failing_log import Complaint, failing_log_of
-from routing.forges.local.git import checked_commit
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import repository_path
 from routing.forges.rest.statuses import read_statuses
-from routing.http.client import ForgeClient
+from routing.forges.work_branch import checked_commit
 
 
 class GiteaStatuses:

@@ -5,10 +5,10 @@ from routing.forges.errors import ForgeInvalidError
 from routing.forges.failing_log import failing_log_of
 from routing.forges.github.log import complaints_of
 from routing.forges.github.runs import WireCheckRun, statuses_of_runs
-from routing.forges.local.git import checked_commit
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import repository_path
 from routing.forges.rest.statuses import read_statuses
-from routing.http.client import ForgeClient
+from routing.forges.work_branch import checked_commit
 
 
 class GitHubChecks:

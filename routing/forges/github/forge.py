@@ -4,8 +4,8 @@ from routing.forges.github.access import API_VERSION, GitHubAccess
 from routing.forges.github.changes import GitHubChanges
 from routing.forges.github.checks import GitHubChecks
 from routing.forges.github.issues import GitHubIssues
+from routing.forges.rest.client import ForgeClient, HttpDialect, Surroundings
 from routing.forges.rest.forge import RestForge
-from routing.http.client import ForgeClient, HttpDialect, Surroundings
 from routing.http.settings import BaseUrl, ForgeName, RestForgeSettings
 
 _DIALECT = HttpDialect(

@@ -8,9 +8,9 @@ from routing.forges.commit_status import CombinedStatus
 from routing.forges.errors import ForgeGoneError, ForgeRefusedError
 from routing.forges.failing_log import Complaint
 from routing.forges.github.runs import WireCheckRun, red_runs
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import repository_path
 from routing.forges.rest.wire import Text, Wire
-from routing.http.client import ForgeClient
 
 
 class WireAnnotation(Wire):

@@ -17,7 +17,8 @@ from routing.errors import CorruptRecordError
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.durable_file import read_regular, replace_file
-from routing.forges.local.git import LocalGit, checked_branch, checked_commit
+from routing.forges.local.git import LocalGit
+from routing.forges.work_branch import checked_branch, checked_commit
 
 #: How many commits of the main branch are searched for a branch that was squashed into one of them.
 MAX_SQUASH_SEARCH = 200

@@ -16,7 +16,8 @@ from routing.errors import CorruptRecordError
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.durable_file import locked, read_regular, replace_file
-from routing.forges.local.git import LocalGit, checked_commit, existing_commit
+from routing.forges.local.git import LocalGit, existing_commit
+from routing.forges.work_branch import checked_commit
 from routing.process.bounded_command import BoundedLog, Ended, run_bounded
 
 #: Who speaks in the statuses of the CI command.

@@ -19,10 +19,11 @@ from routing.forges.forge import Access, Permission
 from routing.forges.local.access import access_to
 from routing.forges.local.branches import LocalBranches
 from routing.forges.local.ci import LocalCI
-from routing.forges.local.git import WORK_PREFIX, LocalGit, existing_commit
+from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.local.issue_file import IssueFile
 from routing.forges.local.issues import FoundIssue, LocalIssues
-from routing.forges.local.merge import LocalMerge, merge_message
+from routing.forges.local.merge import LocalMerge
+from routing.forges.work_branch import WORK_PREFIX, merge_message
 from routing.forges.written_text import checked_name, checked_text
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 

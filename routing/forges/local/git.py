@@ -1,18 +1,12 @@
 """The local forge's repository: questions whose answers are yes, no, or an error, never a guess."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeUnreachableError
+from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
+from routing.forges.work_branch import WORK_PREFIX, checked_commit
 from routing.git.git import Git, GitError
-
-#: Branches that hold Coalmine's work begin so.
-WORK_PREFIX = "coalmine/"
-
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}")
 
 # Hooks could have been written by the work that is being judged.
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
@@ -105,22 +99,6 @@ class LocalGit:
     def time_of(self, commit: str) -> datetime:
         """When the commit was made, by the clock of whoever made it."""
         return datetime.fromtimestamp(int(self.run("log", "-1", "--format=%ct", commit)), UTC)
-
-
-def checked_commit(text: str) -> str:
-    """Return the full commit hash, or raise ForgeInvalidError: only a checked hash becomes a path."""
-    if not _COMMIT.fullmatch(text):
-        message = f"{text[:80]!r} is no commit; give the whole hash, as `git rev-parse` prints it"
-        raise ForgeInvalidError(message)
-    return text
-
-
-def checked_branch(text: str) -> str:
-    """Return the branch's name, or raise ForgeInvalidError."""
-    if not _BRANCH.fullmatch(text) or ".." in text or "//" in text or text.endswith(("/", ".", ".lock")):
-        message = f"{text[:80]!r} is no name of a branch; work branches are called {WORK_PREFIX}JOB"
-        raise ForgeInvalidError(message)
-    return text
 
 
 def existing_commit(git: LocalGit, text: str) -> str:

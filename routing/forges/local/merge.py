@@ -146,13 +146,6 @@ class LocalMerge:
                 self.git.run("worktree", "remove", "--force", str(folder))
 
 
-def merge_message(branch: str, issue: str) -> str:
-    """The message of a merge; its last line lets a revert be found by the issue's number."""
-    if not issue:
-        return f"Merge {branch}\n"
-    return f"Merge {branch} for {issue}\n\nCoalmine-Issue: {issue}\n"
-
-
 def _tried(git: LocalGit, *arguments: str) -> tuple[str, bool]:
     """What git said, and whether it did what it was told."""
     try:

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 
 from routing.forges.errors import ForgeGoneError, ForgeRefusedError
 from routing.forges.forge import Access
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import repository_path
 from routing.forges.rest.wire import WireRepository, WireRights
-from routing.http.client import ForgeClient
 
 
 class RestAccess(ABC):

@@ -14,13 +14,12 @@ from routing.forges.errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.forges.local.git import WORK_PREFIX, checked_branch, checked_commit
-from routing.forges.local.merge import merge_message
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import repository_path
 from routing.forges.rest.reverts import numbers_in, reverts_among
 from routing.forges.rest.wire import WireCommit, WirePull, WireRepository, WireReview
+from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit, merge_message
 from routing.forges.written_text import checked_name, checked_text
-from routing.http.client import ForgeClient
 from routing.http.paging import Listing
 from routing.http.settings import RestForgeSettings
 from routing.issues.issue import IssueRef

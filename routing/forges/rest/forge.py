@@ -9,10 +9,10 @@ from routing.forges.errors import ForgeGoneError, ForgeInvalidError
 from routing.forges.forge import Access, Permission
 from routing.forges.rest.access import RestAccess
 from routing.forges.rest.changes import RestChanges
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.issues import RestIssues
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WirePermission
-from routing.http.client import ForgeClient
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 
 #: What the forges' words mean; any other is no permission.

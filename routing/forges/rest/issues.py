@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from routing.forges.errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError
 from routing.forges.rest.asking import IssueMark, last_to_assign, last_to_label
+from routing.forges.rest.client import ForgeClient, problems_of
 from routing.forges.rest.path import repository_path
 from routing.forges.rest.wire import WireComment, WireIssue, WireUser
 from routing.forges.written_text import checked_name, checked_text
-from routing.http.client import ForgeClient, problems_of
 from routing.issues.issue import Comment, Issue, IssueListing, IssueProblem, IssueRef
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from routing.forges.commit_status import CommitStatus, StatusState
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.wire import WireStatus
-from routing.http.client import ForgeClient
 
 #: What the words mean; None says nothing of the work. Gitea merges with neither `warning` nor `failure`.
 STATES: Mapping[str, StatusState | None] = {

@@ -23,14 +23,14 @@ from routing.forges.errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.http.address import ForgeAddress
+from routing.http.address import ApiAddress
 from routing.http.connection import (
     FIRST_ERROR,
     REDIRECTS,
     UNCHANGED,
+    ApiConnection,
     Call,
     FailedAttemptError,
-    ForgeConnection,
     TokenAuth,
 )
 from routing.http.paging import Listing, next_by_link, next_by_number
@@ -73,14 +73,14 @@ class ForgeClient:
             )
             raise SettingsError(message)
         self._forge = settings.name
-        self._address = ForgeAddress.of(settings.base_url.removesuffix(dialect.api_root) + dialect.api_root)
+        self._address = ApiAddress.of(settings.base_url.removesuffix(dialect.api_root) + dialect.api_root)
         self._token = settings.token
         self._limits = settings.limits
         self._numbered_pages = dialect.numbered_pages
         self._generator = surroundings.generator
         self._clock = surroundings.clock
         self._sleep = surroundings.sleep
-        self._connection = ForgeConnection(
+        self._connection = ApiConnection(
             address=self._address,
             auth=TokenAuth(dialect.scheme, settings.token),
             headers=dialect.headers,

@@ -1,0 +1,37 @@
+"""Branches and commits that carry an agent's work: their names are checked before a forge or git sees them.
+
+Only a checked name becomes part of a path, of an address or of a command line of git.
+"""
+
+import re
+
+from routing.forges.errors import ForgeInvalidError
+
+#: Branches that hold Coalmine's work begin so.
+WORK_PREFIX = "coalmine/"
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}")
+
+
+def checked_commit(text: str) -> str:
+    """Return the full commit hash (SHA-1 or SHA-256), or raise ForgeInvalidError."""
+    if not _COMMIT.fullmatch(text):
+        message = f"{text[:80]!r} is no commit; give the whole hash, as `git rev-parse` prints it"
+        raise ForgeInvalidError(message)
+    return text
+
+
+def checked_branch(text: str) -> str:
+    """Return the branch's name, or raise ForgeInvalidError."""
+    if not _BRANCH.fullmatch(text) or ".." in text or "//" in text or text.endswith(("/", ".", ".lock")):
+        message = f"{text[:80]!r} is no name of a branch; work branches are called {WORK_PREFIX}JOB"
+        raise ForgeInvalidError(message)
+    return text
+
+
+def merge_message(branch: str, issue: str) -> str:
+    """The message of a merge; its last line lets a revert be found by the issue's number."""
+    if not issue:
+        return f"Merge {branch}\n"
+    return f"Merge {branch} for {issue}\n\nCoalmine-Issue: {issue}\n"
