@@ -18,7 +18,7 @@ from console.output.mail_views import (
     receipts_view,
 )
 from routing.errors import InvalidInputError
-from tasks.agents.mail.author import Author
+from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
 
 mail_app = typer.Typer(help="Mail between people and agents.", no_args_is_help=True)

@@ -34,11 +34,9 @@ from tasks.agents.supervision.orphans import end_turns_of
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
-from tasks.agents.turn.prompt import compose
-from tasks.agents.turn.record import NotRun
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.prompt import compose, prompt_input
+from tasks.agents.turn.result import Ending, NotRun, TurnResult
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
-from tasks.agents.turn.turn_prompt import prompt_input
 from tasks.agents.turn.turn_runner import TurnRunner
 from tasks.work.outcome import Ran
 

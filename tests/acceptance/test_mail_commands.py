@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.agents.mail.author import Author
+from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
 from tests.programs.command_line import CommandLine

@@ -17,9 +17,9 @@ from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
 from tasks.agents.runtimes.runtime import Runtime, RuntimeSpec, TurnInput
 from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import Ending, TurnResult
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
-from tasks.agents.turn.turn import run_turn
 from tests.contract.recorded_outcomes import OUTCOMES, Ends, Expects
 from tests.recordings.agent_recording import FOLDER, AgentRecording, recording_names
 

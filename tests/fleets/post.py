@@ -11,10 +11,9 @@ from routing.store.mail.mail_store import MailStore
 from routing.store.redis.keys import Keys
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
-from tasks.agents.mail.author import Author
-from tasks.agents.mail.claim import MailClaim
+from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
-from tasks.agents.mail.mail import Mail
+from tasks.agents.mail.mail import Mail, MailClaim
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.receipt import Receipt
 from tasks.agents.mail.role import Role

@@ -12,9 +12,9 @@ from routing.process.table import ProcessTable, start_ticks
 from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
 from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import Ending, TurnResult
 from tasks.agents.turn.stop_signal import StopReason
-from tasks.agents.turn.turn import run_turn
 from tests.programs.agent_programs import AgentBench
 from tests.programs.faulty_runtime import Faulty
 from tests.waiting import wait_until

@@ -14,9 +14,9 @@ from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEv
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import Runtime, RuntimeSpec
 from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import Ending
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
-from tasks.agents.turn.turn import run_turn
 from tests.programs.agent_programs import QUICK, AgentBench
 from tests.waiting import wait_until
 

@@ -25,11 +25,11 @@ from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
+from tasks.agents.turn.ending import TerminalMail, TurnRecord
 from tasks.agents.turn.leases import TurnLeases
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
-from tasks.agents.turn.record import NotRun, TerminalMail, TurnRecord
-from tasks.agents.turn.result import Ending
+from tasks.agents.turn.result import Ending, NotRun
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn_runner import StaleTurnError, TurnRunner
 from tests.fleets.post import ADA, PostFleet

@@ -12,9 +12,9 @@ from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec, TurnInput
 from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
-from tasks.agents.turn.turn import run_turn
 
 QUICK = TurnLimits(time_limit_seconds=30, stall_seconds=30, kill_grace_seconds=0.3)
 

@@ -6,12 +6,11 @@ import pytest
 import redis
 
 from tasks.agents.agent_registry import FinishedAgentError
-from tasks.agents.mail.author import FLEET
-from tasks.agents.mail.errors import DecidedError
-from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.address import FLEET
+from tasks.agents.mail.mail import MailType
 from tasks.agents.mail.payloads import DecisionGate, PayloadError, checked_deadline, checked_payload
-from tasks.agents.mail.receipt import Receipt
-from tasks.agents.supervision.undecided import close_undecided, nobody_decided
+from tasks.agents.mail.receipt import DecidedError, Receipt
+from tasks.agents.supervision.watchdog import close_undecided, nobody_decided
 from tests.fleets.post import ADA, PostFleet
 
 

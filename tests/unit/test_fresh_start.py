@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.agents.runtimes.agent_event import ApiErrorEvent, Usage
-from tasks.agents.session.fresh_start import is_due, limits_left, together
+from tasks.agents.session.conversation import as_one_turn, limits_left, needs_fresh_start
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.result import Ending, TurnResult
 
@@ -20,7 +20,7 @@ LOST = TurnResult(
 
 def test_program_that_has_not_got_the_conversation_is_started_anew() -> None:
     """It gave up by itself before it did anything."""
-    assert is_due(LOST, acted=False)
+    assert needs_fresh_start(LOST, acted=False)
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_program_that_has_not_got_the_conversation_is_started_anew() -> None:
 )
 def test_other_ends_are_left_to_the_next_attempt(change: dict[str, Any]) -> None:
     """A conversation that is there, a signal, an end of ours, an API that refused."""
-    assert not is_due(replace(LOST, **change), acted=False)
+    assert not needs_fresh_start(replace(LOST, **change), acted=False)
 
 
 def test_agent_that_was_at_work_is_left_alone() -> None:
     """What it did would be done twice."""
-    assert not is_due(LOST, acted=True)
+    assert not needs_fresh_start(LOST, acted=True)
 
 
 def test_limits_hold_for_both() -> None:
@@ -56,7 +56,7 @@ def test_limits_hold_for_both() -> None:
 def test_both_are_billed() -> None:
     """The second one's doings are the turn's; what was consumed adds up."""
     second = replace(LOST, exit_code=0, clean=True, session_lost=False, session_id="c2", output_tail="done")
-    both = together(LOST, second)
+    both = as_one_turn(LOST, second)
     assert (both.clean, both.session_id, both.session_lost, both.output_tail) == (True, "c2", False, "done")
     assert both.usage == Usage(cost_usd=1.0, input_tokens=6)
     assert (both.duration_seconds, both.events, both.output_bytes) == (4.0, 6, 200)

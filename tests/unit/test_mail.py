@@ -10,19 +10,17 @@ import redis
 from routing.errors import CoalmineError, CorruptRecordError, InvalidInputError
 from routing.events import MAIL_SENT
 from tasks.agents.agent_registry import FinishedAgentError, UnknownAgentError
-from tasks.agents.mail.author import FLEET, Author
-from tasks.agents.mail.errors import (
+from tasks.agents.mail.address import FLEET, Author, EmptyGroupError, UnknownGroupError
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.mail import MOST_BODY_BYTES, Mail, MailState, MailType
+from tasks.agents.mail.payloads import PayloadError
+from tasks.agents.mail.post_office import MOST_ATTEMPTS, MOST_WAITING
+from tasks.agents.mail.receipt import (
     MailboxFullError,
     NobodyReadsError,
     ReservedTypeError,
     UnknownMailError,
 )
-from tasks.agents.mail.groups import EmptyGroupError, UnknownGroupError
-from tasks.agents.mail.letter import Letter
-from tasks.agents.mail.mail import MOST_BODY_BYTES, Mail, MailState
-from tasks.agents.mail.mail_type import MailType
-from tasks.agents.mail.payloads import PayloadError
-from tasks.agents.mail.post_office import MOST_ATTEMPTS, MOST_WAITING
 from tasks.agents.mail.role import Role
 from tasks.agents.supervision.worker_died import has_said
 from tests.fleets.post import ADA, DONE, RETENTION, PostFleet

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.agents.mail.mail_type import MailType, UnknownMailTypeError, mail_type
+from tasks.agents.mail.mail import MailType, UnknownMailTypeError, mail_type
 from tasks.agents.mail.payloads import PAYLOADS, PayloadError, checked_payload, needs_payload
 
 #: A whole payload of each type.

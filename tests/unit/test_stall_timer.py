@@ -3,7 +3,7 @@
 import pytest
 
 from routing.errors import UnavailableError
-from tasks.agents.turn.stall_timer import ASK_SECONDS, StallTimer
+from tasks.agents.turn.limits import ASK_SECONDS, StallTimer
 
 STALL = 600.0
 

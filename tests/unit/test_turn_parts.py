@@ -20,9 +20,8 @@ from tasks.agents.runtimes.agent_event import (
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.log import TurnLog
-from tasks.agents.turn.output_tail import OutputTail
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
-from tasks.agents.turn.tally import TurnTally
+from tasks.agents.turn.tally import OutputTail, TurnTally
 
 
 @pytest.mark.parametrize(

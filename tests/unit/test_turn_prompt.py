@@ -12,8 +12,7 @@ from routing.jobs.repair import Repair
 from routing.jobs.turn_kind import TurnKind
 from routing.templates.version import Snapshot, Version, VersionState
 from tasks.agents.turn.order import TurnStart
-from tasks.agents.turn.prompt import DEFAULT_TEMPLATES, compose
-from tasks.agents.turn.turn_prompt import prompt_input
+from tasks.agents.turn.prompt import DEFAULT_TEMPLATES, compose, prompt_input
 
 REPAIR = Repair(commit="4be1c0ffee00", checks=("unit", "lint"), log="FAILED test_sum")
 RESUMED = TurnStart(session_id="s1", earlier=True, mail="")

@@ -8,7 +8,7 @@ from routing.jobs.job import JobResult
 from routing.jobs.lifecycle import Claim
 from routing.store.mail.mail_store import MailStore
 from routing.store.sessions.session_store import TurnEnd
-from tasks.agents.mail.author import Author
+from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.role import Role

@@ -9,7 +9,7 @@ import redis
 from routing.jobs.job import JobResult, JobState
 from routing.templates.templates import Templates
 from tasks.agents.agent_record import AgentRecord
-from tasks.agents.mail.author import FLEET, Author
+from tasks.agents.mail.address import FLEET, Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.post_office import MOST_WAITING

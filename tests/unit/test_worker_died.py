@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import redis
 
-from tasks.agents.mail.author import Author
-from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.address import Author
+from tasks.agents.mail.mail import MailType
 from tasks.agents.mail.role import Role
 from tasks.agents.supervision.worker_died import AgentEnd, death, has_said, tell_parent
 from tasks.agents.turn.result import Ending

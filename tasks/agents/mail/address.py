@@ -1,8 +1,12 @@
-"""Addresses: an agent's own name, or the one under which people read mail."""
+"""Addresses: agents, people, groups of agents; and who a sender is."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
 
-from routing.errors import InvalidInputError
+from routing.errors import InvalidInputError, NotFoundError
+from tasks.agents.agent_record import AgentRecord
 from tasks.agents.mail.role import Role
 
 #: Where people read mail, and what they send it as.
@@ -31,3 +35,60 @@ def checked_agent_name(name: str) -> str:
         )
         raise InvalidInputError(message)
     return name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Author:
+    """The sender. An agent's is made by its worker, a person's by the command line: never by a letter."""
+
+    address: str
+    person: str = ""  # a person's own name, "" for all others
+    task: str = ""  # job of an agent's turn: what an agent of several jobs is at work on
+
+    @classmethod
+    def of_person(cls, name: str) -> Self:
+        """A person: they all write from one address."""
+        return cls(address=OPERATOR, person=name)
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether the sender is an agent of the fleet."""
+        return self.address not in {OPERATOR, COALMINE}
+
+
+#: Coalmine itself.
+FLEET = Author(address=COALMINE)
+
+#: The group of all live agents.
+EVERYBODY = "@all"
+
+#: The address of each group and the roles in it.
+GROUPS: dict[str, frozenset[Role]] = {EVERYBODY: frozenset(Role)} | {
+    f"@{role}s": frozenset({role}) for role in Role
+}
+
+
+class UnknownGroupError(InvalidInputError):
+    """There is no such group; nothing was sent."""
+
+
+class EmptyGroupError(NotFoundError):
+    """Nobody but the sender is in the group; nothing was sent."""
+
+
+def is_group(address: str) -> bool:
+    """Whether an address means a group."""
+    return address.startswith("@")
+
+
+def members(group: str, live: Iterable[AgentRecord], *, sender: str) -> list[str]:
+    """The live agents of a group without the sender, by name."""
+    roles = GROUPS.get(group)
+    if roles is None:
+        message = f"{group[:40]!r} is no group and nothing was sent; use one of: {', '.join(GROUPS)}"
+        raise UnknownGroupError(message)
+    found = sorted(agent.name for agent in live if agent.role in roles and agent.name != sender)
+    if not found:
+        message = f"no live agent but the sender is in {group}, so nothing was sent; name an agent instead"
+        raise EmptyGroupError(message)
+    return found

@@ -7,8 +7,7 @@ from typing import Any
 from routing.errors import InvalidInputError
 from routing.jobs.job import Priority
 from routing.printable import printable
-from tasks.agents.mail.mail import MOST_BODY_BYTES, MOST_SUBJECT
-from tasks.agents.mail.mail_type import MailType, mail_type
+from tasks.agents.mail.mail import MOST_BODY_BYTES, MOST_SUBJECT, MailType, mail_type
 
 #: The longest dedupe key, in characters.
 MOST_KEY = 500

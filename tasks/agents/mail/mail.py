@@ -3,7 +3,8 @@
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,40 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from routing.errors import CorruptRecordError, InvalidInputError
 from routing.jobs.job import Priority
-from tasks.agents.mail.mail_type import MailType
+
+
+class UnknownMailTypeError(InvalidInputError):
+    """There is no such type of mail; nothing was sent."""
+
+
+class MailType(StrEnum):
+    """What a mail is. Each type's payload stands in `payloads.py`."""
+
+    STATUS = "status"
+    QUESTION = "question"
+    RESULT = "result"
+    ERROR = "error"
+    WORKER_DONE = "worker_done"
+    WORKER_DIED = "worker_died"  # only Coalmine itself says so
+    MERGE_READY = "merge_ready"
+    MERGED = "merged"
+    MERGE_FAILED = "merge_failed"
+    ESCALATION = "escalation"
+    HEALTH_CHECK = "health_check"
+    DISPATCH = "dispatch"
+    ASSIGN = "assign"
+    DECISION_GATE = "decision_gate"  # the sender waits for a decision
+
+
+def mail_type(text: str) -> MailType:
+    """The type of that name, or an error that names all."""
+    try:
+        return MailType(text)
+    except ValueError as error:
+        known = ", ".join(MailType)
+        message = f"{text[:40]!r} is no type of mail and nothing was sent; use one of: {known}"
+        raise UnknownMailTypeError(message) from error
+
 
 #: The longest subject, in characters.
 MOST_SUBJECT = 200
@@ -95,3 +129,17 @@ def checked_mail_id(text: str) -> str:
         message = f"{text[:40]!r} is no mail id; a mail id has 16 hex digits, see `mail list`"
         raise InvalidInputError(message)
     return text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailClaim:
+    """All mail that waited when the turn began, in the order of delivery."""
+
+    agent: str
+    fence: int  # grows with each claim and each mail; 0 when nothing waited
+    mails: Sequence[Mail]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the mails."""
+        return [mail.id for mail in self.mails]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from routing.errors import InvalidInputError
-from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.mail import MailType
 from tasks.agents.mail.role import Role
 
 #: The largest payload, as JSON in bytes.

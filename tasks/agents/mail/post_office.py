@@ -10,16 +10,27 @@ from routing.errors import CoalmineError
 from routing.store.mail.mail_store import Dispatch, Envelope, MailStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
-from tasks.agents.mail.address import COALMINE, OPERATOR, PARENT, checked_agent_name
-from tasks.agents.mail.author import FLEET, Author
-from tasks.agents.mail.claim import MailClaim
-from tasks.agents.mail.errors import NobodyReadsError, ReservedTypeError, UnknownMailError, refusal
-from tasks.agents.mail.groups import is_group, members
+from tasks.agents.mail.address import (
+    COALMINE,
+    FLEET,
+    OPERATOR,
+    PARENT,
+    Author,
+    checked_agent_name,
+    is_group,
+    members,
+)
 from tasks.agents.mail.letter import Letter
-from tasks.agents.mail.mail import MOST_SUBJECT, Mail, checked_mail_id, new_mail_id
-from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.mail import MOST_SUBJECT, Mail, MailClaim, MailType, checked_mail_id, new_mail_id
 from tasks.agents.mail.payloads import Payload, checked_deadline, checked_payload, needs_payload
-from tasks.agents.mail.receipt import Receipt, receipts
+from tasks.agents.mail.receipt import (
+    NobodyReadsError,
+    Receipt,
+    ReservedTypeError,
+    UnknownMailError,
+    receipts,
+    refusal,
+)
 from tasks.agents.mail.role import ENDING_TYPES, Role
 
 _log = structlog.get_logger(__name__)

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.mail import MailType
 
 
 class Role(StrEnum):

@@ -7,12 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from routing.errors import InvalidInputError
 from routing.printable import printable
-from tasks.agents.mail.address import COALMINE
-from tasks.agents.mail.author import Author
+from tasks.agents.mail.address import COALMINE, Author
 from tasks.agents.mail.delivery import written
 from tasks.agents.mail.letter import Letter
-from tasks.agents.mail.mail import MOST_SUBJECT, Mail
-from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.mail import MOST_SUBJECT, Mail, MailType
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.receipt import Receipt
 from tasks.agents.mail.role import ENDING_TYPES

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError
-from tasks.agents.mail.author import Author
+from tasks.agents.mail.address import Author
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.request import checked_form, run

@@ -7,9 +7,9 @@ from tasks.agents.runtimes.claude import ClaudeRuntime
 from tasks.agents.runtimes.codex import CodexRuntime
 from tasks.agents.runtimes.command import CommandRuntime
 from tasks.agents.runtimes.gemini import GeminiRuntime
+from tasks.agents.runtimes.launch import fault_words
 from tasks.agents.runtimes.opencode import OpencodeRuntime
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
-from tasks.agents.runtimes.runtime_fault import fault_words
 
 #: Every runtime; a new one is added here and to the contract suite.
 RUNTIMES: Final[Mapping[str, Callable[[RuntimeSpec], Runtime]]] = {

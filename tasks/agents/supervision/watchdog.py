@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -13,13 +14,14 @@ from routing.store.jobs.job_store import JobStore
 from routing.store.sessions.session_store import SessionStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
-from tasks.agents.mail.author import FLEET
+from tasks.agents.mail.address import FLEET
 from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.mail import MOST_SUBJECT, Mail
 from tasks.agents.mail.post_office import PostOffice
+from tasks.agents.mail.receipt import DecidedError
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.supervision.silence import Measure, Patience, SilenceFinding, finding
-from tasks.agents.supervision.undecided import close_undecided
 from tasks.agents.supervision.worker_died import AgentEnd, has_said, tell_parent
 from tasks.agents.turn.result import Ending
 from tasks.agents.turn.stop_signal import StopReason
@@ -194,3 +196,36 @@ def _nudge(record: SessionRecord, seconds: int) -> Letter:
         body="Say what you are at. A turn that says nothing for too long is ended.",
         dedupe_key=f"nudge:{record.name}:{record.fence}:{record.last_activity:.6f}",
     )
+
+
+def nobody_decided(gate: Mail) -> Letter:
+    """The mail to the agent that asked."""
+    options = ", ".join(map(str, gate.payload.get("options", [])))
+    return Letter.checked(
+        to=gate.sender,
+        subject=f"Nobody decided: {gate.subject}"[:MOST_SUBJECT],
+        priority=gate.priority,
+        body=(
+            f"Nobody answered your decision gate {gate.id} by its deadline{_by(gate)}, and it is closed. "
+            f"You asked to choose from: {options}. Go on with what can be undone, or say why you cannot. "
+            "An answer that comes later is delivered as any other mail."
+        ),
+    )
+
+
+def close_undecided(office: PostOffice, agent: AgentRecord, *, now: float) -> bool:
+    """Close a gate whose deadline has passed, and tell its agent; one step, and none when it was answered."""
+    if not agent.has_undecided_gate(now):
+        return False
+    gate = office.find(agent.gate)
+    try:
+        office.send(FLEET, nobody_decided(gate), replied=gate, if_undecided=True)
+    except DecidedError:
+        return False
+    return True
+
+
+def _by(gate: Mail) -> str:
+    if gate.deadline is None:
+        return ""
+    return f" ({datetime.fromtimestamp(gate.deadline, tz=UTC):%Y-%m-%d %H:%M:%SZ})"

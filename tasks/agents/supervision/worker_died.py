@@ -9,9 +9,9 @@ import structlog
 from routing.errors import NotFoundError
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import FinishedAgentError, UnknownAgentError
-from tasks.agents.mail.author import FLEET
+from tasks.agents.mail.address import FLEET
 from tasks.agents.mail.letter import Letter
-from tasks.agents.mail.mail_type import MailType
+from tasks.agents.mail.mail import MailType
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.receipt import Receipt
 from tasks.agents.turn.result import Ending

@@ -1,27 +1,98 @@
 """The end of a turn that was run: what it means for its session is written, with its lease, in one step."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TypeVar
 
 import structlog
 
+from routing.errors import CoalmineError, UnavailableError
 from routing.store.sessions.session_store import SessionStore, TurnEnd
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.session.conversation import Conversation
 from tasks.agents.session.record import SessionRecord
-from tasks.agents.session.state import ALLOWED
+from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.session.step import SessionStep, step_after
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.supervision.worker_died import AgentEnd
-from tasks.agents.turn.cleanup import TurnCleanup
 from tasks.agents.turn.leases import HeldTurn
 from tasks.agents.turn.mail import TurnMail
 from tasks.agents.turn.order import TurnOrder
-from tasks.agents.turn.record import TerminalMail, TurnRecord
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.result import OVERSTAYED, Ending, TurnResult
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
+
+#: The pause between two tries to write a turn's end to a store that does not answer.
+STORE_PAUSE_SECONDS = 0.5
+
+
+class TurnCleanup:
+    """The steps of one turn's end. What fails is told at error level."""
+
+    def __init__(
+        self, agent: str, *, lease_ends: Callable[[], float], monotonic: Callable[[], float],
+        pause: Callable[[float], None],
+    ) -> None:  # fmt: skip
+        self._agent = agent
+        self._lease_ends = lease_ends  # of the turn, by `monotonic`
+        self._monotonic = monotonic
+        self._pause = pause
+
+    def patiently(self, what: str, step: Callable[[], T]) -> T | None:
+        """Try until the lease would have run out: the turn is somebody else's then. None: it never worked."""
+        while True:
+            try:
+                return step()
+            except UnavailableError as error:
+                self._tell(what, error)
+                if self._monotonic() >= self._lease_ends():
+                    return None
+                self._pause(STORE_PAUSE_SECONDS)
+
+    def spared(self, what: str, step: Callable[[], object]) -> None:
+        """Try once; what fails here does not keep the rest from being cleaned up."""
+        try:
+            step()
+        except (CoalmineError, OSError) as error:
+            self._tell(what, error)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        _log.error("turn.cleanup_failed", agent=self._agent, what=what, reason=str(error))
+
+
+class TerminalMail(StrEnum):
+    """Whether the agent said how its task went."""
+
+    SEEN = "seen"  # in this very turn
+    MISSING = "missing"  # the task is over without it
+    NOT_DUE = "not_due"  # there are turns to come, or the role has no task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnRecord:
+    """One turn of a session."""
+
+    result: TurnResult  # exit code, clean, session id, mismatch, ended_by, duration, usage and cost
+    agent: str  # name of the session
+    fence: int  # of the turn's lease
+    resumed: bool  # an earlier conversation was asked for
+    terminal_mail: TerminalMail
+    initial: SessionState  # as it was when the lease was won
+    awaits: bool  # the job goes on when mail arrives for the agent
+    final: SessionState | None  # None when it could not be written
+    retirement: (
+        Retirement | None
+    )  # how its agent leaves if its job has ended; None when the turn is another's
+
+    @property
+    def said_done(self) -> bool:
+        """Whether the agent said how its task went before silence or the time limit ended it."""
+        return self.terminal_mail is TerminalMail.SEEN and self.result.ended_by in OVERSTAYED
 
 
 @dataclass(kw_only=True)

@@ -1,10 +1,15 @@
-"""What a turn may use before it is ended."""
+"""What a turn may use before it is ended, and the timer of its silence."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from routing.errors import UnavailableError
 from tasks.agents.runtimes.runtime import RuntimeSpec
 
 _MIB = 1024 * 1024
+
+#: Seconds between two questions whether a silent agent waits for a person.
+ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,3 +27,44 @@ class TurnLimits:
     def time_limit_of(self, spec: RuntimeSpec) -> float:
         """The version's own time limit when it is the shorter one, else the fleet's."""
         return min(self.time_limit_seconds, spec.time_limit_seconds or self.time_limit_seconds)
+
+
+class StallTimer:
+    """All times are seconds of one monotonic clock, which the caller reads.
+
+    Whether the agent waits for a person is asked only when it has been silent for too long, and then again
+    and again. Time counts from when it was last seen to wait: no answer is followed by the end at once.
+    """
+
+    def __init__(self, *, stall_seconds: float, now: float, waits_for_person: Callable[[], bool]) -> None:
+        self._stall_seconds = stall_seconds
+        self._waits_for_person = waits_for_person
+        self._quiet_since = now  # the last event, or the last moment at which it was seen to wait
+        self._ask_at = now + stall_seconds
+
+    @property
+    def due_at(self) -> float:
+        """When `is_over` is to be asked next."""
+        return self._ask_at
+
+    def heard(self, now: float) -> None:
+        """An event came."""
+        self._quiet_since = now
+        self._ask_at = now + self._stall_seconds
+
+    def is_over(self, now: float) -> bool:
+        """Whether the silence has lasted too long. A store that does not answer changes nothing."""
+        if now < self._ask_at:
+            return False
+        try:
+            waits = self._waits_for_person()
+        except UnavailableError:  # asked again: without a store the turn's lease ends before long
+            self._ask_at = now + ASK_SECONDS
+            return False
+        if waits:
+            self._quiet_since = now
+        over_at = self._quiet_since + self._stall_seconds
+        if now >= over_at:
+            return True
+        self._ask_at = min(now + ASK_SECONDS, over_at)
+        return False

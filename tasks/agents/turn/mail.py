@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from tasks.agents.mail.claim import MailClaim
 from tasks.agents.mail.delivery import message
+from tasks.agents.mail.mail import MailClaim
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail_socket.server import MailServer, MailTurn
 from tasks.agents.runtimes.runtime import TurnInput

@@ -45,3 +45,11 @@ class TurnResult:
     output_tail: str  # the end of what was said, without control characters
     survivors: int  # processes that could not be ended; 0 unless the kernel holds them
     log_failure: str  # why the log is incomplete beyond its size cap, "" when it is not
+
+
+class NotRun(StrEnum):
+    """Why there was no turn. Nothing was changed."""
+
+    BUSY = "busy"  # another turn of the session is being run somewhere
+    NOTHING_TO_SAY = "nothing_to_say"  # neither a prompt nor mail
+    OVER = "over"  # the session is over, or there is none, and mail alone begins none

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from routing.printable import printable
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
@@ -15,7 +16,30 @@ from tasks.agents.runtimes.agent_event import (
     UsageScope,
 )
 from tasks.agents.runtimes.runtime import Seen
-from tasks.agents.turn.output_tail import OutputTail
+
+#: Characters that are kept.
+TAIL_CHARACTERS = 4096
+
+
+class OutputTail:
+    """Keeps the last characters of the lines it is given."""
+
+    def __init__(self, cap: int = TAIL_CHARACTERS) -> None:
+        self._cap = cap
+        self._text = ""
+
+    def add(self, text: str) -> None:
+        """Append a line or several."""
+        self._text = f"{self._text}{printable(text[-self._cap :])}\n"[-self._cap :]
+
+    def ends_with(self, text: str) -> bool:
+        """Whether this text was the last that was added."""
+        return self._text.endswith(f"{printable(text[-self._cap :])}\n"[-self._cap :])
+
+    @property
+    def text(self) -> str:
+        """What is kept, without the last newline."""
+        return self._text.rstrip("\n")
 
 
 @dataclass(kw_only=True, slots=True)

@@ -11,8 +11,8 @@ The order of the steps is what makes it safe:
 7. end the process and all that it started (`run_turn`);
 8. always: remove the registration and give the lease back.
 
-A conversation that turns out not to be there is begun anew within the turn, once (`fresh_start`). What the
-end of a turn means for its agent depends on its job too: see `retirement`.
+A conversation that turns out not to be there is begun anew within the turn, once (`needs_fresh_start`).
+What the end of a turn means for its agent depends on its job too: see `retirement`.
 """
 
 import socket
@@ -32,22 +32,25 @@ from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent, ToolEvent, Usage
 from tasks.agents.runtimes.runtime import TurnInput
-from tasks.agents.session import fresh_start
-from tasks.agents.session.conversation import Conversation
+from tasks.agents.session.conversation import (
+    NOT_THERE,
+    Conversation,
+    as_one_turn,
+    limits_left,
+    needs_fresh_start,
+)
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.session.step import SessionStep, resumption
 from tasks.agents.supervision.orphans import end_left_turn
-from tasks.agents.turn.cleanup import TurnCleanup
-from tasks.agents.turn.ending import TurnEnding
+from tasks.agents.turn.ending import TurnCleanup, TurnEnding, TurnRecord
 from tasks.agents.turn.leases import HeldTurn, TurnLeases
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.mail import TurnMail
 from tasks.agents.turn.order import TurnOrder, TurnStart
-from tasks.agents.turn.record import NotRun, TurnRecord
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.process import run_turn
+from tasks.agents.turn.result import Ending, NotRun, TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
-from tasks.agents.turn.turn import run_turn
 
 _log = structlog.get_logger(__name__)
 
@@ -161,7 +164,7 @@ class _SessionTurn:
         self._ending.begin()
         result = self._process(given, stop, self._order.limits)
         consumed = result.usage
-        if fresh_start.is_due(result, acted=self._acted):
+        if needs_fresh_start(result, acted=self._acted):
             result, consumed = self._afresh(result, stop)
         silent_seconds = self._runner.monotonic() - self._heard_at
         return self._ending.conclude(result, consumed, silent_seconds=silent_seconds)
@@ -210,18 +213,18 @@ class _SessionTurn:
         _log.warning("session.afresh", agent=self._name, session=first.session_id)
         started = self._started
         try:
-            self._conversation.begin_anew(fresh_start.NOT_THERE)
+            self._conversation.begin_anew(NOT_THERE)
             given = self._given()
             if given is None:
                 return first, first.usage
-            limits = fresh_start.limits_left(self._order.limits, first)
+            limits = limits_left(self._order.limits, first)
             second = self._process(given, stop, limits)
         except (CoalmineError, OSError):
             if self._started == started:  # nothing runs: the session is where it was before the turn
-                step = SessionStep(to=SessionState.BETWEEN_TURNS, reason=fresh_start.NOT_THERE)
+                step = SessionStep(to=SessionState.BETWEEN_TURNS, reason=NOT_THERE)
                 self._ending.write(step, first, first.usage)
             raise
-        return fresh_start.together(first, second), second.usage
+        return as_one_turn(first, second), second.usage
 
     def _await_mail(self) -> None:
         """The agent says that its next turn waits for mail; it holds for this turn alone."""

@@ -1,11 +1,15 @@
 """What a runtime gives for the start of a turn, checked before anything is started."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from routing.printable import printable
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, TurnInput
-from tasks.agents.runtimes.runtime_fault import fault_words
+
+#: Characters that are kept of what a runtime raised.
+MOST_CHARACTERS = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,3 +37,14 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
         message = f"the runtime {runtime.name} names no program, so nothing was started; mend the runtime"
         raise RuntimeRefusedError(message)
     return Launch(argv=argv, environment={**turn.environment, **more}, prompt=prompt)
+
+
+def fault_words(error: Exception, redact: Callable[[bytes], bytes] = bytes) -> str:
+    """The exception's class and words in one line, without secrets; also of one that has no words."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - whoever breaks one promise may break the next
+        said = ""
+    # Redacted before it is cut: half a secret would not be found.
+    text = redact(f"{type(error).__name__}: {said}".encode(errors="replace")).decode(errors="replace")
+    return " ".join(printable(text).split())[:MOST_CHARACTERS].rstrip(": ")

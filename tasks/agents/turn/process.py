@@ -12,13 +12,11 @@ from routing.process.pipes import Channel, Pipes
 from routing.process.table import ProcessTable
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
+from tasks.agents.runtimes.launch import fault_words, launch_of
 from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
-from tasks.agents.runtimes.runtime_fault import fault_words
-from tasks.agents.turn.launch import launch_of
-from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.limits import StallTimer, TurnLimits
 from tasks.agents.turn.log import TurnLog
 from tasks.agents.turn.result import Ending, TurnResult
-from tasks.agents.turn.stall_timer import StallTimer
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.tally import TurnTally
 
