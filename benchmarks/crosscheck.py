@@ -7,7 +7,7 @@ from benchmarks.simulation import GRADUATE, HOLD, MAX_JOBS, POLICY, ROLL_BACK, C
 from harvest.ledger import Dispatched, Settlement
 from harvest.trial_evidence import TrialEvidence, advance
 from harvest.verdict import Verdict
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 
 _VERDICTS = {Verdict.ROLL_BACK: ROLL_BACK, Verdict.GRADUATE: GRADUATE, Verdict.HOLD: HOLD}
 _CELLS = (

@@ -12,7 +12,7 @@ from benchmarks.simulation import GRADUATE, MAX_JOBS, POLICY, ROLL_BACK, Cell, S
 from harvest.evidence import Evidence
 from harvest.plan import least_canary_jobs
 from harvest.wager import Null
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 
 NAME = "evidence"
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from harvest.policy import TrialPolicy
 from harvest.wager import WEIGHTS, Null, wager
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

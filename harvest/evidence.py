@@ -19,7 +19,7 @@ from harvest.policy import Fraction
 from harvest.segment import EMPTY, ZEROS, Segment, join, of_one, plus
 from harvest.wager import Null, Triple, Wager, ln_mixture, wager
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 
 #: exp() of more than this overflows; evidence is shown as at most exp of this.
 _LARGEST_LN = 700.0

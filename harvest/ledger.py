@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harvest.policy import Fraction
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Index = Annotated[int, Field(ge=0)]

@@ -11,12 +11,11 @@ from harvest.arm_counts import ArmCounts
 from harvest.baseline import Baseline
 from harvest.evidence import Evidence
 from harvest.ledger import Dispatched, Entry, Settlement
-from harvest.policy import TrialPolicy
-from harvest.ramp import next_share, progress
+from harvest.policy import TrialPolicy, next_share, progress
 from harvest.verdict import Decision, Readings, Verdict, decide
 from harvest.wager import Null
 from routing.errors import CorruptRecordError
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Self
 
 from pydantic import FiniteFloat
 
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 
 #: One number for each of the three alternatives.
 Triple = tuple[FiniteFloat, FiniteFloat, FiniteFloat]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from routing.backlog.gate_settings import GateSettings
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate, Refusal
+from routing.backlog.settings import GateSettings
 from routing.forges.forge import Permission
 
 #: Gates that shut out a whole repository, so that its other issues need not be looked at in the same tick.

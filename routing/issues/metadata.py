@@ -1,8 +1,8 @@
 """What is known of an issue before it is worked on, and where each part of it came from.
 
-A part is declared once, as a field of `IssueMetadata` with a `Part` beside its type: how it is read, and what
-a model may be asked about it. Reading, asking, storing and showing go through the fields, so a further part
-is one field here, its words in `stated_words`, and its row in docs/issue-format.md.
+A part is declared once, as a field of `IssueMetadata` with a `MetadataPart` beside its type: how it is read,
+and what a model may be asked about it. Reading, asking, storing and showing go through the fields. A further
+part is one field here, its words in `stated_words`, and its row in docs/issue-format.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Body:
+class ParsedBody:
     """An issue's body, taken apart once for all parts."""
 
     blocks: Sequence[Block]
@@ -54,11 +54,11 @@ class Body:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class MetadataPart:
     """How one part is found out. A reader returns None where nothing is said; the body outranks labels."""
 
     in_labels: Callable[[Sequence[str]], Any] = lambda _labels: None
-    in_body: Callable[[Body], Any] = lambda _body: None
+    in_body: Callable[[ParsedBody], Any] = lambda _body: None
     answer: Any = None  # the type of a model's answer; None: no model is asked
 
 
@@ -70,24 +70,30 @@ class IssueMetadata(BaseModel):
     v: Literal[1] = 1
     difficulty: Annotated[
         Difficulty,
-        Part(in_body=lambda body: word_in(body.blocks, "difficulty", DIFFICULTIES), answer=Difficulty),
+        MetadataPart(
+            in_body=lambda body: word_in(body.blocks, "difficulty", DIFFICULTIES), answer=Difficulty
+        ),
     ] = "medium"
     estimated_context: Annotated[
-        Tokens, Part(in_body=lambda body: estimate_in(body.blocks), answer=Tokens)
+        Tokens, MetadataPart(in_body=lambda body: estimate_in(body.blocks), answer=Tokens)
     ] = 50_000
     assigned_agent: Annotated[
         str,
         Field(pattern=r"^[a-z][a-z0-9.-]{0,62}$"),  # a name, never a command
-        Part(in_body=lambda body: agent_in(body.blocks)),
+        MetadataPart(in_body=lambda body: agent_in(body.blocks)),
     ] = "sonnet"
-    priority: Annotated[int, Field(ge=0, le=9), Part(in_labels=priority_in)] = DEFAULT_PRIORITY  # 0: at once
+    priority: Annotated[
+        int,
+        Field(ge=0, le=9),  # 0 is the most urgent
+        MetadataPart(in_labels=priority_in),
+    ] = DEFAULT_PRIORITY
     blocked_by: Annotated[
         tuple[IssueRef, ...],  # issues that come first
-        Part(in_body=lambda body: body.dependencies.said("blocked_by"), answer=NamedIssues),
+        MetadataPart(in_body=lambda body: body.dependencies.said("blocked_by"), answer=NamedIssues),
     ] = ()
     blocks: Annotated[
         tuple[IssueRef, ...],  # issues that wait for this one
-        Part(in_body=lambda body: body.dependencies.said("blocks"), answer=NamedIssues),
+        MetadataPart(in_body=lambda body: body.dependencies.said("blocks"), answer=NamedIssues),
     ] = ()
     metadata_source: Mapping[str, Source] = Field(
         default_factory=lambda: dict.fromkeys(PARTS, Source.DEFAULT)
@@ -115,11 +121,11 @@ class IssueMetadata(BaseModel):
 
 
 #: The declared parts by name, in the order in which they are shown.
-PARTS: Mapping[str, Part] = {
+PARTS: Mapping[str, MetadataPart] = {
     name: part
     for name, field in IssueMetadata.model_fields.items()
     for part in field.metadata
-    if isinstance(part, Part)
+    if isinstance(part, MetadataPart)
 }
 
 
@@ -132,7 +138,7 @@ def read_metadata(issue: Issue) -> IssueMetadata:
     known = IssueMetadata().filled(Source.LABELS, **said)
     try:
         blocks = blocks_of(issue.body)
-        body = Body(blocks=blocks, dependencies=dependencies_of(blocks, issue.ref))
+        body = ParsedBody(blocks=blocks, dependencies=dependencies_of(blocks, issue.ref))
     except UnreadableBodyError as error:
         if not mentions_dependencies(issue.body):
             return known

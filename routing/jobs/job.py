@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from routing.errors import InvalidInputError
 from routing.jobs.repair import Repair
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 
 #: The largest request, as JSON in bytes, that is accepted.
 MAX_REQUEST_BYTES = 256 * 1024

@@ -17,11 +17,10 @@ from routing.jobs.publisher import Publisher
 from routing.store.events.event_store import EventStore
 from routing.store.jobs.acceptance import Acceptance, NewJob
 from routing.store.jobs.job_store import JobStore
-from routing.templates.bet import Arm
 from routing.templates.route import Draw, Generator, draw
 from routing.templates.route_defaults import MailboxPolicy, RouteDefaults, queue_of, side_of
 from routing.templates.route_reader import RouteReader
-from routing.templates.trial import Trial
+from routing.templates.trial import Arm, Trial
 
 _log = structlog.get_logger(__name__)
 

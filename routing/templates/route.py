@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from routing.templates.bet import Arm
-from routing.templates.trial import Trial
+from routing.templates.trial import Arm, Trial
 from routing.templates.version import Version
 
 

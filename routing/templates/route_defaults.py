@@ -5,9 +5,8 @@ from typing import Self
 
 from routing.store.jobs.acceptance import sides_json
 from routing.store.jobs.record import FORM
-from routing.templates.bet import Arm
 from routing.templates.route import Draw, Route, draw, draws
-from routing.templates.trial import Trial
+from routing.templates.trial import Arm, Trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,12 @@
-"""Trials: one canary experiment each."""
+"""Trials: one canary experiment each; its arms, and the bet that is frozen for each of its jobs.
 
+Nothing here reads a clock, a server or a generator.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from routing.templates.bet import Arm
 from routing.templates.version import version_id
 
 
@@ -15,6 +18,24 @@ class TrialState(StrEnum):
     ROLLED_BACK = "rolled_back"
     STOPPED = "stopped"
     EXPIRED = "expired"
+
+
+class Arm(StrEnum):
+    """The side of a trial that a job was drawn to."""
+
+    CHAMPION = "champion"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bet:
+    """Frozen at dispatch; the factor of the job's score is computed from it and from nothing else."""
+
+    arm: Arm
+    share: float  # the share in (0,1) that the job's draw was compared to
+    baseline: float  # the champion's mean score as far as it was settled at dispatch, rounded to 0.01
+    stratum: str = ""  # known before dispatch (repository, difficulty); "" when strata are off
+    guardrail_baselines: Mapping[str, float] = field(default_factory=dict)  # the same mean per guardrail
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

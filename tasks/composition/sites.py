@@ -1,6 +1,6 @@
 """The forges that the settings name."""
 
-from routing.backlog.gate_settings import GateSettings
+from routing.backlog.settings import GateSettings
 from routing.forges.forge import Forge
 from routing.forges.gitea.forge import GiteaSettings, gitea_forge
 from routing.forges.github.forge import GitHubSettings, github_forge

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from routing.backlog.gate_settings import GateSettings
+from routing.backlog.settings import GateSettings
 from routing.errors import InvalidInputError
 from routing.forges.forge import Forge
 from routing.git.remote import Remote

@@ -7,8 +7,8 @@ from typing import Any
 import redis
 import structlog
 
-from routing.backlog.gate_settings import GateSettings
 from routing.backlog.item import BacklogItem
+from routing.backlog.settings import GateSettings
 from routing.errors import CoalmineError
 from routing.forges.commit_status import StatusState
 from routing.git.remote import Remote

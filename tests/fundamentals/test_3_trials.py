@@ -1,7 +1,7 @@
 """3. A trial sends some jobs to a canary; what becomes of them decides whether it graduates."""
 
 from routing.jobs.signal import SignalKind
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 from tests.fleets.stepped_fleet import SteppedFleet
 
 

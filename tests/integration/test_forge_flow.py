@@ -10,7 +10,7 @@ from routing.backlog.item import BacklogState
 from routing.backlog.refusal import Gate
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 from routing.webhook.forge_kind import HEADERS, ForgeKind
 from tests.fakes.deliveries import SentDelivery
 from tests.fakes.forge_world import WorldIssue

@@ -10,7 +10,7 @@ from harvest.ledger import Dispatched, Settlement
 from harvest.policy import TrialPolicy
 from harvest.trial_evidence import TrialEvidence, advance
 from harvest.wager import WEIGHTS, Null, wager
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 
 BETS = st.builds(
     Bet,

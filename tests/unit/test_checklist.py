@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from routing.forges.commit_status import CiVerdict
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobRequest, JobResult, JobState
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 from tasks.issues.checklist import CheckMark, RunProgress, checklist, code, phases
 
 REF = IssueRef(forge="github", repo="acme/shop", number=7)

@@ -10,7 +10,7 @@ import redis
 from routing.jobs.children import ChildOrder, ChildRefusedError
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.mailbox import Enqueued
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.leaks import leaks
 

@@ -5,9 +5,8 @@ import redis
 
 from routing.jobs.signal import SignalKind
 from routing.store.redis.keys import Keys
-from routing.templates.bet import Arm
 from routing.templates.route import Route, draw, draws
-from routing.templates.trial import Trial, TrialState
+from routing.templates.trial import Arm, Trial, TrialState
 from routing.templates.version import Snapshot, Version, VersionState
 from tests.fleets.stepped_fleet import SteppedFleet, request
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harvest.evidence import Evidence
 from harvest.wager import Null, wager
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 from tests.unit.evidence_trials import BETS, NULLS, SCORES, naive_value
 
 WORSE = Null.not_worse(margin=0.0, delta=0.1)

@@ -11,7 +11,7 @@ from harvest.policy import Guardrail, TrialPolicy
 from harvest.trial_evidence import TrialEvidence, advance, replay, still_supported
 from harvest.verdict import Verdict
 from routing.errors import CorruptRecordError
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 from tests.unit.evidence_trials import dispatched, grow, random_ledger, settled
 
 POLICY = TrialPolicy()

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from harvest.policy import Guardrail, TrialPolicy
-from harvest.ramp import next_share, progress
+from harvest.policy import Guardrail, TrialPolicy, next_share, progress
 from harvest.verdict import Decision, Readings, Verdict, decide
 
 GUARDED = TrialPolicy(

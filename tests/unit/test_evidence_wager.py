@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from harvest.lower_bound import kl, lower_bound
+from harvest.plan import kl, lower_bound
 from harvest.wager import Null, ln_mixture, stake_pairs, wager
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 
 WORSE = Null.not_worse(margin=0.0, delta=0.1)
 GRID = list(

@@ -8,7 +8,7 @@ from harvest.explanation import explain
 from harvest.ledger import Settlement
 from harvest.policy import Guardrail, TrialPolicy
 from harvest.trial_evidence import TrialEvidence, replay
-from routing.templates.bet import Arm
+from routing.templates.trial import Arm
 from tests.unit.evidence_trials import dispatched, random_ledger, settled
 
 POLICIES = [

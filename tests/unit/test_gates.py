@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from routing.backlog.gate_settings import GateSettings
 from routing.backlog.gates import GateFacts, Inputs, choose, refusal
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate
-from routing.backlog.settings import BacklogSettings
+from routing.backlog.settings import BacklogSettings, GateSettings
 from routing.forges.forge import Permission
 from routing.issues.metadata import IssueMetadata
 from routing.issues.model_settings import ModelSettings

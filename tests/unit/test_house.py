@@ -71,7 +71,7 @@ MOST_LINES = 400
 #: Draw, score, evidence, verdict and the like: their answers depend on their arguments alone.
 PURE = (
     "routing/templates/route.py",
-    "routing/templates/bet.py",
+    "routing/templates/trial.py",
     "routing/webhook/signature.py",
     "routing/webhook/delivery.py",
     "routing/webhook/relevance.py",
@@ -81,7 +81,6 @@ PURE = (
     "harvest/trial_evidence.py",
     "harvest/wager.py",
     "harvest/baseline.py",
-    "harvest/ramp.py",
     "harvest/policy.py",
     "tasks/work/outcome.py",
 )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from routing.backlog.gate_settings import GateSettings
+from routing.backlog.settings import GateSettings
 from routing.errors import ConflictError
 from routing.forges.change_request import ChangeRequest, ChangeState, Review
 from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus, StatusState

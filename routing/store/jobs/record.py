@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from routing.errors import CorruptRecordError
 from routing.jobs.job import Job, JobRequest, JobResult, JobState
 from routing.jobs.repair import Repair
-from routing.templates.bet import Arm, Bet
+from routing.templates.trial import Arm, Bet
 
 #: Form of the record that this release writes; it reads this one and all before it.
 FORM = 1

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.store import Store
-from routing.templates.bet import Arm
-from routing.templates.trial import Terms, Trial, TrialState
+from routing.templates.trial import Arm, Terms, Trial, TrialState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
