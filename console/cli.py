@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from console.boundary import DEBUG_VARIABLE, Boundary
+from console.boundary import DEBUG_VARIABLE, MEANINGS, Boundary
 from console.commands import demo as demo_command
 from console.commands import fleet as fleet_commands
 from console.commands import up as up_command
@@ -20,7 +20,6 @@ from console.commands.mail import mail_app
 from console.commands.notify import notify_app
 from console.commands.template import template_app
 from console.commands.trial import trial_app
-from console.exit_codes import MEANINGS
 from console.invocation import Invocation
 from tasks.work.secrecy import hide_secrets
 

@@ -7,7 +7,7 @@ import typer
 
 from console.input.input_text import read_text, said
 from console.invocation import AsJson, examples, opened
-from console.output.documents import enqueued_document
+from console.output.job_views import enqueued_document
 from console.output.rendering import text
 from console.output.terminal import Terminal
 from routing.errors import InvalidInputError

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
+from console.boundary import ExitCode
 from console.doctor.doctor import examine
-from console.exit_codes import ExitCode
 from console.invocation import AsJson, examples, opened, started
-from console.output.documents import event_document
-from console.output.event_views import event_line
+from console.output.event_views import event_document, event_line
 from console.output.rendering import table, word
 from console.output.terminal import Terminal
 from routing.store.redis.health import Status

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from kombu.exceptions import KombuError
 
-from console.commands.escalation_label import LEFT_TO_PEOPLE, take_label_off
 from console.invocation import AsJson, examples, opened, started
 from console.output.issue_detail import IssueDetail, detail_of
 from console.output.issue_views import detail_document, issue_document, issue_view, issues_view
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from routing.forges.errors import ForgeError
 from routing.issues.issue import IssueRef, is_repository_name
 from routing.store.backlog.backlog_store import BacklogStore
 from tasks.broker import POLL
@@ -33,6 +33,9 @@ LISTED = (
     BacklogState.FROZEN,
 )
 UNLISTED = (BacklogState.CANCELLED, BacklogState.COMPLETED)
+
+#: States in which an issue carries the label that leaves it to people.
+LEFT_TO_PEOPLE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
 
 #: The longest name of a person that is taken, in characters.
 LONGEST_NAME = 100
@@ -141,7 +144,7 @@ def _decide(ctx: typer.Context, issue: str, by: str, *, as_json: bool, step: str
     forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
     backlog, label = forges.backlog, coalmine.settings.forge.watch.for_person_label
     who, before = who or started(ctx).user, backlog.find(ref)
-    off = take_label_off(forges, before, label) if step == "resume" else None
+    off = _take_label_off(forges, before, label) if step == "resume" else None
     made = backlog.cancel(ref, by=who) if step == "pause" else backlog.requeue(ref, by=who)
     changed = made or bool(off)  # a poll may have put it back between the two
     item = backlog.find(ref)
@@ -149,6 +152,28 @@ def _decide(ctx: typer.Context, issue: str, by: str, *, as_json: bool, step: str
     pausing = step == "pause"
     for note in _pause_notes(coalmine, item) if pausing else _resume_notes(before, item, label, off=off):
         terminal.note(note)
+
+
+def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool | None:
+    """Take the label off the item's issue, as the next look would take an issue with it out of the queue.
+
+    True when it was on it; None when nobody looked: the item does not wait for a person, or its forge is
+    not to be asked here. A forge that gives no answer, or refuses, raises UnavailableError.
+    """
+    site = forges.sites.get(item.ref.forge)
+    waits = item.state in LEFT_TO_PEOPLE or item.paused
+    if site is None or site.gates.kill_switch or not waits:
+        return None
+    try:
+        found = site.forge.read_issue(item.ref)
+        theirs = [name for name in found.labels if name.casefold() == label.casefold()]
+        for name in theirs:
+            site.forge.remove_label(item.ref, name)
+    except ForgeError as error:
+        remedy = "the issue is where it was; try again, or take the label off on its forge"
+        message = f"the label {label} could not be taken off {item.ref} ({error}): {remedy}"
+        raise UnavailableError(message) from error
+    return bool(theirs)
 
 
 def _outcome(item: BacklogItem, step: str, *, changed: bool) -> str:

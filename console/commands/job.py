@@ -4,19 +4,30 @@ from typing import Annotated
 
 import typer
 
-from console.commands.job_follow import follow_log, follow_states
-from console.commands.retry_check import check_issue
-from console.exit_codes import ExitCode
+from console.boundary import ExitCode
 from console.invocation import AsJson, examples, opened, started
-from console.output.documents import job_document, signal_document
-from console.output.job_views import job_view, jobs_view
-from routing.jobs.job import JobState, checked_job_id
+from console.output.job_views import job_document, job_view, jobs_view, signal_document
+from console.output.rendering import iso, one_line, text, when
+from console.output.terminal import Terminal
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.errors import ConflictError
+from routing.forges.errors import ForgeError
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobState, checked_job_id
 from routing.jobs.signal import Signal, SignalKind
+from tasks.composition.composition import Coalmine
+from tasks.composition.forge_parts import ForgeParts
+from tasks.issues.site import issue_of
 
 job_app = typer.Typer(help="Jobs.", no_args_is_help=True)
 
 #: The thumbs by the words of the command line.
 THUMBS = {"up": SignalKind.THUMB_UP, "down": SignalKind.THUMB_DOWN}
+
+#: Seconds of one wait for news of a job that is followed.
+WAIT_SECONDS = 1.0
+
+_REOPEN = "reopen the issue on its forge to have it worked on again"
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, 16 hex digits.")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")]
@@ -71,7 +82,7 @@ def logs(
     """What the agent said, as far as it is kept. With --json, one JSON object a line."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.jobs.find(job)
-    said = follow_log(coalmine, found.id, terminal, follow=follow)
+    said = _follow_log(coalmine, found.id, terminal, follow=follow)
     if not said and not as_json:
         terminal.note(f"job {found.id} is {found.state} and nothing was said in it yet")
 
@@ -80,7 +91,7 @@ def logs(
 def watch(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
     """Follow a job's states until it has ended; exit 0 when it succeeded, else 1."""
     coalmine, terminal = opened(ctx, as_json=as_json)
-    ended = follow_states(coalmine, coalmine.jobs.find(job), terminal)
+    ended = _follow_states(coalmine, coalmine.jobs.find(job), terminal)
     if ended.state is not JobState.SUCCEEDED:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -101,7 +112,7 @@ def retry(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
     Refused when its issue is completed or closed, or is another job's.
     """
     coalmine, terminal = opened(ctx, as_json=as_json)
-    note = check_issue(coalmine, coalmine.jobs.find(job))
+    note = _check_issue(coalmine, coalmine.jobs.find(job))
     queued = coalmine.jobs.retry(job, by=started(ctx).user)
     terminal.answer(job_document(queued), f"{queued.id} is queued again for {queued.version_id}")
     if note:
@@ -142,3 +153,80 @@ def thumb(
         coalmine.signals.add(found.id, [fact])
     done = f"thumb {verdict}" if changed else "has that thumb already; nothing was changed"
     terminal.answer({"job": found.id, "thumb": verdict, "changed": changed}, f"{found.id} {done}")
+
+
+def _follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: bool) -> int:
+    """Print the log as it grows; returns the number of entries when there is nothing more to come."""
+    last, printed = "0-0", 0
+    while True:
+        ended = not follow or coalmine.jobs.find(job).state.is_final  # asked before the last look
+        entries = list(coalmine.log_store.read(job, after=last, wait_seconds=0.0 if ended else WAIT_SECONDS))
+        for entry in entries:
+            at = int(entry.id.partition("-")[0]) / 1000
+            document = {"at": iso(at), "kind": entry.kind, "text": entry.text}
+            kind = "" if entry.kind == "text" else f"[{entry.kind}] "
+            terminal.line(document, text(f"{kind}{entry.text}"))
+            last = entry.id
+        printed += len(entries)
+        if ended and not entries:
+            return printed
+
+
+def _follow_states(coalmine: Coalmine, job: Job, terminal: Terminal) -> Job:
+    """Print the job whenever something about it changed; returns it when it has ended."""
+    newest = coalmine.events.newest(1)
+    last = newest[0].id if newest else "0-0"
+    shown = ""
+    while True:
+        line = f"{job.state}  attempt {job.attempts} of {job.max_attempts}  {one_line(job.reason)}".rstrip()
+        if line != shown:
+            at = when(coalmine.signals.now())
+            terminal.line(job_document(job), text(f"{at}  {line}"))
+            shown = line
+        if job.state.is_final:
+            return job
+        events = coalmine.events.after(last, wait_seconds=WAIT_SECONDS)
+        last = events[-1].id if events else last
+        if not events or any(event.subject == job.id for event in events):
+            job = coalmine.jobs.find(job.id)
+
+
+def _check_issue(coalmine: Coalmine, job: Job) -> str:
+    """Raise ConflictError when the job's issue is finished, or another job's.
+
+    Returns what is to be noted: a forge that gives no answer does not keep anybody from retrying. Nothing is
+    written, so a job that gets to work on the issue meanwhile is seen by `Jobs.retry` alone.
+    """
+    ref = issue_of(job)
+    if ref is None:
+        return ""
+    forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
+    item = forges.backlog.known(ref)
+    if item is not None:
+        _refuse_taken(item, job)
+    site = forges.sites.get(ref.forge)
+    if site is None or site.gates.kill_switch:
+        return ""
+    try:
+        found = site.forge.read_issue(ref)
+    except ForgeError as error:
+        return f"whether {ref} is still open was not seen: {error}"
+    if found.state == "closed":
+        message = f"{ref} is closed; job {job.id} was not retried: {_REOPEN}"
+        raise ConflictError(message)
+    return ""
+
+
+def _refuse_taken(item: BacklogItem, job: Job) -> None:
+    if item.state is BacklogState.COMPLETED:
+        message = f"{item.ref} is completed ({item.reason}); job {job.id} was not retried: {_REOPEN}"
+        raise ConflictError(message)
+    if item.state is BacklogState.IN_PROGRESS and item.job != job.id:
+        message = f"{_whose(item.ref, item.job)}; job {job.id} was not retried"
+        raise ConflictError(message)
+
+
+def _whose(ref: IssueRef, job: str) -> str:
+    if job:
+        return f"{ref} is worked on by job {job}; see `coalmine job show {job}`"
+    return f"{ref} was just given to another job; see `coalmine issue show {ref}`"

@@ -1,16 +1,18 @@
 """`coalmine notify …`: trying out sinks, and what they did not take."""
 
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 
 from console.invocation import AsJson, examples, opened, started
-from console.output.notify_views import letter_document, letters_view
+from console.output.rendering import iso, one_line, table, when, word
 from console.output.terminal import Terminal
 from routing.errors import SettingsError
 from tasks.logs import configure_logs
-from tasks.notify.dead_letter import dead_letters, revive
+from tasks.notify.dead_letter import DeadLetter, dead_letters, revive
 from tasks.notify.notification_kind import NotificationKind, notification_kind
 from tasks.notify.sample import sample
 from tasks.notify.sinks import configured_sinks
@@ -59,7 +61,7 @@ def list_dead(
     """Notifications that a sink refused, or did not take in all its attempts."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     letters = list(dead_letters(coalmine.notices, most=limit))
-    terminal.answer({"dead": [letter_document(letter) for letter in letters]}, letters_view(letters))
+    terminal.answer({"dead": [_letter_document(letter) for letter in letters]}, _letters_view(letters))
 
 
 @notify_app.command(
@@ -78,3 +80,37 @@ def retry_dead(
     letters = revive(coalmine.notices, ids or [])
     document = {"revived": [{"id": letter.id, "sink": letter.sink} for letter in letters]}
     terminal.answer(document, f"{len(letters)} will be sent again")
+
+
+def _letter_document(letter: DeadLetter) -> dict[str, Any]:
+    """A dead letter for scripts."""
+    told = letter.notice.notification if letter.notice is not None else None
+    return {
+        "id": letter.id,
+        "sink": letter.sink,
+        "kind": told.kind.value if told else None,
+        "subject": told.subject if told else None,
+        "title": told.title if told else None,
+        "at": iso(told.at if told else None),
+        "attempts": letter.notice.attempts if letter.notice else None,
+        "reason": letter.reason,
+    }
+
+
+def _letters_view(letters: Sequence[DeadLetter]) -> RenderableType:
+    """Dead letters in a row each."""
+    if not letters:
+        return "There is no dead letter."
+    return table(
+        ("notification", "sink", "kind", "happened", ">attempts", "title", "reason"),
+        (
+            (
+                letter.id, letter.sink, word(letter.notice.notification.kind.value),
+                when(letter.notice.notification.at), str(letter.notice.attempts),
+                one_line(letter.notice.notification.title, 60), one_line(letter.reason, 80),
+            )
+            if letter.notice is not None
+            else (letter.id, letter.sink, "-", "-", "-", "-", letter.reason)
+            for letter in letters
+        ),
+    )  # fmt: skip

@@ -7,7 +7,6 @@ import typer
 
 from console.input.template_content import CLEARABLE, GivenContent
 from console.invocation import AsJson, Reason, examples, opened, started
-from console.output.documents import trial_document, version_document
 from console.output.template_views import (
     content_difference,
     difference_view,
@@ -15,8 +14,10 @@ from console.output.template_views import (
     template_document,
     template_view,
     templates_view,
+    version_document,
     version_view,
 )
+from console.output.trial_status import trial_document
 from routing.jobs.turn_kind import TurnKind
 from routing.templates.templates import ProposalPolicy, VersionStep
 from routing.templates.version import VersionReference

@@ -22,10 +22,9 @@ from console.input.trial_options import (
     policy_of,
 )
 from console.invocation import AsJson, Reason, examples, opened, started
-from console.output.documents import trial_document
 from console.output.trial_explanation import explanation_document, explanation_view
 from console.output.trial_replay import replayed
-from console.output.trial_status import status_of, status_view, trials_view
+from console.output.trial_status import status_of, status_view, trial_document, trials_view
 from harvest.explanation import explain as explained
 from routing.errors import CorruptRecordError
 

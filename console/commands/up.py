@@ -19,7 +19,7 @@ from console.invocation import AsJson, examples
 from console.local.agent_rehearsal import rehearse_agent
 from console.local.ci_rehearsal import rehearse_ci
 from console.local.fleet import DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
-from console.output.documents import event_document
+from console.output.event_views import event_document
 from console.output.rendering import text
 from console.output.terminal import Terminal
 from routing.errors import CoalmineError, ConflictError, InvalidInputError

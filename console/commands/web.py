@@ -7,7 +7,7 @@ import typer
 from console.doctor.guessable_secrets import REMEDY, guessable
 from console.invocation import AsJson, examples, opened
 from console.output.rendering import text
-from console.web.publicity import checked_token
+from console.web.access import checked_token
 
 EXAMPLES = examples("web", "web --port 9000", "web --host 0.0.0.0 --public")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from console.web.publicity import checked_token
+from console.web.access import checked_token
 from tasks.settings.settings import Settings
 
 

@@ -1,16 +1,28 @@
-"""How an event looks on the command line."""
+"""What the command line prints of events."""
 
 import json
+from typing import Any
 
 from rich.text import Text
 
-from console.output.rendering import text, when
+from console.output.rendering import iso, text, when
 from routing.events import Event
 from routing.printable import printable
 
 
+def event_document(event: Event) -> dict[str, Any]:
+    """An event for scripts."""
+    return {
+        "id": event.id,
+        "kind": event.kind,
+        "at": iso(event.at),
+        "subject": event.subject,
+        "data": event.data,
+    }
+
+
 def event_line(event: Event) -> Text:
-    """Time, kind, subject and what else is known, on one line."""
+    """An event for people, on one line: time, kind, subject, and the data that is not empty."""
     data = " ".join(
         f"{name}={_shown(value)}" for name, value in event.data.items() if value not in ("", None)
     )
@@ -20,6 +32,6 @@ def event_line(event: Event) -> Text:
 
 
 def _shown(value: object) -> str:
-    """Values as they are, quoted where spaces would hide their ends."""
+    """A value; text with spaces is quoted, to show where it ends."""
     shown = printable(value) if isinstance(value, str) else json.dumps(value)
     return f'"{shown}"' if isinstance(value, str) and " " in shown else shown

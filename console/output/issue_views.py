@@ -1,4 +1,4 @@
-"""How issues of the backlog look on the command line."""
+"""What the command line prints of issues in the backlog."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,35 +6,22 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from console.output.documents import event_document
+from console.output.event_views import event_document
+from console.output.fields import ShownField, document, moment, rows
 from console.output.issue_detail import IssueDetail, Neighbour
-from console.output.rendering import facts, heading, iso, one_line, table, text, when, word
+from console.output.rendering import facts, heading, one_line, table, text, when, word
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.events import Event
 from routing.issues.metadata import PARTS
 
 
 def issue_document(item: BacklogItem) -> dict[str, Any]:
-    """An issue as it stands."""
-    return {
-        "issue": str(item.ref),
-        "title": item.title,
-        "state": item.state.value,
-        "reason": item.reason,
-        "paused": item.paused,
-        "pausing": item.pausing or None,
-        "priority": item.metadata.priority,
-        "refusal": _refusal(item),
-        "requested_by": item.requested_by or None,
-        "job": item.job or None,
-        "added_at": iso(item.added_at),
-        "changed_at": iso(item.changed_at),
-        "started_at": iso(item.started_at),
-    }
+    """An issue for scripts, as lists have it."""
+    return document(ISSUE, item)
 
 
 def detail_document(detail: IssueDetail) -> dict[str, Any]:
-    """An issue with what surrounds it."""
+    """An issue for scripts, as `issue show` has it: with its metadata, its neighbours and its events."""
     item = detail.item
     return issue_document(item) | {
         "metadata": {
@@ -53,8 +40,8 @@ def detail_document(detail: IssueDetail) -> dict[str, Any]:
 
 
 def issues_view(items: Sequence[BacklogItem], counts: Mapping[BacklogState, int]) -> Iterator[RenderableType]:
-    """Issues in a row each, and how many there are in each state."""
-    yield _rows(items) if items else _none(counts)
+    """Issues for people, one a line, and how many there are in each state."""
+    yield _table(items) if items else _none(counts)
     there = ", ".join(f"{count} {state.value.replace('_', ' ')}" for state, count in counts.items() if count)
     if there:
         yield ""
@@ -64,13 +51,13 @@ def issues_view(items: Sequence[BacklogItem], counts: Mapping[BacklogState, int]
 
 
 def _none(counts: Mapping[BacklogState, int]) -> str:
-    """That no issue is to be shown, and how to see those that are completed."""
+    """The answer when no issue fits; it says how to list completed ones, which are left out by default."""
     done = counts.get(BacklogState.COMPLETED, 0)
     seen = "`coalmine issue list --state completed` lists what is"
     return f"There is no such issue; {done} completed: {seen}." if done else "There is no such issue."
 
 
-def _rows(items: Sequence[BacklogItem]) -> RenderableType:
+def _table(items: Sequence[BacklogItem]) -> RenderableType:
     return table(
         ("!issue", "!state", "?!>priority", "title", "why", "?!job"),
         (
@@ -88,24 +75,9 @@ def _rows(items: Sequence[BacklogItem]) -> RenderableType:
 
 
 def issue_view(detail: IssueDetail) -> Iterator[RenderableType]:
-    """One issue, whole."""
+    """One issue for people: its fields, why it was refused, metadata, neighbours, events."""
     item = detail.item
-    yield facts(
-        [
-            ("issue", heading(str(item.ref))),
-            ("title", item.title),
-            ("state", word(item.state)),
-            ("reason", item.reason),
-            ("pausing", f"{item.pausing}: it leaves the queue when its job ends" if item.pausing else ""),
-            ("asked for by", item.requested_by or "nobody that is known"),
-            ("held", item.metadata.held),
-            ("cycle", ", ".join(item.ring)),
-            ("job", f"{item.job}; see `coalmine job show {item.job}`" if item.job else ""),
-            ("added", when(item.added_at)),
-            ("changed", when(item.changed_at)),
-            ("started", when(item.started_at)),
-        ]
-    )
+    yield rows(ISSUE, item)
     yield from _refused(item)
     yield from _part("Metadata", ("what", "value", "from"), _metadata(item))
     yield from _part("Waits for", ("!issue", "!state", "title"), map(_row, detail.blockers))
@@ -114,7 +86,7 @@ def issue_view(detail: IssueDetail) -> Iterator[RenderableType]:
 
 
 def _why(item: BacklogItem) -> str:
-    """The gate that is shut for what is ready; else why it is where it is."""
+    """For a ready issue the gate that refused it; for others the reason of their state."""
     if item.state is BacklogState.READY and item.refusal is not None:
         return f"{item.refusal.gate.value}: {item.refusal.reason}"
     return item.pausing or item.reason
@@ -130,7 +102,7 @@ def _refused(item: BacklogItem) -> Iterator[RenderableType]:
 
 
 def _part(title: str, columns: Sequence[str], rows: Any) -> Iterator[RenderableType]:
-    """A titled table, if there is anything in it."""
+    """A table with a title; nothing when it has no rows."""
     found = list(rows)
     if found:
         yield ""
@@ -170,3 +142,38 @@ def _refusal(item: BacklogItem) -> dict[str, Any] | None:
         return None
     refused = item.refusal
     return {"gate": refused.gate.value, "reason": refused.reason, "inputs": dict(refused.inputs)}
+
+
+#: What `issue show` has of the item, in the order of its lines; `issue list --json` has the keys.
+ISSUE: tuple[ShownField[BacklogItem], ...] = (
+    ShownField("issue", "issue", lambda item: str(item.ref), lambda item: heading(str(item.ref))),
+    ShownField("title", "title"),
+    ShownField("state", "state", shown=lambda item: word(item.state)),
+    ShownField("reason", "reason"),
+    ShownField("paused"),
+    ShownField(
+        "pausing",
+        "pausing",
+        value=lambda item: item.pausing or None,
+        shown=lambda item: f"{item.pausing}: it leaves the queue when its job ends" if item.pausing else "",
+    ),
+    ShownField("priority", value=lambda item: item.metadata.priority),
+    ShownField("refusal", value=_refusal),
+    ShownField(
+        "requested_by",
+        "requested by",
+        value=lambda item: item.requested_by or None,
+        shown=lambda item: item.requested_by or "not known",
+    ),
+    ShownField("", "held", shown=lambda item: item.metadata.held),
+    ShownField("", "cycle", shown=lambda item: ", ".join(item.ring)),
+    ShownField(
+        "job",
+        "job",
+        value=lambda item: item.job or None,
+        shown=lambda item: f"{item.job}; see `coalmine job show {item.job}`" if item.job else "",
+    ),
+    moment("added_at", "added"),
+    moment("changed_at", "changed"),
+    moment("started_at", "started"),
+)

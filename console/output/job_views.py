@@ -1,16 +1,25 @@
-"""How jobs look on the command line."""
+"""What the command line prints of jobs, of their signals and of requests that became one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import RenderableType
 
-from console.output.rendering import duration, facts, heading, number, one_line, table, text, when, word
+from console.output.fields import ShownField, document, moment, rows
+from console.output.rendering import duration, heading, iso, number, one_line, table, text, when, word
 from routing.jobs.job import Job
+from routing.jobs.mailbox import Enqueued
 from routing.jobs.signal import Signal
 
 
+def job_document(job: Job) -> dict[str, Any]:
+    """A job for scripts, without its signals."""
+    return document(JOB, job)
+
+
 def jobs_view(jobs: Sequence[Job], *, none: str = "There is no such job.") -> RenderableType:
-    """Jobs in a row each."""
+    """Jobs for people, one a line; `none` is what is said when there are none."""
     if not jobs:
         return none
     return table(
@@ -32,40 +41,15 @@ def jobs_view(jobs: Sequence[Job], *, none: str = "There is no such job.") -> Re
 
 
 def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
-    """One job, whole."""
-    request, result = job.request, job.result
-    yield facts(
-        [
-            ("job", heading(job.id)),
-            ("state", word(job.state)),
-            ("reason", job.reason),
-            ("title", request.title),
-            ("version", f"{job.version_id}{', pinned' if job.pinned else ''}"),
-            ("rerouted from", f"v{job.rerouted_from}" if job.rerouted_from else ""),
-            ("trial", job.trial),
-            ("parent", _parent(job)),
-            ("draw", _draw(job)),
-            ("bet", _bet(job)),
-            ("issue", request.issue),
-            ("repository", request.repository),
-            ("priority", f"{request.priority} on queue {job.queue}"),
-            ("created", when(job.created_at)),
-            ("claimed", f"{when(job.claimed_at)} by {job.worker}" if job.claimed_at else ""),
-            ("finished", when(job.finished_at)),
-            ("attempts", f"{job.attempts} of {job.max_attempts}"),
-            ("corrective turns", str(job.fix_forwards or "")),
-            ("commit", f"{result.commit} on {result.branch}" if result.commit else ""),
-            ("turn", _turn(job)),
-            ("score", _scored(job)),
-        ]
-    )
+    """One job for people: its fields, its task, the end of the agent's output, its signals."""
+    yield rows(JOB, job)
     yield ""
     yield heading("Task")
-    yield text(request.task.rstrip("\n"))
-    if result.tail:
+    yield text(job.request.task.rstrip("\n"))
+    if job.result.tail:
         yield ""
         yield heading("The end of what the agent printed")
-        yield text(result.tail.rstrip("\n"))
+        yield text(job.result.tail.rstrip("\n"))
     if signals:
         yield ""
         yield heading("Signals")
@@ -76,6 +60,33 @@ def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
                 for fact in signals
             ),
         )
+
+
+def signal_document(signal: Signal) -> dict[str, Any]:
+    """A signal for scripts."""
+    return {
+        "kind": signal.kind.value,
+        "at": iso(signal.at),
+        "commit": signal.commit,
+        "round": signal.round,
+        "note": signal.note,
+    }
+
+
+def enqueued_document(enqueued: Enqueued) -> dict[str, Any]:
+    """The answer to a request for scripts; version, trial, arm and draw are null when the job was there."""
+    return {
+        "job": enqueued.job,
+        "created": enqueued.created,
+        "version": enqueued.version or None,
+        "trial": enqueued.trial or None,
+        "arm": enqueued.arm,
+        "draw": enqueued.draw,
+    }
+
+
+def _claimed(job: Job) -> str:
+    return f"{when(job.claimed_at)} by {job.worker}" if job.claimed_at else ""
 
 
 def _parent(job: Job) -> str:
@@ -97,6 +108,19 @@ def _draw(job: Job) -> str:
     return f"{job.draw:.6f}, {side} the share {job.bet.share:g}: {job.bet.arm}"
 
 
+def _bet_document(job: Job) -> Mapping[str, Any] | None:
+    if job.bet is None:
+        return None
+    return {
+        "arm": job.bet.arm,
+        "share": job.bet.share,
+        "baseline": job.bet.baseline,
+        "stratum": job.bet.stratum,
+        "guardrail_baselines": dict(job.bet.guardrail_baselines),
+        "sequence": job.sequence,
+    }
+
+
 def _bet(job: Job) -> str:
     if job.bet is None:
         return ""
@@ -113,6 +137,10 @@ def _turn(job: Job) -> str:
     return f"{ended}{code}, {duration(result.duration_seconds)}, {result.cost_usd:.2f} USD"
 
 
+def _commit(job: Job) -> str:
+    return f"{job.result.commit} on {job.result.branch}" if job.result.commit else ""
+
+
 def _score(job: Job) -> str:
     return "excluded" if job.excluded else number(job.score)
 
@@ -122,3 +150,53 @@ def _scored(job: Job) -> str:
         return "open"
     late = f"; later signals would make it {job.late_score:.2f}" if job.late_score is not None else ""
     return f"{_score(job)} ({job.score_reason}), settled {when(job.settled_at)}{late}"
+
+
+#: What `job show` has, in the order of its lines. A field of `Job` that is to be shown is added here.
+JOB: tuple[ShownField[Job], ...] = (
+    ShownField("id", "job", shown=lambda job: heading(job.id)),
+    ShownField("state", "state", shown=lambda job: word(job.state)),
+    ShownField("reason", "reason"),
+    ShownField("", "title", shown=lambda job: job.request.title),
+    ShownField(
+        "version",
+        "version",
+        value=lambda job: job.version_id,
+        shown=lambda job: f"{job.version_id}{', pinned' if job.pinned else ''}",
+    ),
+    ShownField("content_hash"),
+    ShownField("source_commit"),
+    ShownField("pinned"),
+    ShownField(
+        "rerouted_from",
+        "rerouted from",
+        shown=lambda job: f"v{job.rerouted_from}" if job.rerouted_from else "",
+    ),
+    ShownField("trial", "trial", value=lambda job: job.trial or None),
+    ShownField("parent", "parent", value=lambda job: job.parent or None, shown=_parent),
+    ShownField("depth"),
+    ShownField("arm"),
+    ShownField("draw", "draw", shown=_draw),
+    ShownField("bet", "bet", value=_bet_document, shown=_bet),
+    ShownField("request", value=lambda job: job.request.model_dump(mode="json")),
+    ShownField("", "issue", shown=lambda job: job.request.issue),
+    ShownField("", "repository", shown=lambda job: job.request.repository),
+    ShownField("queue", "priority", shown=lambda job: f"{job.request.priority} on queue {job.queue}"),
+    moment("created_at", "created"),
+    ShownField("claimed_at", "claimed", value=lambda job: iso(job.claimed_at), shown=_claimed),
+    ShownField("worker"),
+    moment("finished_at", "finished"),
+    moment("lease_until"),
+    ShownField("attempts", "attempts", shown=lambda job: f"{job.attempts} of {job.max_attempts}"),
+    ShownField("max_attempts"),
+    ShownField("cancel"),
+    ShownField("", "corrective turns", shown=lambda job: str(job.fix_forwards or "")),
+    ShownField("result", value=lambda job: asdict(job.result) | {"ended_by": job.result.ended_by or ""}),
+    ShownField("", "commit", shown=_commit),
+    ShownField("", "turn", shown=_turn),
+    ShownField("score", "score", shown=_scored),
+    ShownField("score_reason"),
+    ShownField("excluded"),
+    moment("settled_at"),
+    ShownField("late_score"),
+)

@@ -1,4 +1,4 @@
-"""How templates and versions look on the command line."""
+"""What the command line prints of templates and their versions."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,18 @@ import tomli_w
 from rich.console import RenderableType
 from rich.text import Text
 
+from console.output.fields import ShownField, document, moment, rows
 from console.output.rendering import facts, heading, one_line, table, text, when, word
 from routing.templates.templates import VersionStep
 from routing.templates.version import Snapshot, Version
 from tasks.composition.composition import Coalmine
 
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def version_document(version: Version) -> dict[str, Any]:
+    """A version for scripts, with its content."""
+    return document(VERSION, version)
 
 
 def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
@@ -89,21 +95,7 @@ def _reviews(reviews: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 def version_view(version: Version) -> list[RenderableType]:
     """One version with its content."""
-    return [
-        facts(
-            [
-                ("version", heading(version.id)),
-                ("state", word(version.state)),
-                ("parent", f"v{version.parent}" if version.parent else ""),
-                ("hash", version.content_hash),
-                ("commit", version.source_commit),
-                ("created", when(version.created_at)),
-                ("note", version.note),
-            ]
-        ),
-        "",
-        text(content(version.snapshot).rstrip("\n")),
-    ]
+    return [rows(VERSION, version), "", text(content(version.snapshot).rstrip("\n"))]
 
 
 def content(snapshot: Snapshot) -> str:
@@ -137,3 +129,18 @@ def step_view(step: VersionStep, done: str, unchanged: str) -> Text:
     if step.changed:
         return text(f"{step.version.id} {done}")
     return text(f"{step.version.id} {unchanged}; nothing was changed")
+
+
+#: What `template show NAME@vN` has of a version, in the order of its lines.
+VERSION: tuple[ShownField[Version], ...] = (
+    ShownField("id", "version", shown=lambda version: heading(version.id)),
+    ShownField("template"),
+    ShownField("number"),
+    ShownField("state", "state", shown=lambda version: word(version.state)),
+    ShownField("content_hash", "hash"),
+    ShownField("parent", "parent", shown=lambda version: f"v{version.parent}" if version.parent else ""),
+    ShownField("source_commit", "commit"),
+    moment("created_at", "created"),
+    ShownField("note", "note"),
+    ShownField("snapshot", value=lambda version: version.snapshot.model_dump(mode="json")),
+)

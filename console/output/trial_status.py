@@ -8,9 +8,21 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from console.output.documents import trial_document
-from console.output.rendering import bar, duration, evidence, facts, heading, number, table, text, when, word
+from console.output.rendering import (
+    bar,
+    duration,
+    evidence,
+    facts,
+    heading,
+    iso,
+    number,
+    table,
+    text,
+    when,
+    word,
+)
 from harvest.arm_counts import ArmCounts
+from harvest.policy import TrialPolicy
 from harvest.trial_evidence import TrialEvidence
 from harvest.verdict import Decision
 from routing.templates.trial import Trial
@@ -60,6 +72,23 @@ class TrialStatus:
             "age_seconds": round(self.age_seconds, 3),
             "drawn_since_last_harvest": self.unread,
         }
+
+
+def trial_document(trial: Trial) -> dict[str, Any]:
+    """A trial for scripts, without its evidence."""
+    return {
+        "id": trial.id,
+        "template": trial.template,
+        "champion": trial.champion_id,
+        "canary": trial.canary_id,
+        "state": trial.state.value,
+        "share": trial.share,
+        "opened_at": iso(trial.opened_at),
+        "closed_at": iso(trial.closed_at),
+        "reason": trial.reason,
+        "contradicted": trial.contradicted,
+        "policy": TrialPolicy.from_json(trial.policy).model_dump(mode="json"),
+    }
 
 
 def status_of(trial: Trial, found: TrialEvidence, now: float) -> TrialStatus:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Literal
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
 
 from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders, TokenGuard
-from console.web.health_routes import health_routes
+from console.web.request_limits import in_thread
 from console.web.webhook_routes import webhook_routes
 from routing.store.redis.faults import redis_errors
 from routing.webhook.door import Door
@@ -41,7 +43,7 @@ def make_web(
         app.add_middleware(TokenGuard, token=token)
     app.add_middleware(SecurityHeaders)
     app.include_router(webhook_routes(door, accepted))
-    app.include_router(health_routes(ask_store))
+    app.include_router(_health_routes(ask_store))
     return app
 
 
@@ -57,3 +59,37 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
 
     ask_store = redis_errors("asking the store")(parts.redis.ping)
     return make_web(door=door, ask_store=ask_store, accepted=look_now, token=token)
+
+
+class Health(BaseModel):
+    """The process runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The store answers."""
+
+    status: Literal["ready"] = "ready"
+
+
+def _health_routes(ask_store: Callable[[], object]) -> APIRouter:
+    """Both paths. `ask_store` raises an UnavailableError when the store does not answer."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="Whether the process runs")
+    async def healthz() -> Health:
+        """Answer, whatever else is wrong."""
+        return Health()
+
+    @router.get(
+        "/readyz",
+        summary="Whether the store answers",
+        responses={503: {"description": "It does not."}},
+    )
+    async def readyz() -> Readiness:
+        """Ask the store."""
+        await in_thread(ask_store)
+        return Readiness()
+
+    return router

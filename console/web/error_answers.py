@@ -7,8 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from console.web.body import BodyTooLongError, BodyTooSlowError
 from console.web.headers import SECURITY_HEADERS
+from console.web.request_limits import BodyTooLongError, BodyTooSlowError
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from routing.webhook.errors import BadPayloadError, BadSignatureError, IntakeFullError, NoSecretError
 

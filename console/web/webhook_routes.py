@@ -8,8 +8,7 @@ from fastapi import APIRouter, BackgroundTasks, Path, Request
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from console.web.body import read_body
-from console.web.in_thread import in_thread
+from console.web.request_limits import in_thread, read_body
 from routing.webhook.door import DeliveryReceipt, Door, ReceiptStatus
 from routing.webhook.forge_kind import ForgeKind
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from console.boundary import exit_code_of
-from console.exit_codes import MEANINGS, ExitCode
+from console.boundary import MEANINGS, ExitCode, exit_code_of
 from routing import errors
 from tests.programs.command_line import CommandLine
 

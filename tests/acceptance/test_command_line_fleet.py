@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from console.boundary import MEANINGS
 from console.cli import app
-from console.exit_codes import MEANINGS
 from tests.programs.command_line import CommandLine
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "command-line.md"

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from starlette.requests import Request
 
-from console.exit_codes import ExitCode
+from console.boundary import ExitCode
+from console.web.access import checked_token
 from console.web.app import web_of
-from console.web.body import BodyTooLongError, BodyTooSlowError, read_body
 from console.web.error_answers import status_of
 from console.web.headers import SECURITY_HEADERS
-from console.web.publicity import checked_token
+from console.web.request_limits import BodyTooLongError, BodyTooSlowError, read_body
 from routing import errors
 from routing.errors import CoalmineError, SettingsError
 from routing.http.loopback import is_loopback

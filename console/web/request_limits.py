@@ -1,13 +1,22 @@
-"""Bodies of requests, read no further than they may be long, and no longer than they may take."""
+"""How long one request may take and how large it may be, so that none holds up the others."""
 
 import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
+from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 
-from routing.errors import InvalidInputError
+from routing.errors import InvalidInputError, UnavailableError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Seconds for a body to arrive.
 BODY_SECONDS = 10.0
+
+#: Seconds after which a request is answered although the call that it made has not ended.
+CALL_SECONDS = 5.0
 
 
 class BodyTooLongError(InvalidInputError):
@@ -44,3 +53,16 @@ async def _read(request: Request, most: int) -> bytes:
 
 def _too_long(most: int) -> BodyTooLongError:
     return BodyTooLongError(f"the body is longer than {most} bytes")
+
+
+async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Make the call in a thread; an UnavailableError when it takes too long.
+
+    A call that was given up goes on in its thread to its own time limit: it may yet do what it was to do.
+    """
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            return await run_sync(lambda: call(*args, **kwargs), abandon_on_cancel=True)
+    except TimeoutError as error:
+        message = f"the store did not answer within {CALL_SECONDS:g} s; see that it runs (coalmine doctor)"
+        raise UnavailableError(message) from error
