@@ -8,7 +8,7 @@ from harvest.policy import TrialPolicy
 from harvest.score import Score, ScorePolicy, ScoreRules, score
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal
-from routing.store.signals.signal_store import Scoring, SignalStore
+from routing.store.signals.signal_store import ScoreAnswer, Scoring, SignalStore
 from routing.store.trials.trial_store import TrialStore
 
 #: Jobs that are read and written in one round trip.
@@ -60,7 +60,7 @@ class Settling:
         answers = self._signals.score(scorings)
         done = {"settled", "excluded"}
         pairs = zip(scorings, answers, strict=True)
-        return sum(item.what in done and answer == "ok" for item, answer in pairs)
+        return sum(item.what in done and answer is ScoreAnswer.OK for item, answer in pairs)
 
     def _rules(self, job: Job) -> ScoreRules:
         policy = self._policy(job.trial) if job.trial else self._default

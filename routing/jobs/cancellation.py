@@ -9,7 +9,7 @@ from routing.events import JOB_FINISHED
 from routing.jobs.job import Job, JobState
 from routing.jobs.signal import SignalKind, signal
 from routing.store.jobs.job_store import JobStore
-from routing.store.jobs.move import Move
+from routing.store.jobs.move import Move, MoveAnswer
 
 _log = structlog.get_logger(__name__)
 
@@ -34,16 +34,16 @@ class Cancellation:
                 message = f"job {job_id} is {job.state} and cannot be cancelled any more"
                 raise ConflictError(message)
             if job.state is JobState.RUNNING:
-                done = self._jobs.cancel_running(job_id, reason) in {"ok", "unchanged"}
+                done = self._jobs.cancel_running(job_id, reason)
             else:
-                answer = self._jobs.move(Move(
+                moved = self._jobs.move(Move(
                     job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=JobState.CANCELLED,
                     event=JOB_FINISHED, reason=reason, signals=[fact],
                 ))  # fmt: skip
-                if answer == "merging":
+                if moved.answer is MoveAnswer.MERGING:
                     message = f"job {job_id} is being merged just now and was not cancelled; revert the merge"
                     raise ConflictError(message)
-                done = answer == "ok"
+                done = moved.done
             if done:
                 self._end_children(job_id, at=at)
                 return self._find(job_id)

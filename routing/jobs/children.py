@@ -11,7 +11,7 @@ from routing.errors import ConflictError, UnavailableError
 from routing.jobs.job import Job, JobRequest
 from routing.jobs.mailbox import Enqueued, new_job_id
 from routing.jobs.publisher import Publisher
-from routing.store.jobs.acceptance import Acceptance, Family, NewJob, sides_json
+from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Family, NewJob, sides_json
 from routing.store.jobs.job_store import JobStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.route import Route, draw
@@ -65,20 +65,20 @@ class Children:
         """Accept a child in one step with the check of what its parent may have, then publish it."""
         parent = self._jobs.read(order.parent)
         if parent is None:
-            raise _refusal("no parent", order, self._rules)
+            raise _refusal(AcceptAnswer.NO_PARENT, order, self._rules)
         request = _request(order, parent, self._template(order.role, parent))
         job = self._ids()
         while True:
             reference, route = self._route(request.template, parent)
             queue = _queue(route, parent)
             step = self._step(job, request, route, parent)
-            word, detail = self._jobs.accept(step)
-            if word != "stale":
+            ((word, detail),) = self._jobs.accept(step)
+            if word is not AcceptAnswer.STALE:
                 break
             self._routes.forget(reference)
-        if word == "same":
+        if word is AcceptAnswer.SAME:
             return Enqueued(job=detail, created=False)
-        if word != "ok":
+        if word is not AcceptAnswer.OK:
             raise _refusal(word, order, self._rules)
         if not step.pushed:
             self._publish(job, request, queue)
@@ -159,14 +159,14 @@ def _queue(route: Route, parent: Job) -> Literal["champion", "canary"]:
     return parent.queue if route.pinned else "champion"
 
 
-def _refusal(word: str, order: ChildOrder, rules: ChildRules) -> ChildRefusedError:
+def _refusal(word: AcceptAnswer, order: ChildOrder, rules: ChildRules) -> ChildRefusedError:
     reasons = {
-        "no parent": "there is no such job (any more)",
-        "parent ended": "it has ended",
-        "parent cancelled": "it is being cancelled",
-        "children": f"{rules.most} of its children are at work, which is all that it may have: wait for one",
-        "depth": f"it is {rules.deepest} generations below a job that was enqueued, and may have none: "
-        "do the work yourself",
+        AcceptAnswer.NO_PARENT: "there is no such job (any more)",
+        AcceptAnswer.PARENT_ENDED: "it has ended",
+        AcceptAnswer.PARENT_CANCELLED: "it is being cancelled",
+        AcceptAnswer.CHILDREN: f"{rules.most} of its children are at work, as many as it may have: wait",
+        AcceptAnswer.DEPTH: f"it is {rules.deepest} generations below a job that was "
+        "enqueued, and may have none: do the work yourself",
     }
     message = f"no child of job {order.parent} was dispatched: {reasons.get(word, word)}"
     return ChildRefusedError(message)

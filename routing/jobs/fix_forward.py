@@ -30,7 +30,7 @@ def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: flo
         repair=repair,
         judged=(*job.judged, repair.commit)[-MOST_JUDGED:],
         signals=[signal(SignalKind.CI_RED, at=at, commit=repair.commit, note=", ".join(repair.checks))],
-        flags=["mend"],
+        corrective=True,
         data={"commit": repair.commit, "attempt": number, "most": most, "checks": list(repair.checks)},
     )
 

@@ -19,8 +19,8 @@ from routing.jobs.job import Job, JobResult, JobState, checked_job_id
 from routing.jobs.lost_worker import after_lost_worker, unreadable
 from routing.jobs.repair import Repair
 from routing.jobs.signal import Signal, SignalKind, signal
-from routing.store.jobs.job_store import JobStore
-from routing.store.jobs.move import Move
+from routing.store.jobs.job_store import ClaimRefusal, JobStore
+from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.trials.version_store import VersionStore
 from routing.templates.route import Generator
 from routing.templates.version import Version
@@ -78,17 +78,17 @@ class Jobs:
         self._cancellation = Cancellation(jobs, find=self.find, keeps_children=keeps_children)
         self._contents: dict[tuple[str, int], Version] = {}
 
-    def claim(self, job: str, *, worker: str, lease_seconds: float) -> Claim | str:
-        """Win a job's lease, or say in a word why not. A job of a rejected version goes to the champion."""
+    def claim(self, job: str, *, worker: str, lease_seconds: float) -> Claim | ClaimRefusal:
+        """Win a job's lease, or say why not. A job of a rejected version goes to the champion."""
         while True:
-            answer, found = self._jobs.claim(job, worker=worker, lease_seconds=lease_seconds)
-            if found is not None:
+            found = self._jobs.claim(job, worker=worker, lease_seconds=lease_seconds)
+            if isinstance(found, Job):
                 return self._claimed(found)
-            if answer != "rejected":
-                return answer
+            if found is not ClaimRefusal.REJECTED:
+                return found
             self._reroute(job)
 
-    def _claimed(self, job: Job) -> Claim | str:
+    def _claimed(self, job: Job) -> Claim | ClaimRefusal:
         """The claim with its content; a job whose content is gone ends at once, by nobody's fault."""
         try:
             return Claim(job=job, version=self._content(job))
@@ -96,9 +96,9 @@ class Jobs:
             fact = signal(SignalKind.UNREACHABLE, at=job.claimed_at or job.created_at, note=str(error))
             self._jobs.move(Move(
                 job=job.id, allowed=[JobState.RUNNING], to=JobState.FAILED, event=JOB_FINISHED,
-                fence=job.fence, reason=str(error), signals=[fact], flags=["dead"],
+                fence=job.fence, reason=str(error), signals=[fact], list_dead=True,
             ))  # fmt: skip
-            return "unreadable"
+            return ClaimRefusal.UNREADABLE
 
     def _content(self, job: Job) -> Version:
         """A version's content is immutable: it is read once a process."""
@@ -147,7 +147,7 @@ class Jobs:
         """The job ends in a final state, by the word of the worker that holds its lease."""
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=state, event=JOB_FINISHED, fence=claim.fence,
-            reason=reason, result=result, signals=signals, flags=["dead"] if state is JobState.FAILED else [],
+            reason=reason, result=result, signals=signals, list_dead=state is JobState.FAILED,
         ))  # fmt: skip
 
     def attempt_failed(
@@ -171,14 +171,14 @@ class Jobs:
         """A worker that shuts down returns the job; the attempt does not count."""
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETURNED,
-            fence=claim.fence, reason=reason, kind=claim.job.kind_again, flags=["refund"],
+            fence=claim.fence, reason=reason, kind=claim.job.kind_again, refund=True,
         ))  # fmt: skip
 
     def put_off(self, claim: Claim, *, reason: str, delay_seconds: float) -> None:
         """Nothing was run, as the job's agent is busy elsewhere: it waits a moment, as it was."""
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_PUT_OFF,
-            fence=claim.fence, reason=reason, delay_seconds=delay_seconds, flags=["refund"],
+            fence=claim.fence, reason=reason, delay_seconds=delay_seconds, refund=True,
         ))  # fmt: skip
 
     def park(self, claim: Claim, *, reason: str, result: JobResult, wait_seconds: float) -> None:
@@ -189,23 +189,23 @@ class Jobs:
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_AWAITING,
             fence=claim.fence, reason=reason, result=result, kind="mail", delay_seconds=wait_seconds,
-            flags=["refund"], data={"wait_seconds": wait_seconds},
+            refund=True, data={"wait_seconds": wait_seconds},
         ))  # fmt: skip
 
     def wake(self, job: str) -> bool:
         """Mail arrived for a job's agent; True when the job waited for it, and is published now."""
-        return self._jobs.wake(job) == "ok"
+        return self._jobs.wake(job)
 
     def _fenced(self, claim: Claim, step: Move) -> None:
         if step.result is not None:
             step = replace(step, result=still_pushed(claim.job, step.result))
-        answer = self._jobs.move(step)
-        if answer == "cancelling":
+        moved = self._jobs.move(step)
+        if moved.answer is MoveAnswer.CANCELLING:
             message = f"job {claim.job.id} is to be cancelled; its move to {step.to} was refused: end it"
             raise CancelAskedError(message)
-        if answer != "ok":
+        if not moved.done:
             message = (
-                f"the lease of job {claim.job.id} (fence {claim.fence}) is no longer held ({answer}); "
+                f"the lease of job {claim.job.id} (fence {claim.fence}) is no longer held ({moved}); "
                 f"its move to {step.to} was refused"
             )
             raise StaleLeaseError(message)
@@ -215,7 +215,7 @@ class Jobs:
         return self._jobs.move(Move(
             job=job.id, allowed=[JobState.WAITING], to=state, event=JOB_FINISHED, fence=job.fence,
             reason=reason, signals=signals,
-        )) == "ok"  # fmt: skip
+        )).done  # fmt: skip
 
     def fix_forward(self, job: Job, *, repair: Repair, reason: str, most: int) -> bool:
         """A tick sends a job that waits back to its agent, whose pushed commit is red.
@@ -224,7 +224,7 @@ class Jobs:
         this commit before.
         """
         step = corrective_turn(job, repair, reason=reason, most=most, at=self._jobs.now())
-        return step is not None and self._jobs.move(step) == "ok"
+        return step is not None and self._jobs.move(step).done
 
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""
@@ -238,17 +238,17 @@ class Jobs:
         """A person queues a job again that had ended without success; its attempts begin anew."""
         ended = [JobState.FAILED, JobState.ESCALATED, JobState.CANCELLED, JobState.BLOCKED]
         job = self.find(job_id)
-        answer = self._jobs.move(Move(
+        moved = self._jobs.move(Move(
             job=job_id, allowed=ended, to=JobState.QUEUED, event=JOB_RETRIED, issue=job.request.issue,
-            reason=f"retried by {by}", kind="redispatch", flags=["fresh"],
+            reason=f"retried by {by}", kind="redispatch", fresh=True,
         ))  # fmt: skip
-        if answer == "missing":
+        if moved.answer is MoveAnswer.MISSING:
             raise _unknown(job_id)
-        if answer.startswith("active:"):
-            message = f"{job.request.issue} is worked on by job {answer[7:]}; job {job_id} was not retried"
+        if moved.answer is MoveAnswer.ACTIVE:
+            message = f"{job.request.issue} is worked on by job {moved.detail}; job {job_id} was not retried"
             raise ConflictError(message)
-        if answer != "ok":
-            message = f"job {job_id} is {answer}; only a job that ended without success can be retried"
+        if not moved.done:
+            message = f"job {job_id} is {moved}; only a job that ended without success can be retried"
             raise ConflictError(message)
         return self.find(job_id)
 
@@ -260,9 +260,9 @@ class Jobs:
         try:
             job = self._jobs.read(job_id)
         except CorruptRecordError as error:
-            return self._jobs.move(unreadable(job_id, str(error))) == "ok"
+            return self._jobs.move(unreadable(job_id, str(error))).done
         step = unreadable(job_id, "its record is gone") if job is None else after_lost_worker(job, at=at)
-        return self._jobs.move(step) == "ok"
+        return self._jobs.move(step).done
 
     def find(self, job_id: str) -> Job:
         """One job, or UnknownJobError."""

@@ -9,13 +9,12 @@ from routing.store.jobs.move import Move
 def after_lost_worker(job: Job, *, at: float) -> Move:
     """The step behind a lost worker: the wish to cancel comes first, then the attempts that are left."""
     reason, kind = "its worker was lost", None
-    to, event, flags = JobState.QUEUED, JOB_LEASE_EXPIRED, ["expired"]
+    to, event = JobState.QUEUED, JOB_LEASE_EXPIRED
     if job.cancel:
         to, event, reason, kind = JobState.CANCELLED, JOB_FINISHED, job.cancel, SignalKind.CANCELLED
     elif job.attempts >= job.max_attempts:
         reason = f"{reason}; attempt {job.attempts} of {job.max_attempts}"
         to, event, kind = JobState.FAILED, JOB_FINISHED, SignalKind.MACHINE_LOST
-        flags.append("dead")
     return Move(
         job=job.id,
         allowed=[JobState.RUNNING],
@@ -25,7 +24,8 @@ def after_lost_worker(job: Job, *, at: float) -> Move:
         reason=reason,
         kind=job.kind_again,
         signals=[signal(kind, at=at, note=reason)] if kind else [],
-        flags=flags,
+        expired=True,
+        list_dead=to is JobState.FAILED,
     )
 
 
@@ -37,5 +37,6 @@ def unreadable(job_id: str, why: str) -> Move:
         to=JobState.FAILED,
         event=JOB_FINISHED,
         reason=why[:500],
-        flags=["expired", "dead"],
+        expired=True,
+        list_dead=True,
     )

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from routing.events import SNAPSHOT_UNREADABLE
 from routing.jobs.job import MAX_REQUEST_BYTES, JobRequest
 from routing.jobs.publisher import Publisher
 from routing.store.events.event_store import EventStore
-from routing.store.jobs.acceptance import Acceptance, NewJob
+from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Accepted, NewJob
 from routing.store.jobs.job_store import JobStore
 from routing.templates.route import Draw, Generator, draw
 from routing.templates.route_defaults import MailboxPolicy, RouteDefaults, queue_of, side_of
@@ -126,19 +126,19 @@ class Mailbox:
         while waiting:
             drawn = [self._draw(item) for item in waiting]
             waiting, accepted = [], []
-            for each, (word, detail) in zip(drawn, self._write(drawn), strict=True):
+            for each, (answer, other) in zip(drawn, self._write(drawn), strict=True):
                 job = each.item.job
-                if word == "ok":
+                if answer is AcceptAnswer.OK:
                     done[job] = _enqueued(job, each.chosen)
                     accepted.append(each)
-                elif word == "stale":
+                elif answer is AcceptAnswer.STALE:
                     self._routes.forget(each.item.request.template)
                     waiting.append(each.item)
-                elif word == "collision":
+                elif answer is AcceptAnswer.COLLISION:
                     message = f"the id {job} is another job's; this one was not accepted: enqueue it again"
                     raise ConflictError(message)
                 else:
-                    done[job] = Enqueued(job=detail, created=False)
+                    done[job] = Enqueued(job=other, created=False)
             self._publish([each for each in accepted if not each.item.pushed])
         return [done[item.job] for item in batch]
 
@@ -210,12 +210,11 @@ class Mailbox:
             message=message,
         )
 
-    def _write(self, drawn: list[_Drawn]) -> Iterator[tuple[str, str]]:
-        """For each request, in turn, what the step that was to accept it said."""
+    def _write(self, drawn: list[_Drawn]) -> Iterator[Accepted]:
+        """For each request, in turn, the answer of the step that was to accept it."""
         steps = (self._step(defaults, run) for defaults, run in _runs(drawn))
         answers = [self._jobs.accept(next(steps))] if len(drawn) == 1 else self._jobs.accept_many(steps)
-        for answer in answers:
-            yield from zip(answer[::2], answer[1::2], strict=True)
+        return chain.from_iterable(answers)
 
     def _publish(self, accepted: list[_Drawn]) -> None:
         """Publish what no script has pushed. A failure is logged, not raised: the relay publishes later."""

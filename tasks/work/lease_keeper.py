@@ -82,7 +82,7 @@ class LeaseKeeper:
         """
         key = (claim.job.id, claim.fence)
         try:
-            return self._jobs.renew([key], extend_seconds=0.0)[0] != "lost"
+            return self._jobs.renew([key], extend_seconds=0.0)[0].held
         except UnavailableError:
             with self._lock:
                 held = self._held.get(key)
@@ -126,16 +126,16 @@ class LeaseKeeper:
     def _look(self, held: _Leases) -> None:
         now = self._monotonic()
         due = now - self._renewed_at >= self._lease_seconds / 3
-        answers = self._jobs.renew(
+        statuses = self._jobs.renew(
             [key for key, _ in held], extend_seconds=self._lease_seconds if due else 0.0
         )
         if due:
             self._renewed_at = now
-        for (_, one), answer in zip(held, answers, strict=True):
-            if answer == "lost":
+        for (_, one), status in zip(held, statuses, strict=True):
+            if not status.held:
                 one.stop.set(StopReason.LEASE_LOST)
                 continue
             if due:
                 one.lease_ends = now + self._lease_seconds
-            if answer.startswith("cancel:"):
+            if status.stop:
                 one.stop.set(StopReason.CANCEL)

@@ -11,6 +11,7 @@ from routing.errors import UnavailableError
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
 from routing.jobs.signal import signal
+from routing.store.jobs.job_store import ClaimRefusal
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.work.lease_keeper import LeaseKeeper
@@ -57,8 +58,8 @@ class Work:
     def work(self, job_id: str, *, worker: str) -> str:
         """Work one job, and say in a word what came of it. A message that is not needed changes nothing."""
         claim = self._jobs.claim(job_id, worker=worker, lease_seconds=self._lease_seconds)
-        if isinstance(claim, str):
-            return claim
+        if isinstance(claim, ClaimRefusal):
+            return claim.value
         with structlog.contextvars.bound_contextvars(
             job=job_id, version=claim.version.id, arm=claim.job.arm or "none"
         ):

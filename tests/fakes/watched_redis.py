@@ -9,7 +9,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from routing.store.redis.scripts import lua_source, script_files
+from tests.declared_scripts import script_sources
 from tests.fakes.mishaps import Mishaps
 
 #: Commands that change nothing, or only what the server knows by itself.
@@ -26,8 +26,8 @@ _READS = frozenset(
 @cache
 def _scripts() -> dict[str, str]:
     """The names of our scripts by their hash."""
-    names = [name for name in script_files() if not name.startswith("_")]
-    return {hashlib.sha1(lua_source(name).encode()).hexdigest(): name for name in names}  # noqa: S324 - theirs
+    sources = script_sources()
+    return {hashlib.sha1(text.encode()).hexdigest(): name for name, text in sources.items()}  # noqa: S324 - theirs
 
 
 class _Watching:
@@ -89,5 +89,5 @@ def watched(client: redis.Redis, mishaps: Mishaps, asked: list[str]) -> redis.Re
 
 def load_scripts(client: redis.Redis) -> None:
     """Have the server know all scripts, so that no step is sent twice for want of one."""
-    for name in _scripts().values():
-        client.script_load(lua_source(name))
+    for text in script_sources().values():
+        client.script_load(text)

@@ -37,7 +37,7 @@ def test_nothing_is_pushed_after_the_lease_was_lost(
         first = parts.jobs.claim(job, worker="w1", lease_seconds=0.1)
         assert isinstance(first, Claim)
         wait_until(
-            lambda: parts.job_store.renew([(job, first.fence)], extend_seconds=0.0) != ["ok"],
+            lambda: not parts.job_store.renew([(job, first.fence)], extend_seconds=0.0)[0].held,
             description="the lease has run out",
         )
         second = parts.jobs.claim(job, worker="w2", lease_seconds=60)

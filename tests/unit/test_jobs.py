@@ -7,10 +7,13 @@ from routing.errors import ConflictError, InvalidInputError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import BackOff, CancelAskedError, Claim, StaleLeaseError, UnknownJobError
 from routing.jobs.signal import SignalKind
-from routing.store.jobs.move import Move
+from routing.store.jobs.move import Move, MoveAnswer
+from routing.store.redis.lease import LeaseStatus
 from tests.fleets.stepped_fleet import START, ScriptedGenerator, SteppedFleet
 
 PUSHED = JobResult(exit_code=0, ended_by="result", commit="4be1c0ffee00", branch="coalmine/x")
+
+HELD, LOST = LeaseStatus(held=True), LeaseStatus(held=False)
 
 
 @pytest.fixture
@@ -109,7 +112,7 @@ def test_heartbeat_extends_the_lease(fleet: SteppedFleet) -> None:
     job = fleet.enqueue().job
     claim = fleet.claim(job, lease_seconds=30)
     fleet.clock.forward(20)
-    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=30) == ["ok"]
+    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=30) == [HELD]
     fleet.clock.forward(20)
     assert fleet.app.jobs.reap(at=fleet.clock()) == []
     assert fleet.app.jobs.find(job).lease_until == START + 50
@@ -120,7 +123,7 @@ def test_looking_at_a_lease_does_not_extend_it(fleet: SteppedFleet) -> None:
     job = fleet.enqueue().job
     claim = fleet.claim(job, lease_seconds=30)
     fleet.clock.forward(20)
-    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=0) == ["ok"]
+    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=0) == [HELD]
     assert fleet.app.jobs.find(job).lease_until == START + 30
 
 
@@ -131,7 +134,7 @@ def test_heartbeat_behind_the_end_of_a_lease_is_lost(fleet: SteppedFleet) -> Non
     fleet.clock.forward(31)
     kept = fleet.claim(second)
     held = [(first, old.fence), (second, kept.fence - 1), (second, kept.fence)]
-    assert fleet.app.job_store.renew(held, extend_seconds=30) == ["lost", "lost", "ok"]
+    assert fleet.app.job_store.renew(held, extend_seconds=30) == [LOST, LOST, HELD]
 
 
 def test_failed_attempt_is_queued_again_behind_its_back_off(fleet: SteppedFleet) -> None:
@@ -243,7 +246,8 @@ def test_cancel_reaches_the_worker_of_a_running_job(fleet: SteppedFleet) -> None
     job = fleet.enqueue().job
     claim = fleet.claim(job)
     assert fleet.app.jobs.cancel(job, by="ada", at=START).state is JobState.RUNNING
-    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=0) == ["cancel:cancelled by ada"]
+    asked = LeaseStatus(held=True, stop="cancelled by ada")
+    assert fleet.app.job_store.renew([(job, claim.fence)], extend_seconds=0) == [asked]
     fleet.app.jobs.end(claim, JobState.CANCELLED, reason="cancelled by ada", result=JobResult())
     assert fleet.app.jobs.find(job).state is JobState.CANCELLED
 
@@ -310,7 +314,7 @@ def test_retried_job_is_not_cancelled_by_the_old_wish(fleet: SteppedFleet) -> No
     fleet.app.jobs.end(claim, JobState.CANCELLED, reason="cancelled by ada", result=JobResult())
     fleet.app.jobs.retry(job, by="ada")
     again = fleet.claim(job)
-    assert fleet.app.job_store.renew([(job, again.fence)], extend_seconds=0) == ["ok"]
+    assert fleet.app.job_store.renew([(job, again.fence)], extend_seconds=0) == [HELD]
 
 
 def test_given_back_job_does_not_lose_an_attempt(fleet: SteppedFleet) -> None:
@@ -357,9 +361,9 @@ def test_lease_that_is_renewed_while_the_sweep_looks_is_left_alone(fleet: Steppe
     fleet.claim(job, lease_seconds=30)
     before = fleet.everything()
     step = Move(
-        job=job, allowed=[JobState.RUNNING], to=JobState.QUEUED, event="job.lease_expired", flags=["expired"]
+        job=job, allowed=[JobState.RUNNING], to=JobState.QUEUED, event="job.lease_expired", expired=True
     )
-    assert fleet.app.job_store.move(step) == "alive"
+    assert fleet.app.job_store.move(step).answer is MoveAnswer.ALIVE
     assert fleet.everything() == before
 
 

@@ -1,8 +1,4 @@
-"""Keys and scripts: nothing is left behind for ever, and every script says what it does."""
-
-import re
-from importlib.resources import files
-from pathlib import Path
+"""Keys: all are under the namespace, and none is left for ever that grows with the jobs."""
 
 import pytest
 import redis
@@ -11,12 +7,8 @@ from harvest.policy import TrialPolicy
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
 from routing.store.redis.keys import Keys
-from routing.store.redis.scripts import Scripts, lua_source, script_files
 from tests.fleets.stepped_fleet import QUICK, SteppedFleet
 from tests.leaks import leaks
-
-SCRIPTS = sorted(name for name in script_files() if not name.startswith("_"))
-INCLUDES = sorted(name for name in script_files() if name.startswith("_"))
 
 
 def whole_story(fleet: SteppedFleet) -> list[str]:
@@ -58,7 +50,7 @@ def whole_story(fleet: SteppedFleet) -> list[str]:
 
 
 def test_every_key_is_permanent_or_expires(fake_redis: redis.Redis) -> None:
-    """Behind a whole story nothing that grows with the number of jobs is left without a time to live."""
+    """After a whole story nothing that grows with the number of jobs is left without a time to live."""
     fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6)
     whole_story(fleet)
     assert leaks(fake_redis, Keys()) == []
@@ -92,7 +84,7 @@ def test_jobs_that_nobody_settles_do_not_stay_due(fake_redis: redis.Redis) -> No
 
 
 def test_signals_expire_with_their_job(fake_redis: redis.Redis) -> None:
-    """A fact that comes in behind the end of a job does not outlive it."""
+    """A fact that comes in after the end of a job does not outlive it."""
     fleet = SteppedFleet(fake_redis)
     fleet.add()
     job = fleet.enqueue().job
@@ -122,76 +114,3 @@ def test_leak_is_found(fake_redis: redis.Redis, key: str, value: str) -> None:
     """The check itself sees a key without a time to live, and one outside the namespace."""
     fake_redis.set(key, value)
     assert leaks(fake_redis, Keys()) == [key]
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_script_says_what_it_does(name: str) -> None:
-    """Purpose, KEYS, ARGV and Returns stand at the beginning, each described to the last one that is used."""
-    text = script_files()[name].read_text(encoding="utf-8")
-    header = "\n".join(line for line in text.splitlines() if line.startswith("--"))
-    assert re.match(r"-- [A-Z]", text)
-    for word in ("KEYS", "ARGV", "Returns"):
-        assert re.search(rf"^-- {word} ", header, re.MULTILINE), f"{name} does not describe {word}"
-    for word in ("KEYS", "ARGV"):
-        told = header.partition(f"-- {word} ")[2].partition("-- ARGV" if word == "KEYS" else "-- Returns")[0]
-        numbers = {int(number) for number in re.findall(rf"{word}\[(\d+)\]", text)}
-        missing = [number for number in sorted(numbers) if not re.search(rf"\b{number}(?:…|\b)", told)]
-        assert not missing, f"{name} uses {word} {missing} without a word"
-
-
-def calls() -> list[str]:
-    """The names of the scripts that the stores call, wrapper by wrapper."""
-    pattern = re.compile(r"(?:self\.run|self\.scripts)\(\s*\"([a-z_]+)\"")
-    return [
-        found
-        for path in sorted(Path(str(files("routing.store"))).rglob("*.py"))
-        for found in pattern.findall(path.read_text(encoding="utf-8"))
-    ]
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_script_is_called_by_one_wrapper(name: str) -> None:
-    """Each script has its one caller in the stores."""
-    assert calls().count(name) == 1
-
-
-def test_wrappers_call_scripts_that_are_there() -> None:
-    """No wrapper names a script without a file."""
-    assert set(calls()) <= set(SCRIPTS)
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_script_declares_its_keys(name: str) -> None:
-    """No script makes up the name of a key: all come in KEYS."""
-    text = script_files()[name].read_text(encoding="utf-8")
-    code = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    called = re.findall(r"redis\.call\('[A-Z]+',\s*([^,)]+)", code)
-    assert not [key for key in called if ".." in key or key.startswith(("'", '"', "ARGV"))]
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_real_server_compiles_the_script(redis_client: redis.Redis, name: str) -> None:
-    """Includes are in place, and what a server would refuse is seen here."""
-    assert "@include" not in lua_source(name)
-    assert redis_client.script_load(lua_source(name))
-
-
-def test_include_is_put_in_place_of_its_line() -> None:
-    """A script that asks for a part gets its text; every part is asked for."""
-    asked = {
-        found
-        for name in SCRIPTS
-        for found in re.findall(
-            r"^-- @include ([a-z_]+)$", script_files()[name].read_text("utf-8"), re.MULTILINE
-        )
-    }
-    assert {f"_{name}" for name in asked} == set(INCLUDES)
-    prelude = script_files()["_prelude"].read_text(encoding="utf-8")
-    assert prelude in lua_source("job_claim")
-    assert "-- @include prelude" in script_files()["job_claim"].read_text(encoding="utf-8")
-
-
-def test_unknown_script_is_an_error(fake_redis: redis.Redis) -> None:
-    """A name without a file is no empty script."""
-    with pytest.raises(KeyError):
-        Scripts(fake_redis)["no_such_script"]

@@ -11,7 +11,7 @@ from harvest.policy import Guardrail, TrialPolicy
 from routing.errors import ConflictError, InvalidInputError
 from routing.jobs.job import MAX_REQUEST_BYTES
 from routing.jobs.mailbox import PayloadTooLargeError
-from routing.store.jobs.acceptance import Acceptance
+from routing.store.jobs.acceptance import Acceptance, Accepted
 from routing.store.jobs.job_store import JobStore
 from routing.templates.templates import UnknownTemplateError
 from tests.fleets.stepped_fleet import START, SteppedFleet, request
@@ -147,7 +147,7 @@ class _Meddling(JobStore):
         """Do this before the next job is accepted."""
         self.what = [what]
 
-    def accept(self, step: Acceptance) -> list[str]:
+    def accept(self, step: Acceptance) -> list[Accepted]:
         if getattr(self, "what", None):
             self.what.pop()()
         return super().accept(step)

@@ -1,18 +1,54 @@
 """What the step that accepts jobs is given: see `job_enqueue.lua`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from enum import StrEnum
 from itertools import chain
 
 from routing.store.redis.keys import Keys
+from routing.store.redis.scripts import Script
 
 #: Seconds after which somebody looks whether a published job was claimed.
 UNCLAIMED_SECONDS = 15.0
 
 #: Seconds after which a publication that did not come to its end is repeated.
 PUBLISH_SECONDS = 5.0
+
+
+class AcceptAnswer(StrEnum):
+    """What became of a job that was to be accepted."""
+
+    OK = "ok"
+    SAME = "same"  # its idempotency key led to another job
+    ACTIVE = "active"  # another job is at work on its issue
+    STALE = "stale"  # the route is another one by now: read it and try again
+    COLLISION = "collision"  # its id is another job's
+    NO_PARENT = "no parent"  # from here on: why a job may not have that child
+    PARENT_ENDED = "parent ended"
+    PARENT_CANCELLED = "parent cancelled"
+    DEPTH = "depth"
+    CHILDREN = "children"
+
+
+#: An answer, with the other job that it is about, or "".
+Accepted = tuple[AcceptAnswer, str]
+
+
+def _accepted(words: Sequence[str]) -> list[Accepted]:
+    return [(AcceptAnswer(word), job) for word, job in zip(words[::2], words[1::2], strict=True)]
+
+
+JOB_ENQUEUE = Script(
+    "job_enqueue",
+    _accepted,
+    keys="template trial_record dispatches parent",
+    indexes="outbox unclaimed jobs due events children",
+    args="revision trial share sides look_seconds settle_seconds retention_seconds",
+    flags="pushed",
+    each_keys="job once issue queue",
+    each_args="id side request issue_name max_attempts draw stratum message",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,22 +66,23 @@ class NewJob:
     queue_key: str = ""  # list of the broker to push `message` to, when the broker is this server
     message: str = ""
 
-    def keys(self, keys: Keys) -> Sequence[str]:
-        """The keys of the job alone."""
+    def row(self, keys: Keys) -> dict[str, str]:
+        """What the script is given for the job alone."""
         job = keys.job(self.id)
-        return (
-            job,
-            keys.idempotency(self.once) if self.once else job,
-            keys.issue(self.issue) if self.issue else job,
-            self.queue_key or job,
-        )
-
-    def arguments(self) -> Sequence[str]:
-        """The script's arguments for the job alone."""
-        return (
-            self.id, str(self.side), self.request, self.issue, self.max_attempts, self.draw, self.stratum,
-            self.message,
-        )  # fmt: skip
+        return {
+            "job": job,
+            "once": keys.idempotency(self.once) if self.once else job,
+            "issue": keys.issue(self.issue) if self.issue else job,
+            "queue": self.queue_key or job,
+            "id": self.id,
+            "side": str(self.side),
+            "request": self.request,
+            "issue_name": self.issue,
+            "max_attempts": self.max_attempts,
+            "draw": self.draw,
+            "stratum": self.stratum,
+            "message": self.message,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,43 +113,23 @@ class Acceptance:
         """Whether the step pushes the messages too."""
         return bool(self.jobs[0].message)
 
-    def keys(self, keys: Keys) -> list[str]:
-        """The script's keys."""
-        names = [*_shared(keys, self.template, self.trial, self.parent, pushed=self.pushed)]
-        for job in self.jobs:
-            names += job.keys(keys)
-        return names
-
-    def arguments(self) -> list[str]:
-        """The script's arguments behind the time."""
-        look = UNCLAIMED_SECONDS if self.pushed else PUBLISH_SECONDS
-        values = [
-            self.revision, self.trial, self.share, self.sides, str(look), str(self.settle_seconds),
-            str(self.retention_seconds),
-        ]  # fmt: skip
-        for job in self.jobs:
-            values += job.arguments()
-        return values
-
-
-@lru_cache(maxsize=1024)
-def _shared(keys: Keys, template: str, trial: str, parent: str, *, pushed: bool) -> Sequence[str]:
-    """The keys that the jobs of an acceptance have in common."""
-    of_template = keys.template(template)
-    second, third = of_template, of_template
-    if trial:
-        second, third = keys.trial(trial), keys.dispatches(trial)
-    elif parent:
-        second, third = keys.job(parent), keys("children")
-    return (
-        of_template,
-        second,
-        third,
-        keys("unclaimed") if pushed else keys("outbox"),
-        keys("jobs"),
-        keys("due"),
-        keys("events"),
-    )
+    def values(self, keys: Keys) -> Mapping[str, str | float | bool]:
+        """What the script is given for all of the jobs."""
+        template = keys.template(self.template)
+        return {
+            "template": template,
+            "trial_record": keys.trial(self.trial) if self.trial else template,
+            "dispatches": keys.dispatches(self.trial) if self.trial else template,
+            "parent": keys.job(self.parent) if self.parent else template,
+            "revision": self.revision,
+            "trial": self.trial,
+            "share": self.share,
+            "sides": self.sides,
+            "look_seconds": UNCLAIMED_SECONDS if self.pushed else PUBLISH_SECONDS,
+            "settle_seconds": self.settle_seconds,
+            "retention_seconds": self.retention_seconds,
+            "pushed": self.pushed,
+        }
 
 
 def sides_json(

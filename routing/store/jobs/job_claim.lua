@@ -1,14 +1,14 @@
 -- Win the lease of a job that is queued, or whose lease ran out, if the limits leave room for it.
--- KEYS  1 job  2 outbox  3 leases  4 paused  5 rejected  6 events  7 unclaimed  8 held  9 at_work  10 spent
--- ARGV  1 now  2 job id  3 lease, seconds  4 worker  5 agents at once  6 jobs a repository  7 USD a day; 0: no limit
---       8 JSON object: why it waits, in words, by fleet, repository, turn and budget
+-- KEYS  job, outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent
+-- ARGV  id: of the job  lease_seconds  worker
+--       agents_at_once, per_repository, day_cost_usd: the limits; 0 for none
+--       waits: JSON object of why it waits, in words, by fleet, repository, turn and budget
 -- Returns {'ok', field, value, …} | {'missing'|'taken'|'early'|'paused'|'final'|'rejected'}
 --         | {'full'|'budget'}: it is held until there is room
 -- @include prelude
 -- @include admission
-local job, outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent = unpack(KEYS)
-local now, id = clock(ARGV[1]), ARGV[2]
-local limits = {tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])}
+local now = clock(time)
+local limits = {tonumber(agents_at_once), tonumber(per_repository), tonumber(day_cost_usd)}
 local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'template', 'version', 'attempts',
   'max_attempts', 'cancel', 'place', 'request', 'created_at')
 local state, place = f[1], f[9] or ''
@@ -33,9 +33,9 @@ local function refusal()
   return nil
 end
 
--- It waits behind those that were created before it; the sweep publishes it when there is room.
+-- It waits until those that were created before it have begun; the sweep publishes it when there is room.
 local function hold(why)
-  local reason = cjson.decode(ARGV[8])[why]
+  local reason = cjson.decode(waits)[why]
   redis.call('HSET', job, 'reason', reason, 'place', place)
   redis.call('ZREM', outbox, id)
   redis.call('ZREM', unclaimed, id)
@@ -65,10 +65,10 @@ if why then
   if state == 'queued' then hold(why) end
   return {why == 'budget' and 'budget' or 'full'}
 end
-local ends = now + tonumber(ARGV[3])
+local ends = now + tonumber(lease_seconds)
 local fence = redis.call('HINCRBY', job, 'fence', 1)
 redis.call('HINCRBY', job, 'attempts', 1)
-redis.call('HSET', job, 'state', 'running', 'worker', ARGV[4], 'claimed_at', stamp(now),
+redis.call('HSET', job, 'state', 'running', 'worker', worker, 'claimed_at', stamp(now),
   'lease_until', stamp(ends), 'reason', '')
 redis.call('ZADD', leases, ends, id)
 if place ~= '' then
@@ -76,7 +76,7 @@ if place ~= '' then
   redis.call('ZADD', at_work, 0, place .. id)
 end
 unlist()
-emit(events, 'job.claimed', now, id, cjson.encode({worker = ARGV[4], fence = fence}))
+emit(events, 'job.claimed', now, id, cjson.encode({worker = worker, fence = fence}))
 local all = redis.call('HGETALL', job)
 table.insert(all, 1, 'ok')
 return all

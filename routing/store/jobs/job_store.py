@@ -2,26 +2,97 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import asdict
+from enum import StrEnum
 
 from redis import Redis
 
 from routing.jobs.admission import WAITS, AdmissionLimits
 from routing.jobs.job import Job
-from routing.store.jobs.acceptance import PUBLISH_SECONDS, UNCLAIMED_SECONDS, Acceptance
-from routing.store.jobs.move import Move
+from routing.store.jobs.acceptance import (
+    JOB_ENQUEUE,
+    PUBLISH_SECONDS,
+    UNCLAIMED_SECONDS,
+    Acceptance,
+    Accepted,
+)
+from routing.store.jobs.move import JOB_MOVE, Move, Moved
 from routing.store.jobs.reader import JobReader
 from routing.store.jobs.record import parsed_job
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
+from routing.store.redis.lease import LeaseStatus, lease_statuses
+from routing.store.redis.scripts import Packed, Script
 
 _NO_LIMITS = AdmissionLimits()
-
+_LIMITS = "agents_at_once per_repository day_cost_usd"
 _WAITS = json.dumps(WAITS)
 
 
+class ClaimRefusal(StrEnum):
+    """Why a job's lease was not won."""
+
+    MISSING = "missing"
+    TAKEN = "taken"  # another worker's lease is alive
+    EARLY = "early"  # it waits for its next attempt, or for mail
+    PAUSED = "paused"  # dispatch is stopped
+    FINAL = "final"  # the job has ended
+    REJECTED = "rejected"  # its version was: it must be rerouted first
+    FULL = "full"  # it waits for room
+    BUDGET = "budget"  # the fleet has spent what it may spend today
+    UNREADABLE = "unreadable"  # the content of its version is gone; the job has ended with that
+
+
+def _claimed(words: Sequence[str]) -> tuple[ClaimRefusal | None, dict[str, str]]:
+    if words[0] != "ok":
+        return ClaimRefusal(words[0]), {}
+    return None, dict(zip(words[1::2], words[2::2], strict=True))
+
+
+_JOB_CLAIM = Script(
+    "job_claim",
+    _claimed,
+    keys="job",
+    indexes="outbox leases paused rejected events unclaimed held at_work spent",
+    args=f"id lease_seconds worker {_LIMITS} waits",
+)
+_JOB_REROUTE = Script(
+    "job_reroute",
+    bool,
+    keys="job settlements",
+    indexes="champions rejected events trials:moved",
+    args="id champion content_hash source_commit settlement",
+)
+_JOB_CANCEL = Script("job_cancel", bool, keys="job", indexes="events children bereaved", args="id reason")
+_JOB_WAKE = Script("job_wake", bool, keys="job", indexes="outbox events", args="id")
+_JOB_LAND = Script("job_land", bool, keys="job", args="fence")
+_LEASE_RENEW = Script(
+    "lease_renew",
+    lease_statuses,
+    indexes="leases",
+    args="extend_seconds",
+    each_keys="job",
+    each_args="id fence",
+)
+_HELD_RELEASE = Script(
+    "held_release", int, indexes="held outbox leases at_work spent paused", args=f"{_LIMITS} most"
+)
+_OUTBOX_TAKE = Script("outbox_take", list, keys="index", indexes="paused", args="most again_seconds")
+_OUTBOX_PUBLISHED = Script(
+    "outbox_published",
+    int,
+    indexes="outbox unclaimed",
+    args="look_seconds",
+    each_keys="job",
+    each_args="id",
+)
+_EFFECTS_DONE = Script(
+    "effects_done", bool, keys="issue", indexes="effects", args="id retention_seconds spent_usd"
+)
+
+
 class JobStore(JobReader):
-    """One call a step; the answers are the scripts' own words."""
+    """One call a step; the answers are bools, enums and records."""
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
@@ -30,83 +101,64 @@ class JobStore(JobReader):
         super().__init__(redis, keys, clock)
         self.retention_seconds = retention_seconds  # for which finished jobs are remembered
         self.limits = limits
-        self._limits = [limits.agents_at_once, limits.per_repository, limits.day_cost_usd]
+        self._limits = asdict(limits)
 
-    def accept(self, step: Acceptance) -> list[str]:
-        """Accept jobs of one route; the answer has two words for each."""
+    def accept(self, step: Acceptance) -> list[Accepted]:
+        """Accept jobs of one route; an answer for each."""
         with redis_errors("enqueuing jobs"):
-            answer: list[str] = self.scripts("job_enqueue", *self._call(step))
-        return answer
+            return self.scripts(JOB_ENQUEUE, self._packed(step))
 
-    def accept_many(self, steps: Iterable[Acceptance]) -> list[list[str]]:
+    def accept_many(self, steps: Iterable[Acceptance]) -> list[list[Accepted]]:
         """Carry out several steps, each of its own; one is sent while the next is made."""
         with redis_errors("enqueuing jobs"):
-            return self.scripts.stream("job_enqueue", map(self._call, steps))
+            return self.scripts.stream(JOB_ENQUEUE, map(self._packed, steps))
 
-    def _call(self, step: Acceptance) -> tuple[list[str], list[Any]]:
-        return step.keys(self.keys), [self.now_argument(), *step.arguments()]
+    def _packed(self, step: Acceptance) -> Packed:
+        each = (job.row(self.keys) for job in step.jobs)
+        return self.packed(JOB_ENQUEUE, each, **step.values(self.keys))
 
-    def claim(self, job: str, *, lease_seconds: float, worker: str) -> tuple[str, Job | None]:
-        """Win a job's lease; returns ('ok', job) or (why not, None)."""
-        keys = self.keys
-        answer = self.run(
-            "job_claim",
-            [keys.job(job), keys("outbox"), keys("leases"), keys("paused"), keys("rejected"), keys("events"),
-             keys("unclaimed"), keys("held"), keys("at_work"), keys("spent")],
-            job, lease_seconds, worker, *self._limits, _WAITS,
-            doing=f"claiming job {job}",
+    def claim(self, job: str, *, lease_seconds: float, worker: str) -> Job | ClaimRefusal:
+        """Win a job's lease, or say why not."""
+        refusal, fields = self.call(
+            _JOB_CLAIM, job=self.keys.job(job), id=job, lease_seconds=lease_seconds, worker=worker,
+            waits=_WAITS, **self._limits, doing=f"claiming job {job}",
         )  # fmt: skip
-        if answer[0] != "ok":
-            return str(answer[0]), None
-        return "ok", parsed_job(job, dict(zip(answer[1::2], answer[2::2], strict=True)))
+        return refusal or parsed_job(job, fields)
 
     def reroute(
         self, job: Job, *, champion: int, content_hash: str, source_commit: str, settlement: str
-    ) -> str:
-        """Give a queued job of a rejected version to the champion."""
-        keys = self.keys
-        settlements = keys.settlements(job.trial) if job.trial else keys.job(job.id)
-        return str(self.run(
-            "job_reroute",
-            [keys.job(job.id), keys("champions"), keys("rejected"), keys("events"), settlements,
-             keys("trials", "moved")],
-            job.id, champion, content_hash, source_commit, settlement,
-            doing=f"rerouting job {job.id}",
-        ))  # fmt: skip
+    ) -> bool:
+        """Give a queued job of a rejected version to the champion; False when it changed meanwhile."""
+        record = self.keys.job(job.id)
+        return self.call(
+            _JOB_REROUTE, job=record, settlements=self.keys.settlements(job.trial) if job.trial else record,
+            id=job.id, champion=champion, content_hash=content_hash, source_commit=source_commit,
+            settlement=settlement, doing=f"rerouting job {job.id}",
+        )  # fmt: skip
 
-    def move(self, step: Move) -> str:
+    def move(self, step: Move) -> Moved:
         """Move a job to another state."""
-        return str(self.run(
-            "job_move", step.keys(self.keys), *step.arguments(self.retention_seconds),
+        return self.call(
+            JOB_MOVE, **step.values(self.keys), retention_seconds=self.retention_seconds,
             doing=f"moving job {step.job} to {step.to}",
-        ))  # fmt: skip
+        )  # fmt: skip
 
-    def cancel_running(self, job: str, reason: str) -> str:
-        """Ask a running job's worker to end it."""
-        return str(self.run(
-            "job_cancel",
-            [self.keys.job(job), self.keys("events"), self.keys("children"), self.keys("bereaved")],
-            job, reason,
-            doing=f"cancelling job {job}",
-        ))  # fmt: skip
+    def cancel_running(self, job: str, reason: str) -> bool:
+        """Ask a running job's worker to end it; False when it is not running."""
+        return self.call(
+            _JOB_CANCEL, job=self.keys.job(job), id=job, reason=reason, doing=f"cancelling job {job}"
+        )
 
-    def wake(self, job: str) -> str:
-        """Have a job published now whose agent waits for mail."""
-        return str(self.run(
-            "job_wake", [self.keys.job(job), self.keys("outbox"), self.keys("events")], job,
-            doing=f"waking job {job}",
-        ))  # fmt: skip
+    def wake(self, job: str) -> bool:
+        """Have a job published now whose agent waits for mail; False when it does not."""
+        return self.call(_JOB_WAKE, job=self.keys.job(job), id=job, doing=f"waking job {job}")
 
-    def renew(self, held: Sequence[tuple[str, int]], *, extend_seconds: float) -> list[str]:
-        """Look at leases and extend them, unless by 0: 'ok', 'lost' or 'cancel:REASON' each."""
-        if not held:
+    def renew(self, held: Sequence[tuple[str, int]], *, extend_seconds: float) -> list[LeaseStatus]:
+        """Look at the leases of jobs, by id and fence, and extend them, unless by 0."""
+        each = [{"job": self.keys.job(job), "id": job, "fence": fence} for job, fence in held]
+        if not each:
             return []
-        return list(self.run(
-            "lease_renew",
-            [self.keys("leases"), *(self.keys.job(job) for job, _ in held)],
-            extend_seconds, *(part for job, fence in held for part in (job, fence)),
-            doing="renewing leases",
-        ))  # fmt: skip
+        return self.call(_LEASE_RENEW, each=each, extend_seconds=extend_seconds, doing="renewing leases")
 
     def take_outbox(self, most: int) -> list[str]:
         """Queued jobs whose message is to be published now."""
@@ -114,39 +166,32 @@ class JobStore(JobReader):
 
     def release_held(self, most: int) -> int:
         """Have jobs published that waited for room, as many as there is room for; returns how many."""
-        names = ("held", "outbox", "leases", "at_work", "spent", "paused")
-        return int(self.run(
-            "held_release", [self.keys(name) for name in names], *self._limits, most,
-            doing="making use of room",
-        ))  # fmt: skip
+        return self.call(_HELD_RELEASE, **self._limits, most=most, doing="making use of room")
 
     def take_unclaimed(self, most: int) -> list[str]:
         """Queued jobs whose message was published a while ago and that nobody has claimed."""
         return self._take("unclaimed", most, UNCLAIMED_SECONDS)
 
     def _take(self, index: str, most: int, again_seconds: float) -> list[str]:
-        return list(self.run(
-            "outbox_take", [self.keys(index), self.keys("paused")], most, again_seconds,
+        return self.call(
+            _OUTBOX_TAKE, index=self.keys(index), most=most, again_seconds=again_seconds,
             doing=f"reading the {index} jobs",
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def published(self, jobs: Sequence[str]) -> None:
         """Note that messages of jobs were published."""
         if jobs:
-            self.run(
-                "outbox_published",
-                [self.keys("outbox"), self.keys("unclaimed"), *map(self.keys.job, jobs)],
-                UNCLAIMED_SECONDS, *jobs,
-                doing="noting publications",
+            self.call(
+                _OUTBOX_PUBLISHED, each=[{"job": self.keys.job(job), "id": job} for job in jobs],
+                look_seconds=UNCLAIMED_SECONDS, doing="noting publications",
             )  # fmt: skip
 
     def effects_done(self, job: str, issue: str, *, spent_usd: float = 0.0) -> None:
         """Note that a final job's issue was told of its end, and what the job has cost."""
-        with redis_errors(f"freeing issue {issue}"):
-            self.scripts(
-                "effects_done", [self.keys("effects"), self.keys.issue(issue)],
-                [job, self.retention_seconds, spent_usd],
-            )  # fmt: skip
+        self.call(
+            _EFFECTS_DONE, issue=self.keys.issue(issue), id=job, retention_seconds=self.retention_seconds,
+            spent_usd=spent_usd, doing=f"freeing issue {issue}",
+        )  # fmt: skip
 
     def tell_again(self, job: str) -> None:
         """Have a final job's issue told of its end once more."""
@@ -164,8 +209,8 @@ class JobStore(JobReader):
             self.redis.srem(self.keys("bereaved"), parent)
 
     def land(self, job: str, fence: int) -> bool:
-        """Say that a waiting job's branch is about to be merged; False when it is not to be any more."""
-        return bool(self.run("job_land", [self.keys.job(job)], fence, doing=f"landing job {job}"))
+        """Say that a waiting job's branch is about to be merged; False when it no longer may be."""
+        return self.call(_JOB_LAND, job=self.keys.job(job), fence=fence, doing=f"landing job {job}")
 
     def watched(self, jobs: Sequence[str]) -> None:
         """Put waiting jobs behind those that were not looked at."""

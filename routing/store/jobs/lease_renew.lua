@@ -1,20 +1,16 @@
 -- Look at, and when asked extend, the leases of the jobs that one worker process holds.
--- KEYS  1 leases  2… one job each
--- ARGV  1 now  2 seconds to extend by, or '0' to look only  3… job id and fence of each job
--- Returns one word a job: 'ok', 'lost', or 'cancel:' with the reason
+-- KEYS  leases, and for each job  job
+-- ARGV  extend_seconds: '0' to look only, and for each job  id, fence
+-- Returns a word for each job: 'held', 'lost', or 'stop:' with the reason for which its work is to end
 -- @include prelude
-local now, extend, answers = clock(ARGV[1]), tonumber(ARGV[2]), {}
-for i = 2, #KEYS do
-  local id, fence = ARGV[2 * i - 1], ARGV[2 * i]
-  local f = redis.call('HMGET', KEYS[i], 'state', 'fence', 'cancel', 'lease_until')
-  if f[1] ~= 'running' or f[2] ~= fence or tonumber(f[4]) <= now then
-    answers[i - 1] = 'lost'
-  else
-    answers[i - 1] = f[3] and ('cancel:' .. f[3]) or 'ok'
-    if extend > 0 then
-      redis.call('HSET', KEYS[i], 'lease_until', stamp(now + extend))
-      redis.call('ZADD', KEYS[1], now + extend, id)
-    end
+local now, extend, answers = clock(time), tonumber(extend_seconds), {}
+for job, id, fence in each() do
+  local f = redis.call('HMGET', job, 'state', 'fence', 'cancel', 'lease_until')
+  local held = f[1] == 'running' and f[2] == fence and tonumber(f[4]) > now
+  answers[#answers + 1] = not held and 'lost' or f[3] and 'stop:' .. f[3] or 'held'
+  if held and extend > 0 then
+    redis.call('HSET', job, 'lease_until', stamp(now + extend))
+    redis.call('ZADD', leases, now + extend, id)
   end
 end
 return answers

@@ -1,8 +1,9 @@
 """A step of a job from one state to another: see `job_move.lua`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from routing.jobs.job import JobResult, JobState
@@ -10,6 +11,47 @@ from routing.jobs.repair import Repair
 from routing.jobs.signal import Signal
 from routing.store.jobs.record import repair_fields, result_fields
 from routing.store.redis.keys import Keys
+from routing.store.redis.scripts import Script, flat_json
+
+
+class MoveAnswer(StrEnum):
+    """What became of a move. All but OK changed nothing."""
+
+    OK = "ok"
+    MISSING = "missing"
+    STALE = "stale"  # the job has another fence
+    ALIVE = "alive"  # its lease did not run out
+    CANCELLING = "cancelling"  # it is to be cancelled, and may only end
+    MERGING = "merging"  # its branch is being merged: too late to cancel it
+    ACTIVE = "active"  # another job is at work on its issue
+    STATE = "state"  # its state does not allow it
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A move's answer."""
+
+    answer: MoveAnswer
+    detail: str = ""  # ACTIVE: the other job's id; STATE: the job's state
+
+    @property
+    def done(self) -> bool:
+        """Whether the job was moved."""
+        return self.answer is MoveAnswer.OK
+
+    def __str__(self) -> str:
+        return self.detail or self.answer
+
+
+JOB_MOVE = Script(
+    "job_move",
+    lambda words: Moved(MoveAnswer(words[0]), *words[1:]),
+    keys="job signals issue",
+    indexes="leases waiting outbox unclaimed held at_work landing due dead effects spent children bereaved "
+    "events",
+    args="id allowed to fence reason delay_seconds retention_seconds event data fields facts",
+    flags="refund list_dead expired fresh corrective",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,34 +71,42 @@ class Move:
     judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
     signals: Sequence[Signal] = ()
     issue: str = ""  # that a 'fresh' job goes on with
-    flags: Iterable[str] = ()  # refund, dead, expired, fresh, mend: see job_move.lua
+    refund: bool = False  # the attempt does not count
+    list_dead: bool = False  # as a dead letter
+    expired: bool = False  # only when the lease ran out
+    fresh: bool = False  # attempts begin anew, and so does work on the issue
+    corrective: bool = False  # attempts begin anew, for one more corrective turn
     data: dict[str, Any] = field(default_factory=dict)
 
-    def keys(self, keys: Keys) -> list[str]:
-        """The script's keys."""
+    def values(self, keys: Keys) -> dict[str, Any]:
+        """What the script is given, but for the retention."""
         job = keys.job(self.job)
-        return [
-            job, keys("leases"), keys("waiting"), keys("outbox"), keys("dead"), keys("events"),
-            keys.signals(self.job), keys("due"), keys("effects"), keys("unclaimed"), keys("landing"),
-            keys.issue(self.issue) if self.issue else job, keys("held"), keys("at_work"), keys("spent"),
-            keys("children"), keys("bereaved"),
-        ]  # fmt: skip
+        return {
+            "job": job,
+            "signals": keys.signals(self.job),
+            "issue": keys.issue(self.issue) if self.issue else job,
+            "id": self.job,
+            "allowed": ",".join(self.allowed),
+            "to": self.to,
+            "fence": self.fence,
+            "reason": self.reason,
+            "delay_seconds": self.delay_seconds,
+            "event": self.event,
+            "data": json.dumps({"state": self.to, "reason": self.reason} | self.data),
+            "fields": flat_json(self._fields()),
+            "facts": flat_json({signal.id: signal.model_dump_json() for signal in self.signals}),
+            "refund": self.refund,
+            "list_dead": self.list_dead,
+            "expired": self.expired,
+            "fresh": self.fresh,
+            "corrective": self.corrective,
+        }
 
-    def arguments(self, retention_seconds: int) -> list[Any]:
-        """The script's arguments behind the time."""
-        facts = [part for signal in self.signals for part in (signal.id, signal.model_dump_json())]
-        return [
-            self.job, ",".join(self.allowed), self.to, "" if self.fence is None else self.fence, self.reason,
-            self.delay_seconds, retention_seconds, self.event,
-            json.dumps({"state": self.to, "reason": self.reason} | self.data),
-            json.dumps(self._fields()), json.dumps(facts), ",".join(self.flags),
-        ]  # fmt: skip
-
-    def _fields(self) -> list[str]:
-        """What is written to the record: names and values in turn."""
-        fields = result_fields(self.result) if self.result else []
+    def _fields(self) -> dict[str, str]:
+        """What is written to the record."""
+        fields = result_fields(self.result) if self.result else {}
         if self.kind:
-            fields += ["kind", self.kind]
+            fields["kind"] = self.kind
         if self.repair:
-            fields += repair_fields(self.repair, self.judged)
+            fields |= repair_fields(self.repair, self.judged)
         return fields

@@ -16,15 +16,15 @@ FORM = 1
 _RESULT_FIELDS = ("exit_code", "ended_by", "commit", "branch", "duration_seconds", "cost_usd", "tail")
 
 
-def result_fields(result: JobResult) -> list[str]:
-    """Fields and values of a result, in turn; '' overwrites what an earlier turn had and this one has not."""
-    values = ((name, getattr(result, name)) for name in _RESULT_FIELDS)
-    return [part for name, value in values for part in (name, "" if value is None else str(value))]
+def result_fields(result: JobResult) -> dict[str, str]:
+    """The fields of a result; '' overwrites what an earlier turn had and this one has not."""
+    values = {name: getattr(result, name) for name in _RESULT_FIELDS}
+    return {name: "" if value is None else str(value) for name, value in values.items()}
 
 
-def repair_fields(repair: Repair, judged: Sequence[str]) -> list[str]:
-    """Fields and values, in turn, of a job that is to be repaired."""
-    return ["repair", repair.model_dump_json(), "judged", json.dumps(list(judged))]
+def repair_fields(repair: Repair, judged: Sequence[str]) -> dict[str, str]:
+    """The fields of a job that is to be repaired."""
+    return {"repair": repair.model_dump_json(), "judged": json.dumps(list(judged))}
 
 
 def parsed_job(identifier: str, fields: Mapping[str, str]) -> Job:

@@ -2,8 +2,12 @@
 
 import json
 
+from routing.events import DISPATCH_PAUSED, DISPATCH_RESUMED
 from routing.store.redis.faults import redis_errors
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
+
+_SWITCH = Script("switch", bool, indexes="paused events", args="reason kind data", flags="pause")
 
 
 class Switch(Store):
@@ -11,11 +15,11 @@ class Switch(Store):
 
     def pause(self, reason: str) -> bool:
         """Stop dispatch; False when it was stopped already."""
-        return self._set("1", reason, "dispatch.paused")
+        return self._set(DISPATCH_PAUSED, reason, pause=True)
 
     def resume(self, reason: str) -> bool:
         """Go on; False when nothing was stopped."""
-        return self._set("", reason, "dispatch.resumed")
+        return self._set(DISPATCH_RESUMED, reason, pause=False)
 
     def reason(self) -> str | None:
         """Why dispatch is stopped; None when it is not."""
@@ -23,9 +27,8 @@ class Switch(Store):
             value = self.redis.get(self.keys("paused"))
         return None if value is None else str(value)
 
-    def _set(self, value: str, reason: str, kind: str) -> bool:
-        return bool(self.run(
-            "switch", [self.keys("paused"), self.keys("events")],
-            value, reason or "no reason given", kind, json.dumps({"reason": reason}),
-            doing="turning the pause switch",
-        ))  # fmt: skip
+    def _set(self, kind: str, reason: str, *, pause: bool) -> bool:
+        return self.call(
+            _SWITCH, reason=reason or "no reason given", kind=kind, data=json.dumps({"reason": reason}),
+            pause=pause, doing="turning the pause switch",
+        )  # fmt: skip

@@ -1,18 +1,154 @@
-"""Loads the Lua files, each beside its store. A line `-- @include NAME` stands for `_NAME.lua`."""
+"""Lua scripts: declared once, by name, and called only by the typed wrapper beside them.
 
+A step of the store is `NAME.lua` and one `Script` in the module of the store that calls it:
+
+    JOB_WAKE = Script("job_wake", Woken, keys="job", indexes="outbox events", args="id")
+    …
+    woken = self.call(JOB_WAKE, job=self.keys.job(job), id=job, doing=f"waking job {job}")
+
+The declaration is the one place that knows an order. The Lua text begins with locals made from it, so it says
+`job`, `outbox` and `id`, never `KEYS[1]`; `call` takes the values by the same names, and refuses a missing or
+unknown one. What can be declared:
+
+- `keys`: keys that the caller gives.
+- `indexes`: keys that need nothing but their name; `trials:open` is the local `trials_open`.
+- `args`: texts and numbers; None arrives as ''. Each script has `time` before them, for `clock(time)`.
+- `flags`: True or False, which is what they are if not given; booleans in Lua too.
+- `each_keys` and `each_args`: given once for each thing that the call is about. The caller passes `each`, a
+  mapping a thing; Lua says `for job, id, fence in each() do`, with the names in the order of the declaration.
+- `answer`: makes the wrapper's answer from the script's. A StrEnum where that is one word, `answer_with`
+  where more comes with the word. A word that the enum lacks is a ScriptAnswerError.
+
+A line `-- @include NAME` stands for the text of `_NAME.lua`.
+"""
+
+import hashlib
+import json
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from hiredis import pack_command
 from redis import Redis
-from redis.commands.core import Script
 from redis.exceptions import NoScriptError
 
+from routing.errors import CoalmineError
+from routing.store.redis.keys import Keys
+
+A = TypeVar("A")
+E = TypeVar("E", bound=StrEnum)
+
+#: KEYS and ARGV of a call.
+Packed = tuple[list[str], list[Any]]
+
 _INCLUDE = re.compile(r"^-- @include ([a-z_]+)$", re.MULTILINE)
+
+
+class ScriptAnswerError(CoalmineError):
+    """A script answered what its wrapper does not know."""
+
+
+class Script(Generic[A]):
+    """A Lua script: its keys and arguments in their order, and what its answer means."""
+
+    def __init__(
+        self, name: str, answer: Callable[[Any], A], *, keys: str = "", indexes: str = "", args: str = "",
+        flags: str = "", each_keys: str = "", each_args: str = "",
+    ) -> None:  # fmt: skip
+        self.name = name  # of the file, without `.lua`
+        self.answer = answer
+        self.keys = keys.split()
+        self.indexes = indexes.split()
+        self.args = args.split()
+        self.flags = flags.split()
+        self.each_keys = each_keys.split()
+        self.each_args = each_args.split()
+        self._required = frozenset(self.keys + self.args)
+        self._allowed = self._required | set(self.flags)
+
+    @cached_property
+    def source(self) -> str:
+        """The whole text: one line of locals, then the file with its includes in place."""
+        return f"{self.preface}\n{lua_source(self.name)}"
+
+    @cached_property
+    def sha(self) -> str:
+        """The hash by which the server knows the text."""
+        return hashlib.sha1(self.source.encode()).hexdigest()  # noqa: S324 - the server's choice
+
+    @property
+    def preface(self) -> str:
+        """The line of Lua that gives KEYS and ARGV their names."""
+        keys = [*self.keys, *(name.replace(":", "_") for name in self.indexes)]
+        args = ["time", *self.args, *self.flags]
+        parts = [f"local {', '.join(args)} = unpack(ARGV, 1, {len(args)})"]
+        if keys:
+            parts.append(f"local {', '.join(keys)} = unpack(KEYS, 1, {len(keys)})")
+        parts += [f"{flag} = {flag} == '1'" for flag in self.flags]
+        if self.each_keys or self.each_args:
+            parts.append(_each(len(keys), len(self.each_keys), len(args), len(self.each_args)))
+        return " ".join(parts)
+
+    def packed(
+        self, keys: Keys, time: str, values: Mapping[str, Any], each: Iterable[Mapping[str, Any]] = ()
+    ) -> Packed:
+        """KEYS and ARGV of one call; TypeError for a name that is missing or unknown.
+
+        The values of `each` are sent as they are, as there may be many: texts and numbers, no None.
+        """
+        if not self._required <= values.keys() <= self._allowed:
+            wrong = sorted((self._required - values.keys()) | (values.keys() - self._allowed))
+            message = f"a call of script {self.name} misses, or does not know: {', '.join(wrong)}"
+            raise TypeError(message)
+        names = [values[name] for name in self.keys]
+        names += _index_keys(self, keys)
+        args = [time]
+        args += ["" if (value := values[name]) is None else value for name in self.args]
+        args += ["1" if values.get(flag) else "" for flag in self.flags]
+        for item in each:
+            names += [item[name] for name in self.each_keys]
+            args += [item[name] for name in self.each_args]
+        return names, args
+
+    def answered(self, raw: Any) -> A:
+        """What the script's answer means; ScriptAnswerError for one without a meaning."""
+        try:
+            return self.answer(raw)
+        except ValueError as error:
+            message = (
+                f"script {self.name} answered {raw!r:.200}, which its wrapper does not know: the two are of "
+                "different releases; install Coalmine again"
+            )
+            raise ScriptAnswerError(message) from error
+
+
+def answer_with(words: type[E]) -> Callable[[Sequence[Any]], tuple[E, list[Any]]]:
+    """Read answers that are a word and what comes with it."""
+    return lambda raw: (words(raw[0]), list(raw[1:]))
+
+
+def flat_json(fields: Mapping[str, str]) -> str:
+    """Fields and values in turn, as a JSON list: what `unpack(cjson.decode(…))` hands to HSET."""
+    return json.dumps([part for pair in fields.items() for part in pair])
+
+
+@lru_cache(maxsize=1024)
+def _index_keys(script: Script[Any], keys: Keys) -> list[str]:
+    return [keys(name) for name in script.indexes]
+
+
+def _each(first_key: int, keys: int, first_arg: int, args: int) -> str:
+    """Lua: the iterator over the things that a call is about."""
+    values = [f"KEYS[key + {place}]" for place in range(1, keys + 1)]
+    values += [f"ARGV[arg + {place}]" for place in range(1, args + 1)]
+    return (
+        f"local function each() local key, arg = {first_key - keys}, {first_arg - args} return function() "
+        f"key, arg = key + {keys}, arg + {args} return {', '.join(values)} end end"
+    )
 
 
 @cache
@@ -29,31 +165,60 @@ def script_files() -> dict[str, Traversable]:
 
 @cache
 def lua_source(name: str) -> str:
-    """The text of `NAME.lua` with its includes in place; `KeyError` where there is no such script."""
+    """The text of `NAME.lua` with its includes in place; KeyError where there is no such script."""
     found = script_files()
     text = found[name].read_text(encoding="utf-8")
     return _INCLUDE.sub(lambda match: found[f"_{match[1]}"].read_text(encoding="utf-8"), text)
 
 
 class Scripts:
-    """The scripts registered with one server; each is sent once and then called by its hash."""
+    """The scripts on one server; each is sent once and then called by its hash."""
 
     def __init__(self, redis: "Redis") -> None:
         self._redis: Any = redis  # the driver's types do not know what a connection answers
-        self._registered: dict[str, Script] = {}
 
-    def __call__(self, name: str, keys: list[str], args: list[Any], *, pipeline: Any = None) -> Any:
-        """Run `NAME.lua`; within a pipeline the answer comes with the pipeline's."""
-        script = self[name]
-        if pipeline is not None:
-            return script(keys=keys, args=args, client=pipeline)
+    def __call__(self, script: Script[A], packed: Packed) -> A:
+        """Run a script; a server that does not know it (any more) is sent its text."""
         try:
-            return self._call(script.sha, keys, args)
+            raw = self._call(script.sha, packed)
         except NoScriptError:
-            self._redis.script_load(script.script)
-            return self._call(script.sha, keys, args)
+            self._redis.script_load(script.source)
+            raw = self._call(script.sha, packed)
+        return script.answered(raw)
 
-    def _call(self, sha: str, keys: list[str], args: list[Any]) -> Any:
+    def undeclared(self, name: str, keys: list[str], args: list[Any]) -> Any:
+        """Run a script that is not declared yet, and speaks of KEYS and ARGV by number."""
+        source = lua_source(name)
+        sha = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - the server's choice
+        try:
+            return self._call(sha, (keys, args))
+        except NoScriptError:
+            self._redis.script_load(source)
+            return self._call(sha, (keys, args))
+
+    def stream(self, script: Script[A], calls: Iterable[Packed]) -> list[A]:
+        """Run a script for each of the calls, in their order, and return the answers.
+
+        Each call is sent as soon as it is made: the server works on it while the next one is put together.
+        """
+        if not self._redis.script_exists(script.sha)[0]:
+            self._redis.script_load(script.source)
+        pool = self._redis.connection_pool
+        connection = pool.get_connection()
+        try:
+            sent = 0
+            for packed in calls:
+                connection.send_packed_command([_command(script.sha, packed)])
+                sent += 1
+            answers = [connection.read_response() for _ in range(sent)]
+        except BaseException:
+            connection.disconnect()  # answers may be left on it that nobody will read
+            raise
+        finally:
+            pool.release(connection)
+        return [script.answered(raw) for raw in answers]
+
+    def _call(self, sha: str, packed: Packed) -> Any:
         """One round trip on a connection of the pool.
 
         The client's own way there, with its retries (we allow none) and hooks, costs a third more.
@@ -61,41 +226,14 @@ class Scripts:
         pool = self._redis.connection_pool
         connection = pool.get_connection()
         try:
-            connection.send_packed_command([_packed(sha, keys, args)])
+            connection.send_packed_command([_command(sha, packed)])
             return connection.read_response()
         finally:
             pool.release(connection)
 
-    def stream(self, name: str, calls: Iterable[tuple[list[str], list[Any]]]) -> list[Any]:
-        """Run a script for each of the calls, in their order, and return the answers.
 
-        Each call is sent as soon as it is made: the server works on it while the next one is put together.
-        """
-        script = self[name]
-        if not self._redis.script_exists(script.sha)[0]:
-            self._redis.script_load(script.script)
-        pool = self._redis.connection_pool
-        connection = pool.get_connection()
-        try:
-            sent = 0
-            for keys, args in calls:
-                connection.send_packed_command([_packed(script.sha, keys, args)])
-                sent += 1
-            return [connection.read_response() for _ in range(sent)]
-        except BaseException:
-            connection.disconnect()  # answers may be left on it that nobody will read
-            raise
-        finally:
-            pool.release(connection)
-
-    def __getitem__(self, name: str) -> Script:
-        script = self._registered.get(name)
-        if script is None:
-            script = self._registered[name] = self._redis.register_script(lua_source(name))
-        return script
-
-
-def _packed(sha: str, keys: list[str], args: list[Any]) -> bytes:
+def _command(sha: str, packed: Packed) -> bytes:
     """The call as the server reads it; the driver's way to the same bytes looks at every argument twice."""
-    packed: bytes = pack_command(("EVALSHA", sha, len(keys), *keys, *args))
-    return packed
+    keys, args = packed
+    command: bytes = pack_command(("EVALSHA", sha, len(keys), *keys, *args))
+    return command

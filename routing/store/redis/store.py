@@ -1,13 +1,15 @@
 """What every store has: a connection, its keys, its scripts and, in tests, a clock."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from redis import Redis
 
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
-from routing.store.redis.scripts import Scripts
+from routing.store.redis.scripts import Packed, Script, Scripts
+
+A = TypeVar("A")
 
 
 class Store:
@@ -20,7 +22,7 @@ class Store:
         self.scripts = Scripts(redis)
 
     def now_argument(self) -> str:
-        """The first argument of a script: '' lets the server's clock decide."""
+        """A script's `time`: '' lets the server's clock decide."""
         return "" if self.clock is None else f"{self.clock():.6f}"
 
     def now(self) -> float:
@@ -31,7 +33,18 @@ class Store:
             seconds, microseconds = self.redis.time()
         return float(seconds) + float(microseconds) / 1e6
 
-    def run(self, name: str, keys: list[str], *args: Any, doing: str) -> Any:
-        """Run a script whose first argument is the time; driver errors come out as ours."""
+    def call(
+        self, script: Script[A], /, *, doing: str, each: Iterable[Mapping[str, Any]] = (), **values: Any
+    ) -> A:
+        """Run a script with the values that it declares; driver errors come out as ours, with `doing`."""
         with redis_errors(doing):
-            return self.scripts(name, keys, [self.now_argument(), *args])
+            return self.scripts(script, self.packed(script, each, **values))
+
+    def packed(self, script: Script[Any], each: Iterable[Mapping[str, Any]] = (), /, **values: Any) -> Packed:
+        """A call of a script, for `scripts.stream`."""
+        return script.packed(self.keys, self.now_argument(), values, each)
+
+    def run(self, name: str, keys: list[str], *args: Any, doing: str) -> Any:
+        """Run a script that is not declared yet, and whose first argument is the time."""
+        with redis_errors(doing):
+            return self.scripts.undeclared(name, keys, [self.now_argument(), *args])

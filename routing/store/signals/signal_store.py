@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 import structlog
@@ -12,6 +13,8 @@ from routing.jobs.job import Job
 from routing.jobs.signal import Signal, parsed_signal
 from routing.store.jobs.record import parsed_job
 from routing.store.redis.faults import redis_errors
+from routing.store.redis.keys import Keys
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -33,14 +36,45 @@ class Scoring:
     settlement: str = ""  # JSON for the trial's ledger
     look_again_at: float | None = None  # seconds since the epoch; None: never
 
-    def values(self) -> list[Any]:
-        """The script's arguments behind the time."""
-        score = "" if self.score is None else repr(self.score)
-        again = "" if self.look_again_at is None else f"{self.look_again_at:.6f}"
-        data = json.dumps({"score": self.score, "reason": self.reason, "excluded": self.what == "excluded"})
-        return [
-            self.job, self.seen, self.what, score, self.reason, self.settlement, self.trial, again, data,
-        ]  # fmt: skip
+    def values(self, keys: Keys) -> dict[str, Any]:
+        """What the script is given."""
+        job = keys.job(self.job)
+        data = {"score": self.score, "reason": self.reason, "excluded": self.what == "excluded"}
+        return {
+            "job": job,
+            "signals": keys.signals(self.job),
+            "settlements": keys.settlements(self.trial) if self.trial else job,
+            "id": self.job,
+            "seen": self.seen,
+            "what": self.what,
+            "score": None if self.score is None else repr(self.score),
+            "reason": self.reason,
+            "settlement": self.settlement,
+            "trial": self.trial,
+            "look_again_at": None if self.look_again_at is None else f"{self.look_again_at:.6f}",
+            "data": json.dumps(data),
+        }
+
+
+class ScoreAnswer(StrEnum):
+    """What became of a score. All but OK wrote nothing."""
+
+    OK = "ok"
+    STALE = "stale"  # newer signals came, or the job left its trial; it stays due
+    ALREADY = "already"  # the job is settled
+    MISSING = "missing"
+
+
+_JOB_SCORE = Script(
+    "job_score",
+    ScoreAnswer,
+    keys="job signals settlements",
+    indexes="due trials:moved events",
+    args="id seen what score reason settlement trial look_again_at data",
+)
+_SIGNAL_ADD = Script(
+    "signal_add", int, keys="job signals", indexes="due events", args="id", each_args="signal fact"
+)
 
 
 class SignalStore(Store):
@@ -48,13 +82,11 @@ class SignalStore(Store):
 
     def add(self, job: str, signals: Sequence[Signal]) -> int:
         """Record facts about a job, each once; returns how many were new, -1 for an unknown job."""
-        keys = self.keys
-        return int(self.run(
-            "signal_add",
-            [keys.job(job), keys.signals(job), keys("due"), keys("events")],
-            job, *(part for signal in signals for part in (signal.id, signal.model_dump_json())),
+        return self.call(
+            _SIGNAL_ADD, job=self.keys.job(job), signals=self.keys.signals(job), id=job,
+            each=[{"signal": signal.id, "fact": signal.model_dump_json()} for signal in signals],
             doing=f"recording signals of job {job}",
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def read(self, job: str) -> list[Signal]:
         """The facts about a job, by time."""
@@ -88,20 +120,12 @@ class SignalStore(Store):
         with redis_errors(f"putting off job {job}"):
             self.redis.zadd(self.keys("due"), {job: self.now() + PUT_OFF_SECONDS}, xx=True)
 
-    def score(self, scorings: Sequence[Scoring]) -> list[str]:
-        """Write scores in one round trip: 'ok', 'stale', 'already' or 'missing' each."""
-        keys = self.keys
+    def score(self, scorings: Sequence[Scoring]) -> list[ScoreAnswer]:
+        """Write scores in one round trip."""
         with redis_errors("writing scores"):
-            pipeline = self.redis.pipeline(transaction=False)
-            for scoring in scorings:
-                job, trial = keys.job(scoring.job), scoring.trial
-                names = [
-                    job, keys.signals(scoring.job), keys("due"), keys.settlements(trial) if trial else job,
-                    keys("trials", "moved"), keys("events"),
-                ]  # fmt: skip
-                arguments = [self.now_argument(), *scoring.values()]
-                self.scripts("job_score", names, arguments, pipeline=pipeline)
-            return list(pipeline.execute())
+            return self.scripts.stream(
+                _JOB_SCORE, (self.packed(_JOB_SCORE, **scoring.values(self.keys)) for scoring in scorings)
+            )
 
 
 def _sorted(facts: Sequence[str]) -> list[Signal]:

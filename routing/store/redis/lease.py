@@ -1,0 +1,27 @@
+"""What a lease's holder hears when it looks at its lease, or extends it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_STOP = "stop:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeaseStatus:
+    """How a lease stands. A lease that was lost is another holder's by now, or nobody's: write nothing."""
+
+    held: bool
+    stop: str = ""  # why the holder is to end its work, "" when it may go on
+
+    @classmethod
+    def parse(cls, word: str) -> "LeaseStatus":
+        """A script's word: 'held', 'lost', or 'stop:' and the reason."""
+        if word not in {"held", "lost"} and not word.startswith(_STOP):
+            message = f"{word!r} says nothing of a lease"
+            raise ValueError(message)
+        return cls(held=word != "lost", stop=word.removeprefix(_STOP) if word.startswith(_STOP) else "")
+
+
+def lease_statuses(words: Iterable[str]) -> list[LeaseStatus]:
+    """A script's words for several leases."""
+    return [LeaseStatus.parse(word) for word in words]
