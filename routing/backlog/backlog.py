@@ -12,7 +12,7 @@ from routing.errors import ConflictError, NotFoundError
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
 from routing.issues.issue import Issue, IssueListing, IssueRef
 from routing.issues.metadata import IssueMetadata, read_metadata
-from routing.store.backlog.backlog_store import BacklogStore, Taken, place_of
+from routing.store.backlog.backlog_store import BacklogStore, ItemAnswer, PauseAnswer, Taken, place_of
 
 _log = structlog.get_logger(__name__)
 
@@ -99,8 +99,7 @@ class Backlog:
     def withdraw(self, ref: IssueRef, reason: str) -> bool:
         """Take an item that waits out of the queue; work that is under way goes on."""
         allowed = (*_WAITING, BacklogState.ESCALATED, BacklogState.FROZEN)
-        word, _ = self._store.move(ref, BacklogState.CANCELLED, allowed=allowed, reason=reason, away=True)
-        return word == "ok"
+        return self._store.move(ref, BacklogState.CANCELLED, allowed=allowed, reason=reason, away=True).done
 
     def ask(self, *, most: int = 50) -> int:
         """Ask the forge about blockers that the backlog does not know; returns how many answers came.
@@ -133,25 +132,24 @@ class Backlog:
 
     def start(self, ref: IssueRef, *, per_repo: int) -> int | None:
         """Take the repository's slot for a ready item; returns the fence, or None when it may not be."""
-        word, fence = self._store.move(
+        moved = self._store.move(
             ref,
             BacklogState.IN_PROGRESS,
             allowed=[BacklogState.READY],
             per_repo=per_repo,
             reason="its job is queued or at work",
         )
-        return fence if word == "ok" else None
+        return moved.fence if moved.done else None
 
     def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> bool:
         """Note the job that was enqueued for an item in progress; False when another start or job has it."""
-        return self._store.attach(ref, job, fence=fence) == "ok"
+        return self._store.attach(ref, job, fence=fence)
 
     def release(self, ref: IssueRef, *, fence: int, reason: str) -> bool:
         """Give the slot back after a definite failure to dispatch: the item is ready again, or blocked."""
-        word, _ = self._store.move(
+        return self._store.move(
             ref, BacklogState.PENDING, allowed=[BacklogState.IN_PROGRESS], reason=reason, fence=fence
-        )
-        return word == "ok"
+        ).done
 
     def unconfirmed(self, *, older_than: float) -> list[BacklogItem]:
         """Items in progress that no job is known for, and that were started before a time.
@@ -186,33 +184,33 @@ class Backlog:
 
     def _pause(self, ref: IssueRef, step: Literal["pause", "resume"], reason: str) -> bool:
         """Make the step; False when it was made before. What is not allowed raises."""
-        word = self._store.pause(ref, step, reason=reason)
-        if word == "missing":
+        answer = self._store.pause(ref, step, reason=reason)
+        if answer is PauseAnswer.MISSING:
             raise _unknown(ref)
-        if word == "completed":
+        if answer is PauseAnswer.COMPLETED:
             remedy = "reopen it on its forge to have it worked on again"
             message = f"issue {ref} is completed and was not changed; {remedy}"
             raise ConflictError(message)
-        if word == "away":
-            remedy = "it comes back when that is mended on its forge"
+        if answer is PauseAnswer.AWAY:
+            remedy = "it comes back when that is put right on its forge"
             message = f"issue {ref} left the queue ({self.find(ref).reason}) and was not changed; {remedy}"
             raise ConflictError(message)
-        return word == "ok"
+        return answer is PauseAnswer.OK
 
     def _end(
         self, ref: IssueRef, to: BacklogState, allowed: Sequence[BacklogState], reason: str, job: str
     ) -> bool:
         """Make the step; False when it was made before. What is not allowed raises."""
-        word, _ = self._store.move(ref, to, allowed=allowed, reason=reason, job=job)
-        if word == "missing":
+        moved = self._store.move(ref, to, allowed=allowed, reason=reason, job=job)
+        if moved.answer is ItemAnswer.MISSING:
             raise _unknown(ref)
-        if word == "stale":
+        if moved.answer is ItemAnswer.STALE:
             message = f"issue {ref} is worked on by another job than {job}; nothing was changed"
             raise ConflictError(message)
-        if word not in {"ok", to.value}:
-            message = f"issue {ref} is {word} and cannot become {to.value}; queue it again first"
+        if moved.state not in {None, to}:
+            message = f"issue {ref} is {moved.state} and cannot become {to.value}; queue it again first"
             raise ConflictError(message)
-        return word == "ok"
+        return moved.done
 
     def now(self) -> float:
         """Seconds since the epoch by the server's clock."""
@@ -220,7 +218,7 @@ class Backlog:
 
     def refuse(self, refusal: Refusal) -> bool:
         """Note why an item is not dispatched; False when that is known."""
-        return self._store.refuse(refusal) == "ok"
+        return self._store.refuse(refusal)
 
     def in_progress(self) -> list[BacklogItem]:
         """The items whose slot is taken."""

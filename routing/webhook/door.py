@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from routing.issues.issue import IssueRef
-from routing.store.backlog.delivery_store import DeliveryStore, NewDelivery
+from routing.store.backlog.delivery_store import DeliveryAnswer, DeliveryStore, NewDelivery
 from routing.webhook.delivery import Delivery, read_delivery
 from routing.webhook.errors import IntakeFullError, NoSecretError
 from routing.webhook.forge_kind import ForgeKind
@@ -64,7 +64,7 @@ class Door:
             "action": delivery.action,
             "actor": delivery.actor,
         }
-        word = self._deliveries.accept(
+        answer = self._deliveries.accept(
             NewDelivery(
                 digest=delivery.digest,
                 issue=str(issue),
@@ -72,13 +72,14 @@ class Door:
                 event={"forge": delivery.kind.value, **told},
             )
         )
-        if word == "full":
+        if answer is DeliveryAnswer.FULL:
             message = f"too many issues wait to be looked at, {issue} among them not; deliver it again later"
             raise IntakeFullError(message)
-        if word == "paused":
+        if answer is DeliveryAnswer.PAUSED:
             reason = "dispatch is paused"
             return DeliveryReceipt(
                 status=ReceiptStatus.IGNORED, delivery=delivery, issue=issue, reason=reason
             )
-        status = ReceiptStatus.DUPLICATE if word == "duplicate" else ReceiptStatus.SUCCESS
+        again = answer is DeliveryAnswer.DUPLICATE
+        status = ReceiptStatus.DUPLICATE if again else ReceiptStatus.SUCCESS
         return DeliveryReceipt(status=status, delivery=delivery, issue=issue)

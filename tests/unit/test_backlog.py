@@ -163,7 +163,7 @@ def test_taking_in_again_changes_nothing(bench: BacklogBench) -> None:
     before = bench.store.read([ref(1)]), list(EventStore(bench.redis, Keys()).all())
     bench.clock.forward(5)
     taken = bench.backlog.accept(bench.forge.issues[ref(1)], requested_by="")
-    assert taken.word == "same"
+    assert taken.how == "same"
     assert (bench.store.read([ref(1)]), list(EventStore(bench.redis, Keys()).all())) == before
     assert bench.backlog.find(ref(1)).requested_by == "ada"
 

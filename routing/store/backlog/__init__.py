@@ -1,1 +1,5 @@
-"""The backlog in Redis: items, deliveries of webhooks, and answers of the metadata model."""
+"""The backlog in Redis: items with their dependencies, deliveries of webhooks, answers of the metadata model.
+
+The scripts hold the rules that follow from dependencies; which issue is dispatched is decided in
+`routing/backlog`.
+"""

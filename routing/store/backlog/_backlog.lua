@@ -1,13 +1,15 @@
--- Shared by the scripts of the backlog. Their first ten keys are
---   1 items: ref -> record  2 edges  3 outside: ref -> what the forge said of an issue that is no item
---   4 asks: when the forge is to be asked about it  5 ready  6 open  7 working  8 finished  9 events
---   10 states: every item by its state
--- and their second argument says what an issue is that the forge does not know: 'satisfied' or 'blocked'.
--- Edges are stored twice, '<blocked blocker declarer' and '>blocker blocked declarer', to be found from both sides;
--- each stands as long as one of the two issues declares it.
-local items, edges, outside, asks, ready, open, working, finished, events, states = unpack(KEYS, 1, 10)
-local missing_is = ARGV[2]
-local book = {}
+-- Shared by the scripts of the backlog, which declare
+-- KEYS  backlog: issue -> its record  backlog_edges: dependencies  backlog_outside: what forges said about issues
+--       that are not items  backlog_asks: when to ask the forge about those  backlog_ready, backlog_open: lists
+--       backlog_working: items in progress  backlog_finished: by time  backlog_states: every item by its state
+--       events
+-- ARGV  unknown_blocker: what an issue is that its forge does not know, 'satisfied' or 'blocked'
+-- An edge is stored twice, '<blocked blocker declarer' and '>blocker blocked declarer', to be found from both
+-- sides. Each of the two issues may declare it, and it holds as long as one of them does.
+local items, edges, outside, asks = backlog, backlog_edges, backlog_outside, backlog_asks
+local ready, open, working = backlog_ready, backlog_open, backlog_working
+local finished, states = backlog_finished, backlog_states
+local book = {} -- the items that this step has read, by issue; false where there is none
 
 local function load(ref)
   if book[ref] == nil then
@@ -35,19 +37,20 @@ local function is_item(ref)
   return item and item.state ~= 'cancelled'
 end
 
--- Whether a blocker is 'done', 'open' or 'unasked', and why.
+-- Whether a blocker is 'done', 'open' or 'unasked' (its forge has not answered yet), and why.
 local function blocker_state(ref)
   if is_item(ref) then
     local state = load(ref).state
     return state == 'completed' and 'done' or 'open', state
   end
   local said = redis.call('HGET', outside, ref)
-  if said == 'missing' then return missing_is == 'satisfied' and 'done' or 'open', 'unknown to the forge' end
+  if said == 'missing' then return unknown_blocker == 'satisfied' and 'done' or 'open', 'unknown to the forge' end
   if said == 'closed' then return 'done', said end
   if said == 'open' then return 'open', said end
   return 'unasked', 'the forge has not said'
 end
 
+-- The unfinished issues that can be reached from one by following edges in a direction.
 local function reach(direction, ref)
   local seen, stack = {}, {ref}
   while #stack > 0 do
@@ -61,7 +64,7 @@ local function reach(direction, ref)
   return seen
 end
 
--- The issues that wait for each other and for this one, in order; '' for none.
+-- The issues of the cycle that this one is in, sorted; '' when it is in none.
 local function ring_of(ref)
   if blocker_state(ref) == 'done' then return '' end
   local down = reach('>', ref)
@@ -74,16 +77,17 @@ local function ring_of(ref)
   return table.concat(members, ' ')
 end
 
--- An item's entry among all items: by state, repository, number.
+-- An item's member in the list of all items, which sorts by state, repository and number.
 local function shelf(ref, state)
   local repository, number = string.match(ref, '^(.*)#(%d+)$')
   return state .. ' ' .. repository .. ' ' .. string.format('%010d', tonumber(number))
 end
 
--- Whether a person took an item out of the queue: it stays out until a person lets it back, or it is reopened.
+-- Whether a person took an item out of the queue: it stays out until a person lets it back in, or it is reopened.
 local function is_paused(item) return item.state == 'cancelled' and item.away ~= '1' end
 
--- What is finished is forgotten in time. What is paused is not as long as it is open: it would come back as new.
+-- List an item for the trim once it is finished. A paused one is listed only when its issue is closed: forgotten
+-- while it is open, it would be taken in again as new.
 local function age(ref, now)
   local item = load(ref)
   local over = item.state == 'completed' or item.state == 'cancelled'
@@ -94,7 +98,7 @@ local function age(ref, now)
   end
 end
 
--- The one way by which an item changes its state: its indexes and its event go with it.
+-- The only way to change an item's state: its lists and its event change with it.
 local function enter(ref, to, reason, now)
   local item = load(ref)
   local from = item.state
@@ -111,7 +115,7 @@ local function enter(ref, to, reason, now)
   emit(events, 'backlog.state', now, ref, cjson.encode({from = from, to = to, reason = reason}))
 end
 
--- What the blockers of an item make of it: a state, and why.
+-- The state that an item's blockers give it, and why.
 local function judged(ref, item)
   if item.held ~= '' then return 'blocked', item.held end
   if item.ring ~= '' then return 'blocked', 'in a cycle of dependencies: ' .. item.ring end
@@ -126,6 +130,7 @@ local function judged(ref, item)
   return item.state == 'blocked' and 'blocked' or 'pending', 'the forge is asked about ' .. table.concat(unasked, ', ')
 end
 
+-- Give an item the state that follows from its blockers. `look`: search for a cycle first.
 local function evaluate(ref, look, now)
   local item = load(ref)
   if look or item.ring ~= '' then
@@ -142,7 +147,7 @@ local function evaluate(ref, look, now)
   end
 end
 
--- Look anew at issues that changed, at those that wait for them, and at the cycles that they are and were in.
+-- Evaluate issues that changed, those that wait for them, and the members of the cycles they are and were in.
 local function refresh(changed, now)
   local todo, seen = {}, {}
   local function add(ref, look)
@@ -158,7 +163,7 @@ local function refresh(changed, now)
   for _, ref in ipairs(changed) do
     add(ref, true)
     add_ring(ref)
-    -- an issue that is no item keeps no ring of its own, but may be in one
+    -- an issue that is not an item has no record of its cycle, but may be in one
     for _, other in ipairs(neighbours('>', ref)) do add(other, not load(ref)) end
   end
   local at = 1
@@ -173,7 +178,7 @@ local function refresh(changed, now)
   end
 end
 
--- An issue that is no item is asked about as long as an item waits for it.
+-- Ask the forge about an issue that is not an item, as long as an item waits for it.
 local function watch(ref, now)
   if not is_item(ref) and #neighbours('>', ref) > 0 then
     redis.call('ZADD', asks, 'NX', now, ref)
@@ -183,7 +188,8 @@ local function watch(ref, now)
   end
 end
 
--- Make an item's declared edges, 'blocked blocker' between commas, those of a text; returns the issues they touch.
+-- Replace the edges that an item declares; both texts are 'blocked blocker' pairs between commas. Returns the
+-- issues at the other ends, each of which has to be evaluated.
 local function declare(ref, before, after, now)
   local touched = {}
   if before == after then return touched end

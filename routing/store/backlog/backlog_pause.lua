@@ -1,10 +1,11 @@
 -- A person takes an item out of the queue, or lets it back in. What is worked on leaves when its job ends.
--- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events  10 states
--- ARGV  1 now  2 what an unknown blocker is  3 ref  4 'pause'|'resume'  5 who did that, in words
--- Returns 'ok'|'same'|'missing'|'completed', or 'away' for an item that can only come back by its forge
+-- KEYS  backlog, backlog_edges, backlog_outside, backlog_asks, backlog_ready, backlog_open, backlog_working,
+--       backlog_finished, backlog_states, events: see _backlog.lua
+-- ARGV  unknown_blocker  ref: the issue  step: 'pause' or 'resume'  reason: who did that, in words
+-- Returns 'ok', 'same' (it was so before), 'missing', 'completed', or 'away': only its forge can bring it back
 -- @include prelude
 -- @include backlog
-local now, ref, step, reason = clock(ARGV[1]), ARGV[3], ARGV[4], ARGV[5]
+local now = clock(time)
 local item = load(ref)
 if not item then return 'missing' end
 if item.state == 'completed' then return 'completed' end

@@ -1,14 +1,16 @@
--- Take in an issue as the forge shows it now: new, edited, closed, reopened, or as it was.
--- KEYS  1 items  2 edges  3 outside  4 asks  5 ready  6 open  7 working  8 finished  9 events  10 states
--- ARGV  1 now  2 what an unknown blocker is  3 ref  4 'open'|'closed'  5 the label on it that asks for a person, or ''
---       6 JSON of the fields that an edit may change, all text  7 its declared edges: 'blocked blocker' by commas
---       8 JSON of notes about the look itself, all text: no change of the issue
--- Returns {word, state}: 'added'|'edited'|'same', or {'closed', ''} for a closed issue that was no item
+-- Take in an issue as the forge shows it now: new, edited, closed, reopened, or unchanged.
+-- KEYS  backlog, backlog_edges, backlog_outside, backlog_asks, backlog_ready, backlog_open, backlog_working,
+--       backlog_finished, backlog_states, events: see _backlog.lua
+-- ARGV  unknown_blocker  ref: the issue  live: 'open' or 'closed'
+--       for_person: the label on it that leaves it to a person, or ''
+--       fields: JSON object of the fields that an edit may change, all text
+--       declared: the edges that it declares, 'blocked blocker' pairs separated by commas
+--       notes: JSON object of notes about this look at it, all text; a new note is no edit
+-- Returns {how, state}: how is 'added', 'edited' or 'same'; or {'closed'} for a closed issue that was not an item
 -- @include prelude
 -- @include backlog
-local now, ref, live, person = clock(ARGV[1]), ARGV[3], ARGV[4], ARGV[5] ~= ''
-local fields, declared = cjson.decode(ARGV[6]), ARGV[7]
-local item, word = load(ref), 'same'
+local now = clock(time)
+local item, edited, how = load(ref), cjson.decode(fields), 'same'
 
 if not item and live == 'closed' then
   if redis.call('ZSCORE', asks, ref) or redis.call('HEXISTS', outside, ref) == 1 then
@@ -16,17 +18,17 @@ if not item and live == 'closed' then
     redis.call('ZREM', asks, ref)
     refresh({ref}, now)
   end
-  return {'closed', ''}
+  return {'closed'}
 end
 if not item then
-  word = 'added'
+  how = 'added'
   item = {v = '1', state = 'new', reason = '', ring = '', edges = '', job = '', fence = '0', closed = '', away = '',
-    flagged = '', pause = '', requested_by = '', place = fields.place, added_at = stamp(now), changed_at = stamp(now)}
+    flagged = '', pause = '', requested_by = '', place = edited.place, added_at = stamp(now), changed_at = stamp(now)}
   book[ref] = item
 end
-for name, value in pairs(cjson.decode(ARGV[8])) do item[name] = value end
+for name, value in pairs(cjson.decode(notes)) do item[name] = value end
 local before = item.edges
-for name, value in pairs(fields) do
+for name, value in pairs(edited) do
   -- who asked for the work stays known when a later look cannot tell
   if item[name] ~= value and not (name == 'requested_by' and value == '') then
     if name == 'place' and item.state == 'ready' then
@@ -37,19 +39,20 @@ for name, value in pairs(fields) do
       emit(events, 'backlog.held', now, ref, cjson.encode({reason = value}))
     end
     item[name] = value
-    if word == 'same' then word = 'edited' end
+    if how == 'same' then how = 'edited' end
   end
 end
 if before ~= declared then
   item.edges = declared
-  if word == 'same' then word = 'edited' end
+  if how == 'same' then how = 'edited' end
 end
 save(ref)
 
+-- Whether an item that had left the queue is in it again: reopened, labelled again, or no longer left to a person.
 local function is_back()
   if item.state == 'completed' then return item.closed == '1' end
   if item.state == 'cancelled' then return item.closed == '1' or item.away == '1' end
-  return (item.state == 'escalated' or item.state == 'frozen') and item.flagged == '1' and not person
+  return (item.state == 'escalated' or item.state == 'frozen') and item.flagged == '1' and for_person == ''
 end
 
 if live == 'closed' then
@@ -61,18 +64,18 @@ if live == 'closed' then
   elseif item.state ~= 'in_progress' and item.state ~= 'completed' and item.state ~= 'cancelled' then
     enter(ref, 'completed', 'closed on the forge', now)
   end
-elseif word == 'added' or is_back() then
+elseif how == 'added' or is_back() then
   item.closed, item.away, item.flagged = '', '', ''
-  enter(ref, 'pending', word == 'added' and '' or 'back in the queue', now)
+  enter(ref, 'pending', how == 'added' and '' or 'back in the queue', now)
 elseif item.closed == '1' then
   item.closed = ''
   save(ref)
 end
-if person and live == 'open' and item.state ~= 'completed' and item.state ~= 'cancelled' then
+if for_person ~= '' and live == 'open' and item.state ~= 'completed' and item.state ~= 'cancelled' then
   item.flagged = '1'
   save(ref)
   if item.state == 'pending' or item.state == 'blocked' or item.state == 'ready' then
-    enter(ref, 'escalated', 'it carries the label ' .. ARGV[5], now)
+    enter(ref, 'escalated', 'it carries the label ' .. for_person, now)
   end
 end
 
@@ -80,8 +83,8 @@ local touched = declare(ref, before, declared, now)
 watch(ref, now)
 refresh({ref}, now)
 refresh(touched, now)
-if word ~= 'same' then
-  emit(events, word == 'added' and 'backlog.added' or 'backlog.edited', now, ref,
+if how ~= 'same' then
+  emit(events, how == 'added' and 'backlog.added' or 'backlog.edited', now, ref,
     cjson.encode({priority = item.priority, revision = item.revision, edges = declared}))
 end
-return {word, item.state}
+return {how, item.state}

@@ -1,14 +1,14 @@
--- Note which gate is shut for an item that could else be dispatched; its event comes when the gate is another one.
--- KEYS  1 items  2 events
--- ARGV  1 now  2 ref  3 gate  4 JSON of the refusal
--- Returns 'ok'|'same'|'missing'
+-- Note which gate is shut for an item that could otherwise be dispatched. An event tells when it is another gate.
+-- KEYS  backlog: issue -> its record  events
+-- ARGV  ref: the issue  gate  refusal: as JSON
+-- Returns 1; 0 when this is known already, or the issue is not an item
 -- @include prelude
-local text = redis.call('HGET', KEYS[1], ARGV[2])
-if not text then return 'missing' end
+local text = redis.call('HGET', backlog, ref)
+if not text then return 0 end
 local item = cjson.decode(text)
-if item.refusal == ARGV[4] then return 'same' end
+if item.refusal == refusal then return 0 end
 local before = (item.refusal or '') ~= '' and cjson.decode(item.refusal).gate or ''
-item.refusal = ARGV[4]
-redis.call('HSET', KEYS[1], ARGV[2], cjson.encode(item))
-if before ~= ARGV[3] then emit(KEYS[2], 'backlog.refused', clock(ARGV[1]), ARGV[2], ARGV[4]) end
-return 'ok'
+item.refusal = refusal
+redis.call('HSET', backlog, ref, cjson.encode(item))
+if before ~= gate then emit(events, 'backlog.refused', clock(time), ref, refusal) end
+return 1

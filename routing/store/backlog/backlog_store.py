@@ -1,8 +1,13 @@
-"""The backlog in Redis: items, the edges between them, and what the forge said of issues that are none."""
+"""The backlog in Redis: items, the edges between them, and what forges said about issues that are not items.
+
+An edge says that one issue comes before another. The state of an item that waits follows from its edges, and
+is changed by the step that changes one of them: see `_backlog.lua`. Lists of items are read page by page.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 import structlog
@@ -15,6 +20,7 @@ from routing.issues.issue import IssueRef
 from routing.issues.metadata import parsed_metadata
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -28,20 +34,94 @@ PAGE = 200
 Unknown = Literal["satisfied", "blocked"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+class TakenAs(StrEnum):
+    """What an issue was to the backlog when it was taken in."""
+
+    ADDED = "added"
+    EDITED = "edited"
+    SAME = "same"
+    CLOSED = "closed"  # its issue is closed, and was not an item: nothing was stored
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What became of an issue that was taken in."""
 
-    word: Literal["added", "edited", "same", "closed"]  # closed: it is, and was no item
-    state: BacklogState | None  # None for `closed`
+    how: TakenAs
+    state: BacklogState | None = None  # None for CLOSED
+
+
+class ItemAnswer(StrEnum):
+    """What became of a move of an item. All but OK changed nothing."""
+
+    OK = "ok"
+    MISSING = "missing"
+    STALE = "stale"  # another start, or another job, has it
+    BUSY = "busy"  # its repository has no room
+    STATE = "state"  # its state does not allow the move
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemMoved:
+    """A move's answer."""
+
+    answer: ItemAnswer
+    fence: int = 0  # OK: of the item's last start
+    state: BacklogState | None = None  # STATE: the one that it is in
+
+    @property
+    def done(self) -> bool:
+        """Whether the item was moved."""
+        return self.answer is ItemAnswer.OK
+
+
+class PauseAnswer(StrEnum):
+    """What became of a person's wish to pause or resume an item. All but OK changed nothing."""
+
+    OK = "ok"
+    SAME = "same"
+    MISSING = "missing"
+    COMPLETED = "completed"
+    AWAY = "away"  # only its forge can bring it back
+
+
+def _moved(words: Sequence[str]) -> ItemMoved:
+    answer = ItemAnswer(words[0])
+    if answer is ItemAnswer.OK:
+        return ItemMoved(answer=answer, fence=int(words[1]))
+    return ItemMoved(answer=answer, state=BacklogState(words[1]) if answer is ItemAnswer.STATE else None)
+
+
+_INDEXES = (
+    "backlog backlog_edges backlog_outside backlog_asks backlog_ready backlog_open backlog_working "
+    "backlog_finished backlog_states events"
+)
+_PUT = Script(
+    "backlog_put",
+    lambda words: Taken(TakenAs(words[0]), *map(BacklogState, words[1:])),
+    indexes=_INDEXES,
+    args="unknown_blocker ref live for_person fields declared notes",
+)
+_MOVE = Script(
+    "backlog_move",
+    _moved,
+    indexes=_INDEXES,
+    args="unknown_blocker ref allowed to reason fence job per_repo",
+    flags="away",
+)
+_PAUSE = Script("backlog_pause", PauseAnswer, indexes=_INDEXES, args="unknown_blocker ref step reason")
+_ANSWER = Script("backlog_answer", bool, indexes=_INDEXES, args="unknown_blocker ref said again_seconds")
+_TRIM = Script("backlog_trim", int, indexes=_INDEXES, args="unknown_blocker before most_kept most")
+_ATTACH = Script("backlog_attach", bool, indexes="backlog", args="ref fence job")
+_REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gate refusal")
 
 
 class BacklogStore(Store):
-    """One call a step; the answers are the scripts' own words."""
+    """One call a step. A step evaluates, in one go, all items that it could make ready or block."""
 
     def __init__(self, redis: "Redis", keys: Keys, clock: Any = None, *, unknown_blocker: Unknown) -> None:
         super().__init__(redis, keys, clock)
-        self.unknown_blocker = unknown_blocker
+        self.unknown_blocker = unknown_blocker  # what an issue is that its forge does not know
 
     def put(
         self, ref: IssueRef, *, live: Literal["open", "closed"], for_person: str,
@@ -49,85 +129,79 @@ class BacklogStore(Store):
     ) -> Taken:  # fmt: skip
         """Take in an issue as it is now; `edges` are pairs of a blocked issue and its blocker.
 
-        `for_person` is the label on it by which it waits for a person, "" without one. `notes` are about the
-        look itself: they are kept, and are no change of the issue.
+        `for_person` is the label on it by which it waits for a person, "" without one. `notes` are about this
+        look at it: they are kept, and do not count as an edit.
         """
-        declared = ",".join(sorted({f"{blocked} {blocker}" for blocked, blocker in edges}))
-        word, state = self.run(
-            "backlog_put", self._names(), self.unknown_blocker, str(ref), live, for_person,
-            json.dumps(fields), declared, json.dumps(notes),
+        return self.call(
+            _PUT, unknown_blocker=self.unknown_blocker, ref=str(ref), live=live, for_person=for_person,
+            fields=json.dumps(fields), notes=json.dumps(notes),
+            declared=",".join(sorted({f"{blocked} {blocker}" for blocked, blocker in edges})),
             doing=f"taking issue {ref} into the backlog",
         )  # fmt: skip
-        return Taken(word=word, state=BacklogState(state) if state else None)
 
     def move(
         self, ref: IssueRef, to: BacklogState, *, allowed: Iterable[BacklogState], reason: str,
         fence: int | None = None, job: str = "", per_repo: int | None = None, away: bool = False,
-    ) -> tuple[str, int]:  # fmt: skip
-        """Move an item: ('ok', its fence), or why not and 0."""
-        word, number = self.run(
-            "backlog_move", self._names(), self.unknown_blocker, str(ref), ",".join(allowed), to.value,
-            reason, "" if fence is None else fence, job, "" if per_repo is None else per_repo,
-            "1" if away else "",
+    ) -> ItemMoved:  # fmt: skip
+        """Move an item from one of the `allowed` states.
+
+        `fence` is that of the start which the caller made, `job` the job that it speaks for; a start or job
+        that is not the item's is refused. `per_repo` is the most items of the repository in progress. `away`:
+        the item leaves the queue by itself, and comes back when its forge shows it again.
+        """
+        return self.call(
+            _MOVE, unknown_blocker=self.unknown_blocker, ref=str(ref), allowed=",".join(allowed), to=to.value,
+            reason=reason, fence=fence, job=job, per_repo=per_repo, away=away,
             doing=f"moving issue {ref} to {to.value}",
         )  # fmt: skip
-        return str(word), int(number or 0)
 
-    def pause(self, ref: IssueRef, step: Literal["pause", "resume"], *, reason: str) -> str:
-        """Take an item out of the queue for a person, or let it back in: 'ok', 'same', or why not."""
-        return str(self.run(
-            "backlog_pause", self._names(), self.unknown_blocker, str(ref), step, reason,
+    def pause(self, ref: IssueRef, step: Literal["pause", "resume"], *, reason: str) -> PauseAnswer:
+        """Take an item out of the queue for a person, or let it back in."""
+        return self.call(
+            _PAUSE, unknown_blocker=self.unknown_blocker, ref=str(ref), step=step, reason=reason,
             doing=f"taking issue {ref} out of the queue, or back into it",
-        ))  # fmt: skip
+        )  # fmt: skip
 
-    def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> str:
-        """Note the job at work on an item in progress: 'ok', or why not."""
-        return str(self.run(
-            "backlog_attach", [self.keys("backlog")], str(ref), "" if fence is None else fence, job,
-            doing=f"noting the job of issue {ref}",
-        ))  # fmt: skip
+    def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> bool:
+        """Note the job at work on an item in progress; False when another start or job has it."""
+        return self.call(_ATTACH, ref=str(ref), fence=fence, job=job, doing=f"noting the job of issue {ref}")
 
-    def refuse(self, refusal: Refusal) -> str:
-        """Note which gate is shut for an item: 'ok', or 'same' when that is known, or 'missing'."""
-        return str(self.run(
-            "backlog_refuse", [self.keys("backlog"), self.keys("events")],
-            refusal.issue, refusal.gate.value, refusal.to_json(),
+    def refuse(self, refusal: Refusal) -> bool:
+        """Note which gate is shut for an item; False when that is known, or the issue is not an item."""
+        return self.call(
+            _REFUSE, ref=refusal.issue, gate=refusal.gate.value, refusal=refusal.to_json(),
             doing=f"noting why issue {refusal.issue} is not dispatched",
-        ))  # fmt: skip
+        )  # fmt: skip
 
-    def answer(self, ref: IssueRef, said: Literal["open", "closed", "missing", ""], *, again: float) -> str:
-        """Note what the forge said of a blocker that is no item; `again` is in seconds."""
-        return str(
-            self.run(
-                "backlog_answer",
-                self._names(),
-                self.unknown_blocker,
-                str(ref),
-                said,
-                again,
-                doing=f"noting what became of issue {ref}",
-            )
-        )
+    def answer(self, ref: IssueRef, said: Literal["open", "closed", "missing", ""], *, again: float) -> bool:
+        """Note what the forge said about a blocker that is not an item; False when nothing waits for it.
+
+        "" is no answer. `again` is in seconds until the forge is asked again.
+        """
+        return self.call(
+            _ANSWER, unknown_blocker=self.unknown_blocker, ref=str(ref), said=said, again_seconds=again,
+            doing=f"noting what became of issue {ref}",
+        )  # fmt: skip
 
     def trim(self, *, before: float, most_kept: int) -> int:
-        """Forget finished items, at most a page; returns how many."""
-        return int(self.run(
-            "backlog_trim", self._names(), self.unknown_blocker, before, most_kept, PAGE,
+        """Forget items that were finished `before` a time, or are too many; at most a page. How many were."""
+        return self.call(
+            _TRIM, unknown_blocker=self.unknown_blocker, before=before, most_kept=most_kept, most=PAGE,
             doing="trimming the backlog",
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def to_ask(self, most: int) -> list[IssueRef]:
-        """Blockers that the forge is to be asked about now, the longest due first."""
+        """Blockers to ask the forge about now, those that have waited longest first."""
         with redis_errors("reading which blockers are to be asked about"):
             due = self.redis.zrangebyscore(self.keys("backlog_asks"), "-inf", self.now(), start=0, num=most)
         return [IssueRef.parse(text) for text in due]
 
     def read(self, refs: Sequence[IssueRef]) -> list[BacklogItem | None]:
-        """Items in the order asked for; None for an issue that is none."""
+        """Items in the order of `refs`; None for an issue that is not an item."""
         return [parsed_item(ref, text) if text else None for ref, text in self._texts(refs)]
 
     def read_sound(self, refs: Sequence[IssueRef]) -> list[BacklogItem]:
-        """Those of the items that can be read; one that cannot is logged and does not stop the others."""
+        """The items that can be read; one that cannot is logged, and does not hold up the others."""
         found = []
         for ref, text in self._texts(refs):
             try:
@@ -189,10 +263,10 @@ class BacklogStore(Store):
             return int(self.redis.zlexcount(self.keys("backlog_states"), *self._between(state, within)))
 
     def said(self, refs: Sequence[IssueRef]) -> list[str]:
-        """What the forge said of issues that are no items: open, closed, missing, or "" when it has not."""
+        """What the forge said about issues that are not items: open, closed, missing, or "" for nothing."""
         if not refs:
             return []
-        with redis_errors("reading what forges said of blockers"):
+        with redis_errors("reading what forges said about blockers"):
             answers = self.redis.hmget(self.keys("backlog_outside"), [str(ref) for ref in refs])
         return [answer or "" for answer in answers]
 
@@ -214,7 +288,7 @@ class BacklogStore(Store):
         return self._neighbours("<", ref)
 
     def dependents(self, ref: IssueRef) -> list[IssueRef]:
-        """The issues that this one comes before."""
+        """The issues that wait for this one."""
         return self._neighbours(">", ref)
 
     def _neighbours(self, direction: str, ref: IssueRef) -> list[IssueRef]:
@@ -226,20 +300,12 @@ class BacklogStore(Store):
 
     @staticmethod
     def _between(state: BacklogState, within: str) -> tuple[str, str]:
-        """The ends of a part of the index by state: names hold neither blanks nor what follows them."""
+        """The ends of a range of the list by state. Names hold no blank, "!" or ";"."""
         if not within:
             return f"[{state} ", f"({state}!"
         if within.endswith(":"):
             return f"[{state} {within}", f"({state} {within[:-1]};"
         return f"[{state} {within} ", f"({state} {within}!"
-
-    def _names(self) -> list[str]:
-        keys = self.keys
-        return [
-            keys("backlog"), keys("backlog_edges"), keys("backlog_outside"), keys("backlog_asks"),
-            keys("backlog_ready"), keys("backlog_open"), keys("backlog_working"), keys("backlog_finished"),
-            keys("events"), keys("backlog_states"),
-        ]  # fmt: skip
 
 
 def place_of(ref: IssueRef, priority: int) -> str:

@@ -1,25 +1,24 @@
--- Hand an issue over to whoever looks at issues again, and remember the delivery that told of it, in one step.
+-- Accept a delivery of a forge: remember it, and list the issue that it is about to be read again, in one step.
 -- A note that is damaged, or of another form, is begun anew: hints are only hints.
--- KEYS  1 delivery  2 intake  3 intake_notes  4 paused  5 events
--- ARGV  1 now  2 issue  3 hint as JSON, unlike that of any other delivery
---       4 seconds for which the delivery is remembered  5 most issues  6 most hints an issue  7 event data
--- Returns 'ok', 'duplicate', 'paused' or 'full'
+-- KEYS  delivery, intake, intake_notes, paused, events
+-- ARGV  issue  hint: what this delivery said, as JSON; no two deliveries have the same
+--       seen_seconds: for which the delivery is remembered  most_issues: that may wait
+--       most_hints: that are kept for an issue  event: its data as JSON
+-- Returns 'ok', 'duplicate', 'paused' (nothing is noted; the next poll finds the issue) or 'full'
 -- @include prelude
-local delivery, intake, notes, paused, events = unpack(KEYS)
-local issue = ARGV[2]
 if redis.call('EXISTS', delivery) == 1 then return 'duplicate' end
 if redis.call('EXISTS', paused) == 1 then return 'paused' end
-local noted = redis.call('HGET', notes, issue)
-if not noted and redis.call('ZCARD', intake) >= tonumber(ARGV[5]) then return 'full' end
-local now = clock(ARGV[1])
+local noted = redis.call('HGET', intake_notes, issue)
+if not noted and redis.call('ZCARD', intake) >= tonumber(most_issues) then return 'full' end
+local now = clock(time)
 local read, note = pcall(cjson.decode, noted or '')
 if not (read and type(note) == 'table' and note.v == 1 and type(note.hints) == 'table') then
   note = {v = 1, hints = {}}
 end
-table.insert(note.hints, cjson.decode(ARGV[3]))
-if #note.hints > tonumber(ARGV[6]) then table.remove(note.hints, 1) end
-redis.call('HSET', notes, issue, cjson.encode(note))
+table.insert(note.hints, cjson.decode(hint))
+if #note.hints > tonumber(most_hints) then table.remove(note.hints, 1) end
+redis.call('HSET', intake_notes, issue, cjson.encode(note))
 redis.call('ZADD', intake, 'NX', now, issue)
-redis.call('SET', delivery, issue, 'EX', ARGV[4])
-emit(events, 'webhook.accepted', now, issue, ARGV[7])
+redis.call('SET', delivery, issue, 'EX', seen_seconds)
+emit(events, 'webhook.accepted', now, issue, event)
 return 'ok'

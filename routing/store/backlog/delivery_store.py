@@ -1,9 +1,11 @@
-"""Deliveries of forges in Redis, and the issues that they told of: the intake."""
+"""Deliveries of webhooks in Redis, and the issues that they named: the intake."""
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 
 from routing.store.redis.faults import redis_errors
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 #: Seconds for which a delivery is remembered: GitHub lets people repeat one for three days.
@@ -12,55 +14,73 @@ SEEN_SECONDS = 3 * 86_400
 #: Issues that may wait to be looked at.
 MOST_ISSUES = 10_000
 
-#: Deliveries of one issue that are told to whoever looks at it, the newest.
+#: Hints that are kept of one issue, the newest.
 MOST_HINTS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewDelivery:
-    """One delivery that concerns us."""
+    """One delivery about an issue of ours."""
 
-    digest: str  # what tells it from others
+    digest: str  # tells it from all others
     issue: str  # in its canonical form
-    hint: dict[str, str]  # what was said, by whom; unlike that of any other delivery
+    hint: dict[str, str]  # what it said, and by whom; no two deliveries have the same
     event: dict[str, str]  # data of the event
 
 
-class DeliveryStore(Store):
-    """One call a step; the answers are the scripts' own words."""
+class DeliveryAnswer(StrEnum):
+    """What became of a delivery."""
 
-    def accept(self, delivery: NewDelivery) -> str:
-        """Remember a delivery and let its issue wait: 'ok', 'duplicate', 'paused' or 'full'."""
-        keys = self.keys
-        return str(self.run(
-            "delivery_accept",
-            [keys.delivery(delivery.digest), keys("intake"), keys("intake_notes"), keys("paused"),
-             keys("events")],
-            delivery.issue, json.dumps(delivery.hint), SEEN_SECONDS, MOST_ISSUES, MOST_HINTS,
-            json.dumps(delivery.event),
+    OK = "ok"
+    DUPLICATE = "duplicate"  # it was accepted before
+    PAUSED = "paused"  # nothing was noted: the next poll finds the issue
+    FULL = "full"  # too many issues wait; nothing was noted
+
+
+_ACCEPT = Script(
+    "delivery_accept",
+    DeliveryAnswer,
+    keys="delivery",
+    indexes="intake intake_notes paused events",
+    args="issue hint seen_seconds most_issues most_hints event",
+)
+_TAKE = Script(
+    "intake_take",
+    lambda words: list(zip(words[::2], words[1::2], strict=True)),
+    indexes="intake intake_notes paused",
+    args="most lease_seconds",
+)
+_DONE = Script("intake_done", bool, indexes="intake intake_notes", args="issue note")
+
+
+class DeliveryStore(Store):
+    """Issues that deliveries named wait here, each once, until somebody has read them from their forge."""
+
+    def accept(self, delivery: NewDelivery) -> DeliveryAnswer:
+        """Remember a delivery and let its issue wait."""
+        return self.call(
+            _ACCEPT, delivery=self.keys.delivery(delivery.digest), issue=delivery.issue,
+            hint=json.dumps(delivery.hint), seen_seconds=SEEN_SECONDS, most_issues=MOST_ISSUES,
+            most_hints=MOST_HINTS, event=json.dumps(delivery.event),
             doing=f"accepting a delivery about {delivery.issue}",
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def take(self, *, most: int, lease_seconds: float) -> list[tuple[str, str]]:
-        """Issues that wait with their notes, the longest waiting first."""
-        keys = self.keys
-        answer = self.run(
-            "intake_take", [keys("intake"), keys("intake_notes"), keys("paused")], most, lease_seconds,
-            doing="taking issues that a forge has told of",
-        )  # fmt: skip
-        return list(zip(answer[::2], answer[1::2], strict=True))
+        """Issues that wait with their notes, the longest waiting first; none while dispatch is paused.
+
+        Each is taken again after `lease_seconds`, unless it is `done` by then.
+        """
+        return self.call(
+            _TAKE, most=most, lease_seconds=lease_seconds, doing="taking issues that deliveries named"
+        )
 
     def done(self, issue: str, note: str) -> bool:
-        """Forget an issue that was taken with this note; False when it was told of again meanwhile."""
-        keys = self.keys
-        return bool(self.run(
-            "intake_done", [keys("intake"), keys("intake_notes")], issue, note,
-            doing=f"noting that {issue} was looked at",
-        ))  # fmt: skip
+        """Forget an issue that was taken with this note; False when a delivery named it again meanwhile."""
+        return self.call(_DONE, issue=issue, note=note, doing=f"noting that {issue} was looked at")
 
     def waiting(self) -> tuple[int, float | None]:
         """How many issues wait to be looked at, and when the first was due, seconds since the epoch."""
-        with redis_errors("looking at what forges have told of"):
+        with redis_errors("counting the issues that wait"):
             pipeline = self.redis.pipeline(transaction=False)
             pipeline.zcard(self.keys("intake"))
             pipeline.zrange(self.keys("intake"), 0, 0, withscores=True)

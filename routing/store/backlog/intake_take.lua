@@ -1,13 +1,13 @@
--- Take the issues that a forge has told of, the longest waiting first; each is taken again unless it is done by then.
--- KEYS  1 intake  2 intake_notes  3 paused
--- ARGV  1 now  2 most issues  3 seconds until they are taken again
+-- Take issues that deliveries named, the longest waiting first; each is taken again unless it is done by then.
+-- KEYS  intake, intake_notes, paused
+-- ARGV  most: issues  lease_seconds: until they are taken again
 -- Returns issue and note, in turn
 -- @include prelude
-if redis.call('EXISTS', KEYS[3]) == 1 then return {} end
-local now, taken = clock(ARGV[1]), {}
-for _, issue in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
-  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), issue)
+if redis.call('EXISTS', paused) == 1 then return {} end
+local now, taken = clock(time), {}
+for _, issue in ipairs(redis.call('ZRANGEBYSCORE', intake, '-inf', now, 'LIMIT', 0, most)) do
+  redis.call('ZADD', intake, now + tonumber(lease_seconds), issue)
   table.insert(taken, issue)
-  table.insert(taken, redis.call('HGET', KEYS[2], issue) or '')
+  table.insert(taken, redis.call('HGET', intake_notes, issue) or '')
 end
 return taken
