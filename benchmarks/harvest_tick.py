@@ -6,6 +6,7 @@ import time
 from benchmarks.fleet import TEMPLATE, MeasuredFleet, measured_fleet, ratio, request
 from benchmarks.results import Row, row
 from harvest.policy import TrialPolicy
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind, signal
@@ -88,5 +89,5 @@ def _work(site: MeasuredFleet, *, jobs: int) -> None:
         claim = parts.jobs.claim(done.job, worker="w1@bench", lease_seconds=60.0)
         assert isinstance(claim, Claim), claim
         facts = [signal(SignalKind.FINISHED, at=parts.now())]
-        result = JobResult(exit_code=0, ended_by="result")
+        result = JobResult(exit_code=0, ended_by=Ending.RESULT)
         parts.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=result, signals=facts)

@@ -2,6 +2,7 @@
 
 from benchmarks.fleet import TEMPLATE, MeasuredFleet, measured_fleet
 from benchmarks.results import Row, row
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind, signal
@@ -40,7 +41,7 @@ def _finish(site: MeasuredFleet, *, jobs: int, first: int) -> None:
         claim = parts.jobs.claim(done.job, worker="w1@build-1", lease_seconds=30.0)
         assert isinstance(claim, Claim), claim
         result = JobResult(
-            exit_code=0, ended_by="result", commit="4be1c0ffee" * 4, branch=f"coalmine/{done.job}",
+            exit_code=0, ended_by=Ending.RESULT, commit="4be1c0ffee" * 4, branch=f"coalmine/{done.job}",
             duration_seconds=412.5, cost_usd=0.83, tail="All 214 tests pass; the change is committed.",
         )  # fmt: skip
         fact = signal(SignalKind.FINISHED, at=parts.now(), note="the agent ended cleanly")

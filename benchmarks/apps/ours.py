@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import signals
 
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult
 from routing.jobs.lifecycle import Claim
 from tasks.agents.turn.stop_signal import StopSignal
@@ -29,7 +30,7 @@ class NoOp:
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
         """Do nothing."""
         del claim, stop
-        return Ran(ended_by="result", clean=True, result=JobResult(exit_code=0))
+        return Ran(ended_by=Ending.RESULT, clean=True, result=JobResult(exit_code=0))
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from routing.errors import InvalidInputError
+from routing.jobs.ending import Ending
 from routing.jobs.repair import Repair
 from routing.templates.trial import Arm, Bet
 
@@ -95,7 +96,7 @@ class JobResult:
     """What a worker reports of a job's turn."""
 
     exit_code: int | None = None  # None when we ended the process
-    ended_by: str = ""  # result, stall, deadline, cancel, …
+    ended_by: Ending | None = None  # None: no turn has ended yet
     commit: str = ""  # the pushed commit as git says, "" when nothing was pushed
     branch: str = ""
     duration_seconds: float = 0.0

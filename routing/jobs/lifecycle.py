@@ -18,6 +18,7 @@ from routing.jobs.fix_forward import corrective_turn, still_pushed
 from routing.jobs.job import Job, JobResult, JobState, checked_job_id
 from routing.jobs.lost_worker import after_lost_worker, unreadable
 from routing.jobs.repair import Repair
+from routing.jobs.retry import Again, Attempts, BackOff
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
@@ -36,19 +37,6 @@ class CancelAskedError(ConflictError):
 
 class StaleLeaseError(ConflictError):
     """The lease was lost: another worker has the job, or it has ended. The write was refused."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BackOff:
-    """Seconds to wait before the next attempt: doubling, capped, with jitter over its upper half."""
-
-    first_seconds: float = 5.0
-    cap_seconds: float = 300.0
-
-    def seconds(self, attempts: int, generator: Generator) -> float:
-        """The delay behind `attempts` attempts."""
-        full = min(self.cap_seconds, self.first_seconds * 2.0 ** max(0, attempts - 1))
-        return full * (0.5 + 0.5 * generator.random())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,22 +138,19 @@ class Jobs:
             reason=reason, result=result, signals=signals, list_dead=state is JobState.FAILED,
         ))  # fmt: skip
 
-    def attempt_failed(
-        self, claim: Claim, *, reason: str, result: JobResult, signals: Sequence[Signal]
-    ) -> bool:
-        """An attempt failed: queue the job again with back-off, or end it. Returns whether it runs again."""
-        job = claim.job
-        if job.attempts >= job.max_attempts:
-            why = f"{reason}; attempt {job.attempts} of {job.max_attempts}"
-            self.end(claim, JobState.FAILED, reason=why, result=result, signals=signals)
-            return False
-        delay = self._back_off.seconds(job.attempts, self._generator)
+    def try_again(self, claim: Claim, again: Again, *, reason: str, result: JobResult) -> None:
+        """An attempt failed, and another one follows it, see `retry`."""
+        job, delay = claim.job, again.delay_seconds(self._back_off, self._generator)
         self._fenced(claim, Move(
             job=job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETRIED, fence=claim.fence,
-            reason=f"{reason}; attempt {job.attempts} of {job.max_attempts}", result=result,
-            kind=job.kind_again, delay_seconds=delay, data={"delay_seconds": round(delay, 3)},
+            reason=f"{reason}; {Attempts.of(job)}", result=result, kind=job.kind_again, delay_seconds=delay,
+            data={"delay_seconds": round(delay, 3)},
         ))  # fmt: skip
-        return True
+
+    def give_up(self, claim: Claim, *, reason: str, result: JobResult, signals: Sequence[Signal]) -> None:
+        """An attempt failed, and none is left, see `retry`: a person finds the job among the dead letters."""
+        why = f"{reason}; {Attempts.of(claim.job)}"
+        self.end(claim, JobState.FAILED, reason=why, result=result, signals=signals)
 
     def give_back(self, claim: Claim, *, reason: str) -> None:
         """A worker that shuts down returns the job; the attempt does not count."""

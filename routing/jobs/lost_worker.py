@@ -1,7 +1,9 @@
 """What becomes of a job whose lease ran out: a pure decision."""
 
 from routing.events import JOB_FINISHED, JOB_LEASE_EXPIRED
+from routing.jobs.ending import NotRun
 from routing.jobs.job import Job, JobState
+from routing.jobs.retry import Attempts, GiveUp, retry
 from routing.jobs.signal import SignalKind, signal
 from routing.store.jobs.move import Move
 
@@ -12,8 +14,8 @@ def after_lost_worker(job: Job, *, at: float) -> Move:
     to, event = JobState.QUEUED, JOB_LEASE_EXPIRED
     if job.cancel:
         to, event, reason, kind = JobState.CANCELLED, JOB_FINISHED, job.cancel, SignalKind.CANCELLED
-    elif job.attempts >= job.max_attempts:
-        reason = f"{reason}; attempt {job.attempts} of {job.max_attempts}"
+    elif isinstance(given_up := retry(NotRun.WORKER_LOST, Attempts.of(job)), GiveUp):
+        reason = f"{reason}; {given_up.reason}"
         to, event, kind = JobState.FAILED, JOB_FINISHED, SignalKind.MACHINE_LOST
     return Move(
         job=job.id,

@@ -16,8 +16,10 @@ from routing.errors import (
     UnavailableError,
 )
 from routing.git.remote import Remote, RemoteRefusedError
+from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import Job, JobResult
 from routing.jobs.lifecycle import Claim
+from routing.jobs.retry import Attempts
 from routing.jobs.signal import SignalKind
 from routing.process.group import SpawnError
 from routing.store.jobs.log_store import LogStore
@@ -35,8 +37,8 @@ from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
-from tasks.agents.turn.result import Ending, NotRun, TurnResult
-from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.agents.turn.result import TurnResult
+from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.turn_runner import TurnRunner
 from tasks.work.outcome import Ran
 
@@ -101,7 +103,7 @@ class AgentRunner:
             end_turns_of(job.id, self._turns.table, self._turns.home)
         record = self._turns.run(self._order(claim, spec, run), stop)
         if isinstance(record, NotRun):
-            return Ran(ended_by=record.value, note=f"the session of {run.agent} was {record.value}")
+            return Ran(ended_by=record, note=f"the session of {run.agent} was {record.value}")
         run.retirement = record.retirement
         if record.awaits:  # the work goes on in this tree: nothing of it is to be judged yet
             return replace(_ran(record.result, has_repository=run.tree is not None), awaits=True)
@@ -114,7 +116,7 @@ class AgentRunner:
         if tree is None or not (ran.clean or ran.said_done):
             return ran
         if not self._holds(claim):  # git knows no fence: a push after the lease would overtake its heir's
-            return replace(ran, ended_by=StopReason.LEASE_LOST.value)
+            return replace(ran, ended_by=Ending.LEASE_LOST)
         pushed = tree.push(keep_leftovers=self._rules.commit_leftovers)
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         expects_commit = Role(claim.job.request.role).makes_commits
@@ -124,10 +126,12 @@ class AgentRunner:
     def _limit_reached(self, job: Job) -> Ran | None:
         rules = self._rules
         if job.turns >= rules.turns_per_job:
-            return Ran(ended_by="job_limit", note=f"it has had {job.turns} turns of {rules.turns_per_job}")
+            return Ran(
+                ended_by=NotRun.JOB_LIMIT, note=f"it has had {job.turns} turns of {rules.turns_per_job}"
+            )
         if rules.job_cost_usd is not None and job.spent_usd >= rules.job_cost_usd:
             note = f"it has cost {job.spent_usd:.2f} USD of {rules.job_cost_usd:.2f}"
-            return Ran(ended_by="job_limit", note=note)
+            return Ran(ended_by=NotRun.JOB_LIMIT, note=note)
         return None
 
     def _agent(self, job: Job) -> AgentRecord:
@@ -160,7 +164,7 @@ class AgentRunner:
             begins=True,
             compose=lambda start: self._input(claim, spec, run, start),
             limits=self._limits(job, spec),
-            may_retry=job.attempts < job.max_attempts,
+            attempts=Attempts.of(job),
             on_event=self._listener(job),
         )
 
@@ -243,7 +247,7 @@ class _JobRun:
 def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
     result = JobResult(
         exit_code=turn.exit_code,
-        ended_by=turn.ended_by.value,
+        ended_by=turn.ended_by,
         duration_seconds=round(turn.duration_seconds, 3),
         cost_usd=turn.usage.cost_usd,
         tail=turn.output_tail[-1000:],
@@ -251,7 +255,7 @@ def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
     error = turn.api_error
     refusal = f"the model's API refused: {error.message}"[:500] if error and not turn.clean else ""
     return Ran(
-        ended_by=turn.ended_by.value,
+        ended_by=turn.ended_by,
         clean=turn.clean,
         has_repository=has_repository,
         fault=api_fault(turn),
@@ -281,4 +285,4 @@ def api_fault(turn: TurnResult) -> SignalKind | None:
 
 def _fault(kind: SignalKind, error: Exception) -> Ran:
     _log.warning("turn.not_run", fault=kind.value, reason=str(error))
-    return Ran(ended_by="fault", fault=kind, note=str(error)[:1000])
+    return Ran(ended_by=NotRun.FAULT, fault=kind, note=str(error)[:1000])

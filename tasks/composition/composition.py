@@ -15,10 +15,11 @@ from harvest.settling import Settling
 from routing.errors import SettingsError
 from routing.jobs.admission import AdmissionLimits
 from routing.jobs.children import Children, ChildRules
-from routing.jobs.lifecycle import BackOff, Jobs
+from routing.jobs.lifecycle import Jobs
 from routing.jobs.mailbox import Mailbox
 from routing.jobs.publisher import CeleryPublisher, Publisher
 from routing.jobs.relay import Relay
+from routing.jobs.retry import BackOff
 from routing.jobs.withdrawal import Withdrawal
 from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.backlog.delivery_store import DeliveryStore

@@ -183,14 +183,11 @@ class Worker:
     def follow_up(self, job: Job, step: NextStep, result: JobResult) -> None:
         """An attempt has ended: have what comes next done at once."""
         self.coalmine.log_store.flush()
-        runs_again = step in {NextStep.GIVE_BACK, NextStep.AWAIT} or (
-            step is NextStep.RETRY and job.attempts < job.max_attempts
-        )
         if step is NextStep.PUSHED:
             self.tick_requests.send(CI, result.commit) if self._runs_ci(job) else self.tick_requests.ask(
                 WATCH
             )
-        elif not runs_again:
+        elif not step.runs_again:
             if job.request.issue:
                 self.tick_requests.ask(WATCH)
             self.tick_requests.ask(HARVEST)

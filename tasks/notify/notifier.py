@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from routing.events import Event
-from routing.jobs.lifecycle import BackOff
+from routing.jobs.retry import BackOff
 from routing.store.events.event_store import EventPage, EventStore
 from routing.store.events.notice_store import NoticeStore, SinkProgress, SinkStatus
 from routing.templates.route import Generator

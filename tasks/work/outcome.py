@@ -1,9 +1,15 @@
-"""What a turn's end means for its job: a pure decision."""
+"""What the end of an attempt means for its job: the table of endings, as a pure decision.
 
-from dataclasses import dataclass, field
+Whether another attempt follows is decided by `routing.jobs.retry`, which this calls. What CI says of the
+pushed commit later is decided by `tasks.issues.watch`.
+"""
+
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import JobResult
+from routing.jobs.retry import AT_ONCE, Again, Attempts, GiveUp, is_done, retry
 from routing.jobs.signal import SignalKind
 from tasks.agents.supervision.retirement import Retirement
 
@@ -13,7 +19,8 @@ class NextStep(StrEnum):
 
     PUSHED = "pushed"  # watch its CI
     FINISHED = "finished"  # it succeeded, and there is no commit to be watched
-    RETRY = "retry"  # queue it again while attempts are left
+    RETRY = "retry"  # queue it again after a pause
+    FAIL = "fail"  # it failed, and no attempt is left
     ESCALATE = "escalate"  # hand it to a person
     CANCEL = "cancel"
     GIVE_BACK = "give_back"  # to the queue, without counting the attempt
@@ -21,12 +28,17 @@ class NextStep(StrEnum):
     AWAIT = "await"  # to the queue until mail arrives for its agent, without counting the attempt
     DROP = "drop"  # the lease is lost: write nothing
 
+    @property
+    def runs_again(self) -> bool:
+        """Whether the job goes on with another turn; DROP says nothing of it."""
+        return self in {self.RETRY, self.GIVE_BACK, self.PUT_OFF, self.AWAIT}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ran:
     """How an attempt at a job went."""
 
-    ended_by: str  # result, stall, …: see Ending; or fault, busy, job_limit
+    ended_by: Ending | NotRun
     clean: bool = False  # by the runtime's own definition
     said_done: bool = False  # it did not end by itself, but had said how its task went
     awaits: bool = False  # the agent ended its turn cleanly to wait for mail
@@ -46,27 +58,32 @@ class TurnOutcome:
     step: NextStep
     signal: SignalKind | None
     reason: str
+    again: Again = AT_ONCE  # how the job is queued again, where the step is to do so
 
 
-_STOPPED = {
-    "cancel": TurnOutcome(
+#: Endings that say nothing of the agent's work.
+_STOPPED: dict[Ending | NotRun, TurnOutcome] = {
+    Ending.CANCEL: TurnOutcome(
         step=NextStep.CANCEL, signal=SignalKind.CANCELLED, reason="cancelled while it was running"
     ),
-    "lease_lost": TurnOutcome(step=NextStep.DROP, signal=None, reason="the lease was lost"),
-    "drain": TurnOutcome(step=NextStep.GIVE_BACK, signal=None, reason="its worker shut down"),
-    "busy": TurnOutcome(step=NextStep.PUT_OFF, signal=None, reason="its agent is busy with another job"),
+    Ending.LEASE_LOST: TurnOutcome(step=NextStep.DROP, signal=None, reason="the lease was lost"),
+    Ending.DRAIN: TurnOutcome(step=NextStep.GIVE_BACK, signal=None, reason="its worker shut down"),
+    NotRun.BUSY: TurnOutcome(step=NextStep.PUT_OFF, signal=None, reason="its agent is busy with another job"),
 }
 
-_LIMITS = {
-    "stall": (SignalKind.AGENT_STALLED, "the agent went silent"),
-    "deadline": (SignalKind.AGENT_ABORTED, "the agent ran into its time limit"),
-    "output_limit": (SignalKind.AGENT_ABORTED, "the agent printed more than it may"),
-    "budget": (SignalKind.AGENT_ABORTED, "the agent spent more than it may"),
-    "parser_error": (SignalKind.AGENT_ERRORED, "the agent's runtime could not read what it said"),
+_LIMITS: dict[Ending | NotRun, tuple[SignalKind, str]] = {
+    Ending.STALL: (SignalKind.AGENT_STALLED, "the agent went silent"),
+    Ending.DEADLINE: (SignalKind.AGENT_ABORTED, "the agent ran into its time limit"),
+    Ending.OUTPUT_LIMIT: (SignalKind.AGENT_ABORTED, "the agent printed more than it may"),
+    Ending.BUDGET: (SignalKind.AGENT_ABORTED, "the agent spent more than it may"),
+    Ending.PARSER_ERROR: (SignalKind.AGENT_ERRORED, "the agent's runtime could not read what it said"),
 }
 
 #: How an agent that had said that it was done was ended all the same.
-_OVERSTAYED = {"stall": "when it went silent", "deadline": "at its time limit"}
+_OVERSTAYED: dict[Ending | NotRun, str] = {
+    Ending.STALL: "when it went silent",
+    Ending.DEADLINE: "at its time limit",
+}
 
 #: What a shell says by its exit code of a command that it could not run.
 _NOT_STARTED = {
@@ -75,33 +92,37 @@ _NOT_STARTED = {
 }
 
 
-def outcome(ran: Ran) -> TurnOutcome:
-    """Decide by how the attempt ended; faults that are not the agent's come first."""
+def outcome(ran: Ran, attempts: Attempts) -> TurnOutcome:
+    """Decide by how the attempt ended and by the attempts that are left."""
+    follow_up = retry(ran.ended_by, attempts)
     if ran.ended_by in _STOPPED:
-        return _STOPPED[ran.ended_by]
-    if ran.ended_by == "job_limit":
+        stopped = _STOPPED[ran.ended_by]
+        return replace(stopped, again=follow_up) if isinstance(follow_up, Again) else stopped
+    if ran.ended_by is NotRun.JOB_LIMIT:
         return TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.AGENT_ABORTED, reason=ran.note)
+    if ran.fault is None and is_done(ran.ended_by, clean=ran.clean, said_done=ran.said_done):
+        return _done(ran)
+    kind, reason = _failure(ran)
+    if isinstance(follow_up, GiveUp):
+        return TurnOutcome(step=NextStep.FAIL, signal=kind, reason=reason)
+    return TurnOutcome(step=NextStep.RETRY, signal=kind, reason=reason, again=follow_up)
+
+
+def _failure(ran: Ran) -> tuple[SignalKind, str]:
+    """The fact about the version, or the fault that is not its own, and the reason in words."""
     if ran.fault is not None:
-        return TurnOutcome(step=NextStep.RETRY, signal=ran.fault, reason=ran.note or "no turn could be run")
-    if ran.said_done and ran.ended_by in _OVERSTAYED:
-        return _done(ran, f"the agent said that it was done, and was ended {_OVERSTAYED[ran.ended_by]}")
-    if ran.ended_by in _LIMITS or not ran.clean:
-        return _failed(ran)
-    return _done(ran, "the agent ended cleanly")
-
-
-def _failed(ran: Ran) -> TurnOutcome:
+        return ran.fault, ran.note or "no turn could be run"
     exit_code = ran.result.exit_code
     words = _NOT_STARTED.get(exit_code or 0, f"the agent ended with exit code {exit_code}")
-    exited = (SignalKind.AGENT_ERRORED, words)
-    kind, reason = _LIMITS.get(ran.ended_by, exited)
-    return TurnOutcome(
-        step=NextStep.RETRY, signal=kind, reason=f"{reason} ({ran.note})" if ran.note else reason
-    )
+    kind, reason = _LIMITS.get(ran.ended_by, (SignalKind.AGENT_ERRORED, words))
+    return kind, f"{reason} ({ran.note})" if ran.note else reason
 
 
-def _done(ran: Ran, how: str) -> TurnOutcome:
-    """Its work is there to be judged, unless it awaits mail; `how` says how its turn ended."""
+def _done(ran: Ran) -> TurnOutcome:
+    """Its work is there to be judged, unless it awaits mail."""
+    how = "the agent ended cleanly"
+    if ran.ended_by in _OVERSTAYED:
+        how = f"the agent said that it was done, and was ended {_OVERSTAYED[ran.ended_by]}"
     if ran.awaits:
         return TurnOutcome(step=NextStep.AWAIT, signal=None, reason="its agent awaits mail")
     if not ran.has_repository:

@@ -8,8 +8,10 @@ from typing import Protocol
 import structlog
 
 from routing.errors import UnavailableError
+from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
+from routing.jobs.retry import Attempts
 from routing.jobs.signal import signal
 from routing.store.jobs.job_store import ClaimRefusal
 from tasks.agents.supervision.retirement import Retirement
@@ -24,8 +26,12 @@ _log = structlog.get_logger(__name__)
 REPORT_SECONDS = 300.0
 REPORT_PAUSE_SECONDS = 0.5
 
-#: For how long a job waits whose agent is busy with another one.
-PUT_OFF_SECONDS = 0.5
+#: The states in which a job ends by its worker's word, besides FAILED.
+_ENDS = {
+    NextStep.FINISHED: JobState.SUCCEEDED,
+    NextStep.ESCALATE: JobState.ESCALATED,
+    NextStep.CANCEL: JobState.CANCELLED,
+}
 
 
 class Runner(Protocol):
@@ -76,12 +82,13 @@ class Work:
 
     def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[TurnOutcome, Ran]:
         ran = self._runner.run(claim, stop)
-        decided = outcome(ran)
+        attempts = Attempts.of(claim.job)
+        decided = outcome(ran, attempts)
         try:
             try:
                 self._report_patiently(claim, ran, decided)
             except CancelAskedError:  # the wish came too late for the turn, and in time for the job
-                decided = outcome(replace(ran, ended_by="cancel"))
+                decided = outcome(replace(ran, ended_by=Ending.CANCEL), attempts)
                 self._report_patiently(claim, ran, decided)
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
@@ -111,19 +118,17 @@ class Work:
         match decided.step:
             case NextStep.PUSHED:
                 jobs.pushed(claim, ran.result, reason=reason)
-            case NextStep.FINISHED:
-                jobs.end(claim, JobState.SUCCEEDED, reason=reason, result=ran.result, signals=facts)
-            case NextStep.ESCALATE:
-                jobs.end(claim, JobState.ESCALATED, reason=reason, result=ran.result, signals=facts)
-            case NextStep.CANCEL:
-                jobs.end(claim, JobState.CANCELLED, reason=reason, result=ran.result, signals=facts)
+            case NextStep.FINISHED | NextStep.ESCALATE | NextStep.CANCEL as step:
+                jobs.end(claim, _ENDS[step], reason=reason, result=ran.result, signals=facts)
             case NextStep.GIVE_BACK:
                 jobs.give_back(claim, reason=reason)
             case NextStep.PUT_OFF:
-                jobs.put_off(claim, reason=reason, delay_seconds=PUT_OFF_SECONDS)
+                jobs.put_off(claim, reason=reason, delay_seconds=decided.again.wait_seconds)
             case NextStep.AWAIT:
                 jobs.park(claim, reason=reason, result=ran.result, wait_seconds=self._await_seconds)
             case NextStep.RETRY:
-                jobs.attempt_failed(claim, reason=reason, result=ran.result, signals=facts)
+                jobs.try_again(claim, decided.again, reason=reason, result=ran.result)
+            case NextStep.FAIL:
+                jobs.give_up(claim, reason=reason, result=ran.result, signals=facts)
             case NextStep.DROP:
                 pass

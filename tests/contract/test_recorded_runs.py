@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 import tests.programs.replay_agent
+from routing.jobs.ending import Ending
 from routing.process.table import ProcessTable
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
 from tasks.agents.runtimes.runtime import Runtime, RuntimeSpec, TurnInput
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.process import run_turn
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tests.contract.recorded_outcomes import OUTCOMES, Ends, Expects
 from tests.recordings.agent_recording import FOLDER, AgentRecording, recording_names

@@ -31,7 +31,7 @@ from tests.fleets.stepped_fleet import SteppedFleet
 LEASE = 60.0
 
 
-class Attempts:
+class AttemptsFleet:
     """A fleet with a lead, and a worker for the jobs that it asks for; its clock stands still."""
 
     def __init__(

@@ -1,7 +1,7 @@
 """A whole fleet for tests: the composition root with a clock, draws and a publisher of our own."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import redis
@@ -9,10 +9,12 @@ import redis
 from harvest.policy import TrialPolicy
 from routing.errors import UnavailableError
 from routing.events import Event
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobResult, JobState, Priority
-from routing.jobs.lifecycle import Claim
+from routing.jobs.lifecycle import Claim, Jobs
 from routing.jobs.mailbox import Enqueued
 from routing.jobs.publisher import Publisher
+from routing.jobs.retry import Again, Attempts, retry
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.sessions.session_store import TurnEnd
 from routing.templates.route import Generator
@@ -200,3 +202,16 @@ def contents(client: Any) -> dict[str, Any]:
         "stream": client.xrange,
     }
     return {key: read[client.type(key)](key) for key in sorted(client.keys())}
+
+
+def fail_attempt(
+    jobs: Jobs, claim: Claim, *, reason: str = "crash", result: JobResult | None = None,
+    signals: Sequence[Signal] = (),
+) -> bool:  # fmt: skip
+    """Report an attempt that the agent failed, as a worker does; returns whether the job runs again."""
+    told, follow_up = result or JobResult(exit_code=1), retry(Ending.RESULT, Attempts.of(claim.job))
+    if isinstance(follow_up, Again):
+        jobs.try_again(claim, follow_up, reason=reason, result=told)
+    else:
+        jobs.give_up(claim, reason=reason, result=told, signals=signals)
+    return isinstance(follow_up, Again)

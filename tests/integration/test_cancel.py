@@ -10,6 +10,7 @@ from redis import Redis
 from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED
 from routing.jobs.children import ChildOrder
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind
@@ -140,9 +141,9 @@ class LastMoment:
 @pytest.mark.parametrize(
     "ran",
     [
-        Ran(ended_by="result", clean=True, has_repository=True, result=JobResult(commit="1" * 40)),
-        Ran(ended_by="result", result=JobResult(exit_code=1)),
-        Ran(ended_by="drain"),
+        Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, result=JobResult(commit="1" * 40)),
+        Ran(ended_by=Ending.RESULT, result=JobResult(exit_code=1)),
+        Ran(ended_by=Ending.DRAIN),
     ],
     ids=["pushed", "failed", "drained"],
 )

@@ -11,6 +11,7 @@ from routing.git.git import Git
 from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.repair import Repair
+from routing.jobs.retry import Attempts
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn_kind import TurnKind
 from routing.templates.version import Snapshot
@@ -18,8 +19,12 @@ from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
+from tests.fleets.stepped_fleet import fail_attempt
 from tests.fleets.worker_fleet import WorkerFleet, fleet
 from tests.repositories import TemporaryRepository, new_repository
+
+#: A first attempt, with two to follow.
+FIRST = Attempts(used=1, allowed=3)
 
 #: Keeps what it was told and by whom it was resumed, and does what `next` says.
 AGENT = """
@@ -64,7 +69,7 @@ class CorrectiveBench:
     def push(self, line: str) -> str:
         """A turn whose commit is pushed; the job waits for CI."""
         claim, ran = self.turn(line)
-        assert outcome(ran).step is NextStep.PUSHED, ran
+        assert outcome(ran, FIRST).step is NextStep.PUSHED, ran
         self.parts.jobs.pushed(claim, ran.result)
         return ran.result.commit
 
@@ -130,7 +135,7 @@ def test_corrective_turn_that_commits_nothing_is_frozen(bench: CorrectiveBench) 
     _, ran = bench.turn("true")
     assert ran.result.commit == red
     reason = "CI is red, and the corrective turn committed nothing new"
-    assert outcome(ran) == TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
+    assert outcome(ran, FIRST) == TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
 
 
 def test_corrective_turn_that_goes_back_to_a_judged_commit_is_frozen(bench: CorrectiveBench) -> None:
@@ -141,7 +146,7 @@ def test_corrective_turn_that_goes_back_to_a_judged_commit_is_frozen(bench: Corr
     bench.send_back()
     _, ran = bench.turn(f"git reset --quiet --hard {first}")
     assert ran.result.commit == first
-    assert outcome(ran).signal is SignalKind.FROZEN
+    assert outcome(ran, FIRST).signal is SignalKind.FROZEN
 
 
 def test_another_host_repairs_the_pushed_branch(bench: CorrectiveBench, tmp_path: Path) -> None:
@@ -162,8 +167,8 @@ def test_failed_corrective_turn_is_tried_again_as_one(bench: CorrectiveBench) ->
     red = bench.push("echo half > half.txt")
     bench.send_back()
     claim, ran = bench.turn("exit 3")
-    assert outcome(ran).step is NextStep.RETRY
-    assert bench.parts.jobs.attempt_failed(claim, reason="crash", result=ran.result, signals=[])
+    assert outcome(ran, FIRST).step is NextStep.RETRY
+    assert fail_attempt(bench.parts.jobs, claim, result=ran.result)
     bench.parts.redis.hset(bench.parts.keys.job(bench.id), "not_before", "0")
     mended = bench.push("echo done > done.txt")
     assert red in bench.prompts()[2]

@@ -15,14 +15,14 @@ from routing.jobs.job import JobState
 from routing.templates.version import Snapshot
 from tasks.agents.mail.letter import Letter
 from tasks.agents.session.state import SessionState
-from tests.fleets.attempts import Attempts
+from tests.fleets.attempts import AttemptsFleet
 from tests.fleets.post import ADA
 from tests.recordings.agent_recording import FOLDER
 
 BASIC, UNKNOWN = "claude-1-basic", "claude-5-resume-unknown"
 
 
-class Replays(Attempts):
+class Replays(AttemptsFleet):
     """Attempts whose program is a replay of Claude Code; each run of it is kept."""
 
     def __init__(self, client: redis.Redis, folder: Path) -> None:
@@ -99,7 +99,7 @@ def test_turn_is_begun_anew_once(replays: Replays) -> None:
     """A program that gives up again has failed; there is no third process, and the attempt is lost."""
     job = replays.with_a_conversation()
     replays.plays(begun=FOLDER / f"{UNKNOWN}.json")
-    assert replays.work(job) == "retry"
+    assert replays.work(job) == "fail"
     assert len(replays.received()) == 3
     assert replays.find(job).state is JobState.FAILED
     assert len(replays.fleet.events("session.lost")) == 1

@@ -10,10 +10,10 @@ from typing import TypeVar
 import pytest
 import redis
 
+from routing.jobs.ending import Ending
 from tasks.agents.agent_registry import FinishedAgentError, NameTakenError
 from tasks.agents.mail.mail import MailState
 from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
-from tasks.agents.turn.result import Ending
 from tests.fleets.post import ADA, PostFleet
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from tasks.agents.session.state import SessionState
 from tasks.agents.supervision.retirement import Retirement, Retirements
 from tasks.agents.supervision.silence import Patience
 from tasks.agents.supervision.watchdog import Watchdog, WatchdogRules
-from tests.fleets.attempts import Attempts
+from tests.fleets.attempts import AttemptsFleet
 from tests.fleets.post import ADA
 from tests.repositories import TemporaryRepository, new_repository
 
@@ -31,7 +31,7 @@ SEND_DONE = (
 TALK = 'echo \'{"type": "session", "id": "c1"}\''
 
 
-class RetirementShop(Attempts):
+class RetirementShop(AttemptsFleet):
     """Attempts at work in a repository that an agent can take away."""
 
     def __init__(self, client: redis.Redis, folder: Path) -> None:
@@ -100,7 +100,7 @@ def test_pushes_that_all_fail_are_one_death(shop: RetirementShop) -> None:
     assert shop.work(job) == "retry"
     shop.bring_back()
     shop.breaks()
-    assert shop.work(job) == "retry"
+    assert shop.work(job) == "fail"
     assert shop.find(job).state is JobState.FAILED
     shop.app.watchdog.tick()
     assert len(shop.deaths()) == 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from routing.jobs.ending import Ending
 from routing.process.line_reader import OutputLine
 from routing.process.pipes import Channel, Pipes
 from routing.process.table import ProcessTable, start_ticks
@@ -13,7 +14,7 @@ from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.process import run_turn
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopReason
 from tests.programs.agent_programs import AgentBench
 from tests.programs.faulty_runtime import Faulty

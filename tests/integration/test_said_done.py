@@ -12,7 +12,7 @@ from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.version import Snapshot
 from tasks.agents.session.state import SessionState
-from tests.fleets.attempts import Attempts
+from tests.fleets.attempts import AttemptsFleet
 from tests.repositories import TemporaryRepository, new_repository
 
 #: Terminal mail about the agent's task, or about another one.
@@ -29,7 +29,7 @@ IDENTITY = {
 HANG = "sleep 60"
 
 
-class SaidDoneShop(Attempts):
+class SaidDoneShop(AttemptsFleet):
     """Attempts of agents that are soon found to be silent, at work in a repository."""
 
     def __init__(self, client: redis.Redis, folder: Path) -> None:

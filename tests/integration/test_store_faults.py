@@ -11,6 +11,7 @@ import pytest
 
 from routing.embedded.private_server import PrivateServer
 from routing.events import JOB_FINISHED
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobState
 from routing.jobs.lifecycle import Claim
 from routing.store.jobs.log_store import LogStore
@@ -106,7 +107,7 @@ class Unplugged:
         """Run one attempt."""
         del claim, stop
         kill(self._server)
-        return Ran(ended_by="result", clean=True)
+        return Ran(ended_by=Ending.RESULT, clean=True)
 
 
 def test_a_result_waits_for_the_store(made: WorkerFleet, server: PrivateServer, tmp_path: Path) -> None:

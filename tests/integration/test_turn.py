@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from routing.jobs.ending import Ending
 from routing.process.group import ProcessIdentity, SpawnError
 from routing.process.table import ProcessTable, start_ticks
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent, Usage
@@ -15,7 +16,6 @@ from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import Runtime, RuntimeSpec
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.process import run_turn
-from tasks.agents.turn.result import Ending
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tests.programs.agent_programs import QUICK, AgentBench
 from tests.waiting import wait_until

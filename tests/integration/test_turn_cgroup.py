@@ -13,12 +13,12 @@ import pytest
 from redis import Redis
 
 from routing.embedded.private_server import PrivateServer
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobState
 from routing.process.cgroup_home import CgroupHome
 from routing.process.group import ProcessGroup, SpawnError
 from routing.process.table import ProcessTable
 from tasks.agents.supervision.orphans import end_left_turn, end_ownerless_turns, end_turns_of
-from tasks.agents.turn.result import Ending
 from tests.fleets.worker_fleet import ROOT, WorkerFleet, fleet, until_state
 from tests.programs.agent_book import Book, until_gone
 from tests.programs.agent_programs import AgentBench

@@ -14,6 +14,8 @@ import pytest
 import redis
 
 from routing.errors import UnavailableError
+from routing.jobs.ending import Ending, NotRun
+from routing.jobs.retry import Attempts
 from routing.process.group import SpawnError
 from routing.process.table import ProcessTable
 from routing.store.sessions.session_store import SessionStore, TurnEnd
@@ -29,7 +31,6 @@ from tasks.agents.turn.ending import TerminalMail, TurnRecord
 from tasks.agents.turn.leases import TurnLeases
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
-from tasks.agents.turn.result import Ending, NotRun
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn_runner import StaleTurnError, TurnRunner
 from tests.fleets.post import ADA, PostFleet
@@ -99,7 +100,7 @@ class TurnBench:
             begins=begins,
             compose=compose,
             limits=TurnLimits(kill_grace_seconds=0.2, time_limit_seconds=20),
-            may_retry=retry,
+            attempts=Attempts(used=1, allowed=2 if retry else 1),
             on_event=self.heard,
         )
 

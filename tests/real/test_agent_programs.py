@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from routing.jobs.ending import Ending
 from routing.process.table import ProcessTable
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec, TurnInput
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.process import run_turn
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
 from tests.real.model_stub import INPUT_TOKENS, OUTPUT_TOKENS, ModelStub
 from tests.real.programs import ENVIRONMENTS, MODELS

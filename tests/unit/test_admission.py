@@ -12,7 +12,7 @@ from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind
 from routing.store.redis.health import HealthFinding, Status
-from tests.fleets.stepped_fleet import SteppedFleet
+from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt
 
 Made = Callable[..., SteppedFleet]
 
@@ -125,7 +125,7 @@ def test_every_way_out_makes_room(limited: Made, leave: str) -> None:
     ways: dict[str, Callable[[], object]] = {
         "end": lambda: finish(fleet, claim),
         "push": lambda: jobs.pushed(claim, result),
-        "retry": lambda: jobs.attempt_failed(claim, reason="x", result=result, signals=[]),
+        "retry": lambda: fail_attempt(jobs, claim, result=result),
         "give back": lambda: jobs.give_back(claim, reason="x"),
         "reap": lambda: jobs.reap(at=fleet.clock()),
     }
@@ -276,7 +276,7 @@ def test_cost_counts_once(limited: Made) -> None:
     (job,) = enqueued(fleet, 1)
     claim = fleet.claim(job)
     fleet.spend(claim, usd=1.5)
-    fleet.app.jobs.attempt_failed(claim, reason="x", result=JobResult(), signals=[])
+    fail_attempt(fleet.app.jobs, claim)
     fleet.clock.forward(10)
     again = fleet.claim(job)
     fleet.spend(again, usd=0.25)

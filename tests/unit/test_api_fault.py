@@ -2,10 +2,11 @@
 
 import pytest
 
+from routing.jobs.ending import Ending
 from routing.jobs.signal import SignalKind
 from tasks.agents.runner import api_fault
 from tasks.agents.runtimes.agent_event import ApiErrorEvent, Usage
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.result import TurnResult
 
 
 def turn(ended_by: Ending, status: int | None, *, clean: bool = False) -> TurnResult:

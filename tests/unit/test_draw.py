@@ -3,12 +3,11 @@
 import pytest
 import redis
 
-from routing.jobs.signal import SignalKind
 from routing.store.redis.keys import Keys
 from routing.templates.route import Route, draw, draws
 from routing.templates.trial import Arm, Trial, TrialState
 from routing.templates.version import Snapshot, Version, VersionState
-from tests.fleets.stepped_fleet import SteppedFleet, request
+from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt, request
 
 
 def version(number: int) -> Version:
@@ -165,9 +164,7 @@ def test_retries_keep_the_version_and_the_arm(fake_redis: redis.Redis) -> None:
     fleet.on_trial()
     job = fleet.enqueue().job
     claim = fleet.claim(job)
-    fleet.app.jobs.attempt_failed(
-        claim, reason="crash", result=claim.job.result, signals=[fleet.fact(SignalKind.AGENT_ERRORED)]
-    )
+    fail_attempt(fleet.app.jobs, claim)
     fleet.clock.forward(3600)
     again = fleet.claim(job)
     assert (again.version.number, again.job.arm, again.job.draw) == (2, "canary", 0.1)

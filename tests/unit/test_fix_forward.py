@@ -7,11 +7,12 @@ import redis
 
 from harvest.settling import spent
 from routing.errors import ConflictError
+from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.repair import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
 from routing.jobs.signal import SignalKind
-from tests.fleets.stepped_fleet import SteppedFleet
+from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt
 
 RED = Repair(commit="4be1c0ffee00", checks=("unit", "lint"), log="FAILED test_sum")
 ISSUE = "local:shop#3"
@@ -27,7 +28,9 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
 
 def pushed(commit: str = RED.commit) -> JobResult:
     """The result of a turn that pushed a commit."""
-    return JobResult(exit_code=0, ended_by="result", commit=commit, branch="coalmine/x", tail="I am done")
+    return JobResult(
+        exit_code=0, ended_by=Ending.RESULT, commit=commit, branch="coalmine/x", tail="I am done"
+    )
 
 
 def waiting(fleet: SteppedFleet) -> Job:
@@ -42,7 +45,7 @@ def waiting(fleet: SteppedFleet) -> Job:
 
 def fail(fleet: SteppedFleet, claim: Claim) -> bool:
     """An attempt ends in an error of the agent; returns whether the job runs again."""
-    return fleet.app.jobs.attempt_failed(claim, reason="crash", result=JobResult(exit_code=1), signals=[])
+    return fail_attempt(fleet.app.jobs, claim)
 
 
 def send_back(fleet: SteppedFleet, job: Job, repair: Repair = RED, most: int = 5) -> bool:

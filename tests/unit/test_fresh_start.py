@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from routing.jobs.ending import Ending
 from tasks.agents.runtimes.agent_event import ApiErrorEvent, Usage
 from tasks.agents.session.conversation import as_one_turn, limits_left, needs_fresh_start
 from tasks.agents.turn.limits import TurnLimits
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.result import TurnResult
 
 LOST = TurnResult(
     ended_by=Ending.RESULT, exit_code=1, clean=False, session_id="c1", session_lost=True,

@@ -17,7 +17,7 @@ from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
 from routing.store.trials.trial_store import TrialAdvance, TrialStore
-from tests.fleets.stepped_fleet import QUICK, START, SteppedFleet, request
+from tests.fleets.stepped_fleet import QUICK, START, SteppedFleet, fail_attempt, request
 
 DAY = 86_400.0
 GOOD, BAD = SignalKind.FINISHED, SignalKind.ESCALATED
@@ -511,7 +511,7 @@ def test_guardrails_count_all_attempts(fake_redis: redis.Redis) -> None:
     claim = fleet.claim(job)
     fleet.spend(claim, usd=4.0, seconds=600.0)
     burnt = JobResult(cost_usd=4.0, duration_seconds=600.0)
-    fleet.app.jobs.attempt_failed(claim, reason="x", result=burnt, signals=[])
+    fail_attempt(fleet.app.jobs, claim, result=burnt)
     fleet.clock.forward(10)
     claim = fleet.claim(job)
     fleet.spend(claim, usd=0.5, seconds=60.0)

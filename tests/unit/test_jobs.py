@@ -4,14 +4,16 @@ import pytest
 import redis
 
 from routing.errors import ConflictError, InvalidInputError
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
-from routing.jobs.lifecycle import BackOff, CancelAskedError, Claim, StaleLeaseError, UnknownJobError
+from routing.jobs.lifecycle import CancelAskedError, Claim, StaleLeaseError, UnknownJobError
+from routing.jobs.retry import BackOff
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.redis.lease import LeaseStatus
-from tests.fleets.stepped_fleet import START, ScriptedGenerator, SteppedFleet
+from tests.fleets.stepped_fleet import START, ScriptedGenerator, SteppedFleet, fail_attempt
 
-PUSHED = JobResult(exit_code=0, ended_by="result", commit="4be1c0ffee00", branch="coalmine/x")
+PUSHED = JobResult(exit_code=0, ended_by=Ending.RESULT, commit="4be1c0ffee00", branch="coalmine/x")
 
 HELD, LOST = LeaseStatus(held=True), LeaseStatus(held=False)
 
@@ -26,9 +28,7 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
 
 def fail(fleet: SteppedFleet, claim: Claim) -> bool:
     """An attempt ends in an error of the agent."""
-    return fleet.app.jobs.attempt_failed(
-        claim, reason="crash", result=JobResult(exit_code=1), signals=[fleet.fact(SignalKind.AGENT_ERRORED)]
-    )
+    return fail_attempt(fleet.app.jobs, claim, signals=[fleet.fact(SignalKind.AGENT_ERRORED)])
 
 
 def signals(fleet: SteppedFleet, job: str) -> list[str]:

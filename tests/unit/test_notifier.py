@@ -12,7 +12,7 @@ from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from routing.events import JOB_FINISHED
 from routing.jobs.job import JobState
-from routing.jobs.lifecycle import BackOff
+from routing.jobs.retry import BackOff
 from routing.jobs.signal import SignalKind
 from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.events import notice_store

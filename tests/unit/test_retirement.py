@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from routing.errors import UnavailableError
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
 from routing.store.jobs.job_store import JobStore
 from routing.store.mail.agent_store import AgentStore
@@ -16,8 +17,7 @@ from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
 from tasks.agents.supervision.retirement import Retirement, Retirements, last_word, leaves
 from tasks.agents.supervision.worker_died import AgentEnd
-from tasks.agents.turn.result import Ending
-from tests.fleets.stepped_fleet import SteppedFleet
+from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt
 
 CRASH = AgentEnd(ended_by=Ending.RESULT, exit_code=3)
 CLEAN = AgentEnd(ended_by=Ending.RESULT, exit_code=0, clean=True)
@@ -128,7 +128,7 @@ def test_agent_of_a_job_that_goes_on_stays(hospice: Hospice) -> None:
     jobs.park(hospice.claim, reason="awaits mail", result=JobResult(), wait_seconds=1)
     assert hospice.see_off() == STAYS
     again()
-    assert jobs.attempt_failed(hospice.claim, reason="crash", result=JobResult(), signals=[])
+    assert fail_attempt(jobs, hospice.claim)
     assert hospice.see_off() == STAYS
     again()
     jobs.pushed(hospice.claim, JobResult(commit="c0ffee"))

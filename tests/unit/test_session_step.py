@@ -4,14 +4,19 @@ from typing import Any
 
 import pytest
 
+from routing.jobs.ending import Ending
+from routing.jobs.retry import Attempts
 from tasks.agents.mail.role import Role
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
 from tasks.agents.session.step import Resumption, SessionStep, resumption, step_after
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.result import TurnResult
 
 S = SessionState
+
+FIRST = Attempts(used=1, allowed=3)
+LAST = Attempts(used=3, allowed=3)
 
 
 def turn(ended_by: Ending = Ending.RESULT, exit_code: int | None = 0) -> TurnResult:
@@ -42,7 +47,7 @@ def step(result: TurnResult, **more: Any) -> SessionStep:
         "role": Role.BUILDER,
         "terminal_seen": False,
         "awaiting": False,
-        "may_retry": True,
+        "attempts": FIRST,
     }
     given |= more
     made = step_after(result, **given)
@@ -56,7 +61,7 @@ def step(result: TurnResult, **more: Any) -> SessionStep:
 )
 def test_aborts_and_stalls_give_the_session_up(ending: Ending, *, seen: bool) -> None:
     """Unless the terminal mail of this turn was already there."""
-    made = step(turn(ending), terminal_seen=seen, may_retry=False)
+    made = step(turn(ending), terminal_seen=seen, attempts=LAST)
     assert made.is_end
     assert made.to is (S.COMPLETED if seen else S.ZOMBIE)
     assert made.is_end
@@ -68,7 +73,7 @@ def test_aborts_and_stalls_give_the_session_up(ending: Ending, *, seen: bool) ->
 )
 def test_agent_with_attempts_left_has_not_ended(ending: Ending, *, goes_on: bool) -> None:
     """Its job is tried again, so nobody is told that it died; a cancel is final."""
-    made = step(turn(ending), may_retry=True)
+    made = step(turn(ending), attempts=FIRST)
     assert made.to is S.ZOMBIE
     assert made.is_end is not goes_on
 
@@ -107,13 +112,13 @@ def test_unclean_exit_is_tried_again_while_attempts_are_left() -> None:
     made = step(turn(exit_code=3))
     assert (made.to, made.is_retry, made.is_end) == (S.BETWEEN_TURNS, True, False)
     assert "3" in made.reason
-    made = step(turn(exit_code=3), may_retry=False)
+    made = step(turn(exit_code=3), attempts=LAST)
     assert (made.to, made.is_retry, made.is_end) == (S.ZOMBIE, True, True)
 
 
 def test_drain_keeps_the_session() -> None:
     """It is no failure of the agent's."""
-    made = step(turn(Ending.DRAIN), may_retry=False)
+    made = step(turn(Ending.DRAIN), attempts=LAST)
     assert (made.to, made.is_retry, made.is_end) == (S.BETWEEN_TURNS, False, False)
 
 
@@ -121,7 +126,7 @@ def test_lost_lease_writes_nothing() -> None:
     """Somebody else may have the session by now."""
     assert (
         step_after(
-            turn(Ending.LEASE_LOST), role=Role.BUILDER, terminal_seen=True, awaiting=True, may_retry=True
+            turn(Ending.LEASE_LOST), role=Role.BUILDER, terminal_seen=True, awaiting=True, attempts=FIRST
         )
         is None
     )
@@ -167,5 +172,5 @@ def test_session_without_conversation_has_lost_none() -> None:
 @pytest.mark.parametrize("ending", [Ending.STALL, Ending.DEADLINE])
 def test_agent_that_said_that_it_was_done_has_no_more_turns(ending: Ending) -> None:
     """Its job is not tried again, whatever attempts are left; without its word it is."""
-    assert step(turn(ending), terminal_seen=True, may_retry=True).is_end
-    assert not step(turn(ending), terminal_seen=False, may_retry=True).is_end
+    assert step(turn(ending), terminal_seen=True, attempts=FIRST).is_end
+    assert not step(turn(ending), terminal_seen=False, attempts=FIRST).is_end

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 import redis
 
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
 from routing.templates.templates import Templates
 from tasks.agents.agent_record import AgentRecord
@@ -18,7 +19,6 @@ from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.supervision.silence import Measure, Patience, SilenceFinding, finding
 from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
-from tasks.agents.turn.result import Ending
 from tests.fleets.sessions import PROCESS
 from tests.fleets.stepped_fleet import SteppedFleet
 

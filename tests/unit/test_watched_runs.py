@@ -270,3 +270,36 @@ def test_a_job_of_a_forge_that_is_not_served_waits(fleet_of: Fleets) -> None:
     fleet.parts.sites.update(sites)  # type: ignore[attr-defined]
     fleet.watch()
     assert job_of(fleet, ref).state is JobState.SUCCEEDED
+
+
+def test_ci_is_not_asked_about_work_that_is_being_repaired(fleet_of: Fleets) -> None:
+    """A job whose turn runs is shown, and nothing is decided about it."""
+    fleet = fleet_of(acts={1: ["red"]})
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.dispatch()
+    fleet.hands.claim(fleet.jobs(ref)[0].id)
+    fleet.watch()
+    assert fleet.jobs(ref)[0].state is JobState.RUNNING
+    assert fleet.forge.calls_of("statuses") == 0
+    assert "- [~] tests red" in fleet.forge.checklists(ref)[0]
+
+
+@pytest.mark.parametrize("act", ["fails", "lost"])
+def test_issue_whose_job_failed_looks_the_same_whoever_decided(fleet_of: Fleets, act: str) -> None:
+    """After the last attempt, by the worker or by the sweep: escalated, labelled, and its slot is free."""
+    fleet = fleet_of(acts={1: ["fails"]})
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    (job,) = fleet.dispatch()
+    if act == "lost":
+        for _ in range(3):
+            fleet.hands.claim(job, lease_seconds=5)
+            fleet.clock.forward(6)
+            fleet.hands.app.jobs.reap(at=fleet.clock())
+    else:
+        fleet.work()
+    fleet.watch()
+    assert fleet.item(ref).state is BacklogState.ESCALATED
+    assert list(fleet.forge.issues[ref].labels) == ["coalmine", "ready-for-human"]
+    assert fleet.hands.app.job_store.active_on([str(ref)])[0][0] == ""

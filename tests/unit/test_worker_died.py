@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import redis
 
+from routing.jobs.ending import Ending
 from tasks.agents.mail.address import Author
 from tasks.agents.mail.mail import MailType
 from tasks.agents.mail.role import Role
 from tasks.agents.supervision.worker_died import AgentEnd, death, has_said, tell_parent
-from tasks.agents.turn.result import Ending
 from tests.fleets.post import DONE, PostFleet
 
 CRASH = AgentEnd(ended_by=Ending.RESULT, exit_code=3)

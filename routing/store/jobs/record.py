@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from routing.errors import CorruptRecordError
+from routing.jobs.ending import stored_ending
 from routing.jobs.job import Job, JobRequest, JobResult, JobState
 from routing.jobs.repair import Repair
 from routing.templates.trial import Arm, Bet
@@ -111,7 +112,7 @@ def _bet(fields: Mapping[str, str]) -> Bet | None:
 def _result(fields: Mapping[str, str]) -> JobResult:
     return JobResult(
         exit_code=_whole(fields, "exit_code"),
-        ended_by=fields.get("ended_by", ""),
+        ended_by=stored_ending(fields.get("ended_by", "")),
         commit=fields.get("commit", ""),
         branch=fields.get("branch", ""),
         duration_seconds=float(fields.get("duration_seconds") or 0),

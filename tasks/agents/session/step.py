@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
+from routing.jobs.ending import Ending
+from routing.jobs.retry import Again, Attempts, is_done, retry
 from tasks.agents.mail.role import Role
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
-from tasks.agents.turn.result import OVERSTAYED, Ending, TurnResult
-
-#: Endings behind which the job tries again, while it has attempts left.
-_TRIED_AGAIN = frozenset({Ending.STALL, Ending.DEADLINE, Ending.OUTPUT_LIMIT, Ending.BUDGET})
+from tasks.agents.turn.result import TurnResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,9 +23,13 @@ class SessionStep:
 
 
 def step_after(
-    turn: TurnResult, *, role: Role, terminal_seen: bool, awaiting: bool, may_retry: bool
+    turn: TurnResult, *, role: Role, terminal_seen: bool, awaiting: bool, attempts: Attempts
 ) -> SessionStep | None:
-    """Decide; None when nothing may be written, as somebody else may have the session."""
+    """Decide; None when nothing may be written, as somebody else may have the session.
+
+    `attempts`: of the job that the turn was run for.
+    """
+    may_retry = isinstance(retry(turn.ended_by, attempts), Again)
     match turn.ended_by:
         case Ending.LEASE_LOST:
             return None
@@ -37,8 +40,7 @@ def step_after(
                 turn, role=role, terminal_seen=terminal_seen, awaiting=awaiting, may_retry=may_retry
             )
         case ending:
-            has_done = terminal_seen and ending in OVERSTAYED  # its job is not tried again: see `outcome`
-            goes_on = ending in _TRIED_AGAIN and may_retry and not has_done
+            goes_on = may_retry and not is_done(ending, clean=turn.clean, said_done=terminal_seen)
             to = SessionState.COMPLETED if terminal_seen else SessionState.ZOMBIE
             return SessionStep(to=to, reason=f"its turn was ended: {ending.value}", is_end=not goes_on)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from routing.errors import CoalmineError
+from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobState
 from routing.store.jobs.job_store import JobStore
 from routing.store.sessions.session_store import SessionStore
@@ -18,7 +19,6 @@ from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.supervision.worker_died import AgentEnd, has_said, tell_parent
-from tasks.agents.turn.result import Ending
 
 _log = structlog.get_logger(__name__)
 

@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from routing.errors import CoalmineError, NotFoundError
+from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
 from routing.store.jobs.job_store import JobStore
@@ -23,7 +24,6 @@ from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.supervision.silence import Measure, Patience, SilenceFinding, finding
 from tasks.agents.supervision.worker_died import AgentEnd, has_said, tell_parent
-from tasks.agents.turn.result import Ending
 from tasks.agents.turn.stop_signal import StopReason
 
 _log = structlog.get_logger(__name__)

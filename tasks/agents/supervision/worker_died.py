@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from routing.errors import NotFoundError
+from routing.jobs.ending import Ending
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import FinishedAgentError, UnknownAgentError
 from tasks.agents.mail.address import FLEET
@@ -14,7 +15,6 @@ from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.mail import MailType
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.receipt import Receipt
-from tasks.agents.turn.result import Ending
 
 _log = structlog.get_logger(__name__)
 

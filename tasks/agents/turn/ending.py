@@ -9,6 +9,7 @@ from typing import TypeVar
 import structlog
 
 from routing.errors import CoalmineError, UnavailableError
+from routing.jobs.ending import OVERSTAYED, Ending
 from routing.store.sessions.session_store import SessionStore, TurnEnd
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.runtimes.agent_event import Usage
@@ -21,7 +22,7 @@ from tasks.agents.supervision.worker_died import AgentEnd
 from tasks.agents.turn.leases import HeldTurn
 from tasks.agents.turn.mail import TurnMail
 from tasks.agents.turn.order import TurnOrder
-from tasks.agents.turn.result import OVERSTAYED, Ending, TurnResult
+from tasks.agents.turn.result import TurnResult
 
 T = TypeVar("T")
 
@@ -123,7 +124,7 @@ class TurnEnding:
             role=self.order.agent.role,
             terminal_seen=terminal_seen,
             awaiting=stored.awaiting,
-            may_retry=self.order.may_retry,
+            attempts=self.order.attempts,
         )
         if step is None or not self.write(step, result, consumed):
             return self._told(result, step, terminal_seen=terminal_seen)

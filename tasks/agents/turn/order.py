@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from routing.jobs.retry import Attempts
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.runtimes.agent_event import AgentEvent
 from tasks.agents.runtimes.runtime import Runtime, TurnInput
@@ -30,5 +31,5 @@ class TurnOrder:
     begins: bool  # whether there is more to say than mail: then a session begins if there is none
     compose: Callable[[TurnStart], TurnInput | None]  # under the lease, again without a lost conversation
     limits: TurnLimits
-    may_retry: bool  # whether the job has attempts left behind this one
+    attempts: Attempts  # of the job, this one among them
     on_event: Callable[[AgentEvent], None]

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 
+from routing.jobs.ending import Ending
 from routing.process.cgroup_home import CgroupHome
 from routing.process.group import ProcessGroup, ProcessIdentity, SpawnError
 from routing.process.line_reader import OutputLine
@@ -16,7 +17,7 @@ from tasks.agents.runtimes.launch import fault_words, launch_of
 from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
 from tasks.agents.turn.limits import StallTimer, TurnLimits
 from tasks.agents.turn.log import TurnLog
-from tasks.agents.turn.result import Ending, TurnResult
+from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.tally import TurnTally
 

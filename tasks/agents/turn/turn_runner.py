@@ -23,6 +23,7 @@ from dataclasses import replace
 import structlog
 
 from routing.errors import CoalmineError, ConflictError
+from routing.jobs.ending import Ending, NotRun
 from routing.process.cgroup_home import CgroupHome
 from routing.process.group import ProcessIdentity
 from routing.process.table import ProcessTable
@@ -49,7 +50,7 @@ from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.mail import TurnMail
 from tasks.agents.turn.order import TurnOrder, TurnStart
 from tasks.agents.turn.process import run_turn
-from tasks.agents.turn.result import Ending, NotRun, TurnResult
+from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
 
 _log = structlog.get_logger(__name__)
