@@ -10,14 +10,12 @@ from routing.jobs.turn_kind import TurnKind
 from routing.store.jobs.move import Move
 
 
-def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: float) -> Move | None:
-    """The step that queues a waiting job for a corrective turn; None when it is not to have another one.
+def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: float) -> Move:
+    """The step that queues a waiting job for a corrective turn, one of at most `most`.
 
-    A job gets `most` of them, and a commit is judged once. Attempts begin anew for the turn; version,
-    arm, trial and draw stay.
+    Attempts begin anew for the turn; version, arm, trial and draw stay. Whether there is to be one is
+    decided by `tasks.issues.watch`; the fence keeps two watchers from sending a job back twice.
     """
-    if job.fix_forwards >= most or repair.commit in job.judged:
-        return None
     number = job.fix_forwards + 1
     return Move(
         job=job.id,

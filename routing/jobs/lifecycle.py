@@ -205,11 +205,10 @@ class Jobs:
     def fix_forward(self, job: Job, *, repair: Repair, reason: str, most: int) -> bool:
         """A tick sends a job that waits back to its agent, whose pushed commit is red.
 
-        False when it is not that run's any more, has had `most` corrective turns, or was sent back for
-        this commit before.
+        False when it is no longer that run's.
         """
         step = corrective_turn(job, repair, reason=reason, most=most, at=self._jobs.now())
-        return step is not None and self._jobs.move(step).done
+        return self._jobs.move(step).done
 
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""

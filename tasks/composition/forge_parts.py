@@ -167,7 +167,6 @@ class ForgeParts:
                 fix_forwards=watch.fix_forwards,
                 fix_forward_seconds=watch.fix_forward_seconds,
                 no_verdict_seconds=settings.job.no_verdict_seconds,
-                redispatches=settings.job.max_attempts - 1,
             ),
             run_ci=self.run_ci,
         )

@@ -28,7 +28,7 @@ from tasks.issues.landings import Landings, landing_facts
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import change_text
 from tasks.issues.site import ForgeSite, issue_of, place_of
-from tasks.issues.watch import Action, TurnState, Watched, WatchLimits, watch
+from tasks.issues.watch import Action, Finding, Watched, WatchLimits, watch
 
 _log = structlog.get_logger(__name__)
 
@@ -114,39 +114,44 @@ class Watcher:
 
     def _watch(self, site: ForgeSite | None, job: Job) -> bool:
         """A pushed job that waits for CI."""
-        if site is None:
-            return self._without_forge(job)
         now, notes = self._parts.signals.now(), self._noted(job)
-        asked = self._request_change(site, job, notes)
-        status = self._status(site, job) if asked else CombinedStatus(commit=job.result.commit)
-        seen = self._seen(site, job, status, notes, now)
-        if not asked:  # nobody would find the work: the job waits as for CI
-            seen = replace(seen, has_ci=True)
+        finding, status = self._look(site, job, notes)
+        pushed_at = job.pushed_at or now
+        seen = Watched(
+            finding=finding,
+            fix_forwards=job.fix_forwards,
+            elapsed_seconds=now - (notes.first_pushed_at or pushed_at),
+            silent_seconds=now - pushed_at,
+            complaint=status.complaint,
+        )
         decided = watch(seen, self._limits)
         match decided.action:
-            case Action.CLOSE_SUCCESS:
-                return self._close(site, job, decided.reason, now, green=status.has_real_ci)
-            case Action.FIX_FORWARD:
+            case Action.CLOSE_SUCCESS if site is not None:
+                return self._close(site, job, decided.reason, now, green=finding is Finding.GREEN)
+            case Action.FIX_FORWARD if site is not None:
                 return self._fix_forward(site, job, status, decided.reason)
             case Action.FREEZE_ESCALATE:
                 return self._freeze(job, decided.reason, now)
-            case Action.ESCALATE:  # CI that says nothing is not the agent's doing
-                why = decided.reason if asked else "pushed, but its forge let no change request be opened"
-                facts = [signal(SignalKind.UNREACHABLE, at=now, note=why)]
-                return self._conclude(job, JobState.ESCALATED, why, facts)
+            case Action.ESCALATE:  # what says nothing is not the agent's doing
+                facts = [signal(SignalKind.UNREACHABLE, at=now, note=decided.reason)]
+                return self._conclude(job, JobState.ESCALATED, decided.reason, facts)
             case _:
-                self._show(site, job, status.verdict)
+                if site is not None:
+                    self._show(site, job, status.verdict)
                 return False
 
-    def _without_forge(self, job: Job) -> bool:
-        """Its forge was taken out of the settings: it may be put back, and is waited for as long as CI is."""
-        now = self._parts.signals.now()
-        reason = f"no forge of {job.request.repository} is among the settings"
-        _log.warning("watch.no_forge", reason=reason)
-        if now - (job.pushed_at or now) < self._limits.no_verdict_seconds:
-            return False
-        facts = [signal(SignalKind.UNREACHABLE, at=now, note=reason)]
-        return self._conclude(job, JobState.ESCALATED, reason, facts)
+    def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes) -> tuple[Finding, CombinedStatus]:
+        """What the forge of the pushed commit has to say of it."""
+        nothing = CombinedStatus(commit=job.result.commit)
+        if site is None:
+            _log.warning("watch.no_forge", repository=job.request.repository)
+            return Finding.NO_FORGE, nothing
+        if not self._request_change(site, job, notes):
+            return Finding.NO_CHANGE_REQUEST, nothing
+        if not site.has_ci:
+            return Finding.NO_CI, nothing
+        status = self._status(site, job)
+        return Finding(status.verdict.value), status
 
     def _noted(self, job: Job) -> RunNotes:
         """The notes of the run, which begins with its first push; a retry by a person begins it anew."""
@@ -155,22 +160,6 @@ class Watcher:
             self._parts.runs.note(job.id, first_pushed_at=pushed_at)
             return replace(notes, first_pushed_at=pushed_at)
         return notes
-
-    def _seen(
-        self, site: ForgeSite, job: Job, status: CombinedStatus, notes: RunNotes, now: float
-    ) -> Watched:
-        pushed_at = job.pushed_at or now
-        return Watched(
-            turn=TurnState.IDLE,  # a job that waits has no turn
-            pushed=True,
-            ci=status.verdict,
-            has_ci=site.has_ci,
-            judged=job.result.commit in job.judged,
-            fix_forwards=job.fix_forwards,
-            elapsed_seconds=now - (notes.first_pushed_at or pushed_at),
-            silent_seconds=now - pushed_at,
-            complaint=status.complaint,
-        )
 
     def _request_change(self, site: ForgeSite, job: Job, notes: RunNotes) -> bool:
         """Ask for the branch to be merged, once; False when that is to be tried again.
@@ -184,7 +173,7 @@ class Watcher:
             site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body)
         except ForgeError as error:
             _log.warning("change.not_opened", reason=str(error))
-            if isinstance(error, (ForgeUnreachableError, ForgeRefusedError)):  # a token may be mended
+            if isinstance(error, (ForgeUnreachableError, ForgeRefusedError)):  # a token may be repaired
                 return False
         self._parts.runs.note(job.id, change="1")
         return True
@@ -192,8 +181,6 @@ class Watcher:
     def _status(self, site: ForgeSite, job: Job) -> CombinedStatus:
         """What CI says of the job's commit; a forge that does not answer has said nothing."""
         commit = job.result.commit
-        if not site.has_ci:
-            return CombinedStatus(commit=commit)
         try:
             status = site.forge.statuses(place_of(job)[1], commit)
         except ForgeError as error:

@@ -122,25 +122,13 @@ def test_cancelled_job_is_not_sent_back(fleet: SteppedFleet) -> None:
     assert fleet.app.jobs.find(job.id).state is JobState.CANCELLED
 
 
-def test_commit_is_judged_once(fleet: SteppedFleet) -> None:
-    """A job that comes back with the same commit is not sent back for it again."""
+def test_commits_that_were_red_are_kept(fleet: SteppedFleet) -> None:
+    """The worker that pushes one of them again knows that CI has judged it."""
     job = sent_back(fleet)
-    fleet.app.jobs.pushed(fleet.claim(job.id), pushed())
-    again = fleet.app.jobs.find(job.id)
-    assert not send_back(fleet, again)
-    assert send_back(fleet, again, Repair(commit="new"))
-    assert fleet.app.jobs.find(job.id).judged == (RED.commit, "new")
-
-
-def test_corrective_turns_are_limited(fleet: SteppedFleet) -> None:
-    """The job waits on, for the watcher to hand it to a person."""
-    job = sent_back(fleet)
-    fleet.app.jobs.pushed(fleet.claim(job.id), pushed("second"))
-    again = fleet.app.jobs.find(job.id)
-    assert not send_back(fleet, again, Repair(commit="second"), most=1)
-    assert fleet.app.jobs.find(job.id).state is JobState.WAITING
-    assert send_back(fleet, again, Repair(commit="second"), most=2)
-    assert fleet.app.jobs.find(job.id).fix_forwards == 2
+    fleet.app.jobs.pushed(fleet.claim(job.id), pushed("new"))
+    assert send_back(fleet, fleet.app.jobs.find(job.id), Repair(commit="new"))
+    found = fleet.app.jobs.find(job.id)
+    assert (found.judged, found.fix_forwards) == ((RED.commit, "new"), 2)
 
 
 def test_judged_commits_are_bounded(fleet: SteppedFleet) -> None:

@@ -272,6 +272,18 @@ def test_a_job_of_a_forge_that_is_not_served_waits(fleet_of: Fleets) -> None:
     assert job_of(fleet, ref).state is JobState.SUCCEEDED
 
 
+def test_a_forge_that_stays_out_of_the_settings_ends_the_wait(fleet_of: Fleets) -> None:
+    """A person is asked, and no version is blamed."""
+    fleet = fleet_of()
+    ref = pushed(fleet)
+    fleet.parts.sites.clear()  # type: ignore[attr-defined]
+    fleet.clock.forward(LONG)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.ESCALATED
+    assert "not among the settings" in job_of(fleet, ref).reason
+    assert fleet.signals(job_of(fleet, ref)) == ["unreachable"]
+
+
 def test_ci_is_not_asked_about_work_that_is_being_repaired(fleet_of: Fleets) -> None:
     """A job whose turn runs is shown, and nothing is decided about it."""
     fleet = fleet_of(acts={1: ["red"]})
