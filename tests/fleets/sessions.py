@@ -7,7 +7,7 @@ import redis
 from routing.events import Event
 from routing.store.events.event_store import EventStore
 from routing.store.redis.keys import Keys
-from routing.store.sessions.session_store import SessionStore, TurnEnd
+from routing.store.sessions.session_store import SessionStore, TurnEnd, TurnRefusal
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tests.fleets.stepped_fleet import SteppedClock
@@ -39,24 +39,26 @@ class Sessions:
     def begin(self, name: str = "builder-1", *, begins: bool = True, **fields: str) -> str:
         """Ask for the next turn's lease."""
         start = {"role": "builder", "parent": "", "job": "j1"} | fields
-        word, _ = self.store.begin(name, lease_seconds=LEASE, worker="w1", start=start if begins else None)
-        return word
+        begun = self.store.begin(name, lease_seconds=LEASE, worker="w1", start=start if begins else None)
+        return begun if isinstance(begun, TurnRefusal) else "ok"
 
     def run(self, fence: int = 1, *, lost: str = "", name: str = "builder-1") -> str:
         """Register a process."""
         allowed = ALLOWED[SessionState.IN_TURN]
-        return self.store.run_by(name, fence=fence, allowed=allowed, process=PROCESS, lost=lost)
+        return str(self.store.run_by(name, fence=fence, allowed=allowed, process=PROCESS, lost=lost))
 
     def end(self, to: SessionState | None, fence: int = 1, **more: Any) -> str:
         """End the turn."""
         allowed = ALLOWED[to] if to else ()
-        return self.store.end(
-            TurnEnd(name="builder-1", fence=fence, to=to or "", allowed=allowed, reason="r", **more)
-        )
+        end = TurnEnd(name="builder-1", fence=fence, to=to or "", allowed=allowed, reason="r", **more)
+        return str(self.store.end(end))
 
     def move(self, to: SessionState, fence: int | None = None, *, expired: bool = False) -> str:
         """One compare-and-set."""
-        return self.store.move("builder-1", to, allowed=ALLOWED[to], reason="r", fence=fence, expired=expired)
+        allowed = ALLOWED[to]
+        return str(
+            self.store.move("builder-1", to, allowed=allowed, reason="r", fence=fence, expired=expired)
+        )
 
     def read(self, name: str = "builder-1") -> SessionRecord:
         """The session as it is stored."""

@@ -16,7 +16,7 @@ from routing.jobs.mailbox import Enqueued
 from routing.jobs.publisher import Publisher
 from routing.jobs.retry import Again, Attempts, retry
 from routing.jobs.signal import Signal, SignalKind, signal
-from routing.store.sessions.session_store import TurnEnd
+from routing.store.sessions.session_store import TurnEnd, TurnRefusal
 from routing.templates.route import Generator
 from routing.templates.trial import Trial
 from routing.templates.version import Snapshot, Version
@@ -158,12 +158,13 @@ class SteppedFleet:
         """Let a turn of a claimed job end that has cost something."""
         sessions, name = self.app.sessions, f"a-{claim.job.id}"
         life = {"role": "builder", "parent": "", "job": claim.job.id}
-        _, fields = sessions.begin(name, lease_seconds=30, worker="w1", start=life)
+        begun = sessions.begin(name, lease_seconds=30, worker="w1", start=life)
+        assert not isinstance(begun, TurnRefusal)
         end = TurnEnd(
-            name=name, fence=int(fields["fence"]), to="between_turns", reason="",
+            name=name, fence=int(begun["fence"]), to="between_turns", reason="",
             allowed=["booting", "between_turns"], job=claim.job.id, cost_usd=usd, seconds=seconds,
         )  # fmt: skip
-        assert sessions.end(end) == "ok"
+        assert sessions.end(end).done
 
     def fact(self, kind: SignalKind, **fields: Any) -> Signal:
         """A fact that became true now."""

@@ -18,6 +18,7 @@ from routing.jobs.ending import Ending, NotRun
 from routing.jobs.retry import Attempts
 from routing.process.group import SpawnError
 from routing.process.table import ProcessTable
+from routing.store.redis.scripts import Script
 from routing.store.sessions.session_store import SessionStore, TurnEnd
 from tasks.agents.mail.role import Role
 from tasks.agents.mail_socket.server import MailServer
@@ -49,12 +50,12 @@ class Flaky(SessionStore):
         super().__init__(*given, **more)
         self.broken: set[str] = set()
 
-    def run(self, name: str, keys: list[str], *args: Any, doing: str) -> Any:
-        """Fail if so told, else as ever."""
-        if name in self.broken:
+    def call(self, script: Script[Any], /, *, doing: str, **given: Any) -> Any:
+        """Fail if the script is named, else work as ever."""
+        if script.name in self.broken:
             message = f"the server is away ({doing})"
             raise UnavailableError(message)
-        return super().run(name, keys, *args, doing=doing)
+        return super().call(script, doing=doing, **given)
 
 
 class TurnBench:

@@ -8,12 +8,15 @@ import pytest
 import redis
 
 from routing.store.redis.keys import PERMANENT_KINDS
+from routing.store.redis.lease import LeaseStatus
+from routing.store.sessions.session_store import TurnRefusal
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, BY_HOLDER, SessionState, may_move
 from tests.fleets.sessions import LEASE, PROCESS, Sessions
 
 S = SessionState
+HELD, LOST = LeaseStatus(held=True), LeaseStatus(held=False)
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def test_unknown_session_is_missing(sessions: Sessions) -> None:
     assert sessions.move(S.ZOMBIE) == "missing"
     assert sessions.run() == "missing"
     assert sessions.end(S.COMPLETED) == "missing"
-    assert sessions.store.renew([("builder-1", 1)], extend_seconds=1.0) == ["lost"]
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=1.0) == [LOST]
 
 
 def test_one_turn_at_a_time(sessions: Sessions) -> None:
@@ -85,7 +88,7 @@ def test_expired_lease_is_taken_over(sessions: Sessions) -> None:
     assert sessions.end(S.COMPLETED, 1) == "stale"
     assert sessions.move(S.COMPLETED, 1) == "stale"
     assert sessions.store.seen("builder-1", fence=1, session_id="s", asked="", host="h") == "stale"
-    assert sessions.store.renew([("builder-1", 1), ("builder-1", 2)], extend_seconds=1) == ["lost", "ok"]
+    assert sessions.store.renew([("builder-1", 1), ("builder-1", 2)], extend_seconds=1) == [LOST, HELD]
     assert sessions.read() == record.model_copy(update={"lease_until": sessions.clock() + 1})
 
 
@@ -111,14 +114,14 @@ def test_renewal_keeps_the_lease(sessions: Sessions) -> None:
     sessions.in_state(S.IN_TURN)
     begun = sessions.clock()
     sessions.clock.forward(20)
-    assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == ["ok"]
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == [HELD]
     sessions.clock.forward(20)
     assert sessions.begin() == "busy"
     assert sessions.read().last_activity == begun
     sessions.store.renew([("builder-1", 1)], extend_seconds=0.0, active=True)
     assert sessions.read().last_activity == sessions.clock()
     sessions.clock.forward(10)
-    assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == ["lost"]
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == [LOST]
 
 
 def test_registration_names_the_process(sessions: Sessions) -> None:
@@ -175,7 +178,7 @@ def test_turns_and_costs_add_up(sessions: Sessions) -> None:
     for fence, cost in ((1, 0.5), (2, 0.25)):
         sessions.begin()
         sessions.run(fence)
-        sessions.end(S.BETWEEN_TURNS, fence, cost_usd=cost, seconds=60 * cost, job="j1", flags=["retry"])
+        sessions.end(S.BETWEEN_TURNS, fence, cost_usd=cost, seconds=60 * cost, job="j1", retry=True)
     record = sessions.read()
     assert (record.turns, record.cost_usd, record.retries) == (2, 0.75, 2)
     counted = sessions.redis.hmget(sessions.keys.job("j1"), "turns", "spent_usd", "spent_seconds")
@@ -190,7 +193,7 @@ def test_turns_and_costs_add_up(sessions: Sessions) -> None:
 def test_new_life(sessions: Sessions, state: S) -> None:
     """A session that is over begins again with a job's turn, and never with mail alone."""
     sessions.in_state(S.IN_TURN)
-    sessions.end(state, flags=["retry"])
+    sessions.end(state, retry=True)
     assert sessions.begin(begins=False) == "over"
     assert sessions.read().state is state
     assert sessions.begin() == "ok"
@@ -260,11 +263,13 @@ def test_wish_to_stop_reaches_the_holder(sessions: Sessions) -> None:
     assert sessions.store.stop("builder-1", kind="stall", reason="quiet", fence=2) == "stale"
     assert sessions.store.stop("builder-1", kind="stall", reason="quiet", fence=1) == "ok"
     sessions.store.stop("builder-1", kind="cancel", reason="late")
-    assert sessions.store.renew([("builder-1", 1)], extend_seconds=0.0) == ["stop:stall:quiet"]
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=0.0) == [
+        LeaseStatus(held=True, stop="stall:quiet")
+    ]
     sessions.end(S.BETWEEN_TURNS)
     assert sessions.store.stop("builder-1", kind="stall", reason="quiet") == "stale"
     sessions.begin()
-    assert sessions.store.renew([("builder-1", 2)], extend_seconds=0.0) == ["ok"]
+    assert sessions.store.renew([("builder-1", 2)], extend_seconds=0.0) == [HELD]
 
 
 def test_waiting_for_others_is_said_anew_in_each_turn(sessions: Sessions) -> None:
@@ -327,9 +332,9 @@ def test_race_for_a_turn_on_a_real_server(redis_client: redis.Redis) -> None:
     won: list[int] = []
 
     def ask() -> None:
-        word, fields = sessions.store.begin("builder-1", lease_seconds=LEASE, worker="w", start={"job": "j"})
-        if word == "ok":
-            won.append(int(fields["fence"]))
+        begun = sessions.store.begin("builder-1", lease_seconds=LEASE, worker="w", start={"job": "j"})
+        if not isinstance(begun, TurnRefusal):
+            won.append(int(begun["fence"]))
 
     for turn in range(1, 4):
         threads = [threading.Thread(target=ask) for _ in range(20)]

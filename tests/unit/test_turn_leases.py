@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from routing.errors import UnavailableError
+from routing.store.redis.lease import LeaseStatus
 from routing.store.sessions.session_store import SessionStore
 from tasks.agents.turn.leases import HeldTurn, TurnLeases
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
@@ -53,7 +54,7 @@ def test_events_renew_at_most_every_two_seconds(sessions: Sessions) -> None:
     store = sessions.store
 
     class Counted(SessionStore):
-        def renew(self, *given: object, **more: object) -> list[str]:
+        def renew(self, *given: object, **more: object) -> list[LeaseStatus]:
             writes.append(given)
             return store.renew(*given, **more)  # type: ignore[arg-type]
 
@@ -75,7 +76,7 @@ def test_lost_lease_ends_the_turn(sessions: Sessions) -> None:
 
 
 class _Away(SessionStore):
-    def renew(self, *_given: object, **_more: object) -> list[str]:
+    def renew(self, *_given: object, **_more: object) -> list[LeaseStatus]:
         message = "the server is away"
         raise UnavailableError(message)
 

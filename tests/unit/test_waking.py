@@ -7,7 +7,7 @@ from routing.errors import UnavailableError
 from routing.jobs.job import JobResult
 from routing.jobs.lifecycle import Claim
 from routing.store.mail.mail_store import MailStore
-from routing.store.sessions.session_store import TurnEnd
+from routing.store.sessions.session_store import TurnEnd, TurnRefusal
 from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
@@ -30,10 +30,11 @@ class Waiter:
         self.claim: Claim = self.fleet.claim(self.job)
         self.name = self.app.agents.register(role=Role.LEAD, job=self.job).name
         life = {"role": "lead", "parent": "", "job": self.job}
-        _, fields = self.app.sessions.begin(self.name, lease_seconds=30, worker="w1", start=life)
-        self.fence = int(fields["fence"])
+        begun = self.app.sessions.begin(self.name, lease_seconds=30, worker="w1", start=life)
+        assert not isinstance(begun, TurnRefusal)
+        self.fence = int(begun["fence"])
         allowed = ALLOWED[SessionState.IN_TURN]
-        assert self.app.sessions.run_by(self.name, fence=self.fence, allowed=allowed, process=PROCESS) == "ok"
+        assert self.app.sessions.run_by(self.name, fence=self.fence, allowed=allowed, process=PROCESS).done
 
     def end_turn(self, *, awaits: bool = True) -> None:
         """The turn ends, and its session is between turns."""
@@ -41,7 +42,7 @@ class Waiter:
             assert self.app.sessions.await_others(self.name, fence=self.fence) == "ok"
         to = SessionState.BETWEEN_TURNS
         end = TurnEnd(name=self.name, fence=self.fence, to=to, allowed=ALLOWED[to], job=self.job)
-        assert self.app.sessions.end(end) == "ok"
+        assert self.app.sessions.end(end).done
 
     def park(self) -> None:
         """The job is put aside."""

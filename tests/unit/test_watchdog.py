@@ -8,6 +8,8 @@ import redis
 
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
+from routing.store.redis.lease import LeaseStatus
+from routing.store.sessions.session_store import TurnRefusal
 from routing.templates.templates import Templates
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.mail.address import FLEET, Author
@@ -44,12 +46,13 @@ class Kennel:
 
     def begin(self) -> int:
         """Start a turn; returns its fence."""
-        _, fields = self.app.sessions.begin(
+        begun = self.app.sessions.begin(
             self.name, lease_seconds=LEASE, worker="w1", start={"role": "builder", "job": self.job}
         )
-        fence = int(fields["fence"])
+        assert not isinstance(begun, TurnRefusal)
+        fence = int(begun["fence"])
         allowed = ALLOWED[SessionState.IN_TURN]
-        assert self.app.sessions.run_by(self.name, fence=fence, allowed=allowed, process=PROCESS) == "ok"
+        assert self.app.sessions.run_by(self.name, fence=fence, allowed=allowed, process=PROCESS).done
         return fence
 
     def pass_time(self, seconds: float, fence: int, *, active: bool = False) -> None:
@@ -61,7 +64,7 @@ class Kennel:
         self.renew(fence, active=active)
         self.app.watchdog.tick()
 
-    def renew(self, fence: int, *, active: bool = False) -> list[str]:
+    def renew(self, fence: int, *, active: bool = False) -> list[LeaseStatus]:
         """What the worker's lease keeper hears."""
         return self.app.sessions.renew([(self.name, fence)], extend_seconds=LEASE, active=active)
 
@@ -149,7 +152,7 @@ def test_silence_is_escalated_step_by_step(kennel: Kennel) -> None:
     assert kennel.measures() == ["warn", "nudge", "cancel"]
     (nudge,) = kennel.app.post_office.newest(10, recipient=kennel.name)
     assert (nudge.type, nudge.sender) == ("health_check", "coalmine")
-    assert kennel.renew(fence) == ["stop:stall:no events for 900 s"]
+    assert kennel.renew(fence) == [LeaseStatus(held=True, stop="stall:no events for 900 s")]
     assert kennel.read().state is SessionState.IN_TURN, "only the turn's holder ends it"
 
 
@@ -159,7 +162,7 @@ def test_turn_that_speaks_is_never_touched(kennel: Kennel) -> None:
     for _ in range(100):
         kennel.pass_time(100, fence, active=True)
     assert kennel.measures() == []
-    assert kennel.renew(fence) == ["ok"]
+    assert kennel.renew(fence) == [LeaseStatus(held=True)]
     assert kennel.read().state is SessionState.IN_TURN
 
 

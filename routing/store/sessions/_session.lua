@@ -1,4 +1,6 @@
--- Shared by the scripts of sessions.
+-- Shared by the scripts of sessions: what a turn leaves behind, who holds it, and the entry of a state.
+
+-- The event of a change of state.
 local function tell(events, now, name, session, from, to, reason)
   local fields = redis.call('HMGET', session, 'job', 'fence')
   emit(events, 'session.state', now, name, cjson.encode({
@@ -11,6 +13,7 @@ local function holds(session, fence)
   return f[1] == fence and f[2]
 end
 
+-- Whether a state is one of those that a step may start from; they are separated by commas.
 local function may_come(from, allowed) return string.find(',' .. allowed .. ',', ',' .. from .. ',', 1, true) end
 
 -- The turn is over: its lease and the registration of its process go together.
@@ -20,14 +23,14 @@ local function leave_turn(session, turns, name)
   redis.call('ZREM', turns, name)
 end
 
--- The turn ended without its holder: what it had started may live on, and the next turn's holder ends that first.
+-- The turn ended without its holder: the process that it started may live on, and the next holder ends that first.
 local function lose_turn(session, turns, name)
   local marker = redis.call('HGET', session, 'marker')
   if marker then redis.call('HSET', session, 'left', marker) end
   leave_turn(session, turns, name)
 end
 
--- Live sessions are listed by the time of their last step; a final one only lives on for its retention.
+-- Live sessions are listed by the time of their last step; a final one is kept for its retention, unlisted.
 local function enter(session, sessions, name, to, now, retention)
   redis.call('HSET', session, 'state', to)
   redis.call('EXPIRE', session, retention)

@@ -1,44 +1,42 @@
--- A turn is over: its state, what it consumed and its lease, in one step. The lease is given back in any case.
--- KEYS  1 session  2 sessions  3 turns  4 events  5 job (or the session again)
--- ARGV  1 now  2 name  3 fence  4 new state, or '' when no turn was run  5 states it may come from, by commas
---       6 reason  7 retention, seconds  8 JSON list of fields and values  9 cost in USD
---       10 flags, separated by commas: 'retry' (it counts as a retry), 'job' (it counts for the job),
---          'mail missing' (it should have sent terminal mail), 'forget' (its conversation cannot be resumed)
---       11 seconds that it took
--- Returns 'ok'|'missing'|'stale'|the state that does not allow it
+-- A turn is over: write its state, what it consumed, and give its lease back, in one step. The lease is given back
+-- even where the state does not allow the move.
+-- KEYS  session, job: that the turn counts for (or the session again), sessions, turns, events
+-- ARGV  name: of the agent  fence: of the turn  to: the new state, or '' when no turn was run
+--       allowed: states that it may come from, separated by commas  reason  retention_seconds
+--       fields: JSON list of fields and values to write  cost_usd, seconds: of the turn alone
+-- FLAGS retry: it counts as a retry  counts: what it consumed is added to the job
+--       mail_missing: it should have sent the mail that ends its task  forget: its conversation cannot be resumed
+-- Returns {'ok'}, {'missing'}, {'stale'} (another turn, or none), or {'state', its state}: that does not allow it
 -- @include prelude
 -- @include session
-local session, sessions, turns, events, job = unpack(KEYS)
-local now, name, to = clock(ARGV[1]), ARGV[2], ARGV[4]
-local flags = ',' .. ARGV[10] .. ','
-local function flag(word) return string.find(flags, ',' .. word .. ',', 1, true) end
+local now = clock(time)
 local f = redis.call('HMGET', session, 'state', 'runtime_session')
 if not f[1] then
   redis.call('ZREM', turns, name)
   redis.call('ZREM', sessions, name)
-  return 'missing'
+  return {'missing'}
 end
-if not holds(session, ARGV[3]) then return 'stale' end
+if not holds(session, fence) then return {'stale'} end
 leave_turn(session, turns, name)
-if to == '' then return 'ok' end
+if to == '' then return {'ok'} end
 redis.call('HINCRBY', session, 'turns', 1)
-redis.call('HINCRBYFLOAT', session, 'cost_usd', ARGV[9])
-if flag('job') and redis.call('EXISTS', job) == 1 then
+redis.call('HINCRBYFLOAT', session, 'cost_usd', cost_usd)
+if counts and redis.call('EXISTS', job) == 1 then
   redis.call('HINCRBY', job, 'turns', 1)
-  redis.call('HINCRBYFLOAT', job, 'spent_usd', ARGV[9])
-  redis.call('HINCRBYFLOAT', job, 'spent_seconds', ARGV[11])
+  redis.call('HINCRBYFLOAT', job, 'spent_usd', cost_usd)
+  redis.call('HINCRBYFLOAT', job, 'spent_seconds', seconds)
 end
-redis.call('HSET', session, 'last_activity', stamp(now), 'reason', ARGV[6], unpack(cjson.decode(ARGV[8])))
-if flag('retry') then redis.call('HINCRBY', session, 'retries', 1) end
-if flag('forget') and f[2] then
+redis.call('HSET', session, 'last_activity', stamp(now), 'reason', reason, unpack(cjson.decode(fields)))
+if retry then redis.call('HINCRBY', session, 'retries', 1) end
+if forget and f[2] then
   redis.call('HDEL', session, 'runtime_session', 'session_host', 'billed')
-  emit(events, 'session.lost', now, name, cjson.encode({session = f[2], reason = ARGV[6]}))
+  emit(events, 'session.lost', now, name, cjson.encode({session = f[2], reason = reason}))
 end
-if flag('mail missing') then
-  emit(events, 'session.terminal_mail_missing', now, name, cjson.encode({reason = ARGV[6]}))
+if mail_missing then
+  emit(events, 'session.terminal_mail_missing', now, name, cjson.encode({reason = reason}))
 end
-if f[1] == to and to == 'zombie' then return 'ok' end -- the watchdog was first
-if not may_come(f[1], ARGV[5]) then return f[1] end
-enter(session, sessions, name, to, now, ARGV[7])
-tell(events, now, name, session, f[1], to, ARGV[6])
-return 'ok'
+if f[1] == to and to == 'zombie' then return {'ok'} end -- the watchdog was first
+if not may_come(f[1], allowed) then return {'state', f[1]} end
+enter(session, sessions, name, to, now, retention_seconds)
+tell(events, now, name, session, f[1], to, reason)
+return {'ok'}

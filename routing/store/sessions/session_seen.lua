@@ -1,16 +1,16 @@
--- The agent said which conversation it is in: what it says holds, whatever was asked for.
--- KEYS  1 session  2 events
--- ARGV  1 now  2 name  3 fence  4 id as seen  5 id that was asked for, or ''  6 host that the conversation is on
--- Returns 'ok'|'missing'|'stale'
+-- Note the conversation that an agent says it is in, which holds whatever was asked for.
+-- KEYS  session, events
+-- ARGV  name: of the agent  fence: of the turn  seen: id of the conversation  asked: id that was asked for, or ''
+--       host: that the conversation is on
+-- Returns 'ok', 'missing', or 'stale' (another turn, or none)
 -- @include prelude
 -- @include session
-local session, events = unpack(KEYS)
-local now = clock(ARGV[1])
+local now = clock(time)
 if redis.call('EXISTS', session) == 0 then return 'missing' end
-if not holds(session, ARGV[3]) then return 'stale' end
-redis.call('HSET', session, 'runtime_session', ARGV[4], 'session_host', ARGV[6])
-if ARGV[5] ~= ARGV[4] then redis.call('HDEL', session, 'billed') end -- another conversation counts from its own beginning
-if ARGV[5] ~= '' and ARGV[5] ~= ARGV[4] then
-  emit(events, 'session.resume_mismatch', now, ARGV[2], cjson.encode({asked = ARGV[5], seen = ARGV[4]}))
+if not holds(session, fence) then return 'stale' end
+redis.call('HSET', session, 'runtime_session', seen, 'session_host', host)
+if asked ~= seen then redis.call('HDEL', session, 'billed') end -- another conversation counts from its own beginning
+if asked ~= '' and asked ~= seen then
+  emit(events, 'session.resume_mismatch', now, name, cjson.encode({asked = asked, seen = seen}))
 end
 return 'ok'

@@ -3,19 +3,58 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from redis import Redis
 
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
+from routing.store.redis.lease import LeaseStatus, lease_statuses
+from routing.store.redis.scripts import Script, flat_json
 from routing.store.redis.store import Store
+
+
+class TurnRefusal(StrEnum):
+    """Why a turn's lease was not won."""
+
+    BUSY = "busy"  # another turn's lease is alive
+    MISSING = "missing"
+    OVER = "over"  # the session has ended
+
+
+class SessionAnswer(StrEnum):
+    """What became of a step on a session. All but OK changed nothing, but for a turn's end: see `end`."""
+
+    OK = "ok"
+    MISSING = "missing"
+    STALE = "stale"  # the turn is over, or another holds the session
+    ALIVE = "alive"  # a turn holds it
+    ACTIVE = "active"  # the agent has spoken since
+    DONE = "done"  # this stage of the silence was noted before
+    STATE = "state"  # its state does not allow the step
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMoved:
+    """The answer of a step to another state."""
+
+    answer: SessionAnswer
+    state: str = ""  # STATE: the session's
+
+    @property
+    def done(self) -> bool:
+        """Whether the session is in the new state."""
+        return self.answer is SessionAnswer.OK
+
+    def __str__(self) -> str:
+        return self.state or self.answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnEnd:
     """What a turn leaves in its session when its lease is given back."""
 
-    name: str  # of the session
+    name: str  # of the session's agent
     fence: int
     to: str = ""  # new state, "" when no turn was run
     allowed: Iterable[str] = ()  # states it may come from
@@ -24,127 +63,189 @@ class TurnEnd:
     cost_usd: float = 0.0  # of the turn alone
     seconds: float = 0.0  # that it took
     job: str = ""  # id of the job that the turn counts for, "" for none
-    flags: Iterable[str] = ()  # retry, mail missing, forget: see session_end.lua
+    retry: bool = False  # it counts as a retry
+    mail_missing: bool = False  # it should have sent the mail that ends its task
+    forget: bool = False  # its conversation cannot be resumed
+
+
+def _begun(words: Sequence[str]) -> dict[str, str] | TurnRefusal:
+    if words[0] != "ok":
+        return TurnRefusal(words[0])
+    return dict(zip(words[1::2], words[2::2], strict=True))
+
+
+def _moved(words: Sequence[str]) -> SessionMoved:
+    return SessionMoved(SessionAnswer(words[0]), *words[1:])
+
+
+_BEGIN = Script(
+    "session_begin",
+    _begun,
+    keys="session",
+    indexes="sessions turns events",
+    args="name lease_seconds worker retention_seconds fields",
+    flags="start",
+)
+_RUN = Script(
+    "session_run",
+    _moved,
+    keys="session",
+    indexes="sessions events",
+    args="name fence allowed retention_seconds process lost",
+)
+_SEEN = Script(
+    "session_seen", SessionAnswer, keys="session", indexes="events", args="name fence seen asked host"
+)
+_RENEW = Script(
+    "session_renew",
+    lease_statuses,
+    indexes="turns",
+    args="extend_seconds retention_seconds",
+    flags="active",
+    each_keys="session",
+    each_args="name fence",
+)
+_END = Script(
+    "session_end",
+    _moved,
+    keys="session job",
+    indexes="sessions turns events",
+    args="name fence to allowed reason retention_seconds fields cost_usd seconds",
+    flags="retry counts mail_missing forget",
+)
+_MOVE = Script(
+    "session_move",
+    _moved,
+    keys="session",
+    indexes="sessions turns events",
+    args="name to allowed reason retention_seconds fence",
+    flags="expired",
+)
+_ESCALATE = Script(
+    "session_escalate",
+    SessionAnswer,
+    keys="session",
+    indexes="events",
+    args="name fence last_activity stage stop data",
+)
+_STOP = Script("session_stop", SessionAnswer, keys="session", args="fence field value")
 
 
 class SessionStore(Store):
-    """One call a step; the answers are the scripts' own words, the records plain fields."""
+    """One call a step; the records are plain fields.
+
+    A turn goes `begin`, `run_by`, `seen` and `renew` as often as needed, `end`. Each step carries the fence
+    that `begin` gave; once another turn has begun, those of the earlier one are refused as STALE.
+    """
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
         retention_seconds: int = 2_592_000,
     ) -> None:  # fmt: skip
         super().__init__(redis, keys, clock)
-        self.retention_seconds = retention_seconds  # for which a session is kept behind its last step
+        self.retention_seconds = retention_seconds  # for which a session is kept after its last step
 
     def begin(
         self, name: str, *, lease_seconds: float, worker: str, start: Mapping[str, str] | None
-    ) -> tuple[str, dict[str, str]]:
-        """Win a turn's lease: ('ok', the record), or 'busy', 'missing' or 'over' and nothing.
+    ) -> dict[str, str] | TurnRefusal:
+        """Win the lease of an agent's next turn: the session's record, or why not.
 
-        `start` holds the fields of a session that is to live if it does not; None: only one that lives.
+        `start` holds the fields of a session that is to live if none does; None: only one that lives.
         """
-        keys = self.keys
-        word, *fields = self.run(
-            "session_begin", [keys.session(name), keys("sessions"), keys("turns"), keys("events")],
-            name, lease_seconds, worker, "" if start is None else "start", self.retention_seconds,
-            _flat(start or {}),
+        return self.call(
+            _BEGIN, session=self.keys.session(name), name=name, lease_seconds=lease_seconds, worker=worker,
+            retention_seconds=self.retention_seconds, fields=flat_json(start or {}), start=start is not None,
             doing=f"beginning a turn of {name}",
         )  # fmt: skip
-        return str(word), _record(fields) if word == "ok" else {}
 
     def run_by(
         self, name: str, *, fence: int, allowed: Iterable[str], process: Mapping[str, str], lost: str = ""
-    ) -> str:
+    ) -> SessionMoved:
         """Register the process of a turn; `lost` says why an earlier conversation is not resumed."""
-        keys = self.keys
-        return str(self.run(
-            "session_run", [keys.session(name), keys("sessions"), keys("events")],
-            name, fence, ",".join(allowed), self.retention_seconds, _flat(process), lost,
+        return self.call(
+            _RUN, session=self.keys.session(name), name=name, fence=fence, allowed=",".join(allowed),
+            retention_seconds=self.retention_seconds, process=flat_json(process), lost=lost,
             doing=f"registering the process of {name}",
-        ))  # fmt: skip
+        )  # fmt: skip
 
-    def seen(self, name: str, *, fence: int, session_id: str, asked: str, host: str) -> str:
-        """Note the conversation that an agent says it is in."""
-        return str(self.run(
-            "session_seen", [self.keys.session(name), self.keys("events")],
-            name, fence, session_id, asked, host,
-            doing=f"noting the conversation of {name}",
-        ))  # fmt: skip
+    def seen(self, name: str, *, fence: int, session_id: str, asked: str, host: str) -> SessionAnswer:
+        """Note the conversation that an agent says it is in; `asked` is the one that it was to resume."""
+        return self.call(
+            _SEEN, session=self.keys.session(name), name=name, fence=fence, seen=session_id, asked=asked,
+            host=host, doing=f"noting the conversation of {name}",
+        )  # fmt: skip
 
     def renew(
         self, held: Sequence[tuple[str, int]], *, extend_seconds: float, active: bool = False
-    ) -> list[str]:
-        """Look at leases of turns and extend them, unless by 0: 'ok', 'lost' or 'stop:KIND:REASON' each."""
-        if not held:
-            return []
-        return list(self.run(
-            "session_renew", [self.keys("turns"), *(self.keys.session(name) for name, _ in held)],
-            extend_seconds, self.retention_seconds, "active" if active else "",
-            *(part for name, fence in held for part in (name, fence)),
-            doing="renewing leases of turns",
-        ))  # fmt: skip
+    ) -> list[LeaseStatus]:
+        """Look at leases of turns, by agent and fence, and extend them, unless by 0.
 
-    def end(self, turn: TurnEnd) -> str:
-        """End a turn and give its lease back."""
-        keys = self.keys
-        session = keys.session(turn.name)
-        flags = [*turn.flags, *(["job"] if turn.job else [])]
-        return str(self.run(
-            "session_end",
-            [session, keys("sessions"), keys("turns"), keys("events"),
-             keys.job(turn.job) if turn.job else session],
-            turn.name, turn.fence, turn.to, ",".join(turn.allowed), turn.reason, self.retention_seconds,
-            _flat({"v": "1", **turn.fields}), f"{turn.cost_usd:.9f}", ",".join(flags),
-            f"{turn.seconds:.3f}",
+        `active`: all of the agents have spoken, so that none of them is silent any longer. What a status says
+        to `stop` for is a kind and a reason, as in `stop`.
+        """
+        each = [{"session": self.keys.session(name), "name": name, "fence": fence} for name, fence in held]
+        if not each:
+            return []
+        return self.call(
+            _RENEW, each=each, extend_seconds=extend_seconds, retention_seconds=self.retention_seconds,
+            active=active, doing="renewing leases of turns",
+        )  # fmt: skip
+
+    def end(self, turn: TurnEnd) -> SessionMoved:
+        """End a turn and give its lease back, which happens even where its new state is not allowed."""
+        session = self.keys.session(turn.name)
+        return self.call(
+            _END, session=session, job=self.keys.job(turn.job) if turn.job else session, name=turn.name,
+            fence=turn.fence, to=turn.to, allowed=",".join(turn.allowed), reason=turn.reason,
+            retention_seconds=self.retention_seconds, fields=flat_json({"v": "1", **turn.fields}),
+            cost_usd=f"{turn.cost_usd:.9f}", seconds=f"{turn.seconds:.3f}", retry=turn.retry,
+            counts=bool(turn.job), mail_missing=turn.mail_missing, forget=turn.forget,
             doing=f"ending a turn of {turn.name}",
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def move(
         self, name: str, to: str, *, allowed: Iterable[str], reason: str, fence: int | None = None,
         expired: bool = False,
-    ) -> str:  # fmt: skip
+    ) -> SessionMoved:  # fmt: skip
         """Move a session; `expired`: only when no turn holds it, and what one has left is removed."""
-        keys = self.keys
-        return str(self.run(
-            "session_move", [keys.session(name), keys("sessions"), keys("turns"), keys("events")],
-            name, to, ",".join(allowed), reason, self.retention_seconds, "" if fence is None else fence,
-            "expired" if expired else "",
+        return self.call(
+            _MOVE, session=self.keys.session(name), name=name, to=to, allowed=",".join(allowed),
+            reason=reason, retention_seconds=self.retention_seconds, fence=fence, expired=expired,
             doing=f"moving session {name} to {to}",
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def escalate(
         self, name: str, *, fence: int, last_activity: float, stage: int, data: Mapping[str, object],
         stop: str = "",
-    ) -> str:  # fmt: skip
+    ) -> SessionAnswer:  # fmt: skip
         """Note a stage of a silence, once; `stop`: the turn is to end, KIND:REASON."""
-        return str(self.run(
-            "session_escalate", [self.keys.session(name), self.keys("events")],
-            name, fence, f"{last_activity:.6f}", int(stage), stop, json.dumps(data),
+        return self.call(
+            _ESCALATE, session=self.keys.session(name), name=name, fence=fence,
+            last_activity=f"{last_activity:.6f}", stage=int(stage), stop=stop, data=json.dumps(data),
             doing=f"escalating the silence of {name}",
-        ))  # fmt: skip
+        )  # fmt: skip
 
-    def stop(self, name: str, *, kind: str, reason: str, fence: int | None = None) -> str:
-        """Ask whoever holds a session's turn to end it; the first wish holds."""
-        return self._tell(name, fence, "stop", f"{kind}:{reason}")
+    def stop(self, name: str, *, kind: str, reason: str, fence: int | None = None) -> SessionAnswer:
+        """Ask whoever holds a session's turn to end it; the first such request holds."""
+        return self._note(name, fence, "stop", f"{kind}:{reason}")
 
-    def await_others(self, name: str, *, fence: int | None = None) -> str:
+    def await_others(self, name: str, *, fence: int | None = None) -> SessionAnswer:
         """The agent waits for those that it has sent out: a clean end of this turn does not end its task."""
-        return self._tell(name, fence, "awaiting", "1")
+        return self._note(name, fence, "awaiting", "1")
 
-    def _tell(self, name: str, fence: int | None, field_name: str, value: str) -> str:
-        return str(self.run(
-            "session_stop", [self.keys.session(name)], "" if fence is None else fence, field_name, value,
-            doing=f"telling session {name}",
-        ))  # fmt: skip
+    def _note(self, name: str, fence: int | None, field_name: str, value: str) -> SessionAnswer:
+        return self.call(
+            _STOP, session=self.keys.session(name), fence=fence, field=field_name, value=value,
+            doing=f"noting a request in session {name}",
+        )  # fmt: skip
 
     def read(self, name: str) -> dict[str, str]:
-        """The fields of a session, none for an unknown one."""
+        """The fields of a session; empty for an unknown one."""
         with redis_errors(f"reading session {name}"):
             return dict(self.redis.hgetall(self.keys.session(name)))
 
     def read_many(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """Several sessions in one round trip; nothing where there is none."""
+        """Several sessions in one round trip; empty where there is none."""
         with redis_errors("reading sessions"):
             pipeline = self.redis.pipeline(transaction=False)
             for name in names:
@@ -152,7 +253,7 @@ class SessionStore(Store):
             return [dict(fields) for fields in pipeline.execute()]
 
     def in_turn(self, most: int) -> list[str]:
-        """Sessions in whose turn somebody is or was, those first whose lease ran out."""
+        """Sessions with a turn that holds, or held, the lease; those whose lease ran out come first."""
         with redis_errors("reading who is in a turn"):
             return list(self.redis.zrange(self.keys("turns"), 0, most - 1))
 
@@ -163,7 +264,7 @@ class SessionStore(Store):
             return list(self.redis.zrangebyscore(index, "-inf", before, start=0, num=most))
 
     def forget(self, name: str) -> None:
-        """Take a session off the lists whose record has expired."""
+        """Take a session whose record has expired off the lists."""
         with redis_errors(f"forgetting session {name}"):
             self.redis.zrem(self.keys("sessions"), name)
             self.redis.zrem(self.keys("turns"), name)
@@ -172,11 +273,3 @@ class SessionStore(Store):
         """Put off the next look at an idle session."""
         with redis_errors(f"putting off session {name}"):
             self.redis.zadd(self.keys("sessions"), {name: at}, xx=True)
-
-
-def _flat(fields: Mapping[str, str]) -> str:
-    return json.dumps([part for pair in fields.items() for part in pair])
-
-
-def _record(fields: Sequence[str]) -> dict[str, str]:
-    return dict(zip(fields[::2], fields[1::2], strict=True))

@@ -12,7 +12,7 @@ from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
 from routing.store.jobs.job_store import JobStore
-from routing.store.sessions.session_store import SessionStore
+from routing.store.sessions.session_store import SessionAnswer, SessionStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.address import FLEET
@@ -91,7 +91,7 @@ class Watchdog:
         """Take a measure, unless somebody has, or the agent has spoken meanwhile."""
         seconds = round(found.silent_seconds)
         stop = f"{StopReason.STALL}:no events for {seconds} s" if found.measure is Measure.CANCEL else ""
-        word = self._sessions.escalate(
+        answer = self._sessions.escalate(
             record.name,
             fence=record.fence,
             last_activity=record.last_activity,
@@ -99,7 +99,7 @@ class Watchdog:
             data={"measure": found.measure.name.lower(), "silent_seconds": seconds, "job": record.job},
             stop=stop,
         )
-        if word != "ok":
+        if answer is not SessionAnswer.OK:
             return
         _log.warning("session.silent", agent=record.name, measure=found.measure.name.lower(), seconds=seconds)
         if found.measure is Measure.NUDGE:

@@ -148,7 +148,6 @@ class TurnEnding:
         total = conversation.consumed(
             consumed, elsewhere=result.resume_mismatch or conversation.asked is None
         )
-        flags = {"retry": step.is_retry, "mail missing": step.mail_missing, "forget": result.session_lost}
         end = TurnEnd(
             name=self.held.name,
             fence=self.held.fence,
@@ -159,13 +158,15 @@ class TurnEnding:
             cost_usd=result.usage.cost_usd,
             seconds=result.duration_seconds,
             job=self.order.job,
-            flags=[flag for flag, holds in flags.items() if holds],
+            retry=step.is_retry,
+            mail_missing=step.mail_missing,
+            forget=result.session_lost,
         )
-        word = self.cleanup.patiently("the end of the turn", lambda: self.sessions.end(end))
-        self.has_lease = word is None
-        if word != "ok":
-            _log.warning("session.not_moved", agent=self.held.name, to=step.to.value, answer=word)
-        return word == "ok"
+        moved = self.cleanup.patiently("the end of the turn", lambda: self.sessions.end(end))
+        self.has_lease = moved is None
+        if moved is None or not moved.done:
+            _log.warning("session.not_moved", agent=self.held.name, to=step.to.value, answer=str(moved))
+        return moved is not None and moved.done
 
     def close_mail(self) -> None:
         """The agent sends no more mail; what it says in the grace period behind an abort came too late."""

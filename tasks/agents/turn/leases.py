@@ -86,19 +86,19 @@ class TurnLeases:
             one.stop.set(StopReason.LEASE_LOST)
 
     def _renew(self, held: list[HeldTurn], now: float, *, extend: bool, active: bool) -> None:
-        answers = self._store.renew(
+        statuses = self._store.renew(
             [(one.name, one.fence) for one in held],
             extend_seconds=self._lease_seconds if extend else 0.0,
             active=active,
         )
-        for one, answer in zip(held, answers, strict=True):
-            if answer == "lost":
+        for one, status in zip(held, statuses, strict=True):
+            if not status.held:
                 one.stop.set(StopReason.LEASE_LOST)
                 continue
             if extend:
                 one.lease_ends = max(one.lease_ends, now + self._lease_seconds)
-            if answer.startswith("stop:"):
-                one.stop.set(_reason(answer.split(":", 2)[1]))
+            if status.stop:
+                one.stop.set(_reason(status.stop.partition(":")[0]))
 
 
 def _reason(kind: str) -> StopReason:

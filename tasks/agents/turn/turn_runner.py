@@ -27,7 +27,7 @@ from routing.jobs.ending import Ending, NotRun
 from routing.process.cgroup_home import CgroupHome
 from routing.process.group import ProcessIdentity
 from routing.process.table import ProcessTable
-from routing.store.sessions.session_store import SessionStore
+from routing.store.sessions.session_store import SessionAnswer, SessionStore, TurnRefusal
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail_socket.server import MailServer
@@ -88,17 +88,17 @@ class TurnRunner:
     def run(self, order: TurnOrder, stop: StopSignal) -> TurnRecord | NotRun:
         """Run one turn, or say why there is none. SpawnError and a store that is away are passed on."""
         name, asked_at = order.agent.name, self.monotonic()
-        word, fields = self._begin(order)
+        begun = self._begin(order)
         give_up_at = asked_at + BUSY_SECONDS
-        while word == "busy" and stop.reason is None and self.monotonic() < give_up_at:
+        while begun is TurnRefusal.BUSY and stop.reason is None and self.monotonic() < give_up_at:
             self.pause(BUSY_PAUSE_SECONDS)
             asked_at = self.monotonic()
-            word, fields = self._begin(order)
-        if word != "ok":
-            return NotRun.BUSY if word == "busy" else NotRun.OVER
-        fence = int(fields["fence"])
+            begun = self._begin(order)
+        if isinstance(begun, TurnRefusal):
+            return NotRun.BUSY if begun is TurnRefusal.BUSY else NotRun.OVER
+        fence = int(begun["fence"])
         with self.leases.holding(name, fence, stop, asked_at=asked_at) as held:
-            record = SessionRecord.parse(fields)
+            record = SessionRecord.parse(begun)
             if record.left:  # by a worker that is frozen or was killed, maybe at another job of this agent
                 end_left_turn(record.left, self.table, self.home)
             turn = _SessionTurn(self, order, held, record)
@@ -107,7 +107,7 @@ class TurnRunner:
             finally:
                 turn.release()
 
-    def _begin(self, order: TurnOrder) -> tuple[str, dict[str, str]]:
+    def _begin(self, order: TurnOrder) -> dict[str, str] | TurnRefusal:
         agent = order.agent
         life = {"role": agent.role.value, "parent": agent.parent, "job": order.job}
         return self.sessions.begin(
@@ -229,9 +229,9 @@ class _SessionTurn:
 
     def _await_mail(self) -> None:
         """The agent says that its next turn waits for mail; it holds for this turn alone."""
-        word = self._runner.sessions.await_others(self._name, fence=self._fence)
-        if word != "ok":
-            message_ = f"the turn of {self._name} is over ({word}), so that it waits for mail was not noted"
+        answer = self._runner.sessions.await_others(self._name, fence=self._fence)
+        if answer is not SessionAnswer.OK:
+            message_ = f"the turn of {self._name} is over ({answer}), so that it waits for mail was not noted"
             raise StaleTurnError(message_)
 
     def release(self) -> None:
@@ -240,7 +240,7 @@ class _SessionTurn:
 
     def _register(self, process: ProcessIdentity) -> None:
         """Step 4; when this raises, the process is killed before it was told anything."""
-        word = self._runner.sessions.run_by(
+        moved = self._runner.sessions.run_by(
             self._name,
             fence=self._fence,
             # Also of a turn whose worker was lost, or of this one's first process.
@@ -255,9 +255,9 @@ class _SessionTurn:
             },
             lost=self._conversation.lost,
         )
-        if word != "ok":
+        if not moved.done:
             message_ = (
-                f"the process of {self._name} could not be registered ({word}) and was killed: the turn "
+                f"the process of {self._name} could not be registered ({moved}) and was killed: the turn "
                 f"with fence {self._fence} is no longer the session's; the job is tried again"
             )
             raise StaleTurnError(message_)
