@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain
 
 from routing.store.redis.keys import Keys
@@ -115,12 +116,8 @@ class Acceptance:
 
     def values(self, keys: Keys) -> Mapping[str, str | float | bool]:
         """What the script is given for all of the jobs."""
-        template = keys.template(self.template)
         return {
-            "template": template,
-            "trial_record": keys.trial(self.trial) if self.trial else template,
-            "dispatches": keys.dispatches(self.trial) if self.trial else template,
-            "parent": keys.job(self.parent) if self.parent else template,
+            **_route_keys(keys, self.template, self.trial, self.parent),
             "revision": self.revision,
             "trial": self.trial,
             "share": self.share,
@@ -130,6 +127,17 @@ class Acceptance:
             "retention_seconds": self.retention_seconds,
             "pushed": self.pushed,
         }
+
+
+@lru_cache(maxsize=1024)
+def _route_keys(keys: Keys, template: str, trial: str, parent: str) -> Mapping[str, str]:
+    record = keys.template(template)
+    return {
+        "template": record,
+        "trial_record": keys.trial(trial) if trial else record,
+        "dispatches": keys.dispatches(trial) if trial else record,
+        "parent": keys.job(parent) if parent else record,
+    }
 
 
 def sides_json(

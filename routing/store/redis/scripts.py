@@ -27,9 +27,10 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from hiredis import pack_command
@@ -67,8 +68,8 @@ class Script(Generic[A]):
         self.flags = flags.split()
         self.each_keys = each_keys.split()
         self.each_args = each_args.split()
-        self._required = frozenset(self.keys + self.args)
-        self._allowed = self._required | set(self.flags)
+        self._keys_of_each, self._args_of_each = _getter(self.each_keys), _getter(self.each_args)
+        self._known_indexes: dict[str, list[str]] = {}  # by namespace
 
     @cached_property
     def source(self) -> str:
@@ -100,19 +101,31 @@ class Script(Generic[A]):
 
         The values of `each` are sent as they are, as there may be many: texts and numbers, no None.
         """
-        if not self._required <= values.keys() <= self._allowed:
-            wrong = sorted((self._required - values.keys()) | (values.keys() - self._allowed))
-            message = f"a call of script {self.name} misses, or does not know: {', '.join(wrong)}"
-            raise TypeError(message)
-        names = [values[name] for name in self.keys]
-        names += _index_keys(self, keys)
-        args = [time]
-        args += ["" if (value := values[name]) is None else value for name in self.args]
-        args += ["1" if values.get(flag) else "" for flag in self.flags]
+        try:
+            names = [values[name] for name in self.keys]
+            args = [time]
+            args += ["" if (value := values[name]) is None else value for name in self.args]
+        except KeyError:
+            raise self._misfit(values) from None
+        flags = [values.get(flag) for flag in self.flags]
+        if len(values) != len(names) + len(args) - 1 + len(flags) - flags.count(None):
+            raise self._misfit(values)
+        names += self._indexes_under(keys)
+        args += ["1" if flag else "" for flag in flags]
         for item in each:
-            names += [item[name] for name in self.each_keys]
-            args += [item[name] for name in self.each_args]
+            names += self._keys_of_each(item)
+            args += self._args_of_each(item)
         return names, args
+
+    def _misfit(self, values: Mapping[str, Any]) -> TypeError:
+        wrong = sorted({*self.keys, *self.args} ^ (values.keys() - set(self.flags)))
+        return TypeError(f"a call of script {self.name} misses, or does not know: {', '.join(wrong)}")
+
+    def _indexes_under(self, keys: Keys) -> list[str]:
+        found = self._known_indexes.get(keys.namespace)
+        if found is None:
+            found = self._known_indexes[keys.namespace] = [keys(name) for name in self.indexes]
+        return found
 
     def answered(self, raw: Any) -> A:
         """What the script's answer means; ScriptAnswerError for one without a meaning."""
@@ -136,9 +149,11 @@ def flat_json(fields: Mapping[str, str]) -> str:
     return json.dumps([part for pair in fields.items() for part in pair])
 
 
-@lru_cache(maxsize=1024)
-def _index_keys(script: Script[Any], keys: Keys) -> list[str]:
-    return [keys(name) for name in script.indexes]
+def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """Read several values of a mapping, in an order."""
+    if len(names) < 2:  # noqa: PLR2004 - itemgetter answers with a tuple from two on
+        return lambda item: [item[name] for name in names]
+    return itemgetter(*names)
 
 
 def _each(first_key: int, keys: int, first_arg: int, args: int) -> str:
