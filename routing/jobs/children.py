@@ -1,25 +1,15 @@
 """Children: jobs that the agent of another job asks for. They are never drawn and count in no trial."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import structlog
-
-from routing.errors import ConflictError, UnavailableError
+from routing.errors import ConflictError
 from routing.jobs.job import Job, JobRequest
-from routing.jobs.mailbox import Enqueued, new_job_id
-from routing.jobs.publisher import Publisher
-from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Family, NewJob, sides_json
+from routing.jobs.mailbox import Descent, Enqueued, Mailbox
+from routing.store.jobs.acceptance import AcceptAnswer, Family
 from routing.store.jobs.job_store import JobStore
 from routing.store.trials.version_store import VersionStore
-from routing.templates.route import Route, draw
-from routing.templates.route_defaults import MailboxPolicy, side
-from routing.templates.route_reader import RouteReader
-from routing.templates.version import version_id
-
-_log = structlog.get_logger(__name__)
 
 
 class ChildRefusedError(ConflictError):
@@ -47,95 +37,31 @@ class ChildOrder:
 
 
 class Children:
-    """Dispatches children. One instance a process."""
+    """Dispatches children by way of the mailbox. One instance a process."""
 
     def __init__(
-        self, *, jobs: JobStore, versions: VersionStore, routes: RouteReader, publisher: Publisher,
-        policy: MailboxPolicy, rules: ChildRules, ids: Callable[[], str] = new_job_id,
-    ) -> None:  # fmt: skip
+        self, *, jobs: JobStore, versions: VersionStore, mailbox: Mailbox, rules: ChildRules
+    ) -> None:
         self._jobs = jobs
         self._versions = versions
-        self._routes = routes
-        self._publisher = publisher
-        self._policy = policy
+        self._mailbox = mailbox
         self._rules = rules
-        self._ids = ids
 
     def dispatch(self, order: ChildOrder) -> Enqueued:
         """Accept a child in one step with the check of what its parent may have, then publish it."""
         parent = self._jobs.read(order.parent)
         if parent is None:
             raise _refusal(AcceptAnswer.NO_PARENT, order, self._rules)
+        family = Family(parent=parent.id, most=self._rules.most, deepest=self._rules.deepest)
         request = _request(order, parent, self._template(order.role, parent))
-        job = self._ids()
-        while True:
-            reference, route = self._route(request.template, parent)
-            queue = _queue(route, parent)
-            step = self._step(job, request, route, parent)
-            ((word, detail),) = self._jobs.accept(step)
-            if word is not AcceptAnswer.STALE:
-                break
-            self._routes.forget(reference)
-        if word is AcceptAnswer.SAME:
-            return Enqueued(job=detail, created=False)
-        if word is not AcceptAnswer.OK:
-            raise _refusal(word, order, self._rules)
-        if not step.pushed:
-            self._publish(job, request, queue)
-        return Enqueued(job=job, created=True, version=route.champion.id)
+        child = self._mailbox.enqueue_child(request, Descent(parent=parent, family=family))
+        if child.created or child.answer is AcceptAnswer.SAME:
+            return child
+        raise _refusal(child.answer, order, self._rules)
 
     def _template(self, role: str, parent: Job) -> str:
         """The template of the role's name, or else the parent's."""
         return role if self._versions.field(role, "champion") else parent.template
-
-    def _route(self, template: str, parent: Job) -> tuple[str, Route]:
-        """The parent's own version where it is of that template and was not rejected, else the champion."""
-        if template == parent.template:
-            own = version_id(template, parent.version)
-            try:
-                return own, self._routes.route(own)
-            except ConflictError:  # rejected since the parent began: it gets no more work
-                pass
-        return template, self._routes.route(template)
-
-    def _step(self, job: str, request: JobRequest, route: Route, parent: Job) -> Acceptance:
-        queue = _queue(route, parent)
-        fields, _, data = side(draw(route, None), route=route, policy=self._policy)
-        if queue == "canary":
-            fields["queue"] = queue
-        arm = parent.arm or parent.parent_arm
-        if arm is not None and route.pinned:
-            fields["parent_arm"] = arm
-        family = Family(parent=parent.id, most=self._rules.most, deepest=self._rules.deepest)
-        told = data | {"queue": queue, "parent": parent.id, "role": request.role}
-        pushed = self._publisher.prepared(job, queue, request.priority)
-        queue_key, message = pushed or ("", "")
-        new = NewJob(
-            id=job,
-            side=1,
-            request=request.model_dump_json(exclude_defaults=True),
-            once=hashlib.sha256(request.idempotency_key.encode()).hexdigest()[:40],
-            queue_key=queue_key,
-            message=message,
-        )
-        return Acceptance(
-            template=route.template,
-            revision=route.revision,
-            sides=sides_json([(fields, "", told)], family),
-            parent=parent.id,
-            settle_seconds=self._policy.settle_deadline_seconds,
-            retention_seconds=self._policy.retention_seconds,
-            jobs=[new],
-        )
-
-    def _publish(self, job: str, request: JobRequest, queue: str) -> None:
-        """What no script has pushed. A failure is logged, not raised: the relay publishes later."""
-        try:
-            self._publisher.publish(job, queue, request.priority)
-        except UnavailableError as error:
-            _log.warning("job.publish_failed", job=job, reason=str(error))
-        else:
-            self._jobs.published([job])
 
 
 def _request(order: ChildOrder, parent: Job, template: str) -> JobRequest:
@@ -152,11 +78,6 @@ def _request(order: ChildOrder, parent: Job, template: str) -> JobRequest:
         role=order.role,
         parent=order.agent,
     )
-
-
-def _queue(route: Route, parent: Job) -> Literal["champion", "canary"]:
-    """A canary's own children wait where it waited."""
-    return parent.queue if route.pinned else "champion"
 
 
 def _refusal(word: AcceptAnswer, order: ChildOrder, rules: ChildRules) -> ChildRefusedError:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from operator import attrgetter
@@ -12,13 +13,13 @@ import structlog
 
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
 from routing.events import SNAPSHOT_UNREADABLE
-from routing.jobs.job import MAX_REQUEST_BYTES, JobRequest
+from routing.jobs.job import MAX_REQUEST_BYTES, Job, JobRequest
 from routing.jobs.publisher import Publisher
 from routing.store.events.event_store import EventStore
-from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Accepted, NewJob
+from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Accepted, Family, NewJob
 from routing.store.jobs.job_store import JobStore
-from routing.templates.route import Draw, Generator, draw
-from routing.templates.route_defaults import MailboxPolicy, RouteDefaults, queue_of, side_of
+from routing.templates.route import Draw, Generator, Route, draw
+from routing.templates.route_defaults import MailboxPolicy, RouteDefaults, side_of
 from routing.templates.route_reader import RouteReader
 from routing.templates.trial import Arm, Trial
 
@@ -45,6 +46,15 @@ class Enqueued:
     trial: str = ""
     arm: Arm | None = None
     draw: float | None = None
+    answer: AcceptAnswer = AcceptAnswer.OK  # of the step: why there is no new job, if there is none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Descent:
+    """Whose child a job is to be, and what that parent may have."""
+
+    parent: Job
+    family: Family
 
 
 @dataclass(kw_only=True, slots=True)
@@ -52,6 +62,8 @@ class _Prepared:
     """A request on its way."""
 
     request: JobRequest
+    references: Sequence[str]  # templates or versions: the first that may be given work is
+    descent: Descent | None = None
     job: str
     body: str  # the request as JSON
     once: str  # digest of the idempotency key
@@ -103,6 +115,17 @@ class Mailbox:
             done += self._accept(batch)
         return done
 
+    def enqueue_child(self, request: JobRequest, descent: Descent) -> Enqueued:
+        """Accept a job's child: never drawn, in no trial. The answer says why its parent may not have it.
+
+        It gets its parent's version where that is of the request's template and was not rejected.
+        """
+        prepared = self._prepare(request)
+        prepared.descent = descent
+        if descent.parent.template == request.template:
+            prepared.references = [descent.parent.version_id, request.template]
+        return self._accept([prepared])[0]
+
     def find(self, idempotency_key: str, *, issue: str = "") -> str:
         """The job that a key has led to, or else the one at work on an issue; '' for none."""
         return self._jobs.known([(_digest(idempotency_key), issue)])[0]
@@ -117,7 +140,9 @@ class Mailbox:
             raise PayloadTooLargeError(message)
         self._routes.route(request.template)
         once = _digest(request.idempotency_key)
-        return _Prepared(request=request, job=self._ids(), body=body, once=once)
+        return _Prepared(
+            request=request, references=[request.template], job=self._ids(), body=body, once=once
+        )
 
     def _accept(self, batch: list[_Prepared]) -> list[Enqueued]:
         """Accept a batch; what a changed route refuses is read and tried again, with the same draw."""
@@ -132,13 +157,14 @@ class Mailbox:
                     done[job] = _enqueued(job, each.chosen)
                     accepted.append(each)
                 elif answer is AcceptAnswer.STALE:
-                    self._routes.forget(each.item.request.template)
+                    for reference in each.item.references:
+                        self._routes.forget(reference)
                     waiting.append(each.item)
                 elif answer is AcceptAnswer.COLLISION:
                     message = f"the id {job} is another job's; this one was not accepted: enqueue it again"
                     raise ConflictError(message)
                 else:
-                    done[job] = Enqueued(job=other, created=False)
+                    done[job] = Enqueued(job=other, created=False, answer=answer)
             self._publish([each for each in accepted if not each.item.pushed])
         return [done[item.job] for item in batch]
 
@@ -147,7 +173,7 @@ class Mailbox:
         asked = [
             item
             for item in batch
-            if (item.once or item.request.issue) and self._defaults_of(item.request.template).draws
+            if (item.once or item.request.issue) and not item.descent and self._defaults_of(item).draws
         ]
         if not asked:
             return {}
@@ -155,17 +181,29 @@ class Mailbox:
         pairs = zip(asked, found, strict=True)
         return {item.job: Enqueued(job=job, created=False) for item, job in pairs if job}
 
-    def _defaults_of(self, reference: str) -> RouteDefaults:
+    def _defaults_of(self, item: _Prepared) -> RouteDefaults:
         """What the jobs of a reference have in common, as long as its route stays the same."""
-        route = self._routes.route(reference)
+        reference, route = self._route(item.references)
+        if item.descent is not None:
+            return RouteDefaults.of_child(
+                route, self._policy, parent=item.descent.parent, family=item.descent.family,
+                role=item.request.role,
+            )  # fmt: skip
         defaults = self._defaults.get(reference)
         if defaults is None or defaults.route is not route:
             defaults = self._defaults[reference] = RouteDefaults.of(route, self._policy)
         return defaults
 
+    def _route(self, references: Sequence[str]) -> tuple[str, Route]:
+        *versions, template = references
+        for version in versions:
+            with suppress(ConflictError):  # rejected since its job began: it gets no more work
+                return version, self._routes.route(version)
+        return template, self._routes.route(template)
+
     def _draw(self, item: _Prepared) -> _Drawn:
         """The version for a request. The generator is asked at most once for it."""
-        defaults = self._defaults_of(item.request.template)
+        defaults = self._defaults_of(item)
         route = defaults.route
         if not defaults.draws:
             return _Drawn(item, defaults, draw(route, None))
@@ -187,6 +225,7 @@ class Mailbox:
             sides=defaults.sides,
             trial=trial.id if trial else "",
             share=repr(trial.share) if trial else "",
+            parent=defaults.parent,
             settle_seconds=defaults.settle_seconds,
             retention_seconds=self._policy.retention_seconds,
             jobs=[self._new_job(*each) for each in run],
@@ -194,7 +233,7 @@ class Mailbox:
 
     def _new_job(self, item: _Prepared, defaults: RouteDefaults, chosen: Draw) -> NewJob:
         request, arm, number = item.request, chosen.arm, chosen.number
-        pushed = self._publisher.prepared(item.job, queue_of(arm), request.priority)
+        pushed = self._publisher.prepared(item.job, defaults.queue(arm), request.priority)
         queue_key, message = pushed or ("", "")
         item.pushed = pushed is not None
         return NewJob(
@@ -220,9 +259,9 @@ class Mailbox:
         """Publish what no script has pushed. A failure is logged, not raised: the relay publishes later."""
         published: list[str] = []
         for each in accepted:
-            job = each.item.job
+            job, queue = each.item.job, each.defaults.queue(each.chosen.arm)
             try:
-                self._publisher.publish(job, queue_of(each.chosen.arm), each.item.request.priority)
+                self._publisher.publish(job, queue, each.item.request.priority)
             except UnavailableError as error:
                 _log.warning("job.publish_failed", job=job, reason=str(error))
                 break

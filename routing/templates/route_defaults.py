@@ -1,9 +1,10 @@
 """A route with what all jobs on it have in common, put together once."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
-from routing.store.jobs.acceptance import sides_json
+from routing.jobs.job import Job
+from routing.store.jobs.acceptance import Family, sides_json
 from routing.store.jobs.record import FORM
 from routing.templates.route import Draw, Route, draw, draws
 from routing.templates.trial import Arm, Trial
@@ -28,6 +29,8 @@ class RouteDefaults:
     trial: Trial | None  # the trial that the jobs count in; None when they count in none
     settle_seconds: float
     sides: str  # what jobs of one arm have in common, as JSON: see job_enqueue.lua
+    parent: str = ""  # id of the job whose children they are
+    own_queue: Literal["champion", "canary"] | None = None  # None: that of the arm
 
     @classmethod
     def of(cls, route: Route, policy: MailboxPolicy) -> Self:
@@ -41,12 +44,36 @@ class RouteDefaults:
             draws=drawn,
             trial=trial,
             settle_seconds=trial.settle_deadline_seconds if trial else policy.settle_deadline_seconds,
-            sides=sides_json(side(each, route=route, policy=policy) for each in chosen),
+            sides=sides_json(_side(each, route=route, policy=policy) for each in chosen),
         )
 
+    @classmethod
+    def of_child(cls, route: Route, policy: MailboxPolicy, *, parent: Job, family: Family, role: str) -> Self:
+        """What a child has: no draw, no trial. With its parent's version it waits where that waited."""
+        queue = parent.queue if route.pinned else "champion"
+        fields, _, data = _side(draw(route, None), route=route, policy=policy)
+        if queue == "canary":
+            fields["queue"] = queue
+        arm = parent.arm or parent.parent_arm
+        if arm is not None and route.pinned:
+            fields["parent_arm"] = arm
+        data |= {"queue": queue, "parent": parent.id, "role": role}
+        return cls(
+            route=route,
+            draws=False,
+            trial=None,
+            settle_seconds=policy.settle_deadline_seconds,
+            sides=sides_json([(fields, "", data)], family),
+            parent=parent.id,
+            own_queue=queue,
+        )
 
-def queue_of(arm: Arm | None) -> str:
-    """The queue of an arm's jobs."""
+    def queue(self, arm: Arm | None) -> str:
+        """The queue of an arm's jobs."""
+        return self.own_queue or _queue_of(arm)
+
+
+def _queue_of(arm: Arm | None) -> str:
     return "canary" if arm is Arm.CANARY else "champion"
 
 
@@ -55,12 +82,12 @@ def side_of(arm: Arm | None) -> int:
     return 2 if arm is Arm.CANARY else 1
 
 
-def side(
+def _side(
     chosen: Draw, *, route: Route, policy: MailboxPolicy
 ) -> tuple[dict[str, str], str, dict[str, object]]:
     """What jobs of one arm have in common: fields of the record, the arm, and data of the event."""
     version, trial, arm = chosen.version, chosen.trial, chosen.arm
-    queue = queue_of(arm)
+    queue = _queue_of(arm)
     fields = {
         "v": str(FORM),
         "state": "queued",

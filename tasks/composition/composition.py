@@ -260,9 +260,7 @@ class Coalmine:
         return Children(
             jobs=self.job_store,
             versions=self.versions,
-            routes=RouteReader(self.versions, self.trial_store),
-            publisher=self.publisher,
-            policy=self.mailbox_policy,
+            mailbox=self.mailbox,
             rules=ChildRules(most=job.children_at_once, deepest=job.child_depth),
         )
 
