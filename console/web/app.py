@@ -11,7 +11,6 @@ from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders, TokenGuard
 from console.web.request_limits import in_thread
 from console.web.webhook_routes import webhook_routes
-from routing.store.redis.faults import redis_errors
 from routing.webhook.door import Door
 from tasks.broker import DISPATCH
 from tasks.composition.composition import Coalmine
@@ -57,8 +56,7 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
         with spared("webhook"):
             tick_requests.ask(DISPATCH)
 
-    ask_store = redis_errors("asking the store")(parts.redis.ping)
-    return make_web(door=door, ask_store=ask_store, accepted=look_now, token=token)
+    return make_web(door=door, ask_store=parts.job_store.ping, accepted=look_now, token=token)
 
 
 class Health(BaseModel):

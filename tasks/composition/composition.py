@@ -25,9 +25,10 @@ from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.events.event_store import EventStore
 from routing.store.events.notice_store import NoticeStore
+from routing.store.fleet.switch import Switch
+from routing.store.fleet.tick_store import TickStore
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.log_store import LogStore
-from routing.store.jobs.switch import Switch
 from routing.store.mail.agent_store import AgentStore
 from routing.store.mail.mail_store import MailStore
 from routing.store.redis.connection import connect
@@ -207,7 +208,7 @@ class Coalmine:
     @cached_property
     def ticks(self) -> Ticks:
         """Single-flight of ticks."""
-        return Ticks(self.redis, self.keys, self.clock)
+        return Ticks(TickStore(self.redis, self.keys, self.clock))
 
     @cached_property
     def templates(self) -> Templates:

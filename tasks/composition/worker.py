@@ -14,7 +14,6 @@ from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
 from routing.process.cgroup_home import CgroupHome
 from routing.process.table import ProcessTable
-from routing.store.redis.faults import redis_errors
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.repository.mirror_packs import repack_mirrors
@@ -218,7 +217,7 @@ class Worker:
 
     def tidy(self) -> list[str]:
         """Remove the work trees of this host that nobody needs any more, unless another worker of it does."""
-        if not self._first_within(f"tidied:{socket.gethostname()}", TIDY_SECONDS / 2):
+        if not self.coalmine.ticks.is_first(f"tidied:{socket.gethostname()}", seconds=TIDY_SECONDS / 2):
             return []
         agent = self.coalmine.settings.agent
         kept_seconds = agent.keep_failed_days * 86_400
@@ -252,12 +251,7 @@ class Worker:
                 _log.error("sweep.failed", reason=str(error))
 
     def _trim(self) -> None:
-        if self._first_within("trimmed", TIDY_SECONDS):
+        if self.coalmine.ticks.is_first("trimmed", seconds=TIDY_SECONDS):
             retention = self.coalmine.settings.retention_seconds
             self.coalmine.job_store.trim(before=self.coalmine.now() - retention)
             self.forges.backlog.trim()
-
-    def _first_within(self, name: str, seconds: float) -> bool:
-        with redis_errors(f"asking who does {name}"):
-            key = self.coalmine.keys.tick(name)
-            return bool(self.coalmine.redis.set(key, "1", nx=True, ex=int(seconds)))

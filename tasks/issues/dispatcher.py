@@ -13,8 +13,8 @@ from routing.forges.errors import ForgeError
 from routing.forges.forge import Permission
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.mailbox import Mailbox
+from routing.store.fleet.switch import Switch
 from routing.store.jobs.job_store import JobStore
-from routing.store.jobs.switch import Switch
 from tasks.issues.collector import Collector
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import request_of, start_key

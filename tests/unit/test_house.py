@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.source import (
     BESIDE,
@@ -202,15 +203,20 @@ def test_stores_are_made_in_the_composition_root() -> None:
     assert not [place for place in sorted(made) if not _within(place, "tasks/composition")]
 
 
-@_NOT_YET
 def test_nothing_outside_the_store_speaks_to_redis() -> None:
-    """A key is written, and read, by a method of a store: no other module calls the client's commands."""
-    calls = re.compile(r"\bredis\.(?:set|get|delete|hset|hget\w*|zadd|xadd|expire|exists|eval\w*|pipeline)\(")
-    assert not [
-        str(path)
+    """A key is written, and read, by a method of a store: no other module uses a command of a connection."""
+    uses = {
+        f"{path}:{node.lineno} {node.attr}"
         for path in product()
-        if not _within(path.as_posix(), "routing/store") and calls.search(text(path))
-    ]
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node.value).rpartition(".")[2] in {"redis", "_redis"}
+        and node.attr.islower()
+        and hasattr(redis.Redis, node.attr)
+    }
+    assert len(uses) > 50
+    outside = {use for use in uses if not _within(use, "routing/store")}
+    assert [use for use in sorted(outside) if not use.endswith(" close")] == []
 
 
 def small_files() -> dict[str, str]:

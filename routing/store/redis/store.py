@@ -33,6 +33,11 @@ class Store:
             seconds, microseconds = self.redis.time()
         return float(seconds) + float(microseconds) / 1e6
 
+    def ping(self) -> None:
+        """Nothing, when the server answers and lets us in; else our error for what it says."""
+        with redis_errors("asking the store"):
+            self.redis.ping()
+
     def call(
         self, script: Script[A], /, *, doing: str, each: Iterable[Mapping[str, Any]] = (), **values: Any
     ) -> A:

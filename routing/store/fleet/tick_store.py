@@ -1,0 +1,64 @@
+"""Ticks in Redis: whose turn it is to run one, and who has asked for a run."""
+
+from typing import Any
+
+from redis.exceptions import LockError
+
+from routing.store.redis.faults import redis_errors
+from routing.store.redis.store import Store
+
+#: A turn at a tick, from `begin` to `end`.
+Turn = Any  # the driver's lock
+
+#: Seconds for which a wish is remembered that nobody fulfils.
+WISH_SECONDS = 120
+
+
+class TickStore(Store):
+    """Every key expires. The order of calls is `wish`, then `begin` and `end` until `begin` answers None.
+
+    A wish is written before the lock is tried and read after it was given back, so whatever happened before
+    `wish` is seen by a run that begins after it: by the caller's, or by one more of the process at work.
+    """
+
+    def wish(self, name: str) -> None:
+        """Ask for a run that begins after this call."""
+        with redis_errors(f"asking for a run of the tick {name}"):
+            self.redis.delete(self._asked(name))
+            self.redis.set(self._wish(name), "1", ex=WISH_SECONDS)
+
+    def begin(self, name: str, *, lease_seconds: float) -> Turn | None:
+        """Take a turn at the tick; None when nobody wishes for one, or another process is at it."""
+        lock = self.redis.lock(self.keys.tick(name), timeout=lease_seconds, blocking=False)
+        with redis_errors(f"taking the tick {name}"):
+            if not self.redis.exists(self._wish(name)) or not lock.acquire():
+                return None
+            self.redis.delete(self._wish(name))
+        return lock
+
+    def end(self, name: str, turn: Turn) -> bool:
+        """Give the turn back; False when its lease had run out, so that another process may be at it too."""
+        with redis_errors(f"giving the tick {name} back"):
+            try:
+                turn.release()
+            except LockError:
+                return False
+        return True
+
+    def ask(self, name: str, *, seconds: int) -> bool:
+        """Whether a message for the tick is needed: False when one was sent within the last seconds."""
+        return self._first(self._asked(name), seconds, doing=f"asking for the tick {name}")
+
+    def is_first(self, name: str, *, seconds: int) -> bool:
+        """Whether this is the first call of that name, by any process, within some seconds."""
+        return self._first(self.keys.tick(name), seconds, doing=f"asking who does {name}")
+
+    def _first(self, key: str, seconds: int, *, doing: str) -> bool:
+        with redis_errors(doing):
+            return bool(self.redis.set(key, "1", nx=True, ex=seconds))
+
+    def _wish(self, name: str) -> str:
+        return self.keys.tick(f"{name}:again")
+
+    def _asked(self, name: str) -> str:
+        return self.keys.tick(f"{name}:asked")

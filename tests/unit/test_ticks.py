@@ -1,0 +1,79 @@
+"""Ticks: one process at a time runs one, and whoever asks is sure of a run that begins after that."""
+
+import pytest
+import redis
+
+from routing.store.fleet.tick_store import TickStore
+from routing.store.redis.keys import Keys
+from tasks.work.tick import Ticks
+from tests.leaks import leaks
+
+
+@pytest.fixture
+def store(fake_redis: redis.Redis) -> TickStore:
+    """Where the turns are kept."""
+    return TickStore(fake_redis, Keys())
+
+
+def test_tick_runs_and_answers(store: TickStore) -> None:
+    """Once, and again when it is called again."""
+    ticks, runs = Ticks(store), iter("ab")
+    assert [ticks.run_alone("sweep", lambda: next(runs)) for _ in range(2)] == ["a", "b"]
+
+
+def test_call_during_a_run_has_it_run_once_more(store: TickStore) -> None:
+    """The process at work sees what happened before that call; the caller does not wait for it."""
+    mine, other = Ticks(store), Ticks(store)
+    runs: list[object] = []
+
+    def tick() -> int:
+        if not runs:
+            runs.append(other.run_alone("sweep", lambda: runs.append("two at once")))
+        else:
+            runs.append("again")
+        return len(runs)
+
+    assert mine.run_alone("sweep", tick) == 2
+    assert runs == [None, "again"]
+
+
+def test_tick_that_fails_gives_its_turn_back(store: TickStore) -> None:
+    """The next call need not wait for the end of a lease."""
+    ticks = Ticks(store)
+    with pytest.raises(ZeroDivisionError):
+        ticks.run_alone("sweep", lambda: 1 // 0)
+    assert ticks.run_alone("sweep", lambda: "ran") == "ran"
+
+
+def test_turn_that_took_too_long_is_no_longer_given_back(store: TickStore) -> None:
+    """Its lease ran out, and another process has the turn, which it keeps."""
+    store.wish("sweep")
+    late = store.begin("sweep", lease_seconds=60)
+    store.redis.delete(store.keys.tick("sweep"))
+    store.wish("sweep")
+    other = store.begin("sweep", lease_seconds=60)
+    assert not store.end("sweep", late)
+    assert store.end("sweep", other)
+
+
+def test_first_within_a_time_is_one(store: TickStore) -> None:
+    """What is done now and then is done by one of all processes."""
+    assert [store.is_first("trimmed", seconds=60) for _ in range(2)] == [True, False]
+    assert store.is_first("tidied", seconds=60)
+
+
+def test_message_is_not_asked_for_twice(store: TickStore) -> None:
+    """Not before a run has begun since, which sees whatever happened before."""
+    assert [store.ask("sweep", seconds=5) for _ in range(2)] == [True, False]
+    store.wish("sweep")
+    assert store.ask("sweep", seconds=5)
+
+
+def test_keys_of_ticks_expire(store: TickStore) -> None:
+    """A process that dies at a tick leaves nothing for ever."""
+    store.wish("sweep")
+    store.begin("sweep", lease_seconds=60)
+    store.wish("sweep")
+    store.ask("sweep", seconds=5)
+    store.is_first("trimmed", seconds=60)
+    assert leaks(store.redis, store.keys) == []
