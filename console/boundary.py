@@ -1,4 +1,4 @@
-"""The one place where errors become a line on standard error and an exit code."""
+"""Errors of a command become one line on standard error and an exit code, here and nowhere else."""
 
 import os
 import re
@@ -18,12 +18,12 @@ from routing.printable import printable
 #: The most of an error that is printed, in characters.
 LONGEST_LINE = 2000
 
-#: Set to anything but 0, it shows where an unexpected error came from.
+#: Set to anything but 0, it prints the traceback of an unexpected error.
 DEBUG_VARIABLE = "COALMINE_DEBUG"
 
 
 class ExitCode(IntEnum):
-    """Errors of the tree in `routing.errors` carry the codes 1 to 6; a test holds them together."""
+    """Exit codes of the command line. Errors of `routing.errors` carry 1 to 6; a test compares the two."""
 
     OK = 0
     FAILED = 1
@@ -36,22 +36,22 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-#: Every exit code with its meaning, for the help and the reference.
+#: The meaning of each exit code, for `--help` and docs/command-line.md.
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "done, or it had been done before",
     ExitCode.FAILED: "the answer is no: doctor found a problem, a watched job did not succeed",
     ExitCode.BAD_INPUT: "what was asked for, or a setting, is malformed; nothing was written",
-    ExitCode.NOT_FOUND: "there is no such template, version, trial, job or issue",
-    ExitCode.CONFLICT: "not allowed in the state that the thing is in; nothing was written",
+    ExitCode.NOT_FOUND: "no such template, version, trial, job or issue exists",
+    ExitCode.CONFLICT: "not allowed in its present state; nothing was written",
     ExitCode.UNAVAILABLE: "a server or program did not answer; the same command may succeed later",
     ExitCode.CORRUPT: "a stored record is damaged, or a replay differs from it",
-    ExitCode.INTERNAL: "a fault of Coalmine's own; COALMINE_DEBUG=1 shows where",
+    ExitCode.INTERNAL: "a fault in Coalmine itself; COALMINE_DEBUG=1 shows where",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 
 
 class Boundary(TyperGroup):
-    """The root of all commands: whatever a command raises ends here."""
+    """The root of all commands. Everything that a command raises ends in `exit_code_of`."""
 
     def main(
         self,
@@ -75,19 +75,22 @@ class Boundary(TyperGroup):
 
 
 def exit_code_of(command: Callable[[], Any]) -> int:
-    """Run a command; say in one line what went wrong, and return its exit code."""
+    """Run a command, print in one line what went wrong, and return the exit code.
+
+    Output whose reader is gone (`| head -1`) is no error to report: the code is 1 and nothing is printed.
+    """
     try:
         answer = command()
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_output()
         return ExitCode.FAILED
-    except SystemExit as error:  # typer and rich leave so when the reader of the output is gone
+    except SystemExit as error:  # typer and rich exit like this when the reader of the output is gone
         _forget_output()
         return error.code if isinstance(error.code, int) else ExitCode.FAILED
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the process's boundary: no traceback reaches a person unasked
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: no traceback unless asked for
         return _failed(error)
     return answer if isinstance(answer, int) else ExitCode.OK
 
@@ -96,13 +99,13 @@ def _failed(error: Exception) -> int:
     if isinstance(error, CoalmineError):
         return _complain(str(error), error.exit_code)
     if isinstance(error, TyperException):
-        # When a command is missing, the help has been printed, which says more than an error.
+        # When a command is missing, its help has been printed already, which says more than an error.
         return _complain(_usage(error), error.exit_code) if error.format_message() else ExitCode.BAD_INPUT
     return _unexpected(error)
 
 
 def one_line(message: str) -> str:
-    """An error as one line that is safe to print; the lines of a list are separated by semicolons."""
+    """An error as one printable line of at most LONGEST_LINE; a list is joined with semicolons."""
     listed = re.sub(r":\s*\n\s*", ": ", message.strip())
     joined = re.sub(r"\s*\n\s*", "; ", listed)
     line = printable(joined).replace("\t", " ").replace("\n", " ")
@@ -116,7 +119,7 @@ def _complain(message: str, code: int) -> int:
 
 
 def _usage(error: TyperException) -> str:
-    """A usage error with the command that it belongs to."""
+    """A usage error, with the command whose help explains it."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "coalmine"
     return f"{error.format_message().rstrip('.')}; see `{command} --help`"
@@ -126,12 +129,12 @@ def _unexpected(error: Exception) -> int:
     if os.environ.get(DEBUG_VARIABLE, "0") not in {"", "0"}:
         traceback.print_exc()
     what = f"{type(error).__name__}: {error}".rstrip(": ")
-    hint = f"this is a fault of Coalmine's; run it again with {DEBUG_VARIABLE}=1 and report what it prints"
+    hint = f"this is a fault in Coalmine; run it again with {DEBUG_VARIABLE}=1 and report what it prints"
     return _complain(f"{what}; {hint}", ExitCode.INTERNAL)
 
 
 def _forget_output() -> None:
-    """Let nothing more be written to a pipe that nobody reads, not even when the interpreter ends."""
+    """Send further output to nowhere, so that the interpreter does not fail when it flushes at its end."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

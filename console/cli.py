@@ -1,4 +1,4 @@
-"""`coalmine`, the command line. Each group of commands is one file; errors end in the boundary."""
+"""`coalmine`: the root of the command line, its global options, and the list of its commands."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -51,20 +51,22 @@ def coalmine(
     *,
     config: Annotated[
         Path | None,
-        typer.Option(envvar="COALMINE_CONFIG", metavar="FILE", help="Settings. (default: coalmine.toml)"),
+        typer.Option(
+            envvar="COALMINE_CONFIG", metavar="FILE", help="Settings file. (default: coalmine.toml)"
+        ),
     ] = None,
     redis_url: Annotated[
         str | None,
         typer.Option(
             envvar="COALMINE_REDIS_URL",
             metavar="URL",
-            help="The store: redis://, rediss://, unix://, sentinel://.",
+            help="Redis: redis://, rediss://, unix:// or sentinel://.",
         ),
     ] = None,
     broker_url: Annotated[
         str | None,
         typer.Option(
-            envvar="COALMINE_BROKER_URL", metavar="URL", help="The broker. (default: the store's server)"
+            envvar="COALMINE_BROKER_URL", metavar="URL", help="Celery's broker. (default: the same Redis)"
         ),
     ] = None,
     namespace: Annotated[
@@ -77,7 +79,7 @@ def coalmine(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Remember what was said in front of the command."""
+    """Keep the options before the command; nothing is read or opened until a command needs it."""
     given = {"redis_url": redis_url, "broker_url": broker_url, "namespace": namespace}
     ctx.obj = Invocation(
         config=config, given={name: value for name, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""One run of the command line: its settings and the parts, made when a command first needs them."""
+"""One run of the command line: its settings and its parts, made when a command first needs them."""
 
 import os
 from dataclasses import dataclass, field
@@ -15,19 +15,22 @@ from tasks.composition.composition import Coalmine, compose
 from tasks.logs import configure_logs
 from tasks.settings.settings import Settings, load_settings, settings_file
 
-#: How long a command waits for a server that does not answer.
+#: Seconds that a command waits for a server that does not answer.
 PATIENCE_SECONDS = 1.0
 
 #: `--json`, which every command takes.
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys, for scripts.")]
 
 #: `--reason`, for steps that a person takes.
-Reason = Annotated[str, typer.Option(help="Why, in words; kept with the decision.")]
+Reason = Annotated[str, typer.Option(help="Why; kept with the decision.")]
 
 
 @dataclass(kw_only=True)
 class Invocation:
-    """What the options in front of the command said. Help and completion need no settings and no server."""
+    """The options before the command, and what is made from them on first use.
+
+    Help and completion read no settings and open no connection. `close` closes what was opened.
+    """
 
     config: Path | None = None  # settings file; None: COALMINE_CONFIG or coalmine.toml
     given: dict[str, Any] = field(default_factory=dict)  # settings that options gave
@@ -39,7 +42,7 @@ class Invocation:
 
     @cached_property
     def settings(self) -> Settings:
-        """All settings, checked. Where no server is named, the fleet that runs here is meant."""
+        """All settings, checked. Without a server in them, those of the fleet that runs in this folder."""
         if "redis_url" not in self.given:
             for name, value in running_variables().items():
                 os.environ.setdefault(name, value)
@@ -47,16 +50,16 @@ class Invocation:
 
     @cached_property
     def coalmine(self) -> Coalmine:
-        """All parts, wired; a missing server shows when it is first asked."""
+        """All parts, connected to each other. A missing server is an error at its first use, not here."""
         configure_logs(self.settings)
         return compose(self.settings, patience_seconds=PATIENCE_SECONDS)
 
     @cached_property
     def user(self) -> str:
-        """Who decides, for the record."""
+        """The user of this machine, who is recorded with a decision."""
         try:
             return getuser()
-        except (OSError, KeyError):  # no such user in this container
+        except (OSError, KeyError):  # the user id has no name, as in some containers
             return "somebody"
 
     def close(self) -> None:
@@ -67,7 +70,7 @@ class Invocation:
 
 
 def started(ctx: typer.Context) -> Invocation:
-    """The invocation that a command runs in."""
+    """The invocation of a command; TypeError for a command that is not below the root."""
     found = ctx.find_object(Invocation)
     if found is None:
         raise TypeError(ctx.command_path)  # a command outside the app's root
@@ -75,10 +78,10 @@ def started(ctx: typer.Context) -> Invocation:
 
 
 def opened(ctx: typer.Context, *, as_json: bool) -> tuple[Coalmine, Terminal]:
-    """What nearly every command begins with: the parts, and where to print."""
+    """The parts, and where to print: nearly every command begins with this."""
     return started(ctx).coalmine, Terminal(as_json=as_json)
 
 
 def examples(*lines: str) -> str:
-    """The examples under a command's help."""
+    """Examples for the end of a command's help; typer reads brackets as markup, so they are escaped."""
     return "\n\n".join(["Examples:", *(f"  coalmine {line}".replace("[", "\\[") for line in lines)])

@@ -1,4 +1,4 @@
-"""`coalmine config …`: the settings as they are in force."""
+"""`coalmine config …`: the settings in force, and where each comes from."""
 
 import os
 import tomllib
@@ -22,24 +22,24 @@ config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 
 @config_app.command(epilog=examples("config show", "config show --json"))
 def show(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """Every setting with its value, its variable and where the value is from; secrets are masked."""
+    """Print every setting: its value, where the value comes from, its variable. Secrets are masked."""
     invocation = started(ctx)
     rows = [_row(invocation, place, value) for place, value in flat(invocation.settings)]
     document = {"file": str(invocation.file), "settings": {row["name"]: row for row in rows}}
     shown = ((row["name"], _words(row["value"]), row["source"], row["variable"]) for row in rows)
-    file = invocation.file if invocation.file.is_file() else f"{invocation.file} (there is none)"
+    file = invocation.file if invocation.file.is_file() else f"{invocation.file} (does not exist)"
     Terminal(as_json=as_json).answer(
         document, text(f"file: {file}"), "", table(("setting", "value", "from", "variable"), shown)
     )
 
 
 def flat(settings: BaseModel, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every setting with its place, sections resolved."""
+    """Every setting as its place, such as `("job", "max_attempts")`, and its value; sections are entered."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             yield from flat(value, (*place, name))
-        elif (*place, name)[-2:] != ("policy", "v"):  # the form of the record is no setting
+        elif (*place, name)[-2:] != ("policy", "v"):  # the version of the record is not a setting
             yield (*place, name), value
 
 
@@ -53,7 +53,7 @@ def _row(invocation: Invocation, place: tuple[str, ...], value: Any) -> dict[str
 
 
 def shown_value(name: str, value: Any) -> Any:
-    """The value as JSON has it. Of a URL the credentials are left out, of any other secret all."""
+    """The value for JSON. A secret URL loses its credentials; any other secret is masked as a whole."""
     if isinstance(value, SecretStr):
         if name == "redis_url":
             return masked(value.get_secret_value())
@@ -72,7 +72,7 @@ def _without_credentials(url: str) -> str:
 
 
 def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
-    """Where a value is from, the strongest source first."""
+    """Where a value comes from. An environment variable wins over an option, an option over the file."""
     names = {name.upper() for name in os.environ}
     variables = [PREFIX + "__".join(place[: end + 1]).upper() for end in range(len(place))]
     found = next((name for name in reversed(variables) if name in names), None)

@@ -1,4 +1,4 @@
-"""`coalmine demo`: the whole story, on this machine, in under a minute."""
+"""`coalmine demo`: the whole story on this machine, in under a minute."""
 
 import shutil
 import tempfile
@@ -25,25 +25,26 @@ from tasks.composition.composition import Coalmine
 #: A seed whose story is told in the documentation.
 DEFAULT_SEED = 1
 
-#: Seconds between two lines about a trial where the output is no terminal.
+#: Seconds between two lines about a trial when the output is not a terminal.
 LINE_SECONDS = 5.0
 
 
 def demo(
     seed: Annotated[
-        int, typer.Option(help="Of the draws and the agent's luck; the same seed draws the same.")
+        int, typer.Option(help="Seed of the draws and of the agent's luck; the same seed draws the same.")
     ] = DEFAULT_SEED,
-    agents: Annotated[int, typer.Option(min=1, max=32, help="Agents at work at once.")] = 4,
+    agents: Annotated[int, typer.Option(min=1, max=32, help="Agents that work at the same time.")] = 4,
     keep: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep repository, issues and logs there.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the repository, issues and logs in this new folder."),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Play the whole story: a worse version is rolled back, a better one graduates.
 
-    Real processes, a real git repository, a real CI command; only the agent is scripted where a model would
-    be. Nothing outside a folder of its own is touched.
+    Processes, git repository and CI command are real; only the agent is a script instead of a model.
+    Nothing outside of one new folder is changed.
     """
     screen = _Screen(as_json=as_json)
     with _folder(keep) as folder, screen:
@@ -57,10 +58,10 @@ EXAMPLES = examples("demo", "demo --seed 7", "demo --keep story --json")
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """A new folder; one that is kept must not exist, so that nothing of the user's is written over."""
+    """A new folder, removed at the end unless `keep` names it. `keep` must not exist yet."""
     if keep is not None:
         if keep.exists():
-            message = f"{keep} exists already; name a folder that does not, or remove it"
+            message = f"{keep} exists already; name a folder that does not exist, or remove it"
             raise ConflictError(message)
         keep.mkdir(parents=True)
         yield keep.absolute()
@@ -73,7 +74,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 class _Screen:
-    """Shows the story while it is played: a live board on a terminal, else a line now and then."""
+    """Prints the story while it is played: a live board on a terminal, otherwise a line every few seconds."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._console = Console(stderr=as_json)
@@ -92,11 +93,11 @@ class _Screen:
             self._live.stop()
 
     def say(self, words: str) -> None:
-        """A step of the story."""
+        """Print a step of the story."""
         self._console.print(Text(f"{self._seconds:5.1f} s  {words}"), soft_wrap=True)
 
     def watch(self, parts: Coalmine, title: str, trial: Trial) -> None:
-        """The trial as it stands."""
+        """Print the trial's state, if it is time to."""
         if self._live is not None:
             self._live.update(board(parts, title, trial, self._seconds))
         if not trial.is_open:

@@ -1,11 +1,11 @@
-"""`coalmine enqueue`: asking for work."""
+"""`coalmine enqueue`: make jobs from requests."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from console.input.input_text import read_text, said
+from console.input.input_text import not_empty, read_text
 from console.invocation import AsJson, examples, opened
 from console.output.job_views import enqueued_document
 from console.output.rendering import text
@@ -34,35 +34,37 @@ def enqueue(
     ] = None,
     *,
     task_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The task from a file; - is stdin.")
+        Path | None, typer.Option(metavar="FILE", help="Read the task from a file; - is stdin.")
     ] = None,
     each_line: Annotated[
-        bool, typer.Option("--each-line", help="Every line that is not empty is a task.")
+        bool, typer.Option("--each-line", help="Make a task of every line that is not empty.")
     ] = False,
-    title: Annotated[str, typer.Option(help="A short name for lists and pages.")] = "",
+    title: Annotated[str, typer.Option(help="A short name, shown in lists and pages.")] = "",
     priority: Annotated[
         Priority, typer.Option(metavar="WORD", help=f"Order within the queue: {', '.join(Priority)}.")
     ] = Priority.NORMAL,
     repository: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Work in it; '' for none. (default: the local forge's, if any)"),
+        typer.Option(metavar="NAME", help="Where to work; '' for none. (default: the local forge's, if any)"),
     ] = None,
-    difficulty: Annotated[str, typer.Option(help="A stratum for trials, in your own words.")] = "",
+    difficulty: Annotated[
+        str, typer.Option(help="A group for trials that compare within groups, in your own words.")
+    ] = "",
     max_attempts: Annotated[
-        int | None, typer.Option(envvar="COALMINE_JOB__MAX_ATTEMPTS", help="Before it fails.")
+        int | None, typer.Option(envvar="COALMINE_JOB__MAX_ATTEMPTS", help="Attempts before the job fails.")
     ] = None,
     key: Annotated[
-        str, typer.Option(help="The same key again leads to the same job, with no second draw.")
+        str, typer.Option(help="Using a key again returns the same job; nothing is drawn again.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask for work; prints job, version, arm and draw. With --json, one JSON object a line."""
+    """Make a job and print its id, version, arm and draw. With --json, one JSON object on each line."""
     if each_line and (key or title):
         message = (
-            "--each-line makes several jobs, so --key and --title would be the same for all; leave them out"
+            "--each-line makes several jobs, and --key and --title would be the same for all; leave them out"
         )
         raise InvalidInputError(message)
-    whole = said(_task(task or [], task_file), what="the task", hint=_HINT)
+    whole = not_empty(_task(task or [], task_file), what="the task", hint=_HINT)
     tasks = [line.strip() for line in whole.splitlines() if line.strip()] if each_line else [whole]
     coalmine, terminal = opened(ctx, as_json=as_json)
     if repository is None:
@@ -87,9 +89,9 @@ def enqueue(
 
 
 def _task(words: list[str], file: Path | None) -> str:
-    """The words, or the text of the file or standard input that is named in place of them."""
+    """The task: the words, or the text of the file or of standard input that was named instead."""
     if words and file is not None:
-        message = "a task was given in words and with --task-file; give one of them"
+        message = "a task was given in words and with --task-file; give only one"
         raise InvalidInputError(message)
     if words == ["-"]:
         file = Path("-")
@@ -98,7 +100,7 @@ def _task(words: list[str], file: Path | None) -> str:
 
 def _line(enqueued: Enqueued) -> str:
     if not enqueued.created:
-        return f"{enqueued.job}  is there already; nothing was enqueued"
+        return f"{enqueued.job}  exists already; nothing was enqueued"
     drawn = f"  {enqueued.arm}  draw {enqueued.draw:.6f}" if enqueued.draw is not None else ""
     return f"{enqueued.job}  {enqueued.version}{drawn}"
 

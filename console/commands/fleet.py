@@ -20,12 +20,12 @@ WAIT_SECONDS = 1.0
 def pause(
     ctx: typer.Context,
     reason: Annotated[
-        str, typer.Argument(metavar="[REASON]", help="Why, for whoever finds the fleet idle.")
+        str, typer.Argument(metavar="[REASON]", help="Why; people who find the fleet idle see it.")
     ] = "",
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Stop dispatch: nothing is claimed and nothing is published; agents that run go on."""
+    """Stop dispatch: no job is claimed or published. Agents that are running go on."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     changed = coalmine.switch.pause(reason or f"paused by {started(ctx).user}")
     why = coalmine.switch.reason() or ""
@@ -34,7 +34,7 @@ def pause(
 
 
 def resume(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """Go on after a pause."""
+    """Start dispatch again after a pause."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     changed = coalmine.switch.resume(f"resumed by {started(ctx).user}")
     done = "Dispatch goes on." if changed else "Dispatch was not paused; nothing was changed."
@@ -45,11 +45,15 @@ def doctor(
     ctx: typer.Context,
     *,
     wait: Annotated[
-        float, typer.Option(min=0.1, max=60, metavar="SECONDS", help="For answers of workers.")
+        float,
+        typer.Option(min=0.1, max=60, metavar="SECONDS", help="How long to wait for workers to answer."),
     ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
-    """What is wrong, and how to mend it; exit 1 when there is a problem."""
+    """Check settings, servers, workers and forges: what is wrong and how to repair it.
+
+    The exit code is 1 when there is a problem.
+    """
     findings = examine(started(ctx), wait_seconds=wait)
     worst = max((list(Status).index(finding.status) for finding in findings), default=0)
     document = {
@@ -73,14 +77,18 @@ def doctor(
 def events(
     ctx: typer.Context,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl-C.")] = False,
-    limit: Annotated[int, typer.Option(min=0, max=100_000, help="Begin with the last ones, so many.")] = 20,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for new events, until Ctrl-C.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Begin with this many of the latest events.")
+    ] = 20,
     kind: Annotated[
-        str, typer.Option(metavar="PATTERN", help="Only of this kind, for instance 'job.*'.")
+        str, typer.Option(metavar="PATTERN", help="Only events of this kind, for instance 'job.*'.")
     ] = "*",
     as_json: AsJson = False,
 ) -> None:
-    """The stream of events. With --json, one JSON object a line."""
+    """Print the stream of events. With --json, one JSON object on each line."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     newest = coalmine.events.newest(max(limit, 1))
     last = newest[0].id if newest else "0-0"
@@ -96,7 +104,7 @@ def events(
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the root."""
+    """Add these commands to the root; they belong to no group."""
     app.command(epilog=examples("pause 'the forge is being upgraded'"))(pause)
     app.command(epilog=examples("resume"))(resume)
     app.command(epilog=examples("doctor", "doctor --json"))(doctor)

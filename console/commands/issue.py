@@ -1,4 +1,4 @@
-"""`coalmine issue …`: which issues are known, why one is not worked on, and what people decide about them."""
+"""`coalmine issue …`: which issues are known, why one is not worked on, and what people decide about it."""
 
 from collections.abc import Iterator, Sequence
 from heapq import merge
@@ -23,7 +23,7 @@ from tasks.composition.forge_parts import ForgeParts
 
 issue_app = typer.Typer(help="Issues of the backlog.", no_args_is_help=True)
 
-#: States in the order in which they are listed; those of the second line only when they are asked for.
+#: States in the order in which they are listed; UNLISTED ones only with `--state`.
 LISTED = (
     BacklogState.IN_PROGRESS,
     BacklogState.READY,
@@ -43,7 +43,7 @@ LONGEST_NAME = 100
 Issue = Annotated[
     str, typer.Argument(metavar="ISSUE", help="FORGE:REPOSITORY#NUMBER, for instance github:acme/shop#7.")
 ]
-By = Annotated[str, typer.Option(metavar="NAME", help="Who decides. (default: the user of this machine)")]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who decides. (default: your user name here)")]
 
 
 @issue_app.command(
@@ -63,13 +63,13 @@ def list_(
         typer.Option(help="Only in this state; repeat for more. (default: all but cancelled and completed)"),
     ] = None,
     repository: Annotated[
-        str, typer.Option(metavar="[FORGE:]REPOSITORY", help="Only of this repository.")
+        str, typer.Option(metavar="[FORGE:]REPOSITORY", help="Only issues of this repository.")
     ] = "",
-    forge: Annotated[str, typer.Option(metavar="FORGE", help="Only of this forge.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    forge: Annotated[str, typer.Option(metavar="FORGE", help="Only issues of this forge.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="List at most this many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Known issues: what is worked on, then what is ready in the order of dispatch, then the rest."""
+    """List known issues: those in progress, those ready in the order of dispatch, then the rest."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     store = coalmine.backlog_store
     places = _places(forge, repository, _forges(coalmine))
@@ -88,7 +88,7 @@ def list_(
 
 @issue_app.command(epilog=examples("issue show github:acme/shop#7"))
 def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
-    """Everything about an issue: why it is where it is, what it waits for, what is known of it, its job."""
+    """Print all about an issue: its state and why, what it waits for, its metadata, its job, its events."""
     ref = IssueRef.parse(issue)
     coalmine, terminal = opened(ctx, as_json=as_json)
     detail = _detail(coalmine, ref)
@@ -101,7 +101,7 @@ def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
     epilog=examples("issue pause github:acme/shop#7", "issue pause github:acme/shop#7 --by ada")
 )
 def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = False) -> None:
-    """Take an issue out of the queue until it is resumed; work that is under way goes on to its end."""
+    """Take an issue out of the queue until it is resumed. A job that is working on it goes on to its end."""
     _decide(ctx, issue, by, as_json=as_json, step="pause")
 
 
@@ -109,7 +109,10 @@ def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = Fa
     epilog=examples("issue resume github:acme/shop#7", "issue resume github:acme/shop#7 --by ada")
 )
 def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = False) -> None:
-    """Put an issue back that was paused, or that waits for a person: the label that says so is taken off."""
+    """Put an issue back into the queue that was paused or waits for a person.
+
+    The label that leaves an issue to people is taken off on its forge.
+    """
     _decide(ctx, issue, by, as_json=as_json, step="resume")
 
 
@@ -120,22 +123,24 @@ def poll(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Have a worker compare the backlog with a forge now, in place of at the end of the poll interval."""
+    """Have a worker compare the backlog with a forge now, before the poll interval ends."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     polled = coalmine.settings.poll_intervals
     if forge not in _forges(coalmine):
-        message = f"there is no forge {forge[:40]!r}: there are {', '.join(_forges(coalmine))}"
+        message = f"no forge is called {forge[:40]!r}; there are: {', '.join(_forges(coalmine))}"
         raise NotFoundError(message)
     if forge not in polled:
         why = "it is not set up, or a kill switch is on; see `coalmine doctor`"
-        message = f"the forge {forge} is not asked for issues: {why}"
+        message = f"the forge {forge} is not polled for issues: {why}"
         raise ConflictError(message)
     try:
         coalmine.app.send_task(POLL, args=(forge,), queue="control", ignore_result=True, retry=False)
     except (KombuError, OSError) as error:
-        message = f"the broker does not take the wish to poll {forge} ({error}); see `coalmine doctor`"
+        message = (
+            f"the request to poll {forge} could not be sent to the broker ({error}); see `coalmine doctor`"
+        )
         raise UnavailableError(message) from error
-    terminal.answer({"forge": forge, "asked": True}, f"A worker for the queue control will poll {forge} now.")
+    terminal.answer({"forge": forge, "asked": True}, f"A worker of the queue control will poll {forge} now.")
 
 
 def _decide(ctx: typer.Context, issue: str, by: str, *, as_json: bool, step: str) -> None:
@@ -155,10 +160,11 @@ def _decide(ctx: typer.Context, issue: str, by: str, *, as_json: bool, step: str
 
 
 def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool | None:
-    """Take the label off the item's issue, as the next look would take an issue with it out of the queue.
+    """Take the label off the item's issue; with it, the next poll would take the issue out of the queue.
 
-    True when it was on it; None when nobody looked: the item does not wait for a person, or its forge is
-    not to be asked here. A forge that gives no answer, or refuses, raises UnavailableError.
+    Returns whether the issue had the label. None: its forge was not asked, because the item does not wait for
+    a person, the forge is not set up here, or its kill switch is on. Raises UnavailableError when the forge
+    does not answer or refuses.
     """
     site = forges.sites.get(item.ref.forge)
     waits = item.state in LEFT_TO_PEOPLE or item.paused
@@ -170,14 +176,14 @@ def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool |
         for name in theirs:
             site.forge.remove_label(item.ref, name)
     except ForgeError as error:
-        remedy = "the issue is where it was; try again, or take the label off on its forge"
+        remedy = "nothing was changed; try again, or take the label off on its forge"
         message = f"the label {label} could not be taken off {item.ref} ({error}): {remedy}"
         raise UnavailableError(message) from error
     return bool(theirs)
 
 
 def _outcome(item: BacklogItem, step: str, *, changed: bool) -> str:
-    """What was done, in a line."""
+    """What the command did, in one line."""
     if step == "pause":
         if item.pausing:
             when = "leaves the queue when its job ends" if changed else "was paused already"
@@ -189,7 +195,7 @@ def _outcome(item: BacklogItem, step: str, *, changed: bool) -> str:
 
 
 def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
-    """Whether an agent is at work on it all the same."""
+    """Notes on a paused issue whose job still runs, or is about to be enqueued."""
     job = item.job if item.pausing else coalmine.job_store.active_on([str(item.ref)])[0][0]
     if job:
         yield f"job {job} goes on to its end; `coalmine job cancel {job}` ends it now"
@@ -198,29 +204,29 @@ def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
 
 
 def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
-    """What a person can do for an issue that waits for one."""
+    """Notes on what a person can do for an issue that waits for one."""
     if item.state in LEFT_TO_PEOPLE:
         label = coalmine.settings.forge.watch.for_person_label
         resume = f"`coalmine issue resume {item.ref}`"
-        yield f"take the label {label} off the issue to have an agent try again, or have {resume} do it"
+        yield f"to have an agent try again, take the label {label} off the issue, or use {resume}"
     elif item.paused:
         yield f"`coalmine issue resume {item.ref}` puts it back"
     elif item.refusal is not None and item.refusal.gate is Gate.UNTRUSTED:
-        yield "somebody who may write in the repository must take its label off and put it on again"
+        yield "a person who may write in the repository must take its label off and put it on again"
 
 
 def _resume_notes(before: BacklogItem, item: BacklogItem, label: str, *, off: bool | None) -> Iterator[str]:
-    """What became of the label; or, where the forge was not asked, that it may take the issue out again."""
+    """Notes on the label: that it was taken off, or that it must be where the forge was not asked."""
     if off:
         yield f"the label {label} was taken off it"
     elif off is None and (before.job or before.state in LEFT_TO_PEOPLE) and before.state is not item.state:
-        yield f"if the label {label} is on it, take that off: an issue with it is left to people"
+        yield f"if the issue has the label {label}, take it off: an issue with it is left to people"
 
 
 def _who(by: str) -> str:
-    """Return the name as it was given, or refuse one that cannot be one."""
+    """The name without spaces around it; raises InvalidInputError for text that cannot be a name."""
     if by and (not by.strip() or not by.isprintable() or len(by) > LONGEST_NAME):
-        message = f"--by is no name: give at most {LONGEST_NAME} printable characters; nothing was written"
+        message = f"--by is not a name; give at most {LONGEST_NAME} printable characters; nothing was written"
         raise InvalidInputError(message)
     return by.strip()
 
@@ -230,23 +236,30 @@ def _detail(coalmine: Coalmine, ref: IssueRef) -> IssueDetail:
 
 
 def _forges(coalmine: Coalmine) -> tuple[str, ...]:
-    """The names that forges have, whether they are set up or not."""
+    """The names of all forges, set up or not."""
     return ("local", *(forge.name for forge in coalmine.settings.forge.remote))
 
 
 def _places(forge: str, repository: str, forges: Sequence[str]) -> list[str]:
-    """The parts of the backlog that are meant, as `BacklogStore.listed` takes them."""
+    """The parts of the backlog that the options name, as `BacklogStore.listed` takes them.
+
+    `""` is the whole backlog, `"github:"` a forge, `"github:acme/shop"` a repository.
+    """
     named, colon, name = repository.rpartition(":")
     if colon:
         if forge and forge != named:
-            message = f"--forge {forge[:40]!r} and --repository {repository[:80]!r} name two forges; name one"
+            message = (
+                f"--forge {forge[:40]!r} and --repository {repository[:80]!r} name two forges; name only one"
+            )
             raise InvalidInputError(message)
         forge = named
     if repository and not is_repository_name(name):
-        message = f"--repository {repository[:80]!r} is no repository; write [FORGE:]OWNER/NAME"
+        message = (
+            f"--repository {repository[:80]!r} is not the name of a repository; write [FORGE:]OWNER/NAME"
+        )
         raise InvalidInputError(message)
     if forge and forge not in forges:
-        message = f"there is no forge {forge[:40]!r}: there are {', '.join(forges)}"
+        message = f"no forge is called {forge[:40]!r}; there are: {', '.join(forges)}"
         raise NotFoundError(message)
     if not repository:
         return [f"{forge}:" if forge else ""]
@@ -256,7 +269,7 @@ def _places(forge: str, repository: str, forges: Sequence[str]) -> list[str]:
 def _items(
     store: BacklogStore, states: Sequence[BacklogState], places: Sequence[str]
 ) -> Iterator[BacklogItem]:
-    """Items as they are listed, read as far as they are asked for."""
+    """Items in the order in which they are listed; read lazily, so `--limit` bounds the cost."""
     for state in states:
         if state is BacklogState.READY:
             yield from _ready(store, places)
@@ -266,7 +279,7 @@ def _items(
 
 
 def _ready(store: BacklogStore, places: Sequence[str]) -> Iterator[BacklogItem]:
-    """What is ready in the order of dispatch, over all repositories."""
+    """Ready items of all the places in the order of dispatch; each repository's are in that order already."""
     meant = [
         name
         for name in store.ready_repositories()

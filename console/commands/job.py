@@ -1,4 +1,4 @@
-"""`coalmine job …`: what became of requests, and what people decide about them."""
+"""`coalmine job …`: jobs, their logs, and what people decide about them."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ from tasks.issues.site import issue_of
 
 job_app = typer.Typer(help="Jobs.", no_args_is_help=True)
 
-#: The thumbs by the words of the command line.
+#: The signal that each word of `job thumb` adds.
 THUMBS = {"up": SignalKind.THUMB_UP, "down": SignalKind.THUMB_DOWN}
 
 #: Seconds of one wait for news of a job that is followed.
@@ -30,7 +30,7 @@ WAIT_SECONDS = 1.0
 _REOPEN = "reopen the issue on its forge to have it worked on again"
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, 16 hex digits.")]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="List at most this many, the newest.")]
 
 
 @job_app.command(
@@ -45,13 +45,15 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, t
 def list_(
     ctx: typer.Context,
     *,
-    state: Annotated[list[JobState] | None, typer.Option(help="Only in this state; repeat for more.")] = None,
-    template: Annotated[str, typer.Option(help="Only of this template.")] = "",
+    state: Annotated[
+        list[JobState] | None, typer.Option(help="Only jobs in this state; repeat for more.")
+    ] = None,
+    template: Annotated[str, typer.Option(help="Only jobs of this template.")] = "",
     parent: Annotated[str, typer.Option(metavar="JOB", help="Only children of this job.")] = "",
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Jobs, the newest first."""
+    """List jobs, the newest first."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     if template:
         coalmine.templates.champion(template)
@@ -63,7 +65,7 @@ def list_(
 
 @job_app.command(epilog=examples("job show 4f1d0c2ab39e8876"))
 def show(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
-    """Everything about a job: its draw and bet, attempts, signals, score and why."""
+    """Print all about a job: its draw and bet, attempts, result, signals, score and why."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.jobs.find(job)
     signals = coalmine.signals.read(found.id)
@@ -76,20 +78,22 @@ def logs(
     ctx: typer.Context,
     job: JobId,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for more until the job has ended.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What the agent said, as far as it is kept. With --json, one JSON object a line."""
+    """Print what the agent said, as far as it is kept. With --json, one JSON object on each line."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.jobs.find(job)
     said = _follow_log(coalmine, found.id, terminal, follow=follow)
     if not said and not as_json:
-        terminal.note(f"job {found.id} is {found.state} and nothing was said in it yet")
+        terminal.note(f"job {found.id} is {found.state}; its agent has said nothing yet")
 
 
 @job_app.command(epilog=examples("job watch 4f1d0c2ab39e8876"))
 def watch(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
-    """Follow a job's states until it has ended; exit 0 when it succeeded, else 1."""
+    """Print a job's states until it has ended. The exit code is 0 when it succeeded, else 1."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     ended = _follow_states(coalmine, coalmine.jobs.find(job), terminal)
     if ended.state is not JobState.SUCCEEDED:
@@ -98,7 +102,7 @@ def watch(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
 
 @job_app.command(epilog=examples("job cancel 4f1d0c2ab39e8876"))
 def cancel(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
-    """End a job in any state that is not final; a running agent is stopped."""
+    """End a job that is not finished. A running agent is stopped."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     ended = coalmine.jobs.cancel(job, by=started(ctx).user, at=coalmine.signals.now())
     done = "is cancelled" if ended.state.is_final else "is being cancelled by its worker"
@@ -107,9 +111,9 @@ def cancel(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
 
 @job_app.command(epilog=examples("job retry 4f1d0c2ab39e8876"))
 def retry(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
-    """Queue a job again that ended without success; its version and its arm stay, its attempts begin anew.
+    """Queue a job again that ended without success. It keeps its version and arm, and gets new attempts.
 
-    Refused when its issue is completed or closed, or is another job's.
+    Refused when its issue is completed or closed, or when another job works on it.
     """
     coalmine, terminal = opened(ctx, as_json=as_json)
     note = _check_issue(coalmine, coalmine.jobs.find(job))
@@ -121,12 +125,12 @@ def retry(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
 
 @job_app.command(epilog=examples("job dead", "job dead --json"))
 def dead(ctx: typer.Context, *, limit: Limit = 100, as_json: AsJson = False) -> None:
-    """Dead letters: jobs that used up their attempts. `coalmine job retry` queues one again."""
+    """List dead letters: jobs that used up their attempts. `coalmine job retry` queues one again."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.job_store.read_many(coalmine.job_store.dead(limit))
     jobs = [job for job in found if job is not None]
     terminal.answer(
-        {"jobs": [job_document(job) for job in jobs]}, jobs_view(jobs, none="There is no dead letter.")
+        {"jobs": [job_document(job) for job in jobs]}, jobs_view(jobs, none="There are no dead letters.")
     )
 
 
@@ -138,7 +142,7 @@ def thumb(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a job's work; a person's thumb overrides every other signal, and the last thumb counts."""
+    """Judge a job's work. A thumb overrides every other signal; the last one counts."""
     if verdict not in THUMBS:
         raise typer.BadParameter(f"{verdict[:20]!r} is neither up nor down", param_hint="up|down")
     coalmine, terminal = opened(ctx, as_json=as_json)
@@ -148,7 +152,7 @@ def thumb(
     changed = before[-1:] != [kind]
     if changed:
         at = coalmine.signals.now()
-        # The time makes it a fact of its own: a person may change their mind more than once.
+        # With the time in it the id is new: a person may change their mind more than once.
         fact = Signal(id=f"{kind}:{at:.6f}", kind=kind, at=at, note=f"by {started(ctx).user}")
         coalmine.signals.add(found.id, [fact])
     done = f"thumb {verdict}" if changed else "has that thumb already; nothing was changed"
@@ -156,10 +160,12 @@ def thumb(
 
 
 def _follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: bool) -> int:
-    """Print the log as it grows; returns the number of entries when there is nothing more to come."""
+    """Print the log as it grows; returns the number of entries that were printed."""
     last, printed = "0-0", 0
     while True:
-        ended = not follow or coalmine.jobs.find(job).state.is_final  # asked before the last look
+        ended = (
+            not follow or coalmine.jobs.find(job).state.is_final
+        )  # asked before the last read, which then misses nothing
         entries = list(coalmine.log_store.read(job, after=last, wait_seconds=0.0 if ended else WAIT_SECONDS))
         for entry in entries:
             at = int(entry.id.partition("-")[0]) / 1000
@@ -173,7 +179,7 @@ def _follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: boo
 
 
 def _follow_states(coalmine: Coalmine, job: Job, terminal: Terminal) -> Job:
-    """Print the job whenever something about it changed; returns it when it has ended."""
+    """Print the job whenever its state, attempt or reason changed; returns it when it has ended."""
     newest = coalmine.events.newest(1)
     last = newest[0].id if newest else "0-0"
     shown = ""
@@ -192,10 +198,10 @@ def _follow_states(coalmine: Coalmine, job: Job, terminal: Terminal) -> Job:
 
 
 def _check_issue(coalmine: Coalmine, job: Job) -> str:
-    """Raise ConflictError when the job's issue is finished, or another job's.
+    """Raise ConflictError when the job's issue is finished, or when another job works on it.
 
-    Returns what is to be noted: a forge that gives no answer does not keep anybody from retrying. Nothing is
-    written, so a job that gets to work on the issue meanwhile is seen by `Jobs.retry` alone.
+    Returns a note for the person, "" for none: a forge that does not answer is no reason to refuse. Nothing
+    is written or locked here; `Jobs.retry` refuses a job whose issue another job has taken since.
     """
     ref = issue_of(job)
     if ref is None:
@@ -210,7 +216,7 @@ def _check_issue(coalmine: Coalmine, job: Job) -> str:
     try:
         found = site.forge.read_issue(ref)
     except ForgeError as error:
-        return f"whether {ref} is still open was not seen: {error}"
+        return f"it is not known whether {ref} is still open: {error}"
     if found.state == "closed":
         message = f"{ref} is closed; job {job.id} was not retried: {_REOPEN}"
         raise ConflictError(message)
@@ -228,5 +234,5 @@ def _refuse_taken(item: BacklogItem, job: Job) -> None:
 
 def _whose(ref: IssueRef, job: str) -> str:
     if job:
-        return f"{ref} is worked on by job {job}; see `coalmine job show {job}`"
+        return f"{ref} is being worked on by job {job}; see `coalmine job show {job}`"
     return f"{ref} was just given to another job; see `coalmine issue show {ref}`"

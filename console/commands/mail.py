@@ -1,4 +1,4 @@
-"""`coalmine mail …`: what people write to agents, and read of what they write."""
+"""`coalmine mail …`: mail that people write to agents, and read from them."""
 
 import json
 from pathlib import Path
@@ -25,12 +25,14 @@ mail_app = typer.Typer(help="Mail between people and agents.", no_args_is_help=T
 
 MailId = Annotated[str, typer.Argument(metavar="MAIL", help="The mail's id, 16 hex digits.")]
 Type = Annotated[str, typer.Option("--type", help="status, question, dispatch, … (default: status)")]
-Subject = Annotated[str, typer.Option(help="What it is about, on one line. (default: the body's beginning)")]
-Body = Annotated[str, typer.Option(help="What is said.")]
-BodyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file; - is stdin.")]
+Subject = Annotated[
+    str, typer.Option(help="One line on what it is about. (default: the beginning of the body)")
+]
+Body = Annotated[str, typer.Option(help="The text of the mail.")]
+BodyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Read the body from a file; - is stdin.")]
 Payload = Annotated[str, typer.Option(metavar="JSON", help="The fields of the type, as a JSON object.")]
 Priority = Annotated[str, typer.Option(help="urgent, high, normal or low.")]
-Key = Annotated[str, typer.Option("--key", help="Sending again with the same key is one mail.")]
+Key = Annotated[str, typer.Option("--key", help="A second mail with the same key is not sent.")]
 
 
 @mail_app.command(
@@ -54,7 +56,7 @@ def send(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send mail to an agent, or to all live agents of a group; its next turn begins with it."""
+    """Send mail to an agent, or to all live agents of a group. Their next turns begin with it."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     letter = Letter.checked(
         to=to,
@@ -83,7 +85,7 @@ def reply(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Answer the agent that sent you a mail, in its thread; a decision gate opens with it."""
+    """Answer an agent that sent you a mail, in the same thread. If it waits for a decision, it goes on."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     receipts = coalmine.post_office.reply(
         _author(ctx),
@@ -104,15 +106,17 @@ def reply(
 def list_(
     ctx: typer.Context,
     *,
-    to: Annotated[str, typer.Option(help="Only mail to this address; operator is where people read.")] = "",
-    thread: Annotated[str, typer.Option(metavar="MAIL", help="Only of the thread that began with it.")] = "",
+    to: Annotated[str, typer.Option(help="Only mail to this address; people are operator.")] = "",
+    thread: Annotated[
+        str, typer.Option(metavar="MAIL", help="Only mail of the thread that began with it.")
+    ] = "",
     dead: Annotated[bool, typer.Option("--dead", help="Only mail that could not be delivered.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="List at most this many, the newest.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Mail of the whole fleet, the newest first."""
+    """List the mail of the whole fleet, the newest first."""
     if sum(map(bool, (to, thread, dead))) > 1:
-        raise InvalidInputError("--to, --thread and --dead name different lists; give one of them")
+        raise InvalidInputError("--to, --thread and --dead name different lists; give only one")
     coalmine, terminal = opened(ctx, as_json=as_json)
     office = coalmine.post_office
     mails = office.dead(limit) if dead else office.newest(limit, recipient=to, thread=thread)
@@ -121,7 +125,7 @@ def list_(
 
 @mail_app.command(epilog=examples("mail read 4f1d0c2ab39e8876"))
 def read(ctx: typer.Context, mail: MailId, *, as_json: AsJson = False) -> None:
-    """One mail, whole. Mail to operator is marked as read."""
+    """Print one mail in full. Mail to operator is then marked as read."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.post_office.find(mail)
     if coalmine.post_office.seen(found, by=started(ctx).user):
@@ -131,7 +135,7 @@ def read(ctx: typer.Context, mail: MailId, *, as_json: AsJson = False) -> None:
 
 @mail_app.command(epilog=examples("mail agents", "mail agents --json"))
 def agents(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """The agents that live, by the names under which they get mail."""
+    """List the live agents with their names, which are their addresses."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     live = coalmine.agents.live()
     terminal.answer({"agents": [agent_document(agent) for agent in live]}, agents_view(live))
@@ -145,7 +149,7 @@ def _body(body: str, file: Path | None) -> str:
     if file is None:
         return body
     if body:
-        raise InvalidInputError("--body and --body-file both say what the mail says; give one of them")
+        raise InvalidInputError("both --body and --body-file were given; give only one")
     return read_text(file, what="a mail")
 
 
@@ -155,8 +159,10 @@ def _payload(text: str) -> dict[str, Any] | None:
     try:
         given = json.loads(text)
     except ValueError as error:
-        message = f"--payload is no JSON ({error}) and nothing was sent; give an object in quotes"
+        message = f"--payload is not JSON ({error}) and nothing was sent; give an object in quotes"
         raise InvalidInputError(message) from error
     if not isinstance(given, dict):
-        raise InvalidInputError("--payload is no JSON object and nothing was sent; give its fields by name")
+        raise InvalidInputError(
+            "--payload is not a JSON object and nothing was sent; give its fields by name"
+        )
     return given

@@ -1,4 +1,4 @@
-"""`coalmine notify …`: trying out sinks, and what they did not take."""
+"""`coalmine notify …`: try out sinks, and list or send again what they did not take."""
 
 import time
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def try_out(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Send a sample to every sink that takes the kind; no server is needed."""
+    """Send a sample to every sink that takes this kind. Needs no server."""
     wanted = notification_kind(kind)
     invocation = started(ctx)
     configure_logs(invocation.settings)
@@ -38,7 +38,7 @@ def try_out(
     ]
     if not sinks:
         message = (
-            f"no sink is told of {wanted} and nothing was sent; set notify.log.enabled "
+            f"no sink takes {wanted} and nothing was sent; set notify.log.enabled "
             "(COALMINE_NOTIFY__LOG__ENABLED), notify.webhook.url or notify.slack.url, and look at its kinds"
         )
         raise SettingsError(message)
@@ -54,11 +54,11 @@ def list_dead(
     ctx: typer.Context,
     *,
     limit: Annotated[
-        int, typer.Option(min=1, max=1000, help="At most so many of each sink, the newest.")
+        int, typer.Option(min=1, max=1000, help="List at most this many for each sink, the newest.")
     ] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Notifications that a sink refused, or did not take in all its attempts."""
+    """List notifications that a sink refused, or did not take in all its attempts."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     letters = list(dead_letters(coalmine.notices, most=limit))
     terminal.answer({"dead": [_letter_document(letter) for letter in letters]}, _letters_view(letters))
@@ -70,12 +70,12 @@ def list_dead(
 def retry_dead(
     ctx: typer.Context,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Which; all without one.")
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Which to send again. (default: all)")
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Have dead letters sent again by the next tick, under the ids that they had."""
+    """Have dead letters sent again by the next tick, with the ids that they had."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     letters = revive(coalmine.notices, ids or [])
     document = {"revived": [{"id": letter.id, "sink": letter.sink} for letter in letters]}
@@ -98,9 +98,9 @@ def _letter_document(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _letters_view(letters: Sequence[DeadLetter]) -> RenderableType:
-    """Dead letters in a row each."""
+    """Dead letters for people, one a line."""
     if not letters:
-        return "There is no dead letter."
+        return "There are no dead letters."
     return table(
         ("notification", "sink", "kind", "happened", ">attempts", "title", "reason"),
         (

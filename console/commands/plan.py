@@ -1,4 +1,4 @@
-"""`coalmine trial plan`: what a trial will take, before it is opened."""
+"""`coalmine trial plan`: how many jobs a trial will need, before it is opened."""
 
 import math
 from dataclasses import asdict
@@ -15,7 +15,7 @@ from console.output.terminal import Terminal
 from harvest.plan import Plan, plan
 from harvest.policy import TrialPolicy
 
-#: Differences of mean score that are planned for when none is named.
+#: Differences of mean score that are simulated when no `--difference` is given.
 DIFFERENCES = (-0.3, -0.2, -0.1, 0.0, 0.1)
 
 
@@ -25,11 +25,13 @@ EXAMPLES = examples(
 
 
 ChampionsMean = Annotated[
-    float | None, typer.Option(help="The champion's mean score. (default: the prior's)")
+    float | None, typer.Option(help="The champion's mean score. (default: the prior mean)")
 ]
 Differences = Annotated[
     list[float] | None,
-    typer.Option(help="What the canary adds to it; repeat for more. (default: -0.3 to 0.1)"),
+    typer.Option(
+        help="The canary's mean score minus the champion's; repeat for more. (default: -0.3 to 0.1)"
+    ),
 ]
 
 _COLUMNS = (
@@ -57,7 +59,7 @@ def plan_(
     max_canary_jobs: MaxCanaryJobs = None,
     as_json: AsJson = False,
 ) -> None:
-    """How many canary jobs a verdict will take, by simulation. Needs no server."""
+    """Simulate how many canary jobs a verdict will need. Needs no server."""
     policy = policy_of(
         started(ctx).settings.canary.policy,
         share=share,
@@ -83,7 +85,7 @@ def plan_(
 
 
 def _simulated(policy: TrialPolicy, mean: float, differences: list[float]) -> list[Plan]:
-    """A plan for each difference, with a bar on a terminal, as it takes a while."""
+    """A plan for each difference; it takes seconds, so a terminal shows a progress bar."""
     shown = Console(stderr=True)
     gaps = track(differences, "simulating", console=shown, transient=True, disable=not shown.is_terminal)
     return [plan(policy=policy, baseline=mean, difference=gap) for gap in gaps]
@@ -103,5 +105,5 @@ def _row(found: Plan, share: float) -> list[str]:
 
 
 def _finite(jobs: float) -> float | None:
-    """None where no number of jobs is enough."""
+    """The number, or None for infinity, which JSON does not have: no number of jobs is enough."""
     return jobs if math.isfinite(jobs) else None

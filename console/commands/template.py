@@ -1,4 +1,4 @@
-"""`coalmine template …`: versions of templates, and what people decide about them."""
+"""`coalmine template …`: templates, their versions, and what people decide about them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,36 +29,38 @@ Reference = Annotated[
     str, typer.Argument(metavar="VERSION", help="NAME, NAME@champion, NAME@latest or NAME@v3.")
 ]
 Whole = Annotated[
-    Path | None, typer.Option("--from", metavar="FILE", help="The whole content as a TOML file.")
+    Path | None, typer.Option("--from", metavar="FILE", help="Read the whole content from a TOML file.")
 ]
-Prompt = Annotated[str | None, typer.Option(help="What precedes every task.")]
-PromptFile = Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file; - is stdin.")]
+Prompt = Annotated[str | None, typer.Option(help="Text that goes before every task.")]
+PromptFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Read the prompt from a file; - is stdin.")
+]
 PromptFor = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KIND=FILE",
-        help=f"What turns of a kind are told, in place of the default: {', '.join(TurnKind)}.",
+        help=f"Text for turns of one kind, instead of the default: {', '.join(TurnKind)}.",
     ),
 ]
 Runtime = Annotated[str | None, typer.Option(help="The kind of agent program. (default: command)")]
 Command = Annotated[str | None, typer.Option(help="Shell line that starts the agent.")]
-Model = Annotated[str | None, typer.Option(help="The model, in the agent program's words.")]
-Tool = Annotated[list[str] | None, typer.Option(help="A tool that it may use; repeat for more.")]
+Model = Annotated[str | None, typer.Option(help="The model, as the agent program names it.")]
+Tool = Annotated[list[str] | None, typer.Option(help="A tool that the agent may use; repeat for more.")]
 Env = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for the agent.")]
 Secret = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME", help="A variable of the worker's that the agent is given; only its name is stored."
+        metavar="NAME", help="A variable of the worker that the agent gets; only its name is stored."
     ),
 ]
-TimeLimit = Annotated[float | None, typer.Option(metavar="SECONDS", help="Of one turn.")]
-Note = Annotated[str, typer.Option(help="Why this version, in words.")]
+TimeLimit = Annotated[float | None, typer.Option(metavar="SECONDS", help="Time limit of one turn.")]
+Note = Annotated[str, typer.Option(help="Why this version was made.")]
 SourceCommit = Annotated[
-    str | None, typer.Option(help="Commit that the content is from. (default: found by git)")
+    str | None, typer.Option(help="Commit that the content comes from. (default: found by git)")
 ]
 Policy = Annotated[
     ProposalPolicy,
-    typer.Option(help="What becomes of proposals: notify a person, open a canary trial, or direct."),
+    typer.Option(help="What happens to proposals: notify a person, open a canary trial, or promote direct."),
 ]
 
 
@@ -88,7 +90,7 @@ def add(
     source_commit: SourceCommit = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a template; its first version becomes champion."""
+    """Make a template. Its first version becomes champion."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     given = GivenContent(
         whole=whole,
@@ -135,13 +137,13 @@ def propose(
     secret: Secret = None,
     time_limit: TimeLimit = None,
     clear: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help=f"Empty a part first: {', '.join(CLEARABLE)}.")
+        list[str] | None, typer.Option(metavar="PART", help=f"Empty this part first: {', '.join(CLEARABLE)}.")
     ] = None,
     note: Note = "",
     source_commit: SourceCommit = None,
     as_json: AsJson = False,
 ) -> None:
-    """Propose a version: the champion's content with what is given changed. The template's policy applies."""
+    """Propose a version: the champion's content with your changes. The template's policy decides the rest."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     given = GivenContent(
         whole=whole,
@@ -174,7 +176,7 @@ def propose(
 
 @template_app.command("list", epilog=examples("template list", "template list --json"))
 def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """All templates with their champions and open trials."""
+    """List all templates with their champions and open trials."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     documents = [template_document(coalmine, name) for name in coalmine.templates.names()]
     terminal.answer({"templates": documents}, templates_view(documents))
@@ -182,7 +184,7 @@ def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 @template_app.command(epilog=examples("template show implementer", "template show implementer@v3"))
 def show(ctx: typer.Context, version: Reference, *, as_json: AsJson = False) -> None:
-    """A template with its versions and decisions; with @, one version with its content."""
+    """Print a template with its versions and decisions; with @, one version with its content."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     if "@" in version:
         found = coalmine.templates.find(version)
@@ -205,12 +207,15 @@ def diff(
     ctx: typer.Context,
     before: Reference,
     after: Annotated[
-        str | None, typer.Argument(metavar="[OTHER]", help="Without it, the first is compared to its parent.")
+        str | None,
+        typer.Argument(
+            metavar="[OTHER]", help="The version to compare with. (default: the parent of the first)"
+        ),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """What differs between the contents of two versions."""
+    """Print the differences between the contents of two versions."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     templates = coalmine.templates
     first = templates.find(before)
@@ -226,7 +231,7 @@ def diff(
 
 @template_app.command(epilog=examples("template promote implementer@v3 --reason 'reviewed by hand'"))
 def promote(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
-    """Make a pending version, or the canary on trial, champion. NAME alone means its latest version."""
+    """Make a pending version, or the canary of a trial, champion. NAME means its latest version."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     step = coalmine.templates.promote(version, by=started(ctx).user, reason=reason)
     terminal.answer(_step_document(step), step_view(step, "is champion", "was champion already"))
@@ -234,7 +239,7 @@ def promote(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_j
 
 @template_app.command(epilog=examples("template reject implementer@v3 --reason 'leaks file names'"))
 def reject(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
-    """Reject a pending version, or the canary on trial, for good. NAME alone means its latest version."""
+    """Reject a pending version, or the canary of a trial, for good. NAME means its latest version."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     step = coalmine.templates.reject(version, by=started(ctx).user, reason=reason)
     terminal.answer(_step_document(step), step_view(step, "is rejected", "was rejected already"))
@@ -242,7 +247,7 @@ def reject(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_js
 
 @template_app.command(epilog=examples("template revert implementer", "template revert implementer@v1"))
 def revert(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
-    """Make a superseded version champion again. NAME alone means the previous champion."""
+    """Make a superseded version champion again. NAME means the previous champion."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     step = coalmine.templates.revert(version, by=started(ctx).user, reason=reason)
     terminal.answer(_step_document(step), step_view(step, "is champion again", "is champion"))
@@ -252,11 +257,13 @@ def revert(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_js
 def policy(
     ctx: typer.Context,
     name: Name,
-    value: Annotated[ProposalPolicy | None, typer.Argument(help="The new policy; without it, show.")] = None,
+    value: Annotated[
+        ProposalPolicy | None, typer.Argument(help="The new policy; without it, the policy is printed.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """What becomes of proposed versions: notify (a person decides), canary (a trial is opened) or direct."""
+    """Print or set what happens to proposals: notify (a person decides), canary (a trial opens) or direct."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     coalmine.templates.champion(name)
     if value is not None:

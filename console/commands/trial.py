@@ -1,4 +1,4 @@
-"""`coalmine trial …`: opening trials, watching their evidence, and checking it."""
+"""`coalmine trial …`: open trials, follow their evidence, and check it."""
 
 from typing import Annotated
 
@@ -45,7 +45,7 @@ Trial = Annotated[
 def open_(
     ctx: typer.Context,
     version: Annotated[
-        str, typer.Argument(metavar="VERSION", help="A pending version; NAME alone means its latest.")
+        str, typer.Argument(metavar="VERSION", help="A pending version; NAME means its latest.")
     ],
     *,
     share: Share = None,
@@ -84,11 +84,7 @@ def open_(
     canary = coalmine.templates.find(version, default="latest")
     step = coalmine.proposals.open(canary, policy, by=started(ctx).user)
     trial = step.trial
-    done = (
-        "is open"
-        if step.changed
-        else "is open already, with the policy that it was opened with; nothing was changed"
-    )
+    done = "is open" if step.changed else "is open already with its own policy; nothing was changed"
     terminal.answer(
         {"changed": step.changed, "trial": trial_document(trial)},
         f"{trial.id} {done}: {trial.canary_id} against {trial.champion_id}, share {trial.share:g}",
@@ -102,12 +98,12 @@ def status(
     ctx: typer.Context,
     trial: Annotated[
         str | None,
-        typer.Argument(metavar="[TRIAL]", help="An id, or a template; without it, all open trials."),
+        typer.Argument(metavar="[TRIAL]", help="A trial's id, or a template. (default: all open trials)"),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """How trials stand: the arms, the evidence against its thresholds, and the verdict."""
+    """Print the state of trials: the arms, the evidence with its thresholds, and the verdict."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     trials = [coalmine.trials.find(trial)] if trial else coalmine.trials.open_trials()
     now = coalmine.trial_store.now()
@@ -119,11 +115,11 @@ def status(
 @trial_app.command("list", epilog=examples("trial list implementer"))
 def list_(
     ctx: typer.Context,
-    template: Annotated[str | None, typer.Argument(help="One template's; without it, of all.")] = None,
+    template: Annotated[str | None, typer.Argument(help="Only trials of this template.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Every trial that there was."""
+    """List all trials, open and closed."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     names = [coalmine.templates.champion(template).template] if template else coalmine.templates.names()
     trials = [trial for name in names for trial in coalmine.trials.history(name)]
@@ -135,10 +131,10 @@ def explain(
     ctx: typer.Context,
     trial: Trial,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Every job, not only the last ones.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Print every job, not only the last ones.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The table behind the verdict: each job in the order of dispatch, its factors and the evidence."""
+    """Print what the verdict rests on: each job in the order of dispatch, its factors and the evidence."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.trials.find(trial)
     status = status_of(found, coalmine.harvester.evidence(found), coalmine.trial_store.now())
@@ -148,7 +144,7 @@ def explain(
 
 @trial_app.command(epilog=examples("trial stop implementer --reason 'wrong model'"))
 def stop(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJson = False) -> None:
-    """End a trial without a verdict; its canary is pending again."""
+    """End a trial without a verdict. Its canary is pending again."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     step = coalmine.trials.stop(coalmine.trials.find(trial), by=started(ctx).user, reason=reason)
     done = "is stopped" if step.changed else f"is {step.trial.state} already; nothing was changed"
@@ -157,7 +153,7 @@ def stop(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJs
 
 @trial_app.command(epilog=examples("trial replay implementer"))
 def replay(ctx: typer.Context, trial: Trial, *, as_json: AsJson = False) -> None:
-    """Recompute a trial from its ledger and compare with what is stored; exit 6 when they differ."""
+    """Recompute a trial from its ledger and compare it with what is stored; exit code 6 when they differ."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.trials.find(trial)
     outcome = replayed(coalmine, found)

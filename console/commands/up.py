@@ -28,18 +28,18 @@ from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
 from tasks.composition.local_forge import local_forge
 
-#: What is said of a fleet that is told of no issues.
+#: Printed when no forge is polled for issues.
 NO_ISSUES = (
-    "No forge is asked for issues: give --repo and --issues, or see `coalmine doctor` for what keeps a forge "
-    "of your settings out. `coalmine enqueue` works all the same."
+    "No forge is polled for issues: give --repo and --issues, or see `coalmine doctor` for what your "
+    "settings lack. `coalmine enqueue` works without one."
 )
 
-#: Events that are shown while the fleet runs, with what is said of them.
+#: Events that are printed while the fleet runs, and the words for them.
 SHOWN = {
     "job.queued": "queued",
     "job.claimed": "started",
     "job.waiting": "pushed",
-    "job.fix_forward": "CI is red, goes back to its agent",
+    "job.fix_forward": "CI is red, back to its agent",
     "job.retried": "queued again",
     "job.lease_expired": "queued again, its worker was lost",
     "job.finished": "ended",
@@ -69,18 +69,20 @@ def up(
     state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
-    """Start the fleet: a private Redis server, workers and beat, until it is interrupted.
+    """Start the fleet: a private Redis server, workers and beat. Ctrl-C ends it.
 
     Where GitHub, Gitea or Forgejo is set up, a web process takes their webhooks (COALMINE_WEB__PORT, 8321).
 
-    Other `coalmine` commands that are run in the same folder find it by themselves. With --json its events
-    are printed, one JSON document a line; everything else is said on standard error.
+    Other `coalmine` commands that you run in the same folder find it by themselves. With --json its events
+    are printed, one JSON object on each line; everything else goes to standard error.
     """
     given = UpOptions(
         repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents
     )
     if running_variables(state):
-        message = f"a fleet runs already with its state in {state}; end it first, or name another --state"
+        message = (
+            f"a fleet is already running with its state in {state}; end it first, or name another --state"
+        )
         raise ConflictError(message)
     speaker = _Speaker(Terminal(as_json=as_json))
     plan = FleetPlan(state=state, variables=given.variables(), agents=agents, door=True)
@@ -104,32 +106,35 @@ EXAMPLES = examples(
 
 
 class _Speaker:
-    """Says what happens: events as the answer, everything else beside it."""
+    """Prints what happens. With --json only events go to standard output, the rest to standard error."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
     def say(self, words: str) -> None:
-        """Something that is no event."""
+        """Print something that is not an event."""
         if self._terminal.as_json:
             self._terminal.note(words)
         else:
             self._terminal.line({}, text(words))
 
     def tell(self, event: Event) -> None:
-        """An event, if it is one that is shown."""
+        """Print an event, if its kind is in SHOWN."""
         if event.kind in SHOWN:
             self._terminal.line(event_document(event), text(words_of(event)))
 
 
 def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> list[str]:
-    """See that the template exists. A changed agent is proposed, not swapped in: trials are for that."""
+    """Make the template if it is missing, and return what was done, as lines.
+
+    A changed agent becomes a proposal and does not replace the champion: that is what trials are for.
+    """
     known = template in parts.templates.names()
     if agent is None:
         if not known and parts.settings.forge.local.repository is not None:
             message = (
-                f"there is no template {template} yet: give --agent 'CMD' with the program that is to work "
-                f"on the issues, or make it with `coalmine template add {template}`"
+                f"template {template} does not exist yet: give --agent 'CMD' with the program that is to "
+                f"work on the issues, or make it with `coalmine template add {template}`"
             )
             raise InvalidInputError(message)
         return []
@@ -147,7 +152,7 @@ def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> 
 
 
 def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
-    """Run the programs until the fleet is interrupted."""
+    """Run the programs until Ctrl-C, while a thread prints the events."""
     supervisor = fleet.programs()
     stop = threading.Event()
     follower = threading.Thread(
@@ -155,7 +160,7 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
     )
     speaker.say(f"The fleet is starting; logs are in {fleet.log_folder}, Ctrl-C ends it.")
     if fleet.door is not None:
-        speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and its like.")
+        speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and the like.")
     follower.start()
     try:
         supervisor.run()
@@ -166,7 +171,7 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
 
 
 def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
-    """Say what happens, until the end."""
+    """Print events until `stop` is set. A server that is away for a moment is reported, and asked again."""
     newest = parts.events.newest(1)
     last = newest[0].id if newest else "0-0"
     while not stop.is_set():
@@ -180,7 +185,7 @@ def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
 
 
 def words_of(event: Event) -> str:
-    """An event in words: `0f… ended  (implementer@v1, done)`."""
+    """An event as a line: `0f… ended  (implementer@v1, done)`."""
     data = event.data
     details = [str(data[name]) for name in ("version", "arm", "reason") if data.get(name)]
     if event.kind == "job.settled":

@@ -1,4 +1,4 @@
-"""`coalmine web`: the web console, in the foreground."""
+"""`coalmine web`: the HTTP server for webhooks and health checks, in the foreground."""
 
 from typing import Annotated
 
@@ -18,13 +18,16 @@ def web(
     host: Annotated[
         str | None,
         typer.Option(
-            envvar="COALMINE_WEB__HOST", metavar="ADDRESS", help="Listen on it. (default: 127.0.0.1)"
+            envvar="COALMINE_WEB__HOST", metavar="ADDRESS", help="Address to listen on. (default: 127.0.0.1)"
         ),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
-            envvar="COALMINE_WEB__PORT", min=0, max=65_535, help="0 is any that is free. (default: 8321)"
+            envvar="COALMINE_WEB__PORT",
+            min=0,
+            max=65_535,
+            help="Port to listen on; 0 is any free one. (default: 8321)",
         ),
     ] = None,
     public: Annotated[
@@ -32,14 +35,14 @@ def web(
         typer.Option(
             "--public",
             envvar="COALMINE_WEB__PUBLIC",
-            help="Let others than this machine in; needs the setting web.token.",
+            help="Accept requests from other machines; needs the setting web.token.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Serve webhooks and health checks until it is interrupted.
+    """Serve webhooks and health checks until Ctrl-C.
 
-    Settings of the door are forge.github.webhook_secret, forge.github.repositories and their like.
+    Each forge has settings for its webhook: its secret, and the repositories that may send deliveries.
     """
     from console.web.app import web_of  # noqa: PLC0415 - no other command should wait for the framework
     from console.web.server import address_of, listen, serve  # noqa: PLC0415 - the same

@@ -1,4 +1,4 @@
-"""The demonstration's live board: one trial as it stands now."""
+"""The live board of the demonstration: one trial, as it is now."""
 
 import math
 
@@ -11,12 +11,12 @@ from harvest.trial_evidence import TrialEvidence
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
-#: Cells of an evidence bar.
+#: Width of a bar of evidence, in characters.
 BAR = 24
 
 
 def board(parts: Coalmine, title: str, trial: Trial, seconds: float) -> RenderableType:
-    """Arms, evidence and the newest jobs; everything is read from the fleet at this moment."""
+    """Arms, evidence and newest jobs, read from the fleet now; `seconds` since the story began."""
     evidence = parts.harvester.evidence(trial)
     return Panel(
         Group(_arms(trial, evidence), Text(), _questions(evidence), Text(), _newest(parts)),
@@ -51,7 +51,7 @@ def _questions(evidence: TrialEvidence) -> Table:
 
 
 def bar(ln_value: float, level: float) -> Text:
-    """Evidence on its way to the threshold, on a logarithmic scale."""
+    """How far evidence has come to its threshold 1 / `level`, on a logarithmic scale."""
     part = min(max(ln_value / math.log(1 / level), 0.0), 1.0)
     filled = round(part * BAR)
     return Text("█" * filled + "░" * (BAR - filled), style="bold" if filled == BAR else "")

@@ -1,4 +1,4 @@
-"""The demonstration's repository: a shop whose price rules are not written yet, with a test for each."""
+"""The repository of the demonstration: a shop with a test for each price rule, and no rule written yet."""
 
 import textwrap
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from routing.git.git import Git
 
-#: The CI command of the repository: it runs the tests of the rules that the commit touches.
+#: The program that is the CI of the repository: it runs the tests of the rules that a commit touches.
 CI_PROGRAM = '''\
 """CI of the shop: runs the tests of the rules that this commit touches."""
 
@@ -28,7 +28,7 @@ sys.exit(0 if unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful() el
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """A price rule: orders of `least` or more cost `less` less."""
+    """A price rule: orders of `least` or more cost `less` less than their amount."""
 
     number: int
 
@@ -39,7 +39,7 @@ class Rule:
 
     @property
     def least(self) -> int:
-        """The boundary, where hasty work goes wrong."""
+        """The boundary. Hasty work writes `>` where `>=` is right."""
         return 10 + 3 * self.number
 
     @property
@@ -48,11 +48,11 @@ class Rule:
         return 1 + self.number % 7
 
     def module(self) -> str:
-        """The file that an agent is to fill in."""
+        """The Python file in which an agent writes the rule."""
         return f'"""Rule {self.number} of the shop."""\n\n\ndef price(amount):\n    return 0\n'
 
     def test(self) -> str:
-        """Its test, which fails until the rule is written and its boundary right."""
+        """The rule's test; it fails until the rule is written with the right boundary."""
         return textwrap.dedent(f"""\
             import unittest
 
@@ -71,7 +71,7 @@ class Rule:
             """)
 
     def issue(self) -> str:
-        """The issue, as a markdown file with front matter."""
+        """The rule's issue, as a file of the local forge."""
         return textwrap.dedent(f"""\
             ---
             number: {self.number}
@@ -85,7 +85,7 @@ class Rule:
 
 
 class Shop:
-    """The repository and its issues, below one folder."""
+    """The repository and its issues, in one folder. Call `build` first, then `file_issues`."""
 
     def __init__(self, folder: Path, *, rules: int) -> None:
         self.repository = folder / "shop"
@@ -109,7 +109,7 @@ class Shop:
         git("commit", "--quiet", "--message", "Open the shop; its price rules are still to be written")
 
     def file_issues(self, count: int) -> int:
-        """File the next issues; returns how many, which is less than asked for when the rules run out."""
+        """File the next issues; returns how many, fewer than `count` when no rules are left."""
         rules = self._rules[self._filed : self._filed + count]
         for rule in rules:
             _write(self.issues / f"{rule.number:03d}-{rule.name}.md", rule.issue())
@@ -118,11 +118,11 @@ class Shop:
 
     @property
     def filed(self) -> int:
-        """Issues that were filed."""
+        """How many issues were filed so far."""
         return self._filed
 
     def merges(self) -> int:
-        """Branches that are merged into main, as git says."""
+        """How many branches git has merged into main."""
         return int(Git(self.repository)("rev-list", "--count", "--merges", "main"))
 
 

@@ -1,4 +1,4 @@
-"""The story of the demonstration: two trials, played to their verdicts on a real fleet."""
+"""The story of the demonstration: two trials, each run to its verdict on a real fleet."""
 
 import shlex
 import sys
@@ -16,12 +16,12 @@ from tasks.composition.composition import Coalmine
 
 TEMPLATE = "implementer"
 
-#: What the three versions are told; the scripted agent acts on it.
+#: The prompts of the three versions; the scripted agent acts on them.
 CHAMPION = "You write price rules for a shop."
 HASTY = "You write price rules for a shop, as fast as you can."
 CAREFUL = "You write price rules for a shop. Before you commit a rule, run its test."
 
-#: Issues that are open at one time: enough to keep the agents busy.
+#: How many issues are kept open: enough to keep the agents busy.
 OPEN_ISSUES = 6
 
 #: Rules of the shop: more than any seed has needed.
@@ -35,7 +35,7 @@ class StoryPlan:
     folder: Path  # everything is written here
     seed: int  # of the draws and of the agent's luck
     agents: int = 4
-    longest_seconds: float = 150.0  # after which it is given up
+    longest_seconds: float = 150.0  # then UnavailableError is raised
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class Chapter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Played:
-    """What happened, measured."""
+    """What happened, in numbers."""
 
     chapters: tuple[Chapter, ...]
     seconds: float
@@ -64,7 +64,7 @@ Watcher = Callable[[Coalmine, str, Trial], None]
 
 
 def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Played:
-    """Play the story; raises UnavailableError when a trial finds no verdict in time."""
+    """Play the story; UnavailableError when a trial has no verdict in time. `say` gets each step."""
     begun = time.monotonic()
     shop = Shop(plan.folder, rules=RULES)
     say("Making a git repository with failing tests, and its issues")
@@ -116,9 +116,9 @@ class _Telling:
         return Chapter(title=title, prompt=prompt, trial=trial)
 
     def finish(self) -> None:
-        """Start nothing more, and let the work that is under way come to its end."""
-        self.parts.switch.pause("the demonstration is at its end")
-        self.say("Letting the work that is under way come to its end")
+        """Pause dispatch and wait until all jobs have ended."""
+        self.parts.switch.pause("the demonstration is over")
+        self.say("Waiting for the jobs that are still running")
         while self._busy():
             self._in_time("the last jobs")
             time.sleep(0.2)
@@ -131,7 +131,9 @@ class _Telling:
         done = sum(job.state.is_final for job in self.parts.jobs.newest(most=RULES))
         missing = OPEN_ISSUES - (self.shop.filed - done)
         if missing > 0 and self.shop.file_issues(missing) == 0:
-            message = f"the demonstration used up its {RULES} issues without a verdict; try another --seed"
+            message = (
+                f"the demonstration used all of its {RULES} issues without a verdict; try another --seed"
+            )
             raise UnavailableError(message)
 
     def _look(self, title: str, trial: Trial) -> None:
@@ -155,7 +157,7 @@ def _snapshot(plan: StoryPlan, prompt: str) -> Snapshot:
 
 
 def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
-    """Settings of a story that takes a minute instead of a week; every one of them can be set by users."""
+    """Settings that make a story of a minute instead of a week. All of them are public settings."""
     ci = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "ci.py"))
     return {
         "COALMINE_SEED": str(plan.seed),
@@ -175,5 +177,5 @@ def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
         "COALMINE_FORGE__LOCAL__AT_ONCE": str(OPEN_ISSUES),
         "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
         "COALMINE_FORGE__DISPATCH_INTERVAL_SECONDS": "0.5",
-        "COALMINE_FORGE__WATCH__FIX_FORWARDS": "0",  # a red job is told apart at once, and not repaired
+        "COALMINE_FORGE__WATCH__FIX_FORWARDS": "0",  # a red job has its score at once, and is not repaired
     }

@@ -1,4 +1,4 @@
-"""What the demonstration says at its end: what happened, why, and what to try next."""
+"""What the demonstration prints at its end: what happened, why, and what to try next."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ _ENDS = {"rolled_back": "rolled back", "graduated": "graduated"}
 
 
 def document(played: Played) -> dict[str, Any]:
-    """The summary for scripts."""
+    """A summary for scripts."""
     return {
         "seed": played.seed,
         "seconds": round(played.seconds, 1),
@@ -34,22 +34,22 @@ def document(played: Played) -> dict[str, Any]:
 
 
 def summary(played: Played) -> RenderableType:
-    """The summary for people."""
+    """A summary for people."""
     parts = [Text(line) for chapter in played.chapters for line in _chapter(chapter)]
     return Group(
         Text(f"What happened, in {played.seconds:.0f} s", style="bold"),
         Text(
-            f"{played.jobs} issues became jobs and came to their end; each was drawn to a version, worked by "
-            f"an agent process in a work tree of its own and judged by CI; {played.merges} were merged. "
+            f"{played.jobs} issues became jobs and were finished; each was drawn to a version, worked on "
+            f"by an agent process in its own work tree and judged by CI; {played.merges} were merged. "
             f"The champion is {played.champion} now.\n"
         ),
         *parts,
         Text("What to try next", style="bold"),
         Text(
-            f"{f'coalmine demo --seed {played.seed + 1}':<32}other draws, and another agent's luck\n"
+            f"{f'coalmine demo --seed {played.seed + 1}':<32}other draws, and other luck of the agent\n"
             "coalmine demo --keep DIR        the same, and its repository, issues and logs stay in DIR\n"
             "coalmine trial plan --delta .1 --share .1 --baseline .7\n"
-            "                                how many jobs a decision will take on your own issues\n"
+            "                                how many jobs a decision will need on your own issues\n"
             "coalmine up --repo PATH --issues DIR --ci 'CMD' --agent 'CMD'\n"
             "                                the same fleet on a git repository of yours"
         ),
@@ -63,7 +63,7 @@ def _chapter(chapter: Chapter) -> list[str]:
     canary, champion = arms["canary"], arms["champion"]
     return [
         f"{chapter.title}: {trial.canary_id} was {_ENDS.get(trial.state.value, trial.state.value)}",
-        f'  it was told: "{chapter.prompt}"',
+        f'  its prompt: "{chapter.prompt}"',
         (
             f"  its {canary['settled']} scored jobs had a mean score of {_mean(canary)}; "
             f"the champion's {champion['settled']} had {_mean(champion)}"

@@ -1,16 +1,19 @@
-"""Text that people give in files or on standard input, read with a limit."""
+"""Text from a file or from standard input, read up to a limit."""
 
 import sys
 from pathlib import Path
 
 from routing.errors import InvalidInputError
 
-#: The most that is read, in bytes; what is larger is refused without being read to its end.
+#: The largest text that is accepted, in bytes; of a larger one no more than this is read.
 MOST_BYTES = 1 << 20
 
 
 def read_text(source: Path, *, what: str) -> str:
-    """The text of a file, or of standard input for `-`; refused when it is no text or too large."""
+    """The text of a file, or of standard input for `-`.
+
+    InvalidInputError when it is not UTF-8, too large or unreadable; `what` says in it what the text is for.
+    """
     name = "standard input" if str(source) == "-" else str(source)
     try:
         data = _read(source)
@@ -21,15 +24,17 @@ def read_text(source: Path, *, what: str) -> str:
             raise InvalidInputError(message)
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        message = f"{name} is no UTF-8 text (byte {error.start}), so it cannot be {what}; nothing was written"
+        message = (
+            f"{name} is not UTF-8 text (byte {error.start}), so it cannot be {what}; nothing was written"
+        )
         raise InvalidInputError(message) from error
     except OSError as error:
         message = f"{name} cannot be read: {error.strerror or error}; name a readable file for {what}"
         raise InvalidInputError(message) from error
 
 
-def said(value: str, *, what: str, hint: str) -> str:
-    """Return the text, or refuse one that says nothing."""
+def not_empty(value: str, *, what: str, hint: str) -> str:
+    """Return the text; InvalidInputError with the hint when it is empty or only spaces."""
     if not value.strip():
         message = f"{what} is empty and nothing was written; {hint}"
         raise InvalidInputError(message)

@@ -1,11 +1,11 @@
-"""The content of a version, put together from what a person gave on the command line."""
+"""The content of a version, made from the options of `template add` and `template propose`."""
 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from console.input.input_text import read_text, said
+from console.input.input_text import not_empty, read_text
 from routing.errors import InvalidInputError
 from routing.git.git import Git, GitError
 from routing.jobs.turn_kind import TurnKind
@@ -14,7 +14,7 @@ from routing.templates.version import Snapshot
 from tasks.agents.runtimes.registry import RUNTIMES
 from tasks.agents.runtimes.runtime import RuntimeSpec
 
-#: What `--clear` may name, with the field that it empties.
+#: The names for `--clear`, with the field that each empties.
 CLEARABLE = {
     "prompt": "prompt",
     "prompts": "prompts",
@@ -31,23 +31,23 @@ _NO_COMMIT = "no source commit was recorded"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GivenContent:
-    """The options of `template add` and `template propose`; None and () where nothing was given."""
+    """The options as they were given; None or [] for those that were not."""
 
-    whole: Path | None  # a TOML file with all of the content
+    whole: Path | None  # a TOML file with the whole content
     prompt: str | None
     prompt_file: Path | None
-    prompt_for: list[str]  # KIND=FILE, added to those that there were
+    prompt_for: list[str]  # KIND=FILE, added to those of the base
     runtime: str | None
     command: str | None
     model: str | None
-    tools: list[str]  # replace those that there were
-    environment: list[str]  # K=V, added to those that there were
-    secrets: list[str]  # names; replace those that there were
+    tools: list[str]  # replace those of the base
+    environment: list[str]  # NAME=VALUE, added to those of the base
+    secrets: list[str]  # names; replace those of the base
     time_limit_seconds: float | None
-    clear: list[str]  # keys of CLEARABLE, emptied before the rest is applied
+    clear: list[str]  # keys of CLEARABLE, emptied before the other options are applied
 
     def snapshot(self, base: Snapshot | None = None) -> Snapshot:
-        """The content: what was given, over the whole file, or else over `base`."""
+        """The content: the options, laid over the file of `--from` if given, otherwise over `base`."""
         fields = self._file() if self.whole else (base or Snapshot()).model_dump()
         for name in self.clear:
             fields.pop(_clearable(name), None)
@@ -74,13 +74,17 @@ class GivenContent:
 
     def _prompt(self) -> str | None:
         if self.prompt is not None and self.prompt_file is not None:
-            message = "both --prompt and --prompt-file were given; give one of them"
+            message = "both --prompt and --prompt-file were given; give only one"
             raise InvalidInputError(message)
         if self.prompt_file is not None:
             text = read_text(self.prompt_file, what="a prompt")
-            return said(text, what=f"the prompt in {self.prompt_file}", hint="write what the agent is to be")
+            return not_empty(
+                text,
+                what=f"the prompt in {self.prompt_file}",
+                hint="write what the agent is and how it works",
+            )
         if self.prompt is not None:
-            return said(self.prompt, what="the prompt", hint="give text, or --clear prompt for none")
+            return not_empty(self.prompt, what="the prompt", hint="give text, or --clear prompt for none")
         return None
 
     def _variables(self) -> dict[str, str]:
@@ -96,19 +100,19 @@ class GivenContent:
         for kind, _, file in pairs:
             if kind not in set(TurnKind) or not file:
                 message = (
-                    f"--prompt-for {kind[:40]!r} is no text of a kind of turn; write --prompt-for KIND=FILE "
-                    f"with one of: {', '.join(TurnKind)}"
+                    f"--prompt-for {kind[:40]!r} is not a kind of turn and a file; write "
+                    f"--prompt-for KIND=FILE with one of: {', '.join(TurnKind)}"
                 )
                 raise InvalidInputError(message)
         return {kind: Path(file) for kind, _, file in pairs}
 
     def _texts(self) -> dict[str, str]:
-        """The texts of kinds of turns, read from their files."""
+        """The texts for kinds of turns, read from their files."""
         return {
-            kind: said(
+            kind: not_empty(
                 read_text(file, what=f"the text of {kind}"),
                 what=f"the text of {kind} in {file}",
-                hint="write what a turn of this kind is told",
+                hint="write what the agent is to do in a turn of this kind",
             )
             for kind, file in self._files_of_kinds().items()
         }
@@ -118,11 +122,14 @@ class GivenContent:
         try:
             return tomllib.loads(read_text(file, what="a version's content"))
         except tomllib.TOMLDecodeError as error:
-            message = f"{file} is no TOML: {error}; mend it, nothing was written"
+            message = f"{file} is not TOML: {error}; correct it, nothing was written"
             raise InvalidInputError(message) from error
 
     def source(self) -> tuple[str, str]:
-        """The commit that the content's files are from, and a note when there should be one and is none."""
+        """The commit that the content's files come from, and a note.
+
+        Without files, or outside of a repository, both are "". A note says why no commit was recorded.
+        """
         given = [self.prompt_file or self.whole, *self._files_of_kinds().values()]
         files = [file for file in given if file is not None]
         if not files or Path("-") in files:
@@ -130,12 +137,12 @@ class GivenContent:
         found = [commit_of(file) for file in files]
         remarks = [remark for _, remark in found if remark]
         if remarks or len({commit for commit, _ in found}) > 1:
-            return "", (remarks or [f"the files are not of one commit, so {_NO_COMMIT}"])[0]
+            return "", (remarks or [f"the files come from different commits, so {_NO_COMMIT}"])[0]
         return found[0]
 
 
 def commit_of(file: Path) -> tuple[str, str]:
-    """HEAD of the repository that the file lies in, if the file is as it is there; a note if it is not."""
+    """HEAD of the file's repository if the file is committed there unchanged; else "" and why not."""
     git = Git(file.resolve().parent, timeout_seconds=10)
     name = file.resolve().name
     try:
@@ -147,21 +154,21 @@ def commit_of(file: Path) -> tuple[str, str]:
         if git.attempt("diff", "--no-ext-diff", "--quiet", "HEAD", "--", name).returncode != 0:
             return "", f"{file} differs from its last commit, so {_NO_COMMIT}"
     except GitError as error:
-        return "", f"git was not of use ({error}), so {_NO_COMMIT}"
+        return "", f"git failed ({error}), so {_NO_COMMIT}"
     return head.stdout.strip(), ""
 
 
 def _clearable(name: str) -> str:
     if name not in CLEARABLE:
-        message = f"--clear {name[:40]!r} is no part of the content; use one of: {', '.join(CLEARABLE)}"
+        message = f"--clear {name[:40]!r} is not a part of the content; use one of: {', '.join(CLEARABLE)}"
         raise InvalidInputError(message)
     return CLEARABLE[name]
 
 
 def _check_runtime(snapshot: Snapshot) -> None:
-    """Refuse here what no worker could run. Whether the program is installed is for workers to say."""
+    """Refuse a version that no worker could run. Whether its program is installed, only workers know."""
     if snapshot.runtime not in RUNTIMES:
-        message = f"there is no runtime {snapshot.runtime!r}; use one of: {', '.join(sorted(RUNTIMES))}"
+        message = f"no runtime is called {snapshot.runtime!r}; use one of: {', '.join(sorted(RUNTIMES))}"
         raise InvalidInputError(message)
     if snapshot.runtime == "command" and not (RuntimeSpec.of(snapshot).command or "").strip():
         message = (

@@ -1,4 +1,4 @@
-"""The options that make a trial's policy; what is not given comes from the settings."""
+"""The options that make a trial's policy. The settings have the value of an option that is not given."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from routing.templates.trials import checked_share
 
 
 def _option(field: str, *names: str, metavar: str | None = None, help_text: str) -> Any:
-    """An option that shows the variable of its setting."""
+    """An option whose help shows the variable of its setting."""
     return typer.Option(
         *names, metavar=metavar, help=help_text, envvar=f"COALMINE_CANARY__POLICY__{field.upper()}"
     )
@@ -18,8 +18,12 @@ def _option(field: str, *names: str, metavar: str | None = None, help_text: str)
 
 Share = Annotated[float | None, _option("share", help_text="Part of the jobs that goes to the canary.")]
 Delta = Annotated[float | None, _option("delta", help_text="Loss of mean score that must not graduate.")]
-Alpha = Annotated[float | None, _option("alpha", help_text="Chance of rolling back one that is not worse.")]
-Beta = Annotated[float | None, _option("beta", help_text="Chance of graduating one that is worse by delta.")]
+Alpha = Annotated[
+    float | None, _option("alpha", help_text="Chance of rolling back a canary that is not worse.")
+]
+Beta = Annotated[
+    float | None, _option("beta", help_text="Chance of graduating a canary that is worse by delta.")
+]
 Margin = Annotated[float | None, _option("margin", help_text="Loss of mean score that counts as no loss.")]
 MaxCanaryJobs = Annotated[
     int | None, _option("max_canary_jobs", help_text="Scored canary jobs after which a person is asked.")
@@ -32,13 +36,18 @@ Provisional = Annotated[
     bool | None,
     typer.Option(
         "--provisional/--strict",
-        help="Count merges before their revert window is over; faster, and "
-        "not covered by the guarantee when reverts hit one arm more.",
+        help="Count a merge at once, or (strict) when its revert window is over. Provisional is faster; "
+        "its error rates are not guaranteed when one arm has more reverts.",
     ),
 ]
 RevertWindow = Annotated[
     float | None,
-    _option("revert_window_seconds", "--revert-window", metavar="SECONDS", help_text="Behind a merge."),
+    _option(
+        "revert_window_seconds",
+        "--revert-window",
+        metavar="SECONDS",
+        help_text="Seconds after a merge in which a revert counts.",
+    ),
 ]
 SettleDeadline = Annotated[
     float | None,
@@ -46,7 +55,7 @@ SettleDeadline = Annotated[
         "settle_deadline_seconds",
         "--settle-deadline",
         metavar="SECONDS",
-        help_text="Behind dispatch; what is not settled by then scores 0.",
+        help_text="Seconds after dispatch; a job without an outcome by then scores 0.",
     ),
 ]
 Strata = Annotated[
@@ -58,7 +67,7 @@ Guardrails = Annotated[
     typer.Option(
         "--guardrail",
         metavar="NAME=CAP[:MARGIN]",
-        help="cost_usd, duration_seconds or fix_forwards, and the amount that is worth 0; repeat for more.",
+        help="cost_usd, duration_seconds or fix_forwards, and the amount that scores 0; repeat for more.",
     ),
 ]
 
@@ -72,7 +81,7 @@ def policy_of(
     guardrails: list[str] | None = None,
     **given: Any,
 ) -> TrialPolicy:
-    """The default policy with what was given; refused as a whole when a part of it is wrong."""
+    """The default policy with the options laid over it; InvalidInputError when the result is not valid."""
     changes = given | {
         "strict": None if provisional is None else not provisional,
         "revert_window_seconds": revert_window,
@@ -91,5 +100,5 @@ def _guardrail(item: str) -> dict[str, Any]:
     try:
         return {"name": name, "cap": float(cap), "margin": float(margin or 0)}
     except ValueError as error:
-        message = f"--guardrail {item[:60]!r} is not understood; write NAME=CAP, for instance cost_usd=2.5"
+        message = f"--guardrail {item[:60]!r} cannot be read; write NAME=CAP, for instance cost_usd=2.5"
         raise InvalidInputError(message if equals else f"{message} (there is no =)") from error

@@ -13,7 +13,7 @@ _PREFIX = "COALMINE_FORGE__LOCAL__"
 
 
 def _option(field: str, *, metavar: str, help_text: str) -> Any:
-    """An option that shows the variable of its setting."""
+    """An option whose help shows the variable of its setting."""
     return typer.Option(envvar=f"{_PREFIX}{field}", metavar=metavar, help=help_text)
 
 
@@ -24,20 +24,20 @@ Issues = Annotated[
 Ci = Annotated[
     str | None,
     _option(
-        "CI", metavar="CMD", help_text="Shell line that is CI; it runs in a clone of each pushed commit."
+        "CI", metavar="CMD", help_text="Shell line that is the CI; it runs in a clone of each pushed commit."
     ),
 ]
 Agent = Annotated[
     str | None,
-    typer.Option(metavar="CMD", help="Shell line that is the agent; its prompt comes on standard input."),
+    typer.Option(metavar="CMD", help="Shell line that starts the agent; its prompt comes on standard input."),
 ]
-Prompt = Annotated[str, typer.Option(help="What every task's prompt begins with.")]
+Prompt = Annotated[str, typer.Option(help="Text at the beginning of every prompt.")]
 Template = Annotated[
     str,
     _option(
         "TEMPLATE",
         metavar="NAME",
-        help_text="Template that works on the issues; made of --agent when it is not there.",
+        help_text="Template that works on the issues; made from --agent if it does not exist.",
     ),
 ]
 Label = Annotated[
@@ -45,19 +45,20 @@ Label = Annotated[
     _option(
         "LABEL",
         metavar="LABEL",
-        help_text="Work on issues with this label only. (default: every open issue)",
+        help_text="Work only on issues with this label. (default: every open issue)",
     ),
 ]
 Merge = Annotated[
-    str, _option("MERGE", metavar="green|never", help_text="Whether a green branch is merged by itself.")
+    str,
+    _option("MERGE", metavar="green|never", help_text="Whether green branches are merged without a person."),
 ]
-Agents = Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Agents at work at once.")]
-State = Annotated[Path, typer.Option(metavar="DIR", help="Where data, work trees and logs are kept.")]
+Agents = Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Agents that work at the same time.")]
+State = Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, work trees and logs.")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpOptions:
-    """The options that are settings of the fleet."""
+    """The options that become settings of the fleet; None for those that were not given."""
 
     repo: Path | None
     issues: Path | None
@@ -68,10 +69,10 @@ class UpOptions:
     agents: int  # at work at once
 
     def variables(self) -> dict[str, str]:
-        """The settings that were given, as variables; refused when they cannot be meant."""
+        """The settings as COALMINE_… variables; InvalidInputError for options that cannot be right."""
         self._check_folders()
         if self.merge not in {"green", "never"}:
-            message = f"--merge {self.merge!r} is neither green nor never"
+            message = f"--merge {self.merge!r} is not green or never; give one of them"
             raise InvalidInputError(message)
         values = {
             "REPOSITORY": str(self.repo.absolute()) if self.repo else None,
@@ -90,14 +91,14 @@ class UpOptions:
             raise InvalidInputError(message)
         for path, option in ((self.repo, "--repo"), (self.issues, "--issues")):
             if path is not None and not path.is_dir():
-                message = f"{option} {path} is no folder; create it, or correct the path"
+                message = f"{option} {path} is not a folder; create it, or correct the path"
                 raise InvalidInputError(message)
         if self.repo is None:
             return
         asked = Git(self.repo).attempt("rev-parse", "--verify", "HEAD")
         if asked.returncode != 0:
             message = (
-                f"--repo {self.repo} is no git repository with a commit that git lets us use; "
+                f"--repo {self.repo} is not a git repository with a commit that git lets us use; "
                 f"git says: {asked.stderr.strip()[:300]}"
             )
             raise InvalidInputError(message)

@@ -1,4 +1,4 @@
-"""A table that fits its terminal: names that people copy stay in one piece, and details give way."""
+"""A table that fits its terminal: ids that people copy are not broken, and less important columns go."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-#: Columns between two columns of a table, and what a folded column needs at least to be read, in characters.
+#: Spaces between two columns, and the least width at which a folded column can be read; in characters.
 GAP, LEAST = 2, 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One column, as its title says it: marks in front of the name."""
+    """One column of a table. Its title is the name, after marks that say how it behaves."""
 
     name: str
-    yields: bool  # `?`: left out where the terminal is too narrow, the last such column first
-    whole: bool  # `!`: never folded while there is another way
+    yields: bool  # `?`: left out of a narrow terminal, the last such column first
+    whole: bool  # `!`: folded only when nothing else helps
     right: bool  # `>`: aligned to the right
 
     @classmethod
     def of(cls, title: str) -> "Column":
-        """`?!>score` yields, is kept whole and aligned to the right."""
+        """Read a title: `?!>score` is a column `score` with all three marks."""
         name = title.lstrip("?!>")
         marks = title.removesuffix(name)
         return cls(name=name, yields="?" in marks, whole="!" in marks, right=">" in marks)
@@ -32,13 +32,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class FittedTable:
-    """Rows that are laid out when the width is known."""
+    """A table that is laid out when rich prints it, because only then is the width known."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Text]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As many columns as there is room for."""
+        """Lay the table out for the width that there is."""
         yield self._laid_out(options.max_width)
 
     def _laid_out(self, width: int) -> Table:

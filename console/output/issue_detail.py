@@ -1,4 +1,4 @@
-"""Everything that is known of one issue, read for a person who asks."""
+"""All that is known of one issue, read for `coalmine issue show`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,40 +10,40 @@ from routing.issues.issue import IssueRef
 from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.events.event_store import EventStore
 
-#: How far back in the stream of all events those of one issue are looked for, and how many of them are kept.
+#: How many of the latest events of the fleet are searched for those of one issue, and how many are shown.
 EVENTS_READ = 2_000
 EVENTS_KEPT = 20
 
-#: What a forge said of an issue that is not in the backlog, in words.
+#: What a forge answered about a blocker that is not in the backlog, in words.
 _SAID = {
     "open": "open on its forge",
     "closed": "closed on its forge",
     "missing": "unknown to its forge",
-    "": "its forge has not been asked yet",
+    "": "its forge was not asked yet",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Neighbour:
-    """An issue that comes before another one, or after it."""
+    """An issue that another one waits for, or that waits for it."""
 
     ref: IssueRef
-    state: str  # of the backlog, or what its forge said of it
+    state: str  # its state in the backlog, or what its forge answered
     title: str  # "" when it is not in the backlog
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssueDetail:
-    """One issue with what surrounds it."""
+    """One issue with its neighbours and its latest events."""
 
     item: BacklogItem
     blockers: Sequence[Neighbour]
     dependents: Sequence[Neighbour]
-    events: Sequence[Event]  # of the issue, oldest first: the last few of those that are not long ago
+    events: Sequence[Event]  # of the issue, oldest first; at most EVENTS_KEPT
 
 
 def detail_of(ref: IssueRef, store: BacklogStore, events: EventStore) -> IssueDetail:
-    """Read it; an issue that is not in the backlog is NotFoundError."""
+    """Read it; NotFoundError for an issue that is not in the backlog."""
     item = store.read([ref])[0]
     if item is None:
         message = f"issue {ref} is not in the backlog; label it on its forge to have it taken in"
@@ -65,7 +65,7 @@ def _neighbours(store: BacklogStore, refs: Sequence[IssueRef]) -> list[Neighbour
 def _neighbour(ref: IssueRef, item: BacklogItem | None, said: str) -> Neighbour:
     if item is None:
         return Neighbour(ref=ref, state=_SAID.get(said, said), title="")
-    # one that is out of the queue is asked about, as if it were unknown
+    # the forge is also asked about a blocker that has left the queue
     asked = f", {_SAID[said]}" if said else ""
     return Neighbour(ref=ref, state=f"{item.state.value}{asked}", title=item.title)
 

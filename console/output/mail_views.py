@@ -1,4 +1,4 @@
-"""How mail and agents look on the command line, and as JSON."""
+"""What the command line prints of mail, of receipts and of agents."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ def mail_document(mail: Mail) -> dict[str, Any]:
 
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
-    """What became of a mail, for scripts."""
+    """The receipt of a sent mail for scripts; `created` is false when its key had been used before."""
     return {
         "id": receipt.id,
         "to": receipt.recipient,
@@ -38,14 +38,14 @@ def agent_document(agent: AgentRecord) -> dict[str, Any]:
 
 
 def receipts_view(receipts: Sequence[Receipt]) -> Iterator[RenderableType]:
-    """A line for each recipient."""
+    """Receipts for people, a line for each recipient."""
     for receipt in receipts:
         done = "sent" if receipt.created else "was sent before"
         yield f"{receipt.id} {done} to {receipt.recipient}"
 
 
 def mails_view(mails: Sequence[Mail]) -> RenderableType:
-    """Mails in a row each."""
+    """Mails for people, one a line."""
     if not mails:
         return "There is no such mail."
     return table(
@@ -61,7 +61,7 @@ def mails_view(mails: Sequence[Mail]) -> RenderableType:
 
 
 def mail_view(mail: Mail) -> Iterator[RenderableType]:
-    """One mail, whole."""
+    """One mail for people, in full."""
     yield facts(
         [
             ("mail", heading(mail.id)),
@@ -85,11 +85,11 @@ def mail_view(mail: Mail) -> Iterator[RenderableType]:
 
 
 def agents_view(agents: Sequence[AgentRecord]) -> RenderableType:
-    """Agents in a row each."""
+    """Agents for people, one a line."""
     if not agents:
-        return "No agent lives."
+        return "No agent is alive."
     return table(
-        ("agent", "role", "task", "parent", ">depth", "since", "waits for a person at"),
+        ("agent", "role", "task", "parent", ">depth", "since", "waits for a decision on"),
         (
             (
                 agent.name, agent.role.value, agent.task, agent.parent or "-", str(agent.depth),

@@ -1,4 +1,4 @@
-"""Forms of numbers, times, states and tables, the same in every command."""
+"""How numbers, times, states and tables look, the same in every command."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -35,34 +35,34 @@ _STYLES = {
 
 
 def text(value: str, style: str = "") -> Text:
-    """Text from anywhere, without control characters, as nothing but text."""
+    """Text from anywhere: control characters are taken out, and nothing in it is markup."""
     return Text(printable(value), style=style)
 
 
 def one_line(value: str, most: int = 100) -> Text:
-    """The beginning of a text, on one line."""
+    """The first `most` characters of a text, on one line."""
     joined = " ".join(printable(value[: 4 * most]).split())
     return Text(joined if len(joined) <= most else joined[: most - 1] + "…")
 
 
 def word(value: str) -> Text:
-    """A state or an arm, in the colour that it always has."""
+    """A state or an arm, in the colour that it has everywhere."""
     return Text(printable(value), style=_STYLES.get(value, ""))
 
 
 def heading(value: str) -> Text:
-    """The title above a part of the answer."""
+    """The title of a part of the answer."""
     return text(value, "bold")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> FittedTable:
-    """A table; a column's title may have the marks of `console.fitted_table.Column` in front."""
+    """A table; titles may begin with the marks of `fitted_table.Column`."""
     cells = [[cell if isinstance(cell, Text) else text(cell) for cell in row] for row in rows]
     return FittedTable([Column.of(title) for title in columns], cells)
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> Table:
-    """Names and values below each other; pairs without a value are left out."""
+    """Names and values, one pair a line; pairs with an empty value are left out."""
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
@@ -74,29 +74,29 @@ def facts(pairs: Iterable[tuple[str, str | Text]]) -> Table:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number with some digits; a dash for none."""
+    """A number with so many digits after the point; a dash for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def evidence(value: float) -> str:
-    """Evidence: short, also when it is large."""
-    return f"{value:.2f}" if value < 1000 else f"{value:.2e}"  # noqa: PLR2004 - where digits stop to help
+    """Evidence with two digits, as a power of ten from 1000 on."""
+    return f"{value:.2f}" if value < 1000 else f"{value:.2e}"  # noqa: PLR2004 - more digits would not help
 
 
 def iso(at: float | None) -> str | None:
-    """Seconds since the epoch as ISO 8601 in UTC, for scripts."""
+    """Seconds since the epoch as ISO 8601 in UTC with milliseconds, for scripts; None stays None."""
     if at is None:
         return None
     return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def when(at: float | None) -> str:
-    """Seconds since the epoch as people read it, in UTC."""
+    """Seconds since the epoch as people read it, in UTC; "" for None."""
     return "" if at is None else f"{datetime.fromtimestamp(at, tz=UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its two largest units."""
+    """A length of time in its two largest units, such as `2 h 5 min`."""
     if seconds < 60:  # noqa: PLR2004 - seconds in a minute
         return f"{seconds:.1f} s"
     units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
@@ -109,7 +109,7 @@ def duration(seconds: float) -> str:
 
 
 def bar(value: float, threshold: float, *, width: int = 24) -> Text:
-    """How far evidence is on its way to a threshold, on the scale of logarithms."""
+    """A bar: how far evidence has come from 1 to its threshold, on a logarithmic scale."""
     progress = math.log(max(value, 1.0)) / math.log(threshold)
     full = round(width * min(max(progress, 0.0), 1.0))
     style = "bold green" if progress >= 1 else "cyan"

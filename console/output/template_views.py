@@ -23,7 +23,7 @@ def version_document(version: Version) -> dict[str, Any]:
 
 
 def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
-    """A template without its versions."""
+    """A template for scripts, without its versions; `trial` and `canary` are null when no trial is open."""
     champion = coalmine.templates.champion(name)
     trial = coalmine.trials.of_template(name)
     return {
@@ -37,9 +37,9 @@ def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
 
 
 def templates_view(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """All templates."""
+    """Templates for people, one a line."""
     if not documents:
-        return "There is no template yet; make one with `coalmine template add NAME`."
+        return "There are no templates yet; make one with `coalmine template add NAME`."
     keys = ("template", "champion", "latest", "policy", "trial", "canary")
     return table(keys, ([str(document[key] or "-") for key in keys] for document in documents))
 
@@ -47,7 +47,7 @@ def templates_view(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
 def template_view(
     document: Mapping[str, Any], versions: Sequence[Version], reviews: Sequence[Mapping[str, Any]]
 ) -> list[RenderableType]:
-    """One template with its versions, the newest first, and its decisions."""
+    """One template for people, with its versions and decisions, both the newest first."""
     trial = document["trial"]
     parts: list[RenderableType] = [
         facts(
@@ -94,19 +94,19 @@ def _reviews(reviews: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def version_view(version: Version) -> list[RenderableType]:
-    """One version with its content."""
+    """One version for people, with its content as TOML."""
     return [rows(VERSION, version), "", text(content(version.snapshot).rstrip("\n"))]
 
 
 def content(snapshot: Snapshot) -> str:
-    """The content as TOML, as `--from` reads it."""
+    """The content as TOML that `template add --from` reads; empty fields are left out."""
     fields = snapshot.model_dump(mode="json", exclude_none=True)
     shown = {name: value for name, value in fields.items() if value not in ("", [], {})}
     return tomli_w.dumps(shown, multiline_strings=True)
 
 
 def content_difference(before: Version, after: Version) -> list[str]:
-    """The lines of a unified diff; none when the contents are the same."""
+    """The lines of a unified diff; an empty list when the contents are the same."""
     lines = difflib.unified_diff(
         content(before.snapshot).splitlines(),
         content(after.snapshot).splitlines(),
@@ -118,14 +118,14 @@ def content_difference(before: Version, after: Version) -> list[str]:
 
 
 def difference_view(before: Version, after: Version, lines: Sequence[str]) -> list[RenderableType]:
-    """A diff in colours."""
+    """A diff for people, in colours."""
     if not lines:
         return [f"{before.id} and {after.id} have the same content."]
     return [text(line, _DIFF_STYLES.get(line[:1], "")) for line in lines]
 
 
 def step_view(step: VersionStep, done: str, unchanged: str) -> Text:
-    """What a step did, in one line."""
+    """What a step did, in one line: `done` when it changed something, else `unchanged`."""
     if step.changed:
         return text(f"{step.version.id} {done}")
     return text(f"{step.version.id} {unchanged}; nothing was changed")

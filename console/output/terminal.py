@@ -1,4 +1,4 @@
-"""What commands print: for people by rich, for scripts as JSON."""
+"""Standard output of a command: rich for people, JSON for scripts."""
 
 import json
 import os
@@ -11,12 +11,15 @@ from rich.text import Text
 
 from console.output.rendering import text
 
-#: Columns of tables when the output is a file or a pipe.
+#: Width of tables when the output is a file or a pipe, in characters.
 WIDTH_OF_FILES = 160
 
 
 class Terminal:
-    """Standard output in one of its two forms. Rich reads no markup: text from outside is only ever text."""
+    """Prints an answer in one of its two forms. Rich's markup is off, so text from outside stays text.
+
+    A command calls `answer` once, or `line` for each entry of a stream; `note` goes to standard error.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -26,7 +29,7 @@ class Terminal:
         )
 
     def answer(self, document: Mapping[str, Any], *parts: RenderableType) -> None:
-        """Print the document for scripts, or the parts for people."""
+        """Print the document for scripts, or the parts for people, one after the other."""
         if self.as_json:
             sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
             return
@@ -34,7 +37,7 @@ class Terminal:
             self._print(part)
 
     def line(self, document: Mapping[str, Any], part: RenderableType) -> None:
-        """Print one entry of a stream, at once."""
+        """Print one entry of a stream and flush, so that a reader of the pipe sees it at once."""
         if self.as_json:
             sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
         else:
@@ -42,12 +45,12 @@ class Terminal:
         sys.stdout.flush()
 
     def note(self, message: str) -> None:
-        """Say something beside the answer, on standard error."""
+        """Print a remark on standard error, after what was printed before."""
         sys.stdout.flush()
         sys.stderr.write(f"{text(message).plain}\n")
 
     def _print(self, part: RenderableType) -> None:
         if isinstance(part, str):
             part = text(part)
-        # Lines are not folded, so that they can be copied; tables and groups are laid out.
+        # Single lines are not folded, so that they can be copied; tables and groups are fitted to the width.
         self._out.print(part, soft_wrap=isinstance(part, Text) and not isinstance(part, Group))

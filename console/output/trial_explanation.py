@@ -1,4 +1,4 @@
-"""The table behind a verdict, for people and for scripts."""
+"""The jobs that a verdict rests on, with their factors, for people and for scripts."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from console.output.rendering import evidence, heading, number, table, text, wor
 from console.output.trial_status import TrialStatus, trial_view
 from harvest.explanation import ExplainedJob
 
-#: Jobs that are shown of a long trial, the last ones.
+#: How many jobs of a long trial are shown without `--all`: the last ones.
 SHOWN = 40
 
 _LARGEST_LN = 700.0
@@ -18,7 +18,7 @@ _MAIN = ("worse", "not_worse")
 
 
 def explanation_document(status: TrialStatus, lines: Sequence[ExplainedJob]) -> dict[str, Any]:
-    """The form for scripts: always every job."""
+    """An explanation for scripts: always with every job."""
     return {"trial": status.document(), "jobs": [_document(line) for line in lines]}
 
 
@@ -49,11 +49,11 @@ def _document(line: ExplainedJob) -> dict[str, Any]:
 def explanation_view(
     status: TrialStatus, lines: Sequence[ExplainedJob], *, every: bool = False
 ) -> Iterator[RenderableType]:
-    """How the trial stands, and behind it the table."""
+    """An explanation for people: the trial's state, then its last jobs, or `every` job."""
     yield from trial_view(status)
     yield ""
     if not lines:
-        yield "No job was drawn yet."
+        yield "No job has been drawn yet."
         return
     guardrails = [name for name in lines[0].readings if name not in _MAIN]
     shown = lines if every else lines[-SHOWN:]

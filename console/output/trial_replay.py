@@ -1,4 +1,4 @@
-"""Comparing the stored state of a trial with what its ledger gives."""
+"""Compares the stored state of a trial with the state recomputed from its ledger."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tasks.composition.composition import Coalmine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replay:
-    """Both states of one trial."""
+    """Both states of one trial. They must be the same to the last digit; a difference is corruption."""
 
     trial: str
     stored: TrialEvidence | None  # None when it cannot be read
@@ -25,11 +25,11 @@ class Replay:
 
     @property
     def same(self) -> bool:
-        """Whether the states are the very same, to the last digit."""
+        """Whether the two states are written as the same JSON."""
         return self.stored is not None and self.stored.to_json() == self.recomputed.to_json()
 
     def document(self) -> dict[str, Any]:
-        """The form for scripts, with both states whole."""
+        """A replay for scripts, with both states in full."""
         return {
             "trial": self.trial,
             "same": self.same,
@@ -39,7 +39,7 @@ class Replay:
         }
 
     def view(self) -> Iterator[RenderableType]:
-        """The figures that matter, side by side."""
+        """A replay for people: the main figures next to each other."""
         if self.same:
             jobs = self.recomputed.dispatched
             yield f"{self.trial}: the ledger of {jobs} jobs gives the stored state, to the last digit"
@@ -53,7 +53,7 @@ class Replay:
 
 
 def figures(state: TrialEvidence) -> dict[str, str]:
-    """What a person compares."""
+    """The figures of a state that a person would compare, by their names."""
     arms = {"champion": state.champion, "canary": state.canary}
     counts = {
         f"{name} {what}": str(getattr(arm, what))
@@ -68,7 +68,7 @@ def figures(state: TrialEvidence) -> dict[str, str]:
 
 
 def replayed(coalmine: Coalmine, trial: Trial) -> Replay:
-    """Recompute a trial. A stored state that cannot be read is compared as one that differs."""
+    """Recompute a trial. A stored state that cannot be read counts as one that differs."""
     try:
         stored = coalmine.harvester.evidence(trial)
         recomputed = coalmine.harvester.replayed(trial)

@@ -1,4 +1,4 @@
-"""How a trial stands, for people and for scripts."""
+"""What the command line prints of trials: their arms, their evidence and their verdicts."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -34,11 +34,11 @@ _SECONDS_A_DAY = 86_400.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialStatus:
-    """A trial with its evidence, read at one moment."""
+    """A trial with its evidence, read at the same time."""
 
     trial: Trial
     evidence: TrialEvidence
-    decision: Decision  # what the evidence says now; a closed trial's verdict is its review's
+    decision: Decision  # from the evidence now; for a closed trial, `trial.review` has the one that counted
     age_seconds: float  # from its opening to its end, or to now
 
     @property
@@ -48,7 +48,7 @@ class TrialStatus:
 
     @property
     def reasons(self) -> list[str]:
-        """Why, in sentences."""
+        """The reasons of that verdict, in sentences."""
         if self.trial.is_open:
             return list(self.decision.reasons)
         review = json.loads(self.trial.review) if self.trial.review else {}
@@ -56,11 +56,11 @@ class TrialStatus:
 
     @property
     def unread(self) -> int:
-        """Jobs that were drawn since the last harvest."""
+        """How many jobs were drawn since the last harvest, which the evidence does not have yet."""
         return sum(self.trial.dispatched.values()) - self.evidence.dispatched
 
     def document(self) -> dict[str, Any]:
-        """The form for scripts."""
+        """A status for scripts."""
         return trial_document(self.trial) | {
             "verdict": self.verdict,
             "reasons": self.reasons,
@@ -92,7 +92,7 @@ def trial_document(trial: Trial) -> dict[str, Any]:
 
 
 def status_of(trial: Trial, found: TrialEvidence, now: float) -> TrialStatus:
-    """A trial with what its evidence says at `now`."""
+    """The status of a trial at `now`, in seconds since the epoch."""
     age = (trial.closed_at or now) - trial.opened_at
     return TrialStatus(
         trial=trial, evidence=found, decision=found.decide(elapsed_days=age / _SECONDS_A_DAY), age_seconds=age
@@ -100,7 +100,7 @@ def status_of(trial: Trial, found: TrialEvidence, now: float) -> TrialStatus:
 
 
 def status_view(statuses: Sequence[TrialStatus]) -> Iterator[RenderableType]:
-    """All that was asked for, one below the other."""
+    """Statuses for people, one below the other."""
     if not statuses:
         yield "No trial is open; open one with `coalmine trial open NAME@vN`, or see `coalmine trial list`."
     for place, status in enumerate(statuses):
@@ -110,7 +110,7 @@ def status_view(statuses: Sequence[TrialStatus]) -> Iterator[RenderableType]:
 
 
 def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
-    """One trial."""
+    """One status for people."""
     trial, policy = status.trial, status.evidence.policy
     yield facts(
         [
@@ -143,9 +143,9 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
 
 
 def trials_view(trials: Sequence[Trial]) -> RenderableType:
-    """Trials in a row each."""
+    """Trials for people, one a line."""
     if not trials:
-        return "There was no trial yet; open one with `coalmine trial open NAME@vN`."
+        return "There are no trials yet; open one with `coalmine trial open NAME@vN`."
     return table(
         ("!trial", "!canary", "!champion", "!state", ">share", "?!opened", "?!closed"),
         (

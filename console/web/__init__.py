@@ -1,1 +1,6 @@
-"""The web console: the webhook door and what says whether the process is well."""
+"""The HTTP server: webhooks of forges, and health checks.
+
+Handlers run on one event loop, so they must not wait: a body and a call to the store have time limits
+(`request_limits`), and calls that block run in threads. Errors become JSON answers in `error_answers` and
+nowhere else, and no answer shows more than the caller may know.
+"""

@@ -1,4 +1,4 @@
-"""Whether others than this machine are let in, and by which token."""
+"""Whether other machines may use the HTTP server, and with which token."""
 
 from routing.errors import SettingsError
 from routing.http.loopback import is_loopback
@@ -6,20 +6,21 @@ from tasks.settings.web_settings import WebSettings
 
 
 def checked_token(settings: WebSettings, host: str, *, public: bool) -> str | None:
-    """The token to ask for, none on loopback; letting others in must be said, and needs one.
+    """The token that requests must carry; None on loopback, where only this machine can connect.
 
-    A console on loopback that a proxy makes public is public.
+    Any other address needs `public` and a token, or SettingsError is raised. A server on loopback that a
+    proxy makes public is public too.
     """
     if not public:
         if is_loopback(host):
             return None
         message = (
-            f"{host} can be reached from other machines; say --public (COALMINE_WEB__PUBLIC) if that is meant"
+            f"{host} can be reached from other machines; give --public (COALMINE_WEB__PUBLIC) to allow it"
         )
         raise SettingsError(message)
     if settings.token is None:
         message = (
-            "the console is to be public, and no token is set: set web.token (COALMINE_WEB__TOKEN) to at "
+            "a public server needs a token: set web.token (COALMINE_WEB__TOKEN) to at "
             "least 16 random characters"
         )
         raise SettingsError(message)

@@ -1,4 +1,4 @@
-"""The web application: its parts come in as arguments."""
+"""The web application: routes, middleware, and the health checks `/healthz` and `/readyz`."""
 
 from collections.abc import Callable
 from importlib.metadata import version
@@ -23,12 +23,12 @@ def make_web(
     *, door: Door, ask_store: Callable[[], object], accepted: Callable[[], None] = lambda: None,
     token: str | None = None,
 ) -> FastAPI:  # fmt: skip
-    """The application. With a token, it is asked for everywhere but at the door and at `/healthz`.
+    """Make the application. With a token, every path needs it except webhooks and `/healthz`.
 
-    `accepted` is called behind the answer to each delivery that was accepted.
+    `ask_store` raises an UnavailableError when the store does not answer. `accepted` is called after the
+    answer to each delivery that was accepted.
 
-    There are no pages of documentation, because those of the framework load scripts from elsewhere; the
-    description is `/openapi.json`.
+    FastAPI's documentation pages are off, because they load scripts from other hosts; `/openapi.json` is on.
     """
     app = FastAPI(
         title="Coalmine",
@@ -47,7 +47,7 @@ def make_web(
 
 
 def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
-    """The application on the parts of a fleet."""
+    """The application, made from the parts of a fleet."""
     settings = parts.settings
     door = Door(door_settings(settings), parts.deliveries, kill_switch=settings.kill_switch)
     tick_requests = TickRequests(parts.app, parts.ticks)
@@ -60,24 +60,24 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
 
 
 class Health(BaseModel):
-    """The process runs."""
+    """The answer of `/healthz`: the process runs."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """The store answers."""
+    """The answer of `/readyz`: the store answers."""
 
     status: Literal["ready"] = "ready"
 
 
 def _health_routes(ask_store: Callable[[], object]) -> APIRouter:
-    """Both paths. `ask_store` raises an UnavailableError when the store does not answer."""
+    """`/healthz` for a restart of the process, `/readyz` for sending it traffic."""
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", summary="Whether the process runs")
     async def healthz() -> Health:
-        """Answer, whatever else is wrong."""
+        """Answer, even while the store is away."""
         return Health()
 
     @router.get(

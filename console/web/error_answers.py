@@ -1,4 +1,4 @@
-"""Errors as JSON answers: what was wrong, and nothing of our insides."""
+"""Errors as JSON answers: what was wrong with the request, and nothing about our internals."""
 
 import structlog
 from fastapi import FastAPI
@@ -14,7 +14,7 @@ from routing.webhook.errors import BadPayloadError, BadSignatureError, IntakeFul
 
 _log = structlog.get_logger(__name__)
 
-#: Status by error; the first class that fits counts.
+#: The status of each class of error; the first match counts, so subclasses stand before their bases.
 STATUSES: tuple[tuple[type[CoalmineError], int], ...] = (
     (BadSignatureError, 401),
     (BodyTooSlowError, 408),
@@ -33,7 +33,7 @@ RETRY_SECONDS = 30
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Let every error of the application end in a JSON answer."""
+    """Answer every error of the application with JSON."""
     app.add_exception_handler(CoalmineError, _ours)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -41,7 +41,7 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def status_of(error: CoalmineError) -> int:
-    """The status of an error of ours; 500 for those that no request can cause."""
+    """The HTTP status of an error; 500 for those that no request can cause."""
     return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
 
 
@@ -52,22 +52,22 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     _log.warning("web.refused", path=request.url.path, status=status, reason=str(error))
     headers = {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else {}
     if status in {408, 413}:
-        headers["Connection"] = "close"  # what is left of the body is not waited for
+        headers["Connection"] = "close"  # the rest of the body is not read
     return JSONResponse({"detail": _detail(error, status)}, status_code=status, headers=headers)
 
 
 def _detail(error: CoalmineError, status: int) -> object:
     if isinstance(error, BadPayloadError):
         return [{"loc": ["body", *fault.place], "msg": fault.message} for fault in error.faults]
-    if status == 500:  # noqa: PLR2004 - a fault of ours
+    if status == 500:  # noqa: PLR2004 - a fault in Coalmine
         return "internal error"
-    if status == 503 and not isinstance(error, NoSecretError):  # noqa: PLR2004 - a server's fault
-        return "a server that is needed does not answer; try again later"  # where it is stays in the log
+    if status == 503 and not isinstance(error, NoSecretError):  # noqa: PLR2004 - a fault of a server
+        return "a server that is needed does not answer; try again later"  # its address is only in the log
     return str(error)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
-    """What the framework refuses: no such path, no such method."""
+    """Answer what the framework refuses, such as an unknown path or method."""
     del request
     if not isinstance(error, HTTPException):
         raise error
@@ -75,7 +75,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """A parameter that is wrong: where and why, without what was given."""
+    """Answer a wrong parameter: where it is and why, without its value."""
     del request
     if not isinstance(error, RequestValidationError):
         raise error
@@ -84,6 +84,6 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    """A fault of ours. The server logs it with its traceback; the answer says nothing of it."""
+    """Answer a fault in Coalmine. The server logs its traceback; the answer does not describe it."""
     del request, error
     return JSONResponse({"detail": "internal error"}, status_code=500, headers=SECURITY_HEADERS)

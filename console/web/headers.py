@@ -1,4 +1,4 @@
-"""Headers that every answer carries, and the token that some paths ask for."""
+"""Middleware for every request: security headers on the answer, and the token."""
 
 import hmac
 
@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: What browsers are told about every answer that does not say otherwise itself.
+#: Added to every answer that does not set them itself.
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -22,13 +22,13 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds to each answer the headers that it has not got."""
+    """Adds to each answer the security headers that it lacks."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Handle the request; add the headers to its answer."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -41,14 +41,14 @@ class SecurityHeaders:
 
 
 class TokenGuard:
-    """Lets requests in that carry the token; the webhook door and `/healthz` ask for none."""
+    """Lets only requests with the token through. Webhooks have their signatures; `/healthz` needs nothing."""
 
     def __init__(self, app: ASGIApp, *, token: str) -> None:
         self._app = app
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
+        """Handle the request, or answer 401."""
         if scope["type"] != "http" or self._is_open(scope["path"]) or self._is_let_in(scope):
             await self._app(scope, receive, send)
             return

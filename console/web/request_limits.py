@@ -20,17 +20,21 @@ CALL_SECONDS = 5.0
 
 
 class BodyTooLongError(InvalidInputError):
-    """The body is longer than is read."""
+    """The body is longer than the limit."""
 
 
 class BodyTooSlowError(InvalidInputError):
-    """The body did not arrive in time, or not at all."""
+    """The body did not arrive in time, or its sender went away."""
 
 
 async def read_body(request: Request, *, most: int, seconds: float = BODY_SECONDS) -> bytes:
-    """Read the body, or raise as soon as it is known to be too long, whether or not it says its length."""
-    said = request.headers.get("content-length", "")
-    if said.isascii() and said.isdigit() and int(said[:20]) > most:
+    """Read a body of at most `most` bytes within `seconds`.
+
+    BodyTooLongError as soon as the declared or the received length exceeds the limit; BodyTooSlowError after
+    the time, or when the sender went away.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
         raise _too_long(most)
     try:
         async with asyncio.timeout(seconds):
@@ -38,7 +42,7 @@ async def read_body(request: Request, *, most: int, seconds: float = BODY_SECOND
     except TimeoutError as error:
         message = f"the body did not arrive within {seconds:g} s; send it again"
         raise BodyTooSlowError(message) from error
-    except ClientDisconnect as error:  # nobody is there to hear the answer; it is only for the log
+    except ClientDisconnect as error:  # nobody reads this answer any more; the log has it
         raise BodyTooSlowError("the body ended early; send it again") from error
 
 
@@ -56,9 +60,9 @@ def _too_long(most: int) -> BodyTooLongError:
 
 
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Make the call in a thread; an UnavailableError when it takes too long.
+    """Make a call that may block in a thread; UnavailableError after CALL_SECONDS.
 
-    A call that was given up goes on in its thread to its own time limit: it may yet do what it was to do.
+    The thread of a call that was given up goes on to the call's own time limit, so its effect may still come.
     """
     try:
         async with asyncio.timeout(CALL_SECONDS):

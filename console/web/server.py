@@ -1,4 +1,4 @@
-"""The HTTP server: one process, its socket opened by us so that faults are told in our words."""
+"""Runs the HTTP server: one uvicorn process on a socket that we open, so that its errors are ours."""
 
 import errno
 import signal
@@ -10,10 +10,10 @@ from fastapi import FastAPI
 
 from routing.errors import InvalidInputError, UnavailableError
 
-#: Seconds that requests are given to end when the server is told to stop.
+#: Seconds that open requests get to end when the server stops.
 GRACE_SECONDS = 10
 
-#: Connections at once; more are answered 503 until some have ended.
+#: Open connections; more are answered 503 until some have ended.
 MOST_CONNECTIONS = 500
 
 #: Seconds for which an idle connection is kept.
@@ -24,17 +24,20 @@ HEADER_BYTES = 32_768
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a socket, or say what is wrong with the address."""
+    """Open a socket; port 0 is any free one.
+
+    InvalidInputError for an address that this machine does not have, UnavailableError for a port in use.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=1024)
     except (socket.gaierror, UnicodeError) as error:
-        message = f"{host!r} is no address of this machine ({error}); use 127.0.0.1 or one that it has"
+        message = f"{host!r} is not an address of this machine ({error}); use 127.0.0.1 or one that it has"
         raise InvalidInputError(message) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = (
-                f"port {port} of {host} is in use; end the program that has it, or choose another "
+                f"port {port} of {host} is in use; end the program that uses it, or choose another "
                 "--port (COALMINE_WEB__PORT)"
             )
         else:
@@ -45,16 +48,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Where a browser finds it."""
+    """The URL of the socket, with its real port."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
-    """Answer requests until SIGTERM or SIGINT; those that are being answered then are ended first."""
+    """Answer requests until SIGTERM or SIGINT, then let open requests end for GRACE_SECONDS.
+
+    `on_ready` is called once the server accepts connections.
+    """
     config = uvicorn.Config(
         app,
-        log_config=None,  # ours is set up
+        log_config=None,  # `tasks.logs` has set up logging
         access_log=False,
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
@@ -66,8 +72,8 @@ def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]
         proxy_headers=False,
     )
     server = _Server(config, on_ready)
-    # uvicorn gives a signal back to its former handler when it has ended: a stop that was asked for is none
-    # of the process's faults.
+    # When it has ended, uvicorn raises the signal again for the handler that was there before. SIGTERM is the
+    # normal way to stop this process, so that handler does nothing.
     former = signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     try:
         server.run(sockets=[listener])
@@ -76,13 +82,13 @@ def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready."""
+    """A uvicorn server that calls back when it is ready."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell."""
+        """Start, and then call back."""
         await super().startup(sockets)
         self._on_ready()

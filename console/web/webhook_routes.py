@@ -1,4 +1,4 @@
-"""`POST /webhook/{github|gitea|forgejo}`."""
+"""`POST /webhook/{kind}`: takes a delivery of a forge and hands it to `routing.webhook.door`."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -16,31 +16,31 @@ _log = structlog.get_logger(__name__)
 
 
 class WebhookAnswer(BaseModel):
-    """What became of a delivery whose signature was right."""
+    """The answer to a delivery with a correct signature."""
 
     status: Literal["success", "ignored", "duplicate"]
     action: str | None = None  # of the event; null for events that have none
     issue_number: int | None = None
     repository: str | None = None
-    issue: str | None = None  # its name here, when it is, or was, handed over
+    issue: str | None = None  # FORGE:REPOSITORY#NUMBER, when it is, or was, put into the intake
     reason: str | None = None  # why it was ignored
 
 
 class WebhookRefusal(BaseModel):
-    """Why a delivery was not taken."""
+    """The answer to a delivery that was refused."""
 
     detail: str
 
 
 class WebhookFault(BaseModel):
-    """One thing that is wrong with a body."""
+    """One error in a body: where it is, and what is wrong."""
 
     loc: list[str]
     msg: str
 
 
 class Faults(BaseModel):
-    """What is wrong with a body, with its place."""
+    """The answer to a body of the wrong shape."""
 
     detail: list[WebhookFault]
 
@@ -49,7 +49,7 @@ _REFUSALS: dict[int | str, dict[str, object]] = {
     401: {"model": WebhookRefusal, "description": "The signature is missing or wrong."},
     408: {"model": WebhookRefusal, "description": "The body did not arrive in time."},
     413: {"model": WebhookRefusal, "description": "The body is too long."},
-    422: {"model": Faults, "description": "The body is no JSON, or of the wrong shape."},
+    422: {"model": Faults, "description": "The body is not JSON, or has the wrong shape."},
     429: {"model": WebhookRefusal, "description": "Too many issues wait to be looked at."},
     503: {
         "model": WebhookRefusal,
@@ -62,12 +62,12 @@ _BODY = {
 
 
 def webhook_routes(door: Door, accepted: Callable[[], None]) -> APIRouter:
-    """The door's path; `accepted` is called behind the answer to a delivery that was."""
+    """The route; `accepted` is called after the answer to each delivery that was accepted."""
     router = APIRouter(tags=["webhook"])
 
     @router.post(
         "/webhook/{forge}",
-        summary="Take a delivery of a forge in",
+        summary="Take a delivery from a forge",
         response_model_exclude_none=True,
         responses=_REFUSALS,
         openapi_extra=_BODY,
@@ -77,15 +77,15 @@ def webhook_routes(door: Door, accepted: Callable[[], None]) -> APIRouter:
             str, Path(description="The kind of the forge.", json_schema_extra={"enum": list(ForgeKind)})
         ],
         request: Request,
-        behind: BackgroundTasks,
+        after: BackgroundTasks,
     ) -> WebhookAnswer:
-        """Check the signature, and hand the issue over to be looked at as it is then."""
+        """Check the signature and put the issue into the intake; a worker reads it from its forge later."""
         kind = _kind(forge)
         body = await read_body(request, most=door.settings.max_bytes)
         receipt = await in_thread(door.receive, kind, request.headers, body)
         _note(receipt)
         if receipt.status is ReceiptStatus.SUCCESS:
-            behind.add_task(accepted)
+            after.add_task(accepted)
         return _answer(receipt)
 
     return router

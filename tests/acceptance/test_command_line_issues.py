@@ -88,7 +88,7 @@ def test_a_shut_gate_is_shown(coalmine: CommandLine, take: Take, backlog: Backlo
     }  # fmt: skip
     shown = coalmine("issue", "show", str(ref))
     assert "permission" in shown.stdout
-    assert "somebody who may write in the repository must take its label off" in shown.stderr
+    assert "a person who may write in the repository must take its label off" in shown.stderr
 
 
 def test_show_says_what_an_issue_waits_for(coalmine: CommandLine, take: Take) -> None:
@@ -98,7 +98,7 @@ def test_show_says_what_an_issue_waits_for(coalmine: CommandLine, take: Take) ->
     take(f"{SHOP}#3", "Blocked by: #1")
     found = coalmine.document("issue", "show", f"{SHOP}#1")
     assert {each["issue"]: each["state"] for each in found["blockers"]} == {
-        f"{SHOP}#2": "blocked", f"{SHOP}#7": "its forge has not been asked yet",
+        f"{SHOP}#2": "blocked", f"{SHOP}#7": "its forge was not asked yet",
     }  # fmt: skip
     assert [each["issue"] for each in found["dependents"]] == [f"{SHOP}#2", f"{SHOP}#3"]
     assert found["cycle"] == [f"{SHOP}#1", f"{SHOP}#2"]
@@ -162,7 +162,7 @@ def test_an_issue_that_waits_for_a_person_is_resumed(
     assert "take the label ready-for-human off" in coalmine("issue", "show", str(ref)).stderr
     resumed = coalmine("issue", "resume", str(ref))
     assert "is ready: " not in resumed.stdout
-    assert "if the label ready-for-human is on it, take that off" in resumed.stderr
+    assert "if the issue has the label ready-for-human, take it off" in resumed.stderr
     assert listed(coalmine, "--state", "ready") == [str(ref)]
 
 
@@ -189,11 +189,11 @@ def test_what_left_by_itself_is_not_resumed(coalmine: CommandLine, take: Take, b
         (["resume", f"{SHOP}#1", "--by", " "], 2, "printable"),
         (["resume", f"{SHOP}#1"], 3, "not in the backlog"),
         (["list", "--state", "paused"], 2, "paused"),
-        (["list", "--forge", "gitlab"], 3, "no forge 'gitlab'"),
+        (["list", "--forge", "gitlab"], 3, "no forge is called 'gitlab'"),
         (["list", "--forge", "gitea", "--repository", SHOP], 2, "two forges"),
-        (["list", "--repository", "a b"], 2, "is no repository"),
+        (["list", "--repository", "a b"], 2, "is not the name of a repository"),
         (["list", "--limit", "0"], 2, "limit"),
-        (["poll", "gitlab"], 3, "no forge 'gitlab'"),
+        (["poll", "gitlab"], 3, "no forge is called 'gitlab'"),
         (["poll", "github"], 4, "kill switch"),
     ],
 )

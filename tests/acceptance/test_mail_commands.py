@@ -95,7 +95,7 @@ def test_dead_mail_is_listed(coalmine: CommandLine, builder: str) -> None:
         parts.agents.finish(builder, reason="cancelled")
     (mail,) = coalmine.document("mail", "list", "--dead")["mails"]
     assert (mail["state"], mail["reason"]) == ("dead", "its agent has finished: cancelled")
-    assert coalmine.shown("mail", "agents") == "No agent lives.\n"
+    assert coalmine.shown("mail", "agents") == "No agent is alive.\n"
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_dead_mail_is_listed(coalmine: CommandLine, builder: str) -> None:
         (["send", "--to", "operator", "--subject", "x"], 2, "itself"),
         (["send", "--to", "bob"], 2, "says nothing"),
         (["send", "--to", "bob", "--subject", "x", "--type", "gossip"], 2, "no type of mail"),
-        (["send", "--to", "bob", "--subject", "x", "--payload", "{"], 2, "no JSON"),
-        (["send", "--to", "bob", "--subject", "x", "--payload", "[]"], 2, "no JSON object"),
-        (["send", "--to", "bob", "--body", "x", "--body-file", "-"], 2, "one of them"),
+        (["send", "--to", "bob", "--subject", "x", "--payload", "{"], 2, "not JSON"),
+        (["send", "--to", "bob", "--subject", "x", "--payload", "[]"], 2, "not a JSON object"),
+        (["send", "--to", "bob", "--body", "x", "--body-file", "-"], 2, "give only one"),
         (["read", "0" * 16], 3, "there is no mail"),
         (["read", "*"], 2, "16 hex digits"),
         (["reply", "0" * 16, "--body", "x"], 3, "there is no mail"),
         (["list", "--to", "a b"], 2, "name"),
-        (["list", "--to", "bob", "--dead"], 2, "one of them"),
+        (["list", "--to", "bob", "--dead"], 2, "give only one"),
     ],
 )
 def test_errors_write_nothing(coalmine: CommandLine, arguments: list[str], code: int, message: str) -> None:

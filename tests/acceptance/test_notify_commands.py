@@ -101,4 +101,4 @@ def test_dead_letters_are_shown_and_sent_again(coalmine: CommandLine) -> None:
     assert coalmine.document("notify", "retry-dead") == {"revived": []}
     with coalmine.coalmine() as parts:
         assert [parts.notices.depths(sink) for sink in ("webhook", "slack")] == [(1, 0), (1, 0)]
-    assert coalmine.shown("notify", "list-dead") == "There is no dead letter.\n"
+    assert coalmine.shown("notify", "list-dead") == "There are no dead letters.\n"

@@ -135,7 +135,7 @@ def test_a_job_whose_issue_is_another_ones_is_not_retried(coalmine: CommandLine,
     write(shop, "Finish it.")
     (new,) = ticks(coalmine, shop)
     result = coalmine("job", "retry", old)
-    assert (result.exit_code, f"is worked on by job {new}" in result.stderr) == (4, True)
+    assert (result.exit_code, f"is being worked on by job {new}" in result.stderr) == (4, True)
     with process(coalmine, shop) as forges:
         forges.coalmine.jobs.cancel(new, by="ada", at=forges.coalmine.signals.now())
         forges.backlog.complete(IssueRef.parse(ISSUE), reason="merged by a person", job=new)
@@ -164,7 +164,7 @@ def test_a_forge_without_an_answer_keeps_no_job_from_a_retry(coalmine: CommandLi
     (shop / "3.md").unlink()
     result = coalmine("job", "retry", job, **served(coalmine, shop))
     assert result.exit_code == 0
-    assert f"whether {ISSUE} is still open was not seen" in result.stderr
+    assert f"it is not known whether {ISSUE} is still open" in result.stderr
 
 
 def test_a_resumed_issue_stays_in_the_queue(coalmine: CommandLine, shop: Path) -> None:
@@ -194,5 +194,5 @@ def test_a_forge_under_its_kill_switch_is_not_asked(coalmine: CommandLine, shop:
     """The issue is put back, and the person is told to take the label off."""
     escalated(coalmine, shop)
     result = coalmine("issue", "resume", ISSUE, **served(coalmine, shop), COALMINE_KILL_SWITCH="true")
-    assert (result.exit_code, "take that off" in result.stderr) == (0, True)
+    assert (result.exit_code, "take it off" in result.stderr) == (0, True)
     assert labels(coalmine, shop) == ("agent", "ready-for-human")

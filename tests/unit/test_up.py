@@ -13,7 +13,7 @@ from routing.events import Event
     [
         ("job.queued", {"version": "implementer@v1", "arm": ""}, "j1  queued  (implementer@v1)"),
         ("job.claimed", {"worker": "w1"}, "j1  started"),
-        ("job.fix_forward", {"turn": 1}, "j1  CI is red, goes back to its agent"),
+        ("job.fix_forward", {"turn": 1}, "j1  CI is red, back to its agent"),
         ("job.finished", {"state": "failed", "reason": "no"}, "j1  ended  (no)"),
         ("job.settled", {"score": 1.0, "reason": "green"}, "j1  scored  (1.0, green)"),
         ("job.settled", {"excluded": True, "reason": "quota"}, "j1  scored  (left out, quota)"),
