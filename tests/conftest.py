@@ -1,13 +1,61 @@
-"""Fixtures that every suite may use. Under pytest-xdist each process of the suite has a server of its own."""
+"""What every suite may use, and what holds for all: limits, signals and the seeds of generated examples.
 
+Under pytest-xdist each process of the suite has a Redis server of its own.
+"""
+
+import signal
 from collections.abc import Iterator
+from typing import Any
 
 import fakeredis
+import hypothesis
 import pytest
+import pytest_timeout
 import redis
 
 from routing.embedded.private_server import PrivateServer
 from tests.servers.private_server import plain_client, private_server
+from tests.waiting import Patience
+
+# The same examples in every run, on every machine, however long one takes; a test may ask for more of them.
+hypothesis.settings.register_profile(
+    "coalmine",
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("coalmine")
+
+# A shell that runs the suite in the background ignores SIGINT, and so would every program that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+#: How often a test that still runs is looked at, in seconds.
+_LOOK_SECONDS = 5.0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """The time limit of one test, which grows on a slow machine as all waits of `tests.waiting` do."""
+    if settings.method != "signal":
+        return None  # the plugin's own thread does it, with a fixed limit
+    patience = Patience(settings.timeout)
+
+    def look(_number: int, _frame: object) -> None:
+        if patience.is_over():
+            cancel()
+            pytest_timeout.timeout_sigalrm(item, settings)
+
+    def cancel() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
+    item.cancel_timeout = cancel  # type: ignore[attr-defined] # the plugin calls it when the test has ended
+    return True
 
 
 @pytest.fixture(scope="session")

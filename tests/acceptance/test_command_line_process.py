@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs.command_line import CommandLine
+from tests.waiting import communicated, until_ended
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
 
@@ -40,11 +41,11 @@ def test_answers_and_errors_go_to_their_own_streams(coalmine: CommandLine, varia
     """JSON on standard output, one line on standard error, and the documented exit code."""
     coalmine.shown("template", "add", "a", "--command", "x")
     with process(["template", "list", "--json"], variables) as running:
-        output, complaint = running.communicate(timeout=60)
+        output, complaint = communicated(running)
         assert (running.returncode, complaint) == (0, "")
         assert json.loads(output)["templates"][0]["champion"] == "a@v1"
     with process(["template", "show", "b"], variables) as running:
-        output, complaint = running.communicate(timeout=60)
+        output, complaint = communicated(running)
         assert (running.returncode, output, complaint.count("\n")) == (3, "", 1)
 
 
@@ -55,7 +56,7 @@ def test_interrupt_is_quiet(coalmine: CommandLine, variables: dict[str, str]) ->
         assert running.stdout is not None
         assert "template.added" in running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        _, complaint = running.communicate(timeout=60)
+        _, complaint = communicated(running)
         assert (running.returncode, complaint) == (130, "")
 
 
@@ -69,7 +70,7 @@ def test_closed_pipe_is_quiet(coalmine: CommandLine, variables: dict[str, str]) 
             running.stdout.close()
             coalmine.shown("pause", "so that there is an event")
             coalmine.shown("resume")
-            assert running.wait(timeout=60) == 1
+            assert until_ended(running, timeout=60) == 1
             assert running.stderr is not None
             assert running.stderr.read() == ""
 
@@ -79,6 +80,6 @@ def test_answer_that_nobody_reads_is_quiet(variables: dict[str, str]) -> None:
     with process(["template", "list", "--json"], variables) as running:
         assert running.stdout is not None
         running.stdout.close()
-        assert running.wait(timeout=60) == 1
+        assert until_ended(running, timeout=60) == 1
         assert running.stderr is not None
         assert running.stderr.read() == ""

@@ -2,26 +2,19 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from routing.git.git import Git
+from tests.waiting import run
 
 
 def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) -> None:
     """Both verdicts are reached, with evidence above the threshold, and git agrees with what is told."""
     folder = tmp_path / "story"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "console", "demo", "--seed", "1", "--keep", str(folder), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=160,
-        check=False,
-        env=environment,
-        cwd=Path(__file__).parents[2],
-    )
+    argv = [sys.executable, "-m", "console", "demo", "--seed", "1", "--keep", str(folder), "--json"]
+    done = run(argv, env=environment, cwd=Path(__file__).parents[2], timeout=90)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)
     hasty, careful = told["trials"]
@@ -40,14 +33,8 @@ def test_a_folder_that_exists_is_not_written_to(tmp_path: Path) -> None:
     kept = tmp_path / "mine"
     kept.mkdir()
     (kept / "file").write_text("mine")
-    done = subprocess.run(
-        [sys.executable, "-m", "console", "demo", "--keep", str(kept)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
+    argv = [sys.executable, "-m", "console", "demo", "--keep", str(kept)]
+    done = run(argv, cwd=Path(__file__).parents[2])
     assert done.returncode == 4
     assert done.stderr.count("\n") == 1
     assert [path.name for path in kept.iterdir()] == ["file"]

@@ -20,7 +20,7 @@ from routing.forges.local.issue_file import IssueFile
 from routing.git.git import Git
 from tests.programs.command_line import CommandLine
 from tests.programs.spying_agent import Spy, bystander
-from tests.waiting import wait_until
+from tests.waiting import run, until_ended, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,7 +89,7 @@ def _up(folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        process.wait(timeout=40)
+        until_ended(process, timeout=40)
 
 
 def _issue(folder: Path, number: int) -> dict[str, Any]:
@@ -112,10 +112,8 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
             timeout=60,
         )
         assert process.poll() is None, (tmp_path / "up.log").read_text()
-        asked = subprocess.run(
-            [sys.executable, "-m", "console", "job", "list", "--json"],
-            cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        argv = [sys.executable, "-m", "console", "job", "list", "--json"]
+        asked = run(argv, cwd=tmp_path, env=_environment())
         assert asked.returncode == 0, asked.stderr
         assert asked.stdout.count('"succeeded"') == 1, "a command in the same folder finds the fleet"
     assert process.returncode == 0, (tmp_path / "up.log").read_text()

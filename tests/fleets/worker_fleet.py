@@ -13,7 +13,7 @@ from routing.jobs.job import Job, JobState
 from routing.templates.route import Generator
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings, load_settings
-from tests.waiting import wait_until
+from tests.waiting import until_ended, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,7 +87,7 @@ class WorkerFleet:
         """SIGKILL a process and its pool, as a machine that is switched off."""
         process = self.processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
+        until_ended(process, timeout=10)
 
     def freeze(self, name: str) -> None:
         """Stop a process and its pool in their tracks, as a machine that hangs."""
@@ -99,13 +99,10 @@ class WorkerFleet:
 
     def shut_down(self, name: str, *, timeout: float) -> None:
         """Ask a process to end, as a service manager does, and wait until it has."""
-        process = self.processes.pop(name)
+        process = self.processes[name]  # ended by force with the rest if it does not
         process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.processes[name] = process  # ended by force with the rest
-            raise
+        until_ended(process, timeout=timeout)
+        del self.processes[name]
 
     def stop(self) -> None:
         """End everything that was started: gently, then by force."""
@@ -115,10 +112,10 @@ class WorkerFleet:
                 process.send_signal(signal.SIGTERM)
         for process in self.processes.values():
             try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
+                until_ended(process, timeout=15)
+            except AssertionError:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(timeout=10)
+                until_ended(process, timeout=10)
         self.processes.clear()
 
 

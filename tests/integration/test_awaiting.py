@@ -52,7 +52,12 @@ class AwaitingHouse:
         """Let a lead begin that looks for some parts; returns the fleet's parts and its job."""
         parts = self.made.coalmine()
         room = f"ROOM={shlex.quote(str(self.room))}; PARTS={shlex.quote(parts_to_find)}"
-        line = [sys.executable, str(ROOT / "tests" / "talking_agent.py"), str(self.talk), f"{room}\n{BOSS}"]
+        line = [
+            sys.executable,
+            str(ROOT / "tests" / "programs" / "talking_agent.py"),
+            str(self.talk),
+            f"{room}\n{BOSS}",
+        ]
         parts.templates.add("implementer", Snapshot(prompt="lead", command=f"exec {shlex.join(line)}"))
         parts.templates.add("scout", Snapshot(command=f"{room}\n{SCOUT}"))
         self.made.worker()

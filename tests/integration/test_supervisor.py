@@ -15,7 +15,7 @@ from console.local.program import Program, RestartPolicy
 from console.local.supervisor import OWN_NAME, ProgramFailedError, Supervisor
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from tests.servers.private_server import process_runs
-from tests.waiting import wait_until
+from tests.waiting import communicated, wait_until
 
 QUICK = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.05, quick_deaths_allowed=3)
 
@@ -243,7 +243,7 @@ def test_first_signal_in_the_foreground_ends_all_in_an_orderly_way(number: signa
     """The programs get to say goodbye, and the supervisor ends without an error."""
     with foreground(POLITE, POLITE) as (process, pids):
         process.send_signal(number)
-        rest, _ = process.communicate()
+        rest, _ = communicated(process)
         assert rest.count("ending") == 2
         assert rest.endswith("done\n")
         assert process.returncode == 0
@@ -258,7 +258,7 @@ def test_second_signal_in_the_foreground_kills() -> None:
         while "p1 ended" not in (line := process.stdout.readline()):
             assert line, "the supervisor ended early"
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate()
+        rest, _ = communicated(process)
         assert "p0 ended (killed by SIGKILL)" in rest
         assert not any(process_runs(pid) for pid in pids)
 

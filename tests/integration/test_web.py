@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,7 +20,7 @@ from tests.fakes.deliveries import payload, recorded, sent
 from tests.leaks import leaks
 from tests.programs.web_process import COALMINE, Console, console, door_variables
 from tests.servers.private_server import private_server
-from tests.waiting import wait_until
+from tests.waiting import communicated, run, wait_until
 
 KEYS = Keys()
 
@@ -150,7 +149,7 @@ def test_console_ends_when_it_is_told_to(web: Console, number: signal.Signals) -
     """Within its grace, without a traceback and without the secret in its log."""
     web.post(sent(ForgeKind.GITHUB, payload()))
     web.process.send_signal(number)
-    _, said = web.process.communicate(timeout=30)
+    _, said = communicated(web.process)
     assert web.process.returncode == (0 if number == signal.SIGTERM else 130)
     assert "Traceback" not in said
     assert "webhook.answered" in said
@@ -160,10 +159,7 @@ def test_console_ends_when_it_is_told_to(web: Console, number: signal.Signals) -
 def test_port_that_is_taken_is_told(web: Console, redis_server: PrivateServer) -> None:
     """One line, exit code 5, and what to do."""
     port = web.address.rpartition(":")[2]
-    done = subprocess.run(
-        [COALMINE, "--redis-url", redis_server.url, "web", "--port", port],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = run([COALMINE, "--redis-url", redis_server.url, "web", "--port", port])
     assert (done.returncode, done.stderr.count("\n")) == (5, 1)
     assert f"port {port} of 127.0.0.1 is in use" in done.stderr
 

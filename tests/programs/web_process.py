@@ -16,6 +16,7 @@ import httpx
 
 from routing.webhook.forge_kind import ForgeKind
 from tests.fakes.deliveries import SECTION, SentDelivery
+from tests.waiting import communicated
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
 
@@ -40,7 +41,7 @@ class Console:
     def stop(self) -> tuple[int, str]:
         """Ask it to end; its exit code and what it said on standard error."""
         self.process.send_signal(signal.SIGTERM)
-        _, said = self.process.communicate(timeout=30)
+        _, said = communicated(self.process)
         return self.process.returncode, said
 
 
@@ -74,7 +75,7 @@ def console(
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line, process.communicate(timeout=30)[1]
+            assert line, communicated(process)[1]
             address = json.loads(line)["address"]
             with httpx.Client(base_url=address, timeout=20, trust_env=False) as client:
                 yield Console(address=address, process=process, client=client)

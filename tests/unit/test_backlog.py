@@ -5,7 +5,7 @@ from typing import Any
 import fakeredis
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from routing import events
@@ -623,7 +623,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_ready_is_what_has_no_open_blocker(steps: list[tuple[Any, ...]]) -> None:
     """Whatever happens in whatever order, the states are those that a look at the whole graph gives."""

@@ -286,7 +286,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(
     body=st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=30).map(" ".join)),
     labels=st.lists(st.text()),
@@ -301,7 +301,7 @@ def test_reading_never_raises_and_is_repeatable(body: str, labels: list[str]) ->
     assert not first.held or "\x1b" not in first.held
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(body=st.lists(WORDS, max_size=25).map(" ".join), fence=st.sampled_from(["```", "~~~~"]))
 def test_nothing_in_a_code_block_counts(body: str, fence: str) -> None:
     """What stands between fences is shown, and changes nothing."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harvest.score import EXCLUSIONS, FAILURES, Score, ScorePolicy, ScoreRules, score
@@ -209,10 +209,8 @@ RULES = st.builds(
     settle_deadline_seconds=st.sampled_from([DAY, 7 * DAY]),
 )
 MOMENTS = st.floats(0, 20 * DAY)
-FEW = settings(max_examples=60, deadline=None)
 
 
-@FEW
 @given(FACTS, RULES, MOMENTS)
 def test_score_is_within_0_and_1(facts: Sequence[Signal], rules: ScoreRules, after: float) -> None:
     """A score that counts lies in [0,1]; one that does not has no value."""
@@ -224,7 +222,6 @@ def test_score_is_within_0_and_1(facts: Sequence[Signal], rules: ScoreRules, aft
         assert found.value is None
 
 
-@FEW
 @given(FACTS, RULES, MOMENTS, st.sampled_from(sorted(EXCLUSIONS)), st.floats(0, 20 * DAY))
 def test_exclusion_never_makes_a_failure_a_success(
     facts: list[Signal], rules: ScoreRules, after: float, kind: SignalKind, at: float
@@ -248,7 +245,6 @@ def test_another_failure_never_raises_a_score(
         assert behind.value <= before.value
 
 
-@FEW
 @given(FACTS, RULES, MOMENTS)
 def test_every_job_settles_in_the_end(facts: list[Signal], rules: ScoreRules, after: float) -> None:
     """Time alone settles every job, and an open one says when to look again."""
@@ -259,7 +255,6 @@ def test_every_job_settles_in_the_end(facts: list[Signal], rules: ScoreRules, af
     assert worth(*facts, after=40 * DAY, rules=rules).status in {"settled", "excluded"}
 
 
-@FEW
 @given(FACTS, RULES, MOMENTS, st.floats(0, 40 * DAY))
 def test_settled_score_does_not_change_by_time_alone(
     facts: list[Signal], rules: ScoreRules, after: float, more: float
