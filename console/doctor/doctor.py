@@ -16,7 +16,8 @@ from console.doctor.forges import forge_templates, forges
 from console.invocation import Invocation
 from routing.errors import CoalmineError, SettingsError
 from routing.git.git import Git
-from routing.process.cgroup_home import CgroupHome
+from routing.process.cgroup import CgroupHome
+from routing.process.cgroup_probe import usable_cgroup_home
 from routing.store.redis.health import HealthFinding, look_at
 from tasks.composition.composition import Coalmine
 from tasks.notify.sinks import NAMES
@@ -41,7 +42,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
     findings += [
         kill_switch(settings),
         secrecy(sys.platform, os.getuid()),
-        cgroups(CgroupHome.here()),
+        cgroups(usable_cgroup_home()),
         git(),
         *local_forge(settings.forge.local),
         *forges(settings),

@@ -10,8 +10,6 @@ do after a kill of the supervisor, end them by hand.
 """
 
 import contextlib
-import os
-import selectors
 import signal
 import threading
 import time
@@ -23,12 +21,14 @@ from console.local.line_relay import LineRelay, LineSink
 from console.local.managed_process import ManagedProcess
 from console.local.program import Program, RestartPolicy
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from routing.process.command import SpawnError
+from routing.process.poll_loop import PollLoop
 
 #: Under this name the supervisor's own lines appear among those of the programs.
 OWN_NAME = "supervisor"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LOOK_SECONDS = 0.1  # between two looks for a program that ended with its output held open by another
+_LOOK_SECONDS = 0.1  # between two looks for programs that ended, where the system does not report that
 
 
 class ProgramFailedError(UnavailableError):
@@ -64,8 +64,7 @@ class Supervisor:
         self._managed = [
             ManagedProcess(program, policy=self._policy, on_line=self._say) for program in programs
         ]
-        self._selector = selectors.DefaultSelector()
-        self._wake_ends: tuple[int, ...] = ()  # a pipe: what is written to its second end ends a wait
+        self._loop: PollLoop | None = None
         self._relay: LineRelay | None = None
         self._thread: threading.Thread | None = None
         self._started = threading.Event()
@@ -109,12 +108,11 @@ class Supervisor:
             message = "this supervisor was started already: make another one"
             raise ConflictError(message)
         self._relay = LineRelay(self._sink, own_name=OWN_NAME)
-        self._wake_ends = os.pipe()
-        for end in self._wake_ends:
-            os.set_blocking(end, False)
-        self._selector.register(self._wake_ends[0], selectors.EVENT_READ, None)
+        self._loop = PollLoop()
         # Programs on Linux live as long as the thread that starts them.
-        self._thread = threading.Thread(target=self._serve, name="supervisor", daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, args=(self._loop,), name="supervisor", daemon=True
+        )
         self._thread.start()
         self._started.wait()
 
@@ -128,9 +126,9 @@ class Supervisor:
         if self._relay is not None:
             self._relay.close()
             self._relay = None
-        ends, self._wake_ends = self._wake_ends, ()
-        for end in ends:
-            os.close(end)
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.close()
 
     def raise_for_failure(self) -> None:
         """Raise what `failure` holds, if it holds something."""
@@ -166,9 +164,8 @@ class Supervisor:
         self._wake()
 
     def _wake(self) -> None:
-        if self._wake_ends:
-            with contextlib.suppress(BlockingIOError):  # enough wake-ups are under way
-                os.write(self._wake_ends[1], b".")
+        if self._loop is not None:
+            self._loop.wake()
 
     def _named(self, name: str) -> ManagedProcess:
         for managed in self._managed:
@@ -183,75 +180,54 @@ class Supervisor:
 
     # What follows runs in the supervisor's thread.
 
-    def _serve(self) -> None:
+    def _serve(self, loop: PollLoop) -> None:
         try:
             for managed in self._managed:
-                self._start(managed)
+                self._start(managed, loop)
             self._started.set()
-            self._keep_running()
-            self._end_all()
+            self._keep_running(loop)
+            self._end_all(loop)
         except Exception as error:  # noqa: BLE001 - the thread's boundary; stop() and run() hand it on
             self._failure = error
         finally:
             for managed in self._managed:
-                managed.kill()
                 managed.collect(self._clock())
-            self._selector.close()
             self._started.set()
 
-    def _keep_running(self) -> None:
+    def _keep_running(self, loop: PollLoop) -> None:
         while not self._stop_asked and self._failure is None:
             due = [managed.start_at for managed in self._managed if managed.start_at is not None]
-            self._listen(min([self._clock() + _LOOK_SECONDS, *due]))
+            loop.pump(min([_LOOK_SECONDS, *(start_at - self._clock() for start_at in due)]))
             for managed in self._managed:
-                if managed.start_at is None and managed.has_ended():
-                    self._bury(managed)
+                if managed.has_ended():
+                    self._plan_restart(managed, self._collect(managed))
                 elif managed.start_at is not None and managed.start_at <= self._clock():
-                    self._start(managed)
+                    self._start(managed, loop)
 
-    def _end_all(self) -> None:
+    def _end_all(self, loop: PollLoop) -> None:
         for managed in self._managed:
             managed.start_at = None
             managed.terminate()
         kill_at = self._clock() + self._grace_seconds
         while left := [managed for managed in self._managed if managed.pid is not None]:
+            loop.pump(_LOOK_SECONDS)
             for managed in left:
-                if managed.has_ended():
+                if managed.has_ended() or self._kill_asked or self._clock() >= kill_at:
                     self._collect(managed)
-                elif self._kill_asked or self._clock() >= kill_at:
-                    managed.kill()
-            self._listen(self._clock() + _LOOK_SECONDS)
 
-    def _listen(self, until: float) -> None:
-        """Pass output on until something happens or it is `until`."""
-        for key, _ in self._selector.select(max(0.0, until - self._clock())):
-            managed = key.data
-            if managed is None:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(key.fd, 1 << 10)
-            elif not managed.read():
-                self._selector.unregister(key.fd)
-
-    def _start(self, managed: ManagedProcess) -> None:
+    def _start(self, managed: ManagedProcess, loop: PollLoop) -> None:
         try:
-            managed.start(self._clock())
-        except OSError as error:
+            managed.start(loop, self._clock())
+        except SpawnError as error:
             managed.quick_deaths += 1
-            self._plan_restart(managed, f"it cannot be started: {error.strerror}")
+            self._plan_restart(managed, str(error))
             return
-        if managed.output is not None:
-            self._selector.register(managed.output, selectors.EVENT_READ, managed)
         self._say(OWN_NAME, f"{managed.program.name} started (process {managed.pid})")
 
     def _collect(self, managed: ManagedProcess) -> str:
-        with contextlib.suppress(KeyError, ValueError):  # its output may have ended before
-            self._selector.unregister(managed.output if managed.output is not None else -1)
-        how = managed.collect(self._clock())
+        how = str(managed.collect(self._clock()))
         self._say(OWN_NAME, f"{managed.program.name} ended ({how})")
         return how
-
-    def _bury(self, managed: ManagedProcess) -> None:
-        self._plan_restart(managed, self._collect(managed))
 
     def _plan_restart(self, managed: ManagedProcess, how: str) -> None:
         if self._policy.gives_up(managed.quick_deaths):

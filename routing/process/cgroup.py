@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from routing.process.program_file import program_file
+from routing.process.marker import TurnMarker
 
 #: Between two looks at a group that is to be empty, and how long that may take.
 _LOOK_SECONDS = 0.02
@@ -26,6 +26,12 @@ _ENTER = '{ echo 0 > "$1/cgroup.procs"; } 2>/dev/null; shift; exec "$@"'
 _SHELLS_OWN = ("PWD", "OLDPWD", "SHLVL")
 _SHELL = "/bin/sh"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+#: Name of a turn's group: this, and its marker. Another process can tell whose it is.
+_PREFIX = "coalmine:"
+
+#: What the kernel runs, and what names an interpreter that it runs.
+_ELF, _SCRIPT = b"\x7fELF", b"#!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,62 @@ class TurnCgroup:
         """The group and those within it, outermost first."""
         for folder, _, _ in os.walk(self.path):
             yield Path(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupHome:
+    """The cgroup of this process, in which turns have theirs."""
+
+    path: Path
+
+    def make(self, marker: str) -> TurnCgroup | None:
+        """A group for a turn; None when it cannot be made, as the limit of groups was reached."""
+        group = TurnCgroup(self.path / f"{_PREFIX}{marker}")
+        try:
+            group.path.mkdir()
+        except OSError:
+            return None
+        return group
+
+    def turns(self) -> Iterator[tuple[TurnMarker, TurnCgroup]]:
+        """The groups of turns that there are, of whichever worker process."""
+        try:
+            names = [entry.name for entry in os.scandir(self.path)]
+        except OSError:  # the home itself is gone: this process was moved
+            return
+        for name in names:
+            if name.startswith(_PREFIX):
+                marker = TurnMarker.parse(name.removeprefix(_PREFIX))
+                if marker is not None:
+                    yield marker, TurnCgroup(self.path / name)
+
+
+def program_file(name: str, *, cwd: Path, environment: Mapping[str, str]) -> str | None:
+    """The path of a program that can be run, relative to `cwd` unless it is absolute; None for no such.
+
+    A script without a first line that names its interpreter is none either: a shell would run it, but
+    starting it as a process fails.
+    """
+    places = [""] if "/" in name else os.get_exec_path(dict(environment))
+    for place in places:
+        path = name if "/" in name else os.path.join(place or ".", name)  # noqa: PTH118 - "./name" keeps its dot
+        if _can_run(cwd / path):
+            return path
+    return None
+
+
+def _can_run(file: Path) -> bool:
+    if not (file.is_file() and os.access(file, os.X_OK)):
+        return False
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(512)
+    except OSError:  # it may be run and not read: then it is no script
+        return True
+    if not head.startswith(_SCRIPT):
+        return head.startswith(_ELF)
+    words = head[len(_SCRIPT) :].split(b"\n", 1)[0].split()
+    return bool(words) and os.access(os.fsdecode(words[0]), os.X_OK)
 
 
 def _pids(folder: Path) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """Bytes to lines in bounded memory: a line may be megabytes, what is kept of it is not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -13,33 +13,38 @@ class OutputLine:
 
 
 class LineReader:
-    """Cuts a stream into lines and keeps at most `cap` bytes of each."""
+    """An output that is cut into lines, of each of which at most `cap` bytes are kept.
 
-    def __init__(self, cap: int) -> None:
+    `on_line` is called as soon as a line is complete; what it raises is passed on, and the rest of that
+    chunk is lost.
+    """
+
+    def __init__(self, on_line: Callable[[OutputLine], None], *, cap: int) -> None:
+        self._on_line = on_line
         self._cap = cap
         self._kept = bytearray()
         self._skipped = 0
 
-    def feed(self, data: bytes) -> Iterator[OutputLine]:
-        """Take what was read and yield the lines that it completes."""
-        *complete, rest = data.split(b"\n")
+    def write(self, chunk: bytes) -> None:
+        """Take what was read, and hand over the lines that it completes."""
+        *complete, rest = chunk.split(b"\n")
         for part in complete:
             self._append(part)
-            yield self._take()
+            self._hand_over()
         self._append(rest)
 
-    def flush(self) -> Iterator[OutputLine]:
-        """Yield the last line if the stream ended without a newline."""
+    def finish(self) -> None:
+        """Hand over the last line if the stream ended without a newline."""
         if self._kept or self._skipped:
-            yield self._take()
+            self._hand_over()
 
     def _append(self, part: bytes) -> None:
         room = self._cap - len(self._kept)
         self._kept += part[:room]
         self._skipped += max(0, len(part) - room)
 
-    def _take(self) -> OutputLine:
+    def _hand_over(self) -> None:
         line = OutputLine(bytes(self._kept).removesuffix(b"\r"), self._skipped)
         self._kept.clear()
         self._skipped = 0
-        return line
+        self._on_line(line)

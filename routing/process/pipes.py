@@ -1,128 +1,96 @@
-"""The three pipes of an agent in one poll: writing the prompt, reading lines, being woken."""
+"""The pipes of one child: its input is written and its outputs are read, never blocking on one of them."""
 
-import contextlib
 import os
 import selectors
-from collections.abc import Callable
-from enum import StrEnum
+from collections.abc import Sequence
 from functools import partial
 from typing import IO
 
-from routing.process.line_reader import LineReader, OutputLine
+from routing.process.command import Output
+from routing.process.poll_loop import PollLoop
 
 _READ_BYTES = 65536
-#: Reads that empty any pipe; whoever still writes then is not waited for.
+#: Reads that empty any pipe (1 MiB at most); whoever still writes then is not waited for.
 _FULL_PIPE_READS = 64
 
 
-class Channel(StrEnum):
-    """Where a line was printed."""
-
-    OUTPUT = "stdout"
-    ERROR = "stderr"
-
-
 class Pipes:
-    """Moves bytes between an agent and us, in the thread that calls `pump`, and never blocks on one pipe.
+    """Our ends of a child's streams, moved by the loop that they are watched by.
 
-    A poll object and not an epoll descriptor: with hundreds of agents in one process descriptors are scarce.
+    Nothing is moved before the loop is pumped. `close` must be called, in the loop's thread.
     """
 
     def __init__(
-        self,
-        streams: tuple[IO[bytes], IO[bytes], IO[bytes]],
-        *,
-        prompt: bytes,
-        line_bytes: int,
-        on_line: Callable[[OutputLine, Channel], None],
-        exit_fd: int | None,
-    ) -> None:
-        stdin, stdout, stderr = streams
-        self._selector = selectors.PollSelector()
-        self._streams = streams
-        self._unwritten = memoryview(prompt)
-        self._on_line = on_line
-        self._exit_fd = exit_fd
-        self._wake_out, self._wake_in = os.pipe()
-        #: Bytes read from both streams.
+        self, loop: PollLoop, *, stdin: IO[bytes] | None, data: bytes,
+        outputs: Sequence[tuple[IO[bytes], Output]],
+    ) -> None:  # fmt: skip
+        self._loop = loop
+        self._stdin = stdin
+        self._unwritten = memoryview(data)
+        self._open = list(outputs)
+        #: Bytes read from all outputs together.
         self.bytes_read = 0
-        for descriptor in (stdin.fileno(), stdout.fileno(), stderr.fileno(), self._wake_out, self._wake_in):
-            os.set_blocking(descriptor, False)
-        self._watch(stdin, selectors.EVENT_WRITE, self._write)
-        for stream, channel in ((stdout, Channel.OUTPUT), (stderr, Channel.ERROR)):
-            reader = LineReader(line_bytes)
-            self._watch(stream, selectors.EVENT_READ, partial(self._read, stream, reader, channel))
-        self._selector.register(self._wake_out, selectors.EVENT_READ, self._woken)
-        if exit_fd is not None:
-            self._selector.register(exit_fd, selectors.EVENT_READ, self._exited)
-
-    def wake(self) -> None:
-        """Let `pump` return at once; from any thread, until `close`."""
-        with contextlib.suppress(BlockingIOError):  # full: it will wake anyway
-            os.write(self._wake_in, b"!")
-
-    def pump(self, timeout_seconds: float) -> None:
-        """Wait until something can be moved, at most so long, and move it."""
-        for key, _ in self._selector.select(max(0.0, timeout_seconds)):
-            key.data()
+        if stdin is not None:
+            os.set_blocking(stdin.fileno(), False)
+            loop.watch(stdin.fileno(), selectors.EVENT_WRITE, self._write)
+        for stream, output in outputs:
+            os.set_blocking(stream.fileno(), False)
+            loop.watch(stream.fileno(), selectors.EVENT_READ, partial(self._read, stream, output))
 
     def drain(self) -> None:
-        """Read what is in the pipes already, without waiting and without an end to be waited for."""
-        for _ in range(_FULL_PIPE_READS):
-            before = self.bytes_read
-            self.pump(0)
-            if self.bytes_read == before:
-                return
+        """Read what is in the pipes already, without waiting: a process that escaped may hold them open."""
+        for stream, output in list(self._open):
+            for _ in range(_FULL_PIPE_READS):
+                if not self._read(stream, output):
+                    break
 
     def close(self) -> None:
-        """Hand over unfinished lines and close everything."""
+        """Finish the outputs that have not ended, and close everything, whatever an output raises."""
         try:
-            for key in list(self._selector.get_map().values()):
-                if isinstance(key.data, partial):
-                    self._finish(*key.data.args)
-        finally:  # whatever a line met with
-            for stream in self._streams:
-                stream.close()
-            self._selector.close()
-            for descriptor in (self._wake_in, self._wake_out, self._exit_fd):
-                if descriptor is not None:
-                    os.close(descriptor)
-
-    def _watch(self, stream: IO[bytes], event: int, move: Callable[[], None]) -> None:
-        self._selector.register(stream, event, move)
+            while self._open:
+                self._end_of(*self._open[0])
+        finally:
+            for stream, _ in self._open:
+                self._drop(stream)
+            self._open.clear()
+            self._close_stdin()
 
     def _write(self) -> None:
-        stdin = self._streams[0]
+        if self._stdin is None:
+            return
         try:
-            written = os.write(stdin.fileno(), self._unwritten) if self._unwritten else 0
+            written = os.write(self._stdin.fileno(), self._unwritten) if self._unwritten else 0
         except BlockingIOError:
             return
-        except BrokenPipeError:  # it does not want to read any further
+        except BrokenPipeError:  # the child does not want to read any further
             written = len(self._unwritten)
         self._unwritten = self._unwritten[written:]
         if not self._unwritten:
-            self._selector.unregister(stdin)
-            stdin.close()
+            self._close_stdin()
 
-    def _read(self, stream: IO[bytes], reader: LineReader, channel: Channel) -> None:
+    def _read(self, stream: IO[bytes], output: Output) -> bool:
+        """Read once; False when there is nothing, or nothing any more."""
         try:
-            data = os.read(stream.fileno(), _READ_BYTES)
+            chunk = os.read(stream.fileno(), _READ_BYTES)
         except BlockingIOError:
-            return
-        self.bytes_read += len(data)
-        for line in reader.feed(data):
-            self._on_line(line, channel)
-        if not data:
-            self._finish(stream, reader, channel)
+            return False
+        if not chunk:
+            self._end_of(stream, output)
+            return False
+        self.bytes_read += len(chunk)
+        output.write(chunk)
+        return True
 
-    def _finish(self, stream: IO[bytes], reader: LineReader, channel: Channel) -> None:
-        self._selector.unregister(stream)
-        for line in reader.flush():
-            self._on_line(line, channel)
+    def _end_of(self, stream: IO[bytes], output: Output) -> None:
+        self._open.remove((stream, output))
+        self._drop(stream)
+        output.finish()
 
-    def _woken(self) -> None:
-        os.read(self._wake_out, _READ_BYTES)
+    def _drop(self, stream: IO[bytes]) -> None:
+        self._loop.forget(stream.fileno())
+        stream.close()
 
-    def _exited(self) -> None:
-        if self._exit_fd is not None:  # readable from now on: it has said all it will
-            self._selector.unregister(self._exit_fd)
+    def _close_stdin(self) -> None:
+        stdin, self._stdin = self._stdin, None
+        if stdin is not None:
+            self._drop(stdin)

@@ -21,7 +21,7 @@ from routing.jobs.job import Job, JobResult
 from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import Attempts
 from routing.jobs.signal import SignalKind
-from routing.process.group import SpawnError
+from routing.process.command import SpawnError
 from routing.store.jobs.log_store import LogStore
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError

@@ -12,7 +12,8 @@ import structlog
 from routing.errors import CoalmineError
 from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
-from routing.process.cgroup_home import CgroupHome
+from routing.process.cgroup import CgroupHome
+from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.table import ProcessTable
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
@@ -136,7 +137,7 @@ class Worker:
     @cached_property
     def cgroup_home(self) -> CgroupHome | None:
         """Where turns have cgroups of their own, if this process may make them."""
-        return CgroupHome.here()
+        return usable_cgroup_home()
 
     @cached_property
     def turns(self) -> TurnRunner:

@@ -8,7 +8,6 @@ import pytest
 
 from routing.jobs.ending import Ending
 from routing.process.line_reader import OutputLine
-from routing.process.pipes import Channel, Pipes
 from routing.process.table import ProcessTable, start_ticks
 from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
@@ -189,27 +188,3 @@ def test_listener_that_raises_at_the_end_leaves_no_process(bench: AgentBench) ->
     with pytest.raises(ValueError, match="no more"):
         run(bench, faulty(CLINGING, "nowhere"), on_event=hear)
     assert child_is_gone(bench)
-
-
-def test_pipes_are_closed_whatever_the_last_line_meets() -> None:
-    """A line without an end is handed over when they are closed; if that raises, none stays open."""
-
-    def fail(_line: OutputLine, _channel: Channel) -> None:
-        raise SystemExit(3)
-
-    before = open_descriptors()
-    stdin, stdout, stderr = (os.pipe() for _ in range(3))
-    pipes = Pipes(
-        (os.fdopen(stdin[1], "wb", 0), os.fdopen(stdout[0], "rb", 0), os.fdopen(stderr[0], "rb", 0)),
-        prompt=b"",
-        line_bytes=100,
-        on_line=fail,
-        exit_fd=None,
-    )
-    os.write(stdout[1], b"unfinished")
-    pipes.drain()
-    with pytest.raises(SystemExit):
-        pipes.close()
-    for ours in (stdin[0], stdout[1], stderr[1]):
-        os.close(ours)
-    assert open_descriptors() == before

@@ -15,8 +15,11 @@ from redis import Redis
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobState
-from routing.process.cgroup_home import CgroupHome
-from routing.process.group import ProcessGroup, SpawnError
+from routing.process.cgroup import CgroupHome
+from routing.process.cgroup_probe import usable_cgroup_home
+from routing.process.child import Child
+from routing.process.command import Command, SpawnError
+from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
 from tasks.agents.supervision.orphans import end_left_turn, end_ownerless_turns, end_turns_of
 from tests.fleets.worker_fleet import ROOT, WorkerFleet, fleet, until_state
@@ -29,7 +32,7 @@ from tests.servers.private_server import process_runs
 pytestmark = pytest.mark.xdist_group("orphans")
 
 #: This process's, None on a machine where it may not make any.
-HOME = CgroupHome.here()
+HOME = usable_cgroup_home()
 
 
 @pytest.fixture
@@ -43,6 +46,19 @@ def pid_file(tmp_path: Path) -> Iterator[Path]:
 def groups() -> int:
     """How many groups of turns of this process there are; other processes of the suite make some, too."""
     return sum(marker.owner == os.getpid() for marker, _ in HOME.turns()) if HOME is not None else 0
+
+
+def started(
+    argv: list[str], cwd: Path, *, environment: dict[str, str], stdin: bytes | None = None,
+    home: CgroupHome | None = HOME, lines: list[OutputLine] | None = None,
+) -> Child:  # fmt: skip
+    """An agent, started as a turn does; without `lines` its output is thrown away."""
+    return Child.start(
+        Command(argv=argv, cwd=cwd, environment=environment, stdin=stdin),
+        output=None if lines is None else LineReader(lines.append, cap=10_000),
+        table=ProcessTable(),
+        home=home,
+    )
 
 
 @pytest.mark.parametrize("home", [HOME, None], ids=["as the machine allows", "without"])
@@ -82,16 +98,16 @@ def test_agent_is_what_it_would_be_without(tmp_path: Path) -> None:
     program = "import os, sys; print(os.getpid(), sys.argv[1:], sorted(os.environb.items()), os.getcwd())"
     said = []
     for home in (HOME, None):
-        group = ProcessGroup.spawn(
-            ["python", "-c", program, "$0 'x'", "a b", "*", "", "-n"], cwd=tmp_path,
+        lines: list[OutputLine] = []
+        child = started(
+            ["python", "-c", program, "$0 'x'", "a b", "*", "", "-n"], tmp_path, home=home, lines=lines,
             environment={"PATH": str(Path(sys.executable).parent), "X": "\u00e9'\n", "LC_CTYPE": "C.UTF-8"},
-            table=ProcessTable(), home=home,
         )  # fmt: skip
-        words = group.streams[1].read().decode()
-        group.discard()
-        said.append(
-            words.replace(group.identity.marker, "MARKER").replace(f"{group.identity.pid} ", "PID ", 1)
-        )
+        while not child.has_exited():
+            child.pump(1)
+        child.end()
+        words = "\n".join(line.data.decode() for line in lines)
+        said.append(words.replace(child.identity.marker, "MARKER").replace(f"{child.pid} ", "PID ", 1))
     assert said[0] == said[1]
     assert said[0].startswith("PID ")
 
@@ -114,19 +130,19 @@ def test_program_that_cannot_be_started_is_a_spawn_error(tmp_path: Path, make: o
         program.chmod(0o755)
     before = groups()
     with pytest.raises(SpawnError, match="could not be started"):
-        ProcessGroup.spawn([str(program)], cwd=tmp_path, environment={}, table=ProcessTable(), home=HOME)
+        started([str(program)], tmp_path, environment={})
     assert groups() == before
 
 
 def test_environment_that_no_shell_hands_on_arrives(tmp_path: Path, pid_file: Path) -> None:
     """Such an agent is let into its group behind its start."""
-    group = ProcessGroup.spawn(
-        ["sh", "-c", f"read go; env; {escape_line(pid_file)}; sleep 60"], cwd=tmp_path,
-        environment={"PATH": "/usr/bin:/bin", "a.b": "1"}, table=ProcessTable(), home=HOME,
-    )  # fmt: skip
-    group.streams[0].write(b"go\n")
+    line = f"read go; env; {escape_line(pid_file)}; sleep 60"
+    child = started(
+        ["sh", "-c", line], tmp_path, environment={"PATH": "/usr/bin:/bin", "a.b": "1"}, stdin=b"go\n"
+    )
+    child.pump(10)
     escaped = until_escaped(pid_file)
-    group.discard()
+    child.discard()
     assert process_runs(escaped) is (HOME is None)
 
 
@@ -135,18 +151,17 @@ def test_turn_that_another_worker_left_is_ended_with_all_that_hides(
     tmp_path: Path, pid_file: Path, whose: str
 ) -> None:
     """By whoever has won its job or its session; its own worker only finds that it is over."""
-    group = ProcessGroup.spawn(
-        ["sh", "-c", f"{escape_line(pid_file)}; sleep 60"], cwd=tmp_path,
+    child = started(
+        ["sh", "-c", f"{escape_line(pid_file)}; sleep 60"], tmp_path,
         environment={"PATH": "/usr/bin:/bin", "COALMINE_JOB_ID": "c0ffee00c0ffee00"},
-        table=ProcessTable(), home=HOME,
     )  # fmt: skip
     escaped = until_escaped(pid_file)
     if whose == "job":
         end_turns_of("c0ffee00c0ffee00", ProcessTable(), HOME)
     else:
-        end_left_turn(group.identity.marker, ProcessTable(), HOME)
+        end_left_turn(child.identity.marker, ProcessTable(), HOME)
     assert process_runs(escaped) is (HOME is None)
-    group.discard()
+    child.discard()
 
 
 def test_groups_within_a_group_end_with_it(pid_file: Path) -> None:
@@ -154,20 +169,20 @@ def test_groups_within_a_group_end_with_it(pid_file: Path) -> None:
     before = groups()
     program = (
         "import sys, pathlib\n"
-        "from tasks.agents.cgroup_home import CgroupHome\n"
-        "from tasks.agents.process_group import ProcessGroup\n"
-        "from tasks.agents.process_table import ProcessTable\n"
-        "group = ProcessGroup.spawn(['sh', '-c', sys.argv[1]], cwd=pathlib.Path.cwd(),\n"
-        "    environment={'PATH': '/usr/bin:/bin'}, table=ProcessTable(), home=CgroupHome.here())\n"
-        "print('ready', flush=True)\n"
-        "group.streams[1].read()\n"
+        "from routing.process.cgroup_probe import usable_cgroup_home\n"
+        "from routing.process.child import Child\n"
+        "from routing.process.command import Command\n"
+        "from routing.process.table import ProcessTable\n"
+        "child = Child.start(Command(argv=['sh', '-c', sys.argv[1]], cwd=pathlib.Path.cwd(),\n"
+        "    environment={'PATH': '/usr/bin:/bin'}), table=ProcessTable(), home=usable_cgroup_home())\n"
+        "while True: child.pump(60)\n"
     )
-    group = ProcessGroup.spawn(
-        [sys.executable, "-c", program, f"{escape_line(pid_file)}; sleep 60"], cwd=ROOT,
-        environment={"PATH": "/usr/bin:/bin"}, table=ProcessTable(), home=HOME,
+    child = started(
+        [sys.executable, "-c", program, f"{escape_line(pid_file)}; sleep 60"], ROOT,
+        environment={"PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     escaped = until_escaped(pid_file)
-    group.discard()
+    child.discard()
     assert process_runs(escaped) is (HOME is None)
     assert groups() == before
 
@@ -206,11 +221,12 @@ def test_group_of_a_dead_worker_is_removed(tmp_path: Path, pid_file: Path) -> No
     """With what is in it; those of living workers are left alone, and so are those of other namespaces."""
     program = (
         "import sys, pathlib, time\n"
-        "from tasks.agents.cgroup_home import CgroupHome\n"
-        "from tasks.agents.process_group import ProcessGroup\n"
-        "from tasks.agents.process_table import ProcessTable\n"
-        "ProcessGroup.spawn(['sh', '-c', sys.argv[1]], cwd=pathlib.Path(sys.argv[2]),\n"
-        "    environment={'PATH': '/usr/bin:/bin'}, table=ProcessTable(), home=CgroupHome.here())\n"
+        "from routing.process.cgroup_probe import usable_cgroup_home\n"
+        "from routing.process.child import Child\n"
+        "from routing.process.command import Command\n"
+        "from routing.process.table import ProcessTable\n"
+        "Child.start(Command(argv=['sh', '-c', sys.argv[1]], cwd=pathlib.Path(sys.argv[2]),\n"
+        "    environment={'PATH': '/usr/bin:/bin'}), table=ProcessTable(), home=usable_cgroup_home())\n"
         "time.sleep(60)\n"
     )
     worker = subprocess.Popen(

@@ -16,7 +16,7 @@ import redis
 from routing.errors import UnavailableError
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.retry import Attempts
-from routing.process.group import SpawnError
+from routing.process.command import SpawnError
 from routing.process.table import ProcessTable
 from routing.store.redis.scripts import Script
 from routing.store.sessions.session_store import SessionStore, TurnEnd

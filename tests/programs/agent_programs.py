@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from routing.process.cgroup_home import CgroupHome
+from routing.process.cgroup import CgroupHome
 from routing.process.table import ProcessTable
 from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
 from tasks.agents.runtimes.registry import runtime_for

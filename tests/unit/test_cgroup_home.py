@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from console.doctor.doctor import cgroups
-from routing.process.cgroup_home import CgroupHome, own_cgroup
-from routing.process.program_file import program_file
+from routing.process.cgroup import CgroupHome, program_file
+from routing.process.cgroup_probe import own_cgroup, usable_cgroup_home
 from routing.store.redis.health import Status
 
 UNIFIED = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -45,10 +45,10 @@ def test_a_processes_own_group_is_found(tmp_path: Path, cgroup: str, mounts: str
 
 def test_what_cannot_be_used_is_no_home(tmp_path: Path) -> None:
     """A folder that may not be written, that is none of the kernel's, or no /proc at all."""
-    assert CgroupHome.here(tmp_path / "nowhere") is None
+    assert usable_cgroup_home(tmp_path / "nowhere") is None
     for folder in (tmp_path, tmp_path / "missing"):
         mounts = f"31 23 0:28 / {folder} rw - cgroup2 cgroup2 rw\n"
-        assert CgroupHome.here(process(tmp_path, "0::/\n", mounts)) is None
+        assert usable_cgroup_home(process(tmp_path, "0::/\n", mounts)) is None
 
 
 def test_doctor_says_which_holds() -> None:

@@ -7,8 +7,12 @@ from routing.process.line_reader import LineReader, OutputLine
 
 
 def _lines(chunks: list[bytes], cap: int) -> list[OutputLine]:
-    reader = LineReader(cap)
-    return [line for chunk in chunks for line in reader.feed(chunk)] + list(reader.flush())
+    lines: list[OutputLine] = []
+    reader = LineReader(lines.append, cap=cap)
+    for chunk in chunks:
+        reader.write(chunk)
+    reader.finish()
+    return lines
 
 
 @given(st.lists(st.text(alphabet="ab\n").map(str.encode), max_size=20))

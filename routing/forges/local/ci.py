@@ -1,6 +1,7 @@
 """CI for the local forge: the user's command, on exactly one commit, in a clone of its own."""
 
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,9 @@ from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.durable_file import locked, read_regular, replace_file
 from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.work_branch import checked_commit
-from routing.process.bounded_command import BoundedLog, Ended, run_bounded
+from routing.process.bounded_command import run_bounded
+from routing.process.bounded_log import BoundedLog
+from routing.process.command import Command, Ended, SpawnError
 
 #: Who speaks in the statuses of the CI command.
 CI_CONTEXT = "ci/local"
@@ -136,14 +139,15 @@ class LocalCI:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._clone(commit) as folder, log_file.open("wb") as file:
-                return run_bounded(
-                    ["sh", "-c", self.command],
-                    folder=folder,
+                command = Command(
+                    argv=["sh", "-c", self.command],
+                    cwd=folder,
                     environment=self._environment_of(commit),
-                    timeout_seconds=self.timeout_seconds,
-                    log=BoundedLog(file=file, max_bytes=MAX_LOG_BYTES),
+                    death_signal=signal.SIGKILL,
                 )
-        except OSError as error:
+                log = BoundedLog(file=file, max_bytes=MAX_LOG_BYTES)
+                return run_bounded(command, timeout_seconds=self.timeout_seconds, output=log)
+        except (OSError, SpawnError) as error:
             message = (
                 f"CI of {commit[:12]} could not be run: {error}; there is no verdict, it will be tried again"
             )

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from routing.process.cgroup_home import CgroupHome
-from routing.process.group import signal_process
+from routing.process.cgroup import CgroupHome
+from routing.process.child import signal_process
 from routing.process.marker import TurnMarker
 from routing.process.table import ProcessEntry, ProcessTable, family, still_running
 

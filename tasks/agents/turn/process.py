@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 
 from routing.jobs.ending import Ending
-from routing.process.cgroup_home import CgroupHome
-from routing.process.group import ProcessGroup, ProcessIdentity, SpawnError
-from routing.process.line_reader import OutputLine
-from routing.process.pipes import Channel, Pipes
+from routing.process.cgroup import CgroupHome
+from routing.process.child import Child, ProcessIdentity
+from routing.process.command import Command, Ended, SpawnError
+from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
-from tasks.agents.runtimes.launch import fault_words, launch_of
+from tasks.agents.runtimes.launch import Launch, fault_words, launch_of
 from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
 from tasks.agents.turn.limits import StallTimer, TurnLimits
 from tasks.agents.turn.log import TurnLog
@@ -25,10 +25,6 @@ _LOG = logging.getLogger(__name__)
 
 #: More bytes of a line than its tail needs, whatever its characters take.
 _TAIL_BYTES = 32_768
-#: The longest wait for a pipe; everything that ends a turn wakes it, so this only bounds surprises.
-_PATIENCE_SECONDS = 5.0
-#: The same where the kernel does not tell us that a process has exited.
-_BLIND_PATIENCE_SECONDS = 0.1
 
 
 def run_turn(
@@ -57,28 +53,26 @@ def run_turn(
     limits = limits or TurnLimits()
     launch = launch_of(runtime, turn)
     with _files(turn, limits) as log:
-        group = ProcessGroup.spawn(
-            launch.argv, cwd=turn.worktree, environment=launch.environment, table=table, home=home
+        running = _ProcessTurn(
+            runtime,
+            turn,
+            launch=launch,
+            table=table,
+            home=home,
+            log=log,
+            limits=limits,
+            on_event=on_event,
+            waits_for_person=waits_for_person,
+            clock=clock,
         )
         try:
             if on_spawn is not None:
-                on_spawn(group.identity)
-            running = _ProcessTurn(
-                runtime,
-                turn,
-                group=group,
-                prompt=launch.prompt,
-                log=log,
-                limits=limits,
-                on_event=on_event,
-                waits_for_person=waits_for_person,
-                clock=clock,
-            )
-        except BaseException:  # nobody supervises it yet: it must not live on, whatever this was
-            group.discard()
+                on_spawn(running.child.identity)
+        except BaseException:  # it must not live on, whatever this was
+            running.child.discard()
             raise
         try:
-            with stop.calling(running.pipes.wake):
+            with stop.calling(running.child.wake):
                 ended_by = running.watch(stop)
             if ended_by is not Ending.RESULT:
                 on_abort()
@@ -108,35 +102,34 @@ class _ProcessTurn:
         runtime: Runtime,
         turn: TurnInput,
         *,
-        group: ProcessGroup,
-        prompt: bytes,
+        launch: Launch,
+        table: ProcessTable,
+        home: CgroupHome | None,
         log: TurnLog,
         limits: TurnLimits,
         on_event: Callable[[AgentEvent], None] | None,
         waits_for_person: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
-        self._runtime, self._turn, self._group, self._log = runtime, turn, group, log
+        self._runtime, self._turn, self._log = runtime, turn, log
         self._limits, self._on_event, self._clock = limits, on_event, clock
         self._redact = Redactor.of(turn.secrets)
         self._tally = TurnTally(billed=turn.billed, asked=turn.session_id)
         self._failure: Exception | None = None  # what `on_event` raised
         self._runtime_fault = ""  # what the runtime raised, in words; it is not asked again
         self._oversized = 0
-        self._survivors = 0
-        self._exit_code: int | None = None
-        self._started_at = self._ended_at = clock()
+        self._ended = Ended(exit_code=None, seconds=0.0)
+        self.child = Child.start(
+            Command(argv=launch.argv, cwd=turn.worktree, environment=launch.environment, stdin=launch.prompt),
+            output=LineReader(self._take_output, cap=limits.line_bytes),
+            error=LineReader(self._take_error, cap=limits.line_bytes),
+            table=table,
+            home=home,
+            clock=clock,
+        )
+        self._started_at = clock()
         self._stall = StallTimer(
             stall_seconds=limits.stall_seconds, now=self._started_at, waits_for_person=waits_for_person
-        )
-        exit_fd = group.open_exit_fd()
-        self._patience_seconds = _BLIND_PATIENCE_SECONDS if exit_fd is None else _PATIENCE_SECONDS
-        self.pipes = Pipes(
-            group.streams,
-            prompt=prompt,
-            line_bytes=limits.line_bytes,
-            on_line=self._take,
-            exit_fd=exit_fd,
         )
 
     def watch(self, stop: StopSignal) -> Ending:
@@ -144,43 +137,29 @@ class _ProcessTurn:
         while self._failure is None:
             if self._runtime_fault:
                 return Ending.PARSER_ERROR
-            if self._group.has_exited():
+            if self.child.has_exited():
                 return Ending.RESULT
             if (ending := self._overdue(stop)) is not None:
                 return ending
-            self.pipes.pump(self._patience())
+            self.child.pump(self._patience())
             self._log.flush()
         raise self._failure
 
     def end(self) -> None:
         """End what is left of the agent and release everything, whatever happened before."""
-        try:
-            self._survivors = self._end_group()
-            self._exit_code = self._group.reap()
-            self.pipes.drain()
-        finally:
-            self.pipes.close()
-            self._ended_at = self._clock()
-        if self._survivors:
+        self._ended = self.child.end(grace_seconds=self._limits.kill_grace_seconds)
+        if self._ended.survivors:
             _LOG.error(
-                "%d processes of the agent %s could not be ended", self._survivors, self._group.identity
-            )
-
-    def _end_group(self) -> int:
-        end, grace_seconds = self._group.end, self._limits.kill_grace_seconds
-        try:
-            return end(grace_seconds=grace_seconds, clock=self._clock, pause=self.pipes.pump)
-        except BaseException:  # reading its last words failed: it must not live on, whatever this was
-            end(grace_seconds=0.0, clock=self._clock, pause=time.sleep)
-            self._group.reap()
-            raise
+                "%d processes of the agent %s could not be ended",
+                self._ended.survivors, self.child.identity,
+            )  # fmt: skip
 
     def result(self, ended_by: Ending) -> TurnResult:
         """Sum up, after `end`."""
         if self._failure is not None:
             raise self._failure
         seen = self._tally.seen()
-        exit_code = self._exit_code if ended_by is Ending.RESULT else None
+        exit_code = self._ended.exit_code if ended_by is Ending.RESULT else None
         clean = exit_code is not None and self._is_clean(exit_code, seen)
         asked = self._turn.session_id
         if self._runtime_fault and ended_by is Ending.RESULT:  # it broke behind the exit
@@ -192,15 +171,15 @@ class _ProcessTurn:
             session_id=seen.session_id or asked,
             session_lost=self._is_session_lost(exit_code, seen),
             resume_mismatch=None not in {asked, seen.session_id} and asked != seen.session_id,
-            duration_seconds=self._ended_at - self._started_at,
+            duration_seconds=self._ended.seconds,
             usage=seen.usage,
             api_error=seen.api_error,
             events=seen.events,
             malformed_lines=seen.malformed,
             oversized_lines=self._oversized,
-            output_bytes=self.pipes.bytes_read,
+            output_bytes=self.child.bytes_read,
             output_tail=self._tally.tail.text,
-            survivors=self._survivors,
+            survivors=self._ended.survivors,
             log_failure=self._log.failure,
             reason=self._runtime_fault if ended_by is Ending.PARSER_ERROR else "",
         )
@@ -223,7 +202,7 @@ class _ProcessTurn:
         self._runtime_fault = fault_words(error, self._redact)
         _LOG.error(
             "the runtime %s raised, and ends the turn of %s: %s",
-            self._runtime.name, self._group.identity, self._runtime_fault,
+            self._runtime.name, self.child.identity, self._runtime_fault,
         )  # fmt: skip
 
     def _overdue(self, stop: StopSignal) -> Ending | None:
@@ -233,9 +212,9 @@ class _ProcessTurn:
         if now >= self._started_at + limits.time_limit_seconds:
             return Ending.DEADLINE
         if now >= self._stall.due_at:
-            self.pipes.pump(0)  # it may have spoken while a caller's `on_event` took its time
+            self.child.pump(0)  # it may have spoken while a caller's `on_event` took its time
             return Ending.STALL if self._stall.is_over(now) else None
-        if self.pipes.bytes_read > limits.output_bytes:
+        if self.child.bytes_read > limits.output_bytes:
             return Ending.OUTPUT_LIMIT
         if limits.cost_usd is not None and self._tally.usage.cost_usd > limits.cost_usd:
             return Ending.BUDGET
@@ -243,18 +222,25 @@ class _ProcessTurn:
 
     def _patience(self) -> float:
         due_at = min(self._started_at + self._limits.time_limit_seconds, self._stall.due_at)
-        return min(self._patience_seconds, due_at - self._clock())
+        return due_at - self._clock()
 
-    def _take(self, line: OutputLine, channel: Channel) -> None:
-        data = self._redact(line.data, cut=line.skipped > 0)
-        self._log.write(data, stderr=channel is Channel.ERROR, skipped=line.skipped)
-        self._oversized += line.skipped > 0
-        if channel is Channel.ERROR:
-            self._tally.tail.add(data[-_TAIL_BYTES:].decode(errors="replace"))
-        elif data or line.skipped:
+    def _take_output(self, line: OutputLine) -> None:
+        data = self._logged(line, stderr=False)
+        if data or line.skipped:
             for event in self._events(data, line.skipped):
                 self._deliver(event)
             self._stall.heard(self._clock())
+
+    def _take_error(self, line: OutputLine) -> None:
+        data = self._logged(line, stderr=True)
+        self._tally.tail.add(data[-_TAIL_BYTES:].decode(errors="replace"))
+
+    def _logged(self, line: OutputLine, *, stderr: bool) -> bytes:
+        """Write a line to the log, and return it as it stands there: without secrets."""
+        data = self._redact(line.data, cut=line.skipped > 0)
+        self._log.write(data, stderr=stderr, skipped=line.skipped)
+        self._oversized += line.skipped > 0
+        return data
 
     def _deliver(self, event: AgentEvent) -> None:
         if self._on_event is None or self._failure is not None:

@@ -1,0 +1,61 @@
+"""What is run as a child process, and how it ended: records, nothing is started here."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from routing.errors import UnavailableError
+
+
+class SpawnError(UnavailableError):
+    """A process could not be started; nothing was left behind."""
+
+
+class Output(Protocol):
+    """Takes what a child prints to one of its streams, in the thread that pumps its loop."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes, never none."""
+
+    def finish(self) -> None:
+        """Nothing comes after this; called once, whether or not anything was written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """What to run, and how it is tied to this process. It never passes a shell."""
+
+    argv: Sequence[str]
+    cwd: Path | None = None  # None: ours
+    environment: Mapping[str, str] | None = None  # the whole of it; None: ours
+    stdin: bytes | None = None  # written to its standard input, which is closed then; None: /dev/null
+    log: int | None = None  # a descriptor that both its outputs go to; then we read nothing
+    descriptors: Sequence[int] = ()  # that it inherits beside its three streams
+    umask: int = -1  # of the process; -1: ours
+    # On Linux, what it gets when we die, even by SIGKILL; that costs the start of a Python, about 10 ms. The
+    # kernel sends it when the *thread* ends that started it; with `outlives_thread` one starts it that lasts.
+    death_signal: signal.Signals | None = None
+    outlives_thread: bool = False
+    ends_its_own: bool = False  # SIGTERM goes to the program alone, which ends what it has started
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How a child ended, and all that it had started."""
+
+    exit_code: int | None  # negative: the signal that ended it; None: the kernel does not let it go
+    seconds: float  # from its start until everything had ended
+    timed_out: bool = False  # its time limit came first, and it was ended by us
+    survivors: int = 0  # processes that could not be ended; 0 unless the kernel holds them
+
+    def __str__(self) -> str:
+        if self.exit_code is None:
+            return "it could not be ended"
+        if self.exit_code >= 0:
+            return f"exit code {self.exit_code}"
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-self.exit_code).name}"
+        return f"killed by signal {-self.exit_code}"
