@@ -1,14 +1,13 @@
 """Git as a subprocess: one place that knows its environment, its time limit and its errors."""
 
 import os
-import signal
-import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from routing.errors import UnavailableError
+from routing.process.bounded_command import capture
+from routing.process.command import Command, SpawnError
 
 #: What git may see of our environment: enough to find programs, credentials and certificates.
 _PASSED_ON = (
@@ -52,13 +51,22 @@ class GitAccess:
     descriptors: Sequence[int] = ()  # that it and its children inherit
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GitAnswer:
+    """What a git that came to its end said."""
+
+    returncode: int  # 0 for yes or done; negative for a signal
+    stdout: str
+    stderr: str
+
+
 @dataclass(frozen=True, slots=True)
 class Git:
     """Git in one directory (a work tree or a bare repository)."""
 
     directory: Path
     timeout_seconds: float = 120.0
-    access: GitAccess | None = None  # to a remote: then its helpers are ended with it
+    access: GitAccess | None = None  # to a remote
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:
         """Run `git ARGUMENTS` and return its standard output without the last newline."""
@@ -71,44 +79,33 @@ class Git:
             raise GitError(message, stderr=done.stderr, returncode=done.returncode)
         return done.stdout.rstrip("\n")
 
-    def attempt(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run `git ARGUMENTS` and return whatever came of it, for callers to whom a refusal is an answer."""
+    def attempt(self, *arguments: str, stdin: str | None = None) -> GitAnswer:
+        """Run `git ARGUMENTS` and return whatever it answered, for callers to whom a refusal is an answer.
+
+        Raises GitError when git could not be started, or took over `timeout_seconds`: then it was ended, with
+        all that it had started.
+        """
+        access = self.access or GitAccess()
+        command = Command(
+            argv=["git", *access.options, *arguments],
+            cwd=self.directory,
+            environment=git_environment() | dict(access.environment),
+            stdin=None if stdin is None else stdin.encode(errors="replace"),
+            descriptors=access.descriptors,
+        )
         try:
-            return self._finished(arguments, stdin or "")
-        except FileNotFoundError as error:
+            done = capture(command, timeout_seconds=self.timeout_seconds)
+        except SpawnError as error:
             message = f"git could not be run in {self.directory}: install git, and see that the folder exists"
             raise GitError(message) from error
-        except subprocess.TimeoutExpired as error:
+        if done.ended.timed_out or done.ended.exit_code is None:
             message = (
                 f"git {' '.join(arguments[:2])} took over {self.timeout_seconds:g} s in {self.directory}"
             )
-            raise GitError(message) from error
+            raise GitError(message)
+        return GitAnswer(returncode=done.ended.exit_code, stdout=_text(done.output), stderr=_text(done.error))
 
-    def _finished(self, arguments: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
-        access = self.access or GitAccess()
-        with subprocess.Popen(
-            ["git", *access.options, *arguments],
-            cwd=self.directory,
-            env=git_environment() | dict(access.environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            pass_fds=tuple(access.descriptors),
-            start_new_session=self.access is not None,
-        ) as process:
-            try:
-                stdout, stderr = process.communicate(stdin, timeout=self.timeout_seconds)
-            except BaseException:  # as subprocess.run does: whatever happens to us, git does not go on
-                self._kill(process)
-                raise
-        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    def _kill(self, process: "subprocess.Popen[str]") -> None:
-        """End git; at a remote also the programs that transfer for it, which would not notice."""
-        if self.access is None:
-            process.kill()
-            return
-        with suppress(ProcessLookupError):  # not waited for yet, so the number is still its own
-            os.killpg(process.pid, signal.SIGKILL)
+def _text(printed: bytes) -> str:
+    """What git printed, with the line ends that it uses for progress made plain."""
+    return printed.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
