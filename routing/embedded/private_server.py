@@ -6,8 +6,6 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +20,8 @@ from redis.retry import Retry
 
 from routing.embedded.server_program import ServerProgram, find_server_program, server_environment
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
-from routing.process.parent_death import tied_to_us
+from routing.process.child import Child
+from routing.process.command import Command
 
 Transport = Literal["auto", "unix", "tcp"]
 Fsync = Literal["always", "everysec", "no"]
@@ -62,12 +61,12 @@ class PrivateServer:
         self._password = secrets.token_urlsafe(24)
         # The last port is tried again first, so that clients find a restarted server.
         self._port = self.options.preferred_port
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._socket_path = self._choose_socket_path()
 
     def __repr__(self) -> str:
         where = str(self._socket_path) if self._socket_path else f"{_HOST}:{self._port or 'no port yet'}"
-        state = f"pid {self._process.pid}" if self._process else "stopped"
+        state = f"pid {self._child.pid}" if self._child else "stopped"
         return f"PrivateServer({where}, {state})"
 
     def __enter__(self) -> Self:
@@ -98,7 +97,7 @@ class PrivateServer:
     @property
     def alive(self) -> bool:
         """Whether the server's process runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._child is not None and not self._child.has_exited()
 
     @property
     def log_path(self) -> Path:
@@ -110,6 +109,7 @@ class PrivateServer:
         if self.alive:
             message = f"the private server in {self.directory} runs already (pid {self.pid}): stop it first"
             raise ConflictError(message)
+        self._end(grace_seconds=0.0)  # of one that died by itself
         program = self._program or find_server_program()
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked() as lock:
@@ -135,28 +135,28 @@ class PrivateServer:
 
     def stop(self) -> None:
         """Let the server write its data and end; kill it when that takes longer than `stop_seconds`."""
-        process, self._process = self._process, None
-        if process is None:
+        if not self._end(grace_seconds=self.options.stop_seconds):
             return
-        process.terminate()
-        try:
-            process.wait(self.options.stop_seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
         for path in (self._config_path, self._socket_path):
             if path is not None:
                 path.unlink(missing_ok=True)
+
+    def _end(self, *, grace_seconds: float) -> bool:
+        """Whether there was a process to end."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.end(grace_seconds=grace_seconds)
+        return child is not None
 
     @property
     def _config_path(self) -> Path:
         return self.directory / "redis.conf"
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
+    def _running(self) -> Child:
+        if self._child is None:
             message = f"the private server in {self.directory} is not running: call start() first"
             raise ConflictError(message)
-        return self._process
+        return self._child
 
     def _choose_socket_path(self) -> Path | None:
         if self.options.transport == "tcp":
@@ -202,45 +202,25 @@ class PrivateServer:
             os.close(lock)
 
     def _spawn(self, program: ServerProgram, lock: int) -> None:
-        """Start the process from a thread that lives as long: the parent death signal is that thread's."""
         self._write_config()
-        started = threading.Event()
-        outcome: list[subprocess.Popen[bytes] | OSError] = []
-
-        def keep() -> None:
-            try:
-                process = self._popen(program, lock)
-            except OSError as error:
-                outcome.append(error)
-                started.set()
-                return
-            outcome.append(process)
-            started.set()
-            process.wait()
-
-        threading.Thread(target=keep, name="private-server-starter", daemon=True).start()
-        started.wait()
-        if isinstance(outcome[0], OSError):
-            message = f"{program.path} cannot be run ({outcome[0].strerror}): install it again"
-            raise UnavailableError(message) from outcome[0]
-        self._process = outcome[0]
+        log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        command = Command(
+            argv=[str(program.path), str(self._config_path)],
+            cwd=self.directory,
+            environment=server_environment(),
+            log=log,
+            descriptors=(lock,),
+            umask=0o077,
+            death_signal=signal.SIGTERM,  # it writes its data
+            outlives_thread=True,
+            ends_its_own=True,
+        )
+        try:
+            self._child = Child.start(command)
+        finally:
+            os.close(log)
         os.ftruncate(lock, 0)
-        os.pwrite(lock, str(self._process.pid).encode("ascii"), 0)
-
-    def _popen(self, program: ServerProgram, lock: int) -> subprocess.Popen[bytes]:
-        descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "ab") as log:
-            return subprocess.Popen(
-                tied_to_us([str(program.path), str(self._config_path)], death_signal=signal.SIGTERM),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.directory,
-                env=server_environment(),
-                pass_fds=(lock,),
-                start_new_session=True,  # Ctrl-C is for us; the server ends last
-                umask=0o077,
-            )
+        os.pwrite(lock, str(self._child.pid).encode("ascii"), 0)
 
     def _write_config(self) -> None:
         """Write the settings, readable by us alone, because the password is among them."""

@@ -4,11 +4,12 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from routing.errors import UnavailableError
+from routing.process.bounded_command import capture
+from routing.process.command import Command, SpawnError
 
 #: The oldest server that has every command our scripts use.
 MINIMUM_VERSION = (6, 2)
@@ -60,19 +61,13 @@ def find_server_program(*, search_path: str | None = None, use_wheel: bool = Tru
 def program_version(path: Path) -> tuple[int, ...] | None:
     """What `PATH --version` answers; None when it does not run or answers something else."""
     try:
-        done = subprocess.run(
-            [str(path), "--version"],
-            env=server_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_ASK_SECONDS,
-            check=False,
+        asked = capture(
+            Command(argv=[str(path), "--version"], environment=server_environment()),
+            timeout_seconds=_ASK_SECONDS,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except SpawnError:
         return None
-    match = _VERSION.search(done.stdout)
+    match = _VERSION.search(asked.output.decode(errors="replace"))
     return tuple(int(part) for part in match.groups() if part is not None) if match else None
 
 

@@ -1,0 +1,72 @@
+"""One owner of child processes: nothing outside of routing/process starts one."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FLOORS = ("routing", "harvest", "tasks", "console")
+OWNER = "routing/process/"
+
+#: Modules whose purpose it is to start processes.
+STARTERS = {"subprocess", "multiprocessing", "pty", "popen2"}
+
+#: And the functions of `os` and `asyncio` that do.
+CALLS = {"fork", "forkpty", "popen", "system", "create_subprocess_exec", "create_subprocess_shell"}
+PREFIXES = ("posix_spawn", "spawn", "exec")
+
+#: Those that may, each with its reason.
+ALLOWED = {
+    "console/demo/agent.py": "no part of Coalmine: the program that stands for a model in the demo",
+    "tasks/work/drain.py": "reads the number of Celery's own pool process, and starts none",
+}
+
+
+def starts(source: str) -> set[str]:
+    """The ways in which a module starts processes."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names if name.name.split(".")[0] in STARTERS}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module)} & STARTERS
+            if node.module in {"os", "asyncio"}:
+                found |= {name.name for name in node.names if is_start(name.name)}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found |= {node.attr} if node.value.id in {"os", "asyncio"} and is_start(node.attr) else set()
+    return found
+
+
+def is_start(name: str) -> bool:
+    """Whether a function of that name starts a process."""
+    return name in CALLS or name.startswith(PREFIXES)
+
+
+def test_nobody_else_starts_a_process() -> None:
+    """Environment, pipes, time limits and the end of the whole group are decided in one room."""
+    found = {
+        str(path.relative_to(ROOT)): ways
+        for floor in FLOORS
+        for path in (ROOT / floor).rglob("*.py")
+        if (ways := starts(path.read_text(encoding="utf-8")))
+    }
+    outside = {path: ways for path, ways in found.items() if not path.startswith(OWNER)}
+    assert set(outside) == set(ALLOWED), outside
+    assert [path for path in found if path.startswith(OWNER)] == ["routing/process/child.py"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import subprocess",
+        "from subprocess import run",
+        "from os import posix_spawn",
+        "import os\nos.fork()",
+        "import os\nos.execvp('sh', [])",
+        "import asyncio\nasyncio.create_subprocess_exec('sh')",
+    ],
+)
+def test_each_way_is_seen(source: str) -> None:
+    """The test would notice."""
+    assert starts(source)
