@@ -19,7 +19,7 @@ PREFIXES = ("posix_spawn", "spawn", "exec")
 #: Those that may, each with its reason.
 ALLOWED = {
     "console/demo/agent.py": "no part of Coalmine: the program that stands for a model in the demo",
-    "tasks/work/drain.py": "reads the number of Celery's own pool process, and starts none",
+    "tasks/work/drain.py": "shares a flag with the processes of Celery's own pool, and starts none",
 }
 
 
