@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from console.local.program import Program, RestartPolicy
 from routing.printable import printable
-from routing.process.child import Child
+from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.poll_loop import PollLoop
@@ -35,7 +35,7 @@ class ManagedProcess:
         self.start_at: float | None = None  # when to start again; None: runs, or is not to be started
         self._policy = policy
         self._on_line = on_line
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -55,7 +55,7 @@ class ManagedProcess:
             ends_its_own=True,  # Celery ends its pool itself
         )
         reader = LineReader(self._pass_on, cap=LINE_CAP_BYTES)
-        self._child = Child.start(command, loop=loop, output=reader)
+        self._child = ChildProcess.start(command, loop=loop, output=reader)
         self.starts += 1
 
     def has_ended(self) -> bool:

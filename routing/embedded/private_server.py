@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from routing.embedded.server_program import ServerProgram, find_server_program, server_environment
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
-from routing.process.child import Child
+from routing.process.child import ChildProcess
 from routing.process.command import Command
 
 Transport = Literal["auto", "unix", "tcp"]
@@ -61,7 +61,7 @@ class PrivateServer:
         self._password = secrets.token_urlsafe(24)
         # The last port is tried again first, so that clients find a restarted server.
         self._port = self.options.preferred_port
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._socket_path = self._choose_socket_path()
 
     def __repr__(self) -> str:
@@ -152,7 +152,7 @@ class PrivateServer:
     def _config_path(self) -> Path:
         return self.directory / "redis.conf"
 
-    def _running(self) -> Child:
+    def _running(self) -> ChildProcess:
         if self._child is None:
             message = f"the private server in {self.directory} is not running: call start() first"
             raise ConflictError(message)
@@ -216,7 +216,7 @@ class PrivateServer:
             ends_its_own=True,
         )
         try:
-            self._child = Child.start(command)
+            self._child = ChildProcess.start(command)
         finally:
             os.close(log)
         os.ftruncate(lock, 0)

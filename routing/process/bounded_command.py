@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from routing.process.child import Child
+from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended, Output
 
 #: Seconds between SIGTERM and SIGKILL for a command that took too long.
@@ -21,10 +21,10 @@ def run_bounded(
 ) -> Ended:
     """Run the command to its end or its time limit, then kill whatever is left of its process group.
 
-    Blocks the calling thread. `output` and `error` are as in `Child.start`; what they raise is passed on when
+    Blocks the calling thread. `output` and `error` are as in `ChildProcess.start`; what they raise is passed on when
     the command has been killed. Raises SpawnError.
     """
-    child = Child.start(command, output=output, error=error, clock=clock)
+    child = ChildProcess.start(command, output=output, error=error, clock=clock)
     deadline = clock() + timeout_seconds
     try:
         while not (exited := child.has_exited()) and (left := deadline - clock()) > 0:

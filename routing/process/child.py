@@ -75,7 +75,7 @@ class ProcessIdentity:
     marker: str  # value of COALMINE_TURN in the environment of its descendants, "" without one
 
 
-class Child:
+class ChildProcess:
     """A process that was started.
 
     After `start`, the caller pumps the loop until `has_exited`, or until it has had enough, and then calls

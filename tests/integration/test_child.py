@@ -10,7 +10,7 @@ import pytest
 
 from routing.git.git import Git, GitError
 from routing.process.bounded_command import capture, run_bounded
-from routing.process.child import Child
+from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended, SpawnError
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.poll_loop import PollLoop
@@ -116,7 +116,7 @@ def test_children_share_a_loop() -> None:
     said: list[OutputLine] = []
     with PollLoop() as loop:
         quick, slow = (
-            Child.start(shell(line), loop=loop, output=LineReader(said.append, cap=100))
+            ChildProcess.start(shell(line), loop=loop, output=LineReader(said.append, cap=100))
             for line in ("echo quick", "echo slow; sleep 600")
         )
         while not (quick.has_exited() and len(said) == 2):
@@ -133,7 +133,7 @@ def test_children_share_a_loop() -> None:
 
 def test_a_wait_is_ended_from_another_thread() -> None:
     """Whoever has news for the thread that waits wakes it."""
-    child = Child.start(shell("sleep 600"))
+    child = ChildProcess.start(shell("sleep 600"))
     waker = threading.Timer(0.05, child.wake)
     waker.start()
     child.pump(FAR)
@@ -149,7 +149,7 @@ def test_sigterm_is_the_programs_own_business_where_it_ends_its_children(tmp_pat
         f"trap 'exit 5' TERM; sh -c 'trap \"touch {told}\" TERM; echo > {ready}; sleep 600' & "
         f"until [ -s {ready} ]; do :; done; echo $! > {ready}.pid; wait"
     )
-    child = Child.start(Command(argv=["sh", "-c", line], ends_its_own=True))
+    child = ChildProcess.start(Command(argv=["sh", "-c", line], ends_its_own=True))
     inner = noted_pid(tmp_path / "ready.pid")
     assert child.end(grace_seconds=FAR).exit_code == 5
     wait_until(lambda: not process_runs(inner), description="the inner process is gone")
@@ -168,7 +168,7 @@ def test_a_command_dies_with_us(tmp_path: Path, number: signal.Signals) -> None:
         "command = Command(argv=['sh', '-c', line], death_signal=signal.SIGKILL)\n"
         "run_bounded(command, timeout_seconds=600)\n"
     )
-    owner = Child.start(
+    owner = ChildProcess.start(
         Command(argv=[sys.executable, "-c", program, str(noted)], cwd=Path(__file__).parents[2])
     )
     pid = noted_pid(noted)

@@ -17,7 +17,7 @@ from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobState
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
-from routing.process.child import Child
+from routing.process.child import ChildProcess
 from routing.process.command import Command, SpawnError
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
@@ -51,9 +51,9 @@ def groups() -> int:
 def started(
     argv: list[str], cwd: Path, *, environment: dict[str, str], stdin: bytes | None = None,
     home: CgroupHome | None = HOME, lines: list[OutputLine] | None = None,
-) -> Child:  # fmt: skip
+) -> ChildProcess:  # fmt: skip
     """An agent, started as a turn does; without `lines` its output is thrown away."""
-    return Child.start(
+    return ChildProcess.start(
         Command(argv=argv, cwd=cwd, environment=environment, stdin=stdin),
         output=None if lines is None else LineReader(lines.append, cap=10_000),
         table=ProcessTable(),
@@ -170,10 +170,10 @@ def test_groups_within_a_group_end_with_it(pid_file: Path) -> None:
     program = (
         "import sys, pathlib\n"
         "from routing.process.cgroup_probe import usable_cgroup_home\n"
-        "from routing.process.child import Child\n"
+        "from routing.process.child import ChildProcess\n"
         "from routing.process.command import Command\n"
         "from routing.process.table import ProcessTable\n"
-        "child = Child.start(Command(argv=['sh', '-c', sys.argv[1]], cwd=pathlib.Path.cwd(),\n"
+        "child = ChildProcess.start(Command(argv=['sh', '-c', sys.argv[1]], cwd=pathlib.Path.cwd(),\n"
         "    environment={'PATH': '/usr/bin:/bin'}), table=ProcessTable(), home=usable_cgroup_home())\n"
         "while True: child.pump(60)\n"
     )
@@ -222,10 +222,10 @@ def test_group_of_a_dead_worker_is_removed(tmp_path: Path, pid_file: Path) -> No
     program = (
         "import sys, pathlib, time\n"
         "from routing.process.cgroup_probe import usable_cgroup_home\n"
-        "from routing.process.child import Child\n"
+        "from routing.process.child import ChildProcess\n"
         "from routing.process.command import Command\n"
         "from routing.process.table import ProcessTable\n"
-        "Child.start(Command(argv=['sh', '-c', sys.argv[1]], cwd=pathlib.Path(sys.argv[2]),\n"
+        "ChildProcess.start(Command(argv=['sh', '-c', sys.argv[1]], cwd=pathlib.Path(sys.argv[2]),\n"
         "    environment={'PATH': '/usr/bin:/bin'}), table=ProcessTable(), home=usable_cgroup_home())\n"
         "time.sleep(60)\n"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from routing.jobs.ending import Ending
 from routing.process.cgroup import CgroupHome
-from routing.process.child import Child, ProcessIdentity
+from routing.process.child import ChildProcess, ProcessIdentity
 from routing.process.command import Command, Ended, SpawnError
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
@@ -119,7 +119,7 @@ class _ProcessTurn:
         self._runtime_fault = ""  # what the runtime raised, in words; it is not asked again
         self._oversized = 0
         self._ended = Ended(exit_code=None, seconds=0.0)
-        self.child = Child.start(
+        self.child = ChildProcess.start(
             Command(argv=launch.argv, cwd=turn.worktree, environment=launch.environment, stdin=launch.prompt),
             output=LineReader(self._take_output, cap=limits.line_bytes),
             error=LineReader(self._take_error, cap=limits.line_bytes),
