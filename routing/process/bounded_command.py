@@ -21,8 +21,8 @@ def run_bounded(
 ) -> Ended:
     """Run the command to its end or its time limit, then kill whatever is left of its process group.
 
-    Blocks the calling thread. `output` and `error` are as in `ChildProcess.start`; what they raise is passed on when
-    the command has been killed. Raises SpawnError.
+    Blocks the calling thread. `output` and `error` are as in `ChildProcess.start`; what they raise is passed
+    on when the command has been killed. Raises SpawnError.
     """
     child = ChildProcess.start(command, output=output, error=error, clock=clock)
     deadline = clock() + timeout_seconds

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from routing.jobs.ending import Ending
-from routing.process.line_reader import OutputLine
 from routing.process.table import ProcessTable, start_ticks
 from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
