@@ -12,10 +12,8 @@ from console.output.rendering import iso, one_line, table, when, word
 from console.output.terminal import Terminal
 from routing.errors import SettingsError
 from tasks.logs import configure_logs
-from tasks.notify.dead_letter import DeadLetter, dead_letters, revive
-from tasks.notify.notification_kind import NotificationKind, notification_kind
-from tasks.notify.sample import sample
-from tasks.notify.sinks import configured_sinks
+from tasks.notify.notices import DeadLetter, dead_letters, revive
+from tasks.notify.notification import NotificationKind, notification_kind, sample
 
 notify_app = typer.Typer(help="Notifications to people.", no_args_is_help=True)
 
@@ -33,9 +31,7 @@ def try_out(
     wanted = notification_kind(kind)
     invocation = started(ctx)
     configure_logs(invocation.settings)
-    sinks = [
-        sink for sink, kinds in configured_sinks(invocation.settings.notify, time.time) if wanted in kinds
-    ]
+    sinks = [sink for sink, kinds in invocation.settings.notify.configured(time.time) if wanted in kinds]
     if not sinks:
         message = (
             f"no sink takes {wanted} and nothing was sent; set notify.log.enabled "

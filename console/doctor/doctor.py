@@ -20,7 +20,7 @@ from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.store.redis.health import HealthFinding, look_at
 from tasks.composition.composition import Coalmine
-from tasks.notify.sinks import NAMES
+from tasks.notify.settings import SINK_NAMES
 from tasks.settings.forge_settings import LocalSettings
 from tasks.settings.settings import Settings
 
@@ -129,7 +129,7 @@ def _paused(coalmine: Coalmine) -> HealthFinding:
 def notifications(coalmine: Coalmine) -> HealthFinding:
     """Whether people are told what they are to be told."""
     told = []
-    for sink in NAMES:
+    for sink in SINK_NAMES:
         status, (waiting, dead) = coalmine.notices.status(sink), coalmine.notices.depths(sink)
         if dead:
             remedy = "see `coalmine notify list-dead`, mend the cause, then `coalmine notify retry-dead`"

@@ -48,9 +48,8 @@ from tasks.agents.supervision.silence import Patience
 from tasks.agents.supervision.waking import Waking
 from tasks.agents.supervision.watchdog import Watchdog, WatchdogRules
 from tasks.broker import WORK, make_app
-from tasks.notify.fact_reader import FactReader
+from tasks.notify.facts import FactReader
 from tasks.notify.notifier import Notifier, NotifierRules
-from tasks.notify.sinks import configured_sinks
 from tasks.settings.settings import Settings
 from tasks.work.tick import Ticks
 
@@ -197,7 +196,7 @@ class Coalmine:
                 generator=random.SystemRandom(),  # the draws of a seed are not disturbed
                 monotonic=time.monotonic,
             )
-            for sink, kinds in configured_sinks(notify, self.now)
+            for sink, kinds in notify.configured(self.now)
         ]
 
     @cached_property

@@ -1,8 +1,28 @@
 """The log as a sink: one line a notification."""
 
+from collections.abc import Callable
+
 import structlog
 
+from routing.setting_types import Switch
 from tasks.notify.notification import Notification
+from tasks.notify.sink import SinkSettings
+
+
+class LogSinkSettings(SinkSettings):
+    """A line in the worker's log."""
+
+    enabled: Switch = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it was switched on."""
+        return self.enabled
+
+    def sink(self, *, answer_seconds: float, clock: Callable[[], float]) -> "LogSink | None":
+        """The log takes everything at once, and stamps its lines itself."""
+        del answer_seconds, clock
+        return LogSink() if self.enabled else None
 
 
 class LogSink:

@@ -1,14 +1,41 @@
-"""A notification: one thing that people are told, made from one event."""
+"""A notification: one thing that people are told, made from one event, and the kinds that there are."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from routing.errors import InvalidInputError
 from routing.printable import printable
-from tasks.notify.notification_kind import NotificationKind
 
 #: Characters of a title, of the words below it, and of one field.
 LONGEST_TITLE, LONGEST_WORDS, LONGEST_FIELD = 200, 1500, 300
+
+
+class UnknownNotificationError(InvalidInputError):
+    """There is no such kind of notification; nothing was sent."""
+
+
+class NotificationKind(StrEnum):
+    """What people may want to be told."""
+
+    DONE = "done"  # a job succeeded
+    NEEDS_HUMAN = "needs-human"  # a person must go on
+    FROZEN = "frozen"  # CI stayed red behind all repairs; a person must go on
+    ROLLED_BACK = "rolled_back"  # a canary was rejected
+    GRADUATED = "graduated"  # a canary is champion
+    WORKER_LOST = "worker_lost"  # a worker was lost, and its job is queued again
+
+
+def notification_kind(text: str) -> NotificationKind:
+    """The kind of that name, or an error that names all. Hyphen, underscore and space are one."""
+    wanted = text.strip().lower().replace("-", "_").replace(" ", "_")
+    for kind in NotificationKind:
+        if kind.value.replace("-", "_") == wanted:
+            return kind
+    known = ", ".join(NotificationKind)
+    message = f"{text[:40]!r} is no kind of notification and nothing was sent; use one of: {known}"
+    raise UnknownNotificationError(message)
 
 
 def one_line(text: str, most: int) -> str:
@@ -35,3 +62,16 @@ class Notification(BaseModel):
     words: Words = ""  # why, and what to do next
     at: float  # when it happened, seconds since the epoch, the server's
     fields: dict[str, FieldText] = Field(default_factory=dict)  # issue, version, arm, commit, … if known
+
+
+def sample(kind: NotificationKind, *, at: float, by: str) -> Notification:
+    """A test of one kind; `at` in seconds since the epoch."""
+    return Notification(
+        id=f"test-{int(at * 1000)}:{kind}",
+        kind=kind,
+        subject="test",
+        title=f"Test: a notification of the kind {kind}",
+        words="Nothing happened. Somebody tried out `coalmine notify test`.",
+        at=at,
+        fields={"by": by},
+    )

@@ -10,12 +10,11 @@ from routing.jobs.retry import BackOff
 from routing.store.events.event_store import EventPage, EventStore
 from routing.store.events.notice_store import NoticeStore, SinkProgress, SinkStatus
 from routing.templates.route import Generator
-from tasks.notify.fact_reader import FactReader
-from tasks.notify.notification import Notification
-from tasks.notify.notification_kind import NotificationKind
+from tasks.notify.facts import FactReader
+from tasks.notify.notices import WaitingNotice, parsed_notice
+from tasks.notify.notification import Notification, NotificationKind
 from tasks.notify.sink import Sink, UndeliveredError
 from tasks.notify.translation import translated
-from tasks.notify.waiting_notice import WaitingNotice, parsed_notice
 
 _log = structlog.get_logger(__name__)
 

@@ -1,15 +1,21 @@
-"""One POST to one address of the settings, and what its answer means."""
+"""One POST to one address of the settings, and what its answer means.
+
+An address is a secret: whoever knows that of a Slack channel can write there. It is checked when settings
+are read, and no message shows more of it than its host.
+"""
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
+from pydantic import AfterValidator, SecretStr
 
+from routing.http.loopback import is_loopback
 from routing.http.rate_limit import resumes_at
 from routing.http.reply import plain_line
-from tasks.notify.address import host_of
 from tasks.notify.sink import UndeliveredError
 
 #: Seconds for a connection to come about.
@@ -26,12 +32,34 @@ _TIMED_OUT, _TOO_EARLY, _TOO_MANY, _UNAVAILABLE = 408, 425, 429, 503
 _LATER = frozenset({_TIMED_OUT, _TOO_EARLY, _TOO_MANY})
 
 
+def checked_address(value: SecretStr) -> SecretStr:
+    """Return the address, or raise ValueError that says what is wrong without repeating it."""
+    text = value.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises ValueError when it is no number, or out of range
+    except ValueError:
+        raise ValueError("cannot be read as an address; write https://host/path") from None
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("must begin with https:// and a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user and no password before the host")
+    if parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must have no #, no spaces and nothing but ASCII")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("would be sent in clear: http:// is for 127.0.0.1 only, use https://")
+    return value
+
+
+Address = Annotated[SecretStr, AfterValidator(checked_address)]
+
+
 class Post:
     """Sends bodies to one address: no redirects, no proxies of the environment, no passwords of ~/.netrc."""
 
-    def __init__(self, address: str, *, answer_seconds: float, clock: Callable[[], float]) -> None:
-        self._address = address
-        self._host = host_of(address)
+    def __init__(self, address: SecretStr, *, answer_seconds: float, clock: Callable[[], float]) -> None:
+        self._address = address.get_secret_value()
+        self._host = urlsplit(self._address).hostname or ""  # all that may be shown
         self._timeout = (CONNECT_SECONDS, answer_seconds)
         self._clock = clock
 

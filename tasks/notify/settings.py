@@ -1,94 +1,16 @@
-"""Settings of notifications: which sinks there are, and what each is told. By default there is none."""
+"""Settings of notifications: which sinks there are, and what each is told. By default all are off."""
 
-from typing import Annotated, Self
+from collections.abc import Callable, Iterator
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    model_validator,
-)
-from pydantic_settings import NoDecode
+from pydantic import BaseModel, ConfigDict, Field
 
-from routing.errors import InvalidInputError
-from routing.setting_types import Count, Seconds, Switch
-from tasks.notify.address import checked_address
-from tasks.notify.notification_kind import NotificationKind, notification_kind
-from tasks.notify.signature import checked_secret
-
-
-def _kinds(value: object) -> object:
-    """Kinds with commas between them, as a variable has them, or a list of a file."""
-    if isinstance(value, str):
-        value = [name.strip() for name in value.strip("[] ").replace('"', "").split(",") if name.strip()]
-    if not isinstance(value, list | tuple):
-        return value
-    try:
-        return tuple(notification_kind(str(name)) for name in value)
-    except InvalidInputError as error:
-        raise ValueError(str(error)) from None
-
-
-def _address(value: SecretStr) -> SecretStr:
-    checked_address(value.get_secret_value())
-    return value
-
-
-def _secret(value: SecretStr) -> SecretStr:
-    checked_secret(value.get_secret_value())
-    return value
-
-
-Kinds = Annotated[tuple[NotificationKind, ...], NoDecode, BeforeValidator(_kinds)]
-#: An address is a secret: whoever knows that of a Slack channel can write there.
-Address = Annotated[SecretStr, AfterValidator(_address)]
-Secret = Annotated[SecretStr, AfterValidator(_secret)]
-
-
-class _Sink(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    kinds: Kinds = ()  # that are sent there; (): all
-
-
-class LogSinkSettings(_Sink):
-    """A line in the worker's log."""
-
-    enabled: Switch = False
-
-
-class WebhookSinkSettings(_Sink):
-    """A signed POST to an address of yours."""
-
-    url: Address | None = None
-    secret: Secret | None = None  # that deliveries are signed with
-    previous_secret: Secret | None = None  # signed with too, while the secret is changed
-
-    @model_validator(mode="after")
-    def _is_signed(self) -> Self:
-        if self.url is not None and self.secret is None:
-            message = (
-                "url is set without secret: deliveries are signed, so set a secret of 16 characters or more"
-            )
-            raise ValueError(message)
-        if self.previous_secret is not None and self.secret is None:
-            raise ValueError("previous_secret is set without secret; set both while a secret is changed")
-        return self
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The secrets that deliveries are signed with, the present one first."""
-        both = (self.secret, self.previous_secret)
-        return tuple(secret.get_secret_value() for secret in both if secret is not None)
-
-
-class SlackSinkSettings(_Sink):
-    """An incoming webhook of Slack, or of anything that takes the same JSON."""
-
-    url: Address | None = None
+from routing.setting_types import Count, Seconds
+from tasks.notify.log_sink import LogSinkSettings
+from tasks.notify.notification import NotificationKind
+from tasks.notify.sink import Sink, SinkSettings
+from tasks.notify.slack_sink import SlackSinkSettings
+from tasks.notify.webhook_sink import WebhookSinkSettings
 
 
 class NotifySettings(BaseModel):
@@ -110,5 +32,23 @@ class NotifySettings(BaseModel):
 
     @property
     def is_on(self) -> bool:
-        """Whether there is any sink."""
-        return self.log.enabled or self.webhook.url is not None or self.slack.url is not None
+        """Whether any sink is."""
+        return any(sink.is_on for sink in self._sinks())
+
+    def configured(self, clock: Callable[[], float]) -> Iterator[tuple[Sink, tuple[NotificationKind, ...]]]:
+        """Each sink that is on, with the kinds that are sent there."""
+        for settings in self._sinks():
+            sink = settings.sink(answer_seconds=self.answer_seconds, clock=clock)
+            if sink is not None:
+                yield sink, settings.wanted
+
+    def _sinks(self) -> Iterator[SinkSettings]:
+        return (getattr(self, name) for name in SINK_NAMES)
+
+
+#: Names of all sinks that there can be.
+SINK_NAMES = tuple(
+    name
+    for name, field in NotifySettings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, SinkSettings)
+)

@@ -1,9 +1,17 @@
-"""What a sink is: somewhere that notifications are sent to."""
+"""What a sink is: somewhere that notifications are sent to, and what its settings have in common.
 
-from typing import Protocol
+A new sink is one file with its settings and its class, and one line in `tasks.notify.settings`.
+"""
 
-from routing.errors import CoalmineError
-from tasks.notify.notification import Notification
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Protocol
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic_settings import NoDecode
+
+from routing.errors import CoalmineError, InvalidInputError
+from tasks.notify.notification import Notification, NotificationKind, notification_kind
 
 
 class UndeliveredError(CoalmineError):
@@ -28,3 +36,40 @@ class Sink(Protocol):
     def send(self, notification: Notification) -> None:
         """Return when it was taken, or raise UndeliveredError."""
         ...
+
+
+def _kinds(value: object) -> object:
+    """Kinds with commas between them, as a variable has them, or a list of a file."""
+    if isinstance(value, str):
+        value = [name.strip() for name in value.strip("[] ").replace('"', "").split(",") if name.strip()]
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        return tuple(notification_kind(str(name)) for name in value)
+    except InvalidInputError as error:
+        raise ValueError(str(error)) from None
+
+
+class SinkSettings(BaseModel):
+    """The settings of one sink, and what it is made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kinds: Annotated[tuple[NotificationKind, ...], NoDecode, BeforeValidator(_kinds)] = ()  # (): all
+
+    @property
+    def wanted(self) -> tuple[NotificationKind, ...]:
+        """The kinds that are sent there."""
+        return self.kinds or tuple(NotificationKind)
+
+    @property
+    @abstractmethod
+    def is_on(self) -> bool:
+        """Whether anything is sent there."""
+
+    @abstractmethod
+    def sink(self, *, answer_seconds: float, clock: Callable[[], float]) -> Sink | None:
+        """The sink that these settings describe; None when it is off.
+
+        `answer_seconds`: how long it may be silent. `clock`: seconds since the epoch.
+        """

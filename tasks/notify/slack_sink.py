@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections.abc import Callable
 
 from tasks.notify.notification import Notification
-from tasks.notify.post import Post
+from tasks.notify.post import Address, Post
+from tasks.notify.sink import SinkSettings
 
 #: Fields that are shown below the words, in this order.
 _SHOWN = ("title", "version", "arm", "trial", "by", "commit", "job")
@@ -14,6 +16,23 @@ _NO_BREAK = "\u200b"
 
 #: Every @ but that of a version, which people copy: `implementer@v3`.
 _MENTION = re.compile(r"(?<![a-z0-9])@|@(?!v[0-9])")
+
+
+class SlackSinkSettings(SinkSettings):
+    """An incoming webhook of Slack, or of anything that takes the same JSON."""
+
+    url: Address | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is an address."""
+        return self.url is not None
+
+    def sink(self, *, answer_seconds: float, clock: Callable[[], float]) -> "SlackSink | None":
+        """Posts to that address."""
+        if self.url is None:
+            return None
+        return SlackSink(Post(self.url, answer_seconds=answer_seconds, clock=clock))
 
 
 class SlackSink:

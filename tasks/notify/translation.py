@@ -8,8 +8,7 @@ from routing.backlog.item import BacklogState
 from routing.events import Event
 from routing.jobs.job import Job, JobState
 from tasks.notify.facts import NOTHING, EventFacts
-from tasks.notify.notification import Notification
-from tasks.notify.notification_kind import NotificationKind
+from tasks.notify.notification import Notification, NotificationKind
 
 _NEED_PEOPLE = frozenset({JobState.ESCALATED, JobState.FAILED, JobState.BLOCKED})
 
@@ -21,11 +20,6 @@ def translated(event: Event, facts: EventFacts = NOTHING) -> Notification | None
     """What people are told of an event; None for most events."""
     translate = _TRANSLATIONS.get(event.kind)
     return translate(event, facts) if translate else None
-
-
-#: Events for which the job's record is worth reading, and those for which the issue's is.
-ABOUT_JOBS = frozenset({events.JOB_FINISHED, events.JOB_LEASE_EXPIRED})
-ABOUT_ISSUES = frozenset({events.BACKLOG_STATE})
 
 
 def _finished(event: Event, facts: EventFacts) -> Notification | None:

@@ -9,11 +9,9 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from tasks.notify.notification import Notification
-from tasks.notify.notification_kind import NotificationKind
+from tasks.notify.notification import Notification, NotificationKind
 from tasks.notify.settings import NotifySettings
 from tasks.notify.sink import Sink, UndeliveredError
-from tasks.notify.sinks import configured_sinks
 from tests.fleets.stepped_fleet import START
 from tests.servers.sink_server import SinkServer, Word, sink_server
 
@@ -48,7 +46,7 @@ def sink(name: str, server: SinkServer, **settings: object) -> Sink:
             "slack": {"url": server.address} if name == "slack" else {},
         }
     )
-    ((found, kinds),) = configured_sinks(made, lambda: START)
+    ((found, kinds),) = made.configured(lambda: START)
     assert kinds == tuple(NotificationKind)
     return found
 

@@ -8,8 +8,7 @@ import pytest
 from routing.errors import InvalidInputError
 from routing.events import MEANINGS, Event
 from tasks.notify.facts import EventFacts
-from tasks.notify.notification import LONGEST_TITLE, Notification
-from tasks.notify.notification_kind import NotificationKind, notification_kind
+from tasks.notify.notification import LONGEST_TITLE, Notification, NotificationKind, notification_kind
 from tasks.notify.translation import translated
 
 JOB = "4f1d0c2ab39e8876"

@@ -19,10 +19,9 @@ from routing.store.events import notice_store
 from routing.store.events.event_store import EventPage
 from routing.store.redis.keys import Keys
 from tasks.notify import notifier as notifier_module
-from tasks.notify.dead_letter import dead_letters, revive
-from tasks.notify.fact_reader import FactReader
-from tasks.notify.notification import Notification
-from tasks.notify.notification_kind import NotificationKind
+from tasks.notify.facts import FactReader
+from tasks.notify.notices import dead_letters, revive
+from tasks.notify.notification import Notification, NotificationKind
 from tasks.notify.notifier import PAGE, Notifier, NotifierRules
 from tasks.notify.sink import UndeliveredError
 from tests.fakes.issues import IssueForge, issue, ref

@@ -9,9 +9,8 @@ from pydantic import ValidationError
 from console.commands.config import flat, shown_value
 from routing.errors import SettingsError
 from tasks.broker import NOTIFY, schedule
-from tasks.notify.notification_kind import NotificationKind
+from tasks.notify.notification import NotificationKind
 from tasks.notify.settings import NotifySettings
-from tasks.notify.sinks import configured_sinks
 from tasks.settings.settings import Settings, load_settings
 
 SECRET = "a-secret-of-some-length"  # noqa: S105 - of these tests
@@ -21,7 +20,7 @@ ADDRESS = "https://hooks.example.com/services/T000/B000/XXXX"
 def test_by_default_nobody_is_told_anything() -> None:
     """No sink, and no tick."""
     assert not NotifySettings().is_on
-    assert list(configured_sinks(NotifySettings(), lambda: 0.0)) == []
+    assert list(NotifySettings().configured(lambda: 0.0)) == []
     assert NOTIFY not in schedule(Settings())
 
 

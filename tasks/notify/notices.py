@@ -1,12 +1,46 @@
-"""Notifications that will not be sent any more, unless a person says so."""
+"""Notifications as they are stored for one sink: those that wait to be sent, and the dead letters.
+
+A dead letter is a notification that its sink refused, or did not take in all its attempts. It stays until a
+person has it sent again, or newer ones push it out.
+"""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from routing.errors import NotFoundError
 from routing.store.events.notice_store import MOST_DEAD, NoticeStore
-from tasks.notify.sinks import NAMES
-from tasks.notify.waiting_notice import WaitingNotice, parsed_notice
+from tasks.notify.notification import Notification
+from tasks.notify.settings import SINK_NAMES
+
+
+class WaitingNotice(BaseModel):
+    """With what became of it so far."""
+
+    model_config = ConfigDict(frozen=True)
+
+    v: Literal[1] = 1
+    notification: Notification
+    attempts: int = 0  # that failed
+    reason: str = ""  # of the last one, in words
+
+    def failed(self, reason: str) -> "WaitingNotice":
+        """The same behind one more failure."""
+        return self.model_copy(update={"attempts": self.attempts + 1, "reason": reason[:500]})
+
+    def afresh(self) -> "WaitingNotice":
+        """The same with its attempts before it."""
+        return self.model_copy(update={"attempts": 0})
+
+
+def parsed_notice(text: str) -> WaitingNotice | None:
+    """A stored one; None when it cannot be read, or is gone."""
+    try:
+        return WaitingNotice.model_validate_json(text)
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +61,7 @@ class DeadLetter:
 
 def dead_letters(store: NoticeStore, *, most: int = MOST_DEAD) -> Iterator[DeadLetter]:
     """Those of every sink, whether it is configured now or not; of each the last to die first."""
-    for sink in NAMES:
+    for sink in SINK_NAMES:
         for identifier, record in store.dead(sink, most).items():
             yield DeadLetter(id=identifier, sink=sink, notice=parsed_notice(record))
 
@@ -46,7 +80,7 @@ def revive(store: NoticeStore, wanted: Collection[str]) -> list[DeadLetter]:
         )
         raise NotFoundError(message)
     chosen = [letter for letter in found if not wanted or letter.id in wanted]
-    for sink in NAMES:
+    for sink in SINK_NAMES:
         store.revive(sink, {
             letter.id: letter.notice.afresh().model_dump_json()
             for letter in chosen
