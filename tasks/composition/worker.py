@@ -12,6 +12,7 @@ import structlog
 from routing.errors import CoalmineError
 from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.lifecycle import Claim
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.table import ProcessTable
@@ -22,7 +23,6 @@ from tasks.agents.repository.worktree import sweep_worktrees
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.supervision.orphans import end_ownerless_turns
 from tasks.agents.supervision.retirement import Retirements
-from tasks.agents.turn.leases import TurnLeases
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.turn_runner import TurnRunner
 from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
@@ -31,10 +31,11 @@ from tasks.composition.forge_parts import ForgeParts
 from tasks.issues.site import place_of
 from tasks.work.drain import draining
 from tasks.work.host_keeper import Chore
-from tasks.work.lease_keeper import LeaseKeeper
+from tasks.work.lease_keeper import LeaseKeeper, LeaseKind, LeaseTimes
 from tasks.work.outcome import NextStep
+from tasks.work.termination import end_process
 from tasks.work.tick_request import TickRequests
-from tasks.work.work import Runner, Work
+from tasks.work.work import Runner, Work, job_leases
 
 _log = structlog.get_logger(__name__)
 
@@ -62,27 +63,17 @@ class Worker:
     def keeper(self) -> LeaseKeeper:
         """Keeps the leases of this process."""
         return LeaseKeeper(
-            self.coalmine.job_store,
-            lease_seconds=self.coalmine.settings.job.lease_seconds,
+            LeaseTimes(lease_seconds=self.coalmine.settings.job.lease_seconds),
             monotonic=time.monotonic,
             draining=draining,
-            on_look=self.look,
-            on_guard=self.turn_leases.guard,
+            chores=[self.coalmine.log_store.flush],
+            on_death=end_process,
         )
 
     @cached_property
-    def turn_leases(self) -> TurnLeases:
-        """Keeps the leases of this process's turns, by the same threads."""
-        return TurnLeases(
-            self.coalmine.sessions,
-            lease_seconds=self.coalmine.settings.job.lease_seconds,
-            monotonic=time.monotonic,
-        )
-
-    def look(self) -> None:
-        """What is done while jobs are worked on, a few times a second."""
-        self.turn_leases.look()
-        self.coalmine.log_store.flush()
+    def job_leases(self) -> LeaseKind[Claim]:
+        """How the leases of jobs are renewed."""
+        return job_leases(self.coalmine.job_store, self.keeper.times.lease_seconds)
 
     @cached_property
     def work(self) -> Work:
@@ -90,8 +81,8 @@ class Worker:
         return Work(
             jobs=self.coalmine.jobs,
             keeper=self.keeper,
+            leases=self.job_leases,
             runner=self.runner or self.agents,
-            lease_seconds=self.coalmine.settings.job.lease_seconds,
             see_off=self.retirements.see_off,
             ended=self.follow_up,
             await_seconds=self.coalmine.settings.agent.await_seconds,
@@ -119,7 +110,7 @@ class Worker:
             remotes=self.forges.remotes,
             environment=os.environ,
             log=self.coalmine.log_store,
-            holds=self.keeper.holds,
+            holds=partial(self.keeper.holds, self.job_leases),
             turns=self.turns,
             agents=self.coalmine.agents,
         )
@@ -144,7 +135,7 @@ class Worker:
         """Runs turns of sessions."""
         return TurnRunner(
             sessions=self.coalmine.sessions,
-            leases=self.turn_leases,
+            keeper=self.keeper,
             agents=self.coalmine.agents,
             office=self.coalmine.post_office,
             mail_server=MailServer(
@@ -153,7 +144,6 @@ class Worker:
             ),
             table=ProcessTable(),
             home=self.cgroup_home,
-            lease_seconds=self.coalmine.settings.job.lease_seconds,
         )
 
     @cached_property

@@ -1,141 +1,250 @@
-"""Keeps the leases of the jobs that one worker process holds, and hears what is asked of them."""
+"""Keeps all leases of one worker process, whatever is leased: jobs, turns, mail.
+
+What differs between them is a `LeaseKind`, made by whoever asks the store for the lease. All else is here:
+when a lease is renewed, when it counts as lost, and how its holder learns of that, or of a request to end the
+work. A holder is told through its `StopSignal`, in a thread of the keeper.
+"""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
-from routing.errors import CoalmineError, UnavailableError
-from routing.jobs.lifecycle import Claim
-from routing.store.jobs.job_store import JobStore
+from routing.errors import UnavailableError
+from routing.store.redis.lease import LeaseStatus
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.work.log_and_continue import LogAndContinue
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds between two looks at the leases: within this time a cancel reaches a running agent.
-LOOK_SECONDS = 0.5
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeaseTimes:
+    """All times of leases; all else that is timed by them is derived from these."""
+
+    lease_seconds: float = 30.0  # of jobs and turns: whoever is silent for so long has lost them
+    renewals: int = 3  # within a lease, so that all but one of them may fail
+    tick_seconds: float = 0.5  # between two looks: within this time a cancel reaches a running agent
+    event_seconds: float = 2.0  # events of an agent renew its turn's lease no more often than this
+    mail_leases: float = 3.0  # lease of a turn's mail, in leases: it outlives the turn that reads it
+
+    @property
+    def mail_lease_seconds(self) -> float:
+        """The lease of the mail that a turn has claimed."""
+        return self.mail_leases * self.lease_seconds
 
 
-@dataclass(slots=True)
-class _Held:
-    claim: Claim
-    stop: StopSignal
-    lease_ends: float  # on our own clock, counted from before the last renewal was sent
+class Renewal(Protocol[T_contra]):
+    """The store's call that looks at leases, or extends them."""
+
+    def __call__(
+        self, things: Sequence[T_contra], /, *, extend_seconds: float, active: bool = False
+    ) -> Sequence[LeaseStatus]:
+        """Look only, where `extend_seconds` is 0; `active`: an event came of each of them.
+
+        Answers in their order. UnavailableError when there is no answer; whatever else is raised counts as
+        the fault of one of the things.
+        """
+        ...
 
 
-#: Leases by job id and fence, as one look sees them.
-_Leases = list[tuple[tuple[str, int], _Held]]
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LeaseKind(Generic[T]):
+    """One kind of thing that is leased. One instance a process: its leases are renewed in one call."""
+
+    name: str  # in the log
+    lease_seconds: float
+    renew: Renewal[T]
+    #: What a request in a LeaseStatus means. None: nobody asks, so that each tick need not look.
+    asked_to: Callable[[str], StopReason] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Lease(Generic[T]):
+    """One lease while it is held."""
+
+    kind: LeaseKind[T]
+    thing: T
+    stop: StopSignal  # set when the lease is lost, or the work is to end
+    ends: float  # on our own clock, counted from before the last renewal was sent
+    heard_at: float = field(default=float("-inf"))  # when an event last renewed it
+    faults: int = 0  # renewals that raised because of this one
 
 
 class LeaseKeeper:
-    """Two threads a process: one renews all of its leases in one call, the other watches the clock.
+    """Two threads a process: one renews, one watches the clock, as a store may hang for longer than a lease.
 
-    There are two because the store may take longer to answer than a lease lasts.
+    `holding` starts them, and they end when nothing is held; a forked child starts its own. `monotonic` is
+    the clock of this process. When no renewal has succeeded for a whole lease, the lease counts as lost:
+    another process may have won it by then.
 
-    `monotonic` is this process's own clock. When no renewal has got through for a whole lease, the lease
-    counts as lost: the job may be running elsewhere by then, so its turn is ended here.
+    A lease whose renewal raises is renewed apart from the others. It is logged once, counted in `faults`, and
+    ends by the clock. Should a thread die all the same, every holder is told that its lease is lost, and
+    `on_death` is called; it has to end the process, which can no longer keep or lose a lease.
     """
 
     def __init__(
-        self, jobs: JobStore, *, lease_seconds: float, monotonic: Callable[[], float],
-        draining: Callable[[], bool], on_look: Callable[[], None] = lambda: None,
-        on_guard: Callable[[], None] = lambda: None,
+        self, times: LeaseTimes, *, monotonic: Callable[[], float],
+        draining: Callable[[], bool] = lambda: False, chores: Sequence[Callable[[], object]] = (),
+        on_death: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
-        self._jobs = jobs
-        self._draining = draining
-        self._on_look = on_look  # what else the one thread does for the process
-        self._on_guard = on_guard  # and the other, which never waits for the store
-        self._lease_seconds = lease_seconds
+        self.times = times
+        self.faults = 0  # renewals and notifications that raised
         self._monotonic = monotonic
-        self._held: dict[tuple[str, int], _Held] = {}
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._draining = draining  # whether the process shuts down: then all work is to end
+        self._chores = chores  # what else is done with each renewal; one that raises is logged
+        self._on_death = on_death
+        self._held: list[Lease[Any]] = []
+        self._renewed_at: dict[LeaseKind[Any], float] = {}
+        self._lock = threading.Lock()  # of all above
+        self._ended = threading.Event()  # never set: a clock to wait by
         self._threads: dict[str, threading.Thread] = {}
-        self._renewed_at = 0.0
 
     @contextmanager
-    def holding(self, claim: Claim, stop: StopSignal) -> Iterator[None]:
-        """Keep a lease for the time of the block; `stop` is set when it is lost or the job cancelled."""
-        key = (claim.job.id, claim.fence)
-        held = _Held(claim=claim, stop=stop, lease_ends=self._monotonic() + self._lease_seconds)
+    def holding(
+        self, kind: LeaseKind[T], thing: T, stop: StopSignal | None = None, *, asked_at: float | None = None
+    ) -> Iterator[Lease[T]]:
+        """Keep a lease for the time of the block; `asked_at`: when it was asked for, by `monotonic`."""
+        begins = self._monotonic() if asked_at is None else asked_at
+        lease = Lease(kind, thing, stop or StopSignal(), ends=begins + kind.lease_seconds)
         with self._lock:
-            self._held[key] = held
             self._start()
+            self._held.append(lease)
         try:
-            yield
+            yield lease
         finally:
             with self._lock:
-                self._held.pop(key, None)
+                self._held.remove(lease)
 
-    @property
-    def count(self) -> int:
-        """How many leases the process holds."""
-        with self._lock:
-            return len(self._held)
+    def heard(self, lease: Lease[Any]) -> None:
+        """An event came, in the holder's thread: renew, unless that was done a moment ago. Never raises."""
+        now = self._monotonic()
+        if now - lease.heard_at < self.times.event_seconds:
+            return
+        lease.heard_at = now
+        try:
+            self._ask(lease.kind, [lease], now, extend=True, active=True)
+        except UnavailableError as error:  # the lease lasts for a while yet, and the clock sees to its end
+            _log.warning("lease.not_renewed", kind=lease.kind.name, reason=str(error))
 
-    def holds(self, claim: Claim) -> bool:
+    def holds(self, kind: LeaseKind[T], thing: T) -> bool:
         """Whether a lease is still ours, before something is done that carries no fence.
 
         By the store's word; while that cannot be had, by our own clock.
         """
-        key = (claim.job.id, claim.fence)
         try:
-            return self._jobs.renew([key], extend_seconds=0.0)[0].held
+            return kind.renew([thing], extend_seconds=0.0)[0].held
         except UnavailableError:
-            with self._lock:
-                held = self._held.get(key)
-            return held is not None and held.lease_ends > self._monotonic()
+            now = self._monotonic()
+            return any(lease.thing is thing and lease.ends > now for lease in self._leases())
+
+    def renew(self) -> None:
+        """One tick of the renewing thread: one call a kind, then the chores."""
+        held: dict[LeaseKind[Any], list[Lease[Any]]] = defaultdict(list)
+        for lease in self._leases():
+            held[lease.kind].append(lease)
+        for kind, leases in held.items():
+            self._renew_all(kind, leases)
+        for chore in self._chores:
+            with LogAndContinue("leases.chore_failed"):
+                chore()
+
+    def guard(self) -> None:
+        """One tick of the watching thread, which never waits for a store."""
+        now, draining = self._monotonic(), self._draining()
+        for lease in self._leases():
+            if lease.ends <= now:
+                self._stop(lease, StopReason.LEASE_LOST)
+            elif draining:
+                self._stop(lease, StopReason.DRAIN)
+
+    def _leases(self) -> list[Lease[Any]]:
+        with self._lock:
+            return list(self._held)
+
+    def _renew_all(self, kind: LeaseKind[Any], leases: Sequence[Lease[Any]]) -> None:
+        now = self._monotonic()
+        since = now - self._renewed_at.get(kind, float("-inf"))
+        is_due = since >= kind.lease_seconds / self.times.renewals
+        if not is_due and kind.asked_to is None:
+            return
+        try:
+            self._ask(kind, leases, now, extend=is_due)
+        except UnavailableError as error:  # tried again with the next tick
+            _log.warning("leases.not_renewed", kind=kind.name, leases=len(leases), reason=str(error))
+            return
+        if is_due:
+            self._renewed_at[kind] = now
+
+    def _ask(
+        self, kind: LeaseKind[Any], leases: Sequence[Lease[Any]], now: float, *, extend: bool,
+        active: bool = False,
+    ) -> None:  # fmt: skip
+        """One call for all of them; if it raises, one for each, so that only the guilty one is left out."""
+        try:
+            statuses = kind.renew(
+                [lease.thing for lease in leases],
+                extend_seconds=kind.lease_seconds if extend else 0.0,
+                active=active,
+            )
+            answered = list(zip(leases, statuses, strict=True))
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary of one lease: the others must be renewed
+            if len(leases) == 1:
+                self._fault(leases[0], error)
+                return
+            for lease in leases:
+                self._ask(kind, [lease], now, extend=extend, active=active)
+            return
+        for lease, status in answered:
+            if not status.held:
+                self._stop(lease, StopReason.LEASE_LOST)
+                continue
+            if extend:
+                lease.ends = max(lease.ends, now + kind.lease_seconds)
+            if status.stop and kind.asked_to is not None:
+                self._stop(lease, kind.asked_to(status.stop))
+
+    def _stop(self, lease: Lease[Any], reason: StopReason) -> None:
+        try:
+            lease.stop.set(reason)
+        except Exception as error:  # noqa: BLE001 - a listener's fault is its holder's alone
+            self._fault(lease, error)
+
+    def _fault(self, lease: Lease[Any], error: Exception) -> None:
+        self.faults += 1
+        lease.faults += 1
+        if lease.faults == 1:
+            _log.error("lease.fault", kind=lease.kind.name, faults=self.faults, exc_info=error)
 
     def _start(self) -> None:
-        """Start the threads with the first lease; a forked child has none and starts its own."""
-        for name, look in (("lease-keeper", self._renew), ("lease-guard", self._guard)):
+        """Start the threads that do not run; `_lock` is held."""
+        for name, tick in (("lease-keeper", self.renew), ("lease-guard", self.guard)):
             thread = self._threads.get(name)
             if thread is None or not thread.is_alive():
                 self._threads[name] = threading.Thread(
-                    target=self._repeat, args=(name, look), name=name, daemon=True
+                    target=self._repeat, args=(name, tick), name=name, daemon=True
                 )
                 self._threads[name].start()
 
-    def _repeat(self, name: str, look: Callable[[_Leases], None]) -> None:
-        while not self._wake.wait(LOOK_SECONDS):
-            with self._lock:
-                held = list(self._held.items())
-                if not held:
-                    del self._threads[name]
-                    return
-            look(held)
-
-    def _renew(self, held: _Leases) -> None:
+    def _repeat(self, name: str, tick: Callable[[], None]) -> None:
         try:
-            self._look(held)
-            self._on_look()
-        except CoalmineError as error:
-            _log.warning("leases.not_renewed", jobs=len(held), reason=str(error))
-
-    def _guard(self, held: _Leases) -> None:
-        now, draining = self._monotonic(), self._draining()
-        for _, one in held:
-            if one.lease_ends <= now:
-                one.stop.set(StopReason.LEASE_LOST)
-            elif draining:
-                one.stop.set(StopReason.DRAIN)
-        self._on_guard()
-
-    def _look(self, held: _Leases) -> None:
-        now = self._monotonic()
-        due = now - self._renewed_at >= self._lease_seconds / 3
-        statuses = self._jobs.renew(
-            [key for key, _ in held], extend_seconds=self._lease_seconds if due else 0.0
-        )
-        if due:
-            self._renewed_at = now
-        for (_, one), status in zip(held, statuses, strict=True):
-            if not status.held:
-                one.stop.set(StopReason.LEASE_LOST)
-                continue
-            if due:
-                one.lease_ends = now + self._lease_seconds
-            if status.stop:
-                one.stop.set(StopReason.CANCEL)
+            while not self._ended.wait(self.times.tick_seconds):
+                with self._lock:
+                    if not self._held:
+                        del self._threads[name]
+                        return
+                tick()
+        except BaseException as error:  # noqa: BLE001 - whatever it was: nobody renews any more
+            _log.critical("leases.keeper_died", thread=name, exc_info=error)
+            for lease in self._leases():
+                self._stop(lease, StopReason.LEASE_LOST)
+            self._on_death()

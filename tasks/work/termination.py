@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from billiard import current_process
+from celery.worker import state
 
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 
@@ -38,3 +39,15 @@ def ended_by_signal(stop: StopSignal) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
         if told:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_process() -> None:
+    """End this process of a worker in any thread's name, so that whoever supervises it sees that it failed.
+
+    The worker itself shuts down warmly and exits with 70; a pool's child ends by SIGTERM, as above, and the
+    pool logs that and forks another.
+    """
+    if current_process().name == "MainProcess":
+        state.should_stop = os.EX_SOFTWARE  # type: ignore[assignment] # Celery compares it with None
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)

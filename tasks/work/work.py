@@ -1,7 +1,7 @@
 """Working a job: claim it under a lease, have the agent run, and report what came of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,10 +13,11 @@ from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
 from routing.jobs.retry import Attempts
 from routing.jobs.signal import signal
-from routing.store.jobs.job_store import ClaimRefusal
+from routing.store.jobs.job_store import ClaimRefusal, JobStore
+from routing.store.redis.lease import LeaseStatus
 from tasks.agents.supervision.retirement import Retirement
-from tasks.agents.turn.stop_signal import StopSignal
-from tasks.work.lease_keeper import LeaseKeeper
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
 from tasks.work.termination import ended_by_signal
 
@@ -46,14 +47,14 @@ class Work:
     """What a worker does with a message. One instance a process, shared by its threads."""
 
     def __init__(
-        self, *, jobs: Jobs, keeper: LeaseKeeper, runner: Runner, lease_seconds: float,
+        self, *, jobs: Jobs, keeper: LeaseKeeper, leases: LeaseKind[Claim], runner: Runner,
         see_off: Callable[[Job, Retirement], object], ended: Callable[[Job, NextStep, JobResult], None],
         clock: Callable[[], float] = time.time, await_seconds: float = 3600.0,
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._keeper = keeper
         self._runner = runner
-        self._lease_seconds = lease_seconds
+        self._leases = leases
         self._see_off = (
             see_off  # called behind the report: job as claimed, how its agent leaves if it has ended
         )
@@ -63,7 +64,7 @@ class Work:
 
     def work(self, job_id: str, *, worker: str) -> str:
         """Work one job, and say in a word what came of it. A message that is not needed changes nothing."""
-        claim = self._jobs.claim(job_id, worker=worker, lease_seconds=self._lease_seconds)
+        claim = self._jobs.claim(job_id, worker=worker, lease_seconds=self._leases.lease_seconds)
         if isinstance(claim, ClaimRefusal):
             return claim.value
         with structlog.contextvars.bound_contextvars(
@@ -71,7 +72,7 @@ class Work:
         ):
             _log.info("job.started", attempt=claim.job.attempts, fence=claim.fence)
             stop = StopSignal()
-            with ended_by_signal(stop), self._keeper.holding(claim, stop):
+            with ended_by_signal(stop), self._keeper.holding(self._leases, claim, stop):
                 decided, ran = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
             if decided.step is not NextStep.DROP:  # else its heir has the agent too
@@ -132,3 +133,15 @@ class Work:
                 jobs.give_up(claim, reason=reason, result=ran.result, signals=facts)
             case NextStep.DROP:
                 pass
+
+
+def job_leases(jobs: JobStore, lease_seconds: float) -> LeaseKind[Claim]:
+    """The leases of jobs: all that is asked of their holders is to cancel."""
+
+    def renew(claims: Sequence[Claim], *, extend_seconds: float, **_: bool) -> list[LeaseStatus]:
+        held = [(claim.job.id, claim.fence) for claim in claims]
+        return jobs.renew(held, extend_seconds=extend_seconds)
+
+    return LeaseKind(
+        name="job", lease_seconds=lease_seconds, renew=renew, asked_to=lambda _: StopReason.CANCEL
+    )

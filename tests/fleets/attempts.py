@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,13 +20,12 @@ from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.supervision.retirement import Retirement, Retirements
-from tasks.agents.turn.leases import TurnLeases
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.turn_runner import TurnRunner
-from tasks.work.lease_keeper import LeaseKeeper
+from tasks.work.lease_keeper import LeaseKeeper, LeaseTimes
 from tasks.work.outcome import NextStep, Ran
-from tasks.work.work import Work
+from tasks.work.work import Work, job_leases
 from tests.fleets.stepped_fleet import SteppedFleet
 
 LEASE = 60.0
@@ -44,18 +44,15 @@ class AttemptsFleet:
         self.steps: list[str] = []  # what was reported
         self.mail_server = MailServer(app.post_office)
         monotonic = self.fleet.clock
-        leases = TurnLeases(app.sessions, lease_seconds=LEASE, monotonic=monotonic)
-        self.keeper = LeaseKeeper(
-            app.job_store, lease_seconds=LEASE, monotonic=monotonic, draining=lambda: False
-        )
+        self.keeper = LeaseKeeper(LeaseTimes(lease_seconds=LEASE), monotonic=monotonic)
+        self.job_leases = job_leases(app.job_store, LEASE)
         self.turns = TurnRunner(
             sessions=app.sessions,
-            leases=leases,
+            keeper=self.keeper,
             agents=app.agents,
             office=app.post_office,
             mail_server=self.mail_server,
             table=ProcessTable(),
-            lease_seconds=LEASE,
             monotonic=monotonic,
             host="h1",
         )
@@ -68,7 +65,7 @@ class AttemptsFleet:
             remotes=remotes or {},
             environment={"PATH": path or os.environ["PATH"], "HOME": str(folder)},
             log=LogStore(client, app.keys),
-            holds=self.keeper.holds,
+            holds=partial(self.keeper.holds, self.job_leases),
             turns=self.turns,
             agents=app.agents,
         )
@@ -100,7 +97,7 @@ class AttemptsFleet:
         """One attempt at a job; returns the step that was reported."""
         self.fleet.clock.forward(1000)  # whatever its back-off was
         work = Work(
-            jobs=self.app.jobs, keeper=self.keeper, runner=self, lease_seconds=LEASE,
+            jobs=self.app.jobs, keeper=self.keeper, leases=self.job_leases, runner=self,
             see_off=self.see_off, ended=self._ended,
         )  # fmt: skip
         return work.work(job, worker="w1")

@@ -29,11 +29,11 @@ from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
 from tasks.agents.turn.ending import TerminalMail, TurnRecord
-from tasks.agents.turn.leases import TurnLeases
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn_runner import StaleTurnError, TurnRunner
+from tasks.work.lease_keeper import LeaseKeeper, LeaseTimes
 from tests.fleets.post import ADA, PostFleet
 from tests.fleets.stepped_fleet import contents
 from tests.programs.agent_book import until_gone
@@ -69,12 +69,11 @@ class TurnBench:
         self.agent = self.post.agent(Role.BUILDER, "0123456789abcdef")
         self.runner = TurnRunner(
             sessions=self.store,
-            leases=TurnLeases(self.store, lease_seconds=LEASE, monotonic=time.monotonic),
+            keeper=LeaseKeeper(LeaseTimes(lease_seconds=LEASE), monotonic=time.monotonic),
             agents=self.post.agents,
             office=self.post.office,
             mail_server=self.mail_server,
             table=ProcessTable(),
-            lease_seconds=LEASE,
             host="h1",
         )
         self.starts: list[TurnStart] = []

@@ -9,8 +9,8 @@ from routing.jobs.ending import Ending
 from routing.store.sessions.session_store import SessionStore
 from tasks.agents.runtimes.agent_event import AgentEvent, SessionEvent, Usage
 from tasks.agents.session.step import Resumption
-from tasks.agents.turn.leases import HeldTurn
 from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.order import HeldTurn
 from tasks.agents.turn.result import TurnResult
 
 _log = structlog.get_logger(__name__)

@@ -19,9 +19,8 @@ from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.session.step import SessionStep, step_after
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.supervision.worker_died import AgentEnd
-from tasks.agents.turn.leases import HeldTurn
 from tasks.agents.turn.mail import TurnMail
-from tasks.agents.turn.order import TurnOrder
+from tasks.agents.turn.order import HeldTurn, TurnOrder
 from tasks.agents.turn.result import TurnResult
 
 T = TypeVar("T")

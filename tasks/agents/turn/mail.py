@@ -1,38 +1,44 @@
 """The mail of one turn: what it was given, and the mail server at which its agent hands in more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from routing.store.redis.lease import LeaseStatus
 from tasks.agents.mail.delivery import message
 from tasks.agents.mail.mail import MailClaim
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail_socket.server import MailServer, MailTurn
 from tasks.agents.runtimes.runtime import TurnInput
+from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 
 
 class TurnMail:
     """All mail that waited when the turn began is in its hands until it is settled."""
 
     def __init__(
-        self, office: PostOffice, mail_server: MailServer, *, agent: str, lease_seconds: float
-    ) -> None:
+        self, office: PostOffice, mail_server: MailServer, *, agent: str, keeper: LeaseKeeper,
+        kind: LeaseKind[MailClaim],
+    ) -> None:  # fmt: skip
         self._office = office
         self._server = mail_server
         self._agent = agent
-        self._lease_seconds = lease_seconds  # of the claim
+        self._keeper = keeper
+        self._kind = kind
         self._claim: MailClaim | None = None
         self._open_turn: MailTurn | None = None
         self._command = ""
         self.message = ""  # all of it as one message, "" for none
 
-    def claim(self) -> None:
-        """Take what waits."""
-        self._claim = self._office.claim(self._agent, lease_seconds=self._lease_seconds)
-        self.message = message(self._claim.mails)
-
-    def keep(self) -> None:
-        """Extend the claim, while the turn runs."""
-        if self._claim is not None and self._claim.mails:
-            self._office.renew(self._claim, lease_seconds=self._lease_seconds)
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Take what waits, and keep it for the time of the block."""
+        claim = self._claim = self._office.claim(self._agent, lease_seconds=self._kind.lease_seconds)
+        self.message = message(claim.mails)
+        if not claim.mails:
+            yield
+            return
+        with self._keeper.holding(self._kind, claim):
+            yield
 
     def command(self, given: TurnInput, *, job: str, await_mail: Callable[[], None]) -> str:
         """The path of the command with which the agent sends mail; one for all processes of the turn."""
@@ -61,3 +67,13 @@ class TurnMail:
             self._office.ack(claim)
         else:
             self._office.put_back(claim, reason=reason, counts=counts)
+
+
+def mail_leases(office: PostOffice, lease_seconds: float) -> LeaseKind[MailClaim]:
+    """The leases of claimed mail. One that is lost ends no turn: its mail is delivered once more."""
+
+    def renew(claims: Sequence[MailClaim], *, extend_seconds: float, **_: bool) -> list[LeaseStatus]:
+        held = [office.renew(claim, lease_seconds=extend_seconds) for claim in claims]
+        return [LeaseStatus(held=kept) for kept in held]
+
+    return LeaseKind(name="mail", lease_seconds=lease_seconds, renew=renew)

@@ -1,13 +1,21 @@
-"""What a turn of a session is asked to do."""
+"""What a turn of a session is asked to do, and the lease under which it does that."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from routing.jobs.retry import Attempts
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.runtimes.agent_event import AgentEvent
 from tasks.agents.runtimes.runtime import Runtime, TurnInput
 from tasks.agents.turn.limits import TurnLimits
+
+
+class HeldTurn(NamedTuple):
+    """A turn whose lease was won."""
+
+    name: str  # of the session
+    fence: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -45,13 +45,13 @@ from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.session.step import SessionStep, resumption
 from tasks.agents.supervision.orphans import end_left_turn
 from tasks.agents.turn.ending import TurnCleanup, TurnEnding, TurnRecord
-from tasks.agents.turn.leases import HeldTurn, TurnLeases
 from tasks.agents.turn.limits import TurnLimits
-from tasks.agents.turn.mail import TurnMail
-from tasks.agents.turn.order import TurnOrder, TurnStart
+from tasks.agents.turn.mail import TurnMail, mail_leases
+from tasks.agents.turn.order import HeldTurn, TurnOrder, TurnStart
 from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import TurnResult
-from tasks.agents.turn.stop_signal import StopSignal
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.work.lease_keeper import Lease, LeaseKeeper, LeaseKind
 
 _log = structlog.get_logger(__name__)
 
@@ -68,19 +68,20 @@ class TurnRunner:
     """One a worker process, shared by its threads."""
 
     def __init__(
-        self, *, sessions: SessionStore, leases: TurnLeases, agents: AgentRegistry, office: PostOffice,
-        mail_server: MailServer, table: ProcessTable, lease_seconds: float,
+        self, *, sessions: SessionStore, keeper: LeaseKeeper, agents: AgentRegistry, office: PostOffice,
+        mail_server: MailServer, table: ProcessTable,
         monotonic: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep,
         host: str = "", home: CgroupHome | None = None,
     ) -> None:  # fmt: skip
         self.sessions = sessions
-        self.leases = leases
+        self.keeper = keeper
+        self.turn_leases = turn_leases(sessions, keeper.times.lease_seconds)
+        self.mail_leases = mail_leases(office, keeper.times.mail_lease_seconds)
         self.agents = agents
         self.office = office
         self.mail_server = mail_server
         self.table = table
         self.home = home  # of the cgroups of turns, None where there are none
-        self.lease_seconds = lease_seconds
         self.monotonic = monotonic
         self.pause = pause
         self.host = host or socket.gethostname()
@@ -96,12 +97,12 @@ class TurnRunner:
             begun = self._begin(order)
         if isinstance(begun, TurnRefusal):
             return NotRun.BUSY if begun is TurnRefusal.BUSY else NotRun.OVER
-        fence = int(begun["fence"])
-        with self.leases.holding(name, fence, stop, asked_at=asked_at) as held:
+        held = HeldTurn(name, int(begun["fence"]))
+        with self.keeper.holding(self.turn_leases, held, stop, asked_at=asked_at) as lease:
             record = SessionRecord.parse(begun)
             if record.left:  # by a worker that is frozen or was killed, maybe at another job of this agent
                 end_left_turn(record.left, self.table, self.home)
-            turn = _SessionTurn(self, order, held, record)
+            turn = _SessionTurn(self, order, lease, record)
             try:
                 return turn.run(stop)
             finally:
@@ -112,20 +113,33 @@ class TurnRunner:
         life = {"role": agent.role.value, "parent": agent.parent, "job": order.job}
         return self.sessions.begin(
             agent.name,
-            lease_seconds=self.lease_seconds,
+            lease_seconds=self.turn_leases.lease_seconds,
             worker=order.worker,
             start=life if order.begins else None,
         )
 
 
+def turn_leases(sessions: SessionStore, lease_seconds: float) -> LeaseKind[HeldTurn]:
+    """The leases of turns: the watchdog asks for the end of one that stalled, people for that of any."""
+
+    def asked_to(request: str) -> StopReason:
+        stalled = request.partition(":")[0] == StopReason.STALL.value
+        return StopReason.STALL if stalled else StopReason.CANCEL
+
+    return LeaseKind(name="turn", lease_seconds=lease_seconds, renew=sessions.renew, asked_to=asked_to)
+
+
 class _SessionTurn:
     """A turn under its lease."""
 
-    def __init__(self, runner: TurnRunner, order: TurnOrder, held: HeldTurn, record: SessionRecord) -> None:
-        self._runner, self._order, self._held, self._record = runner, order, held, record
-        self._name, self._fence = held.name, held.fence
+    def __init__(
+        self, runner: TurnRunner, order: TurnOrder, lease: Lease[HeldTurn], record: SessionRecord
+    ) -> None:
+        self._runner, self._order, self._lease, self._record = runner, order, lease, record
+        held = lease.thing
+        self._name, self._fence = held
         self._mail = TurnMail(
-            runner.office, runner.mail_server, agent=self._name, lease_seconds=3 * runner.lease_seconds
+            runner.office, runner.mail_server, agent=self._name, keeper=runner.keeper, kind=runner.mail_leases
         )
         self._conversation = Conversation(
             runner.sessions,
@@ -146,7 +160,7 @@ class _SessionTurn:
             conversation=self._conversation,
             cleanup=TurnCleanup(
                 self._name,
-                lease_ends=lambda: held.lease_ends,
+                lease_ends=lambda: lease.ends,
                 monotonic=runner.monotonic,
                 pause=runner.pause,
             ),
@@ -157,8 +171,10 @@ class _SessionTurn:
 
     def run(self, stop: StopSignal) -> TurnRecord | NotRun:
         """Steps 2 to 8."""
-        self._mail.claim()
-        self._held.also = self._mail.keep
+        with self._mail.claimed():
+            return self._run(stop)
+
+    def _run(self, stop: StopSignal) -> TurnRecord | NotRun:
         given = self._given()
         if given is None:
             return NotRun.NOTHING_TO_SAY
@@ -265,7 +281,7 @@ class _SessionTurn:
 
     def _hear(self, event: AgentEvent) -> None:
         self._heard_at = self._runner.monotonic()
-        self._runner.leases.heard(self._held)
+        self._runner.keeper.heard(self._lease)
         self._acted = self._acted or isinstance(event, TextEvent | ToolEvent)
         self._conversation.hear(event)
         self._order.on_event(event)

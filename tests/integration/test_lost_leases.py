@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from routing.templates.version import Snapshot
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings
-from tasks.work.lease_keeper import LeaseKeeper
+from tasks.work.lease_keeper import LeaseKeeper, LeaseTimes
+from tasks.work.work import job_leases
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
@@ -48,17 +50,28 @@ def claim(parts: Coalmine) -> Claim:
     return won
 
 
-def keeper(parts: Coalmine, *, draining: bool = False) -> LeaseKeeper:
-    """A keeper that looks at nothing else."""
-    return LeaseKeeper(
-        parts.job_store, lease_seconds=LEASE, monotonic=time.monotonic, draining=lambda: draining
-    )
+class Kept:
+    """A keeper of the leases of jobs."""
+
+    def __init__(self, parts: Coalmine, *, draining: bool = False) -> None:
+        self.kind = job_leases(parts.job_store, LEASE)
+        self.keeper = LeaseKeeper(
+            LeaseTimes(lease_seconds=LEASE), monotonic=time.monotonic, draining=lambda: draining
+        )
+
+    def holding(self, mine: Claim, stop: StopSignal) -> AbstractContextManager[object]:
+        """Keep the lease of a job."""
+        return self.keeper.holding(self.kind, mine, stop)
+
+    def holds(self, mine: Claim) -> bool:
+        """Whether the lease of a job is still ours."""
+        return self.keeper.holds(self.kind, mine)
 
 
 def test_a_lease_is_kept_while_the_store_answers(parts: Coalmine) -> None:
     """It outlives itself several times."""
     mine, stop = claim(parts), StopSignal()
-    kept = keeper(parts)
+    kept = Kept(parts)
     ends = parts.jobs.find(mine.job.id).lease_until or 0.0
     with kept.holding(mine, stop):
         wait_until(
@@ -74,7 +87,7 @@ def test_a_store_that_is_silent_longer_than_a_lease_ends_the_turn_in_time(
 ) -> None:
     """The renewal that hangs does not keep the keeper from looking at its clock."""
     mine, stop = claim(parts), StopSignal()
-    with keeper(parts).holding(mine, stop):
+    with Kept(parts).holding(mine, stop):
         os.kill(server.pid, signal.SIGSTOP)
         wait_until(lambda: stop.reason is not None, description="the turn is told", timeout=LEASE + 1.5)
         os.kill(server.pid, signal.SIGCONT)
@@ -84,7 +97,7 @@ def test_a_store_that_is_silent_longer_than_a_lease_ends_the_turn_in_time(
 def test_a_lease_that_another_holds_is_not_ours(parts: Coalmine) -> None:
     """It ran out and was won by somebody else."""
     mine, stop = claim(parts), StopSignal()
-    kept = keeper(parts)
+    kept = Kept(parts)
     assert kept.holds(mine)
     wait_until(
         lambda: isinstance(parts.jobs.claim(mine.job.id, worker="w2", lease_seconds=60), Claim),
@@ -98,5 +111,5 @@ def test_a_lease_that_another_holds_is_not_ours(parts: Coalmine) -> None:
 def test_draining_ends_turns(parts: Coalmine) -> None:
     """The worker shuts down."""
     mine, stop = claim(parts), StopSignal()
-    with keeper(parts, draining=True).holding(mine, stop):
+    with Kept(parts, draining=True).holding(mine, stop):
         wait_until(lambda: stop.reason is StopReason.DRAIN, description="the turn is told", timeout=3)

@@ -1,0 +1,223 @@
+"""Leases of one process: kept by events and ticks, given up by the clock, each for itself."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import redis
+from celery.worker import state
+
+from routing.errors import UnavailableError
+from routing.store.jobs.log_store import LogStore
+from routing.store.redis.keys import Keys
+from routing.store.redis.lease import LeaseStatus
+from routing.store.sessions.session_store import SessionStore
+from tasks.agents.turn.order import HeldTurn
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.agents.turn.turn_runner import turn_leases
+from tasks.work.lease_keeper import Lease, LeaseKeeper, LeaseKind, LeaseTimes
+from tasks.work.termination import end_process
+from tests.fleets.sessions import LEASE, Sessions
+from tests.waiting import wait_until
+
+#: Ticks are made by the tests themselves.
+BY_HAND = LeaseTimes(lease_seconds=LEASE, tick_seconds=3600)
+
+#: The keeper's threads make the ticks, at once.
+AT_ONCE = LeaseTimes(lease_seconds=60, tick_seconds=0.001)
+
+
+@pytest.fixture
+def sessions(fake_redis: redis.Redis) -> Sessions:
+    """A session in a turn."""
+    made = Sessions(fake_redis)
+    made.begin()
+    made.run()
+    return made
+
+
+@contextmanager
+def held(
+    sessions: Sessions, store: SessionStore | None = None
+) -> Iterator[tuple[LeaseKeeper, Lease[HeldTurn]]]:
+    """The keeper of a process that holds the session's turn."""
+    keeper = LeaseKeeper(BY_HAND, monotonic=sessions.clock)
+    kind = turn_leases(store or sessions.store, LEASE)
+    with keeper.holding(kind, HeldTurn("builder-1", 1), asked_at=sessions.clock()) as lease:
+        yield keeper, lease
+
+
+def test_ticks_keep_the_lease(sessions: Sessions) -> None:
+    """Renewed a third of it apart, it never ends while it is held; then nobody renews it."""
+    with held(sessions) as (keeper, lease):
+        for _ in range(20):
+            sessions.clock.forward(LEASE / 6)
+            keeper.renew()
+            keeper.guard()
+        assert lease.stop.reason is None
+        assert sessions.begin() == "busy"
+    sessions.clock.forward(LEASE)
+    keeper.renew()
+    assert sessions.begin() == "ok"
+
+
+def test_events_renew_at_most_every_two_seconds(sessions: Sessions) -> None:
+    """A thousand events cost one write in two seconds, and the last activity is as old at most."""
+    writes = []
+    store = sessions.store
+
+    class Counted(SessionStore):
+        def renew(self, *given: object, **more: object) -> list[LeaseStatus]:
+            writes.append(given)
+            return store.renew(*given, **more)  # type: ignore[arg-type]
+
+    with held(sessions, Counted(sessions.redis, sessions.keys, sessions.clock)) as (keeper, lease):
+        for _ in range(1000):
+            sessions.clock.forward(0.005)
+            keeper.heard(lease)
+        assert len(writes) == 3
+        assert sessions.clock() - sessions.read().last_activity <= 2.0
+
+
+def test_a_lost_lease_ends_the_turn(sessions: Sessions) -> None:
+    """By the store's word, at the next tick or the next event."""
+    with held(sessions) as (keeper, lease):
+        sessions.clock.forward(LEASE)
+        assert sessions.begin() == "ok"
+        keeper.heard(lease)
+        assert lease.stop.reason is StopReason.LEASE_LOST
+
+
+class _Away(SessionStore):
+    def renew(self, *_given: object, **_more: object) -> list[LeaseStatus]:
+        message = "the server is away"
+        raise UnavailableError(message)
+
+
+def test_a_lease_that_cannot_be_renewed_ends_by_the_clock(sessions: Sessions) -> None:
+    """Events go on while the store is away, and when the lease has run out the turn ends."""
+    away = _Away(sessions.redis, sessions.keys, sessions.clock)
+    with held(sessions, away) as (keeper, lease):
+        keeper.heard(lease)
+        sessions.clock.forward(LEASE - 1)
+        keeper.renew()
+        keeper.guard()
+        assert lease.stop.reason is None
+        sessions.clock.forward(1)
+        keeper.guard()
+        assert lease.stop.reason is StopReason.LEASE_LOST
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("stall", StopReason.STALL), ("cancel", StopReason.CANCEL)])
+def test_wishes_reach_the_turn(sessions: Sessions, kind: str, reason: StopReason) -> None:
+    """At the next tick."""
+    with held(sessions) as (keeper, lease):
+        sessions.store.stop("builder-1", kind=kind, reason="quiet")
+        keeper.renew()
+        assert lease.stop.reason is reason
+
+
+class Store:
+    """Grants leases of names; one that is `poisoned` cannot even be asked about."""
+
+    def __init__(self, *, poisoned: str = "") -> None:
+        self.poisoned = poisoned
+        self.renewed: list[str] = []
+        self.calls = 0
+
+    def renew(self, names: Sequence[str], *, extend_seconds: float, **_: bool) -> Sequence[LeaseStatus]:
+        """Keep all that were asked for."""
+        self.calls += 1
+        if self.poisoned in names:
+            message = f"{self.poisoned} cannot be encoded"
+            raise ValueError(message)
+        self.renewed += names if extend_seconds else []
+        return [LeaseStatus(held=True)] * len(names)
+
+    def kind(self, *, quiet: bool = False) -> LeaseKind[str]:
+        """Its leases; of a quiet one nobody asks anything."""
+        asked_to = None if quiet else lambda _: StopReason.CANCEL
+        return LeaseKind(name="name", lease_seconds=60, renew=self.renew, asked_to=asked_to)
+
+
+def test_leases_of_a_kind_are_renewed_in_one_call() -> None:
+    """However many there are; a kind through which nobody asks for anything is asked when it is due alone."""
+    store, quiet, now = Store(), Store(), [0.0]
+    keeper = LeaseKeeper(BY_HAND, monotonic=lambda: now[0])
+    with ExitStack() as stack:
+        for kind in (store.kind(), quiet.kind(quiet=True)):
+            for name in "abc":
+                stack.enter_context(keeper.holding(kind, name))
+        keeper.renew()
+        keeper.renew()
+        assert (store.calls, quiet.calls) == (2, 1)
+        now[0] = 20.0
+        keeper.renew()
+        assert (store.calls, quiet.calls) == (3, 2)
+        assert store.renewed == list("abcabc")
+
+
+def test_a_renewal_that_raises_does_not_stop_the_others() -> None:
+    """The guilty lease is counted, and ends by the clock; its neighbours are kept."""
+    store, now, bad, good = Store(poisoned="bad"), [0.0], StopSignal(), StopSignal()
+    keeper = LeaseKeeper(BY_HAND, monotonic=lambda: now[0])
+    kind = store.kind()
+    with keeper.holding(kind, "bad", bad) as guilty, keeper.holding(kind, "good", good):
+        for _ in range(4):
+            now[0] += 20.0
+            keeper.renew()
+            keeper.guard()
+        assert store.renewed == ["good"] * 4
+        assert (bad.reason, good.reason) == (StopReason.LEASE_LOST, None)
+        assert (guilty.faults, keeper.faults) == (4, 4)
+
+
+def test_a_holder_that_raises_when_it_is_told_does_not_stop_the_others() -> None:
+    """What listens to a stop signal is the holder's own code."""
+
+    def broken() -> None:
+        raise RuntimeError("the listener is broken")
+
+    first, second = StopSignal(), StopSignal()
+    keeper = LeaseKeeper(BY_HAND, monotonic=lambda: 0.0, draining=lambda: True)
+    kind = Store().kind()
+    with keeper.holding(kind, "a", first), keeper.holding(kind, "b", second):
+        first._listeners.append(broken)  # noqa: SLF001 - `calling` would raise at once
+        keeper.guard()
+        assert (first.reason, second.reason) == (StopReason.DRAIN, StopReason.DRAIN)
+        assert keeper.faults == 1
+
+
+def test_a_chore_that_raises_ends_no_thread(fake_redis: redis.Redis) -> None:
+    """Claude Code prints lone surrogates, which no server takes: leases are renewed after that, too."""
+    log, store = LogStore(fake_redis, Keys("t")), Store()
+    died: list[bool] = []
+    keeper = LeaseKeeper(
+        AT_ONCE, monotonic=lambda: 0.0, chores=[log.flush], on_death=lambda: died.append(True)
+    )
+    with keeper.holding(store.kind(), "a"):
+        log.say("j1", "text", "half a face: \ud83d")
+        wait_until(lambda: store.calls > 5, description="the thread has gone on")
+    assert not died
+
+
+def test_a_keeper_that_dies_gives_up_its_leases_and_ends_the_process() -> None:
+    """Whatever it was: nobody would see these leases run out."""
+
+    def broken() -> bool:
+        raise SystemExit
+
+    stop, died = StopSignal(), []
+    keeper = LeaseKeeper(AT_ONCE, monotonic=lambda: 0.0, draining=broken, on_death=lambda: died.append(True))
+    with keeper.holding(Store().kind(), "a", stop):
+        wait_until(lambda: bool(died), description="the process is to end")
+    assert stop.reason is StopReason.LEASE_LOST
+
+
+def test_a_worker_that_is_to_end_exits_with_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its supervisor starts another one; exit code 0 would look as if somebody had stopped it."""
+    monkeypatch.setattr(state, "should_stop", None)
+    end_process()
+    with pytest.raises(SystemExit) as ended:
+        state.maybe_shutdown()
+    assert ended.value.code == 70
