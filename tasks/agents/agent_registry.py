@@ -1,7 +1,7 @@
 """Who is there: agents get a name when they begin, and give it up when they have ended."""
 
 from routing.errors import ConflictError, NotFoundError
-from routing.store.mail.agent_store import AgentStore, Registration
+from routing.store.mail.agent_store import AgentStore, FinishAnswer, RegisterAnswer, Registration
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.mail.address import agent_name, checked_agent_name
 from tasks.agents.mail.role import Role
@@ -34,17 +34,17 @@ class AgentRegistry:
         """
         chosen = checked_agent_name(name or agent_name(role, job))
         wanted = Registration(name=chosen, role=role, job=job, task=task or job, parent=parent)
-        word = self._store.register(wanted)
-        if word == "taken" and not name and len(f"{role}-{job}") > len(chosen):
+        answer = self._store.register(wanted)
+        if answer is RegisterAnswer.TAKEN and not name and len(f"{role}-{job}") > len(chosen):
             return self.register(role=role, job=job, task=task, parent=parent, name=f"{role}-{job}")
-        match word:
-            case "taken":
+        match answer:
+            case RegisterAnswer.TAKEN:
                 message = f"another agent is called {chosen}; give this one a name of its own"
                 raise NameTakenError(message)
-            case "no parent":
+            case RegisterAnswer.NO_PARENT:
                 message = f"there is no agent {parent} to be the parent of {chosen}; register it first"
                 raise UnknownAgentError(message)
-            case "parent finished":
+            case RegisterAnswer.PARENT_FINISHED:
                 message = f"agent {parent} has finished and cannot be the parent of {chosen}"
                 raise FinishedAgentError(message)
             case _:
@@ -55,10 +55,10 @@ class AgentRegistry:
 
         With a `job`, only if that is over, and False otherwise: a person may have it tried again meanwhile.
         """
-        word = self._store.finish(name, reason, job=job)
-        if word == "unknown":
+        answer = self._store.finish(name, reason, job=job)
+        if answer is FinishAnswer.UNKNOWN:
             raise _unknown(name)
-        return word == "ok"
+        return answer is FinishAnswer.OK
 
     def find(self, name: str) -> AgentRecord:
         """The agent of that name, live or finished."""

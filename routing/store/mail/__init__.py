@@ -1,1 +1,4 @@
-"""Mail and agents in Redis."""
+"""Agents and their mail in Redis.
+
+Who may write to whom, and which mail ends a task, is decided in `tasks/agents/mail`; a step here is atomic.
+"""

@@ -1,5 +1,6 @@
 -- Shared by the scripts of mail.
--- A mail that will not be delivered. The list of the dead ends with its retention.
+
+-- Give a mail up: it will not be delivered. The list of dead mail is kept as long as the mails in it.
 local function bury(mail, id, dead, events, now, retention, reason)
   if redis.call('EXISTS', mail) == 0 then return end
   redis.call('HSET', mail, 'state', 'dead', 'settled_at', stamp(now), 'reason', reason, 'fence', '0')
@@ -9,7 +10,7 @@ local function bury(mail, id, dead, events, now, retention, reason)
   emit(events, 'mail.dead', now, id, cjson.encode({reason = reason, to = redis.call('HGET', mail, 'recipient')}))
 end
 
--- Note when the mailbox of an agent is to be looked at again: at once, when its leases end, or not at all.
+-- Set when an agent's mailbox must be looked at again: at once, when a lease of its mail ends, or never.
 local function look_again(index, agent, waiting, claimed, now)
   local first = redis.call('ZRANGE', claimed, 0, 0, 'WITHSCORES')
   if redis.call('ZCARD', waiting) > 0 then

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from redis import Redis
 
 from routing.jobs.job import JobState
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 
@@ -23,8 +25,47 @@ class Registration:
     parent: str = ""  # name of a live agent, "" for none
 
 
+class RegisterAnswer(StrEnum):
+    """What became of a registration."""
+
+    OK = "ok"
+    SAME = "same"  # the same agent of the same job lives already
+    TAKEN = "taken"  # another agent has, or had, the name
+    NO_PARENT = "no parent"
+    PARENT_FINISHED = "parent finished"
+
+
+class FinishAnswer(StrEnum):
+    """What became of the end of an agent."""
+
+    OK = "ok"
+    UNCHANGED = "unchanged"  # it had ended before
+    UNKNOWN = "unknown"
+    AGAIN = "again"  # mail came between reading and ending; the store repeats the step
+    NEEDED = "needed"  # its job goes on
+
+
+_REGISTER = Script(
+    "agent_register",
+    RegisterAnswer,
+    keys="agent parent_agent",
+    indexes="agents events",
+    args="name role job task parent data",
+)
+_FINISH = Script(
+    "agent_finish",
+    FinishAnswer,
+    keys="agent waiting claimed job",
+    indexes="agents events mail_waiting mail_dead",
+    args="name reason retention_seconds data final_states count",
+    each_keys="mail",
+    each_args="id",
+)
+_FINAL_STATES = ",".join(state for state in JobState if state.is_final)
+
+
 class AgentStore(Store):
-    """One call a step; the answers are the scripts' own words."""
+    """An agent is registered, lives, and is finished; its record is kept for a while after that."""
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
@@ -33,42 +74,36 @@ class AgentStore(Store):
         super().__init__(redis, keys, clock)
         self.retention_seconds = retention_seconds  # for which finished agents are remembered
 
-    def register(self, agent: Registration) -> str:
-        """Let an agent live: 'ok', 'same', 'taken', 'no parent' or 'parent finished'."""
-        keys = self.keys
-        record = keys.agent(agent.name)
-        data = json.dumps({"role": agent.role, "job": agent.job, "parent": agent.parent})
-        word, _ = self.run(
-            "agent_register",
-            [record, keys("agents"), keys("events"), keys.agent(agent.parent) if agent.parent else record],
-            agent.name, agent.role, agent.job, agent.task, agent.parent, data,
+    def register(self, agent: Registration) -> RegisterAnswer:
+        """Let an agent live."""
+        record = self.keys.agent(agent.name)
+        return self.call(
+            _REGISTER, agent=record, parent_agent=self.keys.agent(agent.parent) if agent.parent else record,
+            **asdict(agent),
+            data=json.dumps({"role": agent.role, "job": agent.job, "parent": agent.parent}),
             doing=f"registering agent {agent.name}",
         )  # fmt: skip
-        return str(word)
 
-    def finish(self, name: str, reason: str, *, job: str = "") -> str:
-        """End an agent and bury the mail that waits for it: 'ok', 'unchanged' or 'unknown'.
-
-        With a `job` only if that is over, or forgotten; else 'needed'.
-        """
+    def finish(self, name: str, reason: str, *, job: str = "") -> FinishAnswer:
+        """End an agent and give up the mail that waits for it; with a `job`, only if that is over or gone."""
         keys = self.keys
-        over = ",".join(state.value for state in JobState if state.is_final) if job else ""
         waiting, claimed = keys.waiting_mail(name), keys.claimed_mail(name)
-        answer = "again"
-        while answer == "again":  # only while mail comes between the two steps
+        answer = FinishAnswer.AGAIN
+        while answer is FinishAnswer.AGAIN:
             with redis_errors(f"reading the mail of agent {name}"):
                 mails = [*self.redis.zrange(waiting, 0, -1), *self.redis.zrange(claimed, 0, -1)]
-            answer = str(self.run(
-                "agent_finish",
-                [keys.agent(name), keys("agents"), keys("events"), waiting, claimed, keys("mail_waiting"),
-                 keys("mail_dead"), keys.job(job) if job else keys.agent(name), *map(keys.mail, mails)],
-                name, reason, self.retention_seconds, json.dumps({"reason": reason}), over, *mails,
+            answer = self.call(
+                _FINISH, agent=keys.agent(name), waiting=waiting, claimed=claimed,
+                job=keys.job(job) if job else keys.agent(name), name=name, reason=reason,
+                retention_seconds=self.retention_seconds, data=json.dumps({"reason": reason}),
+                final_states=_FINAL_STATES if job else "", count=len(mails),
+                each=[{"mail": keys.mail(mail), "id": mail} for mail in mails],
                 doing=f"ending agent {name}",
-            ))  # fmt: skip
+            )  # fmt: skip
         return answer
 
     def read(self, name: str) -> dict[str, str]:
-        """The fields of an agent's record, none for an unknown name."""
+        """The fields of an agent's record; empty for an unknown name."""
         with redis_errors(f"reading agent {name}"):
             return dict(self.redis.hgetall(self.keys.agent(name)))
 

@@ -1,10 +1,10 @@
 -- A person has read a mail that was sent to people.
--- KEYS  1 mail  2 events
--- ARGV  1 now  2 mail id  3 event data
--- Returns 1 when it had not been read before, else 0
+-- KEYS  mail, events
+-- ARGV  id: of the mail  data: of the event, as JSON
+-- Returns 1 when nobody had read it before, else 0
 -- @include prelude
-if redis.call('HGET', KEYS[1], 'state') ~= 'queued' then return 0 end
-local now = clock(ARGV[1])
-redis.call('HSET', KEYS[1], 'state', 'acked', 'settled_at', stamp(now))
-emit(KEYS[2], 'mail.acked', now, ARGV[2], ARGV[3])
+if redis.call('HGET', mail, 'state') ~= 'queued' then return 0 end
+local now = clock(time)
+redis.call('HSET', mail, 'state', 'acked', 'settled_at', stamp(now))
+emit(events, 'mail.acked', now, id, data)
 return 1

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from redis import Redis
 
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
+from routing.store.redis.scripts import Script, flat_json
 from routing.store.redis.store import Store
 
 #: Entries kept of each list of mails; the mails themselves expire.
@@ -22,7 +24,7 @@ class Envelope:
     id: str  # of the mail
     recipient: str
     is_person: bool = False  # nobody claims it: a person reads it
-    once: str = ""  # digest of the dedupe key, "" for none
+    once: str = ""  # digest of the dedupe key; "" for none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,20 +37,105 @@ class Dispatch:
     fields: Mapping[str, str]  # that all copies have
     most_waiting: int  # in the mailbox of an agent; a full one refuses
     reply_to: str = ""  # mail id
-    flags: Iterable[str] = ()  # agent, terminal, once, gate, undecided: see mail_send.lua
+    by_agent: bool = False  # the sender is an agent, and must live
+    terminal: bool = False  # it ends the sender's task
+    keyed: bool = False  # there is a dedupe key
+    gate: bool = False  # the sender waits for a person
+    undecided: bool = False  # only to an agent that still waits at the gate that this answers
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+class MailAnswer(StrEnum):
+    """What became of mail for a recipient. With all but SENT and SAME nothing was sent."""
+
+    SENT = "sent"
+    SAME = "same"  # an earlier mail has its dedupe key
+    UNKNOWN = "unknown"  # no such recipient
+    FINISHED = "finished"
+    FULL = "full"  # too much mail waits for the recipient
+    DECIDED = "decided"  # the recipient no longer waits at the gate
+    SENDER_FINISHED = "sender finished"  # the one answer for all envelopes
+
+
+@dataclass(frozen=True, slots=True)
 class SentMail:
-    """What became of one envelope."""
+    """What became of one envelope, with its mail."""
 
-    word: str  # sent, same, unknown, finished, full, decided or 'sender finished'
+    answer: MailAnswer
     id: str  # of the mail, which an earlier send may have made; "" when it was refused
     sequence: int
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimedMail:
+    """Mail that a turn has claimed."""
+
+    fence: int  # of the claim, which renewing and settling must name; 0 when no mail waited
+    records: list[dict[str, str]]  # in no order
+
+
+class SettleAnswer(StrEnum):
+    """What became of one claimed mail."""
+
+    ACKED = "acked"
+    QUEUED = "queued"
+    DEAD = "dead"  # that was its last attempt
+    STALE = "stale"  # it is not claimed with that fence, or no longer
+
+
+def _claimed(words: Sequence[Any]) -> ClaimedMail | MailAnswer:
+    if words[0] != "ok":
+        return MailAnswer(words[0])
+    records = [dict(zip(fields[::2], fields[1::2], strict=True)) for fields in words[2:]]
+    return ClaimedMail(int(words[1]), records)
+
+
+_SEND = Script(
+    "mail_send",
+    lambda answers: [SentMail(MailAnswer(word), mail, int(number)) for word, mail, number in answers],
+    keys="thread sender",
+    indexes="mail_sequence mails events mail_waiting",
+    args="retention_seconds fields most_waiting reply_to most_listed",
+    flags="by_agent terminal keyed gate undecided",
+    each_keys="mail agent waiting received once",
+    each_args="id name person",
+)
+_CLAIM = Script(
+    "mail_claim",
+    _claimed,
+    keys="agent waiting claimed",
+    indexes="mail_waiting mail_sequence events mail_dead",
+    args="name lease_seconds most_attempts retention_seconds",
+    each_keys="mail",
+    each_args="id",
+)
+_SETTLE = Script(
+    "mail_settle",
+    lambda words: list(map(SettleAnswer, words)),
+    keys="agent waiting claimed",
+    indexes="mail_waiting events mail_dead",
+    args="name fence outcome most_attempts retention_seconds reason",
+    each_keys="mail",
+    each_args="id",
+)
+_RENEW = Script(
+    "mail_renew",
+    int,
+    keys="claimed",
+    indexes="mail_waiting",
+    args="name fence extend_seconds",
+    each_keys="mail",
+    each_args="id",
+)
+_SEEN = Script("mail_seen", bool, keys="mail", indexes="events", args="id data")
+
+
 class MailStore(Store):
-    """One call a step; the answers are the scripts' own words, the records plain fields."""
+    """One call a step; the records are plain fields.
+
+    A mail to an agent is `queued`, `claimed` by a turn under a lease, and `acked`, or `queued` again; it is
+    `dead` after its last attempt, or when its agent ends. One to a person is `queued` until a person read it,
+    which makes it `acked`.
+    """
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
@@ -58,86 +145,82 @@ class MailStore(Store):
         self.retention_seconds = retention_seconds  # for which mail is kept, delivered or not
 
     def send(self, dispatch: Dispatch) -> list[SentMail]:
-        """Send to all recipients in one step."""
-        keys, flags = self.keys, set(dispatch.flags)
-        names = [
-            keys("mail_sequence"), keys("mails"), keys("events"), keys("mail_waiting"),
-            keys.thread(dispatch.thread),
-            keys.agent(dispatch.sender) if "agent" in flags else keys("mail_sequence"),
-        ]  # fmt: skip
-        recipients: list[str] = []
-        for envelope in dispatch.envelopes:
-            mail, to = keys.mail(envelope.id), envelope.recipient
-            once = keys.mail_once(envelope.once) if envelope.once else mail
-            names += [mail, keys.agent(to), keys.waiting_mail(to), keys.received_mail(to), once]
-            recipients += [envelope.id, to, "person" if envelope.is_person else ""]
-        shared = json.dumps([part for pair in dispatch.fields.items() for part in pair])
-        answers = self.run(
-            "mail_send", names,
-            self.retention_seconds, shared, dispatch.most_waiting, ",".join(sorted(flags)),
-            dispatch.reply_to, KEPT, *recipients,
+        """Send to all recipients in one step; an answer for each, or the one SENDER_FINISHED."""
+        thread = self.keys.thread(dispatch.thread)
+        return self.call(
+            _SEND, thread=thread, sender=self.keys.agent(dispatch.sender) if dispatch.by_agent else thread,
+            retention_seconds=self.retention_seconds, fields=flat_json(dispatch.fields),
+            most_waiting=dispatch.most_waiting, reply_to=dispatch.reply_to, most_listed=KEPT,
+            by_agent=dispatch.by_agent, terminal=dispatch.terminal, keyed=dispatch.keyed,
+            gate=dispatch.gate, undecided=dispatch.undecided, each=map(self._row, dispatch.envelopes),
             doing=f"sending mail of {dispatch.sender}",
         )  # fmt: skip
-        return [SentMail(word=word, id=mail, sequence=int(number)) for word, mail, number in answers]
 
-    def claim(
-        self, agent: str, *, lease_seconds: float, most_attempts: int
-    ) -> tuple[str, int, list[dict[str, str]]]:
-        """Claim what waits for a turn: ('ok', fence, records in no order) or (why not, 0, [])."""
-        keys = self.keys
-        waiting, claimed = keys.waiting_mail(agent), keys.claimed_mail(agent)
+    def _row(self, envelope: Envelope) -> dict[str, str]:
+        keys, mail, to = self.keys, self.keys.mail(envelope.id), envelope.recipient
+        return {
+            "mail": mail,
+            "agent": keys.agent(to),
+            "waiting": keys.waiting_mail(to),
+            "received": keys.received_mail(to),
+            "once": keys.mail_once(envelope.once) if envelope.once else mail,
+            "id": envelope.id,
+            "name": to,
+            "person": "1" if envelope.is_person else "",
+        }
+
+    def claim(self, agent: str, *, lease_seconds: float, most_attempts: int) -> ClaimedMail | MailAnswer:
+        """Claim all mail that waits for an agent, for one turn; UNKNOWN or FINISHED if it takes none.
+
+        Mail that an earlier turn claimed and did not settle in time is claimed again, up to `most_attempts`.
+        """
+        waiting, claimed = self.keys.waiting_mail(agent), self.keys.claimed_mail(agent)
         now = self.now()
         with redis_errors(f"reading the mail of {agent}"):
             mails = [*self.redis.zrange(waiting, 0, -1), *self.redis.zrangebyscore(claimed, "-inf", now)]
-        word, *rest = self.run(
-            "mail_claim",
-            [keys.agent(agent), waiting, claimed, keys("mail_waiting"), keys("mail_sequence"), keys("events"),
-             keys("mail_dead"), *map(keys.mail, mails)],
-            agent, lease_seconds, most_attempts, self.retention_seconds, *mails,
+        return self.call(
+            _CLAIM, agent=self.keys.agent(agent), waiting=waiting, claimed=claimed, name=agent,
+            lease_seconds=lease_seconds, most_attempts=most_attempts,
+            retention_seconds=self.retention_seconds, each=self._rows(mails),
             doing=f"claiming the mail of {agent}",
         )  # fmt: skip
-        if word != "ok":
-            return str(word), 0, []
-        fence, *records = rest
-        return "ok", int(fence), [_record(fields) for fields in records]
 
     def settle(
         self, agent: str, mails: Sequence[str], *, fence: int,
         outcome: Literal["acked", "queued", "unread"], most_attempts: int, reason: str = "",
-    ) -> list[str]:  # fmt: skip
-        """Settle claimed mails: 'acked', 'queued', 'dead' or 'stale' each. 'unread': it was no attempt."""
+    ) -> list[SettleAnswer]:  # fmt: skip
+        """Settle claimed mails; an answer for each. `unread`: they wait again, and it was no attempt."""
         if not mails:
             return []
         keys = self.keys
-        return list(self.run(
-            "mail_settle",
-            [keys.agent(agent), keys.waiting_mail(agent), keys.claimed_mail(agent), keys("mail_waiting"),
-             keys("events"), keys("mail_dead"), *map(keys.mail, mails)],
-            agent, fence, outcome, most_attempts, self.retention_seconds, reason, *mails,
-            doing=f"settling the mail of {agent}",
-        ))  # fmt: skip
+        return self.call(
+            _SETTLE, agent=keys.agent(agent), waiting=keys.waiting_mail(agent),
+            claimed=keys.claimed_mail(agent), name=agent, fence=fence, outcome=outcome,
+            most_attempts=most_attempts, retention_seconds=self.retention_seconds, reason=reason,
+            each=self._rows(mails), doing=f"settling the mail of {agent}",
+        )  # fmt: skip
 
     def renew(self, agent: str, mails: Sequence[str], *, fence: int, extend_seconds: float) -> int:
         """Extend the leases of claimed mails; returns how many are still held."""
         if not mails:
             return 0
-        keys = self.keys
-        return int(self.run(
-            "mail_renew", [keys.claimed_mail(agent), keys("mail_waiting"), *map(keys.mail, mails)],
-            agent, fence, extend_seconds, *mails,
-            doing=f"keeping the mail of {agent}",
-        ))  # fmt: skip
+        return self.call(
+            _RENEW, claimed=self.keys.claimed_mail(agent), name=agent, fence=fence,
+            extend_seconds=extend_seconds, each=self._rows(mails), doing=f"keeping the mail of {agent}",
+        )  # fmt: skip
+
+    def _rows(self, mails: Iterable[str]) -> list[dict[str, str]]:
+        return [{"mail": self.keys.mail(mail), "id": mail} for mail in mails]
 
     def seen(self, mail: str, reader: str) -> bool:
         """Note that a person read a mail to people; False when one had before."""
-        return bool(self.run(
-            "mail_seen", [self.keys.mail(mail), self.keys("events")],
-            mail, json.dumps({"mails": 1, "by": reader}),
+        return self.call(
+            _SEEN, mail=self.keys.mail(mail), id=mail, data=json.dumps({"mails": 1, "by": reader}),
             doing=f"noting that mail {mail} was read",
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def read(self, mail: str) -> dict[str, str]:
-        """The fields of a mail, none for an unknown one."""
+        """The fields of a mail; empty for an unknown one."""
         with redis_errors(f"reading mail {mail}"):
             return dict(self.redis.hgetall(self.keys.mail(mail)))
 
@@ -151,11 +234,11 @@ class MailStore(Store):
         return self._listed(index, most)
 
     def dead(self, most: int) -> list[dict[str, str]]:
-        """Mails that will not be delivered any more, the last to die first."""
+        """Mails that will not be delivered, the last to be given up first."""
         return self._listed(self.keys("mail_dead"), most)
 
     def to_look_at(self, most: int) -> list[str]:
-        """Live agents with mail that no turn has in hand, the longest waiting first."""
+        """Live agents with mail that no turn has claimed, the longest waiting first."""
         with redis_errors("reading who has mail"):
             index = self.keys("mail_waiting")
             return list(self.redis.zrangebyscore(index, "-inf", self.now(), start=0, num=most))
@@ -166,7 +249,3 @@ class MailStore(Store):
             for mail in self.redis.zrevrange(index, 0, most - 1):
                 pipeline.hgetall(self.keys.mail(mail))
             return [fields for fields in pipeline.execute() if fields]
-
-
-def _record(fields: Sequence[Any]) -> dict[str, str]:
-    return dict(zip(fields[::2], fields[1::2], strict=True))

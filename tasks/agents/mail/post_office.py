@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from routing.errors import CoalmineError
-from routing.store.mail.mail_store import Dispatch, Envelope, MailStore
+from routing.store.mail.mail_store import Dispatch, Envelope, MailAnswer, MailStore, SettleAnswer
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.address import (
@@ -91,7 +91,11 @@ class PostOffice:
             | ({} if deadline is None else {"deadline": f"{deadline:.6f}"}),
             most_waiting=2 * MOST_WAITING if author == FLEET else MOST_WAITING,
             reply_to=replied.id if replied else "",
-            flags=_flags(author, letter, terminal=terminal, if_undecided=if_undecided),
+            by_agent=author.is_agent,
+            terminal=terminal,
+            keyed=bool(letter.dedupe_key),
+            gate=letter.type is MailType.DECISION_GATE,
+            undecided=if_undecided,
         )
         answers = self._store.send(dispatch)
         made = receipts(answers, letter.type, sender=author.address, recipients=recipients, terminal=terminal)
@@ -156,13 +160,11 @@ class PostOffice:
 
     def claim(self, agent: str, *, lease_seconds: float) -> MailClaim:
         """Take all mail that waits for an agent, for one turn of it."""
-        word, fence, records = self._store.claim(
-            agent, lease_seconds=lease_seconds, most_attempts=MOST_ATTEMPTS
-        )
-        if word != "ok":
-            raise refusal(word, agent)
-        mails = sorted(map(Mail.parse, records), key=lambda mail: mail.place)
-        return MailClaim(agent=agent, fence=fence, mails=mails)
+        claimed = self._store.claim(agent, lease_seconds=lease_seconds, most_attempts=MOST_ATTEMPTS)
+        if isinstance(claimed, MailAnswer):
+            raise refusal(claimed, agent)
+        mails = sorted(map(Mail.parse, claimed.records), key=lambda mail: mail.place)
+        return MailClaim(agent=agent, fence=claimed.fence, mails=mails)
 
     def renew(self, claim: MailClaim, *, lease_seconds: float) -> bool:
         """Keep a claim; False when any of its mail is not in its hands any more."""
@@ -171,17 +173,17 @@ class PostOffice:
 
     def ack(self, claim: MailClaim) -> bool:
         """The turn was clean: its mail is delivered. False when any of it was not in its hands any more."""
-        words = self._store.settle(
+        answers = self._store.settle(
             claim.agent, claim.ids, fence=claim.fence, outcome="acked", most_attempts=MOST_ATTEMPTS
         )
-        return "stale" not in words
+        return SettleAnswer.STALE not in answers
 
     def put_back(self, claim: MailClaim, *, reason: str, counts: bool = True) -> list[str]:
         """The turn was unclean: its mail waits for the next; returns the mails that are dead now.
 
         `counts`: whether it was an attempt at delivering it, of which there are only so many.
         """
-        words = self._store.settle(
+        answers = self._store.settle(
             claim.agent,
             claim.ids,
             fence=claim.fence,
@@ -189,7 +191,8 @@ class PostOffice:
             most_attempts=MOST_ATTEMPTS,
             reason=reason,
         )
-        return [mail for mail, word in zip(claim.ids, words, strict=True) if word == "dead"]
+        settled = zip(claim.ids, answers, strict=True)
+        return [mail for mail, answer in settled if answer is SettleAnswer.DEAD]
 
     def terminal_sequence(self, agent: str) -> int:
         """The sequence of an agent's newest terminal mail or repetition of one, 0 for none.
@@ -238,17 +241,6 @@ def _type_of_reply(first: Mail, payload: Mapping[str, Any] | None) -> MailType:
 
 def _subject_of_reply(first: Mail) -> str:
     return first.subject if first.subject.startswith("Re: ") else f"Re: {first.subject}"[:MOST_SUBJECT]
-
-
-def _flags(author: Author, letter: Letter, *, terminal: bool, if_undecided: bool) -> list[str]:
-    given = {
-        "agent": author.is_agent,
-        "terminal": terminal,
-        "once": bool(letter.dedupe_key),
-        "gate": letter.type is MailType.DECISION_GATE,
-        "undecided": if_undecided,
-    }
-    return [flag for flag, holds in given.items() if holds]
 
 
 def _fields(author: Author, letter: Letter, payload: Payload) -> dict[str, str]:

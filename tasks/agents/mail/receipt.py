@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError
-from routing.store.mail.mail_store import SentMail
+from routing.store.mail.mail_store import MailAnswer, SentMail
 from tasks.agents.agent_registry import FinishedAgentError, UnknownAgentError
 from tasks.agents.mail.mail import MailType
 
@@ -29,16 +29,16 @@ class DecidedError(ConflictError):
     """The gate has been answered meanwhile: that nobody decided is not true, and was not sent."""
 
 
-def refusal(word: str, agent: str) -> CoalmineError:
-    """The error for a script's word about an agent."""
-    match word:
-        case "finished":
+def refusal(answer: MailAnswer, agent: str) -> CoalmineError:
+    """The error for mail that an agent did not get, or could not send."""
+    match answer:
+        case MailAnswer.FINISHED:
             return FinishedAgentError(f"agent {agent} has finished and takes no more mail; write to another")
-        case "sender finished":
+        case MailAnswer.SENDER_FINISHED:
             return FinishedAgentError(f"agent {agent} has finished and sends no more mail; nothing was sent")
-        case "decided":
+        case MailAnswer.DECIDED:
             return DecidedError(f"agent {agent} does not wait at that gate any more; nothing was sent")
-        case "full":
+        case MailAnswer.FULL:
             return MailboxFullError(
                 f"too many mails wait for {agent} already; nothing was sent: try again when it has had a turn"
             )
@@ -64,8 +64,8 @@ def receipts(
     answers: Sequence[SentMail], type_: MailType, *, sender: str, recipients: Sequence[str], terminal: bool
 ) -> list[Receipt]:
     """The receipts of what was sent. Members that ended meanwhile are left out; nobody left is an error."""
-    if answers[0].word == "sender finished":
-        raise refusal("sender finished", sender)
+    if answers[0].answer is MailAnswer.SENDER_FINISHED:
+        raise refusal(answers[0].answer, sender)
     pairs = list(zip(recipients, answers, strict=True))
     made = [
         Receipt(
@@ -73,12 +73,12 @@ def receipts(
             recipient=to,
             type=type_,
             sequence=sent.sequence,
-            created=sent.word == "sent",
+            created=sent.answer is MailAnswer.SENT,
             terminal=terminal,
         )
         for to, sent in pairs
-        if sent.word in {"sent", "same"}
+        if sent.answer in {MailAnswer.SENT, MailAnswer.SAME}
     ]
     if not made:
-        raise refusal(answers[0].word, recipients[0])
+        raise refusal(answers[0].answer, recipients[0])
     return made
