@@ -6,6 +6,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from routing.store.redis.address import RedisAddress
+from tasks.broker_connection import HintAMQP
 from tasks.settings.settings import Settings
 
 #: Queues of jobs, and the one of ticks.
@@ -23,12 +24,13 @@ SWEEP, HARVEST, WATCH, LAND, POLL, DISPATCH, CI, WATCHDOG, NOTIFY = (
 
 def make_app(settings: Settings) -> Celery:
     """A Celery application that is fully configured; nothing is connected yet."""
-    app = Celery("coalmine")
+    app = Celery("coalmine", amqp=HintAMQP)
     broker_url, options = broker(settings)
     app.conf.update(
         broker_url=broker_url,
         broker_transport_options=options,
         broker_connection_retry_on_startup=True,
+        broker_channel_error_retry=True,  # a server that refuses is waited for like one that is away
         broker_connection_max_retries=None,  # a broker that is away for a day finds its workers waiting
         task_serializer="json",
         accept_content=["json"],
@@ -41,6 +43,7 @@ def make_app(settings: Settings) -> Celery:
         task_track_started=True,
         task_send_sent_event=False,
         worker_send_task_events=True,  # Flower sees everything
+        worker_consumer="tasks.consumer:PatientConsumer",
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -12,7 +12,7 @@ from routing.store.jobs.job_store import JobStore
 _log = structlog.get_logger(__name__)
 
 #: Seconds after which a message is repeated that nobody has taken, although others wait in its queue.
-OVERDUE_SECONDS = 600.0
+OVERDUE_SECONDS = 100.0
 
 #: The most of them in one pass.
 OVERDUE_AT_ONCE = 50

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from routing.jobs.job import JobRequest, JobState
 from routing.jobs.lifecycle import Claim
 from routing.store.jobs.log_store import LogStore
 from tasks.agents.turn.stop_signal import StopSignal
+from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
 from tasks.work.outcome import Ran
 from tests.fleets.worker_fleet import WorkerFleet, events_of, fleet, until_state
@@ -46,6 +48,17 @@ def kill(server: PrivateServer) -> None:
     server.stop()
 
 
+def ask(parts: Coalmine, command: str) -> None:
+    """Have the server do something that a test alone wants."""
+    server: Any = parts.redis
+    server.execute_command(*command.split())
+
+
+def until_logged(made: WorkerFleet, words: str, times: int) -> None:
+    """Wait until the worker has logged some words so many times."""
+    wait_until(lambda: made.log("w1").count(words) >= times, description=f"w1 logs {words!r}, {times} times")
+
+
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_killed_server_costs_no_work(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
@@ -71,6 +84,64 @@ def test_a_killed_server_costs_no_work(
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
     following = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     until_state(parts, following, JobState.SUCCEEDED)
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_worker_that_holds_a_message_outlives_its_server(
+    made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
+) -> None:
+    """Its places are taken and one more message is in its hands when the server dies: it works on."""
+    book, gate = Book(tmp_path / "book"), tmp_path / "gate"
+    parts = made.coalmine()
+    parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
+    worker = made.worker(pool=pool, concurrency=2, queues="champion,canary")
+    made.worker("control", queues="control")
+    made.beat()
+    jobs = [parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job for _ in range(3)]
+    wait_until(lambda: len(book.pids("start")) == 2, description="both places are taken")
+    wait_until(lambda: parts.publisher.depth("champion") == 0, description="the third message is taken, too")
+    for _ in range(8):
+        kill(server)
+        server.start()
+        wait_until(parts.redis.ping, description="the server answers again")
+    until_logged(made, "broker.back", 1)
+    gate.touch()
+    for job in jobs:
+        assert until_state(parts, job, JobState.SUCCEEDED).attempts == 1
+    assert worker.poll() is None
+    assert len(book.pids("start")) == len(jobs), "each was paid once"
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize(
+    ("refuse", "allow"),
+    [
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+    ],
+    ids=["NOREPLICAS", "READONLY"],
+)
+def test_a_server_that_refuses_for_a_while_costs_no_work(
+    made: WorkerFleet, tmp_path: Path, pool: str, refuse: str, allow: str
+) -> None:
+    """A refusal ends no worker: the agent that runs is paid once, and the next job is taken afterwards."""
+    book, gate = Book(tmp_path / "book"), tmp_path / "gate"
+    parts = made.coalmine()
+    parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
+    made.variables["COALMINE_JOB__LEASE_SECONDS"] = "60"
+    worker = made.worker(pool=pool, concurrency=2)
+    made.beat()
+    job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    book.until_started(job)
+    ask(parts, refuse)
+    until_logged(made, "Connection to broker lost", 1)
+    ask(parts, allow)
+    gate.touch()
+    following = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    for each in (job, following):
+        assert until_state(parts, each, JobState.SUCCEEDED).attempts == 1
+    assert worker.poll() is None
+    assert len(book.pids("start")) == 2
 
 
 @pytest.mark.parametrize(("lease_seconds", "attempts"), [(15, {1}), (2, {1, 2})])
