@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import redis
-from tasks.notify.dead_letter import revive
-from tasks.notify.waiting_notice import parsed_notice
 
 from harvest.policy import TrialPolicy
 from routing.backlog.backlog import Backlog
@@ -28,6 +26,7 @@ from routing.store.redis.keys import Keys
 from routing.store.sessions.session_store import TurnEnd, TurnRefusal
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
+from tasks.notify.notices import parsed_notice, revive
 from tests.fakes.issues import IssueForge, ref
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.leaks import leaks
