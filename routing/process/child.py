@@ -72,7 +72,7 @@ class ProcessIdentity:
     boot_id: str  # of the host's kernel, "" where there is none to read
     pid: int
     start_ticks: int | None  # clock ticks from boot to the start, None where there is no /proc
-    marker: str  # value of COALMINE_TURN in the environment of its descendants, "" without one
+    marker: str  # value of COALMINE_TURN in the environment of its descendants
 
 
 class ChildProcess:
@@ -97,13 +97,7 @@ class ChildProcess:
         self._clock = clock
         self._started_at = clock()
         self._is_reaped = False
-        self.identity = ProcessIdentity(
-            host=socket.gethostname(),
-            boot_id=_boot_id(),
-            pid=process.pid,
-            start_ticks=start_ticks(process.pid),
-            marker=marker,
-        )
+        self._identity = _identity(process.pid, marker) if table is not None else None
         streams = ((process.stdout, output), (process.stderr, error))
         self._pipes = Pipes(
             self._loop,
@@ -130,13 +124,12 @@ class ChildProcess:
         """
         environment, marker, cgroup, entering = command.environment, "", None, None
         argv = _tied(command)
-        cwd = command.cwd or Path.cwd()
         if table is not None:
             inherited = os.environ if environment is None else environment
             marker = str(TurnMarker.of_new_turn(inherited.get("COALMINE_JOB_ID", "")))
             environment = {**inherited, MARKER: marker}
             if home is not None and (cgroup := home.make(marker)) is not None:
-                entering = cgroup.entering(argv, cwd=cwd, environment=environment)
+                entering = cgroup.entering(argv, cwd=command.cwd or Path(), environment=environment)
 
         def popen() -> subprocess.Popen[bytes]:
             unread = subprocess.DEVNULL if command.log is None else command.log
@@ -163,7 +156,7 @@ class ChildProcess:
             if cgroup is not None:
                 cgroup.end(clock=time.monotonic, pause=time.sleep)
             message = (
-                f"{command.argv[0]} could not be started in {cwd}: {refused}; "
+                f"{command.argv[0]} could not be started in {command.cwd or Path.cwd()}: {refused}; "
                 "see that the program is installed and the folder is there"
             )
             raise SpawnError(message) from refused
@@ -178,6 +171,13 @@ class ChildProcess:
     def pid(self) -> int:
         """Its process id, which is the id of its group and session too."""
         return self._process.pid
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """What names it on the whole fleet; it was read at the start, of a child with a table alone."""
+        if self._identity is None:
+            raise AssertionError("the child was started without a process table")
+        return self._identity
 
     @property
     def bytes_read(self) -> int:
@@ -353,6 +353,12 @@ def _open_exit_fd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):  # not Linux, an old kernel, or out of descriptors
         return None
+
+
+def _identity(pid: int, marker: str) -> ProcessIdentity:
+    return ProcessIdentity(
+        host=socket.gethostname(), boot_id=_boot_id(), pid=pid, start_ticks=start_ticks(pid), marker=marker
+    )
 
 
 def _boot_id() -> str:
