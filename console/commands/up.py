@@ -16,9 +16,8 @@ from console.input.up_options import (
     UpOptions,
 )
 from console.invocation import AsJson, examples
-from console.local.agent_rehearsal import rehearse_agent
-from console.local.ci_rehearsal import rehearse_ci
 from console.local.fleet import DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
+from console.local.start_checks import check_agent, check_ci
 from console.output.event_views import event_document
 from console.output.rendering import text
 from console.output.terminal import Terminal
@@ -88,9 +87,9 @@ def up(
     plan = FleetPlan(state=state, variables=given.variables(), agents=agents, door=True)
     with LocalFleet(plan) as fleet:
         forge = local_forge(fleet.coalmine.settings)
-        rehearse_ci(forge, speaker.say)
+        check_ci(forge, speaker.say)
         if agent is not None:
-            rehearse_agent(agent, forge)
+            check_agent(agent, forge)
         for line in _prepare(fleet.coalmine, template, agent, prompt):
             speaker.say(line)
         if not fleet.coalmine.settings.poll_intervals:

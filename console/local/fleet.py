@@ -13,10 +13,10 @@ from typing import Self
 
 from console.local.program import Program
 from console.local.supervisor import Supervisor
-from console.local.web_process import LocalDoor
+from console.web.access import checked_token
 from routing.embedded.private_server import PrivateServer
 from tasks.composition.composition import Coalmine, compose
-from tasks.settings.settings import PREFIX, load_settings
+from tasks.settings.settings import PREFIX, Settings, load_settings
 
 #: Where a fleet keeps everything, below the folder that it is started in.
 DEFAULT_STATE = Path(".coalmine")
@@ -33,6 +33,36 @@ class FleetPlan:
     variables: Mapping[str, str]  # settings as COALMINE_… variables, over those of the environment
     agents: int = 4  # jobs at work at once
     door: bool = False  # whether webhooks are listened for where a forge is set up that could send some
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalDoor:
+    """Where `coalmine web` is to listen."""
+
+    host: str
+    port: int  # never 0
+    address: str  # as a browser writes it
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """The door, or None where no forge could knock; refused where it could not be opened.
+
+        A port that is taken is an error: the forge, or the proxy before us, was told that one. With port 0
+        one that is free is chosen.
+        """
+        if not any(forge.is_served or forge.webhook_secret for forge in settings.forge.remote):
+            return None
+        from console.web.server import address_of, listen  # noqa: PLC0415 - only where there is a door
+
+        web = settings.web
+        checked_token(web, web.host, public=web.public)
+        with listen(web.host, web.port) as listener:
+            return cls(host=web.host, port=listener.getsockname()[1], address=address_of(listener))
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Of `coalmine`."""
+        return ("web", "--host", self.host, "--port", str(self.port))
 
 
 class LocalFleet:

@@ -19,7 +19,7 @@ from routing.forges.local.git import LocalGit
 from routing.forges.local.merge import LocalMerge
 from routing.git.git import Git
 from routing.issues.issue import IssueRef
-from routing.process.bounded_log import BoundedLog
+from routing.process.bounded_command import BoundedLog
 from tests.repositories import TemporaryRepository, new_repository
 from tests.servers.private_server import process_runs
 from tests.waiting import until_ended, wait_until

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from console.local.line_relay import LineRelay
 from console.local.program import Program, RestartPolicy
+from console.local.supervisor import LineRelay
 from routing.errors import InvalidInputError
 from tests.waiting import wait_until
 

@@ -19,8 +19,7 @@ from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.durable_file import locked, read_regular, replace_file
 from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.work_branch import checked_commit
-from routing.process.bounded_command import run_bounded
-from routing.process.bounded_log import BoundedLog
+from routing.process.bounded_command import BoundedLog, run_bounded
 from routing.process.command import Command, Ended, SpawnError
 
 #: Who speaks in the statuses of the CI command.
@@ -80,7 +79,7 @@ class LocalCI:
         self._replace(commit, claim, verdict)
         return verdict
 
-    def rehearse(self, commit: str) -> CommitStatus:
+    def try_out(self, commit: str) -> CommitStatus:
         """Run the command and return its verdict. A pass alone is remembered: the rest may be mended."""
         verdict = self._verdict(commit, self._run_in_clone(existing_commit(LocalGit(self.repo), commit)))
         if verdict.state is StatusState.SUCCESS:

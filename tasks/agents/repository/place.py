@@ -1,6 +1,8 @@
 """Where a repository's files are on this machine: names from outside, checked before they become paths."""
 
+import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,3 +98,19 @@ def is_of_earlier_layout(folder: Path, work_dir: Path) -> bool:
 def paths_of(folder: Path, job_id: str) -> tuple[Path, Path]:
     """Return a job's work tree and ledger in a repository's folder."""
     return folder / job_id, folder / _OURS / f"{job_id}.git"
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, writable or not; follow no link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+        return
+    if not path.exists():
+        return
+    path.chmod(0o700)
+    for parent, folders, _ in os.walk(path):
+        for name in folders:
+            folder = Path(parent, name)
+            if not folder.is_symlink():  # package caches of some languages are read-only
+                folder.chmod(0o700)
+    shutil.rmtree(path)

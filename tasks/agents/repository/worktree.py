@@ -26,10 +26,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from routing.errors import ConflictError
+from routing.errors import ConflictError, CorruptRecordError
+from routing.forges.local.durable_file import read_regular
 from routing.git.git import Git
 from routing.git.remote import Remote
-from tasks.agents.repository.folder_removal import remove_folder
 from tasks.agents.repository.mirror import Mirror, our_repository, remote_state
 from tasks.agents.repository.place import (
     RepositoryPlace,
@@ -37,13 +37,17 @@ from tasks.agents.repository.place import (
     is_of_earlier_layout,
     job_ids_in,
     paths_of,
+    remove_folder,
 )
-from tasks.agents.repository.push_log import pushed_commits
 
 _LOG = logging.getLogger(__name__)
 _RECORD = "coalmine.json"
 #: Where the agent's HEAD was when we last looked, in the ledger.
 _TAKEN = "refs/coalmine/taken"
+
+#: More is not read of a log of pushes; an agent that wrote more is not believed.
+_MAX_LOG_BYTES = 4 * 1024 * 1024
+_PUSHED = b"update by push"
 
 
 class PushRefusedError(ConflictError):
@@ -121,7 +125,7 @@ class Worktree:
         """Whether nobody else's work is lost: the agent may have pushed, and then amended what it pushed."""
         if there is None or there == self.remote_commit or _is_ancestor(git, there, tip):
             return True
-        return there in pushed_commits(self.path, self.branch)
+        return there in _pushed_commits(self.path, self.branch)
 
 
 def open_worktree(place: RepositoryPlace, *, remote: Remote, job_id: str) -> Worktree:
@@ -261,3 +265,22 @@ def _recall(ledger: Path) -> _Record | None:
         return _Record.model_validate_json((ledger / _RECORD).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def _pushed_commits(tree: Path, branch: str) -> frozenset[str]:
+    """The commits that were pushed from the tree to a branch of its origin.
+
+    Commits that came by a fetch are not among them: those are somebody else's.
+    """
+    try:
+        content, _ = read_regular(
+            tree / ".git" / "logs" / "refs" / "remotes" / "origin" / branch, max_bytes=_MAX_LOG_BYTES
+        )
+    except (OSError, CorruptRecordError):  # no push, or a repository that the agent has broken
+        return frozenset()
+    entries = (line.partition(b"\t") for line in content.splitlines())
+    return frozenset(
+        words[1].decode("ascii", "replace")
+        for head, _, message in entries
+        if message == _PUSHED and len(words := head.split()) > 1  # OLD NEW NAME EMAIL TIME ZONE
+    )

@@ -1,12 +1,21 @@
-"""The agent's program is looked for before a fleet starts: one that is not there would fail every job."""
+"""Checks before a fleet starts: of the agent's program, and of CI.
+
+One that is not there would fail every job, by nobody's fault; a check says so while a person looks on. Both
+raise InvalidInputError with what to correct, and change nothing but the verdict of a CI that passed.
+"""
 
 import os
 import posixpath
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from routing.errors import InvalidInputError
+from routing.forges.commit_status import StatusState
 from routing.forges.local.forge import LocalForge
+
+#: How much of the end of CI's output is shown, in characters.
+SHOWN_CHARACTERS = 300
 
 #: What git says of files that can be run, and of links, which lead anywhere.
 _EXECUTABLE, _LINK = "100755", "120000"
@@ -15,7 +24,7 @@ _EXECUTABLE, _LINK = "100755", "120000"
 _FOR_THE_SHELL = frozenset("$`~=*?[;&|<>()")
 
 
-def rehearse_agent(command: str, forge: LocalForge | None) -> None:
+def check_agent(command: str, forge: LocalForge | None) -> None:
     """Look for the program that the command names by its path, as it will be looked for in a work tree.
 
     Raises InvalidInputError when it is not there, or may not be executed. A program that is named without a
@@ -44,6 +53,31 @@ def rehearse_agent(command: str, forge: LocalForge | None) -> None:
         raise InvalidInputError(message)
 
 
+def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> None:
+    """Run CI on the tip of the main branch, unless that is green already.
+
+    Raises InvalidInputError when the command cannot be run there. A main branch that is merely red is the
+    user's own affair: it is said, and the fleet may start.
+    """
+    if forge is None or forge.ci is None:
+        return
+    ci, branch, tip = forge.ci, forge.git.main_branch(), forge.git.main_tip()
+    if ci.statuses(tip).has_real_ci:
+        return
+    say(f"Running CI once on {branch}: {ci.command}")
+    status = ci.try_out(tip)
+    if status.state is StatusState.ERROR:
+        message = (
+            f"the CI command {ci.command!r} was not found, or may not be executed, in a clone of "
+            f"{forge.git.directory} at {branch}: {status.description}; it printed: {_end_of(status.url)}; "
+            "all work would be judged red, so nothing was started: commit what the command needs, or give "
+            "another --ci"
+        )
+        raise InvalidInputError(message)
+    if status.state is StatusState.FAILURE:
+        say(f"CI is red on {branch} already: {status.description}, see {status.url}")
+
+
 def _program(command: str) -> str:
     """The program's path, or "" where the command names none."""
     try:
@@ -58,3 +92,8 @@ def _suggestion(program: str) -> str:
     """The full path, where the file is here."""
     here = Path(program).absolute()
     return f" ({os.path.normpath(here)})" if here.is_file() else ""
+
+
+def _end_of(log: str) -> str:
+    said = Path(log).read_bytes()[-SHOWN_CHARACTERS:].decode(errors="replace").strip()
+    return said or "nothing"

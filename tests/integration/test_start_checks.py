@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from console.local.ci_rehearsal import rehearse_ci
+from console.local.start_checks import check_ci
 from routing.errors import InvalidInputError
 from routing.forges.commit_status import CiVerdict
 from routing.forges.local.forge import LocalForge, LocalForgeSettings
@@ -44,14 +44,14 @@ def test_command_that_cannot_be_run_in_a_clone_is_refused(
     forge = forge_with(command)
     for _ in range(2):
         with pytest.raises(InvalidInputError, match=f"'{command}' was not found.*exit {exit_code}") as caught:
-            rehearse_ci(forge, lambda _words: None)
+            check_ci(forge, lambda _words: None)
         assert command in str(caught.value).partition("it printed")[2]
 
 
 def test_main_that_is_merely_red_is_said(forge_with: ForgeWith) -> None:
     """The fleet may start, and CI has said nothing of the commit: a person may mend what it needs."""
     forge, said = forge_with("false"), list[str]()
-    rehearse_ci(forge, said.append)
+    check_ci(forge, said.append)
     assert "CI is red on main already: failed" in said[-1]
     assert forge.statuses("shop", forge.git.main_tip()).verdict is CiVerdict.UNKNOWN
 
@@ -59,10 +59,10 @@ def test_main_that_is_merely_red_is_said(forge_with: ForgeWith) -> None:
 def test_green_main_is_run_once_at_most(forge_with: ForgeWith, tmp_path: Path) -> None:
     """A main branch that is known to be green is not judged again; without CI nothing is run."""
     forge, said = forge_with(f"echo ran >> {tmp_path}/ran"), list[str]()
-    rehearse_ci(forge, said.append)
-    rehearse_ci(forge, said.append)
+    check_ci(forge, said.append)
+    check_ci(forge, said.append)
     assert said == [f"Running CI once on main: echo ran >> {tmp_path}/ran"]
     assert (tmp_path / "ran").read_text() == "ran\n"
-    rehearse_ci(forge_with(""), said.append)
-    rehearse_ci(None, said.append)
+    check_ci(forge_with(""), said.append)
+    check_ci(None, said.append)
     assert len(said) == 1
