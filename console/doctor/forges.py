@@ -10,10 +10,11 @@ from pathlib import Path
 from console.doctor.findings import ok, problem, warning
 from console.doctor.guessable_secrets import REMEDY, guessable
 from routing.errors import CoalmineError, ConflictError
-from routing.forges.errors import ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
+from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Access
 from routing.forges.rest.forge import RestForge
 from routing.git.git import Git
+from routing.git.remote import RemoteGoneError
 from routing.http.settings import HttpLimits
 from routing.store.redis.health import HealthFinding
 from routing.webhook.forge_kind import ForgeKind
@@ -179,7 +180,7 @@ class _Examination:
             remote = replace(self._site.remote(repo), answer_seconds=ANSWER_SECONDS)
             with tempfile.TemporaryDirectory() as nowhere:  # whose settings are nobody's
                 remote.run(Git(Path(nowhere)), "ls-remote", "--", remote.address, "HEAD")
-        except ForgeGoneError as error:
+        except RemoteGoneError as error:
             return problem(
                 check, str(error), f"correct {self._section}.repositories, or what the token may see"
             )

@@ -20,8 +20,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from routing.errors import InvalidInputError
-from routing.forges.errors import ForgeGoneError, ForgeRefusedError
+from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.git.git import Git, GitAccess, GitError
 from routing.http.address import ApiAddress
 
@@ -53,8 +52,12 @@ class Met(StrEnum):
     OTHER = "other"  # no answer, or one that says nothing of us
 
 
-class RemoteRefusedError(ForgeRefusedError):
+class RemoteRefusedError(ConflictError):
     """The remote does not know us, or does not let us do this: a person looks at the token."""
+
+
+class RemoteGoneError(NotFoundError):
+    """There is no such repository at the remote, or none that we may see."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +120,7 @@ class Remote:
     def run(self, git: Git, *arguments: str) -> str:
         """Run `git ls-remote`, `fetch` or `push` at the remote, whose address is among the arguments.
 
-        Raises RemoteRefusedError, ForgeGoneError when there is no such repository (or none that we may
+        Raises RemoteRefusedError, RemoteGoneError when there is no such repository (or none that we may
         see), and GitError for all else. No password is in any of them.
         """
         seconds = self.answer_seconds if arguments[0] == "ls-remote" else self.transfer_seconds
@@ -153,10 +156,10 @@ class Remote:
                 remedy = "give the forge a token, or see to the keys of the worker's user"
                 return RemoteRefusedError(f"{self.shown} refused us: {said}; {remedy}")
             case Met.GONE:
-                return ForgeGoneError(f"{self.shown} is not there, or the token may not see it: {said}")
+                return RemoteGoneError(f"{self.shown} is not there, or the token may not see it: {said}")
             case Met.MOVED:
                 message = f"{self.shown} has moved, and is not followed: {said}; name it by its new address"
-                return ForgeGoneError(message)
+                return RemoteGoneError(message)
             case _:
                 return GitError(said, stderr=self._hidden(error.stderr), returncode=error.returncode)
 

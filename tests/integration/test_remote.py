@@ -14,10 +14,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from routing.forges.errors import ForgeGoneError
 from routing.git.clone_url import clone_remote
 from routing.git.git import Git, GitError
-from routing.git.remote import Remote, RemoteRefusedError
+from routing.git.remote import Remote, RemoteGoneError, RemoteRefusedError
 from routing.webhook.forge_kind import ForgeKind
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import open_worktree
@@ -140,7 +139,7 @@ def test_a_token_that_may_not_push_is_told_apart(served: ServedRepository) -> No
 
 def test_a_repository_that_is_not_there_is_gone(served: ServedRepository) -> None:
     """It is not taken for a forge that does not answer, and not for a wrong token."""
-    with pytest.raises(ForgeGoneError, match="not there"):
+    with pytest.raises(RemoteGoneError, match="not there"):
         _work(served, served.remote(repo="acme/gone"))
 
 
@@ -158,7 +157,7 @@ def test_another_host_gets_no_credential(served: ServedRepository) -> None:
     other = github_server(served.world)
     try:
         served.door.moved_to = other.address
-        with pytest.raises(ForgeGoneError, match="has moved"):
+        with pytest.raises(RemoteGoneError, match="has moved"):
             _work(served, served.remote())
         assert other.git is not None
         assert other.git.asked == []
