@@ -1,5 +1,6 @@
 """What every runtime keeps to, whichever program it runs."""
 
+import json
 import runpy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.templates.version import Snapshot
-from tasks.agents.runtimes.agent_event import MalformedEvent, ResultEvent, SessionEvent
+from tasks.agents.runtimes.agent_event import (
+    MalformedEvent,
+    NoticeEvent,
+    ResultEvent,
+    SessionEvent,
+    TextEvent,
+)
+from tasks.agents.runtimes.json_lines import json_object
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 
@@ -173,6 +181,14 @@ def test_no_line_breaks_the_parser(name: str, line: str) -> None:
     runtime.parse(line)
 
 
+def test_a_lone_surrogate_ends_at_the_line_that_holds_it(runtime: Runtime) -> None:
+    """Programs print one as an escape; no file, no store and no other program would take it."""
+    for event in runtime.parse('{"type": "text", "text": "\\ud83d", "part": {"text": "\\ud83d"}}'):
+        json.dumps(asdict(event), ensure_ascii=False).encode()
+    face = {"type": "text", "text": "\U0001f600 ?"}
+    assert json_object('{"type": "text", "text": "\\ud83d\\ude00 \\ud83d"}') == face
+
+
 def test_a_known_event_with_wrong_fields_is_malformed(runtime: Runtime, case: Case) -> None:
     """What cannot be read is counted, not guessed."""
     assert isinstance(runtime.parse(case.session_line.replace('"s-1"', "{}"))[0], MalformedEvent)
@@ -211,7 +227,7 @@ def test_the_example_in_the_documentation_is_a_runtime(turn: TurnInput, tmp_path
     """What the page says about adding a runtime works as it stands there."""
     page = (Path(__file__).parents[2] / "docs" / "runtimes.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]
-    assert len([line for line in code.splitlines() if line]) <= 50
+    assert len([line for line in code.splitlines() if line]) <= 32
     file = tmp_path / "heron.py"
     file.write_text(code, encoding="utf-8")
     names = runpy.run_path(str(file))
@@ -220,4 +236,8 @@ def test_the_example_in_the_documentation_is_a_runtime(turn: TurnInput, tmp_path
     assert heron.argv(turn) == ["heron", "--json", "--resume", "s-1"]
     assert heron.parse('{"type": "hello", "session": "s-1"}') == [SessionEvent(session_id="s-1")]
     assert isinstance(heron.parse('{"type": "hello", "session": "-x"}')[0], MalformedEvent)
+    assert heron.parse('{"type": "said", "by": {"words": "hm"}}') == [TextEvent(text="hm")]
+    assert heron.parse('{"type": "ping"}') == [NoticeEvent(kind="ping")]
+    assert heron.environment(turn) == {"HERON_MODEL": "m"}
     assert heron.clean(0, Seen(result=ResultEvent()))
+    assert not heron.clean(0, Seen(result=ResultEvent(is_error=True)))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import Field
@@ -12,26 +11,18 @@ from tasks.agents.runtimes.agent_event import (
     ApiErrorEvent,
     NoticeEvent,
     ResultEvent,
-    SessionEvent,
     TextEvent,
     ToolEvent,
     Usage,
     UsageEvent,
     UsageScope,
 )
-from tasks.agents.runtimes.json_lines import Count, Dollars, Form, Forms, Part, SessionId, tool_detail
-from tasks.agents.runtimes.options import check_options
-from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.json_lines import Count, Dollars, Form, Forms, Part, SessionLine, tool_detail
+from tasks.agents.runtimes.program import ProgramRuntime, option
+from tasks.agents.runtimes.runtime import TurnInput
 
 #: What an agent may use beside reading when its version names no tools; edits stay in the work tree.
 DEFAULT_TOOLS: Final = ("Bash", "WebFetch", "WebSearch")
-
-
-class _ClaudeInit(Form):
-    session_id: SessionId  # the only trustworthy one: a refused resume reports ids of no conversation
-
-    def events(self) -> Sequence[AgentEvent]:
-        return [SessionEvent(session_id=self.session_id)]
 
 
 class _ApiRetry(Form):
@@ -66,12 +57,12 @@ class _Block(Part):
                 return [NoticeEvent(kind=f"assistant/{self.type}"[:100])]
 
 
-class _ClaudeMessage(Part):
+class _Message(Part):
     content: list[_Block]
 
 
 class _Assistant(Form):
-    message: _ClaudeMessage
+    message: _Message
     error: str | None = None  # set where the program speaks in the model's place
 
     def events(self) -> Sequence[AgentEvent]:
@@ -95,7 +86,7 @@ class _ModelUsage(Part):
         )
 
 
-class _ClaudeResult(Form):
+class _Result(Form):
     is_error: bool  # `subtype` may be "success" all the same
     result: str = ""
     errors: list[str] = Field(default_factory=list)
@@ -127,13 +118,13 @@ class _ClaudeResult(Form):
         ]
 
 
-_FORMS: Final = Forms(
+_LINES: Final = Forms(
     known={
-        "system/init": _ClaudeInit,
+        "system/init": SessionLine,  # no other id: a refused resume reports some of no conversation
         "system/api_retry": _ApiRetry,
         "system": _System,
         "assistant": _Assistant,
-        "result": _ClaudeResult,
+        "result": _Result,
     },
     quiet=frozenset(
         {
@@ -150,35 +141,23 @@ _FORMS: Final = Forms(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ClaudeRuntime:
-    """Runs `claude`. Whatever the version does not allow is denied without a question."""
+class ClaudeRuntime(ProgramRuntime):
+    """Runs `claude`. Whatever the version does not allow is denied without a question.
 
-    spec: RuntimeSpec
+    Sessions are found by the path of the work tree. An interrupted turn exits with 0 and without a result.
+    """
 
-    @property
-    def name(self) -> str:
-        """`claude`."""
-        return "claude"
-
-    @property
-    def resumes(self) -> bool:
-        """Sessions are kept by the program on the machine, by the path of the work tree."""
-        return True
-
-    def check(self) -> None:
-        """Refuse a model or tools that would be taken for options."""
-        check_options(self.spec)
+    name = "claude"
+    lines = _LINES
 
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form; root may not skip all permissions, so tools are allowed by name."""
-        mode = "dontAsk" if self.spec.tools else "acceptEdits"
         return [
             *("claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"),
-            *(() if self.spec.model is None else ("--model", self.spec.model)),
-            *("--permission-mode", mode),
+            *option("--model", self.spec.model),
+            *("--permission-mode", "dontAsk" if self.spec.tools else "acceptEdits"),
             *("--allowedTools", *(self.spec.tools or DEFAULT_TOOLS)),
-            *(() if turn.session_id is None else ("--resume", turn.session_id)),
+            *option("--resume", turn.session_id),
         ]
 
     def environment(self, turn: TurnInput) -> Mapping[str, str]:
@@ -188,16 +167,8 @@ class ClaudeRuntime:
 
     def stdin(self, turn: TurnInput) -> bytes:
         """Give the prompt as one user message; of several, each would become a turn of its own."""
-        prompt = turn.prompt.encode(errors="replace").decode()
+        prompt = super().stdin(turn).decode()
         if not prompt.strip():
             return b""
         message = {"type": "user", "message": {"role": "user", "content": prompt}}
         return json.dumps(message).encode() + b"\n"
-
-    def parse(self, line: str) -> Sequence[AgentEvent]:
-        """Read one of the program's JSON lines."""
-        return _FORMS.read(line)
-
-    def clean(self, exit_code: int, seen: Seen) -> bool:
-        """Exit code 0 and a result that is no error: an interrupted turn exits with 0 too."""
-        return exit_code == 0 and seen.succeeded

@@ -1,27 +1,24 @@
 """The `codex` runtime: `codex exec`, prompt on standard input, JSON lines out."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import Field
 
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
-    ApiErrorEvent,
     NoticeEvent,
     ResultEvent,
-    SessionEvent,
     TextEvent,
     ToolEvent,
     Usage,
     UsageEvent,
     UsageScope,
 )
-from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionId
-from tasks.agents.runtimes.options import check_options
-from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionLine, api_error, named
+from tasks.agents.runtimes.program import ProgramRuntime, option
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, TurnInput
 
 #: The program's words for what commands may touch; a version names one of them as its only tool.
 SANDBOXES: Final = ("read-only", "workspace-write", "danger-full-access")
@@ -31,13 +28,6 @@ _QUIET: Final = ("analytics.enabled=false", "feedback.enabled=false", "check_for
 #: Where the words of an error tell the HTTP status.
 _STATUS: Final = re.compile(r"\bstatus:? ([1-5][0-9]{2})\b")
 _DETAIL_CHARACTERS: Final = 500
-
-
-class _ThreadStarted(Form):
-    thread_id: SessionId  # another one than asked for where the id was not known
-
-    def events(self) -> Sequence[AgentEvent]:
-        return [SessionEvent(session_id=self.thread_id)]
 
 
 class _Change(Part):
@@ -84,70 +74,62 @@ class _ItemCompleted(Form):
         return [self.item.event]
 
 
-class _CodexTokens(Part):
+class _Tokens(Part):
     input_tokens: Count = 0  # with those from the cache
     output_tokens: Count = 0  # with those of reasoning
 
 
 class _TurnCompleted(Form):
-    usage: _CodexTokens = Field(default_factory=_CodexTokens)  # since the thread began
+    usage: _Tokens = Field(default_factory=_Tokens)  # since the thread began
 
     def events(self) -> Sequence[AgentEvent]:
         usage = Usage(input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens)
         return [UsageEvent(usage=usage, scope=UsageScope.SESSION), ResultEvent()]
 
 
-class _CodexError(Form):
+class _Error(Form):
     message: str = ""
 
     def events(self) -> Sequence[AgentEvent]:
-        status = _STATUS.search(self.message)
-        return [ApiErrorEvent(message=self.message, status=int(status[1]) if status else None)]
+        return [api_error(self.message, _STATUS)]
 
 
-class _CodexFailure(Part):
+class _Failure(Part):
     message: str = ""
 
 
 class _TurnFailed(Form):
-    error: _CodexFailure = Field(default_factory=_CodexFailure)
+    error: _Failure = Field(default_factory=_Failure)
 
     def events(self) -> Sequence[AgentEvent]:
         return [ResultEvent(text=self.error.message, is_error=True)]
 
 
-_FORMS: Final = Forms(
+_LINES: Final = Forms(
     known={
-        "thread.started": _ThreadStarted,
+        "thread.started": named(SessionLine, session_id="thread_id"),  # another one where the id was unknown
         "item.started": _ItemStarted,
         "item.completed": _ItemCompleted,
         "turn.completed": _TurnCompleted,
         "turn.failed": _TurnFailed,
-        "error": _CodexError,
+        "error": _Error,
     },
     quiet=frozenset({"turn.started", "item.updated"}),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CodexRuntime:
-    """Runs `codex exec`, which never asks; without a sandbox unless the version names one."""
+class CodexRuntime(ProgramRuntime):
+    """Runs `codex exec`, which never asks; without a sandbox unless the version names one.
 
-    spec: RuntimeSpec
+    Errors on the way are retries: the last `turn.completed` or `turn.failed` is what counts.
+    """
 
-    @property
-    def name(self) -> str:
-        """`codex`."""
-        return "codex"
-
-    @property
-    def resumes(self) -> bool:
-        """Threads are kept by the program on the machine."""
-        return True
+    name = "codex"
+    lines = _LINES
 
     def check(self) -> None:
-        """Refuse tools other than one sandbox: the program can be told nothing finer."""
-        check_options(self.spec)
+        """Refuse tools other than one sandbox, too: the program cannot be told anything finer."""
+        super().check()
         if len(self.spec.tools) > 1 or not set(self.spec.tools) <= set(SANDBOXES):
             message = (
                 f"the runtime `codex` takes no tools {', '.join(self.spec.tools)[:200]!r}; "
@@ -158,28 +140,13 @@ class CodexRuntime:
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form; `resume` has no option for a sandbox, so that is configuration."""
         free = ("--dangerously-bypass-approvals-and-sandbox",)
+        resumed = () if turn.session_id is None else (turn.session_id,)
         return [
-            *("codex", "exec", *(() if turn.session_id is None else ("resume",)), "--json"),
-            *(() if self.spec.model is None else ("-m", self.spec.model)),
+            *("codex", "exec", *(("resume",) if resumed else ()), "--json"),
+            *option("-m", self.spec.model),
             "--skip-git-repo-check",
             *(part for setting in _QUIET for part in ("-c", setting)),
             *(("-c", f'sandbox_mode="{self.spec.tools[0]}"') if self.spec.tools else free),
-            *(() if turn.session_id is None else (turn.session_id,)),
+            *resumed,
             "-",  # read the prompt from standard input, to its end
         ]
-
-    def environment(self, turn: TurnInput) -> Mapping[str, str]:  # noqa: ARG002  # the protocol's signature
-        """Nothing: all is said by options."""
-        return {}
-
-    def stdin(self, turn: TurnInput) -> bytes:
-        """Give the prompt as it is."""
-        return turn.prompt.encode(errors="replace")
-
-    def parse(self, line: str) -> Sequence[AgentEvent]:
-        """Read one of the program's JSON lines."""
-        return _FORMS.read(line)
-
-    def clean(self, exit_code: int, seen: Seen) -> bool:
-        """Exit code 0 and a turn that was completed and did not fail; errors on the way are retries."""
-        return exit_code == 0 and seen.succeeded

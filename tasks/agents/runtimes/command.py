@@ -1,30 +1,32 @@
 """The `command` runtime: any program. Prompt on standard input or in a file; JSON lines or plain text out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ResultEvent,
-    SessionEvent,
     TextEvent,
     ToolEvent,
     Usage,
     UsageEvent,
 )
-from tasks.agents.runtimes.json_lines import Count, Dollars, Form, SessionId, json_object, read_form
-from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.json_lines import (
+    Count,
+    Dollars,
+    Form,
+    Forms,
+    SessionLine,
+    TextLine,
+    json_object,
+    named,
+    read_form,
+)
+from tasks.agents.runtimes.program import ProgramRuntime
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, Seen, TurnInput
 
 
-class _TextLine(Form):
-    text: str
-
-    def events(self) -> Sequence[AgentEvent]:
-        return [TextEvent(text=self.text)]
-
-
-class _ToolLine(Form):
+class _ToolUsed(Form):
     name: str
     detail: str = ""
 
@@ -52,40 +54,25 @@ class _UsageLine(Form):
         return [UsageEvent(usage=usage)]
 
 
-class _SessionLine(Form):
-    id: SessionId
-
-    def events(self) -> Sequence[AgentEvent]:
-        return [SessionEvent(session_id=self.id)]
-
-
-_FORMS: Final[Mapping[str, type[Form]]] = {
-    "text": _TextLine,
-    "tool": _ToolLine,
-    "result": _ResultLine,
-    "usage": _UsageLine,
-    "session": _SessionLine,
-}
+_LINES: Final = Forms(
+    known={
+        "text": TextLine,
+        "tool": _ToolUsed,
+        "result": _ResultLine,
+        "usage": _UsageLine,
+        "session": named(SessionLine, session_id="id"),
+    }
+)
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRuntime:
+class CommandRuntime(ProgramRuntime):
     """Runs the version's `command` as a shell line. It is the operator's; outside text never joins it."""
 
-    spec: RuntimeSpec
-
-    @property
-    def name(self) -> str:
-        """`command`."""
-        return "command"
-
-    @property
-    def resumes(self) -> bool:
-        """The program is told the session's id in COALMINE_SESSION and may make of it what it likes."""
-        return True
+    name = "command"
+    lines = _LINES
 
     def check(self) -> None:
-        """Refuse a version without a command."""
+        """Refuse a version without a command; model and tools are the command's to judge."""
         if not (self.spec.command or "").strip():
             message = (
                 "the version has the runtime `command` but no command; "
@@ -99,21 +86,17 @@ class CommandRuntime:
 
     def environment(self, turn: TurnInput) -> Mapping[str, str]:
         """Hand over what a dedicated runtime would turn into options: model, tools, session."""
-        told = {
+        given = {
             "COALMINE_MODEL": self.spec.model,
             "COALMINE_TOOLS": ",".join(self.spec.tools),
             "COALMINE_SESSION": turn.session_id,
         }
-        return {name: value for name, value in told.items() if value}
-
-    def stdin(self, turn: TurnInput) -> bytes:
-        """Give the prompt as it is."""
-        return turn.prompt.encode(errors="replace")
+        return {name: value for name, value in given.items() if value}
 
     def parse(self, line: str) -> Sequence[AgentEvent]:
         """Take a JSON object of a known `type` as that event, and anything else as text."""
         fields = json_object(line)
-        form = None if fields is None else _FORMS.get(fields["type"])
+        form = None if fields is None else self.lines.known.get(fields["type"])
         return [TextEvent(text=line)] if fields is None or form is None else read_form(form, fields)
 
     def clean(self, exit_code: int, seen: Seen) -> bool:

@@ -1,14 +1,33 @@
 """JSON lines, as agent programs write them: from a line of output to events, without ever raising."""
 
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AliasGenerator,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
-from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, NoticeEvent
+from tasks.agents.runtimes.agent_event import (
+    AgentEvent,
+    ApiErrorEvent,
+    MalformedEvent,
+    NoticeEvent,
+    SessionEvent,
+    TextEvent,
+    ToolEvent,
+)
+
+F = TypeVar("F", bound="Form")
 
 #: Session ids come back to us on a later turn, so only such as can be neither an option nor a path.
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$")]
@@ -34,6 +53,50 @@ class Form(Part):
     @abstractmethod
     def events(self) -> Sequence[AgentEvent]:
         """Return the events of which this line tells."""
+
+
+class SessionLine(Form):
+    """The session's id."""
+
+    session_id: SessionId
+
+    def events(self) -> Sequence[AgentEvent]:
+        """Return its event."""
+        return [SessionEvent(session_id=self.session_id)]
+
+
+class TextLine(Form):
+    """Something said."""
+
+    text: str
+
+    def events(self) -> Sequence[AgentEvent]:
+        """Return its event."""
+        return [TextEvent(text=self.text)]
+
+
+class ToolLine(Form):
+    """A tool used, with its parameters."""
+
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    def events(self) -> Sequence[AgentEvent]:
+        """Return its event."""
+        return [ToolEvent(name=self.name, detail=tool_detail(self.parameters))]
+
+
+def named(form: type[F], **names: str) -> type[F]:
+    """The same form with the program's own names: `part.tool` is the field `tool` of the object `part`."""
+
+    class Named(form):  # type: ignore[valid-type, misc] # made at run time
+        model_config = ConfigDict(
+            alias_generator=AliasGenerator(
+                validation_alias=lambda name: AliasPath(*names.get(name, name).split("."))
+            )
+        )
+
+    return Named
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +138,21 @@ def json_object(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):  # the second: brackets nested by the thousand
         return None
     known = isinstance(value, dict) and isinstance(value.get("type"), str)
-    return value if known else None
+    return _encodable(value) if known else None
+
+
+def _encodable(value: dict[str, Any]) -> dict[str, Any]:
+    """The same without lone surrogates: programs print them, and neither a file nor a store can hold them."""
+    text = json.dumps(value, ensure_ascii=False)
+    encoded = text.encode(errors="replace")
+    result: dict[str, Any] = value if encoded == text.encode(errors="surrogatepass") else json.loads(encoded)
+    return result
+
+
+def api_error(message: str, status: re.Pattern[str]) -> ApiErrorEvent:
+    """An error of the model's API, with the HTTP status that its words name."""
+    found = status.search(message)
+    return ApiErrorEvent(message=message, status=int(found[1]) if found else None)
 
 
 def tool_detail(parameters: Mapping[str, Any]) -> str:

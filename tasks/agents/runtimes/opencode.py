@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field
 
@@ -12,14 +11,23 @@ from tasks.agents.runtimes.agent_event import (
     ApiErrorEvent,
     ResultEvent,
     SessionEvent,
-    TextEvent,
-    ToolEvent,
     Usage,
     UsageEvent,
 )
-from tasks.agents.runtimes.json_lines import Count, Dollars, Form, Forms, Part, SessionId, tool_detail
-from tasks.agents.runtimes.options import check_options
-from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.json_lines import (
+    Count,
+    Dollars,
+    Form,
+    Forms,
+    Part,
+    SessionId,
+    SessionLine,
+    TextLine,
+    ToolLine,
+    named,
+)
+from tasks.agents.runtimes.program import ProgramRuntime, option
+from tasks.agents.runtimes.runtime import TurnInput
 
 #: The reason of a step after which another one follows.
 _GOES_ON: Final = "tool-calls"
@@ -27,46 +35,12 @@ _GOES_ON: Final = "tool-calls"
 _DONE: Final = "stop"
 
 
-class _StepStart(Form):
-    sessionID: SessionId  # noqa: N815  # the program's names, here and below
-
-    def events(self) -> Sequence[AgentEvent]:
-        return [SessionEvent(session_id=self.sessionID)]
-
-
-class _TextPart(Part):
-    text: str
-
-
-class _Text(Form):
-    part: _TextPart
-
-    def events(self) -> Sequence[AgentEvent]:
-        return [TextEvent(text=self.part.text)]
-
-
-class _ToolState(Part):
-    input: dict[str, Any] = Field(default_factory=dict)
-
-
-class _ToolPart(Part):
-    tool: str
-    state: _ToolState = Field(default_factory=_ToolState)
-
-
-class _OpencodeToolUse(Form):
-    part: _ToolPart
-
-    def events(self) -> Sequence[AgentEvent]:
-        return [ToolEvent(name=self.part.tool, detail=tool_detail(self.part.state.input))]
-
-
 class _Cache(Part):
     read: Count = 0
     write: Count = 0
 
 
-class _OpencodeTokens(Part):
+class _Tokens(Part):
     input: Count = 0  # without those from the cache
     output: Count = 0  # without those of reasoning
     reasoning: Count = 0
@@ -76,7 +50,7 @@ class _OpencodeTokens(Part):
 class _StepPart(Part):
     reason: str
     cost: Dollars = 0.0  # of this step; 0 for models of which the program knows no price
-    tokens: _OpencodeTokens = Field(default_factory=_OpencodeTokens)  # of this step
+    tokens: _Tokens = Field(default_factory=_Tokens)  # of this step
 
 
 class _StepFinish(Form):
@@ -107,7 +81,7 @@ class _ErrorPart(Part):
     data: _ErrorData = Field(default_factory=_ErrorData)
 
 
-class _OpencodeError(Form):
+class _Error(Form):
     sessionID: SessionId  # noqa: N815
     error: _ErrorPart
 
@@ -118,62 +92,33 @@ class _OpencodeError(Form):
         return [SessionEvent(session_id=self.sessionID), ResultEvent(text=text, is_error=True), *failed]
 
 
-_FORMS: Final = Forms(
+_LINES: Final = Forms(
     known={
-        "step_start": _StepStart,
-        "text": _Text,
-        "tool_use": _OpencodeToolUse,
+        "step_start": named(SessionLine, session_id="sessionID"),
+        "text": named(TextLine, text="part.text"),
+        "tool_use": named(ToolLine, name="part.tool", parameters="part.state.input"),
         "step_finish": _StepFinish,
-        "error": _OpencodeError,
+        "error": _Error,
     },
     quiet=frozenset({"reasoning"}),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OpencodeRuntime:
-    """Runs `opencode run`; what it would ask for is approved, and what the version does not name denied."""
+class OpencodeRuntime(ProgramRuntime):
+    """Runs `opencode run`; what it would ask for is approved; what the version does not name, denied."""
 
-    spec: RuntimeSpec
-
-    @property
-    def name(self) -> str:
-        """`opencode`."""
-        return "opencode"
-
-    @property
-    def resumes(self) -> bool:
-        """Sessions are kept by the program on the machine."""
-        return True
-
-    def check(self) -> None:
-        """Refuse a model or tools that would be taken for options."""
-        check_options(self.spec)
+    name = "opencode"
+    lines = _LINES
 
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form, which approves all that is not denied."""
-        return [
-            *("opencode", "run", "--format", "json", "--auto"),
-            *(() if self.spec.model is None else ("-m", self.spec.model)),
-            *(() if turn.session_id is None else ("-s", turn.session_id)),
-        ]
+        model, session = option("-m", self.spec.model), option("-s", turn.session_id)
+        return ["opencode", "run", "--format", "json", "--auto", *model, *session]
 
     def environment(self, turn: TurnInput) -> Mapping[str, str]:
         """Say where to work (it believes PWD before the kernel), which tools there are, and not to update."""
-        told = {"PWD": str(turn.worktree), "OPENCODE_DISABLE_AUTOUPDATE": "1"}
+        said = {"PWD": str(turn.worktree), "OPENCODE_DISABLE_AUTOUPDATE": "1"}
         if not self.spec.tools:
-            return told
+            return said
         rules = {"*": "deny"} | dict.fromkeys(self.spec.tools, "allow")
-        return told | {"OPENCODE_PERMISSION": json.dumps(rules)}
-
-    def stdin(self, turn: TurnInput) -> bytes:
-        """Give the prompt as it is."""
-        return turn.prompt.encode(errors="replace")
-
-    def parse(self, line: str) -> Sequence[AgentEvent]:
-        """Read one of the program's JSON lines."""
-        return _FORMS.read(line)
-
-    def clean(self, exit_code: int, seen: Seen) -> bool:
-        """Exit code 0 and a last step that the model ended because it was done."""
-        return exit_code == 0 and seen.succeeded
+        return said | {"OPENCODE_PERMISSION": json.dumps(rules)}

@@ -1,0 +1,61 @@
+"""What the runtimes of known programs share: the prompt goes in on standard input, JSON lines come out.
+
+A program's own file says what differs: its name, its command line, what its lines mean (`lines`), and, where
+it is unlike the others, its environment and what counts as clean.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tasks.agents.runtimes.agent_event import AgentEvent
+from tasks.agents.runtimes.json_lines import Forms
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
+
+
+@dataclass(frozen=True)
+class ProgramRuntime:
+    """A `Runtime` without its `argv`. The program keeps its sessions on the machine if it `resumes`."""
+
+    spec: RuntimeSpec
+
+    name: ClassVar[str]
+    resumes: ClassVar[bool] = True
+    lines: ClassVar[Forms]
+
+    def check(self) -> None:
+        """Refuse a model or a tool that the program would take for another option, or for none."""
+        model = [] if self.spec.model is None else [("model", self.spec.model)]
+        for what, value in [*model, *(("tool", tool) for tool in self.spec.tools)]:
+            if not value.strip() or value.startswith("-") or "\0" in value:
+                message = (
+                    f"{value[:60]!r} is no {what} for the runtime `{self.name}`; "
+                    f"propose a version whose {what} is a name in that program's own words"
+                )
+                raise RuntimeRefusedError(message)
+
+    @abstractmethod
+    def argv(self, turn: TurnInput) -> Sequence[str]:
+        """Return the program and its arguments."""
+
+    def environment(self, turn: TurnInput) -> Mapping[str, str]:  # noqa: ARG002  # the protocol's signature
+        """Nothing: all is said by options."""
+        return {}
+
+    def stdin(self, turn: TurnInput) -> bytes:
+        """Give the prompt as it is; a lone surrogate, which no encoding knows, becomes a question mark."""
+        return turn.prompt.encode(errors="replace")
+
+    def parse(self, line: str) -> Sequence[AgentEvent]:
+        """Read one of the program's JSON lines."""
+        return self.lines.read(line)
+
+    def clean(self, exit_code: int, seen: Seen) -> bool:
+        """Exit code 0 and a last result that is no error: programs that are interrupted exit with 0, too."""
+        return exit_code == 0 and seen.succeeded
+
+
+def option(name: str, value: str | None) -> tuple[str, ...]:
+    """An option with its value; nothing without one."""
+    return () if value is None else (name, value)
