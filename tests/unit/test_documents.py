@@ -13,10 +13,13 @@ from console.commands.config import flat
 from routing.events import MEANINGS
 from routing.store.redis.keys import PERMANENT_KINDS, Keys
 from tasks.settings.settings import Settings, load_settings
+from tests.source import product
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+PAGES = sorted(
+    [*DOCS.glob("*.md"), *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"))]
+)
 
 #: Every file of tests, below the root.
 TESTS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "tests").rglob("test_*.py"))
@@ -84,6 +87,13 @@ def test_every_script_is_in_the_architecture() -> None:
     assert scripts <= set(rows("architecture.md"))
 
 
+def test_the_picture_shows_every_room() -> None:
+    """docs/architecture.md draws each folder of the floors that has modules, once, and no other."""
+    (picture,) = re.findall(r"```mermaid\n(.*?)```", page("architecture.md"), re.DOTALL)
+    drawn = re.findall(r"\[\"([a-z_/]+)[:<\"]", picture)
+    assert sorted(drawn) == sorted({path.parent.as_posix() for path in product()})
+
+
 def test_the_index_leads_to_every_page() -> None:
     """No page is out of reach."""
     linked = set(re.findall(r"\]\(([a-z-]+\.md)\)", page("index.md")))
@@ -109,7 +119,7 @@ def test_files_that_are_named_are_there(file: Path) -> None:
     """`tests/unit/test_x.py`, `routing/templates/route.py` and their like exist."""
     text = file.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:routing|harvest|tasks|console|tests|benchmarks|docs)/[\w/.]+)`", text):
-        assert (ROOT / name).exists(), name
+        assert (ROOT / name).exists() or f"The new file `{name}`" in text, name
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
