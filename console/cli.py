@@ -21,7 +21,7 @@ from console.commands.notify import notify_app
 from console.commands.template import template_app
 from console.commands.trial import trial_app
 from console.invocation import Invocation
-from tasks.work.secrecy import hide_secrets
+from tasks.secrecy import hide_secrets
 
 _CODES = "\n\n".join(["Exit codes:", *(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items())])
 

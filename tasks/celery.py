@@ -16,11 +16,11 @@ from tasks.composition.composition import compose, redis_url
 from tasks.composition.worker import Worker
 from tasks.logs import configure_logs
 from tasks.notify.notifier import LEASE_SECONDS
+from tasks.secrecy import hide_secrets
 from tasks.settings.settings import Settings, load_settings
 from tasks.work.drain import drain_after
 from tasks.work.host_keeper import HostKeeper
-from tasks.work.secrecy import hide_secrets
-from tasks.work.tick import spared
+from tasks.work.log_and_continue import LogAndContinue
 
 
 def _settings() -> Settings:
@@ -70,7 +70,7 @@ def work(self: Any, job_id: str) -> str:
 @app.task(name=SWEEP)
 def sweep() -> None:
     """Put lost jobs back, publish what was not, tidy up."""
-    with spared("sweep"):
+    with LogAndContinue("tick.failed", tick="sweep"):
         parts = worker()
         parts.coalmine.ticks.run_alone("sweep", parts.sweep, lease_seconds=SWEEP_SECONDS)
 
@@ -84,14 +84,14 @@ def harvest() -> None:
         parts.harvester.harvest()
         parts.proposals.open_all_waiting()
 
-    with spared("harvest"):
+    with LogAndContinue("tick.failed", tick="harvest"):
         parts.ticks.run_alone("harvest", tick)
 
 
 @app.task(name=WATCH)
 def watch() -> None:
     """See pushed work to its end; what became known is harvested at once."""
-    with spared("watch"):
+    with LogAndContinue("tick.failed", tick="watch"):
         parts = worker()
         if parts.coalmine.ticks.run_alone("watch", parts.forges.watcher.tick):
             parts.tick_requests.send(HARVEST)
@@ -101,7 +101,7 @@ def watch() -> None:
 @app.task(name=LAND)
 def land() -> None:
     """See what people do with pushed work: merges, reviews, reverts."""
-    with spared("land"):
+    with LogAndContinue("tick.failed", tick="land"):
         parts = worker()
         if parts.coalmine.ticks.run_alone("land", parts.forges.watcher.land):
             parts.tick_requests.send(HARVEST)
@@ -110,7 +110,7 @@ def land() -> None:
 @app.task(name=WATCHDOG)
 def watchdog() -> None:
     """Look after turns that are lost or silent, and agents whose job has ended."""
-    with spared("watchdog"):
+    with LogAndContinue("tick.failed", tick="watchdog"):
         parts = worker().coalmine
         parts.ticks.run_alone("watchdog", parts.watchdog.tick)
 
@@ -120,14 +120,14 @@ def notify() -> None:
     """Tell the outside; a sink that is slow holds up none of the others, for which the next tick sees."""
     parts = worker().coalmine
     for notifier in parts.notifiers:
-        with spared(f"notify-{notifier.name}"):
+        with LogAndContinue("tick.failed", tick=f"notify-{notifier.name}"):
             parts.ticks.run_alone(f"notify-{notifier.name}", notifier.tick, lease_seconds=LEASE_SECONDS)
 
 
 @app.task(name=POLL)
 def poll(forge: str) -> None:
     """Compare the backlog with what a forge lists, then dispatch."""
-    with spared("poll"):
+    with LogAndContinue("tick.failed", tick="poll"):
         parts = worker()
         parts.coalmine.ticks.run_alone(f"poll-{forge}", lambda: parts.poll(forge))
         parts.tick_requests.ask(DISPATCH)
@@ -136,7 +136,7 @@ def poll(forge: str) -> None:
 @app.task(name=DISPATCH)
 def dispatch() -> None:
     """Take in what webhooks told of, and turn issues that are ready into jobs."""
-    with spared("dispatch"):
+    with LogAndContinue("tick.failed", tick="dispatch"):
         parts = worker()
         parts.coalmine.ticks.run_alone("dispatch", parts.dispatch)
 
@@ -144,7 +144,7 @@ def dispatch() -> None:
 @app.task(name=CI)
 def ci(commit: str) -> None:
     """Have the local forge's CI look at a commit, then see to the job that pushed it."""
-    with spared("ci"):
+    with LogAndContinue("tick.failed", tick="ci"):
         parts = worker()
         for site in parts.forges.sites.values():
             if site.run_ci is not None:
@@ -189,7 +189,7 @@ def _cancel(request: Any = None, terminated: bool = False, **_given: Any) -> Non
     """Whoever has a running job's task terminated wants the job to end, not to run elsewhere."""
     if not terminated or request is None or request.task != WORK:
         return
-    with spared("cancel"):
+    with LogAndContinue("tick.failed", tick="cancel"):
         parts = worker().coalmine
         parts.jobs.cancel(request.args[0], by="a revoked task", at=parts.now())
 

@@ -15,8 +15,8 @@ from routing.webhook.door import Door
 from tasks.broker import DISPATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.door_settings import door_settings
-from tasks.work.tick import spared
-from tasks.work.tick_request import TickRequests
+from tasks.work.log_and_continue import LogAndContinue
+from tasks.work.tick import TickRequests
 
 
 def make_web(
@@ -53,7 +53,7 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
     tick_requests = TickRequests(parts.app, parts.ticks)
 
     def look_now() -> None:
-        with spared("webhook"):
+        with LogAndContinue("tick.failed", tick="webhook"):
             tick_requests.ask(DISPATCH)
 
     return make_web(door=door, ask_store=parts.job_store.ping, accepted=look_now, token=token)

@@ -9,7 +9,6 @@ from functools import cached_property, partial
 
 import structlog
 
-from routing.errors import CoalmineError
 from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -29,12 +28,12 @@ from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tasks.issues.site import place_of
-from tasks.work.drain import draining
+from tasks.work.drain import draining, end_process
 from tasks.work.host_keeper import Chore
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind, LeaseTimes
+from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.outcome import NextStep
-from tasks.work.termination import end_process
-from tasks.work.tick_request import TickRequests
+from tasks.work.tick import TickRequests
 from tasks.work.work import Runner, Work, job_leases
 
 _log = structlog.get_logger(__name__)
@@ -83,7 +82,7 @@ class Worker:
             keeper=self.keeper,
             leases=self.job_leases,
             runner=self.runner or self.agents,
-            see_off=self.retirements.see_off,
+            retire=self.retirements.see_off,
             ended=self.follow_up,
             await_seconds=self.coalmine.settings.agent.await_seconds,
         )
@@ -236,10 +235,8 @@ class Worker:
             self._trim,
         ]
         for part in parts:
-            try:
+            with LogAndContinue("sweep.failed"):
                 part()
-            except CoalmineError as error:  # one part's failure does not keep the next from its turn
-                _log.error("sweep.failed", reason=str(error))
 
     def _trim(self) -> None:
         if self.coalmine.ticks.is_first("trimmed", seconds=TIDY_SECONDS):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from routing.errors import CoalmineError
 from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.commit_status import CiVerdict, CombinedStatus
 from routing.forges.errors import (
@@ -29,6 +28,7 @@ from tasks.issues.projection import Projection
 from tasks.issues.request_text import change_text
 from tasks.issues.site import ForgeSite, issue_of, place_of
 from tasks.issues.watch import Action, Finding, Watched, WatchLimits, watch
+from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
 
@@ -96,16 +96,10 @@ class Watcher:
         return changed
 
     def _guarded(self, job: Job, look: _Look) -> bool:
-        with structlog.contextvars.bound_contextvars(job=job.id, version=job.version_id):
-            try:
-                return look(self._sites.get(place_of(job)[0]), job)
-            except ForgeUnreachableError as error:
-                _log.warning("forge.unreachable", reason=str(error))
-            except CoalmineError as error:
-                _log.error("watch.failed", reason=str(error))
-            except Exception:  # noqa: BLE001 - a mistake of ours, too, stops no job but the one that meets it
-                _log.exception("watch.broken")
-            return False
+        bound = structlog.contextvars.bound_contextvars(job=job.id, version=job.version_id)
+        with bound, LogAndContinue("watch.failed"):
+            return look(self._sites.get(place_of(job)[0]), job)
+        return False
 
     def _show_running(self, site: ForgeSite | None, job: Job) -> bool:
         if site is not None:

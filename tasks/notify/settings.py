@@ -42,13 +42,15 @@ class NotifySettings(BaseModel):
             if sink is not None:
                 yield sink, settings.wanted
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of all sinks that there can be: of the fields that are settings of one."""
+        fields = cls.model_fields.items()
+        return [name for name, field in fields if isinstance(field.default, SinkSettings)]
+
     def _sinks(self) -> Iterator[SinkSettings]:
-        return (getattr(self, name) for name in SINK_NAMES)
+        return (getattr(self, name) for name in self.names())
 
 
-#: Names of all sinks that there can be.
-SINK_NAMES = tuple(
-    name
-    for name, field in NotifySettings.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, SinkSettings)
-)
+#: The names under which places and queues of sinks are kept.
+SINK_NAMES = tuple(NotifySettings.names())

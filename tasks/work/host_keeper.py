@@ -5,11 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
-
-from routing.errors import CoalmineError
-
-_log = structlog.get_logger(__name__)
+from tasks.work.log_and_continue import LogAndContinue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +48,6 @@ class HostKeeper:
         for chore, due in list(self._due.items()):
             if due > self._monotonic():
                 continue
-            try:
+            with LogAndContinue("chore.failed", chore=chore.name):
                 chore.do()
-            except (CoalmineError, OSError) as error:
-                _log.warning("chore.failed", chore=chore.name, reason=str(error))
             self._due[chore] = self._monotonic() + chore.every_seconds

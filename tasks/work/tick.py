@@ -1,12 +1,12 @@
-"""A tick: short, idempotent, and in one pair of hands at a time."""
+"""A tick: short, idempotent, and run by one process at a time."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import structlog
+from celery import Celery
+from kombu.exceptions import KombuError
 
-from routing.errors import CoalmineError
 from routing.store.fleet.tick_store import TickStore
 
 _log = structlog.get_logger(__name__)
@@ -16,15 +16,6 @@ TICK_SECONDS = 120.0
 
 #: Seconds after which a tick that was asked for and has not begun is asked for again.
 ASKED_SECONDS = 5
-
-
-@contextmanager
-def spared(name: str) -> Iterator[None]:
-    """What a server or a forge does to a tick is told in one line: the next tick tries again."""
-    try:
-        yield
-    except CoalmineError as error:
-        _log.warning("tick.failed", tick=name, reason=str(error))
 
 
 class Ticks:
@@ -58,3 +49,23 @@ class Ticks:
     def is_first(self, name: str, *, seconds: float) -> bool:
         """Whether nobody did this part of a tick within the last seconds; it is this caller's to do now."""
         return self._store.is_first(name, seconds=int(seconds))
+
+
+class TickRequests:
+    """Sends tasks to the queue `control`. A broker that does not take one only costs the wait for beat."""
+
+    def __init__(self, app: Celery, ticks: Ticks) -> None:
+        self._app = app
+        self._ticks = ticks
+
+    def ask(self, tick: str) -> None:
+        """Have a tick run now; many who ask at once are answered by one run."""
+        if self._ticks.ask(tick.removeprefix("tasks.")):
+            self.send(tick)
+
+    def send(self, task: str, *arguments: str) -> None:
+        """Send a task now."""
+        try:
+            self._app.send_task(task, args=arguments, queue="control", ignore_result=True, retry=False)
+        except (KombuError, OSError) as error:
+            _log.warning("tick.not_sent", task=task, reason=str(error))

@@ -17,9 +17,9 @@ from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.work.drain import ended_by_signal
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
-from tasks.work.termination import ended_by_signal
 
 _log = structlog.get_logger(__name__)
 
@@ -48,16 +48,14 @@ class Work:
 
     def __init__(
         self, *, jobs: Jobs, keeper: LeaseKeeper, leases: LeaseKind[Claim], runner: Runner,
-        see_off: Callable[[Job, Retirement], object], ended: Callable[[Job, NextStep, JobResult], None],
+        retire: Callable[[Job, Retirement], object], ended: Callable[[Job, NextStep, JobResult], None],
         clock: Callable[[], float] = time.time, await_seconds: float = 3600.0,
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._keeper = keeper
         self._runner = runner
         self._leases = leases
-        self._see_off = (
-            see_off  # called behind the report: job as claimed, how its agent leaves if it has ended
-        )
+        self._retire = retire  # called after the report: job as claimed, how its agent leaves if it has ended
         self._ended = ended  # called when an attempt at a job has ended: job as claimed, step, result
         self._clock = clock
         self._await_seconds = await_seconds  # for which a job waits for mail at the most
@@ -77,7 +75,7 @@ class Work:
             _log.info("job.ended", step=decided.step, reason=decided.reason)
             if decided.step is not NextStep.DROP:  # else its heir has the agent too
                 if ran.retirement is not None:
-                    self._see_off(claim.job, ran.retirement)
+                    self._retire(claim.job, ran.retirement)
                 self._ended(claim.job, decided.step, ran.result)
         return decided.step.value
 

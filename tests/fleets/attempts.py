@@ -98,7 +98,7 @@ class AttemptsFleet:
         self.fleet.clock.forward(1000)  # whatever its back-off was
         work = Work(
             jobs=self.app.jobs, keeper=self.keeper, leases=self.job_leases, runner=self,
-            see_off=self.see_off, ended=self._ended,
+            retire=self.see_off, ended=self._ended,
         )  # fmt: skip
         return work.work(job, worker="w1")
 

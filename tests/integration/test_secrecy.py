@@ -118,7 +118,7 @@ def test_what_a_person_wrote_on_the_command_line_is_not_shown(tmp_path: Path) ->
 _UNDUMPABLE = """
 import ctypes, json, os
 from pathlib import Path
-from tasks.work.secrecy import hide_secrets
+from tasks.secrecy import hide_secrets
 from routing.process.marker import TurnMarker
 if os.getuid() == 0:
     os.setresuid(65534, 65534, 65534)
@@ -177,7 +177,7 @@ def test_a_user_that_is_not_root_reads_nothing_of_a_process_that_hides() -> None
 _STARTS_OTHERS = """
 import json, os, subprocess, sys
 from pathlib import Path
-from tasks.work.secrecy import hide_secrets
+from tasks.secrecy import hide_secrets
 hidden = hide_secrets()
 ask = [sys.executable, "-c", "import os; print(os.environ['SHOP_API_KEY'])"]
 print(json.dumps({

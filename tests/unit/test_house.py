@@ -84,6 +84,9 @@ PURE = (
     "harvest/baseline.py",
     "harvest/policy.py",
     "tasks/work/outcome.py",
+    "tasks/issues/watch.py",
+    "tasks/notify/translation.py",
+    "routing/jobs/retry.py",
 )
 IMPURE = {"redis", "time", "datetime", "random", "secrets", "os", "socket", "threading", "uuid"}
 

@@ -15,8 +15,8 @@ from routing.store.sessions.session_store import SessionStore
 from tasks.agents.turn.order import HeldTurn
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn_runner import turn_leases
+from tasks.work.drain import end_process
 from tasks.work.lease_keeper import Lease, LeaseKeeper, LeaseKind, LeaseTimes
-from tasks.work.termination import end_process
 from tests.fleets.sessions import LEASE, Sessions
 from tests.waiting import wait_until
 

@@ -1,5 +1,6 @@
 """Settings of notifications: strict, nothing by default, and secrets never shown."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from pydantic import ValidationError
 from console.commands.config import flat, shown_value
 from routing.errors import SettingsError
 from tasks.broker import NOTIFY, schedule
+from tasks.notify.log_sink import LogSink
 from tasks.notify.notification import NotificationKind
 from tasks.notify.settings import NotifySettings
+from tasks.notify.sink import Sink, SinkSettings
 from tasks.settings.settings import Settings, load_settings
 
 SECRET = "a-secret-of-some-length"  # noqa: S105 - of these tests
@@ -122,3 +125,38 @@ def test_secrets_and_addresses_are_masked() -> None:
         assert "XXXX" not in text
         assert SECRET not in text
     assert shown.count("********") == 4
+
+
+class PagerSettings(SinkSettings):
+    """A sink of a test's own, as its one file has it."""
+
+    room: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it has a room."""
+        return bool(self.room)
+
+    def sink(self, *, answer_seconds: float, clock: Callable[[], float]) -> Sink | None:
+        """The log, under another name."""
+        del answer_seconds, clock
+        made = LogSink()
+        made.name = "pager"
+        return made if self.is_on else None
+
+
+class WithPager(NotifySettings):
+    """With the one line that a new sink takes."""
+
+    pager: PagerSettings = PagerSettings()
+
+
+def test_new_sink_is_one_file_and_one_line() -> None:
+    """Its settings are read, it is made, and whether there is any sink is answered with it in mind."""
+    assert WithPager.names() == ["log", "webhook", "slack", "pager"]
+    assert not WithPager().is_on
+    made = WithPager.model_validate({"pager": {"room": "ops", "kinds": "done"}})
+    assert made.is_on
+    assert [(sink.name, kinds) for sink, kinds in made.configured(lambda: 0.0)] == [
+        ("pager", (NotificationKind.DONE,))
+    ]

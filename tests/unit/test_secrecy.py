@@ -8,7 +8,7 @@ from console.doctor.doctor import secrecy
 from routing.store.redis.health import Status
 from tasks.agents.environment import agent_environment
 from tasks.agents.runtimes.runtime import RuntimeSpec
-from tasks.work.secrecy import cover_arguments, cover_environment, move_values, stays_visible
+from tasks.secrecy import cover_arguments, cover_environment, move_values, stays_visible
 from tests.unit.test_agent_environment import IDENTITY, WORKER
 
 
