@@ -13,7 +13,7 @@ from harvest.settling import Settling
 from harvest.trial_evidence import TrialEvidence, advance, replay, still_supported
 from harvest.verdict import Decision, Verdict
 from routing.errors import CorruptRecordError
-from routing.store.trials.trial_store import TrialAdvance, TrialStore
+from routing.store.trials.trial_store import AdvanceAnswer, TrialAdvance, TrialStore
 from routing.templates.trial import Trial, TrialState
 from routing.templates.trials import Trials
 
@@ -95,7 +95,7 @@ class Harvester:
         while (trial := self._store.read(trial_id)) is not None:
             held = _test_state(trial)
             step, decision, after = self._next(trial, held)
-            if step is not None and self._store.advance(trial, step) != "ok":
+            if step is not None and self._store.advance(trial, step) is not AdvanceAnswer.OK:
                 continue  # another harvest was faster: read again what it has left
             if step is not None and step.verdict != "hold":
                 outcomes.append(

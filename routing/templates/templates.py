@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
-from routing.store.trials.version_store import VersionStore
+from routing.store.trials.version_store import AddAnswer, VersionAdded, VersionStore
 from routing.templates.version import Snapshot, Version, VersionReference, checked_template_name
 
 
@@ -49,27 +49,31 @@ class Templates:
     ) -> VersionStep:  # fmt: skip
         """Make a template; its first version becomes champion. The same content again changes nothing."""
         checked_template_name(name)
-        outcome, number = self._store.add(
+        added = self._store.add(
             name=name, snapshot=snapshot, mode="add", source_commit=source_commit, note=note,
             policy=policy, data={"template": name, "note": note},
         )  # fmt: skip
-        if outcome == "exists":
-            message = f"template {name} exists with v{number}; use `coalmine template propose {name}`"
+        if added.answer is AddAnswer.EXISTS:
+            message = f"template {name} exists with v{added.number}; use `coalmine template propose {name}`"
             raise ConflictError(message)
-        return VersionStep(version=self._version(name, number), changed=outcome == "added")
+        return self._added(name, added)
 
     def propose(
         self, name: str, snapshot: Snapshot, *, source_commit: str = "", note: str = ""
     ) -> VersionStep:
         """Store a new version, pending. Content that a version has already returns that version."""
         checked_template_name(name)
-        outcome, number = self._store.add(
+        added = self._store.add(
             name=name, snapshot=snapshot, mode="propose", source_commit=source_commit, note=note,
             policy="", data={"template": name, "note": note},
         )  # fmt: skip
-        if outcome == "unknown":
+        if added.answer is AddAnswer.UNKNOWN:
             raise self._unknown(name)
-        return VersionStep(version=self._version(name, number), changed=outcome == "added")
+        return self._added(name, added)
+
+    def _added(self, name: str, added: VersionAdded) -> VersionStep:
+        version = self._version(name, added.number)
+        return VersionStep(version=version, changed=added.answer is AddAnswer.ADDED)
 
     def promote(self, reference: str, *, by: str, reason: str = "") -> VersionStep:
         """A person makes a pending version, or the canary on trial, champion."""
@@ -90,34 +94,34 @@ class Templates:
 
     def _crowned(self, version: Version, *, mode: str, by: str, reason: str) -> VersionStep:
         review = {"decision": mode, "version": version.id, "by": by, "reason": reason}
-        answer = self._store.promote(
+        moved = self._store.promote(
             name=version.template, number=version.number, mode=mode, reason=reason or f"{mode}d by {by}",
             review=review,
         )  # fmt: skip
-        if answer not in {"ok", "unchanged"}:
+        if moved.refused:
             hint = {
                 "superseded": f"it was champion before: use `coalmine template revert {version.id}`",
                 "rejected": "rejection is final: propose its content with a change",
-            }.get(answer, "only a version that was champion can be reverted to")
-            message = f"{version.id} is {answer} and was not made champion; {hint}"
+            }.get(moved.state, "only a version that was champion can be reverted to")
+            message = f"{version.id} is {moved} and was not made champion; {hint}"
             raise ConflictError(message)
-        return VersionStep(version=self._version(version.template, version.number), changed=answer == "ok")
+        return VersionStep(version=self._version(version.template, version.number), changed=moved.changed)
 
     def reject(self, reference: str, *, by: str, reason: str = "") -> VersionStep:
         """A person rejects a pending version, or the canary on trial, for good."""
         version = self.find(reference, default="latest")
         review = {"decision": "reject", "version": version.id, "by": by, "reason": reason}
-        answer = self._store.reject(
+        moved = self._store.reject(
             name=version.template, number=version.number, reason=reason or f"rejected by {by}", review=review
         )
-        if answer not in {"ok", "unchanged"}:
+        if moved.refused:
             message = (
-                f"{version.id} is {answer} and was not rejected; a champion is replaced by "
+                f"{version.id} is {moved} and was not rejected; a champion is replaced by "
                 "`coalmine template promote` or `revert`"
             )
             raise ConflictError(message)
         self._rejected()
-        return VersionStep(version=self._version(version.template, version.number), changed=answer == "ok")
+        return VersionStep(version=self._version(version.template, version.number), changed=moved.changed)
 
     def find(self, reference: str, *, default: str = "champion") -> Version:
         """The version that a reference names; NAME alone means the champion, or the `default` given."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
-from routing.store.trials.trial_store import TrialStore
+from routing.store.trials.trial_store import OpenAnswer, TrialOpened, TrialStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.trial import Terms, Trial
 from routing.templates.version import Version, checked_template_name
@@ -36,17 +36,17 @@ class Trials:
         while True:
             before = int(self._versions.field(name, "trials") or 0)
             trial = f"{name}-t{before + 1}"
-            answer = self._trials.open(
+            opened = self._trials.open(
                 name=name, canary=canary.number, trial=trial, before=before, terms=terms,
                 data={"trial": trial, "canary": canary.id, "share": terms.share, "by": by},
             )  # fmt: skip
-            if answer == "ok":
+            if opened.answer is OpenAnswer.OK:
                 return TrialStep(trial=self.find(trial), changed=True)
-            if answer != "stale":
-                return self._refused(canary, answer)
+            if opened.answer is not OpenAnswer.STALE:
+                return self._refused(canary, opened)
 
-    def _refused(self, canary: Version, answer: str) -> TrialStep:
-        if answer == "open":
+    def _refused(self, canary: Version, opened: TrialOpened) -> TrialStep:
+        if opened.answer is OpenAnswer.OPEN:
             running = self.of_template(canary.template)
             if running and running.canary == canary.number:
                 return TrialStep(trial=running, changed=False)
@@ -55,11 +55,11 @@ class Trials:
                 "wait for its verdict or stop it with `coalmine trial stop`"
             )
             raise ConflictError(message)
-        if answer == "unknown":
+        if opened.answer is OpenAnswer.UNKNOWN:
             message = f"{canary.id} does not exist; see `coalmine template show {canary.template}`"
             raise UnknownTrialError(message)
         message = (
-            f"{canary.id} is {answer} and cannot be put on trial; only a pending version can: "
+            f"{canary.id} is {opened} and cannot be put on trial; only a pending version can: "
             f"`coalmine template propose {canary.template}`"
         )
         raise ConflictError(message)
@@ -67,11 +67,11 @@ class Trials:
     def stop(self, trial: Trial, *, by: str, reason: str = "") -> TrialStep:
         """End a trial without a verdict; its canary is pending again."""
         why = reason or f"stopped by {by}"
-        answer = self._trials.stop(
+        stopped = self._trials.stop(
             name=trial.template, trial=trial.id, reason=why,
             data={"trial": trial.id, "canary": trial.canary_id, "by": by, "reason": why},
         )  # fmt: skip
-        return TrialStep(trial=self.find(trial.id), changed=answer == "ok")
+        return TrialStep(trial=self.find(trial.id), changed=stopped)
 
     def find(self, reference: str) -> Trial:
         """A trial by its id, or the open or else the last one of a template by the template's name."""

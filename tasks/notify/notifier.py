@@ -96,7 +96,8 @@ class Notifier:
         records = {
             made.id: WaitingNotice(notification=made).model_dump_json() for made in self._news(page.events)
         }
-        return self._store.collect(self.name, place, records) >= 0 and len(page.events) == PAGE
+        collected = self._store.collect(self.name, place, records)
+        return collected is not None and len(page.events) == PAGE
 
     def _news(self, events: list[Event]) -> list[Notification]:
         oldest = self._store.now() - self._rules.max_age_seconds

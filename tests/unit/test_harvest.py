@@ -16,7 +16,7 @@ from harvest.verdict import Verdict
 from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
-from routing.store.trials.trial_store import TrialAdvance, TrialStore
+from routing.store.trials.trial_store import AdvanceAnswer, TrialAdvance, TrialStore
 from tests.fleets.stepped_fleet import QUICK, START, SteppedFleet, fail_attempt, request
 
 DAY = 86_400.0
@@ -390,9 +390,9 @@ class _Dying(TrialStore):
             raise UnavailableError(name)
         return answer
 
-    def advance(self, *args: Any, **options: Any) -> str:
+    def advance(self, *args: Any, **options: Any) -> AdvanceAnswer:
         """Die here, perhaps."""
-        return str(self._maybe("advance", lambda: super(_Dying, self).advance(*args, **options)))
+        return AdvanceAnswer(self._maybe("advance", lambda: super(_Dying, self).advance(*args, **options)))
 
     def all_read(self, *args: Any, **options: Any) -> None:
         """Die here, perhaps."""

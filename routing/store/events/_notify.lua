@@ -1,6 +1,6 @@
 -- Shared by the scripts of notifications.
 
--- A notification is not sent any more; of the dead letters the oldest go when there are too many.
+-- Give a notification up: it becomes a dead letter. When there are too many of those, the oldest are forgotten.
 local function bury(notes, due, dead, id, now, most)
   redis.call('ZREM', due, id)
   redis.call('ZADD', dead, now, id)

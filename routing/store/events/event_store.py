@@ -13,7 +13,7 @@ from routing.store.redis.store import Store
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventPage:
-    """Some events behind a place, and what the stream itself knew at that moment."""
+    """Some events after a place, and what the stream itself counted at that moment."""
 
     events: list[Event]
     newest: str  # id of the last event that was ever written, "0-0" for none
@@ -22,17 +22,17 @@ class EventPage:
 
 
 class EventStore(Store):
-    """Reads; every write is part of the step that it tells of."""
+    """Reads the stream. A change of state writes its event itself, in its script: see `_prelude.lua`."""
 
     def after(self, last: str = "0-0", *, most: int = 500, wait_seconds: float = 0.0) -> list[Event]:
-        """Events behind the id `last`, waiting for the first one if asked."""
+        """Events after the id `last`; waits up to `wait_seconds` for the first one."""
         block = int(wait_seconds * 1000) or None
         with redis_errors("reading events"):
             answer = self.redis.xread({self.keys("events"): last}, count=most, block=block)
         return [_event(identifier, fields) for _, entries in answer for identifier, fields in entries]
 
     def page(self, last: str, *, most: int) -> EventPage:
-        """Events behind the id `last`, at most so many, with the stream's own counts of the same moment."""
+        """At most `most` events after the id `last`, with the stream's own counts of the same moment."""
         stream = self.keys("events")
         with redis_errors("reading events"):
             pipeline = self.redis.pipeline(transaction=True)
@@ -64,7 +64,7 @@ class EventStore(Store):
             last = batch[-1].id
 
     def emit(self, kind: str, subject: str, data: dict[str, object]) -> None:
-        """Write an event that tells of no change of state."""
+        """Write an event that reports no change of state."""
         with redis_errors("writing an event"):
             self.redis.xadd(
                 self.keys("events"),

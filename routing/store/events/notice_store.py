@@ -1,10 +1,15 @@
-"""Notifications in Redis: of each sink its place in the event stream, its queue and its dead letters."""
+"""Notifications in Redis: for each sink its place in the event stream, its queue and its dead letters.
+
+Several processes may serve a sink. Each step compares what its caller read, so that no event is skipped; a
+notification may be sent twice, under one id.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from routing.store.redis.faults import redis_errors
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 #: Notifications that may wait for one sink; beyond it the oldest become dead letters.
@@ -16,18 +21,18 @@ MOST_DEAD = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SinkStatus:
-    """Where a sink is in the stream, and how it fares."""
+    """Where a sink is in the stream, and whether it answers."""
 
     place: str  # id of the last event that was looked at
     written: int | None  # events ever written up to it; None where the server does not count them
     missed: int  # events that were trimmed before they were looked at, ever
-    failures: int  # attempts in a row that the sink did not take
+    failures: int  # failed attempts in a row
     quiet_until: float  # seconds since the epoch until which it is left alone, 0.0 for now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SinkProgress:
-    """A step along the stream."""
+    """A step of a sink along the stream."""
 
     before: str  # place as read, "" for none
     place: str
@@ -35,11 +40,25 @@ class SinkProgress:
     missed: int = 0
 
 
+_KEYS = "sink notes due dead"
+_COLLECT = Script(
+    "notify_collect",
+    lambda new: None if new < 0 else int(new),
+    keys=_KEYS,
+    args="before place written missed most_waiting most_dead",
+    each_args="id record",
+)
+_SETTLE = Script(
+    "notify_settle", bool, keys=_KEYS, args="id outcome record again_seconds quiet_seconds most_dead"
+)
+_REVIVE = Script("notify_revive", int, keys=_KEYS, each_args="id record")
+
+
 class NoticeStore(Store):
     """Records are text to this store; `tasks.notify` knows what they say."""
 
     def status(self, sink: str) -> SinkStatus | None:
-        """How a sink stands; None before its first tick."""
+        """Where a sink is; None before its first tick."""
         with redis_errors(f"reading the place of sink {sink}"):
             fields = self.redis.hgetall(self.keys.notify(sink))
         if "place" not in fields:
@@ -52,18 +71,15 @@ class NoticeStore(Store):
             quiet_until=float(fields.get("quiet_until", 0.0)),
         )
 
-    def collect(self, sink: str, step: SinkProgress, records: Mapping[str, str]) -> int:
-        """Let notifications wait, by id; returns how many are new, or -1 when another process was faster."""
-        pairs = [part for pair in records.items() for part in pair]
-        return int(self.run(
-            "notify_collect", self._keys(sink),
-            step.before, step.place, "" if step.written is None else step.written, step.missed,
-            MOST_WAITING, MOST_DEAD, *pairs,
-            doing=f"collecting notifications for sink {sink}",
-        ))  # fmt: skip
+    def collect(self, sink: str, step: SinkProgress, records: Mapping[str, str]) -> int | None:
+        """Let notifications wait, by id; returns how many are new, None when another process was faster."""
+        return self.call(
+            _COLLECT, **self._keys(sink), **asdict(step), most_waiting=MOST_WAITING, most_dead=MOST_DEAD,
+            each=_rows(records), doing=f"collecting notifications for sink {sink}",
+        )  # fmt: skip
 
     def due(self, sink: str, most: int) -> dict[str, str]:
-        """Records that are to be sent now, by id, the one that is due the longest first."""
+        """Records to be sent now, by id, those that have been due longest first."""
         with redis_errors(f"reading notifications for sink {sink}"):
             ids = self.redis.zrangebyscore(self.keys.notify_due(sink), "-inf", self.now(), start=0, num=most)
         return self._records(sink, ids)
@@ -72,16 +88,19 @@ class NoticeStore(Store):
         self, sink: str, notice: str, outcome: Literal["sent", "later", "dead"], *, record: str = "",
         again_seconds: float = 0.0, quiet_seconds: float = 0.0,
     ) -> bool:  # fmt: skip
-        """Note what became of an attempt; False when another process had seen to it."""
-        answer = self.run(
-            "notify_settle", self._keys(sink),
-            notice, outcome, record, again_seconds, quiet_seconds, MOST_DEAD,
+        """Note what became of an attempt; False when another process has settled it.
+
+        `again_seconds` is until the next attempt of `later`; for `quiet_seconds` the sink is left alone, 0
+        where it answered.
+        """
+        return self.call(
+            _SETTLE, **self._keys(sink), id=notice, outcome=outcome, record=record,
+            again_seconds=again_seconds, quiet_seconds=quiet_seconds, most_dead=MOST_DEAD,
             doing=f"noting what became of notification {notice} at sink {sink}",
         )  # fmt: skip
-        return str(answer) == "ok"
 
     def dead(self, sink: str, most: int) -> dict[str, str]:
-        """Records of dead letters by id, the last to die first."""
+        """Records of dead letters by id, the newest first."""
         with redis_errors(f"reading dead letters of sink {sink}"):
             ids = self.redis.zrevrange(self.keys.notify_dead(sink), 0, most - 1)
         return self._records(sink, ids)
@@ -90,9 +109,9 @@ class NoticeStore(Store):
         """Send dead letters again; returns how many of them were dead."""
         if not records:
             return 0
-        pairs = [part for pair in records.items() for part in pair]
-        doing = f"reviving dead letters of sink {sink}"
-        return int(self.run("notify_revive", self._keys(sink), *pairs, doing=doing))
+        return self.call(
+            _REVIVE, **self._keys(sink), each=_rows(records), doing=f"reviving dead letters of sink {sink}"
+        )
 
     def depths(self, sink: str) -> tuple[int, int]:
         """How many wait, and how many are dead."""
@@ -109,6 +128,15 @@ class NoticeStore(Store):
             texts = self.redis.hmget(self.keys.notify_notes(sink), ids)
         return {notice: text or "" for notice, text in zip(ids, texts, strict=True)}
 
-    def _keys(self, sink: str) -> list[str]:
+    def _keys(self, sink: str) -> dict[str, Any]:
         keys = self.keys
-        return [keys.notify(sink), keys.notify_notes(sink), keys.notify_due(sink), keys.notify_dead(sink)]
+        return {
+            "sink": keys.notify(sink),
+            "notes": keys.notify_notes(sink),
+            "due": keys.notify_due(sink),
+            "dead": keys.notify_dead(sink),
+        }
+
+
+def _rows(records: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"id": notice, "record": record} for notice, record in records.items()]

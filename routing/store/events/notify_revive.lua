@@ -1,14 +1,13 @@
 -- Let dead letters be sent again, now.
--- KEYS  1 sink  2 notes: id -> record  3 due: when each is to be sent  4 dead
--- ARGV  1 now  2… id and new record of each
+-- KEYS  sink, notes: notification -> its record, due: when each is to be sent, dead
+-- ARGV  for each notification  id, record: the new one
 -- Returns how many of them were dead
 -- @include prelude
-local sink, notes, due, dead = unpack(KEYS)
-local now, revived = clock(ARGV[1]), 0
-for i = 2, #ARGV, 2 do
-  if redis.call('ZREM', dead, ARGV[i]) == 1 then
-    redis.call('HSET', notes, ARGV[i], ARGV[i + 1])
-    redis.call('ZADD', due, now, ARGV[i])
+local now, revived = clock(time), 0
+for id, record in each() do
+  if redis.call('ZREM', dead, id) == 1 then
+    redis.call('HSET', notes, id, record)
+    redis.call('ZADD', due, now, id)
     revived = revived + 1
   end
 end

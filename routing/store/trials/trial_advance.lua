@@ -1,44 +1,44 @@
--- Write the next state of a trial's test and, with it, its verdict: exactly once whoever races, because the
--- revision must be the one that the new state was computed from and the trial must still be open.
--- KEYS  1 trial  2 template  3 trials:open  4 champions  5 rejected  6 events  7 reviews  8 history
--- ARGV  1 now  2 trial id  3 template name  4 revision as read  5 evidence JSON  6 share of the next draw
---       7 JSON list of baseline fields and values  8 verdict ('hold'|'graduate'|'roll_back'|'expire')
---       9 reason  10 review JSON  11 history point JSON, or ''  12 '1' when later signals contradict the verdict
--- Returns 'ok'|'stale'|'closed'|'unknown'
+-- Write the next state of a trial's test and, with it, its verdict. Exactly once, whoever races: the revision must be
+-- the one that the new state was computed from, and only an open trial takes a verdict.
+-- KEYS  trial, template, reviews, history, trials_open, champions, rejected, events
+-- ARGV  id: of the trial  name: of the template  revision: as read  evidence: JSON  share: of the next draw
+--       baselines: JSON list of fields and values  verdict: 'hold', 'graduate', 'roll_back' or 'expire'  reason
+--       review: JSON of the decision, or ''  point: JSON for the plot over time, or ''
+-- FLAGS contradicted: signals after the verdict no longer support it
+-- Returns 'ok', 'stale' (somebody else advanced it), 'closed' (it takes no verdict any longer) or 'unknown'
 -- @include prelude
 -- @include versions
-local trial_key, template, open, champions, rejected, events, reviews, history = unpack(KEYS)
-local now, trial, name, verdict = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[8]
-local state = redis.call('HGET', trial_key, 'state')
+local now = clock(time)
+local state = redis.call('HGET', trial, 'state')
 if not state then return 'unknown' end
-if redis.call('HGET', trial_key, 'revision') ~= ARGV[4] then return 'stale' end
+if redis.call('HGET', trial, 'revision') ~= revision then return 'stale' end
 if state ~= 'open' and verdict ~= 'hold' then return 'closed' end
-redis.call('HINCRBY', trial_key, 'revision', 1)
-redis.call('HSET', trial_key, 'evidence', ARGV[5])
-if ARGV[11] ~= '' then redis.call('RPUSH', history, ARGV[11]) end
+redis.call('HINCRBY', trial, 'revision', 1)
+redis.call('HSET', trial, 'evidence', evidence)
+if point ~= '' then redis.call('RPUSH', history, point) end
 if state ~= 'open' then
-  if ARGV[12] == '1' and redis.call('HSETNX', trial_key, 'contradicted', '1') == 1 then
-    emit(events, 'trial.contradicted', now, trial, ARGV[10])
+  if contradicted and redis.call('HSETNX', trial, 'contradicted', '1') == 1 then
+    emit(events, 'trial.contradicted', now, id, review)
   end
   return 'ok'
 end
-local baselines = cjson.decode(ARGV[7])
-if #baselines > 0 then redis.call('HSET', trial_key, unpack(baselines)) end
-if redis.call('HGET', trial_key, 'share') ~= ARGV[6] then
-  redis.call('HSET', trial_key, 'share', ARGV[6])
+local written = cjson.decode(baselines)
+if #written > 0 then redis.call('HSET', trial, unpack(written)) end
+if redis.call('HGET', trial, 'share') ~= share then
+  redis.call('HSET', trial, 'share', share)
   touch(template)
-  emit(events, 'trial.share_changed', now, trial, cjson.encode({share = ARGV[6]}))
+  emit(events, 'trial.share_changed', now, id, cjson.encode({share = share}))
 end
 if verdict == 'hold' then return 'ok' end
-local canary = redis.call('HGET', trial_key, 'canary')
-local id = name .. '@v' .. canary
+local canary = redis.call('HGET', trial, 'canary')
+local version = name .. '@v' .. canary
 local ends = {graduate = 'graduated', roll_back = 'rolled_back', expire = 'expired'}
 local kinds = {graduate = 'candidate.auto_promoted', roll_back = 'candidate.rolled_back', expire = 'trial.expired'}
-end_trial(trial_key, template, open, trial, ends[verdict], now, ARGV[9], ARGV[10])
+end_trial(trial, template, trials_open, id, ends[verdict], now, reason, review)
 if verdict == 'graduate' then crown(template, champions, name, canary) end
 if verdict == 'roll_back' then reject(template, rejected, name, canary) end
 if verdict == 'expire' then set_state(template, canary, 'pending') end
 touch(template)
-redis.call('RPUSH', reviews, ARGV[10])
-emit(events, kinds[verdict], now, verdict == 'expire' and trial or id, ARGV[10])
+redis.call('RPUSH', reviews, review)
+emit(events, kinds[verdict], now, verdict == 'expire' and id or version, review)
 return 'ok'

@@ -1,16 +1,15 @@
 -- End a trial without a verdict; its canary is pending again.
--- KEYS  1 template  2 trial  3 trials:open  4 events
--- ARGV  1 now  2 trial id  3 reason  4 event data
--- Returns 'ok'|'unknown'|the state in which the trial has ended already
+-- KEYS  template, trial, trials_open, events
+-- ARGV  id: of the trial  reason  data: of the event, as JSON
+-- Returns 1, or 0 when it has ended already or is unknown
 -- @include prelude
 -- @include versions
-local template, trial_key, open, events = unpack(KEYS)
-local now = clock(ARGV[1])
-local state = redis.call('HGET', trial_key, 'state')
-if not state then return 'unknown' end
-if state ~= 'open' then return state end
-set_state(template, redis.call('HGET', trial_key, 'canary'), 'pending')
-end_trial(trial_key, template, open, ARGV[2], 'stopped', now, ARGV[3], '')
+local now = clock(time)
+local state = redis.call('HGET', trial, 'state')
+if not state then return 0 end
+if state ~= 'open' then return 0 end
+set_state(template, redis.call('HGET', trial, 'canary'), 'pending')
+end_trial(trial, template, trials_open, id, 'stopped', now, reason, '')
 touch(template)
-emit(events, 'trial.stopped', now, ARGV[2], ARGV[4])
-return 'ok'
+emit(events, 'trial.stopped', now, id, data)
+return 1

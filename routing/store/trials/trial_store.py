@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from routing.store.redis.faults import redis_errors
+from routing.store.redis.scripts import Script, flat_json
 from routing.store.redis.store import Store
 from routing.templates.trial import Arm, Terms, Trial, TrialState
 
@@ -24,48 +26,92 @@ class TrialAdvance:
     contradicted: bool = False
 
 
+class OpenAnswer(StrEnum):
+    """What became of the wish to open a trial. All but OK changed nothing."""
+
+    OK = "ok"
+    STALE = "stale"  # another trial was opened since the number of trials was read
+    UNKNOWN = "unknown"  # the template has no such version
+    NO_CHAMPION = "no champion"
+    OPEN = "open"  # a trial is open
+    STATE = "state"  # the version's state does not allow it
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOpened:
+    """The answer to that wish."""
+
+    answer: OpenAnswer
+    state: str = ""  # STATE: the version's
+
+    def __str__(self) -> str:
+        return self.state or self.answer
+
+
+class AdvanceAnswer(StrEnum):
+    """What became of a step of a trial's test. All but OK changed nothing."""
+
+    OK = "ok"
+    STALE = "stale"  # somebody else advanced it since it was read
+    CLOSED = "closed"  # it has ended, and takes no verdict
+    UNKNOWN = "unknown"
+
+
+_OPEN = Script(
+    "trial_open",
+    lambda words: TrialOpened(OpenAnswer(words[0]), *words[1:]),
+    keys="template trial",
+    indexes="trials:open events",
+    args="name number id before share policy baseline guardrail_baselines strata settle_deadline_seconds "
+    "data",
+)
+_STOP = Script("trial_stop", bool, keys="template trial", indexes="trials:open events", args="id reason data")
+_ADVANCE = Script(
+    "trial_advance",
+    AdvanceAnswer,
+    keys="trial template reviews history",
+    indexes="trials:open champions rejected events",
+    args="id name revision evidence share baselines verdict reason review point",
+    flags="contradicted",
+)
+_READ = Script("trial_read", bool, keys="settlements", indexes="trials:moved", args="id seen")
+
+
 class TrialStore(Store):
-    """One call a step; the answers are the scripts' own words."""
+    """One call a step. The ledger of a trial only grows; its evidence is replaced with each advance."""
 
     def open(
         self, *, name: str, canary: int, trial: str, before: int, terms: Terms, data: dict[str, Any],
-    ) -> str:  # fmt: skip
-        """Open a trial of a pending version."""
-        keys = self.keys
-        return str(self.run(
-            "trial_open",
-            [keys.template(name), keys.trial(trial), keys("trials", "open"), keys("events")],
-            name, canary, trial, before, repr(terms.share), terms.policy, repr(terms.baseline),
-            json.dumps(terms.guardrail_baselines), json.dumps(data), terms.strata,
-            repr(terms.settle_deadline_seconds),
-            doing=f"opening trial {trial}",
-        ))  # fmt: skip
+    ) -> TrialOpened:  # fmt: skip
+        """Open a trial of a pending version, if the template still has had `before` trials."""
+        return self.call(
+            _OPEN, template=self.keys.template(name), trial=self.keys.trial(trial), name=name, number=canary,
+            id=trial, before=before, share=repr(terms.share), policy=terms.policy,
+            baseline=repr(terms.baseline), guardrail_baselines=json.dumps(terms.guardrail_baselines),
+            strata=terms.strata, settle_deadline_seconds=repr(terms.settle_deadline_seconds),
+            data=json.dumps(data), doing=f"opening trial {trial}",
+        )  # fmt: skip
 
-    def stop(self, *, name: str, trial: str, reason: str, data: dict[str, Any]) -> str:
-        """End a trial without a verdict."""
-        keys = self.keys
-        return str(self.run(
-            "trial_stop",
-            [keys.template(name), keys.trial(trial), keys("trials", "open"), keys("events")],
-            trial, reason, json.dumps(data),
-            doing=f"stopping trial {trial}",
-        ))  # fmt: skip
+    def stop(self, *, name: str, trial: str, reason: str, data: dict[str, Any]) -> bool:
+        """End a trial without a verdict; False when it had ended before, or is unknown."""
+        return self.call(
+            _STOP, template=self.keys.template(name), trial=self.keys.trial(trial), id=trial, reason=reason,
+            data=json.dumps(data), doing=f"stopping trial {trial}",
+        )  # fmt: skip
 
-    def advance(self, trial: Trial, step: TrialAdvance) -> str:
+    def advance(self, trial: Trial, step: TrialAdvance) -> AdvanceAnswer:
         """Write the test's next state and its verdict, if nobody else did since it was read."""
         keys, name = self.keys, trial.template
-        return str(self.run(
-            "trial_advance",
-            [keys.trial(trial.id), keys.template(name), keys("trials", "open"), keys("champions"),
-             keys("rejected"), keys("events"), keys.reviews(name), keys.history(trial.id)],
-            trial.id, name, step.revision, step.evidence, repr(step.share),
-            json.dumps([part for pair in step.baselines.items() for part in pair]), step.verdict,
-            step.reason, step.review, step.point, "1" if step.contradicted else "",
-            doing=f"advancing trial {trial.id}",
-        ))  # fmt: skip
+        return self.call(
+            _ADVANCE, trial=keys.trial(trial.id), template=keys.template(name), reviews=keys.reviews(name),
+            history=keys.history(trial.id), id=trial.id, name=name, revision=step.revision,
+            evidence=step.evidence, share=repr(step.share), baselines=flat_json(step.baselines),
+            verdict=step.verdict, reason=step.reason, review=step.review, point=step.point,
+            contradicted=step.contradicted, doing=f"advancing trial {trial.id}",
+        )  # fmt: skip
 
     def read(self, trial: str) -> Trial | None:
-        """One trial; None when there is none."""
+        """One trial; None for an unknown one."""
         with redis_errors(f"reading trial {trial}"):
             fields = self.redis.hgetall(self.keys.trial(trial))
         return parsed_trial(trial, fields) if fields else None
@@ -82,10 +128,8 @@ class TrialStore(Store):
 
     def all_read(self, trial: str, seen: int) -> None:
         """Forget that a trial moved, unless it has more settlements than were read."""
-        self.run(
-            "trial_read",
-            [self.keys("trials", "moved"), self.keys.settlements(trial)],
-            trial, seen,
+        self.call(
+            _READ, settlements=self.keys.settlements(trial), id=trial, seen=seen,
             doing=f"closing the news of trial {trial}",
         )  # fmt: skip
 

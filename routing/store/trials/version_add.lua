@@ -1,13 +1,12 @@
 -- Store a version: the first of a template becomes champion, a later one is pending (and waits for a trial when
--- the template's policy says so).
--- KEYS  1 template  2 versions  3 hashes  4 templates  5 champions  6 events
--- ARGV  1 now  2 name  3 mode ('add' first version only, 'propose' later ones only)
---       4 content hash  5 the record's JSON without its opening brace, number, parent and time  6 event data
---       7 proposal policy to set, or ''
--- Returns {'added'|'same'|'exists'|'unknown', number}
+-- the template's policy says so). Content that a version has already is not stored again.
+-- KEYS  template, versions, hashes, templates, champions, events
+-- ARGV  name: of the template  mode: 'add' (the first version only) or 'propose' (later ones only)
+--       hash: of the content  record: JSON without its opening brace, number, parent and time
+--       data: of the event, as JSON  policy: for proposals, to be set, or ''
+-- Returns {'added'|'same'|'exists', number}, or {'unknown', '0'} (a proposal for a template that nobody added)
 -- @include prelude
-local template, versions, hashes, templates, champions, events = unpack(KEYS)
-local now, name, mode, hash = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local now = clock(time)
 local latest = redis.call('HGET', template, 'latest')
 local same = redis.call('HGET', hashes, hash)
 if mode == 'propose' and not latest then return {'unknown', '0'} end
@@ -16,20 +15,20 @@ if mode == 'add' and latest then return {'exists', latest} end
 local number = string.format('%d', (tonumber(latest) or 0) + 1)
 local parent = redis.call('HGET', template, 'champion') or 'null'
 redis.call('HSET', versions, number, '{"number":' .. number .. ',"parent":' .. parent
-  .. ',"created_at":' .. stamp(now) .. ',' .. ARGV[5])
+  .. ',"created_at":' .. stamp(now) .. ',' .. record)
 redis.call('HSET', hashes, hash, number)
 redis.call('HSET', template, 'latest', number)
 redis.call('HINCRBY', template, 'revision', 1)
 local id = name .. '@v' .. number
-if ARGV[7] ~= '' then redis.call('HSET', template, 'policy', ARGV[7]) end
+if policy ~= '' then redis.call('HSET', template, 'policy', policy) end
 if latest then
   redis.call('HSET', template, 'state:' .. number, 'pending')
   if redis.call('HGET', template, 'policy') == 'canary' then redis.call('HSET', template, 'waiting', number) end
-  emit(events, 'candidate.awaiting_promotion', now, id, ARGV[6])
+  emit(events, 'candidate.awaiting_promotion', now, id, data)
 else
   redis.call('SADD', templates, name)
   redis.call('HSET', template, 'state:' .. number, 'champion', 'champion', number)
   redis.call('HSET', champions, name, number)
-  emit(events, 'template.added', now, id, ARGV[6])
+  emit(events, 'template.added', now, id, data)
 end
 return {'added', number}

@@ -1,24 +1,106 @@
 """Versions in Redis: content, states, and the steps between them."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from routing.errors import CorruptRecordError
 from routing.store.redis.faults import redis_errors
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 from routing.templates.version import Snapshot, Version, VersionState, version_id
 
 
+class AddAnswer(StrEnum):
+    """What became of content that was to be stored."""
+
+    ADDED = "added"
+    SAME = "same"  # a version of the template has it
+    EXISTS = "exists"  # a first version was to be added, and there is one
+    UNKNOWN = "unknown"  # a later version was to be proposed, and nobody added the template
+
+
+@dataclass(frozen=True, slots=True)
+class VersionAdded:
+    """The answer, with the version's number: of the one that has the content, or of the newest."""
+
+    answer: AddAnswer
+    number: int
+
+
+class StepAnswer(StrEnum):
+    """What became of a person's step on a version. All but OK changed nothing."""
+
+    OK = "ok"
+    UNCHANGED = "unchanged"  # it was so before
+    STALE = "stale"  # another trial is open than was read; the store repeats the step
+    UNKNOWN = "unknown"
+    STATE = "state"  # its state does not allow it
+
+
+@dataclass(frozen=True, slots=True)
+class VersionMoved:
+    """The answer to that step."""
+
+    answer: StepAnswer
+    state: str = ""  # STATE: the version's
+
+    @property
+    def refused(self) -> bool:
+        """Whether the version is not in the state that was asked for."""
+        return self.answer not in {StepAnswer.OK, StepAnswer.UNCHANGED}
+
+    @property
+    def changed(self) -> bool:
+        """Whether this step brought it there."""
+        return self.answer is StepAnswer.OK
+
+    def __str__(self) -> str:
+        return self.state or self.answer
+
+
+def _moved(words: Sequence[str]) -> VersionMoved:
+    return VersionMoved(StepAnswer(words[0]), *words[1:])
+
+
+_ADD = Script(
+    "version_add",
+    lambda words: VersionAdded(AddAnswer(words[0]), int(words[1])),
+    keys="template versions hashes",
+    indexes="templates champions events",
+    args="name mode hash record data policy",
+)
+_PROMOTE = Script(
+    "version_promote",
+    _moved,
+    keys="template reviews trial",
+    indexes="trials:open champions events",
+    args="name number mode trial_id reason review",
+)
+_REJECT = Script(
+    "version_reject",
+    _moved,
+    keys="template reviews trial",
+    indexes="trials:open rejected events",
+    args="name number trial_id reason review",
+)
+
+
 class VersionStore(Store):
-    """One call a step; the answers are the scripts' own words."""
+    """One call a step. A version's content never changes; its state is a field of its template's hash."""
 
     def add(
         self, *, name: str, snapshot: Snapshot, mode: Literal["add", "propose"], source_commit: str,
         note: str, policy: str, data: dict[str, Any],
-    ) -> tuple[str, int]:  # fmt: skip
-        """Store content; returns ('added'|'same'|'exists'|'unknown', number)."""
+    ) -> VersionAdded:  # fmt: skip
+        """Store content: `add` a template's first version, or `propose` a later one.
+
+        `policy` is what becomes of proposals from now on, "" to leave that as it is.
+        """
         record = {
             "v": 1,
             "template": name,
@@ -28,52 +110,42 @@ class VersionStore(Store):
             "note": note,
         }
         keys = self.keys
-        outcome, number = self.run(
-            "version_add",
-            [keys.template(name), keys.versions(name), keys.hashes(name), keys("templates"),
-             keys("champions"), keys("events")],
-            name, mode, snapshot.content_hash, json.dumps(record)[1:], json.dumps(data), policy,
-            doing=f"storing a version of {name}",
+        return self.call(
+            _ADD, template=keys.template(name), versions=keys.versions(name), hashes=keys.hashes(name),
+            name=name, mode=mode, hash=snapshot.content_hash, record=json.dumps(record)[1:],
+            data=json.dumps(data), policy=policy, doing=f"storing a version of {name}",
         )  # fmt: skip
-        return outcome, int(number)
 
-    def promote(self, *, name: str, number: int, mode: str, reason: str, review: dict[str, Any]) -> str:
-        """Make a version champion by a person's word."""
+    def promote(
+        self, *, name: str, number: int, mode: str, reason: str, review: dict[str, Any]
+    ) -> VersionMoved:
+        """A person makes a version champion; `mode` is `promote`, or `revert` for a superseded one."""
+        return self._step(
+            _PROMOTE, name, number=number, mode=mode, reason=reason, review=review,
+            doing=f"promoting {version_id(name, number)}",
+        )  # fmt: skip
 
-        def attempt(trial: str, trial_key: str) -> Any:
-            keys = self.keys
-            return self.run(
-                "version_promote",
-                [keys.template(name), trial_key, keys("trials", "open"), keys("champions"),
-                 keys("events"), keys.reviews(name)],
-                name, number, mode, trial, reason, json.dumps(review),
-                doing=f"promoting {version_id(name, number)}",
-            )  # fmt: skip
+    def reject(self, *, name: str, number: int, reason: str, review: dict[str, Any]) -> VersionMoved:
+        """A person rejects a version."""
+        return self._step(
+            _REJECT, name, number=number, reason=reason, review=review,
+            doing=f"rejecting {version_id(name, number)}",
+        )  # fmt: skip
 
-        return self._with_open_trial(name, attempt)
-
-    def reject(self, *, name: str, number: int, reason: str, review: dict[str, Any]) -> str:
-        """Reject a version by a person's word."""
-
-        def attempt(trial: str, trial_key: str) -> Any:
-            keys = self.keys
-            return self.run(
-                "version_reject",
-                [keys.template(name), trial_key, keys("trials", "open"), keys("rejected"),
-                 keys("events"), keys.reviews(name)],
-                name, number, trial, reason, json.dumps(review),
-                doing=f"rejecting {version_id(name, number)}",
-            )  # fmt: skip
-
-        return self._with_open_trial(name, attempt)
-
-    def _with_open_trial(self, name: str, attempt: Any) -> str:
+    def _step(
+        self, script: Script[VersionMoved], name: str, *, review: dict[str, Any], **values: Any
+    ) -> VersionMoved:
         """Keys must be declared before a script runs: read which trial is open; retry if that changed."""
+        template = self.keys.template(name)
         while True:
             trial = self.field(name, "trial") or ""
-            answer: str = attempt(trial, self.keys.trial(trial) if trial else self.keys.template(name))
-            if answer != "stale":
-                return answer
+            moved = self.call(
+                script, template=template, reviews=self.keys.reviews(name),
+                trial=self.keys.trial(trial) if trial else template, name=name, trial_id=trial,
+                review=json.dumps(review), **values,
+            )  # fmt: skip
+            if moved.answer is not StepAnswer.STALE:
+                return moved
 
     def field(self, name: str, field: str) -> str | None:
         """One field of a template's hash."""
@@ -82,12 +154,12 @@ class VersionStore(Store):
         return None if value is None else str(value)
 
     def set_field(self, name: str, field: str, value: str) -> None:
-        """Set one field that no invariant hangs on (proposal policy)."""
+        """Set a field that no invariant depends on, such as the proposal policy."""
         with redis_errors(f"writing template {name}"):
             self.redis.hset(self.keys.template(name), field, value)
 
     def template(self, name: str) -> dict[str, str]:
-        """The whole hash of a template; empty when there is none."""
+        """The whole hash of a template; empty for an unknown one."""
         with redis_errors(f"reading template {name}"):
             return dict(self.redis.hgetall(self.keys.template(name)))
 
@@ -97,7 +169,7 @@ class VersionStore(Store):
             return sorted(self.redis.smembers(self.keys("templates")))
 
     def read(self, name: str, number: int) -> Version | None:
-        """One version with its state; None when there is none."""
+        """One version with its state, or CorruptRecordError; None for an unknown one."""
         with redis_errors(f"reading {version_id(name, number)}"):
             pipeline = self.redis.pipeline(transaction=False)
             pipeline.hget(self.keys.versions(name), str(number))
@@ -127,7 +199,7 @@ class VersionStore(Store):
 
 
 def parsed_version(record: str, state: str | None, identifier: str) -> Version:
-    """A stored record as a Version whose content matches its hash."""
+    """A stored record as a Version whose content matches its hash, or CorruptRecordError."""
     try:
         fields = json.loads(record)
         return Version(**fields, state=VersionState(state or "")).checked()
