@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import routing.store
-from routing.store.redis.scripts import Script, lua_source, script_files
+from routing.store.redis.scripts import Script
 
 
 @cache
@@ -19,7 +19,4 @@ def declared_scripts() -> list[Script[Any]]:
 
 def script_sources() -> dict[str, str]:
     """The text of every script, as a server is sent it, by name."""
-    names = [name for name in script_files() if not name.startswith("_")]
-    return {name: lua_source(name) for name in names} | {
-        script.name: script.source for script in declared_scripts()
-    }
+    return {script.name: script.source for script in declared_scripts()}

@@ -58,6 +58,10 @@ def test_no_word_of_the_private_vocabulary_is_left(word: str) -> None:
     ]
 
 
+#: Answers that are also the words of an issue, of a CI run or of a trial's strata: literals with a type.
+OF_OTHERS = {"open", "closed", "completed", "repository"}
+
+
 def answers() -> set[str]:
     """The words that scripts answer with."""
     returned = re.compile(r"\breturn\b([^\n]*)")
@@ -69,10 +73,9 @@ def answers() -> set[str]:
     }
 
 
-@pytest.mark.xfail(strict=False, reason="the answers are being typed")
 def test_answers_of_scripts_are_compared_within_the_store_alone() -> None:
     """Outside of it an answer is a member of an enum, which the type checker knows."""
-    words = answers()
+    words = answers() - OF_OTHERS
     assert "ok" in words
     assert "stale" in words
     wrong = [

@@ -201,16 +201,6 @@ class Scripts:
             raw = self._call(script.sha, packed)
         return script.answered(raw)
 
-    def undeclared(self, name: str, keys: list[str], args: list[Any]) -> Any:
-        """Run a script that is not declared yet, and speaks of KEYS and ARGV by number."""
-        source = lua_source(name)
-        sha = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - the server's choice
-        try:
-            return self._call(sha, (keys, args))
-        except NoScriptError:
-            self._redis.script_load(source)
-            return self._call(sha, (keys, args))
-
     def stream(self, script: Script[A], calls: Iterable[Packed]) -> list[A]:
         """Run a script for each of the calls, in their order, and return the answers.
 

@@ -48,8 +48,3 @@ class Store:
     def packed(self, script: Script[Any], each: Iterable[Mapping[str, Any]] = (), /, **values: Any) -> Packed:
         """A call of a script, for `scripts.stream`."""
         return script.packed(self.keys, self.now_argument(), values, each)
-
-    def run(self, name: str, keys: list[str], *args: Any, doing: str) -> Any:
-        """Run a script that is not declared yet, and whose first argument is the time."""
-        with redis_errors(doing):
-            return self.scripts.undeclared(name, keys, [self.now_argument(), *args])
