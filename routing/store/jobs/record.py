@@ -2,19 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
+from dataclasses import fields as fields_of
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from routing.errors import CorruptRecordError
 from routing.jobs.ending import stored_ending
-from routing.jobs.job import Job, JobRequest, JobResult, JobState
+from routing.jobs.job import Job, JobRequest, JobResult
 from routing.jobs.repair import Repair
-from routing.templates.trial import Arm, Bet
 
 #: Form of the record that this release writes; it reads this one and all before it.
 FORM = 1
 
-_RESULT_FIELDS = ("exit_code", "ended_by", "commit", "branch", "duration_seconds", "cost_usd", "tail")
+_RESULT_FIELDS = tuple(each.name for each in fields_of(JobResult))
+
+_JOB = TypeAdapter(Job)
+_REQUIRED = frozenset(each.name for each in fields_of(Job) if each.default is MISSING)
 
 
 def result_fields(result: JobResult) -> dict[str, str]:
@@ -37,85 +42,35 @@ def parsed_job(identifier: str, fields: Mapping[str, str]) -> Job:
             )
             raise CorruptRecordError(message)
         return _job(identifier, fields)
-    except (KeyError, ValueError, ValidationError) as error:
-        message = f"the stored record of job {identifier} cannot be read ({error})"
-        raise CorruptRecordError(message) from error
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        why = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+    except (KeyError, ValueError) as error:
+        why = repr(error)
+    raise CorruptRecordError(f"the stored record of job {identifier} cannot be read ({why})")
 
 
 def _job(identifier: str, fields: Mapping[str, str]) -> Job:
-    return Job(
-        id=identifier,
-        request=JobRequest.model_validate_json(fields["request"]),
-        state=JobState(fields["state"]),
-        template=fields["template"],
-        version=int(fields["version"]),
-        content_hash=fields["content_hash"],
-        source_commit=fields.get("source_commit", ""),
-        pinned=fields.get("pinned") == "1",
-        trial=fields.get("trial", ""),
-        draw=_number(fields, "draw"),
-        bet=_bet(fields),
-        sequence=_whole(fields, "sequence"),
-        rerouted_from=_whole(fields, "rerouted_from"),
-        queue="canary" if fields.get("queue") == "canary" else "champion",
-        parent=fields.get("parent", ""),
-        depth=int(fields.get("depth", 0)),
-        parent_arm=Arm(fields["parent_arm"]) if fields.get("parent_arm") else None,
-        created_at=float(fields["created_at"]),
-        published_at=_number(fields, "published_at"),
-        claimed_at=_number(fields, "claimed_at"),
-        pushed_at=_number(fields, "pushed_at"),
-        finished_at=_number(fields, "finished_at"),
-        lease_until=_number(fields, "lease_until"),
-        fence=int(fields.get("fence", 0)),
-        attempts=int(fields.get("attempts", 0)),
-        max_attempts=int(fields["max_attempts"]),
-        worker=fields.get("worker", ""),
-        cancel=fields.get("cancel", ""),
-        kind=fields.get("kind", "first"),
-        turns=int(fields.get("turns", 0)),
-        spent_usd=float(fields.get("spent_usd", 0)),
-        spent_seconds=float(fields.get("spent_seconds", 0)),
-        fix_forwards=int(fields.get("fix_forwards", 0)),
-        judged=tuple(json.loads(fields.get("judged") or "[]")),
-        repair=Repair.model_validate_json(fields["repair"]) if fields.get("repair") else None,
-        reason=fields.get("reason", ""),
-        result=_result(fields),
-        score=_number(fields, "score"),
-        score_reason=fields.get("score_reason", ""),
-        excluded=fields.get("excluded") == "1",
-        settled_at=_number(fields, "settled_at"),
-        late_score=_number(fields, "late"),
-    )
+    """The record: each field of `Job` is read by its type from the stored field of its name.
+
+    A missing or an empty value gives the field's default. Fields whose stored names or forms differ are named
+    here; a new field of `Job` needs nothing here.
+    """
+    stored: dict[str, Any] = {name: value for name, value in fields.items() if value or name in _REQUIRED}
+    result = {name: stored[name] for name in _RESULT_FIELDS if name in stored}
+    made = stored | {
+        "id": identifier,
+        "request": JobRequest.model_validate_json(fields["request"]),
+        "judged": json.loads(stored.get("judged", "[]")),
+        "repair": Repair.model_validate_json(fields["repair"]) if fields.get("repair") else None,
+        "late_score": stored.get("late"),
+        "result": result | {"ended_by": stored_ending(fields.get("ended_by", ""))},
+        "bet": _bet(stored) if "baseline" in stored else None,
+    }
+    return _JOB.validate_python(made)
 
 
-def _number(fields: Mapping[str, str], name: str) -> float | None:
-    return float(fields[name]) if fields.get(name) else None
-
-
-def _whole(fields: Mapping[str, str], name: str) -> int | None:
-    return int(fields[name]) if fields.get(name) else None
-
-
-def _bet(fields: Mapping[str, str]) -> Bet | None:
-    if "baseline" not in fields:
-        return None
-    return Bet(
-        arm=Arm(fields["arm"]),
-        share=float(fields["share"]),
-        baseline=float(fields["baseline"]),
-        stratum=fields.get("stratum", ""),
-        guardrail_baselines=json.loads(fields["guardrail_baselines"]),
-    )
-
-
-def _result(fields: Mapping[str, str]) -> JobResult:
-    return JobResult(
-        exit_code=_whole(fields, "exit_code"),
-        ended_by=stored_ending(fields.get("ended_by", "")),
-        commit=fields.get("commit", ""),
-        branch=fields.get("branch", ""),
-        duration_seconds=float(fields.get("duration_seconds") or 0),
-        cost_usd=float(fields.get("cost_usd") or 0),
-        tail=fields.get("tail", ""),
-    )
+def _bet(stored: Mapping[str, str]) -> dict[str, Any]:
+    names = ("arm", "share", "baseline", "stratum")
+    given = {name: stored[name] for name in names if name in stored}
+    return given | {"guardrail_baselines": json.loads(stored["guardrail_baselines"])}
