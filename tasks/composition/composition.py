@@ -44,9 +44,9 @@ from routing.templates.templates import Templates
 from routing.templates.trials import Trials
 from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.post_office import PostOffice
-from tasks.agents.supervision.silence import Patience
+from tasks.agents.supervision.silence import SilenceLimits
 from tasks.agents.supervision.waking import Waking
-from tasks.agents.supervision.watchdog import Watchdog, WatchdogRules
+from tasks.agents.supervision.watchdog import Watchdog
 from tasks.broker import WORK, make_app
 from tasks.notify.facts import FactReader
 from tasks.notify.notifier import Notifier, NotifierRules
@@ -147,7 +147,7 @@ class Coalmine:
     def watchdog(self) -> Watchdog:
         """Looks after turns and agents."""
         agent = self.settings.agent
-        patience = Patience(
+        patience = SilenceLimits(
             warn_seconds=agent.silence_warn_seconds,
             nudge_seconds=agent.silence_nudge_seconds,
             cancel_seconds=agent.silence_cancel_seconds,
@@ -159,7 +159,7 @@ class Coalmine:
             jobs=self.jobs,
             job_store=self.job_store,
             withdraw=self.withdrawal.withdraw,
-            rules=WatchdogRules(patience=patience),
+            patience=patience,
         )
 
     @cached_property

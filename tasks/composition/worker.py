@@ -82,7 +82,7 @@ class Worker:
             keeper=self.keeper,
             leases=self.job_leases,
             runner=self.runner or self.agents,
-            retire=self.retirements.see_off,
+            retire=self.retirements.retire,
             ended=self.follow_up,
             await_seconds=self.coalmine.settings.agent.await_seconds,
         )

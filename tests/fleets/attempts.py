@@ -72,7 +72,7 @@ class AttemptsFleet:
         retirements = Retirements(
             jobs=app.job_store, sessions=app.sessions, agents=app.agents, office=app.post_office
         )
-        self.see_off: Callable[[Job, Retirement], bool] = retirements.see_off
+        self.retire: Callable[[Job, Retirement], bool] = retirements.retire
         self.before_report: Callable[[], object] = lambda: None  # what happens between a turn's end and that
 
     def __enter__(self) -> Self:
@@ -98,7 +98,7 @@ class AttemptsFleet:
         self.fleet.clock.forward(1000)  # whatever its back-off was
         work = Work(
             jobs=self.app.jobs, keeper=self.keeper, leases=self.job_leases, runner=self,
-            retire=self.see_off, ended=self._ended,
+            retire=self.retire, ended=self._ended,
         )  # fmt: skip
         return work.work(job, worker="w1")
 

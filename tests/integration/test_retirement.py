@@ -16,8 +16,8 @@ from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.session.state import SessionState
 from tasks.agents.supervision.retirement import Retirement, Retirements
-from tasks.agents.supervision.silence import Patience
-from tasks.agents.supervision.watchdog import Watchdog, WatchdogRules
+from tasks.agents.supervision.silence import SilenceLimits
+from tasks.agents.supervision.watchdog import Watchdog
 from tests.fleets.attempts import AttemptsFleet
 from tests.fleets.post import ADA
 from tests.repositories import TemporaryRepository, new_repository
@@ -189,16 +189,16 @@ def test_cancel_behind_the_turn_is_what_the_parent_hears_of(shop: RetirementShop
 def test_watchdog_and_worker_tell_once(shop: RetirementShop, *, watchdog_first: bool) -> None:
     """Both see that the job has ended, in either order."""
     shop.template()
-    job, see_off = shop.job(), shop.see_off
+    job, retire = shop.job(), shop.retire
 
     def both(claimed: Job, retirement: Retirement) -> bool:
         if watchdog_first:
             shop.app.watchdog.tick()
-        done = see_off(claimed, retirement)
+        done = retire(claimed, retirement)
         shop.app.watchdog.tick()
         return done
 
-    shop.see_off = both
+    shop.retire = both
     assert shop.work(job) == "finished"
     assert len(shop.deaths()) == 1
     assert shop.lives(job) == (False, 1)
@@ -208,7 +208,7 @@ def test_worker_that_dies_behind_its_report_leaves_the_rest_to_the_watchdog(shop
     """The job has ended and nobody was told: the watchdog tells, once."""
     shop.template("exit 3")
     job = shop.job(max_attempts=1)
-    shop.see_off = lambda _job, _retirement: False
+    shop.retire = lambda _job, _retirement: False
     shop.work(job)
     assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
     for _ in range(2):
@@ -243,15 +243,17 @@ def test_agent_stays_when_its_job_is_retried_while_it_is_seen_off(shop: Retireme
     # The parent is told behind the look, and before the end.
     office = PostOffice(MailStore(app.redis, app.keys, app.clock), app.agents, arrived=retry_at_once)
     parts: dict[str, Any] = {"sessions": app.sessions, "agents": app.agents, "office": office}
-    shop.see_off = Retirements(jobs=app.job_store, **parts).see_off
+    shop.retire = Retirements(jobs=app.job_store, **parts).retire
     if who == "watchdog":
-        shop.see_off = lambda _job, _retirement: False
+        shop.retire = lambda _job, _retirement: False
     shop.work(job)
     if who == "watchdog":
-        rules = WatchdogRules(patience=Patience(warn_seconds=1e3, nudge_seconds=1e4, cancel_seconds=1e5))
-        Watchdog(jobs=app.jobs, job_store=app.job_store, withdraw=lambda: None, rules=rules, **parts).tick()
+        patience = SilenceLimits(warn_seconds=1e3, nudge_seconds=1e4, cancel_seconds=1e5)
+        Watchdog(
+            jobs=app.jobs, job_store=app.job_store, withdraw=lambda: None, patience=patience, **parts
+        ).tick()
     assert shop.find(job).state is JobState.QUEUED
     assert (len(shop.deaths()), shop.lives(job)) == (1, (True, 1))
-    shop.see_off = lambda _job, _retirement: False
+    shop.retire = lambda _job, _retirement: False
     shop.work(job)
     assert "once more" in (shop.folder / "prompt").read_text()

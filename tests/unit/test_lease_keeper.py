@@ -117,7 +117,7 @@ def test_wishes_reach_the_turn(sessions: Sessions, kind: str, reason: StopReason
         assert lease.stop.reason is reason
 
 
-class Store:
+class LeasedNames:
     """Grants leases of names; one that is `poisoned` cannot even be asked about."""
 
     def __init__(self, *, poisoned: str = "") -> None:
@@ -142,7 +142,7 @@ class Store:
 
 def test_leases_of_a_kind_are_renewed_in_one_call() -> None:
     """However many there are; a kind through which nobody asks for anything is asked when it is due alone."""
-    store, quiet, now = Store(), Store(), [0.0]
+    store, quiet, now = LeasedNames(), LeasedNames(), [0.0]
     keeper = LeaseKeeper(BY_HAND, monotonic=lambda: now[0])
     with ExitStack() as stack:
         for kind in (store.kind(), quiet.kind(quiet=True)):
@@ -159,7 +159,7 @@ def test_leases_of_a_kind_are_renewed_in_one_call() -> None:
 
 def test_a_renewal_that_raises_does_not_stop_the_others() -> None:
     """The guilty lease is counted, and ends by the clock; its neighbours are kept."""
-    store, now, bad, good = Store(poisoned="bad"), [0.0], StopSignal(), StopSignal()
+    store, now, bad, good = LeasedNames(poisoned="bad"), [0.0], StopSignal(), StopSignal()
     keeper = LeaseKeeper(BY_HAND, monotonic=lambda: now[0])
     kind = store.kind()
     with keeper.holding(kind, "bad", bad) as guilty, keeper.holding(kind, "good", good):
@@ -180,7 +180,7 @@ def test_a_holder_that_raises_when_it_is_told_does_not_stop_the_others() -> None
 
     first, second = StopSignal(), StopSignal()
     keeper = LeaseKeeper(BY_HAND, monotonic=lambda: 0.0, draining=lambda: True)
-    kind = Store().kind()
+    kind = LeasedNames().kind()
     with keeper.holding(kind, "a", first), keeper.holding(kind, "b", second):
         first._listeners.append(broken)  # noqa: SLF001 - `calling` would raise at once
         keeper.guard()
@@ -190,7 +190,7 @@ def test_a_holder_that_raises_when_it_is_told_does_not_stop_the_others() -> None
 
 def test_a_chore_that_raises_ends_no_thread(fake_redis: redis.Redis) -> None:
     """Claude Code prints lone surrogates, which no server takes: leases are renewed after that, too."""
-    log, store = LogStore(fake_redis, Keys("t")), Store()
+    log, store = LogStore(fake_redis, Keys("t")), LeasedNames()
     died: list[bool] = []
     keeper = LeaseKeeper(
         AT_ONCE, monotonic=lambda: 0.0, chores=[log.flush], on_death=lambda: died.append(True)
@@ -209,7 +209,7 @@ def test_a_keeper_that_dies_gives_up_its_leases_and_ends_the_process() -> None:
 
     stop, died = StopSignal(), []
     keeper = LeaseKeeper(AT_ONCE, monotonic=lambda: 0.0, draining=broken, on_death=lambda: died.append(True))
-    with keeper.holding(Store().kind(), "a", stop):
+    with keeper.holding(LeasedNames().kind(), "a", stop):
         wait_until(lambda: bool(died), description="the process is to end")
     assert stop.reason is StopReason.LEASE_LOST
 

@@ -88,7 +88,7 @@ class Hospice:
         self.agent = self.app.agents.register(role=Role.BUILDER, job=self.claim.job.id, parent=self.lead)
         self.retirement = Retirement(agent=self.agent, fence=1, end=CRASH, is_end=True)
 
-    def see_off(
+    def retire(
         self, store: JobStore | None = None, agents: AgentRegistry | None = None
     ) -> tuple[bool, bool, int]:
         """Whether the agent was ended, whether it lives, and how many deaths its parent heard of."""
@@ -99,7 +99,7 @@ class Hospice:
             agents=agents or app.agents,
             office=app.post_office,
         )
-        done = retirements.see_off(self.claim.job, self.retirement)
+        done = retirements.retire(self.claim.job, self.retirement)
         mails = app.post_office.newest(10, recipient=self.lead)
         return done, app.agents.find(self.agent.name).is_live, len(mails)
 
@@ -116,33 +116,33 @@ STAYS = (False, True, 0)
 def test_agent_of_a_job_that_goes_on_stays(hospice: Hospice) -> None:
     """Running, given back, parked, waiting for CI, tried again."""
     jobs, app = hospice.app.jobs, hospice.app
-    assert hospice.see_off() == STAYS
+    assert hospice.retire() == STAYS
 
     def again() -> None:
         hospice.fleet.clock.forward(10_000)
         hospice.claim = hospice.fleet.claim(hospice.claim.job.id)
 
     jobs.give_back(hospice.claim, reason="drain")
-    assert hospice.see_off() == STAYS
+    assert hospice.retire() == STAYS
     again()
     jobs.park(hospice.claim, reason="awaits mail", result=JobResult(), wait_seconds=1)
-    assert hospice.see_off() == STAYS
+    assert hospice.retire() == STAYS
     again()
     assert fail_attempt(jobs, hospice.claim)
-    assert hospice.see_off() == STAYS
+    assert hospice.retire() == STAYS
     again()
     jobs.pushed(hospice.claim, JobResult(commit="c0ffee"))
-    assert hospice.see_off() == STAYS
+    assert hospice.retire() == STAYS
     app.jobs.cancel(hospice.claim.job.id, by="ada", at=0.0)
-    assert hospice.see_off() == (True, False, 1)
+    assert hospice.retire() == (True, False, 1)
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.ESCALATED, JobState.FAILED])
 def test_agent_leaves_once(hospice: Hospice, state: JobState) -> None:
     """However often it is asked for."""
     hospice.app.jobs.end(hospice.claim, state, reason="over", result=JobResult())
-    assert hospice.see_off() == (True, False, 1)
-    assert hospice.see_off() == (False, False, 1)
+    assert hospice.retire() == (True, False, 1)
+    assert hospice.retire() == (False, False, 1)
 
 
 def test_heir_has_the_agent(hospice: Hospice) -> None:
@@ -151,7 +151,7 @@ def test_heir_has_the_agent(hospice: Hospice) -> None:
     hospice.fleet.clock.forward(1000)
     heir = hospice.fleet.claim(lost.job.id)
     hospice.app.jobs.end(heir, JobState.FAILED, reason="over", result=JobResult())
-    assert hospice.see_off() == STAYS
+    assert hospice.retire() == STAYS
 
 
 def test_watchdog_that_comes_in_between_tells_the_only_time(hospice: Hospice) -> None:
@@ -168,7 +168,7 @@ def test_watchdog_that_comes_in_between_tells_the_only_time(hospice: Hospice) ->
 
     app.jobs.end(hospice.claim, JobState.FAILED, reason="over", result=JobResult(exit_code=3))
     slow = Slow(AgentStore(app.redis, app.keys, app.clock))
-    assert hospice.see_off(agents=slow) == (False, False, 1)
+    assert hospice.retire(agents=slow) == (False, False, 1)
 
 
 def test_store_that_is_away_is_left_to_the_watchdog(hospice: Hospice) -> None:
@@ -183,6 +183,6 @@ def test_store_that_is_away_is_left_to_the_watchdog(hospice: Hospice) -> None:
 
     app = hospice.app
     app.jobs.end(hospice.claim, JobState.FAILED, reason="over", result=JobResult(exit_code=3))
-    assert hospice.see_off(Away(app.redis, app.keys)) == STAYS
+    assert hospice.retire(Away(app.redis, app.keys)) == STAYS
     app.watchdog.tick()
-    assert hospice.see_off() == (False, False, 1)
+    assert hospice.retire() == (False, False, 1)

@@ -19,7 +19,7 @@ from tasks.agents.mail.post_office import MOST_WAITING
 from tasks.agents.mail.role import Role
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
-from tasks.agents.supervision.silence import Measure, Patience, SilenceFinding, finding
+from tasks.agents.supervision.silence import Measure, SilenceFinding, SilenceLimits, finding
 from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
 from tests.fleets.sessions import PROCESS
 from tests.fleets.stepped_fleet import SteppedFleet
@@ -117,7 +117,7 @@ def kennel(fake_redis: redis.Redis) -> Kennel:
 )
 def test_patience(silent: float, measure: Measure) -> None:
     """The sternest measure that is due."""
-    assert Patience(warn_seconds=10, nudge_seconds=20, cancel_seconds=30).measure(silent) is measure
+    assert SilenceLimits(warn_seconds=10, nudge_seconds=20, cancel_seconds=30).measure(silent) is measure
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_finding(fields: dict[str, Any], found: SilenceFinding, *, waits: bool) 
     """What is made of one turn at 100 s: each measure once, and none while nothing can be expected."""
     given = {"lease_until": 101.0, "pid": 41} | fields
     record = SessionRecord(name="a", state=SessionState.IN_TURN, created_at=0, **given)
-    patience = Patience(warn_seconds=10, nudge_seconds=20, cancel_seconds=30)
+    patience = SilenceLimits(warn_seconds=10, nudge_seconds=20, cancel_seconds=30)
     assert finding(record, now=100.0, patience=patience, waits_for_person=waits) == found
 
 

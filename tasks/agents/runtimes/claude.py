@@ -57,12 +57,12 @@ class _Block(Part):
                 return [NoticeEvent(kind=f"assistant/{self.type}"[:100])]
 
 
-class _Message(Part):
+class _ClaudeMessage(Part):
     content: list[_Block]
 
 
 class _Assistant(Form):
-    message: _Message
+    message: _ClaudeMessage
     error: str | None = None  # set where the program speaks in the model's place
 
     def events(self) -> Sequence[AgentEvent]:
@@ -86,7 +86,7 @@ class _ModelUsage(Part):
         )
 
 
-class _Result(Form):
+class _ClaudeResult(Form):
     is_error: bool  # `subtype` may be "success" all the same
     result: str = ""
     errors: list[str] = Field(default_factory=list)
@@ -124,7 +124,7 @@ _LINES: Final = Forms(
         "system/api_retry": _ApiRetry,
         "system": _System,
         "assistant": _Assistant,
-        "result": _Result,
+        "result": _ClaudeResult,
     },
     quiet=frozenset(
         {

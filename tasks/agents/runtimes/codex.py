@@ -74,32 +74,32 @@ class _ItemCompleted(Form):
         return [self.item.event]
 
 
-class _Tokens(Part):
+class _CodexTokens(Part):
     input_tokens: Count = 0  # with those from the cache
     output_tokens: Count = 0  # with those of reasoning
 
 
 class _TurnCompleted(Form):
-    usage: _Tokens = Field(default_factory=_Tokens)  # since the thread began
+    usage: _CodexTokens = Field(default_factory=_CodexTokens)  # since the thread began
 
     def events(self) -> Sequence[AgentEvent]:
         usage = Usage(input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens)
         return [UsageEvent(usage=usage, scope=UsageScope.SESSION), ResultEvent()]
 
 
-class _Error(Form):
+class _CodexError(Form):
     message: str = ""
 
     def events(self) -> Sequence[AgentEvent]:
         return [api_error(self.message, _STATUS)]
 
 
-class _Failure(Part):
+class _CodexFailure(Part):
     message: str = ""
 
 
 class _TurnFailed(Form):
-    error: _Failure = Field(default_factory=_Failure)
+    error: _CodexFailure = Field(default_factory=_CodexFailure)
 
     def events(self) -> Sequence[AgentEvent]:
         return [ResultEvent(text=self.error.message, is_error=True)]
@@ -112,7 +112,7 @@ _LINES: Final = Forms(
         "item.completed": _ItemCompleted,
         "turn.completed": _TurnCompleted,
         "turn.failed": _TurnFailed,
-        "error": _Error,
+        "error": _CodexError,
     },
     quiet=frozenset({"turn.started", "item.updated"}),
 )

@@ -23,7 +23,7 @@ from tasks.agents.runtimes.runtime import TurnInput
 _STATUS: Final = re.compile(r'"code": ?([1-5][0-9]{2})\b')
 
 
-class _Message(Form):
+class _GeminiMessage(Form):
     role: str
     content: str = ""  # a piece of it, where `delta` says so
 
@@ -38,13 +38,13 @@ class _Stats(Part):
     output_tokens: Count = 0
 
 
-class _Failure(Part):
+class _GeminiFailure(Part):
     message: str = ""
 
 
-class _Result(Form):
+class _GeminiResult(Form):
     status: Literal["success", "error"]
-    error: _Failure = Field(default_factory=_Failure)
+    error: _GeminiFailure = Field(default_factory=_GeminiFailure)
     stats: _Stats = Field(default_factory=_Stats)  # of this process alone, also when it resumed a session
 
     def events(self) -> Sequence[AgentEvent]:
@@ -60,9 +60,9 @@ class _Result(Form):
 _LINES: Final = Forms(
     known={
         "init": SessionLine,
-        "message": _Message,
+        "message": _GeminiMessage,
         "tool_use": named(ToolLine, name="tool_name"),
-        "result": _Result,
+        "result": _GeminiResult,
     },
     quiet=frozenset({"tool_result", "error"}),  # errors that end the turn come as its result
 )

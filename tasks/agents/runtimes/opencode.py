@@ -40,7 +40,7 @@ class _Cache(Part):
     write: Count = 0
 
 
-class _Tokens(Part):
+class _OpencodeTokens(Part):
     input: Count = 0  # without those from the cache
     output: Count = 0  # without those of reasoning
     reasoning: Count = 0
@@ -50,7 +50,7 @@ class _Tokens(Part):
 class _StepPart(Part):
     reason: str
     cost: Dollars = 0.0  # of this step; 0 for models of which the program knows no price
-    tokens: _Tokens = Field(default_factory=_Tokens)  # of this step
+    tokens: _OpencodeTokens = Field(default_factory=_OpencodeTokens)  # of this step
 
 
 class _StepFinish(Form):
@@ -81,7 +81,7 @@ class _ErrorPart(Part):
     data: _ErrorData = Field(default_factory=_ErrorData)
 
 
-class _Error(Form):
+class _OpencodeError(Form):
     sessionID: SessionId  # noqa: N815
     error: _ErrorPart
 
@@ -98,7 +98,7 @@ _LINES: Final = Forms(
         "text": named(TextLine, text="part.text"),
         "tool_use": named(ToolLine, name="part.tool", parameters="part.state.input"),
         "step_finish": _StepFinish,
-        "error": _Error,
+        "error": _OpencodeError,
     },
     quiet=frozenset({"reasoning"}),
 )

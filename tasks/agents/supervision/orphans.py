@@ -1,8 +1,8 @@
-"""Agents that nobody supervises any more: a killed worker cannot end its own, so the next one does.
+"""Ends agents that nobody supervises any longer: a killed worker cannot end its own, so another one does.
 
-Nothing is written down for this. The marker in each process's environment names job and worker, so that
-there is no moment at which a started agent is on no record; so does the name of a turn's cgroup, where it
-has one. See `process_group` for what escapes.
+Nothing is stored for this. The marker in the environment of each process names job and worker, so an agent
+can be found from the moment it starts; so can the cgroup of a turn, where it has one. What escapes both is
+listed in `routing.process.group`. All functions here act on this host alone.
 """
 
 import signal
@@ -25,12 +25,12 @@ _LOOK_SECONDS = 0.02
 
 
 def end_ownerless_turns(table: ProcessTable, home: CgroupHome | None = None) -> int:
-    """End what agents of dead worker processes of this host left; returns how many processes that were."""
+    """End what agents of dead worker processes left; returns how many processes that were."""
     return _end(table, home, lambda marker: not marker.owner_lives, why="their worker is gone")
 
 
 def end_turns_of(job_id: str, table: ProcessTable, home: CgroupHome | None = None) -> int:
-    """End every turn of a job on this host. Only the holder of the job's lease may, before it starts its own.
+    """End every turn of a job. Only the holder of the job's lease may, before it starts its own.
 
     An earlier holder may be frozen or slow to notice; its agent must not write into the same work tree.
     """
@@ -38,7 +38,7 @@ def end_turns_of(job_id: str, table: ProcessTable, home: CgroupHome | None = Non
 
 
 def end_left_turn(marker_text: str, table: ProcessTable, home: CgroupHome | None = None) -> int:
-    """End one turn on this host, by its marker. Only the holder of its session's lease may."""
+    """End one turn, by its marker. Only the holder of its session's lease may."""
     return _end(
         table, home, lambda marker: str(marker) == marker_text, why="the session's lease has moved on"
     )
@@ -67,12 +67,12 @@ def _end_marked(table: ProcessTable, is_theirs: Callable[[TurnMarker], bool]) ->
     ended: set[int] = set()
     left: list[ProcessEntry] = []
     give_up_at = time.monotonic() + _VANISH_SECONDS
-    # Again and again, as a process may start another one between the look and the signal. One that is just
-    # dying has lost its environment already, so what was told to end counts until it has.
+    # Again and again, as a process may start another one between the look and the signal. A dying process
+    # has lost its environment already, so what was signalled counts until it is gone.
     while (left := _processes(table.read(), is_theirs) or still_running(left)) and (
         time.monotonic() < give_up_at
     ):
-        # All are stopped before the first is killed: a shell whose command dies goes on with its next line.
+        # All are stopped before the first is killed: a shell whose command dies would run its next line.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for entry in left:
                 signal_process(entry, number)

@@ -1,7 +1,9 @@
-"""Seeing an agent off: its job has ended for good, so its parent is told and nobody can write to it any more.
+"""Retiring an agent: its job has ended for good, so its parent is told and nobody can write to it any longer.
 
-A turn's end is not its agent's: the push may fail, the report may be refused, CI may be red, and the same
-agent goes on. So nobody is told of a death before the job is known to be over.
+The end of a turn is not the end of its agent: the push may fail, the report may be refused, CI may be red,
+and the same agent goes on. So a turn only leaves a `Retirement`, which says how its agent would end, and
+the worker carries it out after it has reported the attempt, if the job is then final and still the
+worker's.
 """
 
 from dataclasses import dataclass, replace
@@ -25,16 +27,19 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retirement:
-    """How an agent would leave, if the turn that has ended was its last one."""
+    """How an agent ends, if the turn that has ended was its last one."""
 
     agent: AgentRecord  # as it was when the attempt began
     fence: int  # of the turn
     end: AgentEnd
-    is_end: bool  # by the turn alone the agent has no more turns
+    is_end: bool  # the turn alone says that the agent has no more turns
 
 
 class Retirements:
-    """Called behind the report of an attempt. The watchdog sees to what fails here, or was never reached."""
+    """Called after an attempt was reported, in the thread that worked the job.
+
+    The watchdog does what fails here, or was never reached.
+    """
 
     def __init__(
         self, *, jobs: JobStore, sessions: SessionStore, agents: AgentRegistry, office: PostOffice
@@ -44,10 +49,10 @@ class Retirements:
         self._agents = agents
         self._office = office
 
-    def see_off(self, claimed: Job, retirement: Retirement) -> bool:
+    def retire(self, claimed: Job, retirement: Retirement) -> bool:
         """End the agent if its job has ended and nobody else has it; returns whether it was ended here.
 
-        `claimed` is the job as it was claimed for the attempt. A store that is away is only told of.
+        `claimed` is the job as it was claimed for the attempt. Never raises for a store that does not answer.
         """
         try:
             job = self._jobs.read(claimed.id)
@@ -55,7 +60,7 @@ class Retirements:
                 return False
             return self._end(claimed, job, retirement)
         except CoalmineError as error:
-            _log.warning("agent.not_seen_off", agent=retirement.agent.name, reason=str(error))
+            _log.warning("agent.not_retired", agent=retirement.agent.name, reason=str(error))
             return False
 
     def _end(self, claimed: Job, job: Job | None, retirement: Retirement) -> bool:
@@ -77,10 +82,10 @@ class Retirements:
 
 
 def leaves(agent: AgentRecord, session: SessionRecord | None, retirement: Retirement) -> bool:
-    """Whether an agent whose job has ended leaves with it.
+    """Whether an agent whose job has ended ends with it.
 
-    Not one that has left or lives anew, is in a later turn, serves other jobs too, or waits for its
-    children: those are ended first.
+    Not one that has ended, has begun another life, is in a later turn, serves other jobs too, or waits for
+    its children, which are ended first.
     """
     if not agent.is_live or agent.life != retirement.agent.life or retirement.end.awaiting:
         return False
@@ -92,8 +97,9 @@ def leaves(agent: AgentRecord, session: SessionRecord | None, retirement: Retire
 def last_word(end: AgentEnd, *, said: bool, cancelled: bool) -> AgentEnd:
     """The agent's end, by how its job ended.
 
-    `said`: terminal mail of an earlier turn of this life holds behind a clean end: that turn was repeated
-    for the push's sake, and the agent need not say again what it has said.
+    `said`: terminal mail was sent in an earlier turn of this life. It counts for a later turn that ended
+    cleanly: that one was run because the push had failed, and the agent need not say again what it has
+    said.
     """
-    told = replace(end, terminal_seen=end.terminal_seen or said)
-    return replace(told, ended_by=Ending.CANCEL) if cancelled else told
+    known = replace(end, terminal_seen=end.terminal_seen or said)
+    return replace(known, ended_by=Ending.CANCEL) if cancelled else known

@@ -1,4 +1,8 @@
-"""What is done about a turn that says nothing: a pure decision."""
+"""What the watchdog does about a turn that says nothing: a pure decision.
+
+Silence is the time since the turn's last event, or since its agent ceased to wait for a person. The session
+stores the last measure taken (its `stage`); any event resets that, and the measures begin anew.
+"""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,15 +20,15 @@ class Measure(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
-    """Seconds without an event behind which each measure is taken."""
+class SilenceLimits:
+    """Seconds without an event after which each measure is taken."""
 
     warn_seconds: float
     nudge_seconds: float
     cancel_seconds: float
 
     def measure(self, silent_seconds: float) -> Measure:
-        """The sternest that is due."""
+        """The strongest that is due."""
         due = {
             Measure.WARN: self.warn_seconds,
             Measure.NUDGE: self.nudge_seconds,
@@ -35,7 +39,7 @@ class Patience:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SilenceFinding:
-    """What the watchdog makes of one turn."""
+    """What the watchdog found in one turn."""
 
     is_lost: bool = False  # its lease ran out: nobody runs it any more
     measure: Measure = Measure.NONE
@@ -43,12 +47,13 @@ class SilenceFinding:
 
 
 def finding(
-    record: SessionRecord, *, now: float, patience: Patience, waits_for_person: bool,
+    record: SessionRecord, *, now: float, patience: SilenceLimits, waits_for_person: bool,
     waited_until: float | None = None,
 ) -> SilenceFinding:  # fmt: skip
-    """Decide; a turn whose lease is alive and that speaks, or waits for a person, is left alone.
+    """Decide by the record as it was read at `now`, seconds since the epoch, the server's.
 
-    `waited_until` is when the last such wait ended, by answer or deadline: silence counts from there.
+    A turn whose lease is alive and that speaks, or waits for a person, is left alone. `waited_until` is when
+    the last such wait ended, by answer or deadline: silence counts from there.
     """
     if record.lease_until is None or record.lease_until <= now:
         return SilenceFinding(is_lost=True)

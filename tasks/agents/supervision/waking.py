@@ -1,4 +1,9 @@
-"""Waking: mail that arrives for an agent that awaits it has the agent's job published."""
+"""Waking: when mail arrives for an agent that awaits it, the agent's job is published.
+
+A job that awaits mail is queued without a message. Two callers wake it: the post office, at once, and the
+sweep, for mail that came while the turn was still ending. Waking twice is harmless: the store publishes a
+job once.
+"""
 
 from collections.abc import Sequence
 
@@ -14,14 +19,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Waking:
-    """Called where mail is sent, and by the sweep for mail that came while the turn was ending."""
+    """Stateless; any thread of any process may call it."""
 
     def __init__(self, sessions: SessionStore, jobs: Jobs) -> None:
         self._sessions = sessions
         self._jobs = jobs
 
     def wake(self, names: Sequence[str]) -> list[str]:
-        """Mail waits for these agents; returns the jobs that are published for it."""
+        """Publish the jobs of these agents, for whom mail waits, if they await it; returns the jobs."""
         if not names:
             return []
         found = zip(names, self._sessions.read_many(names), strict=True)

@@ -1,13 +1,16 @@
-"""The watchdog: turns that are lost or silent, gates that nobody answered, agents whose job has ended."""
+"""The watchdog: turns that are lost or silent, gates that nobody answered, agents whose job has ended.
+
+It is the second line of supervision. A turn's own worker ends it when it is silent, and the worker that
+reports a job retires its agent; the watchdog does the same for workers that were lost, and for what failed.
+It never touches a turn whose lease is alive and whose events flow, nor one that waits for a person.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 import structlog
 
-from routing.errors import CoalmineError, NotFoundError
+from routing.errors import NotFoundError
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
@@ -22,9 +25,10 @@ from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail.receipt import DecidedError
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
-from tasks.agents.supervision.silence import Measure, Patience, SilenceFinding, finding
+from tasks.agents.supervision.silence import Measure, SilenceFinding, SilenceLimits, finding
 from tasks.agents.supervision.worker_died import AgentEnd, has_said, tell_parent
 from tasks.agents.turn.stop_signal import StopReason
+from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
 
@@ -35,46 +39,50 @@ MOST = 1000
 IDLE_SECONDS = 60.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WatchdogRules:
-    """What the watchdog is told by the settings."""
-
-    patience: Patience
-
-
 class Watchdog:
-    """One tick at a time in the fleet; every step of it may be repeated, or raced by a runner."""
+    """One tick at a time in the fleet, in any worker.
+
+    Every step may be repeated, and a worker may do the same at the same moment: each is one write of the
+    store that changes nothing if its condition no longer holds.
+    """
 
     def __init__(
         self, *, sessions: SessionStore, agents: AgentRegistry, office: PostOffice, jobs: Jobs,
-        job_store: JobStore, withdraw: Callable[[], object], rules: WatchdogRules,
+        job_store: JobStore, withdraw: Callable[[], object], patience: SilenceLimits,
     ) -> None:  # fmt: skip
         self._sessions = sessions
         self._agents = agents
         self._office = office
         self._jobs = jobs
         self._job_store = job_store
-        self._withdraw = withdraw  # what rejected versions are at work on; not always done when they are
-        self._rules = rules
+        self._withdraw = withdraw  # cancels what rejected versions work on; rejecting may have died before
+        self._patience = patience
 
     def tick(self) -> None:
-        """One look at everything; what fails for one does not keep the next from its turn."""
+        """Look at everything once.
+
+        What fails for one session or agent is logged, and the next is looked at.
+        """
         now = self._sessions.now()
         live = self._agents.live()
         for record in self._records(self._sessions.in_turn(MOST)):
-            self._spared(record.name, partial(self._look, record, now))
+            with _each(record.name):
+                self._look(record, now)
         for agent in live:
-            self._spared(agent.name, partial(close_undecided, self._office, agent, now=now))
-            self._spared(agent.name, partial(self._close, agent, live, now))
+            with _each(agent.name):
+                close_undecided(self._office, agent, now=now)
+            with _each(agent.name):
+                self._close(agent, live, now)
         self._tidy(now)
         self._withdraw()
 
     def _look(self, record: SessionRecord, now: float) -> None:
+        """A session in a turn: mark it stalled if its worker was lost, or do something about its silence."""
         agent = self._agent(record.name)
         found = finding(
             record,
             now=now,
-            patience=self._rules.patience,
+            patience=self._patience,
             waits_for_person=agent is not None and agent.waits_for_person(now),
             waited_until=agent.waited_until(now) if agent is not None else None,
         )
@@ -88,7 +96,7 @@ class Watchdog:
             self._take(record, found)
 
     def _take(self, record: SessionRecord, found: SilenceFinding) -> None:
-        """Take a measure, unless somebody has, or the agent has spoken meanwhile."""
+        """Take a measure, unless it was taken for this silence, or the agent has spoken meanwhile."""
         seconds = round(found.silent_seconds)
         stop = f"{StopReason.STALL}:no events for {seconds} s" if found.measure is Measure.CANCEL else ""
         answer = self._sessions.escalate(
@@ -106,7 +114,10 @@ class Watchdog:
             self._office.send(FLEET, _nudge(record, seconds))
 
     def _close(self, agent: AgentRecord, live: Sequence[AgentRecord], now: float) -> None:
-        """See an agent to its end whose job has ended without its runner."""
+        """Retire an agent whose job has ended, where no worker did.
+
+        `live`: all live agents, for its children.
+        """
         if not agent.job or not agent.role.is_task_scoped:
             return
         job = self._job_store.read(agent.job)
@@ -122,11 +133,13 @@ class Watchdog:
         self._agents.finish(agent.name, reason="its job has ended", job=agent.job)
 
     def _goes_on(self, record: SessionRecord, live: Sequence[AgentRecord], now: float) -> bool:
+        """Whether a turn of it is being run, or it awaits children that live."""
         in_turn = record.lease_until is not None and record.lease_until > now
         waits = record.awaiting and any(child.parent == record.name for child in live)
         return in_turn or waits
 
     def _end(self, agent: AgentRecord, job: Job | None, record: SessionRecord | None, now: float) -> AgentEnd:
+        """How it ended, by what is stored: nobody saw its last turn end."""
         last = record.last_activity if record is not None and record.turns + record.fence else None
         ended_by, exit_code = Ending.RESULT, job.result.exit_code if job is not None else None
         if job is not None and job.state is JobState.CANCELLED:
@@ -143,7 +156,10 @@ class Watchdog:
         )
 
     def _tidy(self, now: float) -> None:
-        """Sessions that nobody is in: those of agents that have finished are over, and some have expired."""
+        """Give up sessions whose agent has finished, and forget those that have expired.
+
+        Only sessions are read that are in no turn and were not looked at for IDLE_SECONDS.
+        """
         for name in self._sessions.idle(before=now - IDLE_SECONDS, most=MOST):
             if not self._sessions.read(name):
                 self._sessions.forget(name)
@@ -168,23 +184,20 @@ class Watchdog:
             return None
 
     def _records(self, names: Sequence[str]) -> list[SessionRecord]:
+        """The sessions of these names that can be read; what has expired is taken off the list."""
         records: list[SessionRecord] = []
         for name, fields in zip(names, self._sessions.read_many(names), strict=True):
             if not fields:
                 self._sessions.forget(name)
-            else:
-                self._spared(name, partial(_parse_into, records, fields))
+                continue
+            with _each(name):
+                records.append(SessionRecord.parse(fields))
         return records
 
-    def _spared(self, what: str, step: Callable[[], object]) -> None:
-        try:
-            step()
-        except CoalmineError as error:
-            _log.warning("watchdog.failed", subject=what, reason=str(error))
 
-
-def _parse_into(records: list[SessionRecord], fields: dict[str, str]) -> None:
-    records.append(SessionRecord.parse(fields))
+def _each(name: str) -> LogAndContinue:
+    """One session's or agent's fault stays with it."""
+    return LogAndContinue("watchdog.failed", subject=name)
 
 
 def _nudge(record: SessionRecord, seconds: int) -> Letter:
@@ -192,14 +205,14 @@ def _nudge(record: SessionRecord, seconds: int) -> Letter:
         to=record.name,
         type_="health_check",
         priority="high",
-        subject=f"nothing was heard of you for {seconds} s",
-        body="Say what you are at. A turn that says nothing for too long is ended.",
+        subject=f"you have printed nothing for {seconds} s",
+        body="Say what you are doing. A turn that prints nothing for too long is ended.",
         dedupe_key=f"nudge:{record.name}:{record.fence}:{record.last_activity:.6f}",
     )
 
 
 def nobody_decided(gate: Mail) -> Letter:
-    """The mail to the agent that asked."""
+    """The mail that tells an agent that the deadline of its decision gate has passed without an answer."""
     options = ", ".join(map(str, gate.payload.get("options", [])))
     return Letter.checked(
         to=gate.sender,
@@ -214,7 +227,12 @@ def nobody_decided(gate: Mail) -> Letter:
 
 
 def close_undecided(office: PostOffice, agent: AgentRecord, *, now: float) -> bool:
-    """Close a gate whose deadline has passed, and tell its agent; one step, and none when it was answered."""
+    """Close a gate whose deadline has passed, and tell its agent, in one step.
+
+    Exactly once, however many try.
+
+    Returns False when nothing was to be done: the deadline has not passed, or somebody answered meanwhile.
+    """
     if not agent.has_undecided_gate(now):
         return False
     gate = office.find(agent.gate)

@@ -1,4 +1,8 @@
-"""Telling a parent, exactly once, that its agent ended without a word."""
+"""Telling a parent, exactly once, that its agent ended without saying how its task went.
+
+The worker and the watchdog may both try, again and again. The mail's key is the agent and its life, so that
+the parent gets one mail for each life; what a job's retry starts is another life.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,19 +25,19 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentEnd:
-    """How an agent came to its end; it has no more turns."""
+    """How an agent ended, if it has no more turns."""
 
     ended_by: Ending
     exit_code: int | None = None  # None when we ended the process
     clean: bool = False  # of its last turn
     terminal_seen: bool = False  # the terminal mail of its last turn was sent
-    awaiting: bool = False  # it waits for its children: no end at all
+    awaiting: bool = False  # it waits for its children, so it has not ended
     last_activity: float | None = None  # seconds since the epoch, of its last event; None: there was none
     stall_seconds: float = 0.0  # silence after which it was ended
 
 
 def death(agent: AgentRecord, end: AgentEnd) -> Letter | None:
-    """The mail to the parent; None when there is no parent, nothing to tell, or no end."""
+    """The mail to the parent: None for an agent without parent or task, that said how it went, or goes on."""
     reason = _reason(end)
     if not reason or not agent.parent or not agent.role.is_task_scoped:
         return None
@@ -54,12 +58,15 @@ def death(agent: AgentRecord, end: AgentEnd) -> Letter | None:
             "last_activity": None if last is None else datetime.fromtimestamp(last, tz=UTC).isoformat(),
             "ended_by": end.ended_by.value,
         },
-        dedupe_key=f"worker_died:{agent.name}:{agent.life}",  # whoever tells of this life's end
+        dedupe_key=f"worker_died:{agent.name}:{agent.life}",  # one mail for each life
     )
 
 
 def tell_parent(post_office: PostOffice, agent: AgentRecord, end: AgentEnd) -> Receipt | None:
-    """Send that mail, if there is one to send; whoever else does, the parent gets one."""
+    """Send that mail, if there is one to send.
+
+    None: nothing was sent, as there is no mail or no parent left.
+    """
     letter = death(agent, end)
     if letter is None:
         return None
@@ -71,7 +78,10 @@ def tell_parent(post_office: PostOffice, agent: AgentRecord, end: AgentEnd) -> R
 
 
 def has_said(post_office: PostOffice, agent: AgentRecord) -> bool:
-    """Whether it has sent its terminal mail about its task in this life, in whichever turn."""
+    """Whether it has sent terminal mail about its task in this life, in any turn.
+
+    False if that has expired.
+    """
     try:
         mail = post_office.find(agent.terminal_mail) if agent.terminal_mail else None
     except NotFoundError:
@@ -82,7 +92,7 @@ def has_said(post_office: PostOffice, agent: AgentRecord) -> bool:
 
 
 def _reason(end: AgentEnd) -> str:
-    """In words; "" when it has not ended: another worker goes on with it."""
+    """In words; "" when it has not ended, as another worker goes on with it."""
     reasons: dict[Ending, Callable[[], str]] = {
         Ending.RESULT: lambda: _exit(end),
         Ending.STALL: lambda: f"stalled: no events for {end.stall_seconds:g} s",
