@@ -2,57 +2,29 @@
 
 Nothing else in Coalmine starts a process. Every child has a session and a process group of its own, so a
 terminal's Ctrl-C reaches only us and the whole group can be ended.
-
-How descendants are found that left the process group (shell tools of agents call setsid):
-
-- A *child subreaper* would inherit them, but it is an attribute of the whole worker process. In a worker
-  that supervises hundreds of turns from threads, and under Celery's prefork pool, orphans of every turn,
-  and of libraries that know nothing of it, would become children that nobody waits for; which turn they
-  belong to would be lost as well.
-- A *cgroup* a turn is exact, but needs rights that many a worker does not have. Where it has them, it is
-  used: see `turn_cgroup` and `cgroup_home`.
-- Everywhere every turn's processes carry a *marker*: a value of its own in an environment variable, which
-  children inherit whatever they do to session and group. When a turn ends, the process table is searched for
-  it, for the group and session, and for descendants of all these.
-
-What escapes without a cgroup: a process that changed its session, removed the variable from its environment,
-or closed that to its user (`PR_SET_DUMPABLE`), and lost its parent before the search; a process of another
-user. A container covers these.
-
-Process ids are used again. The agent itself is not reaped before its group has been ended, so that its
-pid, group and session cannot become anybody else's; others are signalled through a pidfd after their
-start time was compared.
+What has left the group is found by `Descendants`, where the caller has one: agents do.
 """
 
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from selectors import EVENT_READ
 from typing import Self
 
-from routing.process.cgroup import CgroupHome, TurnCgroup
 from routing.process.command import Command, Ended, Output, SpawnError
-from routing.process.marker import TurnMarker
+from routing.process.descendants import Descendants, signal_process
 from routing.process.parent_death import tied_to_us
 from routing.process.pipes import Pipes
 from routing.process.poll_loop import PollLoop
-from routing.process.table import (
-    MARKER,
-    ProcessEntry,
-    ProcessTable,
-    family,
-    start_ticks,
-    still_running,
-)
+from routing.process.table import ProcessEntry, still_running
 
 #: Between two looks at processes that were sent a signal.
 _LOOK_SECONDS = 0.05
@@ -64,17 +36,6 @@ _PATIENCE_SECONDS = 5.0
 _BLIND_PATIENCE_SECONDS = 0.1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProcessIdentity:
-    """What names a process on the whole fleet for as long as it lives, and afterwards no other."""
-
-    host: str
-    boot_id: str  # of the host's kernel, "" where there is none to read
-    pid: int
-    start_ticks: int | None  # clock ticks from boot to the start, None where there is no /proc
-    marker: str  # value of COALMINE_TURN in the environment of its descendants
-
-
 class ChildProcess:
     """A process that was started.
 
@@ -83,101 +44,71 @@ class ChildProcess:
     """
 
     def __init__(
-        self, command: Command, process: subprocess.Popen[bytes], *, loop: PollLoop, owns_loop: bool,
-        output: Output | None, error: Output | None, table: ProcessTable | None, cgroup: TurnCgroup | None,
-        marker: str, clock: Callable[[], float],
+        self, command: Command, process: subprocess.Popen[bytes], pipes: Pipes, *, loop: PollLoop,
+        owns_loop: bool, descendants: Descendants | None, clock: Callable[[], float],
     ) -> None:  # fmt: skip
         """Called by `start` alone."""
         self._command = command
         self._process = process
+        self._pipes = pipes
         self._loop = loop
         self._owns_loop = owns_loop
-        self._table = table
-        self._cgroup = cgroup
+        self._descendants = descendants
         self._clock = clock
         self._started_at = clock()
         self._is_reaped = False
-        self._identity = _identity(process.pid, marker) if table is not None else None
-        streams = ((process.stdout, output), (process.stderr, error))
-        self._pipes = Pipes(
-            self._loop,
-            stdin=process.stdin,
-            data=command.stdin or b"",
-            outputs=[(pipe, taker) for pipe, taker in streams if pipe is not None and taker is not None],
-        )
         self._exit_fd = _open_exit_fd(process.pid)
         if self._exit_fd is not None:
-            self._loop.watch(self._exit_fd, EVENT_READ, self._forget_exit)
+            loop.watch(self._exit_fd, EVENT_READ, self._forget_exit)
 
     @classmethod
     def start(
         cls, command: Command, *, output: Output | None = None, error: Output | None = None,
-        loop: PollLoop | None = None, table: ProcessTable | None = None, home: CgroupHome | None = None,
+        loop: PollLoop | None = None, descendants: Descendants | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:  # fmt: skip
         """Start a program in a session of its own. SpawnError: it was not, and nothing is left.
 
         `output` takes what it prints, with its standard error unless `error` takes that; without `output`
-        nothing is read. Without a `loop`, which several children may share, it has one of its own. With a
-        `table` all its processes carry a marker of their own and are ended with it wherever they have got to;
-        with a `home` as well they run in a cgroup of their own, from the first instruction on.
+        nothing is read. Without a `loop`, which several children may share, it has one of its own. With
+        `descendants` whatever it starts is ended with it, wherever that has got to; without, its group is.
         """
-        environment, marker, cgroup, entering = command.environment, "", None, None
-        argv = _tied(command)
-        if table is not None:
-            inherited = os.environ if environment is None else environment
-            marker = str(TurnMarker.of_new_turn(inherited.get("COALMINE_JOB_ID", "")))
-            environment = {**inherited, MARKER: marker}
-            if home is not None and (cgroup := home.make(marker)) is not None:
-                entering = cgroup.entering(argv, cwd=command.cwd or Path(), environment=environment)
-
-        def popen() -> subprocess.Popen[bytes]:
-            unread = subprocess.DEVNULL if command.log is None else command.log
-            return subprocess.Popen(
-                entering or argv,
-                cwd=command.cwd,
-                env=environment,
-                stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
-                stdout=unread if output is None else subprocess.PIPE,
-                stderr=subprocess.STDOUT if error is None else subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-                pass_fds=tuple(command.descriptors),
-                umask=command.umask,
-            )
-
+        program = command.argv[0]
+        if command.death_signal is not None:
+            command = replace(command, argv=tied_to_us(command.argv, death_signal=command.death_signal))
+        if descendants is not None:
+            command = descendants.marked(command)
         pumped = loop
         try:
             pumped = loop or PollLoop()
-            process = _in_lasting_thread(popen) if command.outlives_thread else popen()
+            process = _popen(command, reads_output=output is not None, reads_error=error is not None)
         except (OSError, ValueError) as refused:  # ValueError: a NUL in a variable or an argument
             if pumped is not None and loop is None:
                 pumped.close()
-            if cgroup is not None:
-                cgroup.end(clock=time.monotonic, pause=time.sleep)
+            if descendants is not None:
+                descendants.end(clock=time.monotonic, pause=time.sleep)
             message = (
-                f"{command.argv[0]} could not be started in {command.cwd or Path.cwd()}: {refused}; "
+                f"{program} could not be started in {command.cwd or Path.cwd()}: {refused}; "
                 "see that the program is installed and the folder is there"
             )
             raise SpawnError(message) from refused
-        if cgroup is not None and entering is None:
-            cgroup.admit(process.pid)
+        if descendants is not None:
+            descendants.begin(process.pid)
+        streams = ((process.stdout, output), (process.stderr, error))
+        pipes = Pipes(
+            pumped,
+            stdin=process.stdin,
+            data=command.stdin or b"",
+            outputs=[(pipe, taker) for pipe, taker in streams if pipe is not None and taker is not None],
+        )
         return cls(
-            command, process, loop=pumped, owns_loop=loop is None, output=output, error=error,
-            table=table, cgroup=cgroup, marker=marker, clock=clock,
-        )  # fmt: skip
+            command, process, pipes, loop=pumped, owns_loop=loop is None, descendants=descendants, clock=clock
+        )
 
     @property
     def pid(self) -> int:
         """Its process id, which is the id of its group and session too."""
         return self._process.pid
-
-    @property
-    def identity(self) -> ProcessIdentity:
-        """What names it on the whole fleet; it was read at the start, of a child with a table alone."""
-        if self._identity is None:
-            raise AssertionError("the child was started without a process table")
-        return self._identity
 
     @property
     def bytes_read(self) -> int:
@@ -249,7 +180,7 @@ class ChildProcess:
             self._signal_others(signal.SIGKILL, left)
             pause(_LOOK_SECONDS)
         self._signal_group(signal.SIGKILL)
-        held = self._cgroup.end(clock=self._clock, pause=pause) if self._cgroup is not None else 0
+        held = self._descendants.end(clock=self._clock, pause=pause) if self._descendants is not None else 0
         return max(len(left), held)
 
     def _reap(self) -> int | None:
@@ -277,16 +208,11 @@ class ChildProcess:
             self._loop.forget(self._exit_fd)
 
     def _left(self) -> list[ProcessEntry]:
-        """Its processes that are to be ended one by one; beyond its group they are known by the table."""
-        if self._table is None or self.identity.start_ticks is None:  # the program stands for its group
-            return [] if self.has_exited() else [ProcessEntry(self.pid, os.getpid(), self.pid, self.pid, 0)]
-        entries = self._table.read()
-        found = family(entries, leader=self.pid, marker=self.identity.marker)
-        if self._cgroup is None:
+        """Its processes that are to be ended one by one; the program stands for the rest of its group."""
+        found = self._descendants.left() if self._descendants is not None else None
+        if found is not None:
             return found
-        # Read after the table: a pid that has changed hands in between is recognised by its start.
-        inside = self._cgroup.pids() - {entry.pid for entry in found}
-        return found + [entries[pid] for pid in inside if pid in entries]
+        return [] if self.has_exited() else [ProcessEntry(self.pid, os.getpid(), self.pid, self.pid, 0)]
 
     def _is_running(self, left: list[ProcessEntry]) -> bool:
         return bool(still_running(left)) or not self.has_exited()
@@ -310,21 +236,24 @@ class ChildProcess:
                 os.killpg(self.pid, number)
 
 
-def signal_process(entry: ProcessEntry, number: signal.Signals) -> None:
-    """Signal this very process, and no other that has got its pid since."""
-    with contextlib.suppress(OSError):  # it has gone, or it is another user's
-        descriptor = os.pidfd_open(entry.pid)
-        try:
-            if start_ticks(entry.pid) == entry.start_ticks:
-                signal.pidfd_send_signal(descriptor, number)
-        finally:
-            os.close(descriptor)
+def _popen(command: Command, *, reads_output: bool, reads_error: bool) -> subprocess.Popen[bytes]:
+    unread = subprocess.DEVNULL if command.log is None else command.log
 
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            list(command.argv),
+            cwd=command.cwd,
+            env=command.environment,
+            stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE if reads_output else unread,
+            stderr=subprocess.PIPE if reads_error else subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+            pass_fds=tuple(command.descriptors),
+            umask=command.umask,
+        )
 
-def _tied(command: Command) -> list[str]:
-    if command.death_signal is None:
-        return list(command.argv)
-    return tied_to_us(command.argv, death_signal=command.death_signal)
+    return _in_lasting_thread(start) if command.outlives_thread else start()
 
 
 def _in_lasting_thread(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
@@ -353,16 +282,3 @@ def _open_exit_fd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):  # not Linux, an old kernel, or out of descriptors
         return None
-
-
-def _identity(pid: int, marker: str) -> ProcessIdentity:
-    return ProcessIdentity(
-        host=socket.gethostname(), boot_id=_boot_id(), pid=pid, start_ticks=start_ticks(pid), marker=marker
-    )
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

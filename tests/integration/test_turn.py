@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from routing.jobs.ending import Ending
-from routing.process.child import ProcessIdentity
 from routing.process.command import SpawnError
+from routing.process.descendants import ProcessIdentity
 from routing.process.table import ProcessTable, start_ticks
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent, Usage
 from tasks.agents.runtimes.registry import runtime_for

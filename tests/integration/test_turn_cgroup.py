@@ -19,6 +19,7 @@ from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.child import ChildProcess
 from routing.process.command import Command, SpawnError
+from routing.process.descendants import Descendants
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
 from tasks.agents.supervision.orphans import end_left_turn, end_ownerless_turns, end_turns_of
@@ -50,14 +51,13 @@ def groups() -> int:
 
 def started(
     argv: list[str], cwd: Path, *, environment: dict[str, str], stdin: bytes | None = None,
-    home: CgroupHome | None = HOME, lines: list[OutputLine] | None = None,
+    lines: list[OutputLine] | None = None, descendants: Descendants | None = None,
 ) -> ChildProcess:  # fmt: skip
     """An agent, started as a turn does; without `lines` its output is thrown away."""
     return ChildProcess.start(
         Command(argv=argv, cwd=cwd, environment=environment, stdin=stdin),
         output=None if lines is None else LineReader(lines.append, cap=10_000),
-        table=ProcessTable(),
-        home=home,
+        descendants=descendants or Descendants(ProcessTable(), HOME),
     )
 
 
@@ -99,15 +99,17 @@ def test_agent_is_what_it_would_be_without(tmp_path: Path) -> None:
     said = []
     for home in (HOME, None):
         lines: list[OutputLine] = []
+        descendants = Descendants(ProcessTable(), home)
         child = started(
-            ["python", "-c", program, "$0 'x'", "a b", "*", "", "-n"], tmp_path, home=home, lines=lines,
+            ["python", "-c", program, "$0 'x'", "a b", "*", "", "-n"], tmp_path,
+            descendants=descendants, lines=lines,
             environment={"PATH": str(Path(sys.executable).parent), "X": "\u00e9'\n", "LC_CTYPE": "C.UTF-8"},
         )  # fmt: skip
         while not child.has_exited():
             child.pump(1)
         child.end()
         words = "\n".join(line.data.decode() for line in lines)
-        said.append(words.replace(child.identity.marker, "MARKER").replace(f"{child.pid} ", "PID ", 1))
+        said.append(words.replace(descendants.identity.marker, "MARKER").replace(f"{child.pid} ", "PID ", 1))
     assert said[0] == said[1]
     assert said[0].startswith("PID ")
 
@@ -151,15 +153,17 @@ def test_turn_that_another_worker_left_is_ended_with_all_that_hides(
     tmp_path: Path, pid_file: Path, whose: str
 ) -> None:
     """By whoever has won its job or its session; its own worker only finds that it is over."""
+    descendants = Descendants(ProcessTable(), HOME)
     child = started(
         ["sh", "-c", f"{escape_line(pid_file)}; sleep 60"], tmp_path,
         environment={"PATH": "/usr/bin:/bin", "COALMINE_JOB_ID": "c0ffee00c0ffee00"},
+        descendants=descendants,
     )  # fmt: skip
     escaped = until_escaped(pid_file)
     if whose == "job":
         end_turns_of("c0ffee00c0ffee00", ProcessTable(), HOME)
     else:
-        end_left_turn(child.identity.marker, ProcessTable(), HOME)
+        end_left_turn(descendants.identity.marker, ProcessTable(), HOME)
     assert process_runs(escaped) is (HOME is None)
     child.discard()
 
@@ -172,9 +176,11 @@ def test_groups_within_a_group_end_with_it(pid_file: Path) -> None:
         "from routing.process.cgroup_probe import usable_cgroup_home\n"
         "from routing.process.child import ChildProcess\n"
         "from routing.process.command import Command\n"
+        "from routing.process.descendants import Descendants\n"
         "from routing.process.table import ProcessTable\n"
         "child = ChildProcess.start(Command(argv=['sh', '-c', sys.argv[1]], cwd=pathlib.Path.cwd(),\n"
-        "    environment={'PATH': '/usr/bin:/bin'}), table=ProcessTable(), home=usable_cgroup_home())\n"
+        "    environment={'PATH': '/usr/bin:/bin'}),\n"
+        "    descendants=Descendants(ProcessTable(), usable_cgroup_home()))\n"
         "while True: child.pump(60)\n"
     )
     child = started(
@@ -224,9 +230,11 @@ def test_group_of_a_dead_worker_is_removed(tmp_path: Path, pid_file: Path) -> No
         "from routing.process.cgroup_probe import usable_cgroup_home\n"
         "from routing.process.child import ChildProcess\n"
         "from routing.process.command import Command\n"
+        "from routing.process.descendants import Descendants\n"
         "from routing.process.table import ProcessTable\n"
         "ChildProcess.start(Command(argv=['sh', '-c', sys.argv[1]], cwd=pathlib.Path(sys.argv[2]),\n"
-        "    environment={'PATH': '/usr/bin:/bin'}), table=ProcessTable(), home=usable_cgroup_home())\n"
+        "    environment={'PATH': '/usr/bin:/bin'}),\n"
+        "    descendants=Descendants(ProcessTable(), usable_cgroup_home()))\n"
         "time.sleep(60)\n"
     )
     worker = subprocess.Popen(

@@ -2,7 +2,7 @@
 
 Nothing is stored for this. The marker in the environment of each process names job and worker, so an agent
 can be found from the moment it starts; so can the cgroup of a turn, where it has one. What escapes both is
-listed in `routing.process.group`. All functions here act on this host alone.
+listed in `routing.process.descendants`. All functions here act on this host alone.
 """
 
 import signal
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from routing.process.cgroup import CgroupHome
-from routing.process.child import signal_process
+from routing.process.descendants import signal_process
 from routing.process.marker import TurnMarker
 from routing.process.table import ProcessEntry, ProcessTable, family, still_running
 

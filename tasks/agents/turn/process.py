@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from routing.jobs.ending import Ending
 from routing.process.cgroup import CgroupHome
-from routing.process.child import ChildProcess, ProcessIdentity
+from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended, SpawnError
+from routing.process.descendants import Descendants, ProcessIdentity
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
 from tasks.agents.redaction import Redactor
@@ -67,7 +68,7 @@ def run_turn(
         )
         try:
             if on_spawn is not None:
-                on_spawn(running.child.identity)
+                on_spawn(running.descendants.identity)
         except BaseException:  # it must not live on, whatever this was
             running.child.discard()
             raise
@@ -119,12 +120,12 @@ class _ProcessTurn:
         self._runtime_fault = ""  # what the runtime raised, in words; it is not asked again
         self._oversized = 0
         self._ended = Ended(exit_code=None, seconds=0.0)
+        self.descendants = Descendants(table, home)
         self.child = ChildProcess.start(
             Command(argv=launch.argv, cwd=turn.worktree, environment=launch.environment, stdin=launch.prompt),
             output=LineReader(self._take_output, cap=limits.line_bytes),
             error=LineReader(self._take_error, cap=limits.line_bytes),
-            table=table,
-            home=home,
+            descendants=self.descendants,
             clock=clock,
         )
         self._started_at = clock()
@@ -151,7 +152,7 @@ class _ProcessTurn:
         if self._ended.survivors:
             _LOG.error(
                 "%d processes of the agent %s could not be ended",
-                self._ended.survivors, self.child.identity,
+                self._ended.survivors, self.descendants.identity,
             )  # fmt: skip
 
     def result(self, ended_by: Ending) -> TurnResult:
@@ -202,7 +203,7 @@ class _ProcessTurn:
         self._runtime_fault = fault_words(error, self._redact)
         _LOG.error(
             "the runtime %s raised, and ends the turn of %s: %s",
-            self._runtime.name, self.child.identity, self._runtime_fault,
+            self._runtime.name, self.descendants.identity, self._runtime_fault,
         )  # fmt: skip
 
     def _overdue(self, stop: StopSignal) -> Ending | None:

@@ -25,7 +25,7 @@ import structlog
 from routing.errors import CoalmineError, ConflictError
 from routing.jobs.ending import Ending, NotRun
 from routing.process.cgroup import CgroupHome
-from routing.process.child import ProcessIdentity
+from routing.process.descendants import ProcessIdentity
 from routing.process.table import ProcessTable
 from routing.store.sessions.session_store import SessionAnswer, SessionStore, TurnRefusal
 from tasks.agents.agent_registry import AgentRegistry
