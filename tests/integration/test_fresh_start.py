@@ -89,7 +89,7 @@ def test_lost_conversation_costs_no_attempt(replays: Replays) -> None:
     assert replays.app.post_office.find(mail.id).state == "acked"
     (event,) = replays.fleet.events("session.lost")
     assert event.data["session"].startswith("37e45e0a")
-    assert event.data["reason"] == "its program does not have it any more"
+    assert event.data["reason"] == "its program no longer has it"
     assert replays.fleet.events("session.resume_mismatch") == []
     session = replays.session(job)
     assert (session.state, session.fence, session.turns) == (SessionState.COMPLETED, 2, 2)

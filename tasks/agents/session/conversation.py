@@ -1,4 +1,8 @@
-"""The conversation of one turn: which it was to go on with, and which the agent says it is in."""
+"""The conversation of one turn: which one it was to resume, and which one the agent says it is in.
+
+Also, where the asked-for conversation turns out not to exist: whether the turn is begun anew without it, with
+what limits, and how two processes become one turn's result.
+"""
 
 from dataclasses import replace
 
@@ -17,7 +21,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Conversation:
-    """The first id that is seen is saved at once, and holds whatever was asked for."""
+    """The first id that the agent reports is saved at once, and counts, whichever was asked for.
+
+    Used by the turn's thread alone.
+    """
 
     def __init__(
         self, sessions: SessionStore, held: HeldTurn, *, host: str, resumption: Resumption, billed: Usage
@@ -42,17 +49,20 @@ class Conversation:
         return self._resumption.lost
 
     def begin_anew(self, why: str) -> None:
-        """The conversation that was asked for is not there."""
+        """The conversation that was asked for does not exist: from here on none is asked for."""
         self._resumption, self.billed = Resumption(lost=why), Usage()
 
     def hear(self, event: AgentEvent) -> None:
-        """Note what the agent says of it."""
+        """Note the id, if the event says one, and save what is not saved yet."""
         if isinstance(event, SessionEvent) and self._seen is None:
             self._seen = event.session_id
         self.save()
 
     def save(self) -> None:
-        """Save what was seen, unless that was done; a store that is away is tried again with the next."""
+        """Save the id that was seen, once.
+
+        Never raises for a store that does not answer: the next call tries again.
+        """
         if self._seen is None or self._seen == self._saved:
             return
         try:
@@ -69,19 +79,22 @@ class Conversation:
             self._saved = self._seen
 
     def consumed(self, usage: Usage, *, elsewhere: bool) -> Usage:
-        """What the conversation has consumed behind a turn; `elsewhere`: it is another one than asked."""
+        """What the conversation has consumed after a turn; `elsewhere`.
+
+        It is not the one that was asked for.
+        """
         return usage if elsewhere else self.billed + usage
 
 
 #: Why the conversation is lost, in words.
-NOT_THERE = "its program does not have it any more"
+NOT_THERE = "its program no longer has it"
 
 
 def needs_fresh_start(first: TurnResult, *, acted: bool) -> bool:
-    """Whether the program gave up because the conversation is not there, before it did anything at all.
+    """Whether the program gave up because the conversation does not exist, before it did anything at all.
 
-    Whoever has spoken or used a tool, was refused by the model's API or died of a signal failed at its
-    work: that is for the job's next attempt.
+    `acted`: it has spoken or used a tool. A program that has, that the model's API refused or that died of a
+    signal has failed at its work: that is for the job's next attempt.
     """
     exited = first.ended_by is Ending.RESULT and first.exit_code is not None and first.exit_code > 0
     return exited and first.session_lost and first.api_error is None and not acted
@@ -99,7 +112,7 @@ def limits_left(limits: TurnLimits, first: TurnResult) -> TurnLimits:
 
 
 def as_one_turn(first: TurnResult, second: TurnResult) -> TurnResult:
-    """One turn of two processes: the second one's doings, and what both consumed."""
+    """One result for a turn of two processes: how the second one ended, and what both consumed."""
     return replace(
         second,
         duration_seconds=first.duration_seconds + second.duration_seconds,

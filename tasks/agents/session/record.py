@@ -1,4 +1,9 @@
-"""A session as stored: an agent's conversation across turns, and the turn that is being run."""
+"""A session as stored: an agent's conversation across turns, and the turn that is being run.
+
+Its key is the agent's name, so an agent has one session, however many jobs it works on. A session has several
+lives when its job is retried: its counters begin anew, its conversation may be resumed. Written by the Lua
+scripts in `routing/store/sessions` alone.
+"""
 
 import json
 from collections.abc import Mapping

@@ -1,16 +1,19 @@
-"""The states of a session, and which steps between them there are."""
+"""The states of a session, and the legal steps between them.
+
+The store makes each step as one compare-and-set: it is given the states from which the step is legal.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
 
 
 class SessionState(StrEnum):
-    """`booting -> in_turn <-> between_turns -> completed`; `stalled` and `zombie` lie beside the way."""
+    """`booting -> in_turn <-> between_turns -> completed`, or `stalled`, or `zombie`."""
 
     BOOTING = "booting"  # no turn has begun yet
     IN_TURN = "in_turn"  # a process runs
     BETWEEN_TURNS = "between_turns"  # it can be resumed
-    COMPLETED = "completed"  # its task is at its end
+    COMPLETED = "completed"  # its task has ended
     STALLED = "stalled"  # it went silent, or its worker was lost; the next turn may resume it
     ZOMBIE = "zombie"  # it was given up
 

@@ -1,4 +1,16 @@
-"""What the end of a turn means for its session: a pure decision."""
+"""What the end of a turn means for its session: pure decisions.
+
+| the turn | the session goes to |
+|---|---|
+| lost its lease | nowhere: another worker may hold it |
+| was drained | between_turns |
+| exited, not clean | between_turns while attempts are left, then zombie |
+| was clean, with terminal mail | completed |
+| was clean, and awaits mail | between_turns |
+| was clean, the role has no task | between_turns |
+| was clean, without terminal mail | completed, and the mail is missing |
+| was ended by us | completed with terminal mail, else zombie |
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +24,7 @@ from tasks.agents.turn.result import TurnResult
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionStep:
-    """Where a session goes behind a turn."""
+    """Where a session goes after a turn."""
 
     to: SessionState
     reason: str  # in words
@@ -25,9 +37,10 @@ class SessionStep:
 def step_after(
     turn: TurnResult, *, role: Role, terminal_seen: bool, awaiting: bool, attempts: Attempts
 ) -> SessionStep | None:
-    """Decide; None when nothing may be written, as somebody else may have the session.
+    """Decide by the table above. None: nothing may be written, as somebody else may have the session.
 
-    `attempts`: of the job that the turn was run for.
+    `terminal_seen`: in this turn; `awaiting`: the agent said that it awaits mail; `attempts`: of the turn's
+    job.
     """
     may_retry = isinstance(retry(turn.ended_by, attempts), Again)
     match turn.ended_by:
@@ -81,7 +94,7 @@ class Resumption:
 
 
 def resumption(record: SessionRecord, *, runtime: str, resumes: bool, host: str) -> Resumption:
-    """Decide by what is stored, which was read under the turn's lease."""
+    """Decide by the record, which must have been read under the turn's lease; `host` is ours."""
     if not record.runtime_session:
         return Resumption()
     why = {

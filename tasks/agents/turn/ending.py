@@ -1,4 +1,9 @@
-"""The end of a turn that was run: what it means for its session is written, with its lease, in one step."""
+"""The end of a turn: what it means for its session is decided, and written together with the lease.
+
+One write moves the session, adds what the turn consumed, removes the process's registration and gives the
+lease back. So a session is never seen without a turn and with its process, or the other way round. A store
+that does not answer is waited for until the lease has run out; then the session belongs to whoever wins it.
+"""
 
 import json
 from collections.abc import Callable
@@ -32,7 +37,10 @@ STORE_PAUSE_SECONDS = 0.5
 
 
 class TurnCleanup:
-    """The steps of one turn's end. What fails is told at error level."""
+    """Runs the steps of one turn's end.
+
+    One that fails is logged as an error, and the next is done all the same.
+    """
 
     def __init__(
         self, agent: str, *, lease_ends: Callable[[], float], monotonic: Callable[[], float],
@@ -44,7 +52,7 @@ class TurnCleanup:
         self._pause = pause
 
     def patiently(self, what: str, step: Callable[[], T]) -> T | None:
-        """Try until the lease would have run out: the turn is somebody else's then. None: it never worked."""
+        """Do it again until the store answers, or the lease has run out. Returns None if it never did."""
         while True:
             try:
                 return step()
@@ -55,7 +63,7 @@ class TurnCleanup:
                 self._pause(STORE_PAUSE_SECONDS)
 
     def spared(self, what: str, step: Callable[[], object]) -> None:
-        """Try once; what fails here does not keep the rest from being cleaned up."""
+        """Do it once."""
         try:
             step()
         except (CoalmineError, OSError) as error:
@@ -66,7 +74,7 @@ class TurnCleanup:
 
 
 class TerminalMail(StrEnum):
-    """Whether the agent said how its task went."""
+    """Whether the agent has sent mail that ends its task."""
 
     SEEN = "seen"  # in this very turn
     MISSING = "missing"  # the task is over without it
@@ -97,7 +105,11 @@ class TurnRecord:
 
 @dataclass(kw_only=True)
 class TurnEnding:
-    """Step 8 of a turn, see `turn_runner`."""
+    """Step 8 of a turn, see `turn_runner`.
+
+    Order of calls: `begin` before the process starts; `conclude` once after it has ended; `release` last and
+    always, also when one of the others raised or was never called.
+    """
 
     order: TurnOrder
     held: HeldTurn
@@ -107,7 +119,7 @@ class TurnEnding:
     mail: TurnMail
     conversation: Conversation
     cleanup: TurnCleanup
-    has_lease: bool = True  # it has not been given back yet
+    has_lease: bool = True  # False once the end was written
     newest_terminal: int = 0  # sequence of the terminal mail that there was before the turn
 
     def begin(self) -> None:
@@ -115,7 +127,11 @@ class TurnEnding:
         self.newest_terminal = self.office.terminal_sequence(self.held.name)
 
     def conclude(self, result: TurnResult, consumed: Usage, *, silent_seconds: float) -> TurnRecord:
-        """Decide what the turn meant, and write that. `consumed`: by the conversation, in this turn."""
+        """Decide what the turn meant, and write that.
+
+        `consumed` is what the conversation consumed in this turn, `silent_seconds` the time since its last
+        event.
+        """
         terminal_seen = bool(self.cleanup.patiently("terminal mail", self._has_terminal_mail))
         stored = self.cleanup.patiently("the session", self._read) or self.record
         step = step_after(
@@ -126,7 +142,7 @@ class TurnEnding:
             attempts=self.order.attempts,
         )
         if step is None or not self.write(step, result, consumed):
-            return self._told(result, step, terminal_seen=terminal_seen)
+            return self._recorded(result, step, terminal_seen=terminal_seen)
         self._settle_mail(clean=result.clean, reason=step.reason, counts=result.ended_by is not Ending.DRAIN)
         end = AgentEnd(
             ended_by=result.ended_by,
@@ -138,10 +154,10 @@ class TurnEnding:
             stall_seconds=round(silent_seconds),
         )
         retirement = Retirement(agent=self.order.agent, fence=self.held.fence, end=end, is_end=step.is_end)
-        return self._told(result, step, terminal_seen=terminal_seen, retirement=retirement)
+        return self._recorded(result, step, terminal_seen=terminal_seen, retirement=retirement)
 
     def write(self, step: SessionStep, result: TurnResult, consumed: Usage) -> bool:
-        """Write the turn's end and give the lease back in one step."""
+        """Write the turn's end and give the lease back in one step. Returns whether the session moved."""
         conversation = self.conversation
         conversation.save()
         total = conversation.consumed(
@@ -168,25 +184,28 @@ class TurnEnding:
         return moved is not None and moved.done
 
     def close_mail(self) -> None:
-        """The agent sends no more mail; what it says in the grace period behind an abort came too late."""
+        """Take mail from the agent no longer.
+
+        What it sends in the grace period after an abort came too late.
+        """
         self.cleanup.spared("the mail's command", self.mail.close)
 
-    def release(self, *, was_told: bool) -> None:
-        """Give back what is left, whatever happened; a store that is away is only told of.
+    def release(self, *, was_read: bool) -> None:
+        """Give back what `conclude` has not. Never raises for a store that does not answer.
 
-        `was_told`: whether an agent was started that may have read its mail.
+        `was_read`: whether an agent was started that may have read its mail.
         """
         self.close_mail()
         if self.has_lease:
             end = TurnEnd(name=self.held.name, fence=self.held.fence)
             self.cleanup.spared("the lease", lambda: self.sessions.end(end))
-        self._settle_mail(clean=False, reason="its turn came to nothing", counts=was_told)
+        self._settle_mail(clean=False, reason="its turn ended before it could be judged", counts=was_read)
 
     def _settle_mail(self, *, clean: bool, reason: str, counts: bool) -> None:
-        """Its mail was delivered, or waits again; what was settled before stays so."""
+        """Acknowledge its mail, or have it wait again; only the first call counts."""
         self.cleanup.spared("the mail", lambda: self.mail.settle(clean=clean, reason=reason, counts=counts))
 
-    def _told(
+    def _recorded(
         self, result: TurnResult, step: SessionStep | None, *, terminal_seen: bool,
         retirement: Retirement | None = None,
     ) -> TurnRecord:  # fmt: skip

@@ -1,4 +1,7 @@
-"""What a turn may use before it is ended, and the timer of its silence."""
+"""What a turn may use before it is ended, and the timer of its silence.
+
+Both are pure: the caller has the clock.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ ASK_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnLimits:
-    """Limits of one turn."""
+    """Limits of one turn. A turn that is run as two processes has them once, see `limits_left`."""
 
     time_limit_seconds: float = 3600.0  # wall clock, from spawn
     stall_seconds: float = 600.0  # without an event
@@ -30,10 +33,15 @@ class TurnLimits:
 
 
 class StallTimer:
-    """All times are seconds of one monotonic clock, which the caller reads.
+    """How long an agent has said nothing.
 
-    Whether the agent waits for a person is asked only when it has been silent for too long, and then again
-    and again. Time counts from when it was last seen to wait: no answer is followed by the end at once.
+    All times are seconds of one monotonic clock, which the caller reads.
+
+    An agent that waits for a person may be silent. Whether it does is asked (a call of the store) only when
+    the agent has been silent for too long, and then every ASK_SECONDS. Silence counts from when it was last
+    seen to wait, so an answer is never followed by the end at once.
+
+    Call `heard` with each event, and `is_over` at `due_at` or later.
     """
 
     def __init__(self, *, stall_seconds: float, now: float, waits_for_person: Callable[[], bool]) -> None:

@@ -1,4 +1,8 @@
-"""The file that keeps what an agent printed, up to a size."""
+"""The file that keeps what an agent printed, up to a size.
+
+Whoever writes has taken the secrets out. A log never ends a turn: when the disk is full, writing stops, and
+`failure` says why.
+"""
 
 import os
 from pathlib import Path
@@ -8,7 +12,7 @@ from routing.printable import printable
 
 
 class TurnLog:
-    """Keeps lines of both streams in their order; standard error is marked. A full disk ends the log only."""
+    """Keeps lines of both streams in their order; those of standard error are marked. Used by one thread."""
 
     def __init__(self, path: Path, *, cap: int) -> None:
         # Readable for the worker's user alone: agents print what they read.

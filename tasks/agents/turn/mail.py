@@ -1,4 +1,8 @@
-"""The mail of one turn: what it was given, and the mail server at which its agent hands in more."""
+"""The mail of one turn: what it was given, and the command with which its agent sends more.
+
+Order of calls: `claimed` around the turn; `command` when the process is started; `close` when the agent may
+send no more; `settle` once. Called by the turn's thread alone.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +17,7 @@ from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 
 
 class TurnMail:
-    """All mail that waited when the turn began is in its hands until it is settled."""
+    """Holds all mail that waited when the turn began, until it is settled."""
 
     def __init__(
         self, office: PostOffice, mail_server: MailServer, *, agent: str, keeper: LeaseKeeper,
@@ -59,7 +63,10 @@ class TurnMail:
             self._server.close(self._open_turn)
 
     def settle(self, *, clean: bool, reason: str, counts: bool) -> None:
-        """Its mail was delivered, or waits again, behind an attempt that counts or not; done once."""
+        """Acknowledge the mail after a clean turn, else have it wait again; later calls change nothing.
+
+        `counts`: whether the turn was one of the few attempts at delivering it.
+        """
         claim, self._claim = self._claim, None
         if claim is None or not claim.mails:
             return

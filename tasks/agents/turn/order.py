@@ -1,4 +1,8 @@
-"""What a turn of a session is asked to do, and the lease under which it does that."""
+"""What a turn is to do, and what is known when it begins.
+
+The order is made before the lease is won, by a view that may be stale. So it holds no prompt: it holds the
+function that composes one, which is called under the lease with a `TurnStart` that holds.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,24 +24,24 @@ class HeldTurn(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnStart:
-    """What is known when a turn's lease has been won; its input is made of it."""
+    """What is known of a session once its lease was won."""
 
     session_id: str | None  # conversation to resume, None to begin one
     earlier: bool  # whether earlier turns were run
     mail: str  # all mail that waited, as one message; "" for none
-    lost: bool = False  # an earlier conversation cannot be resumed
+    lost: bool = False  # there is an earlier conversation, and it cannot be resumed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnOrder:
-    """A turn that is to be run."""
+    """A turn that is to be run; made by the runner of the job's attempt."""
 
     agent: AgentRecord
     worker: str  # name of the worker that runs it
     job: str  # id of the job that it counts for, "" for none
     runtime: Runtime
     begins: bool  # whether there is more to say than mail: then a session begins if there is none
-    compose: Callable[[TurnStart], TurnInput | None]  # under the lease, again without a lost conversation
+    compose: Callable[[TurnStart], TurnInput | None]  # in the turn's thread; called again after a fresh start
     limits: TurnLimits
     attempts: Attempts  # of the job, this one among them
     on_event: Callable[[AgentEvent], None]

@@ -1,4 +1,9 @@
-"""One turn: an agent program from spawn to the end of everything it started."""
+"""One process of a turn: an agent program, from its start to the end of everything that it started.
+
+Blocks the calling thread, and calls every callback in it. Only the stop signal comes from other threads; it
+interrupts the wait for output. Nothing here knows of a store. Code of runtimes is not trusted: whatever it
+raises ends the turn as PARSER_ERROR, in words without secrets, and never the thread.
+"""
 
 import logging
 import os
@@ -42,14 +47,17 @@ def run_turn(
     waits_for_person: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> TurnResult:
-    """Run an agent for one turn and return what came of it; blocks the calling thread, which may be any.
+    """Run an agent program once. When this returns or raises, all its processes have been ended.
 
-    `on_spawn` is given the process before anything is written to it, and `on_event` every event as it
-    comes; what either raises ends the turn and is passed on. `on_abort` is called when the agent does not end
-    by itself, before it is told to; it may not raise. `waits_for_person` says whether a decision is
-    awaited, and is asked only about an agent that has been silent for too long. With a `home` the agent has
-    a cgroup of its own there. Its processes are gone in any case. SpawnError and RuntimeRefusedError mean
-    that nothing was started.
+    The callbacks, in the order of their calls:
+
+    - `on_spawn`: once, with the process, before anything is written to it.
+    - `on_event`: with every event, as it comes. What these two raise ends the turn and is raised again.
+    - `waits_for_person`: whether a decision is awaited; only if the agent has been silent for too long.
+    - `on_abort`: at most once, when the agent is to be ended, before it is signalled. It may not raise.
+
+    With a `home` the agent has a cgroup of its own there. SpawnError and RuntimeRefusedError mean that
+    nothing was started.
     """
     limits = limits or TurnLimits()
     launch = launch_of(runtime, turn)
@@ -83,6 +91,10 @@ def run_turn(
 
 
 def _files(turn: TurnInput, limits: TurnLimits) -> TurnLog:
+    """Write the prompt's file, readable for this user alone, and open the log.
+
+    SpawnError when it cannot be.
+    """
     try:
         for file in (turn.prompt_file, turn.log_file):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +108,7 @@ def _files(turn: TurnInput, limits: TurnLimits) -> TurnLog:
 
 
 class _ProcessTurn:
-    """A turn while it runs."""
+    """A process while it runs: `watch`, then `end` whatever happened, then `result`."""
 
     def __init__(
         self,
@@ -134,7 +146,7 @@ class _ProcessTurn:
         )
 
     def watch(self, stop: StopSignal) -> Ending:
-        """Move bytes until the agent exits or has to be ended."""
+        """Move bytes until the agent exits or has to be ended; says which. Raises what `on_event` raised."""
         while self._failure is None:
             if self._runtime_fault:
                 return Ending.PARSER_ERROR
@@ -147,7 +159,7 @@ class _ProcessTurn:
         raise self._failure
 
     def end(self) -> None:
-        """End what is left of the agent and release everything, whatever happened before."""
+        """End what is left of the agent, and read what it printed until then."""
         self._ended = self.child.end(grace_seconds=self._limits.kill_grace_seconds)
         if self._ended.survivors:
             _LOG.error(
@@ -156,14 +168,14 @@ class _ProcessTurn:
             )  # fmt: skip
 
     def result(self, ended_by: Ending) -> TurnResult:
-        """Sum up, after `end`."""
+        """Sum up. Raises what `on_event` raised meanwhile."""
         if self._failure is not None:
             raise self._failure
         seen = self._tally.seen()
         exit_code = self._ended.exit_code if ended_by is Ending.RESULT else None
         clean = exit_code is not None and self._is_clean(exit_code, seen)
         asked = self._turn.session_id
-        if self._runtime_fault and ended_by is Ending.RESULT:  # it broke behind the exit
+        if self._runtime_fault and ended_by is Ending.RESULT:  # it raised after the exit
             ended_by = Ending.PARSER_ERROR
         return TurnResult(
             ended_by=ended_by,
@@ -186,11 +198,12 @@ class _ProcessTurn:
         )
 
     def _is_session_lost(self, exit_code: int | None, seen: Seen) -> bool:
+        """Whether a session was asked for, and the program failed before it named any."""
         unseen = self._turn.session_id is not None and seen.session_id is None
         return unseen and exit_code not in {None, 0} and not self._runtime_fault
 
     def _is_clean(self, exit_code: int, seen: Seen) -> bool:
-        """By the runtime's own definition; of what it could not read it has none."""
+        """By the runtime's own definition; never when it could not read what was printed."""
         if self._runtime_fault:
             return False
         try:
@@ -200,6 +213,7 @@ class _ProcessTurn:
             return False
 
     def _runtime_failed(self, error: Exception) -> None:
+        """Note what the runtime raised: the turn ends by it at the next look, and it is not called again."""
         self._runtime_fault = fault_words(error, self._redact)
         _LOG.error(
             "the runtime %s raised, and ends the turn of %s: %s",
@@ -207,6 +221,7 @@ class _ProcessTurn:
         )  # fmt: skip
 
     def _overdue(self, stop: StopSignal) -> Ending | None:
+        """Why the agent has to be ended now, the most important first; None when it may go on."""
         if stop.reason is not None:
             return Ending(stop.reason)
         now, limits = self._clock(), self._limits
@@ -222,10 +237,12 @@ class _ProcessTurn:
         return None
 
     def _patience(self) -> float:
+        """Seconds until the next limit is to be looked at, if nothing happens before."""
         due_at = min(self._started_at + self._limits.time_limit_seconds, self._stall.due_at)
         return due_at - self._clock()
 
     def _take_output(self, line: OutputLine) -> None:
+        """A line of standard output: events, and a sign of life."""
         data = self._logged(line, stderr=False)
         if data or line.skipped:
             for event in self._events(data, line.skipped):
@@ -233,6 +250,7 @@ class _ProcessTurn:
             self._stall.heard(self._clock())
 
     def _take_error(self, line: OutputLine) -> None:
+        """A line of standard error: kept for people, and no sign of life."""
         data = self._logged(line, stderr=True)
         self._tally.tail.add(data[-_TAIL_BYTES:].decode(errors="replace"))
 
@@ -244,6 +262,7 @@ class _ProcessTurn:
         return data
 
     def _deliver(self, event: AgentEvent) -> None:
+        """Call `on_event`, until it has raised: the lines after that are read for the log and the totals."""
         if self._on_event is None or self._failure is not None:
             return
         try:
@@ -252,7 +271,7 @@ class _ProcessTurn:
             self._failure = error
 
     def _events(self, data: bytes, skipped: int) -> list[AgentEvent]:
-        """Read a line and count its events. A runtime that raised once is not asked again."""
+        """Read a line and count its events. A runtime that raised once is not called again."""
         if self._runtime_fault:
             return []
         try:

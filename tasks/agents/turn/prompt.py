@@ -1,4 +1,9 @@
-"""A turn's prompt: the version's own words, then the part of its kind, then the issue as fenced data."""
+"""A turn's prompt: the version's own words, then the part of its kind, then the issue as fenced data.
+
+Pure. `prompt_input` decides what a turn is told, by the job and its conversation; `compose` writes it. Text
+from outside stands between fences that none of its lines can close, and in no other place; the note above
+it says so.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -52,13 +57,13 @@ _NOTE = (
 class PromptInput:
     """All that a prompt is made of."""
 
-    kind: str  # first, redispatch, mail or fix_forward
+    kind: str  # of the turn: a TurnKind, or what a record says that this version does not know
     version_prompt: str = ""  # the version's own prompt
     title: str = ""  # of the issue
     task: str  # the issue's text, or the request
     issue: str = ""  # `local:shop#3`, "" for ad-hoc requests
     branch: str = ""  # branch of the work tree
-    recap: str = ""  # what is known of the earlier turn, for whoever does not remember it
+    recap: str = ""  # what is known of the earlier turn, for a conversation that does not hold it
     mail: str = ""  # mail: what arrived, as one message; "" when the time to wait for it is over
     commit: str = ""  # fix_forward: the pushed commit
     failing_checks: Sequence[str] = ()  # fix_forward: their names
@@ -67,7 +72,7 @@ class PromptInput:
 
 
 def compose(given: PromptInput) -> str:
-    """Build the prompt of a turn. An unknown kind raises InvalidInputError."""
+    """Write the prompt of a turn. An unknown kind raises InvalidInputError."""
     template = given.templates.get(given.kind) or DEFAULT_TEMPLATES.get(given.kind)
     if template is None:
         message = f"{given.kind[:40]!r} is no kind of turn; use one of: {', '.join(DEFAULT_TEMPLATES)}"
@@ -86,17 +91,18 @@ def fenced(label: str, data: str) -> str:
 
 
 def _of_kind(given: PromptInput) -> list[str]:
+    """The fenced blocks of a kind of turn, without those that are empty."""
     blocks = {
-        "mail": [("Recap of the earlier turn", given.recap)],
-        "redispatch": [("Recap of the earlier turn", given.recap)],
-        "fix_forward": [
+        TurnKind.MAIL: [("Recap of the earlier turn", given.recap)],
+        TurnKind.REDISPATCH: [("Recap of the earlier turn", given.recap)],
+        TurnKind.FIX_FORWARD: [
             ("Checks that failed", "\n".join(given.failing_checks)),
             ("End of their log", given.log[-LOG_END_CHARACTERS:]),
             ("Recap of the earlier turn", given.recap),
         ],
     }
     told = [fenced(label, data) for label, data in blocks.get(given.kind, []) if data.strip()]
-    return [*told, given.mail.strip() or _NO_MAIL] if given.kind == "mail" else told
+    return [*told, given.mail.strip() or _NO_MAIL] if given.kind == TurnKind.MAIL else told
 
 
 def _task(given: PromptInput) -> str:
@@ -105,9 +111,9 @@ def _task(given: PromptInput) -> str:
 
 
 def prompt_input(claim: Claim, start: TurnStart, *, branch: str = "", resumed: bool = False) -> PromptInput:
-    """The parts of the prompt; `branch` is the tree's, `resumed` whether it has work of an earlier turn.
+    """Decide the parts of a prompt; `branch` is the tree's, `resumed` whether it has work of an earlier turn.
 
-    A kind that nobody knows is passed on, for `compose` to refuse.
+    A kind that is unknown is passed on: `compose` refuses it.
     """
     job, kind = claim.job, _kind(claim.job, start, resumed=resumed)
     return PromptInput(
@@ -118,7 +124,7 @@ def prompt_input(claim: Claim, start: TurnStart, *, branch: str = "", resumed: b
         issue=job.request.issue,
         branch=branch,
         recap=_recap(job, kind) if _is_needed(job, kind, start) else "",
-        mail=start.mail if kind == "mail" else "",
+        mail=start.mail if kind == TurnKind.MAIL else "",
         commit=job.repair.commit if job.repair else "",
         failing_checks=job.repair.checks if job.repair else (),
         log=job.repair.log if job.repair else "",
@@ -127,20 +133,22 @@ def prompt_input(claim: Claim, start: TurnStart, *, branch: str = "", resumed: b
 
 
 def _kind(job: Job, start: TurnStart, *, resumed: bool) -> str:
-    """The job's, unless nothing is left of the turn that it is to go on with."""
+    """The job's kind, or `first` when nothing is left of the turn that it should continue."""
     remembered = start.session_id is not None or job.turns > 0 or resumed
-    return "first" if job.kind in {"redispatch", "mail"} and not remembered else job.kind
+    continues = job.kind in {TurnKind.REDISPATCH, TurnKind.MAIL}
+    return TurnKind.FIRST if continues and not remembered else job.kind
 
 
 def _is_needed(job: Job, kind: str, start: TurnStart) -> bool:
-    """Whoever is in the conversation knows it all, unless an attempt failed meanwhile."""
-    interrupted = kind == "redispatch" or (kind == "fix_forward" and job.attempts > 1)
+    """Whether a recap is needed: a resumed conversation holds it all, unless an attempt failed meanwhile."""
+    interrupted = kind == TurnKind.REDISPATCH or (kind == TurnKind.FIX_FORWARD and job.attempts > 1)
     return interrupted or start.session_id is None
 
 
 def _recap(job: Job, kind: str) -> str:
+    """What is stored of the job's last attempt: why it ended, what it said last, which checks were red."""
     lines = [job.reason, job.result.tail]
-    if job.repair is not None and kind != "fix_forward":
+    if job.repair is not None and kind != TurnKind.FIX_FORWARD:
         checks = ", ".join(job.repair.checks) or "unnamed"
         lines.insert(0, f"Commit {job.repair.commit} was pushed, and its checks failed: {checks}.")
     return "\n".join(line for line in lines if line).strip()

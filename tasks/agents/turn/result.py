@@ -1,4 +1,7 @@
-"""What came of a turn."""
+"""How a turn went, as a record. What it means for the session is decided in `session/step`.
+
+A turn that the process ended itself has an exit code; one that we ended has none, and is never clean.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,8 @@
-"""Asking a running turn to end, from another thread, with a reason."""
+"""Asking a running turn to end, from another thread, with a reason.
+
+Set by the lease keeper (lease lost, cancel, stall, drain) and by a signal handler of the process; read by the
+turn, whose wait it interrupts through a listener. There is no way back: a signal stays set.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +20,10 @@ class StopReason(StrEnum):
 
 
 class StopSignal:
-    """Set once; the first reason holds. Whoever waits is called at once."""
+    """The first reason holds.
+
+    Any thread may set it, and so may a signal handler in the thread that reads it.
+    """
 
     def __init__(self) -> None:
         # Re-entrant: a signal handler may interrupt the thread that holds it.
@@ -26,7 +33,7 @@ class StopSignal:
 
     @property
     def reason(self) -> StopReason | None:
-        """The reason, None while nobody has asked."""
+        """Why the turn is to end; None while it may go on."""
         return self._reason
 
     def set(self, reason: StopReason) -> None:

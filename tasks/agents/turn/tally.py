@@ -1,4 +1,8 @@
-"""Adding up a turn's events while they come."""
+"""Adding up a turn's events while they come, in bounded memory.
+
+Programs report usage in three scopes (`UsageScope`), and some in two at once. Reports of steps are added; of
+reports of the turn or the session, the last one holds, less what was billed to earlier turns of that session.
+"""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +26,7 @@ TAIL_CHARACTERS = 4096
 
 
 class OutputTail:
-    """Keeps the last characters of the lines it is given."""
+    """Keeps the last characters of what it is given, for people who ask how a job ended."""
 
     def __init__(self, cap: int = TAIL_CHARACTERS) -> None:
         self._cap = cap
@@ -44,7 +48,7 @@ class OutputTail:
 
 @dataclass(kw_only=True, slots=True)
 class TurnTally:
-    """Running totals of one turn, in bounded memory."""
+    """Running totals of one turn. Not for several threads: `add` is called where lines are read."""
 
     billed: Usage = field(default_factory=Usage)  # what earlier turns of the asked session consumed
     asked: str | None = None  # session that is to be resumed

@@ -1,18 +1,21 @@
-"""One turn of a session: the lease, the process, and what is left when both are gone.
+"""One turn of a session: the lease, the process, and what is written when both have ended.
 
 The order of the steps is what makes it safe:
 
-1. win the lease, and believe nothing that was read before;
-2. without anything to say, start nothing and change nothing;
+1. win the lease, and trust nothing that was read before;
+2. without a prompt or mail, start nothing and change nothing;
 3. note which terminal mail there is already;
-4. start the process and register it before it is told anything;
+4. start the process and register it before anything is written to it;
 5. write the prompt, close the input, keep the output (`run_turn`);
-6. with each event: keep the lease, note the conversation;
+6. with each event: renew the lease, note the conversation;
 7. end the process and all that it started (`run_turn`);
 8. always: remove the registration and give the lease back.
 
-A conversation that turns out not to be there is begun anew within the turn, once (`needs_fresh_start`).
-What the end of a turn means for its agent depends on its job too: see `retirement`.
+A conversation that turns out not to exist is begun anew within the turn, once (`needs_fresh_start`).
+What the end of a turn means for its agent depends on its job too: see `supervision.retirement`.
+
+Threads: a turn runs in the thread that called `run`, from end to end, callbacks included. The lease keeper's
+threads only set its stop signal.
 """
 
 import socket
@@ -55,17 +58,20 @@ from tasks.work.lease_keeper import Lease, LeaseKeeper, LeaseKind
 
 _log = structlog.get_logger(__name__)
 
-#: For how long a turn waits for another one of its session before it is put off, and between two tries.
+#: Seconds for which a turn waits for another turn of its session before it is put off, and between two tries.
 BUSY_SECONDS = 2.0
 BUSY_PAUSE_SECONDS = 0.1
 
 
 class StaleTurnError(ConflictError):
-    """The turn's lease was lost: a process that was not registered was killed; nothing more is noted."""
+    """The turn's lease was lost.
+
+    Nothing more is written, and a process that could not be registered was killed.
+    """
 
 
 class TurnRunner:
-    """One a worker process, shared by its threads."""
+    """One a worker process, shared by its threads; keeps nothing of a turn."""
 
     def __init__(
         self, *, sessions: SessionStore, keeper: LeaseKeeper, agents: AgentRegistry, office: PostOffice,
@@ -87,7 +93,10 @@ class TurnRunner:
         self.host = host or socket.gethostname()
 
     def run(self, order: TurnOrder, stop: StopSignal) -> TurnRecord | NotRun:
-        """Run one turn, or say why there is none. SpawnError and a store that is away are passed on."""
+        """Run one turn, or say why there was none.
+
+        Raises what `run_turn` raises, and UnavailableError; the lease is given back in every case.
+        """
         name, asked_at = order.agent.name, self.monotonic()
         begun = self._begin(order)
         give_up_at = asked_at + BUSY_SECONDS
@@ -170,7 +179,7 @@ class _SessionTurn:
         self._heard_at = runner.monotonic()  # when the last event came, or the turn began
 
     def run(self, stop: StopSignal) -> TurnRecord | NotRun:
-        """Steps 2 to 8."""
+        """Steps 2 to 8, once; `release` must be called after it, whatever it raised."""
         with self._mail.claimed():
             return self._run(stop)
 
@@ -187,7 +196,7 @@ class _SessionTurn:
         return self._ending.conclude(result, consumed, silent_seconds=silent_seconds)
 
     def _given(self) -> TurnInput | None:
-        """What the turn is given, by the conversation as it is now; None when there is nothing to say."""
+        """Compose the turn's input for the conversation as it is now; None when there is nothing to say."""
         conversation = self._conversation
         start = TurnStart(
             session_id=conversation.asked,
@@ -221,9 +230,9 @@ class _SessionTurn:
         )
 
     def _afresh(self, first: TurnResult, stop: StopSignal) -> tuple[TurnResult, Usage]:
-        """The conversation is not there: the agent is started once more, without it, and told what is known.
+        """Start the agent once more, in a new conversation and with a recap: the earlier one does not exist.
 
-        Returns what both came to, and what the conversation that there is now has consumed.
+        Returns the result of both processes as one turn, and what the new conversation has consumed.
         """
         if stop.reason is not None:
             return replace(first, ended_by=Ending(stop.reason), exit_code=None), first.usage
@@ -244,18 +253,18 @@ class _SessionTurn:
         return as_one_turn(first, second), second.usage
 
     def _await_mail(self) -> None:
-        """The agent says that its next turn waits for mail; it holds for this turn alone."""
+        """Note that the agent's next turn is to wait for mail; this is forgotten when another turn begins."""
         answer = self._runner.sessions.await_others(self._name, fence=self._fence)
         if answer is not SessionAnswer.OK:
             message_ = f"the turn of {self._name} is over ({answer}), so that it waits for mail was not noted"
             raise StaleTurnError(message_)
 
     def release(self) -> None:
-        """Give back what the turn has in hand, whatever happened."""
-        self._ending.release(was_told=self._started > 0)
+        """Give back the lease and the mail, unless the turn's end has done so."""
+        self._ending.release(was_read=self._started > 0)
 
     def _register(self, process: ProcessIdentity) -> None:
-        """Step 4; when this raises, the process is killed before it was told anything."""
+        """Step 4. When this raises, the process is killed before anything was written to it."""
         moved = self._runner.sessions.run_by(
             self._name,
             fence=self._fence,
