@@ -1,4 +1,7 @@
-"""How many jobs of an arm are where."""
+"""How many jobs of an arm are open, settled, excluded and rerouted.
+
+The counts are shown beside the evidence and limit a trial's length; the test itself does not use them.
+"""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -8,7 +11,7 @@ from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmCounts:
-    """Jobs of one arm of a trial."""
+    """Jobs of one arm of a trial. Each dispatched job is open until it is exactly one of the other three."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -16,7 +19,7 @@ class ArmCounts:
     settled: NonNegativeInt = 0  # with a final score
     excluded: NonNegativeInt = 0  # the fault was not the agent's
     rerouted: NonNegativeInt = 0  # ran the champion because the canary was rejected; left the trial
-    total: FiniteFloat = 0.0  # of the final scores
+    total: FiniteFloat = 0.0  # sum of the final scores
 
     @property
     def open(self) -> int:

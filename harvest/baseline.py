@@ -1,4 +1,8 @@
-"""The champion's mean score so far: what the bets on the next job start from."""
+"""The champion's mean score so far, which the bets on the next job are computed from.
+
+It only uses jobs that were settled before the next one is dispatched, so that a bet depends on nothing that
+happens after it. A wrong baseline makes a test slower, never wrong: see `wager`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +15,7 @@ from harvest.policy import TrialPolicy
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sums:
-    """Scores of the champion's jobs that are settled."""
+    """Number and sum of scores, of settled jobs of the champion."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -23,7 +27,7 @@ class Sums:
         return Sums(jobs=self.jobs + 1, total=self.total + score)
 
     def mean(self, *, towards: float, weight: float) -> float:
-        """Their mean, pulled to `towards` as if `weight` more jobs had scored that."""
+        """Their mean, shrunk to `towards` as if `weight` more jobs had scored that."""
         return (self.total + towards * weight) / (self.jobs + weight)
 
 
@@ -38,7 +42,7 @@ class Baseline:
     guardrails: Mapping[str, Sums] = field(default_factory=dict)  # of the mapped scores, by guardrail name
 
     def add(self, *, score: float, stratum: str, guardrails: Mapping[str, float]) -> Self:
-        """Count a settled job of the champion."""
+        """Count a settled job of the champion; `guardrails` are its amounts, mapped to [0,1]."""
         strata = dict(self.strata)
         if stratum:
             strata[stratum] = strata.get(stratum, Sums()).add(score)
@@ -48,7 +52,10 @@ class Baseline:
         return replace(self, overall=self.overall.add(score), strata=strata, guardrails=spent)
 
     def of(self, policy: TrialPolicy, stratum: str = "") -> float:
-        """The mean to freeze in a bet, rounded to 0.01; a stratum's is shrunk to the overall mean."""
+        """The mean to freeze in a bet; a stratum's is shrunk to the overall mean.
+
+        Rounded to 0.01, so that wagers repeat and can be cached.
+        """
         mean = self.overall.mean(towards=policy.prior_mean, weight=policy.prior_weight)
         if stratum in self.strata:
             mean = self.strata[stratum].mean(towards=mean, weight=policy.stratum_weight)

@@ -1,9 +1,10 @@
 """The running evidence against one null: exact at every moment, at a cost of O(open jobs) an outcome.
 
-Wealth is counted in the order of dispatch, never of arrival. An open job counts at its worst, and the
-evidence is the largest wealth after any prefix of the dispatch order. So it never exceeds the largest
-wealth that the final scores will show, and by Ville's inequality (1939) the chance that it ever reaches
-1/level under the null is at most the level.
+Wealth is what a player has who began with 1 and bets against the null on each job: the product of the factors
+of all jobs (`wager`). It is counted in the order of dispatch, never of arrival, because scores that arrive
+early are not a random choice. An open job counts at its worst, and the evidence is the largest wealth after
+any prefix of the dispatch order. So it never exceeds the largest wealth that the final scores will show, and
+by Ville's inequality (1939) the chance that it ever reaches 1/level under the null is at most the level.
 """
 
 import itertools
@@ -27,7 +28,10 @@ _LARGEST_LN = 700.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenJob:
-    """A job whose score is not settled, and the settled jobs between it and the next open one."""
+    """A job whose score is not settled, and the settled jobs between it and the next open one.
+
+    Only these have to be kept: what was settled before the first open job is one number per alternative.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -50,7 +54,11 @@ class OpenJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """Evidence against one null. Every operation returns a new state."""
+    """Evidence against one null. Every operation returns a new state.
+
+    A job is dispatched, perhaps `provisional` any number of times, and then settled or excluded, once.
+    Anything else is a ConflictError.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -68,7 +76,7 @@ class Evidence:
 
     @property
     def ln_value(self) -> float:
-        """The logarithm of the evidence; compare it with ln(1/level)."""
+        """The logarithm of the evidence; compare it with ln(1/level). Costs O(open jobs)."""
         best, wealth = self.ln_best, self.ln_wealth
         for job in self.open:
             wealth = plus(wealth, job.ln_factors(self.null))
@@ -82,7 +90,7 @@ class Evidence:
         return math.exp(min(self.ln_value, _LARGEST_LN))
 
     def dispatch(self, bet: Bet) -> "Evidence":
-        """Append a job with its frozen bet; its index is what `dispatched` was before."""
+        """Append a job with its frozen bet. Its index is what `dispatched` was before."""
         job = OpenJob(index=self.dispatched, arm=bet.arm, share=bet.share, baseline=bet.baseline)
         return replace(self, dispatched=self.dispatched + 1, open=(*self.open, job))
 
@@ -92,11 +100,14 @@ class Evidence:
         return self._close(place, self.open[place].wager(self.null).ln_factors(_checked(index, score)))
 
     def exclude(self, index: int) -> "Evidence":
-        """Take an open job out of the test: its factor is 1."""
+        """Take an open job out of the test: its factor is 1, for ever."""
         return self._close(self._place(index), ZEROS)
 
     def provisional(self, index: int, score: float) -> "Evidence":
-        """Count an open job at a score that can still change."""
+        """Count an open job at a score that can still change. Not used by strict policies.
+
+        With it the evidence may fall again, so that the error rate holds for final scores only.
+        """
         place = self._place(index)
         job = replace(self.open[place], score=_checked(index, score))
         return replace(self, open=(*self.open[:place], job, *self.open[place + 1 :]))
@@ -111,7 +122,7 @@ class Evidence:
         return self.open[self._place(index)].arm
 
     def to_json(self) -> str:
-        """The state as text; floats by repr, so that reading it gives the very same state."""
+        """The state as text. Floats are written by repr, so that reading them gives the same bits."""
         return json.dumps(_FORM.dump_python(self, mode="json"), separators=(",", ":"))
 
     @classmethod
@@ -158,7 +169,7 @@ _FORM = TypeAdapter(Evidence)
 
 
 def _best(best: float, ln_wealth: Triple, segment: Segment) -> float:
-    """The largest of `best` and the mixtures after the peaks of a segment that follows `ln_wealth`."""
+    """The largest of `best` and the mixtures at the peaks of a segment that follows `ln_wealth`."""
     for peak in segment.peaks:
         reached = plus(ln_wealth, peak)
         if max(reached) > best:  # a mixture is at most its largest part

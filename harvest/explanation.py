@@ -1,4 +1,8 @@
-"""The table behind a verdict: each job in the order of dispatch, its factors, and the evidence so far."""
+"""The table that explains a verdict: each job in the order of dispatch, its factors, and the evidence so far.
+
+It computes the evidence a second time, straight from the definition and at a cost of O(jobs), so that a
+person can check `evidence` by hand. The two agree up to the rounding of sums, which a test holds.
+"""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,7 +17,7 @@ from harvest.wager import Null, Triple, ln_mixture, wager
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What one job does to one question."""
+    """What one job does to the evidence on one question."""
 
     factors: Triple  # of the job, per alternative; the worst case while it is open, 1 when left out
     factor: float  # by which it multiplies the mixed wealth
@@ -40,10 +44,9 @@ class ExplainedJob:
 
 
 def explain(policy: TrialPolicy, ledger: Iterable[Entry]) -> list[ExplainedJob]:
-    """Recompute a trial from its ledger in one pass in dispatch order, by the definition and nothing else.
+    """Recompute a trial from its ledger, in one pass in dispatch order.
 
-    The last line's evidence is that of `trial_evidence.advance` up to the rounding of sums: it is another way
-    to the same number.
+    The evidence on the last line is what `trial_evidence.advance` gives.
     """
     entries = list(ledger)
     counting = _counting(policy, entries)
@@ -74,7 +77,10 @@ def _questions(policy: TrialPolicy) -> dict[str, Null]:
 
 
 def _counting(policy: TrialPolicy, entries: Iterable[Entry]) -> dict[int, Settlement]:
-    """The settlement that counts of each job: the first final one, else the last provisional one."""
+    """By job, the settlement that counts: the first final one, else the last provisional one.
+
+    Strict policies ignore provisional ones.
+    """
     counting: dict[int, Settlement] = {}
     for entry in entries:
         if isinstance(entry, Dispatched) or (entry.kind == "provisional" and policy.strict):
@@ -99,7 +105,7 @@ def _ln_factors(
 
 
 def _spent(policy: TrialPolicy, name: str, settlement: Settlement) -> float | None:
-    """What the job spent of a guardrail, mapped to [0,1]; None when it is not known."""
+    """What the job spent on a guardrail, mapped to [0,1]; None when it is not known."""
     if name not in settlement.guardrails:
         return None
     found = next(guardrail for guardrail in policy.guardrails if guardrail.name == name)

@@ -1,4 +1,10 @@
-"""The harvest: settles scores, advances each trial's test and carries out its verdict, exactly once."""
+"""The harvest: settles scores, advances each trial's test, and carries out its verdict, exactly once.
+
+The stored state of a test says how far the settlements were read; each step reads what is new, computes the
+next state, and writes it with its verdict if the trial's revision is still the one that was read. If another
+process was faster, the step is computed again from what that one left. A process may die between any two
+calls: the next one goes on from what is stored.
+"""
 
 import json
 from collections.abc import Callable
@@ -24,12 +30,15 @@ _SECONDS_A_DAY = 86_400.0
 #: Ledger entries that are read in one round trip.
 BATCH = 1000
 
-#: How a trial that ended by evidence was decided.
+#: The verdict of a trial that ended by evidence, by its state.
 _VERDICTS = {TrialState.GRADUATED: Verdict.GRADUATE, TrialState.ROLLED_BACK: Verdict.ROLL_BACK}
 
 
 class EvidenceState(BaseModel):
-    """The stored state of a trial's test: the evidence and how far the settlements were read."""
+    """The stored state of a trial's test: the evidence, and how far the settlements were read.
+
+    Dispatches need no such number: the evidence knows how many it has counted.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,7 +65,7 @@ class Harvest:
 
 
 class Harvester:
-    """Reads only what is new. Any number may run at once: a step that lost a race is computed again."""
+    """Settles and decides. Any number of processes may run one; none needs to know of the others."""
 
     def __init__(
         self, *, settling: Settling, trials: Trials, store: TrialStore, enabled: bool,
@@ -66,10 +75,13 @@ class Harvester:
         self._trials = trials
         self._store = store
         self._enabled = enabled
-        self._rolled_back = rolled_back  # called behind each rollback
+        self._rolled_back = rolled_back  # called after each rollback
 
     def harvest(self) -> Harvest:
-        """One tick. With canaries switched off nothing is decided, and open trials are stopped visibly."""
+        """One tick. With canaries switched off nothing is decided, and open trials are stopped visibly.
+
+        A trial whose records cannot be read is logged and left as it is; the others are advanced.
+        """
         if not self._enabled:
             self.stop_all("canaries were switched off")
             return Harvest()
@@ -78,7 +90,7 @@ class Harvester:
         for trial in dict.fromkeys([*self._store.open_ids(), *self._store.moved_ids()]):
             try:
                 outcomes += self.advance(trial)
-            except (CorruptRecordError, ValidationError) as error:  # the next trial has its turn all the same
+            except (CorruptRecordError, ValidationError) as error:  # the other trials go on
                 _log.error("trial.unreadable", trial=trial, reason=str(error))
         return Harvest(settled=settled, outcomes=outcomes)
 
@@ -110,7 +122,12 @@ class Harvester:
         return outcomes
 
     def _next(self, trial: Trial, held: EvidenceState) -> tuple[TrialAdvance | None, Decision, EvidenceState]:
-        """The next step of a trial's test, computed from what is new; None when nothing is."""
+        """The next step of a trial's test, computed from what is new; None when nothing is.
+
+        Settlements are counted one by one with a decision after each, as if they had been harvested one by
+        one: the verdict must not depend on how often a harvest runs. Dispatches are read before settlements,
+        so that every settled job is known.
+        """
         before = evidence_of(trial, held)
         now = self._store.now()
         settlements = [
@@ -126,12 +143,14 @@ class Harvester:
         read, late = 0, False
         for settlement in settlements:
             if trial.is_open and decision.verdict is not Verdict.HOLD:
-                break  # the verdict falls with the outcome that decides it; the rest is read behind it
+                break  # the verdict comes with the outcome that decides it; the rest is read after it
             moved = advance(state, [], [settlement])
             state, late, read = moved.state, late or bool(moved.late), read + 1
             decision = state.decide(elapsed_days=_days(trial, settlement.at))
         if decision.verdict is Verdict.HOLD and read == len(settlements) < BATCH:
-            decision = state.decide(elapsed_days=_days(trial, now))  # time decides behind what came in time
+            decision = state.decide(
+                elapsed_days=_days(trial, now)
+            )  # time decides after all that came in time
         after = replace_state(held, read=held.read + read, state=state)
         nothing_new = not dispatches and not read
         if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):
@@ -140,7 +159,10 @@ class Harvester:
         return _step(trial, state, after, decision, now=now, contradicted=contradicted), decision, after
 
     def _contradicted(self, trial: Trial, decision: Decision, *, late: bool) -> bool:
-        """Whether what became known after the verdict no longer supports it."""
+        """Whether what became known after the verdict no longer supports it.
+
+        Only for verdicts of the evidence: what a person decided is not contradicted by outcomes.
+        """
         verdict = _VERDICTS.get(trial.state)
         if verdict is None or json.loads(trial.review or "{}").get("by") != "evidence":
             return False
@@ -150,7 +172,7 @@ class Harvester:
         return decision.verdict is not verdict
 
     def ledger(self, trial_id: str) -> list[Dispatched | Settlement]:
-        """The whole ledger of a trial, dispatches first."""
+        """The whole ledger of a trial, dispatches first. Costs O(jobs of the trial)."""
         return [
             *(Dispatched.model_validate_json(line) for line in self._store.dispatches(trial_id)),
             *(Settlement.model_validate_json(line) for line in self._store.settlements(trial_id)),
@@ -161,7 +183,7 @@ class Harvester:
         return evidence_of(trial, _test_state(trial))
 
     def counted_ledger(self, trial: Trial) -> list[Dispatched | Settlement]:
-        """The ledger as far as the stored state has read it, dispatches first."""
+        """The ledger as far as the stored state has counted it, dispatches first."""
         held = _test_state(trial)
         dispatched = evidence_of(trial, held).dispatched
         dispatches = self._store.dispatches(trial.id, 0, dispatched) if dispatched else []
@@ -172,7 +194,7 @@ class Harvester:
         ]
 
     def replayed(self, trial: Trial) -> TrialEvidence:
-        """The state recomputed from the ledger, as far as the stored state has read it."""
+        """The state recomputed from the ledger, as far as the stored one counts: both must be the same."""
         return replay(TrialPolicy.from_json(trial.policy), self.counted_ledger(trial)).state
 
     def whole_replay(self, trial: Trial) -> TrialEvidence:
@@ -181,7 +203,7 @@ class Harvester:
 
 
 def _days(trial: Trial, at: float) -> float:
-    """How long a trial had been open at a moment."""
+    """How many days a trial had been open at a moment."""
     return (at - trial.opened_at) / _SECONDS_A_DAY
 
 
@@ -233,7 +255,7 @@ def evidence_of(trial: Trial, held: EvidenceState) -> TrialEvidence:
 
 
 def _baselines(state: TrialEvidence) -> dict[str, str]:
-    """What the next bets freeze."""
+    """What the next bets freeze, as fields of the trial that the mailbox reads: overall, and by stratum."""
     found = {
         "baseline": repr(state.baseline.of(state.policy, "")),
         "guardrail_baselines": json.dumps(state.guardrail_baselines),
@@ -245,6 +267,7 @@ def _baselines(state: TrialEvidence) -> dict[str, str]:
 
 
 def _review(trial: Trial, state: TrialEvidence, decision: Decision) -> str:
+    """The record of a decision with all that it was made from; it is kept with the template for good."""
     return json.dumps(
         {
             "decision": decision.verdict.value,
@@ -267,6 +290,7 @@ def _arm(counts: object) -> dict[str, object]:
 
 
 def _point(state: TrialEvidence, decision: Decision, now: float) -> str:
+    """One point of the plot of evidence over time."""
     return json.dumps(
         {
             "at": round(now, 3),

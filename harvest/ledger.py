@@ -1,4 +1,8 @@
-"""The ledger of a trial: what was dispatched and what became of it, from which its evidence is recomputed."""
+"""The ledger of a trial: what was dispatched and what became of it, from which its evidence is recomputed.
+
+Two lists that only grow: dispatches in the order of dispatch, settlements in the order of arrival. A line is
+written in the same step as the change of the job that it records. The forms here are what is stored.
+"""
 
 from typing import Annotated, Literal, Self
 
@@ -14,7 +18,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Dispatched(BaseModel):
-    """A job was drawn: its bet, before anything of it was known."""
+    """A job was drawn: its bet, frozen before anything was known about its outcome."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,7 +28,7 @@ class Dispatched(BaseModel):
     arm: Arm
     share: Fraction  # what the draw was compared to
     draw: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-    baseline: Score  # the champion's mean as settled by then
+    baseline: Score  # the champion's mean, of the jobs settled by then
     stratum: str = ""
     guardrail_baselines: dict[str, Score] = Field(default_factory=dict)  # by guardrail, mapped to [0,1]
 
@@ -63,7 +67,7 @@ class Dispatched(BaseModel):
 
 
 class Settlement(BaseModel):
-    """What became of a job. Only `provisional` may be followed by another one that counts."""
+    """What became of a job. Only a `provisional` one may be followed by another that counts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,8 @@
-"""Opening trials: from a policy to the terms that routing draws by, and from proposals to trials."""
+"""Opening trials: from a policy to the terms that routing draws by, and from proposals to trials.
+
+Routing knows nothing of policies. It is given a share, baselines and a deadline, and hands the policy through
+as text.
+"""
 
 from collections.abc import Callable
 
@@ -30,7 +34,7 @@ def terms_of(policy: TrialPolicy) -> Terms:
 
 
 class Proposals:
-    """What becomes of proposed versions, by the policy of their template."""
+    """What is done with proposed versions, by the policy of their template."""
 
     def __init__(
         self, *, templates: Templates, trials: Trials, versions: VersionStore, enabled: bool,
@@ -55,14 +59,14 @@ class Proposals:
         return step, self.open_waiting(name)
 
     def open(self, canary: Version, policy: TrialPolicy, *, by: str) -> TrialStep:
-        """Open a trial by a person's word; refused while canaries are switched off."""
+        """A person opens a trial; ConflictError while canaries are switched off, or another one is open."""
         if not self._enabled:
             message = "canaries are switched off; set COALMINE_CANARY__ENABLED=true, then open the trial"
             raise ConflictError(message)
         return self._trials.open(canary, terms_of(policy), by=by)
 
     def open_waiting(self, name: str) -> TrialStep | None:
-        """Open the trial of the newest version that waits for one, if none is open."""
+        """Open the trial of the newest version that waits for one; None if none waits, or a trial is open."""
         number = self._versions.field(name, "waiting")
         if not self._enabled or number is None or self._trials.of_template(name):
             return None
@@ -71,9 +75,11 @@ class Proposals:
             if version is None or version.state is not VersionState.PENDING:
                 return None
             return self._trials.open(version, terms_of(self._policy()), by="the template's policy (canary)")
-        except ConflictError:  # another process, or a person, was faster; what still waits is tried later
+        except (
+            ConflictError
+        ):  # another process, or a person, was faster; what still waits is tried again later
             return None
-        except CorruptRecordError as error:  # the candidates of other templates have their turn all the same
+        except CorruptRecordError as error:  # the candidates of other templates are opened all the same
             _log.error("candidate.unreadable", template=name, reason=str(error))
             return None
 

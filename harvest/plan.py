@@ -1,4 +1,9 @@
-"""Planning a trial: how many canary jobs it will take, before a single one is drawn."""
+"""Planning a trial: how many canary jobs it will take, before a single one is drawn.
+
+Trials are simulated with the very wagers and thresholds that the real ones use, under two simplifications:
+scores are 0 or 1 and settle at once, and the share does not ramp. Beside the simulation stands the lower
+bound that no test with these error rates can beat.
+"""
 
 import math
 import random
@@ -12,7 +17,7 @@ from harvest.wager import Null, Triple, ln_mixture, wager
 from routing.errors import InvalidInputError
 from routing.templates.trial import Arm
 
-#: Simulated trials; enough for a mean and a 90th percentile to plan by.
+#: Simulated trials, enough for a mean and a 90th percentile to plan by; the seed makes a plan repeatable.
 RUNS = 300
 _SEED = 20_260_101
 #: Jobs simulated at most over all runs, so that a plan takes seconds whatever is asked.
@@ -47,7 +52,11 @@ def plan(
     runs: int = RUNS,
     seed: int = _SEED,
 ) -> Plan:
-    """Simulate trials in which scores are 0 or 1, settle at once, and the share stays as it is."""
+    """Simulate trials of a canary whose mean score differs from the champion's `baseline` by `difference`.
+
+    `delta` and `share` replace those of the policy. Fewer than `runs` trials are simulated when they take too
+    many jobs: see `Plan.runs`. InvalidInputError for numbers that are no scores.
+    """
     if not 0.0 <= baseline <= 1.0 or not -1.0 <= difference <= 1.0:
         raise InvalidInputError(
             f"a plan needs a baseline in [0,1] and a difference in [-1,1], not {baseline!r} and "
@@ -81,7 +90,7 @@ class _Ending:
 
 
 def _simulate(policy: TrialPolicy, champion_rate: float, canary_rate: float, draws: random.Random) -> _Ending:
-    """One trial without delays, where the evidence is the largest wealth so far."""
+    """One trial without delays, so that the evidence is simply the largest wealth so far."""
     worse_null = Null.not_worse(margin=policy.margin, delta=policy.delta)
     better_null = Null.worse_by(delta=policy.delta)
     enough_to_roll_back, enough_to_graduate = math.log(1 / policy.alpha), math.log(1 / policy.beta)
@@ -139,7 +148,7 @@ def _summary(policy: TrialPolicy, baseline: float, difference: float, endings: l
 
 
 def least_canary_jobs(policy: TrialPolicy, *, baseline: float, difference: float) -> float:
-    """The lower bound for the verdict that is right: roll back below the middle of the two nulls."""
+    """The lower bound for the verdict that is right: to roll back below the middle of the two nulls."""
     if difference < -(policy.margin + policy.delta) / 2:
         gap, level = -policy.margin, policy.alpha
     else:
@@ -158,15 +167,16 @@ def kl(p: float, q: float) -> float:
 
 
 def lower_bound(*, baseline: float, difference: float, gap: float, share: float, level: float) -> float:
-    """Expected canary jobs to reject "D is at `gap`" when D is `difference` and scores are 0 or 1.
+    """Canary jobs that any test needs on average to reject "D is at `gap`" when D is `difference`.
 
-    share * kl(1 - level, level) / min over q0 of
-    (1 - share) * kl(p0, q0) + share * kl(p1, q0 + gap); infinite when D is at the gap.
+    Scores are 0 or 1. The bound is Wald's (1945), for sequential tests with error rate `level` on both sides:
+    share * kl(1 - level, level) / min over q0 of (1 - share) * kl(p0, q0) + share * kl(p1, q0 + gap), where
+    p0 and p1 are the means of champion and canary. It is infinite when D is at the gap.
     """
     canary = min(max(baseline + difference, 0.0), 1.0)
 
     def information(champion: float) -> float:
-        """What a job tells on average against the null whose champion has this mean; convex."""
+        """The information of a job, in nats, against the null whose champion has this mean; convex."""
         return (1 - share) * kl(baseline, champion) + share * kl(canary, champion + gap)
 
     low, high = max(0.0, -gap) + _EDGE, min(1.0, 1.0 - gap) - _EDGE

@@ -1,4 +1,9 @@
-"""The policy of a trial: what is asked of the canary, how sure the answer must be, and how it is drawn."""
+"""The policy of a trial: what is asked of the canary, how sure the answer must be, and the share it gets.
+
+A policy is frozen when its trial is opened and stored with it as JSON; a change of the settings touches no
+open trial. The share of the next draw may follow the evidence (the ramp): a test stays exact under any share
+that depends on earlier outcomes alone, because each wager is computed from the share of its own draw.
+"""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +14,7 @@ from routing.errors import CorruptRecordError, InvalidInputError
 from routing.setting_types import Switch
 
 GuardrailName = Literal["cost_usd", "duration_seconds", "fix_forwards"]
-#: Strictly between 0 and 1.
+#: A number strictly between 0 and 1.
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 #: Shares of the second and third step of the ramp; the first is the policy's own share.
@@ -23,7 +28,10 @@ RETREAT = 0.3
 
 
 class Guardrail(BaseModel):
-    """Something that a canary may not spend more of than the champion, whatever its scores are."""
+    """Something that a canary may not spend more of than the champion, whatever its scores are.
+
+    It is tested like a score, on its own share of alpha: see `verdict`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,7 +47,7 @@ class Guardrail(BaseModel):
 
 
 class TrialPolicy(BaseModel):
-    """Frozen when the trial is opened."""
+    """What a trial asks and when it ends. The nulls of its questions are made in `wager.Null`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -107,12 +115,15 @@ class TrialPolicy(BaseModel):
 
 
 def progress(ln_evidence: float, level: float) -> float:
-    """How far the evidence is on its way, on the scale of logarithms: 0 is nothing, 1 is a verdict."""
+    """How near evidence is to a verdict, on the scale of logarithms: 0 is none, 1 is the verdict."""
     return ln_evidence / math.log(1.0 / level)
 
 
 def next_share(policy: TrialPolicy, *, towards_graduation: float, towards_rollback: float) -> float:
-    """The share to compare the next draw to; both arguments are `progress`."""
+    """The share to compare the next draw to; both arguments are `progress`.
+
+    It never falls below the policy's own, and goes back to that when the canary looks worse.
+    """
     if not policy.ramp or towards_rollback > RETREAT or towards_graduation < SECOND_STEP:
         return policy.share
     step = SECOND_SHARE if towards_graduation < THIRD_STEP else THIRD_SHARE

@@ -1,4 +1,9 @@
-"""From the signals of a job to its score: a pure function, one score a job."""
+"""From the signals of a job to its score: a pure function, one score a job.
+
+The rules are tried in one order, and the first that applies decides. They never look at the arm: champion and
+canary are scored by the same rules and with the same deadline. The page docs/evidence.md shows them as a
+table.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -9,7 +14,7 @@ from routing.jobs.signal import Signal, SignalKind
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
-#: Failures that are final at once.
+#: Failures that are final at once, and score 0.
 FAILURES = frozenset(
     {
         SignalKind.CLOSED_UNMERGED,
@@ -35,7 +40,7 @@ EXCLUSIONS = frozenset(
 
 
 class ScorePolicy(BaseModel):
-    """What outcomes are worth; the table of the settings."""
+    """What outcomes are worth: the section `canary.scores` of the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +53,11 @@ class ScorePolicy(BaseModel):
 
 
 class Score(BaseModel):
-    """What a job is worth now, and whether that can still change."""
+    """What a job is worth now, and whether that can still change.
+
+    `open` has no value yet; `provisional` has one that a revert can take away; `settled` and `excluded` are
+    final.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,14 +75,15 @@ class ScoreRules(BaseModel):
     policy: ScorePolicy = ScorePolicy()
     strict: bool = True  # a merge stays open until its revert window has passed
     revert_window_seconds: float = 86_400.0
-    settle_deadline_seconds: float = 604_800.0  # behind the creation of the job
+    settle_deadline_seconds: float = 604_800.0  # after the creation of the job
 
 
 def score(signals: Sequence[Signal], *, created_at: float, now: float, rules: ScoreRules) -> Score:
-    """The score of a job by its signals (in order of time) at `now`; the first rule that applies decides.
+    """The score of a job by its signals, in order of time, at `now`; times in seconds since the epoch.
 
-    Strict mode keeps a merge open until its revert window has passed; provisional mode lets it count at
-    once. A person's thumb overrides everything. A job that nothing settles scores 0 at its deadline.
+    A person's thumb overrides everything, then a revert does. Strict mode keeps a merge open until its revert
+    window has passed; provisional mode lets it count at once. A job that nothing settles scores 0 at its
+    deadline, so that an agent cannot improve its version's mean by never finishing.
     """
     deadline = created_at + rules.settle_deadline_seconds
     return (
@@ -102,7 +112,11 @@ def _reverted(signals: Sequence[Signal]) -> Score | None:
 
 
 def _landed(signals: Sequence[Signal], now: float, rules: ScoreRules) -> Score | None:
-    """Work on the main branch. A direct push waits for its CI; a merge, which may be seen later, does not."""
+    """Work on the main branch: green if CI passed at the very commit that landed.
+
+    A direct push waits for its CI, as nobody else has seen it. A merge does not, as a person or the watcher
+    has; without CI it is worth less.
+    """
     kinds = (SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN)
     landed = next((fact for kind in kinds for fact in signals if fact.kind is kind), None)
     if landed is None:
@@ -130,6 +144,7 @@ def _after_merge(value: float, reason: str, merged_at: float, now: float, rules:
 
 
 def _ended(signals: Sequence[Signal]) -> Score | None:
+    """The first failure or exclusion decides, whichever comes first."""
     for fact in signals:
         if fact.kind in EXCLUSIONS:
             return Score(status="excluded", reason=f"not the agent's fault: {_words(fact)}")
@@ -151,7 +166,7 @@ def _overdue(deadline: float, now: float, rules: ScoreRules) -> Score | None:
 
 
 def _capped(value: float, signals: Sequence[Signal], policy: ScorePolicy) -> float:
-    """Changes requested in review round r cap the score at 0.6 - 0.2 (r - 1), not below 0."""
+    """Changes requested in review round r cap the score at review_cap - review_step (r - 1), not below 0."""
     rounds = [fact.round for fact in signals if fact.kind is SignalKind.CHANGES_REQUESTED]
     if not rounds:
         return value

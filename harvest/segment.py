@@ -1,8 +1,9 @@
 """Settled jobs between two open ones, compressed to what can still matter.
 
-What the segment multiplies the wealth by, and the prefixes of it after which the wealth may have been
-largest. The wealth in front of it is unknown while a job before it is open, but never negative: a prefix
-whose three products are all matched by another prefix can be forgotten.
+That is what the segment multiplies the wealth by, and the prefixes of it after which the wealth may have been
+largest (its peaks). The wealth before it is unknown while an earlier job is open, but never negative. So a
+prefix can be forgotten when another prefix has at least its product under each of the three alternatives:
+whatever the wealth before, the other one gives at least as large a mixture.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ class Segment:
     peaks: tuple[Triple, ...]  # the same of the Pareto-maximal prefixes, the empty one included
 
 
-#: No job at all.
+#: The segment without jobs: its only prefix is the empty one.
 EMPTY = Segment(total=ZEROS, peaks=(ZEROS,))
 
 

@@ -1,4 +1,9 @@
-"""Settling: looks at the jobs that are due, and writes what each is worth."""
+"""Settling: looks at the jobs that are due, and writes what each is worth.
+
+A job is due when a signal came, and when time alone changes its score (a revert window ends, its deadline
+passes). A score is written once, if the job has no more signals than it was computed from; else the job stays
+due.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +29,7 @@ class JobFacts:
 
 
 class Settling:
-    """Scores due jobs. Safe to run anywhere and at once: each score is written once."""
+    """Scores due jobs. Any number of processes may run one at a time: each score is written once."""
 
     def __init__(
         self, *, signals: SignalStore, trials: TrialStore, scores: ScorePolicy, default: TrialPolicy
@@ -33,10 +38,10 @@ class Settling:
         self._trials = trials
         self._scores = scores
         self._default = default
-        self._policies: dict[str, TrialPolicy] = {}  # of trials, which never change
+        self._policies: dict[str, TrialPolicy] = {}  # by trial; a trial's policy never changes
 
     def settle_due(self, *, most: int = 10_000) -> int:
-        """Score the jobs that are due now; returns how many were settled or excluded."""
+        """Score jobs that are due now, at most `most`; returns how many were settled or excluded."""
         settled = 0
         for _ in range(max(1, most // BATCH)):
             due = self._signals.due(BATCH)
@@ -79,7 +84,7 @@ class Settling:
 
 
 def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
-    """What is to be written about a job, by its signals: pure."""
+    """What is to be written about a job, by its signals: pure. `defer` only sets the next look."""
     job = facts.job
     worth = score(facts.signals, created_at=job.created_at, now=now, rules=rules)
     if job.settled_at is not None:
@@ -98,7 +103,7 @@ def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
 
 
 def _late(facts: JobFacts, worth: Score, now: float) -> Scoring:
-    """A settled score stands. What later signals would make of it is kept beside it, for the trial to see."""
+    """A settled score stays. The score by later signals is stored beside it, so that the trial can see it."""
     job = facts.job
     known = job.score if job.late_score is None else job.late_score
     if job.excluded or worth.status != "settled" or worth.value == known:
@@ -115,6 +120,7 @@ def _late(facts: JobFacts, worth: Score, now: float) -> Scoring:
 
 
 def _settlement(facts: JobFacts, worth: Score, now: float) -> str:
+    """The line of the trial's ledger, as JSON; "" for a job that counts in no trial, and while it is open."""
     job = facts.job
     if not job.trial or job.sequence is None or worth.status == "open":
         return ""
@@ -129,9 +135,9 @@ def _settlement(facts: JobFacts, worth: Score, now: float) -> str:
 
 
 def spent(job: Job) -> Mapping[str, float]:
-    """What a job has spent in all of its turns, by guardrail, in its own unit.
+    """What a job has spent in all of its turns, by guardrail: USD, seconds, and fix-forward turns.
 
-    A result tells of the last turn alone; it is all there is where the turn's end could not be counted.
+    The result only covers the last turn; it is used where the end of a turn could not be counted.
     """
     return {
         "cost_usd": max(job.spent_usd, job.result.cost_usd),

@@ -1,4 +1,9 @@
-"""The whole of a trial's test: both questions, the guardrails, the champion's baseline and the counts."""
+"""The whole of a trial's test: both questions, the guardrails, the champion's baseline and the counts.
+
+All evidences of a trial see the same jobs in the same order; they differ in their null, and in what is
+counted as a score. `advance` is the only way forward, and `replay` is `advance` from the beginning: that both
+give the same bits is how a stored state is checked against its ledger.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -116,7 +121,7 @@ _FORM = TypeAdapter(TrialEvidence)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advance:
-    """A new state, and the settlements that came too late to count."""
+    """A new state, and the settlements that came too late to count: their jobs were closed before."""
 
     state: TrialEvidence
     late: tuple[Settlement, ...]
@@ -125,7 +130,10 @@ class Advance:
 def advance(
     state: TrialEvidence, dispatches: Iterable[Dispatched], settlements: Iterable[Settlement]
 ) -> Advance:
-    """Count what is new. A dispatch that is counted already changes nothing, so a crash may repeat it."""
+    """Count what is new. Dispatches that are counted already change nothing, so a crash may repeat them.
+
+    CorruptRecordError when a dispatch is missing, or a job is settled that was not dispatched.
+    """
     for dispatched in dispatches:
         state = _dispatch(state, dispatched)
     late = []
@@ -143,7 +151,7 @@ def advance(
 
 
 def replay(policy: TrialPolicy, ledger: Iterable[Entry]) -> Advance:
-    """The state from the beginning: the very same as the one that was advanced step by step."""
+    """The state from the beginning: bit by bit the one that was advanced step by step."""
     entries = list(ledger)
     return advance(
         TrialEvidence.begin(policy),
@@ -153,7 +161,7 @@ def replay(policy: TrialPolicy, ledger: Iterable[Entry]) -> Advance:
 
 
 def still_supported(verdict: Verdict, policy: TrialPolicy, ledger: Iterable[Entry]) -> bool:
-    """Whether a verdict would still be reached if late settlements had counted; the last of a job stands."""
+    """Whether a verdict would still be reached if late settlements, the last of each job, had counted."""
     if verdict not in {Verdict.GRADUATE, Verdict.ROLL_BACK}:
         return True
     dispatches: list[Entry] = []
@@ -168,6 +176,7 @@ def still_supported(verdict: Verdict, policy: TrialPolicy, ledger: Iterable[Entr
 
 
 def _dispatch(state: TrialEvidence, dispatched: Dispatched) -> TrialEvidence:
+    """Append a job to every evidence. A guardrail that the bet lacks starts from the prior."""
     if dispatched.index < state.dispatched:
         return state
     if dispatched.index > state.dispatched:
@@ -251,7 +260,7 @@ def _counted(state: TrialEvidence, arm: Arm, count: Callable[[ArmCounts], ArmCou
 
 
 def _mapped(policy: TrialPolicy, settlement: Settlement) -> dict[str, float]:
-    """The amounts that guardrails watch, mapped to [0,1]."""
+    """The amounts that the policy's guardrails watch, mapped to [0,1]; unknown amounts are left out."""
     return {
         guardrail.name: guardrail.score(settlement.guardrails[guardrail.name])
         for guardrail in policy.guardrails

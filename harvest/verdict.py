@@ -1,4 +1,10 @@
-"""The verdict on a trial: a pure function of the evidence, with its reasons in words."""
+"""The verdict on a trial: a pure function of the evidence, with its reasons in words.
+
+Each question is answered when its evidence reaches 1/level. That the canary is worse is asked at level alpha;
+that it spends more on a guardrail at alpha divided by the number of guardrails (Bonferroni), so that all
+guardrails together err at most alpha; that it is not worse by delta at level beta. Evidence is valid at every
+moment (see `evidence`), so deciding after every outcome costs no error rate.
+"""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +19,7 @@ _LARGEST_LN = 700.0
 
 
 class Verdict(StrEnum):
-    """What is to be done with the canary now."""
+    """What is to be done with the canary now. The values are stored, and known to `trial_advance`."""
 
     HOLD = "hold"
     GRADUATE = "graduate"
@@ -47,7 +53,11 @@ class Readings(BaseModel):
 
 
 def decide(policy: TrialPolicy, readings: Readings) -> Decision:
-    """Roll back before anything else, then graduate, then expire; else hold."""
+    """Roll back before anything else, then graduate, then expire; else hold.
+
+    When the evidence for both verdicts is there, the canary goes: a worse canary costs more than a lost
+    chance.
+    """
     ln_evidence = {
         "worse": readings.ln_worse,
         "not_worse": readings.ln_not_worse,

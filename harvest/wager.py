@@ -5,6 +5,9 @@ gap is one of three `alternatives`. The factor of a score y in arm A is `1 + a_A
 because `share * a_canary + (1 - share) * a_champion = 0` its expectation is
 `1 + share * a_canary * (D - gap)`: at most 1 under the null, whatever the distribution of the scores
 and however wrong the baseline (Waudby-Smith & Ramdas 2023; Turner, Ly & Grünwald 2024).
+
+The slopes `a` and centres `q` are chosen to grow the wealth fast if the alternative is true and scores are 0
+or 1; that choice affects the speed, never the error rate. docs/evidence.md derives them.
 """
 
 import math
@@ -86,7 +89,10 @@ def ln_mixture(ln_wealth: Triple) -> float:
 
 @lru_cache(maxsize=8192)
 def wager(null: Null, arm: Arm, share: float, baseline: float) -> Wager:
-    """The wager on a job of `arm` that was drawn with `share` when the champion's mean was `baseline`."""
+    """The wager on a job of `arm` that was drawn with `share` when the champion's mean was `baseline`.
+
+    Cached: baselines are rounded to 0.01 and shares are few, so most jobs repeat an earlier wager.
+    """
     first, second, third = (pair[arm] for pair in stake_pairs(baseline, share, null.gap, null.alternatives))
     lowest = tuple(math.log(min(stake.factor(0.0), stake.factor(1.0))) for stake in (first, second, third))
     return Wager(stakes=(first, second, third), lowest=(lowest[0], lowest[1], lowest[2]))
@@ -106,7 +112,7 @@ def _stake_pair(baseline: float, share: float, gap: float, alternative: float) -
     canary_mean = _inside(champion_mean + alternative)
 
     def pull(centre: float) -> float:
-        """What the two arms win together when the champion's centre is `centre`; decreasing."""
+        """The sum that the side condition makes 0, when the champion's centre is `centre`; decreasing."""
         return share * _slope(canary_mean, centre + gap) + (1 - share) * _slope(champion_mean, centre)
 
     champion_centre = _root(pull, max(0.0, -gap), min(1.0, 1.0 - gap))
@@ -134,7 +140,7 @@ def _slope(mean: float, centre: float) -> float:
 
 
 def _root(decreasing: Callable[[float], float], low: float, high: float) -> float:
-    """Bisection. Any centre is valid, the root is the one that wins fastest; so the ends are left out."""
+    """Bisection. Any centre gives a valid wager, the root the fastest one; so the ends may be left out."""
     inset = (high - low) * 1e-6
     low, high = low + inset, high - inset
     for _ in range(_BISECTIONS):
@@ -147,7 +153,7 @@ def _root(decreasing: Callable[[float], float], low: float, high: float) -> floa
 
 
 def _shrink(*stakes: tuple[float, float]) -> float:
-    """By what all slopes are multiplied so that no factor is below SMALLEST_FACTOR."""
+    """What all slopes are multiplied by, so that no factor is below SMALLEST_FACTOR."""
     loss = max(max(slope * centre, -slope * (1.0 - centre)) for slope, centre in stakes)
     allowed = 1.0 - SMALLEST_FACTOR
     return 1.0 if loss <= allowed else allowed / loss
