@@ -92,7 +92,7 @@ def fenced(label: str, data: str) -> str:
 
 def _of_kind(given: PromptInput) -> list[str]:
     """The fenced blocks of a kind of turn, without those that are empty."""
-    blocks = {
+    blocks: Mapping[str, list[tuple[str, str]]] = {
         TurnKind.MAIL: [("Recap of the earlier turn", given.recap)],
         TurnKind.REDISPATCH: [("Recap of the earlier turn", given.recap)],
         TurnKind.FIX_FORWARD: [
