@@ -117,7 +117,7 @@ def watchdog() -> None:
 
 @app.task(name=NOTIFY)
 def notify() -> None:
-    """Tell the outside; a sink that is slow holds up none of the others, for which the next tick sees."""
+    """Send notifications; while one sink is slow, the next tick sends to the others."""
     parts = worker().coalmine
     for notifier in parts.notifiers:
         with LogAndContinue("tick.failed", tick=f"notify-{notifier.name}"):
@@ -135,7 +135,7 @@ def poll(forge: str) -> None:
 
 @app.task(name=DISPATCH)
 def dispatch() -> None:
-    """Take in what webhooks told of, and turn issues that are ready into jobs."""
+    """Read the issues that webhooks named, and turn those that are ready into jobs."""
     with LogAndContinue("tick.failed", tick="dispatch"):
         parts = worker()
         parts.coalmine.ticks.run_alone("dispatch", parts.dispatch)
@@ -186,7 +186,7 @@ def _look_after_host(**_given: Any) -> None:
 
 @signals.task_revoked.connect
 def _cancel(request: Any = None, terminated: bool = False, **_given: Any) -> None:  # noqa: FBT001, FBT002 - theirs
-    """Whoever has a running job's task terminated wants the job to end, not to run elsewhere."""
+    """Cancel the job of a task that was terminated: it must end, and not run elsewhere."""
     if not terminated or request is None or request.task != WORK:
         return
     with LogAndContinue("tick.failed", tick="cancel"):

@@ -1,4 +1,4 @@
-"""The end of a run, told outside: backlog, checklist, labels, and the issue closed or handed to a person.
+"""What follows the end of a run: backlog, checklist, labels, and the issue closed or handed to a person.
 
 The outcome is recorded before any of this is done. Each effect may be repeated without being seen twice, and
 all are repeated until all are done: a process that dies between two of them leaves the rest to the next tick.
@@ -26,14 +26,15 @@ from tasks.settings.forge_settings import WatchSettings
 
 _log = structlog.get_logger(__name__)
 
-#: How often a forge that refuses to be told is tried again, with pauses that double: for about three days.
+#: How often an issue that its forge lets nobody write to is tried again, with pauses that double: about three
+#: days in all.
 MOST_REFUSALS = 80
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 3600.0
 
 
 class Closing:
-    """Sees jobs that have ended to the end of their issues."""
+    """Carries the end of a job over to its issue. `Watcher.tick` calls `close` until it answers True."""
 
     def __init__(
         self, *, backlog: Backlog, collector: Collector, jobs: JobStore, runs: RunStore,
@@ -51,7 +52,7 @@ class Closing:
         """Do what is left to do; True when the issue is free for another job."""
         issue = issue_of(job)
         notes = self._runs.read(job.id)
-        if issue is None:  # it names something that no forge has: there is nobody to tell
+        if issue is None:  # it names something that no forge has: there is nothing to write to
             self._jobs.effects_done(job.id, job.request.issue, spent_usd=job.spent_usd)
             return False
         if notes.tell_at > self._signals.now():
@@ -60,13 +61,13 @@ class Closing:
         self._backlog_end(issue, job, frozen=SignalKind.FROZEN in facts)
         if site is None:
             _log.warning("issue.not_told", issue=str(issue), reason="its forge is not among the settings")
-        elif not self._told(site, issue, job, facts, notes):
+        elif not self._written(site, issue, job, facts, notes):
             return False
         self._jobs.effects_done(job.id, str(issue), spent_usd=job.spent_usd)
         return True
 
     def _backlog_end(self, issue: IssueRef, job: Job, *, frozen: bool) -> None:
-        """The backlog first: what waited for a finished issue is ready, whatever the forge does."""
+        """The backlog comes first: what waited for a finished issue is ready, whatever the forge does."""
         self._backlog.attach(issue, job.id)  # of a dispatch that died before it could note the job
         try:
             if job.state is JobState.SUCCEEDED:
@@ -75,22 +76,22 @@ class Closing:
                 self._backlog.freeze(issue, reason=job.reason, job=job.id)
             else:
                 self._backlog.escalate(issue, reason=job.reason, job=job.id)
-        except NotFoundError:  # asked for by hand: the backlog does not know it
+        except NotFoundError:  # enqueued by hand: the backlog does not know the issue
             return
         except ConflictError as error:  # a person, or another job, has the issue by now
             _log.info("backlog.not_ended", issue=str(issue), reason=str(error))
 
-    def _told(
+    def _written(
         self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind], notes: RunNotes
     ) -> bool:
         try:
-            self._tell(site, issue, job, facts)
+            self._write(site, issue, job, facts)
         except ForgeUnreachableError:
             raise
         except ForgeError as error:
             if self._is_there(site, issue):
                 return self._refused(issue, job, notes, error)
-            # there is nobody to tell: the job's end stands all the same
+            # the issue is gone: the job's end stands all the same
             _log.warning("issue.not_told", issue=str(issue), reason=str(error))
         if notes.refusals:
             self._runs.note(job.id, refusals=0, tell_at=0.0)
@@ -109,7 +110,7 @@ class Closing:
         return True
 
     def _refused(self, issue: IssueRef, job: Job, notes: RunNotes, error: ForgeError) -> bool:
-        """A token may be mended: try again for some days, and then let the issue go."""
+        """A token may be repaired: try again for some days, then leave the issue as it is. True: left."""
         refusals = notes.refusals + 1
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**notes.refusals)
         _log.error("issue.not_told", issue=str(issue), reason=str(error), refusals=refusals)
@@ -118,12 +119,12 @@ class Closing:
         self._runs.note(job.id, refusals=refusals, tell_at=self._signals.now() + pause)
         return False
 
-    def _tell(self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind]) -> None:
-        """Each effect is tried, whatever became of the one before it; then the first error is raised."""
+    def _write(self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind]) -> None:
+        """Try each effect, whatever became of the one before it; then raise the first error."""
         shown, done = self._projection, job.state is JobState.SUCCEEDED
-        told = self._progress(site, job, facts)
+        progress = self._progress(site, job, facts)
         effects: list[Callable[[], object]] = [
-            lambda: shown.show(site, issue, told),
+            lambda: shown.show(site, issue, progress),
             lambda: shown.unlabel(site, issue, job.id),
             lambda: self._finish(site, issue, job, done=done),
         ]
@@ -132,7 +133,7 @@ class Closing:
             raise errors[0]
 
     def refresh(self, site: ForgeSite, job: Job) -> None:
-        """Show on the checklist of a run that is over what people did with its work since."""
+        """Show on the checklist of an ended run what people have done with its work since."""
         issue = issue_of(job)
         if issue is None or not job.state.is_final:
             return
@@ -157,7 +158,10 @@ class Closing:
         )
 
     def _finish(self, site: ForgeSite, issue: IssueRef, job: Job, *, done: bool) -> None:
-        """Once for each end: while other effects are tried for days, a person may take this one back."""
+        """Close the issue or hand it over, once for each end of the job.
+
+        Other effects may be repeated for days, and a person may have taken this one back meanwhile.
+        """
         ended = f"{job.fence} {job.finished_at}"
         if self._runs.read(job.id).finished == ended:
             return
@@ -168,14 +172,14 @@ class Closing:
         self._runs.note(job.id, finished=ended)
 
     def _hand_over(self, site: ForgeSite, issue: IssueRef) -> None:
-        """The label is seen at once, so that it is missed however soon a person takes it off."""
+        """Add the label and read the issue at once, so that the backlog notices when a person removes it."""
         self._projection.ask_person(site, issue)
         if self._backlog.known(issue) is not None:
             self._collector.read(site, issue)
 
 
 def _refusal(effect: Callable[[], object]) -> ForgeError | None:
-    """What the forge said against it; no answer at all ends the attempt."""
+    """The forge's refusal, None for none. A forge that does not answer at all ends the attempt."""
     try:
         effect()
     except ForgeUnreachableError:

@@ -1,4 +1,8 @@
-"""The collector: takes issues in from their forges, as they are now."""
+"""The collector: takes issues from their forges into the backlog, always as the forge has them now.
+
+A webhook's delivery only says which issue to read; the poll finds what no delivery came for. So a delivery
+that is late, repeated, forged or lost changes nothing but the time at which the issue is read.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,17 +19,17 @@ from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds for which an issue that has changed is read whole at every look: forges tell times to the second,
+#: Seconds for which an issue that has changed is read whole at every look: forges give times to the second,
 #: and their clocks are not ours.
 UNSETTLED_SECONDS = 60.0
 
-#: Seconds after which a blocked issue is read whole again though the forge tells of no change: a dependency
-#: that comes or goes need not be one.
+#: Seconds after which a blocked issue is read whole again although its time of change is the same: forges
+#: need not change it when a dependency comes or goes.
 BLOCKED_SECONDS = 600.0
 
 
 class Collector:
-    """What webhooks told of is read at once; the poll finds what they did not tell of."""
+    """`look` reads what webhooks named, `poll` compares one forge with the backlog; both may be repeated."""
 
     def __init__(self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, intake: Intake) -> None:
         self._sites = sites
@@ -54,9 +58,9 @@ class Collector:
         self._backlog.reconcile(site.full_name(repo), listing, label=site.label)
 
     def look(self) -> int:
-        """Read what webhooks told of; returns how many issues were looked at.
+        """Read the issues that webhooks named; returns how many.
 
-        What cannot be read now waits here, and is looked at again.
+        What cannot be read now stays in the intake and is looked at again.
         """
         looked = 0
         for arrival in self._intake.take_intake():
@@ -85,7 +89,10 @@ class Collector:
         return issue
 
     def take(self, site: ForgeSite, issue: Issue, *, anew: bool = False) -> None:
-        """Take an issue in; one that has not changed since it was last read whole is left alone."""
+        """Take an issue in; one that has not changed since it was last read whole is left as it is.
+
+        `anew`: read it whole in any case.
+        """
         item = self._backlog.known(issue.ref)
         if issue.state == "open" and not site.wants(issue):
             if item is not None:
@@ -111,7 +118,7 @@ class Collector:
         return item.state is BacklogState.BLOCKED and overdue
 
     def _requested_by(self, site: ForgeSite, issue: Issue, item: BacklogItem | None) -> str | None:
-        """Who asked for agents to work on it, as the forge tells; None when it cannot be asked now."""
+        """Login of the person who asked for agents to work on it; None when the forge cannot say now."""
         try:
             return site.forge.requested_by(issue.ref, site.label)
         except ForgeError as error:
@@ -121,5 +128,5 @@ class Collector:
             return None
 
     def _is_settled(self, updated_at: datetime) -> bool:
-        """Times to the second may hide a second change within it; finer ones, of a file, do not."""
+        """Whether no second change may hide in the same time: one to the second must be some time ago."""
         return updated_at.microsecond > 0 or self._backlog.now() - updated_at.timestamp() > UNSETTLED_SECONDS

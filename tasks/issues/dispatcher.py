@@ -1,4 +1,9 @@
-"""Dispatch: from the backlog through the gates to jobs."""
+"""Dispatch: from the backlog through the gates to jobs.
+
+The order makes a dispatch that dies half-way repairable: the item is started (with a fence, which takes the
+repository's slot), then the job is enqueued under a key made of that start, then the item notes the job,
+then the issue is labelled. A start without a job is enqueued again under its key, which leads to one job.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,7 +28,7 @@ from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds after which a start without a job is looked into: whoever made it is not at it any more.
+#: Seconds after which a start without a job is taken up again: the process that made it has died.
 UNCONFIRMED_SECONDS = 30.0
 
 
@@ -44,7 +49,7 @@ class Dispatcher:
         self._served: list[str] = []  # forges that got a job from this process, the last one at the end
 
     def tick(self) -> list[str]:
-        """Dispatch; returns the ids of jobs. A forge whose kill switch is on costs no I/O at all."""
+        """Dispatch; returns the ids of the new jobs. A forge whose kill switch is on costs no I/O at all."""
         jobs: list[str] = []
         for site in self._in_turn():
             with LogAndContinue("dispatch.failed", forge=site.name):
@@ -52,7 +57,10 @@ class Dispatcher:
         return jobs
 
     def _in_turn(self) -> list[ForgeSite]:
-        """The forges that may be asked: those first that have the least of the fleet at work for them."""
+        """The forges whose kill switch is off, those with the fewest issues in progress first.
+
+        Of equals, the one that got a job longest ago comes first, so that no forge starves another.
+        """
         open_ = [site for site in self._sites.values() if not site.gates.kill_switch]
         if len(open_) == 1:
             return open_
@@ -91,7 +99,7 @@ class Dispatcher:
         )
 
     def _permission(self, site: ForgeSite, item: BacklogItem) -> Permission | None:
-        """What the person may do who asked for it; None while the forge does not say."""
+        """What the person who asked for the work may do; None while the forge does not say."""
         if not item.requested_by:
             return None
         with LogAndContinue("permission.unknown", issue=str(item.ref)):
@@ -99,7 +107,7 @@ class Dispatcher:
         return None
 
     def _spent_today(self, site: ForgeSite) -> float:
-        """With what the jobs at work may yet cost."""
+        """USD spent today, and what the jobs at work may cost up to their limit."""
         limit = site.gates.usd_per_job
         at_work = [item.job for item in self._backlog.in_progress() if item.job]
         promised = 0.0
@@ -110,21 +118,21 @@ class Dispatcher:
         return self._jobs.occupancy().spent_usd + promised
 
     def _start(self, site: ForgeSite, item: BacklogItem) -> str:
-        """Take the slot and have the job enqueued. What was chosen is read once more before that."""
+        """Read what was chosen once more, take the slot and enqueue; "" when there is no job after all."""
         issue = self._collector.read(site, item.ref)
         now = self._backlog.known(item.ref)
         if issue is None or now is None or now.state is not BacklogState.READY:
             return ""
-        if now.requested_by != item.requested_by:  # another person than the gates looked at
+        if now.requested_by != item.requested_by:  # the gates judged another person
             return ""
         fence = self._backlog.start(item.ref, per_repo=site.gates.per_repo)
         return "" if fence is None else self._enqueue(site, now, issue, fence)
 
     def _enqueue(self, site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> str:
-        """Repeating this for the same start leads to the same job."""
+        """Enqueue the job of a start; repeating this for the same start leads to the same job."""
         try:
             done = self._mailbox.enqueue(request_of(site, item, issue, fence))
-        except UnavailableError as error:  # it may have been enqueued: it is looked into later
+        except UnavailableError as error:  # it may have been enqueued: `_resume` finds out
             _log.warning("dispatch.unconfirmed", issue=str(issue.ref), reason=str(error))
             return ""
         except InvalidInputError as error:  # this issue cannot become a job as it is
@@ -141,14 +149,14 @@ class Dispatcher:
         return done.job
 
     def _label(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
-        """A projection: that it cannot be written leads to no second dispatch, the watcher tries again."""
+        """Show that the issue is in progress; when that fails the watcher tries again."""
         try:
             self._projection.label(site, issue, job)
         except ForgeError as error:
             _log.warning("issue.not_labelled", issue=str(issue), reason=str(error))
             return
         found = self._jobs.read(job)
-        if found is not None and found.state.is_final:  # its end took the label off before it was on
+        if found is not None and found.state.is_final:  # its end removed the label before it was added
             self._jobs.tell_again(job)
 
     def _ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
@@ -158,7 +166,7 @@ class Dispatcher:
             _log.warning("issue.not_labelled", issue=str(issue), reason=str(error))
 
     def _reconcile(self, site: ForgeSite) -> None:
-        """Starts whose dispatch died half-way go on, and ends that were not noted are."""
+        """Continue starts whose dispatch died half-way, and note ends that were not noted."""
         before = self._backlog.now() - UNCONFIRMED_SECONDS
         for item in self._backlog.unconfirmed(older_than=before):
             if item.ref.forge == site.name:
@@ -167,9 +175,9 @@ class Dispatcher:
         self._settle(site)
 
     def _resume(self, site: ForgeSite, item: BacklogItem) -> None:
-        """Whether a job was enqueued is asked of the jobs; if not, the same start leads to the same job.
+        """Find the job that was enqueued for a start, or enqueue it again.
 
-        An issue that is no longer for agents gives its slot back. Nothing is enqueued in a pause.
+        An issue that is no longer for agents gives its slot back. Nothing is enqueued during a pause.
         """
         job = self._mailbox.find(start_key(item.ref, item.fence), issue=str(item.ref))
         if job:
@@ -177,13 +185,13 @@ class Dispatcher:
         elif self._switch.reason() is None:
             issue = self._collector.read(site, item.ref)
             if issue is None or not site.wants(issue):
-                self._backlog.release(item.ref, fence=item.fence, reason="it is not for agents any more")
+                self._backlog.release(item.ref, fence=item.fence, reason="it is no longer for agents")
             else:
                 job = self._enqueue(site, item, issue, item.fence)
         _log.warning("dispatch.resumed", issue=str(item.ref), started=item.fence, job_found=job)
 
     def _settle(self, site: ForgeSite) -> None:
-        """Items whose job has ended, and was told of, or is gone, before they could note it."""
+        """Repair items in progress whose job has ended without their noting it, or has lost its record."""
         items = [item for item in self._backlog.in_progress() if item.job and item.ref.forge == site.name]
         for item, job in zip(items, self._jobs.read_many([item.job for item in items]), strict=True):
             with LogAndContinue("dispatch.put_off", issue=str(item.ref)):

@@ -1,4 +1,8 @@
-"""What people do with pushed work: merge it, push it, review it, throw it away, take it back."""
+"""What people do with pushed work: merge it, push it to main, review it, close it, revert it.
+
+Each becomes a signal of the job, recorded once, from which `harvest` makes the score. Jobs are looked at for
+as long as something may still happen: often while they are young, for some days after their score is settled.
+"""
 
 from collections.abc import Iterable
 
@@ -15,7 +19,7 @@ from tasks.issues.site import ForgeSite, place_of
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds for which settled work is still looked at: a late revert may contradict its trial's verdict.
+#: Seconds for which settled work is looked at further: a late revert may contradict its trial's verdict.
 LATE_SECONDS = 7 * 86_400.0
 
 #: The shortest pause between two looks at settled work, in seconds: its score stands.
@@ -31,11 +35,11 @@ class Landings:
         self._interval_seconds = interval_seconds
 
     def look(self, site: ForgeSite | None, job: Job) -> bool:
-        """Record what is new; True when something was. A forge that tells nothing is asked later again."""
+        """Record what is new; True when something was. Also says when to look at the job again."""
         now = self._signals.now()
         try:
             facts = _facts(site, job, now) if site is not None and job.result.commit else []
-        except ForgeError as error:  # it must not stand in the way of jobs on other forges
+        except ForgeError as error:  # asked again later, so that it delays no job on another forge
             later = error.retry_at if isinstance(error, ForgeUnreachableError) else None
             following = next_look(job, now, self._interval_seconds)
             self._store.look_again(job.id, at=following and max(following, later or 0.0))
@@ -61,7 +65,7 @@ def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
 
 
 def _that_count(forge: Forge, repo: str, reviews: Iterable[Review]) -> tuple[Review, ...]:
-    """The reviews of those who may write, in rounds of their own: elsewhere everybody may review."""
+    """The reviews of people who may write, in rounds of their own: on an open forge anybody may review."""
     given = tuple(reviews)
     asking = {one.author for one in given if one.verdict is ReviewVerdict.CHANGES_REQUESTED}
     counting = {author for author in asking if _may_judge(forge, repo, author)}
@@ -69,7 +73,7 @@ def _that_count(forge: Forge, repo: str, reviews: Iterable[Review]) -> tuple[Rev
 
 
 def _may_judge(forge: Forge, repo: str, author: str) -> bool:
-    """Whether a reviewer may write; where the forge does not tell us what people may do, all judge."""
+    """Whether a reviewer may write; where the forge refuses to say what people may do, everyone counts."""
     try:
         return forge.permission(repo, author).can_write
     except ForgeRefusedError as error:
@@ -93,7 +97,7 @@ def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float) -> list[Si
 
 
 def _green(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
-    """Real CI at the commit that landed; that it may not be read makes no landing undone."""
+    """Real CI at the commit that landed, if its statuses can be read; a landing counts without them."""
     try:
         real = forge.statuses(repo, commit).has_real_ci
     except ForgeUnreachableError:
@@ -133,7 +137,7 @@ def review_facts(reviews: Iterable[Review]) -> list[Signal]:
 
 
 def next_look(job: Job, now: float, interval_seconds: float) -> float | None:
-    """When to look for a landing again: young work often, old work seldom, settled work for some days more.
+    """When to look for a landing again, in seconds since the epoch; None for not at all.
 
     The pause is a tenth of the job's age, between one interval (a minute for settled work) and an hour.
     """

@@ -1,4 +1,8 @@
-"""What an issue shows of its run: one comment, edited in place, and a label. Redis holds the truth."""
+"""What an issue shows of its run: one comment, edited in place, and a label. Redis holds the truth.
+
+What was written is noted in the run's notes, so that an unchanged checklist costs no call. Losing the notes
+costs a look at the issue and never a second comment: ours is found by its author and its last line.
+"""
 
 import hashlib
 
@@ -11,7 +15,7 @@ from tasks.issues.site import ForgeSite
 
 
 class Projection:
-    """Writes only what has changed. Every step may be repeated without being seen twice."""
+    """Writes only what has changed. Every step may be repeated; each raises ForgeError when it fails."""
 
     def __init__(self, runs: RunStore, *, in_progress_label: str, for_person_label: str) -> None:
         self._runs = runs
@@ -25,17 +29,17 @@ class Projection:
             self._runs.note(job, labelled="1")
 
     def unlabel(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
-        """Show that the issue is not in progress any more."""
+        """Show that the issue is no longer in progress."""
         site.forge.remove_label(issue, self._label)
         self._runs.note(job, labelled="")
 
     def ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
-        """Ask a person to go on."""
+        """Add the label by which a person is asked to go on."""
         site.forge.add_label(issue, self._for_person_label)
 
-    def show(self, site: ForgeSite, issue: IssueRef, told: RunProgress) -> None:
+    def show(self, site: ForgeSite, issue: IssueRef, progress: RunProgress) -> None:
         """Bring the checklist up to date."""
-        job, text = told.job, checklist(issue, told)
+        job, text = progress.job, checklist(issue, progress)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         notes = self._runs.read(job.id)
         if notes.shown == digest:
@@ -48,15 +52,15 @@ class Projection:
         if known is not None:
             try:
                 return site.forge.edit_comment(issue, known, text).id
-            except ForgeGoneError:  # somebody deleted it: another one takes its place
+            except ForgeGoneError:  # somebody deleted it: write another, if the issue is still there
                 site.forge.read_issue(issue)
         return site.forge.comment(issue, text).id
 
     def _find(self, site: ForgeSite, issue: IssueRef, job: str) -> int | None:
-        """Our own comment of this run that is there already: its number was not noted, for whatever reason.
+        """The id of our comment of this run whose id was not noted; None when there is none.
 
-        Anybody can write our marker, also into words that we repeat; nobody but us is our login, and ours
-        stands at the end.
+        Anybody can write the marker, also into text that we repeat. Only our login is ours, and only our own
+        marker ends the comment.
         """
         us, mark = site.forge.own_login().casefold(), marker(job)
         comments = site.forge.read_issue(issue).comments or ()

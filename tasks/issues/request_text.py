@@ -1,4 +1,4 @@
-"""What jobs and change requests are made of: the words of issues, as data."""
+"""The requests for jobs, and the text of change requests, made from issues: their words are data. Pure."""
 
 from routing.backlog.item import BacklogItem
 from routing.issues.issue import Issue, IssueRef
@@ -10,12 +10,12 @@ from tasks.issues.site import ForgeSite, issue_of
 #: The longest title of a change request, in characters.
 TITLE_CHARACTERS = 200
 
-#: The least urgent of the issues' priorities (0 to 9) that each of a queue's is for.
+#: The last of the issues' priorities (0 to 9) that is urgent, high and normal in a queue.
 _URGENT, _HIGH, _NORMAL = 0, 2, 5
 
 
 def priority_of(item: BacklogItem) -> Priority:
-    """A queue's priority for an issue's: P0 is urgent, P1 and P2 are high, those behind P5 are low."""
+    """A queue's priority for an issue's: P0 is urgent, P1 and P2 are high, P3 to P5 normal, the rest low."""
     number = item.metadata.priority
     if number <= _URGENT:
         return Priority.URGENT
@@ -25,7 +25,7 @@ def priority_of(item: BacklogItem) -> Priority:
 
 
 def start_key(issue: IssueRef, fence: int) -> str:
-    """What tells one start of an issue from all others."""
+    """The idempotency key of one start of an issue: each start has a fence of its own."""
     return f"{issue}:{fence}"
 
 

@@ -1,4 +1,8 @@
-"""The watcher: sees pushed work to its end, shows how far it is, and tells the issue when it is over."""
+"""The watcher: looks at each job that waits for CI, and carries out what the table in `watch.py` decides.
+
+A job's end is one step with its signals, under the fence that the tick read: a second watcher, or a cancel in
+between, makes the step a no-op. What the issue shows of the end is `Closing`'s, in the same tick.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +56,7 @@ class Watching:
 
 
 class Watcher:
-    """Two ticks. Each job is looked at by itself; one's failure does not keep the next from its turn."""
+    """Two ticks, `tick` and `land`. Each job is looked at by itself: one's failure does not stop the next."""
 
     def __init__(
         self, parts: Watching, *, sites: Mapping[str, ForgeSite], limits: WatchLimits,
@@ -64,7 +68,7 @@ class Watcher:
         self._run_ci = run_ci  # has the local CI look at a commit, if it has not yet
 
     def tick(self) -> int:
-        """See pushed work to its end, and tell of it; returns how many jobs ended, or were told."""
+        """Look at jobs that wait, that run, and whose issue awaits their end; returns how many changed."""
         store = self._parts.store
         waiting = store.waiting(BATCH)
         changed = self._each(waiting, self._watch)
@@ -75,7 +79,7 @@ class Watcher:
     def land(self) -> int:
         """Look at what people do with pushed work; returns how many facts were new.
 
-        A tick of its own: there are many such jobs, and none of them is waited for.
+        A tick of its own, as there are many such jobs and nobody waits for any of them.
         """
         return self._each(self._parts.store.landings(BATCH), self._look_for_landing)
 
@@ -107,7 +111,7 @@ class Watcher:
         return False
 
     def _watch(self, site: ForgeSite | None, job: Job) -> bool:
-        """A pushed job that waits for CI."""
+        """Look at a pushed job that waits for CI; True when its state changed."""
         now, notes = self._parts.signals.now(), self._noted(job)
         finding, status = self._look(site, job, notes)
         pushed_at = job.pushed_at or now
@@ -126,7 +130,7 @@ class Watcher:
                 return self._fix_forward(site, job, status, decided.reason)
             case Action.FREEZE_ESCALATE:
                 return self._freeze(job, decided.reason, now)
-            case Action.ESCALATE:  # what says nothing is not the agent's doing
+            case Action.ESCALATE:  # a forge that says nothing is not the agent's fault
                 facts = [signal(SignalKind.UNREACHABLE, at=now, note=decided.reason)]
                 return self._conclude(job, JobState.ESCALATED, decided.reason, facts)
             case _:
@@ -135,7 +139,7 @@ class Watcher:
                 return False
 
     def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes) -> tuple[Finding, CombinedStatus]:
-        """What the forge of the pushed commit has to say of it."""
+        """What the job's forge says of the pushed commit, and CI's statuses as far as they were asked."""
         nothing = CombinedStatus(commit=job.result.commit)
         if site is None:
             _log.warning("watch.no_forge", repository=job.request.repository)
@@ -156,9 +160,9 @@ class Watcher:
         return notes
 
     def _request_change(self, site: ForgeSite, job: Job, notes: RunNotes) -> bool:
-        """Ask for the branch to be merged, once; False when that is to be tried again.
+        """Open a change request, once; False when that is to be tried again.
 
-        A forge to which it makes no sense keeps no job from its end.
+        A request that makes no sense to the forge is noted as done, so that the job goes on without it.
         """
         if not site.opens_changes or notes.change:
             return True
@@ -173,14 +177,14 @@ class Watcher:
         return True
 
     def _status(self, site: ForgeSite, job: Job) -> CombinedStatus:
-        """What CI says of the job's commit; a forge that does not answer has said nothing."""
+        """What CI says of the job's commit; nothing when the forge does not answer."""
         commit = job.result.commit
         try:
             status = site.forge.statuses(place_of(job)[1], commit)
         except ForgeError as error:
             away = isinstance(error, ForgeUnreachableError)
-            told = "forge.unreachable" if away else "statuses.not_read"
-            _log.warning(told, commit=commit, reason=str(error))
+            event = "forge.unreachable" if away else "statuses.not_read"
+            _log.warning(event, commit=commit, reason=str(error))
             return CombinedStatus(commit=commit)
         if status.verdict is CiVerdict.UNKNOWN and site.run_ci is not None:
             self._run_ci(commit)
@@ -206,7 +210,7 @@ class Watcher:
         return self._conclude(job, JobState.ESCALATED, reason, facts)
 
     def _close(self, site: ForgeSite, job: Job, reason: str, now: float, *, green: bool) -> bool:
-        """Success: merge if that is ours to do, then end the job with what is known of it, in one step."""
+        """Success: merge if the settings say so, then end the job with what is known of it, in one step."""
         facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)] if green else []
         if green and site.merges_green:
             change = site.forge.change_of_branch(place_of(job)[1], job.branch)
@@ -231,16 +235,16 @@ class Watcher:
         return self._parts.jobs.conclude(job, state, reason=reason, signals=facts)
 
     def _show(self, site: ForgeSite, job: Job, ci: CiVerdict) -> None:
-        """Refresh what the issue shows; that it cannot be written keeps nothing from going on."""
+        """Refresh what the issue shows; a failure to write it is logged and stops nothing else."""
         issue = issue_of(job)
         if issue is None or issue.forge != site.name:
             return
-        told = RunProgress(
+        progress = RunProgress(
             job=job, ci=ci, has_ci=site.has_ci, merges_green=site.merges_green,
             most_fix_forwards=self._limits.fix_forwards,
         )  # fmt: skip
         try:
             self._parts.projection.label(site, issue, job.id)
-            self._parts.projection.show(site, issue, told)
+            self._parts.projection.show(site, issue, progress)
         except ForgeError as error:
             _log.warning("issue.not_shown", issue=str(issue), reason=str(error))

@@ -23,10 +23,10 @@ _OUT_OF_THE_QUEUE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventFacts:
-    """Looked up when the event is read; the record may be gone by then, or have moved on."""
+    """What is known of an event's subject when the event is read; it may have changed since the event."""
 
     job: Job | None = None  # that the event is about
-    frozen: bool = False  # whether CI stayed red behind all repairs of that job
+    frozen: bool = False  # whether CI stayed red after all repairs of that job
     issue_has_job: bool = False  # whether a job was at work on the issue that the event is about
 
 
@@ -36,7 +36,10 @@ NOTHING = EventFacts()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FactReader:
-    """What is gone, or cannot be read, is not known: the event alone is told then."""
+    """A record that is gone, or cannot be read, leaves its facts out: the event alone is sent then.
+
+    A store that does not answer raises UnavailableError, and the events are read again.
+    """
 
     jobs: JobStore
     signals: SignalStore

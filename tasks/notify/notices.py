@@ -17,7 +17,7 @@ from tasks.notify.settings import SINK_NAMES
 
 
 class WaitingNotice(BaseModel):
-    """With what became of it so far."""
+    """A notification with what became of it so far, as it is stored for one sink."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,11 +27,11 @@ class WaitingNotice(BaseModel):
     reason: str = ""  # of the last one, in words
 
     def failed(self, reason: str) -> "WaitingNotice":
-        """The same behind one more failure."""
+        """The same after one more failure."""
         return self.model_copy(update={"attempts": self.attempts + 1, "reason": reason[:500]})
 
     def afresh(self) -> "WaitingNotice":
-        """The same with its attempts before it."""
+        """The same with all its attempts left."""
         return self.model_copy(update={"attempts": 0})
 
 
@@ -45,7 +45,7 @@ def parsed_notice(text: str) -> WaitingNotice | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
-    """One of them."""
+    """A notification that is sent again only when a person says so."""
 
     id: str
     sink: str
@@ -60,7 +60,7 @@ class DeadLetter:
 
 
 def dead_letters(store: NoticeStore, *, most: int = MOST_DEAD) -> Iterator[DeadLetter]:
-    """Those of every sink, whether it is configured now or not; of each the last to die first."""
+    """The dead letters of every sink, whether it is on now or not; of each at most so many, newest first."""
     for sink in SINK_NAMES:
         for identifier, record in store.dead(sink, most).items():
             yield DeadLetter(id=identifier, sink=sink, notice=parsed_notice(record))
@@ -69,7 +69,7 @@ def dead_letters(store: NoticeStore, *, most: int = MOST_DEAD) -> Iterator[DeadL
 def revive(store: NoticeStore, wanted: Collection[str]) -> list[DeadLetter]:
     """Have dead letters sent again, all of them when none is named; returns which.
 
-    What cannot be read stays. An id that is no dead letter is a NotFoundError, and nothing is revived.
+    What cannot be read stays. An id that is not a dead letter raises NotFoundError, and none is revived.
     """
     found = list(dead_letters(store))
     unknown = sorted(set(wanted) - {letter.id for letter in found})

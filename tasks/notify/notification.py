@@ -1,4 +1,4 @@
-"""A notification: one thing that people are told, made from one event, and the kinds that there are."""
+"""A notification: one thing that people hear of, made from one event, and the kinds that there are."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -13,15 +13,15 @@ LONGEST_TITLE, LONGEST_WORDS, LONGEST_FIELD = 200, 1500, 300
 
 
 class UnknownNotificationError(InvalidInputError):
-    """There is no such kind of notification; nothing was sent."""
+    """The kind of notification does not exist; nothing was sent. Use one of those that the message names."""
 
 
 class NotificationKind(StrEnum):
-    """What people may want to be told."""
+    """What people may want to hear of. The values are in settings, and in what sinks get."""
 
     DONE = "done"  # a job succeeded
     NEEDS_HUMAN = "needs-human"  # a person must go on
-    FROZEN = "frozen"  # CI stayed red behind all repairs; a person must go on
+    FROZEN = "frozen"  # CI stayed red after all repairs; a person must go on
     ROLLED_BACK = "rolled_back"  # a canary was rejected
     GRADUATED = "graduated"  # a canary is champion
     WORKER_LOST = "worker_lost"  # a worker was lost, and its job is queued again
@@ -34,7 +34,7 @@ def notification_kind(text: str) -> NotificationKind:
         if kind.value.replace("-", "_") == wanted:
             return kind
     known = ", ".join(NotificationKind)
-    message = f"{text[:40]!r} is no kind of notification and nothing was sent; use one of: {known}"
+    message = f"{text[:40]!r} is not a kind of notification and nothing was sent; use one of: {known}"
     raise UnknownNotificationError(message)
 
 
@@ -50,7 +50,7 @@ FieldText = Annotated[str, AfterValidator(lambda text: one_line(text, LONGEST_FI
 
 
 class Notification(BaseModel):
-    """What is told. Its text is from outside: each part is one printable line of bounded length."""
+    """What a sink sends. Its text is from outside: each part is one printable line of bounded length."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

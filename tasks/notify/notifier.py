@@ -27,7 +27,7 @@ TICK_SECONDS = 20.0
 #: Seconds for which a tick's lock outlives its process: the time above, and the longest attempt.
 LEASE_SECONDS = 60.0
 
-#: The longest that a sink is left alone because it did not answer, in seconds.
+#: The longest time for which nothing is sent to a sink that did not answer, in seconds.
 QUIET_SECONDS = 60.0
 
 
@@ -42,7 +42,11 @@ class NotifierRules:
 
 
 class Notifier:
-    """Whoever runs it holds the tick of its sink; without that, things are sent twice, under one id."""
+    """Run by the process that holds the tick of its sink; without that, things are sent twice, under one id.
+
+    At least once: an event's notification is stored in the same step that moves the sink's place in the
+    stream, and is taken out after the sink took it.
+    """
 
     def __init__(
         self, *, sink: Sink, rules: NotifierRules, store: NoticeStore, events: EventStore, facts: FactReader,
@@ -64,7 +68,7 @@ class Notifier:
         return self.send(ends)
 
     def collect(self, ends: float) -> None:
-        """Read the stream from the sink's place on; a sink without one begins now."""
+        """Read the stream from the sink's place on; a sink without a place begins at the newest event."""
         status = self._store.status(self.name)
         if status is None:
             self._begin()
@@ -109,8 +113,8 @@ class Notifier:
     def send(self, ends: float) -> int:
         """Send what is due, until the sink does not answer; returns how many it took.
 
-        A failure leaves the sink alone for a while, and the notification for longer: behind that pause the
-        others go first, so that one which the sink never takes holds up none of them.
+        After a failure nothing is sent to the sink for a while, and the notification waits longer than that:
+        the others go first, so that one which the sink never takes delays none of them.
         """
         status = self._store.status(self.name)
         if status is None or status.quiet_until > self._store.now():
@@ -127,7 +131,7 @@ class Notifier:
         return sent
 
     def _attempt(self, notice: str, record: str, failures: int) -> bool | None:
-        """Whether it was taken; None when the sink is to be left alone."""
+        """Whether it was taken; None when nothing more is to be sent for now."""
         waiting = parsed_notice(record)
         if waiting is None:
             _log.error("notify.unreadable", sink=self.name, id=notice)

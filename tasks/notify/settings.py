@@ -1,4 +1,4 @@
-"""Settings of notifications: which sinks there are, and what each is told. By default all are off."""
+"""Settings of notifications: which sinks there are, and what is sent to each. By default all are off."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -20,12 +20,10 @@ class NotifySettings(BaseModel):
 
     interval_seconds: Seconds = 2.0  # between two looks for news
     attempts: Annotated[Count, Field(le=100)] = 12  # of one notification before it is a dead letter
-    back_off_first_seconds: Seconds = 5.0  # behind the first failure; doubles with each further one
+    back_off_first_seconds: Seconds = 5.0  # after the first failure; doubles with each further one
     back_off_cap_seconds: Seconds = 3600.0
     answer_seconds: Annotated[Seconds, Field(le=30)] = 10.0  # that a sink may be silent
-    max_age_hours: Annotated[Seconds, Field(le=8760)] = (
-        72.0  # older news is not told to a sink that comes back
-    )
+    max_age_hours: Annotated[Seconds, Field(le=8760)] = 72.0  # of events; older ones are not sent at all
     log: LogSinkSettings = LogSinkSettings()
     webhook: WebhookSinkSettings = WebhookSinkSettings()
     slack: SlackSinkSettings = SlackSinkSettings()

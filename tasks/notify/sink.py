@@ -26,15 +26,15 @@ class UndeliveredError(CoalmineError):
 
 
 class Sink(Protocol):
-    """Sends one notification at a time. Sending the same twice must be told by its id."""
+    """Sends one notification at a time, from one thread. What is sent twice has the same id both times."""
 
     @property
     def name(self) -> str:
-        """Under which its place and its queue are kept: `log`, `webhook`, `slack`."""
+        """The name of its settings, under which its place in the stream and its queue are kept."""
         ...
 
     def send(self, notification: Notification) -> None:
-        """Return when it was taken, or raise UndeliveredError."""
+        """Return when it was taken, or raise UndeliveredError within the time that its settings allow."""
         ...
 
 

@@ -1,4 +1,7 @@
-"""From an event to the notification that it is worth, if any. Pure."""
+"""From an event to a notification, for the few events that people hear of. Pure.
+
+The table at the end says which; each function decides whether this event of its kind is one of them.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +20,7 @@ _ASKS = frozenset({"decision_gate", "escalation"})
 
 
 def translated(event: Event, facts: EventFacts = NOTHING) -> Notification | None:
-    """What people are told of an event; None for most events."""
+    """The notification of an event; None for most events."""
     translate = _TRANSLATIONS.get(event.kind)
     return translate(event, facts) if translate else None
 
@@ -90,7 +93,7 @@ def _of_version(event: Event, kind: NotificationKind, what: str) -> Notification
 
 
 def _item(event: Event, facts: EventFacts) -> Notification | None:
-    """An issue that left the queue without a job; when there was one, the job's end has told of it."""
+    """An issue that left the queue without a job; when there was one, the job's end is the notification."""
     to = _said(event, "to")
     if facts.issue_has_job or to not in {BacklogState.ESCALATED, BacklogState.FROZEN}:
         return None
@@ -104,7 +107,7 @@ def _held(event: Event, _: EventFacts) -> Notification:
 
 
 def _cycle(event: Event, _: EventFacts) -> Notification | None:
-    """A cycle is told once, of its first member, although each has an event of its own."""
+    """A cycle is one notification, about its first member, although each member has an event."""
     members = _said(event, "members").split()
     if members and event.subject != min(members):
         return None

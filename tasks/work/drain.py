@@ -19,12 +19,12 @@ from celery.worker import state
 
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 
-#: Set when turns are to end. Made before a prefork pool forks, so that its children see it.
+#: Set when turns are to end, never cleared. Made before a prefork pool forks, so that its children see it.
 _DRAINING = multiprocessing.get_context("fork").Event()
 
 
 def drain_after(seconds: float) -> threading.Timer:
-    """Begin to drain after a grace period; the timer does not keep the process alive."""
+    """Begin to drain after a grace period in seconds; the timer does not keep the process alive."""
     timer = threading.Timer(seconds, _DRAINING.set)
     timer.daemon = True
     timer.start()
@@ -42,11 +42,11 @@ def ended_by_signal(stop: StopSignal) -> Iterator[None]:
     if current_process().name == "MainProcess" or threading.current_thread() is not threading.main_thread():
         yield  # the worker's own process, whose SIGTERM is a warm shutdown
         return
-    told = False
+    was_signalled = False
 
     def end_turn(_number: int, _frame: FrameType | None) -> None:
-        nonlocal told
-        told = True
+        nonlocal was_signalled
+        was_signalled = True
         stop.set(StopReason.DRAIN)
 
     before = signal.signal(signal.SIGTERM, end_turn)
@@ -54,12 +54,12 @@ def ended_by_signal(stop: StopSignal) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        if told:
+        if was_signalled:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_process() -> None:
-    """End this process of a worker in any thread's name, so that whoever supervises it sees that it failed.
+    """End this process of a worker, from any thread, so that its supervisor sees that it failed.
 
     The worker itself shuts down warmly and exits with 70; a pool's child ends by SIGTERM, as above, and the
     pool logs that and forks another.

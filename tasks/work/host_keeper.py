@@ -1,4 +1,8 @@
-"""Looks after the machine that a worker runs on, from one thread of the worker's main process."""
+"""Looks after the machine that a worker runs on, from one thread of the worker's main process.
+
+For what concerns a host and not a queue: every worker does it, whatever queues it serves, and several workers
+on one host may do it at once. A chore that takes minutes gets a keeper of its own.
+"""
 
 import threading
 import time
@@ -10,7 +14,7 @@ from tasks.work.log_and_continue import LogAndContinue
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chore:
-    """Something that is to be done on this host again and again."""
+    """Something that is done on this host at an interval; doing it too often must be harmless."""
 
     name: str
     every_seconds: float
@@ -18,7 +22,10 @@ class Chore:
 
 
 class HostKeeper:
-    """Does every chore at the start and then at its interval. The thread does not keep the process alive."""
+    """Does every chore at the start and then at its interval, one after the other, in a thread of its own.
+
+    `start` once; `stop` ends it after the chore at hand. The thread does not keep the process alive.
+    """
 
     def __init__(
         self, chores: Sequence[Chore], *, look_seconds: float = 1.0,
@@ -35,7 +42,7 @@ class HostKeeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Do nothing more; a chore that is being done comes to its end."""
+        """Do no further chore; the one at hand goes on to its end."""
         self._ended.set()
 
     def _keep(self) -> None:
@@ -44,7 +51,7 @@ class HostKeeper:
             self._ended.wait(self._look_seconds)
 
     def do_what_is_due(self) -> None:
-        """One look; a chore that fails is tried again at its next time."""
+        """Do each chore that is due; one that fails is tried again at its next time."""
         for chore, due in list(self._due.items()):
             if due > self._monotonic():
                 continue

@@ -17,12 +17,12 @@ from tasks.agents.supervision.retirement import Retirement
 class NextStep(StrEnum):
     """What is to be done with the job."""
 
-    PUSHED = "pushed"  # watch its CI
-    FINISHED = "finished"  # it succeeded, and there is no commit to be watched
+    PUSHED = "pushed"  # a commit is pushed: watch its CI
+    FINISHED = "finished"  # it succeeded without a commit to watch
     RETRY = "retry"  # queue it again after a pause
     FAIL = "fail"  # it failed, and no attempt is left
     ESCALATE = "escalate"  # hand it to a person
-    CANCEL = "cancel"
+    CANCEL = "cancel"  # end it as cancelled
     GIVE_BACK = "give_back"  # to the queue, without counting the attempt
     PUT_OFF = "put_off"  # to the queue for a moment, as if it had not been claimed
     AWAIT = "await"  # to the queue until mail arrives for its agent, without counting the attempt
@@ -36,7 +36,7 @@ class NextStep(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ran:
-    """How an attempt at a job went."""
+    """How an attempt at a job went, as its runner reports it."""
 
     ended_by: Ending | NotRun
     clean: bool = False  # by the runtime's own definition
@@ -53,11 +53,11 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnOutcome:
-    """The step, the signal that comes with the job's end, and the reason in words."""
+    """What is decided about a job whose attempt has ended."""
 
     step: NextStep
-    signal: SignalKind | None
-    reason: str
+    signal: SignalKind | None  # the fact that is recorded when the job ends with this
+    reason: str  # in words, for the job's record
     again: Again = AT_ONCE  # how the job is queued again, where the step is to do so
 
 
@@ -85,7 +85,7 @@ _OVERSTAYED: dict[Ending | NotRun, str] = {
     Ending.DEADLINE: "at its time limit",
 }
 
-#: What a shell says by its exit code of a command that it could not run.
+#: The exit codes by which a shell says that it could not run a command (POSIX, Shell & Utilities, 2.8.2).
 _NOT_STARTED = {
     126: "the agent's command may not be executed in the work tree (exit 126)",
     127: "the agent's command was not found in the work tree (exit 127)",
@@ -119,7 +119,7 @@ def _failure(ran: Ran) -> tuple[SignalKind, str]:
 
 
 def _done(ran: Ran) -> TurnOutcome:
-    """Its work is there to be judged, unless it awaits mail."""
+    """What follows a turn whose work is there to be judged, unless its agent awaits mail."""
     how = "the agent ended cleanly"
     if ran.ended_by in _OVERSTAYED:
         how = f"the agent said that it was done, and was ended {_OVERSTAYED[ran.ended_by]}"

@@ -14,12 +14,15 @@ _log = structlog.get_logger(__name__)
 #: Seconds after which a tick whose process died may be taken up by another.
 TICK_SECONDS = 120.0
 
-#: Seconds after which a tick that was asked for and has not begun is asked for again.
+#: Seconds after which a request for a tick that has not begun is repeated.
 ASKED_SECONDS = 5
 
 
 class Ticks:
-    """Runs ticks under a lock of their name, so that two beats, or two workers, do the work once."""
+    """Runs ticks under a lock of their name, so that two beats, or two workers, do the work once.
+
+    A tick must be idempotent: one that overruns its lease may be run by a second process at the same time.
+    """
 
     def __init__(self, store: TickStore) -> None:
         self._store = store
@@ -40,26 +43,29 @@ class Ticks:
         return answer
 
     def ask(self, name: str) -> bool:
-        """Whether the tick is to be sent for: not when it was a moment ago and has yet to begin.
+        """Whether a message for the tick is to be sent: not when one was sent a moment ago and waits.
 
         A run that begins after this call sees whatever happened before it, so one message does for many.
         """
         return self._store.ask(name, seconds=ASKED_SECONDS)
 
     def is_first(self, name: str, *, seconds: float) -> bool:
-        """Whether nobody did this part of a tick within the last seconds; it is this caller's to do now."""
+        """Whether no process did this part of a tick in the last seconds; then this caller is to do it."""
         return self._store.is_first(name, seconds=int(seconds))
 
 
 class TickRequests:
-    """Sends tasks to the queue `control`. A broker that does not take one only costs the wait for beat."""
+    """Sends tasks to the queue `control`, where beat would only have them run later.
+
+    A broker that does not take a message costs no more than the wait for beat.
+    """
 
     def __init__(self, app: Celery, ticks: Ticks) -> None:
         self._app = app
         self._ticks = ticks
 
     def ask(self, tick: str) -> None:
-        """Have a tick run now; many who ask at once are answered by one run."""
+        """Have a tick run now; one run answers all requests that came before it began."""
         if self._ticks.ask(tick.removeprefix("tasks.")):
             self.send(tick)
 

@@ -1,4 +1,9 @@
-"""Working a job: claim it under a lease, have the agent run, and report what came of it."""
+"""Working on a job: claim it under a lease, have the agent run, and report the result.
+
+The order is: claim, run, report, retire the agent, follow up. Every write carries the claim's fence, so a
+worker that lost its lease writes nothing and neither retires the agent nor follows up: that is done by
+whoever has the job now.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +28,7 @@ from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
 
 _log = structlog.get_logger(__name__)
 
-#: For how long a result is offered to a store that does not answer, and the pause between two offers.
+#: Seconds for which reporting a result is tried while the store does not answer, and the pause between tries.
 REPORT_SECONDS = 300.0
 REPORT_PAUSE_SECONDS = 0.5
 
@@ -61,7 +66,10 @@ class Work:
         self._await_seconds = await_seconds  # for which a job waits for mail at the most
 
     def work(self, job_id: str, *, worker: str) -> str:
-        """Work one job, and say in a word what came of it. A message that is not needed changes nothing."""
+        """Work on one job; returns the step, or why the job was not claimed, in a word.
+
+        A message for a job that is taken, or over, changes nothing.
+        """
         claim = self._jobs.claim(job_id, worker=worker, lease_seconds=self._leases.lease_seconds)
         if isinstance(claim, ClaimRefusal):
             return claim.value
@@ -73,7 +81,7 @@ class Work:
             with ended_by_signal(stop), self._keeper.holding(self._leases, claim, stop):
                 decided, ran = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
-            if decided.step is not NextStep.DROP:  # else its heir has the agent too
+            if decided.step is not NextStep.DROP:  # else the worker that has the job has its agent too
                 if ran.retirement is not None:
                     self._retire(claim.job, ran.retirement)
                 self._ended(claim.job, decided.step, ran.result)
@@ -86,7 +94,7 @@ class Work:
         try:
             try:
                 self._report_patiently(claim, ran, decided)
-            except CancelAskedError:  # the wish came too late for the turn, and in time for the job
+            except CancelAskedError:  # too late to end the turn, in time to cancel the job
                 decided = outcome(replace(ran, ended_by=Ending.CANCEL), attempts)
                 self._report_patiently(claim, ran, decided)
         except StaleLeaseError as error:
@@ -95,9 +103,9 @@ class Work:
         return decided, ran
 
     def _report_patiently(self, claim: Claim, ran: Ran, decided: TurnOutcome) -> None:
-        """Report, again and again while the store is away: an agent's work is worth the wait.
+        """Report, and try again while the store is away: an agent's work is worth the wait.
 
-        The fence makes repeating harmless, and ends it when another worker has got the job meanwhile.
+        The fence makes repeating harmless, and ends it when another worker has the job meanwhile.
         """
         give_up_at = self._clock() + REPORT_SECONDS
         while True:

@@ -53,7 +53,7 @@ def test_kinds_are_a_list_or_have_commas(given: object) -> None:
 def test_an_unknown_kind_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fleet does not start with a kind that nothing would ever be sent of."""
     monkeypatch.setenv("COALMINE_NOTIFY__SLACK__KINDS", "done,finished")
-    with pytest.raises(SettingsError, match=r"COALMINE_NOTIFY__SLACK__KINDS.*'finished' is no kind"):
+    with pytest.raises(SettingsError, match=r"COALMINE_NOTIFY__SLACK__KINDS.*'finished' is not a kind"):
         load_settings(tmp_path / "none.toml")
 
 
