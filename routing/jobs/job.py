@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from routing.errors import InvalidInputError
 from routing.jobs.ending import Ending
 from routing.jobs.repair import Repair
+from routing.jobs.turn_kind import TurnKind
 from routing.templates.trial import Arm, Bet
 
 #: The largest request, as JSON in bytes, that is accepted.
@@ -136,7 +137,7 @@ class Job:
     max_attempts: int = 3
     worker: str = ""
     cancel: str = ""  # why it is to be cancelled, "" when it is not
-    kind: str = "first"  # of the next turn: first, redispatch, mail or fix_forward
+    kind: str = TurnKind.FIRST  # of the next turn; one of a later release is read, and not run
     turns: int = 0  # that were run for it
     spent_usd: float = 0.0  # by all of them
     spent_seconds: float = 0.0  # in all of them
@@ -163,8 +164,8 @@ class Job:
 
     @property
     def kind_again(self) -> str:
-        """The kind of its next turn when this one came to nothing: what is to be repaired still is."""
-        return "redispatch" if self.repair is None else "fix_forward"
+        """The kind of its next turn when this one failed: a repair is still a repair."""
+        return TurnKind.REDISPATCH if self.repair is None else TurnKind.FIX_FORWARD
 
     @property
     def branch(self) -> str:

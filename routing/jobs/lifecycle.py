@@ -14,12 +14,12 @@ from routing.events import (
     JOB_WAITING,
 )
 from routing.jobs.cancellation import Cancellation
-from routing.jobs.fix_forward import corrective_turn, still_pushed
 from routing.jobs.job import Job, JobResult, JobState, checked_job_id
-from routing.jobs.lost_worker import after_lost_worker, unreadable
 from routing.jobs.repair import Repair
 from routing.jobs.retry import Again, Attempts, BackOff
 from routing.jobs.signal import Signal, SignalKind, signal
+from routing.jobs.transitions import after_lost_worker, corrective_turn, still_pushed, unreadable
+from routing.jobs.turn_kind import TurnKind
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.trials.version_store import VersionStore
@@ -173,7 +173,7 @@ class Jobs:
         """
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_AWAITING,
-            fence=claim.fence, reason=reason, result=result, kind="mail", delay_seconds=wait_seconds,
+            fence=claim.fence, reason=reason, result=result, kind=TurnKind.MAIL, delay_seconds=wait_seconds,
             refund=True, data={"wait_seconds": wait_seconds},
         ))  # fmt: skip
 
@@ -224,7 +224,7 @@ class Jobs:
         job = self.find(job_id)
         moved = self._jobs.move(Move(
             job=job_id, allowed=ended, to=JobState.QUEUED, event=JOB_RETRIED, issue=job.request.issue,
-            reason=f"retried by {by}", kind="redispatch", fresh=True,
+            reason=f"retried by {by}", kind=TurnKind.REDISPATCH, fresh=True,
         ))  # fmt: skip
         if moved.answer is MoveAnswer.MISSING:
             raise _unknown(job_id)

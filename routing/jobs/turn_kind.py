@@ -1,4 +1,4 @@
-"""The kinds of turns: what a turn of a job is for."""
+"""The kinds of turns: what a turn of a job is for. Jobs have one, and versions have prompts by them."""
 
 from enum import StrEnum
 

@@ -7,8 +7,8 @@ import pytest
 
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import Job, JobRequest, JobState
-from routing.jobs.lost_worker import after_lost_worker
 from routing.jobs.retry import BUSY_SECONDS, Again, Attempts, BackOff, GiveUp, is_done, retry
+from routing.jobs.transitions import after_lost_worker
 from tasks.agents.mail.role import Role
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.session.step import step_after

@@ -66,7 +66,7 @@ class Move:
     reason: str = ""
     delay_seconds: float = 0.0  # before it may be claimed again
     result: JobResult | None = None
-    kind: str = ""  # of the next turn
+    kind: str = ""  # of the next turn, "": as before
     repair: Repair | None = None  # what a corrective turn is about
     judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
     signals: Sequence[Signal] = ()

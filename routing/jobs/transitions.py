@@ -1,0 +1,82 @@
+"""Steps of jobs that need a decision: each function says which `Move` follows from a job as it was read.
+
+Pure: the caller gives the time, and carries the step out. A step carries the fence that was read, so that it
+is refused when somebody else moved the job meanwhile. Whether a job is tried again is decided by `retry`.
+"""
+
+from dataclasses import replace
+
+from routing.events import JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED
+from routing.jobs.ending import NotRun
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.repair import MOST_JUDGED, Repair
+from routing.jobs.retry import Attempts, GiveUp, retry
+from routing.jobs.signal import SignalKind, signal
+from routing.jobs.turn_kind import TurnKind
+from routing.store.jobs.move import Move
+
+
+def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: float) -> Move:
+    """The step that queues a waiting job for a corrective turn, one of at most `most`.
+
+    Attempts begin anew for the turn; version, arm, trial and draw stay. Whether there is to be one is
+    decided by `tasks.issues.watch`; the fence keeps two watchers from sending a job back twice.
+    """
+    number = job.fix_forwards + 1
+    return Move(
+        job=job.id,
+        allowed=[JobState.WAITING],
+        to=JobState.QUEUED,
+        event=JOB_FIX_FORWARD,
+        fence=job.fence,
+        reason=reason,
+        kind=TurnKind.FIX_FORWARD,
+        repair=repair,
+        judged=(*job.judged, repair.commit)[-MOST_JUDGED:],
+        signals=[signal(SignalKind.CI_RED, at=at, commit=repair.commit, note=", ".join(repair.checks))],
+        corrective=True,
+        data={"commit": repair.commit, "attempt": number, "most": most, "checks": list(repair.checks)},
+    )
+
+
+def still_pushed(job: Job, result: JobResult) -> JobResult:
+    """The result of a corrective turn; one that pushed nothing takes no earlier push away."""
+    if job.repair is None or result.commit:
+        return result
+    return replace(result, commit=job.repair.commit, branch=job.branch)
+
+
+def after_lost_worker(job: Job, *, at: float) -> Move:
+    """The step after a worker was lost: a wish to cancel comes first, then the attempts that are left."""
+    reason, kind = "its worker was lost", None
+    to, event = JobState.QUEUED, JOB_LEASE_EXPIRED
+    if job.cancel:
+        to, event, reason, kind = JobState.CANCELLED, JOB_FINISHED, job.cancel, SignalKind.CANCELLED
+    elif isinstance(given_up := retry(NotRun.WORKER_LOST, Attempts.of(job)), GiveUp):
+        reason = f"{reason}; {given_up.reason}"
+        to, event, kind = JobState.FAILED, JOB_FINISHED, SignalKind.MACHINE_LOST
+    return Move(
+        job=job.id,
+        allowed=[JobState.RUNNING],
+        to=to,
+        event=event,
+        fence=job.fence,  # what was decided holds for this lease alone
+        reason=reason,
+        kind=job.kind_again,
+        signals=[signal(kind, at=at, note=reason)] if kind else [],
+        expired=True,
+        list_dead=to is JobState.FAILED,
+    )
+
+
+def unreadable(job_id: str, why: str) -> Move:
+    """The end of a job whose record cannot be read: a person finds it among the dead letters."""
+    return Move(
+        job=job_id,
+        allowed=[JobState.RUNNING],
+        to=JobState.FAILED,
+        event=JOB_FINISHED,
+        reason=why[:500],
+        expired=True,
+        list_dead=True,
+    )
