@@ -1,4 +1,7 @@
-"""The error tree. Every message says what happened, to which thing, and what to do next."""
+"""The error tree. Every message says what happened, to which thing, and what to do next.
+
+An error of a driver or a program is translated once, where it is called, and keeps the original as its cause.
+"""
 
 
 class CoalmineError(Exception):

@@ -1,4 +1,8 @@
-"""Names of the events in the stream. Each is written in the same step as the change that it tells of."""
+"""Names of the events in the stream, and what each means.
+
+An event is written in the same step as the change that it reports. The names are stored and sent to others: a
+name that was written once keeps its meaning. The reference, and a test, hold the list complete.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +67,7 @@ MEANINGS: dict[str, str] = {
     CANARY_STARTED: "a trial was opened",
     AUTO_PROMOTED: "the evidence graduated a canary: it is champion now",
     PROMOTED: "a person made a version champion",
-    ROLLED_BACK: "a canary was rejected and its trial ended; the champion is what it was",
+    ROLLED_BACK: "a canary was rejected and its trial ended; the champion stays",
     REJECTED: "a person rejected a version that was not on trial",
     REVERTED: "a person made a superseded version champion again",
     TRIAL_STOPPED: "a trial ended without a verdict; its canary is pending again",
@@ -88,24 +92,24 @@ MEANINGS: dict[str, str] = {
     JOB_SIGNAL: "a fact about a job was recorded",
     SNAPSHOT_UNREADABLE: "a canary's content could not be read; its jobs go to the champion",
     AGENT_REGISTERED: "an agent has a name now, under which it gets mail",
-    AGENT_FINISHED: "an agent has ended and gets no more mail",
+    AGENT_FINISHED: "an agent has ended and no longer gets mail",
     MAIL_SENT: "a mail was accepted for delivery",
     MAIL_CLAIMED: "a turn of an agent took the mail that waited for it",
     MAIL_ACKED: "mail was delivered",
     MAIL_RETURNED: "a turn ended badly and its mail waits again",
-    MAIL_DEAD: "a mail will not be delivered any more",
+    MAIL_DEAD: "a mail will no longer be delivered",
     SESSION_STATE: "an agent's session went from one state to another",
-    SESSION_LOST: "a conversation cannot be resumed: the turn starts afresh, with a recap",
+    SESSION_LOST: "a conversation cannot be resumed: the turn starts a new one, with a recap",
     SESSION_RESUME_MISMATCH: "an agent resumed another conversation than it was asked to",
     SESSION_TERMINAL_MAIL_MISSING: "an agent ended cleanly without the mail that ends its task",
     SESSION_SILENT: "a turn has said nothing for a while, and something was done about it",
-    WEBHOOK_ACCEPTED: "a forge told of an issue, which will be looked at again",
+    WEBHOOK_ACCEPTED: "a forge reported an issue, which will be read again",
     BACKLOG_ADDED: "an issue was taken into the backlog",
-    BACKLOG_EDITED: "an issue of the backlog was read anew: its text, priority or dependencies changed",
+    BACKLOG_EDITED: "an issue of the backlog was read again: its text, priority or dependencies changed",
     BACKLOG_STATE: "an issue of the backlog went from one state to another",
     BACKLOG_PAUSING: "an issue in progress was paused, so that it leaves with the end of its job, or resumed",
     BACKLOG_HELD: "an issue's body could not be read and speaks of dependencies; a person must look at it",
-    BACKLOG_CYCLE: "an issue waits, over others, for itself; it stays blocked until an edge is taken away",
+    BACKLOG_CYCLE: "an issue waits for itself by way of others; it stays blocked until an edge is removed",
     BACKLOG_UNKNOWN_BLOCKER: "an issue waits for one that its forge does not know",
     BACKLOG_REFUSED: "a ready issue was not dispatched: which gate is shut, why, and what it looked at",
     DISPATCH_PAUSED: "a person stopped dispatch",

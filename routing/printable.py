@@ -1,4 +1,7 @@
-"""Text from outside, made safe to print: no escape sequences, no control characters."""
+"""Text from outside, made safe to print: no escape sequences, no control characters.
+
+What agents, forges and mail say goes through here before it reaches a terminal, a log or a page.
+"""
 
 import re
 

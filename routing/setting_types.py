@@ -28,9 +28,9 @@ def _on_or_off(value: object) -> bool:
     raise ValueError("must be one of 1/true/yes/on or 0/false/no/off")
 
 
-#: More than nothing of something that is measured; the bound is the seconds of a year.
+#: More than nothing of something that is measured, up to the seconds of a year.
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=_YEAR_SECONDS, allow_inf_nan=False)]
-#: The same where nothing is meant too.
+#: The same with 0.
 NotNegative = Annotated[float, BeforeValidator(_number), Field(ge=0, le=_YEAR_SECONDS, allow_inf_nan=False)]
 #: Seconds of a wait or a time limit, up to a year.
 Seconds = Positive
@@ -38,9 +38,9 @@ Seconds = Positive
 Days = Annotated[float, BeforeValidator(_number), Field(ge=1, le=3650, allow_inf_nan=False)]
 #: How many of something.
 Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
-#: How many of something at most, where 0 means that there is no limit.
+#: How many of something at most; 0: any number.
 Limit = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000)]
 #: US dollars that may be spent.
 Dollars = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-#: A truth value, or one of the eight words in any case: a typo switches nothing on or off.
+#: A truth value, or one of the eight words in upper or lower case: a typo is an error and switches nothing.
 Switch = Annotated[bool, BeforeValidator(_on_or_off)]

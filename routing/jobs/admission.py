@@ -1,21 +1,25 @@
-"""Admission: how many jobs may be at work at once, and how much they may spend."""
+"""Admission: how many jobs may be at work at once, and how much they may spend.
+
+The limits hold where a lease is won (`job_claim.lua`): what may not begin yet is held, first come first
+served, and published when there is room (`held_release.lua`).
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdmissionLimits:
-    """What the fleet may do at one time; the step that wins a job's lease keeps to it. 0: no limit."""
+    """What the fleet may do at one time; checked when a lease is won. 0: no limit."""
 
     agents_at_once: int = 0  # running jobs of the fleet
     per_repository: int = 0  # running jobs of one repository
-    day_cost_usd: float = 0.0  # that the fleet may spend a day (UTC) before no job begins any more
+    day_cost_usd: float = 0.0  # that the fleet may spend a day (UTC); after that no job begins
 
 
 #: Why a job that could be claimed has to wait, and what a person can do about it.
 WAITS: dict[str, str] = {
     "fleet": "waits: as many agents are at work as the fleet may have (job.agents_at_once)",
-    "repository": "waits: as many agents are at work in its repository as may be (job.per_repository)",
+    "repository": "waits: as many agents are at work in its repository as are allowed (job.per_repository)",
     "turn": "waits its turn: jobs that wait longer come first",
     "budget": "waits: the fleet has spent what it may spend today (job.day_cost_usd)",
 }

@@ -1,4 +1,8 @@
-"""Cancelling: a job ends with all that its agent had others do."""
+"""Cancelling: a job ends, and so do the children that its agent asked for.
+
+A job that is queued or waits for CI ends at once. A running one is marked; its worker ends the agent, and the
+sweep ends the job when that worker was lost.
+"""
 
 from collections.abc import Callable
 
@@ -31,7 +35,7 @@ class Cancellation:
             if job.state.is_final:
                 if job.state is JobState.CANCELLED:
                     return job
-                message = f"job {job_id} is {job.state} and cannot be cancelled any more"
+                message = f"job {job_id} is {job.state} and can no longer be cancelled"
                 raise ConflictError(message)
             if job.state is JobState.RUNNING:
                 done = self._jobs.cancel_running(job_id, reason)
@@ -41,7 +45,7 @@ class Cancellation:
                     event=JOB_FINISHED, reason=reason, signals=[fact],
                 ))  # fmt: skip
                 if moved.answer is MoveAnswer.MERGING:
-                    message = f"job {job_id} is being merged just now and was not cancelled; revert the merge"
+                    message = f"job {job_id} is being merged now and was not cancelled; revert the merge"
                     raise ConflictError(message)
                 done = moved.done
             if done:
@@ -53,13 +57,13 @@ class Cancellation:
         for parent in self._jobs.bereaved(most):
             job = self._jobs.read(parent)
             failed = job is not None and job.state is JobState.FAILED
-            back = job is not None and not job.state.is_final and not job.cancel  # somebody retried it
+            back = job is not None and not job.state.is_final and not job.cancel  # a person retried it
             seen_to = back or (failed and self._keeps_children) or self._end_children(parent, at=at)
             if seen_to:
                 self._jobs.seen_to(parent)
 
     def _end_children(self, parent: str, *, at: float) -> bool:
-        """Cancel what has not ended; False when that failed for one, which keeps no other from its end."""
+        """Cancel what has not ended; False when that failed for one, after all were tried."""
         failed = False
         for child in self._jobs.children(parent):
             try:

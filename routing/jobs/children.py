@@ -1,4 +1,8 @@
-"""Children: jobs that the agent of another job asks for. They are never drawn and count in no trial."""
+"""Children: jobs that the agent of another job asks for. They are never drawn and count in no trial.
+
+How many a job may have, and how deep, is checked in the step that accepts one, so two requests at the same
+time cannot exceed it.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,7 +25,7 @@ class ChildRules:
     """What the settings say of children."""
 
     most: int = 5  # active ones of one job
-    deepest: int = 2  # generations below the job that nobody's agent asked for
+    deepest: int = 2  # generations below a job without a parent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +86,7 @@ def _request(order: ChildOrder, parent: Job, template: str) -> JobRequest:
 
 def _refusal(word: AcceptAnswer, order: ChildOrder, rules: ChildRules) -> ChildRefusedError:
     reasons = {
-        AcceptAnswer.NO_PARENT: "there is no such job (any more)",
+        AcceptAnswer.NO_PARENT: "that job does not exist, or no longer",
         AcceptAnswer.PARENT_ENDED: "it has ended",
         AcceptAnswer.PARENT_CANCELLED: "it is being cancelled",
         AcceptAnswer.CHILDREN: f"{rules.most} of its children are at work, as many as it may have: wait",

@@ -1,4 +1,8 @@
-"""Jobs: the intent to work one issue, or one request, to its end."""
+"""Jobs: the intent to work one issue, or one request, to its end.
+
+A job is pinned to its version, its arm and its draw for life: retries, corrective turns and continuations
+keep them; only the rejection of its version changes them.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -141,7 +145,7 @@ class Job:
     turns: int = 0  # that were run for it
     spent_usd: float = 0.0  # by all of them
     spent_seconds: float = 0.0  # in all of them
-    fix_forwards: int = 0  # how often it was sent back to repair what CI said of a push
+    fix_forwards: int = 0  # corrective turns that it was sent back for
     judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
     repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
     reason: str = ""  # why it is in its state, in words
@@ -176,6 +180,6 @@ class Job:
 def checked_job_id(text: str) -> str:
     """Return the id, or say what a job's id looks like."""
     if not _JOB_ID.fullmatch(text):
-        message = f"{text[:40]!r} is no job id; a job id has 16 hex digits, see `coalmine job list`"
+        message = f"{text[:40]!r} is not a job id; a job id has 16 hex digits, see `coalmine job list`"
         raise InvalidInputError(message)
     return text

@@ -1,4 +1,9 @@
-"""Jobs after they were accepted: claim, finish, retry, cancel, and what the sweep repairs."""
+"""Jobs after they were accepted: claim, finish, retry, cancel, and what the sweep repairs.
+
+States: queued → running → (waiting → queued →)* a final state; a person may retry a job that ended without
+success. A worker's writes carry the fence of its claim; ticks write under the fence that they read. A write
+under an old fence is refused, so two of them never both succeed.
+"""
 
 import json
 from collections.abc import Sequence
@@ -28,11 +33,11 @@ from routing.templates.version import Version
 
 
 class UnknownJobError(NotFoundError):
-    """There is no such job, or its record has expired."""
+    """No job has that id, or its record has expired."""
 
 
 class CancelAskedError(ConflictError):
-    """The job is to be cancelled: it is neither queued again nor watched. End it as cancelled."""
+    """The job is to be cancelled, so it is neither queued again nor watched. End it as cancelled."""
 
 
 class StaleLeaseError(ConflictError):
@@ -196,7 +201,7 @@ class Jobs:
             raise StaleLeaseError(message)
 
     def conclude(self, job: Job, state: JobState, *, reason: str, signals: Sequence[Signal] = ()) -> bool:
-        """A tick ends a job that was waiting for CI. Returns False when it is not that run's any more."""
+        """A tick ends a job that was waiting for CI. Returns False when the job has moved on."""
         return self._jobs.move(Move(
             job=job.id, allowed=[JobState.WAITING], to=state, event=JOB_FINISHED, fence=job.fence,
             reason=reason, signals=signals,
@@ -205,7 +210,7 @@ class Jobs:
     def fix_forward(self, job: Job, *, repair: Repair, reason: str, most: int) -> bool:
         """A tick sends a job that waits back to its agent, whose pushed commit is red.
 
-        False when it is no longer that run's.
+        False when the job has moved on.
         """
         step = corrective_turn(job, repair, reason=reason, most=most, at=self._jobs.now())
         return self._jobs.move(step).done
@@ -275,4 +280,4 @@ class Jobs:
 
 
 def _unknown(job_id: str) -> UnknownJobError:
-    return UnknownJobError(f"there is no job {job_id} (finished jobs expire); see `coalmine job list`")
+    return UnknownJobError(f"no job has the id {job_id} (finished jobs expire); see `coalmine job list`")

@@ -1,4 +1,9 @@
-"""The mailbox: accepts requests, draws the arm, records the job and publishes its message."""
+"""The mailbox: accepts requests, draws the arm, records the job and publishes its message.
+
+The one way in: ad-hoc requests, issues of the backlog and children end here. A draw is made at most once a
+request and kept when the step has to be repeated because the route changed. Record, ledger, outbox entry
+and event are one step; publishing may fail, and the relay repeats it.
+"""
 
 import hashlib
 import os
@@ -46,7 +51,7 @@ class Enqueued:
     trial: str = ""
     arm: Arm | None = None
     draw: float | None = None
-    answer: AcceptAnswer = AcceptAnswer.OK  # of the step: why there is no new job, if there is none
+    answer: AcceptAnswer = AcceptAnswer.OK  # of the step: why no job was created, if none was
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +64,7 @@ class Descent:
 
 @dataclass(kw_only=True, slots=True)
 class _Prepared:
-    """A request on its way."""
+    """A request that is being accepted."""
 
     request: JobRequest
     references: Sequence[str]  # templates or versions: the first that may be given work is
@@ -197,7 +202,7 @@ class Mailbox:
     def _route(self, references: Sequence[str]) -> tuple[str, Route]:
         *versions, template = references
         for version in versions:
-            with suppress(ConflictError):  # rejected since its job began: it gets no more work
+            with suppress(ConflictError):  # rejected since its job began: it no longer gets work
                 return version, self._routes.route(version)
         return template, self._routes.route(template)
 
@@ -290,7 +295,7 @@ def _batches(prepared: list[_Prepared]) -> Iterator[list[_Prepared]]:
 
 
 def _runs(drawn: list[_Drawn]) -> Iterator[tuple[RouteDefaults, list[_Drawn]]]:
-    """Parts of one step each: requests of one defaults that follow each other."""
+    """Parts of one step each: requests with the same defaults that follow each other."""
     for defaults, run in groupby(drawn, key=attrgetter("defaults")):
         while part := list(islice(run, STEP)):
             yield defaults, part

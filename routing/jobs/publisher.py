@@ -1,4 +1,8 @@
-"""Publishing a job's message to the broker. A message carries the job's id, nothing else."""
+"""Publishing a job's message to the broker. A message carries the job's id, nothing else.
+
+Any broker that Celery speaks to will do. Where it is the store's own server, the message is prepared here
+and pushed by the step that accepts the job: that saves a round trip, and no record is without its message.
+"""
 
 import base64
 import json
@@ -65,7 +69,7 @@ class CeleryPublisher:
         self._preparing = threading.Lock()  # kombu's memory transport has one set of queues a process
 
     def publish(self, job: str, queue: str, priority: Priority) -> None:
-        """Publish one message by kombu's ordinary way, on any broker that Celery speaks to."""
+        """Publish one message with Celery, on any broker that it speaks to."""
         try:
             self._send(job, f"{job}-{self._suffixes()}", queue, priority)
         except _FAULTS as error:

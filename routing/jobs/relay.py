@@ -1,4 +1,7 @@
-"""The relay: publishes what was accepted and not published, and what was published and got lost."""
+"""The relay: publishes jobs that were accepted and not published, and those whose message got lost.
+
+A job stays listed until it is claimed, so a message that is lost costs a wait and never a job.
+"""
 
 from dataclasses import dataclass
 
@@ -37,8 +40,8 @@ class Relay:
         """One pass over the outbox, then over the jobs that nobody has claimed for a while.
 
         Jobs that waited for room come to the outbox first, as many as there is room for now.
-        A message counts as lost at once when the broker's queue is empty. While others wait in front, a job
-        may wait too; its message is repeated once in a long while, as that queue may never be empty.
+        A message counts as lost when the broker's queue is empty. While others wait there, the job may be
+        waiting too; its message is repeated after OVERDUE_SECONDS, as that queue may never be empty.
         """
         try:
             self._jobs.release_held(most)
@@ -59,7 +62,7 @@ class Relay:
         return lost + self._overdue(behind_others, messages=sum(depths.values()))
 
     def _overdue(self, jobs: list[Job], *, messages: int) -> list[str]:
-        """Those unclaimed for long; no queue grows beyond two messages a job, however long nobody works."""
+        """Those unclaimed for long. A queue holds at most two messages a job, however long no worker runs."""
         before = self._jobs.now() - OVERDUE_SECONDS
         sent = sorted((job.published_at or job.created_at, job.id) for job in jobs)
         waiting = [job for at, job in sent if at <= before]

@@ -1,4 +1,4 @@
-"""What a corrective turn has to repair: the commit that CI judged, and what CI said of it."""
+"""What a corrective turn has to repair: the commit that CI judged red, and what CI printed."""
 
 from typing import Annotated
 

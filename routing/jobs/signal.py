@@ -1,4 +1,7 @@
-"""Signals: verifiable facts about a job, from which its score is computed."""
+"""Signals: verifiable facts about a job, from which its score is computed.
+
+Recorded once each: whoever sees the same fact again makes a signal of the same id.
+"""
 
 from enum import StrEnum
 from typing import Literal
@@ -9,7 +12,7 @@ from routing.errors import CorruptRecordError
 
 
 class SignalKind(StrEnum):
-    """What can be known of a job. What each is worth stands in `harvest/score.py`."""
+    """What can be known of a job. What each is worth is decided in `harvest/score.py`."""
 
     CI_GREEN = "ci_green"  # real CI passed at the job's commit
     CI_RED = "ci_red"

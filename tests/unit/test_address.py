@@ -45,7 +45,7 @@ def test_each_form_is_read_shown_and_turned_into_a_broker_url(url: str, shown: s
         ("http://h", "none of these"),
         ("redis://", "a host is missing"),
         ("redis://h:port", "a host is missing or is not"),
-        ("redis://h:70000", "70000 is no port"),
+        ("redis://h:70000", "70000 is not a port"),
         ("redis://h/zero", "database must be a number"),
         ("redis://h/0/1", "too many parts"),
         ("redis://a,b/0", "several hosts"),

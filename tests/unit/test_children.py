@@ -179,7 +179,7 @@ def test_only_a_job_at_work_has_children(made: Made) -> None:
     fleet.end(ended)
     fleet.claim(stopping)
     fleet.app.jobs.cancel(stopping, by="ada", at=fleet.clock())
-    for job, why in (("0" * 16, "no such job"), (ended, "it has ended"), (stopping, "being cancelled")):
+    for job, why in (("0" * 16, "does not exist"), (ended, "it has ended"), (stopping, "being cancelled")):
         with pytest.raises(ChildRefusedError, match=why):
             dispatch(fleet, job)
 

@@ -269,7 +269,7 @@ def test_ended_job_cannot_be_cancelled(fleet: SteppedFleet, kind: SignalKind) ->
     """What has ended stays as it ended."""
     job = fleet.enqueue().job
     fleet.end(job, kind)
-    with pytest.raises(ConflictError, match="cannot be cancelled"):
+    with pytest.raises(ConflictError, match="can no longer be cancelled"):
         fleet.app.jobs.cancel(job, by="ada", at=START)
 
 

@@ -1,4 +1,4 @@
-"""Ticks in Redis: whose turn it is to run one, and who has asked for a run."""
+"""Ticks in Redis: which process runs one, and whether another run was requested."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ redis.call('HSET', job, 'version', champion, 'content_hash', content_hash, 'sour
 redis.call('HDEL', job, 'parent_arm') -- a child no longer has its parent's version
 if f[4] and f[4] ~= '' then
   redis.call('HSET', job, 'left_trial', f[4])
-  if not f[5] then -- a score that is settled stands
+  if not f[5] then -- a settled score stays
     redis.call('RPUSH', settlements, settlement .. ',"at":' .. stamp(now) .. '}')
     redis.call('SADD', trials_moved, f[4])
   end

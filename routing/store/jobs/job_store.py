@@ -187,15 +187,15 @@ class JobStore(JobReader):
             )  # fmt: skip
 
     def effects_done(self, job: str, issue: str, *, spent_usd: float = 0.0) -> None:
-        """Note that a final job's issue was told of its end, and what the job has cost."""
+        """Free the issue of a final job, which was informed of its end; note what the job has cost."""
         self.call(
             _EFFECTS_DONE, issue=self.keys.issue(issue), id=job, retention_seconds=self.retention_seconds,
             spent_usd=spent_usd, doing=f"freeing issue {issue}",
         )  # fmt: skip
 
     def tell_again(self, job: str) -> None:
-        """Have a final job's issue told of its end once more."""
-        with redis_errors(f"having the issue of job {job} told"):
+        """Have a final job's issue informed of its end once more."""
+        with redis_errors(f"having the issue of job {job} informed"):
             self.redis.sadd(self.keys("effects"), job)
 
     def disown(self, parent: str, child: str) -> None:
@@ -204,8 +204,8 @@ class JobStore(JobReader):
             self.redis.zrem(self.keys("children"), f"{parent}:{child}")
 
     def seen_to(self, parent: str) -> None:
-        """The children of a job that ended badly are seen to."""
-        with redis_errors(f"seeing to the children of job {parent}"):
+        """Note that the children of a job that ended badly were dealt with."""
+        with redis_errors(f"dealing with the children of job {parent}"):
             self.redis.srem(self.keys("bereaved"), parent)
 
     def land(self, job: str, fence: int) -> bool:
@@ -213,7 +213,7 @@ class JobStore(JobReader):
         return self.call(_JOB_LAND, job=self.keys.job(job), fence=fence, doing=f"landing job {job}")
 
     def watched(self, jobs: Sequence[str]) -> None:
-        """Put waiting jobs behind those that were not looked at."""
+        """Move waiting jobs to the end of the list of those to look at."""
         if jobs:
             with redis_errors("noting what was watched"):
                 now = self.now()
@@ -229,7 +229,7 @@ class JobStore(JobReader):
             pipeline.execute()
 
     def look_again(self, job: str, *, at: float | None) -> None:
-        """Put off the next look at a pushed job; None: no more looks."""
+        """Put off the next look at a pushed job; None: it is no longer looked at."""
         with redis_errors(f"watching job {job}"):
             if at is None:
                 self.redis.zrem(self.keys("landing"), job)

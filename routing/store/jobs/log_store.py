@@ -16,13 +16,13 @@ KEPT = 500
 #: Characters kept of one entry.
 TEXT_LENGTH = 2000
 
-#: Seconds for which the log of a job is kept behind its last entry.
+#: Seconds for which the log of a job is kept after its last entry.
 LOG_SECONDS = 7 * 86_400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogLine:
-    """One entry, redacted by whoever wrote it."""
+    """One entry, redacted by its writer."""
 
     id: str  # of the stream
     kind: str  # text, tool, result, …
@@ -60,7 +60,7 @@ class LogStore(Store):
             pipeline.execute()
 
     def read(self, job: str, *, after: str = "0-0", wait_seconds: float = 0.0) -> Iterator[LogLine]:
-        """Entries behind the id `after`, waiting for the first one if asked."""
+        """Entries after the id `after`, waiting for the first one if asked."""
         block = int(wait_seconds * 1000) or None
         with redis_errors(f"reading the log of job {job}"):
             answer = self.redis.xread({self.keys.log(job): after}, block=block)

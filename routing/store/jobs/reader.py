@@ -67,7 +67,7 @@ class JobReader(Store):
         return self._until("dead", float("inf"), most)
 
     def with_effects(self, most: int) -> list[str]:
-        """Final jobs whose issue is yet to be told: any of them, so that none keeps others waiting."""
+        """Final jobs whose issue has yet to be updated: any of them, so that none keeps others waiting."""
         with redis_errors("reading effects"):
             return list(self.redis.srandmember(self.keys("effects"), most))
 
@@ -81,7 +81,7 @@ class JobReader(Store):
             return list(self.redis.zrevrange(self.keys("jobs"), start, start + most - 1))
 
     def read(self, job: str) -> Job | None:
-        """One job; None when there is none (any more)."""
+        """One job; None when it does not exist, or no longer."""
         with redis_errors(f"reading job {job}"):
             fields = self.redis.hgetall(self.keys.job(job))
         return parsed_job(job, fields) if fields else None

@@ -1,4 +1,4 @@
-"""What the watcher remembers of a run between two looks: which effects it has had outside."""
+"""What the watcher remembers of a run between two looks: what was done outside for it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class RunNotes:
     """Notes about one run; losing them costs a look at the forge, and never an effect done twice."""
 
     comment: int | None = None  # the checklist's comment on the issue
-    shown: str = ""  # digest of the checklist as it stands there
+    shown: str = ""  # digest of the checklist as it is there
     labelled: bool = False  # the issue carries the label of issues in progress
     change: bool = False  # its change request was opened, or refused for good
     first_pushed_at: float | None = None  # seconds since the epoch
-    refusals: int = 0  # times that the forge refused to be told of the run's end
+    refusals: int = 0  # times that the forge refused the report of the run's end
     tell_at: float = 0.0  # not to be tried again before
     finished: str = ""  # the end of the job with which its issue was closed, or handed to a person
 

@@ -1,1 +1,4 @@
-"""The connection to Redis: its address, its keys, its scripts, its errors and its health."""
+"""What all stores share: the server's address and connections, key names, scripts, errors and health.
+
+No kind of record is known here, apart from the names of its keys.
+"""

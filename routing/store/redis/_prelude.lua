@@ -7,7 +7,7 @@ end
 
 local function stamp(seconds) return string.format('%.6f', seconds) end
 
--- One entry of the event stream, in the same step as the change that it tells of. `data` is JSON text.
+-- One entry of the event stream, in the same step as the change that it reports. `data` is JSON text.
 local function emit(stream, kind, at, subject, data)
   redis.call('XADD', stream, 'MAXLEN', '~', 100000, '*',
     'kind', kind, 'at', stamp(at), 'subject', subject, 'data', data)

@@ -104,7 +104,7 @@ class RedisAddress:
             user = f"{quote(self.username or '', safe='')}:{quote(self.password or '', safe='')}@"
         if self.path:
             return f"redis+socket://{user}{quote(self.path)}?virtual_host={self.db}"
-        # kombu would not check certificates unless it is told to.
+        # kombu checks certificates only when asked to.
         tls = dict(self.tls_options())
         query = f"?{urlencode(tls)}" if tls else ""
         scheme = "sentinel" if self.by_sentinel else self.scheme
@@ -182,7 +182,7 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
         raise _wrong("a host is missing or is not HOST or HOST:PORT")
     port = int(match[3]) if match[3] else default_port
     if not 0 < port < 1 << 16:
-        raise _wrong(f"{port} is no port")
+        raise _wrong(f"{port} is not a port")
     return match[1] or match[2], port
 
 

@@ -42,7 +42,7 @@ _FAULTS = {
     ),
     "MISCONF": _Fault(
         "refuses writes because it cannot save its data",
-        "look for a full disk or wrong permissions in the server's log, and mend it",
+        "look for a full disk or wrong permissions in the server's log, and fix it",
     ),
     "LOADING": _Fault("is still reading its data after a start", "try again in a moment"),
     "MASTERDOWN": _Fault("is a replica without its master", "wait for the failover or start the master"),
@@ -68,7 +68,7 @@ _CREDENTIALS = (
 def redis_errors(doing: str) -> Iterator[None]:
     """Around calls of Redis, or as a decorator: its errors leave as ours, with `doing` and where it was.
 
-    What the server says of our own scripts and arguments is no fault of the server and passes unchanged.
+    An answer about our own scripts or arguments is a fault of ours: it passes unchanged.
     """
     try:
         yield

@@ -66,7 +66,7 @@ def look_at(client: redis.Redis, clock: Callable[[], float]) -> list[HealthFindi
 
 
 def judge(facts: ServerFacts) -> list[HealthFinding]:
-    """All findings, in the order in which a person should mend them."""
+    """All findings, in the order in which a person should fix them."""
     checks = (
         _version,
         _role,
@@ -126,7 +126,7 @@ def _append_fsync(facts: ServerFacts) -> HealthFinding:
                 check=check,
                 status=Status.WARNING,
                 message="the server does not say when writes reach the disk (CONFIG GET is not allowed)",
-                remedy="see with whoever runs it that appendfsync is everysec or always",
+                remedy="ask those who run the server to see that appendfsync is everysec or always",
             )
         case _:
             message = f"appendfsync is {value}: a power cut may lose the last half minute"
@@ -145,7 +145,7 @@ def _append_write(facts: ServerFacts) -> HealthFinding:
     return _problem(
         check,
         f"the append-only file could not be written ({', '.join(failed)})",
-        "look for a full disk or wrong permissions in the server's log, and mend it",
+        "look for a full disk or wrong permissions in the server's log, and fix it",
     )
 
 
@@ -153,7 +153,7 @@ def _eviction(facts: ServerFacts) -> HealthFinding:
     policy = facts.info.get("maxmemory_policy", "unknown")
     if policy == "noeviction":
         return _ok("redis-eviction", "nothing is evicted when memory runs out")
-    # Without a limit nothing is evicted today, but the first one who sets a limit loses jobs.
+    # Without a limit nothing is evicted today; jobs are lost as soon as somebody sets one.
     limited = _number(facts.info.get("maxmemory")) > 0
     return HealthFinding(
         check="redis-eviction",
@@ -167,7 +167,7 @@ def _memory(facts: ServerFacts) -> HealthFinding:
     check = "redis-memory"
     used, limit = _number(facts.info.get("used_memory")), _number(facts.info.get("maxmemory"))
     if limit <= 0:
-        return _ok(check, f"{_mebibytes(used)} are in use; there is no limit")
+        return _ok(check, f"{_mebibytes(used)} are in use; no limit is set")
     share = used / limit
     message = f"{_mebibytes(used)} of {_mebibytes(limit)} are in use ({share:.0%})"
     if share < MEMORY_WARNING_SHARE:

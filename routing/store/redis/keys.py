@@ -1,4 +1,7 @@
-"""Every key that Coalmine writes, in one place."""
+"""Every key that Coalmine writes, in one place.
+
+Names are stored state: a key that was written once keeps its name and type, or is read under both names.
+"""
 
 from dataclasses import dataclass
 
@@ -17,21 +20,21 @@ PERMANENT_KINDS = frozenset(
         "outbox",  # zset of queued jobs whose message is to be published, by time
         "unclaimed",  # zset of published jobs that nobody has claimed, by the time of the next look
         "leases",  # zset of running jobs by the end of their lease
-        "held",  # zset of queued jobs that wait for room, each behind its repository, by creation
-        "children",  # zset of jobs that have not ended, each behind its parent, by name
+        "held",  # zset of queued jobs that wait for room, each after its repository's name, by creation
+        "children",  # zset of jobs that have not ended, each after its parent's id, by name
         "bereaved",  # set of jobs that ended badly before their children
-        "at_work",  # zset of running jobs of repositories, each behind its repository, by name
+        "at_work",  # zset of running jobs of repositories, each after its repository's name, by name
         "waiting",  # zset of pushed jobs by the time they were last watched
         "landing",  # zset of pushed jobs by the time of the next look for a merge or a revert
         "due",  # zset of unsettled jobs by the time they must be looked at
-        "effects",  # set of final jobs whose issue is yet to be told
+        "effects",  # set of final jobs whose issue has yet to be updated
         "dead",  # zset of jobs that failed for good, trimmed by the sweep
         "events",  # stream, trimmed at each write
         "paused",  # why a person stopped dispatch
         "backlog",  # hash: issue -> its item; finished ones are trimmed, as are their entries in all of these
         "backlog_edges",  # zset of dependencies, twice each: from the blocked issue and from the blocker
-        "backlog_outside",  # hash: blocker that is no item -> what its forge said of it
-        "backlog_asks",  # zset of blockers that are no items, by the time of the next question
+        "backlog_outside",  # hash: blocker that is not an item -> what its forge answered about it
+        "backlog_asks",  # zset of blockers that are not items, by the time of the next question
         "backlog_ready",  # zset of ready items by repository, priority, number
         "backlog_open",  # zset of items that are neither completed nor cancelled, by name
         "backlog_working",  # set of items in progress
@@ -42,8 +45,8 @@ PERMANENT_KINDS = frozenset(
         "turns",  # zset of sessions in whose turn somebody is, by the end of the lease
         "mail_sequence",  # the number of the last mail, or claim of mail
         "mail_waiting",  # zset of agents that live and have mail, by the time of the next look
-        "intake",  # zset of issues that a forge has told of, by the time of the next look; bounded
-        "intake_notes",  # hash: issue of the intake -> what was said of it
+        "intake",  # zset of issues that a forge has reported, by the time of the next look; bounded
+        "intake_notes",  # hash: issue of the intake -> what was reported about it
         "notify",  # notify:SINK and what waits for it; bounded by the kinds of sinks and by a trim
         "champion",  # the broker's queues
         "canary",
@@ -100,7 +103,7 @@ class Keys:
 
     def job(self, job: str) -> str:
         """Hash: the job. Expires `retention` after its end."""
-        return f"{self.namespace}:job:{job}"  # the most often asked for: spelt out, as it is quicker
+        return f"{self.namespace}:job:{job}"  # used most often; written out, as that is faster
 
     def signals(self, job: str) -> str:
         """Hash: signal id -> JSON. Expires with the job."""
@@ -123,19 +126,19 @@ class Keys:
         return self("once", digest)
 
     def model_answer(self, digest: str) -> str:
-        """String: what a model said of an issue's body, by the hash of model and body. Expires."""
+        """String: a model's answer about an issue's body, by the hash of model and body. Expires."""
         return self("model_answer", digest)
 
     def tick(self, name: str) -> str:
-        """String: the token of the process in whose hands a tick is. Expires."""
+        """String: the token of the process that runs a tick. Expires."""
         return self("tick", name)
 
     def delivery(self, digest: str) -> str:
-        """String: the issue that a forge's delivery told of. Expires."""
+        """String: the issue that a forge's delivery was about. Expires."""
         return self("delivery", digest)
 
     def agent(self, name: str) -> str:
-        """Hash: an agent, its newest terminal mail and the gate it waits at. Expires behind its end."""
+        """Hash: an agent, its newest terminal mail and the gate it waits at. Expires after its end."""
         return self("agent", name)
 
     def mail(self, mail: str) -> str:
@@ -179,5 +182,5 @@ class Keys:
         return self("notify", sink, "due")
 
     def notify_dead(self, sink: str) -> str:
-        """Zset: notifications that will not be sent any more, by their end; bounded."""
+        """Zset: notifications that will no longer be sent, by their end; bounded."""
         return self("notify", sink, "dead")

@@ -1,4 +1,4 @@
-"""What a lease's holder hears when it looks at its lease, or extends it."""
+"""What the holder of a lease learns when it looks at the lease, or extends it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ _STOP = "stop:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeaseStatus:
-    """How a lease stands. A lease that was lost is another holder's by now, or nobody's: write nothing."""
+    """The state of a lease. One that was lost may have another holder: write nothing more."""
 
     held: bool
     stop: str = ""  # why the holder is to end its work, "" when it may go on
@@ -17,7 +17,7 @@ class LeaseStatus:
     def parse(cls, word: str) -> "LeaseStatus":
         """A script's word: 'held', 'lost', or 'stop:' and the reason."""
         if word not in {"held", "lost"} and not word.startswith(_STOP):
-            message = f"{word!r} says nothing of a lease"
+            message = f"{word!r} is not the state of a lease"
             raise ValueError(message)
         return cls(held=word != "lost", stop=word.removeprefix(_STOP) if word.startswith(_STOP) else "")
 

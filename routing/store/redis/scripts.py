@@ -193,7 +193,7 @@ class Scripts:
         self._redis: Any = redis  # the driver's types do not know what a connection answers
 
     def __call__(self, script: Script[A], packed: Packed) -> A:
-        """Run a script; a server that does not know it (any more) is sent its text."""
+        """Run a script; a server that does not know it, or no longer, is sent its text."""
         try:
             raw = self._call(script.sha, packed)
         except NoScriptError:

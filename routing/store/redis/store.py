@@ -13,10 +13,14 @@ A = TypeVar("A")
 
 
 class Store:
-    """The base of the typed wrappers. `clock` replaces the server's time where a test moves it."""
+    """The base of the typed wrappers. `clock` replaces the server's time where a test moves it.
+
+    Safe to share between threads. A method is one round trip unless it says otherwise, and raises
+    UnavailableError when the server does not answer: what was sent may have been carried out.
+    """
 
     def __init__(self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None) -> None:
-        self.redis: Any = redis  # decodes its answers, which the driver's types cannot tell
+        self.redis: Any = redis  # decodes its answers, which the driver's types do not show
         self.keys = keys
         self.clock = clock
         self.scripts = Scripts(redis)

@@ -1,1 +1,1 @@
-"""Signals in Redis, and the order in which jobs are scored."""
+"""Signals in Redis, which jobs are due to be scored, and the step that writes a score once."""
