@@ -1,4 +1,9 @@
-"""A whole fleet on this machine: a private Redis server, workers, beat and, for webhooks, a web process."""
+"""A whole fleet on this machine: a private Redis server, workers, beat and, for webhooks, a web process.
+
+All that it writes is below one state folder, where `running.json` says how a running fleet is reached. Its
+settings are the environment's; what the plan adds is put into this process's environment, and so reaches the
+programs that it starts.
+"""
 
 import json
 import logging
@@ -21,7 +26,7 @@ from tasks.settings.settings import PREFIX, Settings, load_settings
 #: Where a fleet keeps everything, below the folder that it is started in.
 DEFAULT_STATE = Path(".coalmine")
 
-#: Bytes of a program's log before it is put aside, and how many such files are kept.
+#: Bytes of a program's log before the next file is begun, and how many old files are kept.
 LOG_BYTES, LOG_FILES = 5_000_000, 2
 
 
@@ -31,7 +36,7 @@ class FleetPlan:
 
     state: Path  # folder for the server's data, work trees and logs
     variables: Mapping[str, str]  # settings as COALMINE_… variables, over those of the environment
-    agents: int = 4  # jobs at work at once
+    agents: int = 4  # jobs that are worked on at once
     door: bool = False  # whether webhooks are listened for where a forge is set up that could send some
 
 
@@ -45,10 +50,10 @@ class LocalDoor:
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
-        """The door, or None where no forge could knock; refused where it could not be opened.
+        """Where to listen, or None when no forge that is set up sends webhooks.
 
-        A port that is taken is an error: the forge, or the proxy before us, was told that one. With port 0
-        one that is free is chosen.
+        Raises InvalidInputError where `coalmine web` would refuse to start. A port that is taken is an error,
+        because the forge, or the proxy before us, sends to that one; with port 0 a free one is chosen.
         """
         if not any(forge.is_served or forge.webhook_secret for forge in settings.forge.remote):
             return None
@@ -61,12 +66,15 @@ class LocalDoor:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Of `coalmine`."""
+        """The arguments of `coalmine` that serve it."""
         return ("web", "--host", self.host, "--port", str(self.port))
 
 
 class LocalFleet:
-    """A fleet with the life of a `with` block. A server that the settings name is used instead of our own."""
+    """A fleet that lives as long as a `with` block: the server within it, the programs from `programs` on.
+
+    A server that the settings name is used instead of a private one. One thread uses it.
+    """
 
     def __init__(self, plan: FleetPlan) -> None:
         self._plan = plan
@@ -80,7 +88,7 @@ class LocalFleet:
 
     @property
     def log_folder(self) -> Path:
-        """One log a program."""
+        """Where each program has a log, `NAME.log`."""
         return self._state / "logs"
 
     def __enter__(self) -> Self:
@@ -118,7 +126,10 @@ class LocalFleet:
                     handler.close()
 
     def programs(self) -> Supervisor:
-        """The programs of the fleet, not started yet: two workers, so that ticks never wait behind agents."""
+        """The supervisor of the fleet's programs, not started yet; the end of the block stops it.
+
+        There are two workers, so that ticks never wait for agents to finish.
+        """
         jobs = ("-Q", "champion,canary", "-P", "threads", "-c", str(self._plan.agents), "-n", "jobs@%h")
         control = ("-Q", "control", "-P", "threads", "-c", "4", "-n", "control@%h")
         quiet = ("--without-gossip", "--without-mingle")
@@ -144,7 +155,7 @@ class LocalFleet:
         return Program(name="web", argv=argv, env={**os.environ, **self.variables})
 
     def _places(self) -> dict[str, str]:
-        """All that the fleet writes is below its state folder, unless the environment says otherwise."""
+        """Settings that keep all files below the state folder; the environment's own are left alone."""
         places = {
             f"{PREFIX}AGENT__WORK_DIR": str(self._state / "work"),
             f"{PREFIX}FORGE__LOCAL__STATE": str(self._state / "forge"),
@@ -166,7 +177,10 @@ class LocalFleet:
         log.info("%s", line)
 
     def _note(self) -> None:
-        """Let other `coalmine` commands in this folder find the fleet; the address may hold a password."""
+        """Let other `coalmine` commands in this folder find the fleet.
+
+        The file is for its owner alone: an address may hold a password.
+        """
         file = running_file(self._state)
         file.unlink(missing_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -179,12 +193,12 @@ class LocalFleet:
 
 
 def running_file(state: Path) -> Path:
-    """Where a running fleet says how it is reached."""
+    """The file with the process id and the settings of the fleet that runs here."""
     return state / "running.json"
 
 
 def running_variables(state: Path = DEFAULT_STATE) -> dict[str, str]:
-    """The settings of the fleet that runs in this folder; empty when none does."""
+    """The settings of the fleet that runs in this folder; empty when none does, or its process has gone."""
     try:
         noted = json.loads(running_file(state).read_text(encoding="utf-8"))
         os.kill(int(noted["pid"]), 0)

@@ -1,4 +1,4 @@
-"""One program in the supervisor's care: its process, its output and its deaths."""
+"""One program that the supervisor keeps running: its process, its output and its deaths."""
 
 import signal
 from collections import deque
@@ -21,16 +21,16 @@ TAIL_LINES = 20
 class ManagedProcess:
     """A program's processes, one after the other: `start`, until `has_ended`, then `collect`, and again.
 
-    Owned by the supervisor's thread: nobody else calls its methods, others only read its numbers.
+    The supervisor's thread alone calls the methods; other threads only read the numbers.
     """
 
     def __init__(
         self, program: Program, *, policy: RestartPolicy, on_line: Callable[[str, str], None]
     ) -> None:
         self.program = program
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
-        self.quick_deaths = 0
-        self.starts = 0
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)  # the last lines of output, of all its processes
+        self.quick_deaths = 0  # in a row, see RestartPolicy
+        self.starts = 0  # so far
         self.started_at = 0.0  # by the supervisor's clock
         self.start_at: float | None = None  # when to start again; None: runs, or is not to be started
         self._policy = policy
@@ -39,12 +39,12 @@ class ManagedProcess:
 
     @property
     def pid(self) -> int | None:
-        """Process id while it runs."""
+        """Process id from `start` to `collect`, else None."""
         child = self._child
         return child.pid if child is not None else None
 
     def start(self, loop: PollLoop, now: float) -> None:
-        """Start the process; its output is passed on while the loop is pumped. Raises SpawnError."""
+        """Start the process; its lines are passed on while the loop is pumped. Raises SpawnError."""
         self.start_at = None
         self.started_at = now
         command = Command(
@@ -59,16 +59,19 @@ class ManagedProcess:
         self.starts += 1
 
     def has_ended(self) -> bool:
-        """Whether the process has ended by itself, or after `terminate`, and is to be collected."""
+        """Whether a process has exited that was not collected yet."""
         return self._child is not None and self._child.has_exited()
 
     def terminate(self) -> None:
-        """Ask the process to end."""
+        """Ask the process to end; returns at once."""
         if self._child is not None:
             self._child.terminate()
 
     def collect(self, now: float) -> Ended | None:
-        """Kill what is left of its group and read its last words; None when no process was there."""
+        """Kill what is left of the process and its group, and pass on the rest of its output.
+
+        Counts the death towards `quick_deaths`. None: there was no process.
+        """
         child, self._child = self._child, None
         if child is None:
             return None

@@ -1,4 +1,4 @@
-"""A program that the supervisor keeps running, and when it is started again."""
+"""A program that the supervisor keeps running, and when it is started again: pure, no clock is read."""
 
 import shutil
 from collections.abc import Mapping
@@ -18,13 +18,16 @@ class Program:
     cwd: Path | None = None  # None: ours
 
     def check(self) -> None:
-        """Refuse a program that is not there, before anything is started."""
+        """Raise InvalidInputError for a program that is not installed, before anything is started.
+
+        A relative path is left to the start: it is looked for from `cwd`.
+        """
         if not self.argv:
             message = f"{self.name} has no command: name the program to run"
             raise InvalidInputError(message)
         path = None if self.env is None else self.env.get("PATH")
         command = Path(self.argv[0])
-        relative = not command.is_absolute() and len(command.parts) > 1  # found from `cwd`, not from here
+        relative = not command.is_absolute() and len(command.parts) > 1
         if not relative and shutil.which(self.argv[0], path=path) is None:
             message = f"{self.name} cannot be started: there is no program {self.argv[0]}; install it first"
             raise InvalidInputError(message)
@@ -32,7 +35,11 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestartPolicy:
-    """How long to wait before a program that died is started again, and when to stop trying."""
+    """How long to wait before a program that died is started again, and when to stop trying.
+
+    A program may always end and be started again. One that dies *quickly* many times in a row cannot live as
+    it is set up: each pause is twice the one before, and then the supervisor gives up.
+    """
 
     first_pause_seconds: float = 0.5  # doubles with each quick death in a row
     longest_pause_seconds: float = 30.0
@@ -40,7 +47,7 @@ class RestartPolicy:
     quick_deaths_allowed: int = 5  # this many in a row are too many
 
     def quick_deaths(self, before: int, *, lived_seconds: float) -> int:
-        """How many quick deaths in a row there are after one more death."""
+        """How many quick deaths in a row it is after one more death; 0 after a long life."""
         return before + 1 if lived_seconds < self.quick_death_seconds else 0
 
     def gives_up(self, quick_deaths: int) -> bool:
@@ -48,6 +55,6 @@ class RestartPolicy:
         return quick_deaths >= self.quick_deaths_allowed
 
     def pause_seconds(self, quick_deaths: int) -> float:
-        """How long to wait before the next start."""
+        """Seconds until the next start, after that many quick deaths in a row."""
         doubled: float = self.first_pause_seconds * 2 ** max(0, quick_deaths - 1)
         return min(self.longest_pause_seconds, doubled)

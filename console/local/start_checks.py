@@ -1,7 +1,8 @@
-"""Checks before a fleet starts: of the agent's program, and of CI.
+"""Checks before a fleet starts: that the agent's program and CI's command can be run.
 
-One that is not there would fail every job, by nobody's fault; a check says so while a person looks on. Both
-raise InvalidInputError with what to correct, and change nothing but the verdict of a CI that passed.
+Without one of them every job would fail, and no version would be to blame: so the check comes first, while
+somebody looks on. Both raise InvalidInputError, which says what to correct. Nothing is written, except the
+verdict of a CI that passed.
 """
 
 import os
@@ -17,18 +18,18 @@ from routing.forges.local.forge import LocalForge
 #: How much of the end of CI's output is shown, in characters.
 SHOWN_CHARACTERS = 300
 
-#: What git says of files that can be run, and of links, which lead anywhere.
+#: The modes that git shows for files that can be run, and for links, which may lead to one.
 _EXECUTABLE, _LINK = "100755", "120000"
 
-#: What makes a word one that only a shell can read.
+#: A word with one of these means what a shell makes of it.
 _FOR_THE_SHELL = frozenset("$`~=*?[;&|<>()")
 
 
 def check_agent(command: str, forge: LocalForge | None) -> None:
-    """Look for the program that the command names by its path, as it will be looked for in a work tree.
+    """Look for the program that the command names by its path, as a job will look for it in its work tree.
 
     Raises InvalidInputError when it is not there, or may not be executed. A program that is named without a
-    folder, or by a word that a shell must read first, is left to the shell.
+    folder, or by a word that a shell has to expand, is not looked for: the shell finds it, or does not.
     """
     program = _program(command)
     if not program or forge is None:
@@ -36,7 +37,7 @@ def check_agent(command: str, forge: LocalForge | None) -> None:
     if posixpath.isabs(program):
         if not os.access(program, os.X_OK) or Path(program).is_dir():
             message = (
-                f"--agent names {program}, which is no program that can be run; correct the path, or make it "
+                f"--agent names {program}, which cannot be run; correct the path, or make it "
                 "executable (chmod +x)"
             )
             raise InvalidInputError(message)
@@ -44,7 +45,7 @@ def check_agent(command: str, forge: LocalForge | None) -> None:
     tip, inside = forge.git.main_tip(), posixpath.normpath(program)
     entry = "" if inside.startswith("..") else forge.git.run("ls-tree", tip, "--", inside)
     if entry.split(" ")[0] not in {_EXECUTABLE, _LINK}:
-        why = "which has it as a file that cannot be run" if entry else "which has no such file"
+        why = "where it is a file that cannot be run" if entry else "where there is no such file"
         message = (
             f"--agent names {program}, which is looked for in the work tree of each job: a clone of "
             f"{forge.git.main_branch()} of {forge.git.directory}, {why}; give the full path of a program"
@@ -54,10 +55,10 @@ def check_agent(command: str, forge: LocalForge | None) -> None:
 
 
 def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> None:
-    """Run CI on the tip of the main branch, unless that is green already.
+    """Run CI on the tip of the main branch, unless that has a verdict already.
 
-    Raises InvalidInputError when the command cannot be run there. A main branch that is merely red is the
-    user's own affair: it is said, and the fleet may start.
+    Raises InvalidInputError when the command cannot be run there. A main branch that is red is reported and
+    stops nobody: the user may want agents to make it green.
     """
     if forge is None or forge.ci is None:
         return
@@ -79,17 +80,17 @@ def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> None:
 
 
 def _program(command: str) -> str:
-    """The program's path, or "" where the command names none."""
+    """The program's path as the command writes it, "" where it names none by a path."""
     try:
         words = shlex.split(command)
-    except ValueError:  # quotes that do not end: the shell will say so
+    except ValueError:  # quotes that do not end: the shell reports that
         return ""
     plain = words and "/" in words[0] and not _FOR_THE_SHELL & set(words[0])
     return words[0] if plain else ""
 
 
 def _suggestion(program: str) -> str:
-    """The full path, where the file is here."""
+    """The full path in brackets, when the file is in the current folder; else ""."""
     here = Path(program).absolute()
     return f" ({os.path.normpath(here)})" if here.is_file() else ""
 

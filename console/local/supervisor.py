@@ -1,12 +1,10 @@
-"""Keeps several programs running: starts, restarts, ends them, and passes their output on.
+"""Keeps several programs running: starts, restarts and ends them, and passes their output on.
 
-honcho, which runs our Procfile, does not fit here: when one program ends it ends them all, it cannot be used
-beside a program that does its own thing (it takes over the signals and blocks), and its programs outlive it
-when it is killed.
+honcho, which runs our Procfile, does not fit here: when one program ends it ends them all; it takes over the
+signals and blocks, so nothing else can run beside it; and its programs outlive it when it is killed.
 
-On Linux the programs die with the supervisor even when it is killed (see
-`routing.process.parent_death`). On macOS they
-do after a kill of the supervisor, end them by hand.
+On Linux the programs die with the supervisor even when it is killed (see `routing.process.parent_death`). On
+macOS they go on after that: end them by hand.
 """
 
 import contextlib
@@ -28,21 +26,24 @@ from routing.process.poll_loop import PollLoop
 OWN_NAME = "supervisor"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LOOK_SECONDS = 0.1  # between two looks for programs that ended, where the system does not report that
 
+#: The longest wait for something to happen. A program that exits ends it at once on Linux; elsewhere this is
+#: how late its exit may be noticed.
+_LOOK_SECONDS = 0.1
 
 #: Takes a program's name and a line of its output.
 LineSink = Callable[[str, str], None]
 
 
 class ProgramFailedError(UnavailableError):
-    """A program died again and again; the message has its last words. The others were ended."""
+    """A program died too often; the message has the end of its output. The others were ended too."""
 
 
 class LineRelay:
-    """A bounded queue in front of a sink that may be slow, stuck or broken.
+    """A bounded queue in front of a sink that may be slow, stuck or broken, so that no program waits for it.
 
-    Lines that find the queue full are left out and counted; when the sink fails, nothing more is sent to it.
+    The sink is called in a thread of the relay. A line that finds the queue full is dropped and counted, and
+    the count is shown with the next line. A sink that raises once gets nothing more.
     """
 
     def __init__(self, sink: LineSink, *, own_name: str, capacity: int = 10_000) -> None:
@@ -54,14 +55,14 @@ class LineRelay:
         self._thread.start()
 
     def put(self, name: str, line: str) -> None:
-        """Pass on a line; returns at once."""
+        """Queue a line; returns at once, from any thread."""
         try:
             self._lines.put_nowait((name, line))
         except queue.Full:
             self._left_out += 1
 
     def close(self, *, timeout_seconds: float = 2.0) -> None:
-        """Deliver what is left, as far as the time allows."""
+        """Deliver what is queued, for at most so long. Lines put after this are never delivered."""
         try:
             self._lines.put(None, timeout=timeout_seconds)
         except queue.Full:
@@ -78,16 +79,19 @@ class LineRelay:
                 if left_out:
                     self._sink(self._own_name, f"{left_out} lines were left out: the output was too slow")
                 self._sink(*item)
-            except Exception:  # noqa: BLE001 - the sink is others' code; programs run on without it
+            except Exception:  # noqa: BLE001 - the sink is not our code; the programs run on without it
                 broken = True
 
 
 class Supervisor:
-    """Runs programs until it is told to stop, or one of them dies too often.
+    """Runs programs until `stop`, or until one of them dies too often; then all are ended.
 
     In the foreground: `run()`. It takes SIGINT, SIGTERM and SIGHUP; the first asks the programs to end, the
     second kills them. Beside something else: `with Supervisor(…) as supervisor:`, which touches no signals.
     A supervisor is used once.
+
+    A thread of its own starts, reads and ends the programs. The methods here may be called from any thread;
+    they set a flag and wake that thread, or read a number that it keeps.
     """
 
     def __init__(
@@ -133,7 +137,7 @@ class Supervisor:
 
     @property
     def failure(self) -> Exception | None:
-        """Why the supervisor ended by itself; None while it runs and after it was told to stop."""
+        """Why the supervisor ended by itself; None while it runs, and after `stop`."""
         return self._failure
 
     @property
@@ -142,15 +146,15 @@ class Supervisor:
         return self._thread is not None and self._thread.is_alive()
 
     def pid(self, name: str) -> int | None:
-        """Process id of a program; None while it waits for its next start."""
+        """Process id of a program; None while it waits for its next start. NotFoundError: no such name."""
         return self._named(name).pid
 
     def starts(self, name: str) -> int:
-        """How often a program was started."""
+        """How often a program was started. NotFoundError: no such name."""
         return self._named(name).starts
 
     def start(self) -> None:
-        """Start the programs in their order; returns when each was started once."""
+        """Start the programs in their order; returns when each was started, or could not be."""
         if self._thread is not None:
             message = "this supervisor was started already: make another one"
             raise ConflictError(message)
@@ -178,7 +182,7 @@ class Supervisor:
             loop.close()
 
     def raise_for_failure(self) -> None:
-        """Raise what `failure` holds, if it holds something."""
+        """Raise `failure`, if there is one."""
         if self._failure is not None:
             raise self._failure
 
@@ -195,9 +199,9 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        # What is ignored stays so: that is how nohup, and a shell's background jobs, ask for it.
-        heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self._on_signal) for number in heeded}
+        # A signal that is ignored stays ignored: nohup and a shell's background jobs rely on that.
+        taken = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._on_signal) for number in taken}
         try:
             yield
         finally:
@@ -225,7 +229,7 @@ class Supervisor:
         if self._relay is not None:
             self._relay.put(name, line)
 
-    # What follows runs in the supervisor's thread.
+    # All that follows runs in the supervisor's thread.
 
     def _serve(self, loop: PollLoop) -> None:
         try:
@@ -234,7 +238,7 @@ class Supervisor:
             self._started.set()
             self._keep_running(loop)
             self._end_all(loop)
-        except Exception as error:  # noqa: BLE001 - the thread's boundary; stop() and run() hand it on
+        except Exception as error:  # noqa: BLE001 - the thread's boundary; `run` raises it
             self._failure = error
         finally:
             for managed in self._managed:
@@ -242,6 +246,7 @@ class Supervisor:
             self._started.set()
 
     def _keep_running(self, loop: PollLoop) -> None:
+        """Until a stop is asked for, or a program has died too often."""
         while not self._stop_asked and self._failure is None:
             due = [managed.start_at for managed in self._managed if managed.start_at is not None]
             loop.pump(min([_LOOK_SECONDS, *(start_at - self._clock() for start_at in due)]))
@@ -252,6 +257,7 @@ class Supervisor:
                     self._start(managed, loop)
 
     def _end_all(self, loop: PollLoop) -> None:
+        """SIGTERM to all at once, then SIGKILL after the grace period, or at a second signal."""
         for managed in self._managed:
             managed.start_at = None
             managed.terminate()
@@ -291,5 +297,5 @@ def _failure(managed: ManagedProcess, how: str, policy: RestartPolicy) -> Progra
     return ProgramFailedError(
         f"{managed.program.name} died {managed.quick_deaths} times in a row, each within "
         f"{policy.quick_death_seconds:g} s of its start ({how}); everything was ended. "
-        f"Mend what it complains of and start again. It said:\n{said}"
+        f"Repair what it complains about and start again. It said:\n{said}"
     )

@@ -1,4 +1,8 @@
-"""Git as a subprocess: one place that knows its environment, its time limit and its errors."""
+"""Git as a child process: the one place that knows its environment, its time limit and its errors.
+
+Every git runs in a process group of its own under a time limit. When it ends, or does not in time, the whole
+group is ended: a helper that hangs (a credential helper, a transfer, a filter) keeps nobody waiting.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,19 +13,22 @@ from routing.errors import UnavailableError
 from routing.process.bounded_command import capture
 from routing.process.command import Command, SpawnError
 
-#: What git may see of our environment: enough to find programs, credentials and certificates.
+#: What git sees of our environment: enough to find programs, credentials, certificates and proxies.
 _PASSED_ON = (
     *("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
     *("HTTPS_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"),
 )
 
-#: Name and address of commits and merges that Coalmine itself makes.
+#: Author of the commits and merges that Coalmine itself makes.
 IDENTITY_NAME = "Coalmine"
 IDENTITY_EMAIL = "coalmine@localhost"
 
 
 class GitError(UnavailableError):
-    """Git refused or failed; `stderr` holds what it said."""
+    """Git refused or failed, was not there, or took too long.
+
+    `stderr` is what it printed there, `returncode` its exit code; "" and None when it did not come to an end.
+    """
 
     def __init__(self, message: str, *, stderr: str = "", returncode: int | None = None) -> None:
         super().__init__(message)
@@ -30,7 +37,7 @@ class GitError(UnavailableError):
 
 
 def git_environment() -> dict[str, str]:
-    """The environment of every git that we start: no prompts, stable messages, our identity as a fallback."""
+    """The environment of every git: no prompts, English messages, our identity where it has none."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return passed | {
         "GIT_TERMINAL_PROMPT": "0",
@@ -44,46 +51,45 @@ def git_environment() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GitAccess:
-    """What a git that speaks to a remote is given beside its arguments."""
+    """What a git that speaks to a remote gets beside its arguments."""
 
-    options: Sequence[str] = ()  # before the command
-    environment: Mapping[str, str] = field(default_factory=dict)  # over that of every git
-    descriptors: Sequence[int] = ()  # that it and its children inherit
+    options: Sequence[str] = ()  # put before the command's name
+    environment: Mapping[str, str] = field(default_factory=dict)  # replaces variables of `git_environment`
+    descriptors: Sequence[int] = ()  # inherited by it and its children
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GitAnswer:
-    """What a git that came to its end said."""
+    """What a git answered that came to its end."""
 
-    returncode: int  # 0 for yes or done; negative for a signal
+    returncode: int  # 0: yes, or done; negative: the signal that ended it
     stdout: str
     stderr: str
 
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """Git in one directory (a work tree or a bare repository)."""
+    """Git in one directory (a work tree or a bare repository). Calls block; threads may share one."""
 
     directory: Path
-    timeout_seconds: float = 120.0
-    access: GitAccess | None = None  # to a remote
+    timeout_seconds: float = 120.0  # for each command
+    access: GitAccess | None = None  # to a remote, see `Remote`
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run `git ARGUMENTS` and return its standard output without the last newline."""
+        """Run `git ARGUMENTS` and return its standard output without the last newline; else GitError."""
         done = self.attempt(*arguments, stdin=stdin)
         if done.returncode != 0:
-            said = done.stderr.strip()[-2000:] or "nothing on its standard error"
-            message = (
-                f"git {' '.join(arguments[:2])} failed in {self.directory} (exit {done.returncode}): {said}"
-            )
+            reason = done.stderr.strip()[-2000:] or "nothing on its standard error"
+            what = f"git {' '.join(arguments[:2])} failed in {self.directory} (exit {done.returncode})"
+            message = f"{what}: {reason}"
             raise GitError(message, stderr=done.stderr, returncode=done.returncode)
         return done.stdout.rstrip("\n")
 
     def attempt(self, *arguments: str, stdin: str | None = None) -> GitAnswer:
-        """Run `git ARGUMENTS` and return whatever it answered, for callers to whom a refusal is an answer.
+        """Run `git ARGUMENTS` and return what it answered, for callers to whom an exit code is an answer.
 
-        Raises GitError when git could not be started, or took over `timeout_seconds`: then it was ended, with
-        all that it had started.
+        Raises GitError when git could not be started, or took longer than `timeout_seconds`: then it was
+        ended, with all that it had started. SIGTERM comes first, so that it removes its lock files.
         """
         access = self.access or GitAccess()
         command = Command(
@@ -107,5 +113,5 @@ class Git:
 
 
 def _text(printed: bytes) -> str:
-    """What git printed, with the line ends that it uses for progress made plain."""
+    """Text, with a newline for each line end: git rewrites lines of progress with carriage returns."""
     return printed.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")

@@ -1,12 +1,14 @@
 """A repository elsewhere: its address, who we are there, and git that speaks to it.
 
 The secret reaches git through a pipe that only that git and its children inherit: a credential helper, which
-git asks when the server wants to know who we are, reads it there. So it is in no argument, environment,
-configuration or file. The helper is asked for the origin of the address alone; another host learns nothing.
+git calls when the server wants to know who we are, reads it there. So the secret is in no argument,
+environment, configuration or file. The helper answers for the origin of the address alone; other hosts learn
+nothing.
 
-A git that has a credential reads neither the `~/.gitconfig` nor the `~/.netrc` of the worker's user: whoever
-can write there could have it store the secret, send it in clear or be somebody else. Proxies and certificates
-are named by environment variables instead (see docs/forges.md), or in the machine's own `/etc/gitconfig`.
+A git that has a credential reads neither the `~/.gitconfig` nor the `~/.netrc` of the worker's user: anybody
+who can write there could have it store the secret, send it in clear, or be somebody else. Proxies and
+certificates are set by environment variables instead (see docs/forges.md), or in the machine's own
+`/etc/gitconfig`.
 """
 
 import base64
@@ -24,15 +26,15 @@ from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.git.git import Git, GitAccess, GitError
 from routing.http.address import ApiAddress
 
-#: Bytes of a user's name and a secret; what a pipe takes at once even on systems with small ones.
+#: Most bytes of a user's name and a secret: what a pipe takes at once, even on systems with small ones.
 _MOST_BYTES = 4096
 
-#: Shorter secrets are not looked for in what git says: taking them out would mangle it and protect nothing.
+#: Characters. Shorter secrets are not taken out of messages: that would mangle them and protect nothing.
 _SHORTEST_HIDDEN = 4
 
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
-# What git says itself (a server's own words begin with "remote:"), in the C locale.
+# Messages of git itself, in the C locale. What a server has written begins with "remote:" and proves nothing.
 _HTTP = r"(fatal: unable to access '.*': The requested URL returned error: |error: RPC failed; HTTP )"
 _REFUSED = re.compile(
     rf"^({_HTTP}(401|403)\b|fatal: Authentication failed for |fatal: could not read (Username|Password) for "
@@ -43,17 +45,20 @@ _GONE = re.compile(rf"^({_HTTP}(404|410)\b|fatal: repository '.*' (not found|doe
 _MOVED = re.compile(rf"^{_HTTP}30[0-9]\b", re.MULTILINE)
 
 
-class Met(StrEnum):
-    """What git met at a remote."""
+class RemoteAnswer(StrEnum):
+    """How a remote answered a git that failed, as far as git's messages show."""
 
     REFUSED = "refused"
     GONE = "gone"
     MOVED = "moved"
-    OTHER = "other"  # no answer, or one that says nothing of us
+    OTHER = "other"  # no answer, or one that has nothing to do with us
+
+
+_ANSWERS = {RemoteAnswer.REFUSED: _REFUSED, RemoteAnswer.GONE: _GONE, RemoteAnswer.MOVED: _MOVED}
 
 
 class RemoteRefusedError(ConflictError):
-    """The remote does not know us, or does not let us do this: a person looks at the token."""
+    """The remote does not know us, or does not let us do this: a person has to look at the token."""
 
 
 class RemoteGoneError(NotFoundError):
@@ -62,7 +67,7 @@ class RemoteGoneError(NotFoundError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credential:
-    """Who we are at a remote."""
+    """Who we are at a remote. The secret must appear in no log, error or `repr`."""
 
     user: str  # GitHub takes `x-access-token` for any token, Gitea and Forgejo any name
     secret: SecretStr
@@ -71,7 +76,7 @@ class Credential:
         """Refuse what would not be one line of git's credential protocol."""
         parts = (self.user, self.secret.get_secret_value())
         one_line = all(part and part.isprintable() and part == part.strip() for part in parts)
-        if not one_line or len(self.told) > _MOST_BYTES:
+        if not one_line or len(self.lines) > _MOST_BYTES:
             message = (
                 "the user name or the token for git is empty, too long, or has blanks around it or line "
                 "breaks in it; give the token as the forge showed it"
@@ -79,12 +84,12 @@ class Credential:
             raise InvalidInputError(message)
 
     @property
-    def told(self) -> bytes:
-        """What git reads."""
+    def lines(self) -> bytes:
+        """Both in the form of git's credential protocol (see gitcredentials(7))."""
         return f"username={self.user}\npassword={self.secret.get_secret_value()}\n".encode()
 
     def hidden(self, text: str) -> str:
-        """Return a text without the secret, as it is or as the `Authorization` header has it."""
+        """Return a text without the secret, plain or as the `Authorization` header has it."""
         secret = self.secret.get_secret_value()
         header = base64.b64encode(f"{self.user}:{secret}".encode()).decode()
         for form in (header, secret):
@@ -95,12 +100,16 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remote:
-    """A repository elsewhere. With a credential its address is `https`, or `http` on this machine."""
+    """A repository elsewhere: a path, or an address that git takes.
+
+    With a credential the address is `https`, or `http` on this machine; anything else is refused when this
+    is made (InvalidInputError), because it would show the secret to others.
+    """
 
     address: str  # a path, or whatever else git takes
     credential: Credential | None = None
-    answer_seconds: float = 120.0  # in which it says what it has
-    transfer_seconds: float = 900.0  # in which a fetch or a push is done
+    answer_seconds: float = 120.0  # time limit of `ls-remote`
+    transfer_seconds: float = 900.0  # time limit of a fetch or a push
 
     def __post_init__(self) -> None:
         """Refuse addresses that would show the secret to others."""
@@ -114,64 +123,65 @@ class Remote:
 
     @property
     def shown(self) -> str:
-        """The address as others may see it: agents, logs, events."""
+        """The address without a password, as agents, logs and events may show it."""
         return without_password(self.address)
 
     def run(self, git: Git, *arguments: str) -> str:
         """Run `git ls-remote`, `fetch` or `push` at the remote, whose address is among the arguments.
 
-        Raises RemoteRefusedError, RemoteGoneError when there is no such repository (or none that we may
-        see), and GitError for all else. No password is in any of them.
+        Returns what it printed. Raises RemoteRefusedError, RemoteGoneError when there is no such repository
+        (or none that we may see), and GitError for all else, also after its time limit. None of them has a
+        password in it.
         """
         seconds = self.answer_seconds if arguments[0] == "ls-remote" else self.transfer_seconds
         try:
             with self._access() as access:
                 return replace(git, timeout_seconds=seconds, access=access)(*arguments)
         except GitError as error:
-            raise self._told_apart(error) from None
+            raise self._error(error) from None
 
     @contextmanager
     def _access(self) -> Iterator[GitAccess]:
-        """What git needs to be us at the remote; its pipe is closed at the end."""
+        """What git needs to be us at the remote; its pipe is closed after the block."""
         if self.credential is None:
             yield GitAccess()
             return
         reading, writing = os.pipe()
         try:
             try:
-                os.write(writing, self.credential.told)
+                os.write(writing, self.credential.lines)
             finally:
                 os.close(writing)
             yield _access_by(reading, urlsplit(self.address).scheme, _origin(self.address))
         finally:
             os.close(reading)
 
-    def _told_apart(self, error: GitError) -> Exception:
-        said = self._hidden(str(error))
-        match met(error.stderr):
-            case Met.REFUSED if self.credential:
+    def _error(self, error: GitError) -> Exception:
+        shown = self._hidden(str(error))
+        match remote_answer(error.stderr):
+            case RemoteAnswer.REFUSED if self.credential:
                 remedy = "see that the token is valid and may read and write the repository's contents"
-                return RemoteRefusedError(f"{self.shown} refused us: {said}; {remedy}")
-            case Met.REFUSED:
-                remedy = "give the forge a token, or see to the keys of the worker's user"
-                return RemoteRefusedError(f"{self.shown} refused us: {said}; {remedy}")
-            case Met.GONE:
-                return RemoteGoneError(f"{self.shown} is not there, or the token may not see it: {said}")
-            case Met.MOVED:
-                message = f"{self.shown} has moved, and is not followed: {said}; name it by its new address"
+                return RemoteRefusedError(f"{self.shown} refused us: {shown}; {remedy}")
+            case RemoteAnswer.REFUSED:
+                remedy = "give the forge a token, or check the keys of the worker's user"
+                return RemoteRefusedError(f"{self.shown} refused us: {shown}; {remedy}")
+            case RemoteAnswer.GONE:
+                return RemoteGoneError(f"{self.shown} is not there, or the token may not see it: {shown}")
+            case RemoteAnswer.MOVED:
+                message = f"{self.shown} has moved, and is not followed: {shown}; name it by its new address"
                 return RemoteGoneError(message)
             case _:
-                return GitError(said, stderr=self._hidden(error.stderr), returncode=error.returncode)
+                return GitError(shown, stderr=self._hidden(error.stderr), returncode=error.returncode)
 
     def _hidden(self, text: str) -> str:
         shown = without_password(text)
         return self.credential.hidden(shown) if self.credential else shown
 
 
-def met(stderr: str) -> Met:
-    """Tell from git's own words what it met; a server's words prove nothing."""
-    found = {Met.REFUSED: _REFUSED, Met.GONE: _GONE, Met.MOVED: _MOVED}
-    return next((one for one, words in found.items() if words.search(stderr)), Met.OTHER)
+def remote_answer(stderr: str) -> RemoteAnswer:
+    """Classify what git printed, by git's own messages alone."""
+    found = (answer for answer, pattern in _ANSWERS.items() if pattern.search(stderr))
+    return next(found, RemoteAnswer.OTHER)
 
 
 def without_password(text: str) -> str:
@@ -185,14 +195,14 @@ def _origin(address: str) -> str:
 
 
 def _access_by(descriptor: int, scheme: str, origin: str) -> GitAccess:
-    # `/dev/fd/N`, as shells know descriptors of one digit only; what git says to the helper is not read.
+    # `/dev/fd/N`, because shells know descriptors of one digit only. The helper does not read what git sends.
     helper = f'!f() {{ test "$1" != get || cat /dev/fd/{descriptor}; }}; f'
     settings = (
-        ("credential.helper", ""),  # forget the machine's helpers: they would be told, and could store
+        ("credential.helper", ""),  # the machine's helpers are not called: they would learn the secret
         (f"credential.{origin}.helper", helper),
         ("credential.useHttpPath", "false"),
         ("http.followRedirects", "false"),
-        ("protocol.allow", "never"),  # whatever the machine's `url.*.insteadOf` says
+        ("protocol.allow", "never"),  # so that the machine's `url.*.insteadOf` cannot lead elsewhere
         (f"protocol.{scheme}.allow", "always"),
     )
     return GitAccess(

@@ -219,11 +219,11 @@ def test_ci_that_is_not_there_starts_nothing(coalmine: CommandLine) -> None:
     [
         (
             "./agent.sh",
-            "which has no such file; give the full path of a program (FOLDER/agent.sh), or commit",
+            "where there is no such file; give the full path of a program (FOLDER/agent.sh), or commit",
         ),
-        ("../agent.sh --fast", "a clone of main of SHOP, which has no such file"),
-        ("./check.txt", "a clone of main of SHOP, which has it as a file that cannot be run"),
-        ("/no/such/agent", "/no/such/agent, which is no program that can be run"),
+        ("../agent.sh --fast", "a clone of main of SHOP, where there is no such file"),
+        ("./check.txt", "a clone of main of SHOP, where it is a file that cannot be run"),
+        ("/no/such/agent", "/no/such/agent, which cannot be run"),
     ],
 )
 def test_an_agent_that_is_not_there_starts_nothing(coalmine: CommandLine, agent: str, words: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from routing.errors import InvalidInputError
-from routing.git.remote import Credential, Met, Remote, met, without_password
+from routing.git.remote import Credential, Remote, RemoteAnswer, remote_answer, without_password
 
 CREDENTIAL = Credential(user="coalmine-bot", secret=SecretStr("tok-of-a-test"))
 
@@ -70,19 +70,22 @@ _URL = "https://git.acme.example/acme/shop.git/"
 @pytest.mark.parametrize(
     ("stderr", "expected"),
     [
-        (f"remote: Invalid username or token.\nfatal: Authentication failed for '{_URL}'\n", Met.REFUSED),
+        (
+            f"remote: Invalid username or token.\nfatal: Authentication failed for '{_URL}'\n",
+            RemoteAnswer.REFUSED,
+        ),
         (
             "fatal: could not read Username for 'https://git.acme.example': terminal prompts disabled",
-            Met.REFUSED,
+            RemoteAnswer.REFUSED,
         ),
         (
             (
                 "remote: Permission to acme/shop.git denied to coalmine-bot.\n"
                 f"fatal: unable to access '{_URL}': The requested URL returned error: 403\n"
             ),
-            Met.REFUSED,
+            RemoteAnswer.REFUSED,
         ),
-        ("error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403\n", Met.REFUSED),
+        ("error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403\n", RemoteAnswer.REFUSED),
         (
             (
                 f"To {_URL}\n ! [remote rejected] 0a1b2c -> coalmine/00aa (refusing to allow a Personal "
@@ -90,18 +93,21 @@ _URL = "https://git.acme.example/acme/shop.git/"
                 "scope)\n"
                 f"error: failed to push some refs to '{_URL}'\n"
             ),
-            Met.REFUSED,
+            RemoteAnswer.REFUSED,
         ),
-        ("git@git.acme.example: Permission denied (publickey).\nfatal: Could not read from", Met.REFUSED),
-        (f"remote: Repository not found.\nfatal: repository '{_URL}' not found\n", Met.GONE),
-        (f"fatal: unable to access '{_URL}': The requested URL returned error: 301\n", Met.MOVED),
-        (f"fatal: unable to access '{_URL}': The requested URL returned error: 503\n", Met.OTHER),
-        (f"fatal: unable to access '{_URL}': Could not resolve host: git.acme.example\n", Met.OTHER),
-        (f"remote: fatal: Authentication failed for '{_URL}'\nfatal: early EOF\n", Met.OTHER),
-        (" ! [remote rejected] 0a1b2c -> coalmine/00aa (pre-receive hook declined)\n", Met.OTHER),
-        ("", Met.OTHER),
+        (
+            "git@git.acme.example: Permission denied (publickey).\nfatal: Could not read from",
+            RemoteAnswer.REFUSED,
+        ),
+        (f"remote: Repository not found.\nfatal: repository '{_URL}' not found\n", RemoteAnswer.GONE),
+        (f"fatal: unable to access '{_URL}': The requested URL returned error: 301\n", RemoteAnswer.MOVED),
+        (f"fatal: unable to access '{_URL}': The requested URL returned error: 503\n", RemoteAnswer.OTHER),
+        (f"fatal: unable to access '{_URL}': Could not resolve host: git.acme.example\n", RemoteAnswer.OTHER),
+        (f"remote: fatal: Authentication failed for '{_URL}'\nfatal: early EOF\n", RemoteAnswer.OTHER),
+        (" ! [remote rejected] 0a1b2c -> coalmine/00aa (pre-receive hook declined)\n", RemoteAnswer.OTHER),
+        ("", RemoteAnswer.OTHER),
     ],
 )
-def test_what_git_met_is_read_from_its_own_words(stderr: str, expected: Met) -> None:
+def test_what_git_met_is_read_from_its_own_words(stderr: str, expected: RemoteAnswer) -> None:
     """Refused, gone and moved are told apart; what a server's hook prints is believed in nothing."""
-    assert met(stderr) is expected
+    assert remote_answer(stderr) is expected
