@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 
 from benchmarks.fleet import measured_fleet
 from benchmarks.results import Row, row
-from routing.webhook.forge_kind import ForgeKind
-from routing.webhook.signature import sign
+from routing.forges.github.kind import GITHUB
 
 NAME = "webhook"
 
 RATE = 200  # deliveries a second
 SECRET = "of-the-benchmark"  # noqa: S105 - it opens nothing
 PATH = "/webhook/github"
+
+assert GITHUB.webhook is not None
+_SIGNATURE = GITHUB.webhook
 
 _local = threading.local()
 
@@ -81,7 +83,7 @@ def _send(address: str, body: bytes, number: int, due: float) -> float:
         parts = urlsplit(address)
         connection = _local.connection = HTTPConnection(parts.hostname or "", parts.port, timeout=20)
     headers = {
-        "X-Hub-Signature-256": sign(ForgeKind.GITHUB, SECRET, body),
+        "X-Hub-Signature-256": _SIGNATURE.sign(SECRET, body),
         "X-GitHub-Event": "issues",
         "X-GitHub-Delivery": str(number),
         "Content-Type": "application/json",

@@ -83,7 +83,7 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     }
     polls = settings.poll_intervals
     if polls:
-        every[DISPATCH] = settings.forge.dispatch_interval_seconds
+        every[DISPATCH] = settings.issues.dispatch_interval_seconds
     if settings.notify.is_on:
         every[NOTIFY] = settings.notify.interval_seconds
     ticks = {name: _entry(name, seconds) for name, seconds in every.items()}

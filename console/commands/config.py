@@ -1,7 +1,6 @@
 """`coalmine config …`: the settings in force, and where each comes from."""
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +14,8 @@ from console.invocation import AsJson, Invocation, examples, started
 from console.output.rendering import table, text
 from console.output.terminal import Terminal
 from routing.store.redis.address import masked
-from tasks.settings.settings import PREFIX
+from tasks.settings.forge_tables import ForgeTables, variable_of
+from tasks.settings.settings import file_values
 
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 
@@ -39,6 +39,9 @@ def flat(settings: BaseModel, place: tuple[str, ...] = ()) -> Iterator[tuple[tup
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             yield from flat(value, (*place, name))
+        elif name == "forge" and not place:
+            for forge in value:
+                yield from flat(forge, (name, forge.name))
         elif (*place, name)[-2:] != ("policy", "v"):  # the version of the record is not a setting
             yield (*place, name), value
 
@@ -48,7 +51,7 @@ def _row(invocation: Invocation, place: tuple[str, ...], value: Any) -> dict[str
         "name": ".".join(place),
         "value": shown_value(place[-1], value),
         "source": _source(invocation, place),
-        "variable": PREFIX + "__".join(place).upper(),
+        "variable": variable_of(*place),
     }
 
 
@@ -73,18 +76,18 @@ def _without_credentials(url: str) -> str:
 
 def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
     """Where a value comes from. An environment variable wins over an option, an option over the file."""
-    names = {name.upper() for name in os.environ}
-    variables = [PREFIX + "__".join(place[: end + 1]).upper() for end in range(len(place))]
-    found = next((name for name in reversed(variables) if name in names), None)
-    if place[0] in invocation.given and found is None:
+    file = file_values(invocation.file)
+    forges = ForgeTables.read(file, os.environ)
+    of_before = {old for old, new in forges.renamed.items() if new == variable_of(*place)}
+    names = [place, *((place[0], key, *place[2:]) for key in forges.keys_of(place))]
+    variables = {variable_of(*name[: end + 1]) for name in names for end in range(len(name))} | of_before
+    in_environment = bool(variables & {name.upper() for name in os.environ})
+    if place[0] in invocation.given and not in_environment:
         return "option"
-    if found is not None:
+    if in_environment:
         return "environment"
-    return "file" if _named(_file(invocation.file), place) else "default"
-
-
-def _file(file: Path) -> Mapping[str, Any]:
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    written = {**file, **forges.elsewhere, "forge": forges.by_name()}
+    return "file" if _named(written, place) else "default"
 
 
 def _named(tree: Any, place: tuple[str, ...]) -> bool:

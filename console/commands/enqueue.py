@@ -13,7 +13,7 @@ from console.output.terminal import Terminal
 from routing.errors import InvalidInputError
 from routing.jobs.job import JobRequest, Priority
 from routing.jobs.mailbox import Enqueued
-from tasks.composition.local_forge import local_forge, repository_name
+from tasks.composition.forge_parts import local_repository
 
 EXAMPLES = examples(
     "enqueue implementer 'Make test_sum.py pass'",
@@ -68,8 +68,7 @@ def enqueue(
     tasks = [line.strip() for line in whole.splitlines() if line.strip()] if each_line else [whole]
     coalmine, terminal = opened(ctx, as_json=as_json)
     if repository is None:
-        forge = local_forge(coalmine.settings)
-        repository = repository_name(forge) if forge else ""
+        repository = local_repository(coalmine.settings)
     requests = [
         JobRequest.checked(
             template=template,

@@ -15,6 +15,7 @@ from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from routing.forges.errors import ForgeError
+from routing.forges.registry import KINDS
 from routing.issues.issue import IssueRef, is_repository_name
 from routing.store.backlog.backlog_store import BacklogStore
 from tasks.broker import POLL
@@ -147,7 +148,7 @@ def _decide(ctx: typer.Context, issue: str, by: str, *, as_json: bool, step: str
     ref, who = IssueRef.parse(issue), _who(by)
     coalmine, terminal = opened(ctx, as_json=as_json)
     forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
-    backlog, label = forges.backlog, coalmine.settings.forge.watch.for_person_label
+    backlog, label = forges.backlog, coalmine.settings.issues.watch.for_person_label
     who, before = who or started(ctx).user, backlog.find(ref)
     off = _take_label_off(forges, before, label) if step == "resume" else None
     made = backlog.cancel(ref, by=who) if step == "pause" else backlog.requeue(ref, by=who)
@@ -168,7 +169,7 @@ def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool |
     """
     site = forges.sites.get(item.ref.forge)
     waits = item.state in LEFT_TO_PEOPLE or item.paused
-    if site is None or site.gates.kill_switch or not waits:
+    if site is None or site.config.kill_switch or not waits:
         return None
     try:
         found = site.forge.read_issue(item.ref)
@@ -206,7 +207,7 @@ def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
 def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
     """Notes on what a person can do for an issue that waits for one."""
     if item.state in LEFT_TO_PEOPLE:
-        label = coalmine.settings.forge.watch.for_person_label
+        label = coalmine.settings.issues.watch.for_person_label
         resume = f"`coalmine issue resume {item.ref}`"
         yield f"to have an agent try again, take the label {label} off the issue, or use {resume}"
     elif item.paused:
@@ -236,8 +237,8 @@ def _detail(coalmine: Coalmine, ref: IssueRef) -> IssueDetail:
 
 
 def _forges(coalmine: Coalmine) -> tuple[str, ...]:
-    """The names of all forges, set up or not."""
-    return ("local", *(forge.name for forge in coalmine.settings.forge.remote))
+    """The names that forges have; and those of kinds, which forges of before may have had."""
+    return tuple(dict.fromkeys([*(forge.name for forge in coalmine.settings.forge), *KINDS]))
 
 
 def _places(forge: str, repository: str, forges: Sequence[str]) -> list[str]:

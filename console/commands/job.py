@@ -211,7 +211,7 @@ def _check_issue(coalmine: Coalmine, job: Job) -> str:
     if item is not None:
         _refuse_taken(item, job)
     site = forges.sites.get(ref.forge)
-    if site is None or site.gates.kill_switch:
+    if site is None or site.config.kill_switch:
         return ""
     try:
         found = site.forge.read_issue(ref)

@@ -23,9 +23,10 @@ from console.output.rendering import text
 from console.output.terminal import Terminal
 from routing.errors import CoalmineError, ConflictError, InvalidInputError
 from routing.events import Event
+from routing.forges.local.forge import LocalForge
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
-from tasks.composition.local_forge import local_forge
+from tasks.composition.forge_parts import local_config
 
 #: Printed when no forge is polled for issues.
 NO_ISSUES = (
@@ -86,7 +87,8 @@ def up(
     speaker = _Speaker(Terminal(as_json=as_json))
     plan = FleetPlan(state=state, variables=given.variables(), agents=agents, door=True)
     with LocalFleet(plan) as fleet:
-        forge = local_forge(fleet.coalmine.settings)
+        local = local_config(fleet.coalmine.settings)
+        forge = LocalForge.of(local) if local else None
         check_ci(forge, speaker.say)
         if agent is not None:
             check_agent(agent, forge)
@@ -130,7 +132,7 @@ def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> 
     """
     known = template in parts.templates.names()
     if agent is None:
-        if not known and parts.settings.forge.local.repository is not None:
+        if not known and local_config(parts.settings) is not None:
             message = (
                 f"template {template} does not exist yet: give --agent 'CMD' with the program that is to "
                 f"work on the issues, or make it with `coalmine template add {template}`"

@@ -51,7 +51,7 @@ def web(
     settings = coalmine.settings.web
     host = settings.host if host is None else host
     token = checked_token(settings, host, public=public or settings.public)
-    for short in guessable(coalmine.settings.forge.remote):
+    for short in guessable(coalmine.settings.forge):
         terminal.note(f"{short}; {REMEDY}")
     with listen(host, settings.port if port is None else port) as listener:
         address = address_of(listener)

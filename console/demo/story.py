@@ -174,8 +174,8 @@ def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
         "COALMINE_FORGE__LOCAL__CI": ci,
         "COALMINE_FORGE__LOCAL__MERGE": "green",
         "COALMINE_FORGE__LOCAL__TEMPLATE": TEMPLATE,
-        "COALMINE_FORGE__LOCAL__AT_ONCE": str(OPEN_ISSUES),
+        "COALMINE_FORGE__LOCAL__PER_REPO": str(OPEN_ISSUES),
         "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
-        "COALMINE_FORGE__DISPATCH_INTERVAL_SECONDS": "0.5",
-        "COALMINE_FORGE__WATCH__FIX_FORWARDS": "0",  # a red job has its score at once, and is not repaired
+        "COALMINE_ISSUES__DISPATCH_INTERVAL_SECONDS": "0.5",
+        "COALMINE_ISSUES__WATCH__FIX_FORWARDS": "0",  # a red job has its score at once, and is not repaired
     }

@@ -15,13 +15,14 @@ from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.invocation import Invocation
 from routing.errors import CoalmineError, SettingsError
+from routing.forges.local.forge import LocalConfig
 from routing.git.git import Git
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.store.redis.health import HealthFinding, look_at
 from tasks.composition.composition import Coalmine
 from tasks.notify.settings import SINK_NAMES
-from tasks.settings.forge_settings import LocalSettings
+from tasks.settings.forge_tables import variable_of
 from tasks.settings.settings import Settings
 
 #: The oldest git whose commands we use (`git merge-tree --write-tree`).
@@ -44,7 +45,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
         secrecy(sys.platform, os.getuid()),
         cgroups(usable_cgroup_home()),
         git(),
-        *local_forge(settings.forge.local),
+        *local_forges(settings),
         *forges(settings),
     ]
     return findings
@@ -212,17 +213,24 @@ def git() -> HealthFinding:
     return problem("git", f"{said} is too old", f"install git {needed} or newer")
 
 
-def local_forge(local: LocalSettings) -> list[HealthFinding]:
-    """Whether the local forge's paths are what they should be."""
-    if local.repository is None or local.issues is None:
-        return [ok("local-forge", "not configured")]
-    findings = []
-    inside = local.repository.is_dir() and Git(local.repository).attempt("rev-parse", "--git-dir")
+def local_forges(settings: Settings) -> list[HealthFinding]:
+    """Whether the local forges' paths are what they should be."""
+    configured = [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
+    found = [finding for forge in configured for finding in _local_forge(forge)]
+    return found or [ok("local-forge", "not configured")]
+
+
+def _local_forge(local: LocalConfig) -> list[HealthFinding]:
+    check = "local-forge" if local.name == "local" else f"local-forge-{local.name}"
+    findings, repository, issues = [], local.repository or Path(), local.issues or Path()
+    inside = repository.is_dir() and Git(repository).attempt("rev-parse", "--git-dir")
     if not inside or inside.returncode != 0:
-        message = f"{local.repository} is no git repository"
-        findings.append(problem("local-forge", message, "correct COALMINE_FORGE__LOCAL__REPOSITORY"))
-    if not local.issues.is_dir():
-        message = f"{local.issues} is no folder"
-        remedy = "make it, or correct COALMINE_FORGE__LOCAL__ISSUES"
-        findings.append(problem("local-forge-issues", message, remedy))
-    return findings or [ok("local-forge", f"{local.repository}, issues in {local.issues}")]
+        message = f"{repository} is no git repository"
+        variable = variable_of("forge", local.name, "repository")
+        findings.append(problem(check, message, f"correct {variable}"))
+    if not issues.is_dir():
+        variable = variable_of("forge", local.name, "issues")
+        findings.append(
+            problem(f"{check}-issues", f"{issues} is no folder", f"make it, or correct {variable}")
+        )
+    return findings or [ok(check, f"{repository}, issues in {issues}")]

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +10,18 @@ from pathlib import Path
 from console.doctor.findings import ok, problem, warning
 from console.doctor.guessable_secrets import REMEDY, guessable
 from routing.errors import CoalmineError, ConflictError
+from routing.forges.config import RemoteConfig
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
-from routing.forges.forge import Access
-from routing.forges.rest.forge import RestForge
+from routing.forges.forge import Access, HoldsConnections
+from routing.forges.registry import KINDS
+from routing.forges.site import ForgeSite
 from routing.git.git import Git
 from routing.git.remote import RemoteGoneError
+from routing.http.connection import Surroundings
 from routing.http.settings import HttpLimits
 from routing.store.redis.health import HealthFinding
-from routing.webhook.forge_kind import ForgeKind
 from tasks.composition.composition import Coalmine
-from tasks.composition.sites import sites_of
-from tasks.issues.site import ForgeSite
-from tasks.settings.forge_settings import LocalSettings, RemoteSettings
+from tasks.composition.forge_parts import sites_of
 from tasks.settings.settings import Settings
 
 #: Patience with one answer of a forge, and with all that is asked of it, in seconds.
@@ -38,10 +38,8 @@ _HASTE = HttpLimits(
 
 def forge_templates(coalmine: Coalmine) -> HealthFinding:
     """Whether the templates exist that issues are given to."""
-    forge, known = coalmine.settings.forge, set(coalmine.templates.names())
-    wanted = {remote.template for remote in forge.remote if remote.is_served}
-    if forge.local.repository is not None:
-        wanted.add(forge.local.template)
+    known = set(coalmine.templates.names())
+    wanted = {forge.template for forge in coalmine.settings.forge if forge.is_served}
     missing = sorted(wanted - known)
     if missing:
         remedy = f"make it with `coalmine template add {missing[0]}`, or name another in the forge's settings"
@@ -54,86 +52,74 @@ def forge_templates(coalmine: Coalmine) -> HealthFinding:
 
 def forges(settings: Settings) -> list[HealthFinding]:
     """Everything about forges behind HTTP; each is asked for a few seconds, all at the same time."""
-    forge = settings.forge
-    kinds = {ForgeKind.GITHUB: forge.github, ForgeKind.GITEA: forge.gitea, ForgeKind.FORGEJO: forge.forgejo}
-    known = {kind: remote for kind, remote in kinds.items() if _is_set_up(remote)}
+    known = [forge for forge in settings.forge if isinstance(forge, RemoteConfig) and _is_set_up(forge)]
     if not known:
-        return [ok("forges", "GitHub, Gitea and Forgejo are not set up")]
-    sites = _sites(settings)
+        titles = [kind.title for kind in KINDS.values() if issubclass(kind.config, RemoteConfig)]
+        return [ok("forges", f"{', '.join(titles[:-1])} and {titles[-1]} are not set up")]
     with ThreadPoolExecutor(max_workers=len(known)) as pool:
-        found = pool.map(lambda kind: list(_forge(kind, known[kind], sites)), known)
+        found = pool.map(lambda forge: list(_forge(forge, settings)), known)
         return [finding for findings in found for finding in findings]
 
 
-def _is_set_up(remote: RemoteSettings) -> bool:
-    return bool(remote.token or remote.repositories or remote.webhook_secret)
+def _is_set_up(forge: RemoteConfig) -> bool:
+    return bool(forge.token or forge.repositories or forge.webhook_secret)
 
 
-def _sites(settings: Settings) -> Mapping[str, ForgeSite] | CoalmineError:
-    """The forges behind HTTP with less patience than a fleet has; or what keeps them from being made."""
-    forge = settings.forge.model_copy(update={"local": LocalSettings(), "http": _HASTE})
+def _forge(forge: RemoteConfig, settings: Settings) -> Iterator[HealthFinding]:
+    yield _set_up(forge)
+    yield _webhook(forge)
+    if not forge.is_served or not forge.repositories:
+        return
     try:
-        return sites_of(settings.model_copy(update={"forge": forge}))
+        alone = settings.model_copy(update={"forge": (forge,)})
+        site = sites_of(alone, Surroundings(limits=_HASTE))[forge.name]
     except CoalmineError as error:
-        return error
-
-
-def _forge(
-    kind: ForgeKind, remote: RemoteSettings, sites: Mapping[str, ForgeSite] | CoalmineError
-) -> Iterator[HealthFinding]:
-    yield _set_up(kind, remote)
-    yield _webhook(kind, remote)
-    if not remote.is_served or not remote.repositories:
+        yield problem(f"access-{forge.name}", str(error), f"correct the settings of forge.{forge.name}")
         return
-    if isinstance(sites, CoalmineError):
-        yield problem(f"access-{remote.name}", str(sites), f"correct the settings of forge.{kind}")
-        return
-    site = sites[remote.name]
     try:
-        yield from _Examination(site, kind).findings()
+        yield from _Examination(site).findings()
     finally:
-        if isinstance(site.forge, RestForge):
+        if isinstance(site.forge, HoldsConnections):
             site.forge.close_connections()
 
 
-def _set_up(kind: ForgeKind, remote: RemoteSettings) -> HealthFinding:
+def _set_up(forge: RemoteConfig) -> HealthFinding:
     """What the settings let the fleet do there: the first thing that keeps it from work."""
-    check, section = f"forge-{remote.name}", f"forge.{kind}"
+    check, lack = f"forge-{forge.name}", forge.lack
     for lacks, message, remedy in (
-        (remote.base_url is None, "it has no address, so it is not asked for anything", "base_url"),
-        (remote.token is None, "it has no token, so it is not asked for anything", "token"),
-        (not remote.repositories, "no repository is named, so nothing is done there", "repositories"),
+        (lack is not None, lack and lack.because, lack and lack.setting),
+        (not forge.repositories, "no repository is named, so nothing is done there", "repositories"),
         (
-            remote.kill_switch,
+            forge.kill_switch,
             "its kill switch is on: nothing is read or dispatched",
             "kill_switch = false when work may begin",
         ),
         (
-            not remote.enabled,
+            not forge.enabled,
             "it is not enabled: issues are read, and none is dispatched",
             "enabled = true when work may begin",
         ),
         (
-            remote.label is None,
+            forge.label is None,
             "it has no label: every open issue of its repositories is for agents",
             "label if only some are meant",
         ),
     ):
         if lacks:
-            return warning(check, message, f"set {section}.{remedy}")
-    served = f"{len(remote.repositories)} repositories, issues with the label {remote.label}"
-    return ok(check, f"{served}, a look every {remote.poll_interval_seconds:g} s")
+            return warning(check, str(message), f"set forge.{forge.name}.{remedy}")
+    served = f"{len(forge.repositories)} repositories, issues with the label {forge.label}"
+    return ok(check, f"{served}, a look every {forge.poll_interval_seconds:g} s")
 
 
-def _webhook(kind: ForgeKind, remote: RemoteSettings) -> HealthFinding:
-    check, section, secret = f"webhook-{remote.name}", f"forge.{kind}", remote.webhook_secret
-    if secret is None:
-        every = f"{remote.poll_interval_seconds:g} s"
+def _webhook(forge: RemoteConfig) -> HealthFinding:
+    check = f"webhook-{forge.name}"
+    if forge.webhook_secret is None:
+        every = f"{forge.poll_interval_seconds:g} s"
         return ok(check, f"no secret is set: its door is shut, and news is found by a look every {every}")
-    if short := guessable([remote]):
+    if short := guessable([forge]):
         return warning(check, "; ".join(short), REMEDY)
-    if remote.previous_webhook_secret is not None:
-        remedy = f"take {section}.previous_webhook_secret away once the forge has the new one"
+    if forge.previous_webhook_secret is not None:
+        remedy = f"take forge.{forge.name}.previous_webhook_secret away once the forge has the new one"
         return warning(check, "the previous secret is accepted still", remedy)
     return ok(check, "its secret is set")
 
@@ -141,16 +127,16 @@ def _webhook(kind: ForgeKind, remote: RemoteSettings) -> HealthFinding:
 class _Examination:
     """Asks one forge about its repositories, until time is up or it gives no answer."""
 
-    def __init__(self, site: ForgeSite, kind: ForgeKind) -> None:
+    def __init__(self, site: ForgeSite) -> None:
         self._site = site
-        self._section = f"forge.{kind}"
+        self._section = f"forge.{site.name}"
         self._until = time.monotonic() + FORGE_SECONDS
 
     def findings(self) -> Iterator[HealthFinding]:
         """One finding about the API and one about git for each repository."""
-        for place, repo in enumerate(self._site.repositories):
+        for place, repo in enumerate(self._site.config.allow_list):
             if time.monotonic() > self._until:
-                left = len(self._site.repositories) - place
+                left = len(self._site.config.allow_list) - place
                 message = f"{left} repositories were not looked at, because the forge is slow"
                 yield warning(f"access-{self._site.name}", message, "run `coalmine doctor` again later")
                 return

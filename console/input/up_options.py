@@ -81,7 +81,7 @@ class UpOptions:
             "LABEL": self.label,
             "MERGE": self.merge,
             "TEMPLATE": self.template,
-            "AT_ONCE": str(self.agents),
+            "PER_REPO": str(self.agents),
         }
         return {f"{_PREFIX}{name}": value for name, value in values.items() if value is not None}
 

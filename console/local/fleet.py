@@ -20,6 +20,7 @@ from console.local.program import Program
 from console.local.supervisor import Supervisor
 from console.web.access import checked_token
 from routing.embedded.private_server import PrivateServer
+from routing.forges.config import RemoteConfig
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import PREFIX, Settings, load_settings
 
@@ -55,7 +56,8 @@ class LocalDoor:
         Raises InvalidInputError where `coalmine web` would refuse to start. A port that is taken is an error,
         because the forge, or the proxy before us, sends to that one; with port 0 a free one is chosen.
         """
-        if not any(forge.is_served or forge.webhook_secret for forge in settings.forge.remote):
+        remote = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
+        if not any(forge.is_served or forge.secrets for forge in remote):
             return None
         from console.web.server import address_of, listen  # noqa: PLC0415 - only where there is a door
 

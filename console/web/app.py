@@ -11,22 +11,22 @@ from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders, TokenGuard
 from console.web.request_limits import in_thread
 from console.web.webhook_routes import webhook_routes
+from routing.forges.config import RemoteConfig
 from routing.webhook.door import Door
 from tasks.broker import DISPATCH
 from tasks.composition.composition import Coalmine
-from tasks.composition.door_settings import door_settings
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.tick import TickRequests
 
 
 def make_web(
     *, door: Door, ask_store: Callable[[], object], accepted: Callable[[], None] = lambda: None,
-    token: str | None = None,
+    token: str | None = None, delivery_bytes: int = 1_048_576,
 ) -> FastAPI:  # fmt: skip
     """Make the application. With a token, every path needs it except webhooks and `/healthz`.
 
     `ask_store` raises an UnavailableError when the store does not answer. `accepted` is called after the
-    answer to each delivery that was accepted.
+    answer to each delivery that was accepted. A delivery's body may have `delivery_bytes`.
 
     FastAPI's documentation pages are off, because they load scripts from other hosts; `/openapi.json` is on.
     """
@@ -41,7 +41,7 @@ def make_web(
     if token is not None:
         app.add_middleware(TokenGuard, token=token)
     app.add_middleware(SecurityHeaders)
-    app.include_router(webhook_routes(door, accepted))
+    app.include_router(webhook_routes(door, accepted, most_bytes=delivery_bytes))
     app.include_router(_health_routes(ask_store))
     return app
 
@@ -49,14 +49,21 @@ def make_web(
 def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
     """The application, made from the parts of a fleet."""
     settings = parts.settings
-    door = Door(door_settings(settings), parts.deliveries, kill_switch=settings.kill_switch)
+    remote = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
+    door = Door(remote, parts.deliveries, kill_switch=settings.kill_switch)
     tick_requests = TickRequests(parts.app, parts.ticks)
 
     def look_now() -> None:
         with LogAndContinue("tick.failed", tick="webhook"):
             tick_requests.ask(DISPATCH)
 
-    return make_web(door=door, ask_store=parts.job_store.ping, accepted=look_now, token=token)
+    return make_web(
+        door=door,
+        ask_store=parts.job_store.ping,
+        accepted=look_now,
+        token=token,
+        delivery_bytes=settings.web.delivery_bytes,
+    )
 
 
 class Health(BaseModel):

@@ -1,16 +1,16 @@
-"""`POST /webhook/{kind}`: takes a delivery of a forge and hands it to `routing.webhook.door`."""
+"""`POST /webhook/NAME`: takes a delivery of the forge NAME and hands it to `routing.webhook.door`."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, BackgroundTasks, Path, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from starlette.exceptions import HTTPException
 
 from console.web.request_limits import in_thread, read_body
 from routing.webhook.door import DeliveryReceipt, Door, ReceiptStatus
-from routing.webhook.forge_kind import ForgeKind
+from routing.webhook.errors import UnknownForgeError
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ _BODY = {
 }
 
 
-def webhook_routes(door: Door, accepted: Callable[[], None]) -> APIRouter:
+def webhook_routes(door: Door, accepted: Callable[[], None], *, most_bytes: int) -> APIRouter:
     """The route; `accepted` is called after the answer to each delivery that was accepted."""
     router = APIRouter(tags=["webhook"])
 
@@ -74,15 +74,23 @@ def webhook_routes(door: Door, accepted: Callable[[], None]) -> APIRouter:
     )
     async def receive(
         forge: Annotated[
-            str, Path(description="The kind of the forge.", json_schema_extra={"enum": list(ForgeKind)})
+            str,
+            Path(
+                description="The forge's name; or its kind, where there is one forge of that kind.",
+                json_schema_extra={"enum": list[JsonValue](door.addresses)},
+            ),
         ],
         request: Request,
         after: BackgroundTasks,
     ) -> WebhookAnswer:
         """Check the signature and put the issue into the intake; a worker reads it from its forge later."""
-        kind = _kind(forge)
-        body = await read_body(request, most=door.settings.max_bytes)
-        receipt = await in_thread(door.receive, kind, request.headers, body)
+        if forge not in door.addresses:
+            raise HTTPException(status_code=404)
+        body = await read_body(request, most=most_bytes)
+        try:
+            receipt = await in_thread(door.receive, forge, request.headers, body)
+        except UnknownForgeError as error:  # a kind that several forges have
+            raise HTTPException(status_code=404) from error
         _note(receipt)
         if receipt.status is ReceiptStatus.SUCCESS:
             after.add_task(accepted)
@@ -91,20 +99,13 @@ def webhook_routes(door: Door, accepted: Callable[[], None]) -> APIRouter:
     return router
 
 
-def _kind(forge: str) -> ForgeKind:
-    try:
-        return ForgeKind(forge)
-    except ValueError as error:
-        raise HTTPException(status_code=404) from error
-
-
 def _answer(receipt: DeliveryReceipt) -> WebhookAnswer:
-    delivery = receipt.delivery
+    news = receipt.delivery.news
     return WebhookAnswer(
         status=receipt.status.value,
-        action=delivery.action or None,
-        issue_number=delivery.number,
-        repository=delivery.repo or None,
+        action=(news.action if news else "") or None,
+        issue_number=news.number if news else None,
+        repository=news.repo if news else None,
         issue=str(receipt.issue) if receipt.issue else None,
         reason=receipt.reason or None,
     )
@@ -115,10 +116,10 @@ def _note(receipt: DeliveryReceipt) -> None:
     _log.info(
         "webhook.answered",
         status=receipt.status.value,
-        forge=delivery.kind.value,
+        forge=delivery.forge,
         delivery=delivery.id,
         event_name=delivery.event,
-        action=delivery.action,
+        action=delivery.news.action if delivery.news else "",
         issue=str(receipt.issue) if receipt.issue else None,
         reason=receipt.reason or None,
     )

@@ -10,7 +10,7 @@ from functools import partial
 
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate, Refusal
-from routing.backlog.settings import GateSettings
+from routing.forges.config import ForgeConfig
 from routing.forges.forge import Permission
 
 #: Gates that shut out a whole repository, so that its other issues need not be looked at in the same tick.
@@ -26,14 +26,16 @@ class GateFacts:
     permission: Permission | None  # of who asked for it; None: the forge has not said
     busy: int  # issues of its repository in progress
     working: int  # issues of all repositories in progress
+    fleet_size: int  # of them that may be
     spent_today_usd: float  # with what the jobs at work may yet cost
     spent_usd: float  # on this issue so far
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
-    """Where facts come from; each is called only when its gate is reached."""
+    """Where facts come from; each function is called only when its gate is reached."""
 
+    fleet_size: int  # issues of all repositories that may be in progress
     paused: Callable[[], str | None]  # why a person stopped dispatch
     ready: Callable[[], Mapping[str, Iterable[BacklogItem]]]  # by `forge:repo`, the best first
     permission: Callable[[BacklogItem], Permission | None]
@@ -50,28 +52,28 @@ class Choice:
     refusals: tuple[Refusal, ...] = ()
 
 
-def refusal(rules: GateSettings, item: BacklogItem, facts: GateFacts) -> Refusal | None:
+def refusal(forge: ForgeConfig, item: BacklogItem, facts: GateFacts) -> Refusal | None:
     """The first gate that is shut for an issue, in their order; None when all are open."""
-    return _first_shut(rules, item, lambda: facts)
+    return _first_shut(forge, item, lambda: facts)
 
 
-def _first_shut(rules: GateSettings, item: BacklogItem, ask: Callable[[], GateFacts]) -> Refusal | None:
-    for gate, shut, reason, inputs in _gates(rules, item, ask):
+def _first_shut(forge: ForgeConfig, item: BacklogItem, ask: Callable[[], GateFacts]) -> Refusal | None:
+    for gate, shut, reason, inputs in _gates(forge, item, ask):
         if shut:
             return Refusal(issue=str(item.ref), gate=gate, reason=reason, inputs=inputs)
     return None
 
 
 def _gates(
-    rules: GateSettings, item: BacklogItem, ask: Callable[[], GateFacts]
+    forge: ForgeConfig, item: BacklogItem, ask: Callable[[], GateFacts]
 ) -> Iterator[tuple[Gate, bool, str, dict[str, object]]]:
     """Each gate with whether it is shut, why, and what it looked at; a comparison with nan shuts it."""
     repo = f"{item.ref.forge}:{item.ref.repo}"
-    yield Gate.KILL_SWITCH, rules.kill_switch, "the kill switch is on", {"kill_switch": rules.kill_switch}
-    yield Gate.DISABLED, not rules.enabled, "dispatch is not enabled", {"enabled": rules.enabled}
-    allowed = item.ref.repo.casefold() in {name.casefold() for name in rules.allow_list}
+    yield Gate.KILL_SWITCH, forge.kill_switch, "the kill switch is on", {"kill_switch": forge.kill_switch}
+    yield Gate.DISABLED, not forge.enabled, "dispatch is not enabled", {"enabled": forge.enabled}
+    allowed = item.ref.repo.casefold() in {name.casefold() for name in forge.allow_list}
     reason = f"{repo} is not on the allow-list"
-    yield Gate.NOT_ALLOWED, not allowed, reason, {"repository": repo, "allow_list": rules.allow_list}
+    yield Gate.NOT_ALLOWED, not allowed, reason, {"repository": repo, "allow_list": forge.allow_list}
     facts = ask()
     who = item.requested_by or "nobody that is known"
     trust: dict[str, object] = {"requested_by": item.requested_by, "permission": facts.permission}
@@ -82,40 +84,40 @@ def _gates(
     ready = item.state is BacklogState.READY
     reason = item.reason or f"it is {item.state.value}"
     yield Gate.BLOCKED, not ready, reason, {"state": item.state.value, "reason": item.reason}
-    limit: dict[str, object] = {"busy": facts.busy, "per_repo": rules.per_repo}
-    reason = f"{facts.busy} of {rules.per_repo} issues of {repo} are in progress"
-    yield Gate.REPOSITORY_BUSY, not facts.busy < rules.per_repo, reason, limit
-    limit = {"working": facts.working, "fleet_size": rules.fleet_size}
-    reason = f"{facts.working} of {rules.fleet_size} issues of the fleet are in progress"
-    yield Gate.FLEET_FULL, not facts.working < rules.fleet_size, reason, limit
-    yield (Gate.DAY_BUDGET, *_day_budget(rules, facts))
-    yield (Gate.JOB_BUDGET, *_job_budget(rules, facts))
+    limit: dict[str, object] = {"busy": facts.busy, "per_repo": forge.per_repo}
+    reason = f"{facts.busy} of {forge.per_repo} issues of {repo} are in progress"
+    yield Gate.REPOSITORY_BUSY, not facts.busy < forge.per_repo, reason, limit
+    limit = {"working": facts.working, "fleet_size": facts.fleet_size}
+    reason = f"{facts.working} of {facts.fleet_size} issues of the fleet are in progress"
+    yield Gate.FLEET_FULL, not facts.working < facts.fleet_size, reason, limit
+    yield (Gate.DAY_BUDGET, *_day_budget(forge, facts))
+    yield (Gate.JOB_BUDGET, *_job_budget(forge, facts))
 
 
-def _day_budget(rules: GateSettings, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
+def _day_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
     """A job may cost its limit; where it has none, something must be left."""
-    spent, day, job = facts.spent_today_usd, rules.usd_per_day, rules.usd_per_job
+    spent, day, job = facts.spent_today_usd, forge.usd_per_day, forge.usd_per_job
     inputs: dict[str, object] = {"spent_today_usd": spent, "usd_per_day": day, "usd_per_job": job}
     left = day is None or (spent < day if job is None else spent + job <= day)
     return not left, f"{spent:.2f} of {day or 0:.2f} USD of the day are spent or promised", inputs
 
 
-def _job_budget(rules: GateSettings, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
-    spent, job = facts.spent_usd, rules.usd_per_job
+def _job_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
+    spent, job = facts.spent_usd, forge.usd_per_job
     inputs: dict[str, object] = {"spent_usd": spent, "usd_per_job": job}
     return job is not None and not spent < job, f"{spent:.2f} of {job or 0:.2f} USD were spent on it", inputs
 
 
-def choose(rules: GateSettings, inputs: Inputs) -> Choice:
+def choose(forge: ForgeConfig, inputs: Inputs) -> Choice:
     """At most one issue a repository: its best eligible one; between repositories, the best first."""
-    if rules.kill_switch:
+    if forge.kill_switch:
         return _none(Gate.KILL_SWITCH, "the kill switch is on", {"kill_switch": True})
     paused = inputs.paused()
     if paused is not None:
         return _none(Gate.PAUSED, f"a person stopped dispatch: {paused}", {"paused": paused})
-    if not rules.enabled:
+    if not forge.enabled:
         return _none(Gate.DISABLED, "dispatch is not enabled", {"enabled": False})
-    return _Tick(rules=rules, inputs=inputs).run()
+    return _Tick(forge=forge, inputs=inputs).run()
 
 
 def _none(gate: Gate, reason: str, inputs: Mapping[str, object]) -> Choice:
@@ -125,8 +127,8 @@ def _none(gate: Gate, reason: str, inputs: Mapping[str, object]) -> Choice:
 class _Tick:
     """One pass over all repositories, with what it has promised so far."""
 
-    def __init__(self, *, rules: GateSettings, inputs: Inputs) -> None:
-        self._rules = rules
+    def __init__(self, *, forge: ForgeConfig, inputs: Inputs) -> None:
+        self._forge = forge
         self._inputs = inputs
         self._chosen: list[BacklogItem] = []
         self._refusals: list[Refusal] = []
@@ -141,7 +143,7 @@ class _Tick:
         while heads:
             name = min(heads, key=lambda one: heads[one].order)
             item = heads[name]
-            refused = _first_shut(self._rules, item, partial(self._facts, name, item))
+            refused = _first_shut(self._forge, item, partial(self._facts, name, item))
             following = None
             if refused is None:
                 self._chosen.append(item)
@@ -162,10 +164,11 @@ class _Tick:
         if self._busy is None or self._spent_today_usd is None:
             self._busy = self._inputs.busy()
             self._spent_today_usd = self._inputs.spent_today_usd()
-        promised = len(self._chosen) * (self._rules.usd_per_job or 0.0)
+        promised = len(self._chosen) * (self._forge.usd_per_job or 0.0)
         return GateFacts(
             permission=self._permissions[who],
             busy=self._busy.get(name, 0),
+            fleet_size=self._inputs.fleet_size,
             working=sum(self._busy.values()) + len(self._chosen),
             spent_today_usd=self._spent_today_usd + promised,
             spent_usd=self._inputs.spent_usd(item),

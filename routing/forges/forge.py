@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from routing.forges.change_request import ChangeRequest, Revert, Review
 from routing.forges.commit_status import CombinedStatus
@@ -31,6 +31,24 @@ class Access:
     writable: bool  # issues can be commented and labelled, and branches pushed
     note: str  # for people: which forge this is, what is missing, and what to do
     knows_people: bool = True  # what people may do there can be asked; else nobody is trusted with agents
+
+
+@runtime_checkable
+class RunsCi(Protocol):
+    """A forge whose CI we run ourselves."""
+
+    def run_ci(self, commit: str) -> object:
+        """Judge a commit, unless it is judged already; what CI says becomes a status of the commit."""
+        ...
+
+
+@runtime_checkable
+class HoldsConnections(Protocol):
+    """A forge that keeps sockets open between two calls."""
+
+    def close_connections(self) -> None:
+        """Give them back; the next call opens new ones."""
+        ...
 
 
 class Forge(Protocol):

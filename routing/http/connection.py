@@ -1,7 +1,9 @@
 """The connection to a forge: one session, one attempt at a time, and what each answer teaches."""
 
+import random
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urljoin
@@ -30,6 +32,16 @@ FIRST_ERROR, FIRST_SERVER_ERROR = 400, 500
 #: Statuses that lead elsewhere; a write is repeated there only by those that say so.
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD = frozenset({307, 308})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What a client takes from outside, so that tests can put another in its place."""
+
+    limits: HttpLimits = field(default_factory=HttpLimits)  # of each call, and of what is read
+    generator: random.Random = field(default_factory=random.Random)  # of the jitter
+    clock: Callable[[], float] = time.time  # seconds since the epoch
+    sleep: Callable[[float], object] = time.sleep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,8 @@
-"""How patient a forge's client is, and how much it reads: settings that all forges behind HTTP share."""
+"""How patient a client is, and how much it reads: settings that all forges behind HTTP share."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from routing.http.address import ApiAddress
 
@@ -17,9 +17,6 @@ def is_token(text: str) -> bool:
     """Whether a text can stand in a header as a token."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
-
-#: How a forge is called in the names of its issues.
-ForgeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 #: The address of an API: https, or http on this machine.
 BaseUrl = Annotated[str, AfterValidator(_checked_address)]
@@ -45,17 +42,3 @@ class HttpLimits(BaseModel):
     page_size: Annotated[int, Field(ge=1, le=100)] = 100  # that is asked for; a server may give fewer
     cached_replies: Annotated[int, Field(ge=0, le=100_000)] = 512
     cached_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
-
-
-class RestForgeSettings(BaseModel):
-    """What every forge behind HTTP is told."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    name: ForgeName
-    base_url: BaseUrl
-    token: SecretStr
-    login: str = ""  # whose token it is; "" asks the forge, which does not tell GitHub Apps
-    merge: Literal["green", "never"] = "never"  # whether a green change is merged without a person
-    merge_method: Literal["merge", "squash", "rebase"] = "merge"
-    limits: HttpLimits = HttpLimits()

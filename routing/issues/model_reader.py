@@ -144,7 +144,7 @@ class ModelReader:
             raise NoAnswerError(message) from error
         except UnreadableReplyError as error:
             self._circuit.failed(self._clock())
-            message = f"the model's server: {error}; look at forge.model.url"
+            message = f"the model's server: {error}; look at issues.model.url"
             raise NoAnswerError(message) from error
         if reply.status in _NOT_OF_THE_BODY or reply.status >= FIRST_SERVER_ERROR:
             self._circuit.failed(self._clock())

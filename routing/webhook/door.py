@@ -1,17 +1,17 @@
 """The door: what becomes of one delivery, from its bytes to the hand-over."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from routing.forges.config import RemoteConfig
+from routing.forges.registry import KINDS
 from routing.issues.issue import IssueRef
 from routing.store.backlog.delivery_store import DeliveryAnswer, DeliveryStore, NewDelivery
 from routing.webhook.delivery import Delivery, read_delivery
-from routing.webhook.errors import IntakeFullError, NoSecretError
-from routing.webhook.forge_kind import ForgeKind
+from routing.webhook.dialect import WebhookDialect
+from routing.webhook.errors import BadSignatureError, IntakeFullError, NoSecretError, UnknownForgeError
 from routing.webhook.relevance import Ignored, judge
-from routing.webhook.settings import WebhookSettings
-from routing.webhook.signature import check_signature
 
 
 class ReceiptStatus(StrEnum):
@@ -35,41 +35,63 @@ class DeliveryReceipt:
 class Door:
     """Takes deliveries in. It asks no forge, so that the answer is there at once."""
 
-    def __init__(self, settings: WebhookSettings, deliveries: DeliveryStore, *, kill_switch: bool) -> None:
-        self.settings = settings
+    def __init__(
+        self, forges: Iterable[RemoteConfig], deliveries: DeliveryStore, *, kill_switch: bool
+    ) -> None:
+        self._forges = {forge.name: forge for forge in forges}
         self._deliveries = deliveries
         self._kill_switch = kill_switch
 
-    def receive(self, kind: ForgeKind, headers: Mapping[str, str], body: bytes) -> DeliveryReceipt:
+    @property
+    def addresses(self) -> list[str]:
+        """What may be told apart: names of forges, and kinds that send webhooks."""
+        kinds = [kind.name for kind in KINDS.values() if kind.webhook is not None]
+        return list(dict.fromkeys([*self._forges, *kinds]))
+
+    def receive(self, address: str, headers: Mapping[str, str], body: bytes) -> DeliveryReceipt:
         """Check, read, judge and hand over one delivery. `headers` has names in lower case.
 
-        Raises NoSecretError, BadSignatureError, BadPayloadError, IntakeFullError, or what Redis does. Nothing
-        is said about a body, not even whether it is one, before its signature is known to be right.
+        `address` is the name of a forge, or its kind where the fleet has one forge of that kind. Raises
+        UnknownForgeError, NoSecretError, BadSignatureError, BadPayloadError, IntakeFullError, or what Redis
+        does. Nothing is said about a body, not even whether it is one, before its signature is known to be
+        right.
         """
-        forge = self.settings.of(kind)
-        if not forge.secrets:
-            message = f"no secret is set for webhooks of {kind}; set forge.{kind}.webhook_secret"
-            raise NoSecretError(message)
-        check_signature(kind, forge.secrets, headers, body)
-        delivery = read_delivery(kind, headers, body)
+        forge, dialect = self._find(address)
+        if not dialect.is_signed(forge.secrets, headers, body):
+            raise BadSignatureError
+        delivery = read_delivery(forge.name, dialect, headers, body)
         found = judge(delivery, forge, kill_switch=self._kill_switch or forge.kill_switch)
         if isinstance(found, Ignored):
             return DeliveryReceipt(status=ReceiptStatus.IGNORED, delivery=delivery, reason=found.reason)
         return self._hand_over(delivery, found.issue)
 
+    def _find(self, address: str) -> tuple[RemoteConfig, WebhookDialect]:
+        of_kind = [forge for forge in self._forges.values() if forge.kind == address]
+        forge = self._forges.get(address) or (of_kind[0] if len(of_kind) == 1 else None)
+        kind = KINDS.get(forge.kind if forge is not None else address)
+        if kind is None or kind.webhook is None or (len(of_kind) > 1 and forge is None):
+            message = f"no forge is called {address[:40]!r}; the address ends with a forge's name"
+            raise UnknownForgeError(message)
+        if forge is None or not forge.secrets:
+            name = forge.name if forge is not None else address
+            message = f"no secret is set for webhooks of {name}; set forge.{name}.webhook_secret"
+            raise NoSecretError(message)
+        return forge, kind.webhook
+
     def _hand_over(self, delivery: Delivery, issue: IssueRef) -> DeliveryReceipt:
-        told = {
+        news = delivery.news
+        said = {
             "delivery": delivery.id,
             "event": delivery.event,
-            "action": delivery.action,
-            "actor": delivery.actor,
+            "action": news.action if news else "",
+            "actor": news.actor if news else "",
         }
         answer = self._deliveries.accept(
             NewDelivery(
                 digest=delivery.digest,
                 issue=str(issue),
-                hint={"digest": delivery.digest, **told},
-                event={"forge": delivery.kind.value, **told},
+                hint={"digest": delivery.digest, **said},
+                event={"forge": delivery.forge, **said},
             )
         )
         if answer is DeliveryAnswer.FULL:

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
-from routing.errors import CoalmineError, InvalidInputError, SettingsError, UnavailableError
+from routing.errors import CoalmineError, InvalidInputError, NotFoundError, SettingsError, UnavailableError
+
+
+class UnknownForgeError(NotFoundError):
+    """The address that a delivery came to belongs to no forge."""
 
 
 class NoSecretError(SettingsError):
-    """No secret is configured for this kind of forge, so nothing that it says can be believed."""
+    """No secret is configured for this forge, so nothing that it says can be believed."""
 
 
 class BadSignatureError(CoalmineError):

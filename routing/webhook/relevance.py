@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from routing.forges.config import RemoteConfig
 from routing.issues.issue import IssueRef
-from routing.webhook.delivery import COMMENTS, ISSUES, Delivery
-from routing.webhook.settings import WebhookForge
+from routing.webhook.delivery import Delivery
+from routing.webhook.dialect import IssueNews
 
 #: Actions after which an issue may be worked on, may no longer be, or blocks others differently.
 ISSUE_ACTIONS = frozenset(
@@ -36,47 +37,46 @@ class Ignored:
     reason: str
 
 
-def judge(delivery: Delivery, forge: WebhookForge, *, kill_switch: bool) -> Relevant | Ignored:
+def judge(delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool) -> Relevant | Ignored:
     """Say whether the delivery concerns us. Whether its author is trusted is asked of the forge later."""
     if kill_switch:
         return Ignored(reason="the kill switch is on: nothing is dispatched")
     if delivery.event == "ping":
         return Ignored(reason="ping: the signature is right, the door is open")
-    if delivery.event not in ISSUES | COMMENTS or delivery.number is None:
+    news = delivery.news
+    if news is None:
         return Ignored(reason=f"event {delivery.event!r} is not about an issue")
-    repo = next((name for name in forge.repositories if name.lower() == delivery.repo.lower()), None)
+    repo = next((name for name in forge.repositories if name.lower() == news.repo.lower()), None)
     if repo is None:
-        return Ignored(reason=f"repository {delivery.repo!r} is not among forge.{delivery.kind}.repositories")
-    reason = _unwanted(delivery, forge)
+        return Ignored(reason=f"repository {news.repo!r} is not among forge.{forge.name}.repositories")
+    reason = _unwanted(news, forge)
     if reason:
         return Ignored(reason=reason)
-    name = forge.name or delivery.kind.value
-    return Relevant(issue=IssueRef(forge=name, repo=repo, number=delivery.number))
+    return Relevant(issue=IssueRef(forge=forge.name, repo=repo, number=news.number))
 
 
-def _unwanted(delivery: Delivery, forge: WebhookForge) -> str:
+def _unwanted(news: IssueNews, forge: RemoteConfig) -> str:
     """Why nothing is to be done about an issue of ours, or ''."""
-    if delivery.is_pull_request:
+    if news.is_pull_request:
         return "it is about a pull request, not an issue"
-    comment = delivery.event in COMMENTS
-    if delivery.action not in (COMMENT_ACTIONS if comment else ISSUE_ACTIONS):
-        return f"action {delivery.action!r} changes nothing for us"
-    if comment and forge.login and delivery.commenter.lower() == forge.login.lower():
+    if news.action not in (COMMENT_ACTIONS if news.is_comment else ISSUE_ACTIONS):
+        return f"action {news.action!r} changes nothing for us"
+    if news.is_comment and forge.login and news.commenter.lower() == forge.login.lower():
         return "it is our own comment"
-    if forge.label is not None and not _may_concern(delivery, forge.label):
+    if forge.label is not None and not _may_concern(news, forge.label):
         return f"the issue does not carry the label {forge.label!r}"
     return ""
 
 
-def _may_concern(delivery: Delivery, label: str) -> bool:
+def _may_concern(news: IssueNews, label: str) -> bool:
     """Whether the issue carries the agents' label, or may have lost it just now.
 
     Gitea's `label_updated` does not say which label it is about: when the issue has not got ours, it may
     have been taken off.
     """
     wanted = label.casefold()  # some forges tell labels apart by case; the live issue decides
-    if wanted in {name.casefold() for name in delivery.labels}:
+    if wanted in {name.casefold() for name in news.labels}:
         return True
-    if delivery.action == "unlabeled":
-        return delivery.label is None or delivery.label.casefold() == wanted
-    return delivery.action not in _OF_LABELLED
+    if news.action == "unlabeled":
+        return news.label is None or news.label.casefold() == wanted
+    return news.action not in _OF_LABELLED

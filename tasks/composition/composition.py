@@ -100,7 +100,7 @@ class Coalmine:
     @cached_property
     def backlog_store(self) -> BacklogStore:
         """Issues that are known and not finished."""
-        unknown = self.settings.forge.backlog.unknown_blocker
+        unknown = self.settings.issues.backlog.unknown_blocker
         return BacklogStore(self.redis, self.keys, self.clock, unknown_blocker=unknown)
 
     @cached_property

@@ -2,29 +2,68 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import requests
 
 from routing.backlog.backlog import Backlog, IssueSource
 from routing.backlog.intake import Intake
+from routing.forges.config import ForgeConfig
 from routing.forges.errors import ForgeUnreachableError
+from routing.forges.forge import RunsCi
+from routing.forges.local.forge import LocalConfig
+from routing.forges.registry import kind_named
+from routing.forges.site import ForgeSite
 from routing.git.remote import Remote
+from routing.http.connection import Surroundings
 from routing.issues.issue import Issue, IssueRef
 from routing.issues.metadata import IssueMetadata, read_metadata
 from routing.issues.model_reader import ModelReader
 from routing.store.backlog.metadata_store import MetadataStore
 from routing.store.jobs.run_store import RunStore
 from tasks.composition.composition import Coalmine
-from tasks.composition.sites import sites_of
 from tasks.issues.closing import Closing
 from tasks.issues.collector import Collector
 from tasks.issues.dispatcher import Dispatcher
 from tasks.issues.landings import Landings
 from tasks.issues.projection import Projection
-from tasks.issues.site import ForgeSite
 from tasks.issues.watch import WatchLimits
 from tasks.issues.watcher import Watcher, Watching
+from tasks.settings.settings import Settings
+
+
+def sites_of(settings: Settings, surroundings: Surroundings | None = None) -> dict[str, ForgeSite]:
+    """The forges that are served, by name. Nothing is asked of them yet."""
+    given = surroundings or Surroundings(limits=settings.http)
+    return {
+        forge.name: _site(forge, given, kill_switch=settings.kill_switch)
+        for forge in settings.forge
+        if forge.is_served
+    }
+
+
+def _site(config: ForgeConfig, surroundings: Surroundings, *, kill_switch: bool) -> ForgeSite:
+    """One forge, wired; the kill switch of the whole fleet is each forge's too."""
+    kind = kind_named(config.kind)
+    forge = kind.make(config, surroundings)
+    return ForgeSite(
+        config=config.model_copy(update={"kill_switch": True}) if kill_switch else config,
+        forge=forge,
+        remote=partial(kind.remote, config),
+        run_ci=forge.run_ci if config.has_ci and isinstance(forge, RunsCi) else None,
+    )
+
+
+def local_config(settings: Settings) -> LocalConfig | None:
+    """The local forge; None when there is none, and when there are several."""
+    found = [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
+    return found[0] if len(found) == 1 else None
+
+
+def local_repository(settings: Settings) -> str:
+    """The name under which jobs ask for the local forge's repository (`local:shop`), '' without one."""
+    local = local_config(settings)
+    return f"{local.name}:{local.allow_list[0]}" if local else ""
 
 
 class SilentForge:
@@ -55,7 +94,7 @@ class ForgeParts:
     @property
     def is_off(self) -> bool:
         """Whether no forge may be asked for issues."""
-        return all(site.gates.kill_switch for site in self.sites.values())
+        return all(site.config.kill_switch for site in self.sites.values())
 
     @property
     def remotes(self) -> dict[str, Remote]:
@@ -63,22 +102,22 @@ class ForgeParts:
         return {
             site.full_name(repo): site.remote(repo)
             for site in self.sites.values()
-            for repo in site.repositories
+            for repo in site.config.allow_list
         }
 
     @cached_property
     def backlog(self) -> Backlog:
         """The issues that are known."""
-        forge = self.coalmine.settings.forge
+        issues = self.coalmine.settings.issues
         sources: dict[str, IssueSource] = {
-            name: SilentForge(name) if site.gates.kill_switch else site.forge
+            name: SilentForge(name) if site.config.kill_switch else site.forge
             for name, site in self.sites.items()
         }
         return Backlog(
             self.coalmine.backlog_store,
             forges=sources,
-            settings=forge.backlog,
-            for_person=forge.watch.for_person_label,
+            settings=issues.backlog,
+            for_person=issues.watch.for_person_label,
             read=self._read_metadata,
         )
 
@@ -88,7 +127,7 @@ class ForgeParts:
 
     @cached_property
     def _model(self) -> ModelReader | None:
-        parts, settings = self.coalmine, self.coalmine.settings.forge.model
+        parts, settings = self.coalmine, self.coalmine.settings.issues.model
         if not settings.enabled:
             return None
         cache = MetadataStore(parts.redis, parts.keys, parts.clock)
@@ -115,7 +154,7 @@ class ForgeParts:
     @cached_property
     def projection(self) -> Projection:
         """What issues show."""
-        watch = self.coalmine.settings.forge.watch
+        watch = self.coalmine.settings.issues.watch
         return Projection(
             self.runs, in_progress_label=watch.in_progress_label, for_person_label=watch.for_person_label
         )
@@ -131,13 +170,14 @@ class ForgeParts:
             jobs=self.coalmine.job_store,
             switch=self.coalmine.switch,
             projection=self.projection,
+            fleet_size=self.coalmine.settings.issues.fleet_size,
         )
 
     @cached_property
     def watcher(self) -> Watcher:
         """Sees work to its end."""
         parts, settings = self.coalmine, self.coalmine.settings
-        watch = settings.forge.watch
+        watch = settings.issues.watch
         closing = Closing(
             backlog=self.backlog,
             collector=self.collector,

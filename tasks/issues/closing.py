@@ -12,6 +12,7 @@ from routing.backlog.backlog import Backlog
 from routing.errors import ConflictError, NotFoundError
 from routing.forges.commit_status import CiVerdict
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeUnreachableError
+from routing.forges.site import ForgeSite
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from routing.jobs.signal import SignalKind
@@ -21,8 +22,8 @@ from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
 from tasks.issues.collector import Collector
 from tasks.issues.projection import Projection
-from tasks.issues.site import ForgeSite, issue_of
-from tasks.settings.forge_settings import WatchSettings
+from tasks.issues.site import issue_of
+from tasks.settings.issue_settings import WatchSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -150,7 +151,7 @@ class Closing:
         return RunProgress(
             job=job,
             ci=CiVerdict.GREEN if green else CiVerdict.RED if red else CiVerdict.UNKNOWN,
-            has_ci=site.has_ci,
+            has_ci=site.config.has_ci,
             merged=bool(facts & {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}),
             most_fix_forwards=self._settings.fix_forwards,
             closed=done,

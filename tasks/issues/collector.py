@@ -13,8 +13,8 @@ from routing.backlog.backlog import Backlog
 from routing.backlog.intake import Arrival, Intake
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.forges.errors import ForgeError, ForgeGoneError
+from routing.forges.site import ForgeSite
 from routing.issues.issue import Issue, IssueRef
-from tasks.issues.site import ForgeSite
 from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
@@ -38,24 +38,24 @@ class Collector:
 
     def poll(self, site: ForgeSite) -> None:
         """Compare the backlog with what the forge lists; with the kill switch on nothing is asked."""
-        if site.gates.kill_switch:
+        if site.config.kill_switch:
             return
-        for repo in site.repositories:
+        for repo in site.config.allow_list:
             with LogAndContinue("poll.failed", repository=site.full_name(repo)):
                 self._poll(site, repo)
         self._backlog.ask()
 
     def _poll(self, site: ForgeSite, repo: str) -> None:
-        listing = site.forge.list_issues(repo, site.label)
+        listing = site.forge.list_issues(repo, site.config.label)
         for problem in listing.problems:
             _log.warning("issue.unreadable", where=problem.where, reason=problem.message)
         if not listing.complete:
-            reason = f"more issues than the {len(listing.issues)} that were read; raise forge.http.max_pages"
+            reason = f"more issues than the {len(listing.issues)} that were read; raise http.max_pages"
             _log.warning("poll.cut", repository=site.full_name(repo), reason=reason)
         for issue in listing.issues:
             with LogAndContinue("issue.not_taken", issue=str(issue.ref)):
                 self.take(site, issue)
-        self._backlog.reconcile(site.full_name(repo), listing, label=site.label)
+        self._backlog.reconcile(site.full_name(repo), listing, label=site.config.label)
 
     def look(self) -> int:
         """Read the issues that webhooks named; returns how many.
@@ -73,7 +73,7 @@ class Collector:
     def _look(self, arrival: Arrival) -> None:
         ref = arrival.issue
         site = self._sites.get(ref.forge)
-        if site is None or site.gates.kill_switch or ref.repo not in site.repositories:
+        if site is None or site.config.kill_switch or ref.repo not in site.config.allow_list:
             _log.info("intake.ignored", issue=str(ref), reason="its repository is not served")
             return
         self.read(site, ref)
@@ -96,7 +96,7 @@ class Collector:
         item = self._backlog.known(issue.ref)
         if issue.state == "open" and not site.wants(issue):
             if item is not None:
-                self._backlog.withdraw(issue.ref, f"without the label {site.label}")
+                self._backlog.withdraw(issue.ref, f"without the label {site.config.label}")
             return
         seen = issue.updated_at.isoformat()
         if not anew and item is not None and item.seen == seen and not self._may_be_free(item):
@@ -120,7 +120,7 @@ class Collector:
     def _requested_by(self, site: ForgeSite, issue: Issue, item: BacklogItem | None) -> str | None:
         """Login of the person who asked for agents to work on it; None when the forge cannot say now."""
         try:
-            return site.forge.requested_by(issue.ref, site.label)
+            return site.forge.requested_by(issue.ref, site.config.label)
         except ForgeError as error:
             _log.warning(
                 "issue.nobody_known", issue=str(issue.ref), known=item is not None, reason=str(error)

@@ -16,6 +16,7 @@ from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import CoalmineError, InvalidInputError, UnavailableError
 from routing.forges.errors import ForgeError
 from routing.forges.forge import Permission
+from routing.forges.site import ForgeSite
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.mailbox import Mailbox
 from routing.store.fleet.switch import Switch
@@ -23,7 +24,6 @@ from routing.store.jobs.job_store import JobStore
 from tasks.issues.collector import Collector
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import request_of, start_key
-from tasks.issues.site import ForgeSite
 from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class Dispatcher:
 
     def __init__(
         self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, collector: Collector, mailbox: Mailbox,
-        jobs: JobStore, switch: Switch, projection: Projection,
+        jobs: JobStore, switch: Switch, projection: Projection, fleet_size: int,
     ) -> None:  # fmt: skip
         self._sites = sites
         self._backlog = backlog
@@ -46,6 +46,7 @@ class Dispatcher:
         self._jobs = jobs
         self._switch = switch
         self._projection = projection
+        self._fleet_size = fleet_size  # issues of all forges in progress at once
         self._served: list[str] = []  # forges that got a job from this process, the last one at the end
 
     def tick(self) -> list[str]:
@@ -61,7 +62,7 @@ class Dispatcher:
 
         Of equals, the one that got a job longest ago comes first, so that no forge starves another.
         """
-        open_ = [site for site in self._sites.values() if not site.gates.kill_switch]
+        open_ = [site for site in self._sites.values() if not site.config.kill_switch]
         if len(open_) == 1:
             return open_
         at_work = Counter(item.ref.forge for item in self._backlog.in_progress()) if open_ else Counter()
@@ -70,7 +71,7 @@ class Dispatcher:
 
     def _dispatch(self, site: ForgeSite) -> list[str]:
         self._reconcile(site)
-        choice = choose(site.gates, self._inputs(site))
+        choice = choose(site.config, self._inputs(site))
         for refused in choice.refusals:
             if refused.issue and self._backlog.refuse(refused):
                 _log.info("issue.refused", issue=refused.issue, gate=refused.gate, reason=refused.reason)
@@ -90,6 +91,7 @@ class Dispatcher:
             return {name: items for name, items in self._backlog.ready().items() if name.startswith(prefix)}
 
         return Inputs(
+            fleet_size=self._fleet_size,
             paused=self._switch.reason,
             ready=ready,
             permission=lambda item: self._permission(site, item),
@@ -108,7 +110,7 @@ class Dispatcher:
 
     def _spent_today(self, site: ForgeSite) -> float:
         """USD spent today, and what the jobs at work may cost up to their limit."""
-        limit = site.gates.usd_per_job
+        limit = site.config.usd_per_job
         at_work = [item.job for item in self._backlog.in_progress() if item.job]
         promised = 0.0
         if limit is not None:
@@ -125,7 +127,7 @@ class Dispatcher:
             return ""
         if now.requested_by != item.requested_by:  # the gates judged another person
             return ""
-        fence = self._backlog.start(item.ref, per_repo=site.gates.per_repo)
+        fence = self._backlog.start(item.ref, per_repo=site.config.per_repo)
         return "" if fence is None else self._enqueue(site, now, issue, fence)
 
     def _enqueue(self, site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> str:

@@ -11,11 +11,12 @@ import structlog
 from routing.forges.change_request import ChangeRequest, ChangeState, Review, ReviewVerdict, in_rounds
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Forge
+from routing.forges.site import ForgeSite
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.job_store import JobStore
 from routing.store.signals.signal_store import SignalStore
-from tasks.issues.site import ForgeSite, place_of
+from tasks.issues.site import place_of
 
 _log = structlog.get_logger(__name__)
 

@@ -7,11 +7,11 @@ costs a look at the issue and never a second comment: ours is found by its autho
 import hashlib
 
 from routing.forges.errors import ForgeGoneError
+from routing.forges.site import ForgeSite
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job
 from routing.store.jobs.run_store import RunNotes, RunStore
 from tasks.issues.checklist import RunProgress, checklist, marker
-from tasks.issues.site import ForgeSite
 
 
 class Projection:

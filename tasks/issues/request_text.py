@@ -1,11 +1,12 @@
 """The requests for jobs, and the text of change requests, made from issues: their words are data. Pure."""
 
 from routing.backlog.item import BacklogItem
+from routing.forges.site import ForgeSite
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.job import Job, JobRequest, Priority
 from routing.printable import printable
 from tasks.issues.checklist import code
-from tasks.issues.site import ForgeSite, issue_of
+from tasks.issues.site import issue_of
 
 #: The longest title of a change request, in characters.
 TITLE_CHARACTERS = 200
@@ -32,7 +33,7 @@ def start_key(issue: IssueRef, fence: int) -> str:
 def request_of(site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> JobRequest:
     """The request for an issue that was started; asking again for the same start leads to the same job."""
     return JobRequest.checked(
-        template=site.template,
+        template=site.config.template,
         task=issue.body.strip() or issue.title,
         title=issue.title[:500],
         repository=site.full_name(issue.ref.repo),

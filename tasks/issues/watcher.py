@@ -18,6 +18,7 @@ from routing.forges.errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
+from routing.forges.site import ForgeSite
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
 from routing.jobs.repair import LOG_END_CHARACTERS, Repair
@@ -30,7 +31,7 @@ from tasks.issues.closing import Closing
 from tasks.issues.landings import Landings, landing_facts
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import change_text
-from tasks.issues.site import ForgeSite, issue_of, place_of
+from tasks.issues.site import issue_of, place_of
 from tasks.issues.watch import Action, Finding, Watched, WatchLimits, watch
 from tasks.work.log_and_continue import LogAndContinue
 
@@ -146,7 +147,7 @@ class Watcher:
             return Finding.NO_FORGE, nothing
         if not self._request_change(site, job, notes):
             return Finding.NO_CHANGE_REQUEST, nothing
-        if not site.has_ci:
+        if not site.config.has_ci:
             return Finding.NO_CI, nothing
         status = self._status(site, job)
         return Finding(status.verdict.value), status
@@ -164,7 +165,7 @@ class Watcher:
 
         A request that makes no sense to the forge is noted as done, so that the job goes on without it.
         """
-        if not site.opens_changes or notes.change:
+        if not site.config.opens_changes or notes.change:
             return True
         title, body = change_text(job)
         try:
@@ -212,7 +213,7 @@ class Watcher:
     def _close(self, site: ForgeSite, job: Job, reason: str, now: float, *, green: bool) -> bool:
         """Success: merge if the settings say so, then end the job with what is known of it, in one step."""
         facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)] if green else []
-        if green and site.merges_green:
+        if green and site.config.merges_green:
             change = site.forge.change_of_branch(place_of(job)[1], job.branch)
             if change is not None and not self._parts.store.land(job.id, job.fence):
                 return False  # it was cancelled since this tick read it
@@ -240,7 +241,7 @@ class Watcher:
         if issue is None or issue.forge != site.name:
             return
         progress = RunProgress(
-            job=job, ci=ci, has_ci=site.has_ci, merges_green=site.merges_green,
+            job=job, ci=ci, has_ci=site.config.has_ci, merges_green=site.config.merges_green,
             most_fix_forwards=self._limits.fix_forwards,
         )  # fmt: skip
         try:

@@ -1,26 +1,29 @@
 """Settings: one TOML file and the environment over it, read once and frozen."""
 
 import os
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 from pydantic_settings import SettingsError as UnreadableValueError
 
 from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
 from routing.errors import SettingsError
+from routing.http.settings import HttpLimits
 from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
 from tasks.notify.settings import NotifySettings
-from tasks.settings.forge_settings import ForgeSettings
+from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
+from tasks.settings.issue_settings import IssueSettings
 from tasks.settings.web_settings import WebSettings
 
 #: The file that is read when COALMINE_CONFIG names no other.
@@ -98,6 +101,8 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
+    below: ClassVar[tuple[dict[str, Any], ...]] = ()  # what the environment wins over, the strongest first
+
     redis_url: SecretStr | None = None  # the store; None: commands that need one say so
     broker_url: SecretStr | None = None  # any broker that Celery speaks to; None: the store's server
     namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")] = "coalmine"  # prefix of all keys
@@ -108,7 +113,9 @@ class Settings(BaseSettings):
     canary: CanarySettings = CanarySettings()
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
-    forge: ForgeSettings = ForgeSettings()
+    forge: Forges = ()  # where issues come from and work is judged
+    http: HttpLimits = HttpLimits()  # how patient we are with forges, and how much is read
+    issues: IssueSettings = IssueSettings()  # what is made of issues
     web: WebSettings = WebSettings()
     notify: NotifySettings = NotifySettings()
 
@@ -119,21 +126,24 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is theirs
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
-        """What was passed in wins over the environment, and that over the file."""
-        file = settings_cls.model_config.get("toml_file")
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+        """What was passed in wins over the environment, and that over the file.
+
+        The variables of forges are over the file's tables already; see `tasks.settings.forge_tables`.
+        """
+        variables = {name: value for name, value in env_settings().items() if name != "forge"}
+        below = cls.below or _below({}, ForgeTables.read({}, os.environ))
+        return (
+            init_settings,
+            *(InitSettingsSource(settings_cls, init_kwargs=values) for values in (variables, *below)),
+        )
 
     @property
     def poll_intervals(self) -> dict[str, float]:
         """Seconds between two looks at each forge that may be asked for issues, by its name."""
-        forge = self.forge
-        if self.kill_switch:
-            return {}
-        local = {} if forge.local.repository is None else {"local": forge.local.poll_interval_seconds}
-        return local | {
-            remote.name: remote.poll_interval_seconds
-            for remote in forge.remote
-            if remote.is_served and not remote.kill_switch
+        return {
+            forge.name: forge.poll_interval_seconds
+            for forge in self.forge
+            if forge.is_served and not (self.kill_switch or forge.kill_switch)
         }
 
     @property
@@ -152,22 +162,29 @@ def settings_file(environment: Mapping[str, str] | None = None) -> Path:
     return file
 
 
-def load_settings(file: Path | None = None, **given: Any) -> Settings:
-    """Read file and environment, or raise one SettingsError that names everything that is wrong."""
+def load_settings(
+    file: Path | None = None, *, warn: Callable[[str], object] | None = None, **given: Any
+) -> Settings:
+    """Read file and environment, or raise one SettingsError that names everything that is wrong.
+
+    What is written in an old form is read, and `warn` is given one text that says how to write it now; by
+    default it goes to standard error.
+    """
     file = file or settings_file()
-    _check_toml(file)
+    values = file_values(file)
     _check_names()
-    reading = type(
-        "FileSettings", (Settings,), {"model_config": {**Settings.model_config, "toml_file": file}}
-    )
+    forges = ForgeTables.read(values, os.environ)
+    if text := forges.warning():
+        (warn or _to_standard_error)(f"{file}: {text}")
+    reading = type("FileSettings", (Settings,), {"below": _below(values, forges)})
     try:
         settings = reading(**given)
     except ValidationError as error:
-        problems = "\n".join(_problem(part) for part in error.errors())
+        problems = "\n".join(_problem(part, forges.keys) for part in error.errors())
         message = f"the settings are wrong (file {file}, environment {PREFIX}…):\n{problems}"
         raise SettingsError(message) from error
     except UnreadableValueError as error:  # a section given as JSON that is none
-        message = f"the environment {PREFIX}… is wrong: {error}; mend or unset it"
+        message = f"the environment {PREFIX}… is wrong: {error}; correct or unset it"
         raise SettingsError(message) from error
     if not isinstance(settings, Settings):
         raise TypeError(settings)
@@ -175,15 +192,24 @@ def load_settings(file: Path | None = None, **given: Any) -> Settings:
     return settings
 
 
-def _check_toml(file: Path) -> None:
-    """A broken file is named with the place of its fault."""
+def file_values(file: Path) -> dict[str, Any]:
+    """What the file says, nothing when there is none; a broken one is named with the place of its fault."""
     if not file.is_file():
-        return
+        return {}
     try:
-        tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        message = f"{file} cannot be read as TOML: {error}; mend the file or move it away"
+        message = f"{file} cannot be read as TOML: {error}; correct the file or move it away"
         raise SettingsError(message) from error
+
+
+def _below(values: Mapping[str, Any], forges: ForgeTables) -> tuple[dict[str, Any], ...]:
+    """What variables of before said of all forges, and what the file says, with its forges in their form."""
+    return forges.elsewhere, {**values, "forge": forges.tables}
+
+
+def _to_standard_error(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 #: Variables of the prefix that are no settings: read elsewhere, or told to agents.
@@ -211,9 +237,12 @@ def _check_names() -> None:
         raise SettingsError(message)
 
 
-def _problem(part: Any) -> str:
+def _problem(part: Any, forges: Sequence[str]) -> str:
+    """One line with the setting's place, its variable and what is wrong; `forges` are the tables' names."""
     place = [str(piece) for piece in part["loc"]]
-    variable = PREFIX + "__".join(piece.upper() for piece in place)
+    if place[0] == "forge" and len(place) > 1:
+        place[1] = forges[int(place[1])] if int(place[1]) < len(forges) else place[1]
+    variable = variable_of(*place)
     said = part["msg"]
     if part["type"] == "extra_forbidden":
         said = "there is no such setting; `coalmine config show` lists them all"
@@ -231,12 +260,5 @@ def _check_together(settings: Settings) -> None:
         message = (
             f"job.retention_days ({PREFIX}JOB__RETENTION_DAYS) is {settings.job.retention_days:g}, but jobs "
             f"are scored until {needed / 86_400:g} days after their start; set it above that"
-        )
-        raise SettingsError(message)
-    local = settings.forge.local
-    if (local.repository is None) != (local.issues is None):
-        message = (
-            "a local forge needs both forge.local.repository (COALMINE_FORGE__LOCAL__REPOSITORY) and "
-            "forge.local.issues (COALMINE_FORGE__LOCAL__ISSUES); set both or none"
         )
         raise SettingsError(message)

@@ -26,11 +26,11 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.forges.forge import Forge
-from routing.forges.gitea.forge import GiteaSettings, gitea_forge
-from routing.forges.github.forge import GitHubSettings, github_forge
-from routing.forges.local.forge import LocalForge, LocalForgeSettings
-from routing.forges.rest.client import Surroundings
+from routing.forges.gitea.kind import GiteaConfig, gitea_forge
+from routing.forges.github.kind import GitHubConfig, github_forge
+from routing.forges.local.forge import LocalConfig, LocalForge
 from routing.forges.rest.forge import RestForge
+from routing.http.connection import Surroundings
 from routing.issues.issue import IssueRef
 from tests.fakes.forge_world import TOKEN, ForgeWorld
 from tests.fakes.memory_forge import MemoryForge
@@ -77,8 +77,8 @@ def local_forge(folder: Path) -> ForgeUnderTest:
     """A folder of issues, a repository, and a CI command that is content."""
     repository, issues = new_repository(folder), folder / "issues"
     issues.mkdir()
-    settings = LocalForgeSettings(
-        repo=repository.path, issues=issues, state=folder / "state", ci_command=CI, merge="green"
+    settings = LocalConfig(
+        repository=repository.path, issues=issues, state=folder / "state", ci=CI, merge="green"
     )
     forge = LocalForge.of(settings)
     opened: list[Path] = []
@@ -150,13 +150,13 @@ def unhurried() -> Surroundings:
 
 def github(address: str) -> RestForge:
     """Our client of GitHub."""
-    settings = GitHubSettings(base_url=address, token=SecretStr(TOKEN), merge="green")
+    settings = GitHubConfig(base_url=address, token=SecretStr(TOKEN), merge="green")
     return github_forge(settings, unhurried())
 
 
 def gitea(address: str) -> RestForge:
     """Our client of Gitea."""
-    settings = GiteaSettings(base_url=address, token=SecretStr(TOKEN), merge="green")
+    settings = GiteaConfig(base_url=address, token=SecretStr(TOKEN), merge="green")
     return gitea_forge(settings, unhurried())
 
 

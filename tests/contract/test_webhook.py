@@ -7,25 +7,24 @@ import pytest
 import redis
 
 from console.web.app import web_of
-from routing.webhook.forge_kind import HEADERS, ForgeKind
+from routing.forges.config import RemoteConfig
 from tasks.composition.composition import compose
-from tasks.settings.forge_settings import ForgeSettings
 from tasks.settings.settings import Settings
 from tasks.settings.web_settings import WebSettings
-from tests.fakes.deliveries import FORGES, SentDelivery, forges, payload, sent
+from tests.fakes.deliveries import FORGES, WEBHOOK_KINDS, SentDelivery, dialect_of, forges, payload, sent
 from tests.servers.web_client import WebClient
 
 
 class DoorClient:
     """Sends deliveries of one kind to an application in this process."""
 
-    def __init__(self, kind: ForgeKind, client: redis.Redis) -> None:
+    def __init__(self, kind: str, client: redis.Redis) -> None:
         self.kind = kind
         self.redis: Any = client
         self._http: WebClient
         self.open()
 
-    def open(self, given: ForgeSettings = FORGES, **changes: Any) -> None:
+    def open(self, given: tuple[RemoteConfig, ...] = FORGES, **changes: Any) -> None:
         """An application with these settings."""
         parts = compose(Settings(forge=given, **changes), redis=self.redis)
         self._http = WebClient(web_of(parts))
@@ -39,7 +38,7 @@ class DoorClient:
         return self.post(sent(self.kind, document, event=event, delivery=delivery))
 
 
-@pytest.fixture(params=list(ForgeKind))
+@pytest.fixture(params=WEBHOOK_KINDS)
 def door(request: pytest.FixtureRequest, fake_redis: redis.Redis) -> DoorClient:
     """The door of each kind in turn."""
     return DoorClient(request.param, fake_redis)
@@ -99,10 +98,10 @@ def test_bad_signature(door: DoorClient, signature: str | None) -> None:
     """401 in the documented words, whether it is missing or wrong."""
     request = sent(door.kind, payload())
     headers: dict[str, Any] = {
-        name: value for name, value in request.headers.items() if name not in HEADERS[door.kind].signature
+        name: value for name, value in request.headers.items() if name not in dialect_of(door.kind).signature
     }
     if signature is not None:
-        headers[HEADERS[door.kind].signature[0]] = signature.encode("latin-1")
+        headers[dialect_of(door.kind).signature[0]] = signature.encode("latin-1")
     answer = door.post(SentDelivery(kind=door.kind, headers=headers, body=request.body))
     assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid or missing signature"})
 
@@ -118,7 +117,7 @@ def test_secret_can_be_changed_without_a_gap(door: DoorClient) -> None:
 
 def test_without_a_secret_the_door_is_shut(door: DoorClient) -> None:
     """503, which says what to set."""
-    door.open(ForgeSettings())
+    door.open(())
     answer = door.send(payload())
     assert answer.status_code == 503
     assert f"forge.{door.kind}.webhook_secret" in answer.json()["detail"]

@@ -6,29 +6,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from routing.webhook.forge_kind import HEADERS, ForgeKind
-from routing.webhook.settings import WebhookForge, WebhookSettings
-from routing.webhook.signature import sign
-from tasks.settings.forge_settings import ForgeSettings
+from routing.forges.config import RemoteConfig
+from routing.forges.registry import KINDS
+from routing.webhook.delivery import Delivery, read_delivery
+from routing.webhook.dialect import IssueNews, WebhookDialect
 
 #: The secret with which the recorded server signed.
 SECRET = "s3cr3t"  # noqa: S105 - of the recording
 
-#: A door for every kind of forge that hears of two repositories.
-SECTION = {"secret": SECRET, "repositories": ("boss/proj", "acme/shop"), "login": "agentbot"}
-SETTINGS = WebhookSettings.model_validate({kind.value: SECTION for kind in ForgeKind})
+#: The kinds of forges that send webhooks.
+WEBHOOK_KINDS = tuple(name for name, kind in KINDS.items() if kind.webhook is not None)
+
+#: What is set about each forge in these tests: a secret, and two repositories.
+SECTION = {"webhook_secret": SECRET, "repositories": ("boss/proj", "acme/shop"), "login": "agentbot"}
 
 
-def forges(**changes: Any) -> ForgeSettings:
-    """The same, as a fleet's settings have it, with some things changed."""
-    given = {
-        "webhook_secret": SECRET,
-        "repositories": SECTION["repositories"],
-        "login": SECTION["login"],
-        "label": None,
-        "kill_switch": False,
-    }
-    return ForgeSettings.model_validate({kind.value: {**given, **changes} for kind in ForgeKind})
+def dialect_of(kind: str) -> WebhookDialect:
+    """How a kind of forge speaks."""
+    dialect = KINDS[kind].webhook
+    assert dialect is not None
+    return dialect
+
+
+def section(kind: str = "gitea", **changes: Any) -> RemoteConfig:
+    """The settings of one forge with some things changed; every issue is for agents."""
+    given = {**SECTION, "label": None, "kill_switch": False, **changes}
+    config = KINDS[kind].config.model_validate(given)
+    assert isinstance(config, RemoteConfig)
+    return config
+
+
+def forges(**changes: Any) -> tuple[RemoteConfig, ...]:
+    """One forge of each kind."""
+    return tuple(section(kind, **changes) for kind in WEBHOOK_KINDS)
 
 
 #: What a fleet has by default in these tests.
@@ -41,28 +51,30 @@ _RECORDINGS = Path(__file__).parents[1] / "recordings" / "webhooks"
 class SentDelivery:
     """One request to the door."""
 
-    kind: ForgeKind
+    kind: str
     headers: dict[str, str]  # names in lower case
     body: bytes
 
     def signed_with(self, secret: str) -> "SentDelivery":
         """The same request with a signature by another secret."""
-        name = HEADERS[self.kind].signature[0]
+        name = dialect_of(self.kind).signature[0]
         return SentDelivery(
             kind=self.kind,
-            headers={**self.headers, name: sign(self.kind, secret, self.body)},
+            headers={**self.headers, name: dialect_of(self.kind).sign(secret, self.body)},
             body=self.body,
         )
 
 
-def section(**changes: Any) -> WebhookForge:
-    """A section of the settings with some things changed."""
-    return WebhookForge.model_validate({**SECTION, **changes})
+def read(request: SentDelivery) -> Delivery:
+    """What is read of a request."""
+    return read_delivery(request.kind, dialect_of(request.kind), request.headers, request.body)
 
 
-def settings(**changes: Any) -> WebhookSettings:
-    """Settings in which the sections of all kinds have some things changed."""
-    return WebhookSettings.model_validate({kind.value: {**SECTION, **changes} for kind in ForgeKind})
+def news_of(request: SentDelivery) -> IssueNews:
+    """What a request about an issue says of it."""
+    news = read(request).news
+    assert news is not None
+    return news
 
 
 def recorded() -> list[SentDelivery]:
@@ -75,7 +87,7 @@ def _replayed(record: Mapping[str, Any]) -> SentDelivery:
     own = ("host", "content-length", "accept-encoding")
     headers = {name.lower(): value for name, value in record["headers"].items() if name.lower() not in own}
     body = json.dumps(record["body"]).encode()
-    return SentDelivery(kind=ForgeKind.GITEA, headers=headers, body=body).signed_with(SECRET)
+    return SentDelivery(kind="gitea", headers=headers, body=body).signed_with(SECRET)
 
 
 def payload(action: object = "assigned", number: int = 161, **changes: Any) -> dict[str, Any]:
@@ -89,11 +101,11 @@ def payload(action: object = "assigned", number: int = 161, **changes: Any) -> d
 
 
 def sent(
-    kind: ForgeKind, document: object, *, event: str = "issues", delivery: str = "", secret: str = SECRET
+    kind: str, document: object, *, event: str = "issues", delivery: str = "", secret: str = SECRET
 ) -> SentDelivery:
     """A signed request of a kind, with an event and a delivery id if they are given."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    names = HEADERS[kind]
+    names = dialect_of(kind)
     given = {names.event[0]: event, names.delivery[0]: delivery, "content-type": "application/json"}
     headers = {name: value for name, value in given.items() if value}
     return SentDelivery(kind=kind, headers=headers, body=body).signed_with(secret)

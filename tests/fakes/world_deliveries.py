@@ -4,8 +4,7 @@ import json
 import uuid
 from typing import Any
 
-from routing.webhook.forge_kind import HEADERS, ForgeKind
-from tests.fakes.deliveries import SECRET, SentDelivery
+from tests.fakes.deliveries import SECRET, SentDelivery, dialect_of
 from tests.fakes.forge_history import Happening
 from tests.fakes.forge_world import ForgeWorld, WorldIssue
 from tests.servers.gitea_server import GiteaRoutes
@@ -16,7 +15,7 @@ _GITEA_ACTIONS = {"labeled": "label_updated", "unlabeled": "label_updated", "com
 
 
 def deliveries_of(
-    kind: ForgeKind, world: ForgeWorld, issue: WorldIssue, action: str, *, secret: str = SECRET
+    kind: str, world: ForgeWorld, issue: WorldIssue, action: str, *, secret: str = SECRET
 ) -> tuple[SentDelivery, ...]:
     """What is sent when the newest happening of this kind happened, in order; asked again, sent again.
 
@@ -29,12 +28,12 @@ def deliveries_of(
         first = [
             one for one in world.history.of(issue.number, "labeled", "assigned") if one.actor == newest.actor
         ]
-        if kind is ForgeKind.GITHUB:
+        if kind == "github":
             told = [newest, *first]
         else:  # labels of a new issue are in `opened`; its assignees come first
             told = [*(one for one in first if one.kind == "assigned"), newest]
     requests = [_request(kind, world, issue, one).signed_with(secret) for one in told]
-    if kind is not ForgeKind.GITHUB:  # which sends this one twice, with one delivery id
+    if kind != "github":  # which sends this one twice, with one delivery id
         requests = [
             again
             for one, request in zip(told, requests, strict=True)
@@ -43,25 +42,23 @@ def deliveries_of(
     return tuple(_with_all_signatures(request) for request in requests)
 
 
-def _request(kind: ForgeKind, world: ForgeWorld, issue: WorldIssue, one: Happening) -> SentDelivery:
+def _request(kind: str, world: ForgeWorld, issue: WorldIssue, one: Happening) -> SentDelivery:
     event = "issue_comment" if one.kind == "commented" else "issues"
     delivery = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{world.repo}/{one.id}"))
-    names = HEADERS[kind]
+    names = dialect_of(kind)
     headers = {"content-type": "application/json"}
     headers |= dict.fromkeys(names.event, event) | dict.fromkeys(names.delivery, delivery)
-    if kind is not ForgeKind.GITHUB:
+    if kind != "github":
         headers |= {"x-gogs-event": event, "x-gogs-delivery": delivery}
-    body = (_github if kind is ForgeKind.GITHUB else _gitea)(world, issue, one)
+    body = (_github if kind == "github" else _gitea)(world, issue, one)
     return SentDelivery(kind=kind, headers=headers, body=json.dumps(body).encode())
 
 
 def _with_all_signatures(request: SentDelivery) -> SentDelivery:
     """Gitea and Forgejo send one signature under the names of those that they descend from."""
-    names = HEADERS[request.kind].signature
+    names = dialect_of(request.kind).signature
     signature = request.headers[names[0]]
-    named = dict.fromkeys(
-        [*names, *([] if request.kind is ForgeKind.GITHUB else ["x-gogs-signature"])], signature
-    )
+    named = dict.fromkeys([*names, *([] if request.kind == "github" else ["x-gogs-signature"])], signature)
     return SentDelivery(kind=request.kind, headers=request.headers | named, body=request.body)
 
 

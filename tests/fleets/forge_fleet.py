@@ -8,17 +8,17 @@ import redis
 import structlog
 
 from routing.backlog.item import BacklogItem
-from routing.backlog.settings import GateSettings
 from routing.errors import CoalmineError
 from routing.forges.commit_status import StatusState
+from routing.forges.config import RemoteConfig
+from routing.forges.site import ForgeSite
 from routing.git.remote import Remote
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind
 from tasks.composition.forge_parts import ForgeParts
-from tasks.issues.site import ForgeSite
-from tasks.settings.forge_settings import ForgeSettings
+from tasks.settings.issue_settings import IssueSettings
 from tests.fakes.memory_forge import MemoryForge
 from tests.fakes.mishaps import Mishaps, ProcessDiedError
 from tests.fakes.watched_redis import load_scripts, watched
@@ -45,17 +45,17 @@ class ForgeFleet:
         self.forges = forges or (MemoryForge(self.clock, mishaps=self.mishaps),)
         self.forge = self.forges[0]
         self.acts = {number: list(acts) for number, acts in (acts or {}).items()}
-        self.settings = changes.pop("settings", ForgeSettings())
+        self.settings = changes.pop("settings", IssueSettings(fleet_size=10))
         self.ci_seconds = changes.pop("ci_seconds", 0.0)  # until CI has judged a commit
         self.people: Callable[[ForgeFleet], object] = changes.pop("people", lambda _: None)  # every round
-        self.changes = changes  # of the sites, and of their gates
+        self.changes = changes  # of the settings of all forges, or of one by its name
         self.asked: list[str] = []  # commands of Redis that the ticks have sent
         self.complaints: list[str] = []  # what ended a tick
         self.deaths = 0
         self.judging: list[tuple[float, Callable[[], None]]] = []  # what CI has yet to say, and when
         self.client: redis.Redis | None = None  # of the process with the ticks
         load_scripts(client)
-        self.hands = SteppedFleet(client, draws=[0.5] * 500, clock=self.clock, forge=self.settings)
+        self.hands = SteppedFleet(client, draws=[0.5] * 500, clock=self.clock, issues=self.settings)
         self.hands.add()
         self.restart()
 
@@ -63,7 +63,7 @@ class ForgeFleet:
         """Another process takes the place of the one with the ticks: it knows nothing but what is stored."""
         self.stop()
         client = self.client = watched(self.hands.redis, self.mishaps, self.asked)
-        self.fleet = SteppedFleet(client, draws=[0.5] * 500, clock=self.clock, forge=self.settings)
+        self.fleet = SteppedFleet(client, draws=[0.5] * 500, clock=self.clock, issues=self.settings)
         self.parts = ForgeParts(
             coalmine=self.fleet.app,
             run_ci=lambda _commit: None,
@@ -78,15 +78,10 @@ class ForgeFleet:
     def site(self, forge: MemoryForge) -> ForgeSite:
         """The forge as the fleet is told to serve it."""
         given = self.changes | self.changes.get(forge.name, {})
-        repos = tuple(forge.repositories)
-        gates = {"kill_switch": False, "allow_list": repos, "fleet_size": 10} | given.get("gates", {})
-        plain = {
-            "forge": forge, "repositories": repos, "label": "coalmine", "template": "implementer",
-            "opens_changes": True, "merges_green": False, "has_ci": True, "poll_interval_seconds": 60.0,
-            "remote": lambda repo: Remote(address=repo),
-        }  # fmt: skip
-        named = {name: value for name, value in given.items() if name in plain}
-        return ForgeSite(**(plain | named), gates=GateSettings(**gates))
+        fields = {name: value for name, value in given.items() if name in RemoteConfig.model_fields}
+        plain = {"kill_switch": False, "repositories": tuple(forge.repositories)}
+        config = RemoteConfig(kind="memory", name=forge.name, **(plain | fields))
+        return ForgeSite(config=config, forge=forge, remote=lambda repo: Remote(address=repo))
 
     def change(self, **changes: Any) -> None:
         """Other settings, from the next process on, which begins now."""

@@ -13,12 +13,11 @@ from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.version import Snapshot
-from routing.webhook.forge_kind import ForgeKind
 from tasks.broker import POLL
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
-from tasks.settings.forge_settings import RemoteSettings, WatchSettings
-from tests.fakes.deliveries import SECRET, SentDelivery
+from tasks.settings.issue_settings import WatchSettings
+from tests.fakes.deliveries import SECRET, WEBHOOK_KINDS, SentDelivery
 from tests.fakes.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldComment, WorldIssue, WorldPull
 from tests.fakes.world_deliveries import deliveries_of
 from tests.fleets.worker_fleet import WorkerFleet, fleet
@@ -29,7 +28,7 @@ from tests.servers.gitea_server import gitea_server
 from tests.servers.github_server import github_server
 from tests.waiting import wait_until
 
-LABEL = str(RemoteSettings(name="any", base_url=None).label)
+LABEL = "coalmine"
 IN_PROGRESS, FOR_HUMAN = WatchSettings().in_progress_label, WatchSettings().for_person_label
 
 #: Notes what it was told and whose conversation it is in, waits while it is to be held, and does some work,
@@ -48,7 +47,7 @@ grep -q "Nothing is to be done" "$COALMINE_PROMPT_FILE" || echo "$VARIANT" >> "w
 class ForgeShop:
     """One forge with what people, and CI, do there; the fleet is shared with the others."""
 
-    kind: ForgeKind
+    kind: str
     world: ForgeWorld
     server: ForgeServer
     notes: Path
@@ -79,7 +78,7 @@ class ForgeShop:
 
     def poll(self) -> None:
         """What beat sends when it is time to look at the forge."""
-        self.parts.app.send_task(POLL, args=(self.kind.value,), queue="control")
+        self.parts.app.send_task(POLL, args=(self.kind,), queue="control")
 
     def open(self, title: str = "Slow", body: str = "It is slow.", **more: Any) -> WorldIssue:
         """An issue that the fleet is told of."""
@@ -90,7 +89,7 @@ class ForgeShop:
 
     def ref(self, issue: WorldIssue) -> IssueRef:
         """The issue's name."""
-        return IssueRef(forge=self.kind.value, repo=self.world.repo, number=issue.number)
+        return IssueRef(forge=self.kind, repo=self.world.repo, number=issue.number)
 
     def item(self, issue: WorldIssue) -> BacklogItem | None:
         """The issue in the backlog."""
@@ -196,12 +195,12 @@ class ForgeShop:
 class ForgeShops:
     """All forges, and the fleet that serves them."""
 
-    shops: Mapping[ForgeKind, ForgeShop]
+    shops: Mapping[str, ForgeShop]
     fleet: WorkerFleet
     parts: Coalmine
 
 
-def _settings(kind: ForgeKind, server: ForgeServer, world: ForgeWorld) -> dict[str, str]:
+def _settings(kind: str, server: ForgeServer, world: ForgeWorld) -> dict[str, str]:
     values = {
         "BASE_URL": server.address,
         "TOKEN": TOKEN,
@@ -209,13 +208,13 @@ def _settings(kind: ForgeKind, server: ForgeServer, world: ForgeWorld) -> dict[s
         "KILL_SWITCH": "off",
         "WEBHOOK_SECRET": SECRET,
     }
-    return {f"COALMINE_FORGE__{kind.value.upper()}__{name}": value for name, value in values.items()}
+    return {f"COALMINE_FORGE__{kind.upper()}__{name}": value for name, value in values.items()}
 
 
 def _for_all(values: Mapping[str, str]) -> dict[str, str]:
     return {
-        f"COALMINE_FORGE__{kind.value.upper()}__{name}": value
-        for kind in ForgeKind
+        f"COALMINE_FORGE__{kind.upper()}__{name}": value
+        for kind in WEBHOOK_KINDS
         for name, value in values.items()
     }
 
@@ -227,11 +226,11 @@ def forge_shops(
     """A worker, beat and the console on the three forges; `forges` are settings of each of them."""
     with ExitStack() as stack:
         worlds, servers = {}, {}
-        for kind in ForgeKind:
-            home = folder / kind.value
+        for kind in WEBHOOK_KINDS:
+            home = folder / kind
             home.mkdir(parents=True)
             worlds[kind] = ForgeWorld(new_repository(home, bare=True))
-            make = github_server if kind is ForgeKind.GITHUB else gitea_server
+            make = github_server if kind == "github" else gitea_server
             servers[kind] = make(worlds[kind])
             stack.callback(servers[kind].stop)
             settings |= _settings(kind, servers[kind], worlds[kind])
@@ -254,7 +253,7 @@ def forge_shops(
                 forges=wired,
                 web=web,
             )
-            for kind in ForgeKind
+            for kind in WEBHOOK_KINDS
         }
         for shop in shops.values():
             shop.server.after = shop.note

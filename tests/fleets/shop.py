@@ -10,7 +10,7 @@ from routing.issues.issue import Issue, IssueRef
 from routing.jobs.job import Job, JobState
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
-from tasks.composition.local_forge import local_forge
+from tasks.composition.forge_parts import local_config
 from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
 from tests.repositories import TemporaryRepository, new_repository
 from tests.waiting import wait_until
@@ -34,9 +34,9 @@ class ShopFleet:
     @property
     def forge(self) -> LocalForge:
         """The forge as the fleet sees it."""
-        forge = local_forge(self.parts.settings)
-        assert forge is not None
-        return forge
+        config = local_config(self.parts.settings)
+        assert config is not None
+        return LocalForge.of(config)
 
     def open_issue(self, number: int = 3, *, blocked_by: Sequence[int] = ()) -> IssueRef:
         """A person writes an issue for the agents."""

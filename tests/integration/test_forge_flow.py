@@ -11,8 +11,7 @@ from routing.backlog.refusal import Gate
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.trial import Arm
-from routing.webhook.forge_kind import HEADERS, ForgeKind
-from tests.fakes.deliveries import SentDelivery
+from tests.fakes.deliveries import WEBHOOK_KINDS, SentDelivery, dialect_of
 from tests.fakes.forge_world import WorldIssue
 from tests.fakes.world_deliveries import deliveries_of
 from tests.fleets.forge_shop import FOR_HUMAN, IN_PROGRESS, LABEL, ForgeShop, ForgeShops, agent, forge_shops
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("forge-flow")
 #: Half of the jobs go to the canary, and a merge counts at once.
 POLICY = TrialPolicy(share=0.5, revert_window_seconds=0.0)
 
-REQUESTED = {ForgeKind.GITHUB: "CHANGES_REQUESTED"}
+REQUESTED = {"github": "CHANGES_REQUESTED"}
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +38,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeShops]:
             server.url,
             forges={"POLL_INTERVAL_SECONDS": "3600", "PER_REPO": "9"},
             COALMINE_SEED="7",
-            COALMINE_FORGE__WATCH__FIX_FORWARDS="2",
+            COALMINE_ISSUES__WATCH__FIX_FORWARDS="2",
         ) as made,
     ):
-        notes = made.shops[ForgeKind.GITHUB].notes
+        notes = made.shops["github"].notes
         step, _ = made.parts.proposals.propose("implementer", agent(notes, "canary"))
         made.parts.proposals.open(step.version, POLICY, by="a test")
         yield made
 
 
-@pytest.fixture(params=list(ForgeKind))
+@pytest.fixture(params=WEBHOOK_KINDS)
 def shop(request: pytest.FixtureRequest, running: ForgeShops) -> ForgeShop:
     """Each of the forges."""
     found: ForgeShop = running.shops[request.param]
@@ -123,7 +122,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     assert shop.jobs(issue)[-1].state is JobState.WAITING
     green = [(f"ci/{number}", "success") for number in range(119)]
     failed = [("ci/unit", "failure")]  # on the third page, whichever order the forge lists in
-    said = green + failed if shop.kind is ForgeKind.GITHUB else failed + green
+    said = green + failed if shop.kind == "github" else failed + green
     shop.world.say_at_once(red, said, description="FAILED test_sum")
 
     def repaired() -> bool:
@@ -166,7 +165,7 @@ def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[AskedRequest]
     return [one for one in list(shop.server.asked)[since:] if commit in one.path]
 
 
-@pytest.mark.parametrize("shop", [ForgeKind.GITHUB, ForgeKind.GITEA], indirect=True)
+@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
 def test_only_whoever_may_write_puts_agents_to_work(shop: ForgeShop) -> None:
     """A label by a reader, or by nobody whom the forge knows, starts nothing; the same label by ann does."""
     issue, strange = shop.open(author="reader"), shop.open(author="stranger")
@@ -193,7 +192,7 @@ def until_untrusted(shop: ForgeShop, issue: WorldIssue) -> None:
     wait_until(lambda: gate() == Gate.UNTRUSTED, description=f"#{issue.number} is refused")
 
 
-@pytest.mark.parametrize("shop", [ForgeKind.GITHUB, ForgeKind.GITEA], indirect=True)
+@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
 def test_a_delivery_that_tells_old_news_changes_nothing(shop: ForgeShop) -> None:
     """Delivered twice, replayed after the end, or about a label that is off again: one job in all."""
     issue = shop.issue()
@@ -220,12 +219,12 @@ def test_a_delivery_that_tells_old_news_changes_nothing(shop: ForgeShop) -> None
 
 def again(sent: SentDelivery) -> SentDelivery:
     """The same delivery under another id, which no signature covers."""
-    names = HEADERS[sent.kind].delivery
+    names = dialect_of(sent.kind).delivery
     given = {name: f"{value}-again" if name in names else value for name, value in sent.headers.items()}
     return SentDelivery(kind=sent.kind, headers=given, body=sent.body)
 
 
-@pytest.mark.parametrize("shop", [ForgeKind.FORGEJO], indirect=True)
+@pytest.mark.parametrize("shop", ["forgejo"], indirect=True)
 def test_what_happens_while_dispatch_is_paused_is_found_by_the_poll(shop: ForgeShop) -> None:
     """The door says so and hands nothing over; when dispatch is resumed, a poll finds the issue."""
     shop.parts.switch.pause("the tests are broken")
@@ -242,7 +241,7 @@ def test_what_happens_while_dispatch_is_paused_is_found_by_the_poll(shop: ForgeS
     assert shop.until_closed(issue).state is JobState.SUCCEEDED
 
 
-@pytest.mark.parametrize("shop", [ForgeKind.GITHUB, ForgeKind.GITEA], indirect=True)
+@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
 def test_a_person_who_was_asked_has_an_agent_try_again(shop: ForgeShop) -> None:
     """An agent that pushes nothing hands over; the label taken off, with the text mended, makes a new job."""
     issue = shop.open(body="Nothing is to be done.")
@@ -275,7 +274,7 @@ $(touch pwned); `touch pwned` && touch pwned
 """
 
 
-@pytest.mark.parametrize("shop", [ForgeKind.FORGEJO], indirect=True)
+@pytest.mark.parametrize("shop", ["forgejo"], indirect=True)
 def test_words_of_others_are_data(shop: ForgeShop) -> None:
     """An issue that plays a command and a prompt, and somebody who plays us, change nothing."""
     with shop.held():

@@ -10,7 +10,7 @@ from routing.events import JOB_FINISHED
 from routing.git.git import Git
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
-from tasks.settings.forge_settings import WatchSettings
+from tasks.settings.issue_settings import WatchSettings
 from tests.fleets.shop import ShopFleet, shop
 from tests.fleets.worker_fleet import events_of
 from tests.waiting import wait_until
@@ -136,7 +136,7 @@ def test_red_ci_is_repaired_before_a_person_is_asked(tmp_path: Path, url: str) -
         'if grep -q "done.txt is not there" "$COALMINE_PROMPT_FILE"; '
         "then echo done > done.txt; else echo half > half.txt; fi"
     )
-    corrective = {"COALMINE_FORGE__WATCH__FIX_FORWARDS": "2"}
+    corrective = {"COALMINE_ISSUES__WATCH__FIX_FORWARDS": "2"}
     ci = "test -e done.txt || { echo done.txt is not there; exit 1; }"
     with shop(tmp_path, url, agent, ci=ci, variables=corrective) as made:
         issue = made.open_issue()

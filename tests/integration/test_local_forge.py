@@ -14,7 +14,7 @@ from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.commit_status import CiVerdict, StatusState
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError, ForgeUnreachableError
 from routing.forges.local.ci import LocalCI
-from routing.forges.local.forge import LocalForge, LocalForgeSettings
+from routing.forges.local.forge import LocalConfig, LocalForge
 from routing.forges.local.git import LocalGit
 from routing.forges.local.merge import LocalMerge
 from routing.git.git import Git
@@ -47,12 +47,12 @@ def forge_of(
     folder = issues or beside / "issues"
     folder.mkdir(exist_ok=True)
     return LocalForge.of(
-        LocalForgeSettings(
-            repo=repository.path,
+        LocalConfig(
+            repository=repository.path,
             issues=folder,
             state=beside / "state",
-            ci_command=ci,
-            ci_timeout_seconds=timeout_seconds,
+            ci=ci,
+            ci_seconds=timeout_seconds,
             merge=merge,
         )
     )
@@ -388,7 +388,7 @@ def test_ci_sees_exactly_the_commit(repository: TemporaryRepository) -> None:
     seen = f'test "$CI $COALMINE_COMMIT" = "true {head}"'
     command = f"grep -x new new.txt && {seen} && git rev-parse HEAD && pwd && env"
     forge = LocalForge.of(
-        forge_of(repository, ci=command).settings, {"PATH": "/usr/bin:/bin", "COALMINE_SECRET": "s3cret"}
+        forge_of(repository, ci=command).config, {"PATH": "/usr/bin:/bin", "COALMINE_SECRET": "s3cret"}
     )
     status = forge.run_ci(head)
     assert status.state is StatusState.SUCCESS
@@ -534,13 +534,13 @@ def test_two_processes_comment_at_once(repository: TemporaryRepository) -> None:
     (forge.issues.folder / "3.md").write_text("The cart is slow")
     program = (
         "import sys\n"
-        "from routing.forges.local.forge import LocalForge, LocalForgeSettings\n"
+        "from routing.forges.local.forge import LocalForge, LocalConfig\n"
         "from routing.issues.issue import IssueRef\n"
-        "forge = LocalForge.of(LocalForgeSettings.model_validate_json(sys.argv[1]))\n"
+        "forge = LocalForge.of(LocalConfig.model_validate_json(sys.argv[1]))\n"
         "for number in range(15):\n"
         "    forge.comment(IssueRef.parse('local:shop#3'), f'{sys.argv[2]} {number}')\n"
     )
-    settings = forge.settings.model_dump_json()
+    settings = forge.config.model_dump_json()
     writers = [
         subprocess.Popen([sys.executable, "-c", program, settings, name], cwd=Path(__file__).parents[2])
         for name in ("left", "right")
@@ -555,8 +555,8 @@ def test_two_processes_comment_at_once(repository: TemporaryRepository) -> None:
 
 def test_wrong_places_are_named(repository: TemporaryRepository) -> None:
     """A repository or a folder that does not exist is a wrong setting, found at the start."""
-    settings = forge_of(repository).settings
-    for wrong in ("repo", "issues"):
+    settings = forge_of(repository).config
+    for wrong in ("repository", "issues"):
         with pytest.raises(SettingsError, match="nowhere"):
             LocalForge.of(settings.model_copy(update={wrong: Path("nowhere")}))
 

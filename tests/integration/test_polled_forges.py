@@ -8,7 +8,6 @@ from routing.backlog.item import BacklogState
 from routing.events import WEBHOOK_ACCEPTED
 from routing.jobs.job import Job, JobState
 from routing.jobs.signal import SignalKind
-from routing.webhook.forge_kind import ForgeKind
 from tests.fakes.forge_world import WorldIssue
 from tests.fleets.forge_shop import FOR_HUMAN, LABEL, ForgeShop, ForgeShops, forge_shops
 from tests.servers.private_server import private_server
@@ -28,7 +27,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeShops]:
             server.url,
             forges={"POLL_INTERVAL_SECONDS": "1", "MERGE": "green", "PER_REPO": "9"},
             COALMINE_CANARY__POLICY='{"revert_window_seconds": 3600}',
-            COALMINE_FORGE__BACKLOG__ASK_AGAIN_SECONDS="1",
+            COALMINE_ISSUES__BACKLOG__ASK_AGAIN_SECONDS="1",
         ) as made,
     ):
         yield made
@@ -41,12 +40,12 @@ def shop(request: pytest.FixtureRequest, running: ForgeShops) -> ForgeShop:
     return found
 
 
-def on(*kinds: ForgeKind) -> pytest.MarkDecorator:
+def on(*kinds: str) -> pytest.MarkDecorator:
     """Which forges a story is played on."""
     return pytest.mark.parametrize("shop", kinds, indirect=True)
 
 
-@on(ForgeKind.GITHUB, ForgeKind.GITEA)
+@on("github", "gitea")
 def test_green_work_is_merged_and_a_revert_takes_the_credit_away(shop: ForgeShop) -> None:
     """The merge names exactly the commit that CI was green at."""
     issue = shop.issue()
@@ -66,7 +65,7 @@ def test_green_work_is_merged_and_a_revert_takes_the_credit_away(shop: ForgeShop
     assert shop.until_scored(job) == 0.0
 
 
-@on(ForgeKind.GITHUB)
+@on("github")
 def test_a_branch_that_moved_on_is_not_merged(shop: ForgeShop) -> None:
     """Somebody pushed to it: what CI was green at is not what would be merged, so a person is asked."""
     issue = shop.issue()
@@ -87,7 +86,7 @@ def order(shop: ForgeShop, issues: Sequence[WorldIssue]) -> list[int]:
     return sorted(first, key=lambda number: first[number])
 
 
-@on(ForgeKind.GITEA)
+@on("gitea")
 def test_an_issue_runs_when_its_blockers_are_done(shop: ForgeShop) -> None:
     """Blockers of the forge's own fields and of the text count alike; the order is that of the numbers."""
     issues = [shop.issue("One"), shop.issue("Two")]
@@ -103,7 +102,7 @@ def test_an_issue_runs_when_its_blockers_are_done(shop: ForgeShop) -> None:
     assert order(shop, issues) == [issue.number for issue in issues]
 
 
-@on(ForgeKind.FORGEJO)
+@on("forgejo")
 def test_blockers_that_are_no_work_of_ours(shop: ForgeShop) -> None:
     """One that is not there blocks nothing; one that a person closes by hand blocks until then."""
     nowhere = shop.issue(body="Blocked by: #999")
@@ -123,7 +122,7 @@ def test_blockers_that_are_no_work_of_ours(shop: ForgeShop) -> None:
     assert (shop.jobs(mine), shop.ours(theirs)) == ([], [])
 
 
-@on(ForgeKind.FORGEJO)
+@on("forgejo")
 def test_a_cycle_is_shown_and_ends_with_an_edit(shop: ForgeShop) -> None:
     """Both wait, and say for what; when a person mends one text, the two run one behind the other."""
     one, two = shop.world.open_issue("One", ""), shop.world.open_issue("Two", "")
@@ -149,7 +148,7 @@ def test_a_cycle_is_shown_and_ends_with_an_edit(shop: ForgeShop) -> None:
     shop.until_closed(two)
 
 
-@on(ForgeKind.FORGEJO)
+@on("forgejo")
 def test_a_burst_is_worked_off(shop: ForgeShop, record_property: Callable[[str, object], None]) -> None:
     """Told by webhooks and by polls, each issue has one job; how long our own steps took is noted."""
     issues = [shop.issue(f"Burst {number}") for number in range(5)]

@@ -14,10 +14,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from routing.git.clone_url import clone_remote
+from routing.forges.registry import KINDS
 from routing.git.git import Git, GitError
 from routing.git.remote import Remote, RemoteGoneError, RemoteRefusedError
-from routing.webhook.forge_kind import ForgeKind
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import open_worktree
 from tests.fakes.forge_world import OWN_LOGIN, TOKEN, ForgeWorld
@@ -38,7 +37,7 @@ WRONG = "tok-of-s0meb0dy-else"
 class ServedRepository:
     """A forge with its repository, and a host that works on it."""
 
-    kind: ForgeKind
+    kind: str
     server: ForgeServer
     world: ForgeWorld
     place: RepositoryPlace
@@ -51,7 +50,9 @@ class ServedRepository:
 
     def remote(self, token: str = TOKEN, *, repo: str = "acme/shop") -> Remote:
         """The repository as settings make it."""
-        return clone_remote(self.kind, self.server.address, repo, token=SecretStr(token), login=OWN_LOGIN)
+        kind = KINDS[self.kind]
+        config = kind.config(base_url=self.server.address, token=SecretStr(token), login=OWN_LOGIN)
+        return kind.remote(config, repo)
 
 
 @pytest.fixture(params=["github", "gitea"])
@@ -60,7 +61,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedRep
     world = ForgeWorld(new_repository(tmp_path, bare=True))
     server = github_server(world) if request.param == "github" else gitea_server(world)
     place = RepositoryPlace(work_dir=tmp_path / "work", repository=f"{request.param}:acme/shop")
-    yield ServedRepository(kind=ForgeKind(request.param), server=server, world=world, place=place)
+    yield ServedRepository(kind=str(request.param), server=server, world=world, place=place)
     server.stop()
 
 

@@ -11,13 +11,12 @@ from pydantic import SecretStr
 from redis import Redis
 
 from routing.embedded.private_server import PrivateServer
-from routing.git.clone_url import clone_remote
+from routing.forges.github.kind import GITHUB
 from routing.git.remote import Remote
 from routing.jobs.job import JobRequest
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind
 from routing.templates.version import Snapshot
-from routing.webhook.forge_kind import ForgeKind
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.stop_signal import StopSignal
@@ -47,7 +46,8 @@ class RemoteBench:
 
     def remote(self, token: str = TOKEN) -> Remote:
         """The forge's repository."""
-        return clone_remote(ForgeKind.GITHUB, self.server.address, self.world.repo, token=SecretStr(token))
+        config = GITHUB.config(base_url=self.server.address, token=SecretStr(token))
+        return GITHUB.remote(config, self.world.repo)
 
     def attempt(self, remote: Remote) -> Ran:
         """Have an agent run one attempt at a new job."""

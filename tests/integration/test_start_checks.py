@@ -8,7 +8,7 @@ import pytest
 from console.local.start_checks import check_ci
 from routing.errors import InvalidInputError
 from routing.forges.commit_status import CiVerdict
-from routing.forges.local.forge import LocalForge, LocalForgeSettings
+from routing.forges.local.forge import LocalConfig, LocalForge
 from routing.git.git import Git
 
 ForgeWith = Callable[[str], LocalForge]
@@ -30,7 +30,7 @@ def forge_with(tmp_path: Path) -> ForgeWith:
 
     def made(command: str) -> LocalForge:
         return LocalForge.of(
-            LocalForgeSettings(repo=repository, issues=issues, state=tmp_path / "state", ci_command=command)
+            LocalConfig(repository=repository, issues=issues, state=tmp_path / "state", ci=command)
         )
 
     return made

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from routing.webhook.forge_kind import ForgeKind
-from tests.fakes.deliveries import SECTION, SentDelivery
+from tests.fakes.deliveries import SECTION, WEBHOOK_KINDS, SentDelivery
 from tests.waiting import communicated
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
@@ -48,15 +47,15 @@ class Console:
 def door_variables(**changes: str) -> dict[str, str]:
     """Variables that open the doors of all kinds, with the settings of `tests.fakes.deliveries`."""
     values = {
-        "WEBHOOK_SECRET": str(SECTION["secret"]),
+        "WEBHOOK_SECRET": str(SECTION["webhook_secret"]),
         "REPOSITORIES": ",".join(SECTION["repositories"]),
         "LOGIN": str(SECTION["login"]),
         "KILL_SWITCH": "off",
         "LABEL": "",
     } | changes
     return {
-        f"COALMINE_FORGE__{kind.value.upper()}__{name}": value
-        for kind in ForgeKind
+        f"COALMINE_FORGE__{kind.upper()}__{name}": value
+        for kind in WEBHOOK_KINDS
         for name, value in values.items()
     }
 

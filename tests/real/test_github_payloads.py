@@ -11,7 +11,6 @@ import fakeredis
 import pytest
 
 from console.web.app import web_of
-from routing.webhook.forge_kind import ForgeKind
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
 from tests.fakes.deliveries import forges, sent
@@ -46,7 +45,7 @@ def test_every_published_payload_is_answered(
     """200 each: accepted, a duplicate, or ignored with a reason; those about issues are understood."""
     told: Counter[str] = Counter()
     for number, (event, body) in enumerate(examples):
-        request = sent(ForgeKind.GITHUB, body, event=event, delivery=str(number))
+        request = sent("github", body, event=event, delivery=str(number))
         answer = door.post("/webhook/github", request.body, request.headers)
         assert answer.status_code == 200, (event, body.get("action"), answer.text)
         said = answer.json()
@@ -68,7 +67,7 @@ def test_payloads_without_their_event_are_no_fault_of_ours(
 ) -> None:
     """Without the header the body must be that of an issue, or the field that is missing is named."""
     for event, body in examples:
-        request = sent(ForgeKind.GITHUB, body, event="")
+        request = sent("github", body, event="")
         answer = door.post("/webhook/github", request.body, request.headers)
         assert answer.status_code in {200, 422}, (event, answer.text)
         assert answer.status_code == 200 or answer.json()["detail"][0]["loc"][0] == "body"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from routing.forges.github.forge import GitHubSettings, github_forge
-from routing.forges.rest.client import Surroundings
+from routing.forges.github.kind import GitHubConfig, github_forge
+from routing.http.connection import Surroundings
 from routing.issues.issue import IssueRef
 from tests.fakes.forge_world import TOKEN, ForgeWorld
 from tests.real.github_description import Description, github_description
@@ -30,7 +30,7 @@ def played(tmp_path: Path) -> Iterator[ForgeServer]:
     """A server that was asked everything that the adapter can ask."""
     world = ForgeWorld(new_repository(tmp_path, bare=True))
     server = github_server(world)
-    settings = GitHubSettings(base_url=server.address, token=SecretStr(TOKEN), merge="green")
+    settings = GitHubConfig(base_url=server.address, token=SecretStr(TOKEN), merge="green")
     forge = github_forge(settings, Surroundings(generator=random.Random(3), sleep=lambda _seconds: None))
     blocker = world.open_issue("First", "text")
     issue = world.open_issue("Slow", "text", labels=["agent"], blocked_by=[blocker.number])

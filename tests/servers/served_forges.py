@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from routing.forges.gitea.forge import GiteaSettings, gitea_forge
-from routing.forges.github.forge import GitHubSettings, github_forge
-from routing.forges.rest.client import Surroundings
+from routing.forges.gitea.kind import GiteaConfig, gitea_forge
+from routing.forges.github.kind import GitHubConfig, github_forge
 from routing.forges.rest.forge import RestForge
+from routing.http.connection import Surroundings
 from routing.http.settings import HttpLimits
 from routing.issues.issue import IssueRef
 from tests.fakes.forge_world import TOKEN, ForgeWorld, WorldIssue
@@ -36,14 +36,9 @@ class ServedForge:
 
 def forge_of(kind: str, address: str, **changes: Any) -> RestForge:
     """A client with short listings, so that there are pages."""
-    limits = HttpLimits(page_size=2, max_pages=5, attempts=2)
-    given: dict[str, Any] = {
-        "base_url": address,
-        "token": SecretStr(TOKEN),
-        "merge": "green",
-        "limits": limits,
-    }
-    surroundings = Surroundings(generator=random.Random(3), sleep=lambda _seconds: None)
+    limits = changes.pop("limits", HttpLimits(page_size=2, max_pages=5, attempts=2))
+    given: dict[str, Any] = {"base_url": address, "token": SecretStr(TOKEN), "merge": "green"}
+    surroundings = Surroundings(limits=limits, generator=random.Random(3), sleep=lambda _seconds: None)
     if kind == "github":
-        return github_forge(GitHubSettings(**(given | changes)), surroundings)
-    return gitea_forge(GiteaSettings(**(given | changes)), surroundings)
+        return github_forge(GitHubConfig(**(given | changes)), surroundings)
+    return gitea_forge(GiteaConfig(**(given | changes)), surroundings)

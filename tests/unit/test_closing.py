@@ -144,7 +144,7 @@ def test_a_person_who_takes_the_label_off_has_it_tried_again(fleet_of: Fleets) -
 
 def test_what_a_person_takes_back_is_not_done_again(fleet_of: Fleets) -> None:
     """Another effect that is tried for days closes no issue twice, and asks for no person twice."""
-    fleet = fleet_of(acts={2: ["fails"]}, gates={"per_repo": 2})
+    fleet = fleet_of(acts={2: ["fails"]}, per_repo=2)
     done, handed = ended(fleet), fleet.forge.person_opens(2)
     fleet.poll()
     fleet.dispatch()

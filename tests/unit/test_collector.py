@@ -27,9 +27,7 @@ Fleets = Callable[..., ForgeFleet]
 @pytest.fixture
 def fleet_of(fake_redis: redis.Redis) -> Fleets:
     """Makes the test's fleet, whose repositories are busy: nothing is dispatched."""
-    return lambda *forges, **changes: ForgeFleet(
-        fake_redis, *forges, **({"gates": {"enabled": False}} | changes)
-    )
+    return lambda *forges, **changes: ForgeFleet(fake_redis, *forges, **({"enabled": False} | changes))
 
 
 @pytest.fixture
@@ -284,7 +282,7 @@ def test_blockers_in_other_repositories_and_on_other_forges(fleet_of: Fleets, *,
     clock = SteppedClock()
     here = MemoryForge(clock, repos=("acme/a", "acme/b"), mishaps=Mishaps())
     there = MemoryForge(clock, name="gitea", repos=("acme/x",), mishaps=Mishaps())
-    fleet = fleet_of(here, there, clock=clock, gitea={"gates": {"kill_switch": switch}})
+    fleet = fleet_of(here, there, clock=clock, gitea={"kill_switch": switch})
     near = here.person_opens(1, "Blocked by: acme/b#2", repo="acme/a")
     here.person_opens(2, repo="acme/b", label="")
     far = here.person_opens(3, repo="acme/b")
@@ -348,7 +346,7 @@ def test_a_listing_that_was_cut_says_so(fleet: ForgeFleet, monkeypatch: pytest.M
         fleet.poll()
     (told,) = [line for line in logs if line["event"] == "poll.cut"]
     assert (told["repository"], told["log_level"]) == ("github:acme/shop", "warning")
-    assert "forge.http.max_pages" in told["reason"]
+    assert "http.max_pages" in told["reason"]
     assert state(fleet, ref) is BacklogState.READY
 
 

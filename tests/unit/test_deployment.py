@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from console.cli import app
 from console.commands.config import flat
+from routing.forges.registry import KINDS
 from tasks.broker import make_app
 from tasks.settings.settings import Settings, load_settings
 
@@ -148,10 +149,13 @@ def test_the_image_does_not_run_as_root_and_has_what_the_packages_need() -> None
 
 def test_the_example_loads_and_shows_the_defaults() -> None:
     """Copied as it is, the example changes nothing but the store and the local forge."""
+    example = load_settings(ROOT / "coalmine.example.toml")
     shown, defaults = (
-        {".".join(place): value for place, value in flat(settings)}
-        for settings in (load_settings(ROOT / "coalmine.example.toml"), Settings())
+        {".".join(place): value for place, value in flat(one)} for one in (example, Settings())
     )
+    for forge in example.forge:
+        fresh = KINDS[forge.kind].config().model_dump()
+        defaults |= {f"forge.{forge.name}.{name}": value for name, value in fresh.items()}
     assert {name for name, value in shown.items() if value != defaults[name]} == EXAMPLES
 
 
@@ -163,6 +167,11 @@ def test_the_example_names_every_setting() -> None:
         if heading := re.match(r"(?:# )?\[+([a-z._]+)\]+", line):
             section = heading[1] + "."
             named.add(heading[1])
+        elif kind := re.match(r'kind = "(\w+)"', line):
+            section = f"forge.{kind[1]}."
+            named.add(section + "kind")
         elif key := re.match(r"(?:# )?([a-z_]+) = ", line):
             named.add(section + key[1])
     assert {".".join(place) for place, _ in flat(Settings())} <= named
+    for one in ("local", "github"):
+        assert {f"forge.{one}.{name}" for name in KINDS[one].config.model_fields} <= named

@@ -13,6 +13,7 @@ from routing.events import BACKLOG_REFUSED
 from routing.forges.errors import ForgeUnreachableError
 from routing.issues.issue import IssueRef
 from tasks.composition.worker import Worker
+from tasks.settings.issue_settings import IssueSettings
 from tasks.settings.settings import load_settings
 from tests.fakes.memory_forge import MemoryForge
 from tests.fakes.mishaps import Mishaps
@@ -55,7 +56,7 @@ def refused(fleet: ForgeFleet, ref: IssueRef) -> tuple[Gate | None, int]:
 
 def test_the_kill_switch_asks_nobody_anything(fleet_of: Fleets) -> None:
     """Not the forge; of Redis, only whether a webhook told of something, and that may be another forge's."""
-    fleet = fleet_of(gates={"kill_switch": True})
+    fleet = fleet_of(kill_switch=True)
     fleet.forge.person_opens(1)
     fleet.asked.clear()
     fleet.poll()
@@ -100,19 +101,18 @@ def test_a_pause_lets_nothing_through_and_asks_no_forge(fleet_of: Fleets) -> Non
 
 def test_a_forge_that_is_not_enabled_fills_its_backlog_only(fleet_of: Fleets) -> None:
     """Issues are taken in, and nothing is dispatched."""
-    fleet = fleet_of(gates={"enabled": False})
+    fleet = fleet_of(enabled=False)
     ref = fleet.forge.person_opens(1)
     fleet.poll()
     assert fleet.dispatch() == []
     assert fleet.item(ref).state is BacklogState.READY
-    fleet.change(gates={})
+    fleet.change(enabled=True)
     assert len(fleet.dispatch()) == 1
 
 
 @pytest.mark.parametrize(
-    ("gate", "gates", "by"),
+    ("gate", "changes", "by"),
     [
-        (Gate.NOT_ALLOWED, {"allow_list": ("acme/other",)}, "ann"),
         (Gate.UNTRUSTED, {}, "out"),
         (Gate.UNTRUSTED, {}, "stranger"),
         (Gate.TRUST_UNKNOWN, {}, ""),
@@ -120,10 +120,10 @@ def test_a_forge_that_is_not_enabled_fills_its_backlog_only(fleet_of: Fleets) ->
     ],
 )
 def test_each_refusal_is_recorded_once(
-    fleet_of: Fleets, gate: Gate, gates: dict[str, object], by: str
+    fleet_of: Fleets, gate: Gate, changes: dict[str, Any], by: str
 ) -> None:
     """On the item, with what the gate looked at; and as one event, however often it is refused."""
-    fleet = fleet_of(gates=gates)
+    fleet = fleet_of(**changes)
     ref = fleet.forge.person_opens(1, by=by)
     for _ in range(4):
         fleet.round()
@@ -148,7 +148,7 @@ def test_another_gate_is_another_event(fleet_of: Fleets) -> None:
     fleet = fleet_of()
     ref = fleet.forge.person_opens(1, by="out")
     fleet.round()
-    fleet.change(gates={"allow_list": ("acme/other",)})
+    fleet.change(repositories=("acme/other",))
     fleet.rounds(2)
     assert refused(fleet, ref) == (Gate.NOT_ALLOWED, 2)
 
@@ -188,7 +188,7 @@ def test_a_busy_repository_waits_its_best_issue_first(fleet_of: Fleets) -> None:
 
 def test_a_repository_gives_one_issue_a_tick(fleet_of: Fleets) -> None:
     """However many may be in progress."""
-    fleet = fleet_of(gates={"per_repo": 3})
+    fleet = fleet_of(per_repo=3)
     for number in (1, 2, 3):
         fleet.forge.person_opens(number)
     fleet.poll()
@@ -197,7 +197,7 @@ def test_a_repository_gives_one_issue_a_tick(fleet_of: Fleets) -> None:
 
 def test_the_fleet_is_full_over_all_forges(fleet_of: Fleets) -> None:
     """What is in progress on one counts for the other; nothing beyond the limit is begun."""
-    fleet = two_forges(fleet_of, gates={"fleet_size": 3})
+    fleet = two_forges(fleet_of, settings=IssueSettings(fleet_size=3))
     for _ in range(3):
         fleet.dispatch()
     assert len(fleet.jobs()) == 3
@@ -208,7 +208,7 @@ def test_the_fleet_is_full_over_all_forges(fleet_of: Fleets) -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_no_forge_starves_another(fleet_of: Fleets, size: int) -> None:
     """What little room there is goes to each in turn."""
-    fleet = two_forges(fleet_of, gates={"fleet_size": size})
+    fleet = two_forges(fleet_of, settings=IssueSettings(fleet_size=size))
     fleet.rounds(14)
     begun = [job.request.issue.partition(":")[0] for job in fleet.jobs()]
     assert sorted(begun) == ["gitea"] * 3 + ["github"] * 3
@@ -219,7 +219,8 @@ def test_a_day_keeps_what_its_jobs_may_yet_cost(fleet_of: Fleets) -> None:
     """Two jobs of at most 2 USD fit into 5; the third would not, though nothing is spent yet."""
     fleet = fleet_of(
         MemoryForge(SteppedClock(), repos=("acme/a", "acme/b", "acme/c")),
-        gates={"usd_per_day": 5.0, "usd_per_job": 2.0},
+        usd_per_day=5.0,
+        usd_per_job=2.0,
     )
     refs = [fleet.forge.person_opens(1, repo=repo) for repo in fleet.forge.repositories]
     fleet.poll()
@@ -233,7 +234,7 @@ def test_a_day_keeps_what_its_jobs_may_yet_cost(fleet_of: Fleets) -> None:
 
 def test_an_issue_that_has_cost_too_much_is_left_to_people(fleet_of: Fleets) -> None:
     """Also when a person takes the label off that asked for one."""
-    fleet = fleet_of(gates={"usd_per_job": 1.0})
+    fleet = fleet_of(usd_per_job=1.0)
     ref = fleet.forge.person_opens(1)
     fleet.poll()
     (job,) = fleet.dispatch()

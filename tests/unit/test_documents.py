@@ -2,15 +2,19 @@
 
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 import typer
+from pydantic_core import PydanticUndefined
 
 from console.cli import app
 from console.commands.config import flat
 from routing.events import MEANINGS
+from routing.forges.config import ForgeConfig, RemoteConfig
+from routing.forges.registry import KINDS
 from routing.store.redis.keys import PERMANENT_KINDS, Keys
 from tasks.settings.settings import Settings, load_settings
 from tests.source import product
@@ -52,10 +56,22 @@ def shown(value: object) -> str:
     return f"`{value:.10g}`" if isinstance(value, int | float) else f"`{value}`"
 
 
+def forge_settings() -> Iterator[tuple[str, str, object]]:
+    """The settings of forges, each where it is declared or overridden: whose, its name, its default."""
+    shared: list[tuple[str, type[ForgeConfig]]] = [("NAME", ForgeConfig), ("NAME", RemoteConfig)]
+    for whose, config in (*shared, *((kind.name, kind.config) for kind in KINDS.values())):
+        for name in config.__annotations__:
+            if name in config.model_fields and (config is ForgeConfig or name not in {"kind", "name"}):
+                default = config.model_fields[name].default
+                yield whose, name, None if default is PydanticUndefined else default
+
+
 def test_every_setting_is_in_the_reference_with_its_default() -> None:
     """docs/settings.md is the whole truth about settings."""
     written = {name: cells[0] for name, cells in rows("settings.md").items() if not name.isupper()}
-    assert written == {".".join(place): shown(value) for place, value in flat(Settings())}
+    plain = {".".join(place): shown(value) for place, value in flat(Settings())}
+    of_forges = {f"forge.{whose}.{name}": shown(value) for whose, name, value in forge_settings()}
+    assert written == plain | of_forges
 
 
 def test_every_event_is_in_the_reference() -> None:
@@ -136,9 +152,12 @@ def test_tests_that_are_named_are_there(file: Path) -> None:
 def test_settings_that_are_named_exist(file: Path) -> None:
     """`forge.github.token` and `COALMINE_WEB__PORT` are settings, or sections of them."""
     places = [place for place, _ in flat(Settings())]
+    forges = {"NAME": RemoteConfig} | {name: kind.config for name, kind in KINDS.items()}
+    forges |= {"corp": RemoteConfig}  # the forge of the pages' examples
+    places += [("forge", name, field) for name, config in forges.items() for field in config.model_fields]
     known = {".".join(place[:size]) for place in places for size in range(1, len(place) + 1)}
     text = file.read_text(encoding="utf-8")
-    dotted = re.findall(r"`((?:forge|webhook|web|agent|canary)\.[a-z_.]+)(?: = [^`]*)?`", text)
+    dotted = re.findall(r"`((?:forge|issues|http|webhook|web|agent|canary)\.[a-z_.]+)(?: = [^`]*)?`", text)
     named = {name for name in dotted if name not in MEANINGS and name.split(".")[-1] != "accepted"}
     variables = re.findall(r"\bCOALMINE_([A-Z]+__[A-Z_]*[A-Z])\b", text)
     named |= {name.lower().replace("__", ".") for name in variables if "SECTION" not in name}

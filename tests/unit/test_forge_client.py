@@ -11,7 +11,7 @@ import pytest
 import requests
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from routing.errors import SettingsError
+from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
@@ -20,10 +20,10 @@ from routing.forges.errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.forges.rest.client import ForgeClient, HttpDialect, Surroundings
+from routing.forges.rest.client import ForgeClient, HttpDialect
 from routing.http.circuit import Circuit
-from routing.http.connection import TokenAuth
-from routing.http.settings import HttpLimits, RestForgeSettings
+from routing.http.connection import Surroundings, TokenAuth
+from routing.http.settings import HttpLimits
 from tests.fakes.forge_world import TOKEN
 from tests.servers.forge_server import Answer, AskedRequest, ForgeServer
 
@@ -79,10 +79,10 @@ def client_of(
     address: str, clock: ClientClock, *, limits: HttpLimits = LIMITS, numbered: bool = False
 ) -> ForgeClient:
     """A client with the tests' limits and time."""
-    settings = RestForgeSettings(name="hub", base_url=address, token=SecretStr(TOKEN), limits=limits)
+    config = RemoteConfig(kind="hub", name="hub", base_url=address, token=SecretStr(TOKEN))
     dialect = HttpDialect(api_root="", scheme="Bearer", headers={"Accept": "x"}, numbered_pages=numbered)
-    surroundings = Surroundings(generator=random.Random(1), clock=clock, sleep=clock.sleep)
-    return ForgeClient(settings, dialect, surroundings)
+    surroundings = Surroundings(limits=limits, generator=random.Random(1), clock=clock, sleep=clock.sleep)
+    return ForgeClient(config, dialect, surroundings)
 
 
 @pytest.fixture
@@ -443,10 +443,8 @@ def test_the_token_is_ours_and_not_that_of_netrc(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "tökén"])
 def test_a_token_that_is_none_is_not_shown_either(token: str) -> None:
     """What cannot stand in a header is refused before anything is sent."""
-    settings = RestForgeSettings(name="hub", base_url="https://forge.test", token=SecretStr(token))
-    dialect = HttpDialect(api_root="", scheme="Bearer", headers={}, numbered_pages=False)
-    with pytest.raises(SettingsError) as caught:
-        ForgeClient(settings, dialect, Surroundings())
+    with pytest.raises(ValidationError) as caught:
+        RemoteConfig(kind="hub", name="hub", base_url="https://forge.test", token=SecretStr(token))
     assert not token or token not in str(caught.value)
 
 
@@ -461,13 +459,13 @@ def test_a_token_that_is_none_is_not_shown_either(token: str) -> None:
 def test_an_address_that_would_give_the_token_away_is_refused(address: str) -> None:
     """Only https, or http on this machine, without anything that a path has not."""
     with pytest.raises(ValidationError):
-        RestForgeSettings(name="hub", base_url=address, token=SecretStr(TOKEN))
+        RemoteConfig(kind="hub", name="hub", base_url=address, token=SecretStr(TOKEN))
 
 
 @pytest.mark.parametrize("address", ["http://localhost:3000/", "http://[::1]:80", "https://forge.test/git"])
 def test_an_address_on_this_machine_may_be_plain(address: str) -> None:
     """A slash at the end makes no difference."""
-    settings = RestForgeSettings(name="hub", base_url=address, token=SecretStr(TOKEN))
+    settings = RemoteConfig(kind="hub", name="hub", base_url=address, token=SecretStr(TOKEN))
     assert settings.base_url == address.rstrip("/")
 
 

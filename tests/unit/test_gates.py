@@ -13,14 +13,23 @@ from pydantic import ValidationError
 from routing.backlog.gates import GateFacts, Inputs, choose, refusal
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate
-from routing.backlog.settings import BacklogSettings, GateSettings
+from routing.backlog.settings import BacklogSettings
+from routing.forges.config import RemoteConfig
 from routing.forges.forge import Permission
 from routing.issues.metadata import IssueMetadata
 from routing.issues.model_settings import ModelSettings
 from tests.fakes.issues import ref
 
-OPEN = GateSettings(kill_switch=False, allow_list=("shop", "owner/app"))
-FINE = GateFacts(permission=Permission.WRITE, busy=0, working=0, spent_today_usd=0.0, spent_usd=0.0)
+
+def forge(**fields: Any) -> RemoteConfig:
+    """The settings of a forge."""
+    return RemoteConfig.model_validate({"kind": "memory", "name": "local"} | fields)
+
+
+OPEN = forge(kill_switch=False, repositories=("shop", "owner/app"))
+FINE = GateFacts(
+    permission=Permission.WRITE, busy=0, working=0, fleet_size=4, spent_today_usd=0.0, spent_usd=0.0
+)
 
 
 def item(
@@ -46,6 +55,7 @@ class AskedGates:
     def inputs(self) -> Inputs:
         """All as functions that note their call."""
         return Inputs(
+            fleet_size=self.facts.get("fleet_size", 4),
             paused=self._noted("paused", lambda: self.facts.get("paused")),
             ready=self._noted("ready", self._ready),
             permission=self._noted("permission", self.facts.get("permission", lambda _: Permission.WRITE)),
@@ -67,7 +77,7 @@ class AskedGates:
         return call
 
 
-def chosen(asked: AskedGates, rules: GateSettings = OPEN) -> list[str]:
+def chosen(asked: AskedGates, rules: RemoteConfig = OPEN) -> list[str]:
     """What a tick dispatches."""
     return [str(one.ref).removeprefix("local:") for one in choose(rules, asked.inputs()).chosen]
 
@@ -84,9 +94,9 @@ def test_kill_switch_asks_for_nothing() -> None:
 def test_nothing_is_dispatched_by_default() -> None:
     """A fresh installation has the kill switch on; without it, no repository is allowed."""
     asked = AskedGates(item(1))
-    assert chosen(asked, GateSettings()) == []
+    assert chosen(asked, forge()) == []
     assert asked.calls == []
-    choice = choose(GateSettings(kill_switch=False), asked.inputs())
+    choice = choose(forge(kill_switch=False), asked.inputs())
     assert [each.gate for each in choice.refusals] == [Gate.NOT_ALLOWED]
     assert "permission" not in asked.calls
 
@@ -107,13 +117,13 @@ def test_every_combination_of_gates_refuses_by_the_first_that_is_shut() -> None:
         *([(False, True)] * 3), permissions, tuple(BacklogState), *([(False, True)] * 4)
     )
     for kill, disabled, foreign, permission, state, busy, full, day, job in spaces:
-        rules = GateSettings(
-            kill_switch=kill, enabled=not disabled, allow_list=() if foreign else ("SHOP",), per_repo=2,
-            fleet_size=3, usd_per_day=10, usd_per_job=4,
+        rules = forge(
+            kill_switch=kill, enabled=not disabled, repositories=() if foreign else ("SHOP",), per_repo=2,
+            usd_per_day=10, usd_per_job=4,
         )  # fmt: skip
         facts = GateFacts(
             permission=permission, busy=2 if busy else 1, working=3 if full else 2,
-            spent_today_usd=6.01 if day else 6.0, spent_usd=4.0 if job else 3.99,
+            fleet_size=3, spent_today_usd=6.01 if day else 6.0, spent_usd=4.0 if job else 3.99,
         )  # fmt: skip
         one = item(1, state=state)
         expected = [
@@ -181,7 +191,7 @@ def test_busy_repository_is_looked_at_once() -> None:
 def test_fleet_and_budget_count_what_the_tick_has_chosen() -> None:
     """Two that would fit alone do not go together when there is room for one."""
     two = (item(1), item(1, repo="owner/app", priority=1))
-    assert chosen(AskedGates(*two), OPEN.model_copy(update={"fleet_size": 1})) == ["owner/app#1"]
+    assert chosen(AskedGates(*two, fleet_size=1)) == ["owner/app#1"]
     budget = OPEN.model_copy(update={"usd_per_day": 5.0, "usd_per_job": 3.0})
     assert chosen(AskedGates(*two), budget) == ["owner/app#1"]
     assert chosen(AskedGates(*two), budget.model_copy(update={"usd_per_day": 6.0})) == [
@@ -208,26 +218,26 @@ def test_input_is_never_changed() -> None:
         *({"kill_switch": word} for word in ("", "maybe", "2", 1, None)),
         *({"per_repo": number} for number in (0, -1, math.nan, True, "", 1.5)),
         *({"usd_per_day": number} for number in (0, -1, math.nan, math.inf, "nan", True)),
-        *({"allow_list": names} for names in ("*", "owner/*", "../x", ["a b"])),
+        *({"repositories": names} for names in ("*", "owner/*", "../x", ["a b"])),
         {"killswitch": True},
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     """What is not plainly a switch, a number in range or a repository names its place."""
     with pytest.raises(ValidationError) as refused:
-        GateSettings.model_validate(wrong)
+        forge(**wrong)
     assert refused.value.errors()[0]["loc"][0] in wrong
 
 
 @pytest.mark.parametrize("word", ["0", "false", "No", "OFF"])
 def test_switches_are_words(word: str) -> None:
     """The eight words are all that switches anything."""
-    assert GateSettings.model_validate({"kill_switch": word}).kill_switch is False
+    assert forge(kill_switch=word).kill_switch is False
 
 
 def test_allow_list_may_be_words_between_commas() -> None:
     """As an environment variable has it."""
-    assert GateSettings.model_validate({"allow_list": "owner/shop, shop"}).allow_list == (
+    assert forge(repositories="owner/shop, shop").allow_list == (
         "owner/shop",
         "shop",
     )

@@ -24,7 +24,7 @@ from routing.issues.model_reader import (
 from routing.issues.model_settings import ModelSettings
 from routing.store.backlog.metadata_store import MetadataStore
 from routing.store.redis.keys import Keys
-from tasks.settings.forge_settings import ForgeSettings
+from tasks.settings.issue_settings import IssueSettings
 from tests.fakes.issues import issue, ref
 from tests.fleets.forge_fleet import ForgeFleet
 from tests.leaks import leaks
@@ -250,8 +250,8 @@ def test_model_that_is_switched_on_is_asked_by_the_fleet(
     body = "Wants the schema, which is made in #3."
     for enabled, state in (("on", BacklogState.BLOCKED), ("off", BacklogState.READY)):
         fake_redis.flushall()
-        settings = ForgeSettings(model=ModelSettings.model_validate(on | {"enabled": enabled}))
-        fleet = ForgeFleet(fake_redis, settings=settings, gates={"enabled": False})
+        settings = IssueSettings(model=ModelSettings.model_validate(on | {"enabled": enabled}))
+        fleet = ForgeFleet(fake_redis, settings=settings, enabled=False)
         fleet.forge.person_opens(3)
         blocked = fleet.forge.person_opens(5, body)
         fleet.poll()

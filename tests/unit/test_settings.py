@@ -23,7 +23,7 @@ def test_defaults_are_safe() -> None:
     """Without a file and variables nothing is configured and nothing is reachable."""
     settings = load_settings()
     assert settings.redis_url is None
-    assert settings.forge.local.repository is None
+    assert settings.forge == ()
     assert settings.model_dump() == Settings().model_dump()
 
 
@@ -48,7 +48,7 @@ def test_switches_know_these_words(monkeypatch: pytest.MonkeyPatch, text: str, v
     [
         *("COALMINE_CANARY__ENABLED", "COALMINE_KILL_SWITCH", "COALMINE_AGENT__COMMIT_LEFTOVERS"),
         *("COALMINE_FORGE__GITHUB__KILL_SWITCH", "COALMINE_FORGE__GITEA__ENABLED"),
-        *("COALMINE_FORGE__FORGEJO__CI", "COALMINE_FORGE__MODEL__ENABLED"),
+        *("COALMINE_FORGE__FORGEJO__CI", "COALMINE_ISSUES__MODEL__ENABLED"),
     ],
 )
 def test_other_words_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
@@ -73,7 +73,7 @@ def test_switches_of_the_policy_are_as_strict(monkeypatch: pytest.MonkeyPatch, n
     [
         *("JOB__LEASE_SECONDS", "CANARY__HARVEST_INTERVAL_SECONDS", "AGENT__STALL_SECONDS"),
         *("FORGE__GITHUB__PER_REPO", "FORGE__GITHUB__USD_PER_DAY", "FORGE__GITEA__USD_PER_JOB"),
-        *("FORGE__WATCH__FIX_FORWARDS", "FORGE__WATCH__FIX_FORWARD_SECONDS", "FORGE__HTTP__READ_SECONDS"),
+        *("ISSUES__WATCH__FIX_FORWARDS", "ISSUES__WATCH__FIX_FORWARD_SECONDS", "HTTP__READ_SECONDS"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(

@@ -17,7 +17,7 @@ from routing.forges.errors import (
 )
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
-from tasks.settings.forge_settings import ForgeSettings, WatchSettings
+from tasks.settings.issue_settings import IssueSettings, WatchSettings
 from tests.fakes.mishaps import ANY, Mishap, Mishaps
 from tests.fleets.forge_fleet import ForgeFleet
 
@@ -64,7 +64,7 @@ def test_green_is_success(fleet_of: Fleets) -> None:
 
 def test_a_forge_without_ci_is_done_with_the_push(fleet_of: Fleets) -> None:
     """Nobody is asked what nobody says."""
-    fleet = fleet_of(acts={1: ["silent"]}, has_ci=False)
+    fleet = fleet_of(acts={1: ["silent"]}, ci=False)
     ref = pushed(fleet)
     fleet.watch()
     assert job_of(fleet, ref).state is JobState.SUCCEEDED
@@ -91,7 +91,7 @@ def test_red_is_repaired_and_a_judged_commit_is_not_asked_about_again(fleet_of: 
 
 def test_red_to_the_last_turn_is_frozen(fleet_of: Fleets) -> None:
     """After as many corrective turns as there may be; a person is asked."""
-    fleet = fleet_of(acts={1: ["red"] * 9}, settings=ForgeSettings(watch=WatchSettings(fix_forwards=2)))
+    fleet = fleet_of(acts={1: ["red"] * 9}, settings=IssueSettings(watch=WatchSettings(fix_forwards=2)))
     ref = pushed(fleet)
     fleet.until_quiet()
     assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.ESCALATED, 2)
@@ -116,7 +116,7 @@ def test_red_too_late_is_frozen(fleet_of: Fleets) -> None:
 def test_a_retry_by_a_person_has_its_own_hour(fleet_of: Fleets) -> None:
     """What an earlier run took is not held against it, and the issue is in progress again."""
     fleet = fleet_of(
-        acts={1: ["red", "red", "green"]}, settings=ForgeSettings(watch=WatchSettings(fix_forwards=1))
+        acts={1: ["red", "red", "green"]}, settings=IssueSettings(watch=WatchSettings(fix_forwards=1))
     )
     ref = pushed(fleet)
     fleet.watch()
@@ -155,7 +155,7 @@ def test_silence_is_waited_for_and_then_told(fleet_of: Fleets) -> None:
 )
 def test_the_checklist_says_who_will_merge(fleet_of: Fleets, words: str, *, merges: bool) -> None:
     """While CI is awaited: nobody is to merge by hand what is merged without them."""
-    fleet = fleet_of(acts={1: ["silent"]}, merges_green=merges)
+    fleet = fleet_of(acts={1: ["silent"]}, merge="green" if merges else "never")
     ref = pushed(fleet)
     fleet.watch()
     assert words in fleet.forge.checklists(ref)[0]
@@ -195,7 +195,7 @@ def test_a_change_that_makes_no_sense_keeps_no_job_from_its_end(fleet_of: Fleets
 @pytest.mark.parametrize("has_ci", [False, True])
 def test_nothing_is_done_while_its_change_request_is_refused(fleet_of: Fleets, *, has_ci: bool) -> None:
     """A token may be mended; if it is not, a person hears what is missing, and no version is blamed."""
-    fleet = fleet_of(has_ci=has_ci)
+    fleet = fleet_of(ci=has_ci)
     fleet.mishaps.lasting["open_change"] = lambda: ForgeRefusedError("401")
     ref, other = pushed(fleet), fleet.forge.person_opens(2)
     fleet.watch()
@@ -224,7 +224,7 @@ def test_a_change_whose_answer_was_lost_is_not_opened_twice(fleet_of: Fleets) ->
 @pytest.mark.parametrize("error", [ForgeRefusedError, ForgeInvalidError, ForgeGoneError])
 def test_a_merge_that_is_refused_is_left_to_a_person(fleet_of: Fleets, error: type[ForgeError]) -> None:
     """Green, pushed, and said so; whatever the forge has against it, it is not asked for ever."""
-    fleet = fleet_of(merges_green=True)
+    fleet = fleet_of(merge="green")
     fleet.mishaps.lasting["merge"] = lambda: error("405, branch protection")
     ref = pushed(fleet)
     fleet.watch()
@@ -235,7 +235,7 @@ def test_a_merge_that_is_refused_is_left_to_a_person(fleet_of: Fleets, error: ty
 
 def test_a_merge_whose_answer_was_lost_is_found(fleet_of: Fleets) -> None:
     """It is not made again, and is a fact of the job."""
-    fleet = fleet_of(merges_green=True)
+    fleet = fleet_of(merge="green")
     fleet.mishaps.plan(Mishap(call="merge", after=True, error=lambda: ForgeOutcomeUnknownError("lost")))
     ref = pushed(fleet)
     fleet.watch()
@@ -249,7 +249,7 @@ def test_a_merge_whose_answer_was_lost_is_found(fleet_of: Fleets) -> None:
 @pytest.mark.parametrize("error", [ForgeUnreachableError("away"), KeyError("a mistake of ours")])
 def test_what_one_job_meets_stops_no_other(fleet_of: Fleets, error: Exception) -> None:
     """Each is looked at by itself, whatever is raised for the one before."""
-    fleet = fleet_of(gates={"per_repo": 2})
+    fleet = fleet_of(per_repo=2)
     refs = [pushed(fleet, number) for number in (1, 2)]
     fleet.mishaps.plan(Mishap(call="statuses", error=lambda: error))
     fleet.watch()

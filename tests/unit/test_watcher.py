@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import redis
 
-from routing.backlog.settings import GateSettings
 from routing.errors import ConflictError
 from routing.forges.change_request import ChangeRequest, ChangeState, Review
 from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus, StatusState
+from routing.forges.config import ForgeConfig
 from routing.forges.errors import ForgeUnreachableError
+from routing.forges.site import ForgeSite
 from routing.git.remote import Remote
 from routing.jobs.job import JobResult, JobState
 from tasks.composition.forge_parts import ForgeParts
-from tasks.issues.site import ForgeSite
 from tasks.issues.watcher import Watcher
-from tasks.settings.forge_settings import ForgeSettings, WatchSettings
+from tasks.settings.issue_settings import IssueSettings, WatchSettings
 from tests.fleets.stepped_fleet import SteppedFleet
 
 _STATES = {
@@ -70,7 +70,7 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     made = SteppedFleet(
         fake_redis,
         job={"no_verdict_seconds": 3600},
-        forge=ForgeSettings(watch=WatchSettings(fix_forwards=0)),
+        issues=IssueSettings(watch=WatchSettings(fix_forwards=0)),
     )
     made.add()
     return made
@@ -85,11 +85,8 @@ def forge() -> WatchedForge:
 def watcher(fleet: SteppedFleet, forge: WatchedForge) -> Watcher:
     """The watcher of the fleet, with a forge of the test's."""
     either: Any = forge
-    site = ForgeSite(
-        forge=either, repositories=("shop",), label=None, template="implementer",
-        gates=GateSettings(kill_switch=False), opens_changes=False, merges_green=True, has_ci=True,
-        poll_interval_seconds=1, remote=lambda repo: Remote(address=repo),
-    )  # fmt: skip
+    config = ForgeConfig(kind="memory", name="local", merge="green", kill_switch=False)
+    site = ForgeSite(config=config, forge=either, remote=lambda repo: Remote(address=repo))
     parts = ForgeParts(coalmine=fleet.app, run_ci=lambda _commit: None, given={"local": site})
     return parts.watcher
 

@@ -21,7 +21,6 @@ from routing import errors
 from routing.errors import CoalmineError, SettingsError
 from routing.http.loopback import is_loopback
 from routing.store.redis.connection import connect
-from routing.webhook.forge_kind import ForgeKind
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
 from tasks.settings.web_settings import WebSettings
@@ -88,7 +87,7 @@ def test_token_is_asked_for(fake_redis: redis.Redis, path: str) -> None:
 def test_door_and_health_ask_for_no_token(fake_redis: redis.Redis) -> None:
     """A forge has no token but its signature; whoever watches the process needs none."""
     client = browser(fake_redis, token=TOKEN)
-    request = sent(ForgeKind.GITHUB, payload())
+    request = sent("github", payload())
     assert client.post("/webhook/github", request.body, request.headers).status_code == 200
     assert client.get("/healthz").status_code == 200
 
@@ -97,7 +96,7 @@ def test_store_that_is_gone_is_told_without_its_address() -> None:
     """503 and when to come again; the process itself is well."""
     with connect("redis://:hush@127.0.0.1:1/0", patience_seconds=0.0) as gone:
         client = browser(gone)
-        request = sent(ForgeKind.GITHUB, payload())
+        request = sent("github", payload())
         for answer in (
             client.get("/readyz"),
             client.post("/webhook/github", request.body, request.headers),

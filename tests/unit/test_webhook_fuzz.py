@@ -10,8 +10,7 @@ from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.redis.keys import Keys
 from routing.webhook.door import Door
 from routing.webhook.errors import BadPayloadError
-from routing.webhook.forge_kind import ForgeKind
-from tests.fakes.deliveries import SETTINGS, SentDelivery, payload, recorded, sent
+from tests.fakes.deliveries import FORGES, WEBHOOK_KINDS, SentDelivery, payload, recorded, sent
 
 #: How many; the same seed makes the same ones, so a longer run begins with these.
 BODIES = 10_000
@@ -60,11 +59,11 @@ def answer(door: Door, request: SentDelivery) -> str:
 def test_damaged_deliveries_are_answered(fake_redis: redis.Redis) -> None:
     """Some are still accepted, ignored or duplicates, most are refused with the field."""
     generator = random.Random(7)
-    door = Door(SETTINGS, DeliveryStore(fake_redis, Keys()), kill_switch=False)
+    door = Door(FORGES, DeliveryStore(fake_redis, Keys()), kill_switch=False)
     bodies = [request.body for request in recorded()] + [json.dumps(payload()).encode()] * 5
     told: Counter[str] = Counter()
     for _ in range(BODIES):
-        kind, event = generator.choice(list(ForgeKind)), generator.choice(["", "issues", "issue_comment"])
+        kind, event = generator.choice(WEBHOOK_KINDS), generator.choice(["", "issues", "issue_comment"])
         told[answer(door, sent(kind, damaged(generator.choice(bodies), generator), event=event))] += 1
     assert set(told) == {"success", "ignored", "duplicate", "refused"}
     assert told["refused"] > BODIES / 2

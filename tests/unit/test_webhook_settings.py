@@ -6,23 +6,23 @@ import pytest
 from pydantic import ValidationError
 
 from routing.errors import SettingsError
-from routing.webhook.forge_kind import ForgeKind
-from routing.webhook.settings import WebhookForge, WebhookSettings
-from tasks.composition.door_settings import door_settings
-from tasks.settings.settings import load_settings
+from routing.forges.config import RemoteConfig
+from routing.forges.registry import KINDS
+from tasks.settings.settings import Settings, load_settings
+from tests.fakes.deliveries import WEBHOOK_KINDS
 
 
-def test_fresh_settings_let_nobody_in() -> None:
+def forge(**given: object) -> RemoteConfig:
+    """A forge's settings."""
+    return RemoteConfig.model_validate({"kind": "any", "name": "any"} | given)
+
+
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
+def test_fresh_settings_let_nobody_in(kind: str) -> None:
     """No secrets, no repositories."""
-    for kind in ForgeKind:
-        assert (WebhookSettings().of(kind).secrets, WebhookSettings().of(kind).repositories) == ((), ())
-    assert WebhookSettings().max_bytes == 1024 * 1024
-
-
-def test_each_kind_has_its_section() -> None:
-    """One forge's secret opens no other's door."""
-    settings = WebhookSettings.model_validate({kind.value: {"secret": kind.value} for kind in ForgeKind})
-    assert [settings.of(kind).secrets for kind in ForgeKind] == [("github",), ("gitea",), ("forgejo",)]
+    fresh = KINDS[kind].config()
+    assert (fresh.secrets, fresh.repositories, fresh.kill_switch) == ((), (), True)
+    assert Settings().web.delivery_bytes == 1024 * 1024
 
 
 @pytest.mark.parametrize(
@@ -30,15 +30,15 @@ def test_each_kind_has_its_section() -> None:
 )
 def test_repositories_are_a_list_or_have_commas(given: object) -> None:
     """As a file and as a variable has them."""
-    assert WebhookForge.model_validate({"repositories": given}).repositories == ("acme/shop", "acme/app")
+    assert forge(repositories=given).repositories == ("acme/shop", "acme/app")
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"secret": ""},
-        {"secret": "a", "previous_secret": ""},
-        {"previous_secret": "a"},
+        {"webhook_secret": ""},
+        {"webhook_secret": "a", "previous_webhook_secret": ""},
+        {"previous_webhook_secret": "a"},
         {"repositories": "acme/*"},
         {"repositories": ["../etc"]},
         {"repositories": [7]},
@@ -49,14 +49,14 @@ def test_repositories_are_a_list_or_have_commas(given: object) -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     """Empty secrets, an old one without a new one, patterns for repositories, unknown names."""
     with pytest.raises(ValidationError):
-        WebhookForge.model_validate(wrong)
+        forge(**wrong)
 
 
 def test_secrets_are_not_shown() -> None:
     """Neither in what is printed nor in an error."""
-    assert "hush" not in repr(WebhookForge.model_validate({"secret": "hush"}))
+    assert "hush" not in repr(forge(webhook_secret="hush"))  # noqa: S106 - of the test
     with pytest.raises(ValidationError) as refused:
-        WebhookForge.model_validate({"previous_secret": "hush"})
+        forge(previous_webhook_secret="hush")  # noqa: S106 - of the test
     assert "hush" not in str(refused.value)
 
 
@@ -67,10 +67,11 @@ def test_variables_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COALMINE_FORGE__GITEA__REPOSITORIES", '["acme/shop"]')
     monkeypatch.setenv("COALMINE_WEB__PORT", "0")
     settings = load_settings(tmp_path / "none.toml")
-    door = door_settings(settings)
-    assert door.github.secrets == ("hush",)
-    assert door.github.repositories == ("acme/shop", "acme/app")
-    assert door.gitea.repositories == ("acme/shop",)
+    github, gitea = settings.forge
+    assert isinstance(github, RemoteConfig)
+    assert github.secrets == ("hush",)
+    assert github.allow_list == ("acme/shop", "acme/app")
+    assert gitea.allow_list == ("acme/shop",)
     assert (settings.web.host, settings.web.port, settings.web.public) == ("127.0.0.1", 0, False)
 
 

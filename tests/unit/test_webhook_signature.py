@@ -2,40 +2,36 @@
 
 import pytest
 
-from routing.webhook.errors import BadSignatureError
-from routing.webhook.forge_kind import HEADERS, ForgeKind
-from routing.webhook.signature import check_signature, sign
+from tests.fakes.deliveries import WEBHOOK_KINDS, dialect_of
 
 BODY = b'{"action": "opened"}'
-KINDS = list(ForgeKind)
 
 
 def test_signatures_are_those_of_the_forges() -> None:
     """GitHub's own published example, and the same digest bare for Gitea and Forgejo."""
     digest = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
     secret, body = "It's a Secret to Everybody", b"Hello, World!"
-    assert sign(ForgeKind.GITHUB, secret, body) == f"sha256={digest}"
-    assert sign(ForgeKind.GITEA, secret, body) == sign(ForgeKind.FORGEJO, secret, body) == digest
+    assert dialect_of("github").sign(secret, body) == f"sha256={digest}"
+    assert dialect_of("gitea").sign(secret, body) == dialect_of("forgejo").sign(secret, body) == digest
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_right_signature_passes(kind: ForgeKind) -> None:
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
+def test_right_signature_passes(kind: str) -> None:
     """In each header that the kind may use."""
-    for name in HEADERS[kind].signature:
-        check_signature(kind, ["a"], {name: sign(kind, "a", BODY)}, BODY)
+    for name in dialect_of(kind).signature:
+        assert dialect_of(kind).is_signed(["a"], {name: dialect_of(kind).sign("a", BODY)}, BODY)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_both_secrets_pass_while_they_are_changed(kind: ForgeKind) -> None:
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
+def test_both_secrets_pass_while_they_are_changed(kind: str) -> None:
     """The new one and the previous one, and no third."""
-    name = HEADERS[kind].signature[0]
+    name = dialect_of(kind).signature[0]
     for secret in ("new", "old"):
-        check_signature(kind, ["new", "old"], {name: sign(kind, secret, BODY)}, BODY)
-    with pytest.raises(BadSignatureError):
-        check_signature(kind, ["new", "old"], {name: sign(kind, "older", BODY)}, BODY)
+        assert dialect_of(kind).is_signed(["new", "old"], {name: dialect_of(kind).sign(secret, BODY)}, BODY)
+    assert not dialect_of(kind).is_signed(["new", "old"], {name: dialect_of(kind).sign("older", BODY)}, BODY)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -50,33 +46,29 @@ def test_both_secrets_pass_while_they_are_changed(kind: ForgeKind) -> None:
         lambda _right: "sha1=" + "0" * 40,
     ],
 )
-def test_wrong_signature_is_refused(kind: ForgeKind, spoil: object) -> None:
+def test_wrong_signature_is_refused(kind: str, spoil: object) -> None:
     """Cut, longer, in capitals, in the other forge's form, in no ASCII, of another method."""
     assert callable(spoil)
-    headers = {HEADERS[kind].signature[0]: spoil(sign(kind, "a", BODY))}
-    with pytest.raises(BadSignatureError, match=r"^Invalid or missing signature$"):
-        check_signature(kind, ["a"], headers, BODY)
+    headers = {dialect_of(kind).signature[0]: spoil(dialect_of(kind).sign("a", BODY))}
+    assert not dialect_of(kind).is_signed(["a"], headers, BODY)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_signature_is_of_this_body(kind: ForgeKind) -> None:
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
+def test_signature_is_of_this_body(kind: str) -> None:
     """One byte more, even a space, makes it another body."""
-    headers = {HEADERS[kind].signature[0]: sign(kind, "a", BODY)}
-    with pytest.raises(BadSignatureError):
-        check_signature(kind, ["a"], headers, BODY + b" ")
+    headers = {dialect_of(kind).signature[0]: dialect_of(kind).sign("a", BODY)}
+    assert not dialect_of(kind).is_signed(["a"], headers, BODY + b" ")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_without_secrets_nothing_passes(kind: ForgeKind) -> None:
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
+def test_without_secrets_nothing_passes(kind: str) -> None:
     """Not even what is signed with an empty secret."""
-    with pytest.raises(BadSignatureError):
-        check_signature(kind, [], {HEADERS[kind].signature[0]: sign(kind, "", BODY)}, BODY)
+    dialect = dialect_of(kind)
+    assert not dialect.is_signed([], {dialect.signature[0]: dialect.sign("", BODY)}, BODY)
 
 
 def test_header_of_another_forge_does_not_count() -> None:
     """A door for GitHub does not look at Gitea's header, nor the other way round."""
-    right = {"x-gitea-signature": sign(ForgeKind.GITHUB, "a", BODY)}
-    with pytest.raises(BadSignatureError):
-        check_signature(ForgeKind.GITHUB, ["a"], right, BODY)
-    with pytest.raises(BadSignatureError):
-        check_signature(ForgeKind.GITEA, ["a"], {"x-hub-signature-256": right["x-gitea-signature"]}, BODY)
+    right = {"x-gitea-signature": dialect_of("github").sign("a", BODY)}
+    assert not dialect_of("github").is_signed(["a"], right, BODY)
+    assert not dialect_of("gitea").is_signed(["a"], {"x-hub-signature-256": right["x-gitea-signature"]}, BODY)

@@ -45,7 +45,7 @@ class GiteaChanges(RestChanges):
 
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
         asked = {
-            "Do": self._settings.merge_method,
+            "Do": self._config.merge_method,
             "head_commit_id": head,
             "MergeTitleField": title,
             "MergeMessageField": text,

@@ -40,7 +40,7 @@ class GitHubChanges(RestChanges):
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
         asked = {
             "sha": head,
-            "merge_method": self._settings.merge_method,
+            "merge_method": self._config.merge_method,
             "commit_title": title,
             "commit_message": text,
         }

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from routing.errors import SettingsError
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review
 from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus
+from routing.forges.config import ForgeConfig, ForgeName, Label, Lack, none_if_empty
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
 from routing.forges.failing_log import Complaint, failing_log_of
 from routing.forges.forge import Access, Permission
@@ -26,6 +27,7 @@ from routing.forges.local.merge import LocalMerge
 from routing.forges.work_branch import WORK_PREFIX, merge_message
 from routing.forges.written_text import checked_name, checked_text
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
+from routing.setting_types import Seconds, Switch
 
 #: The name under which Coalmine comments in issue files.
 OWN_NAME = "coalmine"
@@ -34,26 +36,55 @@ OWN_NAME = "coalmine"
 UNNAMED = "local"
 
 
-class LocalForgeSettings(BaseModel):
-    """Where the parts of a local forge are, and what it does by itself."""
+class LocalConfig(ForgeConfig):
+    """Where the parts of a local forge are, and what it does by itself. It is on without further words."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: Literal["local"] = "local"
+    name: ForgeName = "local"
+    label: Annotated[Label | None, BeforeValidator(none_if_empty)] = None  # None: every open issue
+    kill_switch: Switch = False
+    poll_interval_seconds: Seconds = 5.0
+    merge: Literal["green", "never"] = "green"
+    repository: Path | None = None  # with a work tree or bare; None: there is no such forge
+    issues: Annotated[Path | None, Field(validate_default=True)] = None  # the folder of issue files
+    state: Path = Path(".coalmine/forge")  # folder of what is remembered; see `memory`
+    ci: str | None = None  # shell line of the operator; None: no CI
+    ci_seconds: Seconds = 1800.0  # that it may take
+    main: str | None = None  # main branch; None: main, else master, else what HEAD names
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")] = "local"
-    repo: Path  # the git repository, with a work tree or bare
-    issues: Path  # the folder of issue files
-    state: Path  # what the forge remembers: statuses, logs, branches seen, clones of running CI
-    ci_command: str = ""  # a shell line; "" means there is no CI
-    ci_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
-    merge: Literal["green", "never"] = "never"  # whether a green branch is merged without a person
-    main_branch: str = ""  # "" finds it: main, master, or what HEAD names
+    @field_validator("issues")
+    @classmethod
+    def _both_or_none(cls, issues: Path | None, info: ValidationInfo) -> Path | None:
+        if (issues is None) != (info.data.get("repository") is None):
+            raise ValueError("a local forge needs both, `repository` and `issues`; set both or none")
+        return issues
+
+    @property
+    def memory(self) -> Path:
+        """Where statuses, logs, branches seen and clones under CI are; each forge has its own place."""
+        return self.state if self.name == "local" else self.state / self.name
+
+    @property
+    def allow_list(self) -> tuple[str, ...]:
+        """The one repository, by the name of its folder."""
+        return () if self.repository is None else (_name_of(self.repository.resolve()),)
+
+    @property
+    def lack(self) -> Lack | None:
+        """A repository."""
+        return Lack(setting="repository", because="it has no repository") if self.repository is None else None
+
+    @property
+    def has_ci(self) -> bool:
+        """Whether there is a command."""
+        return bool((self.ci or "").strip())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalForge:
     """Implements `routing.forges.forge.Forge` for one repository."""
 
-    settings: LocalForgeSettings
+    config: LocalConfig
     repo: str  # its name: that of its directory
     git: LocalGit
     issues: LocalIssues
@@ -62,37 +93,34 @@ class LocalForge:
     merger: LocalMerge
 
     @classmethod
-    def of(cls, settings: LocalForgeSettings, environment: Mapping[str, str] | None = None) -> "LocalForge":
+    def of(cls, config: LocalConfig, environment: Mapping[str, str] | None = None) -> "LocalForge":
         """Wire the parts, or raise SettingsError when the repository or the folder is not there."""
-        for path, what in ((settings.repo, "repository"), (settings.issues, "folder of issues")):
-            if not path.is_dir():
-                message = f"the {what} {path} does not exist; create it, or correct the setting"
-                raise SettingsError(message)
-        directory = settings.repo.resolve()
-        git = LocalGit(directory, settings.main_branch)
+        directory = _folder(config.repository, "repository").resolve()
+        issues = _folder(config.issues, "folder of issues")
+        git = LocalGit(directory, config.main or "")
         repo = _name_of(directory)
         ci = LocalCI(
             repo=directory,
-            command=settings.ci_command,
-            timeout_seconds=settings.ci_timeout_seconds,
-            work_dir=settings.state / "ci",
-            state_dir=settings.state,
+            command=config.ci or "",
+            timeout_seconds=config.ci_seconds,
+            work_dir=config.memory / "ci",
+            state_dir=config.memory,
             environment=os.environ if environment is None else environment,
         )
         return cls(
-            settings=settings,
+            config=config,
             repo=repo,
             git=git,
-            issues=LocalIssues(settings.issues.resolve()),
-            ci=ci if settings.ci_command.strip() else None,
-            branches=LocalBranches(git=git, repo=repo, sightings=settings.state / "branches"),
-            merger=LocalMerge(git=git, ignored=settings.issues),
+            issues=LocalIssues(issues.resolve()),
+            ci=ci if config.has_ci else None,
+            branches=LocalBranches(git=git, repo=repo, sightings=config.memory / "branches"),
+            merger=LocalMerge(git=git, ignored=issues),
         )
 
     @property
     def name(self) -> str:
         """The forge's configured name."""
-        return self.settings.name
+        return self.config.name
 
     def own_login(self) -> str:
         """The author of our comments; whoever may write in the folder could write under it."""
@@ -224,7 +252,7 @@ class LocalForge:
         now = self._known_change(change.branch)
         if now.state is ChangeState.MERGED and now.head == change.head:
             return now
-        if self.settings.merge == "never":
+        if self.config.merge == "never":
             message = f'{change.branch} was not merged: the setting merge is "never"; merge it by hand'
             raise ForgeRefusedError(message)
         combined = self.statuses(change.repo, change.head)
@@ -326,6 +354,13 @@ def _numbered_comments(file: IssueFile) -> list[dict[str, Any]]:
 
 def _find_comment(found: FoundIssue, comment_id: int) -> Comment:
     return next(comment for comment in _comments(found.file) if comment.id == comment_id)
+
+
+def _folder(path: Path | None, what: str) -> Path:
+    if path is None or not path.is_dir():
+        message = f"the {what} {path} does not exist; create it, or correct the setting"
+        raise SettingsError(message)
+    return path
 
 
 def _name_of(directory: Path) -> str:

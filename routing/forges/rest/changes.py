@@ -8,6 +8,7 @@ import structlog
 
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review, ReviewVerdict, in_rounds
 from routing.forges.commit_status import CiVerdict, CombinedStatus
+from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
     ForgeGoneError,
     ForgeInvalidError,
@@ -21,7 +22,6 @@ from routing.forges.rest.wire import WireCommit, WirePull, WireRepository, WireR
 from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit, merge_message
 from routing.forges.written_text import checked_name, checked_text
 from routing.http.paging import Listing
-from routing.http.settings import RestForgeSettings
 from routing.issues.issue import IssueRef
 
 #: Clocks of machines that commit differ; commits this much older than a merge are still looked at.
@@ -46,11 +46,11 @@ class RestChanges(ABC):
         self,
         client: ForgeClient,
         *,
-        settings: RestForgeSettings,
+        config: RemoteConfig,
         statuses: Callable[[str, str], CombinedStatus],
     ) -> None:
         self._client = client
-        self._settings = settings
+        self._config = config
         self._statuses = statuses
 
     def of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
@@ -154,7 +154,7 @@ class RestChanges(ABC):
         """The commits of a branch that came after these, or after that time: some more do no harm."""
 
     def _refuse_unless_due(self, change: ChangeRequest, pull: WirePull) -> None:
-        if self._settings.merge == "never":
+        if self._config.merge == "never":
             why = 'the setting merge is "never"; merge it by hand'
         elif pull.state != "open":
             why = f"pull request {pull.number} is closed; open it again if its work is wanted"

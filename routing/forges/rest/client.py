@@ -5,16 +5,14 @@ is repeated on 429, 5xx and lost connections, writing only where a second time c
 first surely never arrived.
 """
 
-import random
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 
-from routing.errors import SettingsError
+from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
@@ -31,11 +29,11 @@ from routing.http.connection import (
     ApiConnection,
     Call,
     FailedAttemptError,
+    Surroundings,
     TokenAuth,
 )
 from routing.http.paging import Listing, next_by_link, next_by_number
 from routing.http.reply import Reply, UnreadableReplyError, plain_line
-from routing.http.settings import RestForgeSettings, is_token
 
 _GONE = frozenset({404, 410})
 _REFUSED = frozenset({401, 403})
@@ -53,38 +51,23 @@ class HttpDialect:
     numbered_pages: bool  # listings may come without a `Link` header; their size is called `limit`
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
-    """What a client takes from outside, so that tests can put another in its place."""
-
-    generator: random.Random = field(default_factory=random.Random)  # of the jitter
-    clock: Callable[[], float] = time.time  # seconds since the epoch
-    sleep: Callable[[float], object] = time.sleep
-
-
 class ForgeClient:
     """Asks one forge. Times are seconds since the epoch."""
 
-    def __init__(self, settings: RestForgeSettings, dialect: HttpDialect, surroundings: Surroundings) -> None:
-        secret = settings.token.get_secret_value()
-        if not is_token(secret):
-            message = (
-                f"the token of the forge {settings.name} is empty, or holds spaces or control characters"
-            )
-            raise SettingsError(message)
-        self._forge = settings.name
-        self._address = ApiAddress.of(settings.base_url.removesuffix(dialect.api_root) + dialect.api_root)
-        self._token = settings.token
-        self._limits = settings.limits
+    def __init__(self, config: RemoteConfig, dialect: HttpDialect, surroundings: Surroundings) -> None:
+        self._forge = config.name
+        self._address = ApiAddress.of(config.address.removesuffix(dialect.api_root) + dialect.api_root)
+        self._token = config.credential
+        self._limits = surroundings.limits
         self._numbered_pages = dialect.numbered_pages
         self._generator = surroundings.generator
         self._clock = surroundings.clock
         self._sleep = surroundings.sleep
         self._connection = ApiConnection(
             address=self._address,
-            auth=TokenAuth(dialect.scheme, settings.token),
+            auth=TokenAuth(dialect.scheme, config.credential),
             headers=dialect.headers,
-            limits=settings.limits,
+            limits=surroundings.limits,
             clock=surroundings.clock,
         )
 

@@ -1,0 +1,180 @@
+"""The description of a forge: everything that is set about one, in one record that is passed down.
+
+A kind of forge subclasses one of the two classes here, gives `kind` and `name` their defaults, and adds the
+fields that it alone has. Whoever serves, gates, watches or examines a forge reads the properties here, and
+never asks which kind it is.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from routing.http.settings import BaseUrl, is_token
+from routing.issues.issue import is_repository_name
+from routing.setting_types import Count, Dollars, Seconds, Switch
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not is_token(value.get_secret_value()):
+        raise ValueError("is empty, or holds spaces or control characters; give the token alone, or unset it")
+    return value
+
+
+def none_if_empty(value: object) -> object:
+    """A variable cannot say nothing: an empty one means none."""
+    return None if value == "" else value
+
+
+def _listed(value: object) -> object:
+    """Names with commas between them, or as JSON, as a variable has them; a file has a list."""
+    if isinstance(value, str):
+        return tuple(filter(None, map(str.strip, value.strip("[] ").replace('"', "").split(","))))
+    return value
+
+
+def _repositories(names: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [name for name in names if not is_repository_name(name)]
+    if wrong:
+        message = f"{wrong[0][:80]!r} is no repository; write owner/name, one for each, without wildcards"
+        raise ValueError(message)
+    return names
+
+
+#: How a forge is called in the names of its issues (`github:acme/shop#3`) and of its variables.
+ForgeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+#: A label, as forges take it: without the commas that lists of labels have.
+Label = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[^,\x00-\x1f]+$")]
+#: What goes into a header of a request.
+Token = Annotated[SecretStr, AfterValidator(_token)]
+#: What deliveries are signed with.
+Secret = Annotated[SecretStr, Field(min_length=1)]
+Repositories = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_repositories)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lack:
+    """Why a forge is not asked for anything."""
+
+    setting: str  # the field that should be set
+    because: str  # what is said of it
+
+
+class ForgeConfig(BaseModel):
+    """What every forge has. Nothing is dispatched until its kill switch is off and it has repositories."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kind: str  # one of `routing.forges.registry`
+    name: ForgeName  # its own, among all forges of the fleet
+    label: Annotated[Label | None, BeforeValidator(none_if_empty)] = "coalmine"  # of issues for agents;
+    # None, or "": every open one is
+    template: str = "implementer"  # that works on the issues
+    kill_switch: Switch = True  # on: nothing is dispatched, and the forge is not even asked
+    enabled: Switch = True  # off: issues are taken into the backlog, and none is dispatched
+    per_repo: Count = 1  # issues of a repository in progress at once
+    usd_per_day: Dollars | None = None  # that all jobs may cost together; None: no limit
+    usd_per_job: Dollars | None = None  # that one issue may cost; None: no limit
+    poll_interval_seconds: Seconds = 60.0  # between two looks for what no webhook reported
+    merge: Literal["green", "never"] = "never"  # whether a green change is merged without a person
+
+    @property
+    def allow_list(self) -> tuple[str, ...]:
+        """The repositories that are read and worked on, as the forge spells them, and no other."""
+        return ()
+
+    @property
+    def lack(self) -> Lack | None:
+        """The first thing that keeps the forge from being asked for anything; None when nothing does."""
+        return None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the fleet asks this forge for anything, once its kill switch is off."""
+        return self.lack is None
+
+    @property
+    def opens_changes(self) -> bool:
+        """Whether a pushed branch needs a change request; on some forges it is one by itself."""
+        return False
+
+    @property
+    def merges_green(self) -> bool:
+        """Whether a green change is merged without a person."""
+        return self.merge == "green"
+
+    @property
+    def has_ci(self) -> bool:
+        """Whether anybody judges commits there; otherwise work is done when it is pushed."""
+        return True
+
+
+class RemoteConfig(ForgeConfig):
+    """A forge on another machine, reached over HTTP with a token. It may send webhooks."""
+
+    base_url: BaseUrl | None = None  # of its API; None: there is no such forge
+    token: Token | None = None  # None: the forge is not asked for anything
+    login: str = ""  # whose token it is; "" asks the forge, which does not tell GitHub Apps
+    repositories: Repositories = ()  # `owner/name` each; no other is listened to, or worked on
+    webhook_secret: Secret | None = None  # that deliveries are signed with; None: they are refused
+    previous_webhook_secret: Secret | None = None  # accepted too, while the forge's is being changed
+    git_url: BaseUrl | None = None  # what git's addresses begin with; None: as it follows from base_url
+    change: Literal["request", "none"] = "request"  # whether a pushed branch becomes a pull request
+    merge_method: Literal["merge", "squash", "rebase"] = "merge"
+    ci: Switch = True  # off: nobody judges commits there, so pushed work is done
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.previous_webhook_secret is not None and self.webhook_secret is None:
+            raise ValueError(
+                "previous_webhook_secret is set without webhook_secret; set both while a secret is changed"
+            )
+        if self.token is not None and self.base_url is None:
+            raise ValueError("token is set without base_url; set the address of the forge too")
+        if self.merge == "green" and self.change == "none":
+            raise ValueError('merge = "green" needs change = "request": only a pull request can be merged')
+        return self
+
+    @property
+    def allow_list(self) -> tuple[str, ...]:
+        """The repositories that are named."""
+        return self.repositories
+
+    @property
+    def lack(self) -> Lack | None:
+        """An address first, then a token."""
+        if self.base_url is None:
+            return Lack(setting="base_url", because="it has no address, so it is not asked for anything")
+        if self.token is None:
+            return Lack(setting="token", because="it has no token, so it is not asked for anything")
+        return None
+
+    @property
+    def opens_changes(self) -> bool:
+        """Whether pull requests are wanted."""
+        return self.change == "request"
+
+    @property
+    def has_ci(self) -> bool:
+        """As it is set."""
+        return self.ci
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets that a delivery may be signed with, the present one first."""
+        both = (self.webhook_secret, self.previous_webhook_secret)
+        return tuple(secret.get_secret_value() for secret in both if secret is not None)
+
+    @property
+    def address(self) -> str:
+        """The API's address; only a forge that is served may be asked for it."""
+        if self.base_url is None:
+            raise ValueError(self.name)
+        return self.base_url
+
+    @property
+    def credential(self) -> SecretStr:
+        """The token; only a forge that is served may be asked for it."""
+        if self.token is None:
+            raise ValueError(self.name)
+        return self.token

@@ -1,0 +1,87 @@
+"""GitHub, on github.com or on a server of one's own: how it is set up, asked, cloned from, and heard."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from routing.forges.config import ForgeName, RemoteConfig
+from routing.forges.github.access import API_VERSION, GitHubAccess
+from routing.forges.github.changes import GitHubChanges
+from routing.forges.github.checks import GitHubChecks
+from routing.forges.github.issues import GitHubIssues
+from routing.forges.kind import ForgeKind
+from routing.forges.rest.client import ForgeClient, HttpDialect
+from routing.forges.rest.clone import ANY_USER, clone_remote
+from routing.forges.rest.forge import RestForge
+from routing.forges.rest.webhook import RestWebhook
+from routing.git.remote import Remote
+from routing.http.connection import Surroundings
+from routing.http.settings import BaseUrl
+
+_DIALECT = HttpDialect(
+    api_root="",
+    scheme="Bearer",
+    headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION},
+    numbered_pages=False,
+)
+
+#: Where the API of github.com is, and of the companies' own instances on ghe.com: `api.` before their host.
+_PUBLIC_API = "api.github.com"
+_GHE_API = ("api.", ".ghe.com")
+
+#: What a GitHub Enterprise Server adds to its own address for the API.
+_SERVER_API = "/api/v3"
+
+
+class GitHubConfig(RemoteConfig):
+    """Which GitHub, and as whom. On a server of one's own the address ends with `/api/v3`."""
+
+    kind: Literal["github"] = "github"
+    name: ForgeName = "github"
+    base_url: BaseUrl | None = "https://api.github.com"
+
+
+def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
+    """Wire the parts; nothing is asked of the forge yet."""
+    client = ForgeClient(config, _DIALECT, surroundings)
+    checks = GitHubChecks(client)
+    return RestForge(
+        name=config.name,
+        client=client,
+        issues=GitHubIssues(client, forge=config.name, login=config.login),
+        checks=checks,
+        changes=GitHubChanges(client, config=config, statuses=checks.of),
+        rights=GitHubAccess(client),
+    )
+
+
+def _remote(config: GitHubConfig, repo: str) -> Remote:
+    """GitHub takes one user's name with any kind of token."""
+    return clone_remote(config, repo, user=ANY_USER, root=_git_root)
+
+
+def _git_root(api: str) -> str:
+    parts = urlsplit(api)
+    host = parts.hostname or ""
+    if host == _PUBLIC_API:
+        return "https://github.com"
+    before, after = _GHE_API
+    if host.startswith(before) and host.endswith(after):
+        return f"https://{host.removeprefix(before)}"
+    if parts.path and not parts.path.endswith(_SERVER_API):
+        message = "a GitHub's API is at https://api.github.com or at https://HOST/api/v3"
+        raise ValueError(message)
+    return api.removesuffix(_SERVER_API)
+
+
+GITHUB = ForgeKind(
+    title="GitHub",
+    config=GitHubConfig,
+    make=github_forge,
+    remote=_remote,
+    webhook=RestWebhook(
+        signature=("x-hub-signature-256",),
+        prefix="sha256=",
+        event=("x-github-event",),
+        delivery=("x-github-delivery",),
+    ),
+)

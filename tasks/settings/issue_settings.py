@@ -1,0 +1,39 @@
+"""Settings of what is made of issues, whichever forge they come from."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from routing.backlog.settings import BacklogSettings
+from routing.forges.config import Label
+from routing.issues.model_settings import ModelSettings
+from routing.setting_types import Count, Seconds
+
+
+class WatchSettings(BaseModel):
+    """For how long pushed work is corrected, and with which labels an issue shows where it stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fix_forwards: Annotated[int, Field(ge=0, le=100)] = 5  # corrective turns a job may have; 0: none
+    fix_forward_seconds: Seconds = 3600.0  # after the first push, in which one may begin
+    in_progress_label: Label = "agent-in-progress"
+    for_person_label: Label = "ready-for-human"  # an issue with it is left alone until it is taken off
+
+    @model_validator(mode="after")
+    def _two_labels(self) -> Self:
+        if self.in_progress_label == self.for_person_label:
+            raise ValueError("in_progress_label and for_person_label must differ")
+        return self
+
+
+class IssueSettings(BaseModel):
+    """How issues are dispatched, remembered, watched and understood."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    fleet_size: Count = 100  # issues of all forges in progress at once
+    dispatch_interval_seconds: Seconds = 5.0  # between two looks at what may be dispatched
+    backlog: BacklogSettings = BacklogSettings()
+    watch: WatchSettings = WatchSettings()
+    model: ModelSettings = ModelSettings()
