@@ -1,4 +1,8 @@
-"""An agent as the fleet knows it: its name, its role, and whether it lives."""
+"""An agent as stored: its name, its role, whether it lives, and at which decision gate it waits.
+
+Written by the Lua scripts in `routing/store/mail` alone. A job that is retried gives its agent another
+*life*: the name stays, and what belongs to the earlier life (its end, its terminal mail) no longer counts.
+"""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -15,13 +19,13 @@ class AgentRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     v: Literal["1"] = "1"
-    name: str  # its address, of its own
+    name: str  # its address; no other agent has it
     role: Role
     job: str = ""  # id, "" for an agent of no job
     task: str = ""  # what its terminal mail must be about
     parent: str = ""  # name of the agent that asked for it, "" for none
     depth: int = 0  # 0 for an agent without a parent
-    life: int = 1  # how often it was brought to life: a redispatched job has its agent again
+    life: int = 1  # 1 for the first; a retry of its job begins the next
     state: Literal["live", "finished"]
     registered_at: float  # seconds since the epoch, the server's, like all times here
     finished_at: float | None = None
@@ -35,11 +39,11 @@ class AgentRecord(BaseModel):
 
     @property
     def is_live(self) -> bool:
-        """Whether it can send and be sent mail."""
+        """Whether it can send and receive mail."""
         return self.state == "live"
 
     def waits_for_person(self, now: float) -> bool:
-        """Whether a decision is awaited: a gate whose deadline has passed holds nothing any more."""
+        """Whether it waits at a gate whose deadline has not passed; `now` by the server's clock."""
         return bool(self.gate) and not self.has_undecided_gate(now)
 
     def has_undecided_gate(self, now: float) -> bool:

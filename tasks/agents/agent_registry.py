@@ -1,4 +1,9 @@
-"""Who is there: agents get a name when they begin, and give it up when they have ended."""
+"""Which agents there are. An agent is registered before its first turn, and finished when its job has ended.
+
+Its name is its address and the key of its session. A name is free again when the record of its last agent
+has expired. The answers of the store become records or errors here; every error says what to
+do.
+"""
 
 from routing.errors import ConflictError, NotFoundError
 from routing.store.mail.agent_store import AgentStore, FinishAnswer, RegisterAnswer, Registration
@@ -12,7 +17,7 @@ class UnknownAgentError(NotFoundError):
 
 
 class FinishedAgentError(ConflictError):
-    """The agent has ended: it neither gets nor sends mail any more."""
+    """The agent has ended: it can no longer send or receive mail."""
 
 
 class NameTakenError(ConflictError):
@@ -20,7 +25,7 @@ class NameTakenError(ConflictError):
 
 
 class AgentRegistry:
-    """The agents of the fleet."""
+    """Keeps nothing in memory; shared by all threads of a process."""
 
     def __init__(self, store: AgentStore) -> None:
         self._store = store
@@ -28,9 +33,10 @@ class AgentRegistry:
     def register(
         self, *, role: Role, job: str = "", task: str = "", parent: str = "", name: str = ""
     ) -> AgentRecord:
-        """Let an agent live; the same agent of the same job may be registered again at any time.
+        """Let an agent live. If it lives, nothing changes; if it has finished, it begins another life.
 
-        Its task is its job unless another is named.
+        Its task is its job unless another is named. Without a name it gets `agent_name`, or a longer one if
+        that is taken. Errors: NameTakenError; UnknownAgentError or FinishedAgentError for the parent.
         """
         chosen = checked_agent_name(name or agent_name(role, job))
         wanted = Registration(name=chosen, role=role, job=job, task=task or job, parent=parent)
@@ -51,9 +57,9 @@ class AgentRegistry:
                 return self.find(chosen)
 
     def finish(self, name: str, *, reason: str, job: str = "") -> bool:
-        """End an agent; False when it had ended before. Mail that waits for it is dead.
+        """End an agent; False when it had ended before. Mail that waits for it becomes dead.
 
-        With a `job`, only if that is over, and False otherwise: a person may have it tried again meanwhile.
+        With a `job`, only if that is over: a person may have retried it meanwhile. False if it is not.
         """
         answer = self._store.finish(name, reason, job=job)
         if answer is FinishAnswer.UNKNOWN:
@@ -68,7 +74,7 @@ class AgentRegistry:
         return AgentRecord.parse(fields)
 
     def waits_for_person(self, name: str) -> bool:
-        """Whether an agent waits for a person's decision; an agent that is unknown waits for nobody."""
+        """Whether an agent waits for a person's decision; False for an unknown agent."""
         fields = self._store.read(name)
         return bool(fields.get("gate")) and AgentRecord.parse(fields).waits_for_person(self._store.now())
 

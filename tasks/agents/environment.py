@@ -1,4 +1,8 @@
-"""The environment of an agent: an allow-list, so that nothing of the worker's reaches it by accident."""
+"""The environment of an agent: an allow-list, so that nothing of the worker's reaches it by accident.
+
+Pure. Later parts win: what is allowed of the worker's, the version's own variables, the secrets that the
+version names, what Coalmine says about the turn. docs/runtimes.md lists what a program gets.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +26,7 @@ RESERVED_PREFIXES = ("COALMINE_", "CELERY_", "FLOWER_")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentIdentity:
-    """Who a turn is."""
+    """For whom a turn is run, as its environment says it."""
 
     job_id: str
     agent: str  # its name, by which mail reaches it
@@ -45,19 +49,22 @@ def agent_environment(
     turn_kind: str,
     prompt_file: Path,
 ) -> dict[str, str]:
-    """Build the whole environment of an agent; later parts win, ours last."""
+    """Build the whole environment of an agent. Raises what `secret_values` raises."""
     _refuse_reserved(spec)
     passed_on = {name: value for name, value in worker.items() if reaches_agents(name)}
     return (
         passed_on
         | dict(spec.environment)
         | secret_values(worker, spec)
-        | _told(identity, turn_kind, prompt_file)
+        | _said(identity, turn_kind, prompt_file)
     )
 
 
 def secret_values(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str]:
-    """Return the secrets that the version names, from the worker's environment."""
+    """Return the secrets that the version names, from the worker's environment.
+
+    SettingsError when the worker lacks one; RuntimeRefusedError when the version asks for a reserved name.
+    """
     _refuse_reserved(spec)
     missing = sorted(name for name in spec.secrets if not worker.get(name))
     if missing:
@@ -80,8 +87,8 @@ def _refuse_reserved(spec: RuntimeSpec) -> None:
         raise RuntimeRefusedError(message)
 
 
-def _told(identity: AgentIdentity, turn_kind: str, prompt_file: Path) -> dict[str, str]:
-    told = {
+def _said(identity: AgentIdentity, turn_kind: str, prompt_file: Path) -> dict[str, str]:
+    said = {
         "COALMINE_JOB_ID": identity.job_id,
         "COALMINE_AGENT": identity.agent,
         "COALMINE_VERSION": identity.version,
@@ -93,8 +100,8 @@ def _told(identity: AgentIdentity, turn_kind: str, prompt_file: Path) -> dict[st
         "GIT_TERMINAL_PROMPT": "0",
     }
     user, _, host = IDENTITY_EMAIL.partition("@")
-    told["GIT_AUTHOR_NAME"] = told["GIT_COMMITTER_NAME"] = identity.version
-    told["GIT_AUTHOR_EMAIL"] = IDENTITY_EMAIL
-    # Two jobs that change the same in the same second must not make the same commit: whose is it, then?
-    told["GIT_COMMITTER_EMAIL"] = f"{user}+{identity.job_id}@{host}"
-    return told
+    said["GIT_AUTHOR_NAME"] = said["GIT_COMMITTER_NAME"] = identity.version
+    said["GIT_AUTHOR_EMAIL"] = IDENTITY_EMAIL
+    # Two jobs that make the same change in the same second must not make one and the same commit.
+    said["GIT_COMMITTER_EMAIL"] = f"{user}+{identity.job_id}@{host}"
+    return said

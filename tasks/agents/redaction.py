@@ -1,4 +1,8 @@
-"""Keeping the secrets that an agent was given out of its log and its events."""
+"""Keeps the secrets that an agent was given out of its log, its events and its mail.
+
+Works on bytes, line by line, before anything is decoded, parsed or stored. It finds a secret as it is and
+as JSON writes it; other encodings of it (base64, hex, pieces) are not found.
+"""
 
 import json
 from collections.abc import Mapping

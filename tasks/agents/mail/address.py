@@ -15,14 +15,14 @@ OPERATOR = "operator"
 #: The sender of what Coalmine itself has to say; nobody reads mail there.
 COALMINE = "coalmine"
 
-#: What an agent calls the agent that asked for it; people, where nobody else did.
+#: What an agent calls the agent that asked for it; it means people if no agent did.
 PARENT = "parent"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 def agent_name(role: Role, job: str) -> str:
-    """The name that an agent has unless it is given another: `builder-4f1d0c2a`; without a job its role."""
+    """The name of an agent that is not given one: `builder-4f1d0c2a`, or its role alone without a job."""
     return f"{role}-{job[:8]}" if job else role.value
 
 
@@ -39,15 +39,18 @@ def checked_agent_name(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Author:
-    """The sender. An agent's is made by its worker, a person's by the command line: never by a letter."""
+    """Who sends.
+
+    Made by the worker for an agent, by the command line for a person, and never from a letter.
+    """
 
     address: str
     person: str = ""  # a person's own name, "" for all others
-    task: str = ""  # job of an agent's turn: what an agent of several jobs is at work on
+    task: str = ""  # the job of an agent's turn: the task of an agent that several jobs share
 
     @classmethod
     def of_person(cls, name: str) -> Self:
-        """A person: they all write from one address."""
+        """A person; all people write from one address."""
         return cls(address=OPERATOR, person=name)
 
     @property
@@ -77,12 +80,12 @@ class EmptyGroupError(NotFoundError):
 
 
 def is_group(address: str) -> bool:
-    """Whether an address means a group."""
+    """Whether an address is that of a group."""
     return address.startswith("@")
 
 
 def members(group: str, live: Iterable[AgentRecord], *, sender: str) -> list[str]:
-    """The live agents of a group without the sender, by name."""
+    """The names of a group's live agents, without the sender; an unknown or empty group is an error."""
     roles = GROUPS.get(group)
     if roles is None:
         message = f"{group[:40]!r} is no group and nothing was sent; use one of: {', '.join(GROUPS)}"

@@ -1,4 +1,9 @@
-"""All mail of a turn as one message to the agent: heads are ours, and no body can write one."""
+"""All mail of a turn as one message to the agent.
+
+Pure. Bodies come from other agents and are not trusted: each stands in a fence that none of its lines can
+close, and every field of a head is one line without control characters. So no mail can write the head of
+another.
+"""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +21,7 @@ _HOW_TO_ANSWER = (
 
 
 def message(mails: Sequence[Mail]) -> str:
-    """The message of a turn, mail by mail in the order given; "" when there is none."""
+    """The message of a turn, with the mails in the order given; "" for none."""
     if not mails:
         return ""
     count = "1 mail" if len(mails) == 1 else f"{len(mails)} mails"
@@ -26,7 +31,7 @@ def message(mails: Sequence[Mail]) -> str:
 
 
 def written(mail: Mail) -> str:
-    """One mail: its head, a line a field, then its body between fences that no line of it can close."""
+    """One mail: a line for each field of its head, then its body in a fence."""
     sender = f"{OPERATOR} (a person: {_one_line(mail.author)})" if mail.author else mail.sender
     head = {
         "id": mail.id,

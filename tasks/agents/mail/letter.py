@@ -1,4 +1,8 @@
-"""A letter: a mail as it is written, before it is sent."""
+"""A letter: a mail as its sender writes it, before it is sent.
+
+Built from outside data by `checked` alone, which removes control characters, and raises InvalidInputError
+with what to change. Payloads are checked when the letter is sent, as that needs the clock of the server.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +19,7 @@ MOST_KEY = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Letter:
-    """What a sender says, checked. What it cannot say is who it is."""
+    """What a sender says, checked. Who the sender is comes from its `Author`, never from here."""
 
     to: str  # an address or a group
     type: MailType = MailType.STATUS

@@ -1,4 +1,9 @@
-"""A mail: what one side has to say to another."""
+"""A mail as stored, and its types and states.
+
+`queued -> claimed -> acked`; back to `queued` after an unclean turn or a lost claim; `dead` after
+MOST_ATTEMPTS claims, or when the recipient has finished. Mail to people is never claimed: it is `acked`
+when one reads it.
+"""
 
 import json
 import re
@@ -19,7 +24,7 @@ class UnknownMailTypeError(InvalidInputError):
 
 
 class MailType(StrEnum):
-    """What a mail is. Each type's payload stands in `payloads.py`."""
+    """What a mail is for. The payload of each type is in `payloads`, the types that end a task in `role`."""
 
     STATUS = "status"
     QUESTION = "question"
@@ -60,12 +65,12 @@ _ID = re.compile(r"[0-9a-f]{16}")
 
 
 class MailState(StrEnum):
-    """How far a mail has come."""
+    """How far its delivery has come."""
 
     QUEUED = "queued"
-    CLAIMED = "claimed"  # a turn has it in hand
+    CLAIMED = "claimed"  # by a turn, under a lease
     ACKED = "acked"  # delivered; of mail to people: read
-    DEAD = "dead"  # will not be delivered any more
+    DEAD = "dead"  # it will not be delivered
 
 
 def _decoded(value: object) -> object:
@@ -92,7 +97,7 @@ class Mail(BaseModel):
     thread: str  # id of the thread's first mail
     reply_to: str = ""  # id of the mail that it answers, "" for none
     deadline: float | None = None  # of a decision gate: until when its sender waits
-    task: str = ""  # what the sender was at work on, "" for people
+    task: str = ""  # that the sender worked on, "" for people
     sent_at: float  # seconds since the epoch, the server's, like all times here
     state: MailState
     attempts: int = 0  # turns that have claimed it
@@ -119,7 +124,7 @@ class Mail(BaseModel):
 
 
 def new_mail_id() -> str:
-    """An id that no other mail has."""
+    """A random id of 64 bits."""
     return secrets.token_hex(8)
 
 
@@ -133,7 +138,10 @@ def checked_mail_id(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailClaim:
-    """All mail that waited when the turn began, in the order of delivery."""
+    """All mail that waited when a turn began, in the order of delivery.
+
+    Its lease is renewed while the turn runs.
+    """
 
     agent: str
     fence: int  # grows with each claim and each mail; 0 when nothing waited

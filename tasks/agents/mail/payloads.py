@@ -1,4 +1,8 @@
-"""What each type of mail says in fields, checked when it is sent."""
+"""What each type of mail says in fields, checked when it is sent.
+
+Strict: a field that is missing, unknown or of a wrong kind is refused by name. A new type needs an entry in
+PAYLOADS, and a row in docs/mail.md.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -85,7 +89,7 @@ class MergeFailed(Payload):
 
 
 class Escalation(Payload):
-    """Somebody above has to look at it."""
+    """Somebody has to look at something."""
 
     severity: Severity
     task_id: Name | None = None
@@ -154,7 +158,10 @@ def checked_payload(type_: MailType, given: Mapping[str, Any]) -> Payload:
 
 
 def checked_deadline(payload: Payload, now: Callable[[], float]) -> float | None:
-    """Until when the sender waits, seconds since the epoch; None for no limit, PayloadError for the past."""
+    """Until when the sender waits, seconds since the epoch; None: for ever, or the mail is no gate.
+
+    A deadline that has passed by `now`, the server's clock, is a PayloadError.
+    """
     if not isinstance(payload, DecisionGate) or payload.deadline is None:
         return None
     deadline, at = payload.deadline.timestamp(), now()
@@ -172,5 +179,5 @@ def _time(seconds: float) -> str:
 
 
 def needs_payload(type_: MailType) -> bool:
-    """Whether a mail of that type says something that only fields can say."""
+    """Whether a mail of that type has a field that must be given."""
     return any(field.is_required() for field in PAYLOADS[type_].model_fields.values())

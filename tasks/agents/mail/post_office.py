@@ -1,4 +1,9 @@
-"""The post office: takes mail, keeps it, and hands it to the turns of agents."""
+"""The post office: takes mail, keeps it, and hands it to the turns of agents.
+
+All mail goes through here: agents send through `mail_socket`, people through the command line, Coalmine
+itself as FLEET. Every call is one step of the store. A turn's calls come in the order `terminal_sequence`,
+`claim`, `renew` again and again, `terminal_since`, then `ack` or `put_back`.
+"""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -38,12 +43,12 @@ _log = structlog.get_logger(__name__)
 #: Turns that may claim a mail before it is given up.
 MOST_ATTEMPTS = 5
 
-#: Mails that may wait for one agent: they all go into one message. Coalmine's own find place beyond.
+#: Mails that may wait for one agent: they all go into one message. Coalmine's own may be twice as many.
 MOST_WAITING = 200
 
 
 class PostOffice:
-    """One a process; keeps nothing in memory."""
+    """Keeps nothing in memory; shared by all threads of a process."""
 
     def __init__(
         self, store: MailStore, agents: AgentRegistry, *, new_id: Callable[[], str] = new_mail_id,
@@ -52,14 +57,15 @@ class PostOffice:
         self._store = store
         self._agents = agents
         self._new_id = new_id
-        self._arrived = arrived  # called with the agents that mail was sent to
+        self._arrived = arrived  # called with the agents that mail was sent to, in the sender's thread
 
     def send(
         self, author: Author, letter: Letter, *, replied: Mail | None = None, if_undecided: bool = False
     ) -> list[Receipt]:
-        """Send a letter: one mail, or one for each member of a group, all in one step.
+        """Send a letter: one mail, or one for each member of a group, all in one step. Errors: see `receipt`.
 
-        `if_undecided`: only to an agent that still waits at the gate that is `replied` to, else DecidedError.
+        `replied`: the mail that this answers, whose thread it joins. `if_undecided`: only to an agent that
+        still waits at the gate that is `replied` to, else DecidedError.
         """
         if letter.type is MailType.WORKER_DIED and author != FLEET:
             message = f"only Coalmine itself sends {letter.type} mail; nothing was sent: use another type"
@@ -69,7 +75,7 @@ class PostOffice:
         sender = self._agents.find(author.address) if author.is_agent else None
         recipients = self._recipients(author, _parent(sender) if letter.to == PARENT else letter.to)
         task = (sender.task or author.task) if sender is not None else ""
-        terminal = sender is not None and _is_terminal(sender.role, task, letter.type, payload)
+        terminal = sender is not None and is_terminal(sender.role, task, letter.type, payload)
         ends = task if terminal else ""
         envelopes = [
             Envelope(
@@ -103,7 +109,7 @@ class PostOffice:
         return made
 
     def _tell(self, names: Sequence[str]) -> None:
-        """The mail is sent, whatever becomes of this; the sweep makes up for what fails."""
+        """Report arrivals. The mail is sent in any case; if this fails, the sweep does it later."""
         try:
             self._arrived([name for name in names if name != OPERATOR])
         except CoalmineError as error:
@@ -141,7 +147,7 @@ class PostOffice:
         return Mail.parse(fields)
 
     def seen(self, mail: Mail, *, by: str) -> bool:
-        """Note that a person read a mail to people; False when there was nothing to note."""
+        """Note that a person read a mail to people; False for other mail, and when one had read it before."""
         return mail.recipient == OPERATOR and self._store.seen(mail.id, by)
 
     def newest(self, most: int, *, recipient: str = "", thread: str = "") -> list[Mail]:
@@ -151,11 +157,11 @@ class PostOffice:
         return [Mail.parse(fields) for fields in found]
 
     def dead(self, most: int) -> list[Mail]:
-        """Mails that will not be delivered any more, the last to die first."""
+        """Mails that will not be delivered, the latest first."""
         return [Mail.parse(fields) for fields in self._store.dead(most)]
 
     def agents_with_mail(self, most: int) -> list[str]:
-        """Live agents with mail that no turn has in hand, the longest waiting first."""
+        """Live agents with mail that no turn has claimed, the longest waiting first."""
         return self._store.to_look_at(most)
 
     def claim(self, agent: str, *, lease_seconds: float) -> MailClaim:
@@ -167,12 +173,12 @@ class PostOffice:
         return MailClaim(agent=agent, fence=claimed.fence, mails=mails)
 
     def renew(self, claim: MailClaim, *, lease_seconds: float) -> bool:
-        """Keep a claim; False when any of its mail is not in its hands any more."""
+        """Extend a claim, from now; False if the claim on any of its mail was lost."""
         held = self._store.renew(claim.agent, claim.ids, fence=claim.fence, extend_seconds=lease_seconds)
         return held == len(claim.mails)
 
     def ack(self, claim: MailClaim) -> bool:
-        """The turn was clean: its mail is delivered. False when any of it was not in its hands any more."""
+        """The turn was clean: its mail is delivered. False if its claim on any of it was lost."""
         answers = self._store.settle(
             claim.agent, claim.ids, fence=claim.fence, outcome="acked", most_attempts=MOST_ATTEMPTS
         )
@@ -195,14 +201,14 @@ class PostOffice:
         return [mail for mail, answer in settled if answer is SettleAnswer.DEAD]
 
     def terminal_sequence(self, agent: str) -> int:
-        """The sequence of an agent's newest terminal mail or repetition of one, 0 for none.
+        """The sequence of an agent's newest terminal mail, or of its last repetition; 0 for none.
 
-        It is noted when a turn begins.
+        Noted when a turn begins, so that an older mail is not taken for this turn's.
         """
         return self._agents.find(agent).terminal
 
     def terminal_since(self, agent: str, sequence: int) -> Mail | None:
-        """The agent's newest terminal mail, if it was sent or repeated behind what was noted."""
+        """The agent's newest terminal mail, if it was sent or repeated after that sequence."""
         record = self._agents.find(agent)
         return self.find(record.terminal_mail) if record.terminal > sequence else None
 
@@ -228,8 +234,8 @@ def _parent(sender: AgentRecord | None) -> str:
     return sender.parent or OPERATOR
 
 
-def _is_terminal(role: Role, task: str, type_: MailType, payload: Payload) -> bool:
-    """Whether a mail ends its sender's task: by its type, and because it is about that task."""
+def is_terminal(role: Role, task: str, type_: MailType, payload: Payload) -> bool:
+    """Whether a mail ends its sender's task: its type does, for this role, and it is about this task."""
     return type_ in role.terminal_types and getattr(payload, "task_id", task) == task
 
 

@@ -1,4 +1,8 @@
-"""What a sender is told of a letter."""
+"""What the sender of a letter gets back: a receipt for each recipient, or the error that refuses it.
+
+One mail to one address is sent or refused. A letter to a group leaves out members that ended meanwhile, and
+is refused only when nobody is left.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +30,7 @@ class MailboxFullError(ConflictError):
 
 
 class DecidedError(ConflictError):
-    """The gate has been answered meanwhile: that nobody decided is not true, and was not sent."""
+    """The gate has been answered meanwhile, so the mail that says otherwise was not sent."""
 
 
 def refusal(answer: MailAnswer, agent: str) -> CoalmineError:
@@ -37,7 +41,7 @@ def refusal(answer: MailAnswer, agent: str) -> CoalmineError:
         case MailAnswer.SENDER_FINISHED:
             return FinishedAgentError(f"agent {agent} has finished and sends no more mail; nothing was sent")
         case MailAnswer.DECIDED:
-            return DecidedError(f"agent {agent} does not wait at that gate any more; nothing was sent")
+            return DecidedError(f"agent {agent} no longer waits at that gate; nothing was sent")
         case MailAnswer.FULL:
             return MailboxFullError(
                 f"too many mails wait for {agent} already; nothing was sent: try again when it has had a turn"
@@ -57,13 +61,13 @@ class Receipt:
     type: MailType
     sequence: int
     created: bool  # False when a repeated send found the mail of the first
-    terminal: bool  # such a mail ends the sender's task
+    terminal: bool  # whether it ends the sender's task
 
 
 def receipts(
     answers: Sequence[SentMail], type_: MailType, *, sender: str, recipients: Sequence[str], terminal: bool
 ) -> list[Receipt]:
-    """The receipts of what was sent. Members that ended meanwhile are left out; nobody left is an error."""
+    """The receipts of a sent letter; `answers` are the store's, in the order of the recipients."""
     if answers[0].answer is MailAnswer.SENDER_FINISHED:
         raise refusal(answers[0].answer, sender)
     pairs = list(zip(recipients, answers, strict=True))

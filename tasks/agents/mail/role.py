@@ -1,4 +1,8 @@
-"""Roles of agents, and which mail ends the task of each."""
+"""Roles of agents, and which mail ends the task of each.
+
+Terminal mail is how an agent says that its task is over. It counts only from the agent itself, about its own
+task, in the turn that ends; see `post_office.is_terminal`.
+"""
 
 from enum import StrEnum
 
@@ -6,7 +10,7 @@ from tasks.agents.mail.mail import MailType
 
 
 class Role(StrEnum):
-    """What an agent is there for."""
+    """What an agent does."""
 
     SCOUT = "scout"
     BUILDER = "builder"
@@ -18,17 +22,20 @@ class Role(StrEnum):
 
     @property
     def is_task_scoped(self) -> bool:
-        """Whether it works on one task and then ends; the others go on until they are ended."""
+        """Whether it works on one task and then ends.
+
+        Coordinators and monitors go on until they are ended.
+        """
         return self not in _PERSISTENT
 
     @property
     def makes_commits(self) -> bool:
-        """Whether its work on a repository is a commit; the others read, judge and send others out."""
+        """Whether its work on a repository is a commit; the other roles read, judge and dispatch."""
         return self in _MAKES_COMMITS
 
     @property
     def terminal_types(self) -> frozenset[MailType]:
-        """The mail with which it says that its task is at its end; none for a persistent role."""
+        """The types of mail with which it ends its task; none for a role without a task."""
         if not self.is_task_scoped:
             return frozenset()
         return _TERMINAL_OF_MERGER if self is Role.MERGER else _TERMINAL
@@ -39,5 +46,5 @@ _PERSISTENT = frozenset({Role.COORDINATOR, Role.MONITOR})
 _TERMINAL = frozenset({MailType.WORKER_DONE, MailType.RESULT})
 _TERMINAL_OF_MERGER = frozenset({MailType.MERGED, MailType.MERGE_FAILED})
 
-#: Mail that ends, or tells of the end of, anybody's task: a reply is never such a mail unless it says so.
+#: All types that end a task, or report that one has ended: a reply has none of them unless it names it.
 ENDING_TYPES = _TERMINAL | _TERMINAL_OF_MERGER | {MailType.WORKER_DIED}

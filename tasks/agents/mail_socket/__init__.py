@@ -1,1 +1,6 @@
-"""The local socket at which agents hand in mail."""
+"""How an agent's own command reaches the post office: a local socket of the worker.
+
+`command` is the program that agents call, and imports nothing of ours; `unix_socket` takes its line;
+`server` knows by its token whose turn it is; `request` says what can be asked; `child_dispatch` makes child
+jobs. No agent ever has the address of the store.
+"""

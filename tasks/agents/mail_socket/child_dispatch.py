@@ -1,4 +1,8 @@
-"""What becomes of `dispatch` mail to Coalmine: a child job, with an agent whose mail goes to the sender."""
+"""Makes child jobs: `dispatch` mail to Coalmine is enqueued as a child of the sender's job.
+
+The child's agent is registered at once, with the sender as its parent, so that the sender can await its mail.
+Sending the same task again finds the same child.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Child:
-    """What the sender is told."""
+    """The child, as the sender learns of it."""
 
     job: str
     agent: str  # its address
@@ -24,7 +28,7 @@ class Child:
 
 
 class ChildDispatch:
-    """Takes the orders of agents."""
+    """Keeps nothing in memory; called by the mail server's threads."""
 
     def __init__(self, children: Children, agents: AgentRegistry) -> None:
         self._children = children
@@ -52,7 +56,7 @@ class ChildDispatch:
         return Child(job=done.job, agent=name, created=done.created)
 
     def _register(self, order: TaskDispatch, *, agent: str, job: str) -> str:
-        """Its agent lives from now on, so that its parent can wait for it; else from its first turn."""
+        """Register the child's agent; returns its name, or "" if that failed: then its first turn does it."""
         try:
             return self._agents.register(role=order.role, job=job, parent=agent).name
         except CoalmineError as error:

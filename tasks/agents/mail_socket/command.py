@@ -1,7 +1,7 @@
-"""The program behind COALMINE_MAIL: hands in mail at the worker's mail server and prints the answer.
+"""The program that COALMINE_MAIL starts: sends a request to the worker's mail server and prints the answer.
 
-Started by its path with `python -I`, so that nothing of the work tree is imported: it needs the standard
-library only.
+Started by its path with `python -I`, so that nothing of the work tree is imported: it needs only the standard
+library. One line of JSON goes to the socket, one comes back. Exit codes are those of the command line.
 """
 
 import argparse

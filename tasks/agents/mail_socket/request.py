@@ -1,4 +1,8 @@
-"""What an agent asks of the post office through its command: the forms, and the answers."""
+"""What an agent can ask of the post office through its command, and what it is answered.
+
+One form for each verb, strict: an unknown field is an error. None has a field for the sender. Answers are
+JSON objects, which the command prints or shows; `docs/mail.md` describes them for agents.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -87,7 +91,7 @@ def checked_form(given: object) -> Form:
         problems = "; ".join(
             f"{'.'.join(map(str, part['loc'])) or 'request'}: {part['msg']}" for part in error.errors()
         )
-        message = f"the mail command asked for something that is not done: {problems[:1000]}"
+        message = f"the mail command asked for something that does not exist: {problems[:1000]}"
         raise InvalidInputError(message) from error
 
 
@@ -95,7 +99,11 @@ def run(
     form: Form, office: PostOffice, author: Author, *, may_send: Callable[[], None],
     dispatch: Callable[[Letter], Child] | None = None, await_mail: Callable[[], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Do it in the author's name; the answer is JSON. `may_send` refuses where too much was sent."""
+    """Do what was asked, in the author's name; returns the answer. Errors are CoalmineErrors.
+
+    `may_send` is called before anything is sent, and raises when the turn has sent too much. `dispatch` and
+    `await_mail` are None where a turn can do neither.
+    """
     match form:
         case SendForm():
             may_send()

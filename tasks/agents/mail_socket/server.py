@@ -1,7 +1,8 @@
-"""Where agents hand in mail: a local socket of the worker. No agent ever holds the store's address.
+"""The worker's end of the agents' mail command.
 
-One a process, served by a thread; each turn has a command and a token of its own, and what comes with that
-token is from the turn's agent, whatever it says.
+One a process. Each turn has a command and a token of its own, and what comes with that token is from the
+turn's agent, whatever the request says. Threads: `open` and `close` are called by turns, `answer` by one
+thread for each connection; all of them take the lock only to look up a token or to count.
 """
 
 import json
@@ -38,11 +39,11 @@ _PROGRAM = Path(__file__).with_name("command.py")
 
 
 class TurnOverError(NotFoundError):
-    """The command belongs to no turn that runs here."""
+    """The token belongs to no turn that runs in this process."""
 
 
 class TooManyLettersError(ConflictError):
-    """A turn has sent all that it may; nothing was sent."""
+    """A turn has sent all the letters that it may; this one was not sent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +59,7 @@ class MailTurn:
 
 @dataclass(kw_only=True, slots=True)
 class _OpenTurn:
-    """What the mail server knows of an open turn."""
+    """An open turn, as the mail server keeps it."""
 
     author: Author
     redact: Redactor
@@ -67,6 +68,7 @@ class _OpenTurn:
     letters: int = 0
 
     def count(self) -> None:
+        """Count a letter, or raise TooManyLettersError; the server's lock is held."""
         if self.letters >= MOST_LETTERS:
             message = f"this turn has sent {MOST_LETTERS} letters, which is all that it may; nothing was sent"
             raise TooManyLettersError(message)
@@ -74,7 +76,10 @@ class _OpenTurn:
 
 
 class MailServer:
-    """Opens with the first turn, in the process that runs it; `shut` it when the process ends."""
+    """Opens its socket with the first turn.
+
+    `shut` ends it with the process, and may be called at any time.
+    """
 
     def __init__(
         self, office: PostOffice, *, children: ChildDispatch | None = None,
@@ -89,7 +94,7 @@ class MailServer:
         self._server: MailSocket | None = None
 
     def open(self, turn: MailTurn) -> Path:
-        """Let the agent of a turn send mail; returns the command that it calls (`COALMINE_MAIL`)."""
+        """Let the agent of a turn send mail; returns the path of its command (`COALMINE_MAIL`)."""
         folder, token = turn.folder.resolve(), secrets.token_hex(32)
         folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
@@ -110,7 +115,10 @@ class MailServer:
         return _command(folder)
 
     def close(self, turn: MailTurn) -> None:
-        """The turn is over: its token is worth nothing any more, and its command is gone."""
+        """The turn is over: its token is no longer valid, and its command is removed.
+
+        Again changes nothing.
+        """
         folder = turn.folder.resolve()
         with self._lock:
             self._open_turns.pop(self._tokens.pop(folder, ""), None)
@@ -118,7 +126,7 @@ class MailServer:
             file.unlink(missing_ok=True)
 
     def shut(self) -> None:
-        """Serve nobody any more."""
+        """Stop serving, and make all tokens invalid."""
         with self._lock:
             server, self._server = self._server, None
             self._open_turns.clear()
@@ -127,14 +135,14 @@ class MailServer:
             server.end()
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """Answer one request; never raises."""
+        """Answer one line of a connection; never raises: every fault becomes an answer with an exit code."""
         try:
             return {"ok": True, **self._answered(line)}
         except CoalmineError as error:
             return {"ok": False, "error": str(error), "code": error.exit_code}
         except Exception:  # noqa: BLE001 - the boundary of a connection: a request must not end the server
             _log.exception("mail.request_failed")
-            return {"ok": False, "error": "a fault of the worker's; its log says more", "code": 70}
+            return {"ok": False, "error": "the worker failed at this; its log says more", "code": 70}
 
     def _answered(self, line: bytes) -> dict[str, Any]:
         token, _ = _parsed(line)
@@ -181,7 +189,7 @@ def _command(folder: Path) -> Path:
 
 
 def _write(file: Path, text: str, *, mode: int) -> None:
-    """Write a file that nobody else may read, whatever stood there before."""
+    """Write a new file with these permissions, in place of what was there."""
     file.unlink(missing_ok=True)
     file.touch(mode=mode, exist_ok=False)
     file.write_text(text, encoding="utf-8")

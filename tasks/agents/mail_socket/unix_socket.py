@@ -1,4 +1,8 @@
-"""The local socket at which a worker takes the requests of its agents."""
+"""The local socket at which a worker takes the requests of its agents.
+
+One thread accepts, and each connection has its own, bounded in time and size. The path of a Unix socket
+must be short, so it lies in a folder of the system's temporary directory that only this user may enter.
+"""
 
 import json
 import shutil
@@ -17,7 +21,7 @@ from routing.errors import InvalidInputError
 #: The largest request, in bytes: the longest body and payload, with every character escaped.
 MOST_REQUEST_BYTES = 512 * 1024
 
-#: Seconds after which the folder of a socket at which nobody listens is taken for left behind.
+#: Seconds after which the folder of a socket at which nobody listens counts as left behind.
 LEFT_SECONDS = 60.0
 
 _PREFIX = "coalmine-mail-"
@@ -27,13 +31,13 @@ class _ConnectionHandler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         server = cast("MailSocket", self.server)
         self.connection.settimeout(server.patience_seconds)
-        with suppress(OSError):  # whoever asked has gone, or says nothing
+        with suppress(OSError):  # the command has gone, or says nothing
             answer = server.answer(self.rfile.readline(MOST_REQUEST_BYTES + 1))
             self.wfile.write(json.dumps(answer).encode() + b"\n")
 
 
 class MailSocket(socketserver.ThreadingUnixStreamServer):
-    """A socket in a folder of its own that nobody else may enter, as its path must be short."""
+    """Serves from when it is made until `end`."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -54,12 +58,12 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
             )
             raise InvalidInputError(message) from error
         self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="mail-mail_server", daemon=True
+            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="mail-server", daemon=True
         )
         self._thread.start()
 
     def end(self) -> None:
-        """Serve nobody any more, and leave nothing behind."""
+        """Stop serving, wait for the accepting thread, and remove the folder."""
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -67,7 +71,7 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
 
 
 def sweep(folder: Path) -> None:
-    """Remove what worker processes that were killed have left; other users' folders stay."""
+    """Remove the folders of worker processes that were killed; those of other users stay."""
     for left in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > LEFT_SECONDS and not _serves(left / "socket"):

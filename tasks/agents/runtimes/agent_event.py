@@ -1,4 +1,8 @@
-"""What an agent program can say: one frozen record a kind, whichever program said it."""
+"""What an agent program can say: one frozen record for each kind, whichever program said it.
+
+Made by runtimes from lines; read by `turn.tally`, which counts, and by the runner, which keeps what people
+may want to read. A new kind of event has to be added to `AgentEvent` and to the tally.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +27,10 @@ class Usage:
         )
 
     def since(self, earlier: "Usage") -> "Usage":
-        """What was added after `earlier`: all of it when the program has begun to count anew."""
+        """What was added after `earlier`.
+
+        All of it if any number is smaller, as the program then counts anew.
+        """
         if (
             self.cost_usd < earlier.cost_usd - _ROUNDING_USD
             or self.input_tokens < earlier.input_tokens
@@ -46,7 +53,7 @@ class Usage:
 
 
 class UsageScope(StrEnum):
-    """What a report of usage counts, which programs disagree about."""
+    """What a report of usage covers; programs differ in this."""
 
     STEP = "step"  # one model call: reports are added up
     TURN = "turn"  # everything of this process so far: the last report holds

@@ -1,4 +1,9 @@
-"""The `claude` runtime: Claude Code, headless, one message in and JSON lines out."""
+"""The `claude` runtime: Claude Code, headless, one message in and JSON lines out.
+
+Seen with 2.1.329 (tests/recordings/agents): `is_error` alone says that a result failed, as `subtype` may be
+"success" then; costs and tokens count since the session began, turns of killed processes included; `init`
+comes with every turn; 401, 429 and 5xx are retried for minutes.
+"""
 
 import json
 from collections.abc import Mapping, Sequence

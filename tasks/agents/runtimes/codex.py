@@ -1,4 +1,9 @@
-"""The `codex` runtime: `codex exec`, prompt on standard input, JSON lines out."""
+"""The `codex` runtime: `codex exec`, prompt on standard input, JSON lines out.
+
+Seen with 0.169.0 (tests/recordings/agents): it reads standard input to its end even with a prompt as
+argument; an unknown id that is no UUID starts a new thread without a word; usage counts since the thread
+began.
+"""
 
 import re
 from collections.abc import Sequence

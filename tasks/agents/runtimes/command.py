@@ -1,4 +1,8 @@
-"""The `command` runtime: any program. Prompt on standard input or in a file; JSON lines or plain text out."""
+"""The `command` runtime: any program. Prompt on standard input or in a file; JSON lines or plain text out.
+
+The one runtime whose format is ours: docs/runtimes.md describes it, and it stays as it is. A line that is
+no event is text, so that a shell script is an agent, too.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

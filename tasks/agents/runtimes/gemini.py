@@ -1,4 +1,8 @@
-"""The `gemini` runtime: Gemini CLI, prompt on standard input, JSON lines out."""
+"""The `gemini` runtime: Gemini CLI, prompt on standard input, JSON lines out.
+
+Seen with 0.61.0 (tests/recordings/agents): SIGTERM gives exit code 0 without a result; errors of the API
+give odd exit codes, and their HTTP status only in words; usage counts for each process.
+"""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,10 @@
-"""JSON lines, as agent programs write them: from a line of output to events, without ever raising."""
+"""JSON lines, as agent programs write them: from a line of output to events, without ever raising.
+
+A `Form` is one kind of line: its fields, checked by pydantic, and the events that it means. `Forms` are all
+kinds of one program, by the line's `type`. What a program adds in a later release is counted as malformed
+until somebody has looked at it: unknown types are not guessed, while unknown fields of known types are
+ignored.
+"""
 
 import json
 import re
@@ -42,17 +48,17 @@ _DETAIL_CHARACTERS: Final = 500
 
 
 class Part(BaseModel):
-    """A piece of a line; what we do not know of it is ignored."""
+    """A piece of a line; fields that are not named here are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Form(Part):
-    """What one kind of line looks like, and what it means."""
+    """The fields of one kind of line, and what it means."""
 
     @abstractmethod
     def events(self) -> Sequence[AgentEvent]:
-        """Return the events of which this line tells."""
+        """Return the events that this line means."""
 
 
 class SessionLine(Form):
@@ -104,7 +110,7 @@ class Forms:
     """All kinds of lines of one program, by their `type`, or by `type/subtype` where one is told apart."""
 
     known: Mapping[str, type[Form]]
-    quiet: frozenset[str] = frozenset()  # kinds that show life and carry nothing that we keep
+    quiet: frozenset[str] = frozenset()  # kinds that show life, and of which nothing is kept
 
     def read(self, line: str) -> Sequence[AgentEvent]:
         """Read a line; one that is no JSON object, or is of no known kind, is malformed."""

@@ -1,4 +1,9 @@
-"""What a runtime gives for the start of a turn, checked before anything is started."""
+"""The boundary to a runtime's code at the start of a turn.
+
+What it gives is checked, what it raises is put in words.
+
+Nothing has been started when this refuses.
+"""
 
 import os
 from collections.abc import Callable
@@ -34,7 +39,7 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
         message = f"the runtime {runtime.name} could not prepare the turn and nothing was started: {words}"
         raise RuntimeRefusedError(message) from error
     if not argv:
-        message = f"the runtime {runtime.name} names no program, so nothing was started; mend the runtime"
+        message = f"the runtime {runtime.name} names no program, so nothing was started; correct the runtime"
         raise RuntimeRefusedError(message)
     return Launch(argv=argv, environment={**turn.environment, **more}, prompt=prompt)
 

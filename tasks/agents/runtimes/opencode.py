@@ -1,4 +1,8 @@
-"""The `opencode` runtime: `opencode run`, prompt on standard input, JSON lines out."""
+"""The `opencode` runtime: `opencode run`, prompt on standard input, JSON lines out.
+
+Seen with 1.18.33 (tests/recordings/agents): errors of the API are retried without a word; a turn is a row
+of steps, each with its usage and the reason for which it ended.
+"""
 
 import json
 from collections.abc import Mapping, Sequence

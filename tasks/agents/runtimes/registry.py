@@ -1,4 +1,7 @@
-"""Which runtimes there are, by the name that a version uses."""
+"""Which runtimes there are, by the name that a version uses.
+
+The one place outside of a runtime's own file that knows its name.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -33,8 +36,7 @@ def runtime_for(spec: RuntimeSpec) -> Runtime:
     except RuntimeRefusedError:
         raise
     except Exception as error:
-        message = (
-            f"the runtime {spec.runtime} could not check the version: {fault_words(error)}; mend one of them"
-        )
+        words = fault_words(error)
+        message = f"the runtime {spec.runtime} could not check the version: {words}; correct one of them"
         raise RuntimeRefusedError(message) from error
     return runtime

@@ -1,4 +1,8 @@
-"""The Runtime protocol: all that differs between one kind of agent program and another."""
+"""The Runtime protocol: all that differs between one kind of agent program and another, and what it is given.
+
+A turn calls it in this order: `check`, `argv`, `environment` and `stdin` before the start,
+`parse` for each line of standard output, `clean` after the process has exited by itself.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +20,7 @@ class RuntimeRefusedError(InvalidInputError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeSpec:
-    """What a version's snapshot says about running its agent."""
+    """What a version's snapshot says about running its agent; the prompts are left out."""
 
     runtime: str = "command"  # name of the runtime, see `tasks.agents.runtimes.registry`
     command: str | None = None  # shell line of the operator, for the `command` runtime
@@ -42,9 +46,9 @@ class RuntimeSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnInput:
-    """What one turn is given."""
+    """What one process of a turn is given."""
 
-    prompt: str  # the whole prompt, see `tasks.agents.prompt`
+    prompt: str  # the whole prompt, see `tasks.agents.turn.prompt`
     worktree: Path  # working directory of the process
     environment: Mapping[str, str]  # the whole environment, see `tasks.agents.environment`
     prompt_file: Path  # where the prompt is also written; outside the work tree
@@ -56,7 +60,7 @@ class TurnInput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What a turn's events amounted to."""
+    """The totals of a turn's events, by which `clean` decides."""
 
     events: int = 0  # of any kind
     malformed: int = 0  # lines that could not be read
@@ -74,8 +78,9 @@ class Seen:
 class Runtime(Protocol):
     """One kind of agent program, set up for one version. Holds no state of a turn: turns may share it.
 
-    The methods are pure but for `check`, and `parse` never raises. One that raises all the same is the
-    version's failure: before the start the turn is refused, behind it the turn ends with `parser_error`.
+    The methods are pure, and `parse` never raises. One that raises all the same is the version's failure:
+    before the start the turn is refused, after it the turn ends with `parser_error`. Called by several
+    threads.
     """
 
     @property
