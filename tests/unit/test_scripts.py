@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import redis
 
-from routing.store.jobs.move import MoveAnswer
+from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.redis import scripts
 from routing.store.redis.keys import Keys
-from routing.store.redis.scripts import Script, ScriptAnswerError, answer_with, lua_source, script_files
+from routing.store.redis.scripts import Script, ScriptAnswerError, lua_source, record_or, script_files
 from routing.store.redis.store import Store
 from tests.declared_scripts import declared_scripts, script_sources
 
@@ -166,5 +166,5 @@ def test_missing_or_unknown_name_is_refused(store: Store, values: dict[str, Any]
 def test_unknown_answer_is_an_error(store: Store, scripted: Callable[[str], None]) -> None:
     """A word that the wrapper does not know is not taken for another one."""
     scripted("return {'perhaps', '1'}")
-    with pytest.raises(ScriptAnswerError, match=r"job_move answered .*perhaps"):
-        store.call(Script("job_move", answer_with(MoveAnswer)), doing="trying")
+    with pytest.raises(ScriptAnswerError, match=r"job_claim answered .*perhaps"):
+        store.call(Script("job_claim", record_or(ClaimRefusal)), doing="trying")

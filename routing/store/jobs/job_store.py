@@ -22,7 +22,7 @@ from routing.store.jobs.record import parsed_job
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus, lease_statuses
-from routing.store.redis.scripts import Packed, Script
+from routing.store.redis.scripts import Packed, Script, record_or
 
 _NO_LIMITS = AdmissionLimits()
 _LIMITS = "agents_at_once per_repository day_cost_usd"
@@ -43,15 +43,9 @@ class ClaimRefusal(StrEnum):
     UNREADABLE = "unreadable"  # the content of its version is gone; the job has ended with that
 
 
-def _claimed(words: Sequence[str]) -> tuple[ClaimRefusal | None, dict[str, str]]:
-    if words[0] != "ok":
-        return ClaimRefusal(words[0]), {}
-    return None, dict(zip(words[1::2], words[2::2], strict=True))
-
-
 _JOB_CLAIM = Script(
     "job_claim",
-    _claimed,
+    record_or(ClaimRefusal),
     keys="job",
     indexes="outbox leases paused rejected events unclaimed held at_work spent",
     args=f"id lease_seconds worker {_LIMITS} waits",
@@ -119,11 +113,11 @@ class JobStore(JobReader):
 
     def claim(self, job: str, *, lease_seconds: float, worker: str) -> Job | ClaimRefusal:
         """Win a job's lease, or say why not."""
-        refusal, fields = self.call(
+        found = self.call(
             _JOB_CLAIM, job=self.keys.job(job), id=job, lease_seconds=lease_seconds, worker=worker,
             waits=_WAITS, **self._limits, doing=f"claiming job {job}",
         )  # fmt: skip
-        return refusal or parsed_job(job, fields)
+        return found if isinstance(found, ClaimRefusal) else parsed_job(job, found)
 
     def reroute(
         self, job: Job, *, champion: int, content_hash: str, source_commit: str, settlement: str

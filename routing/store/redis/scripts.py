@@ -15,9 +15,10 @@ unknown one. What can be declared:
 - `args`: texts and numbers; None arrives as ''. Each script has `time` before them, for `clock(time)`.
 - `flags`: True or False, which is what they are if not given; booleans in Lua too.
 - `each_keys` and `each_args`: given once for each thing that the call is about. The caller passes `each`, a
-  mapping a thing; Lua says `for job, id, fence in each() do`, with the names in the order of the declaration.
-- `answer`: makes the wrapper's answer from the script's. A StrEnum where that is one word, `answer_with`
-  where more comes with the word. A word that the enum lacks is a ScriptAnswerError.
+mapping a thing; Lua says `for job, id, fence in each() do`, with the names in the order of the declaration.
+- `answer`: makes the wrapper's answer from the script's: `bool`, `int`, a StrEnum for one word, `record_or` for
+  a record or the word that says why there is none, or a function of the store. A word that an enum lacks is a
+  ScriptAnswerError.
 
 A line `-- @include NAME` stands for the text of `_NAME.lua`.
 """
@@ -139,9 +140,13 @@ class Script(Generic[A]):
             raise ScriptAnswerError(message) from error
 
 
-def answer_with(words: type[E]) -> Callable[[Sequence[Any]], tuple[E, list[Any]]]:
-    """Read answers that are a word and what comes with it."""
-    return lambda raw: (words(raw[0]), list(raw[1:]))
+def record_or(refusals: type[E]) -> Callable[[Sequence[str]], dict[str, str] | E]:
+    """Read {'ok', field, value, …} as a record, and any other word as the reason why there is none."""
+
+    def read(words: Sequence[str]) -> dict[str, str] | E:
+        return dict(zip(words[1::2], words[2::2], strict=True)) if words[0] == "ok" else refusals(words[0])
+
+    return read
 
 
 def flat_json(fields: Mapping[str, str]) -> str:

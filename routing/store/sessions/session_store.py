@@ -10,7 +10,7 @@ from redis import Redis
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus, lease_statuses
-from routing.store.redis.scripts import Script, flat_json
+from routing.store.redis.scripts import Script, flat_json, record_or
 from routing.store.redis.store import Store
 
 
@@ -68,19 +68,13 @@ class TurnEnd:
     forget: bool = False  # its conversation cannot be resumed
 
 
-def _begun(words: Sequence[str]) -> dict[str, str] | TurnRefusal:
-    if words[0] != "ok":
-        return TurnRefusal(words[0])
-    return dict(zip(words[1::2], words[2::2], strict=True))
-
-
 def _moved(words: Sequence[str]) -> SessionMoved:
     return SessionMoved(SessionAnswer(words[0]), *words[1:])
 
 
 _BEGIN = Script(
     "session_begin",
-    _begun,
+    record_or(TurnRefusal),
     keys="session",
     indexes="sessions turns events",
     args="name lease_seconds worker retention_seconds fields",
