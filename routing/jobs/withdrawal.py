@@ -1,4 +1,4 @@
-"""Taking the running jobs of rejected versions away from their workers."""
+"""Cancelling the running jobs of versions that were rejected, where the settings say so."""
 
 import structlog
 
@@ -15,7 +15,7 @@ BATCH = 200
 
 
 class Withdrawal:
-    """Cancels what rejected versions are at work on; it may be repeated, and raced by others.
+    """Cancels what rejected versions are at work on; it may be repeated, and run by several processes.
 
     A rejection comes before it, so a job that is claimed meanwhile goes to the champion: what is found here
     was claimed before. Children of a version's own count as its jobs, whether their parent has ended or not;
@@ -26,7 +26,7 @@ class Withdrawal:
         self._jobs = jobs
         self._store = store
         self._versions = versions
-        self._cancels = cancels  # False: running jobs finish, whatever became of their version
+        self._cancels = cancels  # False: running jobs finish, although their version was rejected
 
     def withdraw(self) -> list[str]:
         """Ask for the end of every such job and return them; what fails is logged, and left to the tick."""

@@ -17,7 +17,8 @@ from kombu import Connection
 from routing.embedded.private_server import PrivateServer, ServerOptions
 from routing.errors import SettingsError, UnavailableError
 from routing.store.redis.address import RedisAddress
-from routing.store.redis.connection import connect, redis_errors
+from routing.store.redis.connection import connect
+from routing.store.redis.faults import redis_errors
 from tests.servers.private_server import plain_client, private_server
 
 TCP = ServerOptions(transport="tcp")

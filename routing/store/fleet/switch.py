@@ -11,7 +11,10 @@ _SWITCH = Script("switch", bool, indexes="paused events", args="reason kind data
 
 
 class Switch(Store):
-    """While it is set nothing is dispatched and no job is claimed; what is queued stays queued."""
+    """While it is set nothing is dispatched and no job is claimed; what is queued stays queued.
+
+    It is stored, and a person turns it. The kill switch is another thing: a setting, which needs no store.
+    """
 
     def pause(self, reason: str) -> bool:
         """Stop dispatch; False when it was stopped already."""

@@ -1,4 +1,8 @@
-"""What the step that accepts jobs is given: see `job_enqueue.lua`."""
+"""What the step that accepts jobs is given, and what it answers: see `job_enqueue.lua`.
+
+It is the hottest step of all: what jobs of one route have in common is put together once, and a job adds
+little.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +14,10 @@ from itertools import chain
 from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Script
 
-#: Seconds after which somebody looks whether a published job was claimed.
+#: Seconds after which the relay checks whether a published job was claimed.
 UNCLAIMED_SECONDS = 15.0
 
-#: Seconds after which a publication that did not come to its end is repeated.
+#: Seconds after which a publication that was not confirmed is repeated.
 PUBLISH_SECONDS = 5.0
 
 
@@ -23,9 +27,9 @@ class AcceptAnswer(StrEnum):
     OK = "ok"
     SAME = "same"  # its idempotency key led to another job
     ACTIVE = "active"  # another job is at work on its issue
-    STALE = "stale"  # the route is another one by now: read it and try again
+    STALE = "stale"  # the route has changed: read it and try again
     COLLISION = "collision"  # its id is another job's
-    NO_PARENT = "no parent"  # from here on: why a job may not have that child
+    NO_PARENT = "no parent"  # this and the rest: why a job may not have that child
     PARENT_ENDED = "parent ended"
     PARENT_CANCELLED = "parent cancelled"
     DEPTH = "depth"
@@ -54,7 +58,7 @@ JOB_ENQUEUE = Script(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewJob:
-    """One job that is to be accepted."""
+    """One job that is to be accepted. Texts as the script takes them: "" is none."""
 
     id: str
     side: int  # place of its arm among the acceptance's sides, from 1

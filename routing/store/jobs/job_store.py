@@ -86,7 +86,10 @@ _EFFECTS_DONE = Script(
 
 
 class JobStore(JobReader):
-    """One call a step; the answers are bools, enums and records."""
+    """The steps that change jobs, one round trip each; every refusal is an answer, and wrote nothing.
+
+    A step may be repeated after an UnavailableError: the fence, or the state, makes the second one harmless.
+    """
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,

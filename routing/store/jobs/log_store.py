@@ -1,4 +1,4 @@
-"""What agents say, kept in Redis for a while: bounded, a stream a job."""
+"""What agents say, kept in Redis for a while: bounded, a stream a job. Losing it loses no work."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""A step of a job from one state to another: see `job_move.lua`."""
+"""A step of a job from one state to another: see `job_move.lua`.
+
+State, event, signals and lists change together, or nothing does.
+"""
 
 import json
 from collections.abc import Sequence
@@ -56,7 +59,10 @@ JOB_MOVE = Script(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
-    """A step of a job from one of some states to another."""
+    """A step of a job from one of some states to another.
+
+    A worker's step carries its fence; one without a fence is refused only by the job's state.
+    """
 
     job: str
     allowed: Sequence[JobState]

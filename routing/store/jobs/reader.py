@@ -15,7 +15,11 @@ _log = structlog.get_logger(__name__)
 
 
 class JobReader(Store):
-    """What is known of jobs; one round trip a question."""
+    """What is known of jobs; one round trip a question.
+
+    Lists are read by parts (`most`): none is as long as the history. An id may outlive its record, which
+    expires.
+    """
 
     def known(self, requests: Sequence[tuple[str, str]]) -> list[str]:
         """The jobs that idempotency digests, or issues, have led to; '' where none did."""

@@ -1,4 +1,8 @@
-"""The stored form of a job: a hash of strings, written by `enqueue` and changed by the scripts."""
+"""The stored form of a job: a hash of strings, written by `job_enqueue` and changed by the scripts.
+
+The one place that knows the fields. A field that an earlier release did not write has a default here; a
+record of a later form is refused, so that nothing in it is lost.
+"""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -25,7 +25,7 @@ class RunNotes:
 
 
 class RunStore(Store):
-    """One hash a run, which expires by itself."""
+    """One hash a run, which expires by itself. Each note changes the fields that it names, and no other."""
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *, retention_seconds: int

@@ -1,4 +1,7 @@
-"""Where Redis is: one URL for the store, and the same place as Celery's broker."""
+"""Where Redis is: one URL for the store, and the same place as Celery's broker.
+
+A URL may hold a password: no message, `str` or `repr` of this module shows it.
+"""
 
 import re
 from dataclasses import dataclass, field

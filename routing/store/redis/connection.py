@@ -1,4 +1,8 @@
-"""Connections to Redis that wait a while for a server that is being restarted."""
+"""Connections to Redis that wait a while for a server that is being restarted.
+
+No command is ever sent twice by a connection: whether one that got no answer was carried out is for its
+caller to find out. Errors note the server that they are about, for `faults`.
+"""
 
 import time
 from typing import Any
@@ -28,9 +32,7 @@ from redis.sentinel import (
 )
 
 from routing.store.redis.address import RedisAddress
-from routing.store.redis.faults import PLACE_ATTRIBUTE, redis_errors
-
-__all__ = ["connect", "redis_errors"]
+from routing.store.redis.faults import PLACE_ATTRIBUTE
 
 #: First and longest pause between two attempts to connect, in seconds.
 FIRST_PAUSE_SECONDS = 0.02

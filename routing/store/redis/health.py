@@ -1,4 +1,7 @@
-"""What `coalmine doctor` asks of Redis, to see whether it is fit to be the system of record."""
+"""What `coalmine doctor` asks of Redis, to see whether it is fit to be the system of record.
+
+`judge` is pure; `look_at` asks the server and writes nothing.
+"""
 
 import contextlib
 import re

@@ -1,4 +1,7 @@
-"""What the holder of a lease learns when it looks at the lease, or extends it."""
+"""What the holder of a lease learns when it looks at the lease, or extends it.
+
+The same for all that is leased: jobs, turns and mail.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

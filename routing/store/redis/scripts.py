@@ -15,10 +15,10 @@ unknown one. What can be declared:
 - `args`: texts and numbers; None arrives as ''. Each script has `time` before them, for `clock(time)`.
 - `flags`: True or False, which is what they are if not given; booleans in Lua too.
 - `each_keys` and `each_args`: given once for each thing that the call is about. The caller passes `each`, a
-mapping a thing; Lua says `for job, id, fence in each() do`, with the names in the order of the declaration.
-- `answer`: makes the wrapper's answer from the script's: `bool`, `int`, a StrEnum for one word, `record_or` for
-  a record or the word that says why there is none, or a function of the store. A word that an enum lacks is a
-  ScriptAnswerError.
+mapping a thing; Lua says `for job, id, fence in each() do`, with the names in the order of declaration. -
+`answer`: makes the wrapper's answer from the script's: `bool`, `int`, a StrEnum for one word, `record_or`
+for a record or the word that says why there is none, or a function of the store. A word that an enum lacks
+is a ScriptAnswerError.
 
 A line `-- @include NAME` stands for the text of `_NAME.lua`.
 """
@@ -55,7 +55,11 @@ class ScriptAnswerError(CoalmineError):
 
 
 class Script(Generic[A]):
-    """A Lua script: its keys and arguments in their order, and what its answer means."""
+    """A Lua script: its keys and arguments in their order, and what its answer means.
+
+    One instance a script, made when its module is imported. Names are Lua locals, so they are unlike each
+    other, and no keyword of Lua or Python.
+    """
 
     def __init__(
         self, name: str, answer: Callable[[Any], A], *, keys: str = "", indexes: str = "", args: str = "",
@@ -192,7 +196,10 @@ def lua_source(name: str) -> str:
 
 
 class Scripts:
-    """The scripts on one server; each is sent once and then called by its hash."""
+    """The scripts on one server; each is sent once and then called by its hash.
+
+    A script is one step: the server does nothing else meanwhile, so each must be short.
+    """
 
     def __init__(self, redis: "Redis") -> None:
         self._redis: Any = redis  # the driver's types do not know what a connection answers

@@ -1,4 +1,8 @@
-"""Signals in Redis, and the order in which jobs are scored."""
+"""Signals in Redis, and the order in which jobs are scored.
+
+A new signal makes its job due. A score is written only when it was computed from all signals that are
+stored, so the harvest may race with them; the loser's job stays due.
+"""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +29,11 @@ PUT_OFF_SECONDS = 3600.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scoring:
-    """What is written about a job's worth, computed from `seen` signals."""
+    """What is written about a job's worth, computed from `seen` signals.
+
+    `settled` and `excluded` are final and happen once; `late` is what signals after that would make of it;
+    `provisional` may change; `defer` writes no score, only the time of the next look.
+    """
 
     job: str
     seen: int
@@ -78,7 +86,7 @@ _SIGNAL_ADD = Script(
 
 
 class SignalStore(Store):
-    """One call a step."""
+    """One round trip a call."""
 
     def add(self, job: str, signals: Sequence[Signal]) -> int:
         """Record facts about a job, each once; returns how many were new, -1 for an unknown job."""
