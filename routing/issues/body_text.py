@@ -1,7 +1,8 @@
-"""The words of a markdown body in their places, without code, quotes, comments and struck words.
+"""The words of a markdown body with their structure, without code, quotes, comments and struck words.
 
 The structure comes from a CommonMark parser (https://spec.commonmark.org/0.31.2/, with GitHub's tables and
-strikethrough), so that a reference in a code block or a comment is never taken for a statement.
+strikethrough), so that a reference in a code block or a comment is never taken for a statement. What is left
+out leaves blanks, so that words on both sides of it do not run together.
 """
 
 import re
@@ -17,10 +18,10 @@ from routing.errors import InvalidInputError
 #: The longest body that is read, in characters; the large forges allow no more.
 MAX_BODY_CHARACTERS = 65_536
 
-#: The parser drops what is nested deeper, so such a body counts as not understood.
+#: The parser silently drops what is nested deeper, so such a body counts as not understood.
 _MOST_NESTED = 30
 
-#: What a third-party parser may raise on text that it was never tried with.
+#: What the parser may raise on text that it was never tested with; all of it means "not understood".
 _PARSER_FAULTS = (
     ArithmeticError,
     AssertionError,
@@ -38,7 +39,7 @@ _WITHIN_A_LINE = frozenset({"a", "b", "em", "font", "i", "small", "span", "stron
 
 
 class UnreadableBodyError(InvalidInputError):
-    """The parser did not get through a body, which is not the same as a body that says nothing."""
+    """The body could not be parsed. That is not the same as a body that says nothing: see `read_metadata`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,7 @@ class Block:
 
 
 def blocks_of(body: str) -> list[Block]:
-    """Take a body apart, or raise UnreadableBodyError; equal bodies give equal blocks."""
+    """Take a body apart, in its order, or raise UnreadableBodyError. Equal bodies give equal blocks."""
     if len(body) > MAX_BODY_CHARACTERS:
         message = f"the body has {len(body)} characters, more than {MAX_BODY_CHARACTERS}; shorten it"
         raise UnreadableBodyError(message)
@@ -74,7 +75,7 @@ def _parser() -> MarkdownIt:
 
 @dataclass(slots=True)
 class _Walk:
-    """One pass over the tokens of a body."""
+    """One pass over the tokens of a body, with what is open at the moment."""
 
     depth: int = 0
     quotes: int = 0
@@ -132,7 +133,7 @@ class _Walk:
 
 
 def _inline(token: Token, *, with_code: bool) -> str:
-    """The words of a paragraph; what stands between the tags of code is left out up to its end."""
+    """The words of a paragraph, without those between tags such as `<code>` and `</code>`."""
     parts: list[str] = []
     hidden = 0
     for child in token.children or ():
@@ -155,6 +156,7 @@ def _inline(token: Token, *, with_code: bool) -> str:
 
 
 def _step(tag: str) -> int:
+    """1 for a tag that begins to hide words, -1 for one that ends it, 0 for others."""
     found = _TAG.match(tag)
     if found is None or found["name"].lower() not in _SHOWN_ONLY:
         return 0
@@ -162,7 +164,7 @@ def _step(tag: str) -> int:
 
 
 class _HtmlWords(HTMLParser):
-    """Words of a block that was written in HTML."""
+    """The words of a block of HTML, with a line break wherever a tag ends a line."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -170,7 +172,7 @@ class _HtmlWords(HTMLParser):
         self.hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin to leave words out within shown text."""
+        """Leave words out from here, if the tag marks code or quotes."""
         del attrs
         self.hidden += tag in _SHOWN_ONLY
         self._end_line(tag)

@@ -2,8 +2,12 @@
 
 Read are: a label with its list (`Blocked by: #160 (the schema), #161`), on one line or with the list under
 it; lists under a heading (`## Dependencies`, `### Blocks`); and sentences (`depends on #3 and #4`, `#5 blocks
-this`). Not read are denials (`not blocked by #7`), remarks in brackets behind a reference, statements whose
+this`). Not read are denials (`not blocked by #7`), remarks in brackets after a reference, statements whose
 subject is another issue (`#5 is blocked by #3`), and statements in quotation marks.
+
+A missed dependency lets an issue run too early; an invented one blocks it until a person looks. So a
+statement must name the relation and the issue in one clause; where that is in doubt, it is not read.
+docs/issue-format.md lists examples, each with its test.
 """
 
 import re
@@ -16,16 +20,17 @@ from routing.issues.body_text import Block, UnreadableBodyError
 from routing.issues.issue import IssueRef
 from routing.issues.references import REFERENCE, Reference, references
 
-#: The most issues that a body may name on either side; more is a list that means something else.
+#: The most issues that a body may name on either side; a longer list means something else.
 MOST_REFERENCES = 200
 
-#: Characters of a list behind a label in the middle of a sentence, and between two references of one list.
+#: Characters of a list after a label in the middle of a sentence, and between two references of one list.
 _LONGEST_LIST = 4000
 _LONGEST_GAP = 400
 
-#: Brackets within brackets that are told apart.
+#: Brackets within brackets that are followed; text with deeper ones is read as if it had none.
 _MOST_BRACKETS = 8
 
+#: Who waits: this issue for those that are named, or they for this one.
 Side = Literal["blocked_by", "blocks"]
 
 _WAITS = r"blocked\s+(?:by|on)|depend(?:s|ent|ing)?\s+(?:up)?on|requires"
@@ -82,12 +87,12 @@ class Dependencies:
 
 
 def mentions_dependencies(body: str) -> bool:
-    """Whether a body that could not be parsed may yet have been about dependencies."""
+    """Whether a body that could not be parsed may state dependencies; then a person must look at it."""
     return _MENTION.search(body) is not None
 
 
 def dependencies_of(blocks: Iterable[Block], own: IssueRef) -> Dependencies:
-    """Read the dependencies of the issue `own`; too many of them raise UnreadableBodyError."""
+    """Read the dependencies of the issue `own`. More than MOST_REFERENCES raise UnreadableBodyError."""
     reading = _Reading(own=own)
     for block in blocks:
         reading.read(block)
@@ -106,7 +111,7 @@ def dependencies_of(blocks: Iterable[Block], own: IssueRef) -> Dependencies:
 
 @dataclass(slots=True)
 class _Reading:
-    """One pass over the blocks, with the label whose list may follow."""
+    """One pass over the blocks, in their order, with the label whose list may follow."""
 
     own: IssueRef
     found: dict[Side, dict[IssueRef, None]] = field(default_factory=lambda: {"blocked_by": {}, "blocks": {}})
@@ -114,6 +119,7 @@ class _Reading:
     label: tuple[Side, int] | None = None  # a label without a value, and the depth that it stands in
 
     def read(self, block: Block) -> None:
+        """Read a block: its lines that are labels or items of lists, then the sentences of the others."""
         if block.is_heading:
             self.label = None
             self._sentences(block.text)
@@ -125,7 +131,7 @@ class _Reading:
         self._sentences("\n".join(rest))
 
     def _line(self, line: str, block: Block) -> bool:
-        """Read a line that is a label, or an item of a list that a label or a heading governs."""
+        """Read a line that is a label, or an item of a list under one or a heading; False for others."""
         label = _LABEL.match(line)
         if label is not None:
             side: Side = "blocks" if label["blocks"] else "blocked_by"
@@ -149,12 +155,13 @@ class _Reading:
         return True
 
     def _governing(self, block: Block) -> Side | None:
+        """The side that items of this block belong to: by the label before it, else by its heading."""
         if self.label is not None:
             return self.label[0]
         return next((_HEADINGS[name] for name in reversed(block.headings) if name in _HEADINGS), None)
 
     def _value(self, side: Side, value: str) -> None:
-        """What stands behind a label, up to the next one or the end of the sentence."""
+        """Read what follows a label, up to the next label or the end of the sentence."""
         self.stated.add(side)
         bare, inner = _unbracketed(value.lstrip(" \t:="))
         for end in (_PHRASE.search(bare), _SENTENCE_END.search(bare)):
@@ -165,7 +172,7 @@ class _Reading:
             self._add(side, (each for each in references(bare, self.own) if not _denied(bare, each.start)))
 
     def _item(self, side: Side, line: str) -> None:
-        """An item of a list: its references, those in brackets only when there are no others."""
+        """Read an item of a list: its references, those in brackets only when there are no others."""
         self.stated.add(side)
         if _OTHER_ITEM.match(line) or _NONE.match(line):
             return
@@ -174,6 +181,7 @@ class _Reading:
         self._add(side, (each for each in references(text, self.own) if not _denied(text, each.start)))
 
     def _sentences(self, text: str) -> None:
+        """Read the phrases of a text, each with the references that it governs, and those in brackets."""
         bare, inner = _unbracketed(_without_quotations(text))
         named = list(references(bare, self.own))
         for phrase in _PHRASE.finditer(bare):
@@ -196,7 +204,7 @@ class _Reading:
 
 
 def _listed(text: str, phrase: re.Match[str], named: Sequence[Reference]) -> list[Reference]:
-    """The references that belong to a phrase: the first one of its clause, and those enumerated behind it."""
+    """The references that belong to a phrase: the first one in its clause, and those enumerated after it."""
     strict = bool(phrase["blocks"]) or phrase[0].lower() == "requires"
     at = _end_of(_LEAD, text, phrase.end())
     listed: list[Reference] = []
@@ -242,19 +250,19 @@ def _begins_with_reference(line: str) -> bool:
 
 
 def _denied(text: str, at: int) -> bool:
-    """Whether the clause says "not" before the place."""
+    """Whether the clause says "not" (or "never", "no longer", …) before the place."""
     before = text[max(0, at - 200) : at]
     ends = [found.end() for found in _CLAUSE_END.finditer(before)]
     return _DENIAL.search(before, ends[-1] if ends else 0) is not None
 
 
 def _without_quotations(text: str) -> str:
-    """The text without statements in quotation marks: they are somebody else's."""
+    """The text with blanks for statements in quotation marks: somebody else made them."""
     return _QUOTED.sub(lambda found: " " * len(found[0]) if _PHRASE.search(found[0]) else found[0], text)
 
 
 def _unbracketed(text: str) -> tuple[str, Sequence[str]]:
-    """The text with blanks for brackets, and the bracketed statements that are no remark on a reference."""
+    """The text with blanks for brackets, and the bracketed statements other than remarks on a reference."""
     kept: list[str] = []
     inner: list[str] = []
     opened: list[int] = []
@@ -270,6 +278,6 @@ def _unbracketed(text: str) -> tuple[str, Sequence[str]]:
                 inner.append(statement)
         if len(opened) > _MOST_BRACKETS:
             return text, ()
-    if opened:  # not all are closed: the text is read as if there were none
+    if opened:  # not all are closed: read the text as if there were none
         return text, ()
     return "".join(kept), inner

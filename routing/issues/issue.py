@@ -1,4 +1,8 @@
-"""Issues: the work items of a forge, and how they are named."""
+"""Issues: the work items of a forge, and how they are named.
+
+An issue's name is the key by which jobs, the backlog and people refer to it. Names are checked where they are
+made, as they become parts of keys, paths and branch names.
+"""
 
 import hashlib
 import re
@@ -30,7 +34,9 @@ class IssueRef(BaseModel):
         """Read the canonical form, or raise InvalidInputError that says what it looks like."""
         found = _REFERENCE.fullmatch(text)
         if found is None or not _REPOSITORY_NAME.fullmatch(found["repo"]):
-            message = f"{text[:80]!r} is no issue; write FORGE:REPOSITORY#NUMBER, for instance local:shop#3"
+            message = (
+                f"{text[:80]!r} is not an issue; write FORGE:REPOSITORY#NUMBER, for instance local:shop#3"
+            )
             raise InvalidInputError(message)
         return cls(forge=found["forge"], repo=found["repo"], number=int(found["number"]))
 
@@ -55,12 +61,12 @@ class Comment(BaseModel):
     created_at: AwareDatetime | None = None  # None when a person wrote it into a file without a time
 
     def is_by(self, login: str) -> bool:
-        """Whether this user wrote it, by the name that the forge shows; forges tell no case apart."""
+        """Whether this user wrote it, by the name that the forge shows; logins are the same in any case."""
         return bool(login) and self.author.casefold() == login.casefold()
 
 
 class Issue(BaseModel):
-    """An issue as its forge described it at one moment."""
+    """An issue as its forge described it at one moment. All text is from outside."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,12 +87,12 @@ class Issue(BaseModel):
         return hashlib.sha256(f"{self.title}\0{self.body}".encode(errors="replace")).hexdigest()
 
     def carries(self, label: str) -> bool:
-        """Whether the label is on it, in whatever case: forges show labels as they were first written."""
+        """Whether the issue has a label, in any case: forges show labels as they were first written."""
         return label.casefold() in {name.casefold() for name in self.labels}
 
 
 class IssueProblem(BaseModel):
-    """Something in the forge that looks like an issue and cannot be read as one."""
+    """Something in the forge that looks like an issue and cannot be read as one; the others are listed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -101,7 +107,7 @@ class IssueListing(BaseModel):
 
     issues: tuple[Issue, ...]  # by number
     problems: tuple[IssueProblem, ...] = ()
-    complete: bool = True  # False when the forge had more pages than are read
+    complete: bool = True  # False when the forge had more pages: what is missing may exist
 
 
 def is_repository_name(text: str) -> bool:

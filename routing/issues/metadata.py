@@ -63,7 +63,11 @@ class MetadataPart:
 
 
 class IssueMetadata(BaseModel):
-    """What is known of one issue. Stored with its backlog item, as JSON."""
+    """What is known about one issue. Stored with its backlog item, as JSON.
+
+    `metadata_source` says for each part where it came from; only parts from DEFAULT are gaps, which others
+    may fill.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,7 +1,9 @@
-"""A model fills the gaps that the parser left: over HTTP, in the shape of the Anthropic Messages API.
+"""A model fills the gaps that the parser left: over HTTP, in the form of the Anthropic Messages API.
 
-The body is handed over as data and the answer is taken as data: it must fit the schema, and it can only name
-issues that the body names too. A failure is no answer: it is logged, not remembered, and the defaults stay.
+The body is sent as data and the answer is read as data: it must fit the schema, and it can only name issues
+that the body names too. So the worst that a body can do is to have its own gaps filled wrongly. A failure is
+not an answer: it is logged, not remembered, and the defaults stay. What the model may be asked is declared in
+`metadata`.
 """
 
 import hashlib
@@ -26,17 +28,18 @@ from routing.issues.references import references
 
 _log = structlog.get_logger(__name__)
 
-#: Form of question and answer; a change of either forgets what was remembered.
+#: Form of question and answer; a new one makes remembered answers unused, and they expire.
 FORM = 1
 
 #: The longest answer that is read, in bytes.
 MAX_ANSWER_BYTES = 256 * 1024
 
-#: Failures of its server in a row after which it is left alone, and for how many seconds: ticks wait for it.
+#: Failures of its server in a row after which it is left alone, and for how many seconds. Ticks wait for each
+#: attempt, so a server that does not answer must not be asked for every issue.
 FAILURES_TO_OPEN = 2
 OPEN_SECONDS = 60.0
 
-#: Statuses that any other body would meet as well: key, rights, limits.
+#: Statuses that any other body would get as well: key, rights, limits.
 _NOT_OF_THE_BODY = frozenset({401, 403, 429})
 
 _VERSION = "2023-06-01"  # https://docs.anthropic.com/en/api/versioning
@@ -64,7 +67,7 @@ class _ModelMessage(BaseModel):
 
 
 class AnswerCache(Protocol):
-    """Where answers are remembered (`routing.store.metadata_store`)."""
+    """Where answers are remembered: `routing/store/backlog/metadata_store.py`."""
 
     def read(self, digest: str) -> str | None:
         """Return the remembered answer."""
@@ -76,11 +79,11 @@ class AnswerCache(Protocol):
 
 
 class NoAnswerError(UnavailableError):
-    """The model did not answer, or not in the agreed shape; the parser's reading stands."""
+    """The model did not answer, or not by the schema; what the parser read is all that is known."""
 
 
 class ModelReader:
-    """Asks the model about an issue once; the session is the caller's, and so is its end."""
+    """Asks the model about each body once, and remembers the answer. The caller closes the session."""
 
     def __init__(
         self, settings: ModelSettings, *, session: requests.Session, cache: AnswerCache,
@@ -93,7 +96,7 @@ class ModelReader:
         self._circuit = Circuit(FAILURES_TO_OPEN, OPEN_SECONDS)
 
     def fill(self, issue: Issue, known: IssueMetadata) -> IssueMetadata:
-        """Fill the gaps; what the body or the labels say stays, and so does a hold."""
+        """Fill the gaps; what the body or the labels say stays, and so does a hold. A failure fills none."""
         gaps = [name for name in known.gaps() if name in _ASKED]
         if not (self._settings.enabled and gaps and issue.body.strip()):
             return known
@@ -129,12 +132,12 @@ class ModelReader:
             return _ModelToolUse.model_validate(uses[0] if uses else {}).input
         except ValidationError as error:
             place = ".".join(map(str, error.errors()[0]["loc"])) or "answer"
-            message_text = f"the model's answer has not the agreed shape ({place}); look at metadata.model"
+            message_text = f"the model's answer does not fit the schema ({place}); look at metadata.model"
             raise NoAnswerError(message_text) from error
 
     def _post(self, data: bytes) -> bytes:
         if self._circuit.open_until(self._clock()) is not None:
-            message = f"the model's server failed {FAILURES_TO_OPEN} times in a row and is left alone for now"
+            message = f"the model's server failed {FAILURES_TO_OPEN} times in a row and is not asked for now"
             raise NoAnswerError(message)
         try:
             reply = self._sent(data)
@@ -156,7 +159,7 @@ class ModelReader:
         return reply.body
 
     def _sent(self, data: bytes) -> Reply:
-        """One attempt, which ends in time, however slowly the answer drips."""
+        """One attempt. It ends in time, however slowly the answer comes in."""
         key, seconds, started_at = self._settings.api_key, self._settings.timeout_seconds, self._clock()
         headers = {
             "content-type": "application/json",
@@ -186,7 +189,7 @@ def _question(settings: ModelSettings, body: str) -> dict[str, Any]:
 
 
 def _part(name: str, answer: ModelAnswer, issue: Issue) -> object:
-    """The model's word on one part; of issues only those that the body names, too."""
+    """The model's answer on one part; of the issues that it names only those that the body names too."""
     if _ASKED[name] is not NamedIssues:
         return getattr(answer, name)
     named = {each.ref for each in references(issue.body, issue.ref)}

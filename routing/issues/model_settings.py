@@ -1,4 +1,4 @@
-"""Settings of the model that may fill the gaps of an issue's metadata."""
+"""Settings of the model that may fill the gaps of an issue's metadata: the section `forge.model`."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from routing.setting_types import Count, Days, Seconds, Switch
 
 
 class ModelSettings(BaseModel):
-    """Off unless switched on: without it nothing but the parser reads an issue."""
+    """Off unless switched on: bodies of issues are sent to nobody by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,7 +1,7 @@
-"""References to issues in words: `#5`, `owner/repo#5`, `github:owner/repo#5`; never a number inside a word.
+"""References to issues in a text: `#5`, `owner/repo#5`, `github:owner/repo#5`; never a number inside a word.
 
-An address counts where it leads to an issue of the same repository: whether another address belongs to the
-same forge cannot be told from the words.
+An address counts when its path is that of an issue of the same repository: for another path, the text does
+not say which forge the address belongs to.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from routing.errors import InvalidInputError
 from routing.issues.issue import IssueRef, is_repository_name
 
-#: A reference as it may be written; what stands before `#` is judged by `Reference.of`.
+#: A reference as it may be written; whether the words before `#` name a repository is decided in `_named`.
 REFERENCE = re.compile(
     r"https?://[^\s/]{1,253}/(?P<path>[A-Za-z0-9._/-]{1,300})/issues/(?P<id>[1-9][0-9]{0,8})(?![\w-])"
     r"|(?:(?<![\w#&./:@-])|(?<=[0-9]/))(?P<where>[A-Za-z0-9][A-Za-z0-9._/:-]{0,300})?#(?P<number>[1-9][0-9]{0,8})"

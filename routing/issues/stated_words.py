@@ -1,6 +1,7 @@
 """What an issue states in so many words: difficulty, estimate, agent, and the priority among its labels.
 
-Each function reads one thing and returns None where the issue does not say it; the first statement counts.
+Each function reads one thing from blocks or labels, and returns None where the issue does not say it. The
+first statement counts. A function is used by being named in a part of `metadata.IssueMetadata`.
 """
 
 import re
