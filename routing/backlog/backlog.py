@@ -1,4 +1,11 @@
-"""The backlog: the issues that are known and not finished, and the order that they depend on."""
+"""The backlog: issues that are known and not finished, and the order in which they may be worked.
+
+An item is `pending` until its forge has said what state its blockers are in, `blocked` while one of them is
+open, and `ready` otherwise; `start` takes it `in_progress` and its repository's slot with it. It ends
+`completed`, or waits for a person as `escalated` or `frozen`, or leaves the queue as `cancelled`. Those that
+wait for an item are judged again in the same step. The forge outranks what is stored: each look at an issue
+takes in what it says now.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
@@ -29,7 +36,7 @@ class IssueSource(Protocol):
 
 
 class Backlog:
-    """What ticks, the webhook door and people do with it. Repeating a step changes nothing."""
+    """The steps that ticks and people make. Repeating a step changes nothing."""
 
     def __init__(
         self, store: BacklogStore, *, forges: Mapping[str, IssueSource], settings: BacklogSettings,
@@ -44,10 +51,12 @@ class Backlog:
     def accept(
         self, issue: Issue, *, blockers: Sequence[IssueRef] = (), requested_by: str = "", seen: str = ""
     ) -> Taken:
-        """Take in an issue as its forge shows it now: new, edited, closed, reopened, or as it was.
+        """Take in an issue as its forge shows it now: new, edited, closed, reopened, or unchanged.
 
-        `blockers` are those of the forge's own fields; `requested_by` is who labelled or assigned it; `seen`
-        is the forge's time of the change that this look has seen whole.
+        `blockers` are those in the forge's own fields, beside what the body says. `requested_by` is who
+        labelled or assigned it, whom the gates must trust; "" leaves what is known. `seen` is the forge's
+        time of the last change that the caller has read whole, so that a poll need not read it again; ""
+        notes nothing.
         """
         metadata = self._read(issue).with_blockers(tuple(blockers))
         ref = issue.ref
@@ -71,7 +80,8 @@ class Backlog:
     def reconcile(self, repository: str, listing: IssueListing, *, label: str | None) -> list[IssueRef]:
         """Look at items of `forge:repo` that a complete listing lacks; returns those that left the queue.
 
-        Each is read before anything is made of it: it may be closed, gone, or without its label.
+        Each is read before it is moved: it may be closed, gone, or without its `label`. An incomplete listing
+        proves nothing, so nothing is done.
         """
         if not listing.complete:
             return []
@@ -87,7 +97,7 @@ class Backlog:
             issue = forge.read_issue(ref)
         except ForgeGoneError:
             return self.withdraw(ref, "gone from the forge")
-        except ForgeError as error:  # no answer: nothing is made of it
+        except ForgeError as error:  # no answer proves nothing
             _log.warning("backlog.not_read", issue=str(ref), reason=str(error))
             return False
         if issue.state == "closed":
@@ -97,14 +107,14 @@ class Backlog:
         return False
 
     def withdraw(self, ref: IssueRef, reason: str) -> bool:
-        """Take an item that waits out of the queue; work that is under way goes on."""
+        """Take an item that waits out of the queue; False for one that is worked on, which goes on."""
         allowed = (*_WAITING, BacklogState.ESCALATED, BacklogState.FROZEN)
         return self._store.move(ref, BacklogState.CANCELLED, allowed=allowed, reason=reason, away=True).done
 
     def ask(self, *, most: int = 50) -> int:
-        """Ask the forge about blockers that the backlog does not know; returns how many answers came.
+        """Ask forges about blockers that are not items themselves; returns how many answers came.
 
-        A forge that cannot be reached has not answered: items stay as they are, and it is asked again.
+        A forge that cannot be reached has not answered: items stay as they are, and it is asked again later.
         """
         answered = 0
         for ref in self._store.to_ask(most):
@@ -131,7 +141,10 @@ class Backlog:
             return ""
 
     def start(self, ref: IssueRef, *, per_repo: int) -> int | None:
-        """Take the repository's slot for a ready item; returns the fence, or None when it may not be."""
+        """Take a slot of the repository for a ready item; returns the fence of this start.
+
+        None when the item is not ready any longer, or `per_repo` items of the repository are in progress.
+        """
         moved = self._store.move(
             ref,
             BacklogState.IN_PROGRESS,
@@ -142,39 +155,45 @@ class Backlog:
         return moved.fence if moved.done else None
 
     def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> bool:
-        """Note the job that was enqueued for an item in progress; False when another start or job has it."""
+        """Note the job that was enqueued for an item in progress; False when another start or job has it.
+
+        Without a fence, whoever finds the job may note it: the dispatcher died before it could.
+        """
         return self._store.attach(ref, job, fence=fence)
 
     def release(self, ref: IssueRef, *, fence: int, reason: str) -> bool:
-        """Give the slot back after a definite failure to dispatch: the item is ready again, or blocked."""
+        """Give the slot back after a definite failure to dispatch: the item is ready again, or blocked.
+
+        After an indefinite one (no answer) the job may exist: see `unconfirmed`.
+        """
         return self._store.move(
             ref, BacklogState.PENDING, allowed=[BacklogState.IN_PROGRESS], reason=reason, fence=fence
         ).done
 
     def unconfirmed(self, *, older_than: float) -> list[BacklogItem]:
-        """Items in progress that no job is known for, and that were started before a time.
+        """Items in progress without a known job that were started before a time.
 
-        Whether a job was enqueued is to be asked of the jobs before anything is tried again.
+        Look for their job among the jobs before they are dispatched again: it may have been enqueued.
         """
         items = self._store.read_sound(self._store.working())
         return [item for item in items if not item.job and (item.started_at or 0.0) < older_than]
 
     def complete(self, ref: IssueRef, *, reason: str, job: str = "") -> bool:
-        """The work is done; what waited for it is ready in the same step."""
+        """The work is done; what waited for it alone is ready in the same step."""
         return self._end(ref, BacklogState.COMPLETED, _UNFINISHED, reason, job)
 
     def escalate(self, ref: IssueRef, *, reason: str, job: str = "") -> bool:
-        """A person must go on; what waits for it stays blocked."""
+        """A person must take over; what waits for it stays blocked."""
         return self._end(ref, BacklogState.ESCALATED, (*_WAITING, BacklogState.IN_PROGRESS), reason, job)
 
     def freeze(self, ref: IssueRef, *, reason: str, job: str = "") -> bool:
-        """CI stayed red; a person must go on, and what waits for it stays blocked."""
+        """CI stayed red: a person must take over, and what waits for it stays blocked."""
         return self._end(ref, BacklogState.FROZEN, (*_WAITING, BacklogState.IN_PROGRESS), reason, job)
 
     def cancel(self, ref: IssueRef, *, by: str) -> bool:
-        """A person takes it out of the queue; it stays out until a person lets it back, or it is reopened.
+        """A person takes it out of the queue; it stays out until a person lets it back in, or it is reopened.
 
-        An item in progress keeps its slot until its job has ended, and leaves then unless it is done.
+        An item in progress keeps its slot until its job has ended, and then leaves unless its work is done.
         """
         return self._pause(ref, "pause", f"paused by {by}")
 
@@ -225,7 +244,7 @@ class Backlog:
         return self._store.read_sound(self._store.working())
 
     def known(self, ref: IssueRef) -> BacklogItem | None:
-        """One item, or None when the issue is none; a record that cannot be read is taken for none."""
+        """One item; None when the issue is not one, and when its record cannot be read, which is logged."""
         found = self._store.read_sound([ref])
         return found[0] if found else None
 
@@ -237,7 +256,7 @@ class Backlog:
         return item
 
     def ready(self) -> dict[str, Iterator[BacklogItem]]:
-        """What is ready, by `forge:repo`, the most urgent first; read as far as it is asked for."""
+        """What is ready, by `forge:repo`, the most urgent first; read page by page, on demand."""
         return {name: self._store.ready(name) for name in self._store.ready_repositories()}
 
     def busy(self) -> dict[str, int]:
@@ -249,7 +268,7 @@ class Backlog:
         return counts
 
     def trim(self) -> int:
-        """Forget what was finished long ago; at most a page a call."""
+        """Forget what was finished long ago, at most a page a call; returns how many items."""
         settings = self._settings
         before = self._store.now() - settings.retention_days * 86_400
         return self._store.trim(before=before, most_kept=settings.most_finished)

@@ -1,7 +1,9 @@
 """The gates: which issue may be dispatched now, and why another may not.
 
-`refusal` is pure. `choose` asks for what it needs when it needs it, in the order of the gates: with the kill
-switch on it asks for nothing at all. Neither changes what it is given.
+The gates stand in one order, from the cheapest and most general to the budgets, and the first that is shut is
+the reason. `refusal` is pure. `choose` reads what it needs when it needs it, in that order: with the kill
+switch on it reads nothing at all. Neither changes anything; the dispatcher does. Who asked for an issue must
+be able to write in its repository, as its words become an agent's task.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +15,7 @@ from routing.backlog.refusal import Gate, Refusal
 from routing.forges.config import ForgeConfig
 from routing.forges.forge import Permission
 
-#: Gates that shut out a whole repository, so that its other issues need not be looked at in the same tick.
+#: Gates that shut out a whole repository, so that its other issues are not looked at in the same tick.
 _OF_REPOSITORY = frozenset(
     {Gate.DISABLED, Gate.NOT_ALLOWED, Gate.REPOSITORY_BUSY, Gate.FLEET_FULL, Gate.DAY_BUDGET}
 )
@@ -21,13 +23,13 @@ _OF_REPOSITORY = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateFacts:
-    """What a decision about one issue is made from, beside the settings."""
+    """What a decision about one issue is made from, besides the settings."""
 
-    permission: Permission | None  # of who asked for it; None: the forge has not said
+    permission: Permission | None  # of the person who requested it; None: the forge did not answer
     busy: int  # issues of its repository in progress
     working: int  # issues of all repositories in progress
-    fleet_size: int  # of them that may be
-    spent_today_usd: float  # with what the jobs at work may yet cost
+    fleet_size: int  # how many of them may be
+    spent_today_usd: float  # including what the jobs at work may still cost
     spent_usd: float  # on this issue so far
 
 
@@ -40,7 +42,7 @@ class Inputs:
     ready: Callable[[], Mapping[str, Iterable[BacklogItem]]]  # by `forge:repo`, the best first
     permission: Callable[[BacklogItem], Permission | None]
     busy: Callable[[], Mapping[str, int]]  # by `forge:repo`
-    spent_today_usd: Callable[[], float]  # with what the jobs at work may yet cost
+    spent_today_usd: Callable[[], float]  # including what the jobs at work may still cost
     spent_usd: Callable[[BacklogItem], float]
 
 
@@ -67,7 +69,10 @@ def _first_shut(forge: ForgeConfig, item: BacklogItem, ask: Callable[[], GateFac
 def _gates(
     forge: ForgeConfig, item: BacklogItem, ask: Callable[[], GateFacts]
 ) -> Iterator[tuple[Gate, bool, str, dict[str, object]]]:
-    """Each gate with whether it is shut, why, and what it looked at; a comparison with nan shuts it."""
+    """Each gate with whether it is shut, why, and its inputs.
+
+    Comparisons are written so that a cost that is not a number (nan) shuts the gate.
+    """
     repo = f"{item.ref.forge}:{item.ref.repo}"
     yield Gate.KILL_SWITCH, forge.kill_switch, "the kill switch is on", {"kill_switch": forge.kill_switch}
     yield Gate.DISABLED, not forge.enabled, "dispatch is not enabled", {"enabled": forge.enabled}
@@ -75,12 +80,12 @@ def _gates(
     reason = f"{repo} is not on the allow-list"
     yield Gate.NOT_ALLOWED, not allowed, reason, {"repository": repo, "allow_list": forge.allow_list}
     facts = ask()
-    who = item.requested_by or "nobody that is known"
+    who = item.requested_by or "somebody unknown"
     trust: dict[str, object] = {"requested_by": item.requested_by, "permission": facts.permission}
     reason = f"the forge has not said what {who} may do in {repo}"
     yield Gate.TRUST_UNKNOWN, facts.permission is None, reason, trust
     trusted = facts.permission is not None and facts.permission.can_write
-    yield Gate.UNTRUSTED, not trusted, f"{who} asked for it, who may not write in {repo}", trust
+    yield Gate.UNTRUSTED, not trusted, f"{who} requested it, who may not write in {repo}", trust
     ready = item.state is BacklogState.READY
     reason = item.reason or f"it is {item.state.value}"
     yield Gate.BLOCKED, not ready, reason, {"state": item.state.value, "reason": item.reason}
@@ -95,7 +100,7 @@ def _gates(
 
 
 def _day_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
-    """A job may cost its limit; where it has none, something must be left."""
+    """Whether too little is left of the day: a job needs its limit; one without a limit needs anything."""
     spent, day, job = facts.spent_today_usd, forge.usd_per_day, forge.usd_per_job
     inputs: dict[str, object] = {"spent_today_usd": spent, "usd_per_day": day, "usd_per_job": job}
     left = day is None or (spent < day if job is None else spent + job <= day)
@@ -109,7 +114,7 @@ def _job_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[s
 
 
 def choose(forge: ForgeConfig, inputs: Inputs) -> Choice:
-    """At most one issue a repository: its best eligible one; between repositories, the best first."""
+    """At most one issue of each repository, its best eligible one; the best of them comes first."""
     if forge.kill_switch:
         return _none(Gate.KILL_SWITCH, "the kill switch is on", {"kill_switch": True})
     paused = inputs.paused()
@@ -125,7 +130,7 @@ def _none(gate: Gate, reason: str, inputs: Mapping[str, object]) -> Choice:
 
 
 class _Tick:
-    """One pass over all repositories, with what it has promised so far."""
+    """One pass over all repositories; what it has chosen so far counts as in progress, and as spent."""
 
     def __init__(self, *, forge: ForgeConfig, inputs: Inputs) -> None:
         self._forge = forge
@@ -137,7 +142,7 @@ class _Tick:
         self._permissions: dict[tuple[str, str], Permission | None] = {}
 
     def run(self) -> Choice:
-        """Look at the best of each repository until one is eligible or its gate is shut for all of them."""
+        """Take the best head of all queues until each repository has one, no more issues, or a shut gate."""
         queues = {name: iter(items) for name, items in self._inputs.ready().items()}
         heads = {name: head for name, queue in queues.items() if (head := next(queue, None)) is not None}
         while heads:
@@ -157,7 +162,7 @@ class _Tick:
         return Choice(chosen=tuple(self._chosen), refusals=tuple(self._refusals))
 
     def _facts(self, name: str, item: BacklogItem) -> GateFacts:
-        """The facts of one issue; what a tick has already asked for it does not ask for again."""
+        """The facts of one issue; each is read once in a tick."""
         who = (name, item.requested_by)
         if who not in self._permissions:
             self._permissions[who] = self._inputs.permission(item)

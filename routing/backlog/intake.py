@@ -1,4 +1,8 @@
-"""Issues that a forge has told of and that wait to be looked at again, as they are now."""
+"""Issues that webhooks named, and that wait to be read from their forge.
+
+A delivery only says that something happened to an issue. It may be old, late or repeated, so the issue is
+read again, and judged by what the forge says then; the hints merely help to find out who requested the work.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from routing.issues.issue import IssueRef
 from routing.store.backlog.delivery_store import DeliveryStore
 
-#: Seconds after which an issue is taken again whose look did not come to its end.
+#: Seconds after which an issue is taken again whose look was not finished.
 LOOK_SECONDS = 60.0
 
 
@@ -17,7 +21,7 @@ class Hint(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    digest: str  # what tells the delivery from others
+    digest: str  # tells the delivery from all others
     delivery: str  # the forge's id, "" when it sent none
     event: str
     action: str
@@ -47,21 +51,21 @@ class Intake:
         self._deliveries = deliveries
 
     def take_intake(self, *, most: int = 100, lease_seconds: float = LOOK_SECONDS) -> list[Arrival]:
-        """Take what waits, the longest waiting first, each issue once however often it was told of.
+        """Take what waits, the longest waiting first, each issue once however many deliveries named it.
 
-        What is taken stays here until it is `done`: the look of a process that died is repeated. While
-        dispatch is paused nothing is taken.
+        What is taken stays here until it is `done`, so that the look of a process that died is repeated.
+        While dispatch is paused nothing is taken.
         """
         taken = self._deliveries.take(most=most, lease_seconds=lease_seconds)
         return [_arrival(issue, note) for issue, note in taken]
 
     def done(self, arrival: Arrival) -> bool:
-        """Forget an issue that was looked at; False when it was told of again meanwhile and waits again."""
+        """Forget an issue that was looked at; False when a delivery named it meanwhile: it waits again."""
         return self._deliveries.done(str(arrival.issue), arrival.note)
 
 
 def _arrival(issue: str, noted: str) -> Arrival:
-    """An issue whose note is damaged, or of a newer form, is looked at all the same: hints are only hints."""
+    """An issue whose note is damaged, or of a newer form, is looked at without its hints."""
     try:
         hints = _Note.model_validate_json(noted).hints
     except ValidationError:

@@ -1,4 +1,8 @@
-"""An issue as the backlog remembers it."""
+"""An issue as the backlog remembers it: its state, why it is in it, and what is known about it.
+
+The scripts of `routing/store/backlog` write the states; `Backlog` says what they mean and who may change
+them.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,13 +15,13 @@ from routing.issues.metadata import IssueMetadata
 class BacklogState(StrEnum):
     """Where an issue is on its way through the fleet."""
 
-    PENDING = "pending"  # taken in; the forge has yet to say something about a blocker
-    BLOCKED = "blocked"  # an issue that comes first is open, or a person must look at it
+    PENDING = "pending"  # taken in; its forge has not answered yet about a blocker
+    BLOCKED = "blocked"  # an issue that comes first is open, or its body must be looked at by a person
     READY = "ready"
     IN_PROGRESS = "in_progress"  # its repository's slot is taken for it
     COMPLETED = "completed"
-    ESCALATED = "escalated"  # a person must go on
-    FROZEN = "frozen"  # CI stayed red; a person must go on
+    ESCALATED = "escalated"  # a person must take over
+    FROZEN = "frozen"  # CI stayed red; a person must take over
     CANCELLED = "cancelled"  # out of the queue while it may still be open on the forge
 
 
@@ -31,14 +35,14 @@ class BacklogItem:
     reason: str  # why it is in that state, in words
     metadata: IssueMetadata
     revision: str  # of the title and the body that the metadata is from
-    requested_by: str  # who labelled or assigned it; "" when nobody could tell
+    requested_by: str  # who labelled or assigned it; "" when that could not be found out
     ring: tuple[str, ...]  # issues of the cycle that it is in, itself among them; () for none
     job: str  # at work on it, "" for none
     fence: int  # grows with every start
     added_at: float  # seconds since the epoch, like all times here
     changed_at: float  # when its state or its reason last changed
     started_at: float | None  # when its slot was last taken
-    seen: str = ""  # the forge's time of the last change that was read whole; "": it is to be read anew
+    seen: str = ""  # the forge's time of the last change that was read whole; "": read it again
     looked_at: float = 0.0  # when that was
     refusal: Refusal | None = None  # the gate that was shut for it when it was last considered
     paused: bool = False  # cancelled by a person, who alone lets it back in

@@ -1,4 +1,8 @@
-"""Why an issue is not dispatched."""
+"""Why an issue is not dispatched: the first gate that is shut, with what it looked at.
+
+Refusals are stored with their item and shown by `coalmine issue show`, so that nobody has to guess why
+nothing happens.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +12,7 @@ from typing import Self
 
 
 class Gate(StrEnum):
-    """The gates in their order."""
+    """The gates in the order in which they are tried. The values are stored, and shown to people."""
 
     KILL_SWITCH = "kill_switch"
     PAUSED = "paused"
@@ -40,7 +44,7 @@ class Refusal:
 
     @classmethod
     def from_json(cls, issue: str, text: str) -> Self:
-        """What `to_json` wrote of an issue; anything else raises ValueError, KeyError or TypeError."""
+        """Read what `to_json` wrote; anything else raises ValueError, KeyError or TypeError."""
         fields = json.loads(text)
         return cls(
             issue=issue,

@@ -1,4 +1,4 @@
-"""Settings of the backlog."""
+"""Settings of the backlog: the section `forge.backlog`."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from routing.setting_types import Count, Days, Seconds
 
 
 class BacklogSettings(BaseModel):
-    """What the backlog makes of other issues, and how long it remembers."""
+    """What blockers outside of the backlog count as, and how long finished items are remembered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
