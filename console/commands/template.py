@@ -18,7 +18,7 @@ from console.output.template_views import (
     version_view,
 )
 from console.output.trial_status import trial_document
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import TurnKind
 from routing.templates.templates import ProposalPolicy, VersionStep
 from routing.templates.version import VersionReference
 

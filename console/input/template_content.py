@@ -8,7 +8,7 @@ from typing import Any
 from console.input.input_text import not_empty, read_text
 from routing.errors import InvalidInputError
 from routing.git.git import Git, GitError
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import TurnKind
 from routing.templates.templates import checked_snapshot
 from routing.templates.version import Snapshot
 from tasks.agents.runtimes.registry import RUNTIMES

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from routing.errors import InvalidInputError
 from routing.jobs.ending import Ending
-from routing.jobs.repair import Repair
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import Repair, TurnKind
 from routing.templates.trial import Arm, Bet
 
 #: The largest request, as JSON in bytes, that is accepted.

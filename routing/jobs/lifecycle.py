@@ -20,11 +20,10 @@ from routing.events import (
 )
 from routing.jobs.cancellation import Cancellation
 from routing.jobs.job import Job, JobResult, JobState, checked_job_id
-from routing.jobs.repair import Repair
 from routing.jobs.retry import Again, Attempts, BackOff
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.transitions import after_lost_worker, corrective_turn, still_pushed, unreadable
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import Repair, TurnKind
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.trials.version_store import VersionStore

@@ -9,10 +9,9 @@ from dataclasses import replace
 from routing.events import JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED
 from routing.jobs.ending import NotRun
 from routing.jobs.job import Job, JobResult, JobState
-from routing.jobs.repair import MOST_JUDGED, Repair
 from routing.jobs.retry import Attempts, GiveUp, retry
 from routing.jobs.signal import SignalKind, signal
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import MOST_JUDGED, Repair, TurnKind
 from routing.store.jobs.move import Move
 
 

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from routing.errors import CorruptRecordError, InvalidInputError
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import TurnKind
 
 #: Names of templates: short, lower case, safe in keys, paths and branch names.
 TEMPLATE_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")

@@ -21,8 +21,8 @@ from routing.forges.errors import (
 from routing.forges.site import ForgeSite
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
-from routing.jobs.repair import LOG_END_CHARACTERS, Repair
 from routing.jobs.signal import Signal, SignalKind, signal
+from routing.jobs.turn import LOG_END_CHARACTERS, Repair
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.run_store import RunNotes, RunStore
 from routing.store.signals.signal_store import SignalStore

@@ -10,10 +10,9 @@ from routing.embedded.private_server import PrivateServer
 from routing.git.git import Git
 from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.lifecycle import Claim
-from routing.jobs.repair import Repair
 from routing.jobs.retry import Attempts
 from routing.jobs.signal import SignalKind
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import Repair, TurnKind
 from routing.templates.version import Snapshot
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine

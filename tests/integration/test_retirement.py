@@ -9,7 +9,7 @@ import redis
 
 from routing.git.remote import Remote
 from routing.jobs.job import Job, JobState
-from routing.jobs.repair import Repair
+from routing.jobs.turn import Repair
 from routing.store.mail.mail_store import MailStore
 from routing.templates.version import Snapshot
 from tasks.agents.mail.letter import Letter

@@ -10,8 +10,8 @@ from routing.errors import ConflictError
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
-from routing.jobs.repair import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
 from routing.jobs.signal import SignalKind
+from routing.jobs.turn import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
 from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt
 
 RED = Repair(commit="4be1c0ffee00", checks=("unit", "lint"), log="FAILED test_sum")

@@ -163,7 +163,6 @@ def _docstring(path: Path) -> str | None:
     return ast.get_docstring(tree(path)) if (ROOT / path).exists() else None
 
 
-@_NOT_YET
 def test_no_room_is_a_flat_drawer() -> None:
     """A folder with more files than one can take in at a glance is two rooms, or has a reason above."""
     files: defaultdict[str, int] = defaultdict(int)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.errors import InvalidInputError
-from routing.jobs.repair import LOG_END_CHARACTERS
+from routing.jobs.turn import LOG_END_CHARACTERS
 from tasks.agents.turn.prompt import PromptInput, compose, fenced
 
 

@@ -8,8 +8,7 @@ import pytest
 from routing.errors import InvalidInputError
 from routing.jobs.job import Job, JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
-from routing.jobs.repair import Repair
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import Repair, TurnKind
 from routing.templates.version import Snapshot, Version, VersionState
 from tasks.agents.turn.order import TurnStart
 from tasks.agents.turn.prompt import DEFAULT_TEMPLATES, compose, prompt_input

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import TurnKind
 from routing.templates.templates import (
     ProposalPolicy,
     UnknownTemplateError,

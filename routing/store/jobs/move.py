@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from routing.jobs.job import JobResult, JobState
-from routing.jobs.repair import Repair
 from routing.jobs.signal import Signal
+from routing.jobs.turn import Repair
 from routing.store.jobs.record import repair_fields, result_fields
 from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Script, flat_json

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from routing.errors import CorruptRecordError
 from routing.jobs.ending import stored_ending
 from routing.jobs.job import Job, JobRequest, JobResult
-from routing.jobs.repair import Repair
+from routing.jobs.turn import Repair
 
 #: Form of the record that this release writes; it reads this one and all before it.
 FORM = 1

@@ -13,8 +13,7 @@ from string import Template
 from routing.errors import InvalidInputError
 from routing.jobs.job import Job
 from routing.jobs.lifecycle import Claim
-from routing.jobs.repair import LOG_END_CHARACTERS
-from routing.jobs.turn_kind import TurnKind
+from routing.jobs.turn import LOG_END_CHARACTERS, TurnKind
 from routing.printable import printable
 from tasks.agents.turn.order import TurnStart
 

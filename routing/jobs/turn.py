@@ -1,5 +1,9 @@
-"""What a corrective turn has to repair: the commit that CI judged red, and what CI printed."""
+"""Turns of a job: what each is for, and what a corrective one has to repair.
 
+Versions have a prompt by kind, and jobs carry the repair, so neither stands in the other's module.
+"""
+
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
@@ -13,6 +17,15 @@ CHECK_CHARACTERS = 200
 
 #: Commits of one job that are remembered as judged: the newest.
 MOST_JUDGED = 50
+
+
+class TurnKind(StrEnum):
+    """Each has a text of its own in the prompt."""
+
+    FIRST = "first"  # the task
+    REDISPATCH = "redispatch"  # the task again, as an earlier turn did not come to its end
+    MAIL = "mail"  # what arrived for an agent that waited for it
+    FIX_FORWARD = "fix_forward"  # what CI found at the commit that was pushed
 
 
 class Repair(BaseModel):
