@@ -1,4 +1,8 @@
-"""The route of a template's jobs, and the draw that chooses the arm."""
+"""The route of a template's jobs, and the draw that chooses the arm. Pure: the number is given.
+
+A job is drawn once, when it is accepted. It keeps its version and its arm whatever happens to it later, so
+that the trial counts what was drawn.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,7 +20,7 @@ class Generator(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
-    """Where jobs of a template go, as read at one revision."""
+    """Where jobs of a template go, as read at one revision: champion, and the open trial with its canary."""
 
     template: str
     revision: str  # of the template; the step that accepts a job is refused when it has changed
@@ -37,14 +41,14 @@ class Draw:
 
 
 def draws(route: Route, *, enabled: bool, pinned: bool) -> bool:
-    """Whether the generator is asked: the first four conditions of the draw, in their order."""
+    """Whether a number is drawn: by the settings, the request, and an open trial with a share in (0,1)."""
     return enabled and not pinned and route.trial is not None and 0.0 < route.trial.share < 1.0
 
 
 def draw(route: Route, number: float | None) -> Draw:
-    """The version for one job. `number` is None when the generator was not to be asked.
+    """The version for one job, by a `number` in [0,1): the canary below the share. None: none was drawn.
 
-    A trial whose canary cannot be read takes no job at all: counting the champion's side alone would tilt
+    A trial whose canary cannot be read takes no job at all: counting the champion's side alone would bias
     the test.
     """
     trial = route.trial

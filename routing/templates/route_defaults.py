@@ -1,4 +1,7 @@
-"""A route with what all jobs on it have in common, put together once."""
+"""A route with what all jobs on it have in common, computed once for the many jobs that the mailbox accepts.
+
+Enqueueing is the busiest step of a fleet; only what differs from job to job is put together for each.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -12,7 +15,7 @@ from routing.templates.trial import Arm, Trial
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailboxPolicy:
-    """What the mailbox is told by the settings."""
+    """The settings that new jobs are given."""
 
     canaries_enabled: bool = True
     max_attempts: int = 3
@@ -22,7 +25,7 @@ class MailboxPolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RouteDefaults:
-    """What the mailbox needs of a route for job after job; the same only as long as its route is."""
+    """What the mailbox needs of a route for job after job; valid as long as its route is."""
 
     route: Route
     draws: bool  # whether a number is drawn for each job
@@ -34,7 +37,7 @@ class RouteDefaults:
 
     @classmethod
     def of(cls, route: Route, policy: MailboxPolicy) -> Self:
-        """Put a defaults together."""
+        """Compute the defaults of a route."""
         drawn = draws(route, enabled=policy.canaries_enabled, pinned=route.pinned)
         trial = route.trial if drawn and route.canary is not None else None
         # A number at either end shows what each arm gets: the champion's side first, then the canary's.
@@ -78,7 +81,7 @@ def _queue_of(arm: Arm | None) -> str:
 
 
 def side_of(arm: Arm | None) -> int:
-    """The place of an arm among a defaults's sides, from 1."""
+    """The place of an arm among the sides, from 1."""
     return 2 if arm is Arm.CANARY else 1
 
 

@@ -1,4 +1,7 @@
-"""Reads routes, and keeps each until the step that uses it says that it has changed."""
+"""Reads routes, and keeps each until the step that uses it says that it has changed.
+
+The mailbox accepts thousands of jobs on one route; reading it for each would cost more than accepting them.
+"""
 
 from routing.errors import ConflictError, CorruptRecordError
 from routing.store.trials.trial_store import TrialStore
@@ -18,7 +21,10 @@ class RouteReader:
         self._kept: dict[str, Route] = {}
 
     def route(self, reference: str) -> Route:
-        """The route of a reference, read if it is not known."""
+        """The route of a reference, from memory if it was read before.
+
+        UnknownTemplateError, UnknownVersionError, or ConflictError for a version that was rejected.
+        """
         kept = self._kept.get(reference)
         if kept is None:
             kept = self._kept[reference] = self._read(reference)
@@ -30,7 +36,7 @@ class RouteReader:
 
     def _read(self, reference: str) -> Route:
         parsed = VersionReference.parse(reference)
-        # The revision is read first: what changes behind it is noticed by the step that uses the route.
+        # The revision is read first: what changes after it is noticed by the step that uses the route.
         revision = self._versions.field(parsed.template, "revision") or ""
         worker = self._templates.find(reference)
         if worker.state is VersionState.REJECTED:

@@ -1,4 +1,8 @@
-"""Templates: proposing, promoting, rejecting and finding their versions."""
+"""Templates: adding them, and proposing, promoting, reverting, rejecting and finding their versions.
+
+Every step of a person is recorded as a review, with who did it and why. Making a step twice is a success that
+changes nothing.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +17,9 @@ from routing.templates.version import Snapshot, Version, VersionReference, check
 
 
 class ProposalPolicy(StrEnum):
-    """What becomes of a proposed version by itself."""
+    """What is done with a proposed version without a person."""
 
-    NOTIFY = "notify"  # a person decides
+    NOTIFY = "notify"  # nothing: a person decides
     CANARY = "canary"  # a trial is opened as soon as none is open
     DIRECT = "direct"  # it becomes champion at once
 
@@ -47,7 +51,7 @@ class Templates:
         self, name: str, snapshot: Snapshot, *, policy: ProposalPolicy = ProposalPolicy.NOTIFY,
         source_commit: str = "", note: str = "",
     ) -> VersionStep:  # fmt: skip
-        """Make a template; its first version becomes champion. The same content again changes nothing."""
+        """Make a template; its first version becomes champion. ConflictError when it has other content."""
         checked_template_name(name)
         added = self._store.add(
             name=name, snapshot=snapshot, mode="add", source_commit=source_commit, note=note,
@@ -61,7 +65,7 @@ class Templates:
     def propose(
         self, name: str, snapshot: Snapshot, *, source_commit: str = "", note: str = ""
     ) -> VersionStep:
-        """Store a new version, pending. Content that a version has already returns that version."""
+        """Store a new version, pending; for content that a version has already, return that version."""
         checked_template_name(name)
         added = self._store.add(
             name=name, snapshot=snapshot, mode="propose", source_commit=source_commit, note=note,
@@ -76,7 +80,7 @@ class Templates:
         return VersionStep(version=version, changed=added.answer is AddAnswer.ADDED)
 
     def promote(self, reference: str, *, by: str, reason: str = "") -> VersionStep:
-        """A person makes a pending version, or the canary on trial, champion."""
+        """A person makes a pending version, or the canary on trial, champion; NAME alone means the latest."""
         version = self.find(reference, default="latest")
         return self._crowned(version, mode="promote", by=by, reason=reason)
 
@@ -108,7 +112,7 @@ class Templates:
         return VersionStep(version=self._version(version.template, version.number), changed=moved.changed)
 
     def reject(self, reference: str, *, by: str, reason: str = "") -> VersionStep:
-        """A person rejects a pending version, or the canary on trial, for good."""
+        """A person rejects a pending version, or the canary, for good; NAME alone means the latest."""
         version = self.find(reference, default="latest")
         review = {"decision": "reject", "version": version.id, "by": by, "reason": reason}
         moved = self._store.reject(
@@ -136,7 +140,7 @@ class Templates:
         return self._version(parsed.template, int(number))
 
     def champion(self, name: str) -> Version:
-        """The version that works now."""
+        """The version that works jobs now."""
         return self.find(checked_template_name(name))
 
     def versions(self, name: str) -> list[Version]:
@@ -151,11 +155,11 @@ class Templates:
         return self._store.names()
 
     def policy(self, name: str) -> ProposalPolicy:
-        """What becomes of a proposed version by itself."""
+        """What is done with a proposed version without a person."""
         return ProposalPolicy(self._store.field(name, "policy") or ProposalPolicy.NOTIFY)
 
     def set_policy(self, name: str, policy: ProposalPolicy) -> None:
-        """Choose what becomes of proposed versions."""
+        """Choose what is done with proposed versions from now on."""
         self.champion(name)
         self._store.set_field(name, "policy", policy)
 
@@ -181,7 +185,7 @@ class Templates:
 
 
 def checked_snapshot(**fields: object) -> Snapshot:
-    """Build a snapshot from outside data, or raise InvalidInputError naming every wrong field."""
+    """Build a snapshot from outside data, or raise InvalidInputError that names every wrong field."""
     try:
         return Snapshot.model_validate(fields)
     except ValidationError as error:
@@ -191,7 +195,7 @@ def checked_snapshot(**fields: object) -> Snapshot:
 
 
 def _said(part: Any) -> str:
-    """What is wrong with a field, in words for whoever wrote the file."""
+    """What is wrong with a field, in words for the person who wrote the file."""
     if part["type"] != "extra_forbidden":
         return str(part["msg"])
     return f"there is no such field; use {', '.join(sorted(Snapshot.model_fields))}"

@@ -11,7 +11,7 @@ from routing.templates.version import version_id
 
 
 class TrialState(StrEnum):
-    """`open`, then exactly one of the others."""
+    """`open`, then exactly one of the others, once."""
 
     OPEN = "open"
     GRADUATED = "graduated"
@@ -29,7 +29,11 @@ class Arm(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bet:
-    """Frozen at dispatch; the factor of the job's score is computed from it and from nothing else."""
+    """What a trial's test may know of a job, frozen at dispatch, before anything is known about its outcome.
+
+    The factor of the job's score is computed from it and from nothing else; that is why it holds at every
+    share and with every baseline.
+    """
 
     arm: Arm
     share: float  # the share in (0,1) that the job's draw was compared to
@@ -40,14 +44,14 @@ class Bet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What a trial is opened with; this floor reads all but the policy, which is the harvest's."""
+    """What a trial is opened with. This floor reads all of it but the policy, which `harvest` reads."""
 
     policy: str  # JSON
     share: float  # in (0,1), of the first draw
     baseline: float  # first belief of the champion's mean score
     guardrail_baselines: dict[str, float] = field(default_factory=dict)
     strata: str = "none"  # none, repository or difficulty
-    settle_deadline_seconds: float = 604_800.0  # behind dispatch, for both arms alike
+    settle_deadline_seconds: float = 604_800.0  # after dispatch, the same for both arms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

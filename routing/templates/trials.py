@@ -1,4 +1,8 @@
-"""Trials: opening, finding and stopping them."""
+"""Trials: opening, finding and stopping them.
+
+A template has at most one open trial. Its champion is pinned: the trial compares the canary to the version
+that was champion when it was opened.
+"""
 
 import math
 from dataclasses import dataclass
@@ -23,14 +27,18 @@ class TrialStep:
 
 
 class Trials:
-    """What people and policies do with trials. Verdicts are the harvest's."""
+    """The steps that people and policies make with trials. Verdicts are made in `harvest`."""
 
     def __init__(self, trials: TrialStore, versions: VersionStore) -> None:
         self._trials = trials
         self._versions = versions
 
     def open(self, canary: Version, terms: Terms, *, by: str = "") -> TrialStep:
-        """Put a pending version on trial against the champion."""
+        """Put a pending version on trial against the champion; no change when it is on trial already.
+
+        ConflictError when another trial is open or the version is not pending; InvalidInputError for a wrong
+        share.
+        """
         checked_share(terms.share)
         name = canary.template
         while True:
@@ -65,7 +73,7 @@ class Trials:
         raise ConflictError(message)
 
     def stop(self, trial: Trial, *, by: str, reason: str = "") -> TrialStep:
-        """End a trial without a verdict; its canary is pending again."""
+        """End a trial without a verdict; its canary is pending again. No change for one that has ended."""
         why = reason or f"stopped by {by}"
         stopped = self._trials.stop(
             name=trial.template, trial=trial.id, reason=why,
@@ -87,7 +95,7 @@ class Trials:
         return found
 
     def of_template(self, name: str) -> Trial | None:
-        """The open trial of a template."""
+        """The open trial of a template, None for none."""
         trial = self._versions.field(name, "trial")
         return self._trials.read(trial) if trial else None
 
@@ -104,11 +112,11 @@ class Trials:
 
 
 def checked_share(share: float) -> float:
-    """Return the share, or say why a trial cannot have it."""
+    """Return the share, or raise InvalidInputError that says why a trial cannot have it."""
     if math.isnan(share) or not 0.0 < share < 1.0:
         why = "the canary would get no work"
         if math.isnan(share):
-            why = "that is no number"
+            why = "that is not a number"
         elif share >= 1.0:
             why = "with share 1 no champion runs beside the canary and nothing can be decided"
         message = f"a trial's share must lie between 0 and 1, both excluded, not {share:g}: {why}"

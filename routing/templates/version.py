@@ -1,4 +1,9 @@
-"""Versions: immutable snapshots of a template's content, and how people refer to them."""
+"""Versions: immutable snapshots of a template's content, and how people refer to them.
+
+Content is known by its hash. The hash is over one canonical JSON text, so a new optional field must be left
+out of it while it is unset: else every stored version would have another hash than the one it was stored
+under.
+"""
 
 import hashlib
 import json
@@ -24,7 +29,7 @@ from routing.jobs.turn import TurnKind
 TEMPLATE_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _REFERENCE = re.compile(r"(?P<template>[^@]+)(@(?P<which>champion|latest|v(?P<number>[1-9][0-9]{0,8})))?")
 
-#: The longest text of a kind of turn, in characters.
+#: The longest text for a kind of turn, in characters.
 KIND_TEXT_CHARACTERS = 16_384
 
 ShortText = Annotated[str, StringConstraints(max_length=4096)]
@@ -43,7 +48,7 @@ class VersionState(StrEnum):
 
 
 class Snapshot(BaseModel):
-    """The content of a version: all that decides how its agent behaves."""
+    """The content of a version: all that decides how its agent behaves. It holds no secrets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,7 +81,7 @@ class Snapshot(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Content without texts of its own is written, and hashed, as before there were any."""
+        """Leave empty `prompts` out: such content is written, and hashed, as before they existed."""
         fields: dict[str, Any] = written(self)
         if not self.prompts:
             fields.pop("prompts", None)
@@ -153,10 +158,10 @@ def version_id(template: str, number: int) -> str:
 
 
 def checked_template_name(name: str) -> str:
-    """Return the name, or say what a template's name may be."""
+    """Return the name, or raise InvalidInputError that says what a template's name may be."""
     if not TEMPLATE_NAME.fullmatch(name):
         message = (
-            f"{name[:60]!r} is no template name; use up to 40 lower-case letters, digits and dashes, "
+            f"{name[:60]!r} is not a template name; use up to 40 lower-case letters, digits and dashes, "
             "beginning with a letter"
         )
         raise InvalidInputError(message)

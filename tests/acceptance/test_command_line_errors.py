@@ -45,7 +45,7 @@ def test_shares_that_no_trial_can_have(coalmine: CommandLine, template: str, sha
         (["template", "propose", "implementer", "--time-limit", "nan"], "time_limit_seconds"),
         (["template", "propose", "implementer", "--runtime", "ghost"], "no runtime is called 'ghost'"),
         (["template", "propose", "implementer", "--clear", "command"], "give --command"),
-        (["template", "add", "Bad_Name", "--command", "x"], "is no template name"),
+        (["template", "add", "Bad_Name", "--command", "x"], "is not a template name"),
         (["template", "add", "other", "--prompt", "p"], "give --command"),
         (["template", "policy", "implementer", "maybe"], "maybe"),
         (["template", "show", "implementer@three"], "NAME@v3"),
