@@ -58,7 +58,6 @@ _PENDING: set[str] = set()
 #: Rooms with more files than MOST_FILES, and why that is right.
 LARGE_ROOMS = {
     "harvest": "one floor, one subject; each file is a step of the one way from signal to verdict",
-    "console/commands": "one file for each group of commands",
 }
 
 #: Files of Python in a room, without `__init__.py`.
