@@ -1,4 +1,8 @@
-"""A private Redis-protocol server: ours alone, on this machine alone, gone when we are gone."""
+"""A private Redis-protocol server: for us alone, on this machine alone, ended when our process ends.
+
+On Linux it ends in an orderly way even when our process is killed, because the kernel sends it SIGTERM then.
+Its data stays in its directory, and the next server there goes on with it.
+"""
 
 import contextlib
 import fcntl
@@ -26,7 +30,7 @@ from routing.process.command import Command
 Transport = Literal["auto", "unix", "tcp"]
 Fsync = Literal["always", "everysec", "no"]
 
-#: Longest path of a unix socket in bytes: `sun_path` has 104 on macOS and 108 on Linux, with its final zero.
+#: Longest path of a unix socket in bytes: `sun_path` holds 104 on macOS, 108 on Linux, with a final zero.
 MAX_SOCKET_PATH_BYTES = 103
 
 _HOST = "127.0.0.1"
@@ -38,19 +42,26 @@ _LOG_TAIL_BYTES = 2000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerOptions:
-    """What may differ from one private server to the next."""
+    """The settings of a private server that a caller may choose."""
 
     transport: Transport = "auto"  # auto: a unix socket, or TCP when the path is too long for one
     preferred_port: int = 0  # the TCP port tried first; 0 or a port in use: any that is free
     appendfsync: Fsync = "everysec"  # when a write reaches the disk; `always` loses nothing in a power cut
     maxmemory_bytes: int = 0  # 0: no limit
-    start_seconds: float = 30.0  # how long reading the data of a restart may take
-    stop_seconds: float = 10.0  # how long writing the data at the end may take before the server is killed
-    lock_seconds: float = 3.0  # how long to wait for a server on the same directory that is just ending
+    start_seconds: float = 30.0  # how long a start may take; a restart reads its data in it
+    stop_seconds: float = 10.0  # how long writing the data may take at the end, before the server is killed
+    lock_seconds: float = 3.0  # how long to wait for a server on the same directory that is ending
 
 
 class PrivateServer:
-    """A server on its own `directory`, which keeps the data between one start and the next."""
+    """A server on its own `directory`, which keeps the data between one start and the next.
+
+    `start` and `stop` in turn, as often as wanted, or a `with` block; one thread at a time. It lives until
+    `stop`, or as long as our process: the thread that calls `start` may end before.
+
+    Only we can use it: others can neither open its socket nor know its password. A kernel lock on the
+    directory, which the server process holds, keeps a second server away from its files.
+    """
 
     def __init__(
         self, directory: Path, *, options: ServerOptions | None = None, program: ServerProgram | None = None
@@ -83,7 +94,7 @@ class PrivateServer:
 
     @property
     def url(self) -> str:
-        """Where clients reach it. A TCP address carries the password: do not log it."""
+        """Where clients reach it. A TCP address holds the password: do not log it. ConflictError: stopped."""
         self._running()
         if self._socket_path is not None:
             return f"unix://{quote(str(self._socket_path))}"
@@ -91,21 +102,25 @@ class PrivateServer:
 
     @property
     def pid(self) -> int:
-        """The server's process id."""
+        """The server's process id. ConflictError: it is stopped."""
         return self._running().pid
 
     @property
     def alive(self) -> bool:
-        """Whether the server's process runs."""
+        """Whether the server's process runs. It may have died without `stop`."""
         return self._child is not None and not self._child.has_exited()
 
     @property
     def log_path(self) -> Path:
-        """What the server says about itself."""
+        """The file with the server's own log; each start adds to it."""
         return self.directory / "redis.log"
 
     def start(self) -> None:
-        """Start the server and return when it answers; UnavailableError says why it does not."""
+        """Start the server and return when it answers.
+
+        Raises UnavailableError, which says why it does not, and ConflictError when it runs already or when
+        another server has the directory.
+        """
         if self.alive:
             message = f"the private server in {self.directory} runs already (pid {self.pid}): stop it first"
             raise ConflictError(message)
@@ -120,21 +135,21 @@ class PrivateServer:
                     self._spawn(program, lock)
                     if self._answers():
                         return
-                except BaseException:  # an interrupt too must leave no server behind
+                except BaseException:  # no server may be left, not by an interrupt either
                     self.stop()
                     raise
                 self.stop()
-                said = self._log_tail(log_start)
-                if "ddress already in use" not in said:
+                log = self._log_tail(log_start)
+                if "ddress already in use" not in log:
                     break
         message = (
             f"the private server {program.path} did not start in {self.directory}. "
-            f"The end of its log {self.log_path}: {said or 'nothing'}"
+            f"The end of its log {self.log_path}: {log or 'nothing'}"
         )
         raise UnavailableError(message)
 
     def stop(self) -> None:
-        """Let the server write its data and end; kill it when that takes longer than `stop_seconds`."""
+        """Let the server write its data and end; kill it after `stop_seconds`. Stopping twice is harmless."""
         if not self._end(grace_seconds=self.options.stop_seconds):
             return
         for path in (self._config_path, self._socket_path):
@@ -173,7 +188,7 @@ class PrivateServer:
         raise InvalidInputError(message)
 
     def _choose_port(self, *, again: bool) -> None:
-        """Take the last port, or one that is free now; somebody may still be faster, hence the attempts."""
+        """Take the last port, or one that is free now. Others may still be faster, so `start` tries again."""
         if self._socket_path is None and (again or not self._port):
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
                 probe.bind((_HOST, 0))
@@ -183,7 +198,7 @@ class PrivateServer:
     def _locked(self) -> Iterator[int]:
         """Hold the directory's lock while the server starts; the server inherits it and keeps it for life.
 
-        The lock is the kernel's, so it ends with the last process that holds it, however that ends.
+        The kernel frees it when the last process that holds it has ended, however that ended.
         """
         lock = os.open(self.directory / "redis.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -223,7 +238,7 @@ class PrivateServer:
         os.pwrite(lock, str(self._child.pid).encode("ascii"), 0)
 
     def _write_config(self) -> None:
-        """Write the settings, readable by us alone, because the password is among them."""
+        """Write the settings file, for its owner alone: the password is in it."""
         self._config_path.unlink(missing_ok=True)
         descriptor = os.open(self._config_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -245,17 +260,17 @@ class PrivateServer:
         yield "save", '""'
         yield "maxmemory", str(self.options.maxmemory_bytes)
         yield "maxmemory-policy", "noeviction"
-        # Records of jobs stay compact although a request is longer than the preset 64 bytes: a third less
-        # memory. This is the name that every server since 6.2 knows.
+        # With the default of 64 bytes a job's record, whose request is longer, would not be stored compactly:
+        # this saves a third of the memory. All servers since 6.2 know this name.
         yield "hash-max-ziplist-value", "2048"
 
     def _answers(self) -> bool:
-        """Wait until our own process answers; False when it ended or took too long."""
+        """Wait until our own process answers; False when it ended, or `start_seconds` have passed."""
         deadline = time.monotonic() + self.options.start_seconds
         client = redis.Redis.from_url(self.url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=5.0)
         with client:
             while self.alive and time.monotonic() < deadline:
-                # Until it listens, and while it reads its data, each question ends in an error.
+                # Until it listens, and while it reads its data, each call fails.
                 with contextlib.suppress(redis.RedisError):
                     if client.ping() and client.info("server")["process_id"] == self.pid:
                         return True
@@ -278,6 +293,6 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _quoted(path: Path) -> str:
-    """`path` as a quoted string of the server's settings file."""
+    """The path as a quoted string of the server's settings file."""
     plain = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return '"' + plain.replace("\n", "\\n").replace("\r", "\\r") + '"'

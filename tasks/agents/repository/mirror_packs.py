@@ -1,9 +1,9 @@
-"""Keeps mirrors small: objects that came one by one, and packs of many fetches, become one pack.
+"""Keeps mirrors small: loose objects, and the packs of many fetches, become one pack.
 
-Work trees borrow the mirror's objects without its knowing, and a commit that no branch of it names any more
-may be what one of them stands on. So nothing is dropped, as `git gc` would: whatever the mirror has, named or
-not, is in the new pack before an old one goes. A git that runs meanwhile in a work tree looks for the packs
-again when one that it knew is gone.
+Work trees borrow the mirror's objects, and the mirror does not know which: a commit that none of its branches
+reaches any longer may be the base of a tree. So nothing is dropped, as `git gc` would do: whatever the mirror
+has is in the new pack before an old one is removed. A git that runs in a work tree meanwhile looks for packs
+again when one has gone.
 """
 
 import os
@@ -20,22 +20,25 @@ from tasks.agents.repository.place import mirrors_in
 
 _log = structlog.get_logger(__name__)
 
-#: Packs, and about as many objects outside of packs, from which on a mirror is repacked.
+#: A mirror with more packs, or more objects outside of packs, is repacked.
 MANY_PACKS = 50
 MANY_LOOSE = 5000
 
-#: Seconds between two tries at the same mirror, whether the first came to its end or not.
+#: Seconds between two tries at the same mirror, whether or not the first succeeded.
 AGAIN_SECONDS = 86_400.0
 
-#: Seconds that repacking may take: jobs of this host wait as long before they can fetch, and may wait longer.
+#: Time limit of repacking. Jobs of this host cannot fetch meanwhile; they wait longer than this.
 REPACK_SECONDS = 240.0
 
-#: The names of the folders of loose objects begin with two digits of the hash: one of them tells of all.
+#: Loose objects lie in 256 folders by the first two digits of their hash: one of them is a fair sample.
 _SAMPLE, _SAMPLES = "17", 256
 
 
 def repack_mirrors(work_dir: Path, *, now: Callable[[], float]) -> list[Path]:
-    """Repack the mirrors of this host that need it; returns those that were. `now` as files' times are."""
+    """Repack the mirrors of this host that need it, and return those that were.
+
+    `now` is in seconds since the epoch, as the times of files are.
+    """
     return [mirror for mirror in mirrors_in(work_dir) if is_untidy(mirror) and _repack(mirror, now())]
 
 
@@ -47,7 +50,7 @@ def is_untidy(mirror: Path) -> bool:
 
 
 def _repack(mirror: Path, now: float) -> bool:
-    """Repack one mirror, unless that was tried a while ago; what fails is told, and tried again in a day."""
+    """Whether the mirror was repacked. A failure is logged, and the mirror is tried again in a day."""
     try:
         with host_lock(mirror.with_suffix(".lock"), patience_seconds=0.0):
             if not _is_due(mirror.with_suffix(".repacked"), now):
@@ -65,7 +68,7 @@ def _repack(mirror: Path, now: float) -> bool:
 
 
 def _is_due(tried: Path, now: float) -> bool:
-    """Whether nobody has tried for a while; then we do, as the file says from here on."""
+    """Whether nobody has tried for a day; then the time of the file `tried` is set to now."""
     if tried.exists() and 0 <= now - tried.stat().st_mtime < AGAIN_SECONDS:
         return False
     tried.touch()
@@ -74,7 +77,7 @@ def _is_due(tried: Path, now: float) -> bool:
 
 
 def _drop_remains(mirror: Path) -> None:
-    """Remove what a git that was killed had half written; whoever writes here holds the lock, and we do."""
+    """Remove what a killed git had half written. We hold the lock, so nobody else is writing."""
     for file in [*mirror.glob("objects/pack/tmp_*"), *mirror.glob("objects/pack/.tmp-*")]:
         with suppress(FileNotFoundError):
             file.unlink()

@@ -1,4 +1,8 @@
-"""Where a repository's files are on this machine: names from outside, checked before they become paths."""
+"""Where a repository's files are on this machine: names from outside, checked before they become paths.
+
+Below the working folder: `REPOSITORY/JOB` is a work tree, `REPOSITORY/.coalmine/` has the mirror and a ledger
+for each job, and `.coalmine/` has the files of turns and the scratch folders of jobs without a repository.
+"""
 
 import os
 import re
@@ -14,45 +18,48 @@ _NAME = re.compile(
 )
 #: `transport::address` makes git run a program of that name.
 _RUNS_A_PROGRAM = re.compile(r"[A-Za-z0-9+.-]+::")
-#: Holds what is ours beside the work trees, and beside the repositories: neither has such a name.
+#: The folder for our own files, among work trees and among repositories. Neither can have this name.
 _OURS = ".coalmine"
 
-#: Folders that lay beside those of repositories once, where a repository of the same name has its own.
+#: Folders that versions before used beside those of repositories. A repository may have the same name now.
 _EARLIER = frozenset({"turns", "scratch"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RepositoryPlace:
-    """The folder of one repository: a work tree a job, and beside them what agents are not shown."""
+    """The folder of one repository: a work tree for each job, and beside them what agents are not shown.
+
+    The paths need not exist. InvalidInputError: the repository's name, or a job's id, is malformed.
+    """
 
     work_dir: Path
     repository: str  # `shop`, `team/shop` or `local:shop`
 
     @property
     def folder(self) -> Path:
-        """`<work_dir>/<repository>`, with signs for what a folder's name cannot or should not hold."""
+        """`<work_dir>/<repository>`; `/` and `:` of the name are `+` and `@` there."""
         return self.work_dir / folder_name(self.repository)
 
     @property
     def mirror(self) -> Path:
-        """The bare repository that fetches."""
+        """The bare repository that fetches, shared by all jobs of this host."""
         return self.folder / _OURS / "mirror.git"
 
     def tree(self, job_id: str) -> Path:
-        """A job's work tree."""
+        """A job's work tree, where its agent may write whatever it likes."""
         return self.folder / checked_job_id(job_id)
 
     def ledger(self, job_id: str) -> Path:
-        """Our own repository for a job's branch: its configuration is ours alone."""
+        """Our own bare repository for a job's branch: agents are not shown it."""
         return self.folder / _OURS / f"{checked_job_id(job_id)}.git"
 
 
 def folder_name(repository: str) -> str:
-    """Return a single folder name; different repositories have different ones."""
+    """Return a name for one folder, a different one for each repository. InvalidInputError: malformed."""
     parts = repository.split("/")
     if not _NAME.fullmatch(repository) or any(part.endswith((".git", ".lock", ".")) for part in parts):
         message = (
-            f"{repository[:80]!r} is no repository name; use NAME or OWNER/NAME of letters, digits, "
+            f"{repository[:80]!r} is not a repository name; use NAME or OWNER/NAME of letters, digits, "
             "dots, dashes and underscores, optionally with a forge's name and a colon before it"
         )
         raise InvalidInputError(message)
@@ -60,9 +67,12 @@ def folder_name(repository: str) -> str:
 
 
 def checked_remote(remote: str) -> str:
-    """Return the address of a remote, absolute if it is a path; refuse what git would take for an option."""
+    """Return the address of a remote, absolute if it is a path.
+
+    Raises InvalidInputError for what git would take for an option, or for a program to run.
+    """
     if not remote or remote.startswith("-") or "\0" in remote or _RUNS_A_PROGRAM.match(remote):
-        message = f"{remote[:80]!r} is no address of a repository; use a path, an ssh or an https address"
+        message = f"{remote[:80]!r} is no repository address; use a path, an ssh or an https address"
         raise InvalidInputError(message)
     path = Path(remote)
     return str(path.resolve()) if path.exists() else remote
@@ -76,22 +86,22 @@ def job_ids_in(work_dir: Path) -> list[tuple[Path, str]]:
 
 
 def mirrors_in(work_dir: Path) -> list[Path]:
-    """Return every mirror of this host."""
+    """Return the mirrors of this host, of all repositories."""
     return sorted(work_dir.glob(f"*/{_OURS}/mirror.git"))
 
 
 def turn_files(work_dir: Path, job_id: str, fence: int) -> Path:
-    """Return the folder of a turn's prompt and log."""
+    """Return the folder of a turn's prompt and log; the turn is named by its fence."""
     return work_dir / _OURS / "turns" / checked_job_id(job_id) / str(fence)
 
 
 def scratch(work_dir: Path, job_id: str) -> Path:
-    """Return where a job works that has no repository."""
+    """Return the folder where a job works that has no repository."""
     return work_dir / _OURS / "scratch" / checked_job_id(job_id)
 
 
 def is_of_earlier_layout(folder: Path, work_dir: Path) -> bool:
-    """Whether a folder that holds things of jobs is needed by nobody once it is empty."""
+    """Whether versions before made this folder, so that it can go when it is empty."""
     return folder.parent == work_dir and folder.name in _EARLIER
 
 

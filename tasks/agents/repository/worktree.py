@@ -1,10 +1,10 @@
-"""A job's work tree: made from the mirror, given to the agent, and read back as a stranger's.
+"""A job's work tree: made from the mirror, handed to the agent, and not trusted afterwards.
 
 An agent may write whatever it likes into its work tree, `.git` included: hooks, filters, `core.fsmonitor`,
 `core.sshCommand`, `url.*.insteadOf`. With `git worktree` all trees and the mirror would share one
 configuration, and every git command of ours would read it. So each tree has a small repository of its own
-(its objects are borrowed from the mirror, which makes it as cheap), and *our git never runs in it* while
-an agent's configuration is there:
+(as cheap, because it borrows its objects from the mirror), and *our git never runs in it* while an agent's
+configuration is there:
 
 - Checking out, committing leftovers and pushing run in the job's *ledger*, a repository beside the tree
   whose configuration is written by us before each use; it sees the tree's files, not its `.git`.
@@ -12,9 +12,9 @@ an agent's configuration is there:
   hook, filter or monitor.
 - The tree's `.git` is made anew whenever the tree is handed out again.
 
-What it does not cover: an agent that runs as the worker's user can write outside its tree, the ledger and
-`~/.gitconfig` included. Filters and credential helpers of the operator's own `~/.gitconfig` do run (Git LFS
-is one). A user of its own or a container for agents covers this.
+Not covered: an agent that runs as the worker's user can write outside its tree, also to the ledger and to
+`~/.gitconfig`. Filters and credential helpers of the operator's own `~/.gitconfig` do run (Git LFS is one). A
+user of its own for agents, or a container, covers this.
 """
 
 import logging
@@ -42,10 +42,10 @@ from tasks.agents.repository.place import (
 
 _LOG = logging.getLogger(__name__)
 _RECORD = "coalmine.json"
-#: Where the agent's HEAD was when we last looked, in the ledger.
+#: A reference in the ledger: the agent's HEAD when we last took over its commits.
 _TAKEN = "refs/coalmine/taken"
 
-#: More is not read of a log of pushes; an agent that wrote more is not believed.
+#: Most bytes of a log of pushes: a longer one counts as empty, because the agent may have made it up.
 _MAX_LOG_BYTES = 4 * 1024 * 1024
 _PUSHED = b"update by push"
 
@@ -55,17 +55,17 @@ class PushRefusedError(ConflictError):
 
 
 class _Record(BaseModel):
-    """What the ledger remembers; written last, so that a tree without it is known to be half made."""
+    """What the ledger remembers. It is written last: a tree without it is half made, and is made anew."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     v: int = 1
-    remote_commit: str | None  # the job's branch on the remote as last seen by us
+    remote_commit: str | None  # the job's branch on the remote when we last asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Push:
-    """What came of a push, as the remote says."""
+    """The state of the job's branch after a push, as the remote reports it."""
 
     commit: str | None  # the branch on the remote, None when it has nothing beyond the main branch
     moved: bool  # whether it differs from what it was when the tree was handed out
@@ -86,10 +86,10 @@ class Worktree:
     ledger: Path
 
     def push(self, *, keep_leftovers: bool = True) -> Push:
-        """Take over what the agent did, push it, and say what the remote has then.
+        """Take over what the agent did, push it, and return what the remote has then.
 
-        Where the agent's HEAD is counts, whatever branch it made. Raises GitError when the remote cannot
-        be reached, and PushRefusedError when its branch has been moved by somebody else.
+        The agent's HEAD counts, whatever branches it made; with `keep_leftovers` also files that it did not
+        commit. Raises PushRefusedError when somebody else has moved the branch, and what `Remote.run` raises.
         """
         git = _ledger_git(self.ledger, self.path)
         tip = _take_commits(git, self.path, self.branch)
@@ -101,7 +101,7 @@ class Worktree:
         return Push(commit=commit, moved=commit != self.remote_commit, kept_leftovers=kept)
 
     def remove(self) -> None:
-        """Remove the tree and its ledger; the remote keeps what was pushed."""
+        """Remove the tree and its ledger from this host; what was pushed stays on the remote."""
         remove_folder(self.path)
         remove_folder(self.ledger)
 
@@ -122,7 +122,7 @@ class Worktree:
         return remote_state(git, self.remote, self.branch).branch
 
     def _may_replace(self, git: Git, there: str | None, tip: str) -> bool:
-        """Whether nobody else's work is lost: the agent may have pushed, and then amended what it pushed."""
+        """Whether nobody else's work would be lost. An agent may push, and then amend what it pushed."""
         if there is None or there == self.remote_commit or _is_ancestor(git, there, tip):
             return True
         return there in _pushed_commits(self.path, self.branch)
@@ -131,8 +131,9 @@ class Worktree:
 def open_worktree(place: RepositoryPlace, *, remote: Remote, job_id: str) -> Worktree:
     """Make a job's work tree, or hand out again the one that is here. Only the holder of the job's lease may.
 
-    A branch on the remote is resumed from. A tree of an earlier turn on this host is kept as it is, with
-    what was not committed, unless another host has moved the branch since.
+    Work begins where the job's branch on the remote is, if there is one, else at the main branch. A tree of
+    an earlier turn on this host is kept with all its files, unless another host has moved the branch since.
+    Raises what `Mirror.fetch` raises.
     """
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, ledger = place.tree(job_id), place.ledger(job_id)
@@ -162,10 +163,10 @@ def open_worktree(place: RepositoryPlace, *, remote: Remote, job_id: str) -> Wor
 
 
 def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list[str]:
-    """Remove the trees of jobs that are not wanted any more and return the jobs' ids.
+    """Remove the trees of jobs that are no longer wanted, and return the ids of those jobs.
 
-    `is_wanted` is asked about each job that is found here, after it was found: a job that begins meanwhile
-    is never swept.
+    `is_wanted` is called for each job that is found here, after it was found: so the tree of a job that
+    begins meanwhile is never removed.
     """
     swept = []
     for folder, job_id in job_ids_in(work_dir):
@@ -191,7 +192,7 @@ def _make(place: RepositoryPlace, *, tree: Path, ledger: Path, branch: str, star
 
 
 def _lay_out_git(place: RepositoryPlace, *, tree: Path, ledger: Path, branch: str, start: str) -> None:
-    """Give the tree a fresh `.git`, so that nothing planted in the old one is ever read by us."""
+    """Give the tree a new `.git`, so that we never read anything that an agent planted in the old one."""
     ours = _ledger_git(ledger, tree)
     ours("update-ref", _TAKEN, start)
     ours("read-tree", "--reset", start)
@@ -218,9 +219,9 @@ def _ledger_git(ledger: Path, tree: Path) -> Git:
 
 
 def _take_commits(git: Git, tree: Path, branch: str) -> str:
-    """Bring the agent's HEAD to the ledger's branch, unless it is where it was when we last looked.
+    """Move the ledger's branch to the agent's HEAD, if that has moved, and return the branch's commit.
 
-    If the agent broke its repository, what we had stays.
+    If the agent has broken its repository, the branch stays where it is.
     """
     options = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
     before = git("rev-parse", _TAKEN)
@@ -268,9 +269,10 @@ def _recall(ledger: Path) -> _Record | None:
 
 
 def _pushed_commits(tree: Path, branch: str) -> frozenset[str]:
-    """The commits that were pushed from the tree to a branch of its origin.
+    """The commits that the agent itself pushed to a branch of its origin, as git noted it in the tree.
 
-    Commits that came by a fetch are not among them: those are somebody else's.
+    Those that came by a fetch are somebody else's, and are not among them. The log is read as a file: no git
+    of ours runs in the tree.
     """
     try:
         content, _ = read_regular(
