@@ -15,17 +15,17 @@ KILL_GRACE_SECONDS = 2.0
 
 @dataclass(kw_only=True, slots=True)
 class BoundedLog:
-    """Keeps the first and the last half of what is written, and says how much lies between."""
+    """An output that keeps the beginning and the end of what is written, and says how much it left out."""
 
-    file: BinaryIO
-    max_bytes: int
+    file: BinaryIO  # stays its owner's to close
+    max_bytes: int  # kept of the output: the first half as it comes, the last half at the end
     _written: int = 0
     _tail: deque[bytes] = field(default_factory=deque)
     _tail_bytes: int = 0
     _dropped: int = 0
 
     def write(self, chunk: bytes) -> None:
-        """Take what the command printed; the first half is in the file at once."""
+        """Take the next bytes; the first half is in the file at once."""
         room = self.max_bytes // 2 - self._written
         head, rest = chunk[: max(room, 0)], chunk[max(room, 0) :]
         if head:
@@ -93,7 +93,7 @@ class _Kept(bytearray):
 
 
 def capture(command: Command, *, timeout_seconds: float) -> Captured:
-    """Run a command as `run_bounded` does, and keep all that it prints: for programs that print little."""
+    """Run a command as `run_bounded` does, and return all that it printed: for programs that print little."""
     output, error = _Kept(), _Kept()
     ended = run_bounded(command, timeout_seconds=timeout_seconds, output=output, error=error)
     return Captured(ended=ended, output=bytes(output), error=bytes(error))

@@ -1,7 +1,7 @@
-"""A cgroup (version 2) of one turn: whatever an agent starts is in it, however it detaches itself.
+"""A cgroup (version 2) for each turn: whatever an agent starts is in it, however it detaches itself.
 
-Membership is inherited by every child and is the kernel's to keep: it outlives a changed session, an emptied
-environment and a dead parent. No controller is used, so nothing is limited by it.
+The kernel keeps the membership, and every child inherits it: a new session, an empty environment or a dead
+parent do not change it. No controller is used, so a cgroup limits nothing. See cgroups(7).
 """
 
 import errno
@@ -15,36 +15,36 @@ from pathlib import Path
 
 from routing.process.marker import TurnMarker
 
-#: Between two looks at a group that is to be empty, and how long that may take.
+#: Between two looks at a group that is to become empty, and how long that may take.
 _LOOK_SECONDS = 0.02
 _VANISH_SECONDS = 5.0
 
-#: Enters the group $1 and becomes the program behind it. A group that cannot be entered stops nobody: the
-#: process still carries the marker of its turn.
+#: Enters the group $1 and becomes the program after it. Where the group cannot be entered, the program runs
+#: all the same: it still carries the marker of its turn.
 _ENTER = '{ echo 0 > "$1/cgroup.procs"; } 2>/dev/null; shift; exec "$@"'
-#: What shells set by themselves; an agent is given it only if it was to have it.
+#: Variables that shells set by themselves: they are unset again, unless the agent is to have them.
 _SHELLS_OWN = ("PWD", "OLDPWD", "SHLVL")
 _SHELL = "/bin/sh"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-#: Name of a turn's group: this, and its marker. Another process can tell whose it is.
+#: The name of a turn's group is this and its marker, so that any process can see whose it is.
 _PREFIX = "coalmine:"
 
-#: What the kernel runs, and what names an interpreter that it runs.
+#: The first bytes of files that the kernel runs: a program, and a script that names its interpreter.
 _ELF, _SCRIPT = b"\x7fELF", b"#!"
 
 
 @dataclass(frozen=True, slots=True)
 class TurnCgroup:
-    """A folder of the kernel's; it is there from `CgroupHome.make` until `end`."""
+    """One group: a folder in the kernel's file system, from `CgroupHome.make` until `end`."""
 
     path: Path
 
     def entering(self, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> list[str] | None:
-        """The command that enters the group and becomes the program, as the same process.
+        """The command that enters the group and then becomes the program, as the same process.
 
-        None when a shell in between would change what is started: an unknown program, whose start is to fail
-        as it does without us, or variables that a shell does not hand on. See `admit`.
+        None when a shell in between would change what is started: a program that does not exist (its start
+        has to fail as it does without a group), or variables that a shell does not pass on. See `admit`.
         """
         if not argv or not all(map(_NAME.fullmatch, environment)):
             return None
@@ -56,16 +56,16 @@ class TurnCgroup:
         return [_SHELL, "-c", script, "sh", str(self.path), program, *argv[1:]]
 
     def admit(self, pid: int) -> None:
-        """Move a process in, unless it has gone; what it started before stays where it is."""
+        """Move a process in, unless it has gone. What it had started before stays outside."""
         with suppress(OSError):
             (self.path / "cgroup.procs").write_text(str(pid), encoding="ascii")
 
     def pids(self) -> set[int]:
-        """Its processes, with those in groups that they made within it."""
+        """The ids of its processes, also of those in groups that they made within it."""
         return {pid for folder in self._folders() for pid in _pids(folder)}
 
     def kill(self) -> None:
-        """Kill all its processes; where the kernel can, in one step that no new process escapes."""
+        """Kill all its processes: since Linux 5.14 in one step, which no new process escapes."""
         try:
             (self.path / "cgroup.kill").write_text("1", encoding="ascii")
         except FileNotFoundError:  # before Linux 5.14, or the group is gone
@@ -76,7 +76,7 @@ class TurnCgroup:
             return
 
     def end(self, *, clock: Callable[[], float], pause: Callable[[float], None]) -> int:
-        """Kill what is left and remove the group; returns how many processes the kernel holds on to."""
+        """Kill what is left and remove the group; returns how many processes the kernel held for 5 s."""
         give_up_at = clock() + _VANISH_SECONDS
         while not self._is_removed() and clock() < give_up_at:
             self.kill()
@@ -84,13 +84,13 @@ class TurnCgroup:
         return len(self.pids())
 
     def _is_removed(self) -> bool:
-        """Remove it, innermost first; False while processes are in it."""
+        """Remove it, with the groups in it; False while processes are in one of them."""
         try:
             for folder in reversed(list(self._folders())):
                 folder.rmdir()
         except FileNotFoundError:
             return True
-        except OSError as error:  # anything else than being in use does not get better by waiting
+        except OSError as error:  # being in use passes; nothing else gets better by waiting
             return error.errno not in {errno.EBUSY, errno.ENOTEMPTY}
         return True
 
@@ -102,12 +102,12 @@ class TurnCgroup:
 
 @dataclass(frozen=True, slots=True)
 class CgroupHome:
-    """The cgroup of this process, in which turns have theirs."""
+    """A cgroup in which turns have theirs: this process's own, see `cgroup_probe`."""
 
     path: Path
 
     def make(self, marker: str) -> TurnCgroup | None:
-        """A group for a turn; None when it cannot be made, as the limit of groups was reached."""
+        """Make a group for a turn; None when that fails, as when the limit of groups is reached."""
         group = TurnCgroup(self.path / f"{_PREFIX}{marker}")
         try:
             group.path.mkdir()
@@ -116,7 +116,7 @@ class CgroupHome:
         return group
 
     def turns(self) -> Iterator[tuple[TurnMarker, TurnCgroup]]:
-        """The groups of turns that there are, of whichever worker process."""
+        """The groups of all turns here, of this worker process and of others."""
         try:
             names = [entry.name for entry in os.scandir(self.path)]
         except OSError:  # the home itself is gone: this process was moved
@@ -129,10 +129,10 @@ class CgroupHome:
 
 
 def program_file(name: str, *, cwd: Path, environment: Mapping[str, str]) -> str | None:
-    """The path of a program that can be run, relative to `cwd` unless it is absolute; None for no such.
+    """The file that starting a program by this name would run; None when that start would fail.
 
-    A script without a first line that names its interpreter is none either: a shell would run it, but
-    starting it as a process fails.
+    The path is absolute, or relative to `cwd`. A script whose first line names no interpreter is not found:
+    a shell would run it, but it cannot be started as a process.
     """
     places = [""] if "/" in name else os.get_exec_path(dict(environment))
     for place in places:
@@ -148,7 +148,7 @@ def _can_run(file: Path) -> bool:
     try:
         with file.open("rb") as opened:
             head = opened.read(512)
-    except OSError:  # it may be run and not read: then it is no script
+    except OSError:  # it may be run but not read, so it is not a script
         return True
     if not head.startswith(_SCRIPT):
         return head.startswith(_ELF)
@@ -157,7 +157,7 @@ def _can_run(file: Path) -> bool:
 
 
 def _pids(folder: Path) -> Iterator[int]:
-    with suppress(OSError):  # gone, or holding threads and not processes
+    with suppress(OSError):  # it has gone, or it holds threads and not processes
         for line in (folder / "cgroup.procs").read_text(encoding="ascii").split():
-            if line != "0":  # of a namespace that we do not see
+            if line != "0":  # a process of a namespace that we do not see
                 yield int(line)

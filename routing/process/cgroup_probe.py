@@ -1,4 +1,4 @@
-"""Whether this process may make cgroups for turns, and where: asked of the kernel, and tried out once."""
+"""Finds out whether this process may make cgroups for turns, and where: read from /proc, then tried once."""
 
 import os
 import secrets
@@ -9,14 +9,15 @@ from routing.process.bounded_command import run_bounded
 from routing.process.cgroup import CgroupHome
 from routing.process.command import Command, SpawnError
 
-#: How long the probe may take.
+#: Time limit of the probe.
 _PROBE_SECONDS = 5.0
 
 
 def usable_cgroup_home(proc: Path = Path("/proc/self")) -> CgroupHome | None:
-    """This process's cgroup, tried out once: None where it may not make groups, or not move processes.
+    """This process's cgroup, after a trial; None where it may not make groups in it, or move processes there.
 
-    It may as root where /sys/fs/cgroup can be written, and in a unit to which systemd delegates its own.
+    Root may where /sys/fs/cgroup can be written; others may in a unit to which systemd delegates its cgroup
+    (`Delegate=yes`). The trial starts a shell, which takes some milliseconds.
     """
     path = own_cgroup(proc)
     home = CgroupHome(path) if path is not None else None
@@ -24,7 +25,7 @@ def usable_cgroup_home(proc: Path = Path("/proc/self")) -> CgroupHome | None:
 
 
 def _can_be_used(home: CgroupHome) -> bool:
-    """Whether a process enters a group beneath it, as an agent's does."""
+    """Whether a process can enter a group below it, as an agent does."""
     group = home.make(f"probe-{os.getpid()}-{secrets.token_hex(4)}")
     if group is None:
         return False
@@ -40,7 +41,7 @@ def _can_be_used(home: CgroupHome) -> bool:
 
 
 def own_cgroup(proc: Path) -> Path | None:
-    """The folder of this process's cgroup in the unified hierarchy; None when that cannot be seen."""
+    """The folder of this process's cgroup in the unified hierarchy; None when no mount shows it."""
     try:
         lines = (proc / "cgroup").read_text(encoding="utf-8").splitlines()
         mounts = (proc / "mountinfo").read_text(encoding="utf-8").splitlines()
@@ -60,7 +61,7 @@ def own_cgroup(proc: Path) -> Path | None:
 
 
 def _unescaped(path: str) -> str:
-    """Mount points are written with octal escapes for blanks and backslashes."""
+    """A mount point as a path: blanks and backslashes are octal escapes in mountinfo, see proc(5)."""
     for escape, character in ((r"\040", " "), (r"\011", "\t"), (r"\134", "\\")):
         path = path.replace(escape, character)
     return path

@@ -37,10 +37,11 @@ _BLIND_PATIENCE_SECONDS = 0.1
 
 
 class ChildProcess:
-    """A process that was started.
+    """A process that was started, with everything that it starts in turn.
 
-    After `start`, the caller pumps the loop until `has_exited`, or until it has had enough, and then calls
-    `end` (or `discard`) once, whatever happened. All of it in the thread that pumps the loop.
+    In this order: `start`; `pump`, or the shared loop's `pump`, until `has_exited` or until the caller's own
+    limit; then `end` (or `discard`) exactly once, whatever happened. One thread at a time may use it, except
+    for `wake`. Its outputs are called in the thread that pumps or ends it.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class ChildProcess:
 
     @property
     def bytes_read(self) -> int:
-        """How much it has printed, as far as that was read."""
+        """How many bytes it has printed, as far as they were read."""
         return self._pipes.bytes_read
 
     def pump(self, timeout_seconds: float) -> None:
@@ -137,13 +138,15 @@ class ChildProcess:
             return True
 
     def terminate(self) -> None:
-        """Ask it to end, and what it started unless it ends that itself; returns at once."""
+        """Send SIGTERM and return at once: to all its processes, or as `Command.ends_its_own` says."""
         self._signal(signal.SIGTERM, self._left())
 
     def end(self, *, grace_seconds: float = 0.0) -> Ended:
-        """End whatever is left (SIGTERM, `grace_seconds`, SIGKILL), read its last words, and reap it.
+        """End what is left of it (SIGTERM, `grace_seconds`, SIGKILL), read the rest of its output, reap it.
 
         Output is read meanwhile; when an output raises, all is killed at once and the error is passed on.
+        Without a grace period there is no SIGTERM. At most two times 5 s more go by if the kernel holds
+        processes that were killed.
         """
         try:
             survivors = self._end_all(grace_seconds, self._loop.pump)
@@ -208,7 +211,7 @@ class ChildProcess:
             self._loop.forget(self._exit_fd)
 
     def _left(self) -> list[ProcessEntry]:
-        """Its processes that are to be ended one by one; the program stands for the rest of its group."""
+        """Its processes that are alive. Without descendants only the program itself is known to be."""
         found = self._descendants.left() if self._descendants is not None else None
         if found is not None:
             return found

@@ -11,7 +11,7 @@ from routing.errors import UnavailableError
 
 
 class SpawnError(UnavailableError):
-    """A process could not be started; nothing was left behind."""
+    """A process could not be started: see that its program is installed. Nothing is left of the start."""
 
 
 class Output(Protocol):

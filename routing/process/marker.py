@@ -1,4 +1,4 @@
-"""The marker that every process of a turn carries: it says whose the process is, wherever it has got to."""
+"""The marker that every process of a turn carries: it says whose the process is, wherever that has gone."""
 
 import os
 import secrets
@@ -12,13 +12,16 @@ from routing.process.table import start_ticks
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnMarker:
-    """Names a turn, its job and the worker process that supervises it, in one environment variable."""
+    """Names a turn, its job and the worker process that supervises it, in one environment variable.
 
-    namespace: int  # of the owner's process ids, so that a container's ids are not taken for the host's
+    `str` writes it and `parse` reads it. The text form is also in the names of cgroups and in the store.
+    """
+
+    namespace: int  # of the owner's process ids: the same pid in another container is another process
     owner: int  # pid of the worker process
-    owner_ticks: int  # its start in clock ticks since boot: with the pid, its identity
-    job: str  # id, "" outside jobs
-    nonce: str  # random: what makes the turn one of its own
+    owner_ticks: int  # clock ticks from boot to its start: with the pid, its identity
+    job: str  # id, "" for a turn without a job
+    nonce: str  # random: no two turns have the same
 
     @classmethod
     def of_new_turn(cls, job: str) -> Self:
@@ -34,7 +37,7 @@ class TurnMarker:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read a marker; None for whatever is none of ours."""
+        """Read a marker; None for a text that is not a marker of ours."""
         with suppress(ValueError):
             namespace, owner, ticks, job, nonce = text.split(":")
             return cls(
@@ -47,17 +50,17 @@ class TurnMarker:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the owner's pid means here what it meant there."""
+        """Whether the owner's pid means here what it meant to the owner: its namespace is ours."""
         return self.namespace == pid_namespace()
 
     @property
     def owner_lives(self) -> bool:
-        """Whether that very worker process is still there."""
+        """Whether that worker process still runs. Only for a marker that `is_ours`."""
         return start_ticks(self.owner) == self.owner_ticks
 
 
 def pid_namespace() -> int:
-    """The number of this process's namespace of process ids, 0 where there are none."""
+    """The number of this process's namespace of process ids; 0 where there are no namespaces."""
     try:
         return Path("/proc/self/ns/pid").stat().st_ino
     except OSError:

@@ -1,9 +1,9 @@
-"""Programs that die with us, even when we are killed and can clean up nothing.
+"""Programs that die with us, even when we are killed and cannot clean up.
 
 On Linux the kernel does it (`PR_SET_PDEATHSIG`, see prctl(2)): the command is started through a few lines of
-Python that ask for the signal and then become the command, so no `preexec_fn` runs in a process with threads.
-The kernel sends the signal when the *thread* that started the program ends, so start it from a thread that
-lives as long as the program may. Other systems have no such call; there the command is returned unchanged.
+Python that request the signal and then become the command. A `preexec_fn` could do the same, but is not safe
+in a process with threads. The kernel sends the signal when the *thread* that started the program ends; see
+`Command.outlives_thread`. Other systems have no such call: there the command is returned unchanged.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 # Runs in the child. Python ignores SIGPIPE and SIGXFSZ, and an ignored signal stays ignored over exec.
-# A parent that died before the call is seen by its process id.
+# If the parent died before the call, the parent's process id has changed.
 _LAUNCHER = """\
 import os, signal, sys
 number, parent, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]

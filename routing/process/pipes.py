@@ -10,7 +10,7 @@ from routing.process.command import Output
 from routing.process.poll_loop import PollLoop
 
 _READ_BYTES = 65536
-#: Reads that empty any pipe (1 MiB at most); whoever still writes then is not waited for.
+#: Reads that empty any pipe (it holds 1 MiB at most). A process that writes on is not waited for.
 _FULL_PIPE_READS = 64
 
 
@@ -38,7 +38,7 @@ class Pipes:
             loop.watch(stream.fileno(), selectors.EVENT_READ, partial(self._read, stream, output))
 
     def drain(self) -> None:
-        """Read what is in the pipes already, without waiting: a process that escaped may hold them open."""
+        """Read what is in the pipes, without waiting: a process that escaped may hold them open."""
         for stream, output in list(self._open):
             for _ in range(_FULL_PIPE_READS):
                 if not self._read(stream, output):
@@ -69,7 +69,7 @@ class Pipes:
             self._close_stdin()
 
     def _read(self, stream: IO[bytes], output: Output) -> bool:
-        """Read once; False when there is nothing, or nothing any more."""
+        """Read once; False when nothing is there now, or the stream has ended."""
         try:
             chunk = os.read(stream.fileno(), _READ_BYTES)
         except BlockingIOError:

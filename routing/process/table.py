@@ -1,4 +1,7 @@
-"""The machine's processes, as far as finding an agent's descendants needs them (Linux only)."""
+"""The machine's processes, as far as finding an agent's descendants needs them: read from /proc, see proc(5).
+
+Where there is no /proc the table is empty, and callers fall back on the process group.
+"""
 
 import contextlib
 import os
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-#: Variable whose value marks every process of one turn; children inherit it.
+#: The environment variable that marks every process of one turn; children inherit it.
 MARKER: Final = "COALMINE_TURN"
 _PROC = Path("/proc")
 _GONE_STATES = frozenset({"Z", "X", "x"})
@@ -24,11 +27,11 @@ class ProcessEntry:
     group: int  # id of its process group
     session: int  # id of its session
     start_ticks: int  # clock ticks from boot to its start: with the pid, its identity
-    marker: str = ""  # value of MARKER in its environment at exec
+    marker: str = ""  # value of MARKER in the environment that it was started with
 
 
 class ProcessTable:
-    """Reads all live processes. One table serves all turns of a worker and shares readings among them."""
+    """Reads all live processes. One table serves all threads of a worker, and shares readings among them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,10 +39,10 @@ class ProcessTable:
         self._entries: Mapping[int, ProcessEntry] = {}
 
     def read(self) -> Mapping[int, ProcessEntry]:
-        """Return the live processes by pid, read no earlier than this call; empty where there is no /proc.
+        """Return the live processes by pid, read no earlier than this call.
 
-        When a worker with hundreds of turns shuts down, all of them ask at once: a reading that was begun
-        after a caller asked serves that caller too.
+        When a worker with hundreds of turns shuts down, all of them call at once: one reading serves all who
+        called before it was begun.
         """
         asked_at = time.monotonic()
         with self._lock:
@@ -50,9 +53,10 @@ class ProcessTable:
 
 
 def family(entries: Mapping[int, ProcessEntry], *, leader: int, marker: str) -> list[ProcessEntry]:
-    """Return the processes of a turn: its session and group, the marked ones, and all their descendants.
+    """Return the processes of a turn: its session and group, those marked, and all their descendants.
 
-    `leader` must not have been reaped, so that its pid cannot mean another process, group or session.
+    `leader` is its first process, which must not have been reaped: until then its pid cannot mean another
+    process, group or session. This process is never among them.
     """
     children: dict[int, list[ProcessEntry]] = {}
     for entry in entries.values():
@@ -72,12 +76,12 @@ def family(entries: Mapping[int, ProcessEntry], *, leader: int, marker: str) -> 
 
 
 def still_running(entries: Iterable[ProcessEntry]) -> list[ProcessEntry]:
-    """Return those of these very processes that live."""
+    """Return those that still run; a pid that another process has now does not count."""
     return [entry for entry in entries if _is_same(entry)]
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return the start of a live process in clock ticks since boot, None when there is none."""
+    """Return the start of a process in clock ticks since boot; None when it has ended, or is a zombie."""
     entry = _read_stat(pid)
     return entry.start_ticks if entry else None
 
@@ -103,7 +107,7 @@ def _read_stat(pid: int) -> ProcessEntry | None:
         stat = (_PROC / str(pid) / "stat").read_bytes()
     except OSError:  # gone, or not ours to see
         return None
-    # The name, in brackets, may itself hold brackets and blanks: fields count from the last bracket.
+    # The name, in brackets, may itself have brackets and blanks in it: fields count from the last bracket.
     fields = stat[stat.rindex(b")") + 2 :].decode("ascii", "replace").split()
     if fields[0] in _GONE_STATES:
         return None
