@@ -58,6 +58,7 @@ class Page:
 def _take(step: re.Match[str], folder: Path) -> None:
     if step["new"]:
         assert not (folder / step["new"]).exists(), f"{step['new']} exists already"
+        (folder / step["new"]).parent.mkdir(exist_ok=True)
         (folder / step["new"]).write_text(step["code"], encoding="utf-8")
         return
     file = folder / step["file"]

@@ -9,7 +9,15 @@ from routing.forges.kind import ForgeKind
 from routing.forges.local.kind import LOCAL
 
 #: Every kind, by its name in settings, in the order in which people are shown them.
-KINDS: dict[str, ForgeKind[Any]] = {kind.name: kind for kind in (LOCAL, GITHUB, GITEA, FORGEJO)}
+KINDS: dict[str, ForgeKind[Any]] = {
+    kind.name: kind
+    for kind in (
+        LOCAL,
+        GITHUB,
+        GITEA,
+        FORGEJO,
+    )
+}
 
 
 def kind_named(name: str) -> ForgeKind[Any]:

@@ -11,6 +11,7 @@ Before, the file had one section a kind (`[forge.github]`), beside sections that
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args
 
@@ -72,6 +73,8 @@ class ForgeTables:
     tables: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)  # what variables call the tables
     elsewhere: dict[str, Any] = field(default_factory=dict)  # what has moved out of the section `forge`
+    written: tuple[list[dict[str, Any]], dict[str, Any]] = field(default_factory=lambda: ([], {}))  # both of
+    # them without what single variables say
     file_is_old: bool = False
     renamed: dict[str, str] = field(default_factory=dict)  # variables, and what they are called now
 
@@ -81,6 +84,7 @@ class ForgeTables:
         made = cls()
         for whole in (file.get("forge", []), _parsed(_PREFIX, environment.get(_PREFIX, "[]"))):
             made._take(whole)
+        made.written = deepcopy((made.tables, made.elsewhere))
         made._take_variables(environment)
         return made
 
@@ -89,10 +93,10 @@ class ForgeTables:
         parts = []
         if self.file_is_old:
             parts = ["the sections [forge.…] are written in another way now; in their place, write:", ""]
-            parts += [line for table in self.tables for line in _table_lines(table)]
+            tables, elsewhere = self.written
+            parts += [line for table in tables for line in _table_lines(table)]
             for name, model in (("issues", IssueSettings), ("http", HttpLimits)):
-                if name in self.elsewhere:
-                    parts += _section_lines(name, self.elsewhere[name], model)
+                parts += _section_lines(name, elsewhere.get(name, {}), model)
         renamed = dict(self.renamed)
         for key, table in zip(self.keys, self.tables, strict=True):
             if table.get("name", key) != key:

@@ -7,7 +7,7 @@ import pytest
 from tests.pages import Page, ran
 from tests.source import ROOT
 
-PAGES = ["add-a-signal.md", "add-a-number.md", "add-a-notification-sink.md"]
+PAGES = ["add-a-forge.md", "add-a-signal.md", "add-a-number.md", "add-a-notification-sink.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)
