@@ -10,9 +10,21 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Ending(Protocol):
+    """A process, as far as one waits for its end."""
+
+    @property
+    def args(self) -> Any:
+        """How it was called."""
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+
 
 #: The known piece of work: these bytes are hashed, which needs the processor alone.
 _WORK = bytes(16 << 20)
@@ -65,10 +77,10 @@ def wait_until(
     return answer
 
 
-def until_ended(process: subprocess.Popen[Any], *, timeout: float) -> int:
+def until_ended(process: Ending, *, timeout: float) -> int:
     """Wait until a process that writes to no pipe of ours has ended; its exit code."""
     wait_until(lambda: process.poll() is not None, description=f"{process.args!r} has ended", timeout=timeout)
-    return int(process.returncode)
+    return int(process.poll() or 0)
 
 
 def communicated(process: subprocess.Popen[str], *, timeout: float = 60.0) -> tuple[str, str]:

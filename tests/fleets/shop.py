@@ -80,7 +80,7 @@ class ShopFleet:
 def shop(
     folder: Path, redis_url: str, agent: str = DILIGENT, *, ci: str = CI, merge: str = "green",
     policy: str = '{"share": 0.5, "revert_window_seconds": 0}', pool: str = "threads",
-    secrets: tuple[str, ...] = (), variables: Mapping[str, str] | None = None,
+    secrets: tuple[str, ...] = (), variables: Mapping[str, str] | None = None, by_command: bool = False,
 ) -> Iterator[ShopFleet]:  # fmt: skip
     """A shop with one agent, one worker and beat; `variables` are in the environment of these two alone."""
     repository, issues = new_repository(folder), folder / "issues"
@@ -95,6 +95,7 @@ def shop(
     settings = {f"COALMINE_FORGE__LOCAL__{name}": str(value) for name, value in local.items()}
     settings |= variables or {}
     with fleet(folder, redis_url, COALMINE_CANARY__POLICY=policy, **settings) as made:
+        made.by_command = by_command
         parts = made.coalmine()
         snapshot = Snapshot(prompt="Do what the issue says.", command=agent, secrets=secrets)
         parts.templates.add("implementer", snapshot)

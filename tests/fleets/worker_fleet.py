@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from routing.events import Event
 from routing.jobs.job import Job, JobState
 from routing.templates.route import Generator
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings, load_settings
+from tests.fleets.forked_celery import ForkedCelery
 from tests.waiting import until_ended, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -32,15 +34,21 @@ QUICK = {
 }
 
 
+FleetProcess: TypeAlias = ForkedCelery | subprocess.Popen[bytes]
+
+
 class WorkerFleet:
-    """Processes on one server; what was started is ended with the fleet."""
+    """Processes on one server; what was started is ended with the fleet.
+
+    `by_command` starts each as users do, rather than by a fork of one that has imported everything.
+    """
 
     def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
-        self.folder = folder
+        self.folder, self.by_command = folder, False
         quick = {} if "COALMINE_CONFIG" in settings else QUICK  # no variable overrides what a file says
         self.variables = quick | {"COALMINE_REDIS_URL": redis_url} | settings
         self.variables.setdefault("COALMINE_AGENT__WORK_DIR", str(folder / "work"))
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, FleetProcess] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,29 +63,38 @@ class WorkerFleet:
     def worker(
         self, name: str = "w1", *, queues: str = "champion,canary,control", pool: str = "threads",
         concurrency: int = 4, extra: Sequence[str] = (),
-    ) -> subprocess.Popen[bytes]:  # fmt: skip
+    ) -> FleetProcess:  # fmt: skip
         """Start `celery -A tasks worker` and wait until it answers."""
         process = self._start(name, "worker", "-n", f"{name}@test", "-Q", queues, "-P", pool, "-c",
                               str(concurrency), "--without-gossip", "--without-mingle", *extra)  # fmt: skip
         wait_until(lambda: " ready." in self.log(name), description=f"worker {name} is ready", timeout=40)
         return process
 
-    def beat(self, name: str = "beat") -> subprocess.Popen[bytes]:
+    def beat(self, name: str = "beat") -> FleetProcess:
         """Start `celery -A tasks beat`."""
         return self._start(name, "beat", "-s", str(self.folder / f"{name}-schedule"))
 
-    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tasks", *arguments],
+    def _start(self, name: str, *arguments: str) -> FleetProcess:
+        log = self.folder / f"{name}.log"
+        log.write_bytes(b"")
+        celery = ["-A", "tasks", *arguments]
+        process = self._command(celery, log) if self.by_command else self._forked(celery, log)
+        self.processes[name] = process
+        return process
+
+    def _forked(self, arguments: list[str], log: Path) -> FleetProcess:
+        return ForkedCelery(arguments, folder=ROOT, environment=self.environment, log=log)
+
+    def _command(self, arguments: list[str], log: Path) -> FleetProcess:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "celery", *arguments],
                 cwd=ROOT,
                 env=self.environment,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.processes[name] = process
-        return process
 
     def log(self, name: str) -> str:
         """What a process has printed."""

@@ -57,6 +57,7 @@ def watched(
         shop(
             folder, server.url, f"{spy.line('agent')} && {WORKS}", ci=f"{spy.line('ci')} && test -e done.txt",
             pool=request.param, secrets=("GIVEN_API_KEY",), variables=given,
+            by_command=True,
         ) as made,
     ):  # fmt: skip
         password = server.url.partition("://:")[2].partition("@")[0]

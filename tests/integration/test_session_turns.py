@@ -171,6 +171,7 @@ def test_turn_of_a_frozen_worker_is_ended_before_the_next_of_its_session(talk: T
     talk.made.freeze("w1")
     assert process_runs(pid), "the agent is frozen with its worker, or this test shows nothing"
     talk.made.worker("w2")
+    talk.made.beat()  # the frozen one may have been handed the message that comes next
     second = talk.job(agent="helper", role="coordinator")
     until_state(talk.parts, second, JobState.SUCCEEDED)
     assert not process_runs(pid)

@@ -21,6 +21,7 @@ def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A worker with the pool on a server of its own, and beat."""
     folder = tmp_path_factory.mktemp(request.param)
     with private_server(folder) as server, fleet(folder, server.url) as made:
+        made.by_command = True
         made.worker(pool=request.param)
         made.beat()
         yield made.coalmine()

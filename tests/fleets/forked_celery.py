@@ -1,0 +1,78 @@
+"""`celery …` as a process that costs no imports: forked from one that has imported Celery and the product.
+
+Starting an interpreter and importing all that takes more than a second of the processor, and a run of the
+suite starts some hundred workers and beats. The rest is as in a process of its own: the environment, the
+working directory, the session, the log, the signals. Settings are read, and the application is made, after
+the fork. Only what the kernel shows of a process's first environment and arguments is the parent's: tests of
+that start theirs by the command.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+#: Imported once, before the fork: what neither reads settings nor makes what processes share at its import.
+_PRELOADED = [
+    "tests.fleets.forked_celery", "celery.bin.celery", "celery.apps.beat", "celery.apps.worker",
+    "celery.concurrency.prefork", "celery.concurrency.solo", "celery.concurrency.thread",
+    "celery.worker.consumer", "kombu.transport.redis", "tasks.composition.composition", "tasks.agents.runner",
+    "tasks.agents.mail_socket.server", "tasks.logs",
+]  # fmt: skip
+
+#: Has an event that a worker and its pool share, made at import: before the fork all fleets would share it.
+_OF_ONE_WORKER = "tasks.work.drain"
+
+
+class ForkedCelery:
+    """One such process, with what the suite needs of `subprocess.Popen`."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.args = ["celery", *arguments]
+        self._process: ForkServerProcess = _server().Process(
+            target=_run, args=(self.args, folder, dict(environment), log)
+        )
+        self._process.start()
+        self.pid = int(self._process.pid or 0)
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, or the negative number of the signal that ended it; None while it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """The same, as `Popen` spells it."""
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+
+@cache
+def _server() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+def _run(argv: list[str], folder: Path, environment: dict[str, str], log: Path) -> None:
+    """Become `celery …`."""
+    assert _OF_ONE_WORKER not in sys.modules
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.argv = argv
+    from celery.__main__ import main  # noqa: PLC0415 - it looks at the environment when it is imported
+
+    main()
