@@ -11,6 +11,7 @@ local ready, open, working = backlog_ready, backlog_open, backlog_working
 local finished, states = backlog_finished, backlog_states
 local book = {} -- the items that this step has read, by issue; false where there is none
 
+-- An item's record, read once in a step; what the step changes in it must be saved.
 local function load(ref)
   if book[ref] == nil then
     local text = redis.call('HGET', items, ref)
@@ -32,6 +33,7 @@ local function neighbours(direction, ref)
   return found
 end
 
+-- Whether an issue counts as an item. A cancelled one does not: its forge says whether it blocks others.
 local function is_item(ref)
   local item = load(ref)
   return item and item.state ~= 'cancelled'
@@ -64,7 +66,8 @@ local function reach(direction, ref)
   return seen
 end
 
--- The issues of the cycle that this one is in, sorted; '' when it is in none.
+-- The issues of the cycle that this one is in, sorted; '' when it is in none. They are those that wait for it, by
+-- any way, and that it waits for: its strongly connected component. Issues that are done break a cycle.
 local function ring_of(ref)
   if blocker_state(ref) == 'done' then return '' end
   local down = reach('>', ref)
@@ -150,6 +153,7 @@ end
 -- Evaluate issues that changed, those that wait for them, and the members of the cycles they are and were in.
 local function refresh(changed, now)
   local todo, seen = {}, {}
+  -- An issue is evaluated once, or twice when only the second time is a search for its cycle asked for.
   local function add(ref, look)
     if not seen[ref] or (look and seen[ref] ~= 'looked') then
       seen[ref] = look and 'looked' or 'seen'

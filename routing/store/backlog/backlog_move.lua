@@ -17,6 +17,7 @@ if not item then return {'missing'} end
 if fence ~= '' and fence ~= item.fence then return {'stale'} end
 if job ~= '' and item.job ~= '' and job ~= item.job then return {'stale'} end
 if not string.find(',' .. allowed .. ',', ',' .. item.state .. ',', 1, true) then return {'state', item.state} end
+-- A start takes a slot of its repository, with a fence of its own; an end is what the forge or a person said meanwhile.
 if to == 'in_progress' then
   local repository, busy = string.match(ref, '^(.*)#'), 0
   for _, other in ipairs(redis.call('SMEMBERS', working)) do

@@ -10,6 +10,7 @@ local item = load(ref)
 if not item then return 'missing' end
 if item.state == 'completed' then return 'completed' end
 
+-- Move the item, and evaluate it and those that wait for it.
 local function go(to, why)
   item.away, item.flagged = '', ''
   enter(ref, to, why, now)
@@ -20,6 +21,7 @@ local function go(to, why)
   return 'ok'
 end
 
+-- While a job works on it, the wish is only noted: `backlog_move` follows it when the job has ended.
 if item.state == 'in_progress' then
   local mark = step == 'pause' and reason or ''
   if ((item.pause or '') ~= '') == (mark ~= '') then return 'same' end

@@ -12,6 +12,7 @@
 local now = clock(time)
 local item, edited, how = load(ref), cjson.decode(fields), 'same'
 
+-- A closed issue is not taken in, but items may wait for it: then it is the answer about a blocker.
 if not item and live == 'closed' then
   if redis.call('ZSCORE', asks, ref) or redis.call('HEXISTS', outside, ref) == 1 then
     redis.call('HSET', outside, ref, 'closed')
@@ -27,6 +28,7 @@ if not item then
   book[ref] = item
 end
 for name, value in pairs(cjson.decode(notes)) do item[name] = value end
+-- Write what changed. A ready item with another priority has another place in its list.
 local before = item.edges
 for name, value in pairs(edited) do
   -- who asked for the work stays known when a later look cannot tell
@@ -55,6 +57,7 @@ local function is_back()
   return (item.state == 'escalated' or item.state == 'frozen') and item.flagged == '1' and for_person == ''
 end
 
+-- Its state, by what its forge shows. A closed issue completes an item, unless a job works on it: that ends first.
 if live == 'closed' then
   item.closed = '1'
   save(ref)
@@ -71,6 +74,7 @@ elseif item.closed == '1' then
   item.closed = ''
   save(ref)
 end
+-- With the label for people, what waits is left to a person; what is worked on goes on.
 if for_person ~= '' and live == 'open' and item.state ~= 'completed' and item.state ~= 'cancelled' then
   item.flagged = '1'
   save(ref)
@@ -79,6 +83,7 @@ if for_person ~= '' and live == 'open' and item.state ~= 'completed' and item.st
   end
 end
 
+-- Its edges, and all that could follow from them and from its state.
 local touched = declare(ref, before, declared, now)
 watch(ref, now)
 refresh({ref}, now)

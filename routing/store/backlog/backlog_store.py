@@ -25,7 +25,7 @@ from routing.store.redis.store import Store
 
 _log = structlog.get_logger(__name__)
 
-#: Form of the record that this release writes.
+#: Form of the record that this release writes; a record of a later form is refused, not guessed at.
 FORM = 1
 
 #: Items that are read, and forgotten, in one round trip.
@@ -86,6 +86,7 @@ class PauseAnswer(StrEnum):
 
 
 def _moved(words: Sequence[str]) -> ItemMoved:
+    """The script's word, with the fence after `ok` and the item's state after `state`."""
     answer = ItemAnswer(words[0])
     if answer is ItemAnswer.OK:
         return ItemMoved(answer=answer, fence=int(words[1]))
@@ -292,6 +293,7 @@ class BacklogStore(Store):
         return self._neighbours(">", ref)
 
     def _neighbours(self, direction: str, ref: IssueRef) -> list[IssueRef]:
+        """The issues at the other ends of edges, each once; `_backlog.lua` says how they are stored."""
         with redis_errors(f"reading the dependencies of issue {ref}"):
             members = self.redis.zrangebylex(
                 self.keys("backlog_edges"), f"[{direction}{ref} ", f"({direction}{ref}!"
@@ -309,12 +311,12 @@ class BacklogStore(Store):
 
 
 def place_of(ref: IssueRef, priority: int) -> str:
-    """The item's place among those that are ready: by repository, priority, number."""
+    """The member of the list of ready items, which sorts by repository, priority and number."""
     return f"{ref.forge}:{ref.repo} {priority:02d} {ref.number:010d}"
 
 
 def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
-    """A stored item, or CorruptRecordError."""
+    """A stored item, or CorruptRecordError. Fields that earlier releases did not write have defaults."""
     try:
         fields = json.loads(text)
         if int(fields["v"]) > FORM:

@@ -8,10 +8,10 @@ from routing.store.redis.faults import redis_errors
 from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
-#: Seconds for which a delivery is remembered: GitHub lets people repeat one for three days.
+#: Seconds for which a delivery is remembered: GitHub lets people redeliver one for three days.
 SEEN_SECONDS = 3 * 86_400
 
-#: Issues that may wait to be looked at.
+#: Issues that may wait; beyond it deliveries are refused, so that the forge tries again later.
 MOST_ISSUES = 10_000
 
 #: Hints that are kept of one issue, the newest.

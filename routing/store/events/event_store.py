@@ -1,4 +1,8 @@
-"""The stream of events, as its consumers read it."""
+"""The stream of events, as its consumers read it.
+
+The stream is trimmed at about 100,000 entries, so a consumer that was away for long may have missed some: a
+page says how many were ever written. An event's id is the stream's, grows, and serves to tell a repeated one.
+"""
 
 import json
 from collections.abc import Iterator
@@ -39,6 +43,7 @@ class EventStore(Store):
             pipeline.xinfo_stream(stream)
             pipeline.xrange(stream, min=f"({last}", count=most)
             known, entries = pipeline.execute(raise_on_error=False)
+            # XINFO fails for a stream that nothing was ever written to.
             if isinstance(known, ResponseError) and "no such key" in str(known):
                 return EventPage(events=[], newest="0-0", kept=0, written=0)
             for answer in (known, entries):
@@ -52,7 +57,7 @@ class EventStore(Store):
         )
 
     def newest(self, most: int) -> list[Event]:
-        """The last events, the newest first."""
+        """The last events, at most `most`, the newest first."""
         with redis_errors("reading events"):
             return [_event(*entry) for entry in self.redis.xrevrange(self.keys("events"), count=most)]
 

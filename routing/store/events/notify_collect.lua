@@ -21,6 +21,8 @@ for id, record in each() do
 end
 local excess = redis.call('ZCARD', due) - tonumber(most_waiting)
 if excess > 0 then
-  for _, id in ipairs(redis.call('ZRANGE', due, 0, excess - 1)) do bury(notes, due, dead, id, now, tonumber(most_dead)) end
+  for _, id in ipairs(redis.call('ZRANGE', due, 0, excess - 1)) do
+    bury(notes, due, dead, id, now, tonumber(most_dead))
+  end
 end
 return new

@@ -6,6 +6,7 @@
 -- @include prelude
 -- @include notify
 local now = clock(time)
+-- Only what still waits is settled: a notification that two processes sent is counted once.
 if not redis.call('ZSCORE', due, id) then return 0 end
 if outcome == 'later' then
   redis.call('HSET', notes, id, record)

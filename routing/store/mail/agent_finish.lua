@@ -16,6 +16,7 @@ if final_states ~= '' then
   local found = redis.call('HGET', job, 'state')
   if found and not string.find(',' .. final_states .. ',', ',' .. found .. ',', 1, true) then return 'needed' end
 end
+-- Keys must be declared before a script runs: the mails that the caller read must be all that there are.
 if redis.call('ZCARD', waiting) + redis.call('ZCARD', claimed) ~= tonumber(count) then return 'again' end
 for mail, id in each() do
   if redis.call('ZSCORE', waiting, id) or redis.call('ZSCORE', claimed, id) then

@@ -6,11 +6,12 @@
 -- @include prelude
 local now = clock(time)
 local f = redis.call('HMGET', agent, 'state', 'role', 'job', 'parent', 'depth')
+-- An agent that has finished may live again, if it is the same one: its job was tried again.
 if f[1] then
   if f[2] ~= role or f[3] ~= job or f[4] ~= parent then return 'taken' end
   if f[1] == 'live' then return 'same' end
 end
-local depth = 0
+local depth = 0 -- of agents above it
 if parent ~= '' then
   local p = redis.call('HMGET', parent_agent, 'state', 'depth')
   if not p[1] then return 'no parent' end

@@ -1,4 +1,8 @@
-"""Agents in Redis: who lives under which name."""
+"""Agents in Redis: who lives under which name.
+
+A name belongs to one agent of one job for as long as its record is kept, so that mail reaches who it was
+meant for.
+"""
 
 import json
 from collections.abc import Callable
@@ -16,7 +20,7 @@ from routing.store.redis.store import Store
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registration:
-    """An agent that is to live under a name."""
+    """An agent that is to live under a name. Role, job and parent distinguish it from others."""
 
     name: str
     role: str
@@ -108,7 +112,7 @@ class AgentStore(Store):
             return dict(self.redis.hgetall(self.keys.agent(name)))
 
     def live(self) -> list[dict[str, str]]:
-        """The records of all live agents, by name."""
+        """The records of all live agents, sorted by name."""
         with redis_errors("reading the agents"):
             names = sorted(self.redis.smembers(self.keys("agents")))
             pipeline = self.redis.pipeline(transaction=False)

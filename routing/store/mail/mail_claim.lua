@@ -9,6 +9,7 @@ local now = clock(time)
 local state = redis.call('HGET', agent, 'state')
 if not state then return {'unknown'} end
 if state ~= 'live' then return {'finished'} end
+-- The fence is new for each claim that gets any mail, so that an earlier turn cannot settle what this one has.
 local ends, fence, answer = now + tonumber(lease_seconds), '0', {}
 
 -- Whether a mail can be claimed now; one that too many turns have claimed is given up.
@@ -18,7 +19,8 @@ local function free(mail, id)
   if tonumber(until_) > now then return false end
   redis.call('ZREM', claimed, id)
   if tonumber(redis.call('HGET', mail, 'attempts') or 0) < tonumber(most_attempts) then return true end
-  bury(mail, id, mail_dead, events, now, tonumber(retention_seconds), 'no turn settled it in ' .. most_attempts .. ' attempts')
+  local why = 'no turn settled it in ' .. most_attempts .. ' attempts'
+  bury(mail, id, mail_dead, events, now, tonumber(retention_seconds), why)
   return false
 end
 

@@ -54,6 +54,7 @@ end
 
 local function next_sequence() return string.format('%d', redis.call('INCR', mail_sequence)) end
 
+-- One envelope. The event and the lists come with the mail, so that none of them is seen without the others.
 local function send(mail, agent, waiting, received, once, id, name, person)
   if keyed then
     local before = redis.call('HMGET', once, 'id', 'sequence')

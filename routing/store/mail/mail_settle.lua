@@ -9,6 +9,7 @@
 local now = clock(time)
 local answers, counts = {}, {acked = 0, queued = 0}
 
+-- Only a mail that is claimed with the caller's fence is touched: after its lease it may be another turn's.
 local function settle(mail, id)
   local f = redis.call('HMGET', mail, 'state', 'fence', 'attempts', 'sequence')
   if f[1] ~= 'claimed' or f[2] ~= fence then return 'stale' end

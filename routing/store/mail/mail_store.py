@@ -1,4 +1,8 @@
-"""Mail in Redis: sending, claiming for a turn, settling, and the lists that it is found by."""
+"""Mail in Redis: sending, claiming for a turn, settling, and the lists that it is found by.
+
+A mail is delivered at least once: a turn claims all that waits, and acknowledges it when it ended cleanly. A
+claim has a lease and a fence, so that two turns never both settle a mail.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -83,6 +87,7 @@ class SettleAnswer(StrEnum):
 
 
 def _claimed(words: Sequence[Any]) -> ClaimedMail | MailAnswer:
+    """The fence and the mails after `ok`, else the reason."""
     if words[0] != "ok":
         return MailAnswer(words[0])
     records = [dict(zip(fields[::2], fields[1::2], strict=True)) for fields in words[2:]]
@@ -157,6 +162,7 @@ class MailStore(Store):
         )  # fmt: skip
 
     def _row(self, envelope: Envelope) -> dict[str, str]:
+        """What `mail_send` is given for one recipient."""
         keys, mail, to = self.keys, self.keys.mail(envelope.id), envelope.recipient
         return {
             "mail": mail,

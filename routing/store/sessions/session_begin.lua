@@ -17,10 +17,12 @@ if not start then
   if over then return {'over'} end
 end
 local ends = now + tonumber(lease_seconds)
+-- The fence grows even where an expired lease is taken over: its holder's writes are refused from now on.
 lose_turn(session, turns, name) -- its lease ran out, if there is any
 redis.call('HINCRBY', session, 'fence', 1)
 redis.call('HSET', session, 'v', '1', 'name', name, 'lease_until', stamp(ends), 'holder', worker)
 if start then redis.call('HSET', session, unpack(cjson.decode(fields))) end
+-- A new life: what the last one counted and waited for is gone, its fence and conversation are not.
 if not state or over then
   redis.call('HDEL', session, 'retries', 'awaiting', 'finished_at', 'terminal_mail')
   redis.call('HSET', session, 'last_activity', stamp(now), 'reason', '', 'gave_up', over and state or '')

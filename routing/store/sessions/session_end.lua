@@ -17,10 +17,11 @@ if not f[1] then
   return {'missing'}
 end
 if not holds(session, fence) then return {'stale'} end
-leave_turn(session, turns, name)
+leave_turn(session, turns, name) -- in any case, or the session would be busy until the lease runs out
 if to == '' then return {'ok'} end
 redis.call('HINCRBY', session, 'turns', 1)
 redis.call('HINCRBYFLOAT', session, 'cost_usd', cost_usd)
+-- The job's record may be gone, and must not be made anew by an increment.
 if counts and redis.call('EXISTS', job) == 1 then
   redis.call('HINCRBY', job, 'turns', 1)
   redis.call('HINCRBYFLOAT', job, 'spent_usd', cost_usd)

@@ -14,7 +14,7 @@ if not f[1] then
   redis.call('ZREM', sessions, name)
   return {'missing'}
 end
-if fence == '' and to ~= 'stalled' and to ~= 'zombie' then return {'stale'} end -- only a turn's holder may
+if fence == '' and to ~= 'stalled' and to ~= 'zombie' then return {'stale'} end -- other states are for a turn's holder
 if fence ~= '' and not holds(session, fence) then return {'stale'} end
 if expired then
   if f[2] and tonumber(f[2]) > now then return {'alive'} end

@@ -36,7 +36,7 @@ class SessionAnswer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionMoved:
-    """The answer of a step to another state."""
+    """The answer of a step to another state. As text: the state that does not allow it, or the answer."""
 
     answer: SessionAnswer
     state: str = ""  # STATE: the session's
@@ -264,6 +264,6 @@ class SessionStore(Store):
             self.redis.zrem(self.keys("turns"), name)
 
     def look_later(self, name: str, *, at: float) -> None:
-        """Put off the next look at an idle session."""
+        """Put off the next look at an idle session until `at`, seconds since the epoch."""
         with redis_errors(f"putting off session {name}"):
             self.redis.zadd(self.keys("sessions"), {name: at}, xx=True)

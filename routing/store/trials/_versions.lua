@@ -3,6 +3,7 @@
 -- A new revision makes every mailbox read the template's route again.
 local function touch(template_key) redis.call('HINCRBY', template_key, 'revision', 1) end
 
+-- A version's state is a field of its template, beside champion and open trial: one key tells all of the route.
 local function state_of(template_key, number)
   return redis.call('HGET', template_key, 'state:' .. number)
 end

@@ -16,12 +16,14 @@ if state ~= 'open' and verdict ~= 'hold' then return 'closed' end
 redis.call('HINCRBY', trial, 'revision', 1)
 redis.call('HSET', trial, 'evidence', evidence)
 if point ~= '' then redis.call('RPUSH', history, point) end
+-- A trial that has ended only counts on, so that late signals can contradict its verdict.
 if state ~= 'open' then
   if contradicted and redis.call('HSETNX', trial, 'contradicted', '1') == 1 then
     emit(events, 'trial.contradicted', now, id, review)
   end
   return 'ok'
 end
+-- What the next draws use: baselines for their bets, and the share. A new share is a new revision of the route.
 local written = cjson.decode(baselines)
 if #written > 0 then redis.call('HSET', trial, unpack(written)) end
 if redis.call('HGET', trial, 'share') ~= share then
@@ -30,6 +32,7 @@ if redis.call('HGET', trial, 'share') ~= share then
   emit(events, 'trial.share_changed', now, id, cjson.encode({share = share}))
 end
 if verdict == 'hold' then return 'ok' end
+-- The verdict: the trial ends and the versions change their states, with review and event.
 local canary = redis.call('HGET', trial, 'canary')
 local version = name .. '@v' .. canary
 local ends = {graduate = 'graduated', roll_back = 'rolled_back', expire = 'expired'}

@@ -15,6 +15,7 @@ if not champion then return {'no champion'} end
 if redis.call('HEXISTS', template, 'trial') == 1 then return {'open'} end
 if state ~= 'pending' then return {'state', state} end
 if (redis.call('HGET', template, 'trials') or '0') ~= before then return {'stale'} end
+-- The id holds the number of trials, which is still the one that was read: no record is written over.
 redis.call('HSET', trial, 'v', '1', 'template', name, 'champion', champion, 'canary', number,
   'state', 'open', 'share', share, 'policy', policy, 'opened_at', stamp(now), 'baseline', baseline,
   'guardrail_baselines', guardrail_baselines, 'strata', strata,

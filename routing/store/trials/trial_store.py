@@ -1,4 +1,7 @@
-"""Trials in Redis: their state, their ledger and the step that ends them."""
+"""Trials in Redis: their state, their ledger and the steps that open and end them.
+
+Floats are written by `repr`, so that the share and the baselines of a bet are read back bit by bit.
+"""
 
 import json
 from dataclasses import dataclass
@@ -151,7 +154,7 @@ class TrialStore(Store):
 
 
 def parsed_trial(identifier: str, fields: dict[str, str]) -> Trial:
-    """The stored hash as a record."""
+    """The stored hash as a record; KeyError or ValueError for one that is damaged."""
     return Trial(
         id=identifier,
         template=fields["template"],

@@ -15,6 +15,7 @@ if (redis.call('HGET', template, 'trial') or '') ~= trial_id then return {'stale
 if mode == 'promote' and state ~= 'pending' and state ~= 'canary' then return {'state', state} end
 if mode == 'revert' and state ~= 'superseded' then return {'state', state} end
 local id = name .. '@v' .. number
+-- An open trial cannot go on: its champion is another one from now on.
 if trial_id ~= '' then
   if state == 'canary' then
     end_trial(trial, template, trials_open, trial_id, 'graduated', now, reason, review)

@@ -1,4 +1,7 @@
-"""Versions in Redis: content, states, and the steps between them."""
+"""Versions in Redis: content, states, and the steps between them that people make.
+
+Graduation and rollback by evidence are `trial_advance`; both ways use `_versions.lua` to change a champion.
+"""
 
 import json
 from collections.abc import Sequence
