@@ -216,7 +216,7 @@ def test_pushing_twice_is_pushing_once(place: RepositoryPlace, remote: Path) -> 
 def test_a_half_made_tree_is_made_anew(place: RepositoryPlace, remote: Path) -> None:
     """A crash while a tree was being made leaves nothing that is trusted."""
     tree = _open(place, remote)
-    (tree.ledger / "coalmine.json").unlink()
+    (tree.git_dir / "coalmine.json").unlink()
     (tree.path / "sum.py").unlink()
     assert (_open(place, remote).path / "sum.py").exists()
 
@@ -410,7 +410,7 @@ def test_a_sweep_removes_what_no_job_wants(place: RepositoryPlace, remote: Path)
 
     assert sweep_worktrees(place.work_dir, is_wanted=lambda job: job == OTHER_JOB) == [JOB]
     assert not gone.path.exists()
-    assert not gone.ledger.exists()
+    assert not gone.git_dir.exists()
     assert kept.path.exists()
     assert (place.folder / "notes").exists()
 

@@ -1,7 +1,7 @@
 """Where a repository's files are on this machine: names from outside, checked before they become paths.
 
-Below the working folder: `REPOSITORY/JOB` is a work tree, `REPOSITORY/.coalmine/` has the mirror and a ledger
-for each job, and `.coalmine/` has the files of turns and the scratch folders of jobs without a repository.
+Below the working folder: `REPOSITORY/JOB` is a work tree; `REPOSITORY/.coalmine/` has the mirror, and our git
+directory of each job; `.coalmine/` has the files of turns, and scratch folders of jobs without repository.
 """
 
 import os
@@ -49,7 +49,7 @@ class RepositoryPlace:
         """A job's work tree, where its agent may write whatever it likes."""
         return self.folder / checked_job_id(job_id)
 
-    def ledger(self, job_id: str) -> Path:
+    def git_dir(self, job_id: str) -> Path:
         """Our own bare repository for a job's branch: agents are not shown it."""
         return self.folder / _OURS / f"{checked_job_id(job_id)}.git"
 
@@ -81,8 +81,8 @@ def checked_remote(remote: str) -> str:
 def job_ids_in(work_dir: Path) -> list[tuple[Path, str]]:
     """Return the folder and id of every job that has a tree, a turn's files or a scratch folder here."""
     trees = [(path.parent, path.name) for one in ("*/*", f"{_OURS}/*/*") for path in work_dir.glob(one)]
-    ledgers = [(path.parent.parent, path.stem) for path in work_dir.glob(f"*/{_OURS}/*.git")]
-    return sorted({(folder, name) for folder, name in trees + ledgers if re.fullmatch(r"[0-9a-f]{16}", name)})
+    ours = [(path.parent.parent, path.stem) for path in work_dir.glob(f"*/{_OURS}/*.git")]
+    return sorted({(folder, name) for folder, name in trees + ours if re.fullmatch(r"[0-9a-f]{16}", name)})
 
 
 def mirrors_in(work_dir: Path) -> list[Path]:
@@ -106,7 +106,7 @@ def is_of_earlier_layout(folder: Path, work_dir: Path) -> bool:
 
 
 def paths_of(folder: Path, job_id: str) -> tuple[Path, Path]:
-    """Return a job's work tree and ledger in a repository's folder."""
+    """Return a job's work tree and our git directory of it in a repository's folder."""
     return folder / job_id, folder / _OURS / f"{job_id}.git"
 
 

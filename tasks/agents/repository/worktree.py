@@ -6,13 +6,13 @@ configuration, and every git command of ours would read it. So each tree has a s
 (as cheap, because it borrows its objects from the mirror), and *our git never runs in it* while an agent's
 configuration is there:
 
-- Checking out, committing leftovers and pushing run in the job's *ledger*, a repository beside the tree
-  whose configuration is written by us before each use; it sees the tree's files, not its `.git`.
-- The agent's commits come to the ledger by `git fetch`, as from any stranger; serving a fetch runs no
+- Checking out, committing leftovers and pushing run in *our git directory* of the job. It lies beside the
+  tree, we write its configuration before each use, and it sees the tree's files, not the tree's `.git`.
+- The agent's commits come to our git directory by `git fetch`, as from any stranger; serving a fetch runs no
   hook, filter or monitor.
 - The tree's `.git` is made anew whenever the tree is handed out again.
 
-Not covered: an agent that runs as the worker's user can write outside its tree, also to the ledger and to
+Not covered: an agent that runs as the worker's user can write outside its tree, also to our git directory and
 `~/.gitconfig`. Filters and credential helpers of the operator's own `~/.gitconfig` do run (Git LFS is one). A
 user of its own for agents, or a container, covers this.
 """
@@ -42,7 +42,7 @@ from tasks.agents.repository.place import (
 
 _LOG = logging.getLogger(__name__)
 _RECORD = "coalmine.json"
-#: A reference in the ledger: the agent's HEAD when we last took over its commits.
+#: A reference in our git directory: the agent's HEAD when we last took over its commits.
 _TAKEN = "refs/coalmine/taken"
 
 #: Most bytes of a log of pushes: a longer one counts as empty, because the agent may have made it up.
@@ -55,7 +55,7 @@ class PushRefusedError(ConflictError):
 
 
 class _Record(BaseModel):
-    """What the ledger remembers. It is written last: a tree without it is half made, and is made anew."""
+    """A file in our git directory. It is written last: a tree without it is half made, and is made anew."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -83,7 +83,7 @@ class Worktree:
     resumed: bool  # whether there was work of an earlier turn
     remote: Remote
     remote_commit: str | None  # the job's branch on the remote, None when it is not there
-    ledger: Path
+    git_dir: Path
 
     def push(self, *, keep_leftovers: bool = True) -> Push:
         """Take over what the agent did, push it, and return what the remote has then.
@@ -91,19 +91,19 @@ class Worktree:
         The agent's HEAD counts, whatever branches it made; with `keep_leftovers` also files that it did not
         commit. Raises PushRefusedError when somebody else has moved the branch, and what `Remote.run` raises.
         """
-        git = _ledger_git(self.ledger, self.path)
+        git = _our_git(self.git_dir, self.path)
         tip = _take_commits(git, self.path, self.branch)
         kept = False
         if keep_leftovers:
             tip, kept = _commit_leftovers(git, self.branch, tip)
         commit = self._publish(git, tip)
-        _remember(self.ledger, commit)
+        _remember(self.git_dir, commit)
         return Push(commit=commit, moved=commit != self.remote_commit, kept_leftovers=kept)
 
     def remove(self) -> None:
-        """Remove the tree and its ledger from this host; what was pushed stays on the remote."""
+        """Remove the tree and our git directory from this host; what was pushed stays on the remote."""
         remove_folder(self.path)
-        remove_folder(self.ledger)
+        remove_folder(self.git_dir)
 
     def _publish(self, git: Git, tip: str) -> str | None:
         there = remote_state(git, self.remote, self.branch).branch
@@ -136,20 +136,20 @@ def open_worktree(place: RepositoryPlace, *, remote: Remote, job_id: str) -> Wor
     Raises what `Mirror.fetch` raises.
     """
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
-    tree, ledger = place.tree(job_id), place.ledger(job_id)
+    tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     state = Mirror(path=place.mirror, remote=remote).fetch(branch)
-    kept = tree.is_dir() and _recall(ledger) == _Record(remote_commit=state.branch)
+    kept = tree.is_dir() and _recall(git_dir) == _Record(remote_commit=state.branch)
     if kept:
-        git = _ledger_git(ledger, tree)
+        git = _our_git(git_dir, tree)
         start = _take_commits(git, tree, branch)
     else:
         start = state.branch or state.main
-        _make(place, tree=tree, ledger=ledger, branch=branch, start=start)
-    _lay_out_git(place, tree=tree, ledger=ledger, branch=branch, start=start)
+        _make(place, tree=tree, git_dir=git_dir, branch=branch, start=start)
+    _lay_out_git(place, tree=tree, git_dir=git_dir, branch=branch, start=start)
     git = Git(tree)
     git("update-ref", f"refs/remotes/origin/{state.main_branch}", state.main)
     git("remote", "add", "origin", remote.shown)
-    _remember(ledger, state.branch)
+    _remember(git_dir, state.branch)
     return Worktree(
         path=tree,
         branch=branch,
@@ -158,7 +158,7 @@ def open_worktree(place: RepositoryPlace, *, remote: Remote, job_id: str) -> Wor
         resumed=kept or state.branch is not None,
         remote=remote,
         remote_commit=state.branch,
-        ledger=ledger,
+        git_dir=git_dir,
     )
 
 
@@ -180,28 +180,28 @@ def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list
     return swept
 
 
-def _make(place: RepositoryPlace, *, tree: Path, ledger: Path, branch: str, start: str) -> None:
-    remove_folder(ledger)
+def _make(place: RepositoryPlace, *, tree: Path, git_dir: Path, branch: str, start: str) -> None:
+    remove_folder(git_dir)
     remove_folder(tree)
     tree.mkdir(parents=True)
-    git = _ledger_git(ledger, tree)
-    _borrow(ledger, place.mirror)
+    git = _our_git(git_dir, tree)
+    _borrow(git_dir, place.mirror)
     git("update-ref", f"refs/heads/{branch}", start)
     git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
     git("reset", "--quiet", "--hard")
 
 
-def _lay_out_git(place: RepositoryPlace, *, tree: Path, ledger: Path, branch: str, start: str) -> None:
+def _lay_out_git(place: RepositoryPlace, *, tree: Path, git_dir: Path, branch: str, start: str) -> None:
     """Give the tree a new `.git`, so that we never read anything that an agent planted in the old one."""
-    ours = _ledger_git(ledger, tree)
+    ours = _our_git(git_dir, tree)
     ours("update-ref", _TAKEN, start)
     ours("read-tree", "--reset", start)
     remove_folder(tree / ".git")
     git = Git(tree)
     git("init", "--quiet", "--template=", f"--initial-branch={branch}")
-    _borrow(tree / ".git", place.mirror, ledger)
+    _borrow(tree / ".git", place.mirror, git_dir)
     git("update-ref", f"refs/heads/{branch}", start)
-    shutil.copyfile(ledger / "index", tree / ".git" / "index")
+    shutil.copyfile(git_dir / "index", tree / ".git" / "index")
 
 
 def _borrow(repository: Path, *lenders: Path) -> None:
@@ -211,15 +211,15 @@ def _borrow(repository: Path, *lenders: Path) -> None:
     (info / "alternates").write_text(lines, encoding="utf-8")
 
 
-def _ledger_git(ledger: Path, tree: Path) -> Git:
-    git = our_repository(ledger)
+def _our_git(git_dir: Path, tree: Path) -> Git:
+    git = our_repository(git_dir)
     git("config", "core.bare", "false")
     git("config", "core.worktree", str(tree.resolve()))
     return git
 
 
 def _take_commits(git: Git, tree: Path, branch: str) -> str:
-    """Move the ledger's branch to the agent's HEAD, if that has moved, and return the branch's commit.
+    """Move our branch to the agent's HEAD, if that has moved, and return the branch's commit.
 
     If the agent has broken its repository, the branch stays where it is.
     """
@@ -256,14 +256,14 @@ def _is_ancestor(git: Git, older: str, newer: str) -> bool:
     return git.attempt("merge-base", "--is-ancestor", older, newer).returncode == 0
 
 
-def _remember(ledger: Path, remote_commit: str | None) -> None:
+def _remember(git_dir: Path, remote_commit: str | None) -> None:
     record = _Record(remote_commit=remote_commit)
-    (ledger / _RECORD).write_text(record.model_dump_json(), encoding="utf-8")
+    (git_dir / _RECORD).write_text(record.model_dump_json(), encoding="utf-8")
 
 
-def _recall(ledger: Path) -> _Record | None:
+def _recall(git_dir: Path) -> _Record | None:
     try:
-        return _Record.model_validate_json((ledger / _RECORD).read_bytes())
+        return _Record.model_validate_json((git_dir / _RECORD).read_bytes())
     except (OSError, ValidationError):
         return None
 
