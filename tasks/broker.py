@@ -73,17 +73,17 @@ def broker(settings: Settings) -> tuple[str, dict[str, Any]]:
 
 def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """The ticks. One that comes late is dropped: the next one does its work."""
-    job = settings.job
+    times = settings.times
     every = {
-        SWEEP: job.sweep_interval_seconds,
-        WATCH: job.watch_interval_seconds,
-        LAND: job.watch_interval_seconds,
-        WATCHDOG: settings.agent.watchdog_interval_seconds,
-        HARVEST: settings.canary.harvest_interval_seconds,
+        SWEEP: times.sweep_interval_seconds,
+        WATCH: times.watch_interval_seconds,
+        LAND: times.watch_interval_seconds,
+        WATCHDOG: times.watchdog_interval_seconds,
+        HARVEST: times.harvest_interval_seconds,
     }
     polls = settings.poll_intervals
     if polls:
-        every[DISPATCH] = settings.issues.dispatch_interval_seconds
+        every[DISPATCH] = times.dispatch_interval_seconds
     if settings.notify.is_on:
         every[NOTIFY] = settings.notify.interval_seconds
     ticks = {name: _entry(name, seconds) for name, seconds in every.items()}

@@ -16,6 +16,7 @@ from console.output.terminal import Terminal
 from routing.store.redis.address import masked
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.settings import file_values
+from tasks.settings.time_settings import OLD_PLACES, moved
 
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 
@@ -79,6 +80,7 @@ def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
     file = file_values(invocation.file)
     forges = ForgeTables.read(file, os.environ)
     of_before = {old for old, new in forges.renamed.items() if new == variable_of(*place)}
+    of_before |= {variable_of(*old) for old, new in OLD_PLACES.items() if ("times", new) == place}
     names = [place, *((place[0], key, *place[2:]) for key in forges.keys_of(place))]
     variables = {variable_of(*name[: end + 1]) for name in names for end in range(len(name))} | of_before
     in_environment = bool(variables & {name.upper() for name in os.environ})
@@ -86,7 +88,7 @@ def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
         return "option"
     if in_environment:
         return "environment"
-    written = {**file, **forges.elsewhere, "forge": forges.by_name()}
+    written = {**moved(file)[0], **forges.elsewhere, "forge": forges.by_name()}
     return "file" if _named(written, place) else "default"
 
 

@@ -165,9 +165,9 @@ def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
         "COALMINE_LOG_LEVEL": "info",
         "COALMINE_CANARY__ENABLED": "true",
         "COALMINE_CANARY__POLICY": '{"share": 0.5, "revert_window_seconds": 0}',
-        "COALMINE_CANARY__HARVEST_INTERVAL_SECONDS": "1",
-        "COALMINE_JOB__WATCH_INTERVAL_SECONDS": "0.5",
-        "COALMINE_JOB__SWEEP_INTERVAL_SECONDS": "1",
+        "COALMINE_TIMES__HARVEST_INTERVAL_SECONDS": "1",
+        "COALMINE_TIMES__WATCH_INTERVAL_SECONDS": "0.5",
+        "COALMINE_TIMES__SWEEP_INTERVAL_SECONDS": "1",
         "COALMINE_JOB__DRAIN_GRACE_SECONDS": "1",
         "COALMINE_FORGE__LOCAL__REPOSITORY": str(shop.repository),
         "COALMINE_FORGE__LOCAL__ISSUES": str(shop.issues),
@@ -176,6 +176,6 @@ def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
         "COALMINE_FORGE__LOCAL__TEMPLATE": TEMPLATE,
         "COALMINE_FORGE__LOCAL__PER_REPO": str(OPEN_ISSUES),
         "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
-        "COALMINE_ISSUES__DISPATCH_INTERVAL_SECONDS": "0.5",
+        "COALMINE_TIMES__DISPATCH_INTERVAL_SECONDS": "0.5",
         "COALMINE_ISSUES__WATCH__FIX_FORWARDS": "0",  # a red job has its score at once, and is not repaired
     }

@@ -190,7 +190,7 @@ class ForgeParts:
         landings = Landings(
             store=parts.job_store,
             signals=parts.signals,
-            interval_seconds=settings.job.watch_interval_seconds,
+            interval_seconds=settings.times.watch_interval_seconds,
         )
         return Watcher(
             Watching(

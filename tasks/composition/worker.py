@@ -61,8 +61,14 @@ class Worker:
     @cached_property
     def keeper(self) -> LeaseKeeper:
         """Keeps the leases of this process."""
+        times = self.coalmine.settings.times
         return LeaseKeeper(
-            LeaseTimes(lease_seconds=self.coalmine.settings.job.lease_seconds),
+            LeaseTimes(
+                lease_seconds=times.lease_seconds,
+                renewals=times.renewals,
+                tick_seconds=times.keeper_interval_seconds,
+                event_seconds=times.event_interval_seconds,
+            ),
             monotonic=time.monotonic,
             draining=draining,
             chores=[self.coalmine.log_store.flush],

@@ -22,12 +22,14 @@ from routing.forges.config import ForgeConfig
 from routing.forges.registry import KINDS, kind_named
 from routing.http.settings import HttpLimits
 from tasks.settings.issue_settings import IssueSettings
+from tasks.settings.time_settings import TimeSettings
 
 _PREFIX = "COALMINE_FORGE"
 
 #: What the section `forge` held for all forges, and where it is now.
 _MOVED = {
     **{name: ("issues", name) for name in IssueSettings.model_fields},
+    "dispatch_interval_seconds": ("times", "dispatch_interval_seconds"),
     "http": ("http",),
 }
 
@@ -95,7 +97,7 @@ class ForgeTables:
             parts = ["the sections [forge.…] are written in another way now; in their place, write:", ""]
             tables, elsewhere = self.written
             parts += [line for table in tables for line in _table_lines(table)]
-            for name, model in (("issues", IssueSettings), ("http", HttpLimits)):
+            for name, model in (("issues", IssueSettings), ("times", TimeSettings), ("http", HttpLimits)):
                 parts += _section_lines(name, elsewhere.get(name, {}), model)
         renamed = dict(self.renamed)
         for key, table in zip(self.keys, self.tables, strict=True):

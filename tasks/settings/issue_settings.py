@@ -33,7 +33,6 @@ class IssueSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     fleet_size: Count = 100  # issues of all forges in progress at once
-    dispatch_interval_seconds: Seconds = 5.0  # between two looks at what may be dispatched
     backlog: BacklogSettings = BacklogSettings()
     watch: WatchSettings = WatchSettings()
     model: ModelSettings = ModelSettings()

@@ -24,16 +24,13 @@ from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Sec
 from tasks.notify.settings import NotifySettings
 from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
 from tasks.settings.issue_settings import IssueSettings
+from tasks.settings.time_settings import OLD_PLACES, TimeSettings, moved
 from tasks.settings.web_settings import WebSettings
 
 #: The file that is read when COALMINE_CONFIG names no other.
 DEFAULT_FILE = Path("coalmine.toml")
 
 PREFIX = "COALMINE_"
-
-
-#: Seconds for which a worker may be silent before its job is given to another one.
-Lease = Annotated[Seconds, Field(ge=1, le=3600)]
 
 
 class _Section(BaseModel):
@@ -47,18 +44,14 @@ class CanarySettings(_Section):
     policy: TrialPolicy = TrialPolicy()  # of trials that are opened without one of their own
     scores: ScorePolicy = ScorePolicy()  # what outcomes are worth
     on_rollback: Literal["finish", "cancel"] = "finish"  # the fate of a rejected canary's running jobs
-    harvest_interval_seconds: Seconds = 30.0  # a signal triggers a harvest at once, beside this
 
 
 class JobSettings(_Section):
-    """Leases, attempts and how long finished jobs are remembered."""
+    """Attempts, limits, and how long finished jobs are remembered."""
 
-    lease_seconds: Lease = 30.0
     max_attempts: Annotated[Count, Field(le=100)] = 3
     back_off_first_seconds: NotNegative = 5.0
     back_off_cap_seconds: NotNegative = 300.0
-    sweep_interval_seconds: Seconds = 1.0  # expired leases and the outbox
-    watch_interval_seconds: Seconds = 5.0  # CI of pushed commits
     no_verdict_seconds: Seconds = 7200.0  # of silent CI, after which a person is asked
     retention_days: Days = 30.0
     agents_at_once: Limit = 0  # running jobs of the fleet; 0: no limit
@@ -84,7 +77,6 @@ class AgentSettings(_Section):
     silence_warn_seconds: Seconds = 120.0  # without an event, after which the watchdog writes a warning
     silence_nudge_seconds: Seconds = 300.0  # … it sends the agent a mail
     silence_cancel_seconds: Seconds = 900.0  # … it has a turn ended that its own worker has not
-    watchdog_interval_seconds: Seconds = 10.0
     await_seconds: Seconds = 3600.0  # for which a job waits for mail that its agent awaits, at the most
     commit_leftovers: Switch = True  # commit what the agent left uncommitted
     keep_failed_days: NotNegative = 3.0  # for which the work trees of failed jobs are kept
@@ -110,6 +102,7 @@ class Settings(BaseSettings):
     seed: int | None = None  # of the routing generator; None: from the system, as production wants it
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    times: TimeSettings = TimeSettings()  # leases and ticks
     canary: CanarySettings = CanarySettings()
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
@@ -130,7 +123,7 @@ class Settings(BaseSettings):
 
         The variables of forges are over the file's tables already; see `tasks.settings.forge_tables`.
         """
-        variables = {name: value for name, value in env_settings().items() if name != "forge"}
+        variables, _ = moved({name: value for name, value in env_settings().items() if name != "forge"})
         below = cls.below or _below({}, ForgeTables.read({}, os.environ))
         return (
             init_settings,
@@ -174,7 +167,7 @@ def load_settings(
     values = file_values(file)
     _check_names()
     forges = ForgeTables.read(values, os.environ)
-    if text := forges.warning():
+    if text := "\n".join(part for part in (forges.warning(), _old_times(values)) if part):
         (warn or _to_standard_error)(f"{file}: {text}")
     reading = type("FileSettings", (Settings,), {"below": _below(values, forges)})
     try:
@@ -205,7 +198,17 @@ def file_values(file: Path) -> dict[str, Any]:
 
 def _below(values: Mapping[str, Any], forges: ForgeTables) -> tuple[dict[str, Any], ...]:
     """What variables of before said of all forges, and what the file says, with its forges in their form."""
-    return forges.elsewhere, {**values, "forge": forges.tables}
+    return forges.elsewhere, {**moved(values)[0], "forge": forges.tables}
+
+
+def _old_times(values: Mapping[str, Any]) -> str:
+    """Which settings of times are called otherwise now, in file and environment; "" for none."""
+    in_file = [f"{old} is called {new} now" for old, new in moved(values)[1].items()]
+    old = {variable_of(*place): variable_of("times", new) for place, new in OLD_PLACES.items()}
+    given = {name.upper() for name in os.environ}
+    return "\n".join(
+        [*in_file, *(f"{name} is called {new} now" for name, new in old.items() if name in given)]
+    )
 
 
 def _to_standard_error(text: str) -> None:

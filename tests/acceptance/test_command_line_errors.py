@@ -114,10 +114,10 @@ def test_files_that_are_no_text_or_no_toml(coalmine: CommandLine, template: str)
 
 def test_every_wrong_setting_is_named_on_the_one_line(coalmine: CommandLine) -> None:
     """Both variables are named, and a variable that is no setting is not ignored."""
-    result = coalmine("template", "list", COALMINE_SEED="x", COALMINE_JOB__LEASE_SECONDS="-1")
+    result = coalmine("template", "list", COALMINE_SEED="x", COALMINE_TIMES__LEASE_SECONDS="-1")
     line = refused(result, ExitCode.BAD_INPUT)
     assert "COALMINE_SEED" in line
-    assert "COALMINE_JOB__LEASE_SECONDS" in line
+    assert "COALMINE_TIMES__LEASE_SECONDS" in line
     result = coalmine("template", "list", COALMINE_WEB__TOKEN="", COALMINE_FORGE__GITHUB__WEBHOOK_SECRET="")
     assert refused(result, ExitCode.BAD_INPUT).count("it is empty; give it a value, or unset it") == 2
     assert "it has 4 characters and needs at least 16" in refused(

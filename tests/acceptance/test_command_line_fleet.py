@@ -94,7 +94,7 @@ def test_config_shows_sources_and_masks_secrets(coalmine: CommandLine, tmp_path:
         "job.max_attempts": "file", "redis_url": "environment", "namespace": "option", "seed": "default",
     }  # fmt: skip
     assert found["canary.policy.share"]["value"] == 0.2
-    assert found["job.lease_seconds"]["variable"] == "COALMINE_JOB__LEASE_SECONDS"
+    assert found["times.lease_seconds"]["variable"] == "COALMINE_TIMES__LEASE_SECONDS"
     for shown in (str(found), coalmine.shown("config", "show", **variables)):
         assert "hunter2" not in shown
         assert "127.0.0.1:5672" in shown

@@ -39,7 +39,7 @@ def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     return kept | {
         "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
-        "COALMINE_JOB__WATCH_INTERVAL_SECONDS": "0.5",
+        "COALMINE_TIMES__WATCH_INTERVAL_SECONDS": "0.5",
         "COALMINE_JOB__DRAIN_GRACE_SECONDS": "1",
         "PYTHONPATH": str(ROOT),
     }

@@ -34,7 +34,7 @@ def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
     assert redis_client.ping()
     settings = {
         "COALMINE_AGENT__KILL_GRACE_SECONDS": str(GRACE),
-        "COALMINE_AGENT__WATCHDOG_INTERVAL_SECONDS": "3600",  # nothing here waits for that tick
+        "COALMINE_TIMES__WATCHDOG_INTERVAL_SECONDS": "3600",  # nothing here waits for that tick
         "COALMINE_CANARY__ON_ROLLBACK": "cancel",
         "COALMINE_JOB__MAX_ATTEMPTS": "3",
     }

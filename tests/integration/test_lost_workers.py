@@ -23,7 +23,7 @@ LEASE = 2.0
 def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[WorkerFleet]:
     """A fleet with short leases and no process yet."""
     assert redis_client.ping()
-    settings = {"COALMINE_JOB__LEASE_SECONDS": str(LEASE), "COALMINE_JOB__MAX_ATTEMPTS": "3"}
+    settings = {"COALMINE_TIMES__LEASE_SECONDS": str(LEASE), "COALMINE_JOB__MAX_ATTEMPTS": "3"}
     with fleet(tmp_path, redis_server.url, **settings) as processes:
         yield processes
 

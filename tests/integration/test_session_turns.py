@@ -93,7 +93,7 @@ def talk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
     """Short leases, three attempts, and no process yet."""
     assert redis_client.ping()
     settings = {
-        "COALMINE_JOB__LEASE_SECONDS": str(LEASE),
+        "COALMINE_TIMES__LEASE_SECONDS": str(LEASE),
         "COALMINE_JOB__MAX_ATTEMPTS": "3",
         "COALMINE_JOB__DRAIN_GRACE_SECONDS": "0.2",
         "COALMINE_AGENT__KILL_GRACE_SECONDS": "0.3",
@@ -104,7 +104,7 @@ def talk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
 
 def test_forty_turns_of_one_session_on_two_workers(talk: Talk) -> None:
     """Never two at a time, no reply lost, no attempt counted for waiting; one conversation."""
-    talk.made.variables["COALMINE_JOB__LEASE_SECONDS"] = (
+    talk.made.variables["COALMINE_TIMES__LEASE_SECONDS"] = (
         "10"  # nothing is lost here, however slow the machine
     )
     talk.template("sleep 0.05")
@@ -320,7 +320,7 @@ def test_watchdog_ends_a_silent_turn(talk: Talk) -> None:
         "COALMINE_AGENT__SILENCE_WARN_SECONDS": "0.5",
         "COALMINE_AGENT__SILENCE_NUDGE_SECONDS": f"{2.5 * slow:.1f}",
         "COALMINE_AGENT__SILENCE_CANCEL_SECONDS": f"{5 * slow:.1f}",
-        "COALMINE_JOB__LEASE_SECONDS": "60",  # it is silent, not lost
+        "COALMINE_TIMES__LEASE_SECONDS": "60",  # it is silent, not lost
         "COALMINE_JOB__MAX_ATTEMPTS": "1",
     }
     talk.template("sleep 60")

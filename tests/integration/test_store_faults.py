@@ -36,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[PrivateServer]:
 @pytest.fixture
 def made(tmp_path: Path, server: PrivateServer) -> Iterator[WorkerFleet]:
     """A worker and beat."""
-    settings = {"COALMINE_JOB__LEASE_SECONDS": "15", "COALMINE_JOB__MAX_ATTEMPTS": "3"}
+    settings = {"COALMINE_TIMES__LEASE_SECONDS": "15", "COALMINE_JOB__MAX_ATTEMPTS": "3"}
     with fleet(tmp_path, server.url, **settings) as processes:
         yield processes
 
@@ -128,7 +128,7 @@ def test_a_server_that_refuses_for_a_while_costs_no_work(
     book, gate = Book(tmp_path / "book"), tmp_path / "gate"
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
-    made.variables["COALMINE_JOB__LEASE_SECONDS"] = "60"
+    made.variables["COALMINE_TIMES__LEASE_SECONDS"] = "60"
     worker = made.worker(pool=pool, concurrency=2)
     made.beat()
     job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
@@ -149,7 +149,7 @@ def test_a_frozen_server_costs_no_work(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path, lease_seconds: int, attempts: set[int]
 ) -> None:
     """A lease that outlasts the frost is kept; a shorter one may be lost, and the job still ends once."""
-    made.variables["COALMINE_JOB__LEASE_SECONDS"] = str(lease_seconds)
+    made.variables["COALMINE_TIMES__LEASE_SECONDS"] = str(lease_seconds)
     book, gate = Book(tmp_path / "book"), tmp_path / "gate"
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))

@@ -197,7 +197,7 @@ def test_groups_within_a_group_end_with_it(pid_file: Path) -> None:
 def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[WorkerFleet]:
     """A fleet without processes."""
     assert redis_client.ping()
-    settings = {"COALMINE_AGENT__KILL_GRACE_SECONDS": "0.5", "COALMINE_JOB__LEASE_SECONDS": "2"}
+    settings = {"COALMINE_AGENT__KILL_GRACE_SECONDS": "0.5", "COALMINE_TIMES__LEASE_SECONDS": "2"}
     with fleet(tmp_path, redis_server.url, **settings) as processes:
         yield processes
 

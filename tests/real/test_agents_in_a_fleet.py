@@ -69,7 +69,7 @@ def mine(
             "time_limit_seconds": 5.0,
         }
     )
-    settings = {"COALMINE_NAMESPACE": f"real-{request.param}", "COALMINE_JOB__LEASE_SECONDS": "3",
+    settings = {"COALMINE_NAMESPACE": f"real-{request.param}", "COALMINE_TIMES__LEASE_SECONDS": "3",
                 "COALMINE_JOB__MAX_ATTEMPTS": "2", "COALMINE_AGENT__STALL_SECONDS": "8"}  # fmt: skip
     with fleet(tmp_path, redis_server.url, **settings) as made:
         parts = made.coalmine()

@@ -71,7 +71,7 @@ def test_switches_of_the_policy_are_as_strict(monkeypatch: pytest.MonkeyPatch, n
 @pytest.mark.parametrize(
     "name",
     [
-        *("JOB__LEASE_SECONDS", "CANARY__HARVEST_INTERVAL_SECONDS", "AGENT__STALL_SECONDS"),
+        *("TIMES__LEASE_SECONDS", "TIMES__HARVEST_INTERVAL_SECONDS", "AGENT__STALL_SECONDS"),
         *("FORGE__GITHUB__PER_REPO", "FORGE__GITHUB__USD_PER_DAY", "FORGE__GITEA__USD_PER_JOB"),
         *("ISSUES__WATCH__FIX_FORWARDS", "ISSUES__WATCH__FIX_FORWARD_SECONDS", "HTTP__READ_SECONDS"),
     ],
@@ -110,8 +110,8 @@ def test_a_setting_that_there_is_not_is_called_that(elsewhere: Path) -> None:
 @pytest.mark.parametrize("text", ["true", "nan", "''"])
 def test_numbers_in_the_file_are_as_strict(elsewhere: Path, text: str) -> None:
     """A truth value is no number."""
-    (elsewhere / "coalmine.toml").write_text(f"[job]\nlease_seconds = {text}\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match="COALMINE_JOB__LEASE_SECONDS"):
+    (elsewhere / "coalmine.toml").write_text(f"[times]\nlease_seconds = {text}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="COALMINE_TIMES__LEASE_SECONDS"):
         load_settings()
 
 
@@ -126,11 +126,11 @@ def test_share_outside_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) ->
 def test_all_faults_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody mends a file one error at a time."""
     monkeypatch.setenv("COALMINE_KILL_SWITCH", "maybe")
-    monkeypatch.setenv("COALMINE_JOB__LEASE_SECONDS", "nan")
+    monkeypatch.setenv("COALMINE_TIMES__LEASE_SECONDS", "nan")
     monkeypatch.setenv("COALMINE_NAMESPACE", "No Such")
     with pytest.raises(SettingsError) as raised:
         load_settings()
-    for name in ("COALMINE_KILL_SWITCH", "COALMINE_JOB__LEASE_SECONDS", "COALMINE_NAMESPACE"):
+    for name in ("COALMINE_KILL_SWITCH", "COALMINE_TIMES__LEASE_SECONDS", "COALMINE_NAMESPACE"):
         assert name in str(raised.value)
 
 
@@ -180,12 +180,37 @@ def test_named_file_must_be_there(elsewhere: Path, monkeypatch: pytest.MonkeyPat
 def test_environment_wins_over_the_file(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One value is replaced; its neighbours stay the file's."""
     (elsewhere / "fleet.toml").write_text(
-        'namespace = "filed"\n[job]\nmax_attempts = 7\nlease_seconds = 12\n', encoding="utf-8"
+        'namespace = "filed"\n[job]\nmax_attempts = 7\n[times]\nlease_seconds = 12\n', encoding="utf-8"
     )
     monkeypatch.setenv("COALMINE_CONFIG", str(elsewhere / "fleet.toml"))
     monkeypatch.setenv("COALMINE_JOB__MAX_ATTEMPTS", "5")
     settings = load_settings()
-    assert (settings.namespace, settings.job.max_attempts, settings.job.lease_seconds) == ("filed", 5, 12)
+    assert (settings.namespace, settings.job.max_attempts, settings.times.lease_seconds) == ("filed", 5, 12)
+
+
+def test_times_are_read_from_where_they_stood_before(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one warning that says the new names; the new name counts where one source says both."""
+    (elsewhere / "coalmine.toml").write_text(
+        "[job]\nlease_seconds = 12\nsweep_interval_seconds = 3\n[agent]\nwatchdog_interval_seconds = 7\n"
+        "[canary]\nharvest_interval_seconds = 9\n[times]\nsweep_interval_seconds = 4\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("COALMINE_JOB__WATCH_INTERVAL_SECONDS", "8")
+    said: list[str] = []
+    times = load_settings(warn=said.append).times
+    assert (times.lease_seconds, times.sweep_interval_seconds, times.watch_interval_seconds) == (12, 4, 8)
+    assert (times.watchdog_interval_seconds, times.harvest_interval_seconds) == (7, 9)
+    assert "job.lease_seconds is called times.lease_seconds now" in said[0]
+    assert "COALMINE_JOB__WATCH_INTERVAL_SECONDS is called COALMINE_TIMES__WATCH_INTERVAL_SECONDS" in said[0]
+
+
+def test_a_variable_of_before_wins_over_the_file(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However each of them calls the setting."""
+    (elsewhere / "coalmine.toml").write_text("[times]\nlease_seconds = 12\n", encoding="utf-8")
+    monkeypatch.setenv("COALMINE_JOB__LEASE_SECONDS", "20")
+    assert load_settings(warn=lambda _: None).times.lease_seconds == 20
 
 
 def test_file_switches_routing_and_harvest_together(elsewhere: Path) -> None:

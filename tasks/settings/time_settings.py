@@ -1,0 +1,61 @@
+"""Settings of times: how long leases last, how often they are renewed, and how often each tick runs.
+
+The one table of them. They stood in the sections of what they time before; a file or a
+variable with such a name is still read, through `moved`, with a warning. How often a forge is polled, or a
+sink is served, stands with the forge or the sink.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from routing.setting_types import Count, Seconds
+
+#: Seconds for which a worker may be silent before its job is given to another one.
+Lease = Annotated[Seconds, Field(ge=1, le=3600)]
+
+
+class TimeSettings(BaseModel):
+    """Seconds between two looks, but for the lease and its number of renewals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lease_seconds: Lease = 30.0  # of jobs and turns
+    renewals: Annotated[Count, Field(ge=2, le=100)] = 3  # within a lease: all but one of them may fail
+    keeper_interval_seconds: Seconds = 0.5  # of a worker at its leases, and so at whether to cancel
+    event_interval_seconds: Seconds = 2.0  # in which events of an agent renew the lease of its turn once
+    sweep_interval_seconds: Seconds = 1.0  # expired leases and the outbox
+    watch_interval_seconds: Seconds = 5.0  # CI of pushed commits
+    watchdog_interval_seconds: Seconds = 10.0  # silent and lost agents
+    harvest_interval_seconds: Seconds = 30.0  # a signal triggers a harvest at once, besides
+    dispatch_interval_seconds: Seconds = 5.0  # what may be dispatched
+
+
+#: The sections in which settings of times stood before.
+OLD_PLACES: Mapping[tuple[str, str], str] = {
+    ("job", "lease_seconds"): "lease_seconds",
+    ("job", "sweep_interval_seconds"): "sweep_interval_seconds",
+    ("job", "watch_interval_seconds"): "watch_interval_seconds",
+    ("agent", "watchdog_interval_seconds"): "watchdog_interval_seconds",
+    ("canary", "harvest_interval_seconds"): "harvest_interval_seconds",
+}
+
+
+def moved(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What one source says, with the settings of times in their section.
+
+    And which old names it used, by place.
+
+    Where a source says both, the new name counts.
+    """
+    made, used, times = dict(values), dict[str, str](), dict[str, Any]()
+    for (section, name), new in OLD_PLACES.items():
+        held = made.get(section)
+        if isinstance(held, Mapping) and name in held:
+            times[new] = held[name]
+            made[section] = {key: value for key, value in held.items() if key != name}
+            used[f"{section}.{name}"] = f"times.{new}"
+    if times and isinstance(made.get("times", {}), Mapping):
+        made["times"] = times | dict(made.get("times", {}))
+    return made, used
