@@ -70,13 +70,14 @@ def shown_value(name: str, value: Any) -> Any:
 
 
 def _without_credentials(url: str) -> str:
+    """Scheme, host and path; user, password and query may be secrets. Text that is no URL is masked."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else "********"
 
 
 def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
-    """Where a value comes from. An environment variable wins over an option, an option over the file."""
+    """Where a value comes from. An option whose variable is set counts as from the environment."""
     file = file_values(invocation.file)
     forges = ForgeTables.read(file, os.environ)
     of_before = {old for old, new in forges.renamed.items() if new == variable_of(*place)}
@@ -93,6 +94,7 @@ def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
 
 
 def _named(tree: Any, place: tuple[str, ...]) -> bool:
+    """Whether the settings file has a value at this place."""
     for name in place:
         if not isinstance(tree, Mapping) or name not in tree:
             return False
@@ -101,6 +103,7 @@ def _named(tree: Any, place: tuple[str, ...]) -> bool:
 
 
 def _words(value: Any) -> str:
+    """A value for people: switches as the file has them, a dash for none."""
     if value is None:
         return "-"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -98,6 +98,7 @@ def _task(words: list[str], file: Path | None) -> str:
 
 
 def _line(enqueued: Enqueued) -> str:
+    """What happened to one request; arm and draw only when it was drawn."""
     if not enqueued.created:
         return f"{enqueued.job}  exists already; nothing was enqueued"
     drawn = f"  {enqueued.arm}  draw {enqueued.draw:.6f}" if enqueued.draw is not None else ""
@@ -105,5 +106,6 @@ def _line(enqueued: Enqueued) -> str:
 
 
 def _hint(terminal: Terminal, paused: str | None) -> None:
+    """Say that jobs wait while dispatch is paused; they are accepted all the same."""
     if paused is not None:
         terminal.note(f"dispatch is paused ({paused}): jobs wait until `coalmine resume`")

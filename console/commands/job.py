@@ -224,6 +224,7 @@ def _check_issue(coalmine: Coalmine, job: Job) -> str:
 
 
 def _refuse_taken(item: BacklogItem, job: Job) -> None:
+    """Raise ConflictError when the backlog has the issue as completed, or in the hands of another job."""
     if item.state is BacklogState.COMPLETED:
         message = f"{item.ref} is completed ({item.reason}); job {job.id} was not retried: {_REOPEN}"
         raise ConflictError(message)
@@ -233,6 +234,7 @@ def _refuse_taken(item: BacklogItem, job: Job) -> None:
 
 
 def _whose(ref: IssueRef, job: str) -> str:
+    """Who has the issue; the job is "" between taking the slot and enqueueing it."""
     if job:
         return f"{ref} is being worked on by job {job}; see `coalmine job show {job}`"
     return f"{ref} was just given to another job; see `coalmine issue show {ref}`"

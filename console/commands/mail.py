@@ -142,10 +142,12 @@ def agents(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 def _author(ctx: typer.Context) -> Author:
+    """People send as `operator`; the mail also has the name of the user."""
     return Author.of_person(started(ctx).user)
 
 
 def _body(body: str, file: Path | None) -> str:
+    """The text of `--body` or of the file; InvalidInputError when both were given."""
     if file is None:
         return body
     if body:
@@ -154,6 +156,7 @@ def _body(body: str, file: Path | None) -> str:
 
 
 def _payload(text: str) -> dict[str, Any] | None:
+    """The fields as given, None for none. Whether they fit the type of mail is checked when it is sent."""
     if not text:
         return None
     try:

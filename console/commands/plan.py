@@ -92,6 +92,7 @@ def _simulated(policy: TrialPolicy, mean: float, differences: list[float]) -> li
 
 
 def _row(found: Plan, share: float) -> list[str]:
+    """A line of the table; all jobs of the template are the canary's divided by the share."""
     return [
         f"{found.difference:+g}",
         number(found.mean_canary_jobs, 0),

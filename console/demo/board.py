@@ -7,12 +7,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from console.output.rendering import bar
 from harvest.trial_evidence import TrialEvidence
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
-#: Width of a bar of evidence, in characters.
-BAR = 24
+#: The largest logarithm of evidence whose exponential is shown; it is far above every threshold.
+_LARGEST_LN = 50.0
 
 
 def board(parts: Coalmine, title: str, trial: Trial, seconds: float) -> RenderableType:
@@ -46,15 +47,9 @@ def _questions(evidence: TrialEvidence) -> Table:
         ("is the canary worse?", evidence.worse.ln_value, policy.alpha),
         (f"is it not worse by {policy.delta:g}?", evidence.not_worse.ln_value, policy.beta),
     ):
-        table.add_row(question, bar(ln_value, level), f"{math.exp(min(ln_value, 50)):.1f} of {1 / level:g}")
+        value = math.exp(min(ln_value, _LARGEST_LN))
+        table.add_row(question, bar(value, 1 / level), f"{value:.1f} of {1 / level:g}")
     return table
-
-
-def bar(ln_value: float, level: float) -> Text:
-    """How far evidence has come to its threshold 1 / `level`, on a logarithmic scale."""
-    part = min(max(ln_value / math.log(1 / level), 0.0), 1.0)
-    filled = round(part * BAR)
-    return Text("█" * filled + "░" * (BAR - filled), style="bold" if filled == BAR else "")
 
 
 def _newest(parts: Coalmine) -> Table:

@@ -61,6 +61,7 @@ class GivenContent:
         return made
 
     def _single(self) -> dict[str, Any]:
+        """Fields that replace those of the base; those that were not given are left out."""
         given: dict[str, Any] = {
             "prompt": self._prompt(),
             "runtime": self.runtime,
@@ -73,6 +74,7 @@ class GivenContent:
         return {name: value for name, value in given.items() if value is not None}
 
     def _prompt(self) -> str | None:
+        """The prompt of one of the two options; an empty one is refused: `--clear prompt` is for that."""
         if self.prompt is not None and self.prompt_file is not None:
             message = "both --prompt and --prompt-file were given; give only one"
             raise InvalidInputError(message)
@@ -88,6 +90,7 @@ class GivenContent:
         return None
 
     def _variables(self) -> dict[str, str]:
+        """The variables of `--env`; a value may be empty and may contain `=`."""
         pairs = [item.partition("=") for item in self.environment]
         wrong = [name for name, equals, _ in pairs if not equals or not name]
         if wrong:
@@ -96,6 +99,7 @@ class GivenContent:
         return {name: value for name, _, value in pairs}
 
     def _files_of_kinds(self) -> dict[str, Path]:
+        """The files of `--prompt-for` by kind of turn; the last one of a kind counts."""
         pairs = [item.partition("=") for item in self.prompt_for]
         for kind, _, file in pairs:
             if kind not in set(TurnKind) or not file:
@@ -118,6 +122,7 @@ class GivenContent:
         }
 
     def _file(self) -> dict[str, Any]:
+        """The fields of the TOML file; which ones there may be is checked with the whole content."""
         file = self.whole or Path()
         try:
             return tomllib.loads(read_text(file, what="a version's content"))
@@ -159,6 +164,7 @@ def commit_of(file: Path) -> tuple[str, str]:
 
 
 def _clearable(name: str) -> str:
+    """The field that a name of `--clear` empties, or InvalidInputError."""
     if name not in CLEARABLE:
         message = f"--clear {name[:40]!r} is not a part of the content; use one of: {', '.join(CLEARABLE)}"
         raise InvalidInputError(message)

@@ -95,6 +95,7 @@ def policy_of(
 
 
 def _guardrail(item: str) -> dict[str, Any]:
+    """Read `NAME=CAP[:MARGIN]`; names and ranges are checked with the whole policy."""
     name, equals, amounts = item.partition("=")
     cap, _, margin = amounts.partition(":")
     try:

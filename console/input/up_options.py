@@ -86,6 +86,7 @@ class UpOptions:
         return {f"{_PREFIX}{name}": value for name, value in values.items() if value is not None}
 
     def _check_folders(self) -> None:
+        """Refuse here what a worker would refuse later, when nobody looks at its log."""
         if (self.repo is None) != (self.issues is None):
             message = "--repo and --issues go together: give both, or none for a fleet without issues"
             raise InvalidInputError(message)

@@ -93,6 +93,7 @@ def _why(item: BacklogItem) -> str:
 
 
 def _refused(item: BacklogItem) -> Iterator[RenderableType]:
+    """The same for people."""
     if item.refusal is None:
         return
     yield ""
@@ -118,6 +119,7 @@ def _metadata(item: BacklogItem) -> Iterator[tuple[str, str, str]]:
 
 
 def _value(value: object) -> object:
+    """Metadata for JSON: references to issues are text."""
     return [str(each) for each in value] if isinstance(value, tuple) else value
 
 
@@ -126,6 +128,7 @@ def _row(each: Neighbour) -> tuple[str, str, Any]:
 
 
 def _happened(event: Event) -> tuple[str, str, Any]:
+    """A line of the history: a change of state with its reason, or the reason alone."""
     data = event.data
     said = (
         f"{data['from']} → {data['to']}: {data.get('reason', '')}" if "to" in data else data.get("reason", "")
@@ -138,6 +141,7 @@ def _neighbour(each: Neighbour) -> dict[str, str | None]:
 
 
 def _refusal(item: BacklogItem) -> dict[str, Any] | None:
+    """The gate that refused the issue last, with what it looked at; None when none did."""
     if item.refusal is None:
         return None
     refused = item.refusal

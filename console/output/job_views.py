@@ -90,6 +90,7 @@ def _claimed(job: Job) -> str:
 
 
 def _parent(job: Job) -> str:
+    """The job whose agent dispatched this one. Its arm is named although the child counts for none."""
     if not job.parent:
         return ""
     arm = f", {job.parent_arm} of its trial" if job.parent_arm else ""
@@ -98,6 +99,7 @@ def _parent(job: Job) -> str:
 
 
 def _draw(job: Job) -> str:
+    """The number and the share that it was compared to, or why nothing was drawn."""
     if job.parent:
         return "not drawn: a child counts in no trial"
     if job.draw is None:
@@ -122,6 +124,7 @@ def _bet_document(job: Job) -> Mapping[str, Any] | None:
 
 
 def _bet(job: Job) -> str:
+    """What the bet was frozen with at dispatch; the evidence is computed from it and the score alone."""
     if job.bet is None:
         return ""
     stratum = f", stratum {job.bet.stratum}" if job.bet.stratum else ""
@@ -129,6 +132,7 @@ def _bet(job: Job) -> str:
 
 
 def _turn(job: Job) -> str:
+    """How the last turn ended; "" before the first one has."""
     result = job.result
     if not result.ended_by and result.exit_code is None:
         return ""
@@ -146,6 +150,7 @@ def _score(job: Job) -> str:
 
 
 def _scored(job: Job) -> str:
+    """The settled score. Signals that came later are reported and do not change it."""
     if job.settled_at is None:
         return "open"
     late = f"; later signals would make it {job.late_score:.2f}" if job.late_score is not None else ""

@@ -173,6 +173,7 @@ def _arms(state: TrialEvidence) -> RenderableType:
 
 
 def _evidence(decision: Decision) -> RenderableType:
+    """Each question of the test with its evidence; a threshold that is reached decides."""
     rows = [
         (
             _QUESTIONS.get(name, name.replace("guardrail:", "it spends more: ")),
