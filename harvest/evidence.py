@@ -148,6 +148,7 @@ class Evidence:
         return self
 
     def _place(self, index: int) -> int:
+        """The place of an open job in `open`, or ConflictError."""
         if not self.is_open(index):
             known = "already settled or excluded" if 0 <= index < self.dispatched else "not dispatched yet"
             raise ConflictError(f"job {index} of the trial is {known}; its score cannot be counted now")

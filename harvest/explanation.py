@@ -71,6 +71,7 @@ def explain(policy: TrialPolicy, ledger: Iterable[Entry]) -> list[ExplainedJob]:
 
 
 def _questions(policy: TrialPolicy) -> dict[str, Null]:
+    """The null of each question, by the name that decisions use for it."""
     begun = TrialEvidence.begin(policy)
     guardrails = {f"guardrail:{name}": evidence.null for name, evidence in begun.guardrails.items()}
     return {"worse": begun.worse.null, "not_worse": begun.not_worse.null, **guardrails}
@@ -93,6 +94,7 @@ def _counting(policy: TrialPolicy, entries: Iterable[Entry]) -> dict[int, Settle
 def _ln_factors(
     policy: TrialPolicy, question: str, null: Null, job: Dispatched, settlement: Settlement | None
 ) -> Triple:
+    """What a job multiplies the wealths by, in logarithms: its lowest factors while it is open."""
     guardrail = question.removeprefix("guardrail:") if question.startswith("guardrail:") else ""
     baseline = job.guardrail_baselines.get(guardrail, policy.prior_mean) if guardrail else job.baseline
     staked = wager(null, job.arm, job.share, baseline)

@@ -216,6 +216,7 @@ def _step(
     now: float,
     contradicted: bool,
 ) -> TrialAdvance:
+    """What is written: a verdict only while the trial is open."""
     verdict = decision.verdict if trial.is_open else Verdict.HOLD
     return TrialAdvance(
         revision=trial.revision,
@@ -231,6 +232,7 @@ def _step(
 
 
 def _test_state(trial: Trial) -> EvidenceState:
+    """The stored state of a trial's test, or CorruptRecordError; a new one before the first job."""
     if not trial.evidence:
         return EvidenceState()
     try:

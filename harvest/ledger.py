@@ -34,6 +34,7 @@ class Dispatched(BaseModel):
 
     @model_validator(mode="after")
     def _drawn(self) -> Self:
+        """A record whose draw contradicts its arm would bias the test without a trace."""
         if (self.draw < self.share) != (self.arm is Arm.CANARY):
             raise ValueError(
                 f"a draw of {self.draw!r} with share {self.share!r} does not give the {self.arm} arm"

@@ -127,6 +127,7 @@ def _reached(ln_wealth: Triple, threshold: float) -> bool:
 
 
 def _summary(policy: TrialPolicy, baseline: float, difference: float, endings: list[_Ending]) -> Plan:
+    """Means and parts of the simulated endings."""
     runs = len(endings)
     canary_jobs = sorted(ending.canary_jobs for ending in endings)
 

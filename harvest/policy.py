@@ -80,6 +80,7 @@ class TrialPolicy(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        """With delta at most margin both nulls could hold, and no evidence would ever answer a question."""
         if self.delta <= self.margin:
             raise ValueError(f"delta ({self.delta:g}) must be larger than margin ({self.margin:g})")
         names = [guardrail.name for guardrail in self.guardrails]

@@ -98,6 +98,7 @@ def score(signals: Sequence[Signal], *, created_at: float, now: float, rules: Sc
 
 
 def _thumb(signals: Sequence[Signal]) -> Score | None:
+    """A person's last thumb decides, before any fact."""
     thumbs = [fact.kind for fact in signals if fact.kind in {SignalKind.THUMB_UP, SignalKind.THUMB_DOWN}]
     if not thumbs:
         return None
@@ -135,6 +136,7 @@ def _landed(signals: Sequence[Signal], now: float, rules: ScoreRules) -> Score |
 
 
 def _after_merge(value: float, reason: str, merged_at: float, now: float, rules: ScoreRules) -> Score:
+    """A merge counts for good when its revert window has passed."""
     ends = merged_at + rules.revert_window_seconds
     if now >= ends:
         return _settled(value, reason)
@@ -160,6 +162,7 @@ def _finished(signals: Sequence[Signal], policy: ScorePolicy) -> Score | None:
 
 
 def _overdue(deadline: float, now: float, rules: ScoreRules) -> Score | None:
+    """The deadline is the same for both arms: see `ScoreRules`."""
     if now < deadline:
         return None
     return _settled(0.0, f"nothing settled it within {rules.settle_deadline_seconds:g} s")

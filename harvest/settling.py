@@ -53,6 +53,7 @@ class Settling:
         return settled
 
     def _settle(self, due: list[str]) -> int:
+        """Score some due jobs in one round trip; a job whose record has expired is taken off the list."""
         now = self._signals.now()
         found = self._signals.read_due(due)
         scorings = []
@@ -68,6 +69,7 @@ class Settling:
         return sum(item.what in done and answer is ScoreAnswer.OK for item, answer in pairs)
 
     def _rules(self, job: Job) -> ScoreRules:
+        """The rules of the job's trial; those of the settings for jobs of no trial."""
         policy = self._policy(job.trial) if job.trial else self._default
         return ScoreRules(
             policy=self._scores,

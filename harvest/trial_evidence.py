@@ -222,6 +222,7 @@ def _settle(state: TrialEvidence, settlement: Settlement) -> TrialEvidence:
 
 
 def _settle_for_good(state: TrialEvidence, settlement: Settlement, score: float) -> TrialEvidence:
+    """Close a job with its score. Only the champion's scores move the baseline."""
     index, amounts = settlement.index, _mapped(state.policy, settlement)
     arm = state.worse.arm_of(index)
     baseline = state.baseline
@@ -242,6 +243,7 @@ def _settle_for_good(state: TrialEvidence, settlement: Settlement, score: float)
 
 
 def _exclude(state: TrialEvidence, settlement: Settlement) -> TrialEvidence:
+    """Close a job without a score, in every evidence: it says nothing about either arm."""
     index = settlement.index
     count = ArmCounts.add_rerouted if settlement.kind == "rerouted" else ArmCounts.add_excluded
     return replace(

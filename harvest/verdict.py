@@ -81,6 +81,7 @@ def decide(policy: TrialPolicy, readings: Readings) -> Decision:
 
 
 def _thresholds(policy: TrialPolicy) -> Mapping[str, float]:
+    """Evidence that answers each question: 1/level. Guardrails share alpha between them."""
     names = [guardrail.name for guardrail in policy.guardrails]
     return {
         "worse": 1.0 / policy.alpha,
@@ -90,6 +91,7 @@ def _thresholds(policy: TrialPolicy) -> Mapping[str, float]:
 
 
 def _judge(policy: TrialPolicy, readings: Readings, reached: set[str]) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict and why, given the questions whose evidence has reached its threshold."""
     rollback = _reasons_to_roll_back(policy, reached)
     if rollback:
         if "not_worse" in reached:
@@ -129,6 +131,7 @@ def _reasons_to_roll_back(policy: TrialPolicy, reached: set[str]) -> tuple[str, 
 
 
 def _reasons_to_expire(policy: TrialPolicy, readings: Readings) -> tuple[str, ...]:
+    """The limits that are reached. The champion stays, as nothing was shown."""
     reasons = []
     ask = "neither question is answered, the champion stays, and a person is asked."
     if readings.canary_jobs >= policy.max_canary_jobs:

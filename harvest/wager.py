@@ -108,6 +108,7 @@ def stake_pairs(
 
 
 def _stake_pair(baseline: float, share: float, gap: float, alternative: float) -> dict[Arm, Stake]:
+    """The stakes of both arms under one alternative; `_root` finds the centre that grows wealth fastest."""
     champion_mean = _inside(baseline)
     canary_mean = _inside(champion_mean + alternative)
 
@@ -131,6 +132,7 @@ def _stake_pair(baseline: float, share: float, gap: float, alternative: float) -
 
 
 def _inside(mean: float) -> float:
+    """Keep a mean away from 0 and 1, where a likelihood ratio has no bound."""
     return min(max(mean, EDGE), 1.0 - EDGE)
 
 

@@ -90,6 +90,7 @@ class Backlog:
         return [ref for ref in missing if self._left(ref, label)]
 
     def _left(self, ref: IssueRef, label: str | None) -> bool:
+        """Read an item that a listing lacks and move it if it left the queue; False when it did not."""
         forge = self._forges.get(ref.forge)
         if forge is None:
             return False
@@ -124,6 +125,7 @@ class Backlog:
         return answered
 
     def _said_of(self, ref: IssueRef) -> Literal["open", "closed", "missing", ""]:
+        """What the forge says about a blocker; "" when it did not answer. An unknown forge knows no issue."""
         forge = self._forges.get(ref.forge)
         if forge is None:
             _log.warning("backlog.no_such_forge", issue=str(ref), reason=f"no forge is called {ref.forge}")

@@ -60,6 +60,7 @@ def refusal(forge: ForgeConfig, item: BacklogItem, facts: GateFacts) -> Refusal 
 
 
 def _first_shut(forge: ForgeConfig, item: BacklogItem, ask: Callable[[], GateFacts]) -> Refusal | None:
+    """The first gate that is shut; the generator reads facts only when it gets that far."""
     for gate, shut, reason, inputs in _gates(forge, item, ask):
         if shut:
             return Refusal(issue=str(item.ref), gate=gate, reason=reason, inputs=inputs)
@@ -108,6 +109,7 @@ def _day_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[s
 
 
 def _job_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
+    """Whether earlier jobs on the issue have spent the limit of one."""
     spent, job = facts.spent_usd, forge.usd_per_job
     inputs: dict[str, object] = {"spent_usd": spent, "usd_per_job": job}
     return job is not None and not spent < job, f"{spent:.2f} of {job or 0:.2f} USD were spent on it", inputs

@@ -29,6 +29,8 @@ class Hint(BaseModel):
 
 
 class _Note(BaseModel):
+    """The stored form of an issue's hints."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     v: Literal[1]

@@ -70,6 +70,7 @@ def blocks_of(body: str) -> list[Block]:
 
 
 def _parser() -> MarkdownIt:
+    """CommonMark with what forges add to it; what is nested too deep is refused in `blocks_of`."""
     return MarkdownIt("commonmark", {"maxNesting": _MOST_NESTED}).enable(["strikethrough", "table"])
 
 
@@ -84,6 +85,7 @@ class _Walk:
     headings: list[tuple[int, str]] = field(default_factory=list)
 
     def blocks(self, tokens: Sequence[Token]) -> Iterator[Block]:
+        """The blocks of the tokens, in their order. A row of a table is one block."""
         for token in tokens:
             if token.type in {
                 "bullet_list_open",
@@ -107,6 +109,7 @@ class _Walk:
                 yield from self._words(token)
 
     def _words(self, token: Token) -> Iterator[Block]:
+        """A piece of text: a cell of the row that is open, or a block of its own."""
         html = token.type == "html_block"
         text = _html_text(token.content) if html else _inline(token, with_code=False)
         with_code = text if html else _inline(token, with_code=True)
@@ -116,6 +119,7 @@ class _Walk:
             yield from self._block(text, with_code)
 
     def _block(self, text: str, with_code: str) -> Iterator[Block]:
+        """The block, unless it is quoted or says nothing. A heading also governs what follows it."""
         if self.quotes:
             return
         if self.level:
@@ -188,6 +192,7 @@ class _HtmlWords(HTMLParser):
             self.parts.append(data)
 
     def _end_line(self, tag: str) -> None:
+        """Tags other than those within a line separate statements."""
         if tag not in _WITHIN_A_LINE:
             self.parts.append("\n")
 

@@ -198,6 +198,7 @@ class _Reading:
             self._sentences(piece)
 
     def _add(self, side: Side, found: Iterable[Reference]) -> None:
+        """Note references on a side, each once; that anything was said there is noted with the first."""
         for each in found:
             self.stated.add(side)
             self.found[side][each.ref] = None
@@ -239,11 +240,13 @@ def _first_line(text: str) -> str:
 
 
 def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Where a pattern that begins at a place ends; the place itself when it does not match."""
     found = pattern.match(text, at)
     return found.end() if found else at
 
 
 def _begins_with_reference(line: str) -> bool:
+    """Whether a line is an item of a list of issues, with a checkbox or without."""
     found = re.match(r"\s*(?:\[[ xX]\]\s*)?", line)
     at = _end_of(_LEAD, line, found.end() if found else 0)
     return REFERENCE.match(line, at) is not None

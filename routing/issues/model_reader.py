@@ -109,6 +109,7 @@ class ModelReader:
         return known.filled(Source.MODEL, **{name: value for name, value in parts.items() if value})
 
     def _answer(self, body: str) -> ModelAnswer:
+        """The answer about a body, remembered or new. A remembered one that does not fit is ignored."""
         digest = hashlib.sha256(
             f"{FORM}\0{self._settings.model}\0{body}".encode(errors="replace")
         ).hexdigest()
@@ -125,6 +126,7 @@ class ModelReader:
         return answer
 
     def _asked(self, body: str) -> ModelAnswer:
+        """A new answer, or NoAnswerError. Only the first use of the tool counts."""
         content = self._post(json.dumps(_question(self._settings, body)).encode())
         try:
             message = _ModelMessage.model_validate_json(content)
@@ -136,6 +138,7 @@ class ModelReader:
             raise NoAnswerError(message_text) from error
 
     def _post(self, data: bytes) -> bytes:
+        """The reply's body, or NoAnswerError. Failures that other bodies would meet too open the circuit."""
         if self._circuit.open_until(self._clock()) is not None:
             message = f"the model's server failed {FAILURES_TO_OPEN} times in a row and is not asked for now"
             raise NoAnswerError(message)
@@ -177,6 +180,7 @@ class ModelReader:
 
 
 def _question(settings: ModelSettings, body: str) -> dict[str, Any]:
+    """The request: one tool that must be used, with the answer's schema as its input."""
     schema = ModelAnswer.model_json_schema()
     return {
         "model": settings.model,

@@ -24,6 +24,7 @@ class ModelSettings(BaseModel):
 
     @model_validator(mode="after")
     def _has_a_key(self) -> "ModelSettings":
+        """A switch without a key would fail at each issue; it fails at the start."""
         if self.enabled and (self.api_key is None or not self.api_key.get_secret_value().strip()):
             raise ValueError("needs api_key when it is enabled; set one or switch it off")
         return self

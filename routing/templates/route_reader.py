@@ -50,6 +50,7 @@ class RouteReader:
         return Route(template=parsed.template, revision=revision, champion=worker, trial=trial, canary=canary)
 
     def _canary(self, template: str, number: int) -> Version | None:
+        """The canary; None when its content cannot be read: then no job counts in the trial, see `draw`."""
         try:
             return self._versions.read(template, number)
         except CorruptRecordError:

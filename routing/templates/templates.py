@@ -97,6 +97,7 @@ class Templates:
         return self._crowned(self.find(reference), mode="revert", by=by, reason=reason)
 
     def _crowned(self, version: Version, *, mode: str, by: str, reason: str) -> VersionStep:
+        """Make a version champion by `mode`, or raise ConflictError that says what to do instead."""
         review = {"decision": mode, "version": version.id, "by": by, "reason": reason}
         moved = self._store.promote(
             name=version.template, number=version.number, mode=mode, reason=reason or f"{mode}d by {by}",
@@ -169,6 +170,7 @@ class Templates:
         return self._store.reviews(name)
 
     def _version(self, name: str, number: int) -> Version:
+        """A version that must exist: UnknownTemplateError or UnknownVersionError otherwise."""
         version = self._store.read(name, number)
         if version is None:
             if self._store.field(name, "latest") is None:

@@ -54,6 +54,7 @@ class Trials:
                 return self._refused(canary, opened)
 
     def _refused(self, canary: Version, opened: TrialOpened) -> TrialStep:
+        """The trial when it is the very one that was asked for, else the error."""
         if opened.answer is OpenAnswer.OPEN:
             running = self.of_template(canary.template)
             if running and running.canary == canary.number:

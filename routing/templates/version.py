@@ -72,6 +72,7 @@ class Snapshot(BaseModel):
     @field_validator("prompts")
     @classmethod
     def _says_something(cls, value: dict[TurnKind, str]) -> dict[TurnKind, str]:
+        """An empty text would leave a turn without instructions: its default is used by leaving it out."""
         for kind, text in value.items():
             if not text.strip():
                 raise ValueError(f"{kind} is empty; leave it out to have its default")

@@ -212,6 +212,7 @@ class BacklogStore(Store):
         return found
 
     def _texts(self, refs: Sequence[IssueRef]) -> list[tuple[IssueRef, str | None]]:
+        """The stored records, with the issues that they were asked for by."""
         if not refs:
             return []
         with redis_errors("reading the backlog"):

@@ -122,6 +122,7 @@ class NoticeStore(Store):
             )
 
     def _records(self, sink: str, ids: Sequence[str]) -> dict[str, str]:
+        """The records of notifications, in the order of their ids; "" for one that is gone."""
         if not ids:
             return {}
         with redis_errors(f"reading notifications for sink {sink}"):

@@ -250,6 +250,7 @@ class MailStore(Store):
             return list(self.redis.zrangebyscore(index, "-inf", self.now(), start=0, num=most))
 
     def _listed(self, index: str, most: int) -> list[dict[str, str]]:
+        """The mails of a list, the newest first; those that have expired are left out."""
         with redis_errors("listing mail"):
             pipeline = self.redis.pipeline(transaction=False)
             for mail in self.redis.zrevrange(index, 0, most - 1):
