@@ -12,8 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
-from routing.store.trials.version_store import AddAnswer, VersionAdded, VersionStore
+from routing.store.trials.version_store import AddAnswer, StepAnswer, VersionAdded, VersionStore
 from routing.templates.version import Snapshot, Version, VersionReference, checked_template_name
+
+#: Answers to a step after which the version is in the state that was asked for.
+_SETTLED = {StepAnswer.OK, StepAnswer.UNCHANGED}
 
 
 class ProposalPolicy(StrEnum):
@@ -103,14 +106,14 @@ class Templates:
             name=version.template, number=version.number, mode=mode, reason=reason or f"{mode}d by {by}",
             review=review,
         )  # fmt: skip
-        if moved.refused:
+        if moved.answer not in _SETTLED:
             hint = {
                 "superseded": f"it was champion before: use `coalmine template revert {version.id}`",
                 "rejected": "rejection is final: propose its content with a change",
-            }.get(moved.state, "only a version that was champion can be reverted to")
+            }.get(moved.detail, "only a version that was champion can be reverted to")
             message = f"{version.id} is {moved} and was not made champion; {hint}"
             raise ConflictError(message)
-        return VersionStep(version=self._version(version.template, version.number), changed=moved.changed)
+        return VersionStep(version=self._version(version.template, version.number), changed=moved.done)
 
     def reject(self, reference: str, *, by: str, reason: str = "") -> VersionStep:
         """A person rejects a pending version, or the canary, for good; NAME alone means the latest."""
@@ -119,14 +122,14 @@ class Templates:
         moved = self._store.reject(
             name=version.template, number=version.number, reason=reason or f"rejected by {by}", review=review
         )
-        if moved.refused:
+        if moved.answer not in _SETTLED:
             message = (
                 f"{version.id} is {moved} and was not rejected; a champion is replaced by "
                 "`coalmine template promote` or `revert`"
             )
             raise ConflictError(message)
         self._rejected()
-        return VersionStep(version=self._version(version.template, version.number), changed=moved.changed)
+        return VersionStep(version=self._version(version.template, version.number), changed=moved.done)
 
     def find(self, reference: str, *, default: str = "champion") -> Version:
         """The version that a reference names; NAME alone means the champion, or the `default` given."""

@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
-from routing.store.trials.trial_store import OpenAnswer, TrialOpened, TrialStore
+from routing.store.redis.scripts import Answered
+from routing.store.trials.trial_store import OpenAnswer, TrialStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.trial import Terms, Trial
 from routing.templates.version import Version, checked_template_name
@@ -53,7 +54,7 @@ class Trials:
             if opened.answer is not OpenAnswer.STALE:
                 return self._refused(canary, opened)
 
-    def _refused(self, canary: Version, opened: TrialOpened) -> TrialStep:
+    def _refused(self, canary: Version, opened: Answered[OpenAnswer]) -> TrialStep:
         """The trial when it is the very one that was asked for, else the error."""
         if opened.answer is OpenAnswer.OPEN:
             running = self.of_template(canary.template)

@@ -15,7 +15,8 @@ from routing.jobs.mailbox import Mailbox
 from routing.jobs.retry import BackOff
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.job_store import JobStore
-from routing.store.trials.trial_store import OpenAnswer, TrialOpened
+from routing.store.redis.scripts import Answered
+from routing.store.trials.trial_store import OpenAnswer
 from routing.store.trials.version_store import VersionStore
 from routing.templates.route_reader import RouteReader
 from routing.templates.templates import Templates
@@ -108,7 +109,7 @@ def test_trial_is_not_opened_under_a_number_that_was_given_meanwhile(fleet: Step
     answer = fleet.app.trial_store.open(
         name="implementer", canary=second.number, trial="implementer-t1", before=0, terms=terms, data={}
     )
-    assert answer == TrialOpened(OpenAnswer.STALE)
+    assert answer == Answered(OpenAnswer.STALE)
     assert fleet.everything() == before
 
 

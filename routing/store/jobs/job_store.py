@@ -16,13 +16,13 @@ from routing.store.jobs.acceptance import (
     Acceptance,
     Accepted,
 )
-from routing.store.jobs.move import JOB_MOVE, Move, Moved
+from routing.store.jobs.move import JOB_MOVE, Move, MoveAnswer
 from routing.store.jobs.reader import JobReader
 from routing.store.jobs.record import parsed_job
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus, lease_statuses
-from routing.store.redis.scripts import Packed, Script, record_or
+from routing.store.redis.scripts import Answered, Packed, Script, record_or
 
 _NO_LIMITS = AdmissionLimits()
 _LIMITS = "agents_at_once per_repository day_cost_usd"
@@ -133,7 +133,7 @@ class JobStore(JobReader):
             settlement=settlement, doing=f"rerouting job {job.id}",
         )  # fmt: skip
 
-    def move(self, step: Move) -> Moved:
+    def move(self, step: Move) -> Answered[MoveAnswer]:
         """Move a job to another state."""
         return self.call(
             JOB_MOVE, **step.values(self.keys), retention_seconds=self.retention_seconds,

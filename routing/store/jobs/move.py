@@ -14,7 +14,7 @@ from routing.jobs.signal import Signal
 from routing.jobs.turn import Repair
 from routing.store.jobs.record import repair_fields, result_fields
 from routing.store.redis.keys import Keys
-from routing.store.redis.scripts import Script, flat_json
+from routing.store.redis.scripts import Script, answered, flat_json
 
 
 class MoveAnswer(StrEnum):
@@ -26,29 +26,13 @@ class MoveAnswer(StrEnum):
     ALIVE = "alive"  # its lease did not run out
     CANCELLING = "cancelling"  # it is to be cancelled, and may only end
     MERGING = "merging"  # its branch is being merged: too late to cancel it
-    ACTIVE = "active"  # another job is at work on its issue
-    STATE = "state"  # its state does not allow it
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A move's answer."""
-
-    answer: MoveAnswer
-    detail: str = ""  # ACTIVE: the other job's id; STATE: the job's state
-
-    @property
-    def done(self) -> bool:
-        """Whether the job was moved."""
-        return self.answer is MoveAnswer.OK
-
-    def __str__(self) -> str:
-        return self.detail or self.answer
+    ACTIVE = "active"  # another job, whose id comes with the answer, is at work on its issue
+    STATE = "state"  # its state, which comes with the answer, does not allow it
 
 
 JOB_MOVE = Script(
     "job_move",
-    lambda words: Moved(MoveAnswer(words[0]), *words[1:]),
+    answered(MoveAnswer),
     keys="job signals issue",
     indexes="leases waiting outbox unclaimed held at_work landing due dead effects spent children bereaved "
     "events",

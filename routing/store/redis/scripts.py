@@ -15,10 +15,10 @@ unknown one. What can be declared:
 - `args`: texts and numbers; None arrives as ''. Each script has `time` before them, for `clock(time)`.
 - `flags`: True or False, which is what they are if not given; booleans in Lua too.
 - `each_keys` and `each_args`: given once for each thing that the call is about. The caller passes `each`, a
-mapping a thing; Lua says `for job, id, fence in each() do`, with the names in the order of declaration. -
-`answer`: makes the wrapper's answer from the script's: `bool`, `int`, a StrEnum for one word, `record_or`
-for a record or the word that says why there is none, or a function of the store. A word that an enum lacks
-is a ScriptAnswerError.
+  mapping a thing; Lua says `for job, id, fence in each() do`, with the names in the order of declaration.
+- `answer`: makes the wrapper's answer from the script's: `bool`, `int`, a StrEnum for one word, `answered`
+  for a word with a detail, `record_or` for a record or the word that says why there is none, or a function of
+  the store. A word that an enum lacks is a ScriptAnswerError.
 
 A line `-- @include NAME` stands for the text of `_NAME.lua`.
 """
@@ -27,6 +27,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
 from importlib.resources import files
@@ -151,6 +152,27 @@ def record_or(refusals: type[E]) -> Callable[[Sequence[str]], dict[str, str] | E
         return dict(zip(words[1::2], words[2::2], strict=True)) if words[0] == "ok" else refusals(words[0])
 
     return read
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[E]):
+    """A script's word, with what comes after it: mostly the state that does not allow a step."""
+
+    answer: E
+    detail: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether the step was made."""
+        return self.answer == "ok"
+
+    def __str__(self) -> str:
+        return self.detail or self.answer
+
+
+def answered(words: type[E]) -> Callable[[Sequence[str]], Answered[E]]:
+    """Read {word} and {word, detail}."""
+    return lambda raw: Answered(words(raw[0]), *raw[1:])
 
 
 def flat_json(fields: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from redis import Redis
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus, lease_statuses
-from routing.store.redis.scripts import Script, flat_json, record_or
+from routing.store.redis.scripts import Answered, Script, answered, flat_json, record_or
 from routing.store.redis.store import Store
 
 
@@ -31,23 +31,7 @@ class SessionAnswer(StrEnum):
     ALIVE = "alive"  # a turn holds it
     ACTIVE = "active"  # the agent has spoken since
     DONE = "done"  # this stage of the silence was noted before
-    STATE = "state"  # its state does not allow the step
-
-
-@dataclass(frozen=True, slots=True)
-class SessionMoved:
-    """The answer of a step to another state. As text: the state that does not allow it, or the answer."""
-
-    answer: SessionAnswer
-    state: str = ""  # STATE: the session's
-
-    @property
-    def done(self) -> bool:
-        """Whether the session is in the new state."""
-        return self.answer is SessionAnswer.OK
-
-    def __str__(self) -> str:
-        return self.state or self.answer
+    STATE = "state"  # its state, which comes with the answer, does not allow the step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,10 +52,6 @@ class TurnEnd:
     forget: bool = False  # its conversation cannot be resumed
 
 
-def _moved(words: Sequence[str]) -> SessionMoved:
-    return SessionMoved(SessionAnswer(words[0]), *words[1:])
-
-
 _BEGIN = Script(
     "session_begin",
     record_or(TurnRefusal),
@@ -82,7 +62,7 @@ _BEGIN = Script(
 )
 _RUN = Script(
     "session_run",
-    _moved,
+    answered(SessionAnswer),
     keys="session",
     indexes="sessions events",
     args="name fence allowed retention_seconds process lost",
@@ -101,7 +81,7 @@ _RENEW = Script(
 )
 _END = Script(
     "session_end",
-    _moved,
+    answered(SessionAnswer),
     keys="session job",
     indexes="sessions turns events",
     args="name fence to allowed reason retention_seconds fields cost_usd seconds",
@@ -109,7 +89,7 @@ _END = Script(
 )
 _MOVE = Script(
     "session_move",
-    _moved,
+    answered(SessionAnswer),
     keys="session",
     indexes="sessions turns events",
     args="name to allowed reason retention_seconds fence",
@@ -154,7 +134,7 @@ class SessionStore(Store):
 
     def run_by(
         self, name: str, *, fence: int, allowed: Iterable[str], process: Mapping[str, str], lost: str = ""
-    ) -> SessionMoved:
+    ) -> Answered[SessionAnswer]:
         """Register the process of a turn; `lost` says why an earlier conversation is not resumed."""
         return self.call(
             _RUN, session=self.keys.session(name), name=name, fence=fence, allowed=",".join(allowed),
@@ -185,7 +165,7 @@ class SessionStore(Store):
             active=active, doing="renewing leases of turns",
         )  # fmt: skip
 
-    def end(self, turn: TurnEnd) -> SessionMoved:
+    def end(self, turn: TurnEnd) -> Answered[SessionAnswer]:
         """End a turn and give its lease back, which happens even where its new state is not allowed."""
         session = self.keys.session(turn.name)
         return self.call(
@@ -200,7 +180,7 @@ class SessionStore(Store):
     def move(
         self, name: str, to: str, *, allowed: Iterable[str], reason: str, fence: int | None = None,
         expired: bool = False,
-    ) -> SessionMoved:  # fmt: skip
+    ) -> Answered[SessionAnswer]:  # fmt: skip
         """Move a session; `expired`: only when no turn holds it, and what one has left is removed."""
         return self.call(
             _MOVE, session=self.keys.session(name), name=name, to=to, allowed=",".join(allowed),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from routing.store.redis.faults import redis_errors
-from routing.store.redis.scripts import Script, flat_json
+from routing.store.redis.scripts import Answered, Script, answered, flat_json
 from routing.store.redis.store import Store
 from routing.templates.trial import Arm, Terms, Trial, TrialState
 
@@ -37,18 +37,7 @@ class OpenAnswer(StrEnum):
     UNKNOWN = "unknown"  # the template has no such version
     NO_CHAMPION = "no champion"
     OPEN = "open"  # a trial is open
-    STATE = "state"  # the version's state does not allow it
-
-
-@dataclass(frozen=True, slots=True)
-class TrialOpened:
-    """The answer to that wish."""
-
-    answer: OpenAnswer
-    state: str = ""  # STATE: the version's
-
-    def __str__(self) -> str:
-        return self.state or self.answer
+    STATE = "state"  # the version's state, which comes with the answer, does not allow it
 
 
 class AdvanceAnswer(StrEnum):
@@ -62,7 +51,7 @@ class AdvanceAnswer(StrEnum):
 
 _OPEN = Script(
     "trial_open",
-    lambda words: TrialOpened(OpenAnswer(words[0]), *words[1:]),
+    answered(OpenAnswer),
     keys="template trial",
     indexes="trials:open events",
     args="name number id before share policy baseline guardrail_baselines strata settle_deadline_seconds "
@@ -85,7 +74,7 @@ class TrialStore(Store):
 
     def open(
         self, *, name: str, canary: int, trial: str, before: int, terms: Terms, data: dict[str, Any],
-    ) -> TrialOpened:  # fmt: skip
+    ) -> Answered[OpenAnswer]:  # fmt: skip
         """Open a trial of a pending version, if the template still has had `before` trials."""
         return self.call(
             _OPEN, template=self.keys.template(name), trial=self.keys.trial(trial), name=name, number=canary,

@@ -4,7 +4,6 @@ Graduation and rollback by evidence are `trial_advance`; both ways use `_version
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 
 from routing.errors import CorruptRecordError
 from routing.store.redis.faults import redis_errors
-from routing.store.redis.scripts import Script
+from routing.store.redis.scripts import Answered, Script, answered
 from routing.store.redis.store import Store
 from routing.templates.version import Snapshot, Version, VersionState, version_id
 
@@ -42,32 +41,7 @@ class StepAnswer(StrEnum):
     UNCHANGED = "unchanged"  # it was so before
     STALE = "stale"  # another trial is open than was read; the store repeats the step
     UNKNOWN = "unknown"
-    STATE = "state"  # its state does not allow it
-
-
-@dataclass(frozen=True, slots=True)
-class VersionMoved:
-    """The answer to that step."""
-
-    answer: StepAnswer
-    state: str = ""  # STATE: the version's
-
-    @property
-    def refused(self) -> bool:
-        """Whether the version is not in the state that was asked for."""
-        return self.answer not in {StepAnswer.OK, StepAnswer.UNCHANGED}
-
-    @property
-    def changed(self) -> bool:
-        """Whether this step brought it there."""
-        return self.answer is StepAnswer.OK
-
-    def __str__(self) -> str:
-        return self.state or self.answer
-
-
-def _moved(words: Sequence[str]) -> VersionMoved:
-    return VersionMoved(StepAnswer(words[0]), *words[1:])
+    STATE = "state"  # its state, which comes with the answer, does not allow it
 
 
 _ADD = Script(
@@ -79,14 +53,14 @@ _ADD = Script(
 )
 _PROMOTE = Script(
     "version_promote",
-    _moved,
+    answered(StepAnswer),
     keys="template reviews trial",
     indexes="trials:open champions events",
     args="name number mode trial_id reason review",
 )
 _REJECT = Script(
     "version_reject",
-    _moved,
+    answered(StepAnswer),
     keys="template reviews trial",
     indexes="trials:open rejected events",
     args="name number trial_id reason review",
@@ -121,14 +95,14 @@ class VersionStore(Store):
 
     def promote(
         self, *, name: str, number: int, mode: str, reason: str, review: dict[str, Any]
-    ) -> VersionMoved:
+    ) -> Answered[StepAnswer]:
         """A person makes a version champion; `mode` is `promote`, or `revert` for a superseded one."""
         return self._step(
             _PROMOTE, name, number=number, mode=mode, reason=reason, review=review,
             doing=f"promoting {version_id(name, number)}",
         )  # fmt: skip
 
-    def reject(self, *, name: str, number: int, reason: str, review: dict[str, Any]) -> VersionMoved:
+    def reject(self, *, name: str, number: int, reason: str, review: dict[str, Any]) -> Answered[StepAnswer]:
         """A person rejects a version."""
         return self._step(
             _REJECT, name, number=number, reason=reason, review=review,
@@ -136,8 +110,8 @@ class VersionStore(Store):
         )  # fmt: skip
 
     def _step(
-        self, script: Script[VersionMoved], name: str, *, review: dict[str, Any], **values: Any
-    ) -> VersionMoved:
+        self, script: Script[Answered[StepAnswer]], name: str, *, review: dict[str, Any], **values: Any
+    ) -> Answered[StepAnswer]:
         """Keys must be declared before a script runs: read which trial is open; retry if that changed."""
         template = self.keys.template(name)
         while True:
