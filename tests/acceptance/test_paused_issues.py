@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from routing.forges.local.forge import LocalConfig
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -49,8 +50,8 @@ def served(coalmine: CommandLine, issues: Path) -> dict[str, str]:
 def process(coalmine: CommandLine, issues: Path) -> Iterator[ForgeParts]:
     """The parts of a worker's process that has just been started."""
     repository = coalmine.folder / "shop-with-tree" / "shop"
-    local = {"repository": repository, "issues": issues, "state": coalmine.folder / "state", "label": "agent"}
-    parts = compose(Settings.model_validate({"redis_url": coalmine.url, "forge": {"local": local}}))
+    local = LocalConfig(repository=repository, issues=issues, state=coalmine.folder / "state", label="agent")
+    parts = compose(Settings(redis_url=coalmine.url, forge=(local,)))
     try:
         yield ForgeParts(coalmine=parts, run_ci=lambda _commit: None)
     finally:
