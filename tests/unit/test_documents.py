@@ -177,6 +177,7 @@ def test_settings_in_examples_are_accepted(file: Path, tmp_path: Path) -> None:
 
 def commands(text: str) -> list[list[str]]:
     """The `coalmine` command lines in a page's blocks, and in its sentences."""
+    text = re.sub(r"```python\n.*?```", "", text, flags=re.DOTALL)
     blocks = re.findall(r"```.*?\n(.*?)```", text, re.DOTALL)
     lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
     lines += re.findall(r"`(coalmine [^`]+)`", text)
