@@ -200,11 +200,10 @@ class Mailbox:
         return defaults
 
     def _route(self, references: Sequence[str]) -> tuple[str, Route]:
-        *versions, template = references
-        for version in versions:
+        for version in references[:-1]:
             with suppress(ConflictError):  # rejected since its job began: it no longer gets work
                 return version, self._routes.route(version)
-        return template, self._routes.route(template)
+        return references[-1], self._routes.route(references[-1])
 
     def _draw(self, item: _Prepared) -> _Drawn:
         """The version for a request. The generator is asked at most once for it."""
@@ -223,18 +222,7 @@ class Mailbox:
         return _Drawn(item, defaults, draw(route, item.number))
 
     def _step(self, defaults: RouteDefaults, run: list[_Drawn]) -> Acceptance:
-        trial = defaults.trial
-        return Acceptance(
-            template=defaults.route.template,
-            revision=defaults.route.revision,
-            sides=defaults.sides,
-            trial=trial.id if trial else "",
-            share=repr(trial.share) if trial else "",
-            parent=defaults.parent,
-            settle_seconds=defaults.settle_seconds,
-            retention_seconds=self._policy.retention_seconds,
-            jobs=[self._new_job(*each) for each in run],
-        )
+        return Acceptance(terms=defaults.terms, jobs=[self._new_job(*each) for each in run])
 
     def _new_job(self, item: _Prepared, defaults: RouteDefaults, chosen: Draw) -> NewJob:
         request, arm, number = item.request, chosen.arm, chosen.number

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from routing.jobs.job import Job
-from routing.store.jobs.acceptance import Family, sides_json
+from routing.store.jobs.acceptance import AcceptanceTerms, Family, sides_json
 from routing.store.jobs.record import FORM
 from routing.templates.route import Draw, Route, draw, draws
 from routing.templates.trial import Arm, Trial
@@ -30,9 +30,7 @@ class RouteDefaults:
     route: Route
     draws: bool  # whether a number is drawn for each job
     trial: Trial | None  # the trial that the jobs count in; None when they count in none
-    settle_seconds: float
-    sides: str  # what jobs of one arm have in common, as JSON: see job_enqueue.lua
-    parent: str = ""  # id of the job whose children they are
+    terms: AcceptanceTerms
     own_queue: Literal["champion", "canary"] | None = None  # None: that of the arm
 
     @classmethod
@@ -46,8 +44,15 @@ class RouteDefaults:
             route=route,
             draws=drawn,
             trial=trial,
-            settle_seconds=trial.settle_deadline_seconds if trial else policy.settle_deadline_seconds,
-            sides=sides_json(_side(each, route=route, policy=policy) for each in chosen),
+            terms=AcceptanceTerms(
+                template=route.template,
+                revision=route.revision,
+                sides=sides_json(_side(each, route=route, policy=policy) for each in chosen),
+                trial=trial.id if trial else "",
+                share=repr(trial.share) if trial else "",
+                settle_seconds=trial.settle_deadline_seconds if trial else policy.settle_deadline_seconds,
+                retention_seconds=policy.retention_seconds,
+            ),
         )
 
     @classmethod
@@ -65,9 +70,14 @@ class RouteDefaults:
             route=route,
             draws=False,
             trial=None,
-            settle_seconds=policy.settle_deadline_seconds,
-            sides=sides_json([(fields, "", data)], family),
-            parent=parent.id,
+            terms=AcceptanceTerms(
+                template=route.template,
+                revision=route.revision,
+                sides=sides_json([(fields, "", data)], family),
+                parent=parent.id,
+                settle_seconds=policy.settle_deadline_seconds,
+                retention_seconds=policy.retention_seconds,
+            ),
             own_queue=queue,
         )
 

@@ -5,14 +5,14 @@ little.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
 
 from routing.store.redis.keys import Keys
-from routing.store.redis.scripts import Script
+from routing.store.redis.scripts import Packed, Script
 
 #: Seconds after which the relay checks whether a published job was claimed.
 UNCLAIMED_SECONDS = 15.0
@@ -100,8 +100,8 @@ class Family:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Acceptance:
-    """All that one step writes when jobs of one route are accepted, in their order."""
+class AcceptanceTerms:
+    """What the jobs of one route have in common; made once a route, and as long as that stays the same."""
 
     template: str
     revision: str  # of the template's route, as read
@@ -111,37 +111,40 @@ class Acceptance:
     parent: str = ""  # id of the job whose child the only one is; a child is in no trial
     settle_seconds: float = 604_800.0
     retention_seconds: int = 2_592_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """All that one step writes when jobs of one route are accepted, in their order."""
+
+    terms: AcceptanceTerms
     jobs: Sequence[NewJob]
 
-    @property
-    def pushed(self) -> bool:
-        """Whether the step pushes the messages too."""
-        return bool(self.jobs[0].message)
-
-    def values(self, keys: Keys) -> Mapping[str, str | float | bool]:
-        """What the script is given for all of the jobs."""
-        return {
-            **_route_keys(keys, self.template, self.trial, self.parent),
-            "revision": self.revision,
-            "trial": self.trial,
-            "share": self.share,
-            "sides": self.sides,
-            "look_seconds": UNCLAIMED_SECONDS if self.pushed else PUBLISH_SECONDS,
-            "settle_seconds": self.settle_seconds,
-            "retention_seconds": self.retention_seconds,
-            "pushed": self.pushed,
-        }
+    def packed(self, keys: Keys, time: str) -> Packed:
+        """The call of the script."""
+        common = _common(keys, time, self.terms, pushed=bool(self.jobs[0].message))
+        return JOB_ENQUEUE.extended(common, (job.row(keys) for job in self.jobs))
 
 
-@lru_cache(maxsize=1024)
-def _route_keys(keys: Keys, template: str, trial: str, parent: str) -> Mapping[str, str]:
-    record = keys.template(template)
-    return {
-        "template": record,
-        "trial_record": keys.trial(trial) if trial else record,
-        "dispatches": keys.dispatches(trial) if trial else record,
-        "parent": keys.job(parent) if parent else record,
+@lru_cache(maxsize=256)
+def _common(keys: Keys, time: str, terms: AcceptanceTerms, *, pushed: bool) -> Packed:
+    """What the calls for one route have in common."""
+    template = keys.template(terms.template)
+    values = {
+        "template": template,
+        "trial_record": keys.trial(terms.trial) if terms.trial else template,
+        "dispatches": keys.dispatches(terms.trial) if terms.trial else template,
+        "parent": keys.job(terms.parent) if terms.parent else template,
+        "revision": terms.revision,
+        "trial": terms.trial,
+        "share": terms.share,
+        "sides": terms.sides,
+        "look_seconds": UNCLAIMED_SECONDS if pushed else PUBLISH_SECONDS,
+        "settle_seconds": terms.settle_seconds,
+        "retention_seconds": terms.retention_seconds,
+        "pushed": pushed,
     }
+    return JOB_ENQUEUE.packed(keys, time, values)
 
 
 def sides_json(

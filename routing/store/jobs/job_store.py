@@ -111,8 +111,7 @@ class JobStore(JobReader):
             return self.scripts.stream(JOB_ENQUEUE, map(self._packed, steps))
 
     def _packed(self, step: Acceptance) -> Packed:
-        each = (job.row(self.keys) for job in step.jobs)
-        return self.packed(JOB_ENQUEUE, each, **step.values(self.keys))
+        return step.packed(self.keys, self.now_argument())
 
     def claim(self, job: str, *, lease_seconds: float, worker: str) -> Job | ClaimRefusal:
         """Win a job's lease, or say why not."""

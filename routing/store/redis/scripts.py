@@ -103,10 +103,7 @@ class Script(Generic[A]):
     def packed(
         self, keys: Keys, time: str, values: Mapping[str, Any], each: Iterable[Mapping[str, Any]] = ()
     ) -> Packed:
-        """KEYS and ARGV of one call; TypeError for a name that is missing or unknown.
-
-        The values of `each` are sent as they are, as there may be many: texts and numbers, no None.
-        """
+        """KEYS and ARGV of one call; TypeError for a name that is missing or unknown."""
         try:
             names = [values[name] for name in self.keys]
             args = [time]
@@ -118,6 +115,11 @@ class Script(Generic[A]):
             raise self._misfit(values)
         names += self._indexes_under(keys)
         args += ["1" if flag else "" for flag in flags]
+        return self.extended((names, args), each)
+
+    def extended(self, call: Packed, each: Iterable[Mapping[str, Any]]) -> Packed:
+        """The call with more things that it is about. There may be many: texts and numbers only, no None."""
+        names, args = [*call[0]], [*call[1]]
         for item in each:
             names += self._keys_of_each(item)
             args += self._args_of_each(item)
