@@ -38,7 +38,7 @@ def noted_pid(file: Path) -> int:
 
 
 def test_what_a_command_is_given_and_what_it_prints() -> None:
-    """More than any pipe holds goes in and comes out while it does; both outputs are told apart."""
+    """More than any pipe holds goes in and comes out while it does; the two outputs stay apart."""
     given = bytes(range(256)) * 8192
     done = capture(shell("cat; echo oops >&2; exit 3", stdin=given), timeout_seconds=FAR)
     assert (done.output, done.error) == (given, b"oops\n")
@@ -133,7 +133,7 @@ def test_children_share_a_loop() -> None:
 
 
 def test_a_wait_is_ended_from_another_thread() -> None:
-    """Whoever has news for the thread that waits wakes it."""
+    """A thread that has news wakes the one that waits."""
     child = ChildProcess.start(shell("sleep 600"))
     waker = threading.Timer(0.05, child.wake)
     waker.start()
@@ -185,7 +185,7 @@ def git(tmp_path: Path) -> Git:
 
 
 def test_a_git_whose_helper_hangs_keeps_no_slot(git: Git, tmp_path: Path) -> None:
-    """At the time limit the helper is ended with git, and the caller is told."""
+    """At the time limit the helper is ended with git, and the caller gets an error."""
     noted = tmp_path / "pid"
     git("config", "alias.hang", f"!trap '' TERM; echo $$ > {noted}; sleep 600")
     with pytest.raises(GitError, match="git hang took over 3 s"):
@@ -193,7 +193,7 @@ def test_a_git_whose_helper_hangs_keeps_no_slot(git: Git, tmp_path: Path) -> Non
     assert not process_runs(noted_pid(noted))
 
 
-def test_a_helper_that_git_leaves_behind_ends_with_it(git: Git, tmp_path: Path) -> None:
+def test_a_helper_that_git_leaves_running_ends_with_it(git: Git, tmp_path: Path) -> None:
     """It holds git's output open: git's answer does not wait for it."""
     noted = tmp_path / "pid"
     git("config", "alias.leave", f"!sleep 600 & echo $! > {noted}; echo said")

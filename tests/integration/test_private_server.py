@@ -77,17 +77,17 @@ def test_data_outlives_a_kill_of_the_server(tmp_path: Path) -> None:
 def test_the_server_is_given_none_of_our_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process can be read by whatever runs as its user, so its environment holds what it needs alone."""
     monkeypatch.setenv("SHOP_API_KEY", "s3cret")
-    program, told = tmp_path / "server", tmp_path / "environment"
-    program.write_text(f"#!/bin/sh\nenv > {told}\n")
+    program, seen = tmp_path / "server", tmp_path / "environment"
+    program.write_text(f"#!/bin/sh\nenv > {seen}\n")
     program.chmod(0o755)
     with pytest.raises(UnavailableError):
         PrivateServer(tmp_path / "data", program=ServerProgram(path=program, version=(9,))).start()
-    assert "PATH=" in told.read_text()
-    assert "s3cret" not in told.read_text()
+    assert "PATH=" in seen.read_text()
+    assert "s3cret" not in seen.read_text()
 
 
 def test_settings_are_those_of_a_system_of_record(tmp_path: Path) -> None:
-    """Append-only file on, nothing evicted, no snapshots, and the options that were asked for."""
+    """Append-only file on, nothing evicted, no snapshots, and the options as they were set."""
     options = ServerOptions(appendfsync="always", maxmemory_bytes=64 * 1024 * 1024)
     with private_server(tmp_path, options) as server, plain_client(server.url) as client:
         settings = client.config_get("*")

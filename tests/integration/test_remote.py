@@ -124,7 +124,7 @@ def test_a_wrong_token_is_told_apart_and_not_repeated(served: ServedRepository) 
 
 
 def test_no_token_where_one_is_needed_is_refused(served: ServedRepository) -> None:
-    """Nobody is asked for a name; the message says what is missing."""
+    """Git does not prompt for a name; the message says what is missing."""
     remote = Remote(address=served.remote().address)
     with pytest.raises(RemoteRefusedError, match="give the forge a token"):
         _work(served, remote)
@@ -167,7 +167,7 @@ def test_another_host_gets_no_credential(served: ServedRepository) -> None:
 
 
 def test_a_helper_answers_for_its_own_origin_alone(served: ServedRepository) -> None:
-    """Git that is pointed at another host with the same access is told nothing."""
+    """Git that is pointed at another host with the same access learns nothing."""
     other = github_server(served.world)
     try:
         elsewhere = f"{other.address}/acme/shop.git"

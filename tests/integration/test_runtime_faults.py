@@ -1,4 +1,4 @@
-"""Runtimes that raise where they may not: the turn ends, says why, and leaves no process behind."""
+"""Runtimes that raise where they may not: the turn ends, says why, and no process is left."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.programs.agent_programs import AgentBench
 from tests.programs.faulty_runtime import Faulty
 from tests.waiting import wait_until
 
-#: Leaves a process of its own session behind, says something, and hangs; says more when it is told to end.
+#: Leaves a process of its own session behind, says something, and hangs; says more at SIGTERM.
 CLINGING = (
     "setsid sleep 60 & echo $! > child.pid; trap 'echo more; echo more; exit 1' TERM; echo said; "
     "while :; do sleep 0.05; done"
@@ -49,7 +49,7 @@ def faulty(line: str, fails_at: str = "parse", **more: Any) -> Faulty:
 
 
 def child_is_gone(bench: AgentBench) -> bool:
-    """Whether what the agent left behind has ended."""
+    """Whether what the agent left running has ended."""
     return start_ticks(int((bench.folder / "tree" / "child.pid").read_text())) is None
 
 
@@ -81,7 +81,7 @@ def test_parser_that_raises_ends_the_turn(bench: AgentBench) -> None:
     assert open_descriptors() == before
 
 
-def test_parser_that_raises_behind_the_exit(bench: AgentBench) -> None:
+def test_parser_that_raises_after_the_exit(bench: AgentBench) -> None:
     """The last line comes without a newline, when the process has ended; its exit code is known."""
 
     def until_it_has_exited(event: AgentEvent) -> None:
@@ -128,7 +128,7 @@ class Wordless(Exception):  # noqa: N818 - it is no error of ours
 
 
 def test_exception_without_words(bench: AgentBench) -> None:
-    """Its class is told."""
+    """The reason names its class."""
     result = run(bench, faulty("echo said; sleep 60", error=Wordless()))
     assert (result.ended_by, result.reason) == (Ending.PARSER_ERROR, "Wordless")
 

@@ -31,7 +31,7 @@ while True:
     signal.pause()
 """
 
-# Does not heed SIGTERM.
+# Ignores SIGTERM.
 STUBBORN = """
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -165,7 +165,7 @@ def test_a_folder_that_is_missing_is_a_failure_with_its_reason(tmp_path: Path) -
         supervisor.raise_for_failure()
 
 
-def test_a_program_that_does_not_heed_sigterm_is_killed_in_the_end() -> None:
+def test_a_program_that_ignores_sigterm_is_killed_in_the_end() -> None:
     """The grace period is an upper bound of how long stopping takes."""
     lines = Lines()
     with Supervisor([program("stubborn", STUBBORN)], on_line=lines, grace_seconds=0.1):
@@ -174,7 +174,7 @@ def test_a_program_that_does_not_heed_sigterm_is_killed_in_the_end() -> None:
 
 
 def test_children_of_a_program_end_with_it() -> None:
-    """What a program leaves behind in its group is ended when it dies, and again when it is stopped."""
+    """What a program leaves in its group is ended when it dies, and again when it is stopped."""
     lines = Lines()
 
     def children() -> list[int]:
@@ -191,7 +191,7 @@ def test_children_of_a_program_end_with_it() -> None:
 
 
 def test_output_is_cut_into_bounded_printable_lines() -> None:
-    """Long lines are shortened, control characters go, what is no text is replaced, no line is lost."""
+    """Long lines are shortened, control characters go, bytes that are not text are replaced, no line is lost."""
     source = r"""
 import sys
 out = sys.stdout.buffer
@@ -215,7 +215,7 @@ signal.pause()
 
 
 def test_a_stuck_sink_does_not_hold_up_the_programs() -> None:
-    """Programs write on, and their deaths are noticed, while whoever shows their lines is stuck."""
+    """Programs write on, and their deaths are noticed, while the reader of their lines is stuck."""
     release = threading.Event()
     chatty = program("chatty", "print('line\\n' * 200_000); print('end', flush=True)")
 
@@ -251,7 +251,7 @@ def test_first_signal_in_the_foreground_ends_all_in_an_orderly_way(number: signa
 
 
 def test_second_signal_in_the_foreground_kills() -> None:
-    """Whoever presses Ctrl-C twice does not wait for the grace period."""
+    """A second Ctrl-C cuts the grace period short."""
     with foreground(STUBBORN, POLITE, grace_seconds=600) as (process, pids):
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
@@ -264,7 +264,7 @@ def test_second_signal_in_the_foreground_kills() -> None:
 
 
 def test_programs_die_with_a_killed_supervisor() -> None:
-    """SIGKILL of the supervisor leaves no program behind, not even one that ignores SIGTERM."""
+    """SIGKILL of the supervisor leaves no program running, not even one that ignores SIGTERM."""
     with foreground(STUBBORN, POLITE) as (process, pids):
         assert all(process_runs(pid) for pid in pids)
         process.kill()

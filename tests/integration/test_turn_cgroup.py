@@ -38,7 +38,7 @@ HOME = usable_cgroup_home()
 
 @pytest.fixture
 def pid_file(tmp_path: Path) -> Iterator[Path]:
-    """Where the process that escapes says who it is; it is ended behind the test."""
+    """Where the process that escapes writes its pid; it is ended after the test."""
     file = tmp_path / "escaped"
     with escaping(file):
         yield file
@@ -65,7 +65,7 @@ def started(
 def test_what_hides_whose_it_is_dies_where_there_are_cgroups(
     tmp_path: Path, pid_file: Path, home: CgroupHome | None
 ) -> None:
-    """Without them it escapes, as is documented: nothing says any more whose it was."""
+    """Without them it escapes, as is documented: nothing shows any longer whose it was."""
     bench = AgentBench(folder=tmp_path, home=home, stop_at="ready")
     before = groups()
     result = bench.shell(f"{escape_line(pid_file)}; echo ready; sleep 60")
@@ -124,7 +124,7 @@ def test_agent_is_what_it_would_be_without(tmp_path: Path) -> None:
     ids=["missing", "no program", "no interpreter"],
 )
 def test_program_that_cannot_be_started_is_a_spawn_error(tmp_path: Path, make: object) -> None:
-    """As without a cgroup, and no group is left; it is no exit code of an agent's."""
+    """As without a cgroup, and no group is left; it does not look like an agent's exit code."""
     program = tmp_path / "program"
     assert callable(make)
     make(program)
@@ -137,7 +137,7 @@ def test_program_that_cannot_be_started_is_a_spawn_error(tmp_path: Path, make: o
 
 
 def test_environment_that_no_shell_hands_on_arrives(tmp_path: Path, pid_file: Path) -> None:
-    """Such an agent is let into its group behind its start."""
+    """Such an agent is moved into its group after its start."""
     line = f"read go; env; {escape_line(pid_file)}; sleep 60"
     child = started(
         ["sh", "-c", line], tmp_path, environment={"PATH": "/usr/bin:/bin", "a.b": "1"}, stdin=b"go\n"
@@ -152,7 +152,7 @@ def test_environment_that_no_shell_hands_on_arrives(tmp_path: Path, pid_file: Pa
 def test_turn_that_another_worker_left_is_ended_with_all_that_hides(
     tmp_path: Path, pid_file: Path, whose: str
 ) -> None:
-    """By whoever has won its job or its session; its own worker only finds that it is over."""
+    """By the worker that has won its job or its session; its own worker only finds that it is over."""
     descendants = Descendants(ProcessTable(), HOME)
     child = started(
         ["sh", "-c", f"{escape_line(pid_file)}; sleep 60"], tmp_path,
@@ -204,7 +204,7 @@ def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
 
 @pytest.mark.parametrize("fate", ["cancelled", "its worker killed"])
 def test_in_a_fleet(made: WorkerFleet, pid_file: Path, fate: str) -> None:
-    """A real worker ends it, and behind a worker's SIGKILL the next one of the host does."""
+    """A real worker ends it, and after a worker's SIGKILL the next one of the host does."""
     parts, book = made.coalmine(), Book(made.folder / "book")
     parts.templates.add("implementer", book.snapshot(f"{escape_line(pid_file)}; sleep 60"))
     made.worker("w1")

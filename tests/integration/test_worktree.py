@@ -90,7 +90,7 @@ def test_commits_are_pushed_and_read_back_from_the_remote(place: RepositoryPlace
 
 
 def test_nothing_is_pushed_when_nothing_was_done(place: RepositoryPlace, remote: Path) -> None:
-    """Ignored files are no work; there is no commit and no branch on the remote."""
+    """Ignored files do not count as work: no commit and no branch on the remote."""
     tree = _open(place, remote)
     (tree.path / "debug.log").write_text("noise")
     pushed = tree.push()
@@ -129,7 +129,7 @@ def test_the_same_leftovers_of_two_jobs_are_two_commits(place: RepositoryPlace, 
 
 
 def test_the_same_commits_of_two_agents_are_two(place: RepositoryPlace, remote: Path) -> None:
-    """What two jobs' agents commit in one second, of one content and on one parent, is told apart."""
+    """What two jobs' agents commit in one second, of one content and on one parent, stays two commits."""
     commits = []
     for job in (JOB, OTHER_JOB):
         tree = _open(place, remote, job)
@@ -404,7 +404,7 @@ def test_a_removed_tree_leaves_nothing_but_the_mirror(place: RepositoryPlace, re
 
 
 def test_a_sweep_removes_what_no_job_wants(place: RepositoryPlace, remote: Path) -> None:
-    """Trees of final jobs go, others stay, and nothing that is no job's is touched."""
+    """Trees of final jobs go, others stay, and files that belong to no job are left alone."""
     gone, kept = _open(place, remote), _open(place, remote, OTHER_JOB)
     (place.folder / "notes").mkdir()
 
