@@ -191,7 +191,7 @@ def test_children_of_a_program_end_with_it() -> None:
 
 
 def test_output_is_cut_into_bounded_printable_lines() -> None:
-    """Long lines are shortened, control characters go, bytes that are not text are replaced, no line is lost."""
+    """Long lines are shortened, control characters go, what is not text is replaced, no line is lost."""
     source = r"""
 import sys
 out = sys.stdout.buffer
