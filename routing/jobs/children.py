@@ -69,7 +69,7 @@ class Children:
 
 
 def _request(order: ChildOrder, parent: Job, template: str) -> JobRequest:
-    """The child works in its parent's repository; the issue stays the parent's to close."""
+    """The child works in its parent's repository, and has no issue: the parent closes its own."""
     scope = "".join(f"\n- {name}" for name in order.file_scope)
     return JobRequest.checked(
         template=template,

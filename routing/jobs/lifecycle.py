@@ -81,7 +81,7 @@ class Jobs:
             self._reroute(job)
 
     def _claimed(self, job: Job) -> Claim | ClaimRefusal:
-        """The claim with its content; a job whose content is gone ends at once, by nobody's fault."""
+        """The claim with its content; a job whose content is gone fails, which is not the agent's fault."""
         try:
             return Claim(job=job, version=self._content(job))
         except CorruptRecordError as error:
@@ -136,7 +136,7 @@ class Jobs:
     def end(
         self, claim: Claim, state: JobState, *, reason: str, result: JobResult, signals: Sequence[Signal] = ()
     ) -> None:
-        """The job ends in a final state, by the word of the worker that holds its lease."""
+        """The job ends in a final state, as the worker that holds its lease reports."""
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=state, event=JOB_FINISHED, fence=claim.fence,
             reason=reason, result=result, signals=signals, list_dead=state is JobState.FAILED,
@@ -173,7 +173,7 @@ class Jobs:
     def park(self, claim: Claim, *, reason: str, result: JobResult, wait_seconds: float) -> None:
         """The job's agent awaits mail: its next turn begins with that, or when the time is over.
 
-        The turn was no attempt that failed, so it does not count as one.
+        The turn did not fail, so it does not count as an attempt.
         """
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_AWAITING,

@@ -46,7 +46,7 @@ class Enqueued:
     """What became of a request."""
 
     job: str
-    created: bool  # False when its idempotency key, or its issue, led to a job that was there
+    created: bool  # False when its idempotency key, or its issue, led to an existing job
     version: str = ""  # `implementer@v3`; "" when not created
     trial: str = ""
     arm: Arm | None = None
@@ -67,7 +67,7 @@ class _Prepared:
     """A request that is being accepted."""
 
     request: JobRequest
-    references: Sequence[str]  # templates or versions: the first that may be given work is
+    references: Sequence[str]  # templates or versions: the first that may have work gets it
     descent: Descent | None = None
     job: str
     body: str  # the request as JSON
@@ -150,7 +150,7 @@ class Mailbox:
         )
 
     def _accept(self, batch: list[_Prepared]) -> list[Enqueued]:
-        """Accept a batch; what a changed route refuses is read and tried again, with the same draw."""
+        """Accept a batch. Where a route changed meanwhile it is read again; the draw stays the same."""
         done = self._known(batch)
         waiting = [item for item in batch if item.job not in done]
         while waiting:

@@ -81,7 +81,7 @@ class CeleryPublisher:
         try:
             with self._app.connection_for_write() as connection:
                 channel: Any = connection.default_channel
-                # Not passive: with a key prefix kombu's Redis transport takes every queue for missing then.
+                # Not passive: with a key prefix kombu's Redis transport reports every queue as missing.
                 declared = channel.queue_declare(queue, durable=True, exclusive=False, auto_delete=False)
                 return int(declared.message_count)
         except _FAULTS as error:

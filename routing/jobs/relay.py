@@ -14,7 +14,7 @@ from routing.store.jobs.job_store import JobStore
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds after which a message is repeated that nobody has taken, although others wait in its queue.
+#: Seconds after which a message is repeated that no worker took, although others wait in its queue.
 OVERDUE_SECONDS = 100.0
 
 #: The most of them in one pass.
@@ -57,9 +57,9 @@ class Relay:
             return []
         depths = {queue: self._publisher.depth(queue) for queue in ("champion", "canary")}
         jobs = self._queued(unclaimed)
-        behind_others = [job for job in jobs if depths[job.queue]]
+        not_alone = [job for job in jobs if depths[job.queue]]
         lost = [job.id for job in jobs if not depths[job.queue]]
-        return lost + self._overdue(behind_others, messages=sum(depths.values()))
+        return lost + self._overdue(not_alone, messages=sum(depths.values()))
 
     def _overdue(self, jobs: list[Job], *, messages: int) -> list[str]:
         """Those unclaimed for long. A queue holds at most two messages a job, however long no worker runs."""

@@ -1,6 +1,6 @@
 """Signals: verifiable facts about a job, from which its score is computed.
 
-Recorded once each: whoever sees the same fact again makes a signal of the same id.
+Each is recorded once: the same fact, seen again, has the same id.
 """
 
 from enum import StrEnum

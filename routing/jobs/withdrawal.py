@@ -18,8 +18,9 @@ class Withdrawal:
     """Cancels what rejected versions are at work on; it may be repeated, and run by several processes.
 
     A rejection comes before it, so a job that is claimed meanwhile goes to the champion: what is found here
-    was claimed before. Children of a version's own count as its jobs, whether their parent has ended or not;
-    the others of a cancelled job end with their parent. Jobs that are queued are rerouted when claimed.
+    was claimed before. Children that run the rejected version are its jobs too, whether their parent has
+    ended or not; other children of a cancelled job end with their parent. Jobs that are queued are rerouted
+    when claimed.
     """
 
     def __init__(self, jobs: Jobs, store: JobStore, versions: VersionStore, *, cancels: bool) -> None:

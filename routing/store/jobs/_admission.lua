@@ -22,7 +22,7 @@ local function room_in_fleet(leases, now, limits)
   return limits[1] - redis.call('ZCOUNT', leases, '(' .. stamp(now), '+inf')
 end
 
--- What looks full is counted again by the leases, which are the truth: nobody is kept out by what is over.
+-- What looks full is counted again by the leases: jobs that have ended, or whose lease ran out, keep nobody waiting.
 local function room_at(at_work, leases, now, limits, place)
   if limits[2] <= 0 or place == '' then return math.huge end
   local low, high = '[' .. place, '(' .. place .. '~'

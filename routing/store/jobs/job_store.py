@@ -1,4 +1,4 @@
-"""Jobs in Redis: accepting, claiming, moving, and what the lists of them forget."""
+"""Jobs in Redis: accepting, claiming and moving them, and removing them from lists."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -86,7 +86,7 @@ _EFFECTS_DONE = Script(
 
 
 class JobStore(JobReader):
-    """The steps that change jobs, one round trip each; every refusal is an answer, and wrote nothing.
+    """The steps that change jobs, one round trip each; a refusal is an answer, not an error.
 
     A step may be repeated after an UnavailableError: the fence, or the state, makes the second one harmless.
     """
@@ -235,7 +235,7 @@ class JobStore(JobReader):
     def trim(self, *, before: float) -> int:
         """Forget index entries of jobs created before a time; their records expire by themselves.
 
-        Jobs that were to be settled before it were not, as nobody harvests while canaries are off.
+        Jobs that were due before it were never settled: while canaries are off, nothing is harvested.
         """
         with redis_errors("trimming the index of jobs"):
             dropped = self.redis.zremrangebyscore(self.keys("jobs"), "-inf", before)

@@ -76,7 +76,7 @@ class JobReader(Store):
             return list(self.redis.srandmember(self.keys("effects"), most))
 
     def landings(self, most: int) -> list[str]:
-        """Pushed jobs of which it is time to ask whether they were merged, thrown away or reverted."""
+        """Pushed jobs of which it is time to ask whether they were merged, closed or reverted."""
         return self._until("landing", self.now(), most)
 
     def newest(self, most: int, start: int = 0) -> list[str]:
@@ -113,7 +113,7 @@ class JobReader(Store):
             return float(self.redis.hget(self.keys.issue(issue), "spent_usd") or 0.0)
 
     def depths(self) -> dict[str, int]:
-        """How many jobs stand where, for overviews."""
+        """How many jobs are in each kind of list, for overviews."""
         with redis_errors("counting jobs"):
             pipeline = self.redis.pipeline(transaction=False)
             for index in ("outbox", "unclaimed", "held", "leases", "waiting", "dead"):

@@ -2,7 +2,7 @@
 
 A step of the store is `NAME.lua` and one `Script` in the module of the store that calls it:
 
-    JOB_WAKE = Script("job_wake", Woken, keys="job", indexes="outbox events", args="id")
+    JOB_WAKE = Script("job_wake", bool, keys="job", indexes="outbox events", args="id")
     …
     woken = self.call(JOB_WAKE, job=self.keys.job(job), id=job, doing=f"waking job {job}")
 
@@ -58,8 +58,8 @@ class ScriptAnswerError(CoalmineError):
 class Script(Generic[A]):
     """A Lua script: its keys and arguments in their order, and what its answer means.
 
-    One instance a script, made when its module is imported. Names are Lua locals, so they are unlike each
-    other, and no keyword of Lua or Python.
+    One instance a script, made when its module is imported. Names are Lua locals, so they differ from each
+    other, and are not keywords of Lua or Python.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Script(Generic[A]):
             found = self._known_indexes[keys.namespace] = [keys(name) for name in self.indexes]
         return found
 
-    def answered(self, raw: Any) -> A:
+    def meaning(self, raw: Any) -> A:
         """What the script's answer means; ScriptAnswerError for one without a meaning."""
         try:
             return self.answer(raw)
@@ -235,7 +235,7 @@ class Scripts:
         except NoScriptError:
             self._redis.script_load(script.source)
             raw = self._call(script.sha, packed)
-        return script.answered(raw)
+        return script.meaning(raw)
 
     def stream(self, script: Script[A], calls: Iterable[Packed]) -> list[A]:
         """Run a script for each of the calls, in their order, and return the answers.
@@ -257,7 +257,7 @@ class Scripts:
             raise
         finally:
             pool.release(connection)
-        return [script.answered(raw) for raw in answers]
+        return [script.meaning(raw) for raw in answers]
 
     def _call(self, sha: str, packed: Packed) -> Any:
         """One round trip on a connection of the pool.
