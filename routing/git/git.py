@@ -1,7 +1,8 @@
 """Git as a child process: the one place that knows its environment, its time limit and its errors.
 
 Every git runs in a process group of its own under a time limit. When it ends, or does not in time, the whole
-group is ended: a helper that hangs (a credential helper, a transfer, a filter) keeps nobody waiting.
+group is ended: a helper that hangs (a credential helper, a transfer, a filter) keeps nobody waiting. A git
+whose worker is killed runs to its own end: the parent death signal would cost each git the start of a Python.
 """
 
 import os
