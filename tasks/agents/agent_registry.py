@@ -13,7 +13,7 @@ from tasks.agents.mail.role import Role
 
 
 class UnknownAgentError(NotFoundError):
-    """There is no agent of that name, or its record has expired."""
+    """No agent has that name, or its record has expired."""
 
 
 class FinishedAgentError(ConflictError):
@@ -48,7 +48,9 @@ class AgentRegistry:
                 message = f"another agent is called {chosen}; give this one a name of its own"
                 raise NameTakenError(message)
             case RegisterAnswer.NO_PARENT:
-                message = f"there is no agent {parent} to be the parent of {chosen}; register it first"
+                message = (
+                    f"no agent is called {parent}, so it cannot be the parent of {chosen}; register it first"
+                )
                 raise UnknownAgentError(message)
             case RegisterAnswer.PARENT_FINISHED:
                 message = f"agent {parent} has finished and cannot be the parent of {chosen}"
@@ -84,4 +86,6 @@ class AgentRegistry:
 
 
 def _unknown(name: str) -> UnknownAgentError:
-    return UnknownAgentError(f"there is no agent {name[:64]!r}; `coalmine mail agents` lists those that live")
+    return UnknownAgentError(
+        f"no agent is called {name[:64]!r}; `coalmine mail agents` lists those that live"
+    )

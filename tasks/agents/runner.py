@@ -1,4 +1,10 @@
-"""Runs the agent of one claimed job: session, work tree, prompt, turn, push. Faults come back as facts."""
+"""Runs one attempt at a claimed job: agent, turn, work tree, prompt, push.
+
+What goes wrong becomes part of the answer, not an exception: `Ran` names the fault as a signal, so that the
+table in `tasks.work.outcome` can decide whether it is the version's. The order matters: the runtime is
+checked before anything changes; the tree is opened under the turn's lease; the push comes after the lease
+was asked about again.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -47,7 +53,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunnerRules:
-    """What the runner is told by the settings."""
+    """The settings that concern an attempt."""
 
     work_dir: Path
     limits: TurnLimits
@@ -57,14 +63,14 @@ class RunnerRules:
 
 
 class AgentRunner:
-    """One a worker process, shared by its threads."""
+    """One a worker process, shared by its threads; keeps nothing of an attempt."""
 
     def __init__(
         self, *, rules: RunnerRules, remotes: Mapping[str, Remote], environment: Mapping[str, str],
         log: LogStore, holds: Callable[[Claim], bool], turns: TurnRunner, agents: AgentRegistry,
     ) -> None:  # fmt: skip
         self._rules = rules
-        self._remotes = remotes  # each repository that the fleet knows, by name
+        self._remotes = remotes  # of the repositories in the settings, by name
         self._environment = environment  # the worker's own
         self._log = log
         self._holds = holds  # whether a lease is still ours
@@ -72,17 +78,20 @@ class AgentRunner:
         self._agents = agents
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
-        """Run one attempt; however it went, it is told how its agent leaves if the job has ended with it."""
+        """Run one attempt, in the calling thread.
+
+        The answer says how the agent ends if its job has ended with it.
+        """
         run = _JobRun(folder=scratch(self._rules.work_dir, claim.job.id))
         return replace(self._attempt(claim, stop, run), retirement=run.retirement)
 
     def _attempt(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
-        """Faults that are not the agent's are told apart here, where they happen."""
+        """Run, and name what is raised as a fault: by where it comes from, as nobody else can tell that."""
         try:
             return self._run(claim, stop, run)
         except RuntimeRefusedError as error:
             return _fault(SignalKind.AGENT_ERRORED, error)
-        except (SettingsError, RemoteRefusedError) as error:  # a secret is not there, or opens nothing
+        except (SettingsError, RemoteRefusedError) as error:  # a secret is missing, or refused
             return _fault(SignalKind.AUTHENTICATION, error)
         except PushRefusedError as error:  # somebody else works on the branch
             return _fault(SignalKind.CANCELLED, error)
@@ -99,13 +108,13 @@ class AgentRunner:
         runtime_for(spec)  # refused by name before anything changes
         if (limit := self._limit_reached(job)) is not None:
             return limit
-        if job.fence > 1:  # somebody had it before: nobody but us may be at work in its tree
+        if job.fence > 1:  # an earlier holder may still have an agent in its tree
             end_turns_of(job.id, self._turns.table, self._turns.home)
         record = self._turns.run(self._order(claim, spec, run), stop)
         if isinstance(record, NotRun):
             return Ran(ended_by=record, note=f"the session of {run.agent} was {record.value}")
         run.retirement = record.retirement
-        if record.awaits:  # the work goes on in this tree: nothing of it is to be judged yet
+        if record.awaits:  # the work goes on in this tree: nothing of it is pushed yet
             return replace(_ran(record.result, has_repository=run.tree is not None), awaits=True)
         ran = _ran(record.result, has_repository=run.tree is not None)
         if record.said_done:  # the model's API may have failed it since, but its work is done
@@ -113,9 +122,10 @@ class AgentRunner:
         return self._pushed(claim, run.tree, ran)
 
     def _pushed(self, claim: Claim, tree: Worktree | None, ran: Ran) -> Ran:
+        """Push what a turn left, if its work is there to be judged."""
         if tree is None or not (ran.clean or ran.said_done):
             return ran
-        if not self._holds(claim):  # git knows no fence: a push after the lease would overtake its heir's
+        if not self._holds(claim):  # a push carries no fence
             return replace(ran, ended_by=Ending.LEASE_LOST)
         pushed = tree.push(keep_leftovers=self._rules.commit_leftovers)
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
@@ -124,6 +134,7 @@ class AgentRunner:
         return replace(ran, result=result, judged=judged, expects_commit=expects_commit)
 
     def _limit_reached(self, job: Job) -> Ran | None:
+        """The answer for a job that has used up its turns or its money; None while it has not."""
         rules = self._rules
         if job.turns >= rules.turns_per_job:
             return Ran(
@@ -153,6 +164,7 @@ class AgentRunner:
             return register()
 
     def _order(self, claim: Claim, spec: RuntimeSpec, run: "_JobRun") -> TurnOrder:
+        """What the turn is to do; registers the agent."""
         job = claim.job
         agent = self._agent(job)
         run.agent = agent.name
@@ -169,7 +181,7 @@ class AgentRunner:
         )
 
     def _limits(self, job: Job, spec: RuntimeSpec) -> TurnLimits:
-        """The turn's, or what is left of the job's."""
+        """The limits of a turn; its cost is bounded by what the job may still spend, too."""
         limits = self._rules.limits
         costs = [] if limits.cost_usd is None else [limits.cost_usd]
         if self._rules.job_cost_usd is not None:
@@ -179,7 +191,7 @@ class AgentRunner:
         )
 
     def _input(self, claim: Claim, spec: RuntimeSpec, run: "_JobRun", start: TurnStart) -> TurnInput:
-        """Made under the turn's lease: nobody else is in the tree, and what is known holds."""
+        """Open the tree and compose the prompt. Called under the turn's lease: nobody else is in the tree."""
         job = claim.job
         if job.request.repository:
             place = RepositoryPlace(work_dir=self._rules.work_dir, repository=job.request.repository)
@@ -198,13 +210,13 @@ class AgentRunner:
             attempt=job.attempts,
             branch=tree.branch if tree else "",
         )
-        told = prompt_input(claim, start, branch=identity.branch, resumed=tree is not None and tree.resumed)
-        prompt = compose(told)
+        parts = prompt_input(claim, start, branch=identity.branch, resumed=tree is not None and tree.resumed)
+        prompt = compose(parts)
         return TurnInput(
-            prompt=f"{prompt}\n{start.mail}" if start.mail and not told.mail else prompt,
+            prompt=f"{prompt}\n{start.mail}" if start.mail and not parts.mail else prompt,
             worktree=run.folder.resolve(),
             environment=agent_environment(
-                self._environment, spec=spec, identity=identity, turn_kind=told.kind, prompt_file=prompt_file
+                self._environment, spec=spec, identity=identity, turn_kind=parts.kind, prompt_file=prompt_file
             ),
             prompt_file=prompt_file,
             log_file=files / "turn.log",
@@ -236,7 +248,7 @@ class AgentRunner:
 
 @dataclass(kw_only=True, slots=True)
 class _JobRun:
-    """Where the turn works, found out under its lease, and how its agent came out of it."""
+    """What becomes known during an attempt: where it works, and how its agent ends."""
 
     folder: Path
     tree: Worktree | None = None
@@ -245,6 +257,7 @@ class _JobRun:
 
 
 def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
+    """A turn's result as that of an attempt, before anything is pushed."""
     result = JobResult(
         exit_code=turn.exit_code,
         ended_by=turn.ended_by,
@@ -264,14 +277,18 @@ def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
     )
 
 
-#: Programs that wait for an API end by themselves, or in silence: what was heard last says which it was.
+#: How a turn ends whose program waits for the API in vain: by itself, or in silence.
 _API_ENDINGS = frozenset({Ending.RESULT, Ending.STALL, Ending.DEADLINE})
 
 
 def api_fault(turn: TurnResult) -> SignalKind | None:
-    """The fault behind an unclean turn when the model's API refused it and the agent could do nothing.
+    """The fault of an unclean turn whose agent could do nothing, as the model's API refused.
 
-    Other refusals (400: a model that does not exist, a prompt that is too long) are the version's own.
+    None for no such fault.
+
+    By the HTTP status: 401 and 403 are credentials, 402, 429 and 529 a limit, 5xx and none an API out of
+    reach. Other refusals (400: a model that does not exist, a prompt that is too long) are the version's
+    own.
     """
     if turn.clean or turn.api_error is None or turn.ended_by not in _API_ENDINGS:
         return None

@@ -1,6 +1,6 @@
 """Keeps all leases of one worker process, whatever is leased: jobs, turns, mail.
 
-What differs between them is a `LeaseKind`, made by whoever asks the store for the lease. All else is here:
+What differs between them is a `LeaseKind`, made by the code that wins the lease. All else is here:
 when a lease is renewed, when it counts as lost, and how its holder learns of that, or of a request to end the
 work. A holder is told through its `StopSignal`, in a thread of the keeper.
 """
@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 class LeaseTimes:
     """All times of leases; all else that is timed by them is derived from these."""
 
-    lease_seconds: float = 30.0  # of jobs and turns: whoever is silent for so long has lost them
+    lease_seconds: float = 30.0  # of jobs and turns: a worker that is silent for so long has lost them
     renewals: int = 3  # within a lease, so that all but one of them may fail
     tick_seconds: float = 0.5  # between two looks: within this time a cancel reaches a running agent
     event_seconds: float = 2.0  # events of an agent renew its turn's lease no more often than this
@@ -131,13 +131,13 @@ class LeaseKeeper:
         lease.heard_at = now
         try:
             self._ask(lease.kind, [lease], now, extend=True, active=True)
-        except UnavailableError as error:  # the lease lasts for a while yet, and the clock sees to its end
+        except UnavailableError as error:  # the lease lasts for a while yet; `guard` ends it by the clock
             _log.warning("lease.not_renewed", kind=lease.kind.name, reason=str(error))
 
     def holds(self, kind: LeaseKind[T], thing: T) -> bool:
         """Whether a lease is still ours, before something is done that carries no fence.
 
-        By the store's word; while that cannot be had, by our own clock.
+        The store says so; while it does not answer, our own clock does.
         """
         try:
             return kind.renew([thing], extend_seconds=0.0)[0].held
@@ -187,7 +187,7 @@ class LeaseKeeper:
         self, kind: LeaseKind[Any], leases: Sequence[Lease[Any]], now: float, *, extend: bool,
         active: bool = False,
     ) -> None:  # fmt: skip
-        """One call for all of them; if it raises, one for each, so that only the guilty one is left out."""
+        """One call for all of them; if it raises, one for each, so that only the one at fault is left out."""
         try:
             statuses = kind.renew(
                 [lease.thing for lease in leases],
@@ -226,7 +226,7 @@ class LeaseKeeper:
             _log.error("lease.fault", kind=lease.kind.name, faults=self.faults, exc_info=error)
 
     def _start(self) -> None:
-        """Start the threads that do not run; `_lock` is held."""
+        """Start the threads that do not run; `_lock` must be held."""
         for name, tick in (("lease-keeper", self.renew), ("lease-guard", self.guard)):
             thread = self._threads.get(name)
             if thread is None or not thread.is_alive():
@@ -243,7 +243,7 @@ class LeaseKeeper:
                         del self._threads[name]
                         return
                 tick()
-        except BaseException as error:  # noqa: BLE001 - whatever it was: nobody renews any more
+        except BaseException as error:  # noqa: BLE001 - whatever it was: nobody renews now
             _log.critical("leases.keeper_died", thread=name, exc_info=error)
             for lease in self._leases():
                 self._stop(lease, StopReason.LEASE_LOST)

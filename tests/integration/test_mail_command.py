@@ -114,11 +114,11 @@ def test_an_agent_lists_reads_and_answers_mail(bench: MailBench) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["send", "--to", "nobody", "--subject", "x"], 3, "there is no agent nobody"),
+        (["send", "--to", "nobody", "--subject", "x"], 3, "no agent is called nobody"),
         (["send", "--to", "@monitors", "--subject", "x"], 3, "no live agent"),
-        (["send", "--to", "parent", "--type", "gossip", "--subject", "x"], 2, "no type of mail"),
+        (["send", "--to", "parent", "--type", "gossip", "--subject", "x"], 2, "not a type of mail"),
         (["send", "--to", "parent", "--type", "merged", "--subject", "x"], 2, "Field required"),
-        (["send", "--to", "parent", "--payload", "{", "--subject", "x"], 2, "no JSON"),
+        (["send", "--to", "parent", "--payload", "{", "--subject", "x"], 2, "not JSON"),
         (["send", "--to", "parent", "--payload", "[]", "--subject", "x"], 2, "payload"),
         (["send", "--to", "parent"], 2, "says nothing"),
         (["send", "--to", "parent", "--type", "worker_died", "--subject", "x"], 2, "only Coalmine"),

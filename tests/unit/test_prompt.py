@@ -80,7 +80,7 @@ def test_a_version_may_bring_its_own_text() -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     """No default is guessed."""
-    with pytest.raises(InvalidInputError, match="'retry' is no kind of turn"):
+    with pytest.raises(InvalidInputError, match="'retry' is not a kind of turn"):
         compose(PromptInput(kind="retry", task="t"))
 
 

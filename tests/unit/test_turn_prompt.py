@@ -93,7 +93,7 @@ def test_mail_for_a_corrective_turn_in_a_new_conversation() -> None:
 
 def test_unknown_kind_is_refused() -> None:
     """Nobody is told to begin anew because a record says something that this release does not know."""
-    with pytest.raises(InvalidInputError, match="'polish' is no kind of turn"):
+    with pytest.raises(InvalidInputError, match="'polish' is not a kind of turn"):
         told(claim("polish"))
 
 

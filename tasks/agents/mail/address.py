@@ -72,7 +72,7 @@ GROUPS: dict[str, frozenset[Role]] = {EVERYBODY: frozenset(Role)} | {
 
 
 class UnknownGroupError(InvalidInputError):
-    """There is no such group; nothing was sent."""
+    """No group has that name; nothing was sent."""
 
 
 class EmptyGroupError(NotFoundError):
@@ -88,7 +88,7 @@ def members(group: str, live: Iterable[AgentRecord], *, sender: str) -> list[str
     """The names of a group's live agents, without the sender; an unknown or empty group is an error."""
     roles = GROUPS.get(group)
     if roles is None:
-        message = f"{group[:40]!r} is no group and nothing was sent; use one of: {', '.join(GROUPS)}"
+        message = f"{group[:40]!r} is not a group, so nothing was sent; use one of: {', '.join(GROUPS)}"
         raise UnknownGroupError(message)
     found = sorted(agent.name for agent in live if agent.role in roles and agent.name != sender)
     if not found:

@@ -83,5 +83,5 @@ def _priority(text: str) -> Priority:
     try:
         return Priority(text or Priority.NORMAL)
     except ValueError as error:
-        message = f"{text[:20]!r} is no priority and nothing was sent; use one of: {', '.join(Priority)}"
+        message = f"{text[:20]!r} is not a priority, so nothing was sent; use one of: {', '.join(Priority)}"
         raise InvalidInputError(message) from error

@@ -20,7 +20,7 @@ from routing.jobs.job import Priority
 
 
 class UnknownMailTypeError(InvalidInputError):
-    """There is no such type of mail; nothing was sent."""
+    """No type of mail has that name; nothing was sent."""
 
 
 class MailType(StrEnum):
@@ -48,7 +48,7 @@ def mail_type(text: str) -> MailType:
         return MailType(text)
     except ValueError as error:
         known = ", ".join(MailType)
-        message = f"{text[:40]!r} is no type of mail and nothing was sent; use one of: {known}"
+        message = f"{text[:40]!r} is not a type of mail, so nothing was sent; use one of: {known}"
         raise UnknownMailTypeError(message) from error
 
 
@@ -131,7 +131,7 @@ def new_mail_id() -> str:
 def checked_mail_id(text: str) -> str:
     """Return the id, or say what a mail's id looks like."""
     if not _ID.fullmatch(text):
-        message = f"{text[:40]!r} is no mail id; a mail id has 16 hex digits, see `mail list`"
+        message = f"{text[:40]!r} is not a mail id, which has 16 hex digits, see `mail list`"
         raise InvalidInputError(message)
     return text
 

@@ -153,7 +153,7 @@ def checked_payload(type_: MailType, given: Mapping[str, Any]) -> Payload:
         )
         raise PayloadError(message) from error
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"the payload of a {type_} mail is no JSON object and nothing was sent: {error}"
+        message = f"the payload of a {type_} mail is not a JSON object, so nothing was sent: {error}"
         raise PayloadError(message) from error
 
 

@@ -142,7 +142,7 @@ class PostOffice:
         """A mail; for a reader, only one that the reader sent or was sent."""
         fields = self._store.read(checked_mail_id(mail))
         if not fields or (reader and reader not in {fields.get("sender"), fields.get("recipient")}):
-            message = f"there is no mail {mail} for {reader or 'anybody'}; see `mail list`"
+            message = f"no mail {mail} was sent to, or by, {reader or 'anybody'}; see `mail list`"
             raise UnknownMailError(message)
         return Mail.parse(fields)
 

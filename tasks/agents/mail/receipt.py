@@ -14,7 +14,7 @@ from tasks.agents.mail.mail import MailType
 
 
 class UnknownMailError(NotFoundError):
-    """There is no such mail, its record has expired, or it is not for the one who asks."""
+    """No mail has that id, its record has expired, or it is not for the one who asks."""
 
 
 class NobodyReadsError(InvalidInputError):
@@ -48,7 +48,7 @@ def refusal(answer: MailAnswer, agent: str) -> CoalmineError:
             )
         case _:
             return UnknownAgentError(
-                f"there is no agent {agent}; nothing was sent: name another, or write to a group"
+                f"no agent is called {agent}, so nothing was sent; name another, or write to a group"
             )
 
 

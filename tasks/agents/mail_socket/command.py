@@ -99,7 +99,7 @@ def _payload(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError as error:
-        message = f"--payload is no JSON: {error}"
+        message = f"--payload is not JSON: {error}"
         raise ValueError(message) from error
 
 

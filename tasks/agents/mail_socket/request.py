@@ -33,7 +33,7 @@ class _Form(BaseModel):
 
 
 class SendForm(_Form):
-    """Send a letter. There is no field for the sender: that is whoever's turn it is."""
+    """Send a letter. It has no field for the sender: that is the agent whose turn it is."""
 
     do: Literal["send"]
     to: str
@@ -136,8 +136,8 @@ def _letter(form: SendForm) -> Letter:
 
 
 def _dispatched(child: Child) -> dict[str, Any]:
-    told = {"job": child.job, "agent": child.agent, "created": child.created}
-    return {"child": told, "terminal": False, "note": ""}
+    known = {"job": child.job, "agent": child.agent, "created": child.created}
+    return {"child": known, "terminal": False, "note": ""}
 
 
 def _sent(receipts: list[Receipt]) -> dict[str, Any]:

@@ -172,10 +172,10 @@ def _parsed(line: bytes) -> tuple[str, object]:
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as error:
-        message = "the request is no JSON and nothing was sent; use the command that COALMINE_MAIL names"
+        message = "the request is not JSON, so nothing was sent; use the command that COALMINE_MAIL names"
         raise InvalidInputError(message) from error
     if not isinstance(request, dict):
-        raise InvalidInputError("the request is no JSON object; nothing was sent")
+        raise InvalidInputError("the request is not a JSON object; nothing was sent")
     asked = request.get("request", request.get("errand"))  # "errand": commands made before 0.2
     return str(request.get("token", "")), asked
 

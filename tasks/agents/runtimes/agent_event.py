@@ -103,7 +103,7 @@ class ApiErrorEvent:
     """The model's API refused or could not be reached; the program may try again."""
 
     message: str
-    status: int | None = None  # HTTP status, None when there was none or it was not told
+    status: int | None = None  # HTTP status, None when the program does not say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

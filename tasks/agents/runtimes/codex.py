@@ -1,7 +1,7 @@
 """The `codex` runtime: `codex exec`, prompt on standard input, JSON lines out.
 
 Seen with 0.169.0 (tests/recordings/agents): it reads standard input to its end even with a prompt as
-argument; an unknown id that is no UUID starts a new thread without a word; usage counts since the thread
+argument; an unknown id that is no UUID silently starts a new thread; usage counts since the thread
 began.
 """
 
@@ -74,7 +74,7 @@ class _ItemCompleted(Form):
     def events(self) -> Sequence[AgentEvent]:
         if self.item.type == "agent_message":
             return [TextEvent(text=self.item.text)]
-        if self.item.type == "command_execution":  # told when it started
+        if self.item.type == "command_execution":  # reported when it started
             return [NoticeEvent(kind="item/command_execution")]
         return [self.item.event]
 
@@ -133,7 +133,7 @@ class CodexRuntime(ProgramRuntime):
     lines = _LINES
 
     def check(self) -> None:
-        """Refuse tools other than one sandbox, too: the program cannot be told anything finer."""
+        """Refuse tools other than one sandbox, too: the program has no finer option."""
         super().check()
         if len(self.spec.tools) > 1 or not set(self.spec.tools) <= set(SANDBOXES):
             message = (

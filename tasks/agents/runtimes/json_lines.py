@@ -107,13 +107,13 @@ def named(form: type[F], **names: str) -> type[F]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forms:
-    """All kinds of lines of one program, by their `type`, or by `type/subtype` where one is told apart."""
+    """All kinds of lines of one program, by their `type`, or by `type/subtype` for some."""
 
     known: Mapping[str, type[Form]]
     quiet: frozenset[str] = frozenset()  # kinds that show life, and of which nothing is kept
 
     def read(self, line: str) -> Sequence[AgentEvent]:
-        """Read a line; one that is no JSON object, or is of no known kind, is malformed."""
+        """Read a line; one that is not a JSON object of a known kind is malformed."""
         fields = json_object(line)
         if fields is None:
             return [MalformedEvent(reason="not a JSON object with a type")]
@@ -163,5 +163,5 @@ def api_error(message: str, status: re.Pattern[str]) -> ApiErrorEvent:
 
 def tool_detail(parameters: Mapping[str, Any]) -> str:
     """Say what a tool was used for, by the most telling of its parameters."""
-    told = (value for name in _TELLING if isinstance(value := parameters.get(name), str) and value)
-    return next(told, "")[:_DETAIL_CHARACTERS]
+    found = (value for name in _TELLING if isinstance(value := parameters.get(name), str) and value)
+    return next(found, "")[:_DETAIL_CHARACTERS]

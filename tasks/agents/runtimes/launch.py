@@ -27,7 +27,7 @@ class Launch:
 
 
 def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
-    """Ask the runtime; RuntimeRefusedError when it raises, or gives what is no program."""
+    """Ask the runtime; RuntimeRefusedError when it raises, or names no program."""
     try:
         argv = [os.fspath(part) for part in runtime.argv(turn)]
         more = {os.fspath(name): os.fspath(value) for name, value in runtime.environment(turn).items()}
@@ -48,7 +48,7 @@ def fault_words(error: Exception, redact: Callable[[bytes], bytes] = bytes) -> s
     """The exception's class and words in one line, without secrets; also of one that has no words."""
     try:
         said = str(error)
-    except Exception:  # noqa: BLE001 - whoever breaks one promise may break the next
+    except Exception:  # noqa: BLE001 - its words may raise, too
         said = ""
     # Redacted before it is cut: half a secret would not be found.
     text = redact(f"{type(error).__name__}: {said}".encode(errors="replace")).decode(errors="replace")

@@ -1,6 +1,6 @@
 """The `opencode` runtime: `opencode run`, prompt on standard input, JSON lines out.
 
-Seen with 1.18.33 (tests/recordings/agents): errors of the API are retried without a word; a turn is a row
+Seen with 1.18.33 (tests/recordings/agents): errors of the API are retried silently; a turn is a series
 of steps, each with its usage and the reason for which it ended.
 """
 

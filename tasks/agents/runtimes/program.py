@@ -30,7 +30,7 @@ class ProgramRuntime:
         for what, value in [*model, *(("tool", tool) for tool in self.spec.tools)]:
             if not value.strip() or value.startswith("-") or "\0" in value:
                 message = (
-                    f"{value[:60]!r} is no {what} for the runtime `{self.name}`; "
+                    f"{value[:60]!r} is not a {what} for the runtime `{self.name}`; "
                     f"propose a version whose {what} is a name in that program's own words"
                 )
                 raise RuntimeRefusedError(message)

@@ -28,7 +28,7 @@ def runtime_for(spec: RuntimeSpec) -> Runtime:
     """Return the runtime that the spec asks for, or raise RuntimeRefusedError before anything is started."""
     make = RUNTIMES.get(spec.runtime)
     if make is None:
-        message = f"there is no runtime {spec.runtime[:40]!r}; use one of: {', '.join(sorted(RUNTIMES))}"
+        message = f"no runtime is called {spec.runtime[:40]!r}; use one of: {', '.join(sorted(RUNTIMES))}"
         raise RuntimeRefusedError(message)
     try:
         runtime = make(spec)

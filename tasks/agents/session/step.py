@@ -31,7 +31,7 @@ class SessionStep:
     is_retry: bool = False  # the next turn tries again what this one failed at
     mail_missing: bool = False  # the task is over, and the agent did not say how it went
     awaits: bool = False  # its job waits for mail
-    is_end: bool = False  # the agent has no more turns: its parent is told, and nobody can write to it
+    is_end: bool = False  # the agent has no more turns, unless its job goes on
 
 
 def step_after(

@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.02
 
 def end_ownerless_turns(table: ProcessTable, home: CgroupHome | None = None) -> int:
     """End what agents of dead worker processes left; returns how many processes that were."""
-    return _end(table, home, lambda marker: not marker.owner_lives, why="their worker is gone")
+    return _end(table, home, lambda marker: not marker.owner_lives, why="their worker has ended")
 
 
 def end_turns_of(job_id: str, table: ProcessTable, home: CgroupHome | None = None) -> int:

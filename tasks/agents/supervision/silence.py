@@ -41,7 +41,7 @@ class SilenceLimits:
 class SilenceFinding:
     """What the watchdog found in one turn."""
 
-    is_lost: bool = False  # its lease ran out: nobody runs it any more
+    is_lost: bool = False  # its lease ran out: nobody runs it
     measure: Measure = Measure.NONE
     silent_seconds: float = 0.0
 

@@ -2,7 +2,8 @@
 
 One write moves the session, adds what the turn consumed, removes the process's registration and gives the
 lease back. So a session is never seen without a turn and with its process, or the other way round. A store
-that does not answer is waited for until the lease has run out; then the session belongs to whoever wins it.
+that does not answer is waited for until the lease has run out; then the session belongs to the worker that
+wins it.
 """
 
 import json
@@ -57,19 +58,19 @@ class TurnCleanup:
             try:
                 return step()
             except UnavailableError as error:
-                self._tell(what, error)
+                self._log_failure(what, error)
                 if self._monotonic() >= self._lease_ends():
                     return None
                 self._pause(STORE_PAUSE_SECONDS)
 
-    def spared(self, what: str, step: Callable[[], object]) -> None:
+    def once(self, what: str, step: Callable[[], object]) -> None:
         """Do it once."""
         try:
             step()
         except (CoalmineError, OSError) as error:
-            self._tell(what, error)
+            self._log_failure(what, error)
 
-    def _tell(self, what: str, error: Exception) -> None:
+    def _log_failure(self, what: str, error: Exception) -> None:
         _log.error("turn.cleanup_failed", agent=self._agent, what=what, reason=str(error))
 
 
@@ -188,7 +189,7 @@ class TurnEnding:
 
         What it sends in the grace period after an abort came too late.
         """
-        self.cleanup.spared("the mail's command", self.mail.close)
+        self.cleanup.once("the mail's command", self.mail.close)
 
     def release(self, *, was_read: bool) -> None:
         """Give back what `conclude` has not. Never raises for a store that does not answer.
@@ -198,12 +199,12 @@ class TurnEnding:
         self.close_mail()
         if self.has_lease:
             end = TurnEnd(name=self.held.name, fence=self.held.fence)
-            self.cleanup.spared("the lease", lambda: self.sessions.end(end))
+            self.cleanup.once("the lease", lambda: self.sessions.end(end))
         self._settle_mail(clean=False, reason="its turn ended before it could be judged", counts=was_read)
 
     def _settle_mail(self, *, clean: bool, reason: str, counts: bool) -> None:
         """Acknowledge its mail, or have it wait again; only the first call counts."""
-        self.cleanup.spared("the mail", lambda: self.mail.settle(clean=clean, reason=reason, counts=counts))
+        self.cleanup.once("the mail", lambda: self.mail.settle(clean=clean, reason=reason, counts=counts))
 
     def _recorded(
         self, result: TurnResult, step: SessionStep | None, *, terminal_seen: bool,

@@ -1,7 +1,7 @@
 """The file that keeps what an agent printed, up to a size.
 
-Whoever writes has taken the secrets out. A log never ends a turn: when the disk is full, writing stops, and
-`failure` says why.
+Lines come without secrets: the caller has taken them out. A log never ends a turn: when the disk is full,
+writing stops, and `failure` says why.
 """
 
 import os

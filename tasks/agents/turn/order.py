@@ -40,7 +40,7 @@ class TurnOrder:
     worker: str  # name of the worker that runs it
     job: str  # id of the job that it counts for, "" for none
     runtime: Runtime
-    begins: bool  # whether there is more to say than mail: then a session begins if there is none
+    begins: bool  # whether a session begins if the agent has none; False: only mail for one that lives
     compose: Callable[[TurnStart], TurnInput | None]  # in the turn's thread; called again after a fresh start
     limits: TurnLimits
     attempts: Attempts  # of the job, this one among them

@@ -44,7 +44,7 @@ DEFAULT_TEMPLATES: Mapping[str, str] = {
 
 _NO_MAIL = (
     "No mail has arrived for you, and the time to wait for it is over. Do what can be done without it; "
-    'whoever still has to wait calls `"$COALMINE_MAIL" await` again.'
+    'if you still have to wait, call `"$COALMINE_MAIL" await` again.'
 )
 _BACKTICKS = re.compile(r"`+")
 _NOTE = (
@@ -74,10 +74,10 @@ def compose(given: PromptInput) -> str:
     """Write the prompt of a turn. An unknown kind raises InvalidInputError."""
     template = given.templates.get(given.kind) or DEFAULT_TEMPLATES.get(given.kind)
     if template is None:
-        message = f"{given.kind[:40]!r} is no kind of turn; use one of: {', '.join(DEFAULT_TEMPLATES)}"
+        message = f"{given.kind[:40]!r} is not a kind of turn; use one of: {', '.join(DEFAULT_TEMPLATES)}"
         raise InvalidInputError(message)
-    told = Template(template).safe_substitute(branch=given.branch or "HEAD", commit=given.commit or "HEAD")
-    parts = [given.version_prompt.strip(), told, *_of_kind(given), _NOTE, _task(given)]
+    said = Template(template).safe_substitute(branch=given.branch or "HEAD", commit=given.commit or "HEAD")
+    parts = [given.version_prompt.strip(), said, *_of_kind(given), _NOTE, _task(given)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -100,8 +100,8 @@ def _of_kind(given: PromptInput) -> list[str]:
             ("Recap of the earlier turn", given.recap),
         ],
     }
-    told = [fenced(label, data) for label, data in blocks.get(given.kind, []) if data.strip()]
-    return [*told, given.mail.strip() or _NO_MAIL] if given.kind == TurnKind.MAIL else told
+    filled = [fenced(label, data) for label, data in blocks.get(given.kind, []) if data.strip()]
+    return [*filled, given.mail.strip() or _NO_MAIL] if given.kind == TurnKind.MAIL else filled
 
 
 def _task(given: PromptInput) -> str:
