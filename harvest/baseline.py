@@ -38,7 +38,7 @@ class Baseline:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     overall: Sums = field(default_factory=Sums)
-    strata: Mapping[str, Sums] = field(default_factory=dict)  # "" is no stratum and never a key
+    strata: Mapping[str, Sums] = field(default_factory=dict)  # by name; never ""
     guardrails: Mapping[str, Sums] = field(default_factory=dict)  # of the mapped scores, by guardrail name
 
     def add(self, *, score: float, stratum: str, guardrails: Mapping[str, float]) -> Self:

@@ -125,19 +125,15 @@ class Harvester:
         """The next step of a trial's test, computed from what is new; None when nothing is.
 
         Settlements are counted one by one with a decision after each, as if they had been harvested one by
-        one: the verdict must not depend on how often a harvest runs. Dispatches are read before settlements,
-        so that every settled job is known.
+        one: the verdict must not depend on how often a harvest runs. Settlements are read before dispatches,
+        so that the dispatch of each is there.
         """
         before = evidence_of(trial, held)
         now = self._store.now()
-        settlements = [
-            Settlement.model_validate_json(line)
-            for line in self._store.settlements(trial.id, held.read, BATCH)
-        ]
-        dispatches = [
-            Dispatched.model_validate_json(line)
-            for line in self._store.dispatches(trial.id, before.dispatched)
-        ]
+        new = self._store.settlements(trial.id, held.read, BATCH)
+        settlements = list(map(Settlement.model_validate_json, new))
+        new = self._store.dispatches(trial.id, before.dispatched)
+        dispatches = list(map(Dispatched.model_validate_json, new))
         state = advance(before, dispatches, []).state
         decision = state.decide(elapsed_days=0.0)
         read, late = 0, False
@@ -171,11 +167,16 @@ class Harvester:
             return not still_supported(verdict, policy, self.ledger(trial.id))
         return decision.verdict is not verdict
 
-    def ledger(self, trial_id: str) -> list[Dispatched | Settlement]:
-        """The whole ledger of a trial, dispatches first. Costs O(jobs of the trial)."""
+    def ledger(self, trial_id: str, dispatched: int = -1, settled: int = -1) -> list[Dispatched | Settlement]:
+        """The ledger of a trial, dispatches first; all of it, or the first so many lines of each list.
+
+        Costs O(lines read).
+        """
+        settlements = self._store.settlements(trial_id, 0, settled)  # first: the dispatch of each is there
+        dispatches = self._store.dispatches(trial_id, 0, dispatched)
         return [
-            *(Dispatched.model_validate_json(line) for line in self._store.dispatches(trial_id)),
-            *(Settlement.model_validate_json(line) for line in self._store.settlements(trial_id)),
+            *map(Dispatched.model_validate_json, dispatches),
+            *map(Settlement.model_validate_json, settlements),
         ]
 
     def evidence(self, trial: Trial) -> TrialEvidence:
@@ -185,13 +186,7 @@ class Harvester:
     def counted_ledger(self, trial: Trial) -> list[Dispatched | Settlement]:
         """The ledger as far as the stored state has counted it, dispatches first."""
         held = _test_state(trial)
-        dispatched = evidence_of(trial, held).dispatched
-        dispatches = self._store.dispatches(trial.id, 0, dispatched) if dispatched else []
-        settlements = self._store.settlements(trial.id, 0, held.read) if held.read else []
-        return [
-            *(Dispatched.model_validate_json(line) for line in dispatches),
-            *(Settlement.model_validate_json(line) for line in settlements),
-        ]
+        return self.ledger(trial.id, evidence_of(trial, held).dispatched, held.read)
 
     def replayed(self, trial: Trial) -> TrialEvidence:
         """The state recomputed from the ledger, as far as the stored one counts: both must be the same."""

@@ -55,7 +55,7 @@ def plan(
     """Simulate trials of a canary whose mean score differs from the champion's `baseline` by `difference`.
 
     `delta` and `share` replace those of the policy. Fewer than `runs` trials are simulated when they take too
-    many jobs: see `Plan.runs`. InvalidInputError for numbers that are no scores.
+    many jobs: see `Plan.runs`. InvalidInputError for numbers that cannot be scores.
     """
     if not 0.0 <= baseline <= 1.0 or not -1.0 <= difference <= 1.0:
         raise InvalidInputError(

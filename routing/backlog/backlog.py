@@ -159,7 +159,7 @@ class Backlog:
     def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> bool:
         """Note the job that was enqueued for an item in progress; False when another start or job has it.
 
-        Without a fence, whoever finds the job may note it: the dispatcher died before it could.
+        Without a fence, a tick notes a job that it found: the dispatcher died before it could.
         """
         return self._store.attach(ref, job, fence=fence)
 

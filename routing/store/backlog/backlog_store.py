@@ -286,7 +286,7 @@ class BacklogStore(Store):
             ]
 
     def blockers(self, ref: IssueRef) -> list[IssueRef]:
-        """The issues that come before this one, whoever declared it, closed ones too."""
+        """The issues that come before this one, whichever of the two declared it; closed ones too."""
         return self._neighbours("<", ref)
 
     def dependents(self, ref: IssueRef) -> list[IssueRef]:

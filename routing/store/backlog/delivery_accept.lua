@@ -1,5 +1,5 @@
 -- Accept a delivery of a forge: remember it, and list the issue that it is about to be read again, in one step.
--- A note that is damaged, or of another form, is begun anew: hints are only hints.
+-- A note that is damaged, or of another form, is started afresh: hints only help.
 -- KEYS  delivery, intake, intake_notes, paused, events
 -- ARGV  issue  hint: what this delivery said, as JSON; no two deliveries have the same
 --       seen_seconds: for which the delivery is remembered  most_issues: that may wait

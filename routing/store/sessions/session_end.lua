@@ -21,7 +21,7 @@ leave_turn(session, turns, name) -- in any case, or the session would be busy un
 if to == '' then return {'ok'} end
 redis.call('HINCRBY', session, 'turns', 1)
 redis.call('HINCRBYFLOAT', session, 'cost_usd', cost_usd)
--- The job's record may be gone, and must not be made anew by an increment.
+-- The job's record may be gone; an increment must not create it again.
 if counts and redis.call('EXISTS', job) == 1 then
   redis.call('HINCRBY', job, 'turns', 1)
   redis.call('HINCRBYFLOAT', job, 'spent_usd', cost_usd)

@@ -200,7 +200,7 @@ class SessionStore(Store):
         )  # fmt: skip
 
     def stop(self, name: str, *, kind: str, reason: str, fence: int | None = None) -> SessionAnswer:
-        """Ask whoever holds a session's turn to end it; the first such request holds."""
+        """Ask the holder of a session's turn to end it; the first such request holds."""
         return self._note(name, fence, "stop", f"{kind}:{reason}")
 
     def await_others(self, name: str, *, fence: int | None = None) -> SessionAnswer:

@@ -1,4 +1,4 @@
--- Write the next state of a trial's test and, with it, its verdict. Exactly once, whoever races: the revision must be
+-- Write the next state of a trial's test and, with it, its verdict. Exactly once, however many processes race: the revision must be
 -- the one that the new state was computed from, and only an open trial takes a verdict.
 -- KEYS  trial, template, reviews, history, trials_open, champions, rejected, events
 -- ARGV  id: of the trial  name: of the template  revision: as read  evidence: JSON  share: of the next draw

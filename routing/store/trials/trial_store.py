@@ -126,7 +126,7 @@ class TrialStore(Store):
         )  # fmt: skip
 
     def dispatches(self, trial: str, start: int = 0, most: int = -1) -> list[str]:
-        """JSON records in order of dispatch, from `start`; at most `most` unless that is negative."""
+        """JSON records in order of dispatch, from `start`; at most `most`, all if that is negative."""
         return self._slice(self.keys.dispatches(trial), start, most)
 
     def settlements(self, trial: str, start: int = 0, most: int = -1) -> list[str]:
@@ -138,6 +138,8 @@ class TrialStore(Store):
         return [json.loads(line) for line in self._slice(self.keys.history(trial), 0, -1)]
 
     def _slice(self, key: str, start: int, most: int) -> list[str]:
+        if most == 0:
+            return []
         with redis_errors("reading a ledger"):
             return list(self.redis.lrange(key, start, -1 if most < 0 else start + most - 1))
 

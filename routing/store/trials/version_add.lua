@@ -12,7 +12,7 @@ local same = redis.call('HGET', hashes, hash)
 if mode == 'propose' and not latest then return {'unknown', '0'} end
 if same then return {'same', same} end
 if mode == 'add' and latest then return {'exists', latest} end
--- Numbers grow by one and are never used again. The parent is whoever is champion now.
+-- Numbers grow by one and are never used again. The parent is the champion of this moment.
 local number = string.format('%d', (tonumber(latest) or 0) + 1)
 local parent = redis.call('HGET', template, 'champion') or 'null'
 redis.call('HSET', versions, number, '{"number":' .. number .. ',"parent":' .. parent
