@@ -103,7 +103,14 @@ def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
 )
 def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = False) -> None:
     """Take an issue out of the queue until it is resumed. A job that is working on it goes on to its end."""
-    _decide(ctx, issue, by, as_json=as_json, step="pause")
+    ref, who = IssueRef.parse(issue), _who(ctx, by)
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    backlog = _forge_parts(coalmine).backlog
+    changed = backlog.cancel(ref, by=who)
+    item = backlog.find(ref)
+    terminal.answer(issue_document(item) | {"changed": changed}, _paused(item, changed=changed))
+    for note in _pause_notes(coalmine, item):
+        terminal.note(note)
 
 
 @issue_app.command(
@@ -114,7 +121,16 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
 
     The label that leaves an issue to people is taken off on its forge.
     """
-    _decide(ctx, issue, by, as_json=as_json, step="resume")
+    ref, who = IssueRef.parse(issue), _who(ctx, by)
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    forges, label = _forge_parts(coalmine), coalmine.settings.issues.watch.for_person_label
+    before = forges.backlog.find(ref)
+    off = _take_label_off(forges, before, label)
+    changed = forges.backlog.requeue(ref, by=who) or bool(off)  # a poll may have put it back in between
+    item = forges.backlog.find(ref)
+    terminal.answer(issue_document(item) | {"changed": changed}, _resumed(item, changed=changed))
+    for note in _resume_notes(before, item, label, off=off):
+        terminal.note(note)
 
 
 @issue_app.command(epilog=examples("issue poll github", "issue poll github --json"))
@@ -144,20 +160,9 @@ def poll(
     terminal.answer({"forge": forge, "asked": True}, f"A worker of the queue control will poll {forge} now.")
 
 
-def _decide(ctx: typer.Context, issue: str, by: str, *, as_json: bool, step: str) -> None:
-    ref, who = IssueRef.parse(issue), _who(by)
-    coalmine, terminal = opened(ctx, as_json=as_json)
-    forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
-    backlog, label = forges.backlog, coalmine.settings.issues.watch.for_person_label
-    who, before = who or started(ctx).user, backlog.find(ref)
-    off = _take_label_off(forges, before, label) if step == "resume" else None
-    made = backlog.cancel(ref, by=who) if step == "pause" else backlog.requeue(ref, by=who)
-    changed = made or bool(off)  # a poll may have put it back between the two
-    item = backlog.find(ref)
-    terminal.answer(issue_document(item) | {"changed": changed}, _outcome(item, step, changed=changed))
-    pausing = step == "pause"
-    for note in _pause_notes(coalmine, item) if pausing else _resume_notes(before, item, label, off=off):
-        terminal.note(note)
+def _forge_parts(coalmine: Coalmine) -> ForgeParts:
+    """The parts around forges; no command runs a CI."""
+    return ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
 
 
 def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool | None:
@@ -183,13 +188,16 @@ def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool |
     return bool(theirs)
 
 
-def _outcome(item: BacklogItem, step: str, *, changed: bool) -> str:
-    """What the command did, in one line."""
-    if step == "pause":
-        if item.pausing:
-            when = "leaves the queue when its job ends" if changed else "was paused already"
-            return f"{item.ref} {when} ({item.pausing})"
-        return f"{item.ref} {'is paused' if changed else 'was paused already'}: {item.reason}"
+def _paused(item: BacklogItem, *, changed: bool) -> str:
+    """What `pause` did. An issue whose job runs leaves the queue only when that has ended."""
+    if item.pausing:
+        when = "leaves the queue when its job ends" if changed else "was paused already"
+        return f"{item.ref} {when} ({item.pausing})"
+    return f"{item.ref} {'is paused' if changed else 'was paused already'}: {item.reason}"
+
+
+def _resumed(item: BacklogItem, *, changed: bool) -> str:
+    """What `resume` did, with the state that the issue is in now."""
     done = "is" if changed else "was not paused; it is"
     reason = f": {item.reason}" if item.reason else ""
     return f"{item.ref} {done} {item.state.value.replace('_', ' ')}{reason}"
@@ -224,12 +232,12 @@ def _resume_notes(before: BacklogItem, item: BacklogItem, label: str, *, off: bo
         yield f"if the issue has the label {label}, take it off: an issue with it is left to people"
 
 
-def _who(by: str) -> str:
-    """The name without spaces around it; raises InvalidInputError for text that cannot be a name."""
+def _who(ctx: typer.Context, by: str) -> str:
+    """Who decides: the name, or else the user; InvalidInputError for text that cannot be a name."""
     if by and (not by.strip() or not by.isprintable() or len(by) > LONGEST_NAME):
         message = f"--by is not a name; give at most {LONGEST_NAME} printable characters; nothing was written"
         raise InvalidInputError(message)
-    return by.strip()
+    return by.strip() or started(ctx).user
 
 
 def _detail(coalmine: Coalmine, ref: IssueRef) -> IssueDetail:

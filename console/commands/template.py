@@ -60,7 +60,9 @@ SourceCommit = Annotated[
 ]
 Policy = Annotated[
     ProposalPolicy,
-    typer.Option(help="What happens to proposals: notify a person, open a canary trial, or promote direct."),
+    typer.Option(
+        help="What happens to proposals: notify a person, open a canary trial, or promote at once (direct)."
+    ),
 ]
 
 
