@@ -73,12 +73,7 @@ _HELD_RELEASE = Script(
 )
 _OUTBOX_TAKE = Script("outbox_take", list, keys="index", indexes="paused", args="most again_seconds")
 _OUTBOX_PUBLISHED = Script(
-    "outbox_published",
-    int,
-    indexes="outbox unclaimed",
-    args="look_seconds",
-    each_keys="job",
-    each_args="id",
+    "outbox_published", int, indexes="outbox unclaimed", args="look_seconds", each_keys="job", each_args="id"
 )
 _EFFECTS_DONE = Script(
     "effects_done", bool, keys="issue", indexes="effects", args="id retention_seconds spent_usd"
