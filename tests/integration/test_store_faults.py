@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,18 +112,49 @@ def test_a_worker_that_holds_a_message_outlives_its_server(
     assert len(book.pids("start")) == len(jobs), "each was paid once"
 
 
+def fill_disk(parts: Coalmine) -> None:
+    """Have the server refuse writes as it does when it cannot save: something is where its snapshot goes."""
+    server: Any = parts.redis
+    where = Path(server.config_get("dir")["dir"]) / server.config_get("dbfilename")["dbfilename"]
+    (where / "in the way").mkdir(parents=True)
+    server.config_set("stop-writes-on-bgsave-error", "yes")
+    server.config_set("save", "1 1")
+    server.bgsave()
+
+
+def log_everybody_out(parts: Coalmine) -> None:
+    """Have the server ask for a password that nobody has, and forget who had logged in."""
+    server: Any = parts.redis
+    server.config_set("requirepass", "changed")
+    server.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def let_everybody_in(parts: Coalmine) -> None:
+    """Take the password away."""
+    parts.redis.config_set("requirepass", "")
+
+
+#: Ways in which a server refuses for a while, each with what ends it.
+REFUSALS: dict[str, tuple[Callable[[Coalmine], None], Callable[[Coalmine], None]]] = {
+    "NOREPLICAS": (
+        lambda parts: ask(parts, "CONFIG SET min-replicas-to-write 1"),
+        lambda parts: ask(parts, "CONFIG SET min-replicas-to-write 0"),
+    ),
+    "READONLY": (
+        lambda parts: ask(parts, "REPLICAOF 127.0.0.1 1"),
+        lambda parts: ask(parts, "REPLICAOF NO ONE"),
+    ),
+    "MISCONF": (fill_disk, lambda parts: ask(parts, "CONFIG SET stop-writes-on-bgsave-error no")),
+    "NOAUTH": (log_everybody_out, let_everybody_in),
+}
+
+
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-@pytest.mark.parametrize(
-    ("refuse", "allow"),
-    [
-        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
-        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
-    ],
-    ids=["NOREPLICAS", "READONLY"],
-)
+@pytest.mark.parametrize(("refuse", "allow"), REFUSALS.values(), ids=list(REFUSALS))
 def test_a_server_that_refuses_for_a_while_costs_no_work(
-    made: WorkerFleet, tmp_path: Path, pool: str, refuse: str, allow: str
-) -> None:
+    made: WorkerFleet, tmp_path: Path, pool: str, refuse: Callable[[Coalmine], None],
+    allow: Callable[[Coalmine], None],
+) -> None:  # fmt: skip
     """A refusal ends no worker: the agent that runs is paid once, and the next job is taken afterwards."""
     book, gate = Book(tmp_path / "book"), tmp_path / "gate"
     parts = made.coalmine()
@@ -132,10 +163,11 @@ def test_a_server_that_refuses_for_a_while_costs_no_work(
     worker = made.worker(pool=pool, concurrency=2)
     made.beat()
     job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
-    book.until_started(job)
-    ask(parts, refuse)
+    agent = f"builder-{job[:8]}"
+    wait_until(lambda: parts.sessions.read(agent).get("state") == "in_turn", description="its turn is noted")
+    refuse(parts)
     until_logged(made, "Connection to broker lost", 1)
-    ask(parts, allow)
+    allow(parts)
     gate.touch()
     following = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     for each in (job, following):
