@@ -118,10 +118,12 @@ def watchdog() -> None:
 @app.task(name=NOTIFY)
 def notify() -> None:
     """Send notifications; while one sink is slow, the next tick sends to the others."""
-    parts = worker().coalmine
+    parts = worker()
     for notifier in parts.notifiers:
         with LogAndContinue("tick.failed", tick=f"notify-{notifier.name}"):
-            parts.ticks.run_alone(f"notify-{notifier.name}", notifier.tick, lease_seconds=LEASE_SECONDS)
+            parts.coalmine.ticks.run_alone(
+                f"notify-{notifier.name}", notifier.tick, lease_seconds=LEASE_SECONDS
+            )
 
 
 @app.task(name=POLL)

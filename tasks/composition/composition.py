@@ -48,8 +48,6 @@ from tasks.agents.supervision.silence import SilenceLimits
 from tasks.agents.supervision.waking import Waking
 from tasks.agents.supervision.watchdog import Watchdog
 from tasks.broker import WORK, make_app
-from tasks.notify.facts import FactReader
-from tasks.notify.notifier import Notifier, NotifierRules
 from tasks.settings.settings import Settings
 from tasks.work.tick import Ticks
 
@@ -172,32 +170,6 @@ class Coalmine:
     def notices(self) -> NoticeStore:
         """Notifications in Redis."""
         return NoticeStore(self.redis, self.keys, self.clock)
-
-    @cached_property
-    def notifiers(self) -> list[Notifier]:
-        """Tell the outside: one for each sink that the settings name."""
-        notify = self.settings.notify
-        facts = FactReader(jobs=self.job_store, signals=self.signals, backlog=self.backlog_store)
-        back_off = BackOff(
-            first_seconds=notify.back_off_first_seconds, cap_seconds=notify.back_off_cap_seconds
-        )
-        return [
-            Notifier(
-                sink=sink,
-                rules=NotifierRules(
-                    kinds=kinds,
-                    attempts=notify.attempts,
-                    back_off=back_off,
-                    max_age_seconds=notify.max_age_hours * 3600,
-                ),
-                store=self.notices,
-                events=self.events,
-                facts=facts,
-                generator=random.SystemRandom(),  # the draws of a seed are not disturbed
-                monotonic=time.monotonic,
-            )
-            for sink, kinds in notify.configured(self.now)
-        ]
 
     @cached_property
     def switch(self) -> Switch:

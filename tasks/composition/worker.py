@@ -27,7 +27,9 @@ from tasks.agents.turn.turn_runner import TurnRunner
 from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
+from tasks.composition.notify_parts import notifiers_of
 from tasks.issues.site import place_of
+from tasks.notify.notifier import Notifier
 from tasks.work.drain import draining, end_process
 from tasks.work.host_keeper import Chore
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind, LeaseTimes
@@ -169,6 +171,11 @@ class Worker:
         self.forges.collector.look()
         if self.forges.dispatcher.tick():
             self.tick_requests.send(DISPATCH)
+
+    @cached_property
+    def notifiers(self) -> list[Notifier]:
+        """Report to the outside, each to one sink."""
+        return notifiers_of(self.coalmine)
 
     @cached_property
     def tick_requests(self) -> TickRequests:

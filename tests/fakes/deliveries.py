@@ -8,14 +8,15 @@ from typing import Any
 
 from routing.forges.config import RemoteConfig
 from routing.forges.registry import KINDS
+from routing.forges.rest.webhook import RestWebhook
 from routing.webhook.delivery import Delivery, read_delivery
 from routing.webhook.dialect import IssueNews, WebhookDialect
 
 #: The secret with which the recorded server signed.
 SECRET = "s3cr3t"  # noqa: S105 - of the recording
 
-#: The kinds of forges that send webhooks.
-WEBHOOK_KINDS = tuple(name for name, kind in KINDS.items() if kind.webhook is not None)
+#: The kinds of forges whose webhooks have bodies like GitHub's.
+WEBHOOK_KINDS = tuple(name for name, kind in KINDS.items() if isinstance(kind.webhook, RestWebhook))
 
 #: What is set about each forge in these tests: a secret, and two repositories.
 SECTION = {"webhook_secret": SECRET, "repositories": ("boss/proj", "acme/shop"), "login": "agentbot"}

@@ -14,6 +14,7 @@ from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobRequest, JobState
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
+from tasks.composition.notify_parts import notifiers_of
 from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
 from tests.servers.sink_server import SinkServer, Word, sink_server
 from tests.waiting import wait_until
@@ -87,7 +88,7 @@ def test_two_consumers_at_once_send_once(
         made = WorkerFleet(tmp_path, redis_server.url, **variables(server))
         parts, others = made.coalmine(), made.coalmine()
         for each in (parts, others):
-            (notifier,) = each.notifiers
+            (notifier,) = notifiers_of(each)
             each.ticks.run_alone("notify-webhook", notifier.tick)
         parts.events.emit("job.finished", "4f1d0c2ab39e8876", {"state": "failed"})
         inside, go_on = threading.Event(), threading.Event()
@@ -98,11 +99,11 @@ def test_two_consumers_at_once_send_once(
 
         server.arrived = wait
         first = threading.Thread(
-            target=lambda: parts.ticks.run_alone("notify-webhook", parts.notifiers[0].tick)
+            target=lambda: parts.ticks.run_alone("notify-webhook", notifiers_of(parts)[0].tick)
         )
         first.start()
         wait_until(inside.is_set, description="the first is sending")
-        assert others.ticks.run_alone("notify-webhook", others.notifiers[0].tick) is None
+        assert others.ticks.run_alone("notify-webhook", notifiers_of(others)[0].tick) is None
         go_on.set()
         first.join()
         assert len(server.deliveries) == 1
@@ -119,7 +120,7 @@ def test_a_real_server_counts_what_was_trimmed(
     assert redis_client.ping()
     with sink_server() as server:
         parts = WorkerFleet(tmp_path, redis_server.url, **variables(server)).coalmine()
-        (notifier,) = parts.notifiers
+        (notifier,) = notifiers_of(parts)
         notifier.tick()
         for number in range(10):
             parts.events.emit("job.finished", f"{number:016x}", {"state": "failed"})

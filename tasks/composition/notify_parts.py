@@ -1,0 +1,33 @@
+"""The parts that report to the outside, wired: one notifier for each sink that the settings name."""
+
+import random
+import time
+
+from routing.jobs.retry import BackOff
+from tasks.composition.composition import Coalmine
+from tasks.notify.facts import FactReader
+from tasks.notify.notifier import Notifier, NotifierRules
+
+
+def notifiers_of(parts: Coalmine) -> list[Notifier]:
+    """Make them; a notifier remembers its place in the stream in Redis, so any process may have one."""
+    notify = parts.settings.notify
+    facts = FactReader(jobs=parts.job_store, signals=parts.signals, backlog=parts.backlog_store)
+    back_off = BackOff(first_seconds=notify.back_off_first_seconds, cap_seconds=notify.back_off_cap_seconds)
+    return [
+        Notifier(
+            sink=sink,
+            rules=NotifierRules(
+                kinds=kinds,
+                attempts=notify.attempts,
+                back_off=back_off,
+                max_age_seconds=notify.max_age_hours * 3600,
+            ),
+            store=parts.notices,
+            events=parts.events,
+            facts=facts,
+            generator=random.SystemRandom(),  # the draws of a seed are not disturbed
+            monotonic=time.monotonic,
+        )
+        for sink, kinds in notify.configured(parts.now)
+    ]
