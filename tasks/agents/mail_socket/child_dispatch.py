@@ -35,7 +35,11 @@ class ChildDispatch:
         self._agents = agents
 
     def dispatch(self, letter: Letter, *, agent: str, job: str) -> Child:
-        """Dispatch what an agent asks for in a turn of a job, or say why not."""
+        """Enqueue the child that an agent asks for in a turn of a job.
+
+        Raises InvalidInputError for a turn without a job, and ChildRefusedError where the parent has ended
+        or a limit of depth or number is reached.
+        """
         order = checked_payload(letter.type, letter.payload)
         if not isinstance(order, TaskDispatch) or not job:
             message = "no child was dispatched: this turn works on no job, so a child would have no parent"

@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-#: Seconds to wait for the worker.
+#: Seconds to wait for the worker, for each step of the exchange.
 PATIENCE_SECONDS = 30.0
 
 #: The largest body that is read from standard input, in bytes; the mail server takes less.
 MOST_BYTES = 1 << 20
 
+#: Exit codes, as `routing.errors` has them: nothing of ours can be imported here.
 UNAVAILABLE = 5
 BAD_INPUT = 2
 
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The verbs and options; `docs/mail.md` shows them, too."""
     parser = argparse.ArgumentParser(
         prog="mail",
         description="Mail to and from the other agents of the fleet, and people (operator).",
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _request_of(given: argparse.Namespace) -> dict[str, Any]:
+    """The arguments as a request; ValueError for what cannot be sent. `--body -` reads standard input."""
     request = {name: value for name, value in vars(given).items() if name != "json"}
     if request.get("body") == "-":
         data = sys.stdin.buffer.read(MOST_BYTES + 1)
@@ -104,7 +107,10 @@ def _payload(text: str) -> object:
 
 
 def _asked(pass_file: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """One line there, one line back."""
+    """Send one line, read one line.
+
+    OSError when the worker does not answer in time, or closes the connection.
+    """
     held = json.loads(pass_file.read_text(encoding="utf-8"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(PATIENCE_SECONDS)
@@ -119,6 +125,7 @@ def _asked(pass_file: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown(answer: dict[str, Any]) -> str:
+    """An answer in words, for an agent that did not ask for JSON."""
     if "text" in answer:
         return f"{answer['text']}\n"
     if "mails" in answer:

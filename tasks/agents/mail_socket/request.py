@@ -29,33 +29,34 @@ _AWAITING = "noted: when this turn has ended cleanly, the next one begins with t
 
 
 class _Form(BaseModel):
+    """A request: strict, and without unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class SendForm(_Form):
+class _Writing(_Form):
+    """What a letter and an answer have in common; empty fields are filled in by the post office."""
+
+    type: str = ""
+    subject: str = ""
+    body: str = ""
+    payload: dict[str, Any] | None = None
+    priority: str = ""
+    dedupe_key: str = ""
+
+
+class SendForm(_Writing):
     """Send a letter. It has no field for the sender: that is the agent whose turn it is."""
 
     do: Literal["send"]
     to: str
-    type: str = ""
-    subject: str = ""
-    body: str = ""
-    payload: dict[str, Any] | None = None
-    priority: str = ""
-    dedupe_key: str = ""
 
 
-class ReplyForm(_Form):
+class ReplyForm(_Writing):
     """Answer the other side of a mail."""
 
     do: Literal["reply"]
     mail: str
-    type: str = ""
-    subject: str = ""
-    body: str = ""
-    payload: dict[str, Any] | None = None
-    priority: str = ""
-    dedupe_key: str = ""
 
 
 class ListForm(_Form):
@@ -129,6 +130,7 @@ def run(
 
 
 def _letter(form: SendForm) -> Letter:
+    """The letter that was asked for; a dispatch needs no subject, as its task has a name."""
     fields = form.model_dump(exclude={"do", "type"})
     if form.type == MailType.DISPATCH and form.payload and not form.subject:
         fields["subject"] = str(form.payload.get("task_id", ""))[:MOST_SUBJECT]
@@ -141,6 +143,7 @@ def _dispatched(child: Child) -> dict[str, Any]:
 
 
 def _sent(receipts: list[Receipt]) -> dict[str, Any]:
+    """The answer to a sent letter, with a note if its type ends tasks and it did not end this one."""
     first = receipts[0]
     silent = first.type not in ENDING_TYPES or first.terminal
     return {
@@ -153,6 +156,7 @@ def _sent(receipts: list[Receipt]) -> dict[str, Any]:
 
 
 def _entry(mail: Mail) -> dict[str, Any]:
+    """One line of a list: the head alone, as bodies are long."""
     return {
         "id": mail.id,
         "from": mail.sender,

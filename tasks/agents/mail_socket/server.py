@@ -145,6 +145,7 @@ class MailServer:
             return {"ok": False, "error": "the worker failed at this; its log says more", "code": 70}
 
     def _answered(self, line: bytes) -> dict[str, Any]:
+        """Find the turn by its token, take its secrets out of the request, then do what it asks."""
         token, _ = _parsed(line)
         with self._lock:
             turn = self._open_turns.get(token)
@@ -181,10 +182,12 @@ def _parsed(line: bytes) -> tuple[str, object]:
 
 
 def _pass(folder: Path) -> Path:
+    """The file that tells the command where the socket is, and its token; readable for this user alone."""
     return folder / "mail.json"
 
 
 def _command(folder: Path) -> Path:
+    """The script that the agent calls."""
     return folder / "mail"
 
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from routing.errors import InvalidInputError
 
-#: The largest request, in bytes: the longest body and payload, with every character escaped.
+#: The largest request, in bytes: room for the longest body and payload with every character escaped.
 MOST_REQUEST_BYTES = 512 * 1024
 
 #: Seconds after which the folder of a socket at which nobody listens counts as left behind.
@@ -28,6 +28,8 @@ _PREFIX = "coalmine-mail-"
 
 
 class _ConnectionHandler(socketserver.StreamRequestHandler):
+    """One connection, in a thread of its own: reads one line, writes one."""
+
     def handle(self) -> None:
         server = cast("MailSocket", self.server)
         self.connection.settimeout(server.patience_seconds)
@@ -79,6 +81,7 @@ def sweep(folder: Path) -> None:
 
 
 def _serves(path: Path) -> bool:
+    """Whether a process listens at this socket; OSError when that cannot be found out."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(1.0)
         try:
