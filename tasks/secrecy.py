@@ -30,7 +30,7 @@ from tasks.agents.environment import reaches_agents
 _SELF: Final = Path("/proc/self")
 _PR_SET_DUMPABLE: Final = 4
 
-#: Fields of /proc/PID/stat behind the name, counted from the state: where arguments and environment begin
+#: Fields of /proc/PID/stat after the name, counted from the state: where arguments and environment begin
 #: and end (fields 48 to 51 in proc(5)).
 _BLOCK_FIELDS: Final = slice(45, 49)
 

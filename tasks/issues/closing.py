@@ -27,7 +27,7 @@ from tasks.settings.issue_settings import WatchSettings
 
 _log = structlog.get_logger(__name__)
 
-#: How often an issue that its forge lets nobody write to is tried again, with pauses that double: about three
+#: How often writing to an issue is tried when its forge refuses, with pauses that double: about three
 #: days in all.
 MOST_REFUSALS = 80
 FIRST_PAUSE_SECONDS = 5.0

@@ -144,7 +144,7 @@ def test_nobody_there_is_worth_another_attempt(name: str) -> None:
 @pytest.mark.parametrize("name", HTTP)
 @pytest.mark.parametrize("status", [404, 500])
 def test_the_address_is_in_no_error(name: str, status: int, server: SinkServer) -> None:
-    """Servers repeat the path in their words; whoever knows it can write to the channel."""
+    """Servers repeat the path in their answers, and anybody who knows it can write to the channel."""
     page = b"Cannot POST /services/T000SECRET/path, nor T000SECRET" + b"\x1b[31m" + b"x" * 5_000_000
     error = refused(name, server, Word(status=status, body=page))
     assert "127.0.0.1 answered" in str(error)

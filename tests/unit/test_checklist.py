@@ -18,7 +18,7 @@ REF = IssueRef(forge="github", repo="acme/shop", number=7)
 COMMIT = "4be1c0ffee" * 4
 
 QUEUED = Job(
-    id="0123456789abcdef", request=JobRequest(template="implementer", task="mend it"), state=JobState.QUEUED,
+    id="0123456789abcdef", request=JobRequest(template="implementer", task="fix it"), state=JobState.QUEUED,
     template="implementer", version=3, content_hash="", created_at=0.0,
 )  # fmt: skip
 RUNNING = replace(QUEUED, state=JobState.RUNNING, fence=1)
@@ -112,7 +112,7 @@ def test_each_phase_has_its_text(told: RunProgress, text: str) -> None:
 @pytest.mark.parametrize("ci", [verdict for verdict in CiVerdict if verdict is not CiVerdict.GREEN])
 @pytest.mark.parametrize("closed", [False, True])
 def test_only_green_ci_says_that_tests_pass(ci: CiVerdict, *, closed: bool) -> None:
-    """A push is no proof: whether the agent ran any test, nobody saw."""
+    """A push is no proof that the agent ran any test."""
     within = phases(RunProgress(job=PUSHED, ci=ci, closed=closed))[1:3]
     assert within == [
         ("tests red (the agent's own)", CheckMark.UNDER_WAY),
@@ -144,7 +144,7 @@ def rendered(text: str) -> str:
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_words_from_outside_are_one_line_of_code(words: str) -> None:
-    """No markup, mention, link, second marker or control character comes of them."""
+    """They become no markup, mention, link, second marker or control character."""
     told = RunProgress(job=replace(FAILED, reason=words), for_person=words or "x")
     plain = checklist(REF, replace(told, job=replace(FAILED, reason="r"), for_person="x"))
     text = checklist(REF, told)

@@ -1,4 +1,4 @@
-"""The end of a run, told outside: each effect for itself, again until it is done, and never twice."""
+"""What follows the end of a run: each effect by itself, again until it is done, and never twice."""
 
 from collections.abc import Callable
 

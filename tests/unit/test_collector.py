@@ -1,4 +1,4 @@
-"""Taking issues in: nothing that changed is missed, and silence is no answer."""
+"""Taking issues in: nothing that changed is missed, and silence is not an answer."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -42,7 +42,7 @@ def state(fleet: ForgeFleet, ref: IssueRef) -> BacklogState:
 
 
 def tell(fleet: ForgeFleet, ref: IssueRef) -> None:
-    """A webhook tells of an issue."""
+    """A webhook names an issue."""
     app = fleet.hands.app
     DeliveryStore(app.redis, app.keys, app.clock).accept(
         NewDelivery(digest=str(ref), issue=str(ref), hint={"digest": str(ref)}, event={})
@@ -248,7 +248,7 @@ def test_a_blocker_that_was_moved_blocks_as_long_as_it_is_open(
 
 
 def test_a_blocker_of_which_the_forge_is_silent_is_neither_open_nor_closed(fleet: ForgeFleet) -> None:
-    """The issue is pending until it is told."""
+    """The issue is pending until the forge says."""
     ref = fleet.forge.person_opens(1, "Blocked by: #9")
     fleet.forge.person_opens(9, label="")
     fleet.mishaps.lasting["read_issue"] = lambda: ForgeUnreachableError("no answer")
@@ -302,7 +302,7 @@ def test_blockers_in_other_repositories_and_on_other_forges(fleet_of: Fleets, *,
 
 
 def test_one_repository_that_is_not_there_does_not_hide_the_next(fleet_of: Fleets) -> None:
-    """It is told of, and its items stay."""
+    """It is logged, and its items stay."""
     fleet = fleet_of(MemoryForge(SteppedClock(), repos=("acme/a", "acme/b"), mishaps=Mishaps()))
     first = fleet.forge.person_opens(1, repo="acme/a")
     fleet.poll()

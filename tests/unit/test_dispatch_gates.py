@@ -43,7 +43,7 @@ def two_forges(fleet_of: Fleets, **changes: Any) -> ForgeFleet:
 
 
 def refused(fleet: ForgeFleet, ref: IssueRef) -> tuple[Gate | None, int]:
-    """The gate that stands on the item, and the number of events that told of it."""
+    """The gate that is noted on the item, and the number of events about it."""
     refusal = fleet.item(ref).refusal
     events = [event for event in fleet.hands.events(BACKLOG_REFUSED) if event.subject == str(ref)]
     if refusal is not None:
@@ -55,7 +55,7 @@ def refused(fleet: ForgeFleet, ref: IssueRef) -> tuple[Gate | None, int]:
 
 
 def test_the_kill_switch_asks_nobody_anything(fleet_of: Fleets) -> None:
-    """Not the forge; of Redis, only whether a webhook told of something, and that may be another forge's."""
+    """Not the forge; of Redis, only whether a webhook named an issue, and that may be another forge's."""
     fleet = fleet_of(kill_switch=True)
     fleet.forge.person_opens(1)
     fleet.asked.clear()

@@ -132,14 +132,14 @@ def test_a_start_that_came_to_nothing_is_not_resumed_in_a_pause(fleet: ForgeFlee
     ],
     ids=["closed", "without its label", "gone"],
 )
-@pytest.mark.parametrize("at", ["before the start", "behind the start"])
+@pytest.mark.parametrize("at", ["before the start", "after the start"])
 def test_an_issue_that_is_not_for_agents_any_more_is_not_dispatched(
     fleet: ForgeFleet, happens: Callable[[object, object], object], state: BacklogState, at: str
 ) -> None:
     """What was chosen is read once more; a start without a job gives its slot back to the others."""
     ref = fleet.forge.person_opens(1)
     fleet.poll()
-    if at == "behind the start":
+    if at == "after the start":
         fleet.mishaps.plan(Mishap(call="job_enqueue", error=death(1).error))
         fleet.dispatch()
     happens(fleet.forge, ref)
@@ -167,7 +167,7 @@ def test_a_label_that_cannot_be_written_comes_later(fleet: ForgeFleet) -> None:
     assert len(fleet.jobs(ref)) == 1
 
 
-def test_a_label_that_comes_behind_the_end_does_not_stay(fleet: ForgeFleet) -> None:
+def test_a_label_that_comes_after_the_end_does_not_stay(fleet: ForgeFleet) -> None:
     """A forge may be slower than an agent."""
     ref = fleet.forge.person_opens(1)
     fleet.poll()
@@ -232,7 +232,7 @@ def test_a_forge_that_is_away_for_ten_rounds_changes_nothing_but_the_time(
     fleet.rounds(10)
     fleet.forge.mishaps = fleet.mishaps
     fleet.until_quiet()
-    fleet.clock.forward(3600)  # a forge that refused to be told of an end is told again within the hour
+    fleet.clock.forward(3600)  # a forge that refused to show an end is tried again within the hour
     fleet.until_quiet()
     states = [[job.state for job in fleet.jobs(ref)] for ref in (first, second)]
     assert states == [[JobState.SUCCEEDED], [JobState.ESCALATED]]

@@ -124,11 +124,11 @@ def test_a_merge_between_two_questions_is_no_push(fleet: ForgeFleet, monkeypatch
 
 
 @pytest.mark.parametrize("happens", [merge_by_hand, squash, push_to_main, push_beside_the_request])
-@pytest.mark.parametrize("after", [0.0, 2 * DAY], ids=["within the window", "behind it"])
+@pytest.mark.parametrize("after", [0.0, 2 * DAY], ids=["within the window", "after it"])
 def test_work_that_is_taken_back_is_worth_nothing(
     fleet: ForgeFleet, happens: Callable[[ForgeFleet], None], after: float
 ) -> None:
-    """The revert is a fact whenever it comes: behind the window the harvest tells it as late."""
+    """The revert is a fact whenever it comes: after the window the harvest reports it as late."""
     happens(fleet)
     look(fleet, after)
     change, repository = fleet.forge.changes[0], fleet.forge.repositories["acme/shop"]

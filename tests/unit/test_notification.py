@@ -1,4 +1,4 @@
-"""What people are told of an event, and what they are not."""
+"""Which events become notifications, and what those say."""
 
 import json
 from typing import Any
@@ -80,14 +80,14 @@ def test_nobody_is_told_of_the_rest() -> None:
     [
         ("escalated", False, "needs-human"),
         ("frozen", False, "frozen"),
-        ("escalated", True, None),  # the job's end has told of it
+        ("escalated", True, None),  # the job's end is the notification
         ("frozen", True, None),
         ("ready", False, None),
         ("completed", False, None),
     ],
 )
 def test_an_issue_that_no_job_speaks_for(to: str, *, has_job: bool, kind: str | None) -> None:
-    """An issue is told of once: by its job's end, or where there was none by itself."""
+    """An issue has one notification: of its job's end, or of its own where there was no job."""
     found = told("backlog.state", "local:shop#3", EventFacts(issue_has_job=has_job), to=to, reason="so it is")
     assert found == kind
 

@@ -107,7 +107,7 @@ def finish(fleet: SteppedFleet, kind: SignalKind = SignalKind.FINISHED, **fields
 
 
 def emit(fleet: SteppedFleet, count: int, start: int = 0) -> list[str]:
-    """Events of jobs that have no record any more."""
+    """Events of jobs whose record has expired."""
     names = [f"{number:016x}" for number in range(start, start + count)]
     for name in names:
         fleet.app.events.emit(JOB_FINISHED, name, {"state": "succeeded"})
@@ -180,7 +180,7 @@ def test_an_issue_is_told_of_once(fleet: SteppedFleet) -> None:
 
 
 def test_a_damaged_record_hides_no_event(fleet: SteppedFleet) -> None:
-    """What the event says is told."""
+    """What the event says is sent."""
     listener = Listener()
     made = consumer(fleet, listener)
     job = finish(fleet, SignalKind.ESCALATED)
@@ -191,7 +191,7 @@ def test_a_damaged_record_hides_no_event(fleet: SteppedFleet) -> None:
 
 
 def test_a_new_sink_begins_now(fleet: SteppedFleet) -> None:
-    """What happened before it was there is not told."""
+    """What happened before it was there is not sent."""
     listener = Listener()
     finish(fleet)
     made = consumer(fleet, listener)
@@ -275,7 +275,7 @@ def test_a_crash_between_sending_and_noting_sends_again_under_the_same_id(fleet:
 
 
 def test_a_place_is_moved_by_one_process_only(fleet: SteppedFleet) -> None:
-    """Of two consumers that read the same page one is told that it was too late, and nothing is doubled."""
+    """Of two consumers that read the same page one hears that it was too late, and nothing is doubled."""
     listener = Listener()
     made = consumer(fleet, listener)
     finish(fleet)
@@ -291,7 +291,7 @@ def test_a_place_is_moved_by_one_process_only(fleet: SteppedFleet) -> None:
 
 
 def test_a_failure_is_tried_again_with_growing_pauses_and_then_is_a_dead_letter(fleet: SteppedFleet) -> None:
-    """Three attempts: at once, behind 3 s and behind another 6 s; then a person may see to it."""
+    """Three attempts: at once, after 3 s and after another 6 s; then a person may look at it."""
     listener = Listener()
     listener.answer = refuse()
     made = consumer(fleet, listener)

@@ -36,7 +36,7 @@ def test_by_default_nobody_is_told_anything() -> None:
     ],
 )
 def test_any_sink_starts_the_tick(given: dict[str, Any]) -> None:
-    """Beat looks for news only when somebody is to be told."""
+    """Beat looks for news only when there is a sink."""
     settings = Settings.model_validate({"notify": given | {"interval_seconds": 3}})
     assert schedule(settings)[NOTIFY]["schedule"] == 3
 

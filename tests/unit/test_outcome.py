@@ -40,8 +40,8 @@ def test_what_we_ended_is_not_called_missing() -> None:
 
 
 @pytest.mark.parametrize("ending", list(Ending))
-def test_word_of_an_agent_holds_behind_silence_and_its_time_limit_alone(ending: Ending) -> None:
-    """Not behind a cancel, a lost lease, a limit on output or cost, or a crash: those outweigh it."""
+def test_word_of_an_agent_holds_after_silence_and_its_time_limit_alone(ending: Ending) -> None:
+    """Not after a cancel, a lost lease, a limit on output or cost, or a crash: those outweigh it."""
     result = JobResult(commit="4be1c0ffee00")
     said = Ran(ended_by=ending, said_done=True, has_repository=True, result=result)
     is_pushed = decided(said)[0] is NextStep.PUSHED
@@ -93,8 +93,8 @@ def test_corrective_turn_without_a_new_commit_is_frozen() -> None:
     stuck = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, judged=True, result=red)
     reason = "CI is red, and the corrective turn committed nothing new"
     assert decided(stuck) == (NextStep.ESCALATE, SignalKind.FROZEN, reason)
-    mended = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, result=red)
-    assert decided(mended)[0] is NextStep.PUSHED
+    repaired = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, result=red)
+    assert decided(repaired)[0] is NextStep.PUSHED
 
 
 @pytest.mark.parametrize("used", [1, 2, 3])

@@ -20,7 +20,7 @@ ENDINGS: Final = [*Ending, *NotRun]
 NUMBERS: Final = [Attempts(used=used, allowed=allowed) for used in (1, 2, 3, 4) for allowed in (1, 2, 3)]
 NO_YES = (False, True)
 
-#: Endings after which a job is not tried again by whoever saw them.
+#: Endings after which the worker that saw them does not try the job again.
 FINAL = {Ending.CANCEL, Ending.LEASE_LOST, NotRun.JOB_LIMIT}
 
 #: Endings that are nobody's failure: the attempt does not count.

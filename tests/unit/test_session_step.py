@@ -72,7 +72,7 @@ def test_aborts_and_stalls_give_the_session_up(ending: Ending, *, seen: bool) ->
     ("ending", "goes_on"), [(Ending.STALL, True), (Ending.DEADLINE, True), (Ending.CANCEL, False)]
 )
 def test_agent_with_attempts_left_has_not_ended(ending: Ending, *, goes_on: bool) -> None:
-    """Its job is tried again, so nobody is told that it died; a cancel is final."""
+    """Its job is tried again, so its parent does not hear that it died; a cancel is final."""
     made = step(turn(ending), attempts=FIRST)
     assert made.to is S.ZOMBIE
     assert made.is_end is not goes_on
@@ -96,7 +96,7 @@ def test_clean_without_terminal_mail() -> None:
 
 @pytest.mark.parametrize("role", [Role.LEAD, Role.COORDINATOR])
 def test_who_awaits_mail(role: Role) -> None:
-    """Any role may, behind a clean turn that did not end its task; no other turn waits for anything."""
+    """Any role may, after a clean turn that did not end its task; no other turn waits for anything."""
     assert step(turn(), role=role, awaiting=True).awaits
     for result, more in (
         (turn(exit_code=3), {}),
@@ -117,7 +117,7 @@ def test_unclean_exit_is_tried_again_while_attempts_are_left() -> None:
 
 
 def test_drain_keeps_the_session() -> None:
-    """It is no failure of the agent's."""
+    """The agent has not failed."""
     made = step(turn(Ending.DRAIN), attempts=LAST)
     assert (made.to, made.is_retry, made.is_end) == (S.BETWEEN_TURNS, False, False)
 
@@ -139,7 +139,7 @@ def record(**fields: Any) -> SessionRecord:
 
 
 def test_conversation_is_resumed_where_it_is() -> None:
-    """The same runtime on the same host, behind a crash, a drain, a lost worker or a completed task."""
+    """The same runtime on the same host, after a crash, a drain, a lost worker or a completed task."""
     for fields in ({}, {"gave_up": "completed"}):
         made = resumption(record(**fields), runtime="claude", resumes=True, host="h1")
         assert made == Resumption(session_id="s1")
@@ -164,7 +164,7 @@ def test_conversation_that_cannot_be_resumed(
 
 
 def test_session_without_conversation_has_lost_none() -> None:
-    """A first turn is no loss."""
+    """A first turn has lost nothing."""
     fresh = record(runtime_session="", session_host="")
     assert resumption(fresh, runtime="claude", resumes=True, host="h2") == Resumption()
 

@@ -163,7 +163,7 @@ def test_the_checklist_says_who_will_merge(fleet_of: Fleets, words: str, *, merg
 
 @pytest.mark.parametrize("opened", [False, True], ids=["no change request", "a change request"])
 def test_a_forge_that_stays_away_ends_the_wait_too(fleet_of: Fleets, *, opened: bool) -> None:
-    """Whatever it was asked for last; it is told when it is back."""
+    """Whatever the last call was; the issue shows the end when the forge is back."""
     fleet = fleet_of(acts={1: ["silent"]})
     ref = pushed(fleet)
     if opened:
@@ -194,7 +194,7 @@ def test_a_change_that_makes_no_sense_keeps_no_job_from_its_end(fleet_of: Fleets
 
 @pytest.mark.parametrize("has_ci", [False, True])
 def test_nothing_is_done_while_its_change_request_is_refused(fleet_of: Fleets, *, has_ci: bool) -> None:
-    """A token may be mended; if it is not, a person hears what is missing, and no version is blamed."""
+    """A token may be replaced; if it is not, a person hears what is missing, and no version is blamed."""
     fleet = fleet_of(ci=has_ci)
     fleet.mishaps.lasting["open_change"] = lambda: ForgeRefusedError("401")
     ref, other = pushed(fleet), fleet.forge.person_opens(2)
@@ -298,7 +298,9 @@ def test_ci_is_not_asked_about_work_that_is_being_repaired(fleet_of: Fleets) -> 
 
 
 @pytest.mark.parametrize("act", ["fails", "lost"])
-def test_issue_whose_job_failed_looks_the_same_whoever_decided(fleet_of: Fleets, act: str) -> None:
+def test_issue_whose_job_failed_looks_the_same_whether_worker_or_sweep_decided(
+    fleet_of: Fleets, act: str
+) -> None:
     """After the last attempt, by the worker or by the sweep: escalated, labelled, and its slot is free."""
     fleet = fleet_of(acts={1: ["fails"]})
     ref = fleet.forge.person_opens(1)

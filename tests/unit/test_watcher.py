@@ -182,7 +182,7 @@ def test_what_a_slow_tick_has_read_does_not_end_a_later_run(fleet: SteppedFleet)
 
 
 def test_a_job_whose_record_is_gone_leaves_no_trace(fleet: SteppedFleet, forge: WatchedForge) -> None:
-    """Its issue was never told, as the forge was away for the whole time that it was remembered."""
+    """Its issue never showed the end, as the forge was away for as long as the job was kept."""
     job = fleet.enqueue(issue="local:shop#1").job
     fleet.end(job)
     fleet.redis.delete(fleet.app.keys.job(job))
