@@ -1,4 +1,8 @@
-"""The application of `celery -A tasks worker|beat|flower`: settings are read here, where a process begins."""
+"""The application of `celery -A tasks worker|beat|flower`: settings are read here, where a process begins.
+
+Each tick runs under a lock of its name and logs what fails, so that it never fails as a task. The parts of a
+process are made at its first task: a pool's child forks without connections, and makes its own.
+"""
 
 import os
 import re
@@ -69,7 +73,7 @@ def work(self: Any, job_id: str) -> str:
 
 @app.task(name=SWEEP)
 def sweep() -> None:
-    """Put lost jobs back, publish what was not, tidy up."""
+    """Queue jobs of lost workers again, publish what was not, and forget what need not be kept."""
     with LogAndContinue("tick.failed", tick="sweep"):
         parts = worker()
         parts.coalmine.ticks.run_alone("sweep", parts.sweep, lease_seconds=SWEEP_SECONDS)
@@ -90,7 +94,7 @@ def harvest() -> None:
 
 @app.task(name=WATCH)
 def watch() -> None:
-    """See pushed work to its end; what became known is harvested at once."""
+    """Look at pushed work; what became known is harvested at once, and a place that is free is filled."""
     with LogAndContinue("tick.failed", tick="watch"):
         parts = worker()
         if parts.coalmine.ticks.run_alone("watch", parts.forges.watcher.tick):
@@ -100,7 +104,7 @@ def watch() -> None:
 
 @app.task(name=LAND)
 def land() -> None:
-    """See what people do with pushed work: merges, reviews, reverts."""
+    """Look at what people do with pushed work: merges, reviews, reverts."""
     with LogAndContinue("tick.failed", tick="land"):
         parts = worker()
         if parts.coalmine.ticks.run_alone("land", parts.forges.watcher.land):
@@ -109,7 +113,7 @@ def land() -> None:
 
 @app.task(name=WATCHDOG)
 def watchdog() -> None:
-    """Look after turns that are lost or silent, and agents whose job has ended."""
+    """End turns that are lost or silent, and agents whose job has ended."""
     with LogAndContinue("tick.failed", tick="watchdog"):
         parts = worker().coalmine
         parts.ticks.run_alone("watchdog", parts.watchdog.tick)
@@ -145,7 +149,7 @@ def dispatch() -> None:
 
 @app.task(name=CI)
 def ci(commit: str) -> None:
-    """Have the local forge's CI look at a commit, then see to the job that pushed it."""
+    """Run the local forge's CI on a commit, then look at the job that pushed it."""
     with LogAndContinue("tick.failed", tick="ci"):
         parts = worker()
         for site in parts.forges.sites.values():
