@@ -31,7 +31,8 @@ def _can_be_used(home: CgroupHome) -> bool:
         return False
     try:
         enter = ["/bin/sh", "-c", 'echo 0 > "$1/cgroup.procs"', "sh", str(group.path)]
-        done = run_bounded(Command(argv=enter), timeout_seconds=_PROBE_SECONDS)
+        # With no environment: an agent could read our secrets in it while the shell runs.
+        done = run_bounded(Command(argv=enter, environment={}), timeout_seconds=_PROBE_SECONDS)
     except SpawnError:
         return False
     finally:

@@ -30,7 +30,7 @@ class Command:
 
     argv: Sequence[str]
     cwd: Path | None = None  # None: ours
-    environment: Mapping[str, str] | None = None  # the whole of it; None: ours
+    environment: Mapping[str, str] | None  # the whole of it; None: ours, with all secrets in it
     stdin: bytes | None = None  # written to its standard input, which is closed then; None: /dev/null
     log: int | None = None  # a descriptor that both its outputs go to; then we read nothing
     descriptors: Sequence[int] = ()  # that it inherits beside its three streams

@@ -23,7 +23,7 @@ FAR = 600.0
 
 def shell(line: str, *, stdin: bytes | None = None, cwd: Path | None = None) -> Command:
     """A shell that runs a line."""
-    return Command(argv=["sh", "-c", line], stdin=stdin, cwd=cwd)
+    return Command(argv=["sh", "-c", line], stdin=stdin, cwd=cwd, environment=None)
 
 
 def open_descriptors() -> int:
@@ -107,7 +107,7 @@ def test_a_command_that_cannot_be_started_leaves_nothing(argv: list[str], tmp_pa
     """Neither for a program that is missing nor for arguments that no process can be given."""
     before = open_descriptors()
     with pytest.raises(SpawnError, match=f"{argv[0]} could not be started in {tmp_path}"):
-        run_bounded(Command(argv=argv, cwd=tmp_path), timeout_seconds=FAR)
+        run_bounded(Command(argv=argv, cwd=tmp_path, environment=None), timeout_seconds=FAR)
     assert open_descriptors() == before
 
 
@@ -151,7 +151,7 @@ def test_sigterm_is_the_programs_own_business_where_it_ends_its_children(tmp_pat
         f'sh -c "{inner}" & trap "kill -WINCH $!; wait $!; exit \\$?" TERM; '
         f"until [ -s {ready} ]; do :; done; echo $! > {ready}.pid; wait"
     )
-    child = ChildProcess.start(Command(argv=["sh", "-c", outer], ends_its_own=True))
+    child = ChildProcess.start(Command(argv=["sh", "-c", outer], environment=None, ends_its_own=True))
     noted_pid(tmp_path / "ready.pid")
     assert child.end(grace_seconds=FAR).exit_code == 0
 
@@ -165,11 +165,15 @@ def test_a_command_dies_with_us(tmp_path: Path, number: signal.Signals) -> None:
         "from routing.process.bounded_command import run_bounded\n"
         "from routing.process.command import Command\n"
         "line = f'echo $$ > {sys.argv[1]}; exec sleep 600'\n"
-        "command = Command(argv=['sh', '-c', line], death_signal=signal.SIGKILL)\n"
+        "command = Command(argv=['sh', '-c', line], environment=None, death_signal=signal.SIGKILL)\n"
         "run_bounded(command, timeout_seconds=600)\n"
     )
     owner = ChildProcess.start(
-        Command(argv=[sys.executable, "-c", program, str(noted)], cwd=Path(__file__).parents[2])
+        Command(
+            argv=[sys.executable, "-c", program, str(noted)],
+            cwd=Path(__file__).parents[2],
+            environment=None,
+        )
     )
     pid = noted_pid(noted)
     os.kill(owner.pid, number)
