@@ -57,7 +57,7 @@ def test_an_unknown_kind_is_an_error_before_anything_is_sent(
     """Exit 2, with the kinds that there are."""
     result = coalmine("notify", "test", "finished", **sinks(server))
     assert result.exit_code == 2
-    assert "is no kind of notification and nothing was sent; use one of: done" in result.stderr
+    assert "is not a kind of notification and nothing was sent; use one of: done" in result.stderr
     assert server.deliveries == []
 
 
