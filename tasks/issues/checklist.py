@@ -95,6 +95,7 @@ def phases(run: RunProgress) -> list[tuple[str, CheckMark]]:
 
 
 def _merge_to_come(run: RunProgress) -> str:
+    """Who merges, so that nobody merges by hand what is merged without them."""
     over = run.closed or run.for_person != ""
     return "merged when CI is green" if run.merges_green and not over else "a merge is left to people"
 
@@ -104,6 +105,7 @@ def _if(true: bool, mark: CheckMark) -> CheckMark:  # noqa: FBT001 - reads as a 
 
 
 def _ci(run: RunProgress, *, pushed: bool) -> tuple[str, CheckMark]:
+    """The phase of CI: under way from the push until it is green."""
     if not run.has_ci:
         return "CI: there is none", CheckMark.UNDER_WAY
     if run.ci is CiVerdict.GREEN:

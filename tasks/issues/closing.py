@@ -100,6 +100,7 @@ class Closing:
 
     @staticmethod
     def _is_there(site: ForgeSite, issue: IssueRef) -> bool:
+        """Whether the issue still exists; a forge that refuses to say counts as yes."""
         try:
             site.forge.read_issue(issue)
         except ForgeGoneError:
@@ -145,6 +146,7 @@ class Closing:
             _log.warning("issue.not_shown", issue=str(issue), reason=str(error))
 
     def _progress(self, site: ForgeSite, job: Job, facts: set[SignalKind]) -> RunProgress:
+        """What the checklist of an ended job shows; CI's verdict is taken from its facts, not asked again."""
         done = job.state is JobState.SUCCEEDED
         green = SignalKind.CI_GREEN in facts
         red = SignalKind.CI_RED in facts

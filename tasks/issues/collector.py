@@ -46,6 +46,7 @@ class Collector:
         self._backlog.ask()
 
     def _poll(self, site: ForgeSite, repo: str) -> None:
+        """Take in what one repository lists, then look at items that a complete listing lacks."""
         listing = site.forge.list_issues(repo, site.config.label)
         for problem in listing.problems:
             _log.warning("issue.unreadable", where=problem.where, reason=problem.message)
@@ -71,6 +72,7 @@ class Collector:
         return looked
 
     def _look(self, arrival: Arrival) -> None:
+        """Read one issue that a webhook named; one of a repository that is not served is dropped."""
         ref = arrival.issue
         site = self._sites.get(ref.forge)
         if site is None or site.config.kill_switch or ref.repo not in site.config.allow_list:

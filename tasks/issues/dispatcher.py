@@ -70,6 +70,7 @@ class Dispatcher:
         return sorted(open_, key=lambda site: (at_work[site.name], served.get(site.name, -1)))
 
     def _dispatch(self, site: ForgeSite) -> list[str]:
+        """One forge: repair earlier starts, note which gates are shut, start what was chosen."""
         self._reconcile(site)
         choice = choose(site.config, self._inputs(site))
         for refused in choice.refusals:
@@ -85,6 +86,7 @@ class Dispatcher:
         return started
 
     def _inputs(self, site: ForgeSite) -> Inputs:
+        """What the gates ask for, as functions: a gate that is shut early costs none of the later reads."""
         prefix = f"{site.name}:"
 
         def ready() -> dict[str, Iterator[BacklogItem]]:

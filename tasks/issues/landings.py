@@ -51,6 +51,7 @@ class Landings:
 
 
 def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
+    """All that the forge shows of the work now; recording the same fact again changes nothing."""
     forge, repo = site.forge, place_of(job)[1]
     change = forge.change_of_branch(repo, job.branch)
     pushed: list[Signal] = []

@@ -91,6 +91,7 @@ class Watcher:
         return new
 
     def _each(self, identifiers: Iterable[str], look: _Look) -> int:
+        """Read the jobs in one round trip, look at each, and count those that changed."""
         listed = list(identifiers)
         changed = 0
         for identifier, job in zip(listed, self._parts.store.read_many(listed), strict=True):
@@ -101,6 +102,7 @@ class Watcher:
         return changed
 
     def _guarded(self, job: Job, look: _Look) -> bool:
+        """One look; False when it failed, which is logged with the job and its version."""
         bound = structlog.contextvars.bound_contextvars(job=job.id, version=job.version_id)
         with bound, LogAndContinue("watch.failed"):
             return look(self._sites.get(place_of(job)[0]), job)
@@ -203,6 +205,7 @@ class Watcher:
         return self._parts.jobs.fix_forward(job, repair=repair, reason=reason, most=self._limits.fix_forwards)
 
     def _freeze(self, job: Job, reason: str, now: float) -> bool:
+        """Hand red work to a person; both facts count against the version."""
         commit = job.result.commit
         facts = [
             signal(SignalKind.CI_RED, at=now, commit=commit),
@@ -228,6 +231,7 @@ class Watcher:
         return self._conclude(job, JobState.SUCCEEDED, reason, facts)
 
     def _merged(self, site: ForgeSite, change: ChangeRequest, job: Job) -> ChangeRequest:
+        """The change request as it is after the merge; one that a person closed or merged is left alone."""
         if change.state is not ChangeState.OPEN:
             return change
         return site.forge.merge(change, issue=issue_of(job))
