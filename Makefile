@@ -35,7 +35,7 @@ test: lint  ## everything that needs nothing but Python, git and make
 
 test-real: $(VENV)/.developed  ## suites that need programs of others (installs them with npm)
 	PYTHON=$(BIN)/python tests/real/install.sh .real
-	REAL_PROGRAMS=.real $(BIN)/python -m pytest tests/real
+	REAL_PROGRAMS=.real $(BIN)/python -m pytest tests/real tests/integration/test_forge_flow.py
 
 bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -207,7 +207,7 @@ def _cost_row() -> Row:
         evidence = evidence.dispatch(Bet(arm=arm, share=0.1, baseline=0.7))
         still_open.append(index)
         if len(still_open) > _OPEN_JOBS:
-            # The oldest stays open for good: the jobs settled behind it must not add to the cost.
+            # The oldest stays open for good: the jobs settled after it must not add to the cost.
             place = generator.randrange(1, len(still_open))
             evidence = evidence.settle(still_open.pop(place), score)
         assert evidence.ln_value >= 0

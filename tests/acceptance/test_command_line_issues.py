@@ -22,7 +22,7 @@ def named(name: str) -> IssueRef:
 
 @pytest.fixture
 def backlog(coalmine: CommandLine) -> Any:
-    """The backlog behind the command line."""
+    """The backlog by the command line."""
     with coalmine.coalmine() as parts:
         yield ForgeParts(coalmine=parts, run_ci=lambda _commit: None, given={}).backlog
 
@@ -47,7 +47,7 @@ def listed(coalmine: CommandLine, *arguments: str) -> list[str]:
 
 
 def test_ready_issues_are_listed_in_the_order_of_dispatch(coalmine: CommandLine, take: Take) -> None:
-    """Over all repositories: priority, then number; what waits comes behind them."""
+    """Over all repositories: priority, then number; what waits comes after them."""
     for name, labels in (
         (f"{SHOP}#2", ()),
         (f"{SHOP}#10", ("P0",)),
@@ -167,7 +167,7 @@ def test_an_issue_that_waits_for_a_person_is_resumed(
 
 
 def test_what_left_by_itself_is_not_resumed(coalmine: CommandLine, take: Take, backlog: Backlog) -> None:
-    """A person mends the reason on the forge; the next look would take it out again."""
+    """A person repairs the reason on the forge; the next look would take it out again."""
     ref = take(f"{SHOP}#1")
     backlog.withdraw(ref, "without the label coalmine")
     result = coalmine("issue", "resume", str(ref))

@@ -65,7 +65,7 @@ def test_status_shows_arms_evidence_and_verdict(coalmine: CommandLine, template:
     assert "█" in shown
 
 
-def test_explain_is_the_table_behind_the_verdict(coalmine: CommandLine, template: str) -> None:
+def test_explain_is_the_table_of_the_verdict(coalmine: CommandLine, template: str) -> None:
     """Each job in dispatch order; the evidence of the last line is that of the status, and it decided."""
     coalmine.shown("trial", "open", template, "--share", "0.5")
     jobs = play(coalmine, [(CANARY, False), (CHAMPION, True)] * 8)

@@ -212,7 +212,7 @@ def test_a_template_that_is_not_there(coalmine: CommandLine) -> None:
 
 @pytest.fixture
 def backlog(coalmine: CommandLine, template: str) -> Iterator[Backlog]:
-    """The backlog behind the command line."""
+    """The backlog by the command line."""
     assert template
     with coalmine.coalmine() as parts:
         yield ForgeParts(coalmine=parts, run_ci=lambda _commit: None, given={}).backlog

@@ -1,4 +1,4 @@
-"""What a test has go wrong: one call of many, before its effect was made or behind it."""
+"""What a test has go wrong: one call of many, before its effect was made or after it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

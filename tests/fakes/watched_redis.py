@@ -52,7 +52,7 @@ class _Watching:
             with self._mishaps.during("+".join(steps), effect=True):
                 self._real.send_packed_command(command, check_health)
                 if self._mishaps.is_near:
-                    self._real.can_read(timeout=5)  # it is carried out before anything happens behind it
+                    self._real.can_read(timeout=5)  # it is carried out before anything happens after it
         except BaseException:
             self._real.disconnect()  # no answer is left for the next step
             raise

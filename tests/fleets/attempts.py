@@ -88,7 +88,7 @@ class AttemptsFleet:
         return self.fleet.enqueue(**({"parent": self.lead} | fields)).job
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
-        """What the worker's runner does, and what a test has happen behind it."""
+        """What the worker's runner does, and what a test has happen after it."""
         ran = self.runner.run(claim, stop)
         self.before_report()
         return ran

@@ -47,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateServer]:
 
 @pytest.fixture
 def spoilt(server: PrivateServer) -> Iterator[redis.Redis]:
-    """A client that may spoil the server; it is as good as new before and behind each test."""
+    """A client that may spoil the server; it is as good as new before and after each test."""
     with plain_client(server.url) as client:
         _mend(client)
         yield client

@@ -1,7 +1,7 @@
 """From issue to landing, with the process of the ticks dying on the way: the end is the same.
 
 A process that dies between two effects has done the first and not the second, whatever it has read between
-them. So to die behind each effect, and before the first, is to die everywhere.
+them. So to die after each effect, and before the first, is to die everywhere.
 """
 
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def test_the_story_is_what_it_is_said_to_be(story: Story) -> None:
     assert fleet.complaints == []
 
 
-def test_a_process_that_dies_behind_any_effect_leaves_nothing_undone(story: Story) -> None:
+def test_a_process_that_dies_after_any_effect_leaves_nothing_undone(story: Story) -> None:
     """A fresh one sees it to the same end: no second job, comment, change, close or event."""
     effects = story.undisturbed[1]
     assert len(effects) > MOST_EFFECTS - 10

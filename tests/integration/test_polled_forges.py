@@ -124,7 +124,7 @@ def test_blockers_that_are_no_work_of_ours(shop: ForgeShop) -> None:
 
 @on("forgejo")
 def test_a_cycle_is_shown_and_ends_with_an_edit(shop: ForgeShop) -> None:
-    """Both wait, and say for what; when a person mends one text, the two run one behind the other."""
+    """Both wait, and say for what; when a person repairs one text, the two run one after the other."""
     one, two = shop.world.open_issue("One", ""), shop.world.open_issue("Two", "")
     shop.world.edit_body(one, f"Blocked by: #{two.number}")
     shop.world.edit_body(two, f"Blocked by: #{one.number}")

@@ -71,7 +71,7 @@ def shop(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[RetirementShop]:
 
 
 def test_push_that_fails_once_is_nobodys_death(shop: RetirementShop) -> None:
-    """The same agent goes on in its conversation; its parent hears of it behind the job's true end, once."""
+    """The same agent goes on in its conversation; its parent hears of it after the job's true end, once."""
     shop.template()
     job = shop.job(repository="local:shop")
     shop.breaks()
@@ -175,7 +175,7 @@ def test_report_that_is_refused_ends_nobody(shop: RetirementShop) -> None:
     assert shop.lives(job) == (False, 1)
 
 
-def test_cancel_behind_the_turn_is_what_the_parent_hears_of(shop: RetirementShop) -> None:
+def test_cancel_after_the_turn_is_what_the_parent_hears_of(shop: RetirementShop) -> None:
     """The wish came before the report: the job is cancelled although its turn was clean."""
     shop.template()
     job = shop.job(repository="local:shop")
@@ -204,7 +204,7 @@ def test_watchdog_and_worker_tell_once(shop: RetirementShop, *, watchdog_first: 
     assert shop.lives(job) == (False, 1)
 
 
-def test_worker_that_dies_behind_its_report_leaves_the_rest_to_the_watchdog(shop: RetirementShop) -> None:
+def test_worker_that_dies_after_its_report_leaves_the_rest_to_the_watchdog(shop: RetirementShop) -> None:
     """The job has ended and nobody was told: the watchdog tells, once."""
     shop.template("exit 3")
     job = shop.job(max_attempts=1)
@@ -240,7 +240,7 @@ def test_agent_stays_when_its_job_is_retried_while_it_is_seen_off(shop: Retireme
         letter = Letter.checked(to=shop.agent(job), subject="once more")
         assert app.post_office.send(ADA, letter)[0].created
 
-    # The parent is told behind the look, and before the end.
+    # The parent is told after the look, and before the end.
     office = PostOffice(MailStore(app.redis, app.keys, app.clock), app.agents, arrived=retry_at_once)
     parts: dict[str, Any] = {"sessions": app.sessions, "agents": app.agents, "office": office}
     shop.retire = Retirements(jobs=app.job_store, **parts).retire

@@ -74,7 +74,7 @@ def test_work_of_an_agent_that_said_that_it_was_done_is_pushed(shop: SaidDoneSho
 
 
 def test_what_it_left_uncommitted_is_pushed_too(shop: SaidDoneShop) -> None:
-    """By the same rule as behind a clean end."""
+    """By the same rule as after a clean end."""
     shop.template("date +%N > work.txt", DONE, HANG)
     job = shop.job(repository="local:shop")
     assert shop.work(job) == "pushed"
@@ -91,7 +91,7 @@ def test_its_agent_is_seen_off_with_its_job(shop: SaidDoneShop) -> None:
 
 
 def test_without_a_commit_it_is_handed_to_a_person(shop: SaidDoneShop) -> None:
-    """As behind a clean end; the reason says how the turn ended."""
+    """As after a clean end; the reason says how the turn ended."""
     shop.template(DONE, HANG)
     job = shop.job(repository="local:shop")
     assert shop.work(job) == "escalate"
@@ -128,7 +128,7 @@ def test_silence_without_its_word_is_a_failure(shop: SaidDoneShop, line: str) ->
 
 @pytest.mark.parametrize("then", ["exit 3", "kill -9 $$"], ids=["unclean exit", "crash"])
 def test_its_word_does_not_outweigh_its_own_end(shop: SaidDoneShop, then: str) -> None:
-    """An agent that fails behind its terminal mail has failed."""
+    """An agent that fails after its terminal mail has failed."""
     shop.template(COMMIT, DONE, then)
     job = shop.job(repository="local:shop")
     assert shop.work(job) == "retry"

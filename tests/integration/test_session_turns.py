@@ -77,7 +77,7 @@ class Talk:
         return [event for event in self.parts.events.all() if event.kind == kind]
 
     def told(self, name: str) -> Mail:
-        """The one mail of an agent, as soon as it is there: a parent is told behind the end of the job."""
+        """The one mail of an agent, as soon as it is there: a parent is told after the end of the job."""
         office = self.parts.post_office
         wait_until(lambda: office.newest(10, recipient=name), description=f"{name} is told")
         (mail,) = office.newest(10, recipient=name)
@@ -208,7 +208,7 @@ def test_unknown_conversation_is_a_mismatch(talk: Talk) -> None:
 
 
 def test_unclean_exits_are_tried_again_and_then_given_up(talk: Talk) -> None:
-    """Each counts; behind the last the session is a zombie, and the parent is told once."""
+    """Each counts; after the last the session is a zombie, and the parent is told once."""
     lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
     talk.template("exit 3")
     talk.made.worker("w1")
@@ -260,7 +260,7 @@ SEND_DONE = (
 
 @pytest.mark.parametrize("then", ["true", "sleep 60"])
 def test_terminal_mail_completes(talk: Talk, then: str) -> None:
-    """A clean turn, and one that is cancelled behind its terminal mail; nobody is told of a death."""
+    """A clean turn, and one that is cancelled after its terminal mail; nobody is told of a death."""
     lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
     talk.template(f"{SEND_DONE} >&2 && {then}")
     talk.made.worker("w1")
@@ -294,7 +294,7 @@ def test_terminal_mail_of_an_agent_that_several_jobs_share(talk: Talk) -> None:
     assert office.newest(1, recipient=lead)[0].payload["task_id"] == second
 
 
-def test_terminal_mail_behind_an_abort_comes_too_late(talk: Talk) -> None:
+def test_terminal_mail_after_an_abort_comes_too_late(talk: Talk) -> None:
     """It was not there when the turn was ended: nobody gets it, and the parent hears of a death, once."""
     talk.made.variables["COALMINE_AGENT__KILL_GRACE_SECONDS"] = "10"
     lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
@@ -337,7 +337,7 @@ def test_watchdog_ends_a_silent_turn(talk: Talk) -> None:
     assert talk.of_job(job).state is SessionState.ZOMBIE
 
 
-def test_job_is_handed_to_a_person_behind_its_limits(talk: Talk) -> None:
+def test_job_is_handed_to_a_person_after_its_limits(talk: Talk) -> None:
     """By turns, or by cost: no process is started beyond them."""
     talk.made.variables |= {"COALMINE_AGENT__TURNS_PER_JOB": "2", "COALMINE_AGENT__JOB_COST_USD": "0.6"}
     talk.template("exit 1")

@@ -314,7 +314,7 @@ def test_resumed_turn_is_billed_the_difference(bench: TurnBench) -> None:
 
 
 def test_old_terminal_mail_is_not_taken_for_this_turns(bench: TurnBench) -> None:
-    """Only what is sent behind the turn's beginning says how it went."""
+    """Only what is sent after the turn's beginning says how it went."""
     done = {"task_id": bench.agent.task, "branch": "", "exit_code": 0, "files_modified": []}
     lead = bench.post.agent(Role.LEAD, "1" * 16).name
     bench.post.send(bench.agent.name, lead, type_="worker_done", payload=done)
@@ -459,7 +459,7 @@ def test_nothing_is_begun_anew_for_a_worker_that_shuts_down(bench: TurnBench) ->
     stop = StopSignal()
 
     class Draining(CommandRuntime):
-        """The worker is told to shut down just behind the first process's exit."""
+        """The worker is told to shut down just after the first process's exit."""
 
         def clean(self, exit_code: int, seen: Seen) -> bool:
             stop.set(StopReason.DRAIN)

@@ -30,7 +30,7 @@ class ModelStub:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Answer nothing within the context; who waits is answered behind it."""
+        """Answer nothing within the context; who waits is answered after it."""
         self.speaks.clear()
         try:
             yield

@@ -32,7 +32,7 @@ def limited(fake_redis: redis.Redis) -> Made:
 
 
 def enqueued(fleet: SteppedFleet, count: int, **fields: str) -> list[str]:
-    """Jobs, each created a second behind the one before it."""
+    """Jobs, each created a second after the one before it."""
     jobs = []
     for _ in range(count):
         jobs.append(fleet.enqueue(**fields).job)
@@ -109,7 +109,7 @@ def test_repository_has_no_more_agents_than_it_may(limited: Made) -> None:
 
 @pytest.mark.parametrize("other", ["local:sho", "local:shoq", "local:shop2", "zzz"])
 def test_other_repositories_do_not_count(limited: Made, other: str) -> None:
-    """Whatever their names: longer, shorter, or behind it in the alphabet."""
+    """Whatever their names: longer, shorter, or after it in the alphabet."""
     fleet = limited(per_repository=1)
     there, here = (fleet.enqueue(repository=name).job for name in (other, "local:shop"))
     assert [tried(fleet, job) for job in (there, here)] == ["won", "won"]

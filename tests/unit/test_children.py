@@ -254,7 +254,7 @@ def test_children_of_a_parent_that_succeeded_go_on(made: Made) -> None:
 
 
 def test_cancel_that_was_cut_short_is_made_up_for(made: Made) -> None:
-    """Who cancels may die behind the parent's step: the sweep goes on from there."""
+    """Who cancels may die after the parent's step: the sweep goes on from there."""
     fleet = made()
     parent = fleet.enqueue().job
     child = dispatch(fleet, parent).job

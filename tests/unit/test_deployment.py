@@ -57,7 +57,7 @@ def test_workers_serve_every_queue_and_no_other(read: Callable[[], dict[str, str
 
 
 @pytest.mark.parametrize("read", [procfile, composed])
-def test_ticks_never_wait_behind_agents(read: Callable[[], dict[str, str]]) -> None:
+def test_ticks_never_wait_for_agents(read: Callable[[], dict[str, str]]) -> None:
     """No worker serves the ticks' queue together with a queue of jobs."""
     for command in read().values():
         queues = set(served(command))

@@ -195,7 +195,7 @@ def test_thousands_of_equal_outcomes_neither_overflow_nor_vanish(score: float) -
     assert Evidence.from_json(evidence.to_json()) == evidence
 
 
-def test_state_stays_small_behind_an_old_open_job() -> None:
+def test_state_stays_small_after_an_old_open_job() -> None:
     """Jobs settled after the oldest open one are compressed: the state does not grow with them."""
     chance = random.Random(5)
     evidence = Evidence.against(WORSE).dispatch(CANARY)
@@ -216,7 +216,7 @@ def test_first_factor_is_the_wager() -> None:
 
 
 def test_the_worked_example_of_the_documentation() -> None:
-    """docs/evidence.md: a failure, a champion's success, an open job, a failure behind it, and both ends."""
+    """docs/evidence.md: a failure, a champion's success, an open job, a failure after it, and both ends."""
     canary, champion = (Bet(arm=arm, share=0.1, baseline=0.7) for arm in (Arm.CANARY, Arm.CHAMPION))
     first = begun(WORSE, [canary]).settle(0, 0.0)
     second = first.dispatch(champion).settle(1, 1.0)

@@ -223,7 +223,7 @@ def test_drained_corrective_turn(fleet: SteppedFleet) -> None:
 
 
 def test_corrective_turn_that_waits_for_mail(fleet: SteppedFleet) -> None:
-    """Its next turn is about the mail; if that fails, the one behind it is about the repair again."""
+    """Its next turn is about the mail; if that fails, the one after it is about the repair again."""
     job = sent_back(fleet)
     fleet.app.jobs.park(fleet.claim(job.id), reason="awaits", result=JobResult(), wait_seconds=60)
     assert fleet.app.jobs.wake(job.id)

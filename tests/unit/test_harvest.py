@@ -42,7 +42,7 @@ def work(fleet: SteppedFleet, jobs: int, *, canary: SignalKind, champion: Signal
 def work_and_harvest(
     fleet: SteppedFleet, jobs: int, *, canary: SignalKind, champion: SignalKind = GOOD
 ) -> list[str]:
-    """The same with a harvest behind every pair of jobs, until the trial has ended; returns the verdicts."""
+    """The same with a harvest after every pair of jobs, until the trial has ended; returns the verdicts."""
     verdicts: list[str] = []
     for _ in range(jobs // 2):
         if not fleet.app.trials.find("implementer-t1").is_open:
@@ -217,7 +217,7 @@ def test_provisional_merge_is_swapped_when_it_is_reverted(fake_redis: redis.Redi
 
 
 def test_replay_equals_the_stored_state(fake_redis: redis.Redis) -> None:
-    """The evidence recomputed from the ledger is the very same, while it runs and behind the verdict."""
+    """The evidence recomputed from the ledger is the very same, while it runs and after the verdict."""
     fleet = on_trial(fake_redis)
     for canary in (GOOD, BAD, SignalKind.QUOTA, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD):
         work(fleet, 2, canary=canary)
@@ -279,7 +279,7 @@ def test_outcomes_that_came_in_time_decide_before_expiry(fake_redis: redis.Redis
     """A harvest that comes late finds the verdict of what was settled while the trial ran."""
     fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"max_days": 2.0}))
     work(fleet, 60, canary=BAD)
-    fleet.app.harvester._settling.settle_due()  # noqa: SLF001 - the tick dies behind its first half
+    fleet.app.harvester._settling.settle_due()  # noqa: SLF001 - the tick dies after its first half
     fleet.clock.forward(3 * DAY)
     assert [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes] == [Verdict.ROLL_BACK]
 
@@ -373,7 +373,7 @@ def test_first_outcome_that_decides_decides_whatever_the_batch(fake_redis: redis
 
 
 class _Dying(TrialStore):
-    """Dies before or behind a chosen write, once."""
+    """Dies before or after a chosen write, once."""
 
     def __init__(self, store: TrialStore, *, step: str, behind: bool, skip: int) -> None:
         super().__init__(store.redis, store.keys, store.clock)
@@ -422,7 +422,7 @@ def test_crash_between_two_effects_is_repaired_by_the_next_tick(
     behind: bool,  # noqa: FBT001 - a parameter of the table above
     skip: int,
 ) -> None:
-    """A harvest that dies before or behind any write leaves what the next one ends with the same result."""
+    """A harvest that dies before or after any write leaves what the next one ends with the same result."""
 
     def story(harvester: Callable[[SteppedFleet], Harvester]) -> dict[str, Any]:
         fake_redis.flushall()
@@ -460,8 +460,8 @@ def test_settlements_without_an_advance_are_read_by_the_next_tick(fake_redis: re
     assert [outcome.verdict for outcome in outcomes] == [Verdict.ROLL_BACK]
 
 
-def test_outcomes_behind_the_verdict_are_read_too(fake_redis: redis.Redis) -> None:
-    """The rest of a batch is counted behind the verdict, and nothing is left unread."""
+def test_outcomes_after_the_verdict_are_read_too(fake_redis: redis.Redis) -> None:
+    """The rest of a batch is counted after the verdict, and nothing is left unread."""
     fleet = on_trial(fake_redis)
     work(fleet, 60, canary=BAD)
     fleet.app.harvester.harvest()
@@ -473,7 +473,7 @@ def test_outcomes_behind_the_verdict_are_read_too(fake_redis: redis.Redis) -> No
 
 
 def test_news_that_come_while_a_trial_is_read_are_not_forgotten(fake_redis: redis.Redis) -> None:
-    """A trial is only taken off the list of news when nothing has come behind what was read."""
+    """A trial is only taken off the list of news when nothing has come after what was read."""
     fleet = on_trial(fake_redis)
     work(fleet, 2, canary=GOOD)
     fleet.app.harvester._settling.settle_due()  # noqa: SLF001 - outcomes that are not read yet

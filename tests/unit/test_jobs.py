@@ -127,7 +127,7 @@ def test_looking_at_a_lease_does_not_extend_it(fleet: SteppedFleet) -> None:
     assert fleet.app.jobs.find(job).lease_until == START + 30
 
 
-def test_heartbeat_behind_the_end_of_a_lease_is_lost(fleet: SteppedFleet) -> None:
+def test_heartbeat_after_the_end_of_a_lease_is_lost(fleet: SteppedFleet) -> None:
     """An expired lease is not revived, and a stale fence renews nothing."""
     first, second = fleet.enqueue().job, fleet.enqueue().job
     old = fleet.claim(first, lease_seconds=30)
@@ -137,7 +137,7 @@ def test_heartbeat_behind_the_end_of_a_lease_is_lost(fleet: SteppedFleet) -> Non
     assert fleet.app.job_store.renew(held, extend_seconds=30) == [LOST, LOST, HELD]
 
 
-def test_failed_attempt_is_queued_again_behind_its_back_off(fleet: SteppedFleet) -> None:
+def test_failed_attempt_is_queued_again_after_its_back_off(fleet: SteppedFleet) -> None:
     """The job waits for its delay; a message that comes earlier is not needed."""
     job = fleet.enqueue().job
     assert fail(fleet, fleet.claim(job)) is True
@@ -497,7 +497,7 @@ def test_job_of_a_stopped_trial_keeps_its_version(fleet: SteppedFleet) -> None:
 
 
 def test_worker_of_a_rerouted_job_is_refused(fleet: SteppedFleet) -> None:
-    """A job is rerouted behind its lost lease: the canary's late result is not credited to the champion."""
+    """A job is rerouted after its lost lease: the canary's late result is not credited to the champion."""
     trial = fleet.open(fleet.propose())
     job = fleet.enqueue().job
     late = fleet.claim(job, lease_seconds=30)

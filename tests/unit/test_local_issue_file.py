@@ -70,7 +70,7 @@ def test_a_file_without_front_matter_gets_some() -> None:
 
 @given(body=st.text(), comment=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_any_body_survives_any_comment(body: str, comment: str) -> None:
-    """Whatever a comment contains, the body behind it is the same bytes, and the comment comes back."""
+    """Whatever a comment contains, the body after it is the same bytes, and the comment comes back."""
     before = IssueFile.parse(b"---\nnumber: 1\n---\n" + body.encode())
     text = f"{comment}\n---\n{comment}"
     after = IssueFile.parse(before.with_fields(comments=[{"id": 1, "body": text}]).content)

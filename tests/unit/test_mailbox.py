@@ -85,7 +85,7 @@ def test_same_idempotency_key_leads_to_the_first_job(fake_redis: redis.Redis) ->
     assert (fleet.generator.asked, len(fleet.broker.sent)) == (1, 1)
 
 
-def test_idempotency_key_holds_behind_the_jobs_end(fleet: SteppedFleet) -> None:
+def test_idempotency_key_holds_after_the_jobs_end(fleet: SteppedFleet) -> None:
     """A finished job is found again by its key."""
     first = fleet.enqueue(idempotency_key="once")
     fleet.end(first.job)

@@ -199,7 +199,7 @@ def test_process_that_dies_before_it_publishes_loses_nothing(fleet: SteppedFleet
 
 
 def test_lost_message_is_found_when_nobody_claims_it(fleet: SteppedFleet) -> None:
-    """The broker lost its data: behind the unclaimed time the job is published again, once."""
+    """The broker lost its data: after the unclaimed time the job is published again, once."""
     job = fleet.enqueue().job
     fleet.broker.queues["champion"].clear()
     fleet.clock.forward(UNCLAIMED_SECONDS - 1)

@@ -70,7 +70,7 @@ def test_turn_that_was_not_its_last_one_ends_an_agent_of_a_job_all_the_same() ->
 
 
 def test_last_word() -> None:
-    """An earlier word holds behind a clean end; a job that was cancelled ended its agent."""
+    """An earlier word holds after a clean end; a job that was cancelled ended its agent."""
     assert last_word(CLEAN, said=True, cancelled=False).terminal_seen
     assert last_word(CRASH, said=False, cancelled=False) == CRASH
     assert last_word(CLEAN, said=False, cancelled=True).ended_by is Ending.CANCEL

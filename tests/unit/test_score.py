@@ -17,12 +17,12 @@ PROVISIONAL = ScoreRules(strict=False, revert_window_seconds=DAY)
 
 
 def fact(kind: SignalKind, *, after: float = 0.0, commit: str = "head", round_: int = 0) -> Signal:
-    """A fact so many seconds behind the job's creation."""
+    """A fact so many seconds after the job's creation."""
     return signal(kind, at=START + after, commit=commit, round_=round_)
 
 
 def worth(*facts: Signal, after: float = 60.0, rules: ScoreRules = SETTLED_AT_ONCE) -> Score:
-    """The score so many seconds behind the job's creation."""
+    """The score so many seconds after the job's creation."""
     return score(facts, created_at=START, now=START + after, rules=rules)
 
 
@@ -153,8 +153,8 @@ def test_job_without_outcome_fails_at_its_deadline() -> None:
     assert (behind.status, behind.value) == ("settled", 0.0)
 
 
-def test_merge_in_time_keeps_its_window_behind_the_deadline() -> None:
-    """A merge just before the deadline is not a failure because its window ends behind it."""
+def test_merge_in_time_keeps_its_window_after_the_deadline() -> None:
+    """A merge just before the deadline is not a failure because its window ends after it."""
     rules = ScoreRules(settle_deadline_seconds=DAY, revert_window_seconds=DAY)
     merged = [fact(SignalKind.MERGED, after=DAY - 1), GREEN]
     assert worth(*merged, after=DAY + 1, rules=rules).status == "open"
@@ -167,7 +167,7 @@ def test_nothing_known_is_open() -> None:
 
 
 def test_first_of_failure_and_exclusion_decides() -> None:
-    """A failure that was final is not excused by what happens behind it."""
+    """A failure that was final is not excused by what happens after it."""
     failed, lost = fact(SignalKind.AGENT_ERRORED), fact(SignalKind.MACHINE_LOST, after=1)
     assert worth(failed, lost).value == 0.0
     assert worth(fact(SignalKind.MACHINE_LOST), fact(SignalKind.AGENT_ERRORED, after=1)).status == "excluded"

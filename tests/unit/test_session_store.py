@@ -305,7 +305,7 @@ def test_each_stage_of_a_silence_is_noted_once(sessions: Sessions) -> None:
 
 
 def test_lists_and_times_to_live(sessions: Sessions) -> None:
-    """A session is listed while it lives, and its record expires behind its last step."""
+    """A session is listed while it lives, and its record expires after its last step."""
     sessions.in_state(S.IN_TURN)
     assert sessions.store.in_turn(10) == ["builder-1"]
     assert sessions.store.idle(before=sessions.clock(), most=10) == ["builder-1"]

@@ -124,7 +124,7 @@ def test_share_outside_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) ->
 
 
 def test_all_faults_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody mends a file one error at a time."""
+    """Nobody repairs a file one error at a time."""
     monkeypatch.setenv("COALMINE_KILL_SWITCH", "maybe")
     monkeypatch.setenv("COALMINE_TIMES__LEASE_SECONDS", "nan")
     monkeypatch.setenv("COALMINE_NAMESPACE", "No Such")

@@ -266,7 +266,7 @@ def test_runner_and_watchdog_send_one_mail(kennel: Kennel) -> None:
 
 
 def test_agent_that_had_said_its_word_did_not_die(kennel: Kennel) -> None:
-    """Its worker was lost behind the terminal mail."""
+    """Its worker was lost after the terminal mail."""
     kennel.begin()
     done = {"task_id": kennel.job, "branch": "b", "exit_code": 0, "files_modified": []}
     letter = Letter.checked(to=kennel.lead, type_="worker_done", subject="done", payload=done)

@@ -132,7 +132,7 @@ def test_every_error_of_the_tree_has_a_status() -> None:
 
 
 def body_of(*chunks: bytes, **headers: str) -> Request:
-    """A request whose body comes in chunks; behind the last one nothing comes any more."""
+    """A request whose body comes in chunks; after the last one nothing comes any more."""
     messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
 
     async def receive() -> dict[str, Any]:

@@ -140,7 +140,7 @@ def test_signature_is_checked_before_the_body_is_read(house: DoorHouse) -> None:
 
 
 def test_ignored_delivery_leaves_no_trace(house: DoorHouse) -> None:
-    """So it is accepted when it is sent again after the settings were mended."""
+    """So it is accepted when it is sent again after the settings were repaired."""
     strange = of(1, delivery="d1", repository={"full_name": "acme/other"})
     assert house.status(strange) == "ignored"
     with pytest.raises(BadPayloadError):
@@ -196,7 +196,7 @@ def test_issue_is_taken_by_one_until_its_lease_ends(house: DoorHouse) -> None:
 
 
 def test_issue_told_of_during_its_look_is_looked_at_again(house: DoorHouse) -> None:
-    """What was said behind the reading is not lost, nor is the issue read twice at a time."""
+    """What was said after the reading is not lost, nor is the issue read twice at a time."""
     house.receive(of(1, delivery="d1"))
     (taken,) = house.intake.take_intake()
     house.receive(of(1, delivery="d2", action="closed"))

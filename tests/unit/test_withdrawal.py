@@ -91,7 +91,7 @@ def test_running_jobs_finish_unless_it_is_set(fake_redis: redis.Redis) -> None:
 
 
 def test_children_of_the_version_are_ended_although_their_parent_has(fleet: SteppedFleet) -> None:
-    """A child that runs on behind its parent is an agent of the rejected version like any other."""
+    """A child that runs on after its parent is an agent of the rejected version like any other."""
     parent = running(fleet)
     first = fleet.claim(child(fleet, parent)).job.id
     grandchild = fleet.claim(child(fleet, first, "of the part")).job.id
@@ -126,7 +126,7 @@ def test_queued_child_is_the_champions_when_it_is_claimed(fleet: SteppedFleet) -
     assert (grandchild.version, grandchild.parent_arm) == (1, None)
 
 
-def test_job_that_is_claimed_behind_the_rejection_is_not_cancelled(fleet: SteppedFleet) -> None:
+def test_job_that_is_claimed_after_the_rejection_is_not_cancelled(fleet: SteppedFleet) -> None:
     """It is the champion's by then, and asking for the rejection again leaves it alone."""
     waits = fleet.enqueue().job
     reject(fleet)
