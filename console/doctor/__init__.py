@@ -1,1 +1,4 @@
-"""`coalmine doctor`: what is wrong and what to do about it."""
+"""The checks of `coalmine doctor`: each returns findings with a remedy, and changes nothing.
+
+The names of checks are keys of `--json`: they stay. A check that cannot look says why, in place of raising.
+"""

@@ -11,7 +11,7 @@ from tasks.composition.composition import Coalmine
 #: Seconds after which a start without a job is stuck: the dispatcher looks into it much earlier.
 STUCK_SECONDS = 300.0
 
-#: Seconds for which an issue that a webhook told of may be due before somebody should be told.
+#: Seconds for which an issue that a webhook reported may be due before it is a finding.
 OVERDUE_SECONDS = 120.0
 
 #: Blocked issues that are looked at, to see why.
@@ -36,7 +36,7 @@ def backlog(coalmine: Coalmine) -> HealthFinding:
     rings = sum(bool(item.ring) for item in blocked)
     held = sum(bool(item.metadata.held) for item in blocked)
     if rings or held:
-        message = f"{rings} issues wait for themselves in a cycle, {held} have a body that a person must mend"
+        message = f"{rings} issues wait for themselves in a cycle, {held} have a body that a person must fix"
         return warning("backlog", message, _SHOW)
     counts = {state: store.count(state) for state in BacklogState}
     there = ", ".join(f"{count} {state.value.replace('_', ' ')}" for state, count in counts.items() if count)
@@ -47,7 +47,7 @@ def intake(coalmine: Coalmine) -> HealthFinding:
     """Whether what webhooks tell of is looked at."""
     deliveries = coalmine.deliveries
     count, due = deliveries.waiting()
-    message = f"{count} issues that webhooks told of wait to be looked at"
+    message = f"{count} issues that webhooks reported wait to be looked at"
     if count >= MOST_ISSUES:
         remedy = "start a worker for the queue control and beat; until then webhooks are answered 429"
         return problem("intake", f"{message}: no more are taken", remedy)

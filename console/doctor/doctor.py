@@ -30,7 +30,7 @@ MINIMUM_GIT = (2, 38)
 
 
 def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFinding]:
-    """Every finding, in the order in which a person should mend them."""
+    """Every finding, in the order in which a person should deal with them."""
     try:
         settings = invocation.settings
         coalmine = invocation.coalmine
@@ -67,7 +67,7 @@ def _redis(coalmine: Coalmine) -> list[HealthFinding]:
 
 
 def fleet(coalmine: Coalmine) -> list[HealthFinding]:
-    """What people or switches left behind in the store."""
+    """Findings from the store: templates, trials, dead letters, switches, limits, backlog."""
     checks: tuple[Callable[[Coalmine], HealthFinding], ...] = (
         _templates,
         _secrets,
@@ -87,7 +87,7 @@ def _templates(coalmine: Coalmine) -> HealthFinding:
     names = coalmine.templates.names()
     if names:
         return ok("templates", f"{len(names)}: {', '.join(names[:10])}")
-    return warning("templates", "there is no template", "make one with `coalmine template add NAME`")
+    return warning("templates", "no template exists", "make one with `coalmine template add NAME`")
 
 
 def _secrets(coalmine: Coalmine) -> HealthFinding:
@@ -116,7 +116,7 @@ def _dead(coalmine: Coalmine) -> HealthFinding:
     dead = coalmine.job_store.depths()["dead"]
     if not dead:
         return ok("dead-letters", "there is none")
-    remedy = "see `coalmine job dead`, mend the cause, then `coalmine job retry JOB`"
+    remedy = "see `coalmine job dead`, repair the cause, then `coalmine job retry JOB`"
     return warning("dead-letters", f"{dead} jobs used up their attempts", remedy)
 
 
@@ -128,20 +128,20 @@ def _paused(coalmine: Coalmine) -> HealthFinding:
 
 
 def notifications(coalmine: Coalmine) -> HealthFinding:
-    """Whether people are told what they are to be told."""
-    told = []
+    """Whether notifications reach their sinks."""
+    found = []
     for sink in SINK_NAMES:
         status, (waiting, dead) = coalmine.notices.status(sink), coalmine.notices.depths(sink)
         if dead:
-            remedy = "see `coalmine notify list-dead`, mend the cause, then `coalmine notify retry-dead`"
+            remedy = "see `coalmine notify list-dead`, repair the cause, then `coalmine notify retry-dead`"
             return warning("notifications", f"{sink} did not take {dead} notifications", remedy)
         if status is not None and status.failures:
             message = f"{sink} did not answer {status.failures} times in a row; {waiting} wait for it"
             return warning("notifications", message, "try it with `coalmine notify test done`")
         if status is not None:
             missed = f", {status.missed} events were trimmed before they were read" if status.missed else ""
-            told.append(f"{waiting} wait for {sink}{missed}")
-    return ok("notifications", "; ".join(told) or "no sink was told anything yet")
+            found.append(f"{waiting} wait for {sink}{missed}")
+    return ok("notifications", "; ".join(found) or "nothing was sent to a sink yet")
 
 
 def _limits(coalmine: Coalmine) -> HealthFinding:
@@ -225,12 +225,12 @@ def _local_forge(local: LocalConfig) -> list[HealthFinding]:
     findings, repository, issues = [], local.repository or Path(), local.issues or Path()
     inside = repository.is_dir() and Git(repository).attempt("rev-parse", "--git-dir")
     if not inside or inside.returncode != 0:
-        message = f"{repository} is no git repository"
+        message = f"{repository} is not a git repository"
         variable = variable_of("forge", local.name, "repository")
         findings.append(problem(check, message, f"correct {variable}"))
     if not issues.is_dir():
         variable = variable_of("forge", local.name, "issues")
         findings.append(
-            problem(f"{check}-issues", f"{issues} is no folder", f"make it, or correct {variable}")
+            problem(f"{check}-issues", f"{issues} is not a folder", f"make it, or correct {variable}")
         )
     return findings or [ok(check, f"{repository}, issues in {issues}")]

@@ -1,4 +1,7 @@
-"""What `coalmine doctor` finds out about forges behind HTTP: settings, access, webhooks, and git's side."""
+"""What `coalmine doctor` finds out about forges over HTTP: settings, webhooks, access by API and by git.
+
+Nothing is written to a forge. Each is asked for FORGE_SECONDS at most, with a client that does not retry.
+"""
 
 import tempfile
 import time
@@ -43,7 +46,7 @@ def forge_templates(coalmine: Coalmine) -> HealthFinding:
     missing = sorted(wanted - known)
     if missing:
         remedy = f"make it with `coalmine template add {missing[0]}`, or name another in the forge's settings"
-        message = f"issues are given to templates that there are not: {', '.join(missing)}"
+        message = f"issues are given to templates that do not exist: {', '.join(missing)}"
         return problem("forge-templates", message, remedy)
     return ok(
         "forge-templates", f"issues are given to {', '.join(sorted(wanted)) or 'none: no forge is set up'}"
@@ -51,7 +54,7 @@ def forge_templates(coalmine: Coalmine) -> HealthFinding:
 
 
 def forges(settings: Settings) -> list[HealthFinding]:
-    """Everything about forges behind HTTP; each is asked for a few seconds, all at the same time."""
+    """Everything about forges over HTTP; each is asked for a few seconds, all at the same time."""
     known = [forge for forge in settings.forge if isinstance(forge, RemoteConfig) and _is_set_up(forge)]
     if not known:
         titles = [kind.title for kind in KINDS.values() if issubclass(kind.config, RemoteConfig)]

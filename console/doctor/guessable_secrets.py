@@ -11,7 +11,7 @@ REMEDY = "make one with `openssl rand -hex 32`; see docs/webhooks.md"
 
 
 def guessable(forges: Iterable[ForgeConfig]) -> list[str]:
-    """What is to be said of each forge whose secret, or the one before it, is too short."""
+    """One sentence for each secret, present or previous, that is too short."""
     return [
         f"{words} of {forge.name} is shorter than {SHORTEST_SECRET} characters, and could be guessed"
         for forge in forges

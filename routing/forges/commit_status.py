@@ -1,4 +1,4 @@
-"""What CI and others said of a commit."""
+"""What CI and others report about a commit, and the verdict that follows."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -37,7 +37,7 @@ class CiVerdict(StrEnum):
 
 
 class CommitStatus(BaseModel):
-    """One statement about a commit."""
+    """One report about a commit."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,7 +64,7 @@ class CommitStatus(BaseModel):
 
 
 class CombinedStatus(BaseModel):
-    """All that is said of a commit: the newest statement of each context."""
+    """All reports about a commit: the newest one of each context."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -36,7 +36,7 @@ def _listed(value: object) -> object:
 def _repositories(names: tuple[str, ...]) -> tuple[str, ...]:
     wrong = [name for name in names if not is_repository_name(name)]
     if wrong:
-        message = f"{wrong[0][:80]!r} is no repository; write owner/name, one for each, without wildcards"
+        message = f"{wrong[0][:80]!r} is not a repository; write owner/name for each, without wildcards"
         raise ValueError(message)
     return names
 
@@ -57,7 +57,7 @@ class Lack:
     """Why a forge is not asked for anything."""
 
     setting: str  # the field that should be set
-    because: str  # what is said of it
+    because: str  # what follows from it, as a sentence for people
 
 
 class ForgeConfig(BaseModel):
@@ -112,7 +112,7 @@ class ForgeConfig(BaseModel):
 class RemoteConfig(ForgeConfig):
     """A forge on another machine, reached over HTTP with a token. It may send webhooks."""
 
-    base_url: BaseUrl | None = None  # of its API; None: there is no such forge
+    base_url: BaseUrl | None = None  # of its API; None: the forge is not set up
     token: Token | None = None  # None: the forge is not asked for anything
     login: str = ""  # whose token it is; "" asks the forge, which does not tell GitHub Apps
     repositories: Repositories = ()  # `owner/name` each; no other is listened to, or worked on

@@ -36,7 +36,7 @@ class ForgeInvalidError(ForgeError, InvalidInputError):
 
 
 class ForgeUnreachableError(ForgeError, UnavailableError):
-    """The forge gave no answer. Never to be read as one: whoever asked waits and asks again."""
+    """The forge gave no answer. Never to be read as one: the caller waits and asks again."""
 
     def __init__(self, message: str, *, retry_at: float | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What failed checks say, cut to a length: for the agent, or the person, who mends it."""
+"""What failed checks say, cut to a length: for the agent or the person who fixes it."""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Complaint:
 
 
 def failing_log_of(complaints: Sequence[Complaint], most_characters: int) -> str:
-    """All of them in turn, each with an equal share; the first ones when there is no room for all."""
+    """All in turn, each with an equal share of the characters; only the first ones if there are too many."""
     shown = complaints[: max(1, most_characters // LEAST_OF_ONE)]
     if not shown or most_characters <= 0:
         return ""

@@ -1,4 +1,8 @@
-"""The forge: where issues come from and where work is judged. Adapters live in `routing/forges/`."""
+"""The forge: where issues come from and where work is judged.
+
+`Forge` is all that the product asks of one. Each kind implements it in its own folder; the contract suite
+(`tests/contract/test_forge.py`) holds them all to it.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -125,7 +129,7 @@ class Forge(Protocol):
         ...
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
-        """Return what checks that failed say of it, the end of each: for whoever mends it; "" when none did.
+        """Return the end of what each failed check printed, for the agent that fixes it; "" when none failed.
 
         Best effort: some forges know no more than a line and an address. Text from outside, printable, in
         several lines, and never longer than `most_characters`.

@@ -24,6 +24,6 @@ def kind_named(name: str) -> ForgeKind[Any]:
     """The kind of that name, or SettingsError that says which there are."""
     kind = KINDS.get(name)
     if kind is None:
-        message = f"there is no kind of forge {name[:40]!r}; use one of: {', '.join(KINDS)}"
+        message = f"no kind of forge is called {name[:40]!r}; use one of: {', '.join(KINDS)}"
         raise SettingsError(message)
     return kind

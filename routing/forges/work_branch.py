@@ -17,7 +17,7 @@ _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}")
 def checked_commit(text: str) -> str:
     """Return the full commit hash (SHA-1 or SHA-256), or raise ForgeInvalidError."""
     if not _COMMIT.fullmatch(text):
-        message = f"{text[:80]!r} is no commit; give the whole hash, as `git rev-parse` prints it"
+        message = f"{text[:80]!r} is not a commit; give the whole hash, as `git rev-parse` prints it"
         raise ForgeInvalidError(message)
     return text
 
@@ -25,7 +25,7 @@ def checked_commit(text: str) -> str:
 def checked_branch(text: str) -> str:
     """Return the branch's name, or raise ForgeInvalidError."""
     if not _BRANCH.fullmatch(text) or ".." in text or "//" in text or text.endswith(("/", ".", ".lock")):
-        message = f"{text[:80]!r} is no name of a branch; work branches are called {WORK_PREFIX}JOB"
+        message = f"{text[:80]!r} is not the name of a branch; work branches are called {WORK_PREFIX}JOB"
         raise ForgeInvalidError(message)
     return text
 

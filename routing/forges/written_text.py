@@ -4,7 +4,7 @@ import re
 
 from routing.forges.errors import ForgeInvalidError
 
-#: The longest comment, in characters; GitHub takes no longer ones.
+#: The longest comment, in characters; the most that GitHub takes.
 MAX_COMMENT_CHARACTERS = 65_536
 
 #: The longest name of a label or a user, in characters.
@@ -25,6 +25,6 @@ def checked_name(text: str) -> str:
     """A label or a user, or ForgeInvalidError: lists of them are written with commas in between."""
     name = text.strip()
     if not name or not name.isprintable() or len(name) > MAX_NAME_CHARACTERS or "," in name:
-        message = f"{text[:80]!r} is no name; give up to 100 printable characters without a comma"
+        message = f"{text[:80]!r} is not a name; give up to 100 printable characters without a comma"
         raise ForgeInvalidError(message)
     return name

@@ -1,1 +1,5 @@
-"""HTTP to other people's servers: one client with rate limit, circuit breaker and cache. Knows no forge."""
+"""HTTP to servers of others: connection, rate limit, circuit breaker, cache, pages and addresses.
+
+Nothing here knows a forge: forges, the model that reads issues and notifications share it. Times are seconds
+since the epoch, and clocks come in as arguments.
+"""

@@ -1,4 +1,4 @@
-"""The address of a forge's API: checked once, and the only one to which a token is ever sent."""
+"""The address of an API: checked once, and the only one to which its token is ever sent."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -31,12 +31,12 @@ class ApiAddress:
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             message = "http:// would send the token in clear; it is for 127.0.0.1 only, use https://"
             raise ValueError(message)
-        _ = parts.port  # raises ValueError when it is no number, or out of range
+        _ = parts.port  # raises ValueError unless it is a number in range
         return cls(text.rstrip("/"))
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the forge is on this machine."""
+        """Whether it is on this machine."""
         return is_loopback(urlsplit(self.base).hostname or "")
 
     def url(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""The circuit breaker: a forge that keeps failing is left alone for a while."""
+"""The circuit breaker: a server that keeps failing gets no requests for a while."""
 
 import threading
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The connection to a forge: one session, one attempt at a time, and what each answer teaches."""
+"""The connection to an API: one session, one attempt at a time; answers update circuit and rate limit."""
 
 import random
 import time
@@ -78,7 +78,7 @@ class TokenAuth(requests.auth.AuthBase):
 
 
 class ApiConnection:
-    """Sends requests to one forge; safe to share between threads. Times are seconds since the epoch."""
+    """Sends requests to one API; safe to share between threads. Times are seconds since the epoch."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class ApiConnection:
         return self._noted(method, url, reply, known)
 
     def _noted(self, method: str, url: str, reply: Reply, known: Reply | None) -> Reply:
-        """Learn from what came: rate limits, failures, and what need not be sent again."""
+        """Note what the answer says of rate limits and failures, and keep it if it has an ETag."""
         now = self._clock()
         said = reply.said if reply.status >= FIRST_ERROR else ""
         limited_until = resumes_at(reply.status, reply.headers, said, now)

@@ -21,7 +21,7 @@ class Listing:
 def next_by_link(address: ApiAddress, url: str, reply: Reply) -> str | None:
     """The page that the `Link` header names as next.
 
-    A forge behind a proxy may call itself by another name than it is reached by. The token goes to no other
+    A server behind a proxy may call itself by another name than it is reached by. The token goes to no other
     host: then only the query is taken from the link.
     """
     for link in parse_header_links(reply.headers.get("Link", "")):

@@ -1,4 +1,4 @@
-"""One answer of a forge, read whole and within bounds, and what it looks like to a person."""
+"""One answer of a server, read whole and within bounds, and what it looks like to a person."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _SHOWN_CHARACTERS = 200
 
 
 class UnreadableReplyError(Exception):
-    """What came is no answer of a forge; the message says what it looked like."""
+    """What came is not an answer of the API; the message says what it looked like."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,21 +33,21 @@ class Reply:
 
     @property
     def said(self) -> str:
-        """The forge's own words on an error, in one line; "" when there are none."""
+        """The forge's own words on an error, in one line; "" without any."""
         try:
             value = json.loads(self.body)
         except ValueError:
             return plain_line(self.body.decode("utf-8", errors="replace"))
-        told = value.get("message") if isinstance(value, dict) else None
+        main = value.get("message") if isinstance(value, dict) else None
         details = value.get("errors") if isinstance(value, dict) else None
-        words = [told] if isinstance(told, str) else []
+        words = [main] if isinstance(main, str) else []
         for detail in details if isinstance(details, list) else []:
             text = detail.get("message") if isinstance(detail, dict) else detail
             words += [text] if isinstance(text, str) else []
         return plain_line("; ".join(words))
 
     def value(self) -> Any:
-        """The body as JSON, None when there is none; else UnreadableReplyError."""
+        """The body as JSON, None when it is empty; raises UnreadableReplyError."""
         if self.is_html:
             title = _TITLE.search(self.body)
             named = f" titled {plain_line(title[1].decode('utf-8', errors='replace'))!r}" if title else ""

@@ -1,4 +1,4 @@
-"""How patient a client is, and how much it reads: settings that all forges behind HTTP share."""
+"""How patient a client is, and how much it reads: settings that all forges over HTTP share."""
 
 from typing import Annotated
 

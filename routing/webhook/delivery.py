@@ -52,9 +52,9 @@ def read_delivery(forge: str, dialect: WebhookDialect, headers: Mapping[str, str
 
 
 def _digest(forge: str, identifier: str, body: bytes) -> str:
-    """Ids and bodies are told apart, so that no id can be made that stands for a body."""
-    told = b"id\0" + identifier.encode(errors="replace") if identifier else b"body\0" + body
-    return hashlib.sha256(forge.encode() + b"\0" + told).hexdigest()
+    """Hash ids and bodies with different prefixes, so that no id can pass for a body."""
+    text = b"id\0" + identifier.encode(errors="replace") if identifier else b"body\0" + body
+    return hashlib.sha256(forge.encode() + b"\0" + text).hexdigest()
 
 
 def _document(body: bytes, content_type: str) -> dict[str, object]:
@@ -64,7 +64,7 @@ def _document(body: bytes, content_type: str) -> dict[str, object]:
         hint = ""
         if content_type.startswith("application/x-www-form-urlencoded"):
             hint = "; set the webhook's content type to application/json"
-        raise BadPayloadError(Fault((), f"is no JSON ({str(error)[:_LONGEST]}){hint}")) from error
+        raise BadPayloadError(Fault((), f"is not JSON ({str(error)[:_LONGEST]}){hint}")) from error
     if not isinstance(document, dict):
         raise BadPayloadError(Fault((), "must be a JSON object"))
     return document

@@ -15,7 +15,7 @@ class IssueNews:
     repo: str  # `owner/name` in the forge's spelling
     number: int  # of the issue
     actor: str = ""  # login of who did it, "" when the forge does not say
-    label: str | None = None  # that came or went; None when it is no such event or the forge does not say
+    label: str | None = None  # that came or went; None for other events, and where the forge does not say
     labels: frozenset[str] = frozenset()  # of the issue, afterwards
     is_comment: bool = False  # whether it is about a comment on the issue
     commenter: str = ""  # login of the comment's author

@@ -1,4 +1,8 @@
-"""The door: what becomes of one delivery, from its bytes to the hand-over."""
+"""The door: takes one delivery, from its bytes to the intake.
+
+The order is fixed: find the forge, check the signature over the raw bytes, parse, judge, store. Nothing is
+said about a body before its signature is right.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -44,7 +48,7 @@ class Door:
 
     @property
     def addresses(self) -> list[str]:
-        """What may be told apart: names of forges, and kinds that send webhooks."""
+        """What the last part of the address may be: names of forges, and kinds that send webhooks."""
         kinds = [kind.name for kind in KINDS.values() if kind.webhook is not None]
         return list(dict.fromkeys([*self._forges, *kinds]))
 

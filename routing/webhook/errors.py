@@ -1,4 +1,4 @@
-"""Why a delivery is turned away at the door."""
+"""Why a delivery is not taken; `console/web` maps each to an HTTP status."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Fault:
 
 
 class BadPayloadError(InvalidInputError):
-    """The body is no JSON, or has not the shape that its event must have."""
+    """The body is not JSON, or lacks a field that its event must have."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(f"{'.'.join(fault.place) or 'body'}: {fault.message}" for fault in faults))

@@ -138,7 +138,7 @@ class Coalmine:
 
     @cached_property
     def waking(self) -> Waking:
-        """Has jobs go on whose agents await mail."""
+        """Publishes jobs again whose agents await mail that has come."""
         return Waking(self.sessions, self.jobs)
 
     @cached_property
@@ -193,7 +193,7 @@ class Coalmine:
 
     @cached_property
     def proposals(self) -> Proposals:
-        """What becomes of proposed versions."""
+        """Opens trials for proposed versions, by the policy."""
         canary = self.settings.canary
         return Proposals(
             templates=self.templates,
@@ -205,7 +205,7 @@ class Coalmine:
 
     @cached_property
     def jobs(self) -> Jobs:
-        """What workers, ticks and people do with jobs."""
+        """Moves of jobs between states, for workers, ticks and people."""
         job = self.settings.job
         back_off = BackOff(first_seconds=job.back_off_first_seconds, cap_seconds=job.back_off_cap_seconds)
         return Jobs(

@@ -33,7 +33,10 @@ from tasks.settings.settings import Settings
 
 
 def sites_of(settings: Settings, surroundings: Surroundings | None = None) -> dict[str, ForgeSite]:
-    """The forges that are served, by name. Nothing is asked of them yet."""
+    """The forges that are served, by name. Nothing is asked of them yet.
+
+    Raises SettingsError when a configuration is not enough, for instance when a folder does not exist.
+    """
     given = surroundings or Surroundings(limits=settings.http)
     return {
         forge.name: _site(forge, given, kill_switch=settings.kill_switch)
@@ -55,7 +58,7 @@ def _site(config: ForgeConfig, surroundings: Surroundings, *, kill_switch: bool)
 
 
 def local_config(settings: Settings) -> LocalConfig | None:
-    """The local forge; None when there is none, and when there are several."""
+    """The local forge; None without one, and with several."""
     found = [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
     return found[0] if len(found) == 1 else None
 
@@ -80,7 +83,7 @@ class SilentForge:
 
 @dataclass(frozen=True, kw_only=True)
 class ForgeParts:
-    """One a process, beside its `Coalmine`."""
+    """What deals with issues, forges and pushed work. One a process, beside its `Coalmine`."""
 
     coalmine: Coalmine
     run_ci: Callable[[str], None]  # has the local CI look at a commit
@@ -135,7 +138,7 @@ class ForgeParts:
 
     @cached_property
     def intake(self) -> Intake:
-        """Issues that webhooks told of."""
+        """Issues that webhooks reported."""
         return Intake(self.coalmine.deliveries)
 
     @cached_property

@@ -165,7 +165,7 @@ class Worker:
             self.forges.collector.poll(site)
 
     def dispatch(self) -> None:
-        """Take in what webhooks told of, and dispatch; where something was, there may be room for more."""
+        """Take in what webhooks reported, and dispatch; after that there may be room for more: ask again."""
         if self.forges.is_off:
             return
         self.forges.collector.look()

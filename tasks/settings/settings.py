@@ -150,7 +150,7 @@ def settings_file(environment: Mapping[str, str] | None = None) -> Path:
     given = (os.environ if environment is None else environment).get("COALMINE_CONFIG", "")
     file = Path(given) if given else DEFAULT_FILE
     if given and not file.is_file():
-        message = f"COALMINE_CONFIG names {file}, which is no file; create it or unset the variable"
+        message = f"COALMINE_CONFIG names {file}, which is not a file; create it or unset the variable"
         raise SettingsError(message)
     return file
 
@@ -186,7 +186,7 @@ def load_settings(
 
 
 def file_values(file: Path) -> dict[str, Any]:
-    """What the file says, nothing when there is none; a broken one is named with the place of its fault."""
+    """What the file says, {} without one; SettingsError with the place of the fault."""
     if not file.is_file():
         return {}
     try:
@@ -197,7 +197,7 @@ def file_values(file: Path) -> dict[str, Any]:
 
 
 def _below(values: Mapping[str, Any], forges: ForgeTables) -> tuple[dict[str, Any], ...]:
-    """What variables of before said of all forges, and what the file says, with its forges in their form."""
+    """Old variables that hold for all forges, then the file with its forges in their new form."""
     return forges.elsewhere, {**moved(values)[0], "forge": forges.tables}
 
 
@@ -215,7 +215,7 @@ def _to_standard_error(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-#: Variables of the prefix that are no settings: read elsewhere, or told to agents.
+#: Variables with our prefix that are not settings: read elsewhere, or given to agents.
 NOT_SETTINGS = frozenset(
     {
         *("CONFIG", "DEBUG"),
@@ -236,7 +236,7 @@ def _check_names() -> None:
             wrong.append(name)
     if wrong:
         names = ", ".join(sorted(wrong))
-        message = f"no setting is called {names}; see `coalmine config show` for those that there are"
+        message = f"no setting is called {names}; `coalmine config show` lists them all"
         raise SettingsError(message)
 
 

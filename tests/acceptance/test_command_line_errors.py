@@ -105,7 +105,7 @@ def test_files_that_are_no_text_or_no_toml(coalmine: CommandLine, template: str)
             "unknown.toml",
         ),
         "broken.toml cannot be read as TOML": ("--config", "broken.toml", "template", "list"),
-        "missing.toml, which is no file": ("--config", "missing.toml", "template", "list"),
+        "missing.toml, which is not a file": ("--config", "missing.toml", "template", "list"),
     }
     for says, arguments in cases.items():
         assert says in refused(coalmine(*arguments), ExitCode.BAD_INPUT)

@@ -64,8 +64,8 @@ def test_a_table_a_forge_each_of_its_kind(load: Load, said: list[str]) -> None:
     ("text", "says"),
     [
         ('[[forge]]\nkind = "github"\n[[forge]]\nkind = "github"', "two forges are called github"),
-        ('[[forge]]\nkind = "gitlab"', "there is no kind of forge 'gitlab'; use one of: local, github"),
-        ('[[forge]]\nname = "corp"', "there is no kind of forge ''"),
+        ('[[forge]]\nkind = "gitlab"', "no kind of forge is called 'gitlab'; use one of: local, github"),
+        ('[[forge]]\nname = "corp"', "no kind of forge is called ''"),
         ('[[forge]]\nkind = "gitea"\nname = "Corp"', r"forge\.Corp\.name \(COALMINE_FORGE__CORP__NAME\)"),
         ('[[forge]]\nkind = "gitea"\nname = "my-corp"\nper_repo = 0', "COALMINE_FORGE__MY_CORP__PER_REPO"),
         ('[[forge]]\nkind = "github"\nissues = "x"', r"forge\.github\.issues .*there is no such setting"),
@@ -123,10 +123,12 @@ def test_the_file_of_before_means_the_same(load: Load, said: list[str]) -> None:
     """Every value of it is where it is now, and one warning shows how to write it."""
     old = load(OF_BEFORE.read_text(encoding="utf-8"), FORGE__GITEA__BASE_URL="https://git.example.com")
     (warning,) = said
-    new = load(_without_forges(OF_BEFORE) + warning.partition("write:\n")[2])
+    lines = warning.partition("write:\n")[2].splitlines()
+    shown = "\n".join(line for line in lines if not line.endswith(" now"))
+    new = load(_without_forges(OF_BEFORE) + shown)
     assert dict(flat(new)) == dict(flat(old))
     assert [forge.name for forge in old.forge] == ["local", "github", "gitea", "forgejo"]
-    assert len(said) == 1
+    assert not any("[[forge]]" in text for text in said[1:])
 
 
 def _without_forges(file: Path) -> str:
@@ -212,7 +214,7 @@ def test_the_old_section_answers_to_both_of_its_names(load: Load) -> None:
 
 def test_a_section_of_no_kind_is_refused(load: Load) -> None:
     """A misspelt one is not taken for a forge."""
-    with pytest.raises(SettingsError, match="there is no kind of forge 'gihub'"):
+    with pytest.raises(SettingsError, match="no kind of forge is called 'gihub'"):
         load('[forge.gihub]\nrepositories = ["acme/shop"]\n')
 
 

@@ -1,1 +1,1 @@
-"""Gitea and Forgejo."""
+"""Gitea and Forgejo. `kind.py` puts the parts together; `rest/` has what they share with GitHub."""

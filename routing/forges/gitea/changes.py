@@ -53,7 +53,7 @@ class GiteaChanges(RestChanges):
         self._client.write("POST", path, asked, repeatable=False, refused=NOT_MERGED)
 
     def _contains(self, repo: str, base: str, commit: str) -> bool:
-        """Ask how many commits the branch lacks; none may also mean that the two share no history.
+        """Ask how many commits the branch lacks; zero may also mean that the two share no history.
 
         Then, and on a Gitea before 1.22, which cannot compare, the branch's own commits are searched.
         """

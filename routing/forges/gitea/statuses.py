@@ -1,4 +1,4 @@
-"""What CI said of a commit on Gitea or Forgejo, whose own Actions report as statuses too."""
+"""CI of a commit on Gitea or Forgejo. Their own Actions report as statuses, so there is one API."""
 
 from routing.forges.commit_status import CombinedStatus
 from routing.forges.failing_log import Complaint, failing_log_of
@@ -15,7 +15,7 @@ class GiteaStatuses:
         self._client = client
 
     def of(self, repo: str, commit: str) -> CombinedStatus:
-        """Return everything that is said of the commit, or raise ForgeGoneError when it is not there."""
+        """Return all reports about the commit, or raise ForgeGoneError when it does not exist."""
         path = repository_path(repo)
         statuses = read_statuses(self._client, f"{path}/commits/{checked_commit(commit)}/statuses")
         if not statuses:  # Gitea may list nothing for a commit that it does not have

@@ -1,1 +1,1 @@
-"""GitHub, on github.com or on a server of one's own."""
+"""GitHub: https://docs.github.com/rest. `kind.py` puts the parts together; `rest/` is shared with Gitea."""

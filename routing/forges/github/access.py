@@ -26,5 +26,5 @@ class GitHubAccess(RestAccess):
 
     def _lacks(self, rights: WireRights | None) -> list[str]:
         """GitHub shows the user's rights; a fine-grained token may have been given fewer."""
-        told = "a fine-grained token may have fewer rights than its user: see docs/forges.md"
-        return [told] if rights is not None and rights.push else []
+        note = "a fine-grained token may have fewer rights than its user: see docs/forges.md"
+        return [note] if rights is not None and rights.push else []

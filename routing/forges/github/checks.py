@@ -1,4 +1,4 @@
-"""What CI said of a commit on GitHub: commit statuses, and check runs beside them."""
+"""CI of a commit on GitHub: commit statuses and check runs, which are two APIs."""
 
 from routing.forges.commit_status import CombinedStatus
 from routing.forges.errors import ForgeInvalidError
@@ -18,7 +18,7 @@ class GitHubChecks:
         self._client = client
 
     def of(self, repo: str, commit: str) -> CombinedStatus:
-        """Return everything that is said of the commit, or raise ForgeGoneError when it is not there."""
+        """Return all reports about the commit, or raise ForgeGoneError when it does not exist."""
         return self._read(repo, commit)[0]
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:

@@ -73,14 +73,14 @@ class LocalCI:
         try:
             ended = self._run_in_clone(commit)
         except BaseException:
-            self._replace(commit, claim, None)  # there was no verdict: whoever comes next may run it
+            self._replace(commit, claim, None)  # no verdict was reached: the next process may run it
             raise
         verdict = self._verdict(commit, ended)
         self._replace(commit, claim, verdict)
         return verdict
 
     def try_out(self, commit: str) -> CommitStatus:
-        """Run the command and return its verdict. A pass alone is remembered: the rest may be mended."""
+        """Run the command and return its verdict. Only a pass is remembered: what failed may be repaired."""
         verdict = self._verdict(commit, self._run_in_clone(existing_commit(LocalGit(self.repo), commit)))
         if verdict.state is StatusState.SUCCESS:
             with self._locked():
@@ -88,7 +88,7 @@ class LocalCI:
         return verdict
 
     def statuses(self, commit: str) -> CombinedStatus:
-        """Return what was said of a commit."""
+        """Return the reports about a commit."""
         return CombinedStatus.of(commit, self._read(checked_commit(commit)))
 
     def needs_run(self, commit: str) -> bool:
@@ -148,7 +148,7 @@ class LocalCI:
                 return run_bounded(command, timeout_seconds=self.timeout_seconds, output=log)
         except (OSError, SpawnError) as error:
             message = (
-                f"CI of {commit[:12]} could not be run: {error}; there is no verdict, it will be tried again"
+                f"CI of {commit[:12]} could not be run: {error}; it is not judged, and will be tried again"
             )
             raise ForgeUnreachableError(message) from error
 

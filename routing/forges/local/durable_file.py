@@ -26,12 +26,12 @@ def locked(lock_file: Path) -> Iterator[int]:
 
 
 def read_regular(path: Path, *, max_bytes: int) -> tuple[bytes, os.stat_result]:
-    """Read a regular file that is no symbolic link, or raise CorruptRecordError that says why not."""
+    """Read a regular file that is not a symbolic link, or raise CorruptRecordError that says why not."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a Path cannot be opened by its descriptor
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
-            message = f"{path.name!r} is no regular file"
+            message = f"{path.name!r} is not a regular file"
             raise CorruptRecordError(message)
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:

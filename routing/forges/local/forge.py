@@ -37,7 +37,7 @@ UNNAMED = "local"
 
 
 class LocalConfig(ForgeConfig):
-    """Where the parts of a local forge are, and what it does by itself. It is on without further words."""
+    """Where the parts of a local forge are, and what it does by itself. Its kill switch is off by default."""
 
     kind: Literal["local"] = "local"
     name: ForgeName = "local"
@@ -45,7 +45,7 @@ class LocalConfig(ForgeConfig):
     kill_switch: Switch = False
     poll_interval_seconds: Seconds = 5.0
     merge: Literal["green", "never"] = "green"
-    repository: Path | None = None  # with a work tree or bare; None: there is no such forge
+    repository: Path | None = None  # with a work tree or bare; None: the forge is not set up
     issues: Annotated[Path | None, Field(validate_default=True)] = None  # the folder of issue files
     state: Path = Path(".coalmine/forge")  # folder of what is remembered; see `memory`
     ci: str | None = None  # shell line of the operator; None: no CI
@@ -123,7 +123,7 @@ class LocalForge:
         return self.config.name
 
     def own_login(self) -> str:
-        """The author of our comments; whoever may write in the folder could write under it."""
+        """The author of our comments; anybody who may write in the folder can write under it, too."""
         return OWN_NAME
 
     def access(self, repo: str) -> Access:
@@ -150,7 +150,7 @@ class LocalForge:
         return self._issue(self.issues.find(self._number(ref)))
 
     def requested_by(self, ref: IssueRef, label: str | None) -> str:
-        """Name the author, who stands for whoever may write in the folder."""
+        """Name the author, who stands for everybody who may write in the folder."""
         issue = self.read_issue(ref)
         return (issue.author or UNNAMED) if label is None or label in issue.labels else ""
 
@@ -215,7 +215,7 @@ class LocalForge:
         return Permission.WRITE if user else Permission.NONE
 
     def statuses(self, repo: str, commit: str) -> CombinedStatus:
-        """Return what the CI command said of the commit."""
+        """Return what the CI command reported about the commit."""
         self._check_repo(repo)
         existing_commit(self.git, commit)
         return self.ci.statuses(commit) if self.ci else CombinedStatus(commit=commit)

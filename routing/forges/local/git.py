@@ -44,7 +44,7 @@ class LocalGit:
         return LocalGit(directory, self.main_setting)
 
     def tip(self, branch: str) -> str | None:
-        """Return the newest commit of a branch, None when there is no such branch."""
+        """Return the newest commit of a branch, None when the branch does not exist."""
         found = self.run("for-each-ref", "--format=%(objectname) %(refname)", f"refs/heads/{branch}")
         for line in found.splitlines():
             commit, _, name = line.partition(" ")
@@ -89,7 +89,7 @@ class LocalGit:
         except GitError as error:
             raise ForgeUnreachableError(str(error)) from error
         if done.returncode != _YES:
-            self.run("rev-parse", "--git-dir")  # fails when it is no repository: then we know nothing
+            self.run("rev-parse", "--git-dir")  # fails where git finds no repository: then nothing is known
         return done.returncode == _YES
 
     def is_ancestor(self, commit: str, of: str) -> bool:
@@ -97,7 +97,7 @@ class LocalGit:
         return self.ask("merge-base", "--is-ancestor", commit, of)[0] == _YES
 
     def time_of(self, commit: str) -> datetime:
-        """When the commit was made, by the clock of whoever made it."""
+        """When the commit was made, by its committer's clock."""
         return datetime.fromtimestamp(int(self.run("log", "-1", "--format=%ct", commit)), UTC)
 
 

@@ -61,7 +61,7 @@ class LocalIssues:
     folder: Path
     _parsed: dict[str, tuple[tuple[int, ...], IssueFile]] = field(
         default_factory=dict, repr=False, compare=False
-    )  # by file name, with what the file system said of the file when it was parsed
+    )  # by file name, with its size and times when it was parsed
 
     def read(self) -> FolderReading:
         """Read every issue; files without a number get theirs now."""
@@ -79,7 +79,7 @@ class LocalIssues:
         if number in reading.issues:
             return reading.issues[number]
         broken = "".join(f"; {problem.where}: {problem.message}" for problem in reading.problems[:3])
-        message = f"there is no readable issue {number} in {self.folder}{broken}"
+        message = f"no readable issue {number} is in {self.folder}{broken}"
         # A file that cannot be read may be the one that was asked for: that is no answer.
         if any(_number_of_name(problem.where) in {number, None} for problem in reading.problems):
             raise ForgeUnreachableError(message)

@@ -147,7 +147,7 @@ class LocalMerge:
 
 
 def _tried(git: LocalGit, *arguments: str) -> tuple[str, bool]:
-    """What git said, and whether it did what it was told."""
+    """What git printed, and whether it succeeded."""
     try:
         return git.run(*arguments), True
     except ForgeUnreachableError as error:

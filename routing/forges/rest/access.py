@@ -1,4 +1,4 @@
-"""What a token may do in a repository, asked of a forge behind HTTP before any work is given out."""
+"""What a token may do in a repository, asked of a forge over HTTP before any work is dispatched."""
 
 from abc import ABC, abstractmethod
 
@@ -16,7 +16,7 @@ class RestAccess(ABC):
         self._client = client
 
     def of(self, repo: str) -> Access:
-        """Ask for the repository and for its issues; a token that is no good at all is ForgeRefusedError."""
+        """Ask for the repository and for its issues; a token that is refused raises ForgeRefusedError."""
         try:
             path = repository_path(repo)
             repository = self._client.parsed(WireRepository, self._client.get(path))

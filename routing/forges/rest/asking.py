@@ -22,7 +22,7 @@ def last_to_label(marks: Sequence[IssueMark], label: str) -> str:
 
 
 def last_to_assign(marks: Sequence[IssueMark], assigned: Collection[str], *, own: str) -> str | None:
-    """Who made the newest assignment that still stands; None when there is none but our own."""
+    """Who made the newest assignment that is still in force; None when only we made some."""
     seen: set[str] = set()
     for mark in reversed([mark for mark in marks if mark.kind == "assignee"]):
         stands = mark.added and mark.name in assigned and mark.name not in seen

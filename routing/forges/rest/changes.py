@@ -1,4 +1,7 @@
-"""Pull requests of a forge behind HTTP: opening, merging, reverts and reviews."""
+"""Pull requests of a forge over HTTP: opening, merging, reverts and reviews.
+
+A merge is asked for at exactly one commit, which CI has passed; the forge refuses if the branch moved.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -114,7 +117,7 @@ class RestChanges(ABC):
         return self._reverts(repo, base, {commit}, numbers, facts.commit.committer.date)
 
     def contains(self, repo: str, commit: str) -> bool:
-        """Whether the main branch holds the commit, or raise ForgeGoneError when there is no such commit."""
+        """Whether the main branch holds the commit; ForgeGoneError when the commit does not exist."""
         return self._contains(repo, self._main_branch(repo), checked_commit(commit))
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:

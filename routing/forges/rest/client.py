@@ -123,7 +123,7 @@ class ForgeClient:
         return self._value(self._exchange(call), call)
 
     def parsed(self, model: type[Model], value: Any) -> Model:
-        """A JSON value in the form that it must have; anything else is no answer."""
+        """Check a JSON value; one of another form is ForgeUnreachableError, because it answers nothing."""
         try:
             return model.model_validate(value)
         except ValidationError as error:

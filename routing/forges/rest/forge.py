@@ -1,4 +1,4 @@
-"""A forge behind HTTP: the protocol's methods, each handed to the part that knows how."""
+"""A forge that is reached over HTTP: the protocol's methods, each done by one of five parts."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +15,7 @@ from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WirePermission
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 
-#: What the forges' words mean; any other is no permission.
+#: What the forges' words for permissions mean; an unknown word gives no permission.
 _PERMISSIONS = {
     "owner": Permission.ADMIN,
     "admin": Permission.ADMIN,
@@ -27,7 +27,7 @@ _PERMISSIONS = {
 
 
 class ReadsStatuses(Protocol):
-    """What is said of a commit."""
+    """Reads statuses and checks of a commit."""
 
     def of(self, repo: str, commit: str) -> CombinedStatus:
         """Return all of it, or raise ForgeGoneError."""

@@ -1,4 +1,4 @@
-"""Issues of a forge behind HTTP: what GitHub and Gitea do alike, and what each must add."""
+"""Issues of a forge over HTTP: what GitHub and Gitea do alike, and what each must add."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from routing.issues.issue import is_repository_name
 def repository_path(repo: str) -> str:
     """The path of `owner/name`."""
     if not is_repository_name(repo):
-        message = f"{repo[:80]!r} is no name of a repository; write OWNER/NAME"
+        message = f"{repo[:80]!r} is not the name of a repository; write OWNER/NAME"
         raise ForgeInvalidError(message)
     if repo.count("/") != 1:
         message = f"there is no repository {repo!r} here; this forge's are called OWNER/NAME"

@@ -1,4 +1,4 @@
-"""Commit statuses of a forge behind HTTP."""
+"""Commit statuses of a forge that is reached over HTTP."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ STATES: Mapping[str, StatusState | None] = {
 def read_statuses(client: ForgeClient, path: str, *, under: str = "") -> list[CommitStatus]:
     """Read all statuses that a path lists."""
     wires = client.parsed_all(WireStatus, client.read_all(path, under=under))
-    read = [(wire, STATES.get(wire.state, StatusState.PENDING)) for wire in wires]  # an unknown word: wait
+    read = [(wire, STATES.get(wire.state, StatusState.PENDING)) for wire in wires]  # unknown: wait
     return [
         CommitStatus(
             context=wire.context or "default",

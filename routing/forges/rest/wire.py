@@ -29,7 +29,7 @@ Login = Annotated[
 
 
 class Wire(BaseModel):
-    """The base of all of them."""
+    """The base of all bodies: frozen, and never shown in an error, as it may hold a secret."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -77,7 +77,7 @@ class WireIssue(Wire):
     assignees: Items[WireUser] = ()
     updated_at: AwareDatetime
     html_url: Text = ""
-    pull_request: Any = None  # null on what is no pull request
+    pull_request: Any = None  # null unless it is a pull request
     repository: WireRepository | None = None
     repository_url: Text = ""
 
