@@ -1,7 +1,7 @@
 """Whether other machines may use the HTTP server, and with which token."""
 
 from routing.errors import SettingsError
-from routing.http.loopback import is_loopback
+from routing.http.address import is_loopback
 from tasks.settings.web_settings import WebSettings
 
 

@@ -1,9 +1,8 @@
 """The address of an API: checked once, and the only one to which its token is ever sent."""
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-
-from routing.http.loopback import is_loopback
 
 #: What a port is when an address names none.
 _PORTS = {"https": 443, "http": 80}
@@ -55,3 +54,13 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     except ValueError:
         return "", "", None
     return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

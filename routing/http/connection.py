@@ -1,7 +1,9 @@
 """The connection to an API: one session, one attempt at a time; answers update circuit and rate limit."""
 
 import random
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -14,7 +16,6 @@ from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 
 from routing.http.address import ApiAddress
-from routing.http.cache import ReplyCache
 from routing.http.circuit import Circuit
 from routing.http.rate_limit import resumes_at, used_up_until
 from routing.http.reply import Reply, UnreadableReplyError, read_reply
@@ -75,6 +76,38 @@ class TokenAuth(requests.auth.AuthBase):
         """Put it in."""
         request.headers["Authorization"] = f"{self._scheme} {self._token.get_secret_value()}"
         return request
+
+
+@dataclass(slots=True)
+class ReplyCache:
+    """The replies that were used last, bounded in number and size; safe to share between threads."""
+
+    max_replies: int
+    max_bytes: int  # of all bodies together
+    _replies: OrderedDict[str, Reply] = field(default_factory=OrderedDict, repr=False)
+    _bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def find(self, url: str) -> Reply | None:
+        """The reply that is known of an address."""
+        with self._lock:
+            reply = self._replies.get(url)
+            if reply is not None:
+                self._replies.move_to_end(url)
+            return reply
+
+    def keep(self, url: str, reply: Reply) -> None:
+        """Remember a reply that has an ETag; beyond the bounds the oldest are forgotten."""
+        with self._lock:
+            old = self._replies.pop(url, None)
+            self._bytes -= len(old.body) if old else 0
+            if not reply.headers.get("ETag") or len(reply.body) > self.max_bytes:
+                return
+            self._replies[url] = reply
+            self._bytes += len(reply.body)
+            while len(self._replies) > self.max_replies or self._bytes > self.max_bytes:
+                _, forgotten = self._replies.popitem(last=False)
+                self._bytes -= len(forgotten.body)
 
 
 class ApiConnection:

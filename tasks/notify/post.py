@@ -13,7 +13,7 @@ import requests
 import urllib3.exceptions
 from pydantic import AfterValidator, SecretStr
 
-from routing.http.loopback import is_loopback
+from routing.http.address import is_loopback
 from routing.http.rate_limit import resumes_at
 from routing.http.reply import plain_line
 from tasks.notify.sink import UndeliveredError

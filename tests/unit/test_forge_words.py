@@ -13,9 +13,8 @@ from routing.forges.change_request import Review, ReviewVerdict, in_rounds
 from routing.forges.commit_status import CiVerdict, CombinedStatus
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
 from routing.forges.github.runs import WireCheckRun, statuses_of_runs
-from routing.forges.rest.changes import is_of
+from routing.forges.rest.changes import is_of, numbers_in, reverts_among
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.reverts import numbers_in, reverts_among
 from routing.forges.rest.wire import WireCommit, WireIssue, WirePull
 from routing.http.rate_limit import LONGEST_SECONDS, resumes_at
 

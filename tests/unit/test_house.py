@@ -123,8 +123,6 @@ SMALL_FILES = {
     "routing/forges/github/checks.py": "one part of the protocol: what CI said of a commit",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
     "routing/forges/local/kind.py": "each forge has one: what the registry knows of it",
-    "routing/forges/rest/reverts.py": "one part of the protocol: which commits take a change back",
-    "routing/http/cache.py": "HTTP's conditional requests, with a contract of their own",
     "routing/process/parent_death.py": "a call of the kernel's, and the program that makes it in the child",
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",

@@ -19,7 +19,7 @@ from console.web.headers import SECURITY_HEADERS
 from console.web.request_limits import BodyTooLongError, BodyTooSlowError, read_body
 from routing import errors
 from routing.errors import CoalmineError, SettingsError
-from routing.http.loopback import is_loopback
+from routing.http.address import is_loopback
 from routing.store.redis.connection import connect
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
