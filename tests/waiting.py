@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 T = TypeVar("T")
 
 
-class Ending(Protocol):
+class EndingProcess(Protocol):
     """A process, as far as one waits for its end."""
 
     @property
@@ -77,7 +77,7 @@ def wait_until(
     return answer
 
 
-def until_ended(process: Ending, *, timeout: float) -> int:
+def until_ended(process: EndingProcess, *, timeout: float) -> int:
     """Wait until a process that writes to no pipe of ours has ended; its exit code."""
     wait_until(lambda: process.poll() is not None, description=f"{process.args!r} has ended", timeout=timeout)
     return int(process.poll() or 0)

@@ -139,6 +139,8 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
         return job.state is JobState.WAITING and job.result.commit != red
 
     wait_until(repaired, description="a corrective turn has pushed", timeout=30)
+    new = shop.jobs(issue)[-1].result.commit
+    wait_until(lambda: about(shop, new), description="the look that saw the red commit is over")
     looked = len(shop.server.asked)
     second = shop.judge(issue)
     done = shop.until_closed(issue)
