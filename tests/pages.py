@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.source import FLOORS, ROOT
+from tests.waiting import run
 
 _BLOCK = r":\n\n```python\n(?P<{name}>.*?)```"
 _STEP = re.compile(
@@ -73,6 +74,4 @@ def _take(step: re.Match[str], folder: Path) -> None:
 
 def ran(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a program against the product in a folder."""
-    return subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False, timeout=60
-    )
+    return run([sys.executable, "-c", program], cwd=folder)

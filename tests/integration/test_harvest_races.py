@@ -17,6 +17,7 @@ from routing.jobs.signal import SignalKind
 from tests.fleets.stepped_fleet import SteppedFleet, request
 from tests.integration import racers
 from tests.servers.private_server import plain_client
+from tests.waiting import wait_until
 
 RACERS = 10
 
@@ -33,7 +34,10 @@ def race(pool: ProcessPoolExecutor, run: Callable[..., Any], url: str, *args: tu
     with multiprocessing.get_context("spawn").Manager() as manager:
         line: Barrier = manager.Barrier(RACERS)  # type: ignore[assignment] # a proxy of one
         runs = [pool.submit(run, url, line, *rest) for rest in args]
-        return [done.result(90) for done in runs]
+        wait_until(
+            lambda: all(run.done() for run in runs), description="ten processes have ended", timeout=90
+        )
+        return [run.result() for run in runs]
 
 
 def decided(client: redis.Redis, *, canary: SignalKind, champion: SignalKind) -> SteppedFleet:

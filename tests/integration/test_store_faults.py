@@ -227,6 +227,6 @@ def test_a_result_waits_for_the_store(made: WorkerFleet, server: PrivateServer, 
     wait_until(lambda: time.monotonic() > back_at, description="one call's patience is over")
     assert thread.is_alive()
     server.start()
-    thread.join(timeout=20)
+    wait_until(lambda: not thread.is_alive(), description="the worker has reported", timeout=20)
     assert said == ["finished"]
     assert parts.jobs.find(job).state is JobState.SUCCEEDED
