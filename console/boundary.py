@@ -1,4 +1,15 @@
-"""Errors of a command become one line on standard error and an exit code, here and nowhere else."""
+"""Errors of a command become one line on standard error and an exit code, here and nowhere else.
+
+Commands raise errors of `routing.errors` and leave printing them to this file; for another exit code they
+raise `typer.Exit`, and none calls `sys.exit`. What holds for every command:
+
+- standard output has the answer alone, so that `--json` can be parsed whatever went wrong
+- standard error has at most one line for an error, which begins with `coalmine: `
+- the exit code is a member of ExitCode; scripts rely on the numbers, so none is ever given a new meaning
+- text from outside (a forge's answer, a path) is made printable before it is written
+
+A traceback is printed only with COALMINE_DEBUG set, and only for an error that is a fault in Coalmine.
+"""
 
 import os
 import re
@@ -23,7 +34,11 @@ DEBUG_VARIABLE = "COALMINE_DEBUG"
 
 
 class ExitCode(IntEnum):
-    """Exit codes of the command line. Errors of `routing.errors` carry 1 to 6; a test compares the two."""
+    """Exit codes of the command line. Errors of `routing.errors` carry 1 to 6; a test compares the two.
+
+    70 is EX_SOFTWARE of sysexits.h, and 130 is what a shell reports after SIGINT (128 + 2). A code is only
+    ever added: scripts compare these numbers.
+    """
 
     OK = 0
     FAILED = 1
@@ -51,7 +66,11 @@ MEANINGS: dict[ExitCode, str] = {
 
 
 class Boundary(TyperGroup):
-    """The root of all commands. Everything that a command raises ends in `exit_code_of`."""
+    """The root of all commands. Everything that a command raises ends in `exit_code_of`.
+
+    It is the `cls` of the root app, so that every way to call the app passes through it: `coalmine`,
+    `python -m console` and typer's test runner.
+    """
 
     def main(
         self,
@@ -62,7 +81,11 @@ class Boundary(TyperGroup):
         windows_expand_args: bool = True,  # noqa: FBT001, FBT002 - their signature
         **extra: Any,
     ) -> Any:
-        """Run a command line and exit; without `standalone_mode`, return the exit code."""
+        """Run a command line and exit; without `standalone_mode`, return the exit code.
+
+        typer itself always runs with `standalone_mode` off: with it on, it would print usage errors in a
+        box of several lines and exit before they reach `exit_code_of`.
+        """
         run = super().main
 
         def command() -> Any:
@@ -77,7 +100,10 @@ class Boundary(TyperGroup):
 def exit_code_of(command: Callable[[], Any]) -> int:
     """Run a command, print in one line what went wrong, and return the exit code.
 
-    Output whose reader is gone (`| head -1`) is no error to report: the code is 1 and nothing is printed.
+    The code of a `typer.Exit` arrives here as the command's return value; every other value means OK.
+    Output whose reader has gone (`| head -1`) is not reported as an error: the code is 1 and nothing is
+    printed. Ctrl-C prints nothing either. Standard output is flushed here, because a reader that has gone
+    is often noticed only then.
     """
     try:
         answer = command()
@@ -96,6 +122,7 @@ def exit_code_of(command: Callable[[], Any]) -> int:
 
 
 def _failed(error: Exception) -> int:
+    """Print an expected error as one line; any other error is a fault in Coalmine."""
     if isinstance(error, CoalmineError):
         return _complain(str(error), error.exit_code)
     if isinstance(error, TyperException):
@@ -105,7 +132,12 @@ def _failed(error: Exception) -> int:
 
 
 def one_line(message: str) -> str:
-    """An error as one printable line of at most LONGEST_LINE; a list is joined with semicolons."""
+    """An error as one printable line of at most LONGEST_LINE; a list is joined with semicolons.
+
+    Settings and supervised programs report several lines under a heading: the heading keeps its colon, the
+    lines after it are separated by semicolons. Escape sequences are removed: messages quote forges, git and
+    paths.
+    """
     listed = re.sub(r":\s*\n\s*", ": ", message.strip())
     joined = re.sub(r"\s*\n\s*", "; ", listed)
     line = printable(joined).replace("\t", " ").replace("\n", " ")
@@ -113,6 +145,7 @@ def one_line(message: str) -> str:
 
 
 def _complain(message: str, code: int) -> int:
+    """Write the line that every error ends in, and return `code` for the caller to pass on."""
     sys.stderr.write(f"coalmine: {one_line(message)}\n")
     sys.stderr.flush()
     return code
@@ -126,6 +159,7 @@ def _usage(error: TyperException) -> str:
 
 
 def _unexpected(error: Exception) -> int:
+    """Report a fault in Coalmine; the traceback comes first, and only when DEBUG_VARIABLE asks for it."""
     if os.environ.get(DEBUG_VARIABLE, "0") not in {"", "0"}:
         traceback.print_exc()
     what = f"{type(error).__name__}: {error}".rstrip(": ")

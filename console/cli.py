@@ -1,4 +1,12 @@
-"""`coalmine`: the root of the command line, its global options, and the list of its commands."""
+"""`coalmine`: the root of the command line, its global options, and the list of its commands.
+
+Commands are registered here, in the order in which `--help` lists them; the commands themselves are in
+`console.commands`, one file for each group. Importing this file must stay cheap, because shell completion
+and `--help` do it too: no settings are read and no connection is opened, and what is slow to import (the
+web framework) is imported by the command that needs it.
+
+typer prints the docstring of a command as its help, so notes for developers go into comments there.
+"""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +31,7 @@ from console.commands.trial import trial_app
 from console.invocation import Invocation
 from tasks.secrecy import hide_secrets
 
+#: The table of exit codes at the end of `coalmine --help`; blank lines keep typer from joining the lines.
 _CODES = "\n\n".join(["Exit codes:", *(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items())])
 
 app = typer.Typer(
@@ -40,6 +49,7 @@ app = typer.Typer(
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
+    """Print the version and end with exit code 0, before any other option is looked at (`is_eager`)."""
     if value:
         typer.echo(f"coalmine {version('coalmine')}")
         raise typer.Exit
@@ -80,10 +90,12 @@ def coalmine(
     ] = False,
 ) -> None:
     """Keep the options before the command; nothing is read or opened until a command needs it."""
+    # Options that were not given stay out, so that file and environment keep their say over those settings.
     given = {"redis_url": redis_url, "broker_url": broker_url, "namespace": namespace}
     ctx.obj = Invocation(
         config=config, given={name: value for name, value in given.items() if value is not None}
     )
+    # Runs after the command whether it succeeded or raised, and before the boundary prints.
     ctx.call_on_close(ctx.obj.close)
 
 
@@ -104,6 +116,10 @@ app.command(epilog=demo_command.EXAMPLES)(demo_command.demo)
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit.
+
+    Secrets are hidden first, before any child is started: agents run as the same user and could read the
+    first environment of this process (see `tasks.secrecy`).
+    """
     hide_secrets()
     app()

@@ -1,4 +1,9 @@
-"""One run of the command line: its settings and its parts, made when a command first needs them."""
+"""One run of the command line: its settings and its parts, made when a command first needs them.
+
+Every command gets at the fleet through `opened` or `started`, so that help, completion and usage errors
+work on a machine without settings, file or server. What all commands share of the command line is here too:
+the annotations of `--json` and `--reason`, and the form of examples.
+"""
 
 import os
 from dataclasses import dataclass, field
@@ -29,7 +34,9 @@ Reason = Annotated[str, typer.Option(help="Why; kept with the decision.")]
 class Invocation:
     """The options before the command, and what is made from them on first use.
 
-    Help and completion read no settings and open no connection. `close` closes what was opened.
+    The root callback makes one for each run and typer's context carries it to the command. Each property is
+    made at most once; `close` is called when the command has ended, however it ended, and closes only what
+    was made. It is used by one thread; commands that start threads hand them `coalmine`.
     """
 
     config: Path | None = None  # settings file; None: COALMINE_CONFIG or coalmine.toml
@@ -37,12 +44,21 @@ class Invocation:
 
     @cached_property
     def file(self) -> Path:
-        """The settings file; it need not exist unless it was named."""
+        """The settings file; it need not exist unless it was named.
+
+        Raises SettingsError for a file that `--config` or COALMINE_CONFIG names and that is not there.
+        """
         return settings_file({"COALMINE_CONFIG": str(self.config)} if self.config else {})
 
     @cached_property
     def settings(self) -> Settings:
-        """All settings, checked. Without a server in them, those of the fleet that runs in this folder."""
+        """All settings, checked. Without a server in them, those of the fleet that runs in this folder.
+
+        An option counts most, then the environment, then the file. The running fleet's variables are added
+        to the environment where they are not set, so they count more than the file and less than what a
+        person exported. Raises one SettingsError with everything that is wrong. Old names are read, and a
+        warning on standard error says what they are called now.
+        """
         if "redis_url" not in self.given:
             for name, value in running_variables().items():
                 os.environ.setdefault(name, value)
@@ -50,7 +66,10 @@ class Invocation:
 
     @cached_property
     def coalmine(self) -> Coalmine:
-        """All parts, connected to each other. A missing server is an error at its first use, not here."""
+        """All parts, connected to each other. A server that does not answer is an error at its first use.
+
+        Calls give up after PATIENCE_SECONDS, sooner than a worker's: a person waits for the answer.
+        """
         configure_logs(self.settings)
         return compose(self.settings, patience_seconds=PATIENCE_SECONDS)
 
@@ -63,14 +82,19 @@ class Invocation:
             return "somebody"
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close what was opened. A command that never touched `coalmine` has nothing to close."""
+        # cached_property stores what it made in __dict__: asking for the attribute would make it only to
+        # close it.
         if "coalmine" in self.__dict__:
             self.coalmine.redis.close()
             self.coalmine.app.close()
 
 
 def started(ctx: typer.Context) -> Invocation:
-    """The invocation of a command; TypeError for a command that is not below the root."""
+    """The invocation of a command; for commands that need settings or the user, and not the parts.
+
+    TypeError when the command does not hang below the root, which is a fault of whoever registered it.
+    """
     found = ctx.find_object(Invocation)
     if found is None:
         raise TypeError(ctx.command_path)  # a command outside the app's root
@@ -78,10 +102,17 @@ def started(ctx: typer.Context) -> Invocation:
 
 
 def opened(ctx: typer.Context, *, as_json: bool) -> tuple[Coalmine, Terminal]:
-    """The parts, and where to print: nearly every command begins with this."""
+    """The parts, and where to print: nearly every command begins with this.
+
+    Nothing has been sent to a server yet when it returns, so input may be checked before or after it.
+    """
     return started(ctx).coalmine, Terminal(as_json=as_json)
 
 
 def examples(*lines: str) -> str:
-    """Examples for the end of a command's help; typer reads brackets as markup, so they are escaped."""
+    """Examples for the end of a command's help; typer reads brackets as markup, so they are escaped.
+
+    Each line is a command without the word `coalmine`. The lines are separated by blank ones, because typer
+    joins lines that are not.
+    """
     return "\n\n".join(["Examples:", *(f"  coalmine {line}".replace("[", "\\[") for line in lines)])
