@@ -1,4 +1,9 @@
-"""The web application: routes, middleware, and the health checks `/healthz` and `/readyz`."""
+"""The web application: routes, middleware, and the health checks `/healthz` and `/readyz`.
+
+`make_web` takes what it needs as arguments and knows no settings, so tests make it with fakes; `web_of`
+makes it from the parts of a fleet. Middleware runs from the last that was added inwards: security headers
+are added to every answer, including the refusals of the token.
+"""
 
 from collections.abc import Callable
 from importlib.metadata import version
@@ -47,7 +52,12 @@ def make_web(
 
 
 def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
-    """The application, made from the parts of a fleet."""
+    """The application, made from the parts of a fleet.
+
+    Only forges over HTTP can send webhooks. An accepted delivery asks for a dispatch tick at once, so that
+    nobody waits for the poll interval; when that request fails it is logged, and the next regular tick does
+    the work.
+    """
     settings = parts.settings
     remote = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
     door = Door(remote, parts.deliveries, kill_switch=settings.kill_switch)
@@ -79,7 +89,11 @@ class Readiness(BaseModel):
 
 
 def _health_routes(ask_store: Callable[[], object]) -> APIRouter:
-    """`/healthz` for a restart of the process, `/readyz` for sending it traffic."""
+    """`/healthz` for a restart of the process, `/readyz` for sending it traffic.
+
+    A store that is away makes `/readyz` answer 503 and leaves `/healthz` at 200: a restart would not bring
+    the store back. `/healthz` needs no token, because probes of container platforms have none.
+    """
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", summary="Whether the process runs")

@@ -1,4 +1,9 @@
-"""Errors as JSON answers: what was wrong with the request, and nothing about our internals."""
+"""Errors as JSON answers: what was wrong with the request, and nothing about our internals.
+
+This is the boundary of the HTTP server: handlers raise, and these functions answer. Every answer has the
+form `{"detail": …}`. Messages of 500 and 503 may hold addresses of servers, so they go to the log and the
+caller gets a fixed sentence. A body is never quoted, and a wrong parameter is named without its value.
+"""
 
 import structlog
 from fastapi import FastAPI
@@ -41,11 +46,17 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def status_of(error: CoalmineError) -> int:
-    """The HTTP status of an error; 500 for those that no request can cause."""
+    """The HTTP status of an error; 500 for those that no request can cause.
+
+    Callers rely on the difference: after 429 and 503 the same request may succeed later, after other 4xx it
+    will not until it is corrected.
+    """
     return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
 
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:
+    """Answer one of our own errors, and log the refusal with its full reason."""
+    # Starlette's signature has Exception; it calls each handler only with the class it was added for.
     if not isinstance(error, CoalmineError):
         raise error
     status = status_of(error)
@@ -57,6 +68,7 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
 
 
 def _detail(error: CoalmineError, status: int) -> object:
+    """What the caller may read: the faults of a body, a fixed sentence for our own faults, or the message."""
     if isinstance(error, BadPayloadError):
         return [{"loc": ["body", *fault.place], "msg": fault.message} for fault in error.faults]
     if status == 500:  # noqa: PLR2004 - a fault in Coalmine
@@ -86,4 +98,5 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     """Answer a fault in Coalmine. The server logs its traceback; the answer does not describe it."""
     del request, error
+    # Starlette answers this outside of all middleware, so the headers have to be added here.
     return JSONResponse({"detail": "internal error"}, status_code=500, headers=SECURITY_HEADERS)

@@ -1,4 +1,8 @@
-"""Middleware for every request: security headers on the answer, and the token."""
+"""Middleware for every request: security headers on the answer, and the token.
+
+Both are plain ASGI classes: bodies and answers pass through them as streams, and they keep nothing between
+requests.
+"""
 
 import hmac
 
@@ -22,7 +26,11 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds to each answer the security headers that it lacks."""
+    """Adds to each answer the security headers that it lacks.
+
+    A header that a handler has set itself is kept. The values let a browser load and embed nothing: all
+    answers are JSON.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,7 +49,11 @@ class SecurityHeaders:
 
 
 class TokenGuard:
-    """Lets only requests with the token through. Webhooks have their signatures; `/healthz` needs nothing."""
+    """Lets only requests with the token through. Webhooks have their signatures; `/healthz` needs nothing.
+
+    The token comes as `Authorization: Bearer …` (RFC 6750) and is compared in constant time. The check
+    comes before routing, so without it a caller cannot find out which paths exist.
+    """
 
     def __init__(self, app: ASGIApp, *, token: str) -> None:
         self._app = app
@@ -58,8 +70,10 @@ class TokenGuard:
         await answer(scope, receive, send)
 
     def _is_open(self, path: str) -> bool:
+        """Whether the path needs no token; its handler must then check the caller itself, or tell nothing."""
         return path == "/healthz" or path.startswith("/webhook/")
 
     def _is_let_in(self, scope: Scope) -> bool:
+        """Whether the request carries the token; the comparison takes constant time."""
         given = Headers(scope=scope).get("authorization", "").encode(errors="replace")
         return hmac.compare_digest(given, self._expected)

@@ -1,4 +1,8 @@
-"""How long one request may take and how large it may be, so that none holds up the others."""
+"""How long one request may take and how large it may be, so that none holds up the others.
+
+Anyone who reaches the port may send a body, before any signature is checked. So its size and its time are
+limited while it is read, and a handler that waits for the store is answered even when the store is not.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -33,6 +37,8 @@ async def read_body(request: Request, *, most: int, seconds: float = BODY_SECOND
     BodyTooLongError as soon as the declared or the received length exceeds the limit; BodyTooSlowError after
     the time, or when the sender went away.
     """
+    # A length that is absent or not a number decides nothing: what arrives is counted as well. The slice
+    # keeps int() from parsing thousands of digits.
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
         raise _too_long(most)
@@ -42,11 +48,12 @@ async def read_body(request: Request, *, most: int, seconds: float = BODY_SECOND
     except TimeoutError as error:
         message = f"the body did not arrive within {seconds:g} s; send it again"
         raise BodyTooSlowError(message) from error
-    except ClientDisconnect as error:  # nobody reads this answer any more; the log has it
+    except ClientDisconnect as error:  # the sender has gone: only the log gets this answer
         raise BodyTooSlowError("the body ended early; send it again") from error
 
 
 async def _read(request: Request, most: int) -> bytes:
+    """Read the stream; the limit is checked after each chunk, so at most one chunk too much is held."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -62,7 +69,9 @@ def _too_long(most: int) -> BodyTooLongError:
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Make a call that may block in a thread; UnavailableError after CALL_SECONDS.
 
-    The thread of a call that was given up goes on to the call's own time limit, so its effect may still come.
+    The thread of a call that was given up goes on to the call's own time limit, so its effect may still
+    come: the call must be safe to repeat, as deliveries are by their id. Errors of the call are raised
+    here.
     """
     try:
         async with asyncio.timeout(CALL_SECONDS):

@@ -1,4 +1,9 @@
-"""Runs the HTTP server: one uvicorn process on a socket that we open, so that its errors are ours."""
+"""Runs the HTTP server: one uvicorn process on a socket that we open, so that its errors are ours.
+
+uvicorn would log a port in use and exit with a code of its own; here that is an error like any other, with
+its remedy. The limits below hold for all requests together; `request_limits` has those of a single one. It
+runs in the main thread of its process, because it takes over signals.
+"""
 
 import errno
 import signal
@@ -24,9 +29,11 @@ HEADER_BYTES = 32_768
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a socket; port 0 is any free one.
+    """Open a socket; port 0 is any free one. The caller closes it.
 
-    InvalidInputError for an address that this machine does not have, UnavailableError for a port in use.
+    InvalidInputError for an address that this machine does not have, UnavailableError for a port in use or
+    one that this user may not open. Connections wait in the backlog from here on, until `serve` accepts
+    them.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -48,7 +55,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """The URL of the socket, with its real port."""
+    """The URL of the socket, with its real port; an IPv6 address stands in brackets (RFC 3986)."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -56,7 +63,9 @@ def address_of(listener: socket.socket) -> str:
 def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT, then let open requests end for GRACE_SECONDS.
 
-    `on_ready` is called once the server accepts connections.
+    `on_ready` is called once the server accepts connections. SIGTERM ends this call normally; after SIGINT
+    it raises KeyboardInterrupt, which the command line turns into exit code 130. It blocks, and must be
+    called in the main thread. Headers of proxies are ignored: nothing here depends on the caller's address.
     """
     config = uvicorn.Config(
         app,

@@ -1,4 +1,10 @@
-"""`POST /webhook/NAME`: takes a delivery of the forge NAME and hands it to `routing.webhook.door`."""
+"""`POST /webhook/NAME`: takes a delivery of the forge NAME and hands it to `routing.webhook.door`.
+
+The order matters: the name first, then the body up to its limit, then the signature, and only then is the
+body parsed. Forges give up after some seconds (GitHub after ten), so nothing here asks a forge: the issue
+goes into the intake and a worker reads it later. The fields of WebhookAnswer are relied on by those who
+read delivery logs; they stay. Its docstrings are part of `/openapi.json`.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -85,6 +91,7 @@ def webhook_routes(door: Door, accepted: Callable[[], None], *, most_bytes: int)
     ) -> WebhookAnswer:
         """Check the signature and put the issue into the intake; a worker reads it from its forge later."""
         if forge not in door.addresses:
+            # Before the body is read: an address that does not exist must cost nothing.
             raise HTTPException(status_code=404)
         body = await read_body(request, most=most_bytes)
         try:
@@ -93,6 +100,7 @@ def webhook_routes(door: Door, accepted: Callable[[], None], *, most_bytes: int)
             raise HTTPException(status_code=404) from error
         _note(receipt)
         if receipt.status is ReceiptStatus.SUCCESS:
+            # Runs after the answer was sent: the forge does not wait for the broker.
             after.add_task(accepted)
         return _answer(receipt)
 
@@ -100,6 +108,7 @@ def webhook_routes(door: Door, accepted: Callable[[], None], *, most_bytes: int)
 
 
 def _answer(receipt: DeliveryReceipt) -> WebhookAnswer:
+    """The receipt in the form that callers get; a field without a value is left out of the JSON."""
     news = receipt.delivery.news
     return WebhookAnswer(
         status=receipt.status.value,
@@ -112,6 +121,7 @@ def _answer(receipt: DeliveryReceipt) -> WebhookAnswer:
 
 
 def _note(receipt: DeliveryReceipt) -> None:
+    """Log every answered delivery with the forge's id for it, which its own delivery log shows as well."""
     delivery = receipt.delivery
     _log.info(
         "webhook.answered",
