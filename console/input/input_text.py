@@ -1,4 +1,8 @@
-"""Text from a file or from standard input, read up to a limit."""
+"""Text from a file or from standard input, read up to a limit.
+
+Prompts, tasks and mail all come through here, so that a binary file, a device or a huge log given by
+mistake is refused in the same words everywhere, before anything is stored.
+"""
 
 import sys
 from pathlib import Path
@@ -10,9 +14,10 @@ MOST_BYTES = 1 << 20
 
 
 def read_text(source: Path, *, what: str) -> str:
-    """The text of a file, or of standard input for `-`.
+    """The text of a file, or of standard input for `-`; it is returned as it is, with its last newline.
 
-    InvalidInputError when it is not UTF-8, too large or unreadable; `what` says in it what the text is for.
+    InvalidInputError when it is not UTF-8, larger than MOST_BYTES or unreadable; `what` says in it what the
+    text is for, with its article ("a prompt").
     """
     name = "standard input" if str(source) == "-" else str(source)
     try:
@@ -34,7 +39,7 @@ def read_text(source: Path, *, what: str) -> str:
 
 
 def not_empty(value: str, *, what: str, hint: str) -> str:
-    """Return the text; InvalidInputError with the hint when it is empty or only spaces."""
+    """Return the text unchanged; InvalidInputError with the hint when it is empty or only spaces."""
     if not value.strip():
         message = f"{what} is empty and nothing was written; {hint}"
         raise InvalidInputError(message)
@@ -42,6 +47,7 @@ def not_empty(value: str, *, what: str, hint: str) -> str:
 
 
 def _read(source: Path) -> bytes:
+    """At most one byte more than the limit: enough to know that it was exceeded, and `/dev/zero` ends too."""
     if str(source) == "-":
         return sys.stdin.buffer.read(MOST_BYTES + 1)
     with source.open("rb") as file:

@@ -1,4 +1,9 @@
-"""The content of a version, made from the options of `template add` and `template propose`."""
+"""The content of a version, made from the options of `template add` and `template propose`.
+
+The order in which the parts are laid over each other: the file of `--from`, or else the champion's content;
+then `--clear`; then single options; then variables and prompts, which are added one by one. The whole is
+checked once at the end, so a wrong field of a file and a wrong option are reported in the same way.
+"""
 
 import tomllib
 from dataclasses import dataclass
@@ -26,12 +31,17 @@ CLEARABLE = {
     "time-limit": "time_limit_seconds",
 }
 
+#: How each note about a missing source commit ends.
 _NO_COMMIT = "no source commit was recorded"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GivenContent:
-    """The options as they were given; None or [] for those that were not."""
+    """The options as they were given; None or [] for those that were not.
+
+    Call `snapshot` for the content, and `source` for the commit that it came from. Both read files; neither
+    writes anything, and all errors are InvalidInputError.
+    """
 
     whole: Path | None  # a TOML file with the whole content
     prompt: str | None
@@ -47,7 +57,11 @@ class GivenContent:
     clear: list[str]  # keys of CLEARABLE, emptied before the other options are applied
 
     def snapshot(self, base: Snapshot | None = None) -> Snapshot:
-        """The content: the options, laid over the file of `--from` if given, otherwise over `base`."""
+        """The content: the options, laid over the file of `--from` if given, otherwise over `base`.
+
+        `base` is the champion's content for a proposal, None for a new template, which begins with the
+        defaults. With `--from` the base counts for nothing: the file is the whole content.
+        """
         fields = self._file() if self.whole else (base or Snapshot()).model_dump()
         for name in self.clear:
             fields.pop(_clearable(name), None)
@@ -122,7 +136,10 @@ class GivenContent:
         }
 
     def _file(self) -> dict[str, Any]:
-        """The fields of the TOML file; which ones there may be is checked with the whole content."""
+        """The fields of the TOML file; which ones there may be is checked with the whole content.
+
+        InvalidInputError for a file that is not TOML.
+        """
         file = self.whole or Path()
         try:
             return tomllib.loads(read_text(file, what="a version's content"))
@@ -133,7 +150,9 @@ class GivenContent:
     def source(self) -> tuple[str, str]:
         """The commit that the content's files come from, and a note.
 
-        Without files, or outside of a repository, both are "". A note says why no commit was recorded.
+        Without files, with standard input, or outside of a repository, both are "". A note says why no
+        commit was recorded; the version is stored without one, because the commit is information and not a
+        condition.
         """
         given = [self.prompt_file or self.whole, *self._files_of_kinds().values()]
         files = [file for file in given if file is not None]
@@ -147,7 +166,12 @@ class GivenContent:
 
 
 def commit_of(file: Path) -> tuple[str, str]:
-    """HEAD of the file's repository if the file is committed there unchanged; else "" and why not."""
+    """HEAD of the file's repository if the file is committed there unchanged; else "" and why not.
+
+    Only a file that is the same in HEAD is attributed to it: otherwise the record would name a commit whose
+    prompt was a different one. A git that fails or takes longer than 10 s is a reason too, and not an
+    error.
+    """
     git = Git(file.resolve().parent, timeout_seconds=10)
     name = file.resolve().name
     try:
@@ -172,7 +196,11 @@ def _clearable(name: str) -> str:
 
 
 def _check_runtime(snapshot: Snapshot) -> None:
-    """Refuse a version that no worker could run. Whether its program is installed, only workers know."""
+    """Refuse a version that no worker could run. Whether its program is installed, only workers know.
+
+    Refused here, it costs one message; later, every job of a trial would fail and the canary would be
+    blamed.
+    """
     if snapshot.runtime not in RUNTIMES:
         message = f"no runtime is called {snapshot.runtime!r}; use one of: {', '.join(sorted(RUNTIMES))}"
         raise InvalidInputError(message)

@@ -1,4 +1,9 @@
-"""The options that make a trial's policy. The settings have the value of an option that is not given."""
+"""The options that make a trial's policy. The settings have the value of an option that is not given.
+
+`trial open` and `trial plan` share these annotations, so that an option has the same name, help and
+variable in both. The help shows the variable of the setting (COALMINE_CANARY__POLICY__…). What the numbers
+mean for a verdict is described in `harvest.policy`, which also checks their ranges.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -81,7 +86,12 @@ def policy_of(
     guardrails: list[str] | None = None,
     **given: Any,
 ) -> TrialPolicy:
-    """The default policy with the options laid over it; InvalidInputError when the result is not valid."""
+    """The default policy with the options laid over it; InvalidInputError when the result is not valid.
+
+    None means that an option was not given. `provisional` is the opposite of the stored field `strict`. A
+    list of guardrails replaces the one of the settings and is not added to it; an empty list leaves it
+    alone.
+    """
     changes = given | {
         "strict": None if provisional is None else not provisional,
         "revert_window_seconds": revert_window,
@@ -95,7 +105,11 @@ def policy_of(
 
 
 def _guardrail(item: str) -> dict[str, Any]:
-    """Read `NAME=CAP[:MARGIN]`; names and ranges are checked with the whole policy."""
+    """Read `NAME=CAP[:MARGIN]`; names and ranges are checked with the whole policy.
+
+    CAP is the amount that scores 0, in the unit of the name (USD, seconds or a count). MARGIN is 0 when it
+    is left out.
+    """
     name, equals, amounts = item.partition("=")
     cap, _, margin = amounts.partition(":")
     try:

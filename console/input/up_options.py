@@ -1,4 +1,9 @@
-"""The options of `coalmine up`, and the settings that they make."""
+"""The options of `coalmine up`, and the settings that they make.
+
+Options become COALMINE_… variables, because the fleet's programs are processes of their own that inherit
+the environment: there is one way in which all of them get their settings. Most options are also read from
+the variable that they set, so `up` can be run with the environment alone.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +14,7 @@ import typer
 from routing.errors import InvalidInputError
 from routing.git.git import Git
 
+#: The local forge of the settings; `up` sets up this one and leaves other forges as they are.
 _PREFIX = "COALMINE_FORGE__LOCAL__"
 
 
@@ -69,7 +75,11 @@ class UpOptions:
     agents: int  # at work at once
 
     def variables(self) -> dict[str, str]:
-        """The settings as COALMINE_… variables; InvalidInputError for options that cannot be right."""
+        """The settings as COALMINE_… variables; InvalidInputError for options that cannot be right.
+
+        Paths are made absolute, because workers run in other folders. Options that were not given are left
+        out, so that the environment and the settings file keep their values.
+        """
         self._check_folders()
         if self.merge not in {"green", "never"}:
             message = f"--merge {self.merge!r} is not green or never; give one of them"
@@ -86,7 +96,12 @@ class UpOptions:
         return {f"{_PREFIX}{name}": value for name, value in values.items() if value is not None}
 
     def _check_folders(self) -> None:
-        """Refuse here what a worker would refuse later, when nobody looks at its log."""
+        """Refuse here what a worker would refuse later, when only its log would say so.
+
+        A repository without a commit is refused as well: work trees need a commit to begin from. So is one
+        that belongs to another user, which git does not touch (`safe.directory`); git's own words say how
+        to allow it.
+        """
         if (self.repo is None) != (self.issues is None):
             message = "--repo and --issues go together: give both, or none for a fleet without issues"
             raise InvalidInputError(message)
