@@ -1,4 +1,7 @@
-"""What the command line prints of events."""
+"""What the command line prints of events.
+
+Events have no list of fields, because each kind has its own data: what is in the stream is shown as it is.
+"""
 
 import json
 from typing import Any
@@ -11,7 +14,7 @@ from routing.printable import printable
 
 
 def event_document(event: Event) -> dict[str, Any]:
-    """An event for scripts."""
+    """An event for scripts. `id` is the stream's, so ids compare in the order in which events happened."""
     return {
         "id": event.id,
         "kind": event.kind,
@@ -22,7 +25,10 @@ def event_document(event: Event) -> dict[str, Any]:
 
 
 def event_line(event: Event) -> Text:
-    """An event for people, on one line: time, kind, subject, and the data that is not empty."""
+    """An event for people, on one line: time, kind, subject, and the data that is not empty.
+
+    Newlines become spaces, so that one line is one event, also for `grep`.
+    """
     data = " ".join(
         f"{name}={_shown(value)}" for name, value in event.data.items() if value not in ("", None)
     )

@@ -1,4 +1,8 @@
-"""A table that fits its terminal: ids that people copy are not broken, and less important columns go."""
+"""A table that fits its terminal: ids that people copy are not broken, and less important columns go.
+
+rich alone would shrink all columns of a narrow terminal, and fold an id over two lines. Here columns that
+may go are left out one by one, from the right, until the rest fits; only then is anything folded.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +19,10 @@ GAP, LEAST = 2, 12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One column of a table. Its title is the name, after marks that say how it behaves."""
+    """One column of a table. Its title is the name, after marks that say how it behaves.
+
+    Marks may stand in any order: `?` yields, `!` is whole, `>` is aligned to the right.
+    """
 
     name: str
     yields: bool  # `?`: left out of a narrow terminal, the last such column first
@@ -32,7 +39,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class FittedTable:
-    """A table that is laid out when rich prints it, because only then is the width known."""
+    """A table that is laid out when rich prints it, because only then is the width known.
+
+    Every row has one cell for each column, in the same order; cells are printable already.
+    """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Text]]
@@ -42,6 +52,11 @@ class FittedTable:
         yield self._laid_out(options.max_width)
 
     def _laid_out(self, width: int) -> Table:
+        """The table for `width` characters.
+
+        Columns yield from the right until the rest fits. When even that is not enough, whole columns are
+        folded like the others, since cutting an id off would lose it.
+        """
         widths = [max(map(cell_len, self._lines(place))) for place in range(len(self.columns))]
         shown = list(range(len(self.columns)))
         for place in [place for place in reversed(shown) if self.columns[place].yields]:
@@ -61,10 +76,12 @@ class FittedTable:
         return made
 
     def _lines(self, place: int) -> Iterator[str]:
+        """Every line of a column, its name first: the longest one is how wide the column would like to be."""
         yield self.columns[place].name
         for row in self.rows:
             yield from row[place].plain.splitlines()
 
     def _needed(self, shown: Sequence[int], widths: Sequence[int]) -> int:
+        """The least width in which the columns `shown` can be read, with the gaps between them."""
         least = (widths[each] if self.columns[each].whole else min(widths[each], LEAST) for each in shown)
         return sum(least) + GAP * (len(shown) - 1)

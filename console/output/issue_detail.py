@@ -1,4 +1,8 @@
-"""All that is known of one issue, read for `coalmine issue show`."""
+"""All that is known of one issue, read for `coalmine issue show`.
+
+It reads stores and no forge: what a forge said is shown as it was recorded, so the command answers while
+the forge is away.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,7 +47,11 @@ class IssueDetail:
 
 
 def detail_of(ref: IssueRef, store: BacklogStore, events: EventStore) -> IssueDetail:
-    """Read it; NotFoundError for an issue that is not in the backlog."""
+    """Read it; NotFoundError for an issue that is not in the backlog.
+
+    The parts are read one after the other, so they may be of slightly different moments. An issue that is
+    waited for may be missing from the backlog; then its state is what its forge answered about it.
+    """
     item = store.read([ref])[0]
     if item is None:
         message = f"issue {ref} is not in the backlog; label it on its forge to have it taken in"
@@ -57,12 +65,14 @@ def detail_of(ref: IssueRef, store: BacklogStore, events: EventStore) -> IssueDe
 
 
 def _neighbours(store: BacklogStore, refs: Sequence[IssueRef]) -> list[Neighbour]:
+    """The issues that the references name, in their order; one whose record is damaged counts as unknown."""
     known = {item.ref: item for item in store.read_sound(refs)}
     said = dict(zip(refs, store.said(refs), strict=True))
     return [_neighbour(ref, known.get(ref), said[ref]) for ref in refs]
 
 
 def _neighbour(ref: IssueRef, item: BacklogItem | None, said: str) -> Neighbour:
+    """One of them; its state says both what the backlog has and what the forge answered, if it was asked."""
     if item is None:
         return Neighbour(ref=ref, state=_SAID.get(said, said), title="")
     # the forge is also asked about a blocker that has left the queue
@@ -71,5 +81,6 @@ def _neighbour(ref: IssueRef, item: BacklogItem | None, said: str) -> Neighbour:
 
 
 def _of_issue(newest_first: Iterable[Event], issue: str) -> list[Event]:
+    """The latest EVENTS_KEPT events of the issue, oldest first, out of the latest of the whole fleet."""
     found = [event for event in newest_first if event.subject == issue]
     return found[:EVENTS_KEPT][::-1]

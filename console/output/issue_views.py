@@ -1,4 +1,8 @@
-"""What the command line prints of issues in the backlog."""
+"""What the command line prints of issues in the backlog.
+
+`ISSUE` at the end has the fields of an item; `issue show` adds metadata with its sources, neighbours and
+events. In JSON a job or a refusal that does not exist is null; lists are always there and may be empty.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +25,12 @@ def issue_document(item: BacklogItem) -> dict[str, Any]:
 
 
 def detail_document(detail: IssueDetail) -> dict[str, Any]:
-    """An issue for scripts, as `issue show` has it: with its metadata, its neighbours and its events."""
+    """An issue for scripts, as `issue show` has it: with its metadata, its neighbours and its events.
+
+    Each part of the metadata has its value and its `source`, such as `body`, `labels` or `default`. `cycle`
+    lists the issues that wait for each other in a ring; `held` says what a person has to correct in the
+    body.
+    """
     item = detail.item
     return issue_document(item) | {
         "metadata": {
@@ -40,7 +49,10 @@ def detail_document(detail: IssueDetail) -> dict[str, Any]:
 
 
 def issues_view(items: Sequence[BacklogItem], counts: Mapping[BacklogState, int]) -> Iterator[RenderableType]:
-    """Issues for people, one a line, and how many there are in each state."""
+    """Issues for people, one a line, and how many there are in each state.
+
+    `counts` are those of the places that were asked for, also in states that were not listed.
+    """
     yield _table(items) if items else _none(counts)
     there = ", ".join(f"{count} {state.value.replace('_', ' ')}" for state, count in counts.items() if count)
     if there:
@@ -93,7 +105,7 @@ def _why(item: BacklogItem) -> str:
 
 
 def _refused(item: BacklogItem) -> Iterator[RenderableType]:
-    """The same for people."""
+    """The refusal with the gate's inputs, so that the decision can be followed; nothing without one."""
     if item.refusal is None:
         return
     yield ""
@@ -112,6 +124,7 @@ def _part(title: str, columns: Sequence[str], rows: Any) -> Iterator[RenderableT
 
 
 def _metadata(item: BacklogItem) -> Iterator[tuple[str, str, str]]:
+    """Each part, its value and where it came from, such as the body or a label."""
     for name in PARTS:
         value = _value(getattr(item.metadata, name))
         shown = ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
@@ -141,7 +154,11 @@ def _neighbour(each: Neighbour) -> dict[str, str | None]:
 
 
 def _refusal(item: BacklogItem) -> dict[str, Any] | None:
-    """The gate that refused the issue last, with what it looked at; None when none did."""
+    """The gate that refused the issue last, with what it looked at; None when none did.
+
+    Only the last refusal is kept, so this says why the issue was not dispatched when it was last
+    considered.
+    """
     if item.refusal is None:
         return None
     refused = item.refusal

@@ -1,4 +1,8 @@
-"""What the command line prints of jobs, of their signals and of requests that became one."""
+"""What the command line prints of jobs, of their signals and of requests that became one.
+
+`JOB` at the end has the fields of a job, for `job show`, `job list` and every command that answers with a
+job. `draw`, `bet` and `score_reason` explain how the job was routed and what it counted for.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -14,12 +18,12 @@ from routing.jobs.signal import Signal
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """A job for scripts, without its signals."""
+    """A job for scripts, without its signals. `score` is null until it has settled, or when excluded."""
     return document(JOB, job)
 
 
 def jobs_view(jobs: Sequence[Job], *, none: str = "There is no such job.") -> RenderableType:
-    """Jobs for people, one a line; `none` is what is said when there are none."""
+    """Jobs for people, one a line; `none` is printed when the list is empty."""
     if not jobs:
         return none
     return table(
@@ -41,7 +45,10 @@ def jobs_view(jobs: Sequence[Job], *, none: str = "There is no such job.") -> Re
 
 
 def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
-    """One job for people: its fields, its task, the end of the agent's output, its signals."""
+    """One job for people: its fields, its task, the end of the agent's output, its signals.
+
+    Task and output are printed as they are, without control characters: both come from outside.
+    """
     yield rows(JOB, job)
     yield ""
     yield heading("Task")
@@ -63,7 +70,7 @@ def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
 
 
 def signal_document(signal: Signal) -> dict[str, Any]:
-    """A signal for scripts."""
+    """A signal for scripts; `round` is the round of review, 0 for signals without one."""
     return {
         "kind": signal.kind.value,
         "at": iso(signal.at),
@@ -86,6 +93,7 @@ def enqueued_document(enqueued: Enqueued) -> dict[str, Any]:
 
 
 def _claimed(job: Job) -> str:
+    """When a worker last took the job, and which; "" before the first time."""
     return f"{when(job.claimed_at)} by {job.worker}" if job.claimed_at else ""
 
 
@@ -111,6 +119,7 @@ def _draw(job: Job) -> str:
 
 
 def _bet_document(job: Job) -> Mapping[str, Any] | None:
+    """The bet with its place in the trial's ledger; null for a job that no trial counts."""
     if job.bet is None:
         return None
     return {
@@ -142,10 +151,12 @@ def _turn(job: Job) -> str:
 
 
 def _commit(job: Job) -> str:
+    """What the agent pushed, and the branch; "" when nothing was pushed."""
     return f"{job.result.commit} on {job.result.branch}" if job.result.commit else ""
 
 
 def _score(job: Job) -> str:
+    """The score, a dash while it is open, or that the job counts for neither arm."""
     return "excluded" if job.excluded else number(job.score)
 
 

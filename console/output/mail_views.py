@@ -1,4 +1,8 @@
-"""What the command line prints of mail, of receipts and of agents."""
+"""What the command line prints of mail, of receipts and of agents.
+
+Mail is written by agents and people: subject and body are printed without control characters, and never
+read as markup.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,7 +17,10 @@ from tasks.agents.mail.receipt import Receipt
 
 
 def mail_document(mail: Mail) -> dict[str, Any]:
-    """A mail for scripts."""
+    """A mail for scripts: the record without its version and its lease, and with times in ISO 8601.
+
+    The keys are the fields of the stored record, so a field that is added there appears here as well.
+    """
     times = ("sent_at", "settled_at", "deadline")
     fields = mail.model_dump(mode="json", exclude={"v", "lease_until", "fence", *times})
     return fields | {name: iso(getattr(mail, name)) for name in times}
@@ -31,7 +38,7 @@ def receipt_document(receipt: Receipt) -> dict[str, Any]:
 
 
 def agent_document(agent: AgentRecord) -> dict[str, Any]:
-    """An agent for scripts."""
+    """An agent for scripts: the record without its version and a counter, and with times in ISO 8601."""
     times = ("registered_at", "finished_at", "gate_until", "gate_closed_at")
     fields = agent.model_dump(mode="json", exclude={"v", "terminal", *times})
     return fields | {name: iso(getattr(agent, name)) for name in times}
@@ -45,7 +52,7 @@ def receipts_view(receipts: Sequence[Receipt]) -> Iterator[RenderableType]:
 
 
 def mails_view(mails: Sequence[Mail]) -> RenderableType:
-    """Mails for people, one a line."""
+    """Mails for people, one a line, in the order given. The body is only in `mail_view`."""
     if not mails:
         return "There is no such mail."
     return table(
@@ -61,7 +68,7 @@ def mails_view(mails: Sequence[Mail]) -> RenderableType:
 
 
 def mail_view(mail: Mail) -> Iterator[RenderableType]:
-    """One mail for people, in full."""
+    """One mail for people, in full. `thread` is shown only when another mail began it."""
     yield facts(
         [
             ("mail", heading(mail.id)),
@@ -85,7 +92,7 @@ def mail_view(mail: Mail) -> Iterator[RenderableType]:
 
 
 def agents_view(agents: Sequence[AgentRecord]) -> RenderableType:
-    """Agents for people, one a line."""
+    """Agents for people, one a line; the last column has the decision gate at which an agent waits."""
     if not agents:
         return "No agent is alive."
     return table(

@@ -1,4 +1,9 @@
-"""How numbers, times, states and tables look, the same in every command."""
+"""How numbers, times, states and tables look, the same in every command.
+
+This is where text from outside becomes safe to print: `text`, `one_line`, `word` and the cells of `table`
+and `facts` lose escape sequences and control characters, and none is read as rich's markup. A view must not
+make a rich Text of such text by itself. Times are UTC everywhere, so that two people read the same one.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,6 +15,7 @@ from rich.text import Text
 from console.output.fitted_table import Column, FittedTable
 from routing.printable import printable
 
+#: Colours of states, arms and findings. The words are distinct over all of these, so one table is enough.
 _STYLES = {
     "champion": "green",
     "succeeded": "green",
@@ -35,18 +41,23 @@ _STYLES = {
 
 
 def text(value: str, style: str = "") -> Text:
-    """Text from anywhere: control characters are taken out, and nothing in it is markup."""
+    """Text from anywhere: control characters are taken out, and nothing in it is markup.
+
+    Tabs and newlines stay. `style` is one of rich's, and comes from our code only.
+    """
     return Text(printable(value), style=style)
 
 
 def one_line(value: str, most: int = 100) -> Text:
-    """The first `most` characters of a text, on one line."""
+    """The first `most` characters of a text, on one line; runs of spaces and newlines become one space."""
+    # Cut first, so that a task of a megabyte costs no more than a short one. Four times as many characters
+    # are kept, because runs of spaces shrink.
     joined = " ".join(printable(value[: 4 * most]).split())
     return Text(joined if len(joined) <= most else joined[: most - 1] + "…")
 
 
 def word(value: str) -> Text:
-    """A state or an arm, in the colour that it has everywhere."""
+    """A state or an arm, in the colour that it has everywhere; one without a colour is plain."""
     return Text(printable(value), style=_STYLES.get(value, ""))
 
 
@@ -56,13 +67,20 @@ def heading(value: str) -> Text:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> FittedTable:
-    """A table; titles may begin with the marks of `fitted_table.Column`."""
+    """A table; titles may begin with the marks of `fitted_table.Column`.
+
+    `rows` is read at once. Cells that are str are made printable; those that are Text are printed as they
+    are.
+    """
     cells = [[cell if isinstance(cell, Text) else text(cell) for cell in row] for row in rows]
     return FittedTable([Column.of(title) for title in columns], cells)
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> Table:
-    """Names and values, one pair a line; pairs with an empty value are left out."""
+    """Names and values, one pair a line; pairs with an empty value are left out.
+
+    Names are ours and never folded; values are made printable, unless they are Text, and folded.
+    """
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
@@ -79,7 +97,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def evidence(value: float) -> str:
-    """Evidence with two digits, as a power of ten from 1000 on."""
+    """Evidence with two digits, as a power of ten from 1000 on; it grows without bound."""
     return f"{value:.2f}" if value < 1000 else f"{value:.2e}"  # noqa: PLR2004 - more digits would not help
 
 
@@ -96,7 +114,7 @@ def when(at: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its two largest units, such as `2 h 5 min`."""
+    """A length of time in its two largest units, such as `2 h 5 min`; below a minute, `12.3 s`."""
     if seconds < 60:  # noqa: PLR2004 - seconds in a minute
         return f"{seconds:.1f} s"
     units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
@@ -109,7 +127,11 @@ def duration(seconds: float) -> str:
 
 
 def bar(value: float, threshold: float, *, width: int = 24) -> Text:
-    """A bar: how far evidence has come from 1 to its threshold, on a logarithmic scale."""
+    """A bar: how far evidence has come from 1 to its threshold, on a logarithmic scale.
+
+    Evidence is a product of one factor for each job, so its logarithm grows evenly. `threshold` is above 1;
+    the bar is green when the threshold is reached. `width` is in characters.
+    """
     progress = math.log(max(value, 1.0)) / math.log(threshold)
     full = round(width * min(max(progress, 0.0), 1.0))
     style = "bold green" if progress >= 1 else "cyan"

@@ -1,4 +1,8 @@
-"""What the command line prints of templates and their versions."""
+"""What the command line prints of templates and their versions.
+
+Content is shown, compared and read as TOML in one form, `content`, so that what `template show` prints can
+be given to `template propose --from`. Secrets appear by name only: a version never holds their values.
+"""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -14,6 +18,7 @@ from routing.templates.templates import VersionStep
 from routing.templates.version import Snapshot, Version
 from tasks.composition.composition import Coalmine
 
+#: Colours of the lines of a unified diff, by their first character.
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -23,7 +28,10 @@ def version_document(version: Version) -> dict[str, Any]:
 
 
 def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
-    """A template for scripts, without its versions; `trial` and `canary` are null when no trial is open."""
+    """A template for scripts, without its versions; `trial` and `canary` are null when no trial is open.
+
+    It reads the store several times, so a promotion in between may show in one key and not in another.
+    """
     champion = coalmine.templates.champion(name)
     trial = coalmine.trials.of_template(name)
     return {
@@ -81,6 +89,10 @@ def template_view(
 
 
 def _reviews(reviews: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Decisions on versions, the newest first. `reviews` are records as they were stored, oldest first.
+
+    Records of older releases may lack fields, and have one `reason` or several `reasons`: both are read.
+    """
     rows = (
         (
             str(review.get("version", "")),
@@ -99,7 +111,11 @@ def version_view(version: Version) -> list[RenderableType]:
 
 
 def content(snapshot: Snapshot) -> str:
-    """The content as TOML that `template add --from` reads; empty fields are left out."""
+    """The content as TOML that `template add --from` reads; empty fields are left out.
+
+    Fields keep their order, and long texts are written over several lines, so that a diff shows lines of a
+    prompt.
+    """
     fields = snapshot.model_dump(mode="json", exclude_none=True)
     shown = {name: value for name, value in fields.items() if value not in ("", [], {})}
     return tomli_w.dumps(shown, multiline_strings=True)
@@ -125,7 +141,10 @@ def difference_view(before: Version, after: Version, lines: Sequence[str]) -> li
 
 
 def step_view(step: VersionStep, done: str, unchanged: str) -> Text:
-    """What a step did, in one line: `done` when it changed something, else `unchanged`."""
+    """What a step did, in one line: `done` when it changed something, else `unchanged`.
+
+    A step that had been made before is a success that changes nothing, and the exit code is 0 as well.
+    """
     if step.changed:
         return text(f"{step.version.id} {done}")
     return text(f"{step.version.id} {unchanged}; nothing was changed")

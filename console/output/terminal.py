@@ -1,4 +1,9 @@
-"""Standard output of a command: rich for people, JSON for scripts."""
+"""Standard output of a command: rich for people, JSON for scripts.
+
+What must hold: with `--json` nothing but JSON reaches standard output, as one indented object, or as one
+object on each line for a stream. Remarks go to standard error in both forms. Errors are not printed here;
+they are raised and end in `console.boundary`.
+"""
 
 import json
 import os
@@ -19,6 +24,8 @@ class Terminal:
     """Prints an answer in one of its two forms. Rich's markup is off, so text from outside stays text.
 
     A command calls `answer` once, or `line` for each entry of a stream; `note` goes to standard error.
+    Without a terminal tables have WIDTH_OF_FILES characters, unless COLUMNS says otherwise: a log or a test
+    must not depend on the size of a window.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -29,7 +36,11 @@ class Terminal:
         )
 
     def answer(self, document: Mapping[str, Any], *parts: RenderableType) -> None:
-        """Print the document for scripts, or the parts for people, one after the other."""
+        """Print the document for scripts, or the parts for people, one after the other.
+
+        Strings among the parts are made printable. The document must hold only what JSON has; infinity and
+        NaN raise ValueError, because most parsers refuse them.
+        """
         if self.as_json:
             sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
             return
@@ -45,7 +56,7 @@ class Terminal:
         sys.stdout.flush()
 
     def note(self, message: str) -> None:
-        """Print a remark on standard error, after what was printed before."""
+        """Print a remark on standard error, after what was printed before; also with `--json`."""
         sys.stdout.flush()
         sys.stderr.write(f"{text(message).plain}\n")
 

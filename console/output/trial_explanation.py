@@ -1,4 +1,9 @@
-"""The jobs that a verdict rests on, with their factors, for people and for scripts."""
+"""The jobs that a verdict rests on, with their factors, for people and for scripts.
+
+The numbers are recomputed from the trial's ledger by `harvest.explanation`; nothing is decided here. With
+them a person can check a verdict by hand: the product of a column of factors is the wealth of that
+question.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +18,9 @@ from harvest.explanation import ExplainedJob
 #: How many jobs of a long trial are shown without `--all`: the last ones.
 SHOWN = 40
 
+#: The largest logarithm whose exponential is still a float (math.log(sys.float_info.max) is 709.8).
 _LARGEST_LN = 700.0
+#: The two questions that every trial asks; all other readings are guardrails.
 _MAIN = ("worse", "not_worse")
 
 
@@ -23,6 +30,11 @@ def explanation_document(status: TrialStatus, lines: Sequence[ExplainedJob]) -> 
 
 
 def _document(line: ExplainedJob) -> dict[str, Any]:
+    """One job. `score` is null while the job is open or when it was excluded; `status` says which.
+
+    `factors` has a number for each alternative of the test, `factor` the one that the mixed wealth is
+    multiplied by, and `evidence` the largest mixed wealth up to this job.
+    """
     job = line.dispatched
     return {
         "index": job.index,
@@ -49,7 +61,10 @@ def _document(line: ExplainedJob) -> dict[str, Any]:
 def explanation_view(
     status: TrialStatus, lines: Sequence[ExplainedJob], *, every: bool = False
 ) -> Iterator[RenderableType]:
-    """An explanation for people: the trial's state, then its last jobs, or `every` job."""
+    """An explanation for people: the trial's state, then its last jobs, or `every` job.
+
+    At most SHOWN jobs are shown otherwise; the evidence in each line counts the earlier ones as well.
+    """
     yield from trial_view(status)
     yield ""
     if not lines:
@@ -83,6 +98,7 @@ def explanation_view(
 
 
 def _row(line: ExplainedJob, guardrails: Sequence[str]) -> list[Any]:
+    """One line of the table, in the order of its columns; guardrails have their evidence alone."""
     job = line.dispatched
     score = number(line.score) if line.settlement is None or line.score is not None else line.status
     worse, not_worse = (line.readings[name] for name in _MAIN)
@@ -103,4 +119,5 @@ def _row(line: ExplainedJob, guardrails: Sequence[str]) -> list[Any]:
 
 
 def _shown(ln_evidence: float) -> str:
+    """Evidence from its logarithm, cut where a float would overflow."""
     return evidence(math.exp(min(ln_evidence, _LARGEST_LN)))

@@ -1,4 +1,8 @@
-"""Compares the stored state of a trial with the state recomputed from its ledger."""
+"""Compares the stored state of a trial with the state recomputed from its ledger.
+
+It is the check that evidence can be trusted: the ledger is append-only, so a state that does not follow
+from it was damaged or written by a faulty release. It changes nothing; `trial stop` is the remedy.
+"""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +20,11 @@ from tasks.composition.composition import Coalmine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replay:
-    """Both states of one trial. They must be the same to the last digit; a difference is corruption."""
+    """Both states of one trial. They must be the same to the last digit; a difference is corruption.
+
+    Both count the same jobs: what was drawn after the stored state was written is left out of the
+    recomputed one, unless the stored state cannot be read at all.
+    """
 
     trial: str
     stored: TrialEvidence | None  # None when it cannot be read
@@ -25,7 +33,7 @@ class Replay:
 
     @property
     def same(self) -> bool:
-        """Whether the two states are written as the same JSON."""
+        """Whether the two states are written as the same JSON; False when the stored one cannot be read."""
         return self.stored is not None and self.stored.to_json() == self.recomputed.to_json()
 
     def document(self) -> dict[str, Any]:
@@ -39,7 +47,7 @@ class Replay:
         }
 
     def view(self) -> Iterator[RenderableType]:
-        """A replay for people: the main figures next to each other."""
+        """A replay for people: one sentence when they agree, else the main figures next to each other."""
         if self.same:
             jobs = self.recomputed.dispatched
             yield f"{self.trial}: the ledger of {jobs} jobs gives the stored state, to the last digit"
@@ -68,7 +76,11 @@ def figures(state: TrialEvidence) -> dict[str, str]:
 
 
 def replayed(coalmine: Coalmine, trial: Trial) -> Replay:
-    """Recompute a trial. A stored state that cannot be read counts as one that differs."""
+    """Recompute a trial. A stored state that cannot be read counts as one that differs.
+
+    Takes time in proportion to the number of jobs of the trial. Raises CorruptRecordError when the ledger
+    itself cannot be read: then there is nothing to compare with.
+    """
     try:
         stored = coalmine.harvester.evidence(trial)
         recomputed = coalmine.harvester.replayed(trial)

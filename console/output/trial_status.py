@@ -1,4 +1,8 @@
-"""What the command line prints of trials: their arms, their evidence and their verdicts."""
+"""What the command line prints of trials: their arms, their evidence and their verdicts.
+
+Verdicts come from `harvest`; here they are put into words. `status` shows what the evidence says now, and
+an open trial is decided by the next harvest, not by looking at it.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -27,14 +31,20 @@ from harvest.trial_evidence import TrialEvidence
 from harvest.verdict import Decision
 from routing.templates.trial import Trial
 
+#: The questions of the test in words, by their names in the evidence.
 _QUESTIONS = {"worse": "the canary is worse", "not_worse": "it is not worse by delta"}
+#: Counts of an arm, in the order of the columns; the names are keys of `--json`.
 _COUNTS = ("dispatched", "settled", "open", "excluded", "rerouted")
 _SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialStatus:
-    """A trial with its evidence, read at the same time."""
+    """A trial with its evidence, read at the same time.
+
+    For a closed trial the evidence is what is stored now, while `verdict` and `reasons` are those that it
+    ended with.
+    """
 
     trial: Trial
     evidence: TrialEvidence
@@ -56,11 +66,14 @@ class TrialStatus:
 
     @property
     def unread(self) -> int:
-        """How many jobs were drawn since the last harvest, which the evidence does not have yet."""
+        """How many jobs were drawn since the last harvest, which the evidence does not have yet.
+
+        Not 0 for long means that no worker harvests, or that the harvest fails.
+        """
         return sum(self.trial.dispatched.values()) - self.evidence.dispatched
 
     def document(self) -> dict[str, Any]:
-        """A status for scripts."""
+        """A status for scripts; `next_share` is null, and the evidence final, once the trial is closed."""
         return trial_document(self.trial) | {
             "verdict": self.verdict,
             "reasons": self.reasons,
@@ -75,7 +88,7 @@ class TrialStatus:
 
 
 def trial_document(trial: Trial) -> dict[str, Any]:
-    """A trial for scripts, without its evidence."""
+    """A trial for scripts, without its evidence. `reason` is "" while it is open."""
     return {
         "id": trial.id,
         "template": trial.template,
@@ -92,7 +105,10 @@ def trial_document(trial: Trial) -> dict[str, Any]:
 
 
 def status_of(trial: Trial, found: TrialEvidence, now: float) -> TrialStatus:
-    """The status of a trial at `now`, in seconds since the epoch."""
+    """The status of a trial at `now`, in seconds since the epoch by the server's clock.
+
+    The verdict is computed here from the evidence and the trial's age, without storing it.
+    """
     age = (trial.closed_at or now) - trial.opened_at
     return TrialStatus(
         trial=trial, evidence=found, decision=found.decide(elapsed_days=age / _SECONDS_A_DAY), age_seconds=age
@@ -100,7 +116,7 @@ def status_of(trial: Trial, found: TrialEvidence, now: float) -> TrialStatus:
 
 
 def status_view(statuses: Sequence[TrialStatus]) -> Iterator[RenderableType]:
-    """Statuses for people, one below the other."""
+    """Statuses for people, one after the other, or what to do when there is none."""
     if not statuses:
         yield "No trial is open; open one with `coalmine trial open NAME@vN`, or see `coalmine trial list`."
     for place, status in enumerate(statuses):
@@ -110,7 +126,7 @@ def status_view(statuses: Sequence[TrialStatus]) -> Iterator[RenderableType]:
 
 
 def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
-    """One status for people."""
+    """One status for people: the trial, its arms, the evidence with its thresholds, and the verdict."""
     trial, policy = status.trial, status.evidence.policy
     yield facts(
         [
@@ -164,6 +180,7 @@ def trials_view(trials: Sequence[Trial]) -> RenderableType:
 
 
 def _arms(state: TrialEvidence) -> RenderableType:
+    """How many jobs each arm has in each state. The mean is over settled jobs."""
     rows: list[list[str | Text]] = [
         [word(name), *(str(getattr(arm, count)) for count in _COUNTS), number(arm.mean, 3)]
         for name, arm in (("champion", state.champion), ("canary", state.canary))
@@ -187,4 +204,5 @@ def _evidence(decision: Decision) -> RenderableType:
 
 
 def _arm(counts: ArmCounts) -> dict[str, Any]:
+    """The counts of an arm for JSON; `mean` is null before its first score."""
     return {name: getattr(counts, name) for name in (*_COUNTS, "mean")}
