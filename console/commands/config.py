@@ -1,4 +1,8 @@
-"""`coalmine config …`: the settings in force, and where each comes from."""
+"""`coalmine config …`: the settings in force, and where each comes from.
+
+It reads settings and connects to nothing, so it works while servers are away. No secret leaves it: a value
+is masked by its type, SecretStr, so a new secret setting is masked without a change here.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -35,7 +39,11 @@ def show(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 def flat(settings: BaseModel, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every setting as its place, such as `("job", "max_attempts")`, and its value; sections are entered."""
+    """Every setting as its place, such as `("job", "max_attempts")`, and its value; sections are entered.
+
+    A forge's place has its name in it, `("forge", "github", "token")`, because people set forges by name.
+    Places are stable: joined with dots they are the keys of `--json`.
+    """
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
@@ -48,6 +56,7 @@ def flat(settings: BaseModel, place: tuple[str, ...] = ()) -> Iterator[tuple[tup
 
 
 def _row(invocation: Invocation, place: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """One setting for JSON: name, masked value, source, and the variable that sets it."""
     return {
         "name": ".".join(place),
         "value": shown_value(place[-1], value),
@@ -77,12 +86,19 @@ def _without_credentials(url: str) -> str:
 
 
 def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
-    """Where a value comes from. An option whose variable is set counts as from the environment."""
+    """Where a value comes from: `option`, `environment`, `file` or `default`.
+
+    An option whose variable is set counts as from the environment, because typer reads both as one. Old
+    names of settings and of forges are looked for as well, also in variables that set a whole section as
+    JSON.
+    """
     file = file_values(invocation.file)
     forges = ForgeTables.read(file, os.environ)
     of_before = {old for old, new in forges.renamed.items() if new == variable_of(*place)}
     of_before |= {variable_of(*old) for old, new in OLD_PLACES.items() if ("times", new) == place}
+    # Variables may call a forge by the key of its table as well as by its name.
     names = [place, *((place[0], key, *place[2:]) for key in forges.keys_of(place))]
+    # Every beginning of the place is a variable too: COALMINE_JOB can hold the whole section.
     variables = {variable_of(*name[: end + 1]) for name in names for end in range(len(name))} | of_before
     in_environment = bool(variables & {name.upper() for name in os.environ})
     if place[0] in invocation.given and not in_environment:
@@ -94,7 +110,7 @@ def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
 
 
 def _named(tree: Any, place: tuple[str, ...]) -> bool:
-    """Whether the settings file has a value at this place."""
+    """Whether the settings file has a value at this place, even the same as the default."""
     for name in place:
         if not isinstance(tree, Mapping) or name not in tree:
             return False

@@ -1,4 +1,10 @@
-"""`coalmine demo`: the whole story on this machine, in under a minute."""
+"""`coalmine demo`: the whole story on this machine, in under a minute.
+
+The story itself is in `console.demo`; this file shows it. With `--json` the progress goes to standard error
+and the summary alone to standard output. The story's settings are put over those of the user; it has its
+own folder and namespace, and a private server unless COALMINE_REDIS_URL names one. Exit code 5 means that a
+trial had no verdict in time.
+"""
 
 import shutil
 import tempfile
@@ -58,7 +64,11 @@ EXAMPLES = examples("demo", "demo --seed 7", "demo --keep story --json")
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """A new folder, removed at the end unless `keep` names it. `keep` must not exist yet."""
+    """A new folder, removed at the end unless `keep` names it. `keep` must not exist yet.
+
+    ConflictError for a folder that exists: nothing of the user's may be overwritten. A folder that is kept
+    stays after an error too, since its logs say what happened.
+    """
     if keep is not None:
         if keep.exists():
             message = f"{keep} exists already; name a folder that does not exist, or remove it"
@@ -74,7 +84,11 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 class _Screen:
-    """Prints the story while it is played: a live board on a terminal, otherwise a line every few seconds."""
+    """Prints the story while it is played: a live board on a terminal, otherwise a line every few seconds.
+
+    Use it as a `with` block, which restores the terminal. All calls come from the thread that plays the
+    story.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self._console = Console(stderr=as_json)
@@ -97,7 +111,10 @@ class _Screen:
         self._console.print(Text(f"{self._seconds:5.1f} s  {words}"), soft_wrap=True)
 
     def watch(self, parts: Coalmine, title: str, trial: Trial) -> None:
-        """Print the trial's state, if it is time to."""
+        """Show the trial's state; without a live board, at most every LINE_SECONDS.
+
+        The end of a trial is always printed, also on a terminal, where the board disappears at the end.
+        """
         if self._live is not None:
             self._live.update(board(parts, title, trial, self._seconds))
         if not trial.is_open:
@@ -112,4 +129,5 @@ class _Screen:
 
     @property
     def _seconds(self) -> float:
+        """Seconds since the story began, by a clock that nobody can set."""
         return time.monotonic() - self._begun

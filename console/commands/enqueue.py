@@ -1,4 +1,9 @@
-"""`coalmine enqueue`: make jobs from requests."""
+"""`coalmine enqueue`: make jobs from requests.
+
+The mailbox draws the arm and writes job, draw and outbox entry in one step; this command only builds the
+requests. All of them are checked before the first is enqueued, so a malformed line of `--each-line` makes
+no job at all. Enqueueing works while dispatch is paused and while no worker runs; the jobs wait.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -67,6 +72,7 @@ def enqueue(
     whole = not_empty(_task(task or [], task_file), what="the task", hint=_HINT)
     tasks = [line.strip() for line in whole.splitlines() if line.strip()] if each_line else [whole]
     coalmine, terminal = opened(ctx, as_json=as_json)
+    # None is "not given", "" is the explicit wish for no repository.
     if repository is None:
         repository = local_repository(coalmine.settings)
     requests = [
@@ -82,13 +88,19 @@ def enqueue(
         )
         for one in tasks
     ]
+    # The mailbox checks every request before it writes the first, and accepts a large batch in several
+    # steps.
     for enqueued in coalmine.mailbox.enqueue_many(requests):
         terminal.line(enqueued_document(enqueued), text(_line(enqueued)))
     _hint(terminal, coalmine.switch.reason())
 
 
 def _task(words: list[str], file: Path | None) -> str:
-    """The task: the words, or the text of the file or of standard input that was named instead."""
+    """The task: the words, or the text of the file or of standard input that was named instead.
+
+    Words are joined with spaces, so quotes around a task are not needed. InvalidInputError when words and a
+    file were given. An empty answer is possible, and refused by the caller.
+    """
     if words and file is not None:
         message = "a task was given in words and with --task-file; give only one"
         raise InvalidInputError(message)

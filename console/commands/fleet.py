@@ -1,4 +1,9 @@
-"""Commands about the whole fleet: pause, resume, doctor, events."""
+"""Commands about the whole fleet: pause, resume, doctor, events.
+
+A pause is a switch in the store that every dispatcher and worker asks; it survives restarts, and differs
+from the kill switch, which is a setting and needs no server. `doctor` is the only command that goes on when
+settings or servers are wrong: what is wrong is its answer, and the exit code is 1 only for a problem.
+"""
 
 import fnmatch
 from typing import Annotated
@@ -55,6 +60,7 @@ def doctor(
     The exit code is 1 when there is a problem.
     """
     findings = examine(started(ctx), wait_seconds=wait)
+    # Status is ordered mildest first, so the place in it says how bad a finding is.
     worst = max((list(Status).index(finding.status) for finding in findings), default=0)
     document = {
         "status": list(Status)[worst].value,
@@ -90,6 +96,8 @@ def events(
 ) -> None:
     """Print the stream of events. With --json, one JSON object on each line."""
     coalmine, terminal = opened(ctx, as_json=as_json)
+    # With --limit 0 one event is still read: following begins after it. "0-0" is before the first event of
+    # a stream.
     newest = coalmine.events.newest(max(limit, 1))
     last = newest[0].id if newest else "0-0"
     batch = newest[:limit][::-1]
@@ -104,7 +112,7 @@ def events(
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands to the root; they belong to no group."""
+    """Add these commands to the root; they belong to no group, and so have no app of their own."""
     app.command(epilog=examples("pause 'the forge is being upgraded'"))(pause)
     app.command(epilog=examples("resume"))(resume)
     app.command(epilog=examples("doctor", "doctor --json"))(doctor)

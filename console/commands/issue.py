@@ -1,4 +1,11 @@
-"""`coalmine issue …`: which issues are known, why one is not worked on, and what people decide about it."""
+"""`coalmine issue …`: which issues are known, why one is not worked on, and what people decide about it.
+
+`list`, `show` and `pause` ask the store alone and work while forges are away. `resume` is the one that
+writes to a forge: it takes off the label that leaves an issue to people, before it changes the backlog, so
+a forge that refuses leaves all as it was. `poll` only sends a request; a worker does the work.
+
+An issue is named FORGE:REPOSITORY#NUMBER everywhere. Who decided is recorded with each decision.
+"""
 
 from collections.abc import Iterator, Sequence
 from heapq import merge
@@ -106,6 +113,7 @@ def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = Fa
     ref, who = IssueRef.parse(issue), _who(ctx, by)
     coalmine, terminal = opened(ctx, as_json=as_json)
     backlog = _forge_parts(coalmine).backlog
+    # The item is read again after the step: the answer shows what is stored, not what was meant.
     changed = backlog.cancel(ref, by=who)
     item = backlog.find(ref)
     terminal.answer(issue_document(item) | {"changed": changed}, _paused(item, changed=changed))
@@ -125,6 +133,7 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
     coalmine, terminal = opened(ctx, as_json=as_json)
     forges, label = _forge_parts(coalmine), coalmine.settings.issues.watch.for_person_label
     before = forges.backlog.find(ref)
+    # The label first: with it still on, the next poll would take the issue out again.
     off = _take_label_off(forges, before, label)
     changed = forges.backlog.requeue(ref, by=who) or bool(off)  # a poll may have put it back in between
     item = forges.backlog.find(ref)
@@ -151,6 +160,7 @@ def poll(
         message = f"the forge {forge} is not polled for issues: {why}"
         raise ConflictError(message)
     try:
+        # One attempt: a person sees the error at once and can try again.
         coalmine.app.send_task(POLL, args=(forge,), queue="control", ignore_result=True, retry=False)
     except (KombuError, OSError) as error:
         message = (
@@ -161,16 +171,17 @@ def poll(
 
 
 def _forge_parts(coalmine: Coalmine) -> ForgeParts:
-    """The parts around forges; no command runs a CI."""
+    """The parts around forges, made for one command. None of these commands runs a CI."""
     return ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
 
 
 def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool | None:
     """Take the label off the item's issue; with it, the next poll would take the issue out of the queue.
 
-    Returns whether the issue had the label. None: its forge was not asked, because the item does not wait for
-    a person, the forge is not set up here, or its kill switch is on. Raises UnavailableError when the forge
-    does not answer or refuses.
+    Returns whether the issue had the label. None: its forge was not asked, because the item does not wait
+    for a person, the forge is not set up here, or its kill switch is on. Labels are compared without regard
+    to case and removed in the forge's own spelling. Raises UnavailableError when the forge does not answer
+    or refuses; a label that is gone already is not an error.
     """
     site = forges.sites.get(item.ref.forge)
     waits = item.state in LEFT_TO_PEOPLE or item.paused
@@ -204,7 +215,10 @@ def _resumed(item: BacklogItem, *, changed: bool) -> str:
 
 
 def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
-    """Notes on a paused issue whose job still runs, or is about to be enqueued."""
+    """Notes on a paused issue whose job still runs, or is about to be enqueued.
+
+    The job may be unknown for a moment: a dispatcher takes the issue first and enqueues its job after that.
+    """
     job = item.job if item.pausing else coalmine.job_store.active_on([str(item.ref)])[0][0]
     if job:
         yield f"job {job} goes on to its end; `coalmine job cancel {job}` ends it now"
@@ -225,7 +239,10 @@ def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
 
 
 def _resume_notes(before: BacklogItem, item: BacklogItem, label: str, *, off: bool | None) -> Iterator[str]:
-    """Notes on the label: that it was taken off, or that it must be where the forge was not asked."""
+    """Notes on the label: that it was taken off, or that it must be where the forge was not asked.
+
+    `off` is what `_take_label_off` returned.
+    """
     if off:
         yield f"the label {label} was taken off it"
     elif off is None and (before.job or before.state in LEFT_TO_PEOPLE) and before.state is not item.state:
@@ -233,7 +250,10 @@ def _resume_notes(before: BacklogItem, item: BacklogItem, label: str, *, off: bo
 
 
 def _who(ctx: typer.Context, by: str) -> str:
-    """Who decides: the name, or else the user; InvalidInputError for text that cannot be a name."""
+    """Who decides: the name, or else the user; InvalidInputError for text that cannot be a name.
+
+    The name is recorded and shown to others, so control characters and long texts are refused, not cut.
+    """
     if by and (not by.strip() or not by.isprintable() or len(by) > LONGEST_NAME):
         message = f"--by is not a name; give at most {LONGEST_NAME} printable characters; nothing was written"
         raise InvalidInputError(message)
@@ -245,14 +265,19 @@ def _detail(coalmine: Coalmine, ref: IssueRef) -> IssueDetail:
 
 
 def _forges(coalmine: Coalmine) -> tuple[str, ...]:
-    """The names that forges have; and those of kinds, which forges of before may have had."""
+    """The names that forges have; and the names of kinds, which were the names of forges in older settings.
+
+    Issues may still be stored under those. Each name comes once, in the order of the settings.
+    """
     return tuple(dict.fromkeys([*(forge.name for forge in coalmine.settings.forge), *KINDS]))
 
 
 def _places(forge: str, repository: str, forges: Sequence[str]) -> list[str]:
     """The parts of the backlog that the options name, as `BacklogStore.listed` takes them.
 
-    `""` is the whole backlog, `"github:"` a forge, `"github:acme/shop"` a repository.
+    `""` is the whole backlog, `"github:"` a forge, `"github:acme/shop"` a repository. A repository without
+    a forge means the one of that name on every forge. NotFoundError for a forge that does not exist,
+    InvalidInputError for options that contradict each other.
     """
     named, colon, name = repository.rpartition(":")
     if colon:
@@ -288,7 +313,10 @@ def _items(
 
 
 def _ready(store: BacklogStore, places: Sequence[str]) -> Iterator[BacklogItem]:
-    """Ready items of all the places in the order of dispatch; each repository's are in that order already."""
+    """Ready items of all the places in the order of dispatch; each repository's are in that order already.
+
+    They are merged lazily, so listing the first few of many does not read the rest.
+    """
     meant = [
         name
         for name in store.ready_repositories()

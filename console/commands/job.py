@@ -1,4 +1,9 @@
-"""`coalmine job …`: jobs, their logs, and what people decide about them."""
+"""`coalmine job …`: jobs, their logs, and what people decide about them.
+
+A job is named by its id. A person's decisions (cancel, retry, thumb) are recorded with the user's name.
+`logs` and `watch` print a stream; both read the state of the job from the store and end when it has ended,
+so they also work for a job that ended long ago. Times are the server's, never this machine's.
+"""
 
 from typing import Annotated
 
@@ -56,6 +61,7 @@ def list_(
     """List jobs, the newest first."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     if template:
+        # Raises NotFoundError: a mistyped name must not look like a template without jobs.
         coalmine.templates.champion(template)
     if parent:
         checked_job_id(parent)
@@ -148,6 +154,7 @@ def thumb(
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.jobs.find(job)
     kind = THUMBS[verdict]
+    # The same thumb twice in a row is one decision; up, down and up again are three.
     before = [fact.kind for fact in coalmine.signals.read(found.id) if fact.kind in THUMBS.values()]
     changed = before[-1:] != [kind]
     if changed:
@@ -160,12 +167,15 @@ def thumb(
 
 
 def _follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: bool) -> int:
-    """Print the log as it grows; returns the number of entries that were printed."""
+    """Print the log as it grows; returns the number of entries that were printed.
+
+    Without `follow` it prints what there is. The log is kept for a limited time and up to a limited length,
+    so an old job may have none.
+    """
     last, printed = "0-0", 0
     while True:
-        ended = (
-            not follow or coalmine.jobs.find(job).state.is_final
-        )  # asked before the last read, which then misses nothing
+        # Asked before the last read, which then misses nothing.
+        ended = not follow or coalmine.jobs.find(job).state.is_final
         entries = list(coalmine.log_store.read(job, after=last, wait_seconds=0.0 if ended else WAIT_SECONDS))
         for entry in entries:
             at = int(entry.id.partition("-")[0]) / 1000
@@ -179,7 +189,12 @@ def _follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: boo
 
 
 def _follow_states(coalmine: Coalmine, job: Job, terminal: Terminal) -> Job:
-    """Print the job whenever its state, attempt or reason changed; returns it when it has ended."""
+    """Print the job whenever its state, attempt or reason changed; returns it when it has ended.
+
+    Events only say when to look again; what is printed is the job's record. So a state that lasted only a
+    moment may not be printed.
+    """
+    # Begin after the newest event. The job was read before, so it is read again when nothing comes.
     newest = coalmine.events.newest(1)
     last = newest[0].id if newest else "0-0"
     shown = ""
@@ -193,6 +208,7 @@ def _follow_states(coalmine: Coalmine, job: Job, terminal: Terminal) -> Job:
             return job
         events = coalmine.events.after(last, wait_seconds=WAIT_SECONDS)
         last = events[-1].id if events else last
+        # Without news the job is read all the same: it may have changed before the first wait.
         if not events or any(event.subject == job.id for event in events):
             job = coalmine.jobs.find(job.id)
 
@@ -224,7 +240,10 @@ def _check_issue(coalmine: Coalmine, job: Job) -> str:
 
 
 def _refuse_taken(item: BacklogItem, job: Job) -> None:
-    """Raise ConflictError when the backlog has the issue as completed, or in the hands of another job."""
+    """Raise ConflictError when the backlog has the issue as completed, or given to another job.
+
+    The job itself may still hold its issue: that is the usual case of a retry, and is allowed.
+    """
     if item.state is BacklogState.COMPLETED:
         message = f"{item.ref} is completed ({item.reason}); job {job.id} was not retried: {_REOPEN}"
         raise ConflictError(message)

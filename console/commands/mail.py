@@ -1,4 +1,9 @@
-"""`coalmine mail …`: mail that people write to agents, and read from them."""
+"""`coalmine mail …`: mail that people write to agents, and read from them.
+
+People have one address, `operator`; the mail also carries the user's name, so that agents and others see
+who wrote. Mail to a group is sent to each agent that is alive now, with a receipt for each. What a type of
+mail must contain is checked where it is sent (`tasks.agents.mail`); this file checks the options alone.
+"""
 
 import json
 from pathlib import Path
@@ -128,6 +133,8 @@ def read(ctx: typer.Context, mail: MailId, *, as_json: AsJson = False) -> None:
     """Print one mail in full. Mail to operator is then marked as read."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.post_office.find(mail)
+    # Only mail to people is marked; an agent must still get its own. It is read again to show its new
+    # state.
     if coalmine.post_office.seen(found, by=started(ctx).user):
         found = coalmine.post_office.find(mail)
     terminal.answer(mail_document(found), *mail_view(found))
@@ -147,7 +154,7 @@ def _author(ctx: typer.Context) -> Author:
 
 
 def _body(body: str, file: Path | None) -> str:
-    """The text of `--body` or of the file; InvalidInputError when both were given."""
+    """The text of `--body` or of the file; InvalidInputError when both were given. It may be empty."""
     if file is None:
         return body
     if body:
@@ -156,7 +163,10 @@ def _body(body: str, file: Path | None) -> str:
 
 
 def _payload(text: str) -> dict[str, Any] | None:
-    """The fields as given, None for none. Whether they fit the type of mail is checked when it is sent."""
+    """The fields as given, None for none. Whether they fit the type of mail is checked when it is sent.
+
+    InvalidInputError for text that is not JSON, or not an object.
+    """
     if not text:
         return None
     try:

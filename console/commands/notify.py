@@ -1,4 +1,9 @@
-"""`coalmine notify …`: try out sinks, and list or send again what they did not take."""
+"""`coalmine notify …`: try out sinks, and list or send again what they did not take.
+
+`test` sends from this process, straight to the sinks, so it also works before there is a server.
+`retry-dead` does not send: it puts the letters back, and a worker's next tick sends them. Ids stay the
+same, so a receiver that got one the first time can tell that it is a repetition.
+"""
 
 import time
 from collections.abc import Sequence
@@ -41,6 +46,7 @@ def try_out(
     notification = sample(wanted, at=time.time(), by=invocation.user)
     terminal = Terminal(as_json=as_json)
     for sink in sinks:
+        # The first sink that fails raises, and ends the command: those before it have been printed.
         sink.send(notification)
         terminal.line({"sink": sink.name, "id": notification.id}, f"{sink.name} took {notification.id}")
 
@@ -79,7 +85,7 @@ def retry_dead(
 
 
 def _letter_document(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter for scripts."""
+    """A dead letter for scripts; what it says is null when its record cannot be read any more."""
     told = letter.notice.notification if letter.notice is not None else None
     return {
         "id": letter.id,
@@ -94,7 +100,7 @@ def _letter_document(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _letters_view(letters: Sequence[DeadLetter]) -> RenderableType:
-    """Dead letters for people, one a line."""
+    """Dead letters for people, one a line; one that cannot be read has dashes, and the reason."""
     if not letters:
         return "There are no dead letters."
     return table(

@@ -1,4 +1,9 @@
-"""`coalmine trial plan`: how many jobs a trial will need, before it is opened."""
+"""`coalmine trial plan`: how many jobs a trial will need, before it is opened.
+
+It simulates trials with `harvest.plan` under the policy that the options and settings give, the same one
+that `trial open` would use with these options. It needs settings and no server, takes some seconds of one
+processor, and writes nothing.
+"""
 
 import math
 from dataclasses import asdict
@@ -34,6 +39,7 @@ Differences = Annotated[
     ),
 ]
 
+#: Titles of the table; the last has the bound for any test, to compare ours with.
 _COLUMNS = (
     ">difference",
     ">canary jobs",
@@ -85,14 +91,20 @@ def plan_(
 
 
 def _simulated(policy: TrialPolicy, mean: float, differences: list[float]) -> list[Plan]:
-    """A plan for each difference; it takes seconds, so a terminal shows a progress bar."""
+    """A plan for each difference; it takes seconds, so a terminal shows a progress bar.
+
+    The bar is on standard error and disappears, so standard output is the same with and without it.
+    """
     shown = Console(stderr=True)
     gaps = track(differences, "simulating", console=shown, transient=True, disable=not shown.is_terminal)
     return [plan(policy=policy, baseline=mean, difference=gap) for gap in gaps]
 
 
 def _row(found: Plan, share: float) -> list[str]:
-    """A line of the table; all jobs of the template are the canary's divided by the share."""
+    """A line of the table; all jobs of the template are the canary's divided by the share.
+
+    The share is taken as fixed: with a ramp it follows the evidence, and the number is only a guide.
+    """
     return [
         f"{found.difference:+g}",
         number(found.mean_canary_jobs, 0),

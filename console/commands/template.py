@@ -1,4 +1,11 @@
-"""`coalmine template …`: templates, their versions, and what people decide about them."""
+"""`coalmine template …`: templates, their versions, and what people decide about them.
+
+Versions are immutable: `propose` makes a new one, or finds the version that has this content already. What
+happens to a proposal depends on the template's policy and is decided in `routing.templates` and `tasks`.
+Decisions (promote, reject, revert) are recorded with the user and a reason, and each is one atomic step, so
+two people who decide at the same time cannot both win. `add` and `propose` list their options in full,
+since typer reads them from the signature; the content is built in `console.input.template_content`.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -109,6 +116,7 @@ def add(
         clear=[],
     )
     snapshot = given.snapshot()
+    # A commit that was named is taken as it is: it may be of another repository.
     found, remark = given.source() if source_commit is None else (source_commit, "")
     step = coalmine.templates.add(name, snapshot, policy=policy, source_commit=found, note=note)
     terminal.answer(_step_document(step), step_view(step, "is champion", "has this content already"))
@@ -188,6 +196,7 @@ def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 def show(ctx: typer.Context, version: Reference, *, as_json: AsJson = False) -> None:
     """Print a template with its versions and decisions; with @, one version with its content."""
     coalmine, terminal = opened(ctx, as_json=as_json)
+    # Without @ the whole template is meant, although a reference alone would mean its champion.
     if "@" in version:
         found = coalmine.templates.find(version)
         terminal.answer(version_document(found), *version_view(found))
@@ -223,6 +232,7 @@ def diff(
     first = templates.find(before)
     if after is None:
         second = first
+        # The first version has no parent: it is compared with itself, which has no differences.
         first = templates.find(f"{first.template}@v{first.parent}") if first.parent else first
     else:
         second = templates.find(after)
@@ -275,4 +285,5 @@ def policy(
 
 
 def _step_document(step: VersionStep) -> dict[str, object]:
+    """The answer of every step; `changed` is false when it had been made before."""
     return {"changed": step.changed, "version": version_document(step.version)}

@@ -1,4 +1,9 @@
-"""`coalmine trial …`: open trials, follow their evidence, and check it."""
+"""`coalmine trial …`: open trials, follow their evidence, and check it.
+
+A trial is named by its id, or by its template, which then means its open trial or else the last one.
+Nothing here decides: a verdict is the harvest's, and looking at a trial, as often as one likes, changes
+neither its evidence nor its error rates. A template has at most one open trial.
+"""
 
 from typing import Annotated
 
@@ -81,6 +86,7 @@ def open_(
         guardrails=guardrail,
     )
     coalmine, terminal = opened(ctx, as_json=as_json)
+    # A name alone means the version that was proposed last, not the champion.
     canary = coalmine.templates.find(version, default="latest")
     step = coalmine.proposals.open(canary, policy, by=started(ctx).user)
     trial = step.trial
@@ -107,6 +113,7 @@ def status(
     coalmine, terminal = opened(ctx, as_json=as_json)
     trials = [coalmine.trials.find(trial)] if trial else coalmine.trials.open_trials()
     now = coalmine.trial_store.now()
+    # The server's clock: the age of a trial must not depend on the machine that asks.
     statuses = [status_of(found, coalmine.harvester.evidence(found), now) for found in trials]
     document = {"trials": [status.document() for status in statuses]}
     terminal.answer(document, *status_view(statuses))
@@ -121,6 +128,7 @@ def list_(
 ) -> None:
     """List all trials, open and closed."""
     coalmine, terminal = opened(ctx, as_json=as_json)
+    # champion() raises NotFoundError for a template that does not exist.
     names = [coalmine.templates.champion(template).template] if template else coalmine.templates.names()
     trials = [trial for name in names for trial in coalmine.trials.history(name)]
     terminal.answer({"trials": [trial_document(trial) for trial in trials]}, trials_view(trials))
@@ -158,6 +166,7 @@ def replay(ctx: typer.Context, trial: Trial, *, as_json: AsJson = False) -> None
     found = coalmine.trials.find(trial)
     outcome = replayed(coalmine, found)
     terminal.answer(outcome.document(), *outcome.view())
+    # The answer is printed first, so that --json has both states whatever the exit code says.
     if not outcome.same:
         message = (
             f"the stored state of trial {found.id} is not what its ledger gives; stop it with "

@@ -1,4 +1,13 @@
-"""`coalmine up`: the whole fleet on this machine, in the foreground."""
+"""`coalmine up`: the whole fleet on this machine, in the foreground.
+
+The fleet and its programs are in `console.local`; this file checks the options, prepares the template and
+prints what happens. The order: options, then that no other fleet runs here, then the server, then CI and
+agent are tried, and only then are workers started. So a mistake is reported at once, and not by failing
+jobs.
+
+Two threads print: the main one, which runs the programs, and a follower of events. With `--json` standard
+output has events alone.
+"""
 
 import threading
 
@@ -79,6 +88,7 @@ def up(
     given = UpOptions(
         repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents
     )
+    # Two fleets with one state folder would write into the same server data and work trees.
     if running_variables(state):
         message = (
             f"a fleet is already running with its state in {state}; end it first, or name another --state"
@@ -89,6 +99,7 @@ def up(
     with LocalFleet(plan) as fleet:
         local = local_config(fleet.coalmine.settings)
         forge = LocalForge.of(local) if local else None
+        # Before any worker runs: a broken CI or agent would make every job fail.
         check_ci(forge, speaker.say)
         if agent is not None:
             check_agent(agent, forge)
@@ -107,7 +118,10 @@ EXAMPLES = examples(
 
 
 class _Speaker:
-    """Prints what happens. With --json only events go to standard output, the rest to standard error."""
+    """Prints what happens. With --json only events go to standard output, the rest to standard error.
+
+    Both threads use it, each for its own kind of line.
+    """
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -129,6 +143,8 @@ def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> 
     """Make the template if it is missing, and return what was done, as lines.
 
     A changed agent becomes a proposal and does not replace the champion: that is what trials are for.
+    Without `--agent` an existing template is used as it is; InvalidInputError when there is none although
+    issues are to be worked on. Starting `up` again with the same agent changes nothing.
     """
     known = template in parts.templates.names()
     if agent is None:
@@ -153,7 +169,11 @@ def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> 
 
 
 def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
-    """Run the programs until Ctrl-C, while a thread prints the events."""
+    """Run the programs until Ctrl-C, while a thread prints the events.
+
+    Raises ProgramFailedError when a program dies too often. The follower is stopped in either case, and
+    given five seconds, which is longer than one of its waits.
+    """
     supervisor = fleet.programs()
     stop = threading.Event()
     follower = threading.Thread(
@@ -172,7 +192,11 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
 
 
 def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
-    """Print events until `stop` is set. A server that is away for a moment is reported, and asked again."""
+    """Print events until `stop` is set; runs in a thread of its own.
+
+    It begins after the newest event, so those of earlier runs are not repeated. A server that is away for a
+    moment is reported, and asked again after a second.
+    """
     newest = parts.events.newest(1)
     last = newest[0].id if newest else "0-0"
     while not stop.is_set():
@@ -180,13 +204,16 @@ def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
             for event in parts.events.after(last, wait_seconds=0.5):
                 last = event.id
                 speaker.tell(event)
-        except CoalmineError as error:  # the server may be gone for a moment
+        except CoalmineError as error:  # any other error ends this thread, and not the fleet
             speaker.say(str(error))
             stop.wait(1.0)
 
 
 def words_of(event: Event) -> str:
-    """An event as a line: `0f… ended  (implementer@v1, done)`."""
+    """An event of SHOWN as a line: `0f… ended (implementer@v1, done)`.
+
+    A settled job has its score first, or that it was left out of the trial.
+    """
     data = event.data
     details = [str(data[name]) for name in ("version", "arm", "reason") if data.get(name)]
     if event.kind == "job.settled":

@@ -1,4 +1,9 @@
-"""`coalmine web`: the HTTP server for webhooks and health checks, in the foreground."""
+"""`coalmine web`: the HTTP server for webhooks and health checks, in the foreground.
+
+The application is in `console.web`. The first line of output is printed when connections are accepted, so a
+script can wait for it and read the address, also with `--port 0`. A guessable webhook secret is a note and
+not an error. SIGTERM ends the command with exit code 0.
+"""
 
 from typing import Annotated
 
@@ -49,8 +54,10 @@ def web(
 
     coalmine, terminal = opened(ctx, as_json=as_json)
     settings = coalmine.settings.web
+    # None: neither the option nor its variable was given, so the settings file or the default decides.
     host = settings.host if host is None else host
     token = checked_token(settings, host, public=public or settings.public)
+    # Reported, and not refused: a forge may use the secret already.
     for short in guessable(coalmine.settings.forge):
         terminal.note(f"{short}; {REMEDY}")
     with listen(host, settings.port if port is None else port) as listener:
