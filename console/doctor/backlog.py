@@ -44,7 +44,7 @@ def backlog(coalmine: Coalmine) -> HealthFinding:
 
 
 def intake(coalmine: Coalmine) -> HealthFinding:
-    """Whether what webhooks tell of is looked at."""
+    """Whether issues that webhooks reported are being read from their forges."""
     deliveries = coalmine.deliveries
     count, due = deliveries.waiting()
     message = f"{count} issues that webhooks reported wait to be looked at"

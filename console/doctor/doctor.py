@@ -1,4 +1,9 @@
-"""What `coalmine doctor` looks at: settings, Redis, git, the fleet, and the forges."""
+"""What `coalmine doctor` looks at: settings, Redis, git, the fleet, and the forges.
+
+The order of the findings is the order in which a person should deal with them: without settings nothing
+else can be judged, and without a server nothing that is stored. The command takes a second for the workers
+and a few for the forges, whatever the size of the fleet.
+"""
 
 import os
 import re
@@ -30,7 +35,12 @@ MINIMUM_GIT = (2, 38)
 
 
 def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFinding]:
-    """Every finding, in the order in which a person should deal with them."""
+    """Every finding, in the order in which a person should deal with them.
+
+    With wrong settings only they and git are looked at; while Redis does not answer, the checks that need
+    the store are left out. `wait_seconds` is how long workers have to answer. A server that fails between
+    two checks is raised as an error, with its own exit code.
+    """
     try:
         settings = invocation.settings
         coalmine = invocation.coalmine
@@ -59,6 +69,11 @@ def _origin(file: Path) -> str:
 
 
 def _redis(coalmine: Coalmine) -> list[HealthFinding]:
+    """What the server says of itself, or one problem named `redis` when it does not answer.
+
+    The message of our error ends with its remedy after the last colon; here the two go into their own
+    fields.
+    """
     try:
         return look_at(coalmine.redis, time.time)
     except CoalmineError as error:
@@ -67,7 +82,11 @@ def _redis(coalmine: Coalmine) -> list[HealthFinding]:
 
 
 def fleet(coalmine: Coalmine) -> list[HealthFinding]:
-    """Findings from the store: templates, trials, dead letters, switches, limits, backlog."""
+    """Findings from the store: templates, trials, dead letters, switches, limits, backlog.
+
+    They follow the order of a job's way: what it is made from, what judges it, what stops it, who hears of
+    it, and where it comes from. A fault of the store in between is raised.
+    """
     checks: tuple[Callable[[Coalmine], HealthFinding], ...] = (
         _templates,
         _secrets,
@@ -84,6 +103,7 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
 
 
 def _templates(coalmine: Coalmine) -> HealthFinding:
+    """Whether a template exists; without one no job can be made. At most ten are named."""
     names = coalmine.templates.names()
     if names:
         return ok("templates", f"{len(names)}: {', '.join(names[:10])}")
@@ -91,6 +111,11 @@ def _templates(coalmine: Coalmine) -> HealthFinding:
 
 
 def _secrets(coalmine: Coalmine) -> HealthFinding:
+    """Whether the variables that champions name are set here. Workers on other machines are not asked.
+
+    A secret that is missing is a warning: this command may run where no worker does. Values are never
+    shown.
+    """
     wanted = {
         secret
         for name in coalmine.templates.names()
@@ -104,6 +129,7 @@ def _secrets(coalmine: Coalmine) -> HealthFinding:
 
 
 def _trials(coalmine: Coalmine) -> HealthFinding:
+    """Which trials are open. With canaries switched off an open one is a problem: nothing would decide it."""
     trials = coalmine.trials.open_trials()
     names = ", ".join(trial.id for trial in trials)
     if not coalmine.settings.canary.enabled and trials:
@@ -113,6 +139,7 @@ def _trials(coalmine: Coalmine) -> HealthFinding:
 
 
 def _dead(coalmine: Coalmine) -> HealthFinding:
+    """How many jobs used up their attempts; a person has to decide about each."""
     dead = coalmine.job_store.depths()["dead"]
     if not dead:
         return ok("dead-letters", "there is none")
@@ -121,6 +148,7 @@ def _dead(coalmine: Coalmine) -> HealthFinding:
 
 
 def _paused(coalmine: Coalmine) -> HealthFinding:
+    """Whether dispatch is paused, and why."""
     reason = coalmine.switch.reason()
     if reason is None:
         return ok("pause", "dispatch is not paused")
@@ -128,7 +156,11 @@ def _paused(coalmine: Coalmine) -> HealthFinding:
 
 
 def notifications(coalmine: Coalmine) -> HealthFinding:
-    """Whether notifications reach their sinks."""
+    """Whether notifications reach their sinks; the first sink with a fault is the finding.
+
+    Dead letters come before a sink that does not answer just now, because those are not sent again by
+    themselves.
+    """
     found = []
     for sink in SINK_NAMES:
         status, (waiting, dead) = coalmine.notices.status(sink), coalmine.notices.depths(sink)
@@ -145,7 +177,10 @@ def notifications(coalmine: Coalmine) -> HealthFinding:
 
 
 def _limits(coalmine: Coalmine) -> HealthFinding:
-    """Whether jobs wait because of the limits, and for which."""
+    """Whether jobs wait because of the limits, and for which. Money is in USD, a day begins at midnight UTC.
+
+    A limit of 0 is none. Jobs that wait for room are normal; only a spent day's budget is a warning.
+    """
     limits, used = coalmine.job_store.limits, coalmine.job_store.occupancy()
     most = f" of {limits.agents_at_once}" if limits.agents_at_once else ""
     message = f"{used.running}{most} agents at work, {used.held} jobs wait for room"
@@ -159,7 +194,11 @@ def _limits(coalmine: Coalmine) -> HealthFinding:
 
 
 def workers(app: Celery, *, wait_seconds: float) -> HealthFinding:
-    """Whether any worker answers a ping."""
+    """Whether any worker answers a ping, over the broker, within `wait_seconds`.
+
+    None is a warning and not a problem: a fleet may be stopped on purpose. A busy worker of the solo pool
+    does not answer while it runs a job.
+    """
     try:
         answers = app.control.ping(timeout=wait_seconds)
     except (KombuError, OperationalError, OSError) as error:
@@ -201,7 +240,7 @@ def cgroups(home: CgroupHome | None) -> HealthFinding:
 
 
 def git() -> HealthFinding:
-    """Whether git is there and new enough."""
+    """Whether git is there and new enough; its first two numbers count."""
     needed = ".".join(map(str, MINIMUM_GIT))
     try:
         said = Git(Path.cwd(), timeout_seconds=10)("--version")
@@ -214,13 +253,14 @@ def git() -> HealthFinding:
 
 
 def local_forges(settings: Settings) -> list[HealthFinding]:
-    """Whether the local forges' paths are what they should be."""
+    """Whether the local forges' paths are what they should be: a git repository, and a folder of issues."""
     configured = [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
     found = [finding for forge in configured for finding in _local_forge(forge)]
     return found or [ok("local-forge", "not configured")]
 
 
 def _local_forge(local: LocalConfig) -> list[HealthFinding]:
+    """The findings about one forge; the one that is called `local` keeps the check's short name."""
     check = "local-forge" if local.name == "local" else f"local-forge-{local.name}"
     findings, repository, issues = [], local.repository or Path(), local.issues or Path()
     inside = repository.is_dir() and Git(repository).attempt("rev-parse", "--git-dir")

@@ -1,6 +1,8 @@
 """What `coalmine doctor` finds out about forges over HTTP: settings, webhooks, access by API and by git.
 
-Nothing is written to a forge. Each is asked for FORGE_SECONDS at most, with a client that does not retry.
+Nothing is written to a forge. Each is asked for FORGE_SECONDS at most, with a client that does not retry,
+and in a thread of its own, so a forge that hangs delays no other. Names of checks end with the name of the
+forge or the repository. Settings are judged first: a forge that is not served is not asked anything.
 """
 
 import tempfile
@@ -30,6 +32,7 @@ from tasks.settings.settings import Settings
 #: Patience with one answer of a forge, and with all that is asked of it, in seconds.
 ANSWER_SECONDS, FORGE_SECONDS = 4.0, 12.0
 
+#: Limits of the client: one attempt, since a person waits for the answer.
 _HASTE = HttpLimits(
     connect_seconds=ANSWER_SECONDS,
     read_seconds=ANSWER_SECONDS,
@@ -40,7 +43,10 @@ _HASTE = HttpLimits(
 
 
 def forge_templates(coalmine: Coalmine) -> HealthFinding:
-    """Whether the templates exist that issues are given to."""
+    """Whether the templates exist that issues are given to.
+
+    A missing one is a problem: every issue of the forge would be refused when its job is made.
+    """
     known = set(coalmine.templates.names())
     wanted = {forge.template for forge in coalmine.settings.forge if forge.is_served}
     missing = sorted(wanted - known)
@@ -54,7 +60,11 @@ def forge_templates(coalmine: Coalmine) -> HealthFinding:
 
 
 def forges(settings: Settings) -> list[HealthFinding]:
-    """Everything about forges over HTTP; each is asked for a few seconds, all at the same time."""
+    """Everything about forges over HTTP; each is asked for a few seconds, all at the same time.
+
+    The findings are in the order of the settings. Forges without a token, repositories and secret are taken
+    as not set up: every kind has default settings.
+    """
     known = [forge for forge in settings.forge if isinstance(forge, RemoteConfig) and _is_set_up(forge)]
     if not known:
         titles = [kind.title for kind in KINDS.values() if issubclass(kind.config, RemoteConfig)]
@@ -69,11 +79,13 @@ def _is_set_up(forge: RemoteConfig) -> bool:
 
 
 def _forge(forge: RemoteConfig, settings: Settings) -> Iterator[HealthFinding]:
+    """The findings about one forge. Runs in a thread; its connections are closed before it ends."""
     yield _set_up(forge)
     yield _webhook(forge)
     if not forge.is_served or not forge.repositories:
         return
     try:
+        # Only this forge, so that a fault in the settings of another one is not reported here.
         alone = settings.model_copy(update={"forge": (forge,)})
         site = sites_of(alone, Surroundings(limits=_HASTE))[forge.name]
     except CoalmineError as error:
@@ -87,7 +99,10 @@ def _forge(forge: RemoteConfig, settings: Settings) -> Iterator[HealthFinding]:
 
 
 def _set_up(forge: RemoteConfig) -> HealthFinding:
-    """What the settings let the fleet do there: the first thing that keeps it from work."""
+    """What the settings let the fleet do there: the first thing that keeps it from work.
+
+    The order is that of setting a forge up. All of these are warnings: each may be on purpose.
+    """
     check, lack = f"forge-{forge.name}", forge.lack
     for lacks, message, remedy in (
         (lack is not None, lack and lack.because, lack and lack.setting),
@@ -115,6 +130,7 @@ def _set_up(forge: RemoteConfig) -> HealthFinding:
 
 
 def _webhook(forge: RemoteConfig) -> HealthFinding:
+    """Whether deliveries are accepted, and with which secrets; not whether the forge sends any."""
     check = f"webhook-{forge.name}"
     if forge.webhook_secret is None:
         every = f"{forge.poll_interval_seconds:g} s"
@@ -128,7 +144,11 @@ def _webhook(forge: RemoteConfig) -> HealthFinding:
 
 
 class _Examination:
-    """Asks one forge about its repositories, until time is up or it gives no answer."""
+    """Asks one forge about its repositories, until time is up or it gives no answer.
+
+    The time begins when it is made; it is looked at between two repositories, so the last one may end
+    later. Used once, by one thread.
+    """
 
     def __init__(self, site: ForgeSite) -> None:
         self._site = site
@@ -136,7 +156,11 @@ class _Examination:
         self._until = time.monotonic() + FORGE_SECONDS
 
     def findings(self) -> Iterator[HealthFinding]:
-        """One finding about the API and one about git for each repository."""
+        """One finding about the API and one about git for each repository.
+
+        A forge that cannot be reached ends the examination with one finding, in place of one for each
+        repository. The repositories for which there was no time are counted in a last one.
+        """
         for place, repo in enumerate(self._site.config.allow_list):
             if time.monotonic() > self._until:
                 left = len(self._site.config.allow_list) - place
@@ -151,6 +175,11 @@ class _Examination:
                 return
 
     def _access(self, repo: str) -> HealthFinding:
+        """What the token may do in the repository, by the API.
+
+        A refusal is about the token, anything else that is not silence about the settings; a forge that
+        cannot be reached is left to `findings`.
+        """
         check = f"access-{self._site.full_name(repo)}"
         try:
             return _judged(check, self._site.forge.access(repo), self._section)
@@ -164,10 +193,15 @@ class _Examination:
             return problem(check, str(error), f"correct {self._section}.base_url and .repositories")
 
     def _git(self, repo: str) -> HealthFinding:
+        """Whether git can list the repository with the token, as workers do when they fetch.
+
+        It is asked apart from the API, because proxies and tokens may let one of them through and not the
+        other.
+        """
         check = f"git-{self._site.full_name(repo)}"
         try:
             remote = replace(self._site.remote(repo), answer_seconds=ANSWER_SECONDS)
-            with tempfile.TemporaryDirectory() as nowhere:  # whose settings are nobody's
+            with tempfile.TemporaryDirectory() as nowhere:  # an empty folder: no repository's settings apply
                 remote.run(Git(Path(nowhere)), "ls-remote", "--", remote.address, "HEAD")
         except RemoteGoneError as error:
             return problem(
@@ -186,6 +220,10 @@ class _Examination:
 
 
 def _judged(check: str, access: Access, section: str) -> HealthFinding:
+    """The first thing that is missing: to read, to write, and to see who may ask for work.
+
+    Without the last every issue would be refused, because nothing shows that its author is trusted.
+    """
     if not access.readable:
         return problem(check, access.note, f"correct {section}.repositories, or what the token may see")
     if not access.writable:

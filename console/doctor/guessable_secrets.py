@@ -1,4 +1,8 @@
-"""Webhook secrets that could be guessed: said, and not refused, as a forge may have them already."""
+"""Webhook secrets that could be guessed: a warning and not an error, as a forge may use them already.
+
+`coalmine web` and `coalmine doctor` give the same warning. Only the length is judged; the secret itself is
+never shown.
+"""
 
 from collections.abc import Iterable
 
