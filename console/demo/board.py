@@ -1,4 +1,8 @@
-"""The live board of the demonstration: one trial, as it is now."""
+"""The live board of the demonstration: one trial, as it is now.
+
+It reads the fleet each time it is drawn and keeps nothing, so it shows what a person would see with
+`coalmine trial status` and `coalmine job list`.
+"""
 
 import math
 
@@ -27,6 +31,7 @@ def board(parts: Coalmine, title: str, trial: Trial, seconds: float) -> Renderab
 
 
 def _arms(trial: Trial, evidence: TrialEvidence) -> Table:
+    """A row for each arm. Rerouted jobs count as left out here, since they left the trial too."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("arm", "version", "jobs", "scored", "open", "left out", "mean score"):
         table.add_column(name, justify="left" if name in {"arm", "version"} else "right")
@@ -41,6 +46,7 @@ def _arms(trial: Trial, evidence: TrialEvidence) -> Table:
 
 
 def _questions(evidence: TrialEvidence) -> Table:
+    """Both questions with their evidence and the threshold, which is 1/alpha or 1/beta (see `harvest`)."""
     policy = evidence.policy
     table = Table(box=None, pad_edge=False, show_header=False)
     for question, ln_value, level in (
@@ -53,6 +59,7 @@ def _questions(evidence: TrialEvidence) -> Table:
 
 
 def _newest(parts: Coalmine) -> Table:
+    """The six newest jobs of the fleet. Titles and reasons are cut, so that the board keeps its height."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("newest jobs", "version", "arm", "draw", "state", "why"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)

@@ -1,4 +1,9 @@
-"""The repository of the demonstration: a shop with a test for each price rule, and no rule written yet."""
+"""The repository of the demonstration: a shop with a test for each price rule, and no rule written yet.
+
+Each rule is one issue and one file, so that agents that work at the same time never conflict, and CI judges
+a commit by the tests of the files that it touches. The texts of issues are read by `agent`, which knows
+their words: change both together.
+"""
 
 import textwrap
 from dataclasses import dataclass
@@ -28,7 +33,10 @@ sys.exit(0 if unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful() el
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """A price rule: orders of `least` or more cost `less` less than their amount."""
+    """A price rule: orders of `least` or more cost `less` less than their amount.
+
+    Everything about it follows from its number, so a story with the same seed has the same issues.
+    """
 
     number: int
 
@@ -44,11 +52,11 @@ class Rule:
 
     @property
     def less(self) -> int:
-        """The discount."""
+        """The discount: 1 to 7, always below the boundary."""
         return 1 + self.number % 7
 
     def module(self) -> str:
-        """The Python file in which an agent writes the rule."""
+        """The Python file in which an agent writes the rule; unwritten it returns 0, so its tests fail."""
         return f'"""Rule {self.number} of the shop."""\n\n\ndef price(amount):\n    return 0\n'
 
     def test(self) -> str:
@@ -85,7 +93,10 @@ class Rule:
 
 
 class Shop:
-    """The repository and its issues, in one folder. Call `build` first, then `file_issues`."""
+    """The repository and its issues, in one folder. Call `build` once, then `file_issues` as often as needed.
+
+    Git errors are raised as they are: a demonstration without git cannot go on.
+    """
 
     def __init__(self, folder: Path, *, rules: int) -> None:
         self.repository = folder / "shop"
@@ -94,7 +105,7 @@ class Shop:
         self._filed = 0
 
     def build(self) -> None:
-        """Make the repository, with one commit on its main branch."""
+        """Make the repository, with one commit on its main branch. The folder must not hold one yet."""
         for folder in (self.issues, self.repository / "shop", self.repository / "tests"):
             folder.mkdir(parents=True)
         for package in ("shop", "tests"):
@@ -109,7 +120,10 @@ class Shop:
         git("commit", "--quiet", "--message", "Open the shop; its price rules are still to be written")
 
     def file_issues(self, count: int) -> int:
-        """File the next issues; returns how many, fewer than `count` when no rules are left."""
+        """File the next issues; returns how many, fewer than `count` when no rules are left.
+
+        An issue is a file in the folder that the local forge polls; it is open from then on.
+        """
         rules = self._rules[self._filed : self._filed + count]
         for rule in rules:
             _write(self.issues / f"{rule.number:03d}-{rule.name}.md", rule.issue())
@@ -122,7 +136,7 @@ class Shop:
         return self._filed
 
     def merges(self) -> int:
-        """How many branches git has merged into main."""
+        """How many branches git has merged into main: what the fleet says is checked against git itself."""
         return int(Git(self.repository)("rev-list", "--count", "--merges", "main"))
 
 

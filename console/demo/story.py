@@ -1,4 +1,10 @@
-"""The story of the demonstration: two trials, each run to its verdict on a real fleet."""
+"""The story of the demonstration: two trials, each run to its verdict on a real fleet.
+
+A worse version is proposed and rolled back, then a better one and it graduates. The fleet decides both by
+itself; the story only proposes versions, files issues as fast as they are finished, and waits. The same
+seed draws the same arms and gives the agent the same luck, but jobs may end in another order, so the number
+of jobs until a verdict can differ by a few.
+"""
 
 import shlex
 import sys
@@ -66,7 +72,11 @@ Watcher = Callable[[Coalmine, str, Trial], None]
 
 
 def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Played:
-    """Play the story; UnavailableError when a trial has no verdict in time. `say` gets each step."""
+    """Play the story; UnavailableError when a trial has no verdict in time. `say` gets each step.
+
+    `watch` and `say` are called in this thread, and hold up the story while they run. The fleet has ended
+    when it returns or raises; everything that it wrote stays in the plan's folder.
+    """
     begun = time.monotonic()
     shop = Shop(plan.folder, rules=RULES)
     say("Making a git repository with failing tests, and its issues")
@@ -95,7 +105,7 @@ def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Play
 
 @dataclass(kw_only=True)
 class _Telling:
-    """The story while it is played."""
+    """The story while it is played: `chapter` for each trial, then `finish`; both block until it is so."""
 
     plan: StoryPlan
     shop: Shop
@@ -105,7 +115,10 @@ class _Telling:
     begun: float
 
     def chapter(self, title: str, prompt: str) -> Chapter:
-        """Propose a version, open its trial, and file issues until the evidence decides."""
+        """Propose a version, open its trial, and file issues until the evidence decides.
+
+        Returns the trial as it ended. UnavailableError when the time or the issues are used up before that.
+        """
         step, _ = self.parts.proposals.propose(TEMPLATE, _snapshot(self.plan, prompt), note=title)
         policy = self.parts.settings.canary.policy
         trial = self.parts.proposals.open(step.version, policy, by="the demonstration").trial
@@ -118,7 +131,11 @@ class _Telling:
         return Chapter(title=title, prompt=prompt, trial=trial)
 
     def finish(self) -> None:
-        """Pause dispatch and wait until all jobs have ended."""
+        """Pause dispatch and wait until all jobs have ended.
+
+        Otherwise agents that are at work would be stopped in the middle, and the numbers would change after
+        the end.
+        """
         self.parts.switch.pause("the demonstration is over")
         self.say("Waiting for the jobs that are still running")
         while self._busy():
@@ -126,10 +143,12 @@ class _Telling:
             time.sleep(0.2)
 
     def _busy(self) -> int:
+        """How many jobs run, or wait for CI."""
         depths = self.parts.job_store.depths()
         return depths["running"] + depths["waiting"]
 
     def _file_issues(self) -> None:
+        """Keep OPEN_ISSUES open: enough for the agents, and few enough that a verdict leaves little over."""
         done = sum(job.state.is_final for job in self.parts.jobs.newest(most=RULES))
         missing = OPEN_ISSUES - (self.shop.filed - done)
         if missing > 0 and self.shop.file_issues(missing) == 0:
@@ -139,6 +158,7 @@ class _Telling:
             raise UnavailableError(message)
 
     def _look(self, title: str, trial: Trial) -> None:
+        """Show the trial and wait a moment; raises when the story takes too long."""
         self.watch(self.parts, title, trial)
         self._in_time(f"{trial.id}")
         time.sleep(0.2)
@@ -153,6 +173,7 @@ class _Telling:
 
 
 def _snapshot(plan: StoryPlan, prompt: str) -> Snapshot:
+    """A version whose agent is the scripted one, run by this Python, with the seed in its environment."""
     program = Path(__file__).with_name("agent.py")
     command = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "-S", str(program)))
     return Snapshot(prompt=prompt, command=command, environment={"DEMO_SEED": str(plan.seed)})

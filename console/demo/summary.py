@@ -1,4 +1,8 @@
-"""What the demonstration prints at its end: what happened, why, and what to try next."""
+"""What the demonstration prints at its end: what happened, why, and what to try next.
+
+The numbers of a trial are those of its review, which the harvest stored with the verdict; nothing is
+computed again.
+"""
 
 import json
 from typing import Any
@@ -12,7 +16,7 @@ _ENDS = {"rolled_back": "rolled back", "graduated": "graduated"}
 
 
 def document(played: Played) -> dict[str, Any]:
-    """A summary for scripts."""
+    """A summary for scripts; `review` is the stored record of the verdict. Times are in seconds."""
     return {
         "seed": played.seed,
         "seconds": round(played.seconds, 1),
@@ -57,6 +61,7 @@ def summary(played: Played) -> RenderableType:
 
 
 def _chapter(chapter: Chapter) -> list[str]:
+    """One trial for people: the prompt, the scores of both arms, the evidence, and the reasons in words."""
     trial = chapter.trial
     review = json.loads(trial.review or "{}")
     arms, evidence, limits = review["arms"], review["evidence"], review["thresholds"]
@@ -83,4 +88,5 @@ def _mean(arm: dict[str, Any]) -> str:
 
 
 def _delta(policy: str) -> str:
+    """The difference that must not graduate, from the policy as stored."""
     return f"{json.loads(policy)['delta']:g}"
