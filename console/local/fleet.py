@@ -33,12 +33,12 @@ LOG_BYTES, LOG_FILES = 5_000_000, 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FleetPlan:
-    """What to start."""
+    """What to start. `variables` count more than the environment, which counts more than the file."""
 
     state: Path  # folder for the server's data, work trees and logs
     variables: Mapping[str, str]  # settings as COALMINE_… variables, over those of the environment
     agents: int = 4  # jobs that are worked on at once
-    door: bool = False  # whether webhooks are listened for where a forge is set up that could send some
+    door: bool = False  # whether to listen for webhooks, if a forge that sends them is set up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,7 @@ class LocalDoor:
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
-        """Where to listen, or None when no forge that is set up sends webhooks.
+        """Where to listen, or None when no forge that sends webhooks is set up.
 
         Raises InvalidInputError where `coalmine web` would refuse to start. A port that is taken is an error,
         because the forge, or the proxy before us, sends to that one; with port 0 a free one is chosen.
@@ -75,7 +75,12 @@ class LocalDoor:
 class LocalFleet:
     """A fleet that lives as long as a `with` block: the server within it, the programs from `programs` on.
 
-    A server that the settings name is used instead of a private one. One thread uses it.
+    A server that the settings name is used instead of a private one. One thread uses it. Enter it, use
+    `coalmine`, call `programs` once, and run or enter the supervisor that it returns. When the block ends,
+    also by an error, the programs are stopped first and the server last, so that they can still hand their
+    jobs back.
+
+    Entering changes `os.environ` of this process for good: make one fleet in a process.
     """
 
     def __init__(self, plan: FleetPlan) -> None:
@@ -149,10 +154,12 @@ class LocalFleet:
         return self.supervisor
 
     def _program(self, name: str, *arguments: str) -> Program:
+        """A Celery program with this Python and the fleet's settings."""
         argv = (sys.executable, "-m", "celery", "-A", "tasks", *arguments)
         return Program(name=name, argv=argv, env={**os.environ, **self.variables})
 
     def _web(self, door: LocalDoor) -> Program:
+        """The web process. It opens the port itself; `LocalDoor.of` has closed it again after the check."""
         argv = (sys.executable, "-m", "console", *door.arguments)
         return Program(name="web", argv=argv, env={**os.environ, **self.variables})
 
@@ -165,6 +172,7 @@ class LocalFleet:
         return {name: value for name, value in places.items() if name not in os.environ}
 
     def _keep_line(self, program: str, line: str) -> None:
+        """Write a line to the program's log; called in the thread of the supervisor's relay."""
         log = self._logs.get(program)
         if log is None:
             self.log_folder.mkdir(exist_ok=True)
@@ -200,7 +208,11 @@ def running_file(state: Path) -> Path:
 
 
 def running_variables(state: Path = DEFAULT_STATE) -> dict[str, str]:
-    """The settings of the fleet that runs in this folder; empty when none does, or its process has gone."""
+    """The settings of the fleet that runs in this folder; empty when none does, or its process has gone.
+
+    A file that cannot be read, or is of a process of another user, counts as none. The process id may have
+    been given to another program since; then a server that does not answer is reported by its first use.
+    """
     try:
         noted = json.loads(running_file(state).read_text(encoding="utf-8"))
         os.kill(int(noted["pid"]), 0)

@@ -1,4 +1,8 @@
-"""One program that the supervisor keeps running: its process, its output and its deaths."""
+"""One program that the supervisor keeps running: its process, its output and its deaths.
+
+It starts nothing by itself and decides nothing: the supervisor asks `has_ended`, collects, and sets
+`start_at` by the policy.
+"""
 
 import signal
 from collections import deque
@@ -79,6 +83,7 @@ class ManagedProcess:
         return child.end()
 
     def _pass_on(self, line: OutputLine) -> None:
+        """Pass a line on, printable and without what exceeds LINE_CAP_BYTES, and keep it for a report."""
         text = printable(line.data.decode("utf-8", "replace"))
         if line.skipped:
             text += f" … ({line.skipped} bytes more)"

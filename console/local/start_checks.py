@@ -1,7 +1,7 @@
 """Checks before a fleet starts: that the agent's program and CI's command can be run.
 
 Without one of them every job would fail, and no version would be to blame: so the check comes first, while
-somebody looks on. Both raise InvalidInputError, which says what to correct. Nothing is written, except the
+the user is watching. Both raise InvalidInputError, which says what to correct. Nothing is written, except the
 verdict of a CI that passed.
 """
 
@@ -58,7 +58,7 @@ def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> None:
     """Run CI on the tip of the main branch, unless that has a verdict already.
 
     Raises InvalidInputError when the command cannot be run there. A main branch that is red is reported and
-    stops nobody: the user may want agents to make it green.
+    does not stop the start: the user may want agents to make it green.
     """
     if forge is None or forge.ci is None:
         return
@@ -80,10 +80,10 @@ def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> None:
 
 
 def _program(command: str) -> str:
-    """The program's path as the command writes it, "" where it names none by a path."""
+    """The program's path as the command writes it, "" when it names the program without a folder."""
     try:
         words = shlex.split(command)
-    except ValueError:  # quotes that do not end: the shell reports that
+    except ValueError:  # a quote that is not closed: the shell reports that
         return ""
     plain = words and "/" in words[0] and not _FOR_THE_SHELL & set(words[0])
     return words[0] if plain else ""
@@ -96,5 +96,6 @@ def _suggestion(program: str) -> str:
 
 
 def _end_of(log: str) -> str:
+    """The end of CI's log for a message, or `nothing`. Raises OSError when the log has gone."""
     said = Path(log).read_bytes()[-SHOWN_CHARACTERS:].decode(errors="replace").strip()
     return said or "nothing"

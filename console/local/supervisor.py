@@ -1,7 +1,7 @@
 """Keeps several programs running: starts, restarts and ends them, and passes their output on.
 
 honcho, which runs our Procfile, does not fit here: when one program ends it ends them all; it takes over the
-signals and blocks, so nothing else can run beside it; and its programs outlive it when it is killed.
+signals and blocks, so nothing else can run at the same time; and its programs outlive it when it is killed.
 
 On Linux the programs die with the supervisor even when it is killed (see `routing.process.parent_death`). On
 macOS they go on after that: end them by hand.
@@ -70,6 +70,7 @@ class LineRelay:
         self._thread.join(timeout_seconds)
 
     def _deliver(self) -> None:
+        """The relay's thread: deliver until `close`. The queue is emptied even when the sink is broken."""
         broken = False
         while (item := self._lines.get()) is not None:
             if broken:
@@ -209,6 +210,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """The first signal asks the programs to end, the second kills them. Runs in the main thread."""
         del number, frame
         self._kill_asked = self._stop_asked
         self._stop_asked = True
@@ -232,6 +234,7 @@ class Supervisor:
     # All that follows runs in the supervisor's thread.
 
     def _serve(self, loop: PollLoop) -> None:
+        """The whole life of the programs; however it ends, no process is left and `start` does not wait."""
         try:
             for managed in self._managed:
                 self._start(managed, loop)
@@ -269,6 +272,7 @@ class Supervisor:
                     self._collect(managed)
 
     def _start(self, managed: ManagedProcess, loop: PollLoop) -> None:
+        """Start a process. One that cannot be started counts as a quick death, and is tried again."""
         try:
             managed.start(loop, self._clock())
         except SpawnError as error:
@@ -278,11 +282,13 @@ class Supervisor:
         self._say(OWN_NAME, f"{managed.program.name} started (process {managed.pid})")
 
     def _collect(self, managed: ManagedProcess) -> str:
+        """Reap an ended process and what it left; returns how it ended, in words."""
         how = str(managed.collect(self._clock()))
         self._say(OWN_NAME, f"{managed.program.name} ended ({how})")
         return how
 
     def _plan_restart(self, managed: ManagedProcess, how: str) -> None:
+        """Set when to start again, or set `_failure`, which makes `_keep_running` end everything."""
         if self._policy.gives_up(managed.quick_deaths):
             self._failure = _failure(managed, how, self._policy)
             self._say(OWN_NAME, str(self._failure))
