@@ -93,7 +93,7 @@ class Invocation:
 def started(ctx: typer.Context) -> Invocation:
     """The invocation of a command; for commands that need settings or the user, and not the parts.
 
-    TypeError when the command does not hang below the root, which is a fault of whoever registered it.
+    TypeError when the command does not hang below the root, which is a fault in how it was registered.
     """
     found = ctx.find_object(Invocation)
     if found is None:

@@ -79,7 +79,7 @@ def shown_value(name: str, value: Any) -> Any:
 
 
 def _without_credentials(url: str) -> str:
-    """Scheme, host and path; user, password and query may be secrets. Text that is no URL is masked."""
+    """Scheme, host and path; user, password and query may be secrets. Text that is not a URL is masked."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else "********"

@@ -28,7 +28,7 @@ from routing.errors import ConflictError
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
-#: A seed whose story is told in the documentation.
+#: The seed of the run that the documentation describes.
 DEFAULT_SEED = 1
 
 #: Seconds between two lines about a trial when the output is not a terminal.
@@ -129,5 +129,5 @@ class _Screen:
 
     @property
     def _seconds(self) -> float:
-        """Seconds since the story began, by a clock that nobody can set."""
+        """Seconds since the story began, by the monotonic clock."""
         return time.monotonic() - self._begun

@@ -216,7 +216,7 @@ def _follow_states(coalmine: Coalmine, job: Job, terminal: Terminal) -> Job:
 def _check_issue(coalmine: Coalmine, job: Job) -> str:
     """Raise ConflictError when the job's issue is finished, or when another job works on it.
 
-    Returns a note for the person, "" for none: a forge that does not answer is no reason to refuse. Nothing
+    Returns a note for the person, "" for none: a forge that does not answer does not stop a retry. Nothing
     is written or locked here; `Jobs.retry` refuses a job whose issue another job has taken since.
     """
     ref = issue_of(job)
@@ -253,7 +253,7 @@ def _refuse_taken(item: BacklogItem, job: Job) -> None:
 
 
 def _whose(ref: IssueRef, job: str) -> str:
-    """Who has the issue; the job is "" between taking the slot and enqueueing it."""
+    """Which job has the issue; it is "" between taking the slot and enqueueing it."""
     if job:
         return f"{ref} is being worked on by job {job}; see `coalmine job show {job}`"
     return f"{ref} was just given to another job; see `coalmine issue show {ref}`"

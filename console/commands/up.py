@@ -210,7 +210,7 @@ def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
 
 
 def words_of(event: Event) -> str:
-    """An event of SHOWN as a line: `0f… ended (implementer@v1, done)`.
+    """An event of SHOWN as a line: `0f…  ended  (implementer@v1, done)`.
 
     A settled job has its score first, or that it was left out of the trial.
     """

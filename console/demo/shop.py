@@ -136,7 +136,7 @@ class Shop:
         return self._filed
 
     def merges(self) -> int:
-        """How many branches git has merged into main: what the fleet says is checked against git itself."""
+        """How many branches were merged into main: counted by git, and not by the fleet's own records."""
         return int(Git(self.repository)("rev-list", "--count", "--merges", "main"))
 
 

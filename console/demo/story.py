@@ -105,7 +105,7 @@ def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Play
 
 @dataclass(kw_only=True)
 class _Telling:
-    """The story while it is played: `chapter` for each trial, then `finish`; both block until it is so."""
+    """The story while it is played: `chapter` for each trial, then `finish`; both block until then."""
 
     plan: StoryPlan
     shop: Shop

@@ -16,7 +16,7 @@ _ENDS = {"rolled_back": "rolled back", "graduated": "graduated"}
 
 
 def document(played: Played) -> dict[str, Any]:
-    """A summary for scripts; `review` is the stored record of the verdict. Times are in seconds."""
+    """A summary for scripts; `review` is the stored record of the verdict."""
     return {
         "seed": played.seed,
         "seconds": round(played.seconds, 1),

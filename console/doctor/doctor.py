@@ -196,8 +196,8 @@ def _limits(coalmine: Coalmine) -> HealthFinding:
 def workers(app: Celery, *, wait_seconds: float) -> HealthFinding:
     """Whether any worker answers a ping, over the broker, within `wait_seconds`.
 
-    None is a warning and not a problem: a fleet may be stopped on purpose. A busy worker of the solo pool
-    does not answer while it runs a job.
+    No answer is a warning and not a problem: a fleet may be stopped on purpose. A busy worker of the solo
+    pool does not answer while it runs a job.
     """
     try:
         answers = app.control.ping(timeout=wait_seconds)

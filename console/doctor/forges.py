@@ -158,7 +158,7 @@ class _Examination:
     def findings(self) -> Iterator[HealthFinding]:
         """One finding about the API and one about git for each repository.
 
-        A forge that cannot be reached ends the examination with one finding, in place of one for each
+        A forge that cannot be reached ends the examination with one finding, instead of one for each
         repository. The repositories for which there was no time are counted in a last one.
         """
         for place, repo in enumerate(self._site.config.allow_list):

@@ -80,7 +80,7 @@ class LocalFleet:
     also by an error, the programs are stopped first and the server last, so that they can still hand their
     jobs back.
 
-    Entering changes `os.environ` of this process for good: make one fleet in a process.
+    Entering changes `os.environ` of this process permanently: make one fleet in a process.
     """
 
     def __init__(self, plan: FleetPlan) -> None:
@@ -208,7 +208,7 @@ def running_file(state: Path) -> Path:
 
 
 def running_variables(state: Path = DEFAULT_STATE) -> dict[str, str]:
-    """The settings of the fleet that runs in this folder; empty when none does, or its process has gone.
+    """The settings of the fleet that runs in this folder; empty when no fleet does, or its process has gone.
 
     A file that cannot be read, or is of a process of another user, counts as none. The process id may have
     been given to another program since; then a server that does not answer is reported by its first use.

@@ -14,7 +14,7 @@ from routing.printable import printable
 
 
 def event_document(event: Event) -> dict[str, Any]:
-    """An event for scripts. `id` is the stream's, so ids compare in the order in which events happened."""
+    """An event for scripts. `id` is the stream's, MILLISECONDS-NUMBER; no two events have the same."""
     return {
         "id": event.id,
         "kind": event.kind,

@@ -18,7 +18,7 @@ from routing.jobs.signal import Signal
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """A job for scripts, without its signals. `score` is null until it has settled, or when excluded."""
+    """A job for scripts, without its signals. `score` is null until it has settled."""
     return document(JOB, job)
 
 

@@ -73,7 +73,7 @@ class TrialStatus:
         return sum(self.trial.dispatched.values()) - self.evidence.dispatched
 
     def document(self) -> dict[str, Any]:
-        """A status for scripts; `next_share` is null, and the evidence final, once the trial is closed."""
+        """A status for scripts; `next_share` is null once the trial is closed."""
         return trial_document(self.trial) | {
             "verdict": self.verdict,
             "reasons": self.reasons,

@@ -6,5 +6,5 @@ nowhere else, and no answer shows more than the caller may know.
 
 What a delivery means is decided in `routing.webhook`; this room knows about sockets, headers and statuses
 only. The docstrings of handlers and answer models are published in `/openapi.json`, so they are written for
-those who send requests.
+the people who write clients.
 """

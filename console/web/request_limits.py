@@ -1,6 +1,6 @@
 """How long one request may take and how large it may be, so that none holds up the others.
 
-Anyone who reaches the port may send a body, before any signature is checked. So its size and its time are
+Anyone who can reach the port may send a body, before any signature is checked. So its size and its time are
 limited while it is read, and a handler that waits for the store is answered even when the store is not.
 """
 
