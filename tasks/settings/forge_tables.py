@@ -90,21 +90,24 @@ class ForgeTables:
         made._take_variables(environment)
         return made
 
-    def warning(self) -> str:
-        """What to write in place of what was read, '' when nothing is old; secrets are masked."""
-        parts = []
+    def file_warning(self) -> str:
+        """What to write in place of what the file says, '' when nothing is old; secrets are masked."""
+        parts: list[str] = []
         if self.file_is_old:
             parts = ["the sections [forge.…] are written in another way now; in their place, write:", ""]
             tables, elsewhere = self.written
             parts += [line for table in tables for line in _table_lines(table)]
             for name, model in (("issues", IssueSettings), ("times", TimeSettings), ("http", HttpLimits)):
                 parts += _section_lines(name, elsewhere.get(name, {}), model)
+        return "\n".join(parts)
+
+    def renamed_variables(self) -> dict[str, str]:
+        """Variables that are called otherwise now, and how."""
         renamed = dict(self.renamed)
         for key, table in zip(self.keys, self.tables, strict=True):
             if table.get("name", key) != key:
                 renamed[variable_of("forge", key, "…")] = variable_of("forge", table["name"], "…")
-        parts += [f"{old} is called {new} now" for old, new in renamed.items()]
-        return "\n".join(parts)
+        return renamed
 
     def by_name(self) -> dict[str, dict[str, Any]]:
         """The tables by the names of their forges."""

@@ -167,8 +167,8 @@ def load_settings(
     values = file_values(file)
     _check_names()
     forges = ForgeTables.read(values, os.environ)
-    if text := "\n".join(part for part in (forges.warning(), _old_times(values)) if part):
-        (warn or _to_standard_error)(f"{file}: {text}")
+    if text := _old_forms(file, values, forges):
+        (warn or _to_standard_error)(text)
     reading = type("FileSettings", (Settings,), {"below": _below(values, forges)})
     try:
         settings = reading(**given)
@@ -201,14 +201,18 @@ def _below(values: Mapping[str, Any], forges: ForgeTables) -> tuple[dict[str, An
     return forges.elsewhere, {**moved(values)[0], "forge": forges.tables}
 
 
-def _old_times(values: Mapping[str, Any]) -> str:
-    """Which settings of times are called otherwise now, in file and environment; "" for none."""
-    in_file = [f"{old} is called {new} now" for old, new in moved(values)[1].items()]
-    old = {variable_of(*place): variable_of("times", new) for place, new in OLD_PLACES.items()}
+def _old_forms(file: Path, values: Mapping[str, Any], forges: ForgeTables) -> str:
+    """What is written in an old form, and how to write it now, by its source; "" for nothing."""
+    times = {variable_of(*place): variable_of("times", new) for place, new in OLD_PLACES.items()}
     given = {name.upper() for name in os.environ}
-    return "\n".join(
-        [*in_file, *(f"{name} is called {new} now" for name, new in old.items() if name in given)]
-    )
+    variables = forges.renamed_variables() | {old: new for old, new in times.items() if old in given}
+    in_file = "\n".join(filter(None, [forges.file_warning(), _renamings(moved(values)[1])]))
+    sources = {str(file): in_file, "environment": _renamings(variables)}
+    return "\n".join(f"{source}: {text}" for source, text in sources.items() if text)
+
+
+def _renamings(names: Mapping[str, str]) -> str:
+    return "\n".join(f"{old} is called {new} now" for old, new in names.items())
 
 
 def _to_standard_error(text: str) -> None:

@@ -158,7 +158,7 @@ def test_old_sections_are_shown_as_they_are_written_now(load: Load, said: list[s
         "\n[issues.watch]\nfix_forwards = 2\n"
         '\n[issues.model]\n# api_key = "********"  (the value stays; better in the environment)\n'
         "\n[http]\nattempts = 7\n"
-        "\nCOALMINE_FORGE__GITHUB__… is called COALMINE_FORGE__HUB__… now"
+        "\nenvironment: COALMINE_FORGE__GITHUB__… is called COALMINE_FORGE__HUB__… now"
     )
     assert "s3cret" not in text
     assert [(forge.name, forge.per_repo) for forge in settings.forge] == [("local", 3), ("hub", 1)]
@@ -195,7 +195,7 @@ def test_variables_of_before_are_read(
 ) -> None:
     """Each with one line that says what it is called now."""
     assert value(load(**variables)) == 2
-    assert [text.partition(": ")[2] for text in said] == [renamed]
+    assert said == [f"environment: {renamed}"]
 
 
 def test_a_variable_of_before_is_over_the_file_and_under_its_own_new_name(load: Load) -> None:

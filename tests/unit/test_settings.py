@@ -202,8 +202,17 @@ def test_times_are_read_from_where_they_stood_before(
     times = load_settings(warn=said.append).times
     assert (times.lease_seconds, times.sweep_interval_seconds, times.watch_interval_seconds) == (12, 4, 8)
     assert (times.watchdog_interval_seconds, times.harvest_interval_seconds) == (7, 9)
-    assert "job.lease_seconds is called times.lease_seconds now" in said[0]
-    assert "COALMINE_JOB__WATCH_INTERVAL_SECONDS is called COALMINE_TIMES__WATCH_INTERVAL_SECONDS" in said[0]
+    assert said[0].startswith("coalmine.toml: job.lease_seconds is called times.lease_seconds now\n")
+    renamed = "COALMINE_JOB__WATCH_INTERVAL_SECONDS is called COALMINE_TIMES__WATCH_INTERVAL_SECONDS now"
+    assert said[0].endswith(f"\nenvironment: {renamed}")
+
+
+def test_the_warning_names_no_file_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old variable is one of the environment, whether there is a file or not."""
+    monkeypatch.setenv("COALMINE_JOB__LEASE_SECONDS", "20")
+    said: list[str] = []
+    load_settings(warn=said.append)
+    assert said == ["environment: COALMINE_JOB__LEASE_SECONDS is called COALMINE_TIMES__LEASE_SECONDS now"]
 
 
 def test_a_variable_of_before_wins_over_the_file(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
