@@ -144,41 +144,45 @@ class Jobs:
 
     def try_again(self, claim: Claim, again: Again, *, reason: str, result: JobResult) -> None:
         """An attempt failed, and another one follows it, see `retry`."""
-        job, delay = claim.job, again.delay_seconds(self._back_off, self._generator)
-        self._fenced(claim, Move(
-            job=job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETRIED, fence=claim.fence,
-            reason=f"{reason}; {Attempts.of(job)}", result=result, kind=job.kind_again, delay_seconds=delay,
-            data={"delay_seconds": round(delay, 3)},
-        ))  # fmt: skip
+        why = f"{reason}; {Attempts.of(claim.job)}"
+        self._queue_again(
+            claim, again, event=JOB_RETRIED, reason=why, kind=claim.job.kind_again, result=result,
+            delay_name="delay_seconds",
+        )  # fmt: skip
 
     def give_up(self, claim: Claim, *, reason: str, result: JobResult, signals: Sequence[Signal]) -> None:
         """An attempt failed, and none is left, see `retry`: a person finds the job among the dead letters."""
         why = f"{reason}; {Attempts.of(claim.job)}"
         self.end(claim, JobState.FAILED, reason=why, result=result, signals=signals)
 
-    def give_back(self, claim: Claim, *, reason: str) -> None:
-        """A worker that shuts down returns the job; the attempt does not count."""
-        self._fenced(claim, Move(
-            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_RETURNED,
-            fence=claim.fence, reason=reason, kind=claim.job.kind_again, refund=True,
-        ))  # fmt: skip
+    def give_back(self, claim: Claim, again: Again, *, reason: str) -> None:
+        """A worker that shuts down returns the job."""
+        self._queue_again(claim, again, event=JOB_RETURNED, reason=reason, kind=claim.job.kind_again)
 
-    def put_off(self, claim: Claim, *, reason: str, delay_seconds: float) -> None:
+    def put_off(self, claim: Claim, again: Again, *, reason: str) -> None:
         """Nothing was run, as the job's agent is busy elsewhere: it waits a moment, as it was."""
-        self._fenced(claim, Move(
-            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_PUT_OFF,
-            fence=claim.fence, reason=reason, delay_seconds=delay_seconds, refund=True,
-        ))  # fmt: skip
+        self._queue_again(claim, again, event=JOB_PUT_OFF, reason=reason)
 
-    def park(self, claim: Claim, *, reason: str, result: JobResult, wait_seconds: float) -> None:
-        """The job's agent awaits mail: its next turn begins with that, or when the time is over.
+    def park(self, claim: Claim, again: Again, *, reason: str, result: JobResult) -> None:
+        """The job's agent awaits mail: its next turn begins with that, or when the time is over."""
+        self._queue_again(
+            claim, again, event=JOB_AWAITING, reason=reason, kind=TurnKind.MAIL, result=result,
+            delay_name="wait_seconds",
+        )  # fmt: skip
 
-        The turn did not fail, so it does not count as an attempt.
+    def _queue_again(
+        self, claim: Claim, again: Again, *, event: str, reason: str, kind: str = "",
+        result: JobResult | None = None, delay_name: str = "",
+    ) -> None:  # fmt: skip
+        """Queue a running job again; `again` alone says after how long, and whether the attempt counts.
+
+        `delay_name` is what the event calls the delay; "" for an event that does not carry it.
         """
+        delay = again.delay_seconds(self._back_off, self._generator)
         self._fenced(claim, Move(
-            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_AWAITING,
-            fence=claim.fence, reason=reason, result=result, kind=TurnKind.MAIL, delay_seconds=wait_seconds,
-            refund=True, data={"wait_seconds": wait_seconds},
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=event, fence=claim.fence,
+            reason=reason, result=result, kind=kind, delay_seconds=delay, refund=not again.counts,
+            data={delay_name: round(delay, 3)} if delay_name else {},
         ))  # fmt: skip
 
     def wake(self, job: str) -> bool:

@@ -64,6 +64,14 @@ class Again:
 #: It is queued again without a pause, and the attempt counts.
 AT_ONCE: Final = Again(counts=True)
 
+#: The same, and the attempt does not count: it was nobody's failure.
+UNCOUNTED: Final = Again(counts=False)
+
+
+def awaiting(wait_seconds: float) -> Again:
+    """How a job is queued again whose agent awaits mail: the turn did its work, so it is no attempt."""
+    return Again(counts=False, wait_seconds=wait_seconds)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GiveUp:
@@ -114,7 +122,7 @@ def retry(ended_by: Ending | NotRun, attempts: Attempts) -> Again | GiveUp:
         case _Rule.NEVER:
             return GiveUp(reason=f"a job is not tried again after {ended_by.value}")
         case _Rule.FREE:
-            return Again(counts=False)
+            return UNCOUNTED
         case _Rule.BUSY:
             return Again(counts=False, wait_seconds=BUSY_SECONDS)
         case _ if attempts.used >= attempts.allowed:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from routing.events import JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED
 from routing.jobs.ending import NotRun
 from routing.jobs.job import Job, JobResult, JobState
-from routing.jobs.retry import Attempts, GiveUp, retry
+from routing.jobs.retry import Again, Attempts, GiveUp, retry
 from routing.jobs.signal import SignalKind, signal
 from routing.jobs.turn import MOST_JUDGED, Repair, TurnKind
 from routing.store.jobs.move import Move
@@ -49,10 +49,11 @@ def after_lost_worker(job: Job, *, at: float) -> Move:
     """The step after a worker was lost: a wish to cancel comes first, then the attempts that are left."""
     reason, kind = "its worker was lost", None
     to, event = JobState.QUEUED, JOB_LEASE_EXPIRED
+    decided = retry(NotRun.WORKER_LOST, Attempts.of(job))
     if job.cancel:
         to, event, reason, kind = JobState.CANCELLED, JOB_FINISHED, job.cancel, SignalKind.CANCELLED
-    elif isinstance(given_up := retry(NotRun.WORKER_LOST, Attempts.of(job)), GiveUp):
-        reason = f"{reason}; {given_up.reason}"
+    elif isinstance(decided, GiveUp):
+        reason = f"{reason}; {decided.reason}"
         to, event, kind = JobState.FAILED, JOB_FINISHED, SignalKind.MACHINE_LOST
     return Move(
         job=job.id,
@@ -63,6 +64,7 @@ def after_lost_worker(job: Job, *, at: float) -> Move:
         reason=reason,
         kind=job.kind_again,
         signals=[signal(kind, at=at, note=reason)] if kind else [],
+        refund=to is JobState.QUEUED and isinstance(decided, Again) and not decided.counts,
         expired=True,
         list_dead=to is JobState.FAILED,
     )

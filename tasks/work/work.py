@@ -16,7 +16,7 @@ from routing.errors import UnavailableError
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
-from routing.jobs.retry import Attempts
+from routing.jobs.retry import Attempts, awaiting
 from routing.jobs.signal import signal
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.redis.lease import LeaseStatus
@@ -128,11 +128,11 @@ class Work:
             case NextStep.FINISHED | NextStep.ESCALATE | NextStep.CANCEL as step:
                 jobs.end(claim, _ENDS[step], reason=reason, result=ran.result, signals=facts)
             case NextStep.GIVE_BACK:
-                jobs.give_back(claim, reason=reason)
+                jobs.give_back(claim, decided.again, reason=reason)
             case NextStep.PUT_OFF:
-                jobs.put_off(claim, reason=reason, delay_seconds=decided.again.wait_seconds)
+                jobs.put_off(claim, decided.again, reason=reason)
             case NextStep.AWAIT:
-                jobs.park(claim, reason=reason, result=ran.result, wait_seconds=self._await_seconds)
+                jobs.park(claim, awaiting(self._await_seconds), reason=reason, result=ran.result)
             case NextStep.RETRY:
                 jobs.try_again(claim, decided.again, reason=reason, result=ran.result)
             case NextStep.FAIL:

@@ -7,7 +7,7 @@ from redis import Redis
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobRequest
 from routing.jobs.lifecycle import Claim
-from routing.jobs.retry import Attempts
+from routing.jobs.retry import Attempts, awaiting
 from routing.templates.version import Snapshot
 from tasks.agents.mail.letter import Letter
 from tasks.agents.turn.stop_signal import StopSignal
@@ -55,7 +55,7 @@ def test_what_was_begun_is_pushed_when_it_is_ended(
         ran = worker.agents.run(first, StopSignal())
         assert (outcome(ran, FIRST).step, ran.result.commit) == (NextStep.AWAIT, "")
         assert repository.git.attempt("rev-parse", "--verify", f"coalmine/{job}").returncode != 0
-        parts.jobs.park(first, reason="it awaits mail", result=ran.result, wait_seconds=3600)
+        parts.jobs.park(first, awaiting(3600), reason="it awaits mail", result=ran.result)
 
         letter = Letter.checked(to=f"builder-{job[:8]}", type_="status", subject="go on")
         parts.post_office.send(ADA, letter)

@@ -10,6 +10,7 @@ import redis
 from console.doctor.doctor import fleet as examined
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
+from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
 from routing.store.redis.health import HealthFinding, Status
 from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt
@@ -126,7 +127,7 @@ def test_every_way_out_makes_room(limited: Made, leave: str) -> None:
         "end": lambda: finish(fleet, claim),
         "push": lambda: jobs.pushed(claim, result),
         "retry": lambda: fail_attempt(jobs, claim, result=result),
-        "give back": lambda: jobs.give_back(claim, reason="x"),
+        "give back": lambda: jobs.give_back(claim, UNCOUNTED, reason="x"),
         "reap": lambda: jobs.reap(at=fleet.clock()),
     }
     assert tried(fleet, second) == "full"

@@ -10,6 +10,7 @@ from routing.errors import ConflictError
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
+from routing.jobs.retry import UNCOUNTED, awaiting
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
 from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt
@@ -217,7 +218,7 @@ def test_lost_worker_of_a_corrective_turn(fleet: SteppedFleet) -> None:
 def test_drained_corrective_turn(fleet: SteppedFleet) -> None:
     """A worker that shuts down gives it back as what it is, and the attempt does not count."""
     job = sent_back(fleet)
-    fleet.app.jobs.give_back(fleet.claim(job.id), reason="drain")
+    fleet.app.jobs.give_back(fleet.claim(job.id), UNCOUNTED, reason="drain")
     found = fleet.app.jobs.find(job.id)
     assert (found.kind, found.attempts, found.repair) == ("fix_forward", 0, RED)
 
@@ -225,7 +226,7 @@ def test_drained_corrective_turn(fleet: SteppedFleet) -> None:
 def test_corrective_turn_that_waits_for_mail(fleet: SteppedFleet) -> None:
     """Its next turn is about the mail; if that fails, the one after it is about the repair again."""
     job = sent_back(fleet)
-    fleet.app.jobs.park(fleet.claim(job.id), reason="awaits", result=JobResult(), wait_seconds=60)
+    fleet.app.jobs.park(fleet.claim(job.id), awaiting(60), reason="awaits", result=JobResult())
     assert fleet.app.jobs.wake(job.id)
     claim = fleet.claim(job.id)
     assert (claim.job.kind, claim.job.repair) == ("mail", RED)

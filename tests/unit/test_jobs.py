@@ -7,7 +7,7 @@ from routing.errors import ConflictError, InvalidInputError
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, StaleLeaseError, UnknownJobError
-from routing.jobs.retry import BackOff
+from routing.jobs.retry import UNCOUNTED, BackOff
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.redis.lease import LeaseStatus
@@ -88,7 +88,7 @@ def test_stale_finish_is_refused(fleet: SteppedFleet) -> None:
     for step in (
         lambda: fleet.app.jobs.end(first, JobState.SUCCEEDED, reason="done", result=JobResult()),
         lambda: fleet.app.jobs.pushed(first, PUSHED),
-        lambda: fleet.app.jobs.give_back(first, reason="drain"),
+        lambda: fleet.app.jobs.give_back(first, UNCOUNTED, reason="drain"),
         lambda: fail(fleet, first),
     ):
         with pytest.raises(StaleLeaseError, match="refused"):
@@ -290,7 +290,7 @@ def test_cancelled_job_that_is_given_back_is_not_run_again(fleet: SteppedFleet) 
     claim = fleet.claim(job)
     fleet.app.jobs.cancel(job, by="ada", at=START)
     with pytest.raises(CancelAskedError):
-        fleet.app.jobs.give_back(claim, reason="its worker shut down")
+        fleet.app.jobs.give_back(claim, UNCOUNTED, reason="its worker shut down")
     fleet.clock.forward(31)
     fleet.app.jobs.reap(at=fleet.clock())
     assert fleet.app.jobs.find(job).state is JobState.CANCELLED
@@ -320,7 +320,7 @@ def test_retried_job_is_not_cancelled_by_the_old_wish(fleet: SteppedFleet) -> No
 def test_given_back_job_does_not_lose_an_attempt(fleet: SteppedFleet) -> None:
     """A worker that shuts down returns its job at once and uses up no attempt."""
     job = fleet.enqueue(max_attempts=1).job
-    fleet.app.jobs.give_back(fleet.claim(job), reason="its worker shut down")
+    fleet.app.jobs.give_back(fleet.claim(job), UNCOUNTED, reason="its worker shut down")
     found = fleet.app.jobs.find(job)
     assert (found.state, found.attempts) == ("queued", 0)
     fleet.app.relay.relay()

@@ -5,6 +5,7 @@ import redis
 
 from harvest.policy import TrialPolicy
 from routing.jobs.job import JobResult, JobState
+from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
 from routing.store.redis.keys import Keys
 from tests.fleets.stepped_fleet import QUICK, SteppedFleet
@@ -28,7 +29,7 @@ def whole_story(fleet: SteppedFleet) -> list[str]:
         fleet.claim(jobs[4], lease_seconds=1)
         fleet.clock.forward(2)
         fleet.app.jobs.reap(at=fleet.clock())
-    fleet.app.jobs.give_back(fleet.claim(jobs[5]), reason="drain")
+    fleet.app.jobs.give_back(fleet.claim(jobs[5]), UNCOUNTED, reason="drain")
     fleet.end(jobs[5])
     fleet.app.switch.pause("lunch")
     fleet.app.jobs.claim(jobs[6], worker="w1", lease_seconds=1)

@@ -5,6 +5,7 @@ import redis
 
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, StaleLeaseError
+from routing.jobs.retry import Again, awaiting
 from tests.fleets.stepped_fleet import SteppedFleet
 
 
@@ -20,10 +21,7 @@ def parked(fleet: SteppedFleet, wait_seconds: float = 60.0) -> str:
     """A job whose first turn ended to wait for mail."""
     job = fleet.enqueue().job
     fleet.app.jobs.park(
-        fleet.claim(job),
-        reason="it awaits mail",
-        result=JobResult(tail="sent two"),
-        wait_seconds=wait_seconds,
+        fleet.claim(job), awaiting(wait_seconds), reason="it awaits mail", result=JobResult(tail="sent two")
     )
     fleet.broker.sent.clear()
     return job
@@ -73,7 +71,7 @@ def test_only_a_parked_job_is_woken(fleet: SteppedFleet) -> None:
     queued, running, ended, failed = (fleet.enqueue().job for _ in range(4))
     fleet.claim(running)
     fleet.end(ended)
-    fleet.app.jobs.put_off(fleet.claim(failed), reason="busy", delay_seconds=60)
+    fleet.app.jobs.put_off(fleet.claim(failed), Again(counts=False, wait_seconds=60), reason="busy")
     before = fleet.everything()
     for job in (queued, running, ended, failed, "0" * 16):
         assert not fleet.app.jobs.wake(job)
@@ -85,11 +83,11 @@ def test_parking_needs_the_lease(fleet: SteppedFleet) -> None:
     lost, cancelled = (fleet.claim(fleet.enqueue().job) for _ in range(2))
     fleet.app.jobs.cancel(cancelled.job.id, by="ada", at=fleet.clock())
     with pytest.raises(CancelAskedError):
-        fleet.app.jobs.park(cancelled, reason="", result=JobResult(), wait_seconds=60)
+        fleet.app.jobs.park(cancelled, awaiting(60), reason="", result=JobResult())
     fleet.clock.forward(31)
     fleet.app.jobs.reap(at=fleet.clock())
     with pytest.raises(StaleLeaseError):
-        fleet.app.jobs.park(lost, reason="", result=JobResult(), wait_seconds=60)
+        fleet.app.jobs.park(lost, awaiting(60), reason="", result=JobResult())
 
 
 def test_parked_job_can_be_cancelled(fleet: SteppedFleet) -> None:

@@ -8,6 +8,7 @@ import redis
 from routing.errors import UnavailableError
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
+from routing.jobs.retry import UNCOUNTED, awaiting
 from routing.store.jobs.job_store import JobStore
 from routing.store.mail.agent_store import AgentStore
 from tasks.agents.agent_record import AgentRecord
@@ -122,10 +123,10 @@ def test_agent_of_a_job_that_goes_on_stays(hospice: Hospice) -> None:
         hospice.fleet.clock.forward(10_000)
         hospice.claim = hospice.fleet.claim(hospice.claim.job.id)
 
-    jobs.give_back(hospice.claim, reason="drain")
+    jobs.give_back(hospice.claim, UNCOUNTED, reason="drain")
     assert hospice.retire() == STAYS
     again()
-    jobs.park(hospice.claim, reason="awaits mail", result=JobResult(), wait_seconds=1)
+    jobs.park(hospice.claim, awaiting(1), reason="awaits mail", result=JobResult())
     assert hospice.retire() == STAYS
     again()
     assert fail_attempt(jobs, hospice.claim)

@@ -1,24 +1,32 @@
 """Whether a job is tried again: every ending, at every attempt, and the same for the job and its session."""
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
 import pytest
+import redis
 
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import Job, JobRequest, JobState
+from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import BUSY_SECONDS, Again, Attempts, BackOff, GiveUp, is_done, retry
 from routing.jobs.transitions import after_lost_worker
+from routing.store.jobs.job_store import ClaimRefusal
 from tasks.agents.mail.role import Role
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.session.step import step_after
 from tasks.agents.turn.result import TurnResult
+from tasks.agents.turn.stop_signal import StopSignal
+from tasks.work.lease_keeper import LeaseKeeper, LeaseTimes
 from tasks.work.outcome import NextStep, Ran, outcome
-from tests.fleets.stepped_fleet import ScriptedGenerator
+from tasks.work.work import Work, job_leases
+from tests.fleets.stepped_fleet import ScriptedGenerator, SteppedFleet
 
 ENDINGS: Final = [*Ending, *NotRun]
 NUMBERS: Final = [Attempts(used=used, allowed=allowed) for used in (1, 2, 3, 4) for allowed in (1, 2, 3)]
 NO_YES = (False, True)
+AWAIT_SECONDS = 60.0
 
 #: Endings after which the worker that saw them does not try the job again.
 FINAL = {Ending.CANCEL, Ending.LEASE_LOST, NotRun.JOB_LIMIT}
@@ -51,6 +59,34 @@ def test_every_ending_at_every_attempt(ended_by: Ending | NotRun, attempts: Atte
         assert isinstance(decided, Again)
         assert decided.counts is counts
         assert decided.delay_seconds(BackOff(), ScriptedGenerator([1.0])) == delay
+
+
+@pytest.mark.parametrize("ended_by", ENDINGS)
+def test_an_attempt_counts_as_the_table_says(fake_redis: redis.Redis, ended_by: Ending | NotRun) -> None:
+    """What is stored of a job after its first attempt, as the worker reports it, or the sweep repairs it."""
+    fleet = SteppedFleet(fake_redis, draws=[0.5])
+    fleet.add()
+    job = fleet.enqueue().job
+    if ended_by is NotRun.WORKER_LOST:
+        fleet.claim(job)
+        fleet.clock.forward(31)
+        fleet.app.jobs.reap(at=fleet.clock())
+    else:
+        work(fleet, job, Ran(ended_by=ended_by))
+    assert fleet.app.jobs.find(job).attempts == (0 if ended_by in FREE else 1)
+
+
+def test_a_turn_that_ends_to_wait_for_mail_does_not_count(fake_redis: redis.Redis) -> None:
+    """It is queued again with all its attempts, and may be claimed when the longest wait is over."""
+    fleet = SteppedFleet(fake_redis)
+    fleet.add()
+    job = fleet.enqueue().job
+    work(fleet, job, Ran(ended_by=Ending.RESULT, clean=True, awaits=True))
+    found = fleet.app.jobs.find(job)
+    assert (found.state, found.attempts) == (JobState.QUEUED, 0)
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) is ClaimRefusal.EARLY
+    fleet.clock.forward(AWAIT_SECONDS + 1)
+    assert fleet.claim(job).job.attempts == 1
 
 
 def test_chance_is_asked_only_where_there_is_jitter() -> None:
@@ -103,6 +139,27 @@ def test_sweep_decides_about_a_lost_worker_by_the_same_table(attempts: Attempts)
     again = isinstance(retry(NotRun.WORKER_LOST, attempts), Again)
     assert move.to is (JobState.QUEUED if again else JobState.FAILED)
     assert (str(attempts) in move.reason) is not again
+
+
+def work(fleet: SteppedFleet, job: str, ran: Ran) -> None:
+    """One attempt at a job that went so, claimed and reported by a worker."""
+    keeper = LeaseKeeper(LeaseTimes(lease_seconds=30.0), monotonic=fleet.clock)
+    Work(
+        jobs=fleet.app.jobs, keeper=keeper, leases=job_leases(fleet.app.job_store, 30.0), runner=Went(ran),
+        retire=lambda *_: None, ended=lambda *_: None, await_seconds=AWAIT_SECONDS,
+    ).work(job, worker="w1")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Went:
+    """A runner whose turns all go the same way."""
+
+    ran: Ran
+
+    def run(self, claim: Claim, stop: StopSignal) -> Ran:
+        """Nothing is run."""
+        del claim, stop
+        return self.ran
 
 
 def turn(ended_by: Ending, *, clean: bool) -> TurnResult:

@@ -6,6 +6,7 @@ import redis
 from routing.errors import UnavailableError
 from routing.jobs.job import JobResult
 from routing.jobs.lifecycle import Claim
+from routing.jobs.retry import awaiting
 from routing.store.mail.mail_store import MailStore
 from routing.store.sessions.session_store import TurnEnd, TurnRefusal
 from tasks.agents.mail.address import Author
@@ -46,7 +47,7 @@ class Waiter:
 
     def park(self) -> None:
         """The job is put aside."""
-        self.app.jobs.park(self.claim, reason="it awaits mail", result=JobResult(), wait_seconds=3600)
+        self.app.jobs.park(self.claim, awaiting(3600), reason="it awaits mail", result=JobResult())
         self.fleet.broker.sent.clear()
 
     def write(self, author: Author = ADA, office: PostOffice | None = None) -> None:

@@ -8,6 +8,7 @@ import redis
 
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
+from routing.jobs.retry import UNCOUNTED
 from routing.store.redis.lease import LeaseStatus
 from routing.store.sessions.session_store import TurnRefusal
 from routing.templates.templates import Templates
@@ -290,7 +291,7 @@ def test_turn_of_an_ended_job_is_left_to_its_holder(kennel: Kennel) -> None:
 def test_cancelled_job_is_told_as_aborted(kennel: Kennel) -> None:
     """A person ended it while it was between turns."""
     fence = kennel.begin()
-    kennel.app.jobs.give_back(kennel.claim, reason="drain")
+    kennel.app.jobs.give_back(kennel.claim, UNCOUNTED, reason="drain")
     kennel.app.sessions.move(
         kennel.name, SessionState.BETWEEN_TURNS, allowed=["in_turn"], reason="drain", fence=fence
     )
