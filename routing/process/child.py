@@ -83,7 +83,8 @@ class ChildProcess:
         try:
             pumped = loop or PollLoop()
             process = _popen(command, reads_output=output is not None, reads_error=error is not None)
-        except (OSError, ValueError) as refused:  # ValueError: a NUL in a variable or an argument
+        except (OSError, ValueError, RuntimeError) as refused:
+            # ValueError: a NUL in a variable or an argument. RuntimeError: no thread could be started.
             if pumped is not None and loop is None:
                 pumped.close()
             if descendants is not None:

@@ -92,10 +92,14 @@ class Descendants:
         )
 
     def left(self) -> list[ProcessEntry] | None:
-        """The child and its descendants that live; None where there is no process table to read."""
-        if self.identity.start_ticks is None:
-            return None
+        """The child and its descendants that live; None where there is no process table to read.
+
+        The child itself may have exited, even before it was noted: then it stands in no table any more, and
+        what it has started still does.
+        """
         entries = self._table.read()
+        if not entries:  # this very process is in every table
+            return None
         found = family(entries, leader=self.identity.pid, marker=self._marker)
         if self._cgroup is None:
             return found

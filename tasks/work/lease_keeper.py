@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
-from routing.errors import UnavailableError
+from routing.errors import SettingsError, UnavailableError
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.work.log_and_continue import LogAndContinue
@@ -23,6 +23,10 @@ T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 _log = structlog.get_logger(__name__)
+
+#: The store's refusals that concern all leases at once: it is away, or it turns us away (a password that is
+#: being changed). They pass, so the leases are asked for again at each tick until they end by the clock.
+_REFUSALS = (UnavailableError, SettingsError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +38,11 @@ class LeaseTimes:
     tick_seconds: float = 0.5  # between two looks: within this time a cancel reaches a running agent
     event_seconds: float = 2.0  # events of an agent renew its turn's lease no more often than this
     mail_leases: float = 3.0  # lease of a turn's mail, in leases: it outlives the turn that reads it
+
+    @property
+    def longest_tick_seconds(self) -> float:
+        """The time between two looks; at least two of them lie between two renewals, whatever was set."""
+        return min(self.tick_seconds, self.lease_seconds / self.renewals / 2)
 
     @property
     def mail_lease_seconds(self) -> float:
@@ -131,7 +140,7 @@ class LeaseKeeper:
         lease.heard_at = now
         try:
             self._ask(lease.kind, [lease], now, extend=True, active=True)
-        except UnavailableError as error:  # the lease lasts for a while yet; `guard` ends it by the clock
+        except _REFUSALS as error:  # the lease lasts for a while yet; `guard` ends it by the clock
             _log.warning("lease.not_renewed", kind=lease.kind.name, reason=str(error))
 
     def holds(self, kind: LeaseKind[T], thing: T) -> bool:
@@ -141,7 +150,7 @@ class LeaseKeeper:
         """
         try:
             return kind.renew([thing], extend_seconds=0.0)[0].held
-        except UnavailableError:
+        except _REFUSALS:
             now = self._monotonic()
             return any(lease.thing is thing and lease.ends > now for lease in self._leases())
 
@@ -176,18 +185,21 @@ class LeaseKeeper:
         if not is_due and kind.asked_to is None:
             return
         try:
-            self._ask(kind, leases, now, extend=is_due)
-        except UnavailableError as error:  # tried again with the next tick
+            answered = self._ask(kind, leases, now, extend=is_due)
+        except _REFUSALS as error:  # tried again with the next tick
             _log.warning("leases.not_renewed", kind=kind.name, leases=len(leases), reason=str(error))
             return
-        if is_due:
+        if is_due and answered:
             self._renewed_at[kind] = now
 
     def _ask(
         self, kind: LeaseKind[Any], leases: Sequence[Lease[Any]], now: float, *, extend: bool,
         active: bool = False,
-    ) -> None:  # fmt: skip
-        """One call for all of them; if it raises, one for each, so that only the one at fault is left out."""
+    ) -> int:  # fmt: skip
+        """One call for all of them; if it raises, one for each, so that only the one at fault is left out.
+
+        Returns how many were answered. Raises one of `_REFUSALS` when the store answers nobody.
+        """
         try:
             statuses = kind.renew(
                 [lease.thing for lease in leases],
@@ -195,15 +207,13 @@ class LeaseKeeper:
                 active=active,
             )
             answered = list(zip(leases, statuses, strict=True))
-        except UnavailableError:
+        except _REFUSALS:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of one lease: the others must be renewed
             if len(leases) == 1:
                 self._fault(leases[0], error)
-                return
-            for lease in leases:
-                self._ask(kind, [lease], now, extend=extend, active=active)
-            return
+                return 0
+            return sum(self._ask(kind, [lease], now, extend=extend, active=active) for lease in leases)
         for lease, status in answered:
             if not status.held:
                 self._stop(lease, StopReason.LEASE_LOST)
@@ -212,6 +222,7 @@ class LeaseKeeper:
                 lease.ends = max(lease.ends, now + kind.lease_seconds)
             if status.stop and kind.asked_to is not None:
                 self._stop(lease, kind.asked_to(status.stop))
+        return len(answered)
 
     def _stop(self, lease: Lease[Any], reason: StopReason) -> None:
         try:
@@ -237,7 +248,7 @@ class LeaseKeeper:
 
     def _repeat(self, name: str, tick: Callable[[], None]) -> None:
         try:
-            while not self._ended.wait(self.times.tick_seconds):
+            while not self._ended.wait(self.times.longest_tick_seconds):
                 with self._lock:
                     if not self._held:
                         del self._threads[name]

@@ -13,8 +13,10 @@ from routing.git.git import Git, GitError
 from routing.process.bounded_command import capture, run_bounded
 from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended, SpawnError
+from routing.process.descendants import Descendants
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.poll_loop import PollLoop
+from routing.process.table import ProcessTable, start_ticks
 from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
@@ -203,3 +205,23 @@ def test_a_helper_that_git_leaves_running_ends_with_it(git: Git, tmp_path: Path)
     git("config", "alias.leave", f"!sleep 600 & echo $! > {noted}; echo said")
     assert git("leave") == "said"
     wait_until(lambda: not process_runs(noted_pid(noted)), description="the helper is gone")
+
+
+class _NotedLate(Descendants):
+    """Notes its child when that has exited already, as a busy worker may."""
+
+    def begin(self, pid: int) -> None:
+        """Wait until it is a zombie."""
+        wait_until(lambda: start_ticks(pid) is None, description="the child has exited")
+        super().begin(pid)
+
+
+def test_what_a_program_leaves_is_ended_although_it_exits_at_once(tmp_path: Path) -> None:
+    """It was gone before it could be looked at; what it has started in a session of its own dies, too."""
+    left = tmp_path / "left"
+    child = ChildProcess.start(
+        shell(f"setsid sh -c 'echo $$ > {left}; exec sleep 600' & while [ ! -s {left} ]; do :; done"),
+        descendants=_NotedLate(ProcessTable()),
+    )
+    assert child.end().survivors == 0
+    assert not process_runs(noted_pid(left))

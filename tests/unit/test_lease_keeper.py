@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 import redis
 from celery.worker import state
 
-from routing.errors import UnavailableError
+from routing.errors import SettingsError, UnavailableError
 from routing.store.jobs.log_store import LogStore
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus
@@ -86,6 +87,39 @@ def test_a_lost_lease_ends_the_turn(sessions: Sessions) -> None:
         assert sessions.begin() == "ok"
         keeper.heard(lease)
         assert lease.stop.reason is StopReason.LEASE_LOST
+
+
+class _Refusing(SessionStore):
+    has_passed = False
+
+    def renew(self, *given: Any, **more: Any) -> list[LeaseStatus]:
+        if self.has_passed:
+            return super().renew(*given, **more)
+        message = "the server wants another password"
+        raise SettingsError(message)
+
+
+def test_a_refusal_that_passes_costs_no_lease(sessions: Sessions) -> None:
+    """A password that is being changed: the lease is asked for at each tick, and kept when that helps."""
+    refusing = _Refusing(sessions.redis, sessions.keys, sessions.clock)
+    with held(sessions, refusing) as (keeper, lease):
+        for _ in range(3):
+            sessions.clock.forward(LEASE / 4)
+            keeper.renew()
+        keeper.guard()
+        assert (lease.stop.reason, keeper.faults) == (None, 0)
+        refusing.has_passed = True
+        keeper.renew()
+        sessions.clock.forward(LEASE / 2)
+        keeper.guard()
+        assert lease.stop.reason is None
+
+
+@pytest.mark.parametrize(("tick", "lease"), [(60.0, 30.0), (0.5, 1.0), (3600.0, 2.0)])
+def test_two_looks_lie_between_two_renewals(tick: float, lease: float) -> None:
+    """A long interval in the settings cannot make a worker miss its own leases."""
+    times = LeaseTimes(lease_seconds=lease, tick_seconds=tick)
+    assert times.longest_tick_seconds <= lease / times.renewals / 2
 
 
 class _Away(SessionStore):
