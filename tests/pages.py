@@ -1,7 +1,7 @@
 """Follows a page for contributors: makes its changes in a copy of the product, and runs what it says of them.
 
-A page changes files by sentences of a fixed form, each before a block of Python:
-"In `FILE`, after the line `LINE`:", "In `FILE`, before the line `LINE`:" and "The new file `FILE`:".
+A page changes files by sentences of a fixed form, each before a block of Python or Lua:
+"The new file `FILE`:", "In `FILE`, after the line `LINE`:", and the same with "before" or "instead of".
 A block after "Then this holds:" is a program that must end without an error.
 """
 
@@ -16,9 +16,9 @@ from pathlib import Path
 from tests.source import FLOORS, ROOT
 from tests.waiting import run
 
-_BLOCK = r":\n\n```python\n(?P<{name}>.*?)```"
+_BLOCK = r":\n\n```(?:python|lua)\n(?P<{name}>.*?)```"
 _STEP = re.compile(
-    r"(?:^|\n)(?:In `(?P<file>[\w/.]+)`, (?P<where>after|before) the line `(?P<line>[^`]+)`"
+    r"(?:^|\n)(?:In `(?P<file>[\w/.]+)`, (?P<where>after|before|instead of) the line `(?P<line>[^`]+)`"
     r"|The new file `(?P<new>[\w/.]+)`)" + _BLOCK.format(name="code"),
     re.DOTALL,
 )
@@ -68,7 +68,9 @@ def _take(step: re.Match[str], folder: Path) -> None:
     assert len(places) == 1, f"{step['file']} has {len(places)} lines that begin with {step['line']}"
     (place,) = places
     indent = lines[place][: len(lines[place]) - len(lines[place].lstrip())]
-    lines.insert(place + (step["where"] == "after"), textwrap.indent(step["code"], indent))
+    kept = lines[place] if step["where"] != "instead of" else ""
+    added = textwrap.indent(step["code"], indent)
+    lines[place] = added + kept if step["where"] == "before" else kept + added
     file.write_text("".join(lines), encoding="utf-8")
 
 
