@@ -1,4 +1,8 @@
-"""What may be done on the local forge: what the file system lets us do."""
+"""What may be done on the local forge: what the file system lets this user do.
+
+`coalmine doctor` asks. Nothing is written to find out, so the answer is a hint: a disk that is full or
+mounted read-only shows itself at the first write.
+"""
 
 import os
 from pathlib import Path
@@ -7,7 +11,11 @@ from routing.forges.forge import Access
 
 
 def access_to(issues: Path, git_directory: Path, *, has_ci: bool) -> Access:
-    """Look at the folder of issues and at the repository's git directory, without writing to either."""
+    """Look at the folder of issues and at the repository's git directory, without writing to either.
+
+    `git_directory` is the absolute one, of a bare repository the repository itself. A missing CI command
+    takes no right away, it is only noted.
+    """
     places = {"the folder of issues": issues, "the repository": git_directory}
     unreadable = [f"{what} {path}" for what, path in places.items() if not os.access(path, os.R_OK | os.X_OK)]
     unwritable = [f"{what} {path}" for what, path in places.items() if not os.access(path, os.W_OK)]

@@ -1,4 +1,14 @@
-"""CI for the local forge: the user's command, on exactly one commit, in a clone of its own."""
+"""CI for the local forge: the user's command, on exactly one commit, in a clone of its own.
+
+The command is the operator's and trusted; the commit that it runs on is an agent's and is not. So it runs in
+a clone that is thrown away, with a short list of variables and no token. What is left of its process group at
+its end or time limit is killed, and the command does not outlive this process. That keeps accidents away. It
+is no sandbox: code under test runs as this user.
+
+A commit's state: no status, then `pending` (a claim by one runner, with a time), then one verdict. A verdict
+is final; only deleting its file has CI run again. Processes exclude each other by the lock in `statuses/`,
+which is never held while the command runs.
+"""
 
 import os
 import signal
@@ -34,13 +44,15 @@ CLAIM_SLACK_SECONDS = 120.0
 #: What the CI command sees of our environment.
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
+# The end of a log is cut by characters and read by bytes.
 _LONGEST_CHARACTER = 4  # bytes in UTF-8
 _MAX_STATUS_BYTES = 256 * 1024
+# Exit codes by which a POSIX shell says that a command cannot be run, or was not found.
 _CANNOT_RUN, _NOT_FOUND = 126, 127
 
 
 class StatusFile(BaseModel):
-    """What is written of a commit."""
+    """What is written of a commit. Other contexts than ours may be in it, and are kept."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,7 +63,11 @@ class StatusFile(BaseModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalCI:
-    """Runs the command and remembers what came of it."""
+    """Runs the command and remembers what came of it.
+
+    Safe for several threads and processes at once, also for the same commit: one of them runs, the others are
+    answered with its claim.
+    """
 
     repo: Path  # the repository, with a work tree or bare
     command: str  # a shell line of the user's own settings; never text from outside
@@ -64,7 +80,9 @@ class LocalCI:
     def run(self, commit: str) -> CommitStatus:
         """Run the command on a commit that has no verdict yet, and return the verdict.
 
-        A commit that has one, or that another runner is at work on, is not run: its status is returned.
+        A commit that has one, or that another runner is at work on, is not run: its status is returned. Takes
+        up to `timeout_seconds` and some for the clone. ForgeGoneError for a commit that the repository has
+        not; ForgeUnreachableError when the command could not be started: then no verdict is recorded.
         """
         existing_commit(LocalGit(self.repo), commit)
         claim, mine = self._claim(commit)
@@ -80,7 +98,10 @@ class LocalCI:
         return verdict
 
     def try_out(self, commit: str) -> CommitStatus:
-        """Run the command and return its verdict. Only a pass is remembered: what failed may be repaired."""
+        """Run the command and return its verdict. Only a pass is remembered: what failed may be repaired.
+
+        `coalmine up` calls it before it starts anything. It takes no claim, so it may run beside a worker.
+        """
         verdict = self._verdict(commit, self._run_in_clone(existing_commit(LocalGit(self.repo), commit)))
         if verdict.state is StatusState.SUCCESS:
             with self._locked():
@@ -88,15 +109,21 @@ class LocalCI:
         return verdict
 
     def statuses(self, commit: str) -> CombinedStatus:
-        """Return the reports about a commit."""
+        """Return the reports about a commit, none for one that the repository does not have."""
         return CombinedStatus.of(commit, self._read(checked_commit(commit)))
 
     def needs_run(self, commit: str) -> bool:
-        """Whether nobody has judged the commit, nor is at it."""
+        """Whether nobody has judged the commit, nor is at it.
+
+        Another runner may claim it right after the answer.
+        """
         return _may_run(_ours(self._read(checked_commit(commit))), self._now(), self._claim_seconds)
 
     def end_of_log(self, commit: str, *, most_characters: int) -> str:
-        """The end of what the command printed on a commit, "" when it printed nothing or its log is gone."""
+        """The end of what the command printed on a commit, "" when it printed nothing or its log is gone.
+
+        Bytes that are no UTF-8 are replaced. The text is of the code under test: not trusted.
+        """
         try:
             with self._log_of(commit).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -110,13 +137,17 @@ class LocalCI:
 
     @property
     def _claim_seconds(self) -> float:
+        """Seconds for which a claim is believed. After that its runner has died, and another may begin."""
         return self.timeout_seconds + CLAIM_SLACK_SECONDS
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock(), UTC)
 
     def _claim(self, commit: str) -> tuple[CommitStatus, bool]:
-        """Say `pending`, unless somebody said so lately or the commit is judged."""
+        """Say `pending`, unless somebody said so lately or the commit is judged.
+
+        Returns the status that holds now, and whether it is a claim of ours.
+        """
         with self._locked():
             known, now = _ours(self._read(commit)), self._now()
             if known is not None and not _may_run(known, now, self._claim_seconds):
@@ -127,13 +158,17 @@ class LocalCI:
         return claim, True
 
     def _replace(self, commit: str, claim: CommitStatus, verdict: CommitStatus | None) -> None:
-        """Put the verdict in the place of our claim; a verdict that another runner gave meanwhile stays."""
+        """Put the verdict in the place of our claim; a verdict that another runner gave meanwhile stays.
+
+        None withdraws the claim. Two runners can meet only when one was overdue and came back.
+        """
         with self._locked():
             known = _ours(self._read(commit))
             if known is None or known == claim or (verdict and not known.state.is_final):
                 self._write(commit, [verdict] if verdict else [])
 
     def _run_in_clone(self, commit: str) -> Ended:
+        """Run the command in a clone. Its output replaces the log of an earlier run, up to a bound."""
         log_file = self._log_of(commit)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -154,7 +189,12 @@ class LocalCI:
 
     @contextmanager
     def _clone(self, commit: str) -> Iterator[Path]:
-        """A clone, so that what the command does to its repository does not reach the user's."""
+        """A clone, so that what the command does to its repository does not reach the user's.
+
+        It shares the objects of the repository, so it costs the checkout alone. Its folder has the
+        repository's name, as some build tools take the project's name from there. What cannot be removed is
+        left behind: the verdict counts for more.
+        """
         self.work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             prefix=f"ci-{commit[:12]}-", dir=self.work_dir.resolve(), ignore_cleanup_errors=True
@@ -166,10 +206,15 @@ class LocalCI:
             yield folder
 
     def _environment_of(self, commit: str) -> dict[str, str]:
+        """What the command sees: a few variables of ours, `CI` as most tools look for it, and the commit."""
         passed = {name: self.environment[name] for name in PASSED_ON if name in self.environment}
         return passed | {"CI": "true", "COALMINE_COMMIT": commit}
 
     def _verdict(self, commit: str, ended: Ended) -> CommitStatus:
+        """What an exit means.
+
+        A time-out is the work's fault; a command that cannot be run is the operator's: ERROR.
+        """
         if ended.timed_out:
             state, text = StatusState.FAILURE, f"took longer than {self.timeout_seconds:g} s and was ended"
         elif ended.exit_code == 0:
@@ -192,6 +237,7 @@ class LocalCI:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        """Hold the lock of all statuses; errors of the disk become ForgeUnreachableError."""
         folder = self.state_dir / "statuses"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -202,6 +248,10 @@ class LocalCI:
             raise ForgeUnreachableError(message) from error
 
     def _read(self, commit: str) -> list[CommitStatus]:
+        """The statuses of a commit, [] for none.
+
+        A damaged file is an error: taken for none, CI would run again.
+        """
         file = self._file_of(commit)
         try:
             content, _ = read_regular(file, max_bytes=_MAX_STATUS_BYTES)
@@ -213,6 +263,7 @@ class LocalCI:
             raise ForgeUnreachableError(message) from error
 
     def _write(self, commit: str, ours: list[CommitStatus]) -> None:
+        """Replace our status, and keep those of others; the lock is held."""
         others = [status for status in self._read(commit) if status.context != CI_CONTEXT]
         record = StatusFile(commit=commit, statuses=(*others, *ours))
         replace_file(self._file_of(commit), record.model_dump_json(indent=1).encode())

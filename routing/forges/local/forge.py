@@ -1,4 +1,9 @@
-"""The local forge: a folder of issues, a git repository, and a command that serves as CI."""
+"""The local forge: a folder of issues, a git repository, and a command that serves as CI.
+
+The protocol's methods, each done by one of the parts that `LocalForge.of` wires; errors, None and idempotence
+are those of `routing.forges.forge.Forge`. Whoever may write in the folder of issues is trusted as a colleague
+with write access would be: the file system is the only guard.
+"""
 
 import os
 import re
@@ -55,6 +60,7 @@ class LocalConfig(ForgeConfig):
     @field_validator("issues")
     @classmethod
     def _both_or_none(cls, issues: Path | None, info: ValidationInfo) -> Path | None:
+        """One without the other would find issues and have nowhere to work, or the reverse."""
         if (issues is None) != (info.data.get("repository") is None):
             raise ValueError("a local forge needs both, `repository` and `issues`; set both or none")
         return issues
@@ -82,7 +88,11 @@ class LocalConfig(ForgeConfig):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalForge:
-    """Implements `routing.forges.forge.Forge` for one repository."""
+    """Implements `routing.forges.forge.Forge` for one repository.
+
+    It keeps no connection and no state but parsed issue files, so making a second one for the same folders,
+    in this process or another, is safe.
+    """
 
     config: LocalConfig
     repo: str  # its name: that of its directory
@@ -155,7 +165,7 @@ class LocalForge:
         return (issue.author or UNNAMED) if label is None or label in issue.labels else ""
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
-        """Add a comment to the front matter."""
+        """Add a comment to the front matter. Called twice it adds two: the caller notes the id."""
         written: list[int] = []
 
         def add(file: IssueFile) -> dict[str, Any]:
@@ -296,6 +306,8 @@ class LocalForge:
         return change
 
     def _change_names(self, ref: IssueRef, key: str, step: Callable[[list[str]], list[str]]) -> None:
+        """Change one list of the front matter; an unchanged list writes nothing."""
+
         def change(file: IssueFile) -> dict[str, Any]:
             before = list(getattr(file.matter, key))
             after = step(before)
@@ -309,6 +321,7 @@ class LocalForge:
             raise ForgeGoneError(message)
 
     def _number(self, ref: IssueRef) -> int:
+        """The issue's number in this repository; another forge or repository in the reference is an error."""
         if ref.forge != self.name:
             message = f"{ref} is an issue of another forge than {self.name}"
             raise ForgeInvalidError(message)
@@ -357,6 +370,7 @@ def _find_comment(found: FoundIssue, comment_id: int) -> Comment:
 
 
 def _folder(path: Path | None, what: str) -> Path:
+    """The path if it is a folder, else SettingsError: it is never created, as a typing error would hide."""
     if path is None or not path.is_dir():
         message = f"the {what} {path} does not exist; create it, or correct the setting"
         raise SettingsError(message)
@@ -364,9 +378,11 @@ def _folder(path: Path | None, what: str) -> Path:
 
 
 def _name_of(directory: Path) -> str:
+    """The repository's name as issues and jobs write it: the folder's, in characters that names may have."""
     folder = directory.parent if directory.name == ".git" else directory
     return re.sub(r"[^A-Za-z0-9._-]", "-", folder.name.removesuffix(".git"))[:100].lstrip(".") or "repository"
 
 
 def _now() -> datetime:
+    """Whole seconds, as a person would write the time of a comment."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -1,4 +1,9 @@
-"""The local forge's repository: questions whose answers are yes, no, or an error, never a guess."""
+"""The local forge's repository: questions whose answers are yes, no, or an error, never a guess.
+
+Everything here reads, apart from what callers pass to `run`. A repository that git cannot read is
+ForgeUnreachableError, as a server that is down would be: the caller asks again later and decides nothing. The
+repository's hooks never run, and its branches may move between any two calls.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,25 +16,37 @@ from routing.git.git import Git, GitError
 # Hooks could have been written by the work that is being judged.
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
+# Exit codes of `git merge-base --is-ancestor` and its like; anything else is a fault, not an answer.
 _YES, _NO = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
 class LocalGit:
-    """One repository (with a work tree, or bare), asked through git."""
+    """One repository (with a work tree, or bare), asked through git.
+
+    It keeps no state and caches nothing: each call starts a git process and sees the repository as it is
+    then. Safe to share between threads.
+    """
 
     directory: Path
     main_setting: str = ""  # the main branch; "" finds it
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run git and return what it printed; any failure is ForgeUnreachableError."""
+        """Run git and return what it printed; any failure is ForgeUnreachableError.
+
+        `arguments` may hold names of branches only after `checked_branch`, and commits only after
+        `checked_commit`: git would read a name that begins with `-` as an option.
+        """
         try:
             return Git(self.directory)(*_NO_HOOKS, *arguments, stdin=stdin)
         except GitError as error:
             raise ForgeUnreachableError(str(error)) from error
 
     def ask(self, *arguments: str) -> tuple[int, str]:
-        """Run git where its exit code is an answer; anything above 1 is ForgeUnreachableError."""
+        """Run git where its exit code is an answer; anything above 1 is ForgeUnreachableError.
+
+        Returns the code (0 for yes, 1 for no) and what git printed.
+        """
         try:
             done = Git(self.directory).attempt(*_NO_HOOKS, *arguments)
         except GitError as error:
@@ -44,7 +61,11 @@ class LocalGit:
         return LocalGit(directory, self.main_setting)
 
     def tip(self, branch: str) -> str | None:
-        """Return the newest commit of a branch, None when the branch does not exist."""
+        """Return the newest commit of a branch, None when the branch does not exist.
+
+        Asked with `for-each-ref` and compared whole, because `rev-parse` would also take tags, abbreviated
+        hashes and expressions such as `main~3`.
+        """
         found = self.run("for-each-ref", "--format=%(objectname) %(refname)", f"refs/heads/{branch}")
         for line in found.splitlines():
             commit, _, name = line.partition(" ")
@@ -60,7 +81,11 @@ class LocalGit:
         return dict(line.split(" ", 1) for line in found.splitlines())
 
     def main_branch(self) -> str:
-        """Return the branch that work is merged into: as set, else `main`, `master`, or what HEAD names."""
+        """Return the branch that work is merged into: as set, else `main`, `master`, or what HEAD names.
+
+        A branch of the settings that does not exist is ForgeUnreachableError: merging into another one would
+        be worse than waiting.
+        """
         if self.main_setting:
             if self.tip(self.main_setting) is None:
                 message = (
@@ -74,7 +99,7 @@ class LocalGit:
         return self.run("symbolic-ref", "--short", "HEAD")
 
     def main_tip(self) -> str:
-        """Return the newest commit of the main branch."""
+        """Return the newest commit of the main branch; ForgeUnreachableError while it has none."""
         branch = self.main_branch()
         tip = self.tip(branch)
         if tip is None:
@@ -83,7 +108,10 @@ class LocalGit:
         return tip
 
     def has_commit(self, commit: str) -> bool:
-        """Whether the repository holds the commit."""
+        """Whether the repository holds the commit, on whatever branch, or on none any longer.
+
+        git says no in the same way for a missing commit and for a missing repository, so a no is checked.
+        """
         try:
             done = Git(self.directory).attempt("cat-file", "-e", f"{checked_commit(commit)}^{{commit}}")
         except GitError as error:
@@ -93,11 +121,11 @@ class LocalGit:
         return done.returncode == _YES
 
     def is_ancestor(self, commit: str, of: str) -> bool:
-        """Whether `of` contains `commit`."""
+        """Whether `of` contains `commit`; a commit contains itself."""
         return self.ask("merge-base", "--is-ancestor", commit, of)[0] == _YES
 
     def time_of(self, commit: str) -> datetime:
-        """When the commit was made, by its committer's clock."""
+        """When the commit was made: aware UTC, by its committer's clock, which need not be right."""
         return datetime.fromtimestamp(int(self.run("log", "-1", "--format=%ct", commit)), UTC)
 
 

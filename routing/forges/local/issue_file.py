@@ -3,6 +3,10 @@
 A change rewrites the lines of the keys that it changes and no others, so a person's comments, order and
 spelling survive. Where that cannot be done safely, the front matter is written anew; the body stays byte for
 byte what it was in either case.
+
+Pure: bytes in, bytes out; `issues.py` reads and writes the files. The text is a person's and not trusted. It
+is parsed by a safe loader, within bounds of size and depth, and every fault is a CorruptRecordError whose
+message says what to correct and in which line.
 """
 
 import re
@@ -27,6 +31,7 @@ from routing.errors import CorruptRecordError
 #: The largest issue file that is read or written, in bytes.
 MAX_ISSUE_BYTES = 1024 * 1024
 
+# A fence is a line of three dashes, also with the byte order mark and the line ends of Windows.
 _OPENING = re.compile(r"\ufeff?---[ \t]*\r?\n")
 _CLOSING = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
 _HEADING = re.compile(r"^#[ \t]+(\S.*?)[ \t#]*\r?$", re.MULTILINE)
@@ -45,6 +50,7 @@ class _ReadableDumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Write text of several lines as a literal block (`|`), other text as PyYAML likes it."""
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
@@ -59,7 +65,7 @@ def _as_text(value: object) -> object:
 
 
 def _as_names(value: object) -> object:
-    """A list may be written as a list, or as words between commas."""
+    """Words as a tuple without repetitions; a list may be written as a list, or as words between commas."""
     if value is None:
         return ()
     if isinstance(value, str):
@@ -72,6 +78,7 @@ def _as_names(value: object) -> object:
 
 
 def _as_numbers(value: object) -> object:
+    """Numbers of issues, with or without their `#`; what is no number is refused by the field's own type."""
     names = _as_names(value)
     if not isinstance(names, tuple):
         return names
@@ -79,6 +86,7 @@ def _as_numbers(value: object) -> object:
 
 
 def _as_time(value: object) -> object:
+    """A day as its first moment, and a time without a zone as UTC: people write both by hand."""
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if isinstance(value, datetime) and value.tzinfo is None:
@@ -102,7 +110,10 @@ class StoredComment(BaseModel):
 
 
 class FrontMatter(BaseModel):
-    """The keys that we read; others are the user's, and are kept."""
+    """The keys that we read; others are the user's, and are kept.
+
+    Every key may be left out, so a file without front matter is an open issue.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -118,17 +129,23 @@ class FrontMatter(BaseModel):
     @field_validator("number", mode="before")
     @classmethod
     def _is_no_truth_value(cls, value: object) -> object:
+        """`number: yes` would pass for 1, as a truth value is an int to Python."""
         return _as_text(value) if isinstance(value, bool) else value
 
     @field_validator("comments", mode="before")
     @classmethod
     def _may_be_empty(cls, value: object) -> object:
+        """`comments:` with nothing after it is null in YAML."""
         return () if value is None else value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssueFile:
-    """The text of an issue file in its parts; joined, they are the file again."""
+    """The text of an issue file in its parts; joined, they are the file again.
+
+    Frozen: a change makes another record. `fields` and `matter` are two views of `yaml` and always agree with
+    it.
+    """
 
     opening: str  # the first fence with its line end, "" when the file has no front matter
     yaml: str  # what stands between the fences
@@ -139,7 +156,10 @@ class IssueFile:
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
-        """Take the file apart, or raise CorruptRecordError that says what is wrong with it."""
+        """Take the file apart, or raise CorruptRecordError that says what is wrong with it.
+
+        A file that does not begin with a fence has no front matter: all of it is the body.
+        """
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -164,7 +184,7 @@ class IssueFile:
 
     @property
     def content(self) -> bytes:
-        """The file."""
+        """The file's bytes, exactly those that were parsed where nothing was changed."""
         return f"{self.opening}{self.yaml}{self.closing}{self.body}".encode()
 
     @property
@@ -174,7 +194,12 @@ class IssueFile:
         return found[1] if found else ""
 
     def with_fields(self, **changes: Any) -> Self:
-        """Return the same file with some keys of the front matter changed or added."""
+        """Return the same file with some keys of the front matter changed or added.
+
+        The lines of other keys stay as they are if the result, read again, says exactly what was wanted; if
+        not, the front matter is written anew and loses its comments. Values that `FrontMatter` refuses raise
+        CorruptRecordError.
+        """
         fields = {**self.fields, **changes}
         newline = "\r\n" if "\r\n" in (self.opening or self.body.partition("\n")[0] + "\n") else "\n"
         source = _spliced(self.yaml, changes, newline)
@@ -192,6 +217,10 @@ class IssueFile:
 
 
 def _load(source: str) -> dict[str, Any]:
+    """Parse front matter into plain values; {} when it is empty.
+
+    The line of a YAML error is counted from the file's first line, which is the fence.
+    """
     try:
         _refuse_deep(source)
         fields = yaml.load(source, Loader=_Loader)  # noqa: S506 - a safe loader, by another name
@@ -209,7 +238,10 @@ def _load(source: str) -> dict[str, Any]:
 
 
 def _refuse_deep(source: str) -> None:
-    """Raise CorruptRecordError for YAML that is nested so deep that reading it would be dangerous."""
+    """Raise CorruptRecordError for YAML that is nested so deep that reading it would be dangerous.
+
+    The parser's events come one by one, without recursion, so counting them is safe at any depth.
+    """
     depth = 0
     for event in yaml.parse(source, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -219,6 +251,7 @@ def _refuse_deep(source: str) -> None:
 
 
 def _checked(fields: Mapping[str, Any]) -> FrontMatter:
+    """Our keys of the front matter; the error names each key that is wrong and never shows its value."""
     try:
         return FrontMatter.model_validate(dict(fields))
     except ValidationError as error:
@@ -229,6 +262,7 @@ def _checked(fields: Mapping[str, Any]) -> FrontMatter:
 
 
 def _says(source: str, fields: Mapping[str, Any]) -> bool:
+    """Whether this YAML, read again, gives these fields: the check of a splice before it is used."""
     try:  # written out, because comparing lists that aliases share takes time without bound
         return _dump(_load(source), "\n") == _dump(fields, "\n")
     except CorruptRecordError:
@@ -236,6 +270,7 @@ def _says(source: str, fields: Mapping[str, Any]) -> bool:
 
 
 def _dump(fields: Mapping[str, Any], newline: str) -> str:
+    """The fields as YAML in the order that they have, with the file's own line ends."""
     text: str = yaml.dump(
         dict(fields),
         Dumper=_ReadableDumper,
@@ -248,7 +283,11 @@ def _dump(fields: Mapping[str, Any], newline: str) -> str:
 
 
 def _spliced(source: str, changes: Mapping[str, Any], newline: str) -> str | None:
-    """Replace the lines of the changed keys; None when the YAML is not written one key to a line."""
+    """Replace the lines of the changed keys; None when the YAML is not written one key to a line.
+
+    From the last key to the first, so that the places of those still to be replaced stay right. New keys go
+    to the end. The result is not trusted: see `_says`.
+    """
     spans = _spans_of_keys(source)
     if spans is None:
         return None
@@ -274,6 +313,11 @@ def _after_the_value(span: str) -> str:
 
 
 def _spans_of_keys(source: str) -> dict[str, tuple[int, int]] | None:
+    """Where each key with its value begins and ends, in characters; None when that cannot be cut by lines.
+
+    A value ends where the next key begins, so the comments between the two are part of its span. Flow style
+    (`{a: 1}`) and indented keys cannot be cut.
+    """
     node = yaml.compose(source, Loader=yaml.SafeLoader)
     if node is None:
         return {}

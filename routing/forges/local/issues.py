@@ -1,4 +1,9 @@
-"""A folder of issues: who has which number, and changes that several processes may make at once."""
+"""A folder of issues: who has which number, and changes that several processes may make at once.
+
+Coalmine's processes exclude each other by the lock of the folder. People's editors take no lock: what they
+write meanwhile is noticed before our file takes the place of theirs, and the change is made again on what
+they wrote. One file that cannot be read is a problem to report; it never hides the other issues.
+"""
 
 import os
 import re
@@ -31,7 +36,7 @@ _CHANGE_ATTEMPTS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundIssue:
-    """An issue file as it was read."""
+    """An issue file as it was read; the file may have changed since."""
 
     path: Path
     file: IssueFile
@@ -47,7 +52,11 @@ class FoundIssue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderReading:
-    """All that the folder held at one moment."""
+    """All that the folder held at one moment.
+
+    A number stands for one file. Of two files that claim the same one, the first by name has it, and the
+    other is among the problems.
+    """
 
     issues: Mapping[int, FoundIssue]
     problems: tuple[IssueProblem, ...]
@@ -56,7 +65,11 @@ class FolderReading:
 
 @dataclass(frozen=True, slots=True)
 class LocalIssues:
-    """The issue files of one folder (not of the folders in it)."""
+    """The issue files of one folder (not of the folders in it).
+
+    Parsed files are kept in memory and used again while inode, size and times of the file are the same, so
+    polling a large folder costs one `lstat` a file.
+    """
 
     folder: Path
     _parsed: dict[str, tuple[tuple[int, ...], IssueFile]] = field(
@@ -64,7 +77,12 @@ class LocalIssues:
     )  # by file name, with its size and times when it was parsed
 
     def read(self) -> FolderReading:
-        """Read every issue; files without a number get theirs now."""
+        """Read every issue; files without a number get theirs now.
+
+        So reading may write: numbers go into the front matter of new files, under the folder's lock. A folder
+        that cannot be read at all is ForgeUnreachableError, or ForgeRefusedError where permissions are
+        missing.
+        """
         with self._translated():
             reading = self._scan()
             if reading.without_number:
@@ -74,7 +92,11 @@ class LocalIssues:
         return reading
 
     def find(self, number: int) -> FoundIssue:
-        """Return one issue, or raise ForgeGoneError."""
+        """Return one issue, or raise ForgeGoneError when the folder surely has none of that number.
+
+        While a file that may be the issue cannot be read, nobody knows: that is ForgeUnreachableError,
+        because a gone issue is withdrawn from the backlog.
+        """
         reading = self.read()
         if number in reading.issues:
             return reading.issues[number]
@@ -86,7 +108,12 @@ class LocalIssues:
         raise ForgeGoneError(message)
 
     def change(self, number: int, step: Callable[[IssueFile], Mapping[str, Any]]) -> FoundIssue:
-        """Set the front matter's keys that `step` returns for the file as it is now; none leaves it alone."""
+        """Set the front matter's keys that `step` returns for the file as it is now; none leaves it alone.
+
+        `step` may be called several times, as the file may change under us, and must have no effect of its
+        own that counts twice. After a few attempts against an editor that keeps writing:
+        ForgeUnreachableError, with the file as the person left it.
+        """
         with self._translated(), locked(self.folder / LOCK_NAME):
             for _ in range(_CHANGE_ATTEMPTS):
                 reading = self._scan()
@@ -102,6 +129,10 @@ class LocalIssues:
         return self.find(number)
 
     def _scan(self) -> FolderReading:
+        """Read the folder once, in the order of names, without a lock.
+
+        Parsed files that are gone are forgotten here, so memory does not grow with a folder's history.
+        """
         issues: dict[int, FoundIssue] = {}
         problems: list[IssueProblem] = []
         without_number: list[Path] = []
@@ -126,6 +157,10 @@ class LocalIssues:
         )
 
     def _read_one(self, path: Path) -> FoundIssue | None:
+        """One file, from memory when it is unchanged; None while it has no number.
+
+        A number in the front matter wins over that of the name, so that a file can be renamed freely.
+        """
         facts = path.lstat()
         identity = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
         known = self._parsed.get(path.name)
@@ -145,18 +180,28 @@ class LocalIssues:
         return FoundIssue(path=path, file=known[1], number=number, modified_at=modified_at)
 
     def _give_numbers(self, lock: int) -> None:
+        """Number the new files, in the order of their names; the folder's lock is held.
+
+        The highest number is the greatest of the lock file, the issues that can be read, and the names of
+        those that cannot: a broken file keeps its number.
+        """
         reading = self._scan()
         from_names = [_number_of_name(problem.where) or 0 for problem in reading.problems]
         highest = max([_read_number(lock), *reading.issues, *from_names])
         for path in reading.without_number:
             highest += 1
+            # The lock file holds one decimal number, padded so that it is overwritten whole.
             # Written first: a number may be lost in a crash, but it is never given twice.
             os.pwrite(lock, f"{highest:>10}\n".encode(), 0)
             content, _ = read_regular(path, max_bytes=MAX_ISSUE_BYTES)
             self._rewrite(path, IssueFile.parse(content), {"number": highest})
 
     def _rewrite(self, path: Path, file: IssueFile, changes: Mapping[str, Any]) -> bool:
-        """Write the changed file; False when somebody without our lock changed it since it was read."""
+        """Write the changed file; False when somebody without our lock changed it since it was read.
+
+        Between the comparison and the replacement an editor may still write: that moment is microseconds long
+        and cannot be closed without a lock that the editor takes, too.
+        """
         content = file.with_fields(**changes).content
         if len(content) > MAX_ISSUE_BYTES:
             message = f"{path.name!r} would grow beyond {MAX_ISSUE_BYTES} bytes; nothing was written"
@@ -169,6 +214,7 @@ class LocalIssues:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        """Turn the errors of files into those of a forge, once for all callers."""
         try:
             yield
         except PermissionError as error:
@@ -181,15 +227,18 @@ class LocalIssues:
 
 
 def _may_be_an_issue(path: Path) -> bool:
+    """Whether a name is one of an issue file: markdown, and not hidden, as locks and temporary files are."""
     return path.suffix.lower() == ".md" and not path.name.startswith(".") and not path.is_dir()
 
 
 def _number_of_name(name: str) -> int | None:
+    """The number that a name begins with: 7 for `7.md` and `007-fix-login.md`, None for `notes.md`."""
     found = _NUMBERED.fullmatch(name)
     return int(found["number"]) if found else None
 
 
 def _read_number(lock: int) -> int:
+    """The highest number ever given, 0 when the lock file is new or was damaged."""
     text = os.pread(lock, 20, 0).strip()
     return int(text) if text.isdigit() else 0
 

@@ -1,4 +1,4 @@
-"""The local forge as one of the kinds."""
+"""The local forge as one of the kinds: what `routing.forges.registry` knows of it. It sends no webhooks."""
 
 from routing.forges.kind import ForgeKind
 from routing.forges.local.forge import LocalConfig, LocalForge
@@ -7,6 +7,7 @@ from routing.http.connection import Surroundings
 
 
 def _make(config: LocalConfig, _surroundings: Surroundings) -> LocalForge:
+    """Make the forge; it takes nothing from the surroundings of HTTP clients."""
     return LocalForge.of(config)
 
 

@@ -1,8 +1,12 @@
 """Merging into a repository that somebody may be working in.
 
-The merge is made without a work tree, the main branch moved by compare-and-swap. Where the main branch is
-checked out, its work tree goes along when it is clean; uncommitted work is never touched: then the merge is
-refused and the branch stays.
+The merge is made without a work tree, and the main branch is moved by compare-and-swap. Where the main branch
+is checked out, its work tree goes along when it is clean; uncommitted work is never touched: then the merge
+is refused and the branch stays.
+
+Two kinds of failure: ForgeRefusedError needs a person (conflicts, uncommitted changes, a rebase under way),
+ForgeUnreachableError will pass (the main branch kept moving). After either, the main branch is what it was;
+at most some objects that nothing refers to are left in the repository, for git to collect.
 """
 
 import tempfile
@@ -21,18 +25,23 @@ MERGE_ATTEMPTS = 5
 #: How many names of files a refusal lists.
 _NAMES_SHOWN = 20
 
+# Exit codes of `git merge` and `git merge-tree`; anything above is a fault.
 _MERGED, _CONFLICTS = 0, 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalMerge:
-    """Merges of one repository."""
+    """Merges of one repository. It keeps no state, and processes need no lock beside those that git has."""
 
     git: LocalGit
     ignored: Path | None = None  # folder whose changes do not make a work tree dirty: the issues themselves
 
     def merge(self, branch: str, head: str, message: str) -> str:
-        """Merge the branch at exactly `head` and return the merge commit, or the commit that was there."""
+        """Merge the branch at exactly `head` and return the merge commit, or the commit that was there.
+
+        `head` is the commit that CI has passed. A branch that has moved on is refused, so nothing that was
+        not judged gets in. Merging again what is merged returns the main branch's tip and changes nothing.
+        """
         main_branch = self.git.main_branch()
         for _ in range(MERGE_ATTEMPTS):
             main = self.git.main_tip()
@@ -49,7 +58,11 @@ class LocalMerge:
         raise ForgeUnreachableError(text)
 
     def merged_tree(self, main: str, head: str) -> str:
-        """Return the tree of the merge, or refuse with the files that are in conflict."""
+        """Return the tree of the merge, or refuse with the files that are in conflict.
+
+        `git merge-tree --write-tree` came with git 2.38 (see git-merge-tree); it touches no work tree and no
+        index.
+        """
         if self._version() < (2, 38):
             return self.tree_by_work_tree(main, head)
         code, printed = self.git.ask(
@@ -61,7 +74,10 @@ class LocalMerge:
         return tree
 
     def tree_by_work_tree(self, main: str, head: str) -> str:
-        """Do the same in a temporary work tree, for a git older than 2.38."""
+        """Do the same in a temporary work tree, for a git older than 2.38.
+
+        The work tree lies outside the repository, is detached, and is removed whatever happens.
+        """
         with self._work_tree(main) as aside:
             code, _ = aside.ask("merge", "--no-ff", "--no-commit", "--quiet", head)
             if code == _CONFLICTS:
@@ -69,7 +85,12 @@ class LocalMerge:
             return aside.run("write-tree")
 
     def _publish(self, main_branch: str, old: str, new: str) -> bool:
-        """Move the main branch from `old` to `new`; False when it is no longer at `old`."""
+        """Move the main branch from `old` to `new`; False when it is no longer at `old`.
+
+        Not checked out anywhere: the reference alone is moved. Checked out in one work tree: git
+        fast-forwards that one, files and all. In several: refused, as git could keep only one of them in
+        step.
+        """
         checked_out = self._work_trees_of(main_branch)
         if not checked_out:
             reason = "coalmine: merge"
@@ -88,11 +109,17 @@ class LocalMerge:
         )
 
     def _has_moved(self, old: str, else_refuse: str) -> bool:
+        """False, "try again", when the main branch moved meanwhile; otherwise refuse with the message."""
         if self.git.main_tip() == old:
             raise ForgeRefusedError(else_refuse)
         return False
 
     def _refuse_if_dirty(self, folder: Path, main_branch: str) -> None:
+        """Refuse when tracked files of the work tree have uncommitted changes.
+
+        Untracked files do not count: git itself refuses where the merge would overwrite one. The folder of
+        issues does not count either, if it lies in the work tree: Coalmine writes there all the time.
+        """
         tree = self.git.at(folder)
         except_issues: list[str] = []
         if self.ignored is not None and self.ignored.resolve().is_relative_to(folder.resolve()):
@@ -110,7 +137,11 @@ class LocalMerge:
             raise ForgeRefusedError(message)
 
     def _work_trees_of(self, branch: str) -> list[Path]:
-        """The folders in which the branch is checked out, or is being rebased."""
+        """The folders in which the branch is checked out.
+
+        A rebase of the branch shows a detached HEAD and would write its own result over our merge: it is
+        refused. Work trees whose folder is gone ("prunable") do not count.
+        """
         found = []
         for entry in self.git.run("worktree", "list", "--porcelain").split("\n\n"):
             facts = dict(line.partition(" ")[::2] for line in entry.splitlines())
@@ -125,6 +156,7 @@ class LocalMerge:
         return found
 
     def _is_rebasing(self, folder: Path, branch: str) -> bool:
+        """Whether a rebase under way in this folder is of the branch, whose name git keeps in a file."""
         for state in ("rebase-merge", "rebase-apply"):
             name = folder / self.git.at(folder).run("rev-parse", "--git-path", f"{state}/head-name")
             if name.is_file() and name.read_text(encoding="utf-8").strip() == f"refs/heads/{branch}":
@@ -132,11 +164,13 @@ class LocalMerge:
         return False
 
     def _version(self) -> tuple[int, int]:
+        """The program's version, (2, 39) for `git version 2.39.5`."""
         words = self.git.run("version").split()[2].split(".")
         return int(words[0]), int(words[1])
 
     @contextmanager
     def _work_tree(self, commit: str) -> Iterator[LocalGit]:
+        """A temporary work tree at a commit, removed from the disk and from git's list."""
         with tempfile.TemporaryDirectory(prefix="coalmine-merge-") as temporary:
             folder = Path(temporary) / "tree"
             self.git.run("worktree", "add", "--detach", "--quiet", str(folder), commit)
@@ -147,7 +181,10 @@ class LocalMerge:
 
 
 def _tried(git: LocalGit, *arguments: str) -> tuple[str, bool]:
-    """What git printed, and whether it succeeded."""
+    """What git wrote on a failure, or printed, and whether it succeeded.
+
+    Only an exit code counts as a failure: a git that did not run at all, or not in time, is raised.
+    """
     try:
         return git.run(*arguments), True
     except ForgeUnreachableError as error:
@@ -157,6 +194,7 @@ def _tried(git: LocalGit, *arguments: str) -> tuple[str, bool]:
 
 
 def _conflict(files: list[str]) -> ForgeRefusedError:
+    """The refusal of a merge with conflicts, naming the first files."""
     named = [name for name in files if name]
     message = (
         f"the merge has conflicts in {_listed(named)}; merge by hand, or have the branch brought up to date"
