@@ -1,4 +1,8 @@
-"""What a token may do in a repository, asked of a forge over HTTP before any work is dispatched."""
+"""What a token may do in a repository, asked of a forge over HTTP before any work is dispatched.
+
+Only reading calls are made. So the answer is what the forge says of the user's rights, not a proof that a
+write will succeed.
+"""
 
 from abc import ABC, abstractmethod
 
@@ -10,13 +14,17 @@ from routing.forges.rest.wire import WireRepository, WireRights
 
 
 class RestAccess(ABC):
-    """The access to the repositories of one forge."""
+    """The access to the repositories of one forge; each call asks anew."""
 
     def __init__(self, client: ForgeClient) -> None:
         self._client = client
 
     def of(self, repo: str) -> Access:
-        """Ask for the repository and for its issues; a token that is refused raises ForgeRefusedError."""
+        """Ask for the repository and for its issues; a token that is refused raises ForgeRefusedError.
+
+        A repository that does not exist and one that the token may not see are the same answer (404), by the
+        forges' design: not readable. The note says all that is lacking, in words for the operator.
+        """
         try:
             path = repository_path(repo)
             repository = self._client.parsed(WireRepository, self._client.get(path))
@@ -38,7 +46,10 @@ class RestAccess(ABC):
 
     @abstractmethod
     def _version(self) -> str:
-        """Which forge answers, in a few words, and whether we know how to speak to it."""
+        """Which forge answers, in a few words, and whether we know how to speak to it.
+
+        ForgeUnreachableError for an answer that is none: something else than the forge is at the address.
+        """
 
     def _knows_people(self, rights: WireRights | None) -> bool:
         """Whether the user whose token it is may ask what others may do."""
@@ -47,7 +58,10 @@ class RestAccess(ABC):
 
     @abstractmethod
     def _lacks(self, rights: WireRights | None) -> list[str]:
-        """What else the user whose token it is should have, or should know."""
+        """What else the user whose token it is should have, or should know; [] for nothing.
+
+        `rights` is None where the forge does not show them.
+        """
 
 
 def _lacks(repository: WireRepository) -> list[str]:

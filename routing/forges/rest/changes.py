@@ -1,6 +1,12 @@
 """Pull requests of a forge over HTTP: opening, merging, reverts and reviews.
 
-A merge is asked for at exactly one commit, which CI has passed; the forge refuses if the branch moved.
+A merge is asked for at exactly one commit, which CI has passed; the forge refuses if the branch moved. Only
+branches of ours are merged, only when they are green, and only if the settings allow it: all of that is
+checked here, right before the call.
+
+GitHub: https://docs.github.com/rest/pulls. What a forge does not say by a field (reverts, and how a commit
+came to the main branch) is read from commit messages; those are anybody's text, and decide about signals,
+never about a merge.
 """
 
 import re
@@ -55,7 +61,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RestChanges(ABC):
-    """The pull requests of one forge."""
+    """The pull requests of one forge. It keeps no state: each call asks for what is true now."""
 
     #: What its states of a review mean; the others say nothing, or nothing any more.
     verdicts: Mapping[str, ReviewVerdict]
@@ -72,7 +78,10 @@ class RestChanges(ABC):
         self._statuses = statuses
 
     def of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
-        """Return the pull request of a branch: the open one, else the newest."""
+        """Return the pull request of a branch: the open one, else the newest; None when there was none.
+
+        Requests from forks with a branch of the same name are not ours and are left out.
+        """
         checked_branch(branch)
         pulls = [pull for pull in self._pulls_of(repo, branch) if is_of(pull, repo, branch)]
         if not pulls:
@@ -81,7 +90,11 @@ class RestChanges(ABC):
         return self._change(repo, branch, newest)
 
     def open(self, repo: str, branch: str, title: str, body: str) -> ChangeRequest:
-        """Open a pull request, unless one is open or this work was merged."""
+        """Open a pull request, unless one is open or this work was merged.
+
+        A closed one is left closed and another opened. Two processes may try at once: the forge refuses the
+        second, which then returns the first one's.
+        """
         known = self.of_branch(repo, branch)
         if known is not None and known.state is not ChangeState.CLOSED:
             return known
@@ -91,6 +104,7 @@ class RestChanges(ABC):
             "head": branch,
             "base": self._main_branch(repo),
         }
+        # Not repeatable: after a lost answer the caller asks again, and finds the request if it was made.
         path = f"{repository_path(repo)}/pulls"
         try:
             pull = self._client.write("POST", path, asked, repeatable=False)
@@ -102,7 +116,11 @@ class RestChanges(ABC):
         return self._change(repo, branch, self._client.parsed(WirePull, pull))
 
     def merge(self, change: ChangeRequest, issue: IssueRef | None) -> ChangeRequest:
-        """Merge a green pull request of ours when the settings say so, at exactly its head."""
+        """Merge a green pull request of ours when the settings say so, at exactly its head.
+
+        Merging again what is merged returns it. ForgeRefusedError: the settings, CI, a conflict, or a head
+        that has moved; a person or a new verdict is needed. ForgeUnreachableError: not now, ask again.
+        """
         if not change.branch.startswith(WORK_PREFIX):
             message = f"{change.branch!r} is not a branch of ours ({WORK_PREFIX}JOB); merge it by hand"
             raise ForgeInvalidError(message)
@@ -125,7 +143,10 @@ class RestChanges(ABC):
         return merged
 
     def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
-        """Find the commits on the main branch that take this one back."""
+        """Find the commits on the main branch that take this one back, oldest first.
+
+        By the commit itself, or by the pull request or issue that its message says it came by.
+        """
         facts = self._commit(repo, checked_commit(commit))
         base = self._main_branch(repo)
         numbers = numbers_in(facts.commit.message)
@@ -136,7 +157,10 @@ class RestChanges(ABC):
         return self._contains(repo, self._main_branch(repo), checked_commit(commit))
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
-        """Return the verdicts of reviewers with their rounds; drafts and dismissed ones are none."""
+        """Return the verdicts of reviewers with their rounds; drafts and dismissed ones are none.
+
+        Anybody who can see a public repository may review: who counts is decided by the caller.
+        """
         if change.number is None:
             return ()
         listing = self._client.read_all(f"{self._path(change.repo, change.number)}/reviews")
@@ -153,11 +177,15 @@ class RestChanges(ABC):
 
     @abstractmethod
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
-        """Pull requests among which those of the branch are."""
+        """Pull requests among which those of the branch are; others may be among them."""
 
     @abstractmethod
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
-        """Ask for the merge at exactly `head`."""
+        """Ask for the merge at exactly `head`, with the method of the settings and this message.
+
+        Refusals with a status of NOT_MERGED become ForgeRefusedError. `title` and `text` are the message's
+        first line and the rest.
+        """
 
     @abstractmethod
     def _contains(self, repo: str, base: str, commit: str) -> bool:
@@ -172,6 +200,7 @@ class RestChanges(ABC):
         """The commits of a branch that came after these, or after that time: some more do no harm."""
 
     def _refuse_unless_due(self, change: ChangeRequest, pull: WirePull) -> None:
+        """Raise ForgeRefusedError, with the reason, unless everything that a merge needs is true now."""
         if self._config.merge == "never":
             why = 'the setting merge is "never"; merge it by hand'
         elif pull.state != "open":
@@ -186,6 +215,7 @@ class RestChanges(ABC):
         raise ForgeRefusedError(message)
 
     def _pull(self, change: ChangeRequest) -> WirePull:
+        """The pull request of a change by its number, else by its branch; never one of another branch."""
         number = change.number
         if number is None:
             known = self.of_branch(change.repo, checked_branch(change.branch))
@@ -200,6 +230,7 @@ class RestChanges(ABC):
         return pull
 
     def _change(self, repo: str, branch: str, pull: WirePull) -> ChangeRequest:
+        """Our record of a pull request; of a merged one with its first revert, which costs further calls."""
         merged = pull.merged_at is not None
         state = ChangeState.MERGED if merged else ChangeState(pull.state)
         change = ChangeRequest(
@@ -223,6 +254,7 @@ class RestChanges(ABC):
         return reverts_among(commits, repo=repo, wanted=wanted, numbers=numbers)
 
     def _main_branch(self, repo: str) -> str:
+        """The branch that work is merged into: the forge's default, asked each time as it may be changed."""
         wire = self._client.get(repository_path(repo))
         return checked_name(self._client.parsed(WireRepository, wire).default_branch)
 

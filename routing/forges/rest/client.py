@@ -1,8 +1,12 @@
 """The client of a forge's HTTP API: one session, and one way to fail.
 
-An answer comes back as a JSON value. Everything else is one of the errors of `routing.forge_errors`. Reading
+An answer comes back as a JSON value. Everything else is one of the errors of `routing.forges.errors`. Reading
 is repeated on 429, 5xx and lost connections, writing only where a second time changes nothing, or where the
 first surely never arrived.
+
+Three layers: `routing.http.connection` sends one attempt and knows what it means for circuit and rate limit;
+this client decides about attempts and pauses, and translates; the parts beside it know paths and bodies. A
+call blocks its thread, in the worst case for all attempts with their pauses (see `HttpLimits`).
 """
 
 from collections.abc import Callable, Mapping
@@ -52,7 +56,11 @@ class HttpDialect:
 
 
 class ForgeClient:
-    """Asks one forge. Times are seconds since the epoch."""
+    """Asks one forge. Times are seconds since the epoch.
+
+    Threads may share it. Each waits for itself; what one of them learns of rate limits and failures holds for
+    all.
+    """
 
     def __init__(self, config: RemoteConfig, dialect: HttpDialect, surroundings: Surroundings) -> None:
         self._forge = config.name
@@ -75,11 +83,15 @@ class ForgeClient:
         return f"ForgeClient({self._forge}, {self._address.base})"
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back; a later call opens new ones."""
         self._connection.close()
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        """Read one thing."""
+        """Read one thing: a JSON value, None for an empty body.
+
+        ForgeGoneError for what does not exist or is not for us, ForgeRefusedError, ForgeInvalidError, or
+        ForgeUnreachableError, which is no answer at all.
+        """
         return self._value(self._exchange(self._reading(self._url(path, params))))
 
     def read_all(
@@ -90,6 +102,9 @@ class ForgeClient:
 
         `under` names the member that holds the items where a page is an object. With `counted` false the
         number of all items that the forge sends along is not believed: an empty page is the end.
+
+        A listing may change while it is read: an item can be on two pages, or on none. Callers that must not
+        miss one ask for an order in which old items keep their place.
         """
         size = "limit" if self._numbered_pages else "per_page"
         url: str | None = self._url(path, {**(params or {}), size: str(self._limits.page_size)})
@@ -99,6 +114,7 @@ class ForgeClient:
         for _ in range(self._limits.max_pages):
             if url is None:
                 break
+            # An error on any page fails the whole: half a listing would look like a whole one.
             reply = self._exchange(self._reading(url))
             page = self._page(reply, under)
             if page and page == last:  # the forge knows no pages here and sent everything again
@@ -116,7 +132,12 @@ class ForgeClient:
         self, method: str, path: str, body: Any = None, *, repeatable: bool,
         refused: frozenset[int] = frozenset(),
     ) -> Any:  # fmt: skip
-        """Change something; ForgeOutcomeUnknownError when it may, or may not, have been done."""
+        """Change something; ForgeOutcomeUnknownError when it may, or may not, have been done.
+
+        `repeatable`: sending it twice has the effect of sending it once, so it is tried again like reading.
+        `refused`: statuses that this call means as "may not be done" (ForgeRefusedError), beside 401 and 403.
+        Returns the JSON value of the answer, None for an empty one.
+        """
         call = Call(
             method=method, url=self._url(path, None), body=body, repeatable=repeatable, refused=refused
         )
@@ -130,7 +151,10 @@ class ForgeClient:
             raise self._unreadable(model.__name__, problems_of(error)) from None
 
     def parsed_all(self, model: type[Model], listing: Listing) -> list[Model]:
-        """All items of a listing, which must be whole: a part of it would be a wrong answer."""
+        """All items of a listing, which must be whole: a part of it would be a wrong answer.
+
+        ForgeUnreachableError otherwise, with the setting that allows more pages.
+        """
         if not listing.complete:
             why = f"more than {self._limits.max_pages} pages; raise limits.max_pages"
             raise self._unreadable(f"a listing of {model.__name__}", why)
@@ -146,6 +170,7 @@ class ForgeClient:
         return self._address.url(path) + (f"?{urlencode(params)}" if params else "")
 
     def _page(self, reply: Reply, under: str) -> list[Any]:
+        """The items of one page, whichever way the forge wraps them."""
         value = self._value(reply)
         items = value.get(under) if under and isinstance(value, dict) else value
         if items is None:  # Gitea writes null for an empty list
@@ -155,13 +180,18 @@ class ForgeClient:
         return items
 
     def _value(self, reply: Reply, call: Call | None = None) -> Any:
+        """The JSON value of a reply. A write whose answer cannot be read may have been done, or not."""
         try:
             return reply.value()
         except UnreadableReplyError as error:
             raise self._no_answer(call, str(error)) from error
 
     def _exchange(self, call: Call) -> Reply:
-        """Send the request until there is an answer, or no hope of one."""
+        """Send the request until there is an answer, or no hope of one.
+
+        The first look is at circuit and rate limit, also before each repetition, as another thread may have
+        met them meanwhile.
+        """
         for attempt in range(1, self._limits.attempts + 1):
             self._await_turn(call)
             try:
@@ -190,10 +220,16 @@ class ForgeClient:
             self._sleep(wait)
 
     def _next_turn(self) -> float | None:
+        """When the rate limit that was met last ends; None when it has, or there was none."""
         now = self._clock()
         return self._connection.resumes_at if self._connection.resumes_at > now else None
 
     def _back_off(self, attempt: int) -> float:
+        """Seconds before the next attempt: doubled each time, capped, and half of it random.
+
+        Of the kinds of jitter this is the one called "equal" in
+        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        """
         limits = self._limits
         pause = min(limits.back_off_cap_seconds, limits.back_off_first_seconds * 2.0 ** (attempt - 1))
         return pause * (0.5 + self._generator.random() / 2)
@@ -249,6 +285,7 @@ def problems_of(error: ValidationError) -> str:
 
 
 def _error_of(status: int, refused: frozenset[int]) -> tuple[type[ForgeError], str]:
+    """The error that a status means, and what the reader of its message can do."""
     if status in _GONE:
         return ForgeGoneError, "see that it exists and that the token may see it"
     if status in _REFUSED:

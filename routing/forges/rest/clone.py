@@ -1,4 +1,8 @@
-"""Where git finds a repository of a forge whose API we know, and who we are there."""
+"""Where git finds a repository of a forge whose API we know, and who we are there.
+
+The token of the API serves git as well. It is kept beside the address, never in it, so that no log of git
+shows it.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,8 @@
-"""A forge that is reached over HTTP: the protocol's methods, each done by one of five parts."""
+"""A forge that is reached over HTTP: the protocol's methods, each done by one of five parts.
+
+There is no decision here but one: a reference to an issue of another forge is refused. What the methods
+promise is in `routing.forges.forge`, how they keep it in the parts.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,20 +31,24 @@ _PERMISSIONS = {
 
 
 class ReadsStatuses(Protocol):
-    """Reads statuses and checks of a commit."""
+    """Reads statuses and checks of a commit. GitHub has two APIs for them, Gitea one."""
 
     def of(self, repo: str, commit: str) -> CombinedStatus:
         """Return all of it, or raise ForgeGoneError."""
         ...
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
-        """Return what failed checks say."""
+        """Return what failed checks say, at most so many characters; "" when none failed."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestForge:
-    """Implements `routing.forges.forge.Forge`."""
+    """Implements `routing.forges.forge.Forge`.
+
+    Its parts share one client, and with it one rate limit and one circuit breaker. Safe to share between
+    threads.
+    """
 
     name: str  # as it is configured
     client: ForgeClient
@@ -102,7 +110,11 @@ class RestForge:
         return self.issues.dependencies(self._ours(ref))
 
     def permission(self, repo: str, user: str) -> Permission:
-        """Ask what the user may do; a user whom the forge does not know may do nothing."""
+        """Ask what the user may do; a user whom the forge does not know may do nothing.
+
+        It decides who may put agents to work, so a word that is not known counts for nothing, and a forge
+        that does not answer raises.
+        """
         path = repository_path(repo)
         if not user.strip():
             return Permission.NONE
@@ -146,6 +158,7 @@ class RestForge:
         return self.changes.reviews(change)
 
     def _ours(self, ref: IssueRef) -> IssueRef:
+        """The reference, if it names an issue of this forge: numbers of two forges must never be mixed up."""
         if ref.forge != self.name:
             message = f"{ref} is an issue of another forge than {self.name}"
             raise ForgeInvalidError(message)

@@ -1,4 +1,8 @@
-"""Issues of a forge over HTTP: what GitHub and Gitea do alike, and what each must add."""
+"""Issues of a forge over HTTP: what GitHub and Gitea do alike, and what each must add.
+
+GitHub: https://docs.github.com/rest/issues. Gitea has the same paths; labels go by ids there, and
+dependencies and histories are at other places.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,7 +20,11 @@ from routing.issues.issue import Comment, Issue, IssueListing, IssueProblem, Iss
 
 
 class RestIssues(ABC):
-    """The issues of one forge."""
+    """The issues of one forge.
+
+    Each call asks the forge; nothing is remembered but our own login. All writes but `comment` may be
+    repeated: they bring the issue into a state rather than add to it.
+    """
 
     def __init__(self, client: ForgeClient, *, forge: str, login: str) -> None:
         self._client = client
@@ -24,7 +32,11 @@ class RestIssues(ABC):
         self._login = login  # our own; "" until the forge was asked
 
     def list(self, repo: str, label: str | None) -> IssueListing:
-        """List the open issues that carry the label; those that cannot be read are among the problems."""
+        """List the open issues that carry the label; those that cannot be read are among the problems.
+
+        On GitHub a listing holds pull requests too; they are left out. `complete` is False when there were
+        more pages than are read: then an issue that is missing may still be there.
+        """
         query = {"state": "open", **self._listing(), **({"labels": checked_name(label)} if label else {})}
         listing = self._client.read_all(f"{repository_path(repo)}/issues", query)
         issues: dict[int, Issue] = {}  # an issue may be on two pages when others are closed meanwhile
@@ -45,7 +57,10 @@ class RestIssues(ABC):
         )
 
     def read(self, ref: IssueRef) -> Issue:
-        """Return the issue as it is now, with its comments."""
+        """Return the issue as it is now, with its comments, oldest first by their ids.
+
+        ForgeGoneError when it does not exist, ForgeMovedError when it is in another repository now.
+        """
         wire = self.wire(ref)
         listing = self._client.read_all(f"{self.path(ref)}/comments")
         comments = self._client.parsed_all(WireComment, listing)
@@ -53,7 +68,11 @@ class RestIssues(ABC):
         return self._issue(ref.repo, wire).model_copy(update={"comments": said})
 
     def wire(self, ref: IssueRef) -> WireIssue:
-        """The issue as the forge sends it; one that was moved is found by its old name, as another one."""
+        """The issue as the forge sends it, without comments.
+
+        Forges redirect from an issue that was moved to the new one. Its number there is another, by which it
+        is noticed: ForgeMovedError.
+        """
         issue = self._client.parsed(WireIssue, self._client.get(self.path(ref)))
         if issue.number != ref.number:
             message = f"{ref} was moved: it is {_repository(issue) or 'elsewhere'}#{issue.number} now"
@@ -61,13 +80,17 @@ class RestIssues(ABC):
         return issue
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
-        """Write a comment: never twice, so that a lost answer is an error of its own."""
+        """Write a comment: never twice, so that a lost answer is ForgeOutcomeUnknownError."""
         text = {"body": checked_text(body)}
         written = self._client.write("POST", f"{self.path(ref)}/comments", text, repeatable=False)
         return _comment(self._client.parsed(WireComment, written))
 
     def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:
-        """Replace the text of one of our comments; a token that may edit all of them changes nothing."""
+        """Replace the text of one of our comments; a token that may edit all of them changes nothing.
+
+        Ids of comments are counted over the whole repository, so it is checked that this one is on this
+        issue.
+        """
         text = {"body": checked_text(body)}
         path = f"{repository_path(ref.repo)}/issues/comments/{int(comment_id)}"
         known = self._client.parsed(WireComment, self._client.get(path))
@@ -83,7 +106,11 @@ class RestIssues(ABC):
         )
 
     def requested_by(self, ref: IssueRef, label: str | None) -> str:
-        """Name who put the label on last, or with None who assigned the issue, else its author."""
+        """Name who put the label on last, or with None who assigned the issue, else its author.
+
+        "" when nobody can be named; then no agent starts. Where the forge keeps no history, an assigned issue
+        has nobody, because anyone may have assigned it.
+        """
         issue = self.wire(ref)
         if label is not None and not self.carries(issue, label):
             return ""
@@ -114,11 +141,14 @@ class RestIssues(ABC):
         return label
 
     def close(self, ref: IssueRef) -> None:
-        """Close the issue."""
+        """Close the issue; closing a closed one changes nothing."""
         self._client.write("PATCH", self.path(ref), {"state": "closed"}, repeatable=True)
 
     def dependencies(self, ref: IssueRef) -> tuple[IssueRef, ...]:
-        """The issues that block this one, closed ones too."""
+        """The issues that block this one, closed ones too, each once; () where the forge has no dependencies.
+
+        They may be in other repositories of the same forge.
+        """
         try:
             listing = self._client.read_all(self._blockers(ref))
         except ForgeGoneError:
@@ -133,7 +163,7 @@ class RestIssues(ABC):
 
     @abstractmethod
     def add_label(self, ref: IssueRef, label: str) -> None:
-        """Put a label on the issue, which the repository may not know yet."""
+        """Put a label on the issue, which the repository may not know yet; again changes nothing."""
 
     @abstractmethod
     def remove_label(self, ref: IssueRef, label: str) -> None:
@@ -141,15 +171,15 @@ class RestIssues(ABC):
 
     @abstractmethod
     def assign(self, ref: IssueRef, user: str) -> None:
-        """Assign the issue to a user, beside those who have it."""
+        """Assign the issue to a user, beside those who have it; ForgeInvalidError if the forge will not."""
 
     @abstractmethod
     def _marks(self, ref: IssueRef) -> Sequence[IssueMark] | None:
-        """Labels and assignees that came or went, oldest first; None when the forge does not tell."""
+        """Labels and assignees that came or went, oldest first; None when the forge keeps no history."""
 
     @abstractmethod
     def _listing(self) -> Mapping[str, str]:
-        """What a listing of issues is asked beside state and label."""
+        """What else a listing of issues is asked by, beside state and label."""
 
     @abstractmethod
     def _blockers(self, ref: IssueRef) -> str:
@@ -160,6 +190,7 @@ class RestIssues(ABC):
         return f"{repository_path(ref.repo)}/issues/{ref.number}"
 
     def _issue(self, repo: str, wire: WireIssue) -> Issue:
+        """Our record of an issue, with the forge's name; line ends are made those of Unix."""
         return Issue(
             ref=IssueRef(forge=self._forge, repo=repo, number=wire.number),
             title=wire.title,

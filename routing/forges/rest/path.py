@@ -1,4 +1,8 @@
-"""Paths of a forge's API, made of checked parts only."""
+"""Paths of a forge's API, made of checked parts only.
+
+Names come from issues, deliveries and settings. A `..` or a `?` in one of them would lead the token to
+another thing than was asked for, so whatever is not plainly a name is refused before it is sent.
+"""
 
 from urllib.parse import quote
 
@@ -7,7 +11,11 @@ from routing.issues.issue import is_repository_name
 
 
 def repository_path(repo: str) -> str:
-    """The path of `owner/name`."""
+    """The path of `owner/name`.
+
+    ForgeInvalidError for what cannot be a name anywhere, ForgeGoneError for a name that this kind of forge
+    cannot have, such as the local forge's.
+    """
     if not is_repository_name(repo):
         message = f"{repo[:80]!r} is not the name of a repository; write OWNER/NAME"
         raise ForgeInvalidError(message)

@@ -1,4 +1,8 @@
-"""Commit statuses of a forge that is reached over HTTP."""
+"""Commit statuses of a forge that is reached over HTTP.
+
+GitHub: https://docs.github.com/rest/commits/statuses. Gitea's API has the same under other words; `wire.py`
+takes both.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,7 +23,12 @@ STATES: Mapping[str, StatusState | None] = {
 
 
 def read_statuses(client: ForgeClient, path: str, *, under: str = "") -> list[CommitStatus]:
-    """Read all statuses that a path lists."""
+    """Read all statuses that a path lists, in the order of the forge.
+
+    `under` names the member that holds them, where the answer is an object. A state that we do not know
+    counts as pending: waiting is repaired by time, a wrong verdict is not. A cut listing is
+    ForgeUnreachableError, as the red status may be on the page that is missing.
+    """
     wires = client.parsed_all(WireStatus, client.read_all(path, under=under))
     read = [(wire, STATES.get(wire.state, StatusState.PENDING)) for wire in wires]  # unknown: wait
     return [

@@ -1,4 +1,8 @@
-"""Webhooks as GitHub, Gitea and Forgejo send them; bodies are read as far as they are needed."""
+"""Webhooks as GitHub, Gitea and Forgejo send them; bodies are read as far as they are needed.
+
+GitHub: https://docs.github.com/webhooks/webhook-events-and-payloads. The signature has been checked before a
+body comes here, so it is the forge's; the text in it is still anybody's. Pure.
+"""
 
 import re
 from collections.abc import Mapping
@@ -21,6 +25,8 @@ Short = Annotated[str, StringConstraints(max_length=200), AfterValidator(_withou
 
 
 class _Part(BaseModel):
+    """A part of a body: strict, so that a number in quotes is a fault and not a number."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
@@ -70,7 +76,7 @@ class IssuePayload(_Part):
 
 @dataclass(frozen=True, kw_only=True)
 class RestWebhook(WebhookDialect):
-    """What the three have in common; names of headers differ."""
+    """What the three have in common; names of headers and of some events differ."""
 
     issue_events: frozenset[str] = frozenset({"issues"})
     comment_events: frozenset[str] = frozenset({"issue_comment"})
@@ -80,7 +86,10 @@ class RestWebhook(WebhookDialect):
         return "issue_comment" if document.get("comment") is not None else "issues"
 
     def read(self, event: str, body: bytes) -> IssueNews | None:
-        """Read the body of an event about an issue or a comment."""
+        """Read the body of an event about an issue or a comment; None for any other event.
+
+        ValidationError for a body that lacks what its event must have.
+        """
         is_comment = event in self.comment_events
         if not is_comment and event not in self.issue_events:
             return None
@@ -100,4 +109,5 @@ class RestWebhook(WebhookDialect):
 
 
 def _login(user: User | None) -> str:
+    """The user's login, "" where the forge does not say who it was."""
     return (user.login if user else None) or ""

@@ -1,4 +1,11 @@
-"""What GitHub and Gitea send, where the two agree. Unknown fields are ignored, empty ones may be null."""
+"""What GitHub and Gitea send, where the two agree. Unknown fields are ignored, empty ones may be null.
+
+A field is here only if something is done with it, and is required only if nothing can be done without it: so
+a new version of a forge breaks nothing by sending more, or null. Names are the forges' own; the records of
+Coalmine are made from these in the adapters.
+
+See https://docs.github.com/rest, and `/api/swagger` of a Gitea.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -9,10 +16,12 @@ Item = TypeVar("Item")
 
 
 def _null_is_empty(value: Any) -> Any:
+    """Both send null for a text that nobody has written."""
     return "" if value is None else value
 
 
 def _null_is_none_of_them(value: Any) -> Any:
+    """Gitea sends null for an empty list."""
     return () if value is None else value
 
 
@@ -23,6 +32,7 @@ def _named(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_null_is_empty)]
 Items = Annotated[tuple[Item, ...], BeforeValidator(_null_is_none_of_them)]
+# The login of a user object; "" for null, which stands for a user who was deleted.
 Login = Annotated[
     str, BeforeValidator(lambda user: user.get("login") or "" if isinstance(user, Mapping) else "")
 ]
@@ -94,7 +104,7 @@ class WireComment(Wire):
 
 
 class WirePermission(Wire):
-    """What a user may do."""
+    """What a user may do, as a word: the forges' words are mapped in `forge.py`."""
 
     permission: str
 
@@ -124,7 +134,7 @@ class WireCommitFacts(Wire):
 
 
 class WireCommit(Wire):
-    """A commit of a listing."""
+    """A commit of a listing; `sha` is the whole hash."""
 
     sha: str
     commit: WireCommitFacts
