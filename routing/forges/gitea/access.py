@@ -1,4 +1,4 @@
-"""What a token may do on Gitea or Forgejo."""
+"""What a token may do on Gitea or Forgejo, and which version answers."""
 
 import re
 from typing import Annotated
@@ -25,6 +25,7 @@ class GiteaAccess(RestAccess):
     """What is Gitea's own way."""
 
     def _version(self) -> str:
+        """Read the version and compare it; an old or unknown one is noted and refused nowhere."""
         version = self._client.parsed(WireVersion, self._client.get("/version")).version
         found = _VERSION.match(version)
         if found is None:
@@ -39,6 +40,7 @@ class GiteaAccess(RestAccess):
         return rights is not None and rights.admin
 
     def _lacks(self, rights: WireRights | None) -> list[str]:
+        """Without that right nobody's permission is known, and no work is dispatched."""
         if self._knows_people(rights):
             return []
         return ["nobody's permission can be asked: make the user an administrator of the repository"]

@@ -1,4 +1,8 @@
-"""Pull requests on Gitea and Forgejo."""
+"""Pull requests on Gitea and Forgejo.
+
+Listings know fewer filters than GitHub's, so more is read, and a bound that cuts the reading short is an
+error rather than a "no".
+"""
 
 from datetime import datetime
 
@@ -26,7 +30,11 @@ class GiteaChanges(RestChanges):
     }
 
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
-        """Gitea cannot list by branch: all are read, those with news first, until one of the branch comes."""
+        """Gitea cannot list by branch: all are read, those with news first, until one of the branch comes.
+
+        The one that comes first has the newest news. ForgeUnreachableError when the bound on pages ends the
+        reading before one came: there may be one further on.
+        """
 
         def one_is_there(page: list[object]) -> bool:
             return any(is_of(self._client.parsed(WirePull, item), repo, branch) for item in page)
@@ -44,6 +52,7 @@ class GiteaChanges(RestChanges):
         return pulls
 
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
+        """POST …/merge with `head_commit_id`: 409 when the head is another commit, 405 when it cannot."""
         asked = {
             "Do": self._config.merge_method,
             "head_commit_id": head,
@@ -73,6 +82,7 @@ class GiteaChanges(RestChanges):
         return found
 
     def _commit(self, repo: str, commit: str) -> WireCommit:
+        """Without files and signatures; ForgeGoneError when it does not exist."""
         path = f"{repository_path(repo)}/git/commits/{commit}"
         return self._client.parsed(WireCommit, self._client.get(path))
 

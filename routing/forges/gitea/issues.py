@@ -1,4 +1,8 @@
-"""Issues on Gitea and Forgejo, whose labels go by ids and whose assignees are replaced as a whole."""
+"""Issues on Gitea and Forgejo, whose labels go by ids and whose assignees are replaced as a whole.
+
+So adding one reads first. Between the two calls a person may change the same: of labels nothing is lost, of
+assignees the last writer counts.
+"""
 
 from collections.abc import Mapping
 
@@ -47,14 +51,18 @@ class GiteaIssues(RestIssues):
                 self._client.write("DELETE", f"{self.path(ref)}/labels/{one.id}", repeatable=True)
 
     def assign(self, ref: IssueRef, user: str) -> None:
-        """Add an assignee to those who are there."""
+        """Add an assignee to those who are there, which replaces the whole list."""
         name = checked_name(user)
         assigned = [one.login for one in self.wire(ref).assignees]
         if name.casefold() not in {other.casefold() for other in assigned}:
             self._client.write("PATCH", self.path(ref), {"assignees": [*assigned, name]}, repeatable=True)
 
     def _label_id(self, ref: IssueRef, name: str) -> int:
-        """The label's id in the repository, else in its organisation, else of a new one."""
+        """The label's id in the repository, else in its organisation, else of a new one.
+
+        Not repeatable: two processes that create it at once make two labels of one name, of which
+        `_find_label` takes the older from then on.
+        """
         repository = repository_path(ref.repo)
         number = self._find_label(f"{repository}/labels", name)
         if number is None:
@@ -70,6 +78,7 @@ class GiteaIssues(RestIssues):
         return self._client.parsed(WireLabel, created).id
 
     def _find_label(self, path: str, name: str) -> int | None:
+        """The lowest id of that name, None for none; Gitea tells the case of letters apart."""
         labels = self._client.parsed_all(WireLabel, self._client.read_all(path))
         return min((label.id for label in labels if label.name == name), default=None)
 
@@ -87,6 +96,7 @@ class GiteaIssues(RestIssues):
         return [mark for entry in entries if (mark := self._mark(entry)) is not None]
 
     def _mark(self, entry: WireEntry) -> IssueMark | None:
+        """An entry as a mark, None for comments and all else. The words are those of Gitea's time line."""
         if entry.type == "label" and entry.label is not None:
             name = self.compared(entry.label.name)
             return IssueMark(kind="label", name=name, added=entry.body == "1", actor=entry.user)

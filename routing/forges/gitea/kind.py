@@ -1,4 +1,7 @@
-"""Gitea and Forgejo, which speak the same but for the headers of their webhooks."""
+"""Gitea and Forgejo, which speak the same but for the headers of their webhooks.
+
+`gitea_forge` makes both; their settings, titles and headers alone tell them apart.
+"""
 
 from typing import Literal
 

@@ -9,7 +9,7 @@ from routing.forges.work_branch import checked_commit
 
 
 class GiteaStatuses:
-    """Statuses of one forge."""
+    """Statuses of one forge. It keeps nothing: a check that is run again is seen at the next call."""
 
     def __init__(self, client: ForgeClient) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""What a token may do on GitHub."""
+"""What a token may do on GitHub, and which version of its API answers."""
 
 from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
 from routing.forges.rest.access import RestAccess
@@ -12,7 +12,7 @@ class GitHubAccess(RestAccess):
     """What is GitHub's own way."""
 
     def _version(self) -> str:
-        """Older Enterprise Servers have no versions, and do not say so either."""
+        """Older Enterprise Servers have no versions, and do not say so either: they answer 404."""
         try:
             known = self._client.get("/versions")
         except ForgeGoneError:

@@ -1,4 +1,7 @@
-"""Pull requests on GitHub: https://docs.github.com/rest/pulls."""
+"""Pull requests on GitHub: https://docs.github.com/rest/pulls.
+
+Commits and comparisons: https://docs.github.com/rest/commits.
+"""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -18,7 +21,10 @@ class WireGitCommit(WireCommitFacts):
 
 
 class GitHubComparison(Wire):
-    """Where a commit is, seen from a branch: `behind` is what the branch holds."""
+    """Where a commit is, seen from a branch: `behind` is what the branch holds.
+
+    See "Compare two commits" in https://docs.github.com/rest/commits/commits
+    """
 
     status: Literal["diverged", "ahead", "behind", "identical"]
 
@@ -33,11 +39,13 @@ class GitHubChanges(RestChanges):
     }
 
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
+        """The requests of a branch, listed by `owner:branch`, so that one page is nearly always enough."""
         query = {"state": "all", "head": f"{repo.partition('/')[0]}:{branch}"}
         listing = self._client.read_all(f"{repository_path(repo)}/pulls", query)
         return self._client.parsed_all(WirePull, listing)
 
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
+        """PUT …/merge with `sha`: 409 when the head is another commit, 405 when it cannot be merged."""
         asked = {
             "sha": head,
             "merge_method": self._config.merge_method,
@@ -47,6 +55,7 @@ class GitHubChanges(RestChanges):
         self._client.write("PUT", path, asked, repeatable=False, refused=NOT_MERGED)
 
     def _contains(self, repo: str, base: str, commit: str) -> bool:
+        """Compare the branch with the commit; GitHub answers 404 also where the two share no history."""
         path = f"{repository_path(repo)}/compare/{path_segment(f'{base}...{commit}')}"
         try:
             said = self._client.get(path, {"per_page": "1"})
@@ -56,12 +65,14 @@ class GitHubChanges(RestChanges):
         return self._client.parsed(GitHubComparison, said).status in {"behind", "identical"}
 
     def _commit(self, repo: str, commit: str) -> WireCommit:
+        """From the git database: the other path also takes branches, and answers 422 for no commit."""
         value = self._client.get(f"{repository_path(repo)}/git/commits/{commit}")
         known = self._client.parsed(WireGitCommit, value)
         facts = WireCommitFacts(message=known.message, committer=known.committer)
         return WireCommit(sha=known.sha, commit=facts)
 
     def _commits_since(self, repo: str, base: str, commits: set[str], at: datetime) -> Listing:
+        """The newest first, back to `at` by the committer's time, or to the page with one of `commits`."""
         query = {"sha": base, "since": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
         return self._client.read_all(
             f"{repository_path(repo)}/commits",

@@ -1,4 +1,9 @@
-"""CI of a commit on GitHub: commit statuses and check runs, which are two APIs."""
+"""CI of a commit on GitHub: commit statuses and check runs, which are two APIs.
+
+https://docs.github.com/rest/commits/statuses and https://docs.github.com/rest/checks/runs. Actions and Apps
+write check runs, older services statuses; a repository may have both, and a commit is green only when both
+are.
+"""
 
 from routing.forges.commit_status import CombinedStatus
 from routing.forges.errors import ForgeInvalidError
@@ -12,7 +17,10 @@ from routing.forges.work_branch import checked_commit
 
 
 class GitHubChecks:
-    """Statuses and check runs of one forge."""
+    """Statuses and check runs of one forge.
+
+    It keeps nothing: a check that is run again is seen at the next call.
+    """
 
     def __init__(self, client: ForgeClient) -> None:
         self._client = client
@@ -22,15 +30,21 @@ class GitHubChecks:
         return self._read(repo, commit)[0]
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
-        """Return what failed checks say: statuses have a line and an address, check runs more."""
+        """Return what failed checks say: statuses have a line and an address, check runs more.
+
+        The text is of the code under test, and not trusted. It ends after `most_characters`; "" when none
+        failed.
+        """
         status, runs = self._read(repo, commit)
         return failing_log_of(complaints_of(self._client, repo, status, runs), most_characters)
 
     def _read(self, repo: str, commit: str) -> tuple[CombinedStatus, list[WireCheckRun]]:
+        """Both APIs; of each check run only the newest attempt (`filter=latest`)."""
         path = f"{repository_path(repo)}/commits/{checked_commit(commit)}"
         try:
             statuses = read_statuses(self._client, f"{path}/status", under="statuses")
         except ForgeInvalidError:  # 422: no such commit, or not a whole hash
+            # Raises ForgeGoneError if the commit does not exist; if it does, the 422 means something else.
             self._client.get(f"{repository_path(repo)}/git/commits/{commit}")
             raise
         listing = self._client.read_all(f"{path}/check-runs", {"filter": "latest"}, under="check_runs")

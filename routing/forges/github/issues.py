@@ -1,4 +1,8 @@
-"""Issues on GitHub: https://docs.github.com/rest/issues."""
+"""Issues on GitHub: https://docs.github.com/rest/issues.
+
+Labels and logins are compared without their case there. Dependencies have a path of their own, see
+https://docs.github.com/rest/issues/issue-dependencies
+"""
 
 from collections.abc import Mapping
 
@@ -50,7 +54,10 @@ class GitHubIssues(RestIssues):
                 raise
 
     def assign(self, ref: IssueRef, user: str) -> None:
-        """Add an assignee; GitHub says nothing when it ignores one who has no access."""
+        """Add an assignee; GitHub says nothing when it ignores one who has no access.
+
+        So its answer is looked at: ForgeInvalidError when the user is not among the assignees.
+        """
         name = checked_name(user)
         written = self._client.write(
             "POST", f"{self.path(ref)}/assignees", {"assignees": [name]}, repeatable=True
@@ -61,11 +68,16 @@ class GitHubIssues(RestIssues):
             raise ForgeInvalidError(message)
 
     def _marks(self, ref: IssueRef) -> list[IssueMark]:
+        """The issue's events, oldest first; all of them, as the deciding one may be on any page."""
         listing = self._client.read_all(f"{self.path(ref)}/events")
         events = sorted(self._client.parsed_all(WireEvent, listing), key=lambda one: one.created_at)
         return [mark for event in events if (mark := self._mark(event)) is not None]
 
     def _mark(self, event: WireEvent) -> IssueMark | None:
+        """An event as a mark, None for other events.
+
+        A label that was renamed since stands under its old name.
+        """
         added = event.event in {"labeled", "assigned"}
         if event.event in {"labeled", "unlabeled"} and event.label is not None:
             return IssueMark(

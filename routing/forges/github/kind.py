@@ -1,4 +1,7 @@
-"""GitHub, on github.com or on a server of one's own: how it is set up, asked, cloned from, and heard."""
+"""GitHub, on github.com or on a server of one's own: settings, client, address of git, and webhooks.
+
+Signatures: https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
+"""
 
 from typing import Literal
 from urllib.parse import urlsplit
@@ -60,6 +63,10 @@ def _remote(config: GitHubConfig, repo: str) -> Remote:
 
 
 def _git_root(api: str) -> str:
+    """The address that git uses, made of the API's; ValueError where no rule leads from one to the other.
+
+    `api.github.com` → `github.com`, `api.CORP.ghe.com` → `CORP.ghe.com`, `HOST/api/v3` → `HOST`.
+    """
     parts = urlsplit(api)
     host = parts.hostname or ""
     if host == _PUBLIC_API:

@@ -1,4 +1,8 @@
-"""What failed check runs say on GitHub: their output, and what they noted at lines of files."""
+"""What failed check runs say on GitHub: their output, and what they noted at lines of files.
+
+Annotations: https://docs.github.com/rest/checks/runs. The full logs of Actions are behind a redirect to
+another host, which gets no token of ours; the annotations name the failures without them.
+"""
 
 from collections.abc import Iterable
 
@@ -14,7 +18,7 @@ from routing.forges.rest.wire import Text, Wire
 
 
 class WireAnnotation(Wire):
-    """A note at a line of a file."""
+    """A note at a line of a file: `level` is notice, warning or failure."""
 
     path: Text = ""
     line: int | None = Field(None, validation_alias="start_line")
@@ -23,6 +27,7 @@ class WireAnnotation(Wire):
     raw_details: Text = ""
 
     def __str__(self) -> str:
+        """As compilers write it: `path:line: message`, then the details."""
         where = f"{self.path}:{self.line}: " if self.path and self.line else ""
         return f"{where}{self.message}\n{self.raw_details}".strip()
 
@@ -30,7 +35,10 @@ class WireAnnotation(Wire):
 def complaints_of(
     client: ForgeClient, repo: str, status: CombinedStatus, runs: Iterable[WireCheckRun]
 ) -> list[Complaint]:
-    """The checks that failed, in their order; the first page of each run's annotations."""
+    """The checks that failed, in their order; the first page of each run's annotations.
+
+    One call for each failed run that has annotations. The texts are not bounded here: see `failing_log_of`.
+    """
     red = red_runs(runs)
     return [
         Complaint(
@@ -51,6 +59,7 @@ def _said(client: ForgeClient, repo: str, run: WireCheckRun | None) -> list[str]
 
 
 def _annotations(client: ForgeClient, repo: str, run: int) -> list[str]:
+    """The annotations of a run: its failures, or all of them when it calls none a failure."""
     path = f"{repository_path(repo)}/check-runs/{run}/annotations"
     try:
         listing = client.read_all(path, enough=lambda _page: True)

@@ -1,4 +1,4 @@
-"""Check runs on GitHub, as they come and as statuses."""
+"""Check runs on GitHub, as they come and as statuses: https://docs.github.com/rest/checks/runs. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field
 from routing.forges.commit_status import OWN_CONTEXT_PREFIX, CommitStatus, StatusState
 from routing.forges.rest.wire import Text, Wire
 
+# GitHub's words for how a run ended. `action_required` is left out: it waits for a person, so it is pending.
 # `neutral` and `skipped` say nothing of the work. What is not known may still change.
 _CONCLUSIONS = {
     "success": StatusState.SUCCESS,
@@ -80,6 +81,10 @@ def red_runs(runs: Iterable[WireCheckRun]) -> dict[str, WireCheckRun]:
 
 
 def _told(runs: Iterable[WireCheckRun]) -> list[tuple[CommitStatus, WireCheckRun]]:
+    """The runs that say something of the work, each with its status.
+
+    Contexts are made unique for all together.
+    """
     telling = [(run, state) for run in runs if (state := _state(run)) is not None]
     named = Counter(run.context for run, _ in telling)
     return [
@@ -98,6 +103,7 @@ def _told(runs: Iterable[WireCheckRun]) -> list[tuple[CommitStatus, WireCheckRun
 
 
 def _state(run: WireCheckRun) -> StatusState | None:
+    """What a run means, None for nothing; pending until it is completed, and if its end is unknown."""
     return (
         _CONCLUSIONS.get(run.conclusion, StatusState.PENDING)
         if run.status == "completed"
@@ -106,4 +112,5 @@ def _state(run: WireCheckRun) -> StatusState | None:
 
 
 def _context(run: WireCheckRun, *, alone: bool) -> str:
+    """The run's context, with the id of its suite where another run has the same one."""
     return run.context if alone or run.check_suite is None else f"{run.context} ({run.check_suite.id})"
