@@ -2,6 +2,9 @@
 
 On Linux it ends in an orderly way even when our process is killed, because the kernel sends it SIGTERM then.
 Its data stays in its directory, and the next server there goes on with it.
+
+Its directory holds `redis.lock` (held by the server while it runs, with its pid), `redis.conf` (with the
+password, for the owner alone), `redis.sock`, `redis.log`, and the server's own append-only file.
 """
 
 import contextlib
@@ -35,8 +38,10 @@ MAX_SOCKET_PATH_BYTES = 103
 
 _HOST = "127.0.0.1"
 _SOCKET_NAME = "redis.sock"
+# Between choosing a free port and listening on it another process may take it.
 _PORT_ATTEMPTS = 5
 _POLL_SECONDS = 0.01
+# What an error shows of the server's log, which names the cause: a bad option, a full disk, a damaged file.
 _LOG_TAIL_BYTES = 2000
 
 
@@ -157,7 +162,10 @@ class PrivateServer:
                 path.unlink(missing_ok=True)
 
     def _end(self, *, grace_seconds: float) -> bool:
-        """Whether there was a process to end."""
+        """Whether there was a process to end.
+
+        It is no longer ours from the first line on, also if ending fails.
+        """
         child, self._child = self._child, None
         if child is not None:
             child.end(grace_seconds=grace_seconds)
@@ -168,12 +176,14 @@ class PrivateServer:
         return self.directory / "redis.conf"
 
     def _running(self) -> ChildProcess:
+        """The server's process, or ConflictError; it may have died since it was started."""
         if self._child is None:
             message = f"the private server in {self.directory} is not running: call start() first"
             raise ConflictError(message)
         return self._child
 
     def _choose_socket_path(self) -> Path | None:
+        """The path of the socket, None for TCP; InvalidInputError if a socket is demanded and cannot be."""
         if self.options.transport == "tcp":
             return None
         path = self.directory / _SOCKET_NAME
@@ -217,6 +227,10 @@ class PrivateServer:
             os.close(lock)
 
     def _spawn(self, program: ServerProgram, lock: int) -> None:
+        """Start the program with the lock's descriptor, and write its pid into the lock file for messages.
+
+        SIGTERM when our process dies, and not when the thread ends that called `start`.
+        """
         self._write_config()
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         command = Command(
@@ -245,6 +259,11 @@ class PrivateServer:
             file.writelines(f"{name} {value}\n" for name, value in self._settings())
 
     def _settings(self) -> Iterator[tuple[str, str]]:
+        """The lines of the settings file; see https://valkey.io/topics/valkey.conf for what they mean.
+
+        Append-only, so that a killed server loses at most the last second (`everysec`). `noeviction`: a full
+        memory refuses writes, and forgets no job. The password is for TCP alone, as a socket has permissions.
+        """
         yield "daemonize", "no"
         yield "dir", _quoted(self.directory)
         yield "bind", _HOST
@@ -278,6 +297,7 @@ class PrivateServer:
         return False
 
     def _log_tail(self, start: int) -> str:
+        """What the server has logged since a place in its log, or the end of that; "" without any."""
         with contextlib.suppress(OSError), self.log_path.open("rb") as log:
             log.seek(max(start, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
             return log.read().decode("utf-8", "replace").strip()
@@ -285,6 +305,7 @@ class PrivateServer:
 
 
 def _try_lock(descriptor: int) -> bool:
+    """Take the lock now, or say False; another process holds it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,8 @@
-"""Finds a Redis-protocol server program on this machine, and checks that it is new enough."""
+"""Finds a Redis-protocol server program on this machine, and checks that it is new enough.
+
+Looking runs each candidate with `--version`, in a short environment and for a bounded time; nothing is
+installed or downloaded.
+"""
 
 import importlib.util
 import os
@@ -38,14 +42,15 @@ class ServerProgram:
 
 
 def server_environment() -> dict[str, str]:
-    """The environment of every server that we start."""
+    """The environment of every server that we start, read from ours when it is called."""
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def find_server_program(*, search_path: str | None = None, use_wheel: bool = True) -> ServerProgram:
     """The wheel's Valkey, else the first program on the PATH (or `search_path`) that is new enough.
 
-    UnavailableError says which programs were found, why none of them will do, and what to install.
+    The wheel comes first because its version is the one that the project is tested with. UnavailableError
+    says which programs were found, why none of them will do, and what to install.
     """
     refused: list[str] = []
     for path in _candidates(search_path, use_wheel=use_wheel):
@@ -75,6 +80,7 @@ def program_version(path: Path) -> tuple[int, ...] | None:
 
 
 def _candidates(search_path: str | None, *, use_wheel: bool) -> list[Path]:
+    """Paths of programs in the order in which they are tried; they need not be servers at all."""
     found = [_wheel_program()] if use_wheel else []
     where = os.environ.get("PATH") if search_path is None else search_path
     for name in PROGRAM_NAMES:

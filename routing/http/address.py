@@ -16,7 +16,11 @@ class ApiAddress:
 
     @classmethod
     def of(cls, text: str) -> "ApiAddress":
-        """Check the address, or raise ValueError that says what is wrong with it."""
+        """Check the address, or raise ValueError that says what is wrong with it.
+
+        The text is an operator's setting. What is refused would send the token in clear, show it, or send it
+        to another place than the one that was written.
+        """
         parts = urlsplit(text)
         if parts.scheme not in _PORTS or not parts.hostname:
             message = "an API's address begins with https:// and a host, like https://api.github.com"
@@ -48,6 +52,7 @@ class ApiAddress:
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port, as RFC 6454 compares them; empty for what is no address."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
@@ -57,7 +62,7 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Whether only this machine can reach the address. Names other than `localhost` are not looked up."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,8 @@
-"""The circuit breaker: a server that keeps failing gets no requests for a while."""
+"""The circuit breaker: a server that keeps failing gets no requests for a while.
+
+Closed: all calls go through, failures in a row are counted. Open: none does, for `open_seconds`. Then one
+caller tries: an answer closes the circuit, a failure opens it again. After M. Nygard, "Release It!".
+"""
 
 import threading
 from dataclasses import dataclass, field
@@ -6,7 +10,11 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Circuit:
-    """Counts failures in a row; safe to share between threads. Times are seconds since the epoch."""
+    """Counts failures in a row; safe to share between threads. Times are seconds since the epoch.
+
+    For each call: `open_until`, then `failed` or `answered`. A caller that was let through and died reports
+    neither; the next one may try after `open_seconds`.
+    """
 
     failures_to_open: int
     open_seconds: float
@@ -32,6 +40,6 @@ class Circuit:
                 self._closed_at = now + self.open_seconds
 
     def answered(self) -> None:
-        """Note an answer, of whatever kind."""
+        """Note an answer, of whatever kind: also a refusal shows that the server works."""
         with self._lock:
             self._failures = 0

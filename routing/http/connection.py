@@ -1,4 +1,10 @@
-"""The connection to an API: one session, one attempt at a time; answers update circuit and rate limit."""
+"""The connection to an API: one session, one attempt at a time; answers update circuit and rate limit.
+
+Whether an attempt is repeated is decided by the caller, who knows what the request does. This module says of
+each failure what that decision needs: whether the request can have had an effect, and whether another attempt
+makes sense. The token goes to `ApiAddress`'s origin alone, also along redirects; cookies are not kept, and
+~/.netrc is not read.
+"""
 
 import random
 import threading
@@ -47,7 +53,10 @@ class Surroundings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One request, as often as it has to be sent."""
+    """One request, as often as it has to be sent.
+
+    `url` is absolute and begins with the API's address; `body` is sent as JSON, None for no body.
+    """
 
     method: str
     url: str
@@ -57,7 +66,10 @@ class Call:
 
 
 class FailedAttemptError(Exception):
-    """One attempt brought no answer."""
+    """One attempt brought no answer.
+
+    Not one of the project's errors: the client translates it, as it alone knows which forge was asked.
+    """
 
     def __init__(self, message: str, *, harmless: bool = False, final: bool = False) -> None:
         super().__init__(message)
@@ -66,7 +78,10 @@ class FailedAttemptError(Exception):
 
 
 class TokenAuth(requests.auth.AuthBase):
-    """Puts the token into its header, and keeps requests from looking for another one in ~/.netrc."""
+    """Puts the token into its header, and keeps requests from looking for another one in ~/.netrc.
+
+    `scheme` is the word before it, such as Bearer.
+    """
 
     def __init__(self, scheme: str, token: SecretStr) -> None:
         self._scheme = scheme
@@ -80,7 +95,12 @@ class TokenAuth(requests.auth.AuthBase):
 
 @dataclass(slots=True)
 class ReplyCache:
-    """The replies that were used last, bounded in number and size; safe to share between threads."""
+    """The replies that were used last, bounded in number and size; safe to share between threads.
+
+    For conditional requests (RFC 9110, 13): a reply is used again only after the server has said, with 304,
+    that it still holds. GitHub does not count such answers against its rate limit, see
+    https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+    """
 
     max_replies: int
     max_bytes: int  # of all bodies together
@@ -89,7 +109,7 @@ class ReplyCache:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def find(self, url: str) -> Reply | None:
-        """The reply that is known of an address."""
+        """The reply that is known of an address, None for none; it becomes the one used last."""
         with self._lock:
             reply = self._replies.get(url)
             if reply is not None:
@@ -97,7 +117,10 @@ class ReplyCache:
             return reply
 
     def keep(self, url: str, reply: Reply) -> None:
-        """Remember a reply that has an ETag; beyond the bounds the oldest are forgotten."""
+        """Remember a reply that has an ETag; beyond the bounds those used longest ago are forgotten.
+
+        A reply without an ETag removes what was known of the address.
+        """
         with self._lock:
             old = self._replies.pop(url, None)
             self._bytes -= len(old.body) if old else 0
@@ -111,7 +134,11 @@ class ReplyCache:
 
 
 class ApiConnection:
-    """Sends requests to one API; safe to share between threads. Times are seconds since the epoch."""
+    """Sends requests to one API; safe to share between threads. Times are seconds since the epoch.
+
+    `circuit` and `resumes_at` are for the caller to look at before each attempt: `attempt` itself sends in
+    any case.
+    """
 
     def __init__(
         self,
@@ -144,7 +171,12 @@ class ApiConnection:
         self._session.close()
 
     def attempt(self, call: Call) -> Reply:
-        """Send the request once, along redirects of the same host; a write that has moved is not sent on."""
+        """Send the request once, along redirects of the same host; a write that has moved is not sent on.
+
+        Returns every answer below 500 that is no rate limit, errors of the caller's among them. Everything
+        else is FailedAttemptError. A 301, 302 or 303 to a write comes back as it is (RFC 9110, 15.4 lets
+        clients make a GET of it, which would change nothing and look like success).
+        """
         url, method = call.url, call.method
         for _ in range(MAX_REDIRECTS + 1):
             reply = self._send(method, url, call)
@@ -158,6 +190,7 @@ class ApiConnection:
         raise FailedAttemptError(message, harmless=True, final=True)
 
     def _send(self, method: str, url: str, call: Call) -> Reply:
+        """One request and its whole answer; a page that is known is asked for with its ETag."""
         limits, started_at = self._limits, self._clock()
         known = self._cache.find(url) if method == "GET" else None
         headers = {"If-None-Match": known.headers["ETag"]} if known else {}

@@ -1,4 +1,4 @@
-"""Listings that come in pages: where the next one is, and whether all were read."""
+"""Listings that come in pages: where the next one is, and whether all were read. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ class Listing:
 
 
 def next_by_link(address: ApiAddress, url: str, reply: Reply) -> str | None:
-    """The page that the `Link` header names as next.
+    """The page that the `Link` header (RFC 8288) names as next; None when it names none.
 
     A server behind a proxy may call itself by another name than it is reached by. The token goes to no other
     host: then only the query is taken from the link.

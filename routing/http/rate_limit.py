@@ -1,4 +1,8 @@
-"""How long a forge asks to be left alone: read from its headers, pure."""
+"""How long a forge asks to be left alone: read from its headers, pure.
+
+Times are seconds since the epoch. Headers may be missing, wrong, or those of a proxy, so what they say is
+believed within an hour from now and no further.
+"""
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -54,8 +58,10 @@ def _asked_for(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _number(text: str) -> float | None:
+    """A whole number of at most twelve digits, None for anything else."""
     return float(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None  # noqa: PLR2004 - epochs have ten digits
 
 
 def _believed(at: float, now: float) -> float:
+    """The time, but neither in the past nor further ahead than LONGEST_SECONDS."""
     return min(max(at, now), now + LONGEST_SECONDS)

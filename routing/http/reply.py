@@ -1,4 +1,8 @@
-"""One answer of a server, read whole and within bounds, and what it looks like to a person."""
+"""One answer of a server, read whole and within bounds, and what it looks like to a person.
+
+An answer is from outside: no bound of it is the server's to choose, and of its text only one printable line
+goes into a message.
+"""
 
 import json
 import re
@@ -66,7 +70,11 @@ class Reply:
 def read_reply(
     response: requests.Response, *, max_bytes: int, deadline: float, clock: Callable[[], float]
 ) -> Reply:
-    """Read the body until its end, its bound, or the deadline: a server may drip byte by byte."""
+    """Read the body until its end, its bound, or the deadline: a server may drip byte by byte.
+
+    `deadline` is in the seconds of `clock`. UnreadableReplyError beyond either bound; errors of the
+    connection are passed on.
+    """
     read = bytearray()
     # `raw.read1` returns what has come, so that the clock is looked at between two packets.
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
