@@ -1,4 +1,7 @@
-"""A delivery: one message of a forge, read and bounded."""
+"""A delivery: one message of a forge, read and bounded. Pure.
+
+Its signature was checked before, so it is the forge's; the words in it are anybody's.
+"""
 
 import hashlib
 from collections.abc import Mapping

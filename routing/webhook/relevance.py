@@ -38,7 +38,11 @@ class Ignored:
 
 
 def judge(delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool) -> Relevant | Ignored:
-    """Say whether the delivery concerns us. Whether its author is trusted is asked of the forge later."""
+    """Say whether the delivery concerns us. Whether its author is trusted is asked of the forge later.
+
+    The order of the questions is the order of the reasons that people see: a kill switch hides all others. A
+    doubt counts as "relevant": reading an issue once too often does no harm.
+    """
     if kill_switch:
         return Ignored(reason="the kill switch is on: nothing is dispatched")
     if delivery.event == "ping":

@@ -1,6 +1,9 @@
 """The composition root: the one place where parts are made and wired.
 
 `composition.py` has what every process needs, `forge_parts.py` and `notify_parts.py` what the ticks need
-beside it, `worker.py` what runs agents. A part is made when it is first
-asked for, and then kept: one a process.
+beside it, `worker.py` what runs agents. A part is made when it is first asked for, and then kept: one a
+process.
+
+What belongs here: constructors called with settings, stores, clocks and generators. A decision about a job or
+an issue belongs to the part that makes it. Tests pass other parts in at the same places and replace nothing.
 """

@@ -1,4 +1,8 @@
-"""The composition root: the one place where the parts are made and wired."""
+"""The parts that every process has: stores, and what moves jobs, trials and mail.
+
+Making a `Coalmine` opens no connection and reads no setting again: Redis is asked by the first call of a
+part. So a command costs only the parts that it uses.
+"""
 
 import random
 import time
@@ -54,7 +58,12 @@ from tasks.work.tick import Ticks
 
 @dataclass(frozen=True, kw_only=True)
 class Coalmine:
-    """Every part, wired to one server by one set of settings."""
+    """Every part, wired to one server by one set of settings.
+
+    Frozen: settings do not change while a process lives. Each property is made once and then the same object.
+    Parts may be used by several threads; two threads that ask for one for the first time may make it twice,
+    which does no harm, as stores keep their state in Redis.
+    """
 
     settings: Settings
     redis: Redis
@@ -65,22 +74,25 @@ class Coalmine:
 
     @cached_property
     def keys(self) -> Keys:
-        """Names of all keys."""
+        """Names of all keys, under the namespace of the settings: two fleets may share one server."""
         return Keys(self.settings.namespace)
 
     @cached_property
     def versions(self) -> VersionStore:
-        """Versions in Redis."""
+        """Versions of templates: who is champion, who is canary."""
         return VersionStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def trial_store(self) -> TrialStore:
-        """Trials in Redis."""
+        """Trials with their evidence."""
         return TrialStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def job_store(self) -> JobStore:
-        """Jobs in Redis."""
+        """Jobs, their queue, their leases, and the limits at which no further one is given out.
+
+        Retention is in seconds; a limit of 0 is none.
+        """
         job = self.settings.job
         limits = AdmissionLimits(
             agents_at_once=job.agents_at_once,
@@ -92,12 +104,12 @@ class Coalmine:
 
     @cached_property
     def log_store(self) -> LogStore:
-        """What agents say."""
+        """What agents say. Lines are collected in memory: `Worker.keeper` flushes them."""
         return LogStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def backlog_store(self) -> BacklogStore:
-        """Issues that are known and not finished."""
+        """Issues that are known and not finished, with their dependencies."""
         unknown = self.settings.issues.backlog.unknown_blocker
         return BacklogStore(self.redis, self.keys, self.clock, unknown_blocker=unknown)
 
@@ -108,7 +120,7 @@ class Coalmine:
 
     @cached_property
     def signals(self) -> SignalStore:
-        """Signals in Redis."""
+        """Signals of jobs, each recorded once, from which scores are made."""
         return SignalStore(self.redis, self.keys, self.clock)
 
     @cached_property
@@ -118,20 +130,20 @@ class Coalmine:
 
     @cached_property
     def sessions(self) -> SessionStore:
-        """Sessions of agents in Redis."""
+        """Sessions of agents, kept as long as their jobs, so that a retry can go on with one."""
         return SessionStore(
             self.redis, self.keys, self.clock, retention_seconds=self.settings.retention_seconds
         )
 
     @cached_property
     def agents(self) -> AgentRegistry:
-        """Who is there."""
+        """Who is there: the agents of this fleet, by address."""
         retention = self.settings.retention_seconds
         return AgentRegistry(AgentStore(self.redis, self.keys, self.clock, retention_seconds=retention))
 
     @cached_property
     def post_office(self) -> PostOffice:
-        """Mail between agents and people."""
+        """Mail between agents and people; mail that arrives wakes whoever awaits it."""
         retention = self.settings.retention_seconds
         store = MailStore(self.redis, self.keys, self.clock, retention_seconds=retention)
         return PostOffice(store, self.agents, arrived=self.waking.wake)
@@ -143,7 +155,10 @@ class Coalmine:
 
     @cached_property
     def watchdog(self) -> Watchdog:
-        """Looks after turns and agents."""
+        """Looks after turns and agents that say nothing: a warning, then a mail, then the end of the turn.
+
+        It runs as a tick, in any worker, for agents of all hosts.
+        """
         agent = self.settings.agent
         patience = SilenceLimits(
             warn_seconds=agent.silence_warn_seconds,
@@ -162,28 +177,28 @@ class Coalmine:
 
     @cached_property
     def withdrawal(self) -> Withdrawal:
-        """Ends what rejected versions are at work on, where the settings want it."""
+        """Ends what rejected versions are at work on, where the settings want it (`canary.on_rollback`)."""
         cancels = self.settings.canary.on_rollback == "cancel"
         return Withdrawal(self.jobs, self.job_store, self.versions, cancels=cancels)
 
     @cached_property
     def notices(self) -> NoticeStore:
-        """Notifications in Redis."""
+        """Notifications that wait for their sinks, and dead letters."""
         return NoticeStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def switch(self) -> Switch:
-        """The pause switch."""
+        """The pause switch: while it is on, nothing is dispatched or claimed; turns that run go on."""
         return Switch(self.redis, self.keys, self.clock)
 
     @cached_property
     def ticks(self) -> Ticks:
-        """Single-flight of ticks."""
+        """Single-flight of ticks: which process runs one now, over all hosts."""
         return Ticks(TickStore(self.redis, self.keys, self.clock))
 
     @cached_property
     def templates(self) -> Templates:
-        """What people do with versions."""
+        """What people do with versions: propose, promote, reject."""
         return Templates(self.versions, rejected=self.withdrawal.withdraw)
 
     @cached_property
@@ -215,7 +230,10 @@ class Coalmine:
 
     @cached_property
     def mailbox(self) -> Mailbox:
-        """Accepts requests."""
+        """Accepts requests: draws a version, writes the job, publishes it.
+
+        Repeating a request finds its job.
+        """
         return Mailbox(
             jobs=self.job_store,
             events=self.events,
@@ -227,7 +245,7 @@ class Coalmine:
 
     @cached_property
     def children(self) -> Children:
-        """Accepts what agents ask for."""
+        """Accepts what agents ask for, within the limits of number and depth."""
         job = self.settings.job
         return Children(
             jobs=self.job_store,
@@ -238,7 +256,7 @@ class Coalmine:
 
     @property
     def mailbox_policy(self) -> MailboxPolicy:
-        """What new jobs are given."""
+        """What new jobs are given; it stays with the job when settings change later."""
         return MailboxPolicy(
             canaries_enabled=self.settings.canary.enabled,
             max_attempts=self.settings.job.max_attempts,
@@ -248,12 +266,12 @@ class Coalmine:
 
     @cached_property
     def relay(self) -> Relay:
-        """Publishes what was not."""
+        """Publishes what was not: jobs that were written when the broker could not be reached."""
         return Relay(self.job_store, self.publisher)
 
     @cached_property
     def harvester(self) -> Harvester:
-        """Scores, evidence, verdicts."""
+        """Scores, evidence, verdicts: makes of signals what a trial decides by."""
         canary = self.settings.canary
         settling = Settling(
             signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy
@@ -264,7 +282,10 @@ class Coalmine:
         )  # fmt: skip
 
     def now(self) -> float:
-        """Seconds since the epoch: the injected clock, or this machine's."""
+        """Seconds since the epoch: the injected clock, or this machine's.
+
+        For comparing with times of the stores, whose clock is the server's: the two may differ.
+        """
         return self.clock() if self.clock is not None else time.time()
 
 
@@ -275,8 +296,9 @@ def compose(
 ) -> Coalmine:  # fmt: skip
     """Wire the parts. What is not given is made from the settings; a missing server is a SettingsError.
 
-    `patience_seconds` is how long a call waits for a server that does not answer: workers outlast a
-    restart, people want to know.
+    `patience_seconds` is how long a call waits for a server that does not answer: workers outlast a restart,
+    people want to know. Nothing is connected yet, so a server that is down shows at the first call
+    (UnavailableError).
     """
     if redis is None:
         redis = connect(redis_url(settings), patience_seconds=patience_seconds)

@@ -1,4 +1,9 @@
-"""The parts of a fleet that deal with forges, wired."""
+"""The parts of a fleet that deal with forges, wired.
+
+A kill switch is put into effect here, once for all: a forge whose switch is on is in the tables, so that its
+issues and jobs keep their names, and whatever asks it for issues gets no answer. Workers and ticks have these
+parts; the web console and most commands do not.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,7 +51,10 @@ def sites_of(settings: Settings, surroundings: Surroundings | None = None) -> di
 
 
 def _site(config: ForgeConfig, surroundings: Surroundings, *, kill_switch: bool) -> ForgeSite:
-    """One forge, wired; the kill switch of the whole fleet is each forge's too."""
+    """One forge, wired; the kill switch of the whole fleet is each forge's too.
+
+    `run_ci` is None unless CI is ours to run, as it is on the local forge with a command.
+    """
     kind = kind_named(config.kind)
     forge = kind.make(config, surroundings)
     return ForgeSite(
@@ -70,7 +78,10 @@ def local_repository(settings: Settings) -> str:
 
 
 class SilentForge:
-    """Stands for a forge that is not to be asked: it gives no answer, which is never taken for one."""
+    """Stands for a forge that is not to be asked: it gives no answer, which is never taken for one.
+
+    The backlog reads a blocker through it, and waits as it would for a forge that is down.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -83,7 +94,11 @@ class SilentForge:
 
 @dataclass(frozen=True, kw_only=True)
 class ForgeParts:
-    """What deals with issues, forges and pushed work. One a process, beside its `Coalmine`."""
+    """What deals with issues, forges and pushed work. One a process, beside its `Coalmine`.
+
+    Making it asks no forge. Its parts share one site for each forge, and with it the connection and its rate
+    limit.
+    """
 
     coalmine: Coalmine
     run_ci: Callable[[str], None]  # has the local CI look at a commit
@@ -96,7 +111,7 @@ class ForgeParts:
 
     @property
     def is_off(self) -> bool:
-        """Whether no forge may be asked for issues."""
+        """Whether no forge may be asked for issues: true also when none is served."""
         return all(site.config.kill_switch for site in self.sites.values())
 
     @property
@@ -110,7 +125,7 @@ class ForgeParts:
 
     @cached_property
     def backlog(self) -> Backlog:
-        """The issues that are known."""
+        """The issues that are known, with what their texts say about difficulty, priority and blockers."""
         issues = self.coalmine.settings.issues
         sources: dict[str, IssueSource] = {
             name: SilentForge(name) if site.config.kill_switch else site.forge
@@ -125,11 +140,16 @@ class ForgeParts:
         )
 
     def _read_metadata(self, issue: Issue) -> IssueMetadata:
+        """What an issue's text says of itself; a model fills in what it does not, if one is switched on.
+
+        The text decides first: a model never changes what a person has written.
+        """
         known = read_metadata(issue)
         return self._model.fill(issue, known) if self._model is not None else known
 
     @cached_property
     def _model(self) -> ModelReader | None:
+        """The reader that asks a model, None unless it is switched on. Its answers are kept in Redis."""
         parts, settings = self.coalmine, self.coalmine.settings.issues.model
         if not settings.enabled:
             return None
@@ -138,17 +158,17 @@ class ForgeParts:
 
     @cached_property
     def intake(self) -> Intake:
-        """Issues that webhooks reported."""
+        """Issues that webhooks reported and that are still to be read."""
         return Intake(self.coalmine.deliveries)
 
     @cached_property
     def collector(self) -> Collector:
-        """Takes issues in."""
+        """Takes issues from their forges into the backlog."""
         return Collector(sites=self.sites, backlog=self.backlog, intake=self.intake)
 
     @cached_property
     def runs(self) -> RunStore:
-        """What was done outside for runs."""
+        """What was done outside for runs: comments, labels, change requests; so that it is done once."""
         parts = self.coalmine
         return RunStore(
             parts.redis, parts.keys, parts.clock, retention_seconds=parts.settings.retention_seconds
@@ -156,7 +176,7 @@ class ForgeParts:
 
     @cached_property
     def projection(self) -> Projection:
-        """What issues show."""
+        """What issues show of their runs."""
         watch = self.coalmine.settings.issues.watch
         return Projection(
             self.runs, in_progress_label=watch.in_progress_label, for_person_label=watch.for_person_label
@@ -164,7 +184,7 @@ class ForgeParts:
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        """Turns issues into jobs."""
+        """Turns issues into jobs, through the gates."""
         return Dispatcher(
             sites=self.sites,
             backlog=self.backlog,
@@ -178,7 +198,7 @@ class ForgeParts:
 
     @cached_property
     def watcher(self) -> Watcher:
-        """Sees work to its end."""
+        """Follows pushed work to its end, and shows on the issue how far it is."""
         parts, settings = self.coalmine, self.coalmine.settings
         watch = settings.issues.watch
         closing = Closing(

@@ -10,7 +10,11 @@ from tasks.notify.notifier import Notifier, NotifierRules
 
 
 def notifiers_of(parts: Coalmine) -> list[Notifier]:
-    """Make them; a notifier remembers its place in the stream in Redis, so any process may have one."""
+    """Make them; a notifier remembers its place in the stream in Redis, so any process may have one.
+
+    Only the process that holds a sink's tick runs it. [] when no sink is on. Raises nothing for a sink that
+    cannot be reached: that shows when it sends.
+    """
     notify = parts.settings.notify
     facts = FactReader(jobs=parts.job_store, signals=parts.signals, backlog=parts.backlog_store)
     back_off = BackOff(first_seconds=notify.back_off_first_seconds, cap_seconds=notify.back_off_cap_seconds)

@@ -1,4 +1,8 @@
-"""What a worker process is made of, beside the parts that every process has."""
+"""What a worker process is made of, beside the parts that every process has.
+
+Besides wiring, this is where the parts of several rooms meet: which tick follows an attempt (`follow_up`),
+what a sweep does (`sweep`), which chores a host has. No part knows of the others.
+"""
 
 import os
 import socket
@@ -55,14 +59,22 @@ ORPHAN_SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """The parts of one worker process; a forked child has its own."""
+    """The parts of one worker process; a forked child has its own.
+
+    Made after the fork: threads, leases and the mail server's socket belong to one process. Ticks and jobs
+    may run in any worker; chores concern the host and run once on each.
+    """
 
     coalmine: Coalmine
     runner: Runner | None = None  # in place of agents, where a test or a benchmark measures the rest
 
     @cached_property
     def keeper(self) -> LeaseKeeper:
-        """Keeps the leases of this process."""
+        """Keeps the leases of this process: one thread for all its jobs and turns.
+
+        It ends the process (`on_death`) when its thread dies, because work without renewed leases would be
+        done twice. It also flushes what agents said.
+        """
         times = self.coalmine.settings.times
         return LeaseKeeper(
             LeaseTimes(
@@ -84,7 +96,7 @@ class Worker:
 
     @cached_property
     def work(self) -> Work:
-        """Works jobs."""
+        """Works jobs: claims one, has it run, moves it to what its end means."""
         return Work(
             jobs=self.coalmine.jobs,
             keeper=self.keeper,
@@ -97,7 +109,11 @@ class Worker:
 
     @cached_property
     def agents(self) -> AgentRunner:
-        """Runs agents."""
+        """Runs agents, in work trees of this host.
+
+        What they get of this process's variables is decided in `tasks.agents.environment`. `holds` says
+        whether the lease is still ours: a worker that lost it reports nothing more.
+        """
         agent = self.coalmine.settings.agent
         limits = TurnLimits(
             time_limit_seconds=agent.time_limit_seconds,
@@ -124,7 +140,7 @@ class Worker:
 
     @cached_property
     def retirements(self) -> Retirements:
-        """Sees agents off whose job has ended."""
+        """Retires agents whose job has ended: their sessions, and mail that nobody will read."""
         return Retirements(
             jobs=self.coalmine.job_store,
             sessions=self.coalmine.sessions,
@@ -134,12 +150,12 @@ class Worker:
 
     @cached_property
     def cgroup_home(self) -> CgroupHome | None:
-        """Where turns have cgroups of their own, if this process may make them."""
+        """Where turns have cgroups of their own; None where this process cannot make any."""
         return usable_cgroup_home()
 
     @cached_property
     def turns(self) -> TurnRunner:
-        """Runs turns of sessions."""
+        """Runs turns of sessions: the agent's process, its limits, its mail."""
         return TurnRunner(
             sessions=self.coalmine.sessions,
             keeper=self.keeper,
@@ -155,11 +171,14 @@ class Worker:
 
     @cached_property
     def forges(self) -> ForgeParts:
-        """Where issues come from and work is judged."""
+        """Where issues come from and work is judged.
+
+        CI of ours runs as a task, not in the tick that asks for it.
+        """
         return ForgeParts(coalmine=self.coalmine, run_ci=lambda commit: self.tick_requests.send(CI, commit))
 
     def poll(self, name: str) -> None:
-        """Compare the backlog with what a forge lists."""
+        """Compare the backlog with what a forge lists; a name that is no longer served does nothing."""
         site = self.forges.sites.get(name)
         if site is not None:
             self.forges.collector.poll(site)
@@ -174,16 +193,21 @@ class Worker:
 
     @cached_property
     def notifiers(self) -> list[Notifier]:
-        """Report to the outside, each to one sink."""
+        """One for each sink that is on; each sends to the outside what people want to hear of."""
         return notifiers_of(self.coalmine)
 
     @cached_property
     def tick_requests(self) -> TickRequests:
-        """Has ticks run now."""
+        """Has ticks run now, in whichever worker takes them, instead of at their next time."""
         return TickRequests(self.coalmine.app, self.coalmine.ticks)
 
     def follow_up(self, job: Job, step: NextStep, result: JobResult) -> None:
-        """An attempt has ended: have what comes next done at once."""
+        """An attempt has ended: have what comes next done at once.
+
+        All of it would happen by itself at the ticks' next times, so a failure here costs seconds and loses
+        nothing. Pushed work is judged by our CI or looked at; a final end goes to the issue and to the
+        harvest.
+        """
         self.coalmine.log_store.flush()
         if step is NextStep.PUSHED:
             self.tick_requests.send(CI, result.commit) if self._runs_ci(job) else self.tick_requests.ask(
@@ -204,7 +228,10 @@ class Worker:
 
     @property
     def chores(self) -> list[Chore]:
-        """What is done on this host, whatever queues its workers serve."""
+        """What is done on this host, whatever queues its workers serve.
+
+        Agents without a worker are ended soon, as they spend money.
+        """
         end_orphans = partial(end_ownerless_turns, ProcessTable(), self.cgroup_home)
         return [
             Chore(name="orphans", every_seconds=ORPHAN_SECONDS, do=end_orphans),
@@ -219,7 +246,10 @@ class Worker:
         return [Chore(name="repack", every_seconds=REPACK_LOOK_SECONDS, do=repack)]
 
     def tidy(self) -> list[str]:
-        """Remove the work trees of this host that nobody needs any more, unless another worker of it does."""
+        """Remove the work trees of this host that nobody needs any more, unless another worker of it does.
+
+        Returns the ids of their jobs.
+        """
         if not self.coalmine.ticks.is_first(f"tidied:{socket.gethostname()}", seconds=TIDY_SECONDS / 2):
             return []
         agent = self.coalmine.settings.agent
@@ -227,6 +257,10 @@ class Worker:
         return sweep_worktrees(agent.work_dir, is_wanted=self._wants(kept_seconds))
 
     def _wants(self, kept_seconds: float) -> Callable[[str], bool]:
+        """Whether a job's work tree is kept: while it may run again, and for some days after a failure.
+
+        A job without a record is finished and forgotten, so its work tree goes.
+        """
         now = self.coalmine.now()
 
         def wanted(job_id: str) -> bool:
@@ -239,7 +273,10 @@ class Worker:
         return wanted
 
     def sweep(self) -> None:
-        """One tick: expired leases, mail that is awaited, the outbox, and what the index need not keep."""
+        """One tick: expired leases, mail that is awaited, the outbox, and what the index need not keep.
+
+        The parts are independent: one that fails is logged, and the others run.
+        """
         parts: list[Callable[[], object]] = [
             lambda: self.coalmine.jobs.reap(at=self.coalmine.now()),
             lambda: self.coalmine.jobs.see_to_children(at=self.coalmine.now()),
@@ -252,6 +289,7 @@ class Worker:
                 part()
 
     def _trim(self) -> None:
+        """Forget finished jobs and issues whose time is over: once a minute over all hosts, a page each."""
         if self.coalmine.ticks.is_first("trimmed", seconds=TIDY_SECONDS):
             retention = self.coalmine.settings.retention_seconds
             self.coalmine.job_store.trim(before=self.coalmine.now() - retention)
