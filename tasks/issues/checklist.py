@@ -1,6 +1,8 @@
 """The checklist of a run, as the text of one comment on its issue. Pure: `Projection` writes it.
 
 What stands in it from outside (reasons, ids, labels) is put into code spans, so that it is shown as it is.
+The same run gives the same text, by whose hash `Projection` sees whether there is anything to write: so it
+holds no times.
 """
 
 import re
@@ -19,7 +21,7 @@ _BACKTICKS = re.compile(r"`+")
 
 
 class CheckMark(StrEnum):
-    """How far a phase is."""
+    """How far a phase is, as what stands between the brackets of markdown's task lists."""
 
     DONE = "x"
     UNDER_WAY = "~"  # or left out
@@ -28,7 +30,10 @@ class CheckMark(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunProgress:
-    """What is known of a run, as far as the checklist shows it."""
+    """What is known of a run, as far as the checklist shows it.
+
+    At most one of `closed` and `for_person` is set; neither, while the run goes on.
+    """
 
     job: Job
     ci: CiVerdict = CiVerdict.UNKNOWN  # of the pushed commit
@@ -63,6 +68,7 @@ def checklist(issue: IssueRef, run: RunProgress) -> str:
     return "\n".join([*lines, "", marker(job.id)])
 
 
+# Beginnings of the line that asks a person to go on, by the state in which the job ended.
 _ENDED = {JobState.CANCELLED: "Cancelled", JobState.FAILED: "Failed"}
 
 
@@ -116,6 +122,7 @@ def _ci(run: RunProgress, *, pushed: bool) -> tuple[str, CheckMark]:
 
 
 def _facts(run: RunProgress) -> list[str]:
+    """The lines below the phases: which job and version it is, and how often it was corrected."""
     job = run.job
     arm = f", arm {job.arm}" if job.arm else ""
     lines = [f"job {code(job.id)}, version {code(job.version_id)}{arm}"]

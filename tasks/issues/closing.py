@@ -35,7 +35,12 @@ LONGEST_PAUSE_SECONDS = 3600.0
 
 
 class Closing:
-    """Carries the end of a job over to its issue. `Watcher.tick` calls `close` until it answers True."""
+    """Carries the end of a job over to its issue. `Watcher.tick` calls `close` until it answers True.
+
+    Called by one watcher at a time, as ticks are single-flight; should two overlap, each effect is done at
+    most twice and looks as if done once. It decides nothing about the job: that has ended, whatever its forge
+    answers.
+    """
 
     def __init__(
         self, *, backlog: Backlog, collector: Collector, jobs: JobStore, runs: RunStore,
@@ -50,7 +55,12 @@ class Closing:
         self._settings = settings
 
     def close(self, site: ForgeSite | None, job: Job) -> bool:
-        """Do what is left to do; True when the issue is free for another job."""
+        """Do what is left to do; True when the issue is free for another job.
+
+        False: nothing to do now, or the forge refused and it is tried later. ForgeUnreachableError is passed
+        on, and the next tick begins anew. `site` is None for a forge that is no longer among the settings:
+        the backlog is ended all the same.
+        """
         issue = issue_of(job)
         notes = self._runs.read(job.id)
         if issue is None:  # it names something that no forge has: there is nothing to write to
@@ -85,6 +95,11 @@ class Closing:
     def _written(
         self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind], notes: RunNotes
     ) -> bool:
+        """Write the end to the issue; False when the forge refuses for now.
+
+        A refusal of an issue that still exists is counted in the run's notes, so the count outlives this
+        process.
+        """
         try:
             self._write(site, issue, job, facts)
         except ForgeUnreachableError:
@@ -146,7 +161,10 @@ class Closing:
             _log.warning("issue.not_shown", issue=str(issue), reason=str(error))
 
     def _progress(self, site: ForgeSite, job: Job, facts: set[SignalKind]) -> RunProgress:
-        """What the checklist of an ended job shows; CI's verdict is taken from its facts, not asked again."""
+        """What the checklist of an ended job shows; CI's verdict is taken from its facts, not asked again.
+
+        `facts` are the kinds of the job's signals. Green wins over red: a run that was corrected has both.
+        """
         done = job.state is JobState.SUCCEEDED
         green = SignalKind.CI_GREEN in facts
         red = SignalKind.CI_RED in facts
@@ -182,7 +200,10 @@ class Closing:
 
 
 def _refusal(effect: Callable[[], object]) -> ForgeError | None:
-    """The forge's refusal, None for none. A forge that does not answer at all ends the attempt."""
+    """The forge's refusal, None for none.
+
+    A forge that does not answer at all is raised and ends the attempt.
+    """
     try:
         effect()
     except ForgeUnreachableError:

@@ -29,7 +29,11 @@ BLOCKED_SECONDS = 600.0
 
 
 class Collector:
-    """`look` reads what webhooks named, `poll` compares one forge with the backlog; both may be repeated."""
+    """`look` reads what webhooks named, `poll` compares one forge with the backlog; both may be repeated.
+
+    Nothing is kept between two calls. Two processes may take the same issue at once: a look too many costs
+    calls and changes nothing.
+    """
 
     def __init__(self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, intake: Intake) -> None:
         self._sites = sites
@@ -37,7 +41,10 @@ class Collector:
         self._intake = intake
 
     def poll(self, site: ForgeSite) -> None:
-        """Compare the backlog with what the forge lists; with the kill switch on nothing is asked."""
+        """Compare the backlog with what the forge lists; with the kill switch on nothing is asked.
+
+        Each repository by itself: one that cannot be listed is logged, and the next one is looked at.
+        """
         if site.config.kill_switch:
             return
         for repo in site.config.allow_list:
@@ -61,7 +68,8 @@ class Collector:
     def look(self) -> int:
         """Read the issues that webhooks named; returns how many.
 
-        What cannot be read now stays in the intake and is looked at again.
+        What cannot be read now stays in the intake and is looked at again. A delivery is taken out only after
+        its issue is in the backlog, so a process that dies loses none.
         """
         looked = 0
         for arrival in self._intake.take_intake():
@@ -81,7 +89,10 @@ class Collector:
         self.read(site, ref)
 
     def read(self, site: ForgeSite, ref: IssueRef) -> Issue | None:
-        """Read an issue and take it in as it is; None when it is gone."""
+        """Read an issue and take it in as it is; None when it is gone, which withdraws it from the backlog.
+
+        ForgeUnreachableError is passed on: what is not known to be gone stays.
+        """
         try:
             issue = site.forge.read_issue(ref)
         except ForgeGoneError:
@@ -93,7 +104,8 @@ class Collector:
     def take(self, site: ForgeSite, issue: Issue, *, anew: bool = False) -> None:
         """Take an issue in; one that has not changed since it was last read whole is left as it is.
 
-        `anew`: read it whole in any case.
+        Reading it whole costs calls for its history and its dependencies. `anew`: read it whole in any case.
+        An issue that lost its label is withdrawn; a closed one is noted as closed, whatever its labels are.
         """
         item = self._backlog.known(issue.ref)
         if issue.state == "open" and not site.wants(issue):
@@ -120,7 +132,11 @@ class Collector:
         return item.state is BacklogState.BLOCKED and overdue
 
     def _requested_by(self, site: ForgeSite, issue: Issue, item: BacklogItem | None) -> str | None:
-        """Login of the person who asked for agents to work on it; None when the forge cannot say now."""
+        """Login of the person who asked for agents to work on it; None when the forge cannot say now.
+
+        "" is an answer: nobody can be named. Either way no agent starts; with None it is asked again at the
+        next look.
+        """
         try:
             return site.forge.requested_by(issue.ref, site.config.label)
         except ForgeError as error:

@@ -33,7 +33,12 @@ UNCONFIRMED_SECONDS = 30.0
 
 
 class Dispatcher:
-    """One tick: issues that are ready and pass the gates become jobs, at most one a repository."""
+    """One tick: issues that are ready and pass the gates become jobs, at most one a repository.
+
+    Ticks are single-flight. Should two overlap, the start in the store, which takes the repository's slot,
+    lets only one of them through. Nothing but `_served` is kept between ticks, and losing that costs fairness
+    alone.
+    """
 
     def __init__(
         self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, collector: Collector, mailbox: Mailbox,
@@ -50,7 +55,11 @@ class Dispatcher:
         self._served: list[str] = []  # forges that got a job from this process, the last one at the end
 
     def tick(self) -> list[str]:
-        """Dispatch; returns the ids of the new jobs. A forge whose kill switch is on costs no I/O at all."""
+        """Dispatch; returns the ids of the new jobs. A forge whose kill switch is on costs no I/O at all.
+
+        A forge that fails is logged and does not keep the next from its turn. A result that is not empty
+        means that there may be more: the caller asks for another tick.
+        """
         jobs: list[str] = []
         for site in self._in_turn():
             with LogAndContinue("dispatch.failed", forge=site.name):
@@ -70,7 +79,10 @@ class Dispatcher:
         return sorted(open_, key=lambda site: (at_work[site.name], served.get(site.name, -1)))
 
     def _dispatch(self, site: ForgeSite) -> list[str]:
-        """One forge: repair earlier starts, note which gates are shut, start what was chosen."""
+        """One forge: repair earlier starts, note which gates are shut, start what was chosen.
+
+        An issue that cannot be started now stays ready. Returns the ids of its new jobs.
+        """
         self._reconcile(site)
         choice = choose(site.config, self._inputs(site))
         for refused in choice.refusals:
@@ -111,7 +123,11 @@ class Dispatcher:
         return None
 
     def _spent_today(self, site: ForgeSite) -> float:
-        """USD spent today, and what the jobs at work may cost up to their limit."""
+        """USD spent today, and what the jobs at work may cost up to their limit.
+
+        Spending is reported after the fact, so without what is promised a whole fleet could start below the
+        limit and end far above it. Without a limit for each job nothing is promised.
+        """
         limit = site.config.usd_per_job
         at_work = [item.job for item in self._backlog.in_progress() if item.job]
         promised = 0.0
@@ -122,7 +138,11 @@ class Dispatcher:
         return self._jobs.occupancy().spent_usd + promised
 
     def _start(self, site: ForgeSite, item: BacklogItem) -> str:
-        """Read what was chosen once more, take the slot and enqueue; "" when there is no job after all."""
+        """Read what was chosen once more, take the slot and enqueue; "" when there is no job after all.
+
+        The gates judged what the backlog knew. Between then and now a person may have closed the issue, taken
+        the label off, or another one may have put it on: then nothing starts, and the next tick judges anew.
+        """
         issue = self._collector.read(site, item.ref)
         now = self._backlog.known(item.ref)
         if issue is None or now is None or now.state is not BacklogState.READY:
@@ -133,7 +153,12 @@ class Dispatcher:
         return "" if fence is None else self._enqueue(site, now, issue, fence)
 
     def _enqueue(self, site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> str:
-        """Enqueue the job of a start; repeating this for the same start leads to the same job."""
+        """Enqueue the job of a start; repeating this for the same start leads to the same job.
+
+        Returns the job's id, or "". An issue that can never become a job is handed to a person; one that
+        cannot now gives its slot back. Where the answer was lost, the start keeps its slot until `_resume`
+        has looked.
+        """
         try:
             done = self._mailbox.enqueue(request_of(site, item, issue, fence))
         except UnavailableError as error:  # it may have been enqueued: `_resume` finds out
@@ -164,6 +189,7 @@ class Dispatcher:
             self._jobs.tell_again(job)
 
     def _ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
+        """Add the escalation label; when that fails the backlog knows of the escalation all the same."""
         try:
             self._projection.ask_person(site, issue)
         except ForgeError as error:
@@ -195,7 +221,10 @@ class Dispatcher:
         _log.warning("dispatch.resumed", issue=str(item.ref), started=item.fence, job_found=job)
 
     def _settle(self, site: ForgeSite) -> None:
-        """Repair items in progress whose job has ended without their noting it, or has lost its record."""
+        """Repair items in progress whose job has ended without their noting it, or has lost its record.
+
+        `tell_again` puts the job back among those whose end the watcher carries over to the issue.
+        """
         items = [item for item in self._backlog.in_progress() if item.job and item.ref.forge == site.name]
         for item, job in zip(items, self._jobs.read_many([item.job for item in items]), strict=True):
             with LogAndContinue("dispatch.put_off", issue=str(item.ref)):

@@ -28,7 +28,11 @@ SETTLED_PAUSE_SECONDS = 60.0
 
 
 class Landings:
-    """Looks at the work of one job at a time; what it finds are signals of that job."""
+    """Looks at the work of one job at a time; what it finds are signals of that job.
+
+    It changes nothing but signals and the time of the next look. The store records each signal once, so
+    looking again, also in another process, adds nothing.
+    """
 
     def __init__(self, *, store: JobStore, signals: SignalStore, interval_seconds: float) -> None:
         self._store = store
@@ -36,7 +40,11 @@ class Landings:
         self._interval_seconds = interval_seconds
 
     def look(self, site: ForgeSite | None, job: Job) -> bool:
-        """Record what is new; True when something was. Also says when to look at the job again."""
+        """Record what is new; True when something was. Also says when to look at the job again.
+
+        A ForgeError is raised after the next look was set, not before what the forge asked for (`retry_at`).
+        Without a site, or a pushed commit, there is nothing to ask.
+        """
         now = self._signals.now()
         try:
             facts = _facts(site, job, now) if site is not None and job.result.commit else []
@@ -51,7 +59,10 @@ class Landings:
 
 
 def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
-    """All that the forge shows of the work now; recording the same fact again changes nothing."""
+    """All that the forge shows of the work now; recording the same fact again changes nothing.
+
+    One to five calls. A merged change wins over "pushed to main", as both may be true of one commit.
+    """
     forge, repo = site.forge, place_of(job)[1]
     change = forge.change_of_branch(repo, job.branch)
     pushed: list[Signal] = []
@@ -84,7 +95,10 @@ def _may_judge(forge: Forge, repo: str, author: str) -> bool:
 
 
 def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
-    """Work that is on the main branch without a merged change: somebody pushed it there."""
+    """Work that is on the main branch without a merged change: somebody pushed it there.
+
+    [] when it is not there. Of reverts the first alone counts.
+    """
     try:
         if not forge.contains(repo, commit):
             return []
@@ -111,7 +125,10 @@ def _green(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
 
 
 def landing_facts(job: Job, change: ChangeRequest, now: float) -> list[Signal]:
-    """What a change request's state says of the job that made it: pure."""
+    """What a change request's state says of the job that made it: pure.
+
+    `now` (seconds since the epoch) stands in for a time that the forge does not give.
+    """
     facts = []
     if change.state is ChangeState.MERGED:
         at = change.merged_at.timestamp() if change.merged_at else now

@@ -15,7 +15,11 @@ from tasks.issues.checklist import RunProgress, checklist, marker
 
 
 class Projection:
-    """Writes only what has changed. Every step may be repeated; each raises ForgeError when it fails."""
+    """Writes only what has changed. Every step may be repeated; each raises ForgeError when it fails.
+
+    Each writes to the forge first and then into the notes: a process that dies in between repeats the write,
+    and never leaves one out.
+    """
 
     def __init__(self, runs: RunStore, *, in_progress_label: str, for_person_label: str) -> None:
         self._runs = runs
@@ -29,16 +33,16 @@ class Projection:
             self._runs.note(job, labelled="1")
 
     def unlabel(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
-        """Show that the issue is no longer in progress."""
+        """Show that the issue is no longer in progress. Always asked of the forge: notes may be lost."""
         site.forge.remove_label(issue, self._label)
         self._runs.note(job, labelled="")
 
     def ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
-        """Add the label by which a person is asked to go on."""
+        """Add the label by which a person is asked to go on; while it is there, the issue is left alone."""
         site.forge.add_label(issue, self._for_person_label)
 
     def show(self, site: ForgeSite, issue: IssueRef, progress: RunProgress) -> None:
-        """Bring the checklist up to date."""
+        """Bring the checklist up to date; no call is made if the text is the one that was written last."""
         job, text = progress.job, checklist(issue, progress)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         notes = self._runs.read(job.id)
@@ -48,6 +52,7 @@ class Projection:
         self._runs.note(job.id, comment=comment, shown=digest)
 
     def _write(self, site: ForgeSite, issue: IssueRef, job: Job, text: str, notes: RunNotes) -> int:
+        """Edit our comment, or write one; returns its id, for the notes."""
         known = notes.comment if notes.comment is not None else self._find(site, issue, job.id)
         if known is not None:
             try:

@@ -31,7 +31,11 @@ def start_key(issue: IssueRef, fence: int) -> str:
 
 
 def request_of(site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> JobRequest:
-    """The request for an issue that was started; asking again for the same start leads to the same job."""
+    """The request for an issue that was started; asking again for the same start leads to the same job.
+
+    The issue's text is the task, and not trusted: it is data for an agent, never part of a command.
+    InvalidInputError when it cannot be a task, for instance because it is too long.
+    """
     return JobRequest.checked(
         template=site.config.template,
         task=issue.body.strip() or issue.title,
@@ -45,7 +49,11 @@ def request_of(site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> 
 
 
 def change_text(job: Job) -> tuple[str, str]:
-    """Title and body of a job's change request, in markdown."""
+    """Title and body of a job's change request, in markdown.
+
+    "For #N" links the issue and does not close it: words such as "Closes" would have the forge close it at
+    the merge, before its end is recorded. See "Linking a pull request to an issue" in GitHub's documentation.
+    """
     issue = issue_of(job)
     title = " ".join(printable(job.request.title or job.request.task).split())[:TITLE_CHARACTERS]
     about = f"For #{issue.number}. " if issue is not None else ""

@@ -1,4 +1,7 @@
-"""Where a job works: its forge, its repository and its issue."""
+"""Where a job works: its forge, its repository and its issue. Pure.
+
+Jobs that people enqueue may name a path or an address instead; those belong to no forge.
+"""
 
 from routing.errors import InvalidInputError
 from routing.issues.issue import IssueRef

@@ -38,7 +38,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WatchLimits:
-    """What a run may take, by the settings."""
+    """What a run may take, by the settings. Seconds are compared with those of the store's clock."""
 
     fix_forwards: int = 5  # corrective turns; 0: red work is a person's at once
     fix_forward_seconds: float = 3600.0  # after the first push, when the last corrective turn may begin
@@ -47,7 +47,7 @@ class WatchLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watched:
-    """What is known of pushed work."""
+    """What is known of pushed work when a tick looks at it."""
 
     finding: Finding
     fix_forwards: int = 0  # corrective turns that it has had
@@ -91,6 +91,7 @@ def _silence(finding: Finding, limits: WatchLimits) -> str:
 
 
 def _red(seen: Watched, limits: WatchLimits) -> Watch:
+    """A corrective turn while one is left and it is early enough; after that, a person."""
     why = printable(f": {seen.complaint}" if seen.complaint else "")[:COMPLAINT_CHARACTERS]
     reason = f"CI is red at the pushed commit{why}"
     exhausted = _exhausted(seen, limits)

@@ -57,7 +57,11 @@ class Watching:
 
 
 class Watcher:
-    """Two ticks, `tick` and `land`. Each job is looked at by itself: one's failure does not stop the next."""
+    """Two ticks, `tick` and `land`. Each job is looked at by itself: one's failure does not stop the next.
+
+    Ticks are single-flight; should two overlap, the fence that each read lets only one of their steps
+    through. It keeps nothing between ticks.
+    """
 
     def __init__(
         self, parts: Watching, *, sites: Mapping[str, ForgeSite], limits: WatchLimits,
@@ -69,7 +73,11 @@ class Watcher:
         self._run_ci = run_ci  # has the local CI look at a commit, if it has not yet
 
     def tick(self) -> int:
-        """Look at jobs that wait, that run, and whose issue awaits their end; returns how many changed."""
+        """Look at jobs that wait, that run, and whose issue awaits their end; returns how many changed.
+
+        At most BATCH of each kind. Waiting jobs that were looked at go to the end of their list, so that all
+        have their turn.
+        """
         store = self._parts.store
         waiting = store.waiting(BATCH)
         changed = self._each(waiting, self._watch)
@@ -85,6 +93,7 @@ class Watcher:
         return self._each(self._parts.store.landings(BATCH), self._look_for_landing)
 
     def _look_for_landing(self, site: ForgeSite | None, job: Job) -> bool:
+        """Record what is new, and show it on the checklist of the run."""
         new = self._parts.landings.look(site, job)
         if site is not None:
             self._parts.closing.refresh(site, job)  # writes when something is new, or was not shown in time
@@ -109,6 +118,7 @@ class Watcher:
         return False
 
     def _show_running(self, site: ForgeSite | None, job: Job) -> bool:
+        """Show on the issue that the job runs; never a change of the job."""
         if site is not None:
             self._show(site, job, CiVerdict.UNKNOWN)
         return False
@@ -142,7 +152,10 @@ class Watcher:
                 return False
 
     def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes) -> tuple[Finding, CombinedStatus]:
-        """What the job's forge says of the pushed commit, and CI's statuses as far as they were asked."""
+        """What the job's forge says of the pushed commit, and CI's statuses as far as they were asked.
+
+        In the order of what must be there first: the forge, the change request, a CI at all, its verdict.
+        """
         nothing = CombinedStatus(commit=job.result.commit)
         if site is None:
             _log.warning("watch.no_forge", repository=job.request.repository)
@@ -180,7 +193,11 @@ class Watcher:
         return True
 
     def _status(self, site: ForgeSite, job: Job) -> CombinedStatus:
-        """What CI says of the job's commit; nothing when the forge does not answer."""
+        """What CI says of the job's commit; nothing when the forge does not answer.
+
+        Where CI is ours to run and nobody has judged the commit, it is asked for; the verdict comes at a
+        later tick.
+        """
         commit = job.result.commit
         try:
             status = site.forge.statuses(place_of(job)[1], commit)
@@ -194,7 +211,7 @@ class Watcher:
         return status
 
     def _fix_forward(self, site: ForgeSite, job: Job, status: CombinedStatus, reason: str) -> bool:
-        """Send the job back to its agent, with what CI said."""
+        """Send the job back to its agent, with what CI said; without it, if the log cannot be read."""
         commit = job.result.commit
         try:
             log = site.forge.failing_log(place_of(job)[1], commit, most_characters=LOG_END_CHARACTERS)
@@ -214,7 +231,12 @@ class Watcher:
         return self._conclude(job, JobState.ESCALATED, reason, facts)
 
     def _close(self, site: ForgeSite, job: Job, reason: str, now: float, *, green: bool) -> bool:
-        """Success: merge if the settings say so, then end the job with what is known of it, in one step."""
+        """Success: merge if the settings say so, then end the job with what is known of it, in one step.
+
+        The merge comes before the end is recorded, as it cannot be undone: `land` first takes the job, so
+        that a cancel from then on is refused. A forge that refuses the merge hands the job to a person; one
+        that does not answer is asked again at the next tick, and a merge that had its effect is found then.
+        """
         facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)] if green else []
         if green and site.config.merges_green:
             change = site.forge.change_of_branch(place_of(job)[1], job.branch)
@@ -237,6 +259,7 @@ class Watcher:
         return site.forge.merge(change, issue=issue_of(job))
 
     def _conclude(self, job: Job, state: JobState, reason: str, facts: Sequence[Signal]) -> bool:
+        """End the job with its signals, in one step under its fence; False when another was faster."""
         return self._parts.jobs.conclude(job, state, reason=reason, signals=facts)
 
     def _show(self, site: ForgeSite, job: Job, ci: CiVerdict) -> None:
