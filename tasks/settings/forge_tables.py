@@ -70,7 +70,11 @@ def variable_of(*place: str) -> str:
 
 @dataclass(kw_only=True)
 class ForgeTables:
-    """What file and variables say of forges, as the settings take it, and what was old about it."""
+    """What file and variables say of forges, as the settings take it, and what was old about it.
+
+    Made by `read`, and not changed after it. Values are still as they were written: their types are checked
+    by the settings. `tables` and `keys` are of one length and order.
+    """
 
     tables: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)  # what variables call the tables
@@ -146,10 +150,12 @@ class ForgeTables:
                 raise SettingsError(message)
 
     def _add(self, key: str, table: dict[str, Any]) -> None:
+        """Note a table; a second one of the same key stays, and the settings refuse it by its name."""
         self.keys.append(key)
         self.tables.append(table)
 
     def _take_variables(self, environment: Mapping[str, str]) -> None:
+        """Collect the variables by forge first, so that one that gives the kind may come after another."""
         given: dict[str, dict[str, Any]] = {}
         for variable, value in environment.items():
             first, *rest = variable.upper().removeprefix(f"{_PREFIX}__").lower().split("__")
@@ -192,10 +198,12 @@ class ForgeTables:
 
 
 def _renamed(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields under the names that they have now."""
     return {_RENAMED.get((kind, name), name): value for name, value in fields.items()}
 
 
 def _parsed(variable: str, text: str) -> Any:
+    """The JSON of a variable that holds a whole section; SettingsError for anything else."""
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -208,6 +216,7 @@ def _parsed(variable: str, text: str) -> Any:
 
 
 def _put(tree: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
+    """Set a value at its place; sections are merged, and of two values the later one counts."""
     for name in place[:-1]:
         tree = tree.setdefault(name, {})
     known = tree.get(place[-1])
@@ -232,6 +241,7 @@ def _section_lines(name: str, section: Mapping[str, Any], model: Any) -> Iterato
 
 
 def _value_lines(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
+    """`name = value` as TOML, with secrets masked: JSON's strings, numbers and lists are TOML's, too."""
     for name, value in values.items():
         known = model.model_fields.get(name)
         if known is not None and _is_secret(known.annotation):

@@ -1,4 +1,9 @@
-"""Settings: one TOML file and the environment over it, read once and frozen."""
+"""Settings: one TOML file and the environment over it, read once and frozen.
+
+Which source wins, the strongest first: what a command passes, variables, old variables that hold for all
+forges, the file. Within a section they are merged field by field. `load_settings` is the one way in: making
+`Settings` directly leaves out the checks of names, and of settings against each other.
+"""
 
 import os
 import sys
@@ -34,6 +39,8 @@ PREFIX = "COALMINE_"
 
 
 class _Section(BaseModel):
+    """A section: frozen, and an unknown name in it is an error, as it is nearly always misspelt."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -161,7 +168,7 @@ def load_settings(
     """Read file and environment, or raise one SettingsError that names everything that is wrong.
 
     What is written in an old form is read, and `warn` is given one text that says how to write it now; by
-    default it goes to standard error.
+    default it goes to standard error. `given` are settings by their names, which win over both.
     """
     file = file or settings_file()
     values = file_values(file)
@@ -261,6 +268,7 @@ def _problem(part: Any, forges: Sequence[str]) -> str:
 
 
 def _check_together(settings: Settings) -> None:
+    """Refuse settings that are right one by one and wrong together: jobs must outlive their scoring."""
     policy = settings.canary.policy
     needed = policy.settle_deadline_seconds + policy.revert_window_seconds
     if settings.retention_seconds <= needed:

@@ -45,9 +45,8 @@ OLD_PLACES: Mapping[tuple[str, str], str] = {
 def moved(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """What one source says, with the settings of times in their section.
 
-    And which old names it used, by place.
-
-    Where a source says both, the new name counts.
+    The second value is which old names it used, with the new ones, by place (`job.lease_seconds`). Where a
+    source says both, the new name counts. The values are not checked here.
     """
     made, used, times = dict(values), dict[str, str](), dict[str, Any]()
     for (section, name), new in OLD_PLACES.items():
