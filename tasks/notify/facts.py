@@ -36,9 +36,10 @@ NOTHING = EventFacts()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FactReader:
-    """A record that is gone, or cannot be read, leaves its facts out: the event alone is sent then.
+    """Reads what is known about the subjects of events.
 
-    A store that does not answer raises UnavailableError, and the events are read again.
+    A record that is gone, or cannot be read, leaves its facts out: the event alone is sent then. A store that
+    does not answer raises UnavailableError, and the events are read again.
     """
 
     jobs: JobStore
@@ -60,6 +61,7 @@ class FactReader:
         return NOTHING
 
     def _is_frozen(self, job: str) -> bool:
+        """Whether CI stayed red: a signal of the job says so, as its state does not."""
         try:
             return any(fact.kind is SignalKind.FROZEN for fact in self.signals.read(job))
         except UnavailableError:
@@ -68,6 +70,7 @@ class FactReader:
             return False
 
     def _has_job(self, issue: str) -> bool:
+        """Whether a job is at work on the issue, or was: then the job's own end is reported."""
         try:
             item = self.backlog.read([IssueRef.parse(issue)])[0]
         except UnavailableError:

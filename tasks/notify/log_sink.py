@@ -1,4 +1,4 @@
-"""The log as a sink: one line a notification."""
+"""The log as a sink: one line a notification, for those whose logs are collected and searched anyway."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ class LogSinkSettings(SinkSettings):
 
 
 class LogSink:
-    """Writes a line of level `info`."""
+    """Writes a line of level `info`. Nothing can keep it from being taken, so it is never repeated."""
 
     name = "log"
 

@@ -1,7 +1,8 @@
 """Notifications as they are stored for one sink: those that wait to be sent, and the dead letters.
 
 A dead letter is a notification that its sink refused, or did not take in all its attempts. It stays until a
-person has it sent again, or newer ones push it out.
+person has it sent again, or newer ones push it out. Each sink has its own, so one that is down delays no
+other.
 """
 
 from collections.abc import Collection, Iterator
@@ -17,7 +18,10 @@ from tasks.notify.settings import SINK_NAMES
 
 
 class WaitingNotice(BaseModel):
-    """A notification with what became of it so far, as it is stored for one sink."""
+    """A notification with what became of it so far, as it is stored for one sink.
+
+    `v` is the version of the record; a field may be added with a default, all else needs a new one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,7 +73,8 @@ def dead_letters(store: NoticeStore, *, most: int = MOST_DEAD) -> Iterator[DeadL
 def revive(store: NoticeStore, wanted: Collection[str]) -> list[DeadLetter]:
     """Have dead letters sent again, all of them when none is named; returns which.
 
-    What cannot be read stays. An id that is not a dead letter raises NotFoundError, and none is revived.
+    What cannot be read stays. An id that is not a dead letter raises NotFoundError, and none is revived. They
+    are due at once; a sink that is off sends them when it is on again.
     """
     found = list(dead_letters(store))
     unknown = sorted(set(wanted) - {letter.id for letter in found})

@@ -1,4 +1,7 @@
-"""A notification: one thing that people hear of, made from one event, and the kinds that there are."""
+"""A notification: one thing that people hear of, made from one event, and the kinds that there are.
+
+It is stored and sent to programs of others, so fields keep their names, and `v` counts the versions.
+"""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -39,7 +42,10 @@ def notification_kind(text: str) -> NotificationKind:
 
 
 def one_line(text: str, most: int) -> str:
-    """Text from outside on one line, without control characters, cut where it is too long."""
+    """Text from outside on one line, without control characters, cut where it is too long.
+
+    `most` in characters. Only the beginning is looked at, so that a text of any length costs the same.
+    """
     joined = " ".join(printable(text[: 4 * most]).split())
     return joined if len(joined) <= most else joined[: most - 1] + "…"
 

@@ -1,4 +1,8 @@
-"""One sink's consumer of the event stream: collects what is new, then sends what is due."""
+"""One sink's consumer of the event stream: collects what is new, then sends what is due.
+
+Two steps, so that a sink that is down for days stops no reading: the stream is trimmed, and what was not read
+by then is missed.
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -33,7 +37,11 @@ QUIET_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotifierRules:
-    """What is sent, and how often it is tried."""
+    """What is sent, and how often it is tried.
+
+    `max_age_seconds` keeps a notifier that was off for long from reporting what nobody cares about any
+    longer.
+    """
 
     kinds: Collection[NotificationKind]
     attempts: int
@@ -62,7 +70,10 @@ class Notifier:
         self._monotonic = monotonic
 
     def tick(self) -> int:
-        """Collect and send; returns how many were sent."""
+        """Collect and send; returns how many were sent.
+
+        Both end after TICK_SECONDS together, or little later.
+        """
         ends = self._monotonic() + TICK_SECONDS
         self.collect(ends)
         return self.send(ends)
@@ -80,6 +91,7 @@ class Notifier:
             status = moved
 
     def _begin(self) -> None:
+        """Take the newest event as the place: a sink that is new reports nothing of what was before it."""
         page = self._events.page("0-0", most=1)
         self._store.collect(self.name, SinkProgress(before="", place=page.newest, written=page.written), {})
 
@@ -104,6 +116,7 @@ class Notifier:
         return collected is not None and len(page.events) == PAGE
 
     def _news(self, events: list[Event]) -> list[Notification]:
+        """The notifications of a page, of the kinds that this sink wants and young enough."""
         oldest = self._store.now() - self._rules.max_age_seconds
         young = [event for event in events if event.at >= oldest]
         facts = self._facts.read(young)
@@ -147,6 +160,11 @@ class Notifier:
     def _failed(
         self, notice: str, waiting: WaitingNotice, error: UndeliveredError, failures: int
     ) -> bool | None:
+        """Note a failure; False when the notification is dead and others may be sent, None when nothing may.
+
+        A refusal for good concerns this notification alone. Any other failure concerns the sink, which is
+        left alone for a while: for as long as it asks, else by the back-off of its failures in a row.
+        """
         record = waiting.model_dump_json()
         about = {"sink": self.name, "id": notice, "attempt": waiting.attempts, "reason": waiting.reason}
         if error.final:
@@ -178,6 +196,10 @@ def missed_events(status: SinkStatus, page: EventPage) -> int:
 
 
 def _written(status: SinkStatus, page: EventPage, missed: int) -> int | None:
+    """How many events had been written when the place was reached; None when that cannot be known.
+
+    By the difference to the next page it is seen whether events were trimmed unread.
+    """
     if page.written is None or len(page.events) < PAGE:
         return page.written  # all was read
     return None if status.written is None else status.written + missed + len(page.events)

@@ -55,7 +55,11 @@ Address = Annotated[SecretStr, AfterValidator(checked_address)]
 
 
 class Post:
-    """Sends bodies to one address: no redirects, no proxies of the environment, no passwords of ~/.netrc."""
+    """Sends bodies to one address: no redirects, no proxies of the environment, no passwords of ~/.netrc.
+
+    It keeps no connection: notifications are few, and a connection that has died in between would cost an
+    attempt. `clock`: seconds since the epoch, with which a receiver's wish to be left alone is read.
+    """
 
     def __init__(self, address: SecretStr, *, answer_seconds: float, clock: Callable[[], float]) -> None:
         self._address = address.get_secret_value()
@@ -64,7 +68,11 @@ class Post:
         self._clock = clock
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Post a body of JSON; return when it was taken, or raise UndeliveredError."""
+        """Post a body of JSON; return when it was taken, or raise UndeliveredError.
+
+        Taken is any 2xx that is no web page. Final, so not tried again: redirects, and refusals but 408, 425
+        and 429. Everything else may pass.
+        """
         given = {"Content-Type": "application/json", "User-Agent": "coalmine", "Connection": "close"}
         fault = ""
         with requests.Session() as session:
@@ -82,6 +90,7 @@ class Post:
             raise UndeliveredError(message)
 
     def _judge(self, response: requests.Response) -> None:
+        """Return for "taken", else raise what the status means. See RFC 9110, 15, and RFC 6585 for 429."""
         status = response.status_code
         if status < _FIRST_REDIRECT:
             if self._is_page(response):

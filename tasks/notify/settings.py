@@ -14,7 +14,11 @@ from tasks.notify.webhook_sink import WebhookSinkSettings
 
 
 class NotifySettings(BaseModel):
-    """The sinks, and how patient the sender is with them."""
+    """The sinks, and how patient the sender is with them.
+
+    A sink is a field whose default is a `SinkSettings`; its name is the sink's, under which its place and its
+    queue are stored, so it must not change.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -34,7 +38,7 @@ class NotifySettings(BaseModel):
         return any(sink.is_on for sink in self._sinks())
 
     def configured(self, clock: Callable[[], float]) -> Iterator[tuple[Sink, tuple[NotificationKind, ...]]]:
-        """Each sink that is on, with the kinds that are sent there."""
+        """Each sink that is on, with the kinds that are sent there. `clock`: seconds since the epoch."""
         for settings in self._sinks():
             sink = settings.sink(answer_seconds=self.answer_seconds, clock=clock)
             if sink is not None:

@@ -15,7 +15,10 @@ from tasks.notify.notification import Notification, NotificationKind, notificati
 
 
 class UndeliveredError(CoalmineError):
-    """A sink did not take a notification. The message holds no address and no secret."""
+    """A sink did not take a notification. The message holds no address and no secret.
+
+    Exit code 5, as of everything that may work later, for commands that try a sink out.
+    """
 
     exit_code = 5
 
@@ -26,7 +29,10 @@ class UndeliveredError(CoalmineError):
 
 
 class Sink(Protocol):
-    """Sends one notification at a time, from one thread. What is sent twice has the same id both times."""
+    """Sends one notification at a time, from one thread. What is sent twice has the same id both times.
+
+    It keeps nothing that must outlive the process, and decides nothing about repetition: `Notifier` does.
+    """
 
     @property
     def name(self) -> str:

@@ -1,4 +1,7 @@
-"""Slack, or anything that takes the JSON of its incoming webhooks, as a sink."""
+"""Slack, or anything that takes the JSON of its incoming webhooks, as a sink.
+
+See https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+"""
 
 import json
 import re

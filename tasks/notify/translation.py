@@ -26,6 +26,7 @@ def translated(event: Event, facts: EventFacts = NOTHING) -> Notification | None
 
 
 def _finished(event: Event, facts: EventFacts) -> Notification | None:
+    """The end of a job: three kinds, and nothing for one that was cancelled."""
     state = _said(event, "state")
     if state == JobState.SUCCEEDED:
         return _of_job(event, facts.job, NotificationKind.DONE, "is done", state)
@@ -37,6 +38,7 @@ def _finished(event: Event, facts: EventFacts) -> Notification | None:
 
 
 def _lost(event: Event, facts: EventFacts) -> Notification:
+    """A worker that let a lease expire. No person is needed, so the words say that it goes on."""
     worker = facts.job.worker if facts.job and facts.job.worker else ""
     what = (
         f"lost its worker {worker}; it is queued again" if worker else "lost its worker; it is queued again"
@@ -134,6 +136,7 @@ def _mail(event: Event, _: EventFacts) -> Notification | None:
 def _made(
     event: Event, kind: NotificationKind, title: str, words: str, fields: Mapping[str, str]
 ) -> Notification:
+    """The notification; empty fields are left out. Its id makes it the same however often it is made."""
     return Notification(
         id=f"{event.id}:{kind}",
         kind=kind,
@@ -146,6 +149,7 @@ def _made(
 
 
 def _said(event: Event, name: str) -> str:
+    """A text of the event's data; "" when it is missing or no text, as in events of other versions."""
     value: Any = event.data.get(name, "")
     return value if isinstance(value, str) else ""
 

@@ -80,7 +80,10 @@ class WebhookSinkSettings(SinkSettings):
 
 
 class WebhookSink:
-    """Posts each notification under its id, by which a receiver tells a repetition."""
+    """Posts each notification under its id, by which a receiver tells a repetition.
+
+    Each attempt is signed anew, with its own time: receivers refuse what was signed long ago.
+    """
 
     name = "webhook"
 
@@ -117,7 +120,8 @@ def payload(notification: Notification) -> bytes:
 def signed_headers(secrets: Iterable[str], *, identifier: str, at: float, body: bytes) -> dict[str, str]:
     """The three headers of a delivery; `at` in seconds since the epoch, one signature for each secret.
 
-    HMAC-SHA256 over `identifier.seconds.body`, in base64.
+    HMAC-SHA256 over `identifier.seconds.body`, in base64, with the prefix `v1,`; several are separated by a
+    space, so that a receiver may know either secret while they change.
     """
     seconds = str(int(at))
     content = f"{identifier}.{seconds}.".encode() + body
@@ -130,6 +134,7 @@ def signed_headers(secrets: Iterable[str], *, identifier: str, at: float, body: 
 
 
 def _key(secret: str) -> bytes:
+    """The bytes of a secret: base64 after the prefix, else the text itself; binascii.Error for bad base64."""
     if secret.startswith(PREFIX):
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     return secret.encode()
