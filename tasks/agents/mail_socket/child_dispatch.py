@@ -28,7 +28,7 @@ class Child:
 
 
 class ChildDispatch:
-    """Keeps nothing in memory; called by the mail server's threads."""
+    """Keeps nothing in memory; called by the mail server's threads, several at once."""
 
     def __init__(self, children: Children, agents: AgentRegistry) -> None:
         self._children = children
@@ -37,8 +37,9 @@ class ChildDispatch:
     def dispatch(self, letter: Letter, *, agent: str, job: str) -> Child:
         """Enqueue the child that an agent asks for in a turn of a job.
 
-        Raises InvalidInputError for a turn without a job, and ChildRefusedError where the parent has ended
-        or a limit of depth or number is reached.
+        The sender's task id names the child among its parent's, so asking again finds the same one (`created`
+        is False then), whatever else the letter says. Raises InvalidInputError for a turn without a job, and
+        ChildRefusedError where the parent has ended or a limit of depth or number is reached.
         """
         order = checked_payload(letter.type, letter.payload)
         if not isinstance(order, TaskDispatch) or not job:

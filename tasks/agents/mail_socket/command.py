@@ -2,6 +2,9 @@
 
 Started by its path with `python -I`, so that nothing of the work tree is imported: it needs only the standard
 library. One line of JSON goes to the socket, one comes back. Exit codes are those of the command line.
+
+Answers go to standard output, as words or with --json as JSON; notes and errors go to standard error. Agents
+read both, and prompts quote the verbs: what is renamed here must be renamed there.
 """
 
 import argparse
@@ -32,7 +35,11 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `PASS send|reply|list|read|await …`; returns the exit code."""
+    """Run `PASS send|reply|list|read|await …`; returns the exit code.
+
+    PASS is the file with the socket's path and the turn's token, which the script in front of this program
+    puts in. 2: a wrong request, 5: the worker does not answer; others are those of the mail server's answer.
+    """
     pass_file, *rest = arguments
     given = _parser().parse_args(rest)
     try:
@@ -97,6 +104,7 @@ def _request_of(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _payload(text: str) -> object:
+    """The payload as a JSON value, None without one; ValueError for what is not JSON."""
     if not text:
         return None
     try:
@@ -146,6 +154,7 @@ def _shown(answer: dict[str, Any]) -> str:
 
 
 def _complain(message: str, code: int) -> int:
+    """Write one line to standard error, and return the exit code."""
     sys.stderr.write(f"mail: {message}\n")
     return code
 

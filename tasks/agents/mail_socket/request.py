@@ -2,6 +2,9 @@
 
 One form for each verb, strict: an unknown field is an error. None has a field for the sender. Answers are
 JSON objects, which the command prints or shows; `docs/mail.md` describes them for agents.
+
+A worker may be newer than the command in a running turn, so verbs and fields are only added. Bounds of bodies
+and payloads are the letter's own, see `tasks.agents.mail.letter`.
 """
 
 from collections.abc import Callable
@@ -85,7 +88,7 @@ _FORMS: TypeAdapter[Form] = TypeAdapter(Annotated[Form, Field(discriminator="do"
 
 
 def checked_form(given: object) -> Form:
-    """What was asked for, or an error that names every wrong field."""
+    """What was asked for, or InvalidInputError that names every wrong field."""
     try:
         return _FORMS.validate_python(given)
     except ValidationError as error:
@@ -103,7 +106,8 @@ def run(
     """Do what was asked, in the author's name; returns the answer. Errors are CoalmineErrors.
 
     `may_send` is called before anything is sent, and raises when the turn has sent too much. `dispatch` and
-    `await_mail` are None where a turn can do neither.
+    `await_mail` are None where a turn can do neither. Reading is bound to the author as well: only mail that
+    it sent or was sent is found.
     """
     match form:
         case SendForm():
@@ -138,6 +142,7 @@ def _letter(form: SendForm) -> Letter:
 
 
 def _dispatched(child: Child) -> dict[str, Any]:
+    """The answer to a dispatch. It never ends the sender's task."""
     known = {"job": child.job, "agent": child.agent, "created": child.created}
     return {"child": known, "terminal": False, "note": ""}
 

@@ -3,6 +3,9 @@
 One a process. Each turn has a command and a token of its own, and what comes with that token is from the
 turn's agent, whatever the request says. Threads: `open` and `close` are called by turns, `answer` by one
 thread for each connection; all of them take the lock only to look up a token or to count.
+
+Tokens live in memory alone: when the process ends, all of them are invalid, and the commands that are left
+say that the worker does not answer.
 """
 
 import json
@@ -48,7 +51,10 @@ class TooManyLettersError(ConflictError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailTurn:
-    """A turn whose agent may send mail."""
+    """A turn whose agent may send mail.
+
+    `await_mail` is called by the thread of a connection.
+    """
 
     agent: str  # its address
     folder: Path  # the turn's own, outside the work tree
@@ -59,7 +65,7 @@ class MailTurn:
 
 @dataclass(kw_only=True, slots=True)
 class _OpenTurn:
-    """An open turn, as the mail server keeps it."""
+    """An open turn, as the mail server keeps it. `letters` is changed under the server's lock only."""
 
     author: Author
     redact: Redactor
@@ -78,7 +84,8 @@ class _OpenTurn:
 class MailServer:
     """Opens its socket with the first turn.
 
-    `shut` ends it with the process, and may be called at any time.
+    For each turn `open`, then `close`; both again are harmless. `shut` ends it with the process, and may be
+    called at any time.
     """
 
     def __init__(
@@ -94,7 +101,12 @@ class MailServer:
         self._server: MailSocket | None = None
 
     def open(self, turn: MailTurn) -> Path:
-        """Let the agent of a turn send mail; returns the path of its command (`COALMINE_MAIL`)."""
+        """Let the agent of a turn send mail; returns the path of its command (`COALMINE_MAIL`).
+
+        The folder gets two files: the command, and the socket's path with the token, for this user alone.
+        Opening the same folder again makes the earlier token invalid. InvalidInputError where no socket can
+        be made.
+        """
         folder, token = turn.folder.resolve(), secrets.token_hex(32)
         folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
@@ -117,7 +129,7 @@ class MailServer:
     def close(self, turn: MailTurn) -> None:
         """The turn is over: its token is no longer valid, and its command is removed.
 
-        Again changes nothing.
+        A request that was taken before is still carried out. Again changes nothing.
         """
         folder = turn.folder.resolve()
         with self._lock:
@@ -135,7 +147,10 @@ class MailServer:
             server.end()
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """Answer one line of a connection; never raises: every fault becomes an answer with an exit code."""
+        """Answer one line of a connection; never raises: every fault becomes an answer with an exit code.
+
+        `ok` is true with the fields of the answer, or false with `error` and `code`.
+        """
         try:
             return {"ok": True, **self._answered(line)}
         except CoalmineError as error:
@@ -146,6 +161,7 @@ class MailServer:
 
     def _answered(self, line: bytes) -> dict[str, Any]:
         """Find the turn by its token, take its secrets out of the request, then do what it asks."""
+        # Parsed twice: the token must be read before its own turn's secrets are known and taken out.
         token, _ = _parsed(line)
         with self._lock:
             turn = self._open_turns.get(token)
@@ -161,6 +177,7 @@ class MailServer:
         )
 
     def _count(self, turn: _OpenTurn) -> None:
+        """Count a letter of a turn, or raise TooManyLettersError."""
         with self._lock:
             turn.count()
 

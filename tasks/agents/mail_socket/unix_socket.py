@@ -28,7 +28,10 @@ _PREFIX = "coalmine-mail-"
 
 
 class _ConnectionHandler(socketserver.StreamRequestHandler):
-    """One connection, in a thread of its own: reads one line, writes one."""
+    """One connection, in a thread of its own: reads one line, writes one.
+
+    A line that is too long is cut by one byte more than is allowed, by which it is noticed.
+    """
 
     def handle(self) -> None:
         server = cast("MailSocket", self.server)
@@ -39,9 +42,14 @@ class _ConnectionHandler(socketserver.StreamRequestHandler):
 
 
 class MailSocket(socketserver.ThreadingUnixStreamServer):
-    """Serves from when it is made until `end`."""
+    """Serves from when it is made until `end`.
+
+    `answer` is called by the threads of connections, several at once, and must not raise. Threads are
+    daemons: an agent that keeps its connection open cannot keep the process from ending.
+    """
 
     daemon_threads = True
+    # Connections that wait to be accepted; beyond them `connect` fails, and the command says so.
     request_queue_size = 64
 
     def __init__(self, answer: Callable[[bytes], dict[str, Any]], *, patience_seconds: float) -> None:
@@ -73,7 +81,11 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
 
 
 def sweep(folder: Path) -> None:
-    """Remove the folders of worker processes that were killed; those of other users stay."""
+    """Remove the folders of worker processes that were killed; those of other users stay.
+
+    A folder counts as left behind when it is older than LEFT_SECONDS and nobody listens: a worker that is
+    starting has made its folder and not its socket. What cannot be removed is left to the next start.
+    """
     for left in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > LEFT_SECONDS and not _serves(left / "socket"):
