@@ -173,9 +173,9 @@ class ApiConnection:
     def attempt(self, call: Call) -> Reply:
         """Send the request once, along redirects of the same host; a write that has moved is not sent on.
 
-        Returns every answer below 500 that is no rate limit, errors of the caller's among them. Everything
-        else is FailedAttemptError. A 301, 302 or 303 to a write comes back as it is (RFC 9110, 15.4 lets
-        clients make a GET of it, which would change nothing and look like success).
+        Returns every answer below 500 (errors of the caller's among them) but refusals by a rate limit.
+        Everything else is FailedAttemptError. A 301, 302 or 303 to a write comes back as it is: RFC 9110,
+        15.4, lets clients make a GET of it, which would change nothing and look like success.
         """
         url, method = call.url, call.method
         for _ in range(MAX_REDIRECTS + 1):

@@ -26,7 +26,7 @@ class Delivery:
 
     forge: str  # its name in the settings
     id: str  # the forge's, "" when it sent none
-    digest: str  # what tells this delivery from others: hash of forge and id, or of the body
+    digest: str  # the same for each repetition and for nothing else: hash of forge and id, or of the body
     event: str  # of the header, or read from the body's shape
     news: IssueNews | None = None  # None for events that are not about an issue
 

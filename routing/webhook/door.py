@@ -19,7 +19,7 @@ from routing.webhook.relevance import Ignored, judge
 
 
 class ReceiptStatus(StrEnum):
-    """What became of a delivery."""
+    """What was done with a delivery."""
 
     SUCCESS = "success"  # its issue will be looked at
     IGNORED = "ignored"  # it does not concern us

@@ -143,7 +143,7 @@ class Coalmine:
 
     @cached_property
     def post_office(self) -> PostOffice:
-        """Mail between agents and people; mail that arrives wakes whoever awaits it."""
+        """Mail between agents and people; mail that arrives wakes the agent that awaits it."""
         retention = self.settings.retention_seconds
         store = MailStore(self.redis, self.keys, self.clock, retention_seconds=retention)
         return PostOffice(store, self.agents, arrived=self.waking.wake)

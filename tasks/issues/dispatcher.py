@@ -138,7 +138,7 @@ class Dispatcher:
         return self._jobs.occupancy().spent_usd + promised
 
     def _start(self, site: ForgeSite, item: BacklogItem) -> str:
-        """Read what was chosen once more, take the slot and enqueue; "" when there is no job after all.
+        """Read what was chosen once more, take the slot and enqueue; "" when nothing is started after all.
 
         The gates judged what the backlog knew. Between then and now a person may have closed the issue, taken
         the label off, or another one may have put it on: then nothing starts, and the next tick judges anew.

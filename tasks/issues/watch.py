@@ -1,8 +1,8 @@
 """The table of what is done with pushed work, by what a look at its forge found: a pure decision.
 
-It is asked for a job that waits, and for no other: while a turn runs, or none has pushed, CI is not asked.
+It decides about jobs that wait, and no others: while a turn runs, or none has pushed, CI is not asked.
 What the end of a turn means is decided by `tasks.work.outcome`, whether a job is tried again after a failed
-attempt or a lost worker by `routing.jobs.retry`. No finding that is not known closes or escalates anything.
+attempt or a lost worker by `routing.jobs.retry`. An unknown finding closes and escalates nothing.
 """
 
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ def _red(seen: Watched, limits: WatchLimits) -> Watch:
 
 
 def _exhausted(seen: Watched, limits: WatchLimits) -> str | None:
-    """Why there is no further corrective turn, '' when there never is one, None when there is."""
+    """Why a job gets no further corrective turn, '' when jobs never get one, None when it gets one."""
     if limits.fix_forwards == 0:
         return ""
     if seen.fix_forwards >= limits.fix_forwards:

@@ -195,7 +195,7 @@ class Watcher:
     def _status(self, site: ForgeSite, job: Job) -> CombinedStatus:
         """What CI says of the job's commit; nothing when the forge does not answer.
 
-        Where CI is ours to run and nobody has judged the commit, it is asked for; the verdict comes at a
+        Where CI is ours to run and nobody has judged the commit, a run is requested; the verdict comes at a
         later tick.
         """
         commit = job.result.commit

@@ -188,7 +188,7 @@ class Notifier:
 def missed_events(status: SinkStatus, page: EventPage) -> int:
     """How many events were trimmed between a place and the oldest that is kept.
 
-    A server that does not count what was written (before Redis 7) cannot tell: 0.
+    0 with a server that does not count what was written (before Redis 7): then nobody knows.
     """
     if status.written is None or page.written is None:
         return 0

@@ -1,6 +1,6 @@
 """One POST to one address of the settings, and what its answer means.
 
-An address is a secret: whoever knows that of a Slack channel can write there. It is checked when settings
+An address is a secret: anyone who knows that of a Slack channel can write there. It is checked when settings
 are read, and no message shows more of it than its host.
 """
 
@@ -37,7 +37,7 @@ def checked_address(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises ValueError when it is no number, or out of range
+        _ = parts.port  # raises ValueError when it is not a number, or out of range
     except ValueError:
         raise ValueError("cannot be read as an address; write https://host/path") from None
     if parts.scheme not in {"https", "http"} or not parts.hostname:

@@ -80,7 +80,7 @@ class WebhookSinkSettings(SinkSettings):
 
 
 class WebhookSink:
-    """Posts each notification under its id, by which a receiver tells a repetition.
+    """Posts each notification under its id, by which a receiver recognizes a repetition.
 
     Each attempt is signed anew, with its own time: receivers refuse what was signed long ago.
     """

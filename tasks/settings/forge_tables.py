@@ -1,12 +1,12 @@
-"""The forges of the settings: `[[forge]]` tables, variables over them, and the sections of before.
+"""The forges of the settings: `[[forge]]` tables, variables over them, and the sections of earlier versions.
 
 A variable names its forge: `COALMINE_FORGE__CORP__TOKEN` is the token of the forge `corp`, a `-` in the name
-being written `_`. It replaces that field of the forge's table. Where there is no such table, the variables of
-a forge that is called like its kind make one (`COALMINE_FORGE__GITHUB__…`), as do those that name the kind
+being written `_`. It replaces that field of the forge's table. Without such a table, the variables of a forge
+that is called like its kind make one (`COALMINE_FORGE__GITHUB__…`), as do those that name the kind
 (`COALMINE_FORGE__CORP__KIND=gitea`); others are an error.
 
-Before, the file had one section a kind (`[forge.github]`), beside sections that held for all forges
-(`[forge.watch]`). They are read still, with one warning that shows what to write in their place.
+In earlier versions the file had one section a kind (`[forge.github]`), and sections that held for all forges
+(`[forge.watch]`). They are still read, with one warning that shows what to write in their place.
 """
 
 import json
@@ -124,7 +124,7 @@ class ForgeTables:
         return [key for key, table in tables if place[0] == "forge" and table.get("name") == place[1]]
 
     def _take(self, whole: Any) -> None:
-        """A list of tables, or the sections of before."""
+        """A list of tables, or the sections of earlier versions."""
         if isinstance(whole, list):
             for table in whole:
                 self._refuse_sections(table)

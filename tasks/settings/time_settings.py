@@ -1,8 +1,8 @@
 """Settings of times: how long leases last, how often they are renewed, and how often each tick runs.
 
-The one table of them. They stood in the sections of what they time before; a file or a
-variable with such a name is still read, through `moved`, with a warning. How often a forge is polled, or a
-sink is served, stands with the forge or the sink.
+In earlier versions they stood in the sections of what they time; a file or a variable with such a name is
+still read, through `moved`, with a warning. How often a forge is polled, or a sink is served, stands with the
+forge or the sink.
 """
 
 from collections.abc import Mapping

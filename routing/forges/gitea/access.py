@@ -8,7 +8,7 @@ from pydantic import Field
 from routing.forges.rest.access import RestAccess
 from routing.forges.rest.wire import Wire, WireRights
 
-#: The first Gitea that tells through its API who put a label on (1.17) and what blocks an issue (1.20).
+#: The first Gitea whose API says who put a label on (1.17) and what blocks an issue (1.20).
 OLDEST = (1, 20)
 
 # Forgejo says of which Gitea it descends: `9.0.3+gitea-1.22.0`.
@@ -36,7 +36,7 @@ class GiteaAccess(RestAccess):
         return f"a Gitea of version {version}"
 
     def _knows_people(self, rights: WireRights | None) -> bool:
-        """Gitea tells administrators only what a collaborator may do."""
+        """Gitea lets only administrators ask what a collaborator may do."""
         return rights is not None and rights.admin
 
     def _lacks(self, rights: WireRights | None) -> list[str]:

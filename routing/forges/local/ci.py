@@ -63,7 +63,7 @@ class StatusFile(BaseModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalCI:
-    """Runs the command and remembers what came of it.
+    """Runs the command and remembers its verdicts.
 
     Safe for several threads and processes at once, also for the same commit: one of them runs, the others are
     answered with its claim.
@@ -122,7 +122,7 @@ class LocalCI:
     def end_of_log(self, commit: str, *, most_characters: int) -> str:
         """The end of what the command printed on a commit, "" when it printed nothing or its log is gone.
 
-        Bytes that are no UTF-8 are replaced. The text is of the code under test: not trusted.
+        Bytes that are not UTF-8 are replaced. The text is of the code under test: not trusted.
         """
         try:
             with self._log_of(commit).open("rb") as file:

@@ -1,8 +1,8 @@
 """The local forge: a folder of issues, a git repository, and a command that serves as CI.
 
 The protocol's methods, each done by one of the parts that `LocalForge.of` wires; errors, None and idempotence
-are those of `routing.forges.forge.Forge`. Whoever may write in the folder of issues is trusted as a colleague
-with write access would be: the file system is the only guard.
+are those of `routing.forges.forge.Forge`. Anyone who may write in the folder of issues is trusted as a
+colleague with write access would be: the file system is the only guard.
 """
 
 import os
@@ -220,7 +220,7 @@ class LocalForge:
         return tuple(IssueRef(forge=self.name, repo=self.repo, number=number) for number in blockers)
 
     def permission(self, repo: str, user: str) -> Permission:
-        """Whoever can write in the folder has written the issue: the file system has asked already."""
+        """WRITE for every name: only those who may write in the folder can have written the issue."""
         self._check_repo(repo)
         return Permission.WRITE if user else Permission.NONE
 
@@ -244,7 +244,7 @@ class LocalForge:
         return self.git.is_ancestor(existing_commit(self.git, commit), self.git.main_tip())
 
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
-        """Return what became of the branch, as git tells it."""
+        """Return what became of the branch, as the repository shows it."""
         self._check_repo(repo)
         return self.branches.change(branch)
 
@@ -281,7 +281,7 @@ class LocalForge:
         return self.branches.reverts_of(commit)
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
-        """Return nothing: people here merge, revert or delete, which git tells."""
+        """Return nothing: people here merge, revert or delete, which the repository shows."""
         self._check_repo(change.repo)
         return ()
 

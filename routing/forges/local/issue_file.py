@@ -78,7 +78,7 @@ def _as_names(value: object) -> object:
 
 
 def _as_numbers(value: object) -> object:
-    """Numbers of issues, with or without their `#`; what is no number is refused by the field's own type."""
+    """Numbers of issues, with or without their `#`; other words are refused by the field's own type."""
     names = _as_names(value)
     if not isinstance(names, tuple):
         return names

@@ -102,7 +102,7 @@ class LocalIssues:
             return reading.issues[number]
         broken = "".join(f"; {problem.where}: {problem.message}" for problem in reading.problems[:3])
         message = f"no readable issue {number} is in {self.folder}{broken}"
-        # A file that cannot be read may be the one that was asked for: that is no answer.
+        # A file that cannot be read may be the one that is wanted: then nobody knows whether it exists.
         if any(_number_of_name(problem.where) in {number, None} for problem in reading.problems):
             raise ForgeUnreachableError(message)
         raise ForgeGoneError(message)

@@ -90,7 +90,7 @@ class ForgeClient:
         """Read one thing: a JSON value, None for an empty body.
 
         ForgeGoneError for what does not exist or is not for us, ForgeRefusedError, ForgeInvalidError, or
-        ForgeUnreachableError, which is no answer at all.
+        ForgeUnreachableError when the forge gave no answer.
         """
         return self._value(self._exchange(self._reading(self._url(path, params))))
 

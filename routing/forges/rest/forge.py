@@ -1,6 +1,6 @@
 """A forge that is reached over HTTP: the protocol's methods, each done by one of five parts.
 
-There is no decision here but one: a reference to an issue of another forge is refused. What the methods
+The one decision here: a reference to an issue of another forge is refused. What the methods
 promise is in `routing.forges.forge`, how they keep it in the parts.
 """
 

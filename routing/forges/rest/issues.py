@@ -137,7 +137,7 @@ class RestIssues(ABC):
 
     @staticmethod
     def compared(label: str) -> str:
-        """A label's name so that two of one label are equal: as it stands, if the forge tells cases apart."""
+        """A label's name so that two spellings of one label are equal; here the forge tells cases apart."""
         return label
 
     def close(self, ref: IssueRef) -> None:
@@ -171,7 +171,10 @@ class RestIssues(ABC):
 
     @abstractmethod
     def assign(self, ref: IssueRef, user: str) -> None:
-        """Assign the issue to a user, beside those who have it; ForgeInvalidError if the forge will not."""
+        """Assign the issue to a user, in addition to those who have it.
+
+        ForgeInvalidError where the forge ignores users that have no access. Again changes nothing.
+        """
 
     @abstractmethod
     def _marks(self, ref: IssueRef) -> Sequence[IssueMark] | None:

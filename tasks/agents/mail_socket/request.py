@@ -88,7 +88,7 @@ _FORMS: TypeAdapter[Form] = TypeAdapter(Annotated[Form, Field(discriminator="do"
 
 
 def checked_form(given: object) -> Form:
-    """What was asked for, or InvalidInputError that names every wrong field."""
+    """The request as a form, or InvalidInputError that names every wrong field."""
     try:
         return _FORMS.validate_python(given)
     except ValidationError as error:

@@ -199,7 +199,7 @@ def _parsed(line: bytes) -> tuple[str, object]:
 
 
 def _pass(folder: Path) -> Path:
-    """The file that tells the command where the socket is, and its token; readable for this user alone."""
+    """The file with the path of the socket and the turn's token; readable for this user alone."""
     return folder / "mail.json"
 
 
