@@ -19,8 +19,8 @@ from console.output.rendering import table, text
 from console.output.terminal import Terminal
 from routing.store.redis.address import masked
 from tasks.settings.forge_tables import ForgeTables, variable_of
+from tasks.settings.old_places import OLD_PLACES, moved
 from tasks.settings.settings import file_values
-from tasks.settings.time_settings import OLD_PLACES, moved
 
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 
@@ -95,7 +95,7 @@ def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
     file = file_values(invocation.file)
     forges = ForgeTables.read(file, os.environ)
     of_before = {old for old, new in forges.renamed.items() if new == variable_of(*place)}
-    of_before |= {variable_of(*old) for old, new in OLD_PLACES.items() if ("times", new) == place}
+    of_before |= {variable_of(*old) for old, new in OLD_PLACES.items() if new == place}
     # Variables may call a forge by the key of its table as well as by its name.
     names = [place, *((place[0], key, *place[2:]) for key in forges.keys_of(place))]
     # Every beginning of the place is a variable too: COALMINE_JOB can hold the whole section.

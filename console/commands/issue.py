@@ -131,7 +131,7 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
     """
     ref, who = IssueRef.parse(issue), _who(ctx, by)
     coalmine, terminal = opened(ctx, as_json=as_json)
-    forges, label = _forge_parts(coalmine), coalmine.settings.issues.watch.for_person_label
+    forges, label = _forge_parts(coalmine), coalmine.settings.issues.watch.escalation_label
     before = forges.backlog.find(ref)
     # The label first: with it still on, the next poll would take the issue out again.
     off = _take_label_off(forges, before, label)
@@ -229,7 +229,7 @@ def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
 def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
     """Notes on what a person can do for an issue that waits for one."""
     if item.state in LEFT_TO_PEOPLE:
-        label = coalmine.settings.issues.watch.for_person_label
+        label = coalmine.settings.issues.watch.escalation_label
         resume = f"`coalmine issue resume {item.ref}`"
         yield f"to have an agent try again, take the label {label} off the issue, or use {resume}"
     elif item.paused:

@@ -40,12 +40,12 @@ class Backlog:
 
     def __init__(
         self, store: BacklogStore, *, forges: Mapping[str, IssueSource], settings: BacklogSettings,
-        for_person: str, read: Callable[[Issue], IssueMetadata] = read_metadata,
+        escalation_label: str, read: Callable[[Issue], IssueMetadata] = read_metadata,
     ) -> None:  # fmt: skip
         self._store = store
         self._forges = forges  # by name
         self._settings = settings
-        self._for_person = for_person  # label of issues that wait for a person
+        self._escalation_label = escalation_label  # label of issues that wait for a person
         self._read = read
 
     def accept(
@@ -69,11 +69,11 @@ class Backlog:
             "place": place_of(ref, metadata.priority),
             "metadata": metadata.model_dump_json(),
         }
-        for_person = self._for_person if issue.carries(self._for_person) else ""
+        escalation_label = self._escalation_label if issue.carries(self._escalation_label) else ""
         edges = [(ref, blocker) for blocker in metadata.blocked_by]
         edges += [(blocked, ref) for blocked in metadata.blocks]
         return self._store.put(
-            ref, live=issue.state, for_person=for_person, fields=fields, edges=edges,
+            ref, live=issue.state, escalation_label=escalation_label, fields=fields, edges=edges,
             notes={"seen": seen} | ({"looked_at": f"{self._store.now():.3f}"} if seen else {}),
         )  # fmt: skip
 

@@ -135,7 +135,7 @@ class ForgeParts:
             self.coalmine.backlog_store,
             forges=sources,
             settings=issues.backlog,
-            for_person=issues.watch.for_person_label,
+            escalation_label=issues.watch.escalation_label,
             read=self._read_metadata,
         )
 
@@ -179,7 +179,7 @@ class ForgeParts:
         """What issues show of their runs."""
         watch = self.coalmine.settings.issues.watch
         return Projection(
-            self.runs, in_progress_label=watch.in_progress_label, for_person_label=watch.for_person_label
+            self.runs, in_progress_label=watch.in_progress_label, escalation_label=watch.escalation_label
         )
 
     @cached_property

@@ -42,7 +42,7 @@ class RunProgress:
     merges_green: bool = False  # it will be merged without a person when CI is green
     most_fix_forwards: int = 0  # corrective turns that it may have
     closed: bool = False  # the work is done, and the issue is closed
-    for_person: str = ""  # label by which a person is asked to go on, "" while nobody is
+    escalation_label: str = ""  # label by which a person is asked to go on, "" while nobody is
 
 
 def marker(job: str) -> str:
@@ -58,12 +58,12 @@ def checklist(issue: IssueRef, run: RunProgress) -> str:
     lines += ["", *_facts(run)]
     if run.closed:
         lines += ["", f"Done — issue closed: {code(job.reason)}"]
-    elif run.for_person:
+    elif run.escalation_label:
         lines += [
             "",
             f"**{_ENDED.get(job.state, 'A person is needed')}**: {code(job.reason)}",
             "",
-            f"Remove the label {code(run.for_person)} to have an agent try again.",
+            f"Remove the label {code(run.escalation_label)} to have an agent try again.",
         ]
     return "\n".join([*lines, "", marker(job.id)])
 
@@ -93,7 +93,7 @@ def phases(run: RunProgress) -> list[tuple[str, CheckMark]]:
         ("deployed: merged into the main branch", CheckMark.DONE)
         if run.merged
         else (f"deployed: {_merge_to_come(run)}", CheckMark.UNDER_WAY if run.closed else CheckMark.OPEN),
-        ("done", CheckMark.DONE if run.closed else _if(run.for_person != "", CheckMark.UNDER_WAY)),
+        ("done", CheckMark.DONE if run.closed else _if(run.escalation_label != "", CheckMark.UNDER_WAY)),
     ]
     if run.closed:  # a job without a commit, or without CI, has left phases out
         found = [(phase, CheckMark.UNDER_WAY if mark is CheckMark.OPEN else mark) for phase, mark in found]
@@ -102,7 +102,7 @@ def phases(run: RunProgress) -> list[tuple[str, CheckMark]]:
 
 def _merge_to_come(run: RunProgress) -> str:
     """Who merges, so that nobody merges by hand what is merged without them."""
-    over = run.closed or run.for_person != ""
+    over = run.closed or run.escalation_label != ""
     return "merged when CI is green" if run.merges_green and not over else "a merge is left to people"
 
 

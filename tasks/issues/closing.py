@@ -175,7 +175,7 @@ class Closing:
             merged=bool(facts & {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}),
             most_fix_forwards=self._settings.fix_forwards,
             closed=done,
-            for_person="" if done else self._settings.for_person_label,
+            escalation_label="" if done else self._settings.escalation_label,
         )
 
     def _finish(self, site: ForgeSite, issue: IssueRef, job: Job, *, done: bool) -> None:

@@ -21,10 +21,10 @@ class Projection:
     and never leaves one out.
     """
 
-    def __init__(self, runs: RunStore, *, in_progress_label: str, for_person_label: str) -> None:
+    def __init__(self, runs: RunStore, *, in_progress_label: str, escalation_label: str) -> None:
         self._runs = runs
         self._label = in_progress_label
-        self._for_person_label = for_person_label
+        self._escalation_label = escalation_label
 
     def label(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
         """Show that the issue is in progress, unless it shows that already."""
@@ -39,7 +39,7 @@ class Projection:
 
     def ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
         """Add the label by which a person is asked to go on; while it is there, the issue is left alone."""
-        site.forge.add_label(issue, self._for_person_label)
+        site.forge.add_label(issue, self._escalation_label)
 
     def show(self, site: ForgeSite, issue: IssueRef, progress: RunProgress) -> None:
         """Bring the checklist up to date; no call is made if the text is the one that was written last."""

@@ -22,6 +22,7 @@ from routing.forges.config import ForgeConfig
 from routing.forges.registry import KINDS, kind_named
 from routing.http.settings import HttpLimits
 from tasks.settings.issue_settings import IssueSettings
+from tasks.settings.old_places import OLD_PLACES, moved
 from tasks.settings.time_settings import TimeSettings
 
 _PREFIX = "COALMINE_FORGE"
@@ -90,8 +91,10 @@ class ForgeTables:
         made = cls()
         for whole in (file.get("forge", []), _parsed(_PREFIX, environment.get(_PREFIX, "[]"))):
             made._take(whole)
+        made.elsewhere, _ = moved(made.elsewhere)
         made.written = deepcopy((made.tables, made.elsewhere))
         made._take_variables(environment)
+        made.elsewhere, _ = moved(made.elsewhere)
         return made
 
     def file_warning(self) -> str:
@@ -163,6 +166,7 @@ class ForgeTables:
                 continue
             if first in _MOVED:
                 place = (*_MOVED[first], *rest)
+                place = OLD_PLACES.get(place, place)
                 self.renamed[variable] = variable_of(*place)
                 is_section = not rest and first not in {"fleet_size", "dispatch_interval_seconds"}
                 _put(self.elsewhere, place, _parsed(variable, value) if is_section else value)
@@ -207,10 +211,10 @@ def _parsed(variable: str, text: str) -> Any:
     try:
         value = json.loads(text)
     except ValueError as error:
-        message = f"{variable} is no JSON ({error}); set one variable a field instead"
+        message = f"{variable} is not JSON ({error}); set one variable a field instead"
         raise SettingsError(message) from None
     if not isinstance(value, list | dict):
-        message = f"{variable} holds no section; set one variable a field instead"
+        message = f"{variable} does not hold a section; set one variable a field instead"
         raise SettingsError(message)
     return value
 

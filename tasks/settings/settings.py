@@ -29,7 +29,8 @@ from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Sec
 from tasks.notify.settings import NotifySettings
 from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
 from tasks.settings.issue_settings import IssueSettings
-from tasks.settings.time_settings import OLD_PLACES, TimeSettings, moved
+from tasks.settings.old_places import OLD_PLACES, moved
+from tasks.settings.time_settings import TimeSettings
 from tasks.settings.web_settings import WebSettings
 
 #: The file that is read when COALMINE_CONFIG names no other.
@@ -210,11 +211,11 @@ def _below(values: Mapping[str, Any], forges: ForgeTables) -> tuple[dict[str, An
 
 def _old_forms(file: Path, values: Mapping[str, Any], forges: ForgeTables) -> str:
     """What is written in an old form, and how to write it now, by its source; "" for nothing."""
-    times = {variable_of(*place): variable_of("times", new) for place, new in OLD_PLACES.items()}
+    variables = {variable_of(*old): variable_of(*new) for old, new in OLD_PLACES.items()}
     given = {name.upper() for name in os.environ}
-    variables = forges.renamed_variables() | {old: new for old, new in times.items() if old in given}
+    used = forges.renamed_variables() | {old: new for old, new in variables.items() if old in given}
     in_file = "\n".join(filter(None, [forges.file_warning(), _renamings(moved(values)[1])]))
-    sources = {str(file): in_file, "environment": _renamings(variables)}
+    sources = {str(file): in_file, "environment": _renamings(used)}
     return "\n".join(f"{source}: {text}" for source, text in sources.items() if text)
 
 

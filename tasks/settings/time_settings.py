@@ -1,12 +1,10 @@
 """Settings of times: how long leases last, how often they are renewed, and how often each tick runs.
 
-In earlier versions they stood in the sections of what they time; a file or a variable with such a name is
-still read, through `moved`, with a warning. How often a forge is polled, or a sink is served, stands with the
-forge or the sink.
+In earlier versions they stood in the sections of what they time; see `tasks.settings.old_places`. How often a
+forge is polled, or a sink is served, stands with the forge or the sink.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,31 +28,3 @@ class TimeSettings(BaseModel):
     watchdog_interval_seconds: Seconds = 10.0  # silent and lost agents
     harvest_interval_seconds: Seconds = 30.0  # a signal triggers a harvest at once, besides
     dispatch_interval_seconds: Seconds = 5.0  # what may be dispatched
-
-
-#: The sections in which settings of times stood before.
-OLD_PLACES: Mapping[tuple[str, str], str] = {
-    ("job", "lease_seconds"): "lease_seconds",
-    ("job", "sweep_interval_seconds"): "sweep_interval_seconds",
-    ("job", "watch_interval_seconds"): "watch_interval_seconds",
-    ("agent", "watchdog_interval_seconds"): "watchdog_interval_seconds",
-    ("canary", "harvest_interval_seconds"): "harvest_interval_seconds",
-}
-
-
-def moved(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What one source says, with the settings of times in their section.
-
-    The second value is which old names it used, with the new ones, by place (`job.lease_seconds`). Where a
-    source says both, the new name counts. The values are not checked here.
-    """
-    made, used, times = dict(values), dict[str, str](), dict[str, Any]()
-    for (section, name), new in OLD_PLACES.items():
-        held = made.get(section)
-        if isinstance(held, Mapping) and name in held:
-            times[new] = held[name]
-            made[section] = {key: value for key, value in held.items() if key != name}
-            used[f"{section}.{name}"] = f"times.{new}"
-    if times and isinstance(made.get("times", {}), Mapping):
-        made["times"] = times | dict(made.get("times", {}))
-    return made, used

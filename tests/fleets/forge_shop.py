@@ -29,7 +29,7 @@ from tests.servers.github_server import github_server
 from tests.waiting import wait_until
 
 LABEL = "coalmine"
-IN_PROGRESS, FOR_HUMAN = WatchSettings().in_progress_label, WatchSettings().for_person_label
+IN_PROGRESS, FOR_HUMAN = WatchSettings().in_progress_label, WatchSettings().escalation_label
 
 #: Notes what it was told and whose conversation it is in, waits while it is to be held, and does some work,
 #: unless the issue says that there is nothing to be done.

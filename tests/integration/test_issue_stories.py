@@ -15,7 +15,7 @@ from tests.fleets.shop import ShopFleet, shop
 from tests.fleets.worker_fleet import events_of
 from tests.waiting import wait_until
 
-FOR_HUMAN, IN_PROGRESS = WatchSettings().for_person_label, WatchSettings().in_progress_label
+FOR_HUMAN, IN_PROGRESS = WatchSettings().escalation_label, WatchSettings().in_progress_label
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def backlog(fleet: SteppedFleet) -> Backlog:
     """The backlog, with a forge that has lost its issues."""
     return Backlog(
         fleet.app.backlog_store, forges={"local": IssueForge()}, settings=BacklogSettings(),
-        for_person="ready-for-human",
+        escalation_label="ready-for-human",
     )  # fmt: skip
 
 

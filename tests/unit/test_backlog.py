@@ -35,7 +35,10 @@ class BacklogBench:
         self.store = BacklogStore(client, Keys(), self.clock, unknown_blocker=unknown)
         self.settings = BacklogSettings(unknown_blocker=unknown, most_finished=most_finished)
         self.backlog = Backlog(
-            self.store, forges={"local": self.forge}, settings=self.settings, for_person="ready-for-human"
+            self.store,
+            forges={"local": self.forge},
+            settings=self.settings,
+            escalation_label="ready-for-human",
         )
 
     def take(self, number: int, body: str = "", **fields: object) -> BacklogState:
@@ -175,7 +178,7 @@ def test_everything_survives_a_restart(bench: BacklogBench) -> None:
     bench.backlog.start(ref(1), per_repo=1)
     other = Backlog(
         BacklogStore(bench.redis, Keys(), bench.clock, unknown_blocker="satisfied"),
-        forges={}, settings=bench.settings, for_person="ready-for-human",
+        forges={}, settings=bench.settings, escalation_label="ready-for-human",
     )  # fmt: skip
     other.complete(ref(1), reason="merged")
     assert bench.ready() == [2]

@@ -76,14 +76,14 @@ AT = "pushed `4be1c0ffee4b`"
             + "\n\nDone — issue closed: `pushed, and CI is green`",
         ),
         (
-            RunProgress(job=FAILED, for_person="ready-for-human"),
+            RunProgress(job=FAILED, escalation_label="ready-for-human"),
             boxes(*"x~~   ~")
             + FOOT
             + "\n\n**A person is needed**: `committed nothing`\n\n"
             + "Remove the label `ready-for-human` to have an agent try again.",
         ),
         (
-            RunProgress(job=replace(FAILED, state=JobState.CANCELLED), for_person="ready-for-human"),
+            RunProgress(job=replace(FAILED, state=JobState.CANCELLED), escalation_label="ready-for-human"),
             boxes(*"x~~   ~")
             + FOOT
             + "\n\n**Cancelled**: `committed nothing`\n\n"
@@ -145,8 +145,8 @@ def rendered(text: str) -> str:
 @pytest.mark.parametrize("words", HOSTILE)
 def test_words_from_outside_are_one_line_of_code(words: str) -> None:
     """They become no markup, mention, link, second marker or control character."""
-    told = RunProgress(job=replace(FAILED, reason=words), for_person=words or "x")
-    plain = checklist(REF, replace(told, job=replace(FAILED, reason="r"), for_person="x"))
+    told = RunProgress(job=replace(FAILED, reason=words), escalation_label=words or "x")
+    plain = checklist(REF, replace(told, job=replace(FAILED, reason="r"), escalation_label="x"))
     text = checklist(REF, told)
     assert len(text.splitlines()) == len(plain.splitlines())
     html = rendered(text)

@@ -164,7 +164,7 @@ def test_an_issue_is_told_of_once(fleet: SteppedFleet) -> None:
     listener, forge = Listener(), IssueForge()
     store = BacklogStore(fleet.app.redis, fleet.app.keys, fleet.clock, unknown_blocker="satisfied")
     backlog = Backlog(
-        store, forges={"local": forge}, settings=BacklogSettings(), for_person="ready-for-human"
+        store, forges={"local": forge}, settings=BacklogSettings(), escalation_label="ready-for-human"
     )
     made = consumer(fleet, listener)
     for number in (1, 2):

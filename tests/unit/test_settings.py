@@ -222,6 +222,44 @@ def test_a_variable_of_before_wins_over_the_file(elsewhere: Path, monkeypatch: p
     assert load_settings(warn=lambda _: None).times.lease_seconds == 20
 
 
+@pytest.mark.parametrize(
+    ("file", "variables", "warning"),
+    [
+        (
+            '[issues.watch]\nfor_person_label = "ask"\n',
+            {},
+            "issues.watch.for_person_label is called issues.watch.escalation_label now",
+        ),
+        ('[forge.watch]\nfor_person_label = "ask"\n', {}, '[issues.watch]\nescalation_label = "ask"'),
+        (
+            "",
+            {"COALMINE_ISSUES__WATCH__FOR_PERSON_LABEL": "ask"},
+            "COALMINE_ISSUES__WATCH__FOR_PERSON_LABEL is called COALMINE_ISSUES__WATCH__ESCALATION_LABEL now",
+        ),
+        (
+            '[issues.watch]\nescalation_label = "of the file"\n',
+            {"COALMINE_FORGE__WATCH__FOR_PERSON_LABEL": "ask"},
+            "COALMINE_FORGE__WATCH__FOR_PERSON_LABEL is called COALMINE_ISSUES__WATCH__ESCALATION_LABEL now",
+        ),
+        (
+            "",
+            {"COALMINE_FORGE__WATCH": '{"for_person_label": "ask"}'},
+            "is called COALMINE_ISSUES__WATCH now",
+        ),
+    ],
+)
+def test_the_escalation_label_is_read_under_its_old_name(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, file: str, variables: dict[str, str], warning: str
+) -> None:
+    """From the file and from variables, in the section of before too; one warning says the new name."""
+    (elsewhere / "coalmine.toml").write_text(file, encoding="utf-8")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    said: list[str] = []
+    assert load_settings(warn=said.append).issues.watch.escalation_label == "ask"
+    assert warning in said[0]
+
+
 def test_file_switches_routing_and_harvest_together(elsewhere: Path) -> None:
     """One setting holds for the draw and for the decision."""
     (elsewhere / "coalmine.toml").write_text("[canary]\nenabled = false\n", encoding="utf-8")

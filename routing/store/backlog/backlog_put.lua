@@ -2,7 +2,7 @@
 -- KEYS  backlog, backlog_edges, backlog_outside, backlog_asks, backlog_ready, backlog_open, backlog_working,
 --       backlog_finished, backlog_states, events: see _backlog.lua
 -- ARGV  unknown_blocker  ref: the issue  live: 'open' or 'closed'
---       for_person: the label on it that leaves it to a person, or ''
+--       escalation_label: the label on it that leaves it to a person, or ''
 --       fields: JSON object of the fields that an edit may change, all text
 --       declared: the edges that it declares, 'blocked blocker' pairs separated by commas
 --       notes: JSON object of notes about this look at it, all text; a new note is no edit
@@ -54,7 +54,7 @@ save(ref)
 local function is_back()
   if item.state == 'completed' then return item.closed == '1' end
   if item.state == 'cancelled' then return item.closed == '1' or item.away == '1' end
-  return (item.state == 'escalated' or item.state == 'frozen') and item.flagged == '1' and for_person == ''
+  return (item.state == 'escalated' or item.state == 'frozen') and item.flagged == '1' and escalation_label == ''
 end
 
 -- Its state, by what its forge shows. A closed issue completes an item, unless a job works on it: that ends first.
@@ -75,11 +75,11 @@ elseif item.closed == '1' then
   save(ref)
 end
 -- With the label for people, what waits is left to a person; what is worked on goes on.
-if for_person ~= '' and live == 'open' and item.state ~= 'completed' and item.state ~= 'cancelled' then
+if escalation_label ~= '' and live == 'open' and item.state ~= 'completed' and item.state ~= 'cancelled' then
   item.flagged = '1'
   save(ref)
   if item.state == 'pending' or item.state == 'blocked' or item.state == 'ready' then
-    enter(ref, 'escalated', 'it carries the label ' .. for_person, now)
+    enter(ref, 'escalated', 'it carries the label ' .. escalation_label, now)
   end
 end
 

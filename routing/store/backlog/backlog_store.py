@@ -101,7 +101,7 @@ _PUT = Script(
     "backlog_put",
     lambda words: Taken(TakenAs(words[0]), *map(BacklogState, words[1:])),
     indexes=_INDEXES,
-    args="unknown_blocker ref live for_person fields declared notes",
+    args="unknown_blocker ref live escalation_label fields declared notes",
 )
 _MOVE = Script(
     "backlog_move",
@@ -125,17 +125,17 @@ class BacklogStore(Store):
         self.unknown_blocker = unknown_blocker  # what an issue is that its forge does not know
 
     def put(
-        self, ref: IssueRef, *, live: Literal["open", "closed"], for_person: str,
+        self, ref: IssueRef, *, live: Literal["open", "closed"], escalation_label: str,
         fields: dict[str, str], edges: Iterable[tuple[IssueRef, IssueRef]], notes: dict[str, str],
     ) -> Taken:  # fmt: skip
         """Take in an issue as it is now; `edges` are pairs of a blocked issue and its blocker.
 
-        `for_person` is the label on it by which it waits for a person, "" without one. `notes` are about this
-        look at it: they are kept, and do not count as an edit.
+        `escalation_label` is the label on it by which it waits for a person, "" without one. `notes` are
+        about this look at it: they are kept, and do not count as an edit.
         """
         return self.call(
-            _PUT, unknown_blocker=self.unknown_blocker, ref=str(ref), live=live, for_person=for_person,
-            fields=json.dumps(fields), notes=json.dumps(notes),
+            _PUT, unknown_blocker=self.unknown_blocker, ref=str(ref), live=live,
+            escalation_label=escalation_label, fields=json.dumps(fields), notes=json.dumps(notes),
             declared=",".join(sorted({f"{blocked} {blocker}" for blocked, blocker in edges})),
             doing=f"taking issue {ref} into the backlog",
         )  # fmt: skip
