@@ -49,8 +49,8 @@ def server_environment() -> dict[str, str]:
 def find_server_program(*, search_path: str | None = None, use_wheel: bool = True) -> ServerProgram:
     """The wheel's Valkey, else the first program on the PATH (or `search_path`) that is new enough.
 
-    The wheel comes first because its version is the one that the project is tested with. UnavailableError
-    says which programs were found, why none of them will do, and what to install.
+    The wheel comes first, as its version is one that we pin and test with. UnavailableError says which
+    programs were found, why none of them will do, and what to install.
     """
     refused: list[str] = []
     for path in _candidates(search_path, use_wheel=use_wheel):

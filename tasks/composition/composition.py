@@ -60,9 +60,9 @@ from tasks.work.tick import Ticks
 class Coalmine:
     """Every part, wired to one server by one set of settings.
 
-    Frozen: settings do not change while a process lives. Each property is made once and then the same object.
-    Parts may be used by several threads; two threads that ask for one for the first time may make it twice,
-    which does no harm, as stores keep their state in Redis.
+    Frozen: settings do not change while a process lives. Each property is made once and then the same object,
+    which several threads may use. A property needs nothing but the fields and other properties, so a test
+    that passes in Redis, a clock and a generator has the whole fleet in its hands.
     """
 
     settings: Settings
@@ -150,7 +150,11 @@ class Coalmine:
 
     @cached_property
     def waking(self) -> Waking:
-        """Publishes jobs again whose agents await mail that has come."""
+        """Publishes jobs again whose agents await mail that has come.
+
+        The post office calls it when mail arrives; the sweep calls it for mail that came while a turn was
+        ending.
+        """
         return Waking(self.sessions, self.jobs)
 
     @cached_property
@@ -198,17 +202,20 @@ class Coalmine:
 
     @cached_property
     def templates(self) -> Templates:
-        """What people do with versions: propose, promote, reject."""
+        """What people and policies do with versions. Rejecting one withdraws its jobs."""
         return Templates(self.versions, rejected=self.withdrawal.withdraw)
 
     @cached_property
     def trials(self) -> Trials:
-        """What people do with trials."""
+        """What people and policies do with trials; verdicts are the harvest's."""
         return Trials(self.trial_store, self.versions)
 
     @cached_property
     def proposals(self) -> Proposals:
-        """Opens trials for proposed versions, by the policy."""
+        """Opens trials for proposed versions, by the policy of their template.
+
+        With `canary.enabled` off it opens none.
+        """
         canary = self.settings.canary
         return Proposals(
             templates=self.templates,
@@ -266,7 +273,10 @@ class Coalmine:
 
     @cached_property
     def relay(self) -> Relay:
-        """Publishes what was not: jobs that were written when the broker could not be reached."""
+        """Publishes what was not: jobs that were written when the broker could not be reached.
+
+        It runs in the sweep; several at once do no harm.
+        """
         return Relay(self.job_store, self.publisher)
 
     @cached_property
@@ -317,12 +327,18 @@ def compose(
 
 
 def _generator(seed: int | None) -> Generator:
-    """The system's randomness, or a seeded sequence for runs that are to be repeated."""
+    """The system's randomness, or a seeded sequence for runs that are to be repeated.
+
+    A seed makes draws predictable, also for those who would like to choose their version: not for production.
+    """
     return random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - no secrets
 
 
 def redis_url(settings: Settings) -> str:
-    """The URL of the store, or how to get one."""
+    """The URL of the store, or SettingsError that says how to get one.
+
+    It may hold a password: do not log it.
+    """
     if settings.redis_url is None:
         message = (
             "no Redis server is configured; set COALMINE_REDIS_URL (redis://HOST:6379/0), "

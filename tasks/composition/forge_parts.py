@@ -40,7 +40,8 @@ from tasks.settings.settings import Settings
 def sites_of(settings: Settings, surroundings: Surroundings | None = None) -> dict[str, ForgeSite]:
     """The forges that are served, by name. Nothing is asked of them yet.
 
-    Raises SettingsError when a configuration is not enough, for instance when a folder does not exist.
+    `surroundings` replaces clock, pauses and limits of their clients, for tests. Raises SettingsError when a
+    configuration is not enough, for instance when a folder does not exist.
     """
     given = surroundings or Surroundings(limits=settings.http)
     return {
@@ -116,7 +117,10 @@ class ForgeParts:
 
     @property
     def remotes(self) -> dict[str, Remote]:
-        """Where git finds each repository that is served, by the name that jobs have for it."""
+        """Where git finds each repository that is served, by the name that jobs have for it.
+
+        They hold tokens, and are passed to git alone.
+        """
         return {
             site.full_name(repo): site.remote(repo)
             for site in self.sites.values()

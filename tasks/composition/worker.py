@@ -91,7 +91,7 @@ class Worker:
 
     @cached_property
     def job_leases(self) -> LeaseKind[Claim]:
-        """How the leases of jobs are renewed."""
+        """How the leases of jobs are renewed, for the keeper and for those who ask whether one holds."""
         return job_leases(self.coalmine.job_store, self.keeper.times.lease_seconds)
 
     @cached_property
@@ -184,7 +184,10 @@ class Worker:
             self.forges.collector.poll(site)
 
     def dispatch(self) -> None:
-        """Take in what webhooks reported, and dispatch; after that there may be room for more: ask again."""
+        """Take in what webhooks reported, and dispatch; after that there may be room for more: ask again.
+
+        With every kill switch on it costs no I/O at all.
+        """
         if self.forges.is_off:
             return
         self.forges.collector.look()
@@ -240,7 +243,10 @@ class Worker:
 
     @property
     def slow_chores(self) -> list[Chore]:
-        """The same, of what takes minutes now and then: no other chore is to wait for it."""
+        """The same, of what takes minutes now and then: no other chore is to wait for it.
+
+        A mirror that is in use is left for the next time.
+        """
         work_dir = self.coalmine.settings.agent.work_dir
         repack = partial(repack_mirrors, work_dir, now=time.time)
         return [Chore(name="repack", every_seconds=REPACK_LOOK_SECONDS, do=repack)]

@@ -87,7 +87,10 @@ class GiteaChanges(RestChanges):
         return self._client.parsed(WireCommit, self._client.get(path))
 
     def _commits_since(self, repo: str, base: str, commits: set[str], at: datetime) -> Listing:
-        """Older Giteas know no `since`: pages are read until they are older, or hold what was asked for."""
+        """Older Giteas know no `since`: pages are read until they are older, or hold what is looked for.
+
+        "Older" is a whole page: committers' clocks differ, so one old commit says little.
+        """
         query = {"sha": base, "stat": "false", "verification": "false", "files": "false"}
 
         def is_older(page: list[object]) -> bool:

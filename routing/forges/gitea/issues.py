@@ -37,7 +37,10 @@ class GiteaIssues(RestIssues):
     """What is Gitea's own way."""
 
     def add_label(self, ref: IssueRef, label: str) -> None:
-        """Put a label on the issue, created first where neither the repository nor its owner has it."""
+        """Put a label on the issue, created first where neither the repository nor its owner has it.
+
+        Up to four calls; one when the issue has the label.
+        """
         name = checked_name(label)
         if name in {one.name for one in self.wire(ref).labels}:
             return
@@ -45,7 +48,10 @@ class GiteaIssues(RestIssues):
         self._client.write("POST", f"{self.path(ref)}/labels", {"labels": [number]}, repeatable=True)
 
     def remove_label(self, ref: IssueRef, label: str) -> None:
-        """Take a label off the issue, if it is there."""
+        """Take a label off the issue, if it is there.
+
+        Labels of the same name, of repository and owner, all go.
+        """
         for one in self.wire(ref).labels:
             if one.name == label:
                 self._client.write("DELETE", f"{self.path(ref)}/labels/{one.id}", repeatable=True)

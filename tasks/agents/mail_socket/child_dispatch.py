@@ -37,9 +37,9 @@ class ChildDispatch:
     def dispatch(self, letter: Letter, *, agent: str, job: str) -> Child:
         """Enqueue the child that an agent asks for in a turn of a job.
 
-        The sender's task id names the child among its parent's, so asking again finds the same one (`created`
-        is False then), whatever else the letter says. Raises InvalidInputError for a turn without a job, and
-        ChildRefusedError where the parent has ended or a limit of depth or number is reached.
+        The task's id names the child among those of its parent, so asking again finds the same one (`created`
+        is False then). Raises InvalidInputError for a turn without a job, and ChildRefusedError where the
+        parent has ended or a limit of depth or number is reached.
         """
         order = checked_payload(letter.type, letter.payload)
         if not isinstance(order, TaskDispatch) or not job:
