@@ -149,13 +149,9 @@ def dispatch() -> None:
 
 @app.task(name=CI)
 def ci(commit: str) -> None:
-    """Run the local forge's CI on a commit, then look at the job that pushed it."""
+    """Run the CI of the local forges that have a commit, then look at the job that pushed it."""
     with LogAndContinue("tick.failed", tick="ci"):
-        parts = worker()
-        for site in parts.forges.sites.values():
-            if site.run_ci is not None:
-                site.run_ci(commit)
-                parts.tick_requests.send(WATCH)
+        worker().run_ci(commit)
 
 
 @signals.setup_logging.connect

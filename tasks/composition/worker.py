@@ -8,11 +8,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import structlog
 
+from routing.forges.errors import ForgeGoneError
 from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -182,6 +184,18 @@ class Worker:
         site = self.forges.sites.get(name)
         if site is not None:
             self.forges.collector.poll(site)
+
+    def run_ci(self, commit: str) -> None:
+        """Run CI on a commit where it is ours to run, and have the watcher look; takes as long as CI does.
+
+        A forge that does not have the commit is passed over, and one that fails is logged.
+        """
+        for site in self.forges.sites.values():
+            if site.run_ci is None:
+                continue
+            with LogAndContinue("ci.failed", forge=site.name), suppress(ForgeGoneError):
+                site.run_ci(commit)
+                self.tick_requests.send(WATCH)
 
     def dispatch(self) -> None:
         """Take in what webhooks reported, and dispatch; after that there may be room for more: ask again.
