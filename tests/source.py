@@ -72,7 +72,7 @@ def module_name(path: Path) -> str:
 
 
 def room_of(module: str) -> str:
-    """The folder that a module lies in: `routing/http` for `routing.forges.rest.client`."""
+    """The folder that a module lies in: `routing/forges/rest` for `routing.forges.rest.client`."""
     place = module.replace(".", "/")
     return place if (ROOT / place).is_dir() else place.rpartition("/")[0]
 

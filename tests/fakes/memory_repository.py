@@ -18,7 +18,7 @@ class Commit:
 
 
 class MemoryRepository:
-    """The same words as `tests.repositories.Repository`, as far as the suite of forges uses them."""
+    """The same words as `tests.repositories.TemporaryRepository`, as far as the suite of forges uses them."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -16,8 +17,9 @@ from routing.events import MEANINGS
 from routing.forges.config import ForgeConfig, RemoteConfig
 from routing.forges.registry import KINDS
 from routing.store.redis.keys import PERMANENT_KINDS, Keys
+from tasks import broker
 from tasks.settings.settings import Settings, load_settings
-from tests.source import product
+from tests.source import product, text, written_by_us
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -136,6 +138,29 @@ def test_files_that_are_named_are_there(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:routing|harvest|tasks|console|tests|benchmarks|docs)/[\w/.]+)`", text):
         assert (ROOT / name).exists() or f"The new file `{name}`" in text, name
+
+
+def test_modules_that_are_named_are_there() -> None:
+    """`tasks.work.outcome`, or a name in it, exists: in each comment, docstring and page."""
+    named = {
+        (name, place)
+        for place in written_by_us()
+        for name in re.findall(r"`((?:routing|harvest|tasks|console|tests|benchmarks)\.[\w.]+)`", text(place))
+    }
+    assert len(named) > 30
+    tasks = {value for value in vars(broker).values() if isinstance(value, str)}  # their names in messages
+    files = {"tasks.py"}  # which must not lie where Celery is started
+    unknown = {(name, place) for name, place in named if name not in tasks | files}
+    assert not {f"{place}: {name}" for name, place in unknown if not _is_there(name)}
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name is a package, a module, or something that a module has."""
+    for path in (ROOT / name.replace(".", "/"), ROOT / (name.replace(".", "/") + ".py")):
+        if path.exists():
+            return True
+    module, _, rest = name.rpartition(".")
+    return (ROOT / (module.replace(".", "/") + ".py")).exists() and hasattr(import_module(module), rest)
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)

@@ -131,6 +131,14 @@ SMALL_FILES = {
 }
 SMALL_LINES = 60
 
+#: Words of the APIs of GitHub and Gitea, by pattern, and the only rooms where they may occur.
+WORDS_OF_FORGES = {
+    r"/repos/": ("routing/forges/rest", "routing/forges/github", "routing/forges/gitea"),
+    r"/collaborators/": ("routing/forges/rest", "routing/forges/github", "routing/forges/gitea"),
+    r"x-(?:hub-signature|github)": ("routing/forges/github", "routing/forges/gitea"),
+    r"x-(?:gitea|forgejo)": ("routing/forges/gitea",),
+}
+
 #: Files of Python in a room, without `__init__.py`.
 MOST_FILES = 14
 
@@ -290,6 +298,14 @@ def test_nothing_outside_the_store_speaks_to_redis() -> None:
     assert len(uses) > 50
     outside = {use for use in uses if not _within(use, "routing/store")}
     assert [use for use in sorted(outside) if not use.endswith(" close")] == []
+
+
+@pytest.mark.parametrize(("words", "folders"), WORDS_OF_FORGES.items())
+def test_words_of_a_forge_are_in_its_folder(words: str, folders: tuple[str, ...]) -> None:
+    """What one forge's API calls a thing is known to its adapter; all others speak by the protocol."""
+    found = {path.parent.as_posix() for path in product() if re.search(words, text(path), re.IGNORECASE)}
+    assert found, "a rule about words that nothing uses any longer"
+    assert found <= set(folders)
 
 
 def test_small_files_are_together() -> None:
