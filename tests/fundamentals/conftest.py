@@ -20,7 +20,7 @@ def fleet(fake_redis: redis.Redis) -> Iterator[SteppedFleet]:
 
 
 @pytest.fixture
-def house(fake_redis: redis.Redis) -> Iterator[ForgeFleet]:
+def forge_fleet(fake_redis: redis.Redis) -> Iterator[ForgeFleet]:
     """A fleet that serves a forge in memory; a round is all ticks once, and every agent pushes green work."""
     made = ForgeFleet(fake_redis)
     yield made

@@ -33,23 +33,23 @@ def test_a_fresh_installation_dispatches_nothing() -> None:
     assert gates_of(choice) == [Gate.KILL_SWITCH]
 
 
-def test_a_pause_keeps_everything_where_it_is(house: ForgeFleet) -> None:
+def test_a_pause_keeps_everything_where_it_is(forge_fleet: ForgeFleet) -> None:
     """What is ready waits; it goes on when a person resumes."""
-    issue = house.forge.person_opens(1)
-    house.poll()
-    house.hands.app.switch.pause("lunch")
-    assert house.dispatch() == []
-    house.hands.app.switch.resume("lunch is over")
-    house.dispatch()
-    assert [job.request.issue for job in house.jobs()] == [str(issue)]
+    issue = forge_fleet.forge.person_opens(1)
+    forge_fleet.poll()
+    forge_fleet.hands.app.switch.pause("lunch")
+    assert forge_fleet.dispatch() == []
+    forge_fleet.hands.app.switch.resume("lunch is over")
+    forge_fleet.dispatch()
+    assert [job.request.issue for job in forge_fleet.jobs()] == [str(issue)]
 
 
-def test_only_people_who_may_write_put_agents_to_work(house: ForgeFleet) -> None:
+def test_only_people_who_may_write_put_agents_to_work(forge_fleet: ForgeFleet) -> None:
     """An issue's text can come from anyone; what it asks for is done for those who are trusted."""
-    house.forge.users["ann"] = Permission.READ
-    issue = house.forge.person_opens(1)
-    house.poll()
-    assert house.dispatch() == []
-    refusal = house.item(issue).refusal
+    forge_fleet.forge.users["ann"] = Permission.READ
+    issue = forge_fleet.forge.person_opens(1)
+    forge_fleet.poll()
+    assert forge_fleet.dispatch() == []
+    refusal = forge_fleet.item(issue).refusal
     assert refusal is not None
     assert refusal.gate is Gate.UNTRUSTED

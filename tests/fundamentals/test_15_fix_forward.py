@@ -9,33 +9,33 @@ it is.
 from tests.fleets.forge_fleet import ForgeFleet
 
 
-def test_red_work_is_repaired_and_merged(house: ForgeFleet) -> None:
+def test_red_work_is_repaired_and_merged(forge_fleet: ForgeFleet) -> None:
     """One job from beginning to end, with one correction."""
-    house.acts[1] = ["red", "green"]
-    issue = house.forge.person_opens(1)
-    house.until_quiet()
-    (job,) = house.jobs(issue)
+    forge_fleet.acts[1] = ["red", "green"]
+    issue = forge_fleet.forge.person_opens(1)
+    forge_fleet.until_quiet()
+    (job,) = forge_fleet.jobs(issue)
     assert (job.state, job.fix_forwards) == ("succeeded", 1)
-    assert len(house.hands.events("job.fix_forward")) == 1
-    assert house.signals(job)[:1] == ["ci_green"]
+    assert len(forge_fleet.hands.events("job.fix_forward")) == 1
+    assert forge_fleet.signals(job)[:1] == ["ci_green"]
 
 
-def test_a_correction_keeps_version_and_draw(house: ForgeFleet) -> None:
+def test_a_correction_keeps_version_and_draw(forge_fleet: ForgeFleet) -> None:
     """It is the same job: nothing is drawn again."""
-    house.acts[1] = ["red", "green"]
-    issue = house.forge.person_opens(1)
-    house.round()
-    (before,) = house.jobs(issue)
-    house.until_quiet()
-    (after,) = house.jobs(issue)
+    forge_fleet.acts[1] = ["red", "green"]
+    issue = forge_fleet.forge.person_opens(1)
+    forge_fleet.round()
+    (before,) = forge_fleet.jobs(issue)
+    forge_fleet.until_quiet()
+    (after,) = forge_fleet.jobs(issue)
     assert (after.id, after.version, after.draw) == (before.id, before.version, before.draw)
 
 
-def test_work_that_stays_red_is_handed_to_a_person(house: ForgeFleet) -> None:
+def test_work_that_stays_red_is_handed_to_a_person(forge_fleet: ForgeFleet) -> None:
     """Corrections are limited; the label says who is asked."""
-    house.acts[1] = ["red"] * 20
-    issue = house.forge.person_opens(1)
-    house.until_quiet()
-    (job,) = house.jobs(issue)
+    forge_fleet.acts[1] = ["red"] * 20
+    issue = forge_fleet.forge.person_opens(1)
+    forge_fleet.until_quiet()
+    (job,) = forge_fleet.jobs(issue)
     assert job.state == "escalated"
-    assert "ready-for-human" in house.forge.issues[issue].labels
+    assert "ready-for-human" in forge_fleet.forge.issues[issue].labels
