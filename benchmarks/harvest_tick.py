@@ -72,7 +72,7 @@ def _open_trial(site: MeasuredFleet) -> None:
 
 
 def _tick(site: MeasuredFleet) -> float:
-    """Seconds of a tick behind new outcomes."""
+    """Seconds of a tick after new outcomes."""
     _work(site, jobs=NEW)
     harvest = site.coalmine.harvester.harvest
     started = time.perf_counter()

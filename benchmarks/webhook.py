@@ -44,7 +44,7 @@ def rows(*, quick: bool) -> list[Row]:
 def _door(redis_url: str) -> Iterator[str]:
     """A console of its own process; its address."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
-    told = {
+    given = {
         "COALMINE_REDIS_URL": redis_url,
         "COALMINE_FORGE__GITHUB__WEBHOOK_SECRET": SECRET,
         "COALMINE_FORGE__GITHUB__KILL_SWITCH": "off",
@@ -53,7 +53,7 @@ def _door(redis_url: str) -> Iterator[str]:
     }
     program = str(Path(sys.executable).with_name("coalmine"))
     with subprocess.Popen(
-        [program, "web", "--port", "0", "--json"], env=kept | told,
+        [program, "web", "--port", "0", "--json"], env=kept | given,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         try:

@@ -20,7 +20,7 @@ class PatientConsumer(Consumer):
     """Tries until the server is there, however long it takes; `app.conf.worker_consumer` names it."""
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Return the connection when it stands. Ends early only when the worker is told to shut down."""
+        """Return the connection when it stands. Ends early only when the worker is to shut down."""
         attempts = 0
 
         def on_error(error: Exception, _seconds: float) -> None:

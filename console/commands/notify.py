@@ -86,14 +86,14 @@ def retry_dead(
 
 def _letter_document(letter: DeadLetter) -> dict[str, Any]:
     """A dead letter for scripts; what it says is null when its record cannot be read any more."""
-    told = letter.notice.notification if letter.notice is not None else None
+    notification = letter.notice.notification if letter.notice is not None else None
     return {
         "id": letter.id,
         "sink": letter.sink,
-        "kind": told.kind.value if told else None,
-        "subject": told.subject if told else None,
-        "title": told.title if told else None,
-        "at": iso(told.at if told else None),
+        "kind": notification.kind.value if notification else None,
+        "subject": notification.subject if notification else None,
+        "title": notification.title if notification else None,
+        "at": iso(notification.at if notification else None),
         "attempts": letter.notice.attempts if letter.notice else None,
         "reason": letter.reason,
     }

@@ -52,7 +52,7 @@ class ApiAddress:
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port, as RFC 6454 compares them; empty for what is no address."""
+    """Scheme, host and port, as RFC 6454 compares them; empty for what is not an address."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)

@@ -63,7 +63,7 @@ class Reply:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
             start = plain_line(self.body[:80].decode("utf-8", errors="replace"))
-            message = f"what came is no JSON: it begins with {start!r}"
+            message = f"what came is not JSON: it begins with {start!r}"
             raise UnreadableReplyError(message) from error
 
 

@@ -69,7 +69,7 @@ UNCOUNTED: Final = Again(counts=False)
 
 
 def awaiting(wait_seconds: float) -> Again:
-    """How a job is queued again whose agent awaits mail: the turn did its work, so it is no attempt."""
+    """How a job is queued again whose agent awaits mail: the turn did its work, so it is not an attempt."""
     return Again(counts=False, wait_seconds=wait_seconds)
 
 

@@ -70,8 +70,8 @@ class Post:
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Post a body of JSON; return when it was taken, or raise UndeliveredError.
 
-        Taken is any 2xx that is no web page. Final, so not tried again: redirects, and refusals but 408, 425
-        and 429. Everything else may pass.
+        Taken is any 2xx that is not a web page. Final, so not tried again: redirects, and refusals but 408,
+        425 and 429. Everything else may pass.
         """
         given = {"Content-Type": "application/json", "User-Agent": "coalmine", "Connection": "close"}
         fault = ""

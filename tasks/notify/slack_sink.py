@@ -14,7 +14,7 @@ from tasks.notify.sink import SinkSettings
 #: Fields that are shown below the words, in this order.
 _SHOWN = ("title", "version", "arm", "trial", "by", "commit", "job")
 
-#: An invisible character. Behind an @ it keeps Slack, Mattermost and their like from calling people together.
+#: An invisible character. After an @ it keeps Slack, Mattermost and their like from calling people together.
 _NO_BREAK = "\u200b"
 
 #: Every @ but that of a version, which people copy: `implementer@v3`.

@@ -2,7 +2,7 @@
 
 What differs between them is a `LeaseKind`, made by the code that wins the lease. All else is here:
 when a lease is renewed, when it counts as lost, and how its holder learns of that, or of a request to end the
-work. A holder is told through its `StopSignal`, in a thread of the keeper.
+work. A holder learns of it through its `StopSignal`, in a thread of the keeper.
 """
 
 import threading
@@ -95,7 +95,7 @@ class LeaseKeeper:
     another process may have won it by then.
 
     A lease whose renewal raises is renewed apart from the others. It is logged once, counted in `faults`, and
-    ends by the clock. Should a thread die all the same, every holder is told that its lease is lost, and
+    ends by the clock. Should a thread die all the same, every holder learns that its lease is lost, and
     `on_death` is called; it has to end the process, which can no longer keep or lose a lease.
     """
 

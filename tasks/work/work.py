@@ -1,8 +1,8 @@
 """Working on a job: claim it under a lease, have the agent run, and report the result.
 
 The order is: claim, run, report, retire the agent, follow up. Every write carries the claim's fence, so a
-worker that lost its lease writes nothing and neither retires the agent nor follows up: that is done by
-whoever has the job now.
+worker that lost its lease writes nothing and neither retires the agent nor follows up: the
+worker that has the job now does that.
 """
 
 import time

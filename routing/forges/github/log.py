@@ -1,6 +1,6 @@
 """What failed check runs say on GitHub: their output, and what they noted at lines of files.
 
-Annotations: https://docs.github.com/rest/checks/runs. The full logs of Actions are behind a redirect to
+Annotations: https://docs.github.com/rest/checks/runs. The full logs of Actions are reached by a redirect to
 another host, which gets no token of ours; the annotations name the failures without them.
 """
 

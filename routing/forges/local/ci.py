@@ -3,7 +3,7 @@
 The command is the operator's and trusted; the commit that it runs on is an agent's and is not. So it runs in
 a clone that is thrown away, with a short list of variables and no token. What is left of its process group at
 its end or time limit is killed, and the command does not outlive this process. That keeps accidents away. It
-is no sandbox: code under test runs as this user.
+is not a sandbox: code under test runs as this user.
 
 A commit's state: no status, then `pending` (a claim by one runner, with a time), then one verdict. A verdict
 is final; only deleting its file has CI run again. Processes exclude each other by the lock in `statuses/`,

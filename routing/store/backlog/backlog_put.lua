@@ -5,7 +5,7 @@
 --       escalation_label: the label on it that leaves it to a person, or ''
 --       fields: JSON object of the fields that an edit may change, all text
 --       declared: the edges that it declares, 'blocked blocker' pairs separated by commas
---       notes: JSON object of notes about this look at it, all text; a new note is no edit
+--       notes: JSON object of notes about this look at it, all text; a new note is not an edit
 -- Returns {how, state}: how is 'added', 'edited' or 'same'; or {'closed'} for a closed issue that was not an item
 -- @include prelude
 -- @include backlog

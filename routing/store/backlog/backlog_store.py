@@ -177,7 +177,7 @@ class BacklogStore(Store):
     def answer(self, ref: IssueRef, said: Literal["open", "closed", "missing", ""], *, again: float) -> bool:
         """Note what the forge said about a blocker that is not an item; False when nothing waits for it.
 
-        "" is no answer. `again` is in seconds until the forge is asked again.
+        "" stands for a forge that did not answer. `again` is in seconds until the forge is asked again.
         """
         return self.call(
             _ANSWER, unknown_blocker=self.unknown_blocker, ref=str(ref), said=said, again_seconds=again,

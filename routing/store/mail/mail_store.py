@@ -195,7 +195,7 @@ class MailStore(Store):
         self, agent: str, mails: Sequence[str], *, fence: int,
         outcome: Literal["acked", "queued", "unread"], most_attempts: int, reason: str = "",
     ) -> list[SettleAnswer]:  # fmt: skip
-        """Settle claimed mails; an answer for each. `unread`: they wait again, and it was no attempt."""
+        """Settle claimed mails; an answer for each. `unread`: they wait again, and that is not an attempt."""
         if not mails:
             return []
         keys = self.keys

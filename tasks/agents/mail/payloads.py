@@ -158,7 +158,7 @@ def checked_payload(type_: MailType, given: Mapping[str, Any]) -> Payload:
 
 
 def checked_deadline(payload: Payload, now: Callable[[], float]) -> float | None:
-    """Until when the sender waits, seconds since the epoch; None: for ever, or the mail is no gate.
+    """Until when the sender waits, seconds since the epoch; None: for ever, or the mail is not a gate.
 
     A deadline that has passed by `now`, the server's clock, is a PayloadError.
     """

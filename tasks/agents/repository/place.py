@@ -72,7 +72,7 @@ def checked_remote(remote: str) -> str:
     Raises InvalidInputError for what git would take for an option, or for a program to run.
     """
     if not remote or remote.startswith("-") or "\0" in remote or _RUNS_A_PROGRAM.match(remote):
-        message = f"{remote[:80]!r} is no repository address; use a path, an ssh or an https address"
+        message = f"{remote[:80]!r} is not a repository's address; use a path, an ssh or an https address"
         raise InvalidInputError(message)
     path = Path(remote)
     return str(path.resolve()) if path.exists() else remote

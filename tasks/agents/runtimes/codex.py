@@ -1,7 +1,7 @@
 """The `codex` runtime: `codex exec`, prompt on standard input, JSON lines out.
 
 Seen with 0.169.0 (tests/recordings/agents): it reads standard input to its end even with a prompt as
-argument; an unknown id that is no UUID silently starts a new thread; usage counts since the thread
+argument; an unknown id that is not a UUID silently starts a new thread; usage counts since the thread
 began.
 """
 

@@ -52,7 +52,7 @@ class ProgramRuntime:
         return self.lines.read(line)
 
     def clean(self, exit_code: int, seen: Seen) -> bool:
-        """Exit code 0 and a last result that is no error: programs that are interrupted exit with 0, too."""
+        """Exit code 0, and the last result is not an error: interrupted programs exit with 0, too."""
         return exit_code == 0 and seen.succeeded
 
 

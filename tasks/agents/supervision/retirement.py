@@ -1,4 +1,4 @@
-"""Retiring an agent: its job has ended for good, so its parent is told and nobody can write to it any longer.
+"""Retiring an agent: its job has ended for good, so its parent gets a mail and nobody can write to it.
 
 The end of a turn is not the end of its agent: the push may fail, the report may be refused, CI may be red,
 and the same agent goes on. So a turn only leaves a `Retirement`, which says how its agent would end, and

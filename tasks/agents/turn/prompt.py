@@ -1,6 +1,6 @@
 """A turn's prompt: the version's own words, then the part of its kind, then the issue as fenced data.
 
-Pure. `prompt_input` decides what a turn is told, by the job and its conversation; `compose` writes it. Text
+Pure. `prompt_input` decides what it says, by the job and its conversation; `compose` writes it. Text
 from outside stands between fences that none of its lines can close, and in no other place; the note above
 it says so.
 """
