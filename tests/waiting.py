@@ -51,7 +51,7 @@ class Patience:
         self._measured_at = time.monotonic()
 
     def is_over(self) -> bool:
-        """Whether nothing is left of it; to be asked again and again by whoever waits."""
+        """Whether nothing is left of it; callers that wait ask again and again."""
         now = time.monotonic()
         passed = now - self._measured_at
         if passed >= min(_MEASURE_SECONDS, self._left):

@@ -8,7 +8,7 @@ def test_children_are_listed_and_shown_with_their_parent(coalmine: CommandLine, 
     """`job list --parent` has the children and nobody else; `job show` says whose child it is."""
     parent, other = (coalmine.lines("enqueue", template, "build")[0]["job"] for _ in range(2))
     with coalmine.coalmine() as parts:
-        order = ChildOrder(parent=parent, agent="lead-1", name="door", spec="mend it", role="scout")
+        order = ChildOrder(parent=parent, agent="lead-1", name="door", spec="fix it", role="scout")
         child = parts.children.dispatch(order).job
     listed = coalmine.document("job", "list", "--parent", parent)["jobs"]
     assert [job["id"] for job in listed] == [child]

@@ -21,7 +21,7 @@ def refused(result: Result, code: ExitCode) -> str:
 
 @pytest.mark.parametrize("share", ["0", "1", "1.5", "nan", "-0.1", "inf"])
 def test_shares_that_no_trial_can_have(coalmine: CommandLine, template: str, share: str) -> None:
-    """Both ends are excluded, and so is what is no number."""
+    """Both ends are excluded, and so is what is not a number."""
     before = coalmine.stored()
     line = refused(coalmine("trial", "open", template, "--share", share), ExitCode.BAD_INPUT)
     assert "must lie between 0 and 1" in line
@@ -113,7 +113,7 @@ def test_files_that_are_no_text_or_no_toml(coalmine: CommandLine, template: str)
 
 
 def test_every_wrong_setting_is_named_on_the_one_line(coalmine: CommandLine) -> None:
-    """Both variables are named, and a variable that is no setting is not ignored."""
+    """Both variables are named, and a variable that is not a setting is not ignored."""
     result = coalmine("template", "list", COALMINE_SEED="x", COALMINE_TIMES__LEASE_SECONDS="-1")
     line = refused(result, ExitCode.BAD_INPUT)
     assert "COALMINE_SEED" in line

@@ -135,7 +135,7 @@ def test_paused_issue_stays_out_whatever_the_forge_shows(
 
 
 def test_pausing_what_is_worked_on_names_the_job(coalmine: CommandLine, take: Take, backlog: Backlog) -> None:
-    """The job goes on, with its slot; the person is told how to end it, and what happens afterwards."""
+    """The job goes on, with its slot; the command says how to end it, and what happens afterwards."""
     ref, job = take(f"{SHOP}#1"), "4f1d0c2ab39e8876"
     backlog.attach(ref, job, fence=backlog.start(ref, per_repo=1))
     result = coalmine("issue", "pause", str(ref), "--by", "ada")
@@ -228,7 +228,7 @@ def test_reasons_are_said_in_words(coalmine: CommandLine, take: Take, backlog: B
 
 
 def test_titles_are_shown_without_control_characters(coalmine: CommandLine, take: Take) -> None:
-    """What strangers write does not move the cursor, and is no markup."""
+    """What strangers write does not move the cursor, and is not markup."""
     ref = take(f"{SHOP}#1", title="a\x1b[2Jb [red]c[/red]")
     for shown in (coalmine.shown("issue", "list"), coalmine.shown("issue", "show", str(ref))):
         assert "\x1b" not in shown

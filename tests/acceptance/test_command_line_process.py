@@ -33,7 +33,7 @@ def process(arguments: list[str], variables: Mapping[str, str]) -> Iterator[subp
 
 @pytest.fixture
 def variables(coalmine: CommandLine) -> dict[str, str]:
-    """What the process is told."""
+    """The environment of the process."""
     return {"COALMINE_REDIS_URL": coalmine.url}
 
 

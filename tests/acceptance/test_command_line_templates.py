@@ -82,13 +82,13 @@ def test_diff_shows_what_differs(coalmine: CommandLine, template: str) -> None:
 
 def test_texts_of_kinds_come_from_files(coalmine: CommandLine) -> None:
     """They are added to those that there are, shown, compared, read again by --from, and cleared."""
-    Path("repair.md").write_text("Mend $commit.\n")
+    Path("repair.md").write_text("Fix $commit.\n")
     Path("first.md").write_text("Begin on $branch.\n")
     coalmine.shown("template", "add", "a", "--command", "x", "--prompt-for", "first=first.md")
     coalmine.shown("template", "propose", "a", "--prompt-for", "fix_forward=repair.md")
     found = coalmine.document("template", "show", "a@v2")["snapshot"]
-    assert found["prompts"] == {"first": "Begin on $branch.\n", "fix_forward": "Mend $commit.\n"}
-    assert "Mend $commit." in coalmine.shown("template", "diff", "a@v1", "a@v2")
+    assert found["prompts"] == {"first": "Begin on $branch.\n", "fix_forward": "Fix $commit.\n"}
+    assert "Fix $commit." in coalmine.shown("template", "diff", "a@v1", "a@v2")
     shown = coalmine.shown("template", "show", "a@v2")
     Path("whole.toml").write_text(shown[shown.index("runtime = ") :])
     assert coalmine.document("template", "propose", "a", "--from", "whole.toml")["changed"] is False
@@ -107,7 +107,7 @@ def test_texts_of_kinds_come_from_files(coalmine: CommandLine) -> None:
 )
 def test_texts_of_kinds_that_are_refused(coalmine: CommandLine, given: str, says: str) -> None:
     """The message names what is wrong, and no template is made."""
-    Path("repair.md").write_text("Mend it.\n")
+    Path("repair.md").write_text("Fix it.\n")
     Path("empty.md").write_text("\n")
     result = coalmine("template", "add", "a", "--command", "x", "--prompt-for", given)
     assert result.exit_code != 0

@@ -10,7 +10,7 @@ from tests.waiting import run
 
 
 def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) -> None:
-    """Both verdicts are reached, with evidence above the threshold, and git agrees with what is told."""
+    """Both verdicts are reached, with evidence above the threshold, and git agrees with the report."""
     folder = tmp_path / "story"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     argv = [sys.executable, "-m", "console", "demo", "--seed", "1", "--keep", str(folder), "--json"]

@@ -97,7 +97,7 @@ def test_a_forge_that_is_well(patient: Patient) -> None:
 
 
 def test_a_wrong_token(patient: Patient) -> None:
-    """It is refused by the API and by git, and that is told apart from silence."""
+    """It is refused by the API and by git, and that is distinguished from silence."""
     found = patient.found(1, TOKEN="wr0ng-tok3n")  # noqa: S106 - it opens nothing
     status, said = found[patient.check("access")]
     assert (status, "the token was refused" in said) == ("problem", True), said
@@ -117,7 +117,7 @@ def test_a_repository_that_is_not_there(patient: Patient) -> None:
 
 
 def test_a_server_that_is_down(patient: Patient) -> None:
-    """Nobody listens: that is said once, with what to look at, and is no fault of the token."""
+    """Nobody listens: that is said once, with what to look at, and is not the token's fault."""
     found = patient.found(1, BASE_URL="http://127.0.0.1:1", REPOSITORIES="acme/shop,acme/tool")
     status, said = found[patient.check("access")]
     assert (status, "does not answer" in said, "base_url" in said) == ("problem", True, True)
@@ -125,7 +125,7 @@ def test_a_server_that_is_down(patient: Patient) -> None:
 
 
 def test_a_server_that_talks_nonsense(patient: Patient) -> None:
-    """A login page in place of the API, or a connection that is cut, is no answer, and no traceback."""
+    """A login page in place of the API, or a connection that is cut, is neither an answer nor a traceback."""
     patient.server.next.append(Answer(raw=b"<html>log in</html>", headers={"Content-Type": "text/html"}))
     assert "does not answer" in patient.found(1)[patient.check("access")][1]
     patient.server.silent = True
@@ -204,10 +204,10 @@ def test_a_template_that_is_not_there(coalmine: CommandLine) -> None:
     found = examined(
         coalmine, 1,
         COALMINE_FORGE__LOCAL__REPOSITORY=folder, COALMINE_FORGE__LOCAL__ISSUES=folder,
-        COALMINE_FORGE__LOCAL__TEMPLATE="mender",
+        COALMINE_FORGE__LOCAL__TEMPLATE="fixer",
     )  # fmt: skip
     assert found["forge-templates"][0] == "problem"
-    assert "coalmine template add mender" in found["forge-templates"][1]
+    assert "coalmine template add fixer" in found["forge-templates"][1]
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_starts_without_a_job_are_found(coalmine: CommandLine, backlog: Backlog)
 
 
 def test_an_intake_that_nobody_empties_is_found(coalmine: CommandLine, backlog: Backlog) -> None:
-    """What a webhook told of a moment ago is none; what is due for minutes is."""
+    """What a webhook reported a moment ago is not one; what is due for minutes is."""
     with coalmine.coalmine() as parts:
         store = DeliveryStore(parts.redis, parts.keys, parts.clock)
         told = NewDelivery(digest="d", issue=str(shop(1)), hint={"digest": "d"}, event={})

@@ -126,7 +126,7 @@ def test_errors_write_nothing(coalmine: CommandLine, arguments: list[str], code:
 
 
 def test_mail_is_shown_without_control_characters(coalmine: CommandLine, builder: str) -> None:
-    """What agents write does not move the cursor, and is no markup."""
+    """What agents write does not move the cursor, and is not markup."""
     mail = written_by(coalmine, builder, subject="a\x1b[2Jb", body="[red]x[/red]\x1b[2J\x07")
     for shown in (coalmine.shown("mail", "list"), coalmine.shown("mail", "read", mail)):
         assert "\x1b" not in shown

@@ -192,7 +192,7 @@ def test_a_label_that_stays_on_keeps_the_issue_where_it_is(coalmine: CommandLine
 
 
 def test_a_forge_under_its_kill_switch_is_not_asked(coalmine: CommandLine, shop: Path) -> None:
-    """The issue is put back, and the person is told to take the label off."""
+    """The issue is put back, and the command asks the person to take the label off."""
     escalated(coalmine, shop)
     result = coalmine("issue", "resume", ISSUE, **served(coalmine, shop), COALMINE_KILL_SWITCH="true")
     assert (result.exit_code, "take it off" in result.stderr) == (0, True)

@@ -98,7 +98,7 @@ def _issue(folder: Path, number: int) -> dict[str, Any]:
 
 
 def _told(folder: Path, number: int) -> bool:
-    """Whether the issue was told of its job's end."""
+    """Whether the issue shows its job's end."""
     return bool(_issue(folder, number).get("comments"))
 
 
@@ -108,7 +108,7 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     with _up(tmp_path) as process:
         wait_until(
             lambda: all(_told(tmp_path, number) for number in (1, 2, 3)) or process.poll() is not None,
-            description="all three issues were told of their end",
+            description="all three issues show the end of their jobs",
             timeout=60,
         )
         assert process.poll() is None, (tmp_path / "up.log").read_text()
@@ -129,7 +129,9 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     assert _door(tmp_path) is None
     events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert {"job.queued", "job.claimed", "job.waiting", "job.finished"} <= {event["kind"] for event in events}
-    assert "The fleet has ended" in (tmp_path / "up.log").read_text(), "what is no event is said beside them"
+    assert "The fleet has ended" in (tmp_path / "up.log").read_text(), (
+        "what is not an event is said beside them"
+    )
 
 
 def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the suites of forges behind HTTP share."""
+"""What the suites of forges over HTTP share."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -133,7 +133,7 @@ _GEMINI: Final = [
             says="first mail\n\nsecond mail"),
     Expects(recording="gemini-stdin-resume-unknown", code=42, session="e916a385", lost=True),
     Expects(recording="gemini-stdin-err400", code=144, session="d749cb4c", status=400, api_error=True),
-    # Both are retried for minutes, and told on standard error alone.
+    # Both are retried for minutes, and reported on standard error alone.
     Expects(recording="gemini-stdin-err429", ends="at the deadline", session="7779f109"),
     Expects(recording="gemini-stdin-apidown", ends="at the deadline", session="c03c0d0b"),
     Expects(recording="gemini-stdin-empty", code=42, says="No input provided"),

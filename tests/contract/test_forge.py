@@ -59,7 +59,7 @@ class OpensIssues(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForgeUnderTest:
-    """A forge with one repository, and what people do to it behind Coalmine's back."""
+    """A forge with one repository, and what people do to it without Coalmine's knowledge."""
 
     forge: Forge
     repo: str
@@ -114,7 +114,7 @@ def local_forge(folder: Path) -> ForgeUnderTest:
 def served_forge(
     folder: Path, server_of: Callable[[ForgeWorld], ForgeServer], forge_of: Callable[[str], RestForge]
 ) -> ForgeUnderTest:
-    """A forge behind HTTP: a server of the suite's own, and our client of it."""
+    """A forge over HTTP: a server of the suite's own, and our client of it."""
     world = ForgeWorld(new_repository(folder, bare=True))
     server = server_of(world)
     forge = forge_of(server.address)
@@ -375,7 +375,7 @@ def test_main_holds_what_was_merged(there: ForgeUnderTest) -> None:
 
 
 def test_access_is_plain(there: ForgeUnderTest) -> None:
-    """What is there can be read and written; what is not there is said, and no answer is no fact."""
+    """What is there can be read and written; what is not there is said, and no answer proves nothing."""
     access = there.forge.access(there.repo)
     assert (access.readable, access.writable) == (True, True), access.note
     assert access.note

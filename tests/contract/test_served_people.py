@@ -44,7 +44,7 @@ def test_a_label_that_nobody_is_seen_to_have_put_on_was_asked_for_by_nobody(serv
 
 
 def test_the_asker_is_found_on_the_last_page(served: ServedForge) -> None:
-    """Gitea's total is that of the page; whoever believes it sees the first page, and the wrong person."""
+    """Gitea's total is that of the page; a client that uses it sees one page, and the wrong person."""
     issue = served.world.open_issue("Slow", "text", labels=["agent"], author="out")
     served.world.comment(issue.number, "ann", "Really?")
     for count in range(4):
@@ -108,7 +108,7 @@ def test_a_gitea_without_a_time_line_cannot_tell(served: ServedForge) -> None:
 
 
 def test_our_name_is_asked_once_or_configured(served: ServedForge) -> None:
-    """GitHub Apps are not told whose token it is."""
+    """GitHub Apps do not learn whose token it is."""
     assert served.forge.own_login() == served.forge.own_login() == OWN_LOGIN
     assert [one.path for one in served.server.asked] == ["/user"]
     app = served.with_settings(login="coalmine[bot]")
@@ -147,7 +147,7 @@ def test_a_repository_without_issues_is_not_written(served: ServedForge) -> None
 
 
 def test_access_to_the_issues_is_asked_too(served: ServedForge) -> None:
-    """A token may see a repository and not its issues; one that is no good at all is an error."""
+    """A token may see a repository and not its issues; one that is not valid at all is an error."""
     refused = Answer(status=403, value={"message": "Resource not accessible by personal access token"})
     served.server.after = lambda asked: (
         served.server.next.append(refused) if asked.path == f"/repos/{served.world.repo}" else None
@@ -183,7 +183,7 @@ def test_the_version_is_said(served: ServedForge, version: str, said: str) -> No
 
 
 def test_main_is_searched_where_it_cannot_be_compared(served: ServedForge) -> None:
-    """An older Gitea has no such path; more commits than are read are no answer."""
+    """An older Gitea has no such path; more commits than are read give no answer."""
     if served.kind != "gitea":
         return  # GitHub always could
     head = served.world.repository.work(BRANCH, {"new.txt": "new\n"})
@@ -240,7 +240,7 @@ def test_check_runs_say_what_failed(served: ServedForge) -> None:
 
 
 def test_a_log_is_not_made_of_a_part_of_the_checks(served: ServedForge) -> None:
-    """What is incomplete is no answer, here as for the verdict."""
+    """What is incomplete is not an answer, here as for the verdict."""
     head = served.world.repository.tip()
     for count in range(3):
         served.world.say(head, f"ci/{count}", "failure")

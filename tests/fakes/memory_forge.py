@@ -199,7 +199,7 @@ class MemoryForge:
     def contains(self, repo: str, commit: str) -> bool:
         """Whether main has it."""
         if len(commit) != 40:
-            raise ForgeInvalidError(f"{commit} is no commit")
+            raise ForgeInvalidError(f"{commit} is not a commit")
         self._commit(repo, commit)
         return self.repositories[repo].holds(commit)
 

@@ -20,7 +20,7 @@ def deliveries_of(
     """What is sent when the newest happening of this kind happened, in order; asked again, sent again.
 
     `action` is one of the world's: `opened`, `edited`, `labeled`, `unlabeled`, `assigned`, `unassigned`,
-    `closed`, `reopened`, `commented`. A new issue's labels and assignees are told with it, as the forge does.
+    `closed`, `reopened`, `commented`. A new issue's labels and assignees are in it, as the forge does.
     """
     newest = world.history.of(issue.number, action)[-1]
     told = [newest]

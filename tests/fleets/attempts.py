@@ -123,6 +123,6 @@ class AttemptsFleet:
         return agent.is_live, agent.life
 
     def deaths(self) -> list[Mail]:
-        """What the lead was told of agents that died, the newest first."""
+        """The lead's mails about agents that died, the newest first."""
         mails = self.app.post_office.newest(100, recipient=self.lead)
         return [mail for mail in mails if mail.type == "worker_died"]

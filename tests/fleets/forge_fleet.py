@@ -76,7 +76,7 @@ class ForgeFleet:
             self.client.connection_pool.disconnect()
 
     def site(self, forge: MemoryForge) -> ForgeSite:
-        """The forge as the fleet is told to serve it."""
+        """The forge as the fleet's settings describe it."""
         given = self.changes | self.changes.get(forge.name, {})
         fields = {name: value for name, value in given.items() if name in RemoteConfig.model_fields}
         plain = {"kill_switch": False, "repositories": tuple(forge.repositories)}
@@ -163,7 +163,7 @@ class ForgeFleet:
         self.act_on(claim, left.pop(0) if left else "green")
 
     def act_on(self, claim: Claim, act: str) -> None:
-        """The end of a turn: `fails`, or else a push, of which CI says what `push` is told."""
+        """The end of a turn: `fails`, or else a push, of which CI says what `push` gets."""
         if act == "fails":
             self.hands.app.jobs.end(
                 claim, JobState.ESCALATED, reason="committed nothing", result=JobResult(),
@@ -231,7 +231,7 @@ class ForgeFleet:
         return f"{state} {'taken' if active else 'free'}"
 
     def _told(self) -> list[str]:
-        """The events that people are told of, and those that make work."""
+        """The events that people are notified of, and those that make work."""
         kinds = ("job.queued", "job.fix_forward", "job.finished", "job.signal")
         told = [f"{one.kind} {one.data.get('state', '')}" for one in self.hands.events(*kinds)]
         ends = [

@@ -31,7 +31,7 @@ from tests.waiting import wait_until
 LABEL = "coalmine"
 IN_PROGRESS, FOR_HUMAN = WatchSettings().in_progress_label, WatchSettings().escalation_label
 
-#: Notes what it was told and whose conversation it is in, waits while it is to be held, and does some work,
+#: Notes its prompt and whose conversation it is in, waits while it is to be held, and does some work,
 #: unless the issue says that there is nothing to be done.
 AGENT = """
 notes="$NOTES/$COALMINE_JOB_ID"; mkdir -p "$notes"
@@ -63,7 +63,7 @@ class ForgeShop:
     def issue(
         self, title: str = "Slow", body: str = "It is slow.", *, author: str = "ann", **more: Any
     ) -> WorldIssue:
-        """Somebody opens an issue with the label of agents; nobody is told."""
+        """Somebody opens an issue with the label of agents; no webhook is sent."""
         return self.world.open_issue(title, body, labels=[LABEL], author=author, **more)
 
     def tell(self, issue: WorldIssue, action: str) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ class ForgeShop:
         self.parts.app.send_task(POLL, args=(self.kind,), queue="control")
 
     def open(self, title: str = "Slow", body: str = "It is slow.", **more: Any) -> WorldIssue:
-        """An issue that the fleet is told of."""
+        """An issue that a webhook reports to the fleet."""
         issue = self.issue(title, body, **more)
         answers = self.tell(issue, "opened")
         assert answers[0] | {"status": "success", "issue_number": issue.number} == answers[0]
@@ -135,7 +135,7 @@ class ForgeShop:
         return job
 
     def until_closed(self, issue: WorldIssue) -> Job:
-        """Wait until an issue's work is done, it is closed, and everybody was told."""
+        """Wait until an issue's work is done, it is closed, and its comment says so."""
         wait_until(lambda: issue.state == "closed", description=f"{self.ref(issue)} is closed", timeout=30)
         return self.until_told(issue)
 
@@ -144,7 +144,7 @@ class ForgeShop:
         name = str(self.ref(issue))
         wait_until(
             lambda: not self.parts.job_store.active_on([name])[0][0],
-            description=f"{name} was told of the end of its job",
+            description=f"{name} shows the end of its job",
             timeout=30,
         )
         return self.jobs(issue)[-1]
@@ -172,7 +172,7 @@ class ForgeShop:
         return [line.split() for line in (self.notes / job.id / "turns").read_text().splitlines()]
 
     def prompt(self, job: Job, turn: int = 0) -> str:
-        """What the agent was told at the beginning of a turn."""
+        """The agent's prompt at the beginning of a turn."""
         return (self.notes / job.id / f"prompt.{turn}").read_text()
 
     def push(self, branch: str, name: str) -> str:

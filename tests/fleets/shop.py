@@ -67,7 +67,7 @@ class ShopFleet:
         return self.parts.jobs.find(job.id).score
 
     def until_told(self, reference: IssueRef) -> Issue:
-        """Wait until an issue was told of its job's end."""
+        """Wait until an issue shows its job's end."""
         wait_until(lambda: self.issue(reference).comments, description="the issue has its checklist")
         wait_until(
             lambda: not self.parts.job_store.active_on([str(reference)])[0][0],

@@ -46,7 +46,7 @@ class SteppedClock:
 
 
 class ScriptedGenerator:
-    """A generator that says what it is told to, and counts how often it was asked."""
+    """A generator that returns given values, and counts how often it was asked."""
 
     def __init__(self, numbers: Iterable[float] = ()) -> None:
         self.numbers = deque(numbers)
@@ -189,7 +189,7 @@ class SteppedFleet:
 
 def request(template: str = "implementer", **fields: Any) -> JobRequest:
     """A request that is fit to be enqueued."""
-    return JobRequest.checked(template=template, **({"task": "mend the roof"} | fields))
+    return JobRequest.checked(template=template, **({"task": "fix the roof"} | fields))
 
 
 def contents(client: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A template is a kind of agent, and a line of versions; one of them is its champion.
 
 A version is an immutable snapshot of everything that makes the agent what it is: prompt, runtime, model,
-tools. Its id is `implementer@v3`. Whoever asks for a template gets the champion. A new version is proposed
+tools. Its id is `implementer@v3`. A job that names the template gets the champion. A new version is proposed
 first, which changes nothing; it becomes champion when a person promotes it, or when a trial graduates it.
 """
 

@@ -2,7 +2,7 @@
 
 Every job of a trial has an entry in the trial's ledger: its draw when it was made, its score when it was
 settled. The evidence is folded from these entries in their order, and a verdict is reached when it exceeds
-a bound. The bound holds although the evidence is looked at after every outcome. Whoever doubts a verdict
+a bound. The bound holds although the evidence is looked at after every outcome. Someone who doubts a verdict
 replays the ledger.
 """
 

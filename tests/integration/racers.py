@@ -25,7 +25,7 @@ def enqueue(url: str, line: Barrier, draw: float) -> tuple[str, bool]:
         fleet = SteppedFleet(client, generator=ScriptedGenerator([draw]))
         client.ping()
         line.wait(LINE_SECONDS)
-        request = JobRequest(template="implementer", task="mend the roof", idempotency_key="issue-7")
+        request = JobRequest(template="implementer", task="fix the roof", idempotency_key="issue-7")
         done = fleet.app.mailbox.enqueue(request)
         return done.job, done.created
 

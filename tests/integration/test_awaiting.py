@@ -18,7 +18,7 @@ from tests.fleets.stepped_fleet import request
 from tests.fleets.worker_fleet import ROOT, WorkerFleet, events_of, fleet, until_state
 from tests.waiting import wait_until
 
-#: Sends two scouts out and waits for them; when it is asked again, it keeps what it was told, and ends.
+#: Sends two scouts out and waits for them; when it is asked again, it keeps its prompt, and ends.
 BOSS = r"""
 turn=$(ls "$ROOM" | grep -c '^prompt-')
 cp "$COALMINE_PROMPT_FILE" "$ROOM/prompt-$turn"
@@ -65,7 +65,7 @@ class AwaitingHouse:
         return parts, parts.mailbox.enqueue(request(role="lead")).job
 
     def prompt(self, turn: int) -> str:
-        """What a turn of the lead was told; the first is 0."""
+        """The prompt of a turn of the lead; the first is 0."""
         return (self.room / f"prompt-{turn}").read_text()
 
 
@@ -125,7 +125,7 @@ def test_children_wake_their_parent(house: AwaitingHouse) -> None:
 
 
 def test_nobody_writes(house: AwaitingHouse) -> None:
-    """When the time is over the next turn begins all the same, and is told so."""
+    """When the time is over the next turn begins all the same, and its prompt says so."""
     house.made.variables["COALMINE_AGENT__AWAIT_SECONDS"] = "1"
     parts, job = house.open("")
     ended = until_state(parts, job, JobState.SUCCEEDED)

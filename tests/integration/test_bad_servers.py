@@ -49,12 +49,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateServer]:
 def spoilt(server: PrivateServer) -> Iterator[redis.Redis]:
     """A client that may spoil the server; it is as good as new before and after each test."""
     with plain_client(server.url) as client:
-        _mend(client)
+        _repair(client)
         yield client
-        _mend(client)
+        _repair(client)
 
 
-def _mend(client: redis.Redis) -> None:
+def _repair(client: redis.Redis) -> None:
     client.config_set("maxmemory", "0")
     client.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call] # the driver's has no types
     client.flushall()

@@ -36,7 +36,7 @@ class Lead:
 
     def dispatch(self, name: str, *more: str, **payload: object) -> subprocess.CompletedProcess[str]:
         """Ask for a child."""
-        fields = {"task_id": name, "spec": "mend the door", "role": "builder", "file_scope": []} | payload
+        fields = {"task_id": name, "spec": "fix the door", "role": "builder", "file_scope": []} | payload
         told = ["--to", "coalmine", "--type", "dispatch", "--payload", json.dumps(fields), *more]
         return run([str(self.command), "send", *told])
 

@@ -25,7 +25,7 @@ from tests.repositories import TemporaryRepository, new_repository
 #: A first attempt, with two to follow.
 FIRST = Attempts(used=1, allowed=3)
 
-#: Keeps what it was told and by whom it was resumed, and does what `next` says.
+#: Keeps its prompt and by whom it was resumed, and does what `next` says.
 AGENT = """
 cat > "$NOTES/prompt.$COALMINE_JOB_ID.$(ls "$NOTES" | grep -c prompt)"
 echo "${COALMINE_SESSION:-none}" >> "$NOTES/sessions"
@@ -45,7 +45,7 @@ class CorrectiveBench:
         self.parts: Coalmine = made.coalmine()
         snapshot = Snapshot(command=AGENT, environment={"NOTES": str(notes)})
         self.parts.templates.add("implementer", snapshot)
-        request = JobRequest(template="implementer", task="mend the sum", repository="local:shop")
+        request = JobRequest(template="implementer", task="fix the sum", repository="local:shop")
         self.id = self.parts.mailbox.enqueue(request).job
 
     @property
@@ -79,7 +79,7 @@ class CorrectiveBench:
         return repair
 
     def prompts(self) -> list[str]:
-        """What the agent was told, the newest turn last."""
+        """The agent's prompts, the newest turn last."""
         files = sorted(self.notes.glob("prompt.*"), key=lambda file: int(file.suffix[1:]))
         return [file.read_text() for file in files]
 
@@ -109,22 +109,22 @@ def bench(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> I
 
 
 def test_red_commit_is_repaired_in_the_same_conversation(bench: CorrectiveBench) -> None:
-    """The agent is told what CI found, and its repair is a commit on top of the red one."""
+    """The agent gets what CI found, and its repair is a commit on top of the red one."""
     red = bench.push("echo half > half.txt")
     bench.send_back()
-    mended = bench.push("echo done > done.txt")
-    assert mended != red
-    assert bench.repository.git("rev-parse", f"{mended}^") == red
-    assert bench.contents(mended) >= {"half.txt", "done.txt"}
-    assert bench.repository.tip(bench.job.branch) == mended
+    repaired = bench.push("echo done > done.txt")
+    assert repaired != red
+    assert bench.repository.git("rev-parse", f"{repaired}^") == red
+    assert bench.contents(repaired) >= {"half.txt", "done.txt"}
+    assert bench.repository.tip(bench.job.branch) == repaired
     assert bench.sessions() == ["none", "s1"]
     assert (bench.notes / "kinds").read_text().split() == ["first", "fix_forward"]
     first, second = bench.prompts()
     assert "Repair this branch" not in first
-    for part in (red, bench.job.branch, "Repair this branch", "unit", "FAILED test_sum", "mend the sum"):
+    for part in (red, bench.job.branch, "Repair this branch", "unit", "FAILED test_sum", "fix the sum"):
         assert part in second
     job = bench.job
-    assert (job.state, job.result.commit, job.fix_forwards, job.turns) == (JobState.WAITING, mended, 1, 2)
+    assert (job.state, job.result.commit, job.fix_forwards, job.turns) == (JobState.WAITING, repaired, 1, 2)
 
 
 def test_corrective_turn_that_commits_nothing_is_frozen(bench: CorrectiveBench) -> None:
@@ -154,8 +154,8 @@ def test_another_host_repairs_the_pushed_branch(bench: CorrectiveBench, tmp_path
     bench.send_back()
     bench.made.variables["COALMINE_AGENT__WORK_DIR"] = str(tmp_path / "elsewhere")
     bench.parts.redis.hset(bench.parts.keys.session(f"builder-{bench.id[:8]}"), "session_host", "elsewhere")
-    mended = bench.push("echo done > done.txt")
-    assert Git(bench.repository.path)("rev-parse", f"{mended}^") == red
+    repaired = bench.push("echo done > done.txt")
+    assert Git(bench.repository.path)("rev-parse", f"{repaired}^") == red
     assert bench.sessions() == ["none", "none"]
     assert "Repair this branch" in bench.prompts()[1]
     assert "I am done" in bench.prompts()[1]
@@ -169,21 +169,21 @@ def test_failed_corrective_turn_is_tried_again_as_one(bench: CorrectiveBench) ->
     assert outcome(ran, FIRST).step is NextStep.RETRY
     assert fail_attempt(bench.parts.jobs, claim, result=ran.result)
     bench.parts.redis.hset(bench.parts.keys.job(bench.id), "not_before", "0")
-    mended = bench.push("echo done > done.txt")
+    repaired = bench.push("echo done > done.txt")
     assert red in bench.prompts()[2]
     assert "Recap of the earlier turn" in bench.prompts()[2]
-    assert (bench.job.result.commit, bench.job.fix_forwards, bench.job.attempts) == (mended, 1, 2)
+    assert (bench.job.result.commit, bench.job.fix_forwards, bench.job.attempts) == (repaired, 1, 2)
 
 
 def test_text_of_the_version_is_told(bench: CorrectiveBench) -> None:
-    """A version that only differs in its text of a repair is another one, and its agents are told it."""
+    """A version that only differs in its text of a repair is another one, and its agents get that text."""
     champion = bench.parts.templates.champion("implementer").snapshot
-    texts = {TurnKind.FIX_FORWARD: "Mend $commit on $branch."}
+    texts = {TurnKind.FIX_FORWARD: "Fix $commit on $branch."}
     made = bench.parts.templates.propose("implementer", champion.model_copy(update={"prompts": texts}))
-    request = JobRequest(template=made.version.id, task="mend the sum", repository="local:shop")
+    request = JobRequest(template=made.version.id, task="fix the sum", repository="local:shop")
     bench.id = bench.parts.mailbox.enqueue(request).job
     red = bench.push("echo half > half.txt")
     bench.send_back()
     bench.push("echo done > done.txt")
-    assert f"Mend {red} on coalmine/{bench.id}." in bench.prompts()[1]
+    assert f"Fix {red} on coalmine/{bench.id}." in bench.prompts()[1]
     assert "Repair this branch" not in bench.prompts()[1]

@@ -40,7 +40,7 @@ def test_a_paused_fleet_claims_nothing_until_it_is_resumed(made: WorkerFleet, tm
     wait_until(lambda: parts.publisher.depth("champion") == 0, description="one more message is read")
     assert {parts.jobs.find(job).state for job in jobs} == {JobState.QUEUED}
     assert book.pids("start") == []
-    parts.switch.resume("mended")
+    parts.switch.resume("repaired")
     for job in jobs:
         until_state(parts, job, JobState.SUCCEEDED)
     assert len(book.pids("start")) == 3

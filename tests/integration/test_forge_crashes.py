@@ -120,7 +120,7 @@ def test_processes_that_die_again_and_again_come_to_the_same_end(
 
 
 def test_redis_may_be_away_at_any_step(story: Story) -> None:
-    """Whether the step was carried out, which every other one was, or not: no answer is no answer."""
+    """Whether the step was carried out, which every other one was, or not: a missing answer says neither."""
     for nth, name in enumerate(story.undisturbed[1], start=1):
         if name not in WRITES:
             story.ends_well(

@@ -247,7 +247,7 @@ def test_what_happens_while_dispatch_is_paused_is_found_by_the_poll(shop: ForgeS
         shop.until_item(issue, BacklogState.READY)
         assert shop.jobs(issue) == []
     finally:
-        shop.parts.switch.resume("mended")
+        shop.parts.switch.resume("repaired")
     shop.judge(issue)
     assert shop.until_closed(issue).state is JobState.SUCCEEDED
 

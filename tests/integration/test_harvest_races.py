@@ -1,4 +1,4 @@
-"""Races on a real server: whoever is first, the step is made once."""
+"""Races on a real server: whichever process is first, the step is made once."""
 
 import multiprocessing
 import random

@@ -1,4 +1,4 @@
-"""Whose fault it was: what the version, the fleet and the agent each do wrong, told apart by real workers."""
+"""Whose fault it was: what the version, the fleet and the agent each do wrong, with real workers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,13 +73,13 @@ def test_a_repository_that_the_worker_does_not_know_is_nobodys_failure(parts: Co
 
 def test_a_failing_job_is_tried_again_later_and_then_a_dead_letter(parts: Coalmine, tmp_path: Path) -> None:
     """Attempts are bounded and spaced; a person may begin anew, and the list forgets the job."""
-    book, mended = Book(tmp_path / "book"), tmp_path / "mended"
-    job = failed(parts, "failing", book.snapshot(f"test -e {mended}"))
+    book, repaired = Book(tmp_path / "book"), tmp_path / "repaired"
+    job = failed(parts, "failing", book.snapshot(f"test -e {repaired}"))
     assert len(book.pids("start", job.id)) == job.attempts == 2
     (retried,) = events_of(parts, job.id, JOB_RETRIED)
     assert 0.05 <= retried.data["delay_seconds"] <= 0.1
     assert job.id in parts.job_store.dead(100)
-    mended.touch()
+    repaired.touch()
     parts.jobs.retry(job.id, by="ada")
     done = until_state(parts, job.id, JobState.SUCCEEDED)
     assert done.attempts == 1

@@ -410,7 +410,7 @@ def test_ci_sees_exactly_the_commit(repository: TemporaryRepository) -> None:
     ],
 )
 def test_red_ci(repository: TemporaryRepository, command: str, state: StatusState) -> None:
-    """A command that fails, dies or cannot be run is red, and is no real CI that passed."""
+    """A command that fails, dies or cannot be run is red, and is not a real CI that passed."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository, ci=command)
     assert forge.run_ci(head).state is state
@@ -529,7 +529,7 @@ def test_an_unknown_commit_is_gone(repository: TemporaryRepository) -> None:
 
 
 def test_two_processes_comment_at_once(repository: TemporaryRepository) -> None:
-    """No comment is lost and every number is given once, whoever writes."""
+    """No comment is lost and every number is given once, with any number of writers."""
     forge = forge_of(repository)
     (forge.issues.folder / "3.md").write_text("The cart is slow")
     program = (

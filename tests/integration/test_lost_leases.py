@@ -89,7 +89,7 @@ def test_a_store_that_is_silent_longer_than_a_lease_ends_the_turn_in_time(
     mine, stop = claim(parts), StopSignal()
     with Kept(parts).holding(mine, stop):
         os.kill(server.pid, signal.SIGSTOP)
-        wait_until(lambda: stop.reason is not None, description="the turn is told", timeout=LEASE + 1.5)
+        wait_until(lambda: stop.reason is not None, description="the turn learns of it", timeout=LEASE + 1.5)
         os.kill(server.pid, signal.SIGCONT)
     assert stop.reason is StopReason.LEASE_LOST
 
@@ -105,11 +105,13 @@ def test_a_lease_that_another_holds_is_not_ours(parts: Coalmine) -> None:
     )
     assert not kept.holds(mine)
     with kept.holding(mine, stop):
-        wait_until(lambda: stop.reason is StopReason.LEASE_LOST, description="the turn is told", timeout=3)
+        wait_until(
+            lambda: stop.reason is StopReason.LEASE_LOST, description="the turn learns of it", timeout=3
+        )
 
 
 def test_draining_ends_turns(parts: Coalmine) -> None:
     """The worker shuts down."""
     mine, stop = claim(parts), StopSignal()
     with Kept(parts, draining=True).holding(mine, stop):
-        wait_until(lambda: stop.reason is StopReason.DRAIN, description="the turn is told", timeout=3)
+        wait_until(lambda: stop.reason is StopReason.DRAIN, description="the turn learns of it", timeout=3)

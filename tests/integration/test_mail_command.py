@@ -317,7 +317,7 @@ def _line(bench: MailBench, asked: dict[str, Any]) -> bytes:
 
 
 def test_an_agent_says_that_it_awaits_mail(bench: MailBench) -> None:
-    """One line back, and the session knows; a turn that is over, or has none, is told so."""
+    """One line back, and the session knows; a turn that is over, or has none, gets an answer that says so."""
     said: list[str] = []
     told = replace(bench.turn, await_mail=lambda: said.append("await"))
     bench.command = bench.mail_server.open(told)

@@ -1,4 +1,4 @@
-"""Mail on a real server: whoever races, each mail is claimed once and each send happens once."""
+"""Mail on a real server: in any order of processes, each mail is claimed once and each send happens once."""
 
 import threading
 from collections import Counter

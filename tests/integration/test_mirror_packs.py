@@ -119,7 +119,7 @@ def _asked(git: "subprocess.Popen[str]", name: str) -> str:
 
 
 def test_tidy_mirror_is_left_alone(host: Host) -> None:
-    """A few objects are no reason."""
+    """A few objects are not enough."""
     host.open(JOB)
     assert host.repack() == []
 
@@ -155,7 +155,7 @@ def test_remains_of_a_git_that_was_killed_are_removed(host: Host) -> None:
 
 
 def test_mirror_that_cannot_be_repacked_keeps_no_other(host: Host, tmp_path: Path) -> None:
-    """A broken one is told of; the next one is repacked, and the broken one tried again in a day."""
+    """A broken one is reported; the next one is repacked, and the broken one tried again in a day."""
     host.open(JOB)
     host.pack_often()
     broken = tmp_path / "work" / "a-shop" / ".coalmine" / "mirror.git"

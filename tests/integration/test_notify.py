@@ -60,7 +60,7 @@ def test_a_job_that_needs_a_person_makes_one_signed_post(
         job = escalated(made, parts)
         wait_until(lambda: len(server.deliveries) == 2, description="the second attempt has come")
         other = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
-        wait_until(lambda: len(server.deliveries) >= 3, description="the next job is told of")
+        wait_until(lambda: len(server.deliveries) >= 3, description="the next job is notified")
         wait_until(lambda: parts.notices.depths("webhook") == (0, 0), description="nothing waits any more")
         refused, taken, last = server.deliveries
         assert refused.headers["webhook-id"] == taken.headers["webhook-id"] != last.headers["webhook-id"]

@@ -48,7 +48,7 @@ def marker(*, owner: int, ticks: int, job: str = JOB, namespace: int | None = No
 
 
 def test_a_marker_comes_back_as_it_was() -> None:
-    """What is written into the environment is read from it; anything else is no marker."""
+    """What is written into the environment is read from it; anything else is not a marker."""
     made = TurnMarker.of_new_turn(JOB)
     assert TurnMarker.parse(str(made)) == made
     assert made.owner_lives
@@ -68,7 +68,7 @@ def test_the_agents_of_a_dead_process_are_ended(started: list[subprocess.Popen[b
 
 
 def test_a_containers_process_ids_are_not_taken_for_ours(started: list[subprocess.Popen[bytes]]) -> None:
-    """Whether the owner lives cannot be told from here, so its agents are left alone."""
+    """Whether the owner lives cannot be seen from here, so its agents are left alone."""
     foreign = agent(started, marker(owner=1, ticks=1, namespace=pid_namespace() + 1))
     end_ownerless_turns(ProcessTable())
     assert process_runs(foreign.pid)

@@ -150,7 +150,7 @@ def test_a_cycle_is_shown_and_ends_with_an_edit(shop: ForgeShop) -> None:
 
 @on("forgejo")
 def test_a_burst_is_worked_off(shop: ForgeShop, record_property: Callable[[str, object], None]) -> None:
-    """Told by webhooks and by polls, each issue has one job; how long our own steps took is noted."""
+    """Reported by webhooks and by polls, each issue has one job; how long our own steps took is noted."""
     issues = [shop.issue(f"Burst {number}") for number in range(5)]
     for issue in issues:
         shop.tell(issue, "opened")
@@ -186,7 +186,7 @@ def steps(
     closed = {asked.path: at for at, asked in shop.times if asked.method == "PATCH" and "state" in asked.body}
     pairs = list(zip(issues, jobs, strict=True))
     return {
-        "told to queued": max(job.created_at - accepted[str(shop.ref(issue))] for issue, job in pairs),
+        "reported to queued": max(job.created_at - accepted[str(shop.ref(issue))] for issue, job in pairs),
         "pushed to watched": max(pulls[job.branch] - (job.pushed_at or 0.0) for job in jobs),
         "green to closed": max(
             closed[f"/repos/{shop.world.repo}/issues/{issue.number}"] - green[job.id] for issue, job in pairs

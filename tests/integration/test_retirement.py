@@ -1,4 +1,4 @@
-"""When a parent hears of its agent's death: once, behind the end of the job, whatever happened on the way."""
+"""When a parent hears of its agent's death: once, after the end of the job, whatever happened on the way."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,7 +164,7 @@ def test_crash_is_told_when_no_attempt_is_left(shop: RetirementShop) -> None:
 
 
 def test_report_that_is_refused_ends_nobody(shop: RetirementShop) -> None:
-    """The lease was lost before the report: whoever has the job then has its agent, and tells of its end."""
+    """The lease was lost before the report: the job's next worker has its agent, and reports its end."""
     shop.template()
     job = shop.job()
     shop.before_report = shop.lose_the_job
@@ -205,7 +205,7 @@ def test_watchdog_and_worker_tell_once(shop: RetirementShop, *, watchdog_first: 
 
 
 def test_worker_that_dies_after_its_report_leaves_the_rest_to_the_watchdog(shop: RetirementShop) -> None:
-    """The job has ended and nobody was told: the watchdog tells, once."""
+    """The job has ended and no mail said so: the watchdog sends one, once."""
     shop.template("exit 3")
     job = shop.job(max_attempts=1)
     shop.retire = lambda _job, _retirement: False
@@ -240,7 +240,7 @@ def test_agent_stays_when_its_job_is_retried_while_it_is_seen_off(shop: Retireme
         letter = Letter.checked(to=shop.agent(job), subject="once more")
         assert app.post_office.send(ADA, letter)[0].created
 
-    # The parent is told after the look, and before the end.
+    # The parent gets its mail after the look, and before the end.
     office = PostOffice(MailStore(app.redis, app.keys, app.clock), app.agents, arrived=retry_at_once)
     parts: dict[str, Any] = {"sessions": app.sessions, "agents": app.agents, "office": office}
     shop.retire = Retirements(jobs=app.job_store, **parts).retire

@@ -1,4 +1,4 @@
-"""What an agent is told of itself, what its role makes of its work, and what is left of it on its host."""
+"""What an agent learns about itself, what its role makes of its work, and what is left of it on its host."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +41,7 @@ class RoleBench:
         return self.parts.jobs.find(job)
 
     def told(self) -> list[str]:
-        """What the last agent was told: name, version, folder, prompt."""
+        """What the last agent was given: name, version, folder, prompt."""
         return (self.notes / "told").read_text().split()
 
 
@@ -80,7 +80,7 @@ def test_agent_that_only_reads_has_succeeded(
 
 
 def test_agent_that_only_reads_and_fails_has_failed(bench: RoleBench) -> None:
-    """Its role is no excuse for a crash."""
+    """Its role does not excuse a crash."""
     assert bench.run("exit 3", role="scout").state is JobState.FAILED
 
 

@@ -119,7 +119,7 @@ def test_reason_is_bounded_and_holds_no_secret(bench: AgentBench) -> None:
     assert len(result.reason) <= 500
 
 
-class Wordless(Exception):  # noqa: N818 - it is no error of ours
+class Wordless(Exception):  # noqa: N818 - it is not an error of ours
     """An exception that cannot even be printed."""
 
     def __str__(self) -> str:

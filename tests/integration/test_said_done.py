@@ -48,7 +48,7 @@ class SaidDoneShop(AttemptsFleet):
         return bool(self.repository.git("branch", "--list", f"coalmine/{job}"))
 
     def said(self) -> list[str]:
-        """The types of what the lead was told."""
+        """The types of the lead's mails."""
         return [mail.type for mail in self.app.post_office.newest(100, recipient=self.lead)]
 
 

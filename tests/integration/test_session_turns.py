@@ -77,9 +77,9 @@ class Talk:
         return [event for event in self.parts.events.all() if event.kind == kind]
 
     def told(self, name: str) -> Mail:
-        """The one mail of an agent, as soon as it is there: a parent is told after the end of the job."""
+        """The one mail of an agent, as soon as it is there: a parent gets it after the end of the job."""
         office = self.parts.post_office
-        wait_until(lambda: office.newest(10, recipient=name), description=f"{name} is told")
+        wait_until(lambda: office.newest(10, recipient=name), description=f"{name} has a mail")
         (mail,) = office.newest(10, recipient=name)
         return mail
 
@@ -194,7 +194,7 @@ def test_conversation_of_another_host_is_lost(talk: Talk) -> None:
 
 
 def test_unknown_conversation_is_a_mismatch(talk: Talk) -> None:
-    """The program began another one in silence: what it says holds, and both ids are told."""
+    """The program began another one in silence: what it says holds, and both ids are reported."""
     talk.template("exit 1")
     talk.made.worker("w1")
     job = talk.job()
@@ -208,7 +208,7 @@ def test_unknown_conversation_is_a_mismatch(talk: Talk) -> None:
 
 
 def test_unclean_exits_are_tried_again_and_then_given_up(talk: Talk) -> None:
-    """Each counts; after the last the session is a zombie, and the parent is told once."""
+    """Each counts; after the last the session is a zombie, and the parent gets one mail."""
     lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
     talk.template("exit 3")
     talk.made.worker("w1")
@@ -260,7 +260,7 @@ SEND_DONE = (
 
 @pytest.mark.parametrize("then", ["true", "sleep 60"])
 def test_terminal_mail_completes(talk: Talk, then: str) -> None:
-    """A clean turn, and one that is cancelled after its terminal mail; nobody is told of a death."""
+    """A clean turn, and one that is cancelled after its terminal mail; no mail reports a death."""
     lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
     talk.template(f"{SEND_DONE} >&2 && {then}")
     talk.made.worker("w1")
@@ -290,7 +290,7 @@ def test_terminal_mail_of_an_agent_that_several_jobs_share(talk: Talk) -> None:
     assert talk.events("session.terminal_mail_missing") == []
     second = talk.job(agent="helper", parent=lead)
     until_state(talk.parts, second, JobState.SUCCEEDED)
-    wait_until(lambda: len(office.newest(10, recipient=lead)) == 3, description="the parent is told")
+    wait_until(lambda: len(office.newest(10, recipient=lead)) == 3, description="the parent has its mails")
     assert office.newest(1, recipient=lead)[0].payload["task_id"] == second
 
 

@@ -76,7 +76,7 @@ def test_a_killed_server_costs_no_work(
     wait_until(lambda: list(said.read(job)), description="the turn is under way")
     kill(server)
     gate.touch()
-    wait_until(lambda: "cleanup_failed" in made.log("w1"), description="the turn's end cannot be told")
+    wait_until(lambda: "cleanup_failed" in made.log("w1"), description="the turn's end cannot be written")
     server.start()
     done = until_state(parts, job, JobState.SUCCEEDED)
     assert done.attempts == 1

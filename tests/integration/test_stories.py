@@ -63,7 +63,7 @@ def kinds(parts: Coalmine) -> list[str]:
 
 
 def credited(parts: Coalmine) -> dict[str, float]:
-    """The mean score of each arm behind the verdict: outcomes go to the version that made them."""
+    """The mean score of each arm in the verdict: outcomes go to the version that made them."""
     arms = json.loads(parts.trials.find("implementer").review)["arms"]
     return {arm: counts["mean"] for arm, counts in arms.items()}
 

@@ -52,7 +52,7 @@ def test_terminated_task_ends_its_agent_and_cancels_its_job(
 def test_job_of_a_terminated_task_runs_again_when_a_person_retries_it(
     tmp_path: Path, redis_client: Redis, redis_server: PrivateServer
 ) -> None:
-    """At once and on the same worker, which drops what it was told to drop and nothing else."""
+    """At once and on the same worker, which drops what it was asked to drop and nothing else."""
     assert redis_client.ping()
     book = Book(tmp_path / "book")
     marker = tmp_path / "again"

@@ -254,7 +254,7 @@ def test_a_large_prompt_arrives_whole(bench: AgentBench) -> None:
 
 @pytest.mark.parametrize("reason", list(StopReason))
 def test_a_stop_ends_the_turn_at_once_with_its_reason(bench: AgentBench, reason: StopReason) -> None:
-    """Whoever stops a turn does not wait for a poll."""
+    """A stop does not wait for a poll."""
     running = bench.in_background("import time; print('on', flush=True); time.sleep(60)")
     wait_until(lambda: bench.events, description="the agent has spoken")
     asked_at = time.monotonic()

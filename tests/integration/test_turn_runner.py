@@ -169,7 +169,7 @@ def test_mail_alone_is_worth_a_turn(bench: TurnBench) -> None:
 
 
 def test_prompt_waits_for_the_registration(bench: TurnBench) -> None:
-    """While it is being written the process runs and has been told nothing; fail, and it dies at once."""
+    """While it is being written the process runs and has read no prompt; fail, and it dies at once."""
     bench.store.broken = {"session_run"}
     line = "echo $$ > pid; cat > said; touch said-to-the-end; sleep 60"
     with pytest.raises(UnavailableError):
@@ -198,7 +198,7 @@ def test_stale_turn_is_killed_before_it_is_told_anything(bench: TurnBench) -> No
 
 
 def test_spawn_error_leaves_the_state(bench: TurnBench) -> None:
-    """The lease is free, and the mail waits again: it was not delivered, so that was no attempt."""
+    """The lease is free, and the mail waits again: it was not delivered, so that was not an attempt."""
     bench.run("exit 1")
     sent = bench.post.send(ADA, bench.agent.name)
     order = bench.order("true")
@@ -383,7 +383,7 @@ def test_waiting_for_others_is_no_end(bench: TurnBench) -> None:
 
 
 def test_agent_says_by_its_command_that_it_awaits_mail(bench: TurnBench) -> None:
-    """The job is told; the next turn has the mail, and waits for no more unless that is said again."""
+    """The job learns of it; the next turn has the mail, and waits for no more unless that is said again."""
     first = bench.run('"$COALMINE_MAIL" await >&2')
     assert (first.awaits, first.final, first.terminal_mail) == (
         True, SessionState.BETWEEN_TURNS, TerminalMail.NOT_DUE,
@@ -425,7 +425,7 @@ def forgotten(bench: TurnBench) -> None:
 
 
 def test_lost_conversation_is_begun_anew_in_the_same_turn(bench: TurnBench) -> None:
-    """One lease and one turn; both processes are billed, the new conversation for its own; mail is told."""
+    """One lease and one turn; both processes are billed, the new conversation for its own; mail arrives."""
     forgotten(bench)
     sent = bench.post.send(ADA, bench.agent.name, subject="go on")
     record = bench.run(FORGETFUL)
@@ -459,7 +459,7 @@ def test_nothing_is_begun_anew_for_a_worker_that_shuts_down(bench: TurnBench) ->
     stop = StopSignal()
 
     class Draining(CommandRuntime):
-        """The worker is told to shut down just after the first process's exit."""
+        """The worker gets the request to shut down just after the first process's exit."""
 
         def clean(self, exit_code: int, seen: Seen) -> bool:
             stop.set(StopReason.DRAIN)

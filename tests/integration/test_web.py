@@ -57,7 +57,7 @@ def test_replay_changes_nothing(web: Console, redis_client: redis.Redis) -> None
 
 
 def test_delivery_that_comes_many_times_at_once_counts_once(web: Console, redis_client: redis.Redis) -> None:
-    """Whoever races: one success, one event, and duplicates."""
+    """In any order: one success, one event, and duplicates."""
     with ThreadPoolExecutor(max_workers=8) as senders:
         request = sent("github", payload(), delivery="d1")
         answers = list(senders.map(lambda _: web.post(request).json()["status"], range(24)))

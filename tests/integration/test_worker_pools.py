@@ -56,7 +56,7 @@ def test_an_agent_that_succeeds(parts: Coalmine, request: pytest.FixtureRequest,
 
 
 def test_an_agent_that_fails(parts: Coalmine, request: pytest.FixtureRequest, book: Book) -> None:
-    """Its exit code is told, and its score is 0."""
+    """Its exit code is reported, and its score is 0."""
     job = enqueue(parts, request, book.snapshot("exit 7"))
     done = until_state(parts, job, JobState.FAILED)
     assert "exit code 7" in done.reason

@@ -16,12 +16,12 @@ _USAGE = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS}
 
 @dataclass(kw_only=True)
 class ModelStub:
-    """The model's mind: what it answers, and what it was told."""
+    """The model's mind: what it answers, and what it was asked."""
 
     url: str = ""  # where it listens
     refuses_with: int | None = None  # HTTP status of every answer
     refuses: dict[str, int] = field(default_factory=dict)  # HTTP status of answers to who says these words
-    command: str | None = None  # shell line that the agent is told to run, once
+    command: str | None = None  # shell line that the agent is to run, once
     heard: list[list[str]] = field(default_factory=list)  # words of the user, by request
     speaks: threading.Event = field(default_factory=threading.Event)  # cleared: answers are held back
 

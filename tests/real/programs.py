@@ -1,4 +1,4 @@
-"""How the real programs are told where their model is."""
+"""How the real programs learn where their model is."""
 
 from collections.abc import Callable
 from pathlib import Path

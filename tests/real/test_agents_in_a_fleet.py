@@ -99,7 +99,7 @@ REFUSALS = [
 
 
 def test_a_refusal_of_the_models_api_is_nobodys_fault(mine: Mine, model: ModelStub) -> None:
-    """By a program that gives up, or is ended for asking for minutes: told apart, and left out of trials."""
+    """By a program that gives up, or is ended for asking for minutes: recorded, and left out of trials."""
     mine.parts.templates.add("stubborn", mine.stubborn)
     model.refuses = {f"Answer {status}.": status for status, *_ in REFUSALS}
     jobs = [mine.enqueue(f"Answer {status}.", template) for status, template, *_ in REFUSALS]

@@ -153,7 +153,7 @@ class GiteaRoutes(GitHubRoutes):
         )
 
     def _entry(self, one: Happening) -> dict[str, Any] | None:
-        """A happening in Gitea's words: what came and what went are told apart by other members."""
+        """A happening in Gitea's words: what came and what went differ in other members."""
         types = {"closed": "close", "reopened": "reopen"}
         types |= dict.fromkeys(("labeled", "unlabeled"), "label")
         types |= dict.fromkeys(("assigned", "unassigned"), "assignees")

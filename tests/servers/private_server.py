@@ -30,7 +30,7 @@ def plain_client(url: str) -> Iterator[redis.Redis]:
 
 
 def process_runs(pid: int) -> bool:
-    """Whether the process exists and is no zombie that nobody has collected."""
+    """Whether the process exists and is not a zombie that nobody has collected."""
     return _ask_ps(pid, "state")[:1] not in {"", "Z"}
 
 

@@ -1,4 +1,4 @@
-"""Our clients of the suite's own GitHub and Gitea, with the truth behind them."""
+"""Our clients of the suite's own GitHub and Gitea, with the world that they serve."""
 
 import random
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tests.servers.forge_server import ForgeServer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServedForge:
-    """A forge, its server, and the truth behind it."""
+    """A forge, its server, and the world that it serves."""
 
     kind: str
     forge: RestForge

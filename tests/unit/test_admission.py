@@ -229,7 +229,7 @@ def test_raised_limit_lets_everybody_in(limited: Made) -> None:
 
 
 def test_held_job_can_be_cancelled(limited: Made) -> None:
-    """It leaves nothing behind, and nobody waits behind it."""
+    """It leaves nothing behind, and nobody waits because of it."""
     fleet = limited(agents_at_once=1)
     first, second, third = enqueued(fleet, 3, repository="local:shop")
     claim = fleet.claim(first)
@@ -272,7 +272,7 @@ def test_no_job_begins_when_the_money_is_spent(limited: Made) -> None:
 
 
 def test_cost_counts_once(limited: Made) -> None:
-    """An attempt that is tried again has its cost counted, and only once, whoever puts the job back."""
+    """An attempt that is tried again has its cost counted, and only once, in each way to put the job back."""
     fleet = limited(day_cost_usd=100)
     (job,) = enqueued(fleet, 1)
     claim = fleet.claim(job)
@@ -310,7 +310,7 @@ def test_doctor_tells_of_the_limits(limited: Made) -> None:
 
 
 def test_ten_claims_at_a_limit_of_three(limited: Made) -> None:
-    """Whoever is first: three begin, seven wait."""
+    """In any order: three begin, seven wait."""
     fleet = limited(agents_at_once=3)
     jobs = enqueued(fleet, 10)
     server = fleet.redis.connection_pool.connection_kwargs["server"]

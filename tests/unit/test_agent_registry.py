@@ -72,7 +72,7 @@ def test_a_child_is_one_deeper_than_its_parent(post: PostFleet) -> None:
 
 
 def test_a_parent_must_live(post: PostFleet) -> None:
-    """A child of nobody could not be told of."""
+    """Nobody could be notified of a child without a parent."""
     with pytest.raises(UnknownAgentError, match="nobody"):
         post.agent(parent="nobody")
     lead = post.agent(Role.LEAD, "1" * 16)
@@ -110,7 +110,7 @@ def test_mail_of_an_agent_that_finishes_is_dead(post: PostFleet) -> None:
     "name", ["operator", "coalmine", "parent", "@all", "Bob", "a b", "-x", "x" * 64, "a:b", "a\n"]
 )
 def test_names_that_mean_something_else_are_refused(post: PostFleet, name: str) -> None:
-    """People, Coalmine and groups have their own addresses; a name is no place for control characters."""
+    """People, Coalmine and groups have their own addresses; a name has no control characters."""
     with pytest.raises(InvalidInputError, match="name"):
         post.agent(name=name)
 

@@ -506,7 +506,7 @@ def test_self_reference_is_a_cycle(bench: BacklogBench) -> None:
 
 
 def test_body_that_could_not_be_read_is_held(bench: BacklogBench) -> None:
-    """A person is told, and the issue runs when the body was repaired."""
+    """A person is notified, and the issue runs when the body was repaired."""
     assert bench.take(1, TOO_DEEP) is BacklogState.BLOCKED
     assert "a person must look" in bench.backlog.find(ref(1)).reason
     assert bench.told(events.BACKLOG_HELD) == [str(ref(1))]

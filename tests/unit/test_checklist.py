@@ -112,7 +112,7 @@ def test_each_phase_has_its_text(told: RunProgress, text: str) -> None:
 @pytest.mark.parametrize("ci", [verdict for verdict in CiVerdict if verdict is not CiVerdict.GREEN])
 @pytest.mark.parametrize("closed", [False, True])
 def test_only_green_ci_says_that_tests_pass(ci: CiVerdict, *, closed: bool) -> None:
-    """A push is no proof that the agent ran any test."""
+    """A push does not prove that the agent ran any test."""
     within = phases(RunProgress(job=PUSHED, ci=ci, closed=closed))[1:3]
     assert within == [
         ("tests red (the agent's own)", CheckMark.UNDER_WAY),
@@ -164,6 +164,6 @@ def test_no_words_get_out_of_their_code(words: str) -> None:
 
 
 def test_version_and_arm_are_named() -> None:
-    """Whoever reads it knows which version did the work."""
+    """A reader sees which version did the work."""
     job = replace(RUNNING, trial="t1", bet=Bet(arm=Arm.CANARY, share=0.5, baseline=0.5))
     assert "version `implementer@v3`, arm canary" in checklist(REF, RunProgress(job=job))

@@ -31,7 +31,7 @@ def made(fake_redis: redis.Redis) -> Made:
 
 def dispatch(fleet: SteppedFleet, parent: str, name: str = "part", **more: object) -> Enqueued:
     """Dispatch a child."""
-    fields = {"spec": "mend the door", "role": "builder", "agent": "lead-1"} | more
+    fields = {"spec": "fix the door", "role": "builder", "agent": "lead-1"} | more
     return fleet.app.children.dispatch(ChildOrder(parent=parent, name=name, **fields))  # type: ignore[arg-type]
 
 
@@ -46,14 +46,14 @@ def states(fleet: SteppedFleet, *jobs: str) -> list[str]:
 
 
 def test_child_is_a_job_of_its_own(made: Made) -> None:
-    """It is recorded with its parent, told of, published, and works in its parent's repository."""
+    """It is recorded with its parent, reported, published, and works in its parent's repository."""
     fleet = made()
     parent = fleet.enqueue(repository="local:shop", issue="local:shop#3", priority="high")
     child = child_of(fleet, parent.job, file_scope=["door.py", "wall.py"])
     assert (child.parent, child.depth, child.state) == (parent.job, 1, JobState.QUEUED)
     asked = child.request
     assert (asked.repository, asked.issue, asked.parent) == ("local:shop", "", "lead-1")
-    assert asked.task == "mend the door\n\nKeep to these files:\n- door.py\n- wall.py"
+    assert asked.task == "fix the door\n\nKeep to these files:\n- door.py\n- wall.py"
     assert fleet.broker.sent[-1][0] == child.id
     told = fleet.events("job.queued")[-1]
     assert (told.subject, told.data["parent"], told.data["role"]) == (child.id, parent.job, "builder")
@@ -166,7 +166,7 @@ def test_generations_are_bounded(made: Made) -> None:
 
 
 def test_no_children_at_all(made: Made) -> None:
-    """A fleet can be told that agents dispatch nobody."""
+    """A setting forbids agents to dispatch others."""
     fleet = made(child_depth=0)
     with pytest.raises(ChildRefusedError, match="0 generations"):
         dispatch(fleet, fleet.enqueue().job)
@@ -185,7 +185,7 @@ def test_only_a_job_at_work_has_children(made: Made) -> None:
 
 
 def test_ten_dispatches_at_a_limit_of_five(made: Made) -> None:
-    """Whoever is first: five children, five refusals."""
+    """In any order: five children, five refusals."""
     fleet = made()
     parent = fleet.enqueue().job
     server = fleet.redis.connection_pool.connection_kwargs["server"]
@@ -235,7 +235,7 @@ def test_children_of_a_failed_parent(made: Made, setting: str, state: str) -> No
 
 
 def test_children_of_a_cancelled_parent_are_not_kept(made: Made) -> None:
-    """The setting is about failures: whoever cancels means all of it."""
+    """The setting is about failures: a cancel means all of it."""
     fleet = made(children="keep")
     parent = fleet.enqueue().job
     child = dispatch(fleet, parent).job

@@ -86,7 +86,7 @@ def test_a_name_that_is_no_repository_becomes_no_address(repo: str) -> None:
     ],
 )
 def test_who_we_are_depends_on_the_forge(kind: str, login: str, user: str) -> None:
-    """GitHub has one name for all tokens; the others are told whose it is. The token shows nowhere."""
+    """GitHub has one name for all tokens; the others need the name of its owner. The token shows nowhere."""
     remote = remote_of(kind, "https://127.0.0.1:1", login=login)
     assert remote.credential is not None
     assert (remote.credential.user, remote.credential.secret.get_secret_value()) == (user, TOKEN)

@@ -215,7 +215,7 @@ def test_closed_and_opened_again_by_hand(fleet: ForgeFleet) -> None:
 
 
 def test_a_blocker_that_nobody_knows_is_satisfied_with_a_warning(fleet: ForgeFleet) -> None:
-    """Told once."""
+    """Reported once."""
     ref = fleet.forge.person_opens(1, "Blocked by: #99")
     for _ in range(3):
         fleet.poll()
@@ -337,7 +337,7 @@ def test_a_mistake_of_ours_with_what_a_webhook_told_hides_no_other(fleet: ForgeF
 
 
 def test_a_listing_that_was_cut_says_so(fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has more issues than are read hears of it, and items that it lacks stay."""
+    """A repository with more issues than are read is reported, and items that the reading lacks stay."""
     ref = fleet.forge.person_opens(1)
     fleet.poll()
     cut = IssueListing(issues=(), complete=False)

@@ -1,4 +1,4 @@
-"""Decision gates: until when an agent waits for a person, and what it is told when nobody decided."""
+"""Decision gates: until when an agent waits for a person, and what mail it gets when nobody decided."""
 
 from datetime import UTC, datetime
 
@@ -151,7 +151,7 @@ def test_answer_that_comes_late_is_delivered(post: PostFleet, builder: str) -> N
 
 
 def test_gate_of_an_agent_that_has_finished(post: PostFleet, builder: str) -> None:
-    """There is nobody to be told, and its next life has no gate."""
+    """Nobody could read the mail, and its next life has no gate."""
     ask(post, builder, 60)
     record = post.agents.find(builder)
     post.agents.finish(builder, reason="done")

@@ -52,12 +52,12 @@ def test_a_dispatch_takes_the_slot_enqueues_and_then_labels(fleet: ForgeFleet) -
 
 def test_an_unknown_template_gives_the_slot_back(fleet_of: Fleets) -> None:
     """A definite failure: the issue is ready, and dispatched once the template is there."""
-    fleet = fleet_of(template="mender")
+    fleet = fleet_of(template="fixer")
     ref = fleet.forge.person_opens(1)
     fleet.rounds(2)
     assert (fleet.item(ref).state, fleet.jobs(ref)) == (BacklogState.READY, [])
     assert IN_PROGRESS not in fleet.forge.issues[ref].labels
-    fleet.hands.add("mender")
+    fleet.hands.add("fixer")
     fleet.round()
     assert len(fleet.jobs(ref)) == 1
 

@@ -55,7 +55,7 @@ def test_the_champion_alone_decides_nothing_soon() -> None:
 
 
 def test_counts_per_arm() -> None:
-    """Dispatched, settled, open, excluded and rerouted jobs and the mean are told apart by arm."""
+    """Dispatched, settled, open, excluded and rerouted jobs and the mean are counted by arm."""
     state = begun(POLICY, Arm.CANARY, Arm.CANARY, Arm.CANARY, Arm.CHAMPION, Arm.CANARY)
     state = advance(
         state,

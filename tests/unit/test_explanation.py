@@ -1,4 +1,4 @@
-"""The table behind a verdict, against the test that decides."""
+"""The table that explains a verdict, against the test that decides."""
 
 import math
 

@@ -164,7 +164,7 @@ def test_new_commit_is_watched_anew(fleet: SteppedFleet) -> None:
 
 
 def test_retry_inside_a_corrective_turn_stays_one(fleet: SteppedFleet) -> None:
-    """An attempt that failed is no further corrective turn, and the next one knows what to repair."""
+    """An attempt that failed is not another corrective turn, and the next one knows what to repair."""
     job = sent_back(fleet)
     assert fail(fleet, fleet.claim(job.id))
     fleet.clock.forward(10)
@@ -174,7 +174,7 @@ def test_retry_inside_a_corrective_turn_stays_one(fleet: SteppedFleet) -> None:
 
 
 def test_attempts_of_a_corrective_turn_run_out(fleet: SteppedFleet) -> None:
-    """Behind the last one the job has failed, and its record holds no log any more."""
+    """After the last one the job has failed, and its record holds no log any more."""
     job = sent_back(fleet)
     runs = []
     for _ in range(3):
@@ -206,7 +206,7 @@ def test_corrective_turns_are_spent(fleet: SteppedFleet) -> None:
 
 
 def test_lost_worker_of_a_corrective_turn(fleet: SteppedFleet) -> None:
-    """The next worker is told what to repair."""
+    """The next worker learns what to repair."""
     job = sent_back(fleet)
     fleet.claim(job.id, lease_seconds=30)
     fleet.clock.forward(31)
@@ -251,7 +251,7 @@ def test_persons_retry_begins_anew(fleet: SteppedFleet) -> None:
 
 
 def test_issue_of_a_corrective_turn_takes_no_other_job(fleet: SteppedFleet) -> None:
-    """Somebody who retries another job on it is told who works on it."""
+    """The refusal of a retry of another job on it says who works on it."""
     other = fleet.enqueue(issue=ISSUE).job
     fleet.end(other, SignalKind.NOTHING_PUSHED)
     fleet.app.job_store.effects_done(other, ISSUE)

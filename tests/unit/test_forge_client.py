@@ -226,7 +226,7 @@ def test_a_used_up_rate_limit_is_waited_for_when_that_is_short(bench: ClientBenc
 
 
 def test_a_long_rate_limit_makes_the_forge_unreachable_until_then(bench: ClientBench) -> None:
-    """Nothing is sent meanwhile, and whoever asks is told when it makes sense again."""
+    """Nothing is sent meanwhile, and the error says when to ask again."""
     headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{bench.clock.now + 600:.0f}"}
     bench.server.next.append(
         Answer(status=403, value={"message": "API rate limit exceeded"}, headers=headers)

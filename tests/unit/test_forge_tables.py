@@ -43,7 +43,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Lo
 
 
 def test_a_table_a_forge_each_of_its_kind(load: Load, said: list[str]) -> None:
-    """Several of one kind are told apart by their names; each is of its kind's own class."""
+    """Several of one kind have names of their own; each is of its kind's own class."""
     settings = load(
         '[[forge]]\nkind = "github"\n[[forge]]\nkind = "gitea"\nname = "corp"\n'
         '[[forge]]\nkind = "gitea"\nlabel = "agent"\n[[forge]]\nkind = "local"\n'
@@ -199,7 +199,7 @@ def test_variables_of_before_are_read(
 
 
 def test_a_variable_of_before_is_over_the_file_and_under_its_own_new_name(load: Load) -> None:
-    """Whoever renames it in one place of two is not surprised."""
+    """Renaming it in one place of two does no harm."""
     file = "[issues.watch]\nfix_forwards = 1\n"
     assert load(file, FORGE__WATCH__FIX_FORWARDS="2").issues.watch.fix_forwards == 2
     assert load(file, ISSUES__WATCH__FIX_FORWARDS="3").issues.watch.fix_forwards == 3

@@ -143,7 +143,7 @@ def test_jobs_of_one_name_do_not_hide_each_other() -> None:
 
 
 def test_our_own_checks_stay_our_own() -> None:
-    """Whoever made it: a check under our prefix proves nothing."""
+    """A check under our prefix proves nothing, by any author."""
     combined = CombinedStatus.of(SHA, statuses_of_runs([run("coalmine/progress", "success")]))
     assert combined.verdict is CiVerdict.UNKNOWN
 
@@ -180,7 +180,7 @@ def test_a_forks_branch_is_not_ours(head: dict[str, Any], *, ours: bool) -> None
     "name", ["../admin", "a/../b", "acme/shop?x=1", "acme/shop#1", "acme/shop ", "a//b", ""]
 )
 def test_a_repository_is_named_or_refused(name: str) -> None:
-    """What is no name never becomes a path."""
+    """What is not a name never becomes a path."""
     with pytest.raises(ForgeInvalidError):
         repository_path(name)
 

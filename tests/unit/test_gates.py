@@ -103,7 +103,7 @@ def test_nothing_is_dispatched_by_default() -> None:
 
 @pytest.mark.parametrize(("facts", "gate"), [({"paused": "lunch"}, Gate.PAUSED), ({}, Gate.DISABLED)])
 def test_shut_for_all(facts: dict[str, str], gate: Gate) -> None:
-    """A pause, and a switch that is off, are told once and ask for no issue."""
+    """A pause, and a switch that is off, are reported once and ask for no issue."""
     asked = AskedGates(item(1), item(2, repo="owner/app"), **facts)
     choice = choose(OPEN.model_copy(update={"enabled": False}), asked.inputs())
     assert [(each.gate, each.issue) for each in choice.refusals] == [(gate, "")]

@@ -87,7 +87,7 @@ def test_review_explains_the_verdict(fake_redis: redis.Redis) -> None:
 
 
 def test_harvest_with_nothing_new_writes_nothing(fake_redis: redis.Redis) -> None:
-    """A tick that finds nothing leaves everything as it was, before the verdict and behind it."""
+    """A tick that finds nothing leaves everything as it was, before the verdict and after it."""
     fleet = on_trial(fake_redis)
     work(fleet, 4, canary=BAD)
     fleet.app.harvester.harvest()
@@ -238,7 +238,7 @@ def test_next_bet_starts_from_the_champions_mean(fake_redis: redis.Redis) -> Non
 
 
 def test_ramp_changes_the_share_of_the_next_draw(fake_redis: redis.Redis) -> None:
-    """The share follows the evidence, is told of, and each job records its own."""
+    """The share follows the evidence, is reported, and each job records its own."""
     policy = TrialPolicy(share=0.1, ramp=True, revert_window_seconds=0.0)
     fleet = SteppedFleet(fake_redis, draws=[0.0, 0.999] * 60, policy=policy)
     fleet.on_trial()
@@ -495,7 +495,7 @@ def test_unreadable_job_does_not_stop_the_harvest(fake_redis: redis.Redis) -> No
 
 
 def test_unreadable_trial_does_not_stop_the_others(fake_redis: redis.Redis) -> None:
-    """A trial whose state is broken is told of in the log; the next one is decided."""
+    """A trial whose state is broken is reported in the log; the next one is decided."""
     fleet = on_trial(fake_redis)
     fleet.on_trial("another")
     fleet.redis.hset(fleet.app.keys.trial("another-t1"), "evidence", "{broken")
@@ -547,7 +547,7 @@ def test_expired_job_record_is_forgotten(fake_redis: redis.Redis) -> None:
 
 
 def test_signals_are_recorded_once(fake_redis: redis.Redis) -> None:
-    """The same fact told twice is one fact with one event."""
+    """The same fact reported twice is one fact with one event."""
     fleet = on_trial(fake_redis)
     job = fleet.enqueue().job
     fact = fleet.fact(SignalKind.MERGED, commit="a")

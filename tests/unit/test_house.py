@@ -262,7 +262,7 @@ def test_no_file_is_long() -> None:
 
 @pytest.mark.parametrize("packages", [FLOORS, BESIDE])
 def test_no_class_name_stands_for_two_things(packages: Iterable[str]) -> None:
-    """Whoever searches for a class finds one."""
+    """A search for a class finds one."""
     made = defaultdict(list)
     for package in packages:
         for path in modules(package):
@@ -273,7 +273,7 @@ def test_no_class_name_stands_for_two_things(packages: Iterable[str]) -> None:
 
 
 def test_stores_are_made_in_the_composition_root() -> None:
-    """Whoever needs a store is given it: how one is made stands in one room."""
+    """Code that needs a store is given it: how one is made stands in one room."""
     made = {
         f"{path}:{node.lineno} makes {node.func.id}"
         for path in product()

@@ -27,7 +27,7 @@ DAY = 86_400.0
 
 
 class OvertakenVersions(VersionStore):
-    """Lets something happen once, behind the first read of which trial is open."""
+    """Lets something happen once, after the first read of which trial is open."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -41,7 +41,7 @@ class OvertakenVersions(VersionStore):
 
 
 class OvertakenJobs(JobStore):
-    """Lets something happen once, behind the first read of a job."""
+    """Lets something happen once, after the first read of a job."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -187,7 +187,7 @@ def test_facts_do_not_send_a_job_to_the_end_of_the_line(fleet: SteppedFleet) -> 
 
 
 def test_id_that_is_another_jobs_is_refused(fleet: SteppedFleet) -> None:
-    """The job that has it stays as it is, and whoever asked is told to ask again."""
+    """The job that has it stays as it is, and the caller is asked to try again."""
     ids: Any = iter(["00000000000000aa"] * 2)
     mailbox = Mailbox(
         jobs=fleet.app.job_store,

@@ -55,7 +55,7 @@ BLOCKED_BY = [
     ("not only blocked by #3", ["#3"]),
     ("This does not work, blocked by #3", ["#3"]),
     ("Blocked by: #3, #3", ["#3"]),
-    # what is no statement
+    # what is not a statement
     ("This is not blocked by #7 or #8", []),
     ("isn't blocked by #7", []),
     ("no longer blocked by #7", []),
@@ -131,7 +131,7 @@ def test_difficulty(body: str, difficulty: str | None) -> None:
     ],
 )
 def test_estimate_is_read_as_it_stands(body: str, tokens: int | None) -> None:
-    """Nothing is added to it, and what is out of range is no estimate."""
+    """Nothing is added to it, and what is out of range is not an estimate."""
     assert read(body).estimated_context == (tokens or 50_000)
 
 
@@ -147,7 +147,7 @@ def test_estimate_is_read_as_it_stands(body: str, tokens: int | None) -> None:
     ],
 )
 def test_agent_is_a_name(body: str, agent: str) -> None:
-    """Nothing that is no name gets through."""
+    """Only names get through."""
     assert read(body).assigned_agent == agent
 
 
@@ -168,7 +168,7 @@ def test_priority_is_the_most_urgent_label(labels: list[str], priority: int) -> 
 
 
 def test_defaults_when_nothing_is_known() -> None:
-    """A plain body is no failure: it has the defaults, says so, and may run."""
+    """A plain body is not a failure: it has the defaults, says so, and may run."""
     known = read("The cart is slow.")
     assert known.model_dump(exclude={"metadata_source", "v"}) == {
         "difficulty": "medium",
@@ -210,7 +210,7 @@ def test_body_that_was_not_understood_is_held_when_it_speaks_of_dependencies(sta
 
 
 def test_too_many_references_are_not_cut_off_in_silence() -> None:
-    """A list that goes on for ever is no list of blockers."""
+    """A list that goes on for ever is not a list of blockers."""
     held = read("Blocked by: " + ", ".join(f"#{number}" for number in range(1, 300)))
     assert held.held
     assert held.blocked_by == ()

@@ -158,7 +158,7 @@ def test_back_off_doubles_within_its_bounds(attempts: int, jitter: float, second
 
 
 def test_failed_attempts_record_their_fact_only_at_the_end(fleet: SteppedFleet) -> None:
-    """A job that fails once and then succeeds is a success: the failed attempt is no fact about the job."""
+    """A job that fails once and then succeeds is a success: the failed attempt says nothing about the job."""
     job = fleet.enqueue().job
     fail(fleet, fleet.claim(job))
     fleet.clock.forward(10)
@@ -179,7 +179,7 @@ def test_last_attempt_is_a_dead_letter(fleet: SteppedFleet) -> None:
 
 
 def test_person_retries_a_dead_letter(fleet: SteppedFleet) -> None:
-    """A retried job has its attempts anew, is no dead letter any more, and does not expire."""
+    """A retried job has its attempts anew, is no longer a dead letter, and does not expire."""
     job = fleet.enqueue(max_attempts=1).job
     fail(fleet, fleet.claim(job))
     assert fleet.redis.ttl(fleet.app.keys.job(job)) > 0
@@ -402,7 +402,7 @@ def test_cancel_while_the_worker_is_lost_is_carried_out_by_the_sweep(fleet: Step
 
 
 def test_one_unreadable_record_does_not_stop_the_sweep(fleet: SteppedFleet) -> None:
-    """The jobs behind it are put back all the same."""
+    """The jobs after it are put back all the same."""
     broken, job = fleet.enqueue().job, fleet.enqueue().job
     for one in (broken, job):
         fleet.claim(one, lease_seconds=30)
@@ -435,7 +435,7 @@ def test_paused_fleet_claims_nothing_and_loses_nothing(fleet: SteppedFleet) -> N
 
 
 def test_pausing_again_changes_nothing(fleet: SteppedFleet) -> None:
-    """The switch is told of once each way."""
+    """The switch is reported once each way."""
     assert [fleet.app.switch.pause("a"), fleet.app.switch.pause("b")] == [True, False]
     assert fleet.app.switch.reason() == "a"
     assert [fleet.app.switch.resume("c"), fleet.app.switch.resume("d")] == [True, False]
@@ -526,7 +526,7 @@ def test_settled_job_that_is_retried_and_rerouted_keeps_its_settlement(fleet: St
 
 
 def test_unknown_job_is_named(fleet: SteppedFleet) -> None:
-    """A job that is not there is told from an id that is none."""
+    """A job that is not there is distinguished from what is not an id."""
     with pytest.raises(UnknownJobError, match="coalmine job list"):
         fleet.app.jobs.find("0" * 16)
     with pytest.raises(InvalidInputError, match="16 hex digits"):

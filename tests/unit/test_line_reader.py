@@ -33,5 +33,5 @@ def test_every_byte_is_kept_or_counted(chunks: list[bytes], cap: int) -> None:
 
 
 def test_windows_line_ends_are_taken_off() -> None:
-    """A carriage return before the newline is no part of the line."""
+    """A carriage return before the newline is not a part of the line."""
     assert _lines([b"a\r", b"\nb\r\n"], 10) == [OutputLine(b"a", 0), OutputLine(b"b", 0)]

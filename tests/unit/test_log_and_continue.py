@@ -25,7 +25,7 @@ def test_mistake_of_ours_has_its_trace() -> None:
 
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
 def test_end_of_the_process_is_not_stopped(end: type[BaseException]) -> None:
-    """A worker that is told to stop stops, in the middle of a tick too."""
+    """A worker that is asked to stop stops, in the middle of a tick too."""
     with capture_logs() as logs, pytest.raises(end), LogAndContinue("tick.failed"):
         raise end
     assert logs == []

@@ -117,7 +117,7 @@ def test_mail_to_a_finished_agent_is_refused(post: PostFleet) -> None:
 
 
 def test_a_full_mailbox_refuses_all_but_coalmine(post: PostFleet) -> None:
-    """One message must hold it all; a death is told in any case."""
+    """One message must hold it all; a death is reported in any case."""
     agent = post.agent().name
     for number in range(MOST_WAITING):
         post.send(ADA, agent, subject=str(number))
@@ -369,7 +369,7 @@ def test_mail_to_people_waits_until_one_reads_it(post: PostFleet) -> None:
 
 
 def test_an_agent_waits_at_its_gate_until_a_person_answers(post: PostFleet) -> None:
-    """Reading is not deciding, and another agent's answer is no person's."""
+    """Reading is not deciding, and another agent's answer is not a person's."""
     lead, builder = post.pair()
     gate = post.send(builder, "operator", type_="decision_gate", payload=GATE)
     assert post.agents.find(builder).gate == gate.id
@@ -432,7 +432,7 @@ def test_a_later_turn_does_not_take_an_older_terminal_mail_for_its_own(post: Pos
 
 
 def test_terminal_mail_that_is_repeated_in_a_later_turn_counts_in_that_turn(post: PostFleet) -> None:
-    """Its sender is told that it ends the task, and it does; there is one mail and one event all the same."""
+    """Its sender learns that it ends the task, and it does; there is one mail and one event all the same."""
     lead, builder = post.pair()
     first = post.send(builder, lead, type_="worker_done", payload=DONE, dedupe_key="done")
     noted = post.office.terminal_sequence(builder)

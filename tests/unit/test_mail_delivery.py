@@ -67,7 +67,7 @@ def test_all_mail_becomes_one_message_in_the_order_given() -> None:
 
 
 def test_no_mail_is_no_message() -> None:
-    """Nothing to say is no turn."""
+    """Without anything to say there is no turn."""
     assert message([]) == ""
 
 

@@ -79,7 +79,7 @@ def test_an_unknown_field_is_named(type_: MailType) -> None:
     ],
 )
 def test_a_value_of_a_wrong_kind_is_named(type_: MailType, wrong: dict[str, Any]) -> None:
-    """Nothing is guessed: text is no number and no list, and a time says where it holds."""
+    """Nothing is guessed: text is neither a number nor a list, and a time says where it holds."""
     with pytest.raises(PayloadError, match=next(iter(wrong))):
         checked_payload(type_, WHOLE[type_] | wrong)
 

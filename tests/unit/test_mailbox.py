@@ -125,7 +125,7 @@ def test_issue_at_work_leads_to_its_job(fake_redis: redis.Redis) -> None:
 
 
 def test_issue_is_free_when_it_was_told_of_the_end(fleet: SteppedFleet) -> None:
-    """The next job of an issue begins when the last one's end was told there."""
+    """The next job of an issue begins when the last one's end was shown there."""
     first = fleet.enqueue(issue="local:shop#3")
     fleet.end(first.job)
     assert fleet.enqueue(issue="local:shop#3").job == first.job

@@ -57,7 +57,7 @@ class _ModelHandler(BaseHTTPRequestHandler):
     server: ModelServer
 
     def do_POST(self) -> None:
-        """Answer as told."""
+        """Give the prepared answer."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.asked.append((self.path, headers, body))
@@ -192,7 +192,7 @@ def test_failure_leaves_the_defaults_and_is_not_remembered(
 
 
 def test_server_that_is_not_there_is_a_failure(bench: ModelBench) -> None:
-    """A refused connection is no answer, and nothing is raised."""
+    """A refused connection is not an answer, and nothing is raised."""
     one = issue(1, BODY)
     assert bench.fill(one, url="http://127.0.0.1:9") == read_metadata(one)
 

@@ -118,12 +118,12 @@ def test_a_job_is_told_of_with_what_its_record_says(fleet: SteppedFleet) -> None
     """Issue, version and reason are read where the event lacks them."""
     listener = Listener()
     made = consumer(fleet, listener)
-    job = finish(fleet, SignalKind.ESCALATED, issue="local:shop#3", title="Mend the roof")
+    job = finish(fleet, SignalKind.ESCALATED, issue="local:shop#3", title="Fix the roof")
     assert made.tick() == 1
     (told,) = listener.heard
     assert (told.kind, told.subject, told.words) == (NotificationKind.NEEDS_HUMAN, job, "escalated")
     assert told.title.startswith("local:shop#3 ")
-    assert (told.fields["version"], told.fields["title"]) == ("implementer@v1", "Mend the roof")
+    assert (told.fields["version"], told.fields["title"]) == ("implementer@v1", "Fix the roof")
 
 
 def test_ci_that_stayed_red_is_frozen(fleet: SteppedFleet) -> None:
@@ -322,7 +322,7 @@ def test_a_definite_no_is_a_dead_letter_at_once_and_holds_up_nothing(fleet: Step
 
 
 def test_one_that_is_never_taken_does_not_hold_up_the_others(fleet: SteppedFleet) -> None:
-    """Behind the first pause the newer ones go first."""
+    """After the first pause the newer ones go first."""
     listener = Listener()
     listener.answer = lambda told: refuse()(told) if told.subject == poison else None
     made = consumer(fleet, listener, attempts=10)

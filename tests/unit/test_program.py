@@ -59,7 +59,7 @@ def test_a_sink_that_fails_is_left_alone_and_holds_nobody_up() -> None:
 
 
 def test_a_stuck_sink_costs_lines_that_are_counted_but_no_time() -> None:
-    """While the sink is stuck the queue fills, further lines are left out, and the gap is told."""
+    """While the sink is stuck the queue fills, further lines are left out, and the gap is reported."""
     received: list[tuple[str, str]] = []
     release = threading.Event()
 

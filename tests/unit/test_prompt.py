@@ -36,7 +36,7 @@ def test_a_redispatch_tells_what_is_known() -> None:
 
 
 def test_mail_is_what_the_turn_is_about() -> None:
-    """It stands between the words of its kind and the task; the recap is for whoever remembers nothing."""
+    """It stands between the words of its kind and the task; the recap is for a new conversation."""
     prompt = compose(
         PromptInput(kind="mail", task="2+2=5", mail="1 mail arrived for you. …\n", recap="sent two")
     )

@@ -91,7 +91,7 @@ def test_prepared_message_says_nothing_of_the_job_but_its_id(celery_app: Celery)
 
 
 def test_each_publication_is_a_task_of_its_own(celery_app: Celery) -> None:
-    """A worker that was told to drop one takes the next; people read the job's id in both."""
+    """A worker that was asked to drop one takes the next; people read the job's id in both."""
     suffixes = iter(["a", "b", "c"])
     publisher = CeleryPublisher(celery_app, task=WORK, broker_is_store=True, suffixes=lambda: next(suffixes))
     texts = []
@@ -286,7 +286,7 @@ def test_cancelled_job_is_not_published(fleet: SteppedFleet) -> None:
 
 
 def test_unreadable_record_does_not_stop_the_relay(fleet: SteppedFleet) -> None:
-    """The jobs behind it are published all the same."""
+    """The jobs after it are published all the same."""
     fleet.broker.down = True
     broken, job = fleet.enqueue().job, fleet.enqueue().job
     fleet.broker.down = False

@@ -109,5 +109,5 @@ _URL = "https://git.acme.example/acme/shop.git/"
     ],
 )
 def test_what_git_met_is_read_from_its_own_words(stderr: str, expected: RemoteAnswer) -> None:
-    """Refused, gone and moved are told apart; what a server's hook prints is believed in nothing."""
+    """Refused, gone and moved are distinguished; what a server's hook prints is believed in nothing."""
     assert remote_answer(stderr) is expected

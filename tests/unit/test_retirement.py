@@ -1,4 +1,4 @@
-"""Whether an agent leaves when its job ends, and what its parent is told: by what is known of it."""
+"""Whether an agent leaves when its job ends, and what mail its parent gets: by what is known of it."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_agent_leaves_with_its_job(fields: dict[str, Any], *, leaving: bool) -> 
 
 
 def test_agent_in_a_later_turn_stays() -> None:
-    """Whoever runs that turn has the last word."""
+    """The worker that runs that turn has the last word."""
     assert not decided(agent(), fence=2)
 
 
@@ -147,7 +147,7 @@ def test_agent_leaves_once(hospice: Hospice, state: JobState) -> None:
 
 
 def test_heir_has_the_agent(hospice: Hospice) -> None:
-    """A later claim ended the job: whoever has lost it before ends nobody."""
+    """A later claim ended the job: a worker that lost it before ends nobody."""
     lost = hospice.claim
     hospice.fleet.clock.forward(1000)
     heir = hospice.fleet.claim(lost.job.id)

@@ -119,7 +119,7 @@ def test_include_is_put_in_place_of_its_line() -> None:
 
 
 def test_unknown_script_is_an_error() -> None:
-    """A name without a file is no empty script."""
+    """A name without a file is not an empty script."""
     with pytest.raises(KeyError):
         lua_source("no_such_script")
 

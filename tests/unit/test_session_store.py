@@ -101,7 +101,7 @@ def test_lease_that_ran_out_registers_no_process(sessions: Sessions) -> None:
 
 
 def test_lease_that_was_given_back_ends_nothing(sessions: Sessions) -> None:
-    """The fence alone is no right: the turn is over."""
+    """The fence alone gives no right: the turn is over."""
     sessions.in_state(S.IN_TURN)
     assert sessions.end(None) == "ok"
     assert sessions.end(S.COMPLETED) == "stale"
@@ -125,7 +125,7 @@ def test_renewal_keeps_the_lease(sessions: Sessions) -> None:
 
 
 def test_registration_names_the_process(sessions: Sessions) -> None:
-    """Whoever is to end the turn finds host, boot, pid and start; they go with the turn."""
+    """A process that is to end the turn finds host, boot, pid and start; they go with the turn."""
     sessions.in_state(S.IN_TURN)
     record = sessions.read()
     assert (record.host, record.boot_id, record.pid, record.start_ticks) == ("h1", "b1", 41, 7)
@@ -240,7 +240,7 @@ def test_expired_move_leaves_live_turns_alone(sessions: Sessions) -> None:
 
 @pytest.mark.parametrize("watched", [True, False])
 def test_turn_that_nobody_ended_is_remembered(sessions: Sessions, *, watched: bool) -> None:
-    """Whoever takes its lease away; the next holder knows what to end, until it has a process itself."""
+    """In whatever way it lost its lease, the next holder knows what to end, until it has a process itself."""
     sessions.in_state(S.IN_TURN)
     assert sessions.read().left == ""
     sessions.clock.forward(LEASE)

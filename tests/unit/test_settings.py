@@ -109,7 +109,7 @@ def test_a_setting_that_there_is_not_is_called_that(elsewhere: Path) -> None:
 
 @pytest.mark.parametrize("text", ["true", "nan", "''"])
 def test_numbers_in_the_file_are_as_strict(elsewhere: Path, text: str) -> None:
-    """A truth value is no number."""
+    """A truth value is not a number."""
     (elsewhere / "coalmine.toml").write_text(f"[times]\nlease_seconds = {text}\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="COALMINE_TIMES__LEASE_SECONDS"):
         load_settings()
@@ -136,7 +136,7 @@ def test_all_faults_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["COALMINE_CANARIES__ENABLED", "COALMINE_CANARY__ENABELD", "COALMINE_REDIS"])
 def test_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A variable that is no setting is not ignored in silence."""
+    """A variable that is not a setting is not ignored in silence."""
     monkeypatch.setenv(name, "1")
     with pytest.raises(SettingsError, match=name):
         load_settings()
@@ -164,7 +164,7 @@ def test_broken_file_is_named(elsewhere: Path) -> None:
 
 
 def test_file_that_is_no_text_is_named(elsewhere: Path) -> None:
-    """Bytes that are no UTF-8 are told of like any other fault."""
+    """Bytes that are not UTF-8 are reported like any other fault."""
     (elsewhere / "coalmine.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match=r"coalmine\.toml"):
         load_settings()
@@ -276,7 +276,7 @@ def test_jobs_are_remembered_longer_than_they_are_scored(monkeypatch: pytest.Mon
 
 
 def test_half_a_local_forge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository without issues, or the other way round, is no forge."""
+    """A repository without issues, or the other way round, is not a forge."""
     monkeypatch.setenv("COALMINE_FORGE__LOCAL__REPOSITORY", "repo")
     with pytest.raises(SettingsError, match="COALMINE_FORGE__LOCAL__ISSUES"):
         load_settings()

@@ -1,4 +1,4 @@
-"""Ticks: one process at a time runs one, and whoever asks is sure of a run that begins after that."""
+"""Ticks: one process at a time runs one, and a request is answered by a run that begins after it."""
 
 import pytest
 import redis

@@ -79,7 +79,7 @@ def test_policy_with_such_a_share_is_refused(share: float) -> None:
 
 @pytest.mark.parametrize("state", ["champion", "superseded"])
 def test_only_a_pending_version_goes_on_trial(fleet: SteppedFleet, state: str) -> None:
-    """A version that works, or worked, is no canary."""
+    """A version that works, or worked, cannot be a canary."""
     first = fleet.add()
     if state == "superseded":
         fleet.app.templates.promote(fleet.propose().id, by="ada")

@@ -1,4 +1,4 @@
-"""What a turn is told: its kind, what it has to repair, and a recap for whoever remembers nothing."""
+"""What a turn's prompt says: its kind, what to repair, and a recap for an agent that remembers nothing."""
 
 from dataclasses import replace
 from typing import Any
@@ -92,16 +92,16 @@ def test_mail_for_a_corrective_turn_in_a_new_conversation() -> None:
 
 
 def test_unknown_kind_is_refused() -> None:
-    """Nobody is told to begin anew because a record says something that this release does not know."""
+    """No prompt says to begin anew because a record says something that this release does not know."""
     with pytest.raises(InvalidInputError, match="'polish' is not a kind of turn"):
         told(claim("polish"))
 
 
 def test_version_brings_its_own_text_of_a_kind() -> None:
     """It stands in place of the default; the other kinds keep theirs."""
-    snapshot = Snapshot(prompts={TurnKind.FIX_FORWARD: "Mend $commit on $branch; $unknown costs $$5."})
+    snapshot = Snapshot(prompts={TurnKind.FIX_FORWARD: "Fix $commit on $branch; $unknown costs $$5."})
     prompt = told(claim("fix_forward", snapshot=snapshot, repair=REPAIR))
-    assert "Mend 4be1c0ffee00 on coalmine/1; $unknown costs $5." in prompt
+    assert "Fix 4be1c0ffee00 on coalmine/1; $unknown costs $5." in prompt
     assert "Repair this branch" not in prompt
     assert DEFAULT_TEMPLATES["redispatch"][:30] in told(claim("redispatch", snapshot=snapshot))
 

@@ -232,7 +232,7 @@ def test_content_that_does_not_match_its_hash_is_not_used(fleet: SteppedFleet) -
 
 
 def test_bad_content_names_every_wrong_field() -> None:
-    """All faults of a version's content are told at once."""
+    """All faults of a version's content are reported at once."""
     with pytest.raises(InvalidInputError, match=r"(?s)prompt.*runtime.*time_limit_seconds"):
         checked_snapshot(prompt="\0", runtime="No Such", time_limit_seconds=float("nan"))
 
@@ -245,9 +245,9 @@ def test_content_without_texts_of_its_own_has_the_hash_that_it_had() -> None:
 
 
 def test_text_of_a_kind_makes_another_version(fleet: SteppedFleet) -> None:
-    """A canary may differ from its champion in what it is told about a repair, and in nothing else."""
+    """A canary may differ from its champion in its text about a repair, and in nothing else."""
     fleet.add()
-    texts = {TurnKind.FIX_FORWARD: "Mend $commit on $branch."}
+    texts = {TurnKind.FIX_FORWARD: "Fix $commit on $branch."}
     step = fleet.app.templates.propose("implementer", Snapshot(prompt="one", prompts=texts))
     assert (step.version.number, step.changed) == (2, True)
     assert fleet.app.templates.find("implementer@v2").snapshot.prompts == texts
@@ -332,7 +332,7 @@ def test_rejected_candidate_waits_no_longer(fleet: SteppedFleet) -> None:
 
 
 def test_unreadable_candidate_does_not_keep_the_others_waiting(fleet: SteppedFleet) -> None:
-    """A waiting version whose record is broken is told of in the log; the next template has its turn."""
+    """A waiting version whose record is broken is reported in the log; the next template has its turn."""
     for name in ("broken", "implementer"):
         fleet.add(name)
         fleet.app.templates.set_policy(name, ProposalPolicy.CANARY)

@@ -109,7 +109,7 @@ def test_unreadable_session_keeps_nobody_waiting(waiter: Waiter) -> None:
 
 
 def test_mail_is_sent_although_nobody_can_be_woken(waiter: Waiter) -> None:
-    """The sender is not told of an error after a mail that waits; the sweep makes up for it."""
+    """The sender sees no error after a mail that waits; the sweep makes up for it."""
 
     def fail(_names: object) -> None:
         message = "the server is away"

@@ -194,7 +194,7 @@ def test_agent_that_waits_for_a_person_is_left_alone(kennel: Kennel) -> None:
 
 
 def test_gate_whose_deadline_has_passed_holds_nothing(kennel: Kennel) -> None:
-    """The agent is told once that nobody decided, and its silence counts from there."""
+    """One mail tells the agent that nobody decided, and its silence counts from there."""
     fence = kennel.begin()
     gate = kennel.ask(seconds=5000)
     kennel.pass_time(4999, fence)
@@ -211,7 +211,7 @@ def test_gate_whose_deadline_has_passed_holds_nothing(kennel: Kennel) -> None:
 
 
 def test_full_mailbox_does_not_keep_a_gate_shut(kennel: Kennel) -> None:
-    """What cannot be told is told later; the silence counts from the deadline all the same."""
+    """What cannot be sent is sent later; the silence counts from the deadline all the same."""
     fence = kennel.begin()
     kennel.ask(seconds=1000)
     office = kennel.app.post_office
@@ -241,7 +241,7 @@ def test_lost_turn_is_stalled(kennel: Kennel) -> None:
 
 
 def test_agent_whose_job_ended_without_it(kennel: Kennel) -> None:
-    """The session is a zombie, the parent is told once, and the agent gets no more mail."""
+    """The session is a zombie, the parent gets one mail, and the agent gets no more mail."""
     kennel.begin()
     kennel.fleet.clock.forward(LEASE)
     kennel.end_job()
@@ -255,7 +255,7 @@ def test_agent_whose_job_ended_without_it(kennel: Kennel) -> None:
 
 
 def test_runner_and_watchdog_send_one_mail(kennel: Kennel) -> None:
-    """Whoever comes second finds that it has been sent."""
+    """The second one finds that it has been sent."""
     kennel.begin()
     tell_parent(kennel.app.post_office, kennel.agent, AgentEnd(ended_by=Ending.STALL, stall_seconds=9))
     kennel.fleet.clock.forward(LEASE)
@@ -308,7 +308,7 @@ def test_cancelled_job_is_told_as_aborted(kennel: Kennel) -> None:
 def test_running_jobs_of_a_rejected_canary(
     fake_redis: redis.Redis, setting: Literal["finish", "cancel"], *, cancels: bool
 ) -> None:
-    """Whoever rejected it came no further: what it works on is cancelled here, if the settings want that."""
+    """Its rejection ended there: what it works on is cancelled here, if the settings want that."""
     fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9], on_rollback=setting)
     fleet.on_trial()
     on_canary, on_champion = (fleet.claim(fleet.enqueue().job).job.id for _ in range(2))

@@ -85,7 +85,7 @@ def test_token_is_asked_for(fake_redis: redis.Redis, path: str) -> None:
 
 
 def test_door_and_health_ask_for_no_token(fake_redis: redis.Redis) -> None:
-    """A forge has no token but its signature; whoever watches the process needs none."""
+    """A forge has no token but its signature; a check of the process's health needs none."""
     client = browser(fake_redis, token=TOKEN)
     request = sent("github", payload())
     assert client.post("/webhook/github", request.body, request.headers).status_code == 200

@@ -36,7 +36,7 @@ from tests.leaks import leaks
 
 
 class DoorHouse:
-    """A fleet with a door, and the tick behind it in the test's hands."""
+    """A fleet with a door, and the tick that reads it in the test's hands."""
 
     def __init__(
         self, client: redis.Redis, given: Iterable[RemoteConfig] = FORGES, *, kill_switch: bool = False
@@ -209,7 +209,7 @@ def test_issue_told_of_during_its_look_is_looked_at_again(house: DoorHouse) -> N
 
 
 def test_late_end_of_a_lost_look_does_no_harm(house: DoorHouse) -> None:
-    """It does not forget what was told after another look had ended."""
+    """It does not forget what was reported after another look had ended."""
     house.receive(of(1, delivery="d1"))
     (lost,) = house.intake.take_intake(lease_seconds=1)
     house.fleet.clock.forward(2)
@@ -221,7 +221,7 @@ def test_late_end_of_a_lost_look_does_no_harm(house: DoorHouse) -> None:
 
 
 def test_intake_is_bounded(house: DoorHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound new issues are refused and not remembered; those that wait may be told of again."""
+    """Beyond the bound new issues are refused and not remembered; those that wait may be reported again."""
     monkeypatch.setattr(delivery_store, "MOST_ISSUES", 2)
     house.receive(of(1))
     house.receive(of(2))

@@ -27,7 +27,7 @@ def running(fleet: SteppedFleet, template: str = "implementer") -> str:
 
 def child(fleet: SteppedFleet, parent: str, name: str = "part") -> str:
     """A child that a job's agent dispatches; returns its id."""
-    order = ChildOrder(parent=parent, name=name, spec="mend the door", role="builder")
+    order = ChildOrder(parent=parent, name=name, spec="fix the door", role="builder")
     return fleet.app.children.dispatch(order).job
 
 

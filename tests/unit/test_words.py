@@ -1,6 +1,6 @@
 """The words: no private vocabulary anywhere, and no comparison with an answer's bare text.
 
-A word stands in this list because the field has a better one: whoever meets it in a diff writes that instead.
+A word stands in this list because the field has a better one: write that instead.
 """
 
 import ast

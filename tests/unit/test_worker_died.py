@@ -75,7 +75,7 @@ def test_an_agent_without_a_parent_is_mourned_by_nobody(post: PostFleet) -> None
 
 
 def test_runner_and_watchdog_together_send_one(post: PostFleet) -> None:
-    """Whoever is second finds the mail of the first, also when the reasons differ."""
+    """The second one finds the mail of the first, also when the reasons differ."""
     lead, builder = post.pair()
     agent = post.agents.find(builder)
     first = tell_parent(post.office, agent, AgentEnd(ended_by=Ending.STALL, stall_seconds=600))
@@ -105,7 +105,7 @@ def test_a_parent_that_has_finished_is_told_nothing(post: PostFleet) -> None:
 
 
 def test_a_death_does_not_end_the_parents_task(post: PostFleet) -> None:
-    """It is no terminal mail of anybody's."""
+    """It is nobody's terminal mail."""
     lead, builder = post.pair()
     post.send(builder, lead, type_="worker_done", payload=DONE)
     noted = post.office.terminal_sequence(builder)
