@@ -1,7 +1,7 @@
 """The description of a forge: everything that is set about one, in one record that is passed down.
 
 A kind of forge subclasses one of the two classes here, gives `kind` and `name` their defaults, and adds the
-fields that it alone has. Code that serves, gates or watches a forge reads the properties here, and does not ask
+fields that it alone has. Code that serves, gates or watches a forge reads the properties here, and never asks
 which kind it is. Two places look for a `LocalConfig`, as only a local forge has paths on this machine:
 `coalmine doctor` checks them, and `tasks.composition.forge_parts` finds the one local forge for the command
 `up`, which tries its CI, and for `enqueue`, whose requests are about its repository.
