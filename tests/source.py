@@ -33,6 +33,14 @@ def product() -> Iterator[Path]:
 
 
 @cache
+def forge_rooms() -> tuple[str, ...]:
+    """The folder of each kind of forge: those below `routing/forges` that have a `kind.py`."""
+    return tuple(
+        path.parent.as_posix() for path in modules("routing") if path.match("routing/forges/*/kind.py")
+    )
+
+
+@cache
 def text(path: Path) -> str:
     """What a file says."""
     return (ROOT / path).read_text(encoding="utf-8")

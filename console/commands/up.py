@@ -80,7 +80,7 @@ def up(
 ) -> None:
     """Start the fleet: a private Redis server, workers and beat. Ctrl-C ends it.
 
-    Where GitHub, Gitea or Forgejo is set up, a web process takes their webhooks (COALMINE_WEB__PORT, 8321).
+    Where a forge that sends webhooks is set up, a web process takes them (COALMINE_WEB__PORT, 8321).
 
     Other `coalmine` commands that you run in the same folder find it by themselves. With --json its events
     are printed, one JSON object on each line; everything else goes to standard error.

@@ -19,6 +19,7 @@ from console.web.headers import SECURITY_HEADERS
 from console.web.request_limits import BodyTooLongError, BodyTooSlowError, read_body
 from routing import errors
 from routing.errors import CoalmineError, SettingsError
+from routing.forges.registry import KINDS
 from routing.http.address import is_loopback
 from routing.store.redis.connection import connect
 from tasks.composition.composition import compose
@@ -68,7 +69,7 @@ def test_description_has_the_door(fake_redis: redis.Redis) -> None:
     """OpenAPI names the kinds of forges, the body and each refusal."""
     document = browser(fake_redis).get("/openapi.json").json()
     door = document["paths"]["/webhook/{forge}"]["post"]
-    assert door["parameters"][0]["schema"]["enum"] == ["github", "gitea", "forgejo"]
+    assert door["parameters"][0]["schema"]["enum"] == [name for name, kind in KINDS.items() if kind.webhook]
     assert {"200", "401", "413", "422", "429", "503"} <= set(door["responses"])
     assert door["requestBody"]["required"]
 
