@@ -36,7 +36,27 @@ class IssueSource(Protocol):
 
 
 class Backlog:
-    """The steps that ticks and people make. Repeating a step changes nothing."""
+    """Keeps the order of work on issues. It creates no jobs and writes nothing to forges.
+
+    Who calls what:
+
+    - The poll: `accept` for each issue that it sees, `reconcile` after a complete listing, `withdraw`, `ask`.
+    - The dispatcher: `ready`, `start`, then `attach` with the job that it enqueued. After a definite failure
+      it calls `release` instead. Without an answer it does neither: `unconfirmed` has the item later, and the
+      job is looked up by the key of its start. `refuse` notes why an item has to wait.
+    - The watcher, when the job has ended: `complete`, `escalate` or `freeze`, with the job's id. The
+      dispatcher also escalates what it cannot enqueue.
+    - People: `cancel` and `requeue`. The sweep: `trim`.
+
+    `start` gives a fence; `attach` and `release` with another one do nothing. An end that names a job other
+    than the item's is a ConflictError. So is one that the item's state does not allow, and a wish of a person
+    about an item that is completed or has left the queue by itself: only its forge can bring that back.
+    NotFoundError: the issue is not an item.
+
+    A step is atomic, and repeating it changes nothing. `reconcile` and `ask` read forges, item by item, and
+    item, and make a step for each; when a forge gives no answer, that is logged and the item stays as it is.
+    Nothing is kept in memory, so any number of threads and processes may run at once.
+    """
 
     def __init__(
         self, store: BacklogStore, *, forges: Mapping[str, IssueSource], settings: BacklogSettings,

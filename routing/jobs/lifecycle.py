@@ -57,7 +57,29 @@ class Claim:
 
 
 class Jobs:
-    """What workers, ticks and people do with jobs."""
+    """Moves accepted jobs from state to state, and finds them. `Mailbox` accepts them; `Relay` publishes.
+
+    Who calls what:
+
+    - A worker: `claim`, then exactly one of `pushed`, `end`, `try_again`, `give_up`, `give_back`, `put_off`
+      and `park`. Leases are extended by `JobStore.renew`, not here.
+    - Ticks: `reap` and `see_to_children` in the sweep, `wake` when mail came, `conclude` and `fix_forward`
+      for jobs that wait for CI.
+    - People: `cancel` and `retry`. `cancel` is also called for a parent's end, a rejected version and a
+      revoked task.
+
+    Every change of state is one step of the store, with its event, its signals and its lists. `claim`,
+    `cancel`, `reap` and `see_to_children` are several steps; whoever dies between two of them leaves the rest
+    to the next call. Any number of processes and threads may make steps at once: the first one of two that
+    exclude each other is carried out.
+
+    A worker's report raises StaleLeaseError when its lease was lost: drop the result, and leave the agent to
+    whoever has the job. It raises CancelAskedError when the job may only end: report it again by `end`, as
+    cancelled. After an UnavailableError the report may have been carried out. Make it again: if it was, the
+    second one raises StaleLeaseError. A tick that came too late gets False. People get UnknownJobError, or
+    ConflictError for a state that does not allow the step. `cancel` may be repeated; a second `retry` of a
+    job that is queued by then is a ConflictError.
+    """
 
     def __init__(
         self, jobs: JobStore, versions: VersionStore, *, back_off: BackOff, generator: Generator,

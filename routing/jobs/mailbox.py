@@ -90,7 +90,23 @@ def new_job_id() -> str:
 
 
 class Mailbox:
-    """Enqueues jobs. One instance a process."""
+    """Accepts jobs, and publishes them if it can. It moves no job later: see `Jobs`.
+
+    `enqueue` and `enqueue_many` serve the console and the dispatcher, `enqueue_child` serves `Children`.
+    `find` says what became of a request whose answer was lost.
+
+    A request with an idempotency key, or about an issue that a job is at work on, gets the job that is there
+    already, with `created` False. Without either, a repeated request is a second job. So give a key where you
+    may have to repeat: after an UnavailableError the request may have been accepted.
+
+    Requests are checked before anything is written: PayloadTooLargeError, UnknownTemplateError or
+    UnknownVersionError, and ConflictError for a version that was rejected. A batch is not atomic: if the
+    server fails in the middle, the first parts are accepted, and repeating the batch with its keys accepts
+    the rest. A publication that fails is no error; the relay makes it later.
+
+    One a process. It keeps routes in memory, and each step is refused if its route has changed, so an old one
+    does no harm. Threads may share it.
+    """
 
     def __init__(
         self, *, jobs: JobStore, events: EventStore, routes: RouteReader, publisher: Publisher,

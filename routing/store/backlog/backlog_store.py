@@ -118,7 +118,20 @@ _REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gat
 
 
 class BacklogStore(Store):
-    """One call a step. A step evaluates, in one go, all items that it could make ready or block."""
+    """Items and their dependencies. `Backlog` decides which steps are made; this carries them out.
+
+    `put`, `move`, `pause`, `answer` and `trim` are atomic, and evaluate in the same step all items that they
+    could make ready or block. `attach` and `refuse` change one record. A move to `in_progress` counts the
+    items in progress of the repository, takes the slot and makes a new fence, all in the step: two
+    dispatchers never exceed `per_repo`.
+
+    A move may end in another state than the caller asked for, if more was known: an issue that was closed on
+    its forge becomes completed, and one that a person paused meanwhile is cancelled unless its work is done.
+
+    Lists are read page by page without a lock, so an item that moves meanwhile may be missed until the next
+    read. `ready` and `listed` leave out those that are no longer in the state. `read` raises
+    CorruptRecordError for a record that it cannot read; `read_sound`, and the lists, log it and go on.
+    """
 
     def __init__(self, redis: "Redis", keys: Keys, clock: Any = None, *, unknown_blocker: Unknown) -> None:
         super().__init__(redis, keys, clock)

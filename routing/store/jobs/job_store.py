@@ -81,9 +81,25 @@ _EFFECTS_DONE = Script(
 
 
 class JobStore(JobReader):
-    """The steps that change jobs, one round trip each; a refusal is an answer, not an error.
+    """The steps that change jobs. A refusal is an answer, not an error.
 
-    A step may be repeated after an UnavailableError: the fence, or the state, makes the second one harmless.
+    What each caller uses:
+
+    - The mailbox: `accept` and `accept_many`.
+    - Workers: `claim`, then `renew` with the fence that it gave, and `move` with that fence.
+    - The sweep: `release_held`, `take_outbox`, `take_unclaimed`, `published` and `trim`.
+    - The ticks that look at pushed work: `watched`, `look_again`, `land`, `effects_done` and `forget`.
+    - `Cancellation`, for people and the sweep: `cancel_running`, `move` without a fence, `disown`, `seen_to`.
+
+    A move without a fence is refused only by the job's state, so it is for steps that are right in any life
+    of the job. `claim` raises the fence by one and counts the attempt in the same step. `reroute` raises it
+    too if the job's worker was lost. After `land` a job cannot be cancelled until it is moved.
+
+    A script is atomic: state, lists, signals and event change together. `forget`, `trim` and the steps on a
+    single list are plain commands; they only touch lists, and each may be repeated. A step may be repeated
+    after an UnavailableError: the fence, the state or the job's id makes the second one harmless. What
+    `take_outbox` and `take_unclaimed` return comes again later, from either of them, until the job is claimed
+    or moved.
     """
 
     def __init__(

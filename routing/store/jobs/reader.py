@@ -15,10 +15,15 @@ _log = structlog.get_logger(__name__)
 
 
 class JobReader(Store):
-    """What is known of jobs; one round trip a question.
+    """What is known of jobs, for views and ticks; `JobStore` adds the steps. One round trip a question.
 
     Lists are read by parts (`most`): none is as long as the history. An id may outlive its record, which
-    expires.
+    expires: `read` and `read_many` have None for it, and the caller takes the id off the list if that is its
+    task.
+
+    Several answers are no snapshot: a job may have moved between two calls, and between the lists of one
+    overview. Decide by what a step answers, never by what was read before it. A record that cannot be read is
+    a CorruptRecordError from `read`; `read_many` logs it and has None, as if it were gone.
     """
 
     def known(self, requests: Sequence[tuple[str, str]]) -> list[str]:
