@@ -16,16 +16,16 @@ def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) 
     argv = [sys.executable, "-m", "console", "demo", "--seed", "1", "--keep", str(folder), "--json"]
     done = run(argv, env=environment, cwd=Path(__file__).parents[2], timeout=90)
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout)
-    hasty, careful = told["trials"]
+    report = json.loads(done.stdout)
+    hasty, careful = report["trials"]
     assert (hasty["state"], careful["state"]) == ("rolled_back", "graduated")
     assert hasty["review"]["evidence"]["worse"] >= 20
     assert careful["review"]["evidence"]["not_worse"] >= 20
-    assert told["champion"] == careful["canary"]
+    assert report["champion"] == careful["canary"]
     merges = Git(folder / "shop")("rev-list", "--count", "--merges", "main")
-    assert told["merges"] == int(merges) > 10
+    assert report["merges"] == int(merges) > 10
     ends = [file.read_text() for file in (folder / "issues").glob("*.md")]
-    assert sum("state: closed" in text for text in ends) == told["merges"], "each merge closed its issue"
+    assert sum("state: closed" in text for text in ends) == report["merges"], "each merge closed its issue"
 
 
 def test_a_folder_that_exists_is_not_written_to(tmp_path: Path) -> None:

@@ -255,8 +255,8 @@ def test_an_intake_that_nobody_empties_is_found(coalmine: CommandLine, backlog: 
     """What a webhook reported a moment ago is not one; what is due for minutes is."""
     with coalmine.coalmine() as parts:
         store = DeliveryStore(parts.redis, parts.keys, parts.clock)
-        told = NewDelivery(digest="d", issue=str(shop(1)), hint={"digest": "d"}, event={})
-        assert store.accept(told) == "ok"
+        delivery = NewDelivery(digest="d", issue=str(shop(1)), hint={"digest": "d"}, event={})
+        assert store.accept(delivery) == "ok"
         assert examined(coalmine, 0)["intake"][0] == "ok"
         parts.redis.zadd(parts.keys("intake"), {str(shop(1)): backlog.now() - 121})
     status, said = examined(coalmine, 0)["intake"]

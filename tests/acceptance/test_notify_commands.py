@@ -32,8 +32,8 @@ def sinks(server: SinkServer, **more: str) -> dict[str, str]:
 def bury(coalmine: CommandLine) -> None:
     """One dead letter of the webhook, and one of the channel."""
     with coalmine.coalmine() as parts:
-        told = {"id": DEAD, "kind": "needs-human", "subject": "x", "title": "[red]x[/]", "at": 1_700_000_000}
-        record = json.dumps({"notification": told, "attempts": 12, "reason": "it answered 410"})
+        dead = {"id": DEAD, "kind": "needs-human", "subject": "x", "title": "[red]x[/]", "at": 1_700_000_000}
+        record = json.dumps({"notification": dead, "attempts": 12, "reason": "it answered 410"})
         for sink in ("webhook", "slack"):
             parts.notices.collect(sink, SinkProgress(before="", place="0-0", written=0), {DEAD: record})
             parts.notices.settle(sink, DEAD, "dead", record=record)

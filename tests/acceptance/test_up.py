@@ -66,7 +66,7 @@ def _workplace(folder: Path) -> None:
 def _up(folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """`coalmine up` in the foreground of its own session, ended with one SIGINT."""
     arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt"]
-    with (folder / "up.log").open("wb") as log, (folder / "events").open("wb") as told:
+    with (folder / "up.log").open("wb") as log, (folder / "events").open("wb") as events:
         process = subprocess.Popen(
             [
                 sys.executable,
@@ -80,7 +80,7 @@ def _up(folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
             ],
             cwd=folder,
             env=_environment() | variables,
-            stdout=told,
+            stdout=events,
             stderr=log,
             start_new_session=True,
         )
@@ -97,7 +97,7 @@ def _issue(folder: Path, number: int) -> dict[str, Any]:
     return dict(IssueFile.parse((folder / "issues" / f"{number}.md").read_bytes()).fields)
 
 
-def _told(folder: Path, number: int) -> bool:
+def _shows_end(folder: Path, number: int) -> bool:
     """Whether the issue shows its job's end."""
     return bool(_issue(folder, number).get("comments"))
 
@@ -107,7 +107,7 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     _workplace(tmp_path)
     with _up(tmp_path) as process:
         wait_until(
-            lambda: all(_told(tmp_path, number) for number in (1, 2, 3)) or process.poll() is not None,
+            lambda: all(_shows_end(tmp_path, number) for number in (1, 2, 3)) or process.poll() is not None,
             description="all three issues show the end of their jobs",
             timeout=60,
         )

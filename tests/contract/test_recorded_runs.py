@@ -75,7 +75,7 @@ class Stage:
         for name in RUNTIMES:
             (programs / name).write_text(f'#!/bin/sh\nexec {replay} {name} "$@"\n')
             (programs / name).chmod(0o700)
-        told = {
+        variables = {
             "PATH": f"{programs}{os.pathsep}/usr/bin:/bin",
             "REPLAY_RECORDING": str(self.file or FOLDER / f"{self.recording.name}.json"),
             "REPLAY_RECEIVED": str(self.folder / "received.json"),
@@ -84,7 +84,7 @@ class Stage:
         fields: dict[str, Any] = {
             "prompt": self.recording.prompt,
             "worktree": tree,
-            "environment": told,
+            "environment": variables,
             "prompt_file": self.folder / "prompt.md",
             "log_file": self.folder / "turn.log",
             "session_id": self.recording.session_id,

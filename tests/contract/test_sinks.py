@@ -18,7 +18,7 @@ from tests.servers.sink_server import SinkServer, Word, sink_server
 SECRET, PREVIOUS = "the-present-secret", "the-previous-secret"
 HTTP = ("webhook", "slack")
 
-TOLD = Notification(
+NOTIFICATION = Notification(
     id="1700000000000-0:needs-human",
     kind=NotificationKind.NEEDS_HUMAN,
     subject="4f1d0c2ab39e8876",
@@ -55,7 +55,7 @@ def refused(name: str, server: SinkServer, word: Word) -> UndeliveredError:
     """What a sink says of an answer that it does not take for a yes."""
     server.always = word
     with pytest.raises(UndeliveredError) as caught:
-        sink(name, server).send(TOLD)
+        sink(name, server).send(NOTIFICATION)
     return caught.value
 
 
@@ -63,7 +63,7 @@ def refused(name: str, server: SinkServer, word: Word) -> UndeliveredError:
 def test_a_sink_says_everything_that_matters(name: str, server: SinkServer) -> None:
     """Kind, title, reason and version arrive."""
     with capture_logs() as logs:
-        sink(name, server).send(TOLD)
+        sink(name, server).send(NOTIFICATION)
     said = json.dumps(logs) if name == "log" else server.deliveries[0].body.decode()
     for word in ("needs-human", "local:shop#3 escalated", "no commit", "implementer@v2"):
         assert word in said
@@ -74,7 +74,7 @@ def test_a_sink_says_everything_that_matters(name: str, server: SinkServer) -> N
 def test_any_yes_is_one(name: str, status: int, server: SinkServer) -> None:
     """Receivers answer with what they like above 199."""
     server.always = Word(status=status, body=b"" if status == 204 else b"<b>thanks</b>")
-    sink(name, server).send(TOLD)
+    sink(name, server).send(NOTIFICATION)
     assert len(server.deliveries) == 1
 
 
@@ -136,7 +136,7 @@ def test_nobody_there_is_worth_another_attempt(name: str) -> None:
     with sink_server() as server:
         made = sink(name, server)
     with pytest.raises(UndeliveredError) as caught:
-        made.send(TOLD)
+        made.send(NOTIFICATION)
     assert not caught.value.final
     assert "T000SECRET" not in str(caught.value)
 
@@ -167,7 +167,7 @@ def test_proxies_and_passwords_of_the_environment_are_not_used(
     monkeypatch.setenv("NETRC", netrc)
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:1")
-    sink(name, server).send(TOLD)
+    sink(name, server).send(NOTIFICATION)
     assert "authorization" not in server.deliveries[0].headers
 
 
@@ -180,21 +180,21 @@ def signature(secret: bytes, headers: dict[str, str], body: bytes) -> str:
 def test_a_webhook_is_signed_over_its_raw_body() -> None:
     """Id, time and body are under the signature; the id is the notification's."""
     with sink_server() as server:
-        sink("webhook", server).send(TOLD)
+        sink("webhook", server).send(NOTIFICATION)
     (delivery,) = server.deliveries
     headers = dict(delivery.headers)
-    assert headers["webhook-id"] == TOLD.id
+    assert headers["webhook-id"] == NOTIFICATION.id
     assert headers["webhook-timestamp"] == str(int(START))
     assert headers["content-type"] == "application/json"
     assert headers["webhook-signature"] == signature(SECRET.encode(), headers, delivery.body)
-    assert json.loads(delivery.body)["id"] == TOLD.id
+    assert json.loads(delivery.body)["id"] == NOTIFICATION.id
 
 
 def test_a_secret_that_is_changed_signs_beside_the_new_one() -> None:
     """A receiver that knows either of them accepts the delivery."""
     given = "whsec_" + base64.b64encode(b"twenty-four bytes of key").decode()
     with sink_server() as server:
-        sink("webhook", server, secret=given, previous_secret=PREVIOUS).send(TOLD)
+        sink("webhook", server, secret=given, previous_secret=PREVIOUS).send(NOTIFICATION)
     (delivery,) = server.deliveries
     headers = dict(delivery.headers)
     assert headers["webhook-signature"].split(" ") == [
@@ -206,9 +206,9 @@ def test_a_secret_that_is_changed_signs_beside_the_new_one() -> None:
 def test_a_title_calls_nobody_in_slack() -> None:
     """No mention, no link and no line of its own comes out of an issue's title."""
     evil = "<!channel> <@U123> @here @all [click](https://evil.example) & \x1b[31mred\n[done] all is well"
-    told = TOLD.model_validate(TOLD.model_dump() | {"title": evil, "fields": {"title": evil}})
+    bad = NOTIFICATION.model_validate(NOTIFICATION.model_dump() | {"title": evil, "fields": {"title": evil}})
     with sink_server() as server:
-        sink("slack", server).send(told)
+        sink("slack", server).send(bad)
     document = json.loads(server.deliveries[0].body)
     text = document["text"]
     assert not {"<", ">"} & set(text)

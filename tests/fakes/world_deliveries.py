@@ -23,20 +23,20 @@ def deliveries_of(
     `closed`, `reopened`, `commented`. A new issue's labels and assignees are in it, as the forge does.
     """
     newest = world.history.of(issue.number, action)[-1]
-    told = [newest]
+    happenings = [newest]
     if action == "opened":
         first = [
             one for one in world.history.of(issue.number, "labeled", "assigned") if one.actor == newest.actor
         ]
         if kind == "github":
-            told = [newest, *first]
+            happenings = [newest, *first]
         else:  # labels of a new issue are in `opened`; its assignees come first
-            told = [*(one for one in first if one.kind == "assigned"), newest]
-    requests = [_request(kind, world, issue, one).signed_with(secret) for one in told]
+            happenings = [*(one for one in first if one.kind == "assigned"), newest]
+    requests = [_request(kind, world, issue, one).signed_with(secret) for one in happenings]
     if kind != "github":  # which sends this one twice, with one delivery id
         requests = [
             again
-            for one, request in zip(told, requests, strict=True)
+            for one, request in zip(happenings, requests, strict=True)
             for again in [request] * (2 if one.kind == "assigned" else 1)
         ]
     return tuple(_with_all_signatures(request) for request in requests)

@@ -221,7 +221,7 @@ class ForgeFleet:
                 ]
             lines += [f"change {one.state} {one.head}" for one in forge.changes]
         effects = self.hands.app.job_store.with_effects(100)
-        return "\n".join([*lines, f"effects {len(effects)}", *self._told()])
+        return "\n".join([*lines, f"effects {len(effects)}", *self._notified()])
 
     def parts_free(self, ref: IssueRef) -> str:
         """State of the item and whose it is."""
@@ -230,16 +230,16 @@ class ForgeFleet:
         state = self.item(ref).state.value if found else "unknown"
         return f"{state} {'taken' if active else 'free'}"
 
-    def _told(self) -> list[str]:
+    def _notified(self) -> list[str]:
         """The events that people are notified of, and those that make work."""
         kinds = ("job.queued", "job.fix_forward", "job.finished", "job.signal")
-        told = [f"{one.kind} {one.data.get('state', '')}" for one in self.hands.events(*kinds)]
+        states = [f"{one.kind} {one.data.get('state', '')}" for one in self.hands.events(*kinds)]
         ends = [
             f"{one.subject} {one.data['to']}"
             for one in self.hands.events("backlog.state")
             if one.data["to"] in {"completed", "escalated", "frozen"}
         ]
-        return sorted(told) + sorted(ends)
+        return sorted(states) + sorted(ends)
 
     @staticmethod
     def _plain(text: str, jobs: list[Job]) -> str:

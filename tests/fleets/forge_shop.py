@@ -137,9 +137,9 @@ class ForgeShop:
     def until_closed(self, issue: WorldIssue) -> Job:
         """Wait until an issue's work is done, it is closed, and its comment says so."""
         wait_until(lambda: issue.state == "closed", description=f"{self.ref(issue)} is closed", timeout=30)
-        return self.until_told(issue)
+        return self.until_shown(issue)
 
-    def until_told(self, issue: WorldIssue) -> Job:
+    def until_shown(self, issue: WorldIssue) -> Job:
         """Wait until the issue is free for another job."""
         name = str(self.ref(issue))
         wait_until(

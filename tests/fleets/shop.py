@@ -66,7 +66,7 @@ class ShopFleet:
         wait_until(lambda: self.parts.jobs.find(job.id).settled_at, description="the job is settled")
         return self.parts.jobs.find(job.id).score
 
-    def until_told(self, reference: IssueRef) -> Issue:
+    def until_shown(self, reference: IssueRef) -> Issue:
         """Wait until an issue shows its job's end."""
         wait_until(lambda: self.issue(reference).comments, description="the issue has its checklist")
         wait_until(

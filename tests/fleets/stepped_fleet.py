@@ -210,9 +210,9 @@ def fail_attempt(
     signals: Sequence[Signal] = (),
 ) -> bool:  # fmt: skip
     """Report an attempt that the agent failed, as a worker does; returns whether the job runs again."""
-    told, follow_up = result or JobResult(exit_code=1), retry(Ending.RESULT, Attempts.of(claim.job))
+    reported, follow_up = result or JobResult(exit_code=1), retry(Ending.RESULT, Attempts.of(claim.job))
     if isinstance(follow_up, Again):
-        jobs.try_again(claim, follow_up, reason=reason, result=told)
+        jobs.try_again(claim, follow_up, reason=reason, result=reported)
     else:
-        jobs.give_up(claim, reason=reason, result=told, signals=signals)
+        jobs.give_up(claim, reason=reason, result=reported, signals=signals)
     return isinstance(follow_up, Again)

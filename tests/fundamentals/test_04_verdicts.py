@@ -51,9 +51,9 @@ def test_a_better_canary_graduates(fleet: SteppedFleet) -> None:
 def test_asking_again_changes_nothing(fleet: SteppedFleet) -> None:
     """A harvest after the verdict writes no second event and no second champion."""
     play(fleet, canary=SignalKind.FINISHED, champion=SignalKind.NOTHING_PUSHED)
-    told = fleet.kinds()
+    kinds = fleet.kinds()
     fleet.app.harvester.harvest()
-    assert fleet.kinds() == told
+    assert fleet.kinds() == kinds
 
 
 def test_a_rejected_canary_gets_no_more_work(fleet: SteppedFleet) -> None:

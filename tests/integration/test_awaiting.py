@@ -109,10 +109,10 @@ def test_children_wake_their_parent(house: AwaitingHouse) -> None:
     parts.switch.resume("both are there")
     ended = until_state(parts, parent, JobState.SUCCEEDED)
 
-    told = house.prompt(1)
-    assert "2 mails arrived for you" in told
-    assert ("found the door" in told, "found the wall" in told) == (True, True)
-    assert "Recap" not in told
+    prompt = house.prompt(1)
+    assert "2 mails arrived for you" in prompt
+    assert ("found the door" in prompt, "found the wall" in prompt) == (True, True)
+    assert "Recap" not in prompt
     assert (ended.attempts, ended.turns, len(events_of(parts, parent, "job.woken"))) == (1, 2, 1)
     after = session(parts, parent)
     assert (after.state, after.runtime_session, after.turns) == (SessionState.COMPLETED, "s1", 2)

@@ -105,10 +105,10 @@ def test_agents_of_a_rejected_canary_are_gone_soon(made: WorkerFleet, book: Book
     end_at_once(parts, parent)
     made.worker()
     agents = {job: book.until_started(job) for job in (on_canary, child, on_champion)}
-    told_at = time.monotonic()
+    asked_at = time.monotonic()
     parts.templates.reject("implementer@v2", by="ada")
     for job in (on_canary, child):
-        until_gone(agents[job], timeout=max(0.1, told_at + GRACE + 1 - time.monotonic()))
+        until_gone(agents[job], timeout=max(0.1, asked_at + GRACE + 1 - time.monotonic()))
     assert process_runs(agents[on_champion])
     for job in (on_canary, child):
         done = until_state(parts, job, JobState.CANCELLED)

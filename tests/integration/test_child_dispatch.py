@@ -37,8 +37,8 @@ class Lead:
     def dispatch(self, name: str, *more: str, **payload: object) -> subprocess.CompletedProcess[str]:
         """Ask for a child."""
         fields = {"task_id": name, "spec": "fix the door", "role": "builder", "file_scope": []} | payload
-        told = ["--to", "coalmine", "--type", "dispatch", "--payload", json.dumps(fields), *more]
-        return run([str(self.command), "send", *told])
+        arguments = ["--to", "coalmine", "--type", "dispatch", "--payload", json.dumps(fields), *more]
+        return run([str(self.command), "send", *arguments])
 
 
 @pytest.fixture
@@ -94,8 +94,8 @@ def test_turn_without_a_job_has_no_children(lead: Lead, tmp_path: Path) -> None:
 
 def test_other_mail_to_coalmine_is_read_by_nobody(lead: Lead) -> None:
     """Only `dispatch` means something there."""
-    told = [str(lead.command), "send", "--to", "coalmine", "--subject", "hello"]
-    refused = run(told)
+    arguments = [str(lead.command), "send", "--to", "coalmine", "--subject", "hello"]
+    refused = run(arguments)
     assert refused.returncode == 2
     assert "nobody reads mail to coalmine" in refused.stderr
 

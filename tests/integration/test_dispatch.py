@@ -62,7 +62,7 @@ def test_two_beats_and_two_workers_do_everything_once(
             description="both issues are closed",
         )
         for reference in issues:
-            assert len(made.until_told(reference).comments or ()) == 1
+            assert len(made.until_shown(reference).comments or ()) == 1
         jobs = made.parts.jobs.newest(most=10)
         assert sorted(job.request.issue for job in jobs) == [str(issue) for issue in issues]
         for job in jobs:

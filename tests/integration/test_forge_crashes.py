@@ -45,7 +45,7 @@ class Story:
 
     redis: redis.Redis
 
-    def told(self, *mishaps: Mishap) -> ForgeFleet:
+    def played(self, *mishaps: Mishap) -> ForgeFleet:
         """The whole story, with these mishaps."""
         self.redis.flushdb()
         fleet = ForgeFleet(self.redis, acts={1: ["red", "green"], 2: ["fails"]}, ci_seconds=30, people=people)
@@ -58,14 +58,14 @@ class Story:
     @cached_property
     def undisturbed(self) -> tuple[str, list[str]]:
         """The end of the story when nothing goes wrong, and its effects in their order."""
-        fleet = self.told()
+        fleet = self.played()
         assert fleet.forge.history.count(("github:acme/shop#1", "closed")) == 1
         return fleet.portrait(), list(fleet.mishaps.made)
 
     def ends_well(self, *mishaps: Mishap) -> None:
         """It comes to the same end."""
         end, effects = self.undisturbed
-        assert self.told(*mishaps).portrait() == end, (mishaps, effects)
+        assert self.played(*mishaps).portrait() == end, (mishaps, effects)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def story(redis_client: redis.Redis) -> Story:
 
 def test_the_story_is_what_it_is_said_to_be(story: Story) -> None:
     """One job an issue, one corrective turn, one comment each; closed once; a person is asked once."""
-    fleet = story.told()
+    fleet = story.played()
     first, second = fleet.forge.issues
     assert [job.state for job in fleet.jobs(first)] == [JobState.SUCCEEDED]
     assert [job.state for job in fleet.jobs(second)] == [JobState.ESCALATED]

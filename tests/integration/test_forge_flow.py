@@ -92,13 +92,13 @@ def test_an_issue_becomes_a_reviewed_and_merged_change(shop: ForgeShop) -> None:
 
     shop.judge(issue)
     done = shop.until_closed(issue)
-    told = shop.ours(issue)
+    comments = shop.ours(issue)
     assert (done.state, done.id, done.result.commit) == (JobState.SUCCEEDED, job.id, commit)
     assert issue.labels == [LABEL]
-    assert len(told) == 1
-    assert told[0].body.startswith(f"**acme/shop#{issue.number} — run progress**")
-    assert "Done — issue closed" in told[0].body
-    assert "- [ ]" not in told[0].body
+    assert len(comments) == 1
+    assert comments[0].body.startswith(f"**acme/shop#{issue.number} — run progress**")
+    assert "Done — issue closed" in comments[0].body
+    assert "- [ ]" not in comments[0].body
     assert shop.signals(job) == {SignalKind.CI_GREEN}
     assert shop.parts.jobs.find(job.id).settled_at is None
 
@@ -257,7 +257,7 @@ def test_a_person_who_was_asked_has_an_agent_try_again(shop: ForgeShop) -> None:
     """An agent that pushes nothing hands over; the label taken off, with a better text, makes a job."""
     issue = shop.open(body="Nothing is to be done.")
     first = shop.until(issue, JobState.ESCALATED)
-    shop.until_told(issue)
+    shop.until_shown(issue)
     assert (issue.state, set(issue.labels)) == ("open", {LABEL, FOR_HUMAN})
     assert "A person is needed" in shop.ours(issue)[0].body
     assert shop.until_scored(first) == 0.0

@@ -35,9 +35,9 @@ def test_an_issue_is_worked_on_merged_and_closed(tmp_path: Path, url: str) -> No
     with shop(tmp_path, url) as made:
         issue = made.open_issue()
         job = made.until(JobState.SUCCEEDED)
-        told = made.until_told(issue)
-        assert (told.state, IN_PROGRESS in told.labels, FOR_HUMAN in told.labels) == ("closed", False, False)
-        assert len(told.comments or ()) == 1
+        seen = made.until_shown(issue)
+        assert (seen.state, IN_PROGRESS in seen.labels, FOR_HUMAN in seen.labels) == ("closed", False, False)
+        assert len(seen.comments or ()) == 1
         assert (made.repository.path / "done.txt").read_text() == "done\n"
         assert job.result.commit == made.repository.tip(job.branch)
         assert made.until_scored(job) == 1.0
@@ -53,7 +53,7 @@ def test_an_agent_that_commits_nothing_is_handed_to_a_person(tmp_path: Path, url
         issue = made.open_issue()
         first = made.until(JobState.ESCALATED)
         assert made.until_scored(first) == 0.0
-        assert FOR_HUMAN in made.until_told(issue).labels
+        assert FOR_HUMAN in made.until_shown(issue).labels
         helped.touch()
         made.forge.remove_label(issue, FOR_HUMAN)
         second = made.until(JobState.SUCCEEDED, nth=2)
@@ -69,7 +69,7 @@ def test_red_ci_freezes_the_work(tmp_path: Path, url: str) -> None:
         issue = made.open_issue()
         job = made.until(JobState.ESCALATED)
         assert kinds(made, job.id) == {SignalKind.CI_RED, SignalKind.FROZEN}
-        assert FOR_HUMAN in made.until_told(issue).labels
+        assert FOR_HUMAN in made.until_shown(issue).labels
         assert made.until_scored(job) == 0.0
         assert made.repository.tip() == before
         assert made.repository.tip(job.branch) == job.result.commit
@@ -120,8 +120,8 @@ def test_work_that_waits_for_ci_can_be_cancelled(tmp_path: Path, url: str) -> No
         job = made.until(JobState.WAITING)
         made.parts.jobs.cancel(job.id, by="ada", at=made.parts.job_store.now())
         gate.touch()
-        told = made.until_told(issue)
-        assert FOR_HUMAN in told.labels
+        seen = made.until_shown(issue)
+        assert FOR_HUMAN in seen.labels
         wait_until(
             lambda: made.forge.statuses("shop", job.result.commit).has_real_ci, description="CI is green"
         )
@@ -141,11 +141,11 @@ def test_red_ci_is_repaired_before_a_person_is_asked(tmp_path: Path, url: str) -
     with shop(tmp_path, url, agent, ci=ci, variables=corrective) as made:
         issue = made.open_issue()
         job = made.until(JobState.SUCCEEDED)
-        told = made.until_told(issue)
+        seen = made.until_shown(issue)
         [red] = job.judged
         assert (job.fix_forwards, job.turns, len(made.parts.jobs.newest(most=10))) == (1, 2, 1)
         assert made.repository.git("rev-parse", f"{job.result.commit}^") == red
-        assert (told.state, len(told.comments or ())) == ("closed", 1)
+        assert (seen.state, len(seen.comments or ())) == ("closed", 1)
         assert made.until_scored(job) == 1.0
         assert kinds(made, job.id) == {SignalKind.CI_RED, SignalKind.CI_GREEN, SignalKind.MERGED}
 

@@ -319,8 +319,8 @@ def _line(bench: MailBench, asked: dict[str, Any]) -> bytes:
 def test_an_agent_says_that_it_awaits_mail(bench: MailBench) -> None:
     """One line back, and the session knows; a turn that is over, or has none, gets an answer that says so."""
     said: list[str] = []
-    told = replace(bench.turn, await_mail=lambda: said.append("await"))
-    bench.command = bench.mail_server.open(told)
+    turn = replace(bench.turn, await_mail=lambda: said.append("await"))
+    bench.command = bench.mail_server.open(turn)
     done = bench.run("await")
     assert (done.returncode, done.stdout.count("\n"), said) == (0, 1, ["await"])
     assert "begins with the mail that arrives" in done.stdout

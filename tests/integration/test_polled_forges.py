@@ -74,7 +74,7 @@ def test_a_branch_that_moved_on_is_not_merged(shop: ForgeShop) -> None:
     shop.push(job.branch, "more.txt")
     before = shop.world.repository.tip()
     shop.world.say(job.result.commit, "ci/build", "success")
-    assert shop.until_told(issue).state is JobState.ESCALATED
+    assert shop.until_shown(issue).state is JobState.ESCALATED
     assert (pull.issue.state, issue.state, set(issue.labels)) == ("open", "open", {LABEL, FOR_HUMAN})
     assert shop.world.repository.tip() == before
     assert shop.parts.jobs.find(job.id).reason.startswith("green, but not merged")
@@ -165,7 +165,7 @@ def test_a_burst_is_worked_off(shop: ForgeShop, record_property: Callable[[str, 
         return all(issue.state == "closed" for issue in issues)
 
     wait_until(all_closed, description="all of the burst is closed", timeout=60, interval=0.25)
-    jobs = [shop.until_told(issue) for issue in issues]
+    jobs = [shop.until_shown(issue) for issue in issues]
     assert [len(shop.jobs(issue)) for issue in issues] == [1] * len(issues)
     took = steps(shop, issues, jobs, green)
     said = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in took.items())

@@ -16,7 +16,7 @@ from tests.repositories import TemporaryRepository, new_repository
 
 #: Writes down who it is, and does what `next` says.
 AGENT = """
-echo "$COALMINE_AGENT $COALMINE_VERSION $PWD $COALMINE_PROMPT_FILE" > "$NOTES/told"
+echo "$COALMINE_AGENT $COALMINE_VERSION $PWD $COALMINE_PROMPT_FILE" > "$NOTES/given"
 . "$NOTES/next"
 """
 
@@ -40,9 +40,9 @@ class RoleBench:
         self.worker.work.work(job, worker="w1")
         return self.parts.jobs.find(job)
 
-    def told(self) -> list[str]:
+    def given(self) -> list[str]:
         """What the last agent was given: name, version, folder, prompt."""
-        return (self.notes / "told").read_text().split()
+        return (self.notes / "given").read_text().split()
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_agent_is_told_its_name_and_its_version(bench: RoleBench) -> None:
     job = bench.run(
         'git commit --quiet --allow-empty --message="Look"; echo x > y; git add y; git commit -qm y'
     )
-    name, version, *_ = bench.told()
+    name, version, *_ = bench.given()
     assert bench.parts.agents.find(name).job == job.id
     assert version == "implementer@v1"
     assert bench.repository.git("log", "-1", "--format=%an", job.branch) == "implementer@v1"
@@ -106,9 +106,9 @@ def test_agent_is_told_its_name_and_its_version(bench: RoleBench) -> None:
 def test_nothing_of_an_ended_job_is_left_on_its_host(bench: RoleBench, repository: str) -> None:
     """Its folder, its prompts and logs go with the next tidying; those of one that goes on stay."""
     goes_on = bench.run("echo found > found.txt")
-    _, _, kept, kept_prompt = bench.told()
+    _, _, kept, kept_prompt = bench.given()
     ended = bench.run(role="scout", repository=repository)
-    _, _, folder, prompt = bench.told()
+    _, _, folder, prompt = bench.given()
     assert (goes_on.state, ended.state) == (JobState.WAITING, JobState.SUCCEEDED)
     assert bench.worker.tidy()
     assert not Path(folder).exists()

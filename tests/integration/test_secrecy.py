@@ -156,7 +156,7 @@ print(json.dumps({
 """
 
 
-def _told(program: str, **variables: str) -> Any:
+def _report(program: str, **variables: str) -> Any:
     """What a Python program prints as JSON, which has our environment and more."""
     done = run([sys.executable, "-c", program], cwd=ROOT, env={**os.environ, **variables})
     assert done.returncode == 0, done.stderr
@@ -165,13 +165,13 @@ def _told(program: str, **variables: str) -> Any:
 
 def test_a_user_that_is_not_root_reads_nothing_of_a_process_that_hides() -> None:
     """Memory, descriptors and environment are closed even to a child; what finds orphans stays open."""
-    told = _told(_UNDUMPABLE, SHOP_API_KEY=SECRETS["SHOP_API_KEY"])
-    assert told["before"] == ["environ", "mem", "fd/0", "cwd", "stat", "cmdline"]
-    assert told["after"] == ["stat", "cmdline"]
-    assert told["undumpable"]
-    assert told["overwritten"]
-    assert told["key"] == SECRETS["SHOP_API_KEY"]
-    assert told["lives"]
+    report = _report(_UNDUMPABLE, SHOP_API_KEY=SECRETS["SHOP_API_KEY"])
+    assert report["before"] == ["environ", "mem", "fd/0", "cwd", "stat", "cmdline"]
+    assert report["after"] == ["stat", "cmdline"]
+    assert report["undumpable"]
+    assert report["overwritten"]
+    assert report["key"] == SECRETS["SHOP_API_KEY"]
+    assert report["lives"]
 
 
 #: Hides, and tells what there is to see of it and what those see that it starts with all of its environment.
@@ -191,13 +191,13 @@ print(json.dumps({
 
 def test_what_a_process_hid_it_still_hands_on() -> None:
     """A child that inherits its environment gets the values, as does a worker that starts itself anew."""
-    told = _told(_STARTS_OTHERS, SHOP_API_KEY=SECRETS["SHOP_API_KEY"], COALMINE_TURN="1:2:3::f00")
-    assert SECRETS["SHOP_API_KEY"] not in told["block"]
-    assert told["child"] == SECRETS["SHOP_API_KEY"]
+    report = _report(_STARTS_OTHERS, SHOP_API_KEY=SECRETS["SHOP_API_KEY"], COALMINE_TURN="1:2:3::f00")
+    assert SECRETS["SHOP_API_KEY"] not in report["block"]
+    assert report["child"] == SECRETS["SHOP_API_KEY"]
 
 
 def test_what_an_agent_started_stays_visible_to_the_worker_that_must_end_it() -> None:
     """Within a turn a process keeps the turn's marker, and does not close itself to its user."""
-    told = _told(_STARTS_OTHERS, SHOP_API_KEY="x", COALMINE_TURN="1:2:3::f00")
-    assert "COALMINE_TURN=1:2:3::f00\0" in told["block"]
-    assert not told["undumpable"]
+    report = _report(_STARTS_OTHERS, SHOP_API_KEY="x", COALMINE_TURN="1:2:3::f00")
+    assert "COALMINE_TURN=1:2:3::f00\0" in report["block"]
+    assert not report["undumpable"]

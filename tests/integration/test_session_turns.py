@@ -76,7 +76,7 @@ class Talk:
         """Events of a kind, oldest first."""
         return [event for event in self.parts.events.all() if event.kind == kind]
 
-    def told(self, name: str) -> Mail:
+    def mail_of(self, name: str) -> Mail:
         """The one mail of an agent, as soon as it is there: a parent gets it after the end of the job."""
         office = self.parts.post_office
         wait_until(lambda: office.newest(10, recipient=name), description=f"{name} has a mail")
@@ -217,7 +217,7 @@ def test_unclean_exits_are_tried_again_and_then_given_up(talk: Talk) -> None:
     until_state(talk.parts, job, JobState.FAILED)
     record = talk.of_job(job)
     assert (record.state, record.retries, record.turns) == (SessionState.ZOMBIE, 3, 3)
-    mail = talk.told(lead)
+    mail = talk.mail_of(lead)
     assert (mail.type, mail.payload["reason"]) == ("worker_died", "crashed with exit code 3")
     assert talk.replies("s1") == [job] * 3
     wait_until(lambda: not talk.parts.agents.find(record.name).is_live, description="the agent has finished")
@@ -232,7 +232,7 @@ def test_stalled_turn_makes_a_zombie(talk: Talk) -> None:
     job = talk.job(parent=lead)
     until_state(talk.parts, job, JobState.FAILED)
     assert talk.of_job(job).state is SessionState.ZOMBIE
-    mail = talk.told(lead)
+    mail = talk.mail_of(lead)
     assert mail.payload["reason"].startswith("stalled: no events for ")
 
 
@@ -246,7 +246,7 @@ def test_clean_turn_without_terminal_mail(talk: Talk) -> None:
     assert talk.of_job(job).state is SessionState.COMPLETED
     (event,) = talk.events("session.terminal_mail_missing")
     assert event.subject == talk.of_job(job).name
-    mail = talk.told(lead)
+    mail = talk.mail_of(lead)
     assert mail.payload["reason"] == "clean exit without terminal mail"
 
 
@@ -279,8 +279,8 @@ def test_terminal_mail_of_an_agent_that_several_jobs_share(talk: Talk) -> None:
     """Its task is the job of its turn: word of that job ends it, of another it does not."""
     lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
     line = SEND_DONE.replace("$COALMINE_JOB_ID", "$(cat about)")
-    told = f"[ -e {talk.folder}/job ] || echo $COALMINE_JOB_ID > {talk.folder}/job"
-    talk.template(f"{told}; ln -sf {talk.folder}/job about; {line} >&2")
+    note = f"[ -e {talk.folder}/job ] || echo $COALMINE_JOB_ID > {talk.folder}/job"
+    talk.template(f"{note}; ln -sf {talk.folder}/job about; {line} >&2")
     talk.made.worker("w1")
     office = talk.parts.post_office
     first = talk.job(agent="helper", parent=lead)
@@ -308,7 +308,7 @@ def test_terminal_mail_after_an_abort_comes_too_late(talk: Talk) -> None:
     talk.parts.jobs.cancel(job, by="ada", at=talk.parts.job_store.now())
     until_state(talk.parts, job, JobState.CANCELLED)
     assert tried.exists(), "it was killed before it could try, so this test shows nothing"
-    mail = talk.told(lead)
+    mail = talk.mail_of(lead)
     assert (mail.type, mail.payload["reason"]) == ("worker_died", "aborted by operator")
     assert talk.of_job(job).state is SessionState.ZOMBIE
 

@@ -37,10 +37,10 @@ def test_terminated_task_ends_its_agent_and_cancels_its_job(
         wait_until(lambda: child.exists() and child.read_text().strip(), description="the child runs")
         stray = int(child.read_text())
         task = task_of(parts, job)
-        told_at = time.monotonic()
+        asked_at = time.monotonic()
         parts.app.control.revoke(task, terminate=True)
         until_gone(agent, timeout=GRACE + 1)
-        until_gone(stray, timeout=max(0.1, told_at + GRACE + 1 - time.monotonic()))
+        until_gone(stray, timeout=max(0.1, asked_at + GRACE + 1 - time.monotonic()))
         done = until_state(parts, job, JobState.CANCELLED, timeout=10)
         assert "a revoked task" in done.cancel or "a revoked task" in done.reason
         wait_until(lambda: parts.agents.live() == [], description="the agent is finished too")

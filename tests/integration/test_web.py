@@ -42,8 +42,8 @@ def test_recorded_deliveries_of_gitea(web: Console, redis_client: redis.Redis) -
     assert answers[1] | {"action": "assigned", "issue_number": 1} == answers[1]
     arrivals = Intake(DeliveryStore(redis_client, KEYS)).take_intake()
     assert [str(arrival.issue) for arrival in arrivals] == ["gitea:boss/proj#1", "gitea:boss/proj#2"]
-    told = [event for event in EventStore(redis_client, KEYS).all() if event.kind == WEBHOOK_ACCEPTED]
-    assert len(told) == 8
+    accepted = [event for event in EventStore(redis_client, KEYS).all() if event.kind == WEBHOOK_ACCEPTED]
+    assert len(accepted) == 8
     assert leaks(redis_client, KEYS) == []
 
 

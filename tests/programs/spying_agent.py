@@ -37,9 +37,9 @@ while pid:
     forebears.append(pid)
     pid = parent(pid)
 report = Path(sys.argv[1])
-told = {"seen": seen, "forebears": forebears, "own": dict(os.environ)}
+found = {"seen": seen, "forebears": forebears, "own": dict(os.environ)}
 part = report.with_suffix(f".{os.getpid()}")
-part.write_text(json.dumps(told))
+part.write_text(json.dumps(found))
 part.replace(report)
 """
 

@@ -66,9 +66,13 @@ def console(
 ) -> Iterator[Console]:
     """A console on a free port of this machine, which ends with the block; `before` stands before `web`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
-    told = {**kept, "COALMINE_REDIS_URL": redis_url, **(door_variables() if variables is None else variables)}
+    given = {
+        **kept,
+        "COALMINE_REDIS_URL": redis_url,
+        **(door_variables() if variables is None else variables),
+    }
     with subprocess.Popen(
-        [COALMINE, *before, "web", "--port", "0", "--json", *options], env=told, text=True,
+        [COALMINE, *before, "web", "--port", "0", "--json", *options], env=given, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:

@@ -98,15 +98,15 @@ def _operations(file: Path) -> Iterator[Operation]:
         if not name.endswith("_serialize"):
             continue
         public = name.removeprefix("_").removesuffix("_serialize")
-        told = {
+        fields = {
             one.arg: one.value.value
             for one in ast.walk(method)
             if isinstance(one, ast.keyword) and isinstance(one.value, ast.Constant)
         }
         yield Operation(
             name=public,
-            method=str(told["method"]),
-            path=str(told["resource_path"]),
+            method=str(fields["method"]),
+            path=str(fields["resource_path"]),
             query=frozenset(re.findall(r"_query_params\.append\(\('([^']+)'", ast.unparse(method))),
             body=_model(methods[public]),
         )

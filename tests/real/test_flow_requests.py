@@ -54,7 +54,7 @@ def play(shop: ForgeShop) -> None:
     shop.world.revert(shop.pull(done))
     shop.judge(behind)
     shop.until_closed(behind)
-    assert shop.until_told(empty).state is JobState.ESCALATED
+    assert shop.until_shown(empty).state is JobState.ESCALATED
     shop.until_scored(done)
 
 

@@ -43,22 +43,22 @@ def test_every_published_payload_is_answered(
     door: WebClient, examples: list[tuple[str, dict[str, Any]]]
 ) -> None:
     """200 each: accepted, a duplicate, or ignored with a reason; those about issues are understood."""
-    told: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for number, (event, body) in enumerate(examples):
         request = sent("github", body, event=event, delivery=str(number))
         answer = door.post("/webhook/github", request.body, request.headers)
         assert answer.status_code == 200, (event, body.get("action"), answer.text)
         said = answer.json()
         assert said["status"] != "ignored" or said["reason"]
-        told[f"{event} {said['status']}"] += 1
+        counted[f"{event} {said['status']}"] += 1
         if said["status"] == "success":
             assert said["issue_number"] == body["issue"]["number"]
             assert said["action"] == body["action"]
-    assert sum(told.values()) >= 329
-    assert told["issues success"] > 10
-    assert told["issue_comment success"] > 1
-    assert told["ping ignored"] > 0
-    accepted = {name.split()[0] for name in told if name.endswith("success")}
+    assert sum(counted.values()) >= 329
+    assert counted["issues success"] > 10
+    assert counted["issue_comment success"] > 1
+    assert counted["ping ignored"] > 0
+    accepted = {name.split()[0] for name in counted if name.endswith("success")}
     assert accepted == {"issues", "issue_comment"}
 
 

@@ -73,8 +73,8 @@ class GitDoor:
         """Whether the header is that of one whom we know."""
         if not self.any_user:
             return authorization == self.expected
-        scheme, _, told = authorization.partition(" ")
-        return scheme == "Basic" and base64.b64decode(told).decode().partition(":")[2] == TOKEN
+        scheme, _, given = authorization.partition(" ")
+        return scheme == "Basic" and base64.b64decode(given).decode().partition(":")[2] == TOKEN
 
     @property
     def expected(self) -> str:
@@ -85,7 +85,7 @@ class GitDoor:
         self, handler: BaseHTTPRequestHandler, body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:
         parts = urlsplit(handler.path)
-        told = {
+        given = {
             "REQUEST_METHOD": handler.command,
             "QUERY_STRING": parts.query,
             "PATH_INFO": parts.path.removeprefix(self._root),
@@ -99,7 +99,7 @@ class GitDoor:
         settings = {"http.receivepack": str(not self.read_only).lower()}
         done = subprocess.run(
             [_backend()], input=body, capture_output=True, check=True,
-            env=_environment(self._world.repository.path, settings) | told,
+            env=_environment(self._world.repository.path, settings) | given,
         )  # fmt: skip
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
         headers = dict(message_from_bytes(head).items())
@@ -112,15 +112,15 @@ def _backend() -> str:
 
 
 def _environment(repository: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    told = {
+    given = {
         "PATH": os.environ["PATH"],
         "GIT_PROJECT_ROOT": str(repository),
         "GIT_HTTP_EXPORT_ALL": "1",
         "GIT_CONFIG_COUNT": str(len(settings)),
     }
     for number, (name, value) in enumerate(settings.items()):
-        told |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    return told
+        given |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return given
 
 
 def _body(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:

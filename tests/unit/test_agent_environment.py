@@ -57,8 +57,8 @@ def test_the_agent_is_told_who_it_is() -> None:
 
 def test_what_an_agent_is_told_is_no_setting() -> None:
     """A `coalmine` that an agent runs takes none of it for a misspelt setting."""
-    told = {name.removeprefix(PREFIX) for name in _environment() if name.startswith(PREFIX)}
-    assert told <= NOT_SETTINGS
+    names = {name.removeprefix(PREFIX) for name in _environment() if name.startswith(PREFIX)}
+    assert names <= NOT_SETTINGS
 
 
 def test_a_version_adds_variables_and_names_secrets() -> None:

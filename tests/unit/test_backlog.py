@@ -59,7 +59,7 @@ class BacklogBench:
         assert self.backlog.start(ref(number), per_repo=1) is not None
         self.backlog.complete(ref(number), reason="merged")
 
-    def told(self, kind: str) -> list[str]:
+    def subjects(self, kind: str) -> list[str]:
         """The subjects of the events of a kind."""
         return [each.subject for each in EventStore(self.redis, Keys()).all() if each.kind == kind]
 
@@ -146,7 +146,7 @@ def test_edited_body_recomputes_the_edges(bench: BacklogBench) -> None:
     bench.take(3, "Blocked by: #2")
     assert bench.ready() == [1, 2]
     assert bench.state(3) is BacklogState.BLOCKED
-    assert bench.told(events.BACKLOG_EDITED) == [str(ref(3))]
+    assert bench.subjects(events.BACKLOG_EDITED) == [str(ref(3))]
 
 
 def test_edit_of_an_item_in_progress_leaves_it_at_work(bench: BacklogBench) -> None:
@@ -219,10 +219,10 @@ def test_blocker_that_the_forge_does_not_know(
     bench.take(1, "Blocked by: #404")
     bench.backlog.ask()
     assert bench.state(1) is expected
-    assert bench.told(events.BACKLOG_UNKNOWN_BLOCKER) == [str(ref(404))]
+    assert bench.subjects(events.BACKLOG_UNKNOWN_BLOCKER) == [str(ref(404))]
     bench.clock.forward(61)
     bench.backlog.ask()
-    assert bench.told(events.BACKLOG_UNKNOWN_BLOCKER) == [str(ref(404))]
+    assert bench.subjects(events.BACKLOG_UNKNOWN_BLOCKER) == [str(ref(404))]
 
 
 def test_unreachable_forge_has_not_answered(bench: BacklogBench) -> None:
@@ -381,7 +381,7 @@ def test_pause_of_what_is_worked_on_can_be_taken_back(bench: BacklogBench) -> No
     assert not bench.backlog.requeue(ref(1), by="ada")
     bench.backlog.escalate(ref(1), reason="nothing was pushed")
     assert bench.state(1) is BacklogState.ESCALATED
-    assert bench.told(events.BACKLOG_PAUSING) == [str(ref(1))] * 2
+    assert bench.subjects(events.BACKLOG_PAUSING) == [str(ref(1))] * 2
 
 
 def test_items_are_listed_by_state_and_repository(bench: BacklogBench) -> None:
@@ -450,7 +450,7 @@ def test_cycle_is_reported_on_each_member(bench: BacklogBench) -> None:
         assert item.ring == members
         assert "cycle" in item.reason
     assert bench.backlog.find(ref(4)).ring == ()
-    assert sorted(bench.told(events.BACKLOG_CYCLE)) == sorted(members)
+    assert sorted(bench.subjects(events.BACKLOG_CYCLE)) == sorted(members)
     bench.take(3, "None any more")
     assert bench.backlog.find(ref(1)).ring == ()
     assert bench.ready() == [3]
@@ -509,7 +509,7 @@ def test_body_that_could_not_be_read_is_held(bench: BacklogBench) -> None:
     """A person is notified, and the issue runs when the body was repaired."""
     assert bench.take(1, TOO_DEEP) is BacklogState.BLOCKED
     assert "a person must look" in bench.backlog.find(ref(1)).reason
-    assert bench.told(events.BACKLOG_HELD) == [str(ref(1))]
+    assert bench.subjects(events.BACKLOG_HELD) == [str(ref(1))]
     assert bench.take(1, "plain") is BacklogState.READY
 
 

@@ -45,7 +45,7 @@ AT = "pushed `4be1c0ffee4b`"
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
+    ("progress", "text"),
     [
         (RunProgress(job=QUEUED), boxes(*"       ") + FOOT),
         (RunProgress(job=RUNNING), boxes(*"x~~    ") + FOOT),
@@ -104,9 +104,9 @@ AT = "pushed `4be1c0ffee4b`"
         "cancelled",
     ],
 )
-def test_each_phase_has_its_text(told: RunProgress, text: str) -> None:
+def test_each_phase_has_its_text(progress: RunProgress, text: str) -> None:
     """Letter by letter: people learn to read it at a glance."""
-    assert checklist(REF, told) == HEAD + text + END
+    assert checklist(REF, progress) == HEAD + text + END
 
 
 @pytest.mark.parametrize("ci", [verdict for verdict in CiVerdict if verdict is not CiVerdict.GREEN])
@@ -125,9 +125,9 @@ def test_only_green_ci_says_that_tests_pass(ci: CiVerdict, *, closed: bool) -> N
 @pytest.mark.parametrize("has_ci", [False, True])
 def test_nothing_is_unchecked_at_the_end(job: Job, ci: CiVerdict, *, has_ci: bool) -> None:
     """Whatever was left out on the way."""
-    told = RunProgress(job=job, ci=ci, has_ci=has_ci, closed=True)
-    assert CheckMark.OPEN not in {mark for _, mark in phases(told)}
-    assert "- [ ]" not in checklist(REF, told)
+    progress = RunProgress(job=job, ci=ci, has_ci=has_ci, closed=True)
+    assert CheckMark.OPEN not in {mark for _, mark in phases(progress)}
+    assert "- [ ]" not in checklist(REF, progress)
 
 
 HOSTILE = [
@@ -145,9 +145,9 @@ def rendered(text: str) -> str:
 @pytest.mark.parametrize("words", HOSTILE)
 def test_words_from_outside_are_one_line_of_code(words: str) -> None:
     """They become no markup, mention, link, second marker or control character."""
-    told = RunProgress(job=replace(FAILED, reason=words), escalation_label=words or "x")
-    plain = checklist(REF, replace(told, job=replace(FAILED, reason="r"), escalation_label="x"))
-    text = checklist(REF, told)
+    progress = RunProgress(job=replace(FAILED, reason=words), escalation_label=words or "x")
+    plain = checklist(REF, replace(progress, job=replace(FAILED, reason="r"), escalation_label="x"))
+    text = checklist(REF, progress)
     assert len(text.splitlines()) == len(plain.splitlines())
     html = rendered(text)
     outside = re.sub(r"<code>.*?</code>", "", html, flags=re.DOTALL)

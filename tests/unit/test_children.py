@@ -55,8 +55,8 @@ def test_child_is_a_job_of_its_own(made: Made) -> None:
     assert (asked.repository, asked.issue, asked.parent) == ("local:shop", "", "lead-1")
     assert asked.task == "fix the door\n\nKeep to these files:\n- door.py\n- wall.py"
     assert fleet.broker.sent[-1][0] == child.id
-    told = fleet.events("job.queued")[-1]
-    assert (told.subject, told.data["parent"], told.data["role"]) == (child.id, parent.job, "builder")
+    event = fleet.events("job.queued")[-1]
+    assert (event.subject, event.data["parent"], event.data["role"]) == (child.id, parent.job, "builder")
     assert fleet.claim(child.id).version.id == "implementer@v1"
 
 

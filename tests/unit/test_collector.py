@@ -344,9 +344,9 @@ def test_a_listing_that_was_cut_says_so(fleet: ForgeFleet, monkeypatch: pytest.M
     monkeypatch.setattr(fleet.forge, "list_issues", lambda _repo, _label: cut)
     with capture_logs() as logs:
         fleet.poll()
-    (told,) = [line for line in logs if line["event"] == "poll.cut"]
-    assert (told["repository"], told["log_level"]) == ("github:acme/shop", "warning")
-    assert "http.max_pages" in told["reason"]
+    (warned,) = [line for line in logs if line["event"] == "poll.cut"]
+    assert (warned["repository"], warned["log_level"]) == ("github:acme/shop", "warning")
+    assert "http.max_pages" in warned["reason"]
     assert state(fleet, ref) is BacklogState.READY
 
 

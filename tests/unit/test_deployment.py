@@ -102,8 +102,8 @@ def test_the_composed_web_service_is_public_to_its_host_with_a_token() -> None:
     for name, other in compose()["services"].items():
         if name not in {"web", "redis"}:
             assert "COALMINE_WEB__TOKEN" not in other["environment"], "agents need no token"
-            told = dict(service["environment"])
-            assert other["environment"].items() <= told.items()
+            environment = dict(service["environment"])
+            assert other["environment"].items() <= environment.items()
 
 
 def test_the_composed_server_keeps_what_it_is_told() -> None:
@@ -120,11 +120,11 @@ def test_the_composed_server_keeps_what_it_is_told() -> None:
 def test_what_containers_are_told_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every COALMINE_… variable of compose file and image is read without complaint."""
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    told = dict(re.findall(r"(COALMINE_\w+)=(\S+)", image))
+    environment = dict(re.findall(r"(COALMINE_\w+)=(\S+)", image))
     for name, service in compose()["services"].items():
         if name != "redis":
-            told |= service["environment"]
-    for name, value in told.items():
+            environment |= service["environment"]
+    for name, value in environment.items():
         monkeypatch.setenv(name, "a-token-from-the-environment" if value.startswith("${") else value)
     settings = load_settings(tmp_path / "none.toml")
     assert settings.redis_url is not None

@@ -154,8 +154,8 @@ def test_unreadable_canary_is_told(fake_redis: redis.Redis) -> None:
     job = fleet.app.jobs.find(done.job)
     assert (done.version, job.trial, job.bet, job.queue) == ("implementer@v1", "", None, "champion")
     assert fleet.app.trial_store.dispatches(opened.id) == []
-    told = fleet.events("candidate.snapshot_unreadable")
-    assert [(event.subject, event.data["job"]) for event in told] == [("implementer@v2", done.job)]
+    events = fleet.events("candidate.snapshot_unreadable")
+    assert [(event.subject, event.data["job"]) for event in events] == [("implementer@v2", done.job)]
 
 
 def test_retries_keep_the_version_and_the_arm(fake_redis: redis.Redis) -> None:

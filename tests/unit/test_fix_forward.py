@@ -90,8 +90,8 @@ def test_event_tells_commit_number_and_checks(fleet: SteppedFleet) -> None:
     """One event a corrective turn, and the red commit is a fact about the job."""
     job = sent_back(fleet)
     (event,) = fleet.events("job.fix_forward")
-    told = {name: event.data[name] for name in ("commit", "attempt", "most", "checks")}
-    assert told == {"commit": RED.commit, "attempt": 1, "most": 5, "checks": ["unit", "lint"]}
+    fields = {name: event.data[name] for name in ("commit", "attempt", "most", "checks")}
+    assert fields == {"commit": RED.commit, "attempt": 1, "most": 5, "checks": ["unit", "lint"]}
     (fact,) = fleet.app.signals.read(job.id)
     assert (fact.kind, fact.commit) == (SignalKind.CI_RED, RED.commit)
 

@@ -306,18 +306,18 @@ def test_a_link_to_another_host_is_followed_on_our_own(bench: ClientBench) -> No
     assert [item["number"] for item in listing.items] == [0, 2, 3]
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_pages_without_links_are_counted(bench: ClientBench, *, told: bool) -> None:
+@pytest.mark.parametrize("total", [True, False])
+def test_pages_without_links_are_counted(bench: ClientBench, *, total: bool) -> None:
     """Gitea tells a total, or nothing at all: then only an empty page is the end."""
     limits = LIMITS.model_copy(update={"max_pages": 9})
     client = client_of(bench.server.address, bench.clock, limits=limits, numbered=True)
-    headers = {"X-Total-Count": "3"} if told else {}
+    headers = {"X-Total-Count": "3"} if total else {}
     pages = [[{"number": 0}, {"number": 1}], [{"number": 2}], []]
     bench.server.next.extend(Answer(value=page, headers=headers) for page in pages)
     listing = client.read_all("/items")
     assert [item["number"] for item in listing.items] == [0, 1, 2]
     assert listing.complete
-    assert [asked.query.get("page") for asked in bench.server.asked] == [None, "2", "3"][: 2 if told else 3]
+    assert [asked.query.get("page") for asked in bench.server.asked] == [None, "2", "3"][: 2 if total else 3]
     client.close()
 
 
@@ -349,8 +349,8 @@ def test_the_title_of_a_page_is_told_in_one_line(bench: ClientBench) -> None:
     ("answer", "why"),
     [
         (Answer(raw=b"x" * 5000), "larger than 4096 bytes"),
-        (Answer(raw=b'{"a": '), "no JSON"),
-        (Answer(raw=b"\xff\xfe\x00"), "no JSON"),
+        (Answer(raw=b'{"a": '), "not JSON"),
+        (Answer(raw=b"\xff\xfe\x00"), "not JSON"),
         (Answer(value={"a": 1}), "no list"),
     ],
 )

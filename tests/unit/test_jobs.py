@@ -461,8 +461,8 @@ def test_queued_job_of_a_rejected_canary_runs_the_champion(fleet: SteppedFleet) 
     assert claim.version.snapshot.prompt == "one"
     assert (claim.job.version, claim.job.rerouted_from, claim.job.trial, claim.job.arm) == (1, 2, "", None)
     assert claim.job.attempts == 1
-    told = fleet.events("job.rerouted")
-    assert [event.data for event in told] == [{"from": "implementer@v2", "to": "implementer@v1"}]
+    rerouted = fleet.events("job.rerouted")
+    assert [event.data for event in rerouted] == [{"from": "implementer@v2", "to": "implementer@v1"}]
     fleet.app.harvester.harvest()
     counts = fleet.app.harvester.evidence(fleet.app.trials.find(trial.id)).canary
     assert (counts.dispatched, counts.rerouted, counts.open) == (1, 1, 0)

@@ -102,12 +102,12 @@ def test_work_that_lands_is_worth_all_when_its_window_is_over(
     assert worth(fleet).status == "open"
     assert look(fleet, after=DAY) == [kind]
     assert (worth(fleet).status, worth(fleet).value) == ("settled", 1.0)
-    told = [
+    landed = [
         event
         for event in fleet.hands.events(JOB_SIGNAL)
         if f'"{kind}"' in str(event.data) or event.data["kind"] == kind
     ]
-    assert len(told) == 1
+    assert len(landed) == 1
 
 
 def test_a_merge_between_two_questions_is_no_push(fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ def event(kind: str, subject: str = JOB, **data: Any) -> Event:
     return Event(id="1700000000000-0", kind=kind, at=1_700_000_000.0, subject=subject, data=data)
 
 
-def told(kind: str, subject: str = JOB, facts: EventFacts = EventFacts(), **data: Any) -> str | None:  # noqa: B008 - frozen
+def shown(kind: str, subject: str = JOB, facts: EventFacts = EventFacts(), **data: Any) -> str | None:  # noqa: B008 - frozen
     """The kind of the notification that an event is worth."""
     made = translated(event(kind, subject, **data), facts)
     return made.kind.value if made else None
@@ -39,7 +39,7 @@ def told(kind: str, subject: str = JOB, facts: EventFacts = EventFacts(), **data
 )
 def test_the_end_of_a_job(state: str, *, frozen: bool, kind: str | None) -> None:
     """Success, or a person's turn; who cancelled a job knows of it."""
-    assert told("job.finished", facts=EventFacts(frozen=frozen), state=state, reason="so it is") == kind
+    assert shown("job.finished", facts=EventFacts(frozen=frozen), state=state, reason="so it is") == kind
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_end_of_a_job(state: str, *, frozen: bool, kind: str | None) -> None
 )
 def test_events_that_people_are_told_of(kind: str, subject: str, notification: str) -> None:
     """Each by the kind that fits."""
-    assert told(kind, subject) == notification
+    assert shown(kind, subject) == notification
 
 
 def test_nobody_is_told_of_the_rest() -> None:
@@ -72,7 +72,7 @@ def test_nobody_is_told_of_the_rest() -> None:
         ),
     }
     says: dict[str, Any] = {"state": "failed", "to": "escalated", "members": JOB}
-    assert {kind for kind in MEANINGS if told(kind, **says)} <= worth
+    assert {kind for kind in MEANINGS if shown(kind, **says)} <= worth
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,17 @@ def test_nobody_is_told_of_the_rest() -> None:
 )
 def test_an_issue_that_no_job_speaks_for(to: str, *, has_job: bool, kind: str | None) -> None:
     """An issue has one notification: of its job's end, or of its own where there was no job."""
-    found = told("backlog.state", "local:shop#3", EventFacts(issue_has_job=has_job), to=to, reason="so it is")
+    found = shown(
+        "backlog.state", "local:shop#3", EventFacts(issue_has_job=has_job), to=to, reason="so it is"
+    )
     assert found == kind
 
 
 def test_a_cycle_is_told_once() -> None:
     """Each member has an event; the first one's speaks for all."""
     members = "local:shop#3 local:shop#4"
-    assert told("backlog.cycle", "local:shop#3", members=members) == "needs-human"
-    assert told("backlog.cycle", "local:shop#4", members=members) is None
+    assert shown("backlog.cycle", "local:shop#3", members=members) == "needs-human"
+    assert shown("backlog.cycle", "local:shop#4", members=members) is None
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_a_cycle_is_told_once() -> None:
 def test_an_agent_that_asks_people(to: str, type_: str, kind: str | None) -> None:
     """Mail to people that waits for them; what agents write to each other concerns nobody."""
     data: dict[str, Any] = {"from": "builder-1", "to": to, "type": type_}
-    assert told("mail.sent", **data) == kind
+    assert shown("mail.sent", **data) == kind
 
 
 def test_the_id_is_the_events_and_the_kinds() -> None:
@@ -142,8 +144,8 @@ def test_a_verdict_says_why() -> None:
 @pytest.mark.parametrize("data", [{"state": 3}, {"state": None, "reason": ["x"]}, {}])
 def test_data_of_another_form_does_no_harm(data: dict[str, Any]) -> None:
     """Events of another release may say things differently."""
-    assert told("job.finished", **data) is None
-    assert told("candidate.rolled_back", **(data | {"reasons": 3})) == "rolled_back"
+    assert shown("job.finished", **data) is None
+    assert shown("candidate.rolled_back", **(data | {"reasons": 3})) == "rolled_back"
 
 
 def test_text_from_outside_is_one_printable_line() -> None:

@@ -120,10 +120,10 @@ def test_a_job_is_told_of_with_what_its_record_says(fleet: SteppedFleet) -> None
     made = consumer(fleet, listener)
     job = finish(fleet, SignalKind.ESCALATED, issue="local:shop#3", title="Fix the roof")
     assert made.tick() == 1
-    (told,) = listener.heard
-    assert (told.kind, told.subject, told.words) == (NotificationKind.NEEDS_HUMAN, job, "escalated")
-    assert told.title.startswith("local:shop#3 ")
-    assert (told.fields["version"], told.fields["title"]) == ("implementer@v1", "Fix the roof")
+    (notice,) = listener.heard
+    assert (notice.kind, notice.subject, notice.words) == (NotificationKind.NEEDS_HUMAN, job, "escalated")
+    assert notice.title.startswith("local:shop#3 ")
+    assert (notice.fields["version"], notice.fields["title"]) == ("implementer@v1", "Fix the roof")
 
 
 def test_ci_that_stayed_red_is_frozen(fleet: SteppedFleet) -> None:
@@ -132,7 +132,7 @@ def test_ci_that_stayed_red_is_frozen(fleet: SteppedFleet) -> None:
     made = consumer(fleet, listener)
     finish(fleet, SignalKind.FROZEN)
     made.tick()
-    assert [told.kind for told in listener.heard] == [NotificationKind.FROZEN]
+    assert [notice.kind for notice in listener.heard] == [NotificationKind.FROZEN]
 
 
 def test_a_lost_worker_is_told_of(fleet: SteppedFleet) -> None:
@@ -144,9 +144,9 @@ def test_a_lost_worker_is_told_of(fleet: SteppedFleet) -> None:
     fleet.clock.forward(2)
     fleet.app.jobs.reap(at=fleet.clock())
     made.tick()
-    (told,) = listener.heard
-    assert (told.kind, told.subject) == (NotificationKind.WORKER_LOST, job)
-    assert "w1" in told.title
+    (notice,) = listener.heard
+    assert (notice.kind, notice.subject) == (NotificationKind.WORKER_LOST, job)
+    assert "w1" in notice.title
 
 
 def test_a_verdict_is_told_of(fleet: SteppedFleet) -> None:
@@ -156,7 +156,7 @@ def test_a_verdict_is_told_of(fleet: SteppedFleet) -> None:
     fleet.open(fleet.propose())
     fleet.app.templates.reject("implementer@v2", by="ada", reason="it lies")
     made.tick()
-    assert [(told.kind.value, told.words) for told in listener.heard] == [("rolled_back", "it lies")]
+    assert [(notice.kind.value, notice.words) for notice in listener.heard] == [("rolled_back", "it lies")]
 
 
 def test_an_issue_is_told_of_once(fleet: SteppedFleet) -> None:
@@ -174,7 +174,7 @@ def test_an_issue_is_told_of_once(fleet: SteppedFleet) -> None:
     backlog.freeze(ref(1), reason="CI stayed red", job="4f1d0c2ab39e8876")
     backlog.escalate(ref(2), reason="too large for an agent")
     made.tick()
-    assert [(told.subject, told.words) for told in listener.heard] == [
+    assert [(notice.subject, notice.words) for notice in listener.heard] == [
         (str(ref(2)), "too large for an agent")
     ]
 
@@ -270,7 +270,7 @@ def test_a_crash_between_sending_and_noting_sends_again_under_the_same_id(fleet:
     listener.answer = lambda _: None
     consumer(fleet, listener)
     assert len(listener.heard) == 2
-    assert len({told.id for told in listener.heard}) == 1
+    assert len({notice.id for notice in listener.heard}) == 1
     assert fleet.app.notices.depths("webhook") == (0, 0)
 
 
@@ -313,7 +313,7 @@ def test_a_failure_is_tried_again_with_growing_pauses_and_then_is_a_dead_letter(
 def test_a_definite_no_is_a_dead_letter_at_once_and_holds_up_nothing(fleet: SteppedFleet) -> None:
     """The others are sent in the same tick."""
     listener = Listener()
-    listener.answer = lambda told: refuse(final=True)(told) if told.subject == first else None
+    listener.answer = lambda notice: refuse(final=True)(notice) if notice.subject == first else None
     made = consumer(fleet, listener)
     first, second = finish(fleet), finish(fleet)
     assert made.tick() == 1
@@ -324,7 +324,7 @@ def test_a_definite_no_is_a_dead_letter_at_once_and_holds_up_nothing(fleet: Step
 def test_one_that_is_never_taken_does_not_hold_up_the_others(fleet: SteppedFleet) -> None:
     """After the first pause the newer ones go first."""
     listener = Listener()
-    listener.answer = lambda told: refuse()(told) if told.subject == poison else None
+    listener.answer = lambda notice: refuse()(notice) if notice.subject == poison else None
     made = consumer(fleet, listener, attempts=10)
     poison, second = finish(fleet), finish(fleet)
     made.tick()

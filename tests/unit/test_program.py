@@ -73,7 +73,7 @@ def test_a_stuck_sink_costs_lines_that_are_counted_but_no_time() -> None:
     release.set()
     wait_until(lambda: len(received) > 10, description="the sink has caught up")
     relay.close()
-    told = [line for name, line in received if name == "supervisor"]
+    gaps = [line for name, line in received if name == "supervisor"]
     shown = [line for name, line in received if name == "web"]
-    assert len(told) == 1
-    assert told[0].startswith(f"{100 - len(shown)} lines were left out")
+    assert len(gaps) == 1
+    assert gaps[0].startswith(f"{100 - len(shown)} lines were left out")

@@ -29,7 +29,7 @@ def sessions(fake_redis: redis.Redis) -> Sessions:
 def test_each_step_is_the_tables(sessions: Sessions, start: S, to: S, *, holds: bool) -> None:
     """Every step from every state, by the turn's holder and by others, answers as the table says."""
     fence = sessions.in_state(start)
-    told = len(sessions.events("session.state"))
+    count = len(sessions.events("session.state"))
     answer = sessions.move(to, fence if holds else None)
     if may_move(start, to, holds_turn=holds):
         assert answer == "ok"
@@ -40,7 +40,7 @@ def test_each_step_is_the_tables(sessions: Sessions, start: S, to: S, *, holds: 
         assert answer in {start.value, "stale"}
         assert (answer == "stale") == (not holds and to not in {S.STALLED, S.ZOMBIE})
         assert sessions.read().state is start
-        assert len(sessions.events("session.state")) == told
+        assert len(sessions.events("session.state")) == count
 
 
 def test_table_of_the_specification() -> None:

@@ -33,14 +33,14 @@ def claim(kind: str, *, snapshot: Snapshot | None = None, **fields: Any) -> Clai
     return Claim(job=replace(job, kind=kind, **fields), version=version)
 
 
-def told(given: Claim, start: TurnStart = RESUMED, *, resumed: bool = True) -> str:
+def text(given: Claim, start: TurnStart = RESUMED, *, resumed: bool = True) -> str:
     """The prompt of a turn, in a tree that has work of an earlier one unless said otherwise."""
     return compose(prompt_input(given, start, branch="coalmine/1", resumed=resumed))
 
 
 def test_corrective_turn_is_told_what_to_repair() -> None:
     """Commit, checks and the end of their log; the branch, and the task."""
-    prompt = told(claim("fix_forward", repair=REPAIR))
+    prompt = text(claim("fix_forward", repair=REPAIR))
     for part in (
         "commit 4be1c0ffee00 to branch coalmine/1",
         "Repair this branch",
@@ -53,26 +53,26 @@ def test_corrective_turn_is_told_what_to_repair() -> None:
 
 def test_corrective_turn_in_its_conversation_needs_no_recap() -> None:
     """Without the conversation, or when an attempt at the repair has failed meanwhile, there is one."""
-    assert "I am done" not in told(claim("fix_forward", repair=REPAIR))
-    assert "I am done" in told(claim("fix_forward", repair=REPAIR), FRESH)
-    assert "I am done" in told(claim("fix_forward", repair=REPAIR, attempts=2))
+    assert "I am done" not in text(claim("fix_forward", repair=REPAIR))
+    assert "I am done" in text(claim("fix_forward", repair=REPAIR), FRESH)
+    assert "I am done" in text(claim("fix_forward", repair=REPAIR, attempts=2))
 
 
 def test_corrective_turn_stays_one_whatever_is_remembered() -> None:
     """A host without the tree, and a lost conversation: the branch is to be repaired all the same."""
-    assert "Repair this branch" in told(claim("fix_forward", repair=REPAIR, turns=0), FRESH, resumed=False)
+    assert "Repair this branch" in text(claim("fix_forward", repair=REPAIR, turns=0), FRESH, resumed=False)
 
 
 def test_redispatch_is_told_with_a_recap() -> None:
     """In the conversation too: its last turn did not come to its end."""
-    prompt = told(claim("redispatch"))
+    prompt = text(claim("redispatch"))
     assert "An earlier turn did not come to its end" in prompt
     assert "I am done" in prompt
 
 
 def test_redispatch_of_nothing_is_a_first_turn() -> None:
     """A worker that was lost before the agent began has left nothing to go on with."""
-    prompt = told(claim("redispatch", turns=0), FRESH, resumed=False)
+    prompt = text(claim("redispatch", turns=0), FRESH, resumed=False)
     assert prompt.startswith("Be careful.\n\nWork on the task below")
     assert "Recap" not in prompt
 
@@ -80,30 +80,30 @@ def test_redispatch_of_nothing_is_a_first_turn() -> None:
 def test_mail_is_told_without_a_recap_in_its_conversation() -> None:
     """Elsewhere with one."""
     mail = replace(RESUMED, mail="1 mail arrived for you.")
-    assert "1 mail arrived for you." in told(claim("mail"), mail)
-    assert "I am done" not in told(claim("mail"), mail)
-    assert "I am done" in told(claim("mail"), replace(mail, session_id=None))
+    assert "1 mail arrived for you." in text(claim("mail"), mail)
+    assert "I am done" not in text(claim("mail"), mail)
+    assert "I am done" in text(claim("mail"), replace(mail, session_id=None))
 
 
 def test_mail_for_a_corrective_turn_in_a_new_conversation() -> None:
     """The recap says what the turn was repairing."""
-    prompt = told(claim("mail", repair=REPAIR), FRESH)
+    prompt = text(claim("mail", repair=REPAIR), FRESH)
     assert "Commit 4be1c0ffee00 was pushed, and its checks failed: unit, lint." in prompt
 
 
 def test_unknown_kind_is_refused() -> None:
     """No prompt says to begin anew because a record says something that this release does not know."""
     with pytest.raises(InvalidInputError, match="'polish' is not a kind of turn"):
-        told(claim("polish"))
+        text(claim("polish"))
 
 
 def test_version_brings_its_own_text_of_a_kind() -> None:
     """It stands in place of the default; the other kinds keep theirs."""
     snapshot = Snapshot(prompts={TurnKind.FIX_FORWARD: "Fix $commit on $branch; $unknown costs $$5."})
-    prompt = told(claim("fix_forward", snapshot=snapshot, repair=REPAIR))
+    prompt = text(claim("fix_forward", snapshot=snapshot, repair=REPAIR))
     assert "Fix 4be1c0ffee00 on coalmine/1; $unknown costs $5." in prompt
     assert "Repair this branch" not in prompt
-    assert DEFAULT_TEMPLATES["redispatch"][:30] in told(claim("redispatch", snapshot=snapshot))
+    assert DEFAULT_TEMPLATES["redispatch"][:30] in text(claim("redispatch", snapshot=snapshot))
 
 
 def test_every_kind_has_a_default() -> None:

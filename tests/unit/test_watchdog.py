@@ -91,7 +91,7 @@ class Kennel:
         (receipt,) = self.app.post_office.send(Author(address=self.name), letter)
         return receipt.id
 
-    def told(self) -> list[Mail]:
+    def mails(self) -> list[Mail]:
         """The mail that the agent was sent, but for nudges."""
         newest = self.app.post_office.newest(500, recipient=self.name)
         return [mail for mail in newest if mail.type != "health_check"]
@@ -198,10 +198,10 @@ def test_gate_whose_deadline_has_passed_holds_nothing(kennel: Kennel) -> None:
     fence = kennel.begin()
     gate = kennel.ask(seconds=5000)
     kennel.pass_time(4999, fence)
-    assert kennel.told() == []
+    assert kennel.mails() == []
     for _ in range(3):
         kennel.pass_time(1, fence)
-    (mail,) = kennel.told()
+    (mail,) = kennel.mails()
     assert (mail.sender, mail.reply_to) == ("coalmine", gate)
     assert kennel.measures() == []
     kennel.pass_time(890, fence)
@@ -222,7 +222,7 @@ def test_full_mailbox_does_not_keep_a_gate_shut(kennel: Kennel) -> None:
     claim = office.claim(kennel.name, lease_seconds=60)
     assert office.ack(claim)
     kennel.pass_time(1, fence)
-    assert any(mail.subject.startswith("Nobody decided") for mail in kennel.told())
+    assert any(mail.subject.startswith("Nobody decided") for mail in kennel.mails())
 
 
 def test_lost_turn_is_stalled(kennel: Kennel) -> None:

@@ -25,9 +25,9 @@ def news(document: object) -> IssueNews:
 def test_recorded_deliveries_are_read() -> None:
     """Gitea's own bodies: nulls for what is empty, a label change that does not name the label."""
     found = [read_request(one) for one in recorded()]
-    told = [news_of(one) for one in recorded()]
+    parsed = [news_of(one) for one in recorded()]
     events = [one.event for one in found]
-    assert [(event, one.action, sorted(one.labels)) for event, one in zip(events, told, strict=True)] == [
+    assert [(event, one.action, sorted(one.labels)) for event, one in zip(events, parsed, strict=True)] == [
         ("issues", "opened", []),
         ("issues", "assigned", []),
         ("issues", "assigned", []),
@@ -39,11 +39,11 @@ def test_recorded_deliveries_are_read() -> None:
         ("issues", "reopened", []),
         ("issues", "assigned", ["agent"]),
     ]
-    assert {one.repo for one in told} == {"boss/proj"}
-    assert [one.number for one in told] == [1] * 9 + [2]
+    assert {one.repo for one in parsed} == {"boss/proj"}
+    assert [one.number for one in parsed] == [1] * 9 + [2]
     assert found[1].digest == found[2].digest
     assert len({one.digest for one in found}) == 9
-    assert told[4].commenter == "agentbot"
+    assert parsed[4].commenter == "agentbot"
 
 
 def test_nulls_are_nothing() -> None:

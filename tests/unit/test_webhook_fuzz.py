@@ -61,9 +61,9 @@ def test_damaged_deliveries_are_answered(fake_redis: redis.Redis) -> None:
     generator = random.Random(7)
     door = Door(FORGES, DeliveryStore(fake_redis, Keys()), kill_switch=False)
     bodies = [request.body for request in recorded()] + [json.dumps(payload()).encode()] * 5
-    told: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
     for _ in range(BODIES):
         kind, event = generator.choice(WEBHOOK_KINDS), generator.choice(["", "issues", "issue_comment"])
-        told[answer(door, sent(kind, damaged(generator.choice(bodies), generator), event=event))] += 1
-    assert set(told) == {"success", "ignored", "duplicate", "refused"}
-    assert told["refused"] > BODIES / 2
+        answers[answer(door, sent(kind, damaged(generator.choice(bodies), generator), event=event))] += 1
+    assert set(answers) == {"success", "ignored", "duplicate", "refused"}
+    assert answers["refused"] > BODIES / 2

@@ -28,17 +28,17 @@ def test_what_people_do_is_told(world: ForgeWorld, kind: str) -> None:
     issue = world.open_issue("Slow", "text")
     world.label(issue, "agent", "coalmine")
     (request,) = deliveries_of(kind, world, issue, "labeled")
-    told = news_of(request)
-    assert (told.repo, told.number, told.actor) == (world.repo, issue.number, "coalmine")
-    assert told.labels == {"agent"}
-    assert told.label == ("agent" if kind == "github" else None)
+    news = news_of(request)
+    assert (news.repo, news.number, news.actor) == (world.repo, issue.number, "coalmine")
+    assert news.labels == {"agent"}
+    assert news.label == ("agent" if kind == "github" else None)
     world.close(issue, "reader")
     (request,) = deliveries_of(kind, world, issue, "closed")
     assert news_of(request).actor == "reader"
     world.comment(issue.number, OWN_LOGIN, "Done")
     (request,) = deliveries_of(kind, world, issue, "commented")
-    told = news_of(request)
-    assert (told.is_comment, told.action, told.commenter) == (True, "created", OWN_LOGIN)
+    news = news_of(request)
+    assert (news.is_comment, news.action, news.commenter) == (True, "created", OWN_LOGIN)
 
 
 @pytest.mark.parametrize("kind", WEBHOOK_KINDS)
