@@ -11,7 +11,11 @@ from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmCounts:
-    """Jobs of one arm of a trial. Each dispatched job is open until it is exactly one of the other three."""
+    """Jobs of one arm of a trial. Each dispatched job is open until it is exactly one of the other three.
+
+    Each `add_…` returns new counts, and does not check that the job was open: the evidence beside it does,
+    and both are advanced together.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -65,7 +65,20 @@ class Harvest:
 
 
 class Harvester:
-    """Settles and decides. Any number of processes may run one; none needs to know of the others."""
+    """Settles scores, advances the tests of trials and carries out verdicts.
+
+    `Trials` opens and stops trials, `Settling` says what a job is worth.
+
+    `harvest` is for the tick. People read `evidence`, `counted_ledger` and the two replays, which write
+    nothing. Any number of processes may run one; none needs to know of the others. A step of a test is
+    written with its verdict if nobody else was faster; else it is computed again from what that one left. So
+    a verdict is carried out once, and does not depend on how often, or where, a harvest runs.
+
+    `rolled_back` is called after the verdict was written. A process that dies between the two leaves that to
+    the watchdog. `advance` raises CorruptRecordError for a trial whose state or ledger cannot be read;
+    `harvest` logs it and goes on with the other trials. UnavailableError ends a harvest: the next one goes on
+    from what is stored.
+    """
 
     def __init__(
         self, *, settling: Settling, trials: Trials, store: TrialStore, enabled: bool,

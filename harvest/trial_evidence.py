@@ -25,7 +25,17 @@ from routing.templates.trial import Arm, Bet
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialEvidence:
-    """The state of a trial's test; a pure function of its policy and its ledger."""
+    """The state of a trial's test; a pure function of its policy and its ledger.
+
+    It is frozen, and knows no clock, store or randomness: the same entries in the same order give the same
+    bits on any machine. `advance` makes the next state. Dispatches come by their index, without gaps, and
+    before the settlements of the same jobs; an entry that is counted already changes nothing or comes back as
+    late.
+
+    `next_share`, `baseline` and `guardrail_baselines` are for the next bet: a bet is frozen when its job is
+    dispatched, so that no outcome can change what was staked on it. `decide` judges and changes nothing. Its
+    time is the caller's: 0.0 days leave the trial's time limit out.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

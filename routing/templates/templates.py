@@ -44,7 +44,26 @@ class VersionStep:
 
 
 class Templates:
-    """What people and policies do with versions."""
+    """Adds templates and changes the state of their versions, as people and proposal policies ask.
+
+    Trials are opened by `Trials` and decided by the harvest.
+
+    A version is pending, then perhaps the canary of a trial, and then champion or rejected. A champion that
+    is replaced is superseded, and `revert` makes it champion again. Rejection is final. Content never
+    changes, and numbers are never used again.
+
+    `add`, `promote`, `revert` and `reject` are each one atomic step with its review and event; an open trial
+    that they contradict ends in the same step. Two people who do this at once are served one after the other,
+    and the second one may get a ConflictError that says what to do. A step that was made before returns
+    `changed` False, so all may be repeated after an UnavailableError.
+
+    `reject` also calls `rejected`, each time: the version's running jobs are withdrawn after the step. If the
+    process dies between the two, the watchdog withdraws them. InvalidInputError: a name or reference is
+    malformed. UnknownTemplateError, UnknownVersionError: there is none. CorruptRecordError: the stored
+    content does not match its hash.
+
+    Keeps nothing in memory: threads and processes may use any number of them at once.
+    """
 
     def __init__(self, store: VersionStore, *, rejected: Callable[[], object] = lambda: None) -> None:
         self._store = store

@@ -28,7 +28,16 @@ class TrialStep:
 
 
 class Trials:
-    """The steps that people and policies make with trials. Verdicts are made in `harvest`."""
+    """Opens, finds and stops trials, for people and for proposal policies. Verdicts are made in `harvest`.
+
+    `open` and `stop` are each one atomic step: the trial, the canary's state and the template's route change
+    together, so no job is drawn for half a trial. Repeated, they return `changed` False. Of two who open
+    trials of different versions of a template at once, one gets a ConflictError.
+
+    `stop` of a trial that has its verdict changes nothing; look at the state of the trial that is returned.
+    The lists are read trial by trial, so they are no snapshot: `open_trials` leaves out those that end
+    meanwhile.
+    """
 
     def __init__(self, trials: TrialStore, versions: VersionStore) -> None:
         self._trials = trials

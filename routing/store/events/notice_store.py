@@ -55,7 +55,17 @@ _REVIVE = Script("notify_revive", int, keys=_KEYS, each_args="id record")
 
 
 class NoticeStore(Store):
-    """Records are text to this store; `tasks.notify` knows what they say."""
+    """Notifications of each sink, as text; `tasks.notify` knows what they say and sends them.
+
+    A notification is due, and is then sent, put off to a later time, or dead; `revive` makes a dead one due.
+    It goes `status`, `collect`, and for each of `due` one attempt and `settle`. `collect` is refused (None)
+    if another process has moved the sink's place: read `status` again. There is no lease between `due` and
+    `settle`, so two processes may send one notification; its id is the same, and `settle` changes only what
+    still waits.
+
+    The lists are bounded: too many that wait become dead, and too many dead ones are forgotten, the oldest
+    first.
+    """
 
     def status(self, sink: str) -> SinkStatus | None:
         """Where a sink is; None before its first tick."""

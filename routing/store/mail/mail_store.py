@@ -135,11 +135,20 @@ _SEEN = Script("mail_seen", bool, keys="mail", indexes="events", args="id data")
 
 
 class MailStore(Store):
-    """One call a step; the records are plain fields.
+    """Mail, as plain fields; what a letter may say is checked in `tasks.agents.mail`.
 
     A mail to an agent is `queued`, `claimed` by a turn under a lease, and `acked`, or `queued` again; it is
     `dead` after its last attempt, or when its agent ends. One to a person is `queued` until a person read it,
     which makes it `acked`.
+
+    `send` puts all envelopes of a letter into one atomic step, and answers for each. An envelope with a
+    dedupe key is sent once: repeated, it answers SAME with the first mail. Without a key a repeated send is a
+    second mail.
+
+    `claim` reads the lists and then claims in one step, so mail that comes between the two waits for the next
+    turn. It gives a fence, which `renew` and `settle` must name. A claim whose lease ran out can still be
+    settled, until another turn has claimed the mail: then its answer is STALE. A mail is delivered at least
+    once: a turn may have read what it could not settle.
     """
 
     def __init__(

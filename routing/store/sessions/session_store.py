@@ -106,10 +106,20 @@ _STOP = Script("session_stop", SessionAnswer, keys="session", args="fence field 
 
 
 class SessionStore(Store):
-    """One call a step; the records are plain fields.
+    """Sessions of agents, as plain fields; `tasks.agents.session` knows their states.
 
     A turn goes `begin`, `run_by`, `seen` and `renew` as often as needed, `end`. Each step carries the fence
-    that `begin` gave; once another turn has begun, those of the earlier one are refused as STALE.
+    that `begin` gave; once another turn has begun, those of the earlier one are refused as STALE. So is a
+    second `end`, and thus a turn's end may be repeated after an UnavailableError. `begin` may not: if the
+    first one was carried out, the second one is BUSY until that lease has run out.
+
+    The watchdog has no fence. It uses `in_turn` and `idle` to look, `escalate` with the fence and the time of
+    the last activity that it read, and `move` with `expired`, which takes over a turn only when its lease ran
+    out. A move without a fence can lead only to `stalled` or `zombie`. `stop` and `await_others` leave a note
+    for the turn that is held now, with or without its fence. The wish to stop is gone when the turn is over,
+    the other note when the next process starts.
+
+    Each step is one script and atomic, except `forget`. `read_many` is no snapshot.
     """
 
     def __init__(

@@ -86,7 +86,18 @@ _SIGNAL_ADD = Script(
 
 
 class SignalStore(Store):
-    """One round trip a call."""
+    """Facts about jobs, the list of jobs that are due for scoring, and the scores.
+
+    What a fact is worth is decided in `harvest`.
+
+    `add` serves people and the look for landings; facts that come with a move are written by `JobStore`. Each
+    fact has an id and is recorded once, so `add` may be repeated. -1: the job has no record, or no longer.
+
+    Scoring goes `due`, `read_due`, `score`, and any number of harvests may do this at once. `score` is a step
+    for each job, not one for all. It refuses a score that was computed from fewer signals than there are now
+    (STALE: the job stays due), and a second final one (ALREADY). A process that dies before a job's step
+    leaves the job due.
+    """
 
     def add(self, job: str, signals: Sequence[Signal]) -> int:
         """Record facts about a job, each once; returns how many were new, -1 for an unknown job."""

@@ -70,7 +70,20 @@ _READ = Script("trial_read", bool, keys="settlements", indexes="trials:moved", a
 
 
 class TrialStore(Store):
-    """One call a step. The ledger of a trial only grows; its evidence is replaced with each advance."""
+    """The records and ledgers of trials, which never expire. What a verdict follows from is not known here.
+
+    A trial is opened once, advanced any number of times, and ends once: by a verdict of `advance`, by `stop`,
+    or by a person's step in `VersionStore`. After that `advance` still writes evidence, but takes no verdict
+    (CLOSED).
+
+    A ledger only grows. `JobStore` appends dispatches when it accepts a job, `SignalStore` and
+    `JobStore.reroute` append settlements; nobody else does. Read settlements before dispatches: then the
+    dispatch of each settlement is there.
+
+    `advance` names the revision that its step was computed from. Another harvest may have been faster: STALE,
+    so read the trial again and compute the step anew. After an UnavailableError this does as well, since a
+    step that was carried out has raised the revision. A damaged record is a KeyError or ValueError of `read`.
+    """
 
     def open(
         self, *, name: str, canary: int, trial: str, before: int, terms: Terms, data: dict[str, Any],

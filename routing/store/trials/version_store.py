@@ -68,7 +68,20 @@ _REJECT = Script(
 
 
 class VersionStore(Store):
-    """One call a step. A version's content never changes; its state is a field of its template's hash."""
+    """Versions of templates: their content, which never changes, and their states.
+
+    States are fields of the template's hash. Beside the state lie the champion's number, the open trial and
+    the revision of the route.
+
+    `add`, `promote` and `reject` are atomic. The last two read which trial is open first, as its key must be
+    declared; if that has changed, they read it again and repeat the step, so STALE never comes out. Repeated,
+    a step answers SAME or UNCHANGED.
+
+    Every step that changes which version gets work raises the revision, and a mailbox that has an older one
+    is refused. So nothing may write these fields by `set_field`; that is for fields like `policy`, where the
+    last writer wins. `all` is two reads and no snapshot. CorruptRecordError: content that does not match its
+    hash.
+    """
 
     def add(
         self, *, name: str, snapshot: Snapshot, mode: Literal["add", "propose"], source_commit: str,
