@@ -19,8 +19,8 @@ from console.output.rendering import table, text
 from console.output.terminal import Terminal
 from routing.store.redis.address import masked
 from tasks.settings.forge_tables import ForgeTables, variable_of
-from tasks.settings.old_places import OLD_PLACES, moved
-from tasks.settings.settings import file_values
+from tasks.settings.old_places import moved
+from tasks.settings.settings import file_values, renamed_variables
 
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 
@@ -94,19 +94,22 @@ def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
     """
     file = file_values(invocation.file)
     forges = ForgeTables.read(file, os.environ)
-    of_before = {old for old, new in forges.renamed.items() if new == variable_of(*place)}
-    of_before |= {variable_of(*old) for old, new in OLD_PLACES.items() if new == place}
+    of_before = {*forges.renamed.values(), *renamed_variables(os.environ).values()}
     # Variables may call a forge by the key of its table as well as by its name.
     names = [place, *((place[0], key, *place[2:]) for key in forges.keys_of(place))]
     # Every beginning of the place is a variable too: COALMINE_JOB can hold the whole section.
-    variables = {variable_of(*name[: end + 1]) for name in names for end in range(len(name))} | of_before
-    in_environment = bool(variables & {name.upper() for name in os.environ})
+    variables = {variable_of(*name[: end + 1]) for name in names for end in range(len(name))}
+    in_environment = (
+        bool(variables & {name.upper() for name in os.environ})
+        or variable_of(*place) in of_before
+        or _named(forges.old_in_variables, place)
+    )
     if place[0] in invocation.given and not in_environment:
         return "option"
     if in_environment:
         return "environment"
-    written = {**moved(file)[0], **forges.elsewhere, "forge": forges.by_name()}
-    return "file" if _named(written, place) else "default"
+    written = ({**moved(file)[0], "forge": forges.by_name()}, forges.old_in_file)
+    return "file" if any(_named(tree, place) for tree in written) else "default"
 
 
 def _named(tree: Any, place: tuple[str, ...]) -> bool:

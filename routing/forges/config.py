@@ -43,8 +43,10 @@ def _repositories(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+#: A forge's name. It does not end with `-`: in the names of variables that would be one more `_` before `__`.
+NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
 #: How a forge is called in the names of its issues (`github:acme/shop#3`) and of its variables.
-ForgeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+ForgeName = Annotated[str, Field(pattern=NAME_PATTERN)]
 #: A label, as forges take it: without the commas that lists of labels have.
 Label = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[^,\x00-\x1f]+$")]
 #: What goes into a header of a request.

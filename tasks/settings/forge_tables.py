@@ -3,27 +3,29 @@
 A variable names its forge: `COALMINE_FORGE__CORP__TOKEN` is the token of the forge `corp`, a `-` in the name
 being written `_`. It replaces that field of the forge's table. Without such a table, the variables of a forge
 that is called like its kind make one (`COALMINE_FORGE__GITHUB__…`), as do those that name the kind
-(`COALMINE_FORGE__CORP__KIND=gitea`); others are an error.
+(`COALMINE_FORGE__CORP__KIND=gitea`); others are an error. `COALMINE_FORGE` may hold all forges as JSON; it is
+merged into the file's tables, and single variables win over it.
 
 In earlier versions the file had one section a kind (`[forge.github]`), and sections that held for all forges
 (`[forge.watch]`). They are still read, with one warning that shows what to write in their place.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr, SerializeAsAny
+from pydantic import AfterValidator, BeforeValidator, SerializeAsAny
+from pydantic_core import PydanticCustomError
 
 from routing.errors import SettingsError
-from routing.forges.config import ForgeConfig
+from routing.forges.config import NAME_PATTERN, ForgeConfig
 from routing.forges.registry import KINDS, kind_named
-from routing.http.settings import HttpLimits
 from tasks.settings.issue_settings import IssueSettings
+from tasks.settings.new_form import in_new_form
 from tasks.settings.old_places import OLD_PLACES, moved
-from tasks.settings.time_settings import TimeSettings
 
 _PREFIX = "COALMINE_FORGE"
 
@@ -37,11 +39,16 @@ _MOVED = {
 #: Fields with another name than before, by kind and old name.
 _RENAMED = {("local", "at_once"): "per_repo"}
 
+#: Names that no forge may have: a variable with one of them sets what holds for all forges.
+_TAKEN = frozenset(name.replace("_", "-") for name in _MOVED)
+
 
 def _config_of(value: object) -> object:
     """A table as the record of its kind."""
     if not isinstance(value, Mapping):
         return value
+    if "kind" not in value:
+        raise PydanticCustomError("kind_missing", "kind is missing; use one of: " + ", ".join(KINDS))
     try:
         return kind_named(str(value.get("kind", ""))).config.model_validate(value)
     except SettingsError as error:
@@ -73,48 +80,40 @@ def variable_of(*place: str) -> str:
 class ForgeTables:
     """What file and variables say of forges, as the settings take it, and what was old about it.
 
-    Made by `read`, and not changed after it. Values are still as they were written: their types are checked
-    by the settings. `tables` and `keys` are of one length and order.
+    Made by `read`, and not changed after it. The types of values are checked by the settings; here only names
+    are, and that what must be a table is one. `tables` and `keys` are of one length and order. What has moved
+    out of the section `forge` is kept by source, as variables win over the file's new names, and those win
+    over its old ones.
     """
 
     tables: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)  # what variables call the tables
-    elsewhere: dict[str, Any] = field(default_factory=dict)  # what has moved out of the section `forge`
-    written: tuple[list[dict[str, Any]], dict[str, Any]] = field(default_factory=lambda: ([], {}))  # both of
-    # them without what single variables say
+    old_in_file: dict[str, Any] = field(default_factory=dict)
+    old_in_variables: dict[str, Any] = field(default_factory=dict)
+    written: list[dict[str, Any]] = field(default_factory=list)  # the file's tables, without variables
     file_is_old: bool = False
-    renamed: dict[str, str] = field(default_factory=dict)  # variables, and what they are called now
+    renamed: dict[str, str] = field(default_factory=dict)  # variables that are set, and their names now
+    notes: list[str] = field(default_factory=list)  # what else is to be done about old variables
 
     @classmethod
     def read(cls, file: Mapping[str, Any], environment: Mapping[str, str]) -> "ForgeTables":
-        """Read both, the environment last, or raise SettingsError for a variable that names no forge."""
+        """Read both, the environment last, or raise SettingsError for what is no table or names no forge."""
         made = cls()
-        for whole in (file.get("forge", []), _parsed(_PREFIX, environment.get(_PREFIX, "[]"))):
-            made._take(whole)
-        made.elsewhere, _ = moved(made.elsewhere)
-        made.written = deepcopy((made.tables, made.elsewhere))
-        made._take_variables(environment)
-        made.elsewhere, _ = moved(made.elsewhere)
+        made._take_file(file.get("forge", []))
+        made._check_names()
+        made.old_in_file, _ = moved(made.old_in_file)
+        made.written = deepcopy(made.tables)
+        variables = {name.upper(): value for name, value in environment.items()}
+        if _PREFIX in variables:
+            made._take_whole(_parsed(_PREFIX, variables[_PREFIX]))
+        made._take_variables(variables)
+        made._check_names()
+        made.old_in_variables, _ = moved(made.old_in_variables)
         return made
 
-    def file_warning(self) -> str:
+    def file_warning(self, file: Mapping[str, Any]) -> str:
         """What to write in place of what the file says, '' when nothing is old; secrets are masked."""
-        parts: list[str] = []
-        if self.file_is_old:
-            parts = ["the sections [forge.…] are written in another way now; in their place, write:", ""]
-            tables, elsewhere = self.written
-            parts += [line for table in tables for line in _table_lines(table)]
-            for name, model in (("issues", IssueSettings), ("times", TimeSettings), ("http", HttpLimits)):
-                parts += _section_lines(name, elsewhere.get(name, {}), model)
-        return "\n".join(parts)
-
-    def renamed_variables(self) -> dict[str, str]:
-        """Variables that are called otherwise now, and how."""
-        renamed = dict(self.renamed)
-        for key, table in zip(self.keys, self.tables, strict=True):
-            if table.get("name", key) != key:
-                renamed[variable_of("forge", key, "…")] = variable_of("forge", table["name"], "…")
-        return renamed
+        return in_new_form(self.written, self.old_in_file, file) if self.file_is_old else ""
 
     def by_name(self) -> dict[str, dict[str, Any]]:
         """The tables by the names of their forges."""
@@ -126,26 +125,54 @@ class ForgeTables:
         tables = zip(self.keys, self.tables, strict=True)
         return [key for key, table in tables if place[0] == "forge" and table.get("name") == place[1]]
 
-    def _take(self, whole: Any) -> None:
+    def _take_file(self, whole: Any) -> None:
         """A list of tables, or the sections of earlier versions."""
         if isinstance(whole, list):
             for table in whole:
-                self._refuse_sections(table)
-                self._add(str(table.get("name", table.get("kind", ""))), dict(table))
+                self._refuse_sections("[[forge]]", table)
+                self._add(_name_in(table), dict(table))
             return
-        self.file_is_old = True
+        if not isinstance(whole, Mapping):
+            message = "forge is a single value in the file; write one [[forge]] table for each forge"
+            raise SettingsError(message)
+        self.file_is_old = bool(whole)
         order = [*KINDS, *(name for name in whole if name not in KINDS)]
         for name in [name for name in order if name in whole]:
             if name in _MOVED:
-                _put(self.elsewhere, _MOVED[name], whole[name])
+                _put(self.old_in_file, _MOVED[name], _section_if(name, f"forge.{name}", whole[name]))
             else:
-                self._add(name, {"kind": name} | _renamed(name, dict(whole[name])))
+                self._add(name, {"kind": name} | _renamed(name, _section(f"forge.{name}", whole[name])))
+
+    def _take_whole(self, whole: Any) -> None:
+        """All forges as JSON: tables are merged into those of the same name, or of the same old section."""
+        if isinstance(whole, list):
+            for table in whole:
+                self._refuse_sections(_PREFIX, table)
+            names = [_name_in(table) for table in whole]
+            for name, table in zip(names, whole, strict=True):
+                if names.count(name) > 1:
+                    message = f"two forges in {_PREFIX} are called {name}; give each its own `name`"
+                    raise SettingsError(message)
+                known = self._called(name)
+                if known is None:
+                    self._add(name, dict(table))
+                else:
+                    self.tables[known].update(table)
+            return
+        for name, value in whole.items():
+            source = f"{_PREFIX}: {name}"
+            if name in _MOVED:
+                _put(self.old_in_variables, _MOVED[name], _section_if(name, source, value))
+                self.renamed[source] = variable_of(*_MOVED[name])
+            else:
+                fields = _section(source, value)
+                self._set(name, fields, dict.fromkeys(fields, _PREFIX))
 
     @staticmethod
-    def _refuse_sections(table: Any) -> None:
+    def _refuse_sections(source: str, table: Any) -> None:
         """TOML takes `[forge.watch]` for a part of the `[[forge]]` before it."""
         if not isinstance(table, Mapping):
-            message = "each [[forge]] is a table with `kind` and what else is set about the forge"
+            message = f"each forge in {source} is a table with `kind` and what else is set about the forge"
             raise SettingsError(message)
         for name, place in _MOVED.items():
             if name in table:
@@ -157,60 +184,136 @@ class ForgeTables:
         self.keys.append(key)
         self.tables.append(table)
 
-    def _take_variables(self, environment: Mapping[str, str]) -> None:
+    def _check_names(self) -> None:
+        """Refuse names that no variable can reach, as each forge must be settable by its variables."""
+        for table in self.tables:
+            name = table.get("name", "x")
+            kind = table.get("kind")
+            if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
+                said = "a name is 1 to 40 of a-z, 0-9 and -; it begins with a letter and ends with none of -"
+            elif name in _TAKEN:
+                said = "a variable with this name sets what holds for all forges; choose another name"
+            elif name == "local" and kind != "local":
+                said = "only a forge of the kind local may be called so; choose another name"
+            else:
+                continue
+            shown = name if isinstance(name, str) else str(kind)
+            message = f"forge.{shown}.name ({variable_of('forge', shown, 'name')}): {said}"
+            raise SettingsError(message)
+
+    def _take_variables(self, variables: Mapping[str, str]) -> None:
         """Collect the variables by forge first, so that one that gives the kind may come after another."""
         given: dict[str, dict[str, Any]] = {}
-        for variable, value in environment.items():
-            first, *rest = variable.upper().removeprefix(f"{_PREFIX}__").lower().split("__")
-            if not variable.upper().startswith(f"{_PREFIX}__"):
+        sources: dict[str, dict[str, str]] = {}
+        for variable in sorted(variables):  # a whole section comes before its fields, which win over it
+            if not variable.startswith(f"{_PREFIX}__"):
                 continue
+            value = variables[variable]
+            first, *rest = variable.removeprefix(f"{_PREFIX}__").lower().split("__")
             if first in _MOVED:
                 place = (*_MOVED[first], *rest)
                 place = OLD_PLACES.get(place, place)
                 self.renamed[variable] = variable_of(*place)
-                is_section = not rest and first not in {"fleet_size", "dispatch_interval_seconds"}
-                _put(self.elsewhere, place, _parsed(variable, value) if is_section else value)
-            elif rest:
-                name = "__".join([first, *rest[:-1]]).replace("_", "-")
-                given.setdefault(name, {})[rest[-1]] = value
-            else:
-                given.setdefault(first.replace("_", "-"), {}).update(_parsed(variable, value))
-        for name, fields in given.items():
-            self._set(name, fields)
+                is_section = not rest and first in _SECTIONS
+                _put(self.old_in_variables, place, _object(variable, value) if is_section else value)
+                continue
+            fields = {rest[-1]: value} if rest else _object(variable, value)
+            name = "__".join([first, *rest[:-1]]).replace("_", "-")
+            given.setdefault(name, {}).update(fields)
+            sources.setdefault(name, {}).update(dict.fromkeys(fields, variable))
+        # Those that make a forge, or give it its name, come before those that may be called after it.
+        for name in sorted(given, key=lambda name: not {"kind", "name"} & set(given[name])):
+            self._set(name, given[name], sources[name])
 
-    def _set(self, name: str, fields: dict[str, Any]) -> None:
-        """Put the variables of one forge over its table."""
-        for key, table in zip(self.keys, self.tables, strict=True):
-            if name in {key, table.get("name")}:
-                break
-        else:
-            if name not in KINDS and "kind" not in fields:
-                variable = variable_of("forge", name, next(iter(fields)))
-                there = ", ".join(self.keys) or "none"
-                message = (
-                    f"{variable} names the forge {name}, and there is none "
-                    f"called so (there are: {there}); correct it, or add a [[forge]] with that name"
-                )
-                raise SettingsError(message)
-            key, table = name, {"kind": name} if name in KINDS else {"name": name}
-            self._add(key, table)
+    def _called(self, name: str) -> int | None:
+        """The index of the table that a variable means, by the forge's name and else by its old section."""
+        for index, table in enumerate(self.tables):
+            if table.get("name", table.get("kind")) == name:
+                return index
+        return self.keys.index(name) if name in self.keys else None
+
+    def _set(self, name: str, fields: dict[str, Any], sources: Mapping[str, str]) -> None:
+        """Put the variables of one forge over its table; `sources` are the variables of the fields."""
+        index, is_new = self._called(name), False
+        if index is None:
+            self._check_that_one_is_meant(name, fields)
+            index, is_new = len(self.tables), True
+            self._add(name, {"kind": name} if name in KINDS else {"name": name})
+        table = self.tables[index]
+        known_as = str(fields.get("name", name) if is_new else table.get("name", name))
         kind = str(fields.get("kind", table.get("kind", "")))
-        for old, new in _RENAMED.items():
-            if old[0] == kind and old[1] in fields:
-                self.renamed[variable_of("forge", key, old[1])] = variable_of("forge", key, new)
+        for old, variable in sources.items():
+            new = _RENAMED.get((kind, old), old)
+            is_alone = variable == variable_of("forge", name, old)  # and not a field of JSON
+            if is_new and old == "name" and known_as != name:
+                self.notes.append(
+                    f"set {variable_of('forge', known_as, 'kind')}={kind} in place of `name` in {variable}"
+                )
+            elif (new, known_as) != (old, name):
+                said = variable if is_alone else f"{old} in {variable}"
+                self.renamed[said] = variable_of("forge", known_as, new)
         table.update(_renamed(kind, fields))
+
+    def _check_that_one_is_meant(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Refuse variables that would make a forge by mistake, with a token where nobody looks."""
+        if "kind" in fields:
+            return
+        variable = variable_of("forge", name, *list(fields)[:1])
+        if name not in KINDS:
+            there = ", ".join(self.by_name()) or "none"
+            message = (
+                f"{variable} names the forge {name}, and there is none "
+                f"called so (there are: {there}); correct it, or add a [[forge]] with that name"
+            )
+            raise SettingsError(message)
+        others = [other for other, table in self.by_name().items() if table.get("kind") == name]
+        if others:
+            message = (
+                f"{variable} names the forge {name}, and the forge of this kind is called {others[0]}; "
+                f"write {variable_of('forge', others[0], *list(fields)[:1])}, or set "
+                f"{variable_of('forge', name, 'kind')}={name} for a second forge"
+            )
+            raise SettingsError(message)
+
+
+#: Those of `_MOVED` that hold settings of their own.
+_SECTIONS = frozenset({"backlog", "watch", "model", "http"})
+
+
+def _name_in(table: Mapping[str, Any]) -> str:
+    return str(table.get("name", table.get("kind", "")))
+
+
+def _section(source: str, value: Any) -> dict[str, Any]:
+    """A table, or SettingsError: a lone value under `forge` is a misspelt name."""
+    if not isinstance(value, Mapping):
+        message = (
+            f"{source} is no setting, and no table of a forge; correct its name, or remove it "
+            "(`coalmine config show` lists all settings)"
+        )
+        raise SettingsError(message)
+    return dict(value)
+
+
+def _section_if(name: str, source: str, value: Any) -> Any:
+    """The value of a moved name, which must be a table where it is a section."""
+    if name in _SECTIONS and not isinstance(value, Mapping):
+        message = f"{source} is a section, and a single value is given; write [{'.'.join(_MOVED[name])}]"
+        raise SettingsError(message)
+    return value
 
 
 def _renamed(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields under the names that they have now."""
-    return {_RENAMED.get((kind, name), name): value for name, value in fields.items()}
+    """The fields under the names that they have now; where both are there, the new name counts."""
+    made = {_RENAMED.get((kind, name), name): value for name, value in fields.items()}
+    return made | {name: value for name, value in fields.items() if (kind, name) not in _RENAMED}
 
 
 def _parsed(variable: str, text: str) -> Any:
     """The JSON of a variable that holds a whole section; SettingsError for anything else."""
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"{variable} is not JSON ({error}); set one variable a field instead"
         raise SettingsError(message) from None
     if not isinstance(value, list | dict):
@@ -219,40 +322,23 @@ def _parsed(variable: str, text: str) -> Any:
     return value
 
 
+def _object(variable: str, text: str) -> dict[str, Any]:
+    """The JSON object of a variable; SettingsError for anything else."""
+    value = _parsed(variable, text)
+    if not isinstance(value, dict):
+        message = f"{variable} holds a list; give a JSON object, or set one variable a field instead"
+        raise SettingsError(message)
+    return value
+
+
 def _put(tree: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
     """Set a value at its place; sections are merged, and of two values the later one counts."""
     for name in place[:-1]:
-        tree = tree.setdefault(name, {})
+        inner = tree.setdefault(name, {})
+        if not isinstance(inner, dict):
+            message = f"{variable_of(*place)} is set, and {name} is no section; unset one of both"
+            raise SettingsError(message)
+        tree = inner
     known = tree.get(place[-1])
     both = isinstance(known, dict) and isinstance(value, dict)
     tree[place[-1]] = known | value if both else value
-
-
-def _table_lines(table: Mapping[str, Any]) -> list[str]:
-    kind = KINDS.get(str(table.get("kind")))
-    model = kind.config if kind is not None else ForgeConfig
-    return ["[[forge]]", *_value_lines(table, model), ""]
-
-
-def _section_lines(name: str, section: Mapping[str, Any], model: Any) -> Iterator[str]:
-    plain = {key: value for key, value in section.items() if not isinstance(value, Mapping)}
-    if plain:
-        yield from [f"[{name}]", *_value_lines(plain, model), ""]
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            inner = model.model_fields[key].annotation if key in model.model_fields else BaseModel
-            yield from _section_lines(f"{name}.{key}", value, inner)
-
-
-def _value_lines(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
-    """`name = value` as TOML, with secrets masked: JSON's strings, numbers and lists are TOML's, too."""
-    for name, value in values.items():
-        known = model.model_fields.get(name)
-        if known is not None and _is_secret(known.annotation):
-            yield f'# {name} = "********"  (the value stays; better in the environment)'
-        else:
-            yield f"{name} = {json.dumps(value, ensure_ascii=False, default=str)}"
-
-
-def _is_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or any(_is_secret(part) for part in get_args(annotation))

@@ -5,6 +5,7 @@ forges, the file. Within a section they are merged field by field. `load_setting
 `Settings` directly leaves out the checks of names, and of settings against each other.
 """
 
+import json
 import os
 import sys
 import tomllib
@@ -175,8 +176,6 @@ def load_settings(
     values = file_values(file)
     _check_names()
     forges = ForgeTables.read(values, os.environ)
-    if text := _old_forms(file, values, forges):
-        (warn or _to_standard_error)(text)
     reading = type("FileSettings", (Settings,), {"below": _below(values, forges)})
     try:
         settings = reading(**given)
@@ -190,6 +189,8 @@ def load_settings(
     if not isinstance(settings, Settings):
         raise TypeError(settings)
     _check_together(settings)
+    if text := _old_forms(file, values, forges):  # not before: what is wrong may be a secret in a wrong place
+        (warn or _to_standard_error)(text)
     return settings
 
 
@@ -205,18 +206,42 @@ def file_values(file: Path) -> dict[str, Any]:
 
 
 def _below(values: Mapping[str, Any], forges: ForgeTables) -> tuple[dict[str, Any], ...]:
-    """Old variables that hold for all forges, then the file with its forges in their new form."""
-    return forges.elsewhere, {**moved(values)[0], "forge": forges.tables}
+    """Old variables that hold for all forges, the file, and what holds for all forges in its old sections."""
+    return forges.old_in_variables, {**moved(values)[0], "forge": forges.tables}, forges.old_in_file
 
 
 def _old_forms(file: Path, values: Mapping[str, Any], forges: ForgeTables) -> str:
     """What is written in an old form, and how to write it now, by its source; "" for nothing."""
-    variables = {variable_of(*old): variable_of(*new) for old, new in OLD_PLACES.items()}
-    given = {name.upper() for name in os.environ}
-    used = forges.renamed_variables() | {old: new for old, new in variables.items() if old in given}
-    in_file = "\n".join(filter(None, [forges.file_warning(), _renamings(moved(values)[1])]))
-    sources = {str(file): in_file, "environment": _renamings(used)}
+    in_file = [forges.file_warning(values), _renamings(moved(values)[1])]
+    variables = [_renamings(forges.renamed | renamed_variables(os.environ)), *forges.notes]
+    sources = {str(file): "\n".join(filter(None, in_file)), "environment": "\n".join(filter(None, variables))}
     return "\n".join(f"{source}: {text}" for source, text in sources.items() if text)
+
+
+def renamed_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that use old places, alone or in a section as JSON, and what they are called now."""
+    given = {name.upper(): value for name, value in environment.items()}
+    renamed: dict[str, str] = {}
+    for old, new in OLD_PLACES.items():
+        if variable_of(*old) in given:
+            renamed[variable_of(*old)] = variable_of(*new)
+        for end in range(1, len(old)):
+            whole = variable_of(*old[:end])
+            held: Any = _json_object(given.get(whole, ""))
+            for name in old[end:-1]:
+                held = held.get(name) if isinstance(held, Mapping) else None
+            if isinstance(held, Mapping) and old[-1] in held:
+                renamed[f"{old[-1]} in {whole}"] = variable_of(*new)
+    return renamed
+
+
+def _json_object(text: str) -> Mapping[str, Any]:
+    """The section of a variable; {} for anything else, which the settings refuse."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _renamings(names: Mapping[str, str]) -> str:
@@ -256,7 +281,9 @@ def _problem(part: Any, forges: Sequence[str]) -> str:
     """One line with the setting's place, its variable and what is wrong; `forges` are the tables' names."""
     place = [str(piece) for piece in part["loc"]]
     if place[0] == "forge" and len(place) > 1:
-        place[1] = forges[int(place[1])] if int(place[1]) < len(forges) else place[1]
+        place[1] = (forges[int(place[1])] if int(place[1]) < len(forges) else "") or place[1]
+    if part["type"] == "kind_missing":
+        place.append("kind")
     variable = variable_of(*place)
     said = part["msg"]
     if part["type"] == "extra_forbidden":

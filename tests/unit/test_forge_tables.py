@@ -12,6 +12,7 @@ from routing.errors import SettingsError
 from routing.forges.gitea.kind import ForgejoConfig, GiteaConfig
 from routing.forges.github.kind import GitHubConfig
 from routing.forges.local.forge import LocalConfig
+from tasks.settings.forge_tables import ForgeTables
 from tasks.settings.settings import PREFIX, Settings, load_settings
 
 #: A whole settings file of before: coalmine.example.toml of commit 134cb88.
@@ -65,7 +66,8 @@ def test_a_table_a_forge_each_of_its_kind(load: Load, said: list[str]) -> None:
     [
         ('[[forge]]\nkind = "github"\n[[forge]]\nkind = "github"', "two forges are called github"),
         ('[[forge]]\nkind = "gitlab"', "no kind of forge is called 'gitlab'; use one of: local, github"),
-        ('[[forge]]\nname = "corp"', "no kind of forge is called ''"),
+        ('[[forge]]\nname = "corp"', r"forge\.corp\.kind \(COALMINE_FORGE__CORP__KIND\): kind is missing"),
+        ("[[forge]]", r"forge\.0\.kind .*kind is missing"),
         ('[[forge]]\nkind = "gitea"\nname = "Corp"', r"forge\.Corp\.name \(COALMINE_FORGE__CORP__NAME\)"),
         ('[[forge]]\nkind = "gitea"\nname = "my-corp"\nper_repo = 0', "COALMINE_FORGE__MY_CORP__PER_REPO"),
         ('[[forge]]\nkind = "github"\nissues = "x"', r"forge\.github\.issues .*there is no such setting"),
@@ -158,7 +160,6 @@ def test_old_sections_are_shown_as_they_are_written_now(load: Load, said: list[s
         "\n[issues.watch]\nfix_forwards = 2\n"
         '\n[issues.model]\n# api_key = "********"  (the value stays; better in the environment)\n'
         "\n[http]\nattempts = 7\n"
-        "\nenvironment: COALMINE_FORGE__GITHUB__… is called COALMINE_FORGE__HUB__… now"
     )
     assert "s3cret" not in text
     assert [(forge.name, forge.per_repo) for forge in settings.forge] == [("local", 3), ("hub", 1)]
@@ -223,3 +224,129 @@ def test_local_forges_remember_in_places_of_their_own(load: Load) -> None:
     settings = load('[[forge]]\nkind = "local"\n[[forge]]\nkind = "local"\nname = "other"\n')
     places = [forge.memory for forge in settings.forge if isinstance(forge, LocalConfig)]
     assert places == [Path(".coalmine/forge"), Path(".coalmine/forge/other")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[forge.gihub]\ntoken = "s3cret"\n',
+        '[forge.github]\ntokn = "s3cret"\n',
+        '[forge.github.foo]\ntoken = "s3cret"\n',
+        '[forge.gitea]\nbase_url = "https://u:s3cret@git.example.com"\n',
+        '[forge.gitea]\nbase_url = "https://s3cret@git.example.com"\n[forge.watch]\nnope = "s3cret"\n',
+    ],
+)
+def test_no_secret_is_said_of_wrong_settings(load: Load, said: list[str], text: str) -> None:
+    """What is wrong may be a secret in a wrong place; nothing is said but what is wrong."""
+    with pytest.raises(SettingsError) as caught:
+        load(text)
+    assert said == []
+    assert "s3cret" not in str(caught.value)
+
+
+def test_what_may_be_a_secret_is_masked() -> None:
+    """Unknown fields, tables, and URLs with user information, whatever the settings would say of them."""
+    file = {
+        "forge": {
+            "github": {
+                "tokn": "s3cret",
+                "foo": {"token": "s3cret"},
+                "base_url": "https://u:s3cret@x.example",
+            },
+            "gihub": {"token": "s3cret", "login": "s3cret"},
+            "local": {"repository": "https://s3cret@x.example/a", "main": "kept", "ci": ["ssh://s3cret@x"]},
+            "watch": {"nope": "s3cret"},
+            "model": {"url": "https://u:s3cret@x.example", "nope": {"deep": "s3cret"}},
+        }
+    }
+    warning = ForgeTables.read(file, {}).file_warning(file)
+    assert "s3cret" not in warning
+    assert 'main = "kept"' in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "says"),
+    [
+        ("[forge]\nfleet_sze = 5", {}, r"forge\.fleet_sze is no setting.*correct its name"),
+        ('forge = "x"', {}, r"write one \[\[forge\]\] table"),
+        ("[forge]\nhttp = 5", {}, r"forge\.http is a section.*write \[http\]"),
+        ('[[forge]]\nkind = "github"\nname = 5', {}, r"forge\.github\.name .*a name is"),
+        ('[[forge]]\nkind = "github"\nname = ["a"]', {"FORGE__GITHUB__TOKEN": "t"}, "a name is"),
+        ("", {"FORGE__GITHUB": "[1]"}, "COALMINE_FORGE__GITHUB holds a list; give a JSON object"),
+        ("", {"FORGE__HTTP": "[1]"}, "COALMINE_FORGE__HTTP holds a list; give a JSON object"),
+        ("", {"FORGE__GITHUB": '{"name": 5}'}, "a name is"),
+        ("", {"FORGE__CORP": "{}"}, "COALMINE_FORGE__CORP names the forge corp"),
+        ("", {"FORGE": '{"github": null}'}, "COALMINE_FORGE: github is no setting"),
+        ("", {"FORGE": '{"http": 5}'}, "COALMINE_FORGE: http is a section"),
+        ("", {"FORGE": "[1]"}, "each forge in COALMINE_FORGE is a table"),
+        ("", {"FORGE__FLEET_SIZE": "5", "FORGE__FLEET_SIZE__X": "5"}, "FLEET_SIZE__X is set, and fleet_size"),
+    ],
+)
+def test_malformed_input_is_named(load: Load, text: str, variables: dict[str, str], says: str) -> None:
+    """It is an error of whoever set it, never of the program."""
+    with pytest.raises(SettingsError, match=says):
+        load(text, **variables)
+
+
+@pytest.mark.parametrize(
+    ("text", "json"),
+    [
+        ('[forge.github]\nlabel = "a"\nper_repo = 2\n', '{"github": {"label": "b"}}'),
+        ('[forge.github]\nlabel = "a"\nper_repo = 2\n', '[{"kind": "github", "label": "b"}]'),
+        ('[[forge]]\nkind = "github"\nlabel = "a"\nper_repo = 2\n', '{"github": {"label": "b"}}'),
+        ('[[forge]]\nkind = "github"\nlabel = "a"\nper_repo = 2\n', '[{"kind": "github", "label": "b"}]'),
+    ],
+)
+@pytest.mark.parametrize("variable", ["COALMINE_FORGE", "coalmine_forge"])
+def test_forges_as_json_are_merged_into_the_tables(
+    load: Load, monkeypatch: pytest.MonkeyPatch, text: str, json: str, variable: str
+) -> None:
+    """By the name of the forge or of its section, as every variable wins over the file."""
+    monkeypatch.setenv(variable, json)
+    (forge,) = load(text).forge
+    assert (forge.name, forge.label, forge.per_repo) == ("github", "b", 2)
+
+
+def test_two_forges_of_one_name_in_json_are_refused(load: Load) -> None:
+    """They are not merged with each other."""
+    with pytest.raises(SettingsError, match="two forges in COALMINE_FORGE are called github"):
+        load(FORGE='[{"kind": "github"}, {"kind": "github"}]')
+
+
+def test_hints_name_variables_that_are_set(load: Load, said: list[str]) -> None:
+    """Those that are called after an old section whose forge has a name of its own."""
+    load('[forge.github]\nname = "hub"\n', FORGE__GITHUB__PER_REPO="2", FORGE__HUB__LABEL="x")
+    hints = said[0].partition("environment: ")[2]
+    assert hints == "COALMINE_FORGE__GITHUB__PER_REPO is called COALMINE_FORGE__HUB__PER_REPO now"
+
+
+def test_hints_about_variables_alone_can_be_followed(
+    load: Load, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new name has no kind of its own, so the hint says to set it."""
+    old = load(FORGE__GITHUB__NAME="corp", FORGE__GITHUB__PER_REPO="2").forge
+    (text,) = said
+    assert text.splitlines() == [
+        "environment: COALMINE_FORGE__GITHUB__PER_REPO is called COALMINE_FORGE__CORP__PER_REPO now",
+        "set COALMINE_FORGE__CORP__KIND=github in place of `name` in COALMINE_FORGE__GITHUB__NAME",
+    ]
+    monkeypatch.delenv("COALMINE_FORGE__GITHUB__NAME")
+    monkeypatch.delenv("COALMINE_FORGE__GITHUB__PER_REPO")
+    assert load(FORGE__CORP__KIND="github", FORGE__CORP__PER_REPO="2").forge == old
+    assert said[1:] == []
+
+
+def test_a_name_from_a_variable_over_an_old_section_needs_no_hint(load: Load, said: list[str]) -> None:
+    """Its variables go on working when the file is rewritten as the warning says."""
+    load("[forge.github]\nper_repo = 2\n", FORGE__GITHUB__NAME="corp", FORGE__CORP__LABEL="x")
+    assert "environment" not in said[0]
+
+
+def test_a_variable_of_the_kind_is_not_taken_for_another_forge(load: Load) -> None:
+    """The token would be one of a forge that nobody meant."""
+    file = '[[forge]]\nkind = "github"\nname = "corp"\n'
+    with pytest.raises(SettingsError, match="write COALMINE_FORGE__CORP__TOKEN, or set") as caught:
+        load(file, FORGE__GITHUB__TOKEN="s3cret")  # noqa: S106 - of the test
+    assert "s3cret" not in str(caught.value)
+    forges = load(file, FORGE__GITHUB__KIND="github").forge
+    assert [forge.name for forge in forges] == ["corp", "github"]

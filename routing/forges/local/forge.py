@@ -40,6 +40,9 @@ OWN_NAME = "coalmine"
 #: Who wrote an issue whose file does not say: somebody who may write in the folder.
 UNNAMED = "local"
 
+#: What `LocalConfig.memory` has in it.
+MEMORY_PARTS = frozenset({"ci", "logs", "statuses", "branches"})
+
 
 class LocalConfig(ForgeConfig):
     """Where the parts of a local forge are, and what it does by itself. Its kill switch is off by default."""
@@ -56,6 +59,15 @@ class LocalConfig(ForgeConfig):
     ci: str | None = None  # shell line of the operator; None: no CI
     ci_seconds: Seconds = 1800.0  # that it may take
     main: str | None = None  # main branch; None: main, else master, else what HEAD names
+
+    @field_validator("name")
+    @classmethod
+    def _no_part_of_memory(cls, name: str) -> str:
+        """Forges beside `local` are remembered in a folder of their name, among the parts of `local`."""
+        if name in MEMORY_PARTS:
+            message = f"is a folder in `state`; do not call a local forge {', '.join(sorted(MEMORY_PARTS))}"
+            raise ValueError(message)
+        return name
 
     @field_validator("issues")
     @classmethod
