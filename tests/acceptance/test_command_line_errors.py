@@ -88,7 +88,7 @@ def test_payload_that_is_too_large(coalmine: CommandLine, template: str) -> None
     assert coalmine.stored() == before
 
 
-def test_files_that_are_no_text_or_no_toml(coalmine: CommandLine, template: str) -> None:
+def test_files_that_are_not_text_or_not_toml(coalmine: CommandLine, template: str) -> None:
     """The file and the place of its fault are named."""
     before = coalmine.stored()
     Path("bytes.md").write_bytes(b"ab\xff")

@@ -61,7 +61,7 @@ def test_an_unknown_kind_is_an_error_before_anything_is_sent(
     assert server.deliveries == []
 
 
-def test_a_kind_that_no_sink_is_told_of_says_what_to_set(coalmine: CommandLine, server: SinkServer) -> None:
+def test_a_kind_that_no_sink_takes_says_what_to_set(coalmine: CommandLine, server: SinkServer) -> None:
     """Without a sink, or with none that takes the kind."""
     assert "COALMINE_NOTIFY__LOG__ENABLED" in coalmine("notify", "test", "done").stderr
     only = {f"COALMINE_NOTIFY__{name}__KINDS": "frozen" for name in ("WEBHOOK", "SLACK")}

@@ -238,7 +238,7 @@ def test_an_agent_that_is_not_there_starts_nothing(coalmine: CommandLine, agent:
     assert coalmine.stored() == {}
 
 
-def test_a_fleet_that_is_told_of_no_issues_says_so(tmp_path: Path) -> None:
+def test_a_fleet_without_a_source_of_issues_says_so(tmp_path: Path) -> None:
     """It waits in silence otherwise, and a kill switch that was left on looks like a fault."""
     _workplace(tmp_path)
     log = tmp_path / "up.log"

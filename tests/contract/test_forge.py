@@ -345,7 +345,7 @@ def test_who_asked_is_asked_of_the_forge(there: ForgeUnderTest) -> None:
         there.forge.requested_by(ref.model_copy(update={"number": 999_999}), "agent")
 
 
-def test_our_comments_are_told_from_others(there: ForgeUnderTest) -> None:
+def test_our_comments_differ_from_others(there: ForgeUnderTest) -> None:
     """By their author, whatever they say."""
     ref = there.open_issue("Cart is slow", "text")
     there.person_comments(ref, "progress")

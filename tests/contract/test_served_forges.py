@@ -32,7 +32,7 @@ def opened(served: ServedForge, files: dict[str, str]) -> str:
     return head
 
 
-def test_pull_requests_are_no_issues(served: ServedForge) -> None:
+def test_pull_requests_are_not_issues(served: ServedForge) -> None:
     """Both forges number and list them together; only issues are work."""
     issue = served.world.open_issue("Slow", "text", labels=["agent"])
     opened(served, {"new.txt": "new\n"})
@@ -217,7 +217,7 @@ def test_a_status_means(served: ServedForge, word: str, verdict: CiVerdict) -> N
     assert served.forge.statuses(served.world.repo, head).verdict is verdict
 
 
-def test_a_part_of_the_statuses_is_no_verdict(served: ServedForge) -> None:
+def test_a_part_of_the_statuses_is_not_a_verdict(served: ServedForge) -> None:
     """More contexts than are read: unreachable, never green."""
     head = served.world.repository.tip()
     for count in range(11):
@@ -314,7 +314,7 @@ def test_people_merge_where_the_settings_say_so(served: ServedForge) -> None:
         served.forge.merge(change)
 
 
-def test_a_refusal_that_will_pass_is_no_answer(served: ServedForge) -> None:
+def test_a_refusal_that_will_pass_is_not_an_answer(served: ServedForge) -> None:
     """While the forge looks for conflicts, or somebody else merges, it is asked again later."""
     head = opened(served, {"new.txt": "new\n"})
     served.world.say(head, "ci/build", "success")

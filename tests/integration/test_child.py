@@ -47,7 +47,7 @@ def test_what_a_command_is_given_and_what_it_prints() -> None:
     assert (done.ended.exit_code, done.ended.timed_out, done.ended.survivors) == (3, False, 0)
 
 
-def test_a_command_that_does_not_read_is_no_error() -> None:
+def test_a_command_that_does_not_read_is_not_an_error() -> None:
     """Its input is dropped when it has closed it."""
     done = capture(shell("exec <&-; echo done", stdin=b"x" * 1_000_000), timeout_seconds=FAR)
     assert done.output == b"done\n"

@@ -194,7 +194,7 @@ def test_wrong_password_is_the_settings_fault_and_is_not_repeated(tmp_path: Path
                 assert "hunter2" not in str(caught.value)
 
 
-def test_user_without_the_right_is_told_so(tmp_path: Path) -> None:
+def test_user_without_the_right_gets_an_error_that_says_so(tmp_path: Path) -> None:
     """A command that the server's ACL forbids is a fault of the credentials."""
     with private_server(tmp_path) as server, plain_client(server.url) as admin:
         admin.acl_setuser(

@@ -175,7 +175,7 @@ def test_failed_corrective_turn_is_tried_again_as_one(bench: CorrectiveBench) ->
     assert (bench.job.result.commit, bench.job.fix_forwards, bench.job.attempts) == (repaired, 1, 2)
 
 
-def test_text_of_the_version_is_told(bench: CorrectiveBench) -> None:
+def test_text_of_the_version_is_in_the_prompt(bench: CorrectiveBench) -> None:
     """A version that only differs in its text of a repair is another one, and its agents get that text."""
     champion = bench.parts.templates.champion("implementer").snapshot
     texts = {TurnKind.FIX_FORWARD: "Fix $commit on $branch."}

@@ -177,7 +177,7 @@ def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[AskedRequest]
 
 
 @pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
-def test_only_whoever_may_write_puts_agents_to_work(shop: ForgeShop) -> None:
+def test_only_people_who_may_write_put_agents_to_work(shop: ForgeShop) -> None:
     """A label by a reader, or by nobody whom the forge knows, starts nothing; the same label by ann does."""
     issue, strange = shop.open(author="reader"), shop.open(author="stranger")
     for one in (issue, strange):

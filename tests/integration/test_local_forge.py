@@ -264,7 +264,7 @@ def test_hooks_that_the_work_may_have_left_do_not_run(
 # What became of a branch
 
 
-def test_an_untouched_branch_is_no_change(repository: TemporaryRepository) -> None:
+def test_an_untouched_branch_is_not_a_change(repository: TemporaryRepository) -> None:
     """A branch without a commit of its own is neither open nor merged, also after main went on."""
     repository.git("branch", BRANCH)
     forge = forge_of(repository)
@@ -499,7 +499,7 @@ def test_a_crashed_runners_claim_expires(repository: TemporaryRepository) -> Non
     assert pending == [StatusState.PENDING, StatusState.SUCCESS]
 
 
-def test_a_run_that_could_not_be_made_is_no_verdict(repository: TemporaryRepository) -> None:
+def test_a_run_that_could_not_be_made_is_not_a_verdict(repository: TemporaryRepository) -> None:
     """When the clone fails, nothing is said of the commit and the next try may run."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     broken = ci_at(repository, 1000.0, "true")

@@ -60,7 +60,7 @@ def test_a_job_of_a_killed_worker_runs_again_and_finishes_once(
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
 
 
-def test_a_lost_worker_is_told_apart_from_a_failing_agent(made: WorkerFleet, book: Book) -> None:
+def test_a_lost_worker_is_not_a_failing_agent(made: WorkerFleet, book: Book) -> None:
     """When the last attempt's worker is lost the job is a dead letter, and no score is made of it."""
     made.variables["COALMINE_JOB__MAX_ATTEMPTS"] = "1"
     parts = made.coalmine()

@@ -88,7 +88,7 @@ def test_an_agent_sends_mail(bench: MailBench) -> None:
     assert bench.post.office.terminal_since(bench.builder, 0) == mail
 
 
-def test_an_agent_is_told_when_its_mail_ends_nothing(bench: MailBench) -> None:
+def test_an_agent_learns_when_its_mail_ends_nothing(bench: MailBench) -> None:
     """It may have named the wrong task; the mail was sent all the same."""
     done = bench.run(
         "send", "--to", "parent", "--type", "worker_done", "--subject", "x",
@@ -128,7 +128,7 @@ def test_an_agent_lists_reads_and_answers_mail(bench: MailBench) -> None:
         (["shout"], 2, "invalid choice"),
     ],
 )
-def test_an_error_is_told_with_its_code(
+def test_an_error_is_reported_with_its_code(
     bench: MailBench, arguments: list[str], code: int, message: str
 ) -> None:
     """On standard error, in the words of the post office; nothing is sent."""

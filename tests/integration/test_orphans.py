@@ -74,7 +74,7 @@ def test_a_containers_process_ids_are_not_taken_for_ours(started: list[subproces
     assert process_runs(foreign.pid)
 
 
-def test_the_turns_of_one_job_are_ended_whoever_owns_them(started: list[subprocess.Popen[bytes]]) -> None:
+def test_the_turns_of_one_job_are_ended_with_any_owner(started: list[subprocess.Popen[bytes]]) -> None:
     """The holder of a lease has the work tree to itself; other jobs' agents go on."""
     earlier = agent(started, str(TurnMarker.of_new_turn(JOB)))
     other = agent(started, str(TurnMarker.of_new_turn("fedcba9876543210")))

@@ -103,7 +103,7 @@ def test_an_issue_runs_when_its_blockers_are_done(shop: ForgeShop) -> None:
 
 
 @on("forgejo")
-def test_blockers_that_are_no_work_of_ours(shop: ForgeShop) -> None:
+def test_blockers_that_are_not_work_of_ours(shop: ForgeShop) -> None:
     """One that is not there blocks nothing; one that a person closes by hand blocks until then."""
     nowhere = shop.issue(body="Blocked by: #999")
     theirs = shop.world.open_issue("For people", "A person does this.")

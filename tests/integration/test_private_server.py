@@ -233,7 +233,7 @@ def test_server_that_cannot_start_says_why(tmp_path: Path) -> None:
         assert server.alive
 
 
-def test_program_that_is_no_server_says_so(tmp_path: Path) -> None:
+def test_program_that_is_not_a_server_says_so(tmp_path: Path) -> None:
     """A program that ends at once is reported with what it said."""
     program = ServerProgram(path=tmp_path / "missing", version=(9, 9))
     with pytest.raises(UnavailableError, match="did not start"):

@@ -110,7 +110,7 @@ def test_the_agents_tree_knows_the_address_alone(served: ServedRepository) -> No
     assert git.attempt("ls-remote", "origin").returncode != 0
 
 
-def test_a_wrong_token_is_told_apart_and_not_repeated(served: ServedRepository) -> None:
+def test_a_wrong_token_has_its_own_error_and_is_not_repeated(served: ServedRepository) -> None:
     """The forge refuses, and says the header back: neither form is in the error."""
     remote = served.remote(WRONG)
     assert remote.credential is not None
@@ -130,7 +130,7 @@ def test_no_token_where_one_is_needed_is_refused(served: ServedRepository) -> No
         _work(served, remote)
 
 
-def test_a_token_that_may_not_push_is_told_apart(served: ServedRepository) -> None:
+def test_a_token_that_may_not_push_has_its_own_error(served: ServedRepository) -> None:
     """Fetching works, pushing is refused: a person gives the token its permission."""
     served.door.read_only = True
     with pytest.raises(RemoteRefusedError, match="contents"):
@@ -260,7 +260,7 @@ def test_the_helper_reads_pipes_of_any_number(served: ServedRepository) -> None:
             os.close(descriptor)
 
 
-def test_helpers_of_the_machine_are_neither_asked_nor_told(served: ServedRepository, tmp_path: Path) -> None:
+def test_helpers_of_the_machine_are_not_run(served: ServedRepository, tmp_path: Path) -> None:
     """Whatever configuration git still reads, no other helper takes part."""
     seen = tmp_path / "seen"
     git = Git(served.world.repository.bench)

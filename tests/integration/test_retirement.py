@@ -151,7 +151,7 @@ def test_word_that_a_corrective_turn_repeats_is_word_of_that_turn(shop: Retireme
     assert mail.type == "worker_done"
 
 
-def test_crash_is_told_when_no_attempt_is_left(shop: RetirementShop) -> None:
+def test_crash_is_reported_when_no_attempt_is_left(shop: RetirementShop) -> None:
     """Not before; and the agent takes no more mail."""
     shop.template("exit 3")
     job = shop.job()

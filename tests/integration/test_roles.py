@@ -91,7 +91,7 @@ def test_commit_of_an_agent_that_only_reads_is_watched(bench: RoleBench) -> None
     assert bench.repository.tip(job.branch) == job.result.commit
 
 
-def test_agent_is_told_its_name_and_its_version(bench: RoleBench) -> None:
+def test_agent_gets_its_name_and_its_version(bench: RoleBench) -> None:
     """Mail reaches it by the one; its commits bear the other."""
     job = bench.run(
         'git commit --quiet --allow-empty --message="Look"; echo x > y; git add y; git commit -qm y'

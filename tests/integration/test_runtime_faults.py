@@ -101,7 +101,7 @@ def test_what_ended_the_turn_first_holds(bench: AgentBench) -> None:
 
 
 @pytest.mark.parametrize("given", [None, 3, [TextEvent(text=7)]])  # type: ignore[arg-type]
-def test_what_is_no_event_is_a_parser_error_too(bench: AgentBench, given: Any) -> None:
+def test_what_is_not_an_event_is_a_parser_error_too(bench: AgentBench, given: Any) -> None:
     """Whatever a parser answers, the turn has an end."""
     runtime = faulty("echo said; sleep 60", "nowhere")
     runtime.parse = lambda _line: given  # type: ignore[method-assign,assignment]

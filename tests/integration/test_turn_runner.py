@@ -181,7 +181,7 @@ def test_prompt_waits_for_the_registration(bench: TurnBench) -> None:
     assert (stored.state, stored.pid, stored.lease_until) == (SessionState.BOOTING, None, None)
 
 
-def test_stale_turn_is_killed_before_it_is_told_anything(bench: TurnBench) -> None:
+def test_stale_turn_is_killed_before_it_reads_its_prompt(bench: TurnBench) -> None:
     """Somebody else has won the session while the process was being started."""
     order = bench.order("cat > said; sleep 60")
     compose = order.compose
@@ -216,7 +216,7 @@ def test_spawn_error_leaves_the_state(bench: TurnBench) -> None:
     assert (bench.post.find(sent).state, bench.post.find(sent).attempts) == ("queued", 0)
 
 
-def test_shutdown_is_no_attempt_at_delivering_mail(bench: TurnBench) -> None:
+def test_shutdown_is_not_an_attempt_at_delivering_mail(bench: TurnBench) -> None:
     """However often a worker is shut down in its turns, the agent gets its mail; other ends count."""
     sent = bench.post.send(ADA, bench.agent.name)
     attempts = []
@@ -322,7 +322,7 @@ def test_old_terminal_mail_is_not_taken_for_this_turns(bench: TurnBench) -> None
     assert record.terminal_mail is TerminalMail.MISSING
 
 
-def test_agent_that_is_told_to_end_sends_no_mail(bench: TurnBench) -> None:
+def test_agent_that_is_asked_to_end_sends_no_mail(bench: TurnBench) -> None:
     """What it says in its grace period came too late for the turn, and reaches nobody."""
     lead = bench.post.agent(Role.LEAD, "1" * 16).name
     bye = f'"$COALMINE_MAIL" send --to {lead} --type result --subject done; echo $? > bye; exit 0'
@@ -374,7 +374,7 @@ def test_faulty_runtime_keeps_the_session(bench: TurnBench) -> None:
         assert not retry or bench.post.find(sent).state == "queued"
 
 
-def test_waiting_for_others_is_no_end(bench: TurnBench) -> None:
+def test_waiting_for_others_is_not_an_end(bench: TurnBench) -> None:
     """The agent said in its turn that it awaits those that it has sent out."""
     bench.hear = lambda _event: bench.store.await_others(bench.agent.name)
     record = bench.run("echo hello")

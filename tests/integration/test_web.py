@@ -144,7 +144,7 @@ def test_store_that_hangs_does_not_hang_the_door(tmp_path_factory: pytest.TempPa
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_console_ends_when_it_is_told_to(web: Console, number: signal.Signals) -> None:
+def test_console_ends_at_a_signal(web: Console, number: signal.Signals) -> None:
     """Within its grace, without a traceback and without the secret in its log."""
     web.post(sent("github", payload()))
     web.process.send_signal(number)
@@ -155,7 +155,7 @@ def test_console_ends_when_it_is_told_to(web: Console, number: signal.Signals) -
     assert "s3cr3t" not in said
 
 
-def test_port_that_is_taken_is_told(web: Console, redis_server: PrivateServer) -> None:
+def test_port_that_is_taken_is_reported(web: Console, redis_server: PrivateServer) -> None:
     """One line, exit code 5, and what to do."""
     port = web.address.rpartition(":")[2]
     done = run([COALMINE, "--redis-url", redis_server.url, "web", "--port", port])
@@ -163,7 +163,9 @@ def test_port_that_is_taken_is_told(web: Console, redis_server: PrivateServer) -
     assert f"port {port} of 127.0.0.1 is in use" in done.stderr
 
 
-def test_secret_that_could_be_guessed_is_told(redis_server: PrivateServer, redis_client: redis.Redis) -> None:
+def test_secret_that_could_be_guessed_is_reported(
+    redis_server: PrivateServer, redis_client: redis.Redis
+) -> None:
     """With the forges that have it, and without the secret itself; the door opens all the same."""
     assert redis_client.dbsize() == 0
     with console(redis_server.url, variables=door_variables(WEBHOOK_SECRET="s" * 15)) as web:

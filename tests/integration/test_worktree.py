@@ -466,7 +466,7 @@ def test_a_password_in_an_address_is_in_no_error(place: RepositoryPlace) -> None
 @pytest.mark.parametrize(
     "name", ["", "..", "../up", "a/../b", "a//b", "/etc", "-x", ".git", "a.git", "a b", "a/.b", "a\n"]
 )
-def test_a_name_that_is_no_repository_never_becomes_a_path(name: str) -> None:
+def test_a_name_that_is_not_a_repository_never_becomes_a_path(name: str) -> None:
     """Whatever leads out of the folder, or into git's own files, is refused."""
     with pytest.raises(InvalidInputError):
         folder_name(name)

@@ -99,7 +99,9 @@ def test_an_unknown_session_is_lost(bench: ProgramBench, model: ModelStub) -> No
 
 
 @pytest.mark.parametrize("status", [400, 429])
-def test_a_refusal_of_the_model_is_no_clean_turn(bench: ProgramBench, model: ModelStub, status: int) -> None:
+def test_a_refusal_of_the_model_is_not_a_clean_turn(
+    bench: ProgramBench, model: ModelStub, status: int
+) -> None:
     """API errors end the turn, and it is known that it was the API."""
     model.refuses_with = status
     result = bench.turn("x")

@@ -62,7 +62,7 @@ def test_every_published_payload_is_answered(
     assert accepted == {"issues", "issue_comment"}
 
 
-def test_payloads_without_their_event_are_no_fault_of_ours(
+def test_payloads_without_their_event_are_not_our_fault(
     door: WebClient, examples: list[tuple[str, dict[str, Any]]]
 ) -> None:
     """Without the header the body must be that of an issue, or the field that is missing is named."""

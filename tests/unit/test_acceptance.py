@@ -46,7 +46,7 @@ def test_id_that_is_taken_is_refused(fleet: SteppedFleet) -> None:
     assert fleet.app.jobs.find("0" * 16).request.title == "first"
 
 
-def test_server_that_forgot_its_scripts_is_told_them_again(fleet: SteppedFleet) -> None:
+def test_server_that_forgot_its_scripts_gets_them_again(fleet: SteppedFleet) -> None:
     """Jobs are accepted, singly and in batches, after the server's scripts were flushed."""
     fleet.enqueue()
     fleet.redis.script_flush()

@@ -43,7 +43,7 @@ def test_only_what_is_allowed_is_passed_on() -> None:
     assert "COALMINE_REDIS_URL" not in environment
 
 
-def test_the_agent_is_told_who_it_is() -> None:
+def test_the_agent_learns_who_it_is() -> None:
     """Job, agent, issue, attempt, kind of turn, prompt and a git identity."""
     environment = _environment()
     assert environment["COALMINE_JOB_ID"] == "00ff00ff00ff00ff"
@@ -55,7 +55,7 @@ def test_the_agent_is_told_who_it_is() -> None:
     assert environment["COALMINE_PROMPT_FILE"] == "/turns/prompt.md"
 
 
-def test_what_an_agent_is_told_is_no_setting() -> None:
+def test_variables_of_an_agent_are_not_settings() -> None:
     """A `coalmine` that an agent runs takes none of it for a misspelt setting."""
     names = {name.removeprefix(PREFIX) for name in _environment() if name.startswith(PREFIX)}
     assert names <= NOT_SETTINGS

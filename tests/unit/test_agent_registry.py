@@ -115,7 +115,7 @@ def test_names_that_mean_something_else_are_refused(post: PostFleet, name: str) 
         post.agent(name=name)
 
 
-def test_a_damaged_record_is_told() -> None:
+def test_a_damaged_record_is_reported() -> None:
     """What cannot be read is named."""
     with pytest.raises(CorruptRecordError, match="bob"):
         AgentRecord.parse({"name": "bob", "role": "wizard", "state": "live", "registered_at": "1"})

@@ -44,7 +44,7 @@ def turn(ended_by: Ending, status: int | None, *, clean: bool = False) -> TurnRe
         (400, None),
     ],
 )
-def test_a_refusal_is_no_failure_of_the_agent(
+def test_a_refusal_is_not_a_failure_of_the_agent(
     ended_by: Ending, status: int | None, fault: SignalKind | None
 ) -> None:
     """However the turn ended: most programs wait for their API in silence until we end them."""

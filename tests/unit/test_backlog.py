@@ -108,7 +108,7 @@ def test_order_is_priority_then_number(bench: BacklogBench) -> None:
     assert bench.ready() == [20, 9, 10, 30]
 
 
-def test_repositories_are_told_apart(bench: BacklogBench) -> None:
+def test_repositories_are_kept_apart(bench: BacklogBench) -> None:
     """Names that begin alike do not run into each other, and a slot is one repository's."""
     for repo in ("shop", "shop-b", "a/shop"):
         bench.backlog.accept(issue(1, ref=ref(1, repo)))
@@ -485,7 +485,7 @@ def test_cycle_begins_when_an_issue_that_counted_as_done_comes_in(bench: Backlog
     assert [bench.backlog.find(ref(number)).ring for number in (1, 2)] == [(str(ref(1)), str(ref(2)))] * 2
 
 
-def test_end_of_a_cycle_is_told_to_those_that_are_further_away(bench: BacklogBench) -> None:
+def test_end_of_a_cycle_reaches_those_that_are_further_away(bench: BacklogBench) -> None:
     """Also a member that does not wait for the closed issue itself is in no cycle any more."""
     bench.forge.put(issue(7))
     bench.take(1, "Blocked by: #7")

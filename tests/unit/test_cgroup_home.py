@@ -43,7 +43,7 @@ def test_a_processes_own_group_is_found(tmp_path: Path, cgroup: str, mounts: str
     assert own_cgroup(process(tmp_path, cgroup, mounts)) == (Path(found) if found else None)
 
 
-def test_what_cannot_be_used_is_no_home(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_not_a_home(tmp_path: Path) -> None:
     """A folder that may not be written, that is none of the kernel's, or no /proc at all."""
     assert usable_cgroup_home(tmp_path / "nowhere") is None
     for folder in (tmp_path, tmp_path / "missing"):

@@ -308,7 +308,7 @@ def test_child_survives_a_broker_that_is_down(made: Made) -> None:
     assert child in fleet.broker.queues["champion"]
 
 
-def test_nothing_of_families_is_left_behind(made: Made) -> None:
+def test_nothing_of_families_is_left(made: Made) -> None:
     """When all have ended, no index remembers them, and all keys expire."""
     fleet = made()
     parent = fleet.enqueue().job

@@ -70,7 +70,7 @@ def test_an_api_elsewhere_than_github_has_it_says_nothing_of_git() -> None:
 
 
 @pytest.mark.parametrize("repo", ["shop", "", "a/../b", "../shop", "a/b/c", "a/b?x", "a b/c", "-x/y\n"])
-def test_a_name_that_is_no_repository_becomes_no_address(repo: str) -> None:
+def test_a_name_that_is_not_a_repository_becomes_no_address(repo: str) -> None:
     """Names are checked before they stand in an address."""
     with pytest.raises(CoalmineError):
         remote_of("github", "https://api.github.com", repo)

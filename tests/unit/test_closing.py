@@ -162,7 +162,7 @@ def test_what_a_person_takes_back_is_not_done_again(fleet_of: Fleets) -> None:
     assert "ready-for-human" not in fleet.forge.issues[handed].labels
 
 
-def test_a_job_that_a_person_retries_is_told_of_anew(fleet_of: Fleets) -> None:
+def test_a_job_that_a_person_retries_is_reported_anew(fleet_of: Fleets) -> None:
     """It is the same job with another end."""
     fleet = fleet_of(acts={1: ["fails", "green"]})
     ref = ended(fleet)

@@ -323,7 +323,7 @@ def test_a_mistake_of_ours_with_one_issue_hides_no_other(fleet_of: Fleets, call:
     assert state(fleet, second) is BacklogState.READY
 
 
-def test_a_mistake_of_ours_with_what_a_webhook_told_hides_no_other(fleet: ForgeFleet) -> None:
+def test_a_mistake_of_ours_with_one_delivery_hides_no_other(fleet: ForgeFleet) -> None:
     """The other issue is looked at in the same tick, and this one again later."""
     refs = [fleet.forge.person_opens(number) for number in (1, 2)]
     for ref in refs:

@@ -102,7 +102,7 @@ def test_unknown_agent_waits_for_nobody(post: PostFleet) -> None:
     assert not post.agents.waits_for_person("builder-9")
 
 
-def test_agent_is_told_once_that_nobody_decided(post: PostFleet, builder: str) -> None:
+def test_agent_gets_one_mail_that_nobody_decided(post: PostFleet, builder: str) -> None:
     """In the thread of its question, as a mail of Coalmine's own."""
     gate = ask(post, builder, 60, priority="high")
     assert not close(post, builder)

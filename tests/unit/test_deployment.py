@@ -106,7 +106,7 @@ def test_the_composed_web_service_is_public_to_its_host_with_a_token() -> None:
             assert other["environment"].items() <= environment.items()
 
 
-def test_the_composed_server_keeps_what_it_is_told() -> None:
+def test_the_composed_server_keeps_its_data() -> None:
     """Append-only file on, nothing evicted, and the data outlives the container."""
     server = compose()["services"]["redis"]
     words = shlex.split(server["command"])
@@ -117,7 +117,7 @@ def test_the_composed_server_keeps_what_it_is_told() -> None:
     assert server["volumes"] == ["redis:/data"]
 
 
-def test_what_containers_are_told_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_variables_of_containers_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every COALMINE_… variable of compose file and image is read without complaint."""
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     environment = dict(re.findall(r"(COALMINE_\w+)=(\S+)", image))

@@ -165,7 +165,7 @@ def test_a_permission_that_cannot_be_asked_is_none(fleet_of: Fleets) -> None:
     assert len(fleet.jobs(ref)) == 1
 
 
-def test_blocked_issues_are_no_candidates(fleet_of: Fleets) -> None:
+def test_blocked_issues_are_not_candidates(fleet_of: Fleets) -> None:
     """They are not even refused; their state says what they wait for."""
     fleet = fleet_of(acts={1: ["silent"]})
     fleet.forge.person_opens(1)

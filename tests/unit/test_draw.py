@@ -145,7 +145,7 @@ def test_another_templates_trial_draws_nothing(fake_redis: redis.Redis) -> None:
     assert (fleet.enqueue().trial, fleet.generator.asked) == ("", 0)
 
 
-def test_unreadable_canary_is_told(fake_redis: redis.Redis) -> None:
+def test_unreadable_canary_is_reported(fake_redis: redis.Redis) -> None:
     """The job goes to the champion, counts in no trial, and an event says why."""
     fleet = SteppedFleet(fake_redis, draws=[0.1])
     opened = fleet.on_trial()

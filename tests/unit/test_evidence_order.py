@@ -129,7 +129,7 @@ def test_a_provisional_score_counts_and_is_swapped() -> None:
 
 
 @pytest.mark.parametrize("score", [math.nan, -0.1, 1.1, math.inf])
-def test_refuses_what_is_no_score(score: float) -> None:
+def test_refuses_what_is_not_a_score(score: float) -> None:
     """Only numbers from 0 to 1 are scores."""
     evidence = begun(WORSE, [CANARY])
     with pytest.raises(InvalidInputError, match="between 0 and 1"):

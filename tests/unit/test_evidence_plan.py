@@ -46,7 +46,7 @@ def test_the_same_question_has_the_same_answer() -> None:
 @pytest.mark.parametrize(
     ("baseline", "difference"), [(1.2, 0.0), (math.nan, 0.0), (0.5, math.nan), (0.5, -2)]
 )
-def test_refuses_what_is_no_mean(baseline: float, difference: float) -> None:
+def test_refuses_what_is_not_a_mean(baseline: float, difference: float) -> None:
     """Means lie between 0 and 1, and so do the sizes of their differences."""
     with pytest.raises(InvalidInputError, match="plan"):
         plan(policy=POLICY, baseline=baseline, difference=difference)

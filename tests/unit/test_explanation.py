@@ -44,7 +44,7 @@ def test_factor_is_what_a_job_multiplies_the_wealth_by() -> None:
     assert math.exp(reading.ln_evidence) == pytest.approx(reading.factor)
 
 
-def test_open_and_excluded_jobs_are_told_apart() -> None:
+def test_open_and_excluded_jobs_are_counted_apart() -> None:
     """An open job counts at its worst, an excluded one with the factor 1; the first final score stands."""
     policy = TrialPolicy(share=0.1)
     state = TrialEvidence.begin(policy)

@@ -292,7 +292,7 @@ class Numbered(BaseModel):
     number: int
 
 
-def test_a_part_of_a_listing_is_no_answer(bench: ClientBench) -> None:
+def test_a_part_of_a_listing_is_not_an_answer(bench: ClientBench) -> None:
     """Where everything is needed, an incomplete listing is unreachable and names the setting."""
     with pytest.raises(ForgeUnreachableError, match="max_pages"):
         bench.client.parsed_all(Numbered, bench.client.read_all("/items"))
@@ -330,7 +330,7 @@ def test_a_forge_that_knows_no_pages_is_noticed(bench: ClientBench) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 404, 403])
-def test_a_page_for_people_is_no_answer(bench: ClientBench, status: int) -> None:
+def test_a_page_for_people_is_not_an_answer(bench: ClientBench, status: int) -> None:
     """A sign-in page or a proxy's error says nothing of the thing: never gone, never refused."""
     bench.server.next.append(Answer(status=status, raw=PAGE.raw, headers=PAGE.headers))
     with pytest.raises(ForgeUnreachableError, match=rf"HTML page.*{status}"):
@@ -338,7 +338,7 @@ def test_a_page_for_people_is_no_answer(bench: ClientBench, status: int) -> None
     assert len(bench.server.asked) == 1
 
 
-def test_the_title_of_a_page_is_told_in_one_line(bench: ClientBench) -> None:
+def test_the_title_of_a_page_is_shown_in_one_line(bench: ClientBench) -> None:
     """So that a person sees which page it is."""
     bench.server.next.append(PAGE)
     with pytest.raises(ForgeUnreachableError, match="'Sign in'"):
@@ -354,7 +354,7 @@ def test_the_title_of_a_page_is_told_in_one_line(bench: ClientBench) -> None:
         (Answer(value={"a": 1}), "no list"),
     ],
 )
-def test_what_cannot_be_read_is_no_answer(bench: ClientBench, answer: Answer, why: str) -> None:
+def test_what_cannot_be_read_is_not_an_answer(bench: ClientBench, answer: Answer, why: str) -> None:
     """Too large, broken, or of another form: unreachable."""
     bench.server.next.append(answer)
     with pytest.raises(ForgeUnreachableError, match=why):

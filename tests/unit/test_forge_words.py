@@ -51,7 +51,7 @@ def test_a_revert_is_seen_by_its_words(message: str, *, reverts: bool) -> None:
     assert bool(found) is reverts
 
 
-def test_the_commit_itself_is_no_revert_of_itself() -> None:
+def test_the_commit_itself_is_not_a_revert_of_itself() -> None:
     """A change that is a revert, and was merged, has not taken itself back."""
     itself = commit(f"This reverts commit {SHA}.", sha=SHA)
     assert reverts_among([itself], repo="acme/shop", wanted={SHA}, numbers=()) == ()

@@ -298,7 +298,7 @@ def test_switched_off_trial_is_stopped_visibly(fake_redis: redis.Redis) -> None:
     assert fleet.events("candidate.rolled_back", "candidate.auto_promoted") == []
 
 
-def test_late_signal_that_overturns_the_verdict_is_told_once(fake_redis: redis.Redis) -> None:
+def test_late_signal_that_overturns_the_verdict_is_reported_once(fake_redis: redis.Redis) -> None:
     """The verdict stands; one event says that it would not be reached now."""
     fleet = on_trial(fake_redis)
     work_and_harvest(fleet, 60, canary=BAD)
@@ -313,7 +313,7 @@ def test_late_signal_that_overturns_the_verdict_is_told_once(fake_redis: redis.R
     assert len(fleet.events("trial.contradicted")) == 1
 
 
-def test_late_signal_that_changes_nothing_is_not_told(fake_redis: redis.Redis) -> None:
+def test_late_signal_that_changes_nothing_is_not_reported(fake_redis: redis.Redis) -> None:
     """One late thumb does not overturn a verdict that the others support."""
     fleet = on_trial(fake_redis)
     work_and_harvest(fleet, 60, canary=GOOD, champion=BAD)

@@ -50,7 +50,7 @@ def test_a_chore_that_fails_keeps_neither_itself_nor_others_from_their_turn() ->
     assert done == ["failing", "other"] * 2
 
 
-def test_the_thread_begins_at_once_and_ends_when_told() -> None:
+def test_the_thread_begins_at_once_and_ends_when_asked() -> None:
     """A worker that has just started looks for orphans before it does anything else."""
     done: list[str] = []
     keeper = HostKeeper([Chore(name="one", every_seconds=60, do=lambda: done.append("one"))])

@@ -182,7 +182,7 @@ def test_defaults_when_nothing_is_known() -> None:
     assert set(known.metadata_source.values()) == {Source.DEFAULT}
 
 
-def test_source_is_told_for_each_part() -> None:
+def test_source_is_named_for_each_part() -> None:
     """That there are none is said too."""
     known = read("Blocked by: None\n\n## Difficulty\neasy", "P1")
     assert known.metadata_source == {

@@ -110,7 +110,9 @@ def test_work_that_lands_is_worth_all_when_its_window_is_over(
     assert len(landed) == 1
 
 
-def test_a_merge_between_two_questions_is_no_push(fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_merge_between_two_questions_is_not_a_push(
+    fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The request was open when it was read, and its commits are there when that is asked."""
     contains = fleet.forge.contains
 

@@ -206,7 +206,7 @@ def test_a_renewal_that_raises_does_not_stop_the_others() -> None:
         assert (guilty.faults, keeper.faults) == (4, 4)
 
 
-def test_a_holder_that_raises_when_it_is_told_does_not_stop_the_others() -> None:
+def test_a_holder_that_raises_does_not_stop_the_others() -> None:
     """What listens to a stop signal is the holder's own code."""
 
     def broken() -> None:

@@ -163,7 +163,7 @@ def test_a_broken_issue_is_not_a_missing_one(tmp_path: Path) -> None:
         LocalIssues(tmp_path).find(3)
 
 
-def test_a_missing_folder_is_no_empty_answer(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_an_empty_answer(tmp_path: Path) -> None:
     """A folder that vanished is unreachable, not empty."""
     with pytest.raises(ForgeUnreachableError, match="exists"):
         LocalIssues(tmp_path / "gone").read()
@@ -177,7 +177,7 @@ def test_an_issue_does_not_grow_beyond_what_is_read(tmp_path: Path) -> None:
     assert (tmp_path / "1.md").read_text() == "fine"
 
 
-def test_a_rewrite_keeps_the_permissions_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_rewrite_keeps_the_permissions_and_leaves_no_other_file(tmp_path: Path) -> None:
     """The new file has the old one's mode, and no temporary file stays."""
     (tmp_path / "1.md").write_text("fine")
     (tmp_path / "1.md").chmod(0o640)
@@ -209,7 +209,7 @@ def test_a_reference_is_read_back(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["shop#3", "local:shop", "local:shop#0", "local:../x#1", "local:a b#1", "local:shop#3\n", "L:a#1"]
 )
-def test_what_is_no_reference_is_refused(text: str) -> None:
+def test_what_is_not_a_reference_is_refused(text: str) -> None:
     """Names that could become a path or another name are refused."""
     with pytest.raises(InvalidInputError, match="FORGE:REPOSITORY#NUMBER"):
         IssueRef.parse(text)

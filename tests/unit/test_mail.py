@@ -73,7 +73,7 @@ def test_a_wrong_letter_writes_nothing(
     assert post.everything() == before
 
 
-def test_parent_is_whoever_asked_for_the_sender(post: PostFleet) -> None:
+def test_parent_is_the_agent_that_asked_for_the_sender(post: PostFleet) -> None:
     """An agent need not know the name; where no agent asked for it, people did."""
     lead, builder = post.pair()
     assert post.send(builder, "parent").recipient == lead
@@ -165,7 +165,7 @@ def test_a_claim_has_all_that_waits_and_nobody_else_gets_it(post: PostFleet) -> 
     assert post.find(first).state is MailState.CLAIMED
 
 
-def test_an_empty_mailbox_is_no_claim(post: PostFleet) -> None:
+def test_an_empty_mailbox_is_not_a_claim(post: PostFleet) -> None:
     """Nothing is written when there is nothing to say; who is unknown or finished has no mailbox."""
     agent = post.agent().name
     before = post.everything()
@@ -222,7 +222,7 @@ def test_a_mail_is_dead_after_its_attempts(post: PostFleet) -> None:
     assert (mail.state, mail.reason) == (MailState.DEAD, "crashed, attempt 5 of 5")
 
 
-def test_what_was_no_attempt_does_not_count(post: PostFleet) -> None:
+def test_what_was_not_an_attempt_does_not_count(post: PostFleet) -> None:
     """However often it happens, the mail waits in its old place; the attempts before and after it count."""
     agent = post.agent().name
     sent = post.send(ADA, agent)
@@ -502,7 +502,7 @@ def test_every_key_expires_or_is_listed_as_permanent(post: PostFleet) -> None:
     assert 0 < post.redis.ttl(post.keys.agent(lead)) <= RETENTION
 
 
-def test_a_damaged_record_is_told() -> None:
+def test_a_damaged_record_is_reported() -> None:
     """What cannot be read is named, by its id."""
     with pytest.raises(CorruptRecordError, match="0123"):
         Mail.parse({"id": "0123", "payload": "{"})

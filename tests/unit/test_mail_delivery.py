@@ -66,7 +66,7 @@ def test_all_mail_becomes_one_message_in_the_order_given() -> None:
     assert [found["body"] for found in read(text)] == ["second", "first"]
 
 
-def test_no_mail_is_no_message() -> None:
+def test_without_mail_there_is_no_message() -> None:
     """Without anything to say there is no turn."""
     assert message([]) == ""
 
@@ -88,7 +88,7 @@ def test_a_head_says_all_that_an_answer_needs() -> None:
     }  # fmt: skip
 
 
-def test_a_person_is_told_apart_from_an_agent() -> None:
+def test_a_person_is_shown_as_one() -> None:
     """Only mail from people has an author."""
     (found,) = read(message([mail(sender="operator", author="ada")]))
     assert found["from"] == "operator (a person: ada)"

@@ -85,7 +85,7 @@ def test_a_value_of_a_wrong_kind_is_named(type_: MailType, wrong: dict[str, Any]
 
 
 @pytest.mark.parametrize("given", [[], "text", 3, None, {"x": float("nan")}, {"x": object()}])
-def test_what_is_no_object_is_refused(given: Any) -> None:
+def test_what_is_not_an_object_is_refused(given: Any) -> None:
     """Also when it comes from outside in another form altogether."""
     with pytest.raises(PayloadError):
         checked_payload(MailType.STATUS, given)

@@ -25,7 +25,7 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     return made
 
 
-def test_job_is_recorded_told_and_published(fleet: SteppedFleet) -> None:
+def test_job_is_recorded_reported_and_published(fleet: SteppedFleet) -> None:
     """An accepted request is a queued job, one event, and one message with the job's id."""
     done = fleet.enqueue(title="roof", repository="acme/shop", priority="high")
     job = fleet.app.jobs.find(done.job)
@@ -124,7 +124,7 @@ def test_issue_at_work_leads_to_its_job(fake_redis: redis.Redis) -> None:
     assert (again.job, again.created, fleet.generator.asked) == (first.job, False, 1)
 
 
-def test_issue_is_free_when_it_was_told_of_the_end(fleet: SteppedFleet) -> None:
+def test_issue_is_free_when_it_shows_the_end(fleet: SteppedFleet) -> None:
     """The next job of an issue begins when the last one's end was shown there."""
     first = fleet.enqueue(issue="local:shop#3")
     fleet.end(first.job)

@@ -53,12 +53,12 @@ def test_the_end_of_a_job(state: str, *, frozen: bool, kind: str | None) -> None
         ("backlog.held", "local:shop#3", "needs-human"),
     ],
 )
-def test_events_that_people_are_told_of(kind: str, subject: str, notification: str) -> None:
+def test_events_with_a_notification(kind: str, subject: str, notification: str) -> None:
     """Each by the kind that fits."""
     assert shown(kind, subject) == notification
 
 
-def test_nobody_is_told_of_the_rest() -> None:
+def test_the_rest_has_no_notification() -> None:
     """Only events of the list below are ever worth a notification, whatever they say."""
     worth = {
         *("job.finished", "job.lease_expired", "candidate.auto_promoted", "candidate.rolled_back"),
@@ -94,7 +94,7 @@ def test_an_issue_that_no_job_speaks_for(to: str, *, has_job: bool, kind: str | 
     assert found == kind
 
 
-def test_a_cycle_is_told_once() -> None:
+def test_a_cycle_has_one_notification() -> None:
     """Each member has an event; the first one's speaks for all."""
     members = "local:shop#3 local:shop#4"
     assert shown("backlog.cycle", "local:shop#3", members=members) == "needs-human"
@@ -123,7 +123,7 @@ def test_the_id_is_the_events_and_the_kinds() -> None:
     assert made.id == "1700000000000-0:done"
 
 
-def test_an_event_without_a_record_is_told_all_the_same() -> None:
+def test_an_event_without_a_record_has_one_all_the_same() -> None:
     """The job's record may have expired: what the event says is enough."""
     made = translated(event("job.finished", state="failed", reason="no attempt left"))
     assert made is not None

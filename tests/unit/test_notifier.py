@@ -114,7 +114,7 @@ def emit(fleet: SteppedFleet, count: int, start: int = 0) -> list[str]:
     return names
 
 
-def test_a_job_is_told_of_with_what_its_record_says(fleet: SteppedFleet) -> None:
+def test_a_job_is_notified_with_what_its_record_says(fleet: SteppedFleet) -> None:
     """Issue, version and reason are read where the event lacks them."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -135,7 +135,7 @@ def test_ci_that_stayed_red_is_frozen(fleet: SteppedFleet) -> None:
     assert [notice.kind for notice in listener.heard] == [NotificationKind.FROZEN]
 
 
-def test_a_lost_worker_is_told_of(fleet: SteppedFleet) -> None:
+def test_a_lost_worker_is_notified(fleet: SteppedFleet) -> None:
     """By name, although its job has gone on."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -149,7 +149,7 @@ def test_a_lost_worker_is_told_of(fleet: SteppedFleet) -> None:
     assert "w1" in notice.title
 
 
-def test_a_verdict_is_told_of(fleet: SteppedFleet) -> None:
+def test_a_verdict_is_notified(fleet: SteppedFleet) -> None:
     """A canary that is rejected is rolled back; one that a person proposes is nobody's news."""
     listener = Listener()
     made = consumer(fleet, listener)
@@ -159,7 +159,7 @@ def test_a_verdict_is_told_of(fleet: SteppedFleet) -> None:
     assert [(notice.kind.value, notice.words) for notice in listener.heard] == [("rolled_back", "it lies")]
 
 
-def test_an_issue_is_told_of_once(fleet: SteppedFleet) -> None:
+def test_an_issue_is_notified_once(fleet: SteppedFleet) -> None:
     """By its job's end where it had one; by itself when it was handed to a person without."""
     listener, forge = Listener(), IssueForge()
     store = BacklogStore(fleet.app.redis, fleet.app.keys, fleet.clock, unknown_blocker="satisfied")
@@ -232,7 +232,7 @@ def test_only_the_kinds_that_were_asked_for(fleet: SteppedFleet) -> None:
     assert listener.subjects == [done]
 
 
-def test_old_news_is_no_news(fleet: SteppedFleet) -> None:
+def test_old_events_are_not_sent(fleet: SteppedFleet) -> None:
     """A sink that was switched off for a long time is not flooded."""
     listener = Listener()
     made = consumer(fleet, listener, max_age_seconds=60.0)

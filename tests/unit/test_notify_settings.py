@@ -20,7 +20,7 @@ SECRET = "a-secret-of-some-length"  # noqa: S105 - of these tests
 ADDRESS = "https://hooks.example.com/services/T000/B000/XXXX"
 
 
-def test_by_default_nobody_is_told_anything() -> None:
+def test_by_default_nothing_is_sent() -> None:
     """No sink, and no tick."""
     assert not NotifySettings().is_on
     assert list(NotifySettings().configured(lambda: 0.0)) == []

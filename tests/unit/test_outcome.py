@@ -27,7 +27,7 @@ def decided(ran: Ran) -> tuple[NextStep, SignalKind | None, str]:
         (1, "the agent ended with exit code 1"),
     ],
 )
-def test_agent_that_could_not_be_started_is_told_from_one_that_failed(exit_code: int, reason: str) -> None:
+def test_agent_that_could_not_be_started_is_not_one_that_failed(exit_code: int, reason: str) -> None:
     """The reason names the likely mistake: a command that is not in the repository."""
     ran = Ran(ended_by=Ending.RESULT, result=JobResult(exit_code=exit_code))
     assert decided(ran) == (NextStep.RETRY, SignalKind.AGENT_ERRORED, reason)

@@ -253,7 +253,7 @@ def test_publication_of_a_job_that_is_gone_leaves_nothing(fleet: SteppedFleet) -
     assert not fleet.redis.exists(fleet.app.keys.job(job))
 
 
-def test_lost_queue_is_told_from_the_other(fake_redis: redis.Redis) -> None:
+def test_each_lost_queue_is_filled_alone(fake_redis: redis.Redis) -> None:
     """An empty canary queue repeats the canary's jobs, not those that wait for the champion."""
     fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9])
     fleet.on_trial()

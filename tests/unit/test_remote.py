@@ -46,7 +46,7 @@ def test_https_and_this_machine_take_a_token(address: str) -> None:
         ("ann", "t" * 5000),
     ],
 )
-def test_what_is_no_line_of_gits_protocol_is_no_credential(user: str, secret: str) -> None:
+def test_what_is_not_a_line_of_gits_protocol_is_not_a_credential(user: str, secret: str) -> None:
     """A line break would tell git something else; the token is not in the message."""
     with pytest.raises(InvalidInputError, match="as the forge showed it") as caught:
         Credential(user=user, secret=SecretStr(secret))

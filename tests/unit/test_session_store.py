@@ -159,7 +159,7 @@ def test_mismatch_is_recorded_with_both_ids(sessions: Sessions) -> None:
     assert (record.runtime_session, record.billed) == ("s2", Usage())
 
 
-def test_lost_conversation_is_told_of(sessions: Sessions) -> None:
+def test_lost_conversation_is_reported(sessions: Sessions) -> None:
     """It is forgotten in the step that registers the process of the new one."""
     sessions.in_state(S.IN_TURN)
     sessions.store.seen("builder-1", fence=1, session_id="s1", asked="", host="h1")

@@ -149,7 +149,7 @@ def test_misspelt_name_in_the_file_is_refused(elsewhere: Path) -> None:
         load_settings()
 
 
-def test_section_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_section_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole section can be given as JSON; what is none is named."""
     monkeypatch.setenv("COALMINE_CANARY", "{broken")
     with pytest.raises(SettingsError, match=r"(?i)canary"):
@@ -163,7 +163,7 @@ def test_broken_file_is_named(elsewhere: Path) -> None:
         load_settings()
 
 
-def test_file_that_is_no_text_is_named(elsewhere: Path) -> None:
+def test_file_that_is_not_text_is_named(elsewhere: Path) -> None:
     """Bytes that are not UTF-8 are reported like any other fault."""
     (elsewhere / "coalmine.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match=r"coalmine\.toml"):

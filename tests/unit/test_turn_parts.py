@@ -82,7 +82,7 @@ def test_an_api_error_is_forgotten_when_the_agent_goes_on() -> None:
         assert tally.seen().api_error == kept
 
 
-def test_a_result_that_repeats_the_last_words_is_told_once() -> None:
+def test_a_result_that_repeats_the_last_words_is_shown_once() -> None:
     """The tail is short; it does not say things twice."""
     tally = TurnTally()
     for event in (TextEvent(text="one\ntwo"), ResultEvent(text="one\ntwo"), ResultEvent(text="three")):

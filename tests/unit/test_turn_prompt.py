@@ -38,7 +38,7 @@ def text(given: Claim, start: TurnStart = RESUMED, *, resumed: bool = True) -> s
     return compose(prompt_input(given, start, branch="coalmine/1", resumed=resumed))
 
 
-def test_corrective_turn_is_told_what_to_repair() -> None:
+def test_prompt_of_a_corrective_turn_says_what_to_repair() -> None:
     """Commit, checks and the end of their log; the branch, and the task."""
     prompt = text(claim("fix_forward", repair=REPAIR))
     for part in (
@@ -63,7 +63,7 @@ def test_corrective_turn_stays_one_whatever_is_remembered() -> None:
     assert "Repair this branch" in text(claim("fix_forward", repair=REPAIR, turns=0), FRESH, resumed=False)
 
 
-def test_redispatch_is_told_with_a_recap() -> None:
+def test_redispatch_gets_a_recap() -> None:
     """In the conversation too: its last turn did not come to its end."""
     prompt = text(claim("redispatch"))
     assert "An earlier turn did not come to its end" in prompt
@@ -77,7 +77,7 @@ def test_redispatch_of_nothing_is_a_first_turn() -> None:
     assert "Recap" not in prompt
 
 
-def test_mail_is_told_without_a_recap_in_its_conversation() -> None:
+def test_mail_comes_without_a_recap_in_its_conversation() -> None:
     """Elsewhere with one."""
     mail = replace(RESUMED, mail="1 mail arrived for you.")
     assert "1 mail arrived for you." in text(claim("mail"), mail)

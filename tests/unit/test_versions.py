@@ -46,7 +46,7 @@ def test_adding_other_content_is_refused(fleet: SteppedFleet) -> None:
     assert fleet.everything() == before
 
 
-def test_proposal_is_pending_and_told(fleet: SteppedFleet) -> None:
+def test_proposal_is_pending_and_reported(fleet: SteppedFleet) -> None:
     """A proposed version waits; the champion and its event are as they were."""
     fleet.add()
     version = fleet.propose()

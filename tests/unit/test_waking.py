@@ -67,7 +67,7 @@ def waiter(fake_redis: redis.Redis) -> Waiter:
 
 
 @pytest.mark.parametrize("by_person", [True, False])
-def test_mail_wakes_whoever_awaits_it(waiter: Waiter, *, by_person: bool) -> None:
+def test_mail_wakes_the_agent_that_awaits_it(waiter: Waiter, *, by_person: bool) -> None:
     """Of an agent or of a person: the job can be claimed at once, and its next turn is about mail."""
     waiter.end_turn()
     waiter.park()

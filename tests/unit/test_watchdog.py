@@ -288,7 +288,7 @@ def test_turn_of_an_ended_job_is_left_to_its_holder(kennel: Kennel) -> None:
     assert kennel.record().is_live
 
 
-def test_cancelled_job_is_told_as_aborted(kennel: Kennel) -> None:
+def test_cancelled_job_is_reported_as_aborted(kennel: Kennel) -> None:
     """A person ended it while it was between turns."""
     fence = kennel.begin()
     kennel.app.jobs.give_back(kennel.claim, UNCOUNTED, reason="drain")

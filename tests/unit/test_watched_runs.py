@@ -137,7 +137,7 @@ def test_a_retry_by_a_person_has_its_own_hour(fleet_of: Fleets) -> None:
     assert (job_of(fleet, ref).state, fleet.forge.issues[ref].state) == (JobState.SUCCEEDED, "closed")
 
 
-def test_silence_is_waited_for_and_then_told(fleet_of: Fleets) -> None:
+def test_silence_is_waited_for_and_then_reported(fleet_of: Fleets) -> None:
     """No verdict in two hours is nobody's fault, and a person looks."""
     fleet = fleet_of(acts={1: ["silent"]})
     ref = pushed(fleet)

@@ -93,7 +93,7 @@ def test_door_and_health_ask_for_no_token(fake_redis: redis.Redis) -> None:
     assert client.get("/healthz").status_code == 200
 
 
-def test_store_that_is_gone_is_told_without_its_address() -> None:
+def test_store_that_is_gone_is_reported_without_its_address() -> None:
     """503 and when to come again; the process itself is well."""
     with connect("redis://:hush@127.0.0.1:1/0", patience_seconds=0.0) as gone:
         client = browser(gone)
@@ -165,7 +165,7 @@ def test_slow_body_is_given_up() -> None:
         anyio.run(lambda: read_body(body_of(b"ab"), most=3, seconds=0.05))
 
 
-def test_sender_that_goes_away_is_no_fault_of_ours() -> None:
+def test_sender_that_goes_away_is_not_our_fault() -> None:
     """A body that ends early is the sender's."""
 
     async def gone() -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_wrong_shape_names_the_field(document: object, place: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b'"x"', b"null", b"{} {}", b"[" * 100_000])
-def test_what_is_no_json_object_is_told_so(body: bytes) -> None:
+def test_what_is_not_a_json_object_is_refused(body: bytes) -> None:
     """Nothing, half of it, no UTF-8, lists and words, two at once, and far too deep."""
     with pytest.raises(BadPayloadError, match="JSON"):
         read(body)
@@ -120,7 +120,7 @@ def test_other_events_may_have_any_shape() -> None:
     assert (found.event, found.news) == ("push", None)
 
 
-def test_deliveries_are_told_apart() -> None:
+def test_deliveries_have_digests_of_their_own() -> None:
     """By their id; without one by their body; and never an id for a body, or one forge's for another's."""
     one, other = payload(number=1), payload(number=2)
     assert read(one, delivery="a").digest == read(other, delivery="a").digest

@@ -171,7 +171,7 @@ def test_nothing_is_accepted_or_taken_while_paused(house: DoorHouse) -> None:
     assert len(house.intake.take_intake()) == 2
 
 
-def test_issue_told_of_often_waits_once_with_all_that_was_said(house: DoorHouse) -> None:
+def test_issue_reported_often_waits_once_with_all_that_was_said(house: DoorHouse) -> None:
     """The place in the line is that of the first delivery; of the hints the last few are kept."""
     house.receive(of(1, delivery="first"))
     house.fleet.clock.forward(1)
@@ -195,7 +195,7 @@ def test_issue_is_taken_by_one_until_its_lease_ends(house: DoorHouse) -> None:
     assert house.intake.take_intake() == []
 
 
-def test_issue_told_of_during_its_look_is_looked_at_again(house: DoorHouse) -> None:
+def test_issue_reported_during_its_look_is_looked_at_again(house: DoorHouse) -> None:
     """What was said after the reading is not lost, nor is the issue read twice at a time."""
     house.receive(of(1, delivery="d1"))
     (taken,) = house.intake.take_intake()

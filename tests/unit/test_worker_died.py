@@ -35,7 +35,7 @@ def post(fake_redis: redis.Redis) -> PostFleet:
         ({"ended_by": Ending.PARSER_ERROR}, "stopped as its runtime could not read what it said"),
     ],
 )
-def test_the_parent_is_told_why(post: PostFleet, end: dict[str, Any], reason: str) -> None:
+def test_the_parent_gets_the_reason(post: PostFleet, end: dict[str, Any], reason: str) -> None:
     """With high priority, the agent named in the subject, and the facts as fields."""
     lead, builder = post.pair()
     receipt = tell_parent(
@@ -61,7 +61,7 @@ def test_the_parent_is_told_why(post: PostFleet, end: dict[str, Any], reason: st
         {"ended_by": Ending.DRAIN},
     ],
 )
-def test_nothing_is_told_of_what_is_no_silent_end(post: PostFleet, end: dict[str, Any]) -> None:
+def test_what_is_not_a_silent_end_sends_nothing(post: PostFleet, end: dict[str, Any]) -> None:
     """Its terminal mail was seen, it waits for its children, or another worker goes on with it."""
     _, builder = post.pair()
     assert death(post.agents.find(builder), AgentEnd(**end)) is None
@@ -97,7 +97,7 @@ def test_an_agent_that_lives_again_can_die_again(post: PostFleet) -> None:
     assert len(post.claim(lead).mails) == 2
 
 
-def test_a_parent_that_has_finished_is_told_nothing(post: PostFleet) -> None:
+def test_a_parent_that_has_finished_gets_nothing(post: PostFleet) -> None:
     """There is nobody to read it; the end of the child goes on."""
     lead, builder = post.pair()
     post.agents.finish(lead, reason="completed")

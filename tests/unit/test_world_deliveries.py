@@ -23,7 +23,7 @@ def actions(requests: tuple[SentDelivery, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", WEBHOOK_KINDS)
-def test_what_people_do_is_told(world: ForgeWorld, kind: str) -> None:
+def test_what_people_do_is_delivered(world: ForgeWorld, kind: str) -> None:
     """Signed, with who did it and what the issue is like afterwards; Gitea does not name the label."""
     issue = world.open_issue("Slow", "text")
     world.label(issue, "agent", "coalmine")
@@ -55,7 +55,7 @@ def test_a_delivery_that_is_sent_again_is_the_same(world: ForgeWorld, kind: str)
     assert first.headers[identifier] != second.headers[identifier]
 
 
-def test_a_new_issue_is_told_as_each_forge_does(world: ForgeWorld) -> None:
+def test_a_new_issue_is_delivered_as_each_forge_does(world: ForgeWorld) -> None:
     """GitHub tells of everything by itself; Gitea of the assignment first, and twice, and of no label."""
     issue = world.open_issue("Slow", "text", labels=["agent"])
     world.assign(issue, "coalmine")
