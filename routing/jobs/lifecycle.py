@@ -69,12 +69,12 @@ class Jobs:
       revoked task.
 
     Every change of state is one step of the store, with its event, its signals and its lists. `claim`,
-    `cancel`, `reap` and `see_to_children` are several steps; whoever dies between two of them leaves the rest
+    `cancel`, `reap` and `see_to_children` are several steps; a death between two of them leaves the rest
     to the next call. Any number of processes and threads may make steps at once: the first one of two that
     exclude each other is carried out.
 
     A worker's report raises StaleLeaseError when its lease was lost: drop the result, and leave the agent to
-    whoever has the job. It raises CancelAskedError when the job may only end: report it again by `end`, as
+    the job's next worker. It raises CancelAskedError when the job may only end: report it again by `end`, as
     cancelled. After an UnavailableError the report may have been carried out. Make it again: if it was, the
     second one raises StaleLeaseError. A tick that came too late gets False. People get UnknownJobError, or
     ConflictError for a state that does not allow the step. `cancel` may be repeated; a second `retry` of a

@@ -102,7 +102,7 @@ class Mailbox:
     Requests are checked before anything is written: PayloadTooLargeError, UnknownTemplateError or
     UnknownVersionError, and ConflictError for a version that was rejected. A batch is not atomic: if the
     server fails in the middle, the first parts are accepted, and repeating the batch with its keys accepts
-    the rest. A publication that fails is no error; the relay makes it later.
+    the rest. A publication that fails is not an error; the relay makes it later.
 
     One a process. It keeps routes in memory, and each step is refused if its route has changed, so an old one
     does no harm. Threads may share it.

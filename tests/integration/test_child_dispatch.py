@@ -50,7 +50,7 @@ def lead(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[Lead]:
 
 
 def test_answer_names_the_child(lead: Lead) -> None:
-    """One line with the job and its agent, whose mail goes to the sender; secrets stay behind."""
+    """One line with the job and its agent, whose mail goes to the sender; secrets are left out."""
     done = lead.dispatch("door", "--body", "The key is s3cr3t.", "--subject", "please")
     job, _, _, agent = done.stdout.split()
     assert done.stdout == f"{job} dispatched as {agent}\n"

@@ -154,11 +154,11 @@ def test_an_issue_waits_for_those_that_block_it(tmp_path: Path, url: str) -> Non
     """Its number comes first; it runs when the other one is merged, and on top of that."""
     with shop(tmp_path, url, "ls >> done.txt") as made:
         first = made.open_issue(9)
-        behind = made.open_issue(3, blocked_by=[9])
+        blocked = made.open_issue(3, blocked_by=[9])
         for nth in (1, 2):
             made.until(JobState.SUCCEEDED, nth=nth)
         jobs = [made.job(1), made.job(2)]
-        assert [job.request.issue for job in jobs] == [str(first), str(behind)]
+        assert [job.request.issue for job in jobs] == [str(first), str(blocked)]
         assert made.repository.git("merge-base", jobs[0].result.commit, jobs[1].result.commit) == (
             jobs[0].result.commit
         )

@@ -92,9 +92,9 @@ def test_an_issue_runs_when_its_blockers_are_done(shop: ForgeShop) -> None:
     issues = [shop.issue("One"), shop.issue("Two")]
     issues.append(shop.issue("Three", blocked_by=[issues[1].number]))
     issues.append(shop.issue("Four", f"## Dependencies\n\nBlocked by: #{issues[2].number}\n"))
-    for behind, issue in enumerate(issues, start=1):
+    for done, issue in enumerate(issues, start=1):
         job = shop.until(issue, JobState.WAITING)
-        for later in issues[max(behind, 2) :]:
+        for later in issues[max(done, 2) :]:
             shop.until_item(later, BacklogState.BLOCKED)
             assert shop.jobs(later) == []
         shop.world.say(job.result.commit, "ci/build", "success")
@@ -108,16 +108,16 @@ def test_blockers_that_are_not_work_of_ours(shop: ForgeShop) -> None:
     nowhere = shop.issue(body="Blocked by: #999")
     theirs = shop.world.open_issue("For people", "A person does this.")
     mine = shop.issue("For nobody yet", author="reader")  # ready, and refused
-    behind_theirs = shop.issue(body=f"Blocked by: #{theirs.number}")
-    behind_mine = shop.issue(body=f"Blocked by: #{mine.number}")
+    after_theirs = shop.issue(body=f"Blocked by: #{theirs.number}")
+    after_mine = shop.issue(body=f"Blocked by: #{mine.number}")
     shop.judge(nowhere)
-    for issue in (behind_theirs, behind_mine):
+    for issue in (after_theirs, after_mine):
         shop.until_item(issue, BacklogState.BLOCKED)
-    for blocker, behind in ((theirs, behind_theirs), (mine, behind_mine)):
-        assert shop.jobs(behind) == []
+    for blocker, blocked in ((theirs, after_theirs), (mine, after_mine)):
+        assert shop.jobs(blocked) == []
         shop.world.close(blocker)
-        shop.judge(behind)
-    for issue in (nowhere, behind_theirs, behind_mine):
+        shop.judge(blocked)
+    for issue in (nowhere, after_theirs, after_mine):
         assert shop.until_closed(issue).state is JobState.SUCCEEDED
     assert (shop.jobs(mine), shop.ours(theirs)) == ([], [])
 

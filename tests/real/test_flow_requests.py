@@ -29,7 +29,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeShops]:
 def play(shop: ForgeShop) -> None:
     """A red commit, its repair, a merge and its revert; a blocked issue; one for a person."""
     issue = shop.open("Sum is wrong")
-    behind = shop.open("Next", f"Blocked by: #{issue.number}", blocked_by=[issue.number])
+    blocked = shop.open("Next", f"Blocked by: #{issue.number}", blocked_by=[issue.number])
     empty = shop.open("Nothing", "Nothing is to be done.")
     red = shop.until(issue, JobState.WAITING).result.commit
     if shop.kind == "github":
@@ -52,8 +52,8 @@ def play(shop: ForgeShop) -> None:
     done = shop.until_closed(issue)
     shop.world.review(shop.pull(done), "COMMENT" if shop.kind != "github" else "COMMENTED")
     shop.world.revert(shop.pull(done))
-    shop.judge(behind)
-    shop.until_closed(behind)
+    shop.judge(blocked)
+    shop.until_closed(blocked)
     assert shop.until_shown(empty).state is JobState.ESCALATED
     shop.until_scored(done)
 

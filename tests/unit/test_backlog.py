@@ -554,7 +554,7 @@ def test_steps_say_why_they_are_refused(bench: BacklogBench) -> None:
 
 
 def test_finished_items_are_forgotten_after_their_time(bench: BacklogBench) -> None:
-    """With them go their edges; who still names them finds them closed, and nothing is left behind."""
+    """With them go their edges; issues that still name them find them closed, and nothing is left behind."""
     bench.take(1, "Blocks: #5")
     bench.take(2, "Blocked by: #1")
     bench.work(1)

@@ -160,7 +160,7 @@ def test_the_example_loads_and_shows_the_defaults() -> None:
 
 
 def test_the_example_names_every_setting() -> None:
-    """A setting that is added appears in the example, as a value or behind a #."""
+    """A setting that is added appears in the example, as a value or after a #."""
     text = (ROOT / "coalmine.example.toml").read_text(encoding="utf-8")
     section, named = "", set()
     for line in text.splitlines():

@@ -375,15 +375,15 @@ def test_first_outcome_that_decides_decides_whatever_the_batch(fake_redis: redis
 class _Dying(TrialStore):
     """Dies before or after a chosen write, once."""
 
-    def __init__(self, store: TrialStore, *, step: str, behind: bool, skip: int) -> None:
+    def __init__(self, store: TrialStore, *, step: str, written: bool, skip: int) -> None:
         super().__init__(store.redis, store.keys, store.clock)
-        self._step, self._behind, self._skip = step, behind, skip
+        self._step, self._written, self._skip = step, written, skip
 
     def _maybe(self, name: str, write: Callable[[], Any]) -> Any:
         if name != self._step:
             return write()
         self._skip -= 1
-        if self._skip == 0 and not self._behind:
+        if self._skip == 0 and not self._written:
             raise UnavailableError(name)
         answer = write()
         if self._skip == 0:
@@ -414,12 +414,12 @@ def verdict_of(fleet: SteppedFleet) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("step", ["advance", "all_read"])
-@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("skip", [1, 5, 12])
 def test_crash_between_two_effects_is_repaired_by_the_next_tick(
     fake_redis: redis.Redis,
     step: str,
-    behind: bool,  # noqa: FBT001 - a parameter of the table above
+    written: bool,  # noqa: FBT001 - a parameter of the table above
     skip: int,
 ) -> None:
     """A harvest that dies before or after any write leaves what the next one ends with the same result."""
@@ -439,7 +439,7 @@ def test_crash_between_two_effects_is_repaired_by_the_next_tick(
         return verdict_of(fleet)
 
     def dying(fleet: SteppedFleet) -> Harvester:
-        store = _Dying(fleet.app.trial_store, step=step, behind=behind, skip=skip)
+        store = _Dying(fleet.app.trial_store, step=step, written=written, skip=skip)
         return Harvester(
             settling=fleet.app.harvester._settling,  # noqa: SLF001 - the same, but for the store
             trials=fleet.app.trials,

@@ -100,8 +100,8 @@ def test_strict_merge_is_open_until_its_revert_window_has_passed() -> None:
     assert ScoreRules().strict
     before = worth(MERGED, GREEN, after=DAY - 1, rules=STRICT)
     assert (before.status, before.value, before.until) == ("open", None, START + DAY)
-    behind = worth(MERGED, GREEN, after=DAY, rules=STRICT)
-    assert (behind.status, behind.value) == ("settled", 1.0)
+    later = worth(MERGED, GREEN, after=DAY, rules=STRICT)
+    assert (later.status, later.value) == ("settled", 1.0)
 
 
 def test_provisional_merge_counts_at_once() -> None:
@@ -149,8 +149,8 @@ def test_job_without_outcome_fails_at_its_deadline() -> None:
     rules = ScoreRules(settle_deadline_seconds=100.0)
     before = worth(GREEN, after=99.9, rules=rules)
     assert (before.status, before.until) == ("open", START + 100)
-    behind = worth(GREEN, after=100.0, rules=rules)
-    assert (behind.status, behind.value) == ("settled", 0.0)
+    later = worth(GREEN, after=100.0, rules=rules)
+    assert (later.status, later.value) == ("settled", 0.0)
 
 
 def test_merge_in_time_keeps_its_window_after_the_deadline() -> None:
@@ -240,9 +240,9 @@ def test_another_failure_never_raises_a_score(
 ) -> None:
     """Bad news is never good news."""
     before = worth(*facts, after=after, rules=rules)
-    behind = worth(*sorted([*facts, fact(kind, after=at)], key=lambda one: one.at), after=after, rules=rules)
-    if before.value is not None and behind.value is not None:
-        assert behind.value <= before.value
+    later = worth(*sorted([*facts, fact(kind, after=at)], key=lambda one: one.at), after=after, rules=rules)
+    if before.value is not None and later.value is not None:
+        assert later.value <= before.value
 
 
 @given(FACTS, RULES, MOMENTS)

@@ -72,21 +72,21 @@ def statuses_of_runs(runs: Iterable[WireCheckRun]) -> list[CommitStatus]:
     Two workflows may call a job by the same name; the green one must not hide the red one, so their suites
     are named too.
     """
-    return [status for status, _ in _told(runs)]
+    return [status for status, _ in _with_status(runs)]
 
 
 def red_runs(runs: Iterable[WireCheckRun]) -> dict[str, WireCheckRun]:
     """The check runs that failed, by the contexts that they have as statuses."""
-    return {status.context: run for status, run in _told(runs) if status.is_red}
+    return {status.context: run for status, run in _with_status(runs) if status.is_red}
 
 
-def _told(runs: Iterable[WireCheckRun]) -> list[tuple[CommitStatus, WireCheckRun]]:
+def _with_status(runs: Iterable[WireCheckRun]) -> list[tuple[CommitStatus, WireCheckRun]]:
     """The runs that say something of the work, each with its status.
 
     Contexts are made unique for all together.
     """
-    telling = [(run, state) for run in runs if (state := _state(run)) is not None]
-    named = Counter(run.context for run, _ in telling)
+    judged = [(run, state) for run in runs if (state := _state(run)) is not None]
+    named = Counter(run.context for run, _ in judged)
     return [
         (
             CommitStatus(
@@ -98,7 +98,7 @@ def _told(runs: Iterable[WireCheckRun]) -> list[tuple[CommitStatus, WireCheckRun
             ),
             run,
         )
-        for run, state in telling
+        for run, state in judged
     ]
 
 

@@ -28,6 +28,6 @@ def repository_path(repo: str) -> str:
 def path_segment(text: str) -> str:
     """Text from outside as one segment of a path; what a client would fold into another path is refused."""
     if text in {"", ".", ".."} or not text.isprintable():
-        message = f"{text[:80]!r} can be no name here"
+        message = f"{text[:80]!r} cannot be a name here"
         raise ForgeInvalidError(message)
     return quote(text, safe="")

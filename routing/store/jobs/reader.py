@@ -21,7 +21,7 @@ class JobReader(Store):
     expires: `read` and `read_many` have None for it, and the caller takes the id off the list if that is its
     task.
 
-    Several answers are no snapshot: a job may have moved between two calls, and between the lists of one
+    Several answers are not a snapshot: a job may have moved between two calls, and between the lists of one
     overview. Decide by what a step answers, never by what was read before it. A record that cannot be read is
     a CorruptRecordError from `read`; `read_many` logs it and has None, as if it were gone.
     """
