@@ -122,16 +122,14 @@ class Harvester:
             step, decision, after = self._next(trial, held)
             if step is not None and self._store.advance(trial, step) is not AdvanceAnswer.OK:
                 continue  # another harvest was faster: read again what it has left
-            if step is not None and step.verdict != "hold":
-                outcomes.append(
-                    TrialOutcome(trial=trial_id, verdict=Verdict(step.verdict), reasons=decision.reasons)
-                )
-                if outcomes[-1].verdict is Verdict.ROLL_BACK:
-                    self._rolled_back()
-                continue
             if step is None:
                 self._store.all_read(trial_id, after.read)
                 break
+            verdict = Verdict(step.verdict)
+            if verdict is not Verdict.HOLD:
+                outcomes.append(TrialOutcome(trial=trial_id, verdict=verdict, reasons=decision.reasons))
+            if verdict is Verdict.ROLL_BACK:
+                self._rolled_back()
         return outcomes
 
     def _next(self, trial: Trial, held: EvidenceState) -> tuple[TrialAdvance | None, Decision, EvidenceState]:

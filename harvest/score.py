@@ -6,7 +6,8 @@ table.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,16 +53,21 @@ class ScorePolicy(BaseModel):
     review_step: Unit = 0.2  # how much the cap falls with each further round
 
 
-class Score(BaseModel):
-    """What a job is worth now, and whether that can still change.
+class ScoreStatus(StrEnum):
+    """Whether a score can still change. The values are stored in the ledger, which has no open ones."""
 
-    `open` has no value yet; `provisional` has one that a revert can take away; `settled` and `excluded` are
-    final.
-    """
+    OPEN = "open"  # no value yet
+    PROVISIONAL = "provisional"  # a revert can take its value away
+    SETTLED = "settled"  # final
+    EXCLUDED = "excluded"  # final, without a value
+
+
+class Score(BaseModel):
+    """What a job is worth now, and whether that can still change."""
 
     model_config = ConfigDict(frozen=True)
 
-    status: Literal["open", "provisional", "settled", "excluded"]
+    status: ScoreStatus
     value: float | None = None  # in [0,1]; None while open and when excluded
     reason: str = ""
     until: float | None = None  # when time alone will change it, seconds since the epoch
@@ -93,7 +99,7 @@ def score(signals: Sequence[Signal], *, created_at: float, now: float, rules: Sc
         or _ended(signals)
         or _finished(signals, rules.policy)
         or _overdue(deadline, now, rules)
-        or Score(status="open", until=deadline)
+        or Score(status=ScoreStatus.OPEN, until=deadline)
     )
 
 
@@ -141,15 +147,17 @@ def _after_merge(value: float, reason: str, merged_at: float, now: float, rules:
     if now >= ends:
         return _settled(value, reason)
     if rules.strict:
-        return Score(status="open", reason=f"{reason}; open until its revert window ends", until=ends)
-    return Score(status="provisional", value=value, reason=reason, until=ends)
+        return Score(
+            status=ScoreStatus.OPEN, reason=f"{reason}; open until its revert window ends", until=ends
+        )
+    return Score(status=ScoreStatus.PROVISIONAL, value=value, reason=reason, until=ends)
 
 
 def _ended(signals: Sequence[Signal]) -> Score | None:
     """The first failure or exclusion decides, whichever comes first."""
     for fact in signals:
         if fact.kind in EXCLUSIONS:
-            return Score(status="excluded", reason=f"not the agent's fault: {_words(fact)}")
+            return Score(status=ScoreStatus.EXCLUDED, reason=f"not the agent's fault: {_words(fact)}")
         if fact.kind in FAILURES:
             return _settled(0.0, _words(fact))
     return None
@@ -178,7 +186,7 @@ def _capped(value: float, signals: Sequence[Signal], policy: ScorePolicy) -> flo
 
 
 def _settled(value: float, reason: str) -> Score:
-    return Score(status="settled", value=value, reason=reason)
+    return Score(status=ScoreStatus.SETTLED, value=value, reason=reason)
 
 
 def _words(fact: Signal) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from harvest.ledger import Settlement
 from harvest.policy import TrialPolicy
-from harvest.score import Score, ScorePolicy, ScoreRules, score
+from harvest.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal
-from routing.store.signals.signal_store import ScoreAnswer, Scoring, SignalStore
+from routing.store.signals.signal_store import ScoreAnswer, Scoring, ScoringKind, SignalStore
 from routing.store.trials.trial_store import TrialStore
 
 #: Jobs that are read and written in one round trip.
@@ -59,12 +59,12 @@ class Settling:
         scorings = []
         for identifier, job, signals in found:
             if job is None:
-                scorings.append(Scoring(job=identifier, seen=0, what="defer"))
+                scorings.append(Scoring(job=identifier, seen=0, what=ScoringKind.DEFER))
             else:
                 facts = JobFacts(job=job, signals=signals)
                 scorings.append(scoring(facts, now=now, rules=self._rules(job)))
         answers = self._signals.score(scorings)
-        done = {"settled", "excluded"}
+        done = {ScoringKind.SETTLED, ScoringKind.EXCLUDED}
         pairs = zip(scorings, answers, strict=True)
         return sum(item.what in done and answer is ScoreAnswer.OK for item, answer in pairs)
 
@@ -95,7 +95,7 @@ def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
     return Scoring(
         job=job.id,
         seen=len(facts.signals),
-        what="defer" if worth.status == "open" else worth.status,
+        what=ScoringKind.DEFER if worth.status is ScoreStatus.OPEN else ScoringKind(worth.status.value),
         score=worth.value,
         reason=worth.reason,
         trial=job.trial,
@@ -108,12 +108,12 @@ def _late(facts: JobFacts, worth: Score, now: float) -> Scoring:
     """A settled score stays. The score by later signals is stored beside it, so that the trial can see it."""
     job = facts.job
     known = job.score if job.late_score is None else job.late_score
-    if job.excluded or worth.status != "settled" or worth.value == known:
-        return Scoring(job=job.id, seen=len(facts.signals), what="defer")
+    if job.excluded or worth.status is not ScoreStatus.SETTLED or worth.value == known:
+        return Scoring(job=job.id, seen=len(facts.signals), what=ScoringKind.DEFER)
     return Scoring(
         job=job.id,
         seen=len(facts.signals),
-        what="late",
+        what=ScoringKind.LATE,
         score=worth.value,
         reason=worth.reason,
         trial=job.trial,
@@ -124,7 +124,7 @@ def _late(facts: JobFacts, worth: Score, now: float) -> Scoring:
 def _settlement(facts: JobFacts, worth: Score, now: float) -> str:
     """The line of the trial's ledger, as JSON; "" for a job that counts in no trial, and while it is open."""
     job = facts.job
-    if not job.trial or job.sequence is None or worth.status == "open":
+    if not job.trial or job.sequence is None or worth.status is ScoreStatus.OPEN:
         return ""
     return Settlement(
         index=job.sequence,

@@ -52,7 +52,7 @@ from tasks.agents.supervision.silence import SilenceLimits
 from tasks.agents.supervision.waking import Waking
 from tasks.agents.supervision.watchdog import Watchdog
 from tasks.broker import WORK, make_app
-from tasks.settings.settings import Settings
+from tasks.settings.settings import OnRollback, Settings
 from tasks.work.tick import Ticks
 
 
@@ -182,7 +182,7 @@ class Coalmine:
     @cached_property
     def withdrawal(self) -> Withdrawal:
         """Ends what rejected versions are at work on, where the settings want it (`canary.on_rollback`)."""
-        cancels = self.settings.canary.on_rollback == "cancel"
+        cancels = self.settings.canary.on_rollback is OnRollback.CANCEL
         return Withdrawal(self.jobs, self.job_store, self.versions, cancels=cancels)
 
     @cached_property

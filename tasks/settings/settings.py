@@ -10,6 +10,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -46,13 +47,20 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class OnRollback(StrEnum):
+    """What becomes of a rejected canary's running jobs."""
+
+    FINISH = "finish"
+    CANCEL = "cancel"
+
+
 class CanarySettings(_Section):
     """Trials: routing and harvest are switched on and off together."""
 
     enabled: Switch = True  # off: nothing is drawn, nothing is decided, open trials are stopped
     policy: TrialPolicy = TrialPolicy()  # of trials that are opened without one of their own
     scores: ScorePolicy = ScorePolicy()  # what outcomes are worth
-    on_rollback: Literal["finish", "cancel"] = "finish"  # the fate of a rejected canary's running jobs
+    on_rollback: OnRollback = OnRollback.FINISH  # the fate of a rejected canary's running jobs
 
 
 class JobSettings(_Section):

@@ -7,7 +7,7 @@ import redis
 from routing.events import Event
 from routing.store.events.event_store import EventStore
 from routing.store.redis.keys import Keys
-from routing.store.sessions.session_store import SessionStore, TurnEnd, TurnRefusal
+from routing.store.sessions.session_store import SessionAnswer, SessionStore, TurnEnd, TurnRefusal
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tests.fleets.stepped_fleet import SteppedClock
@@ -40,7 +40,7 @@ class Sessions:
         """Ask for the next turn's lease."""
         start = {"role": "builder", "parent": "", "job": "j1"} | fields
         begun = self.store.begin(name, lease_seconds=LEASE, worker="w1", start=start if begins else None)
-        return begun if isinstance(begun, TurnRefusal) else "ok"
+        return begun if isinstance(begun, TurnRefusal) else SessionAnswer.OK
 
     def run(self, fence: int = 1, *, lost: str = "", name: str = "builder-1") -> str:
         """Register a process."""
@@ -66,11 +66,11 @@ class Sessions:
 
     def in_state(self, state: SessionState) -> int:
         """Bring the session to a state, with its turn's lease held; returns the fence."""
-        assert self.begin() == "ok"
+        assert self.begin() == SessionAnswer.OK
         if state is not SessionState.BOOTING:
-            assert self.run() == "ok"
+            assert self.run() == SessionAnswer.OK
         if state not in {SessionState.BOOTING, SessionState.IN_TURN}:
-            assert self.move(state, fence=1) == "ok"
+            assert self.move(state, fence=1) == SessionAnswer.OK
         return 1
 
     def events(self, kind: str) -> list[Event]:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import redis
 
@@ -21,7 +21,7 @@ from routing.templates.route import Generator
 from routing.templates.trial import Trial
 from routing.templates.version import Snapshot, Version
 from tasks.composition.composition import Coalmine, compose
-from tasks.settings.settings import CanarySettings, JobSettings, Settings
+from tasks.settings.settings import CanarySettings, JobSettings, OnRollback, Settings
 
 #: Seconds since the epoch at which a test's clock begins.
 START = 1_700_000_000.0
@@ -100,7 +100,7 @@ class SteppedFleet:
         generator: Generator | None = None,
         publisher: Publisher | None = None,
         clock: Callable[[], float] | None = None,
-        on_rollback: Literal["finish", "cancel"] = "finish",
+        on_rollback: OnRollback = OnRollback.FINISH,
         **settings: Any,
     ) -> None:
         self.redis: Any = client

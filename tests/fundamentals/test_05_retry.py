@@ -8,6 +8,7 @@ the job: one that succeeds at its third attempt has succeeded. A person may have
 from routing.jobs.job import JobState
 from routing.jobs.retry import BackOff
 from routing.jobs.signal import SignalKind
+from routing.store.jobs.job_store import ClaimRefusal
 from tests.fleets.stepped_fleet import ScriptedGenerator, SteppedFleet, fail_attempt
 
 
@@ -17,7 +18,7 @@ def test_the_job_waits_for_its_pause(fleet: SteppedFleet) -> None:
     job = fleet.enqueue().job
     assert fail_attempt(fleet.app.jobs, fleet.claim(job)), "it will be tried again"
     assert fleet.app.jobs.find(job).state is JobState.QUEUED
-    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == "early"
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == ClaimRefusal.EARLY
     fleet.clock.forward(60)
     assert fleet.claim(job).job.attempts == 2
 

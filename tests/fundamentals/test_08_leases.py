@@ -9,6 +9,7 @@ import pytest
 
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import StaleLeaseError
+from routing.store.jobs.job_store import ClaimRefusal
 from tests.fleets.stepped_fleet import SteppedFleet
 
 
@@ -17,7 +18,7 @@ def test_one_worker_wins(fleet: SteppedFleet) -> None:
     fleet.add()
     job = fleet.enqueue().job
     assert fleet.claim(job).fence == 1
-    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "taken"
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == ClaimRefusal.TAKEN
 
 
 def test_a_renewed_lease_lasts(fleet: SteppedFleet) -> None:

@@ -8,6 +8,7 @@ fell silent.
 
 import redis
 
+from routing.store.sessions.session_store import SessionAnswer, TurnRefusal
 from tasks.agents.session.state import SessionState
 from tests.fleets.sessions import LEASE, Sessions
 
@@ -28,8 +29,8 @@ def test_a_session_goes_from_turn_to_turn(fake_redis: redis.Redis) -> None:
 def test_one_turn_at_a_time(fake_redis: redis.Redis) -> None:
     """Two processes in one conversation would lose each other's replies."""
     session = Sessions(fake_redis)
-    assert session.begin() == "ok"
-    assert session.begin() == "busy"
+    assert session.begin() == SessionAnswer.OK
+    assert session.begin() == TurnRefusal.BUSY
 
 
 def test_the_conversation_outlives_the_turn(fake_redis: redis.Redis) -> None:
@@ -49,5 +50,5 @@ def test_a_turn_whose_worker_died_is_taken_over(fake_redis: redis.Redis) -> None
     session.begin()
     session.run()
     session.clock.forward(LEASE + 1)
-    assert session.begin() == "ok"
-    assert session.end(SessionState.COMPLETED, fence=1) == "stale"
+    assert session.begin() == SessionAnswer.OK
+    assert session.end(SessionState.COMPLETED, fence=1) == SessionAnswer.STALE

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from harvest.ledger import Dispatched
+from harvest.verdict import Verdict
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.signal import SignalKind
 from tests.fleets.stepped_fleet import SteppedFleet, request
@@ -79,15 +80,15 @@ def test_ten_threads_decide_once(redis_server: PrivateServer, redis_client: redi
     fleet = decided(redis_client, canary=SignalKind.ESCALATED, champion=SignalKind.FINISHED)
     line = ThreadBarrier(RACERS)
 
-    def harvest(_: int) -> list[str]:
+    def harvest(_: int) -> list[Verdict]:
         with plain_client(redis_server.url) as client:
             mine = SteppedFleet(client)
             line.wait(60)
-            return [outcome.verdict.value for outcome in mine.app.harvester.harvest().outcomes]
+            return [outcome.verdict for outcome in mine.app.harvester.harvest().outcomes]
 
     with ThreadPoolExecutor(RACERS) as pool:
         verdicts = [verdict for found in pool.map(harvest, range(RACERS)) for verdict in found]
-    assert verdicts == ["roll_back"]
+    assert verdicts == [Verdict.ROLL_BACK]
     assert len(fleet.events("candidate.rolled_back")) == 1
     assert len(fleet.events("job.settled")) == 60
 

@@ -12,6 +12,7 @@ from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
+from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.redis.health import HealthFinding, Status
 from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt
 
@@ -75,7 +76,7 @@ def test_fleet_has_no_more_agents_than_it_may(limited: Made) -> None:
     """What is beyond the limit waits, and its record says why; no attempt is counted."""
     fleet = limited(agents_at_once=2)
     first, second, third = enqueued(fleet, 3)
-    assert [tried(fleet, job) for job in (first, second, third)] == ["won", "won", "full"]
+    assert [tried(fleet, job) for job in (first, second, third)] == ["won", "won", ClaimRefusal.FULL]
     held = fleet.app.jobs.find(third)
     assert (held.state, held.attempts, held.fence) == (JobState.QUEUED, 0, 0)
     assert "job.agents_at_once" in held.reason
@@ -88,7 +89,7 @@ def test_held_job_is_published_when_there_is_room(limited: Made) -> None:
     fleet = limited(agents_at_once=1)
     first, second = enqueued(fleet, 2)
     claim = fleet.claim(first)
-    assert tried(fleet, second) == "full"
+    assert tried(fleet, second) == ClaimRefusal.FULL
     fleet.clock.forward(20)
     assert published(fleet) == []
     finish(fleet, claim)
@@ -104,7 +105,13 @@ def test_repository_has_no_more_agents_than_it_may(limited: Made) -> None:
     here = enqueued(fleet, 2, repository="local:shop")
     there = enqueued(fleet, 1, repository="local:shop2")
     nowhere = enqueued(fleet, 2)
-    assert [tried(fleet, job) for job in (*here, *there, *nowhere)] == ["won", "full", "won", "won", "won"]
+    assert [tried(fleet, job) for job in (*here, *there, *nowhere)] == [
+        "won",
+        ClaimRefusal.FULL,
+        "won",
+        "won",
+        "won",
+    ]
     assert "job.per_repository" in fleet.app.jobs.find(here[1]).reason
 
 
@@ -130,7 +137,7 @@ def test_every_way_out_makes_room(limited: Made, leave: str) -> None:
         "give back": lambda: jobs.give_back(claim, UNCOUNTED, reason="x"),
         "reap": lambda: jobs.reap(at=fleet.clock()),
     }
-    assert tried(fleet, second) == "full"
+    assert tried(fleet, second) == ClaimRefusal.FULL
     if leave == "reap":
         fleet.clock.forward(31)
     ways[leave]()
@@ -143,7 +150,7 @@ def test_lost_worker_does_not_keep_its_place(limited: Made) -> None:
     fleet = limited(agents_at_once=1, per_repository=1)
     first, second = enqueued(fleet, 2, repository="local:shop")
     fleet.claim(first, lease_seconds=30)
-    assert tried(fleet, second) == "full"
+    assert tried(fleet, second) == ClaimRefusal.FULL
     fleet.clock.forward(31)
     assert tried(fleet, second) == "won"
 
@@ -163,9 +170,9 @@ def test_oldest_comes_first(limited: Made) -> None:
     fleet = limited(agents_at_once=1)
     first, second, third = enqueued(fleet, 3)
     claim = fleet.claim(first)
-    assert tried(fleet, second) == "full"
+    assert tried(fleet, second) == ClaimRefusal.FULL
     finish(fleet, claim)
-    assert tried(fleet, third) == "full"
+    assert tried(fleet, third) == ClaimRefusal.FULL
     assert "turn" in fleet.app.jobs.find(third).reason
     assert published(fleet) == [second]
     finish(fleet, fleet.claim(second))
@@ -176,7 +183,7 @@ def test_those_who_cannot_begin_anyway_keep_nobody_waiting(limited: Made) -> Non
     """Jobs that wait for their repository do not hold up other repositories."""
     fleet = limited(agents_at_once=3, per_repository=1)
     here = enqueued(fleet, 3, repository="local:shop")
-    assert [tried(fleet, job) for job in here] == ["won", "full", "full"]
+    assert [tried(fleet, job) for job in here] == ["won", ClaimRefusal.FULL, ClaimRefusal.FULL]
     (there,) = enqueued(fleet, 1, repository="local:tower")
     assert tried(fleet, there) == "won"
     assert published(fleet) == []
@@ -187,7 +194,7 @@ def test_room_for_two_is_given_to_two(limited: Made) -> None:
     fleet = limited(agents_at_once=2)
     jobs = enqueued(fleet, 6)
     claims = [fleet.claim(job) for job in jobs[:2]]
-    assert [tried(fleet, job) for job in reversed(jobs[2:])] == ["full"] * 4
+    assert [tried(fleet, job) for job in reversed(jobs[2:])] == [ClaimRefusal.FULL] * 4
     for claim in claims:
         finish(fleet, claim)
     assert published(fleet) == jobs[2:4]
@@ -198,7 +205,7 @@ def test_room_in_a_repository_is_given_to_one(limited: Made) -> None:
     fleet = limited(per_repository=1)
     jobs = enqueued(fleet, 3, repository="local:shop")
     claim = fleet.claim(jobs[0])
-    assert [tried(fleet, job) for job in jobs[1:]] == ["full", "full"]
+    assert [tried(fleet, job) for job in jobs[1:]] == [ClaimRefusal.FULL, ClaimRefusal.FULL]
     finish(fleet, claim)
     assert published(fleet) == [jobs[1]]
 
@@ -208,7 +215,7 @@ def test_held_job_that_is_claimed_is_held_no_more(limited: Made) -> None:
     fleet = limited(agents_at_once=1)
     first, second, third = enqueued(fleet, 3)
     claim = fleet.claim(first)
-    assert tried(fleet, second) == "full"
+    assert tried(fleet, second) == ClaimRefusal.FULL
     finish(fleet, claim)
     again = fleet.claim(second)
     assert fleet.app.job_store.occupancy().held == 0
@@ -222,7 +229,7 @@ def test_raised_limit_lets_everybody_in(limited: Made) -> None:
     fleet = limited(agents_at_once=1)
     jobs = enqueued(fleet, 4)
     fleet.claim(jobs[0])
-    assert [tried(fleet, job) for job in jobs[1:]] == ["full"] * 3
+    assert [tried(fleet, job) for job in jobs[1:]] == [ClaimRefusal.FULL] * 3
     free = SteppedFleet(fleet.redis, clock=fleet.clock)
     assert published(free) == jobs[1:]
     assert [tried(free, job) for job in jobs[1:]] == ["won"] * 3
@@ -233,7 +240,7 @@ def test_held_job_can_be_cancelled(limited: Made) -> None:
     fleet = limited(agents_at_once=1)
     first, second, third = enqueued(fleet, 3, repository="local:shop")
     claim = fleet.claim(first)
-    assert tried(fleet, second) == "full"
+    assert tried(fleet, second) == ClaimRefusal.FULL
     fleet.app.jobs.cancel(second, by="ada", at=fleet.clock())
     assert fleet.redis.zcard(fleet.app.keys("held")) == 0
     finish(fleet, claim)
@@ -246,7 +253,7 @@ def test_job_of_a_rejected_version_is_rerouted_before_it_waits(limited: Made) ->
     fleet.open(fleet.propose())
     first, second = enqueued(fleet, 2)
     claim = fleet.claim(first)
-    assert tried(fleet, second) == "full"
+    assert tried(fleet, second) == ClaimRefusal.FULL
     fleet.app.templates.reject("implementer@v2", by="ada")
     finish(fleet, claim)
     assert published(fleet) == [second]
@@ -261,7 +268,7 @@ def test_no_job_begins_when_the_money_is_spent(limited: Made) -> None:
     fleet.spend(claim, usd=1.5)
     fleet.spend(claim, usd=0.75)
     finish(fleet, claim)
-    assert [tried(fleet, job) for job in (second, third)] == ["budget", "budget"]
+    assert [tried(fleet, job) for job in (second, third)] == [ClaimRefusal.BUDGET, ClaimRefusal.BUDGET]
     assert "job.day_cost_usd" in fleet.app.jobs.find(second).reason
     assert published(fleet) == []
     assert (doctor(fleet).status, "2.25 of 2.00 USD" in doctor(fleet).message) == (Status.WARNING, True)
@@ -305,7 +312,7 @@ def test_doctor_tells_of_the_limits(limited: Made) -> None:
     """How many are at work, and how many wait."""
     fleet = limited(agents_at_once=1)
     first, second = enqueued(fleet, 2)
-    assert (tried(fleet, first), tried(fleet, second)) == ("won", "full")
+    assert (tried(fleet, first), tried(fleet, second)) == ("won", ClaimRefusal.FULL)
     assert doctor(fleet).message == "1 of 1 agents at work, 1 jobs wait for room"
 
 
@@ -321,5 +328,5 @@ def test_ten_claims_at_a_limit_of_three(limited: Made) -> None:
 
     with ThreadPoolExecutor(10) as pool:
         words = sorted(pool.map(claim, jobs))
-    assert words == ["full"] * 7 + ["won"] * 3
+    assert words == [ClaimRefusal.FULL] * 7 + ["won"] * 3
     assert fleet.app.job_store.occupancy().running == 3

@@ -14,7 +14,7 @@ from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.settings import BacklogSettings
 from routing.errors import ConflictError, NotFoundError
 from routing.issues.issue import IssueRef
-from routing.store.backlog.backlog_store import BacklogStore, Unknown
+from routing.store.backlog.backlog_store import BacklogStore, TakenAs, Unknown
 from routing.store.events.event_store import EventStore
 from routing.store.redis.keys import Keys
 from tests.fakes.issues import IssueForge, issue, ref
@@ -166,7 +166,7 @@ def test_taking_in_again_changes_nothing(bench: BacklogBench) -> None:
     before = bench.store.read([ref(1)]), list(EventStore(bench.redis, Keys()).all())
     bench.clock.forward(5)
     taken = bench.backlog.accept(bench.forge.issues[ref(1)], requested_by="")
-    assert taken.how == "same"
+    assert taken.how == TakenAs.SAME
     assert (bench.store.read([ref(1)]), list(EventStore(bench.redis, Keys()).all())) == before
     assert bench.backlog.find(ref(1)).requested_by == "ada"
 

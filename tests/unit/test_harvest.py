@@ -16,6 +16,7 @@ from harvest.verdict import Verdict
 from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
+from routing.store.signals.signal_store import ScoreAnswer
 from routing.store.trials.trial_store import AdvanceAnswer, TrialAdvance, TrialStore
 from tests.fleets.stepped_fleet import QUICK, START, SteppedFleet, fail_attempt, request
 
@@ -41,32 +42,33 @@ def work(fleet: SteppedFleet, jobs: int, *, canary: SignalKind, champion: Signal
 
 def work_and_harvest(
     fleet: SteppedFleet, jobs: int, *, canary: SignalKind, champion: SignalKind = GOOD
-) -> list[str]:
+) -> list[Verdict]:
     """The same with a harvest after every pair of jobs, until the trial has ended; returns the verdicts."""
-    verdicts: list[str] = []
+    verdicts: list[Verdict] = []
     for _ in range(jobs // 2):
         if not fleet.app.trials.find("implementer-t1").is_open:
             break
         work(fleet, 2, canary=canary, champion=champion)
-        verdicts += [outcome.verdict.value for outcome in fleet.app.harvester.harvest().outcomes]
+        verdicts += [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes]
     return verdicts
 
 
 def test_regressing_canary_is_rolled_back(fake_redis: redis.Redis) -> None:
     """Its failures reject it; the champion is what it was, and exactly one event says so."""
     fleet = on_trial(fake_redis)
-    assert work_and_harvest(fleet, 60, canary=BAD) == ["roll_back"]
+    assert work_and_harvest(fleet, 60, canary=BAD) == [Verdict.ROLL_BACK]
     assert fleet.app.trials.find("implementer-t1").state == "rolled_back"
     assert fleet.app.templates.find("implementer@v2").state == "rejected"
     assert fleet.app.templates.champion("implementer").id == "implementer@v1"
     assert [event.subject for event in fleet.events("candidate.rolled_back")] == ["implementer@v2"]
-    assert [review["decision"] for review in fleet.app.templates.reviews("implementer")] == ["roll_back"]
+    (review,) = fleet.app.templates.reviews("implementer")
+    assert review["decision"] == Verdict.ROLL_BACK
 
 
 def test_better_canary_graduates(fake_redis: redis.Redis) -> None:
     """Its successes make it champion, and exactly one event says so."""
     fleet = on_trial(fake_redis)
-    assert work_and_harvest(fleet, 60, canary=GOOD, champion=BAD) == ["graduate"]
+    assert work_and_harvest(fleet, 60, canary=GOOD, champion=BAD) == [Verdict.GRADUATE]
     assert fleet.app.trials.find("implementer-t1").state == "graduated"
     assert fleet.app.templates.champion("implementer").id == "implementer@v2"
     assert fleet.app.templates.find("implementer@v1").state == "superseded"
@@ -122,7 +124,7 @@ def test_two_harvests_that_saw_the_same_facts_write_one_score(fake_redis: redis.
     assert found is not None
     rules = ScoreRules(revert_window_seconds=0.0)
     same = scoring(JobFacts(job=found, signals=signals), now=fleet.clock(), rules=rules)
-    assert fleet.app.signals.score([same, same]) == ["ok", "already"]
+    assert fleet.app.signals.score([same, same]) == [ScoreAnswer.OK, ScoreAnswer.ALREADY]
     assert len(fleet.events("job.settled")) == 1
     assert len(fleet.app.trial_store.settlements("implementer-t1")) == 1
 
@@ -135,7 +137,7 @@ def test_score_from_outdated_facts_is_refused(fake_redis: redis.Redis) -> None:
     assert found is not None
     outdated = scoring(JobFacts(job=found, signals=signals), now=fleet.clock(), rules=ScoreRules())
     fleet.app.signals.add(job, [fleet.fact(SignalKind.THUMB_DOWN)])
-    assert fleet.app.signals.score([outdated]) == ["stale"]
+    assert fleet.app.signals.score([outdated]) == [ScoreAnswer.STALE]
     fleet.app.harvester.harvest()
     assert fleet.app.jobs.find(job).score == 0.0
 
@@ -151,7 +153,7 @@ def test_advance_from_an_outdated_state_is_refused(fake_redis: redis.Redis) -> N
         step = TrialAdvance(
             revision=outdated.revision, evidence="{}", share=0.5, baselines={}, verdict=verdict
         )
-        assert fleet.app.trial_store.advance(outdated, step) == "stale"
+        assert fleet.app.trial_store.advance(outdated, step) == AdvanceAnswer.STALE
     assert fleet.everything() == before
 
 
@@ -162,7 +164,7 @@ def test_second_verdict_on_a_trial_is_refused(fake_redis: redis.Redis) -> None:
     trial = fleet.app.trials.find("implementer-t1")
     before = fleet.everything()
     step = TrialAdvance(revision=trial.revision, evidence="{}", share=0.5, baselines={}, verdict="graduate")
-    assert fleet.app.trial_store.advance(trial, step) == "closed"
+    assert fleet.app.trial_store.advance(trial, step) == AdvanceAnswer.CLOSED
     assert fleet.everything() == before
 
 
@@ -256,7 +258,7 @@ def test_ramp_changes_the_share_of_the_next_draw(fake_redis: redis.Redis) -> Non
 def test_expiry_by_jobs_keeps_the_champion(fake_redis: redis.Redis) -> None:
     """At its limit of canary jobs the trial ends undecided: canary pending, one event."""
     fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"max_canary_jobs": 2}))
-    assert work_and_harvest(fleet, 10, canary=GOOD) == ["expire"]
+    assert work_and_harvest(fleet, 10, canary=GOOD) == [Verdict.EXPIRE]
     assert fleet.app.trials.find("implementer-t1").state == "expired"
     assert fleet.app.templates.find("implementer@v2").state == "pending"
     assert fleet.app.templates.champion("implementer").id == "implementer@v1"
@@ -499,7 +501,7 @@ def test_unreadable_trial_does_not_stop_the_others(fake_redis: redis.Redis) -> N
     fleet = on_trial(fake_redis)
     fleet.on_trial("another")
     fleet.redis.hset(fleet.app.keys.trial("another-t1"), "evidence", "{broken")
-    assert work_and_harvest(fleet, 60, canary=BAD) == ["roll_back"]
+    assert work_and_harvest(fleet, 60, canary=BAD) == [Verdict.ROLL_BACK]
 
 
 def test_guardrails_count_all_attempts(fake_redis: redis.Redis) -> None:

@@ -16,6 +16,7 @@ from routing.jobs.retry import BackOff
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.job_store import JobStore
 from routing.store.redis.scripts import Answered
+from routing.store.signals.signal_store import ScoreAnswer
 from routing.store.trials.trial_store import OpenAnswer
 from routing.store.trials.version_store import VersionStore
 from routing.templates.route_reader import RouteReader
@@ -141,7 +142,7 @@ def test_score_of_a_job_that_left_its_trial_meanwhile_is_refused(fleet: SteppedF
     assert (overdue.what, overdue.trial) == ("settled", trial.id)
     fleet.app.templates.reject(trial.canary_id, by="ada")
     fleet.claim(job)
-    assert fleet.app.signals.score([overdue]) == ["stale"]
+    assert fleet.app.signals.score([overdue]) == [ScoreAnswer.STALE]
     ledger = fleet.app.harvester.ledger(trial.id)
     assert [line.kind for line in ledger if hasattr(line, "kind")] == ["rerouted"]
     assert fleet.app.jobs.find(job).settled_at is None

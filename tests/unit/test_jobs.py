@@ -9,6 +9,7 @@ from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, StaleLeaseError, UnknownJobError
 from routing.jobs.retry import UNCOUNTED, BackOff
 from routing.jobs.signal import SignalKind
+from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.redis.lease import LeaseStatus
 from tests.fleets.stepped_fleet import START, ScriptedGenerator, SteppedFleet, fail_attempt
@@ -51,13 +52,13 @@ def test_second_claim_finds_the_job_taken(fleet: SteppedFleet) -> None:
     job = fleet.enqueue().job
     fleet.claim(job)
     before = fleet.everything()
-    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "taken"
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == ClaimRefusal.TAKEN
     assert fleet.everything() == before
 
 
 def test_claim_of_an_unknown_job_changes_nothing(fleet: SteppedFleet) -> None:
     """A message whose job is gone is dropped."""
-    assert fleet.app.jobs.claim("0" * 16, worker="w1", lease_seconds=30) == "missing"
+    assert fleet.app.jobs.claim("0" * 16, worker="w1", lease_seconds=30) == ClaimRefusal.MISSING
 
 
 def test_claim_of_a_finished_job_changes_nothing(fleet: SteppedFleet) -> None:
@@ -65,7 +66,7 @@ def test_claim_of_a_finished_job_changes_nothing(fleet: SteppedFleet) -> None:
     job = fleet.enqueue().job
     fleet.end(job)
     before = fleet.everything()
-    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "final"
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == ClaimRefusal.FINAL
     assert fleet.everything() == before
 
 
@@ -143,7 +144,7 @@ def test_failed_attempt_is_queued_again_after_its_back_off(fleet: SteppedFleet) 
     assert fail(fleet, fleet.claim(job)) is True
     found = fleet.app.jobs.find(job)
     assert (found.state, found.attempts, found.kind) == ("queued", 1, "redispatch")
-    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == "early"
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == ClaimRefusal.EARLY
     fleet.clock.forward(2.5)
     assert fleet.claim(job).job.attempts == 2
 
@@ -229,7 +230,7 @@ def test_cancel_of_a_queued_job_ends_it(fleet: SteppedFleet) -> None:
     """It is cancelled at once and its message finds it ended."""
     job = fleet.enqueue().job
     assert fleet.app.jobs.cancel(job, by="ada", at=START).state is JobState.CANCELLED
-    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == "final"
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == ClaimRefusal.FINAL
     assert signals(fleet, job) == ["cancelled"]
 
 
@@ -385,7 +386,7 @@ def test_attempts_that_are_used_up_are_not_won_from_an_expired_lease(fleet: Step
     job = fleet.enqueue(max_attempts=1).job
     fleet.claim(job, lease_seconds=30)
     fleet.clock.forward(31)
-    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "taken"
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == ClaimRefusal.TAKEN
 
 
 def test_cancel_while_the_worker_is_lost_is_carried_out_by_the_sweep(fleet: SteppedFleet) -> None:
@@ -394,7 +395,7 @@ def test_cancel_while_the_worker_is_lost_is_carried_out_by_the_sweep(fleet: Step
     fleet.claim(job, lease_seconds=30)
     fleet.app.jobs.cancel(job, by="ada", at=START)
     fleet.clock.forward(31)
-    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == "taken"
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == ClaimRefusal.TAKEN
     assert fleet.app.jobs.reap(at=fleet.clock()) == [job]
     found = fleet.app.jobs.find(job)
     assert (found.state, found.reason) == (JobState.CANCELLED, "cancelled by ada")
@@ -425,7 +426,7 @@ def test_paused_fleet_claims_nothing_and_loses_nothing(fleet: SteppedFleet) -> N
     """A message that arrives while dispatch is paused is published again when it is resumed."""
     job = fleet.enqueue().job
     fleet.app.switch.pause("maintenance")
-    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == "paused"
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == ClaimRefusal.PAUSED
     fleet.clock.forward(1)
     assert fleet.app.relay.relay().published == 0
     fleet.app.switch.resume("done")
@@ -555,7 +556,7 @@ def test_a_job_whose_content_is_gone_ends_by_nobodys_fault(fleet: SteppedFleet) 
     """It fails at once, is listed as a dead letter, and no arm is blamed for it."""
     job = fleet.enqueue().job
     fleet.redis.hdel(fleet.app.keys.versions("implementer"), "1")
-    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30.0) == "unreadable"
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30.0) == ClaimRefusal.UNREADABLE
     fleet.app.harvester.harvest()
     ended = fleet.app.jobs.find(job)
     assert (ended.state, ended.excluded, ended.score) == (JobState.FAILED, True, None)

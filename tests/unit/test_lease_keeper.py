@@ -12,7 +12,7 @@ from routing.errors import SettingsError, UnavailableError
 from routing.store.jobs.log_store import LogStore
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus
-from routing.store.sessions.session_store import SessionStore
+from routing.store.sessions.session_store import SessionAnswer, SessionStore, TurnRefusal
 from tasks.agents.turn.order import HeldTurn
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn_runner import turn_leases
@@ -56,10 +56,10 @@ def test_ticks_keep_the_lease(sessions: Sessions) -> None:
             keeper.renew()
             keeper.guard()
         assert lease.stop.reason is None
-        assert sessions.begin() == "busy"
+        assert sessions.begin() == TurnRefusal.BUSY
     sessions.clock.forward(LEASE)
     keeper.renew()
-    assert sessions.begin() == "ok"
+    assert sessions.begin() == SessionAnswer.OK
 
 
 def test_events_renew_at_most_every_two_seconds(sessions: Sessions) -> None:
@@ -84,7 +84,7 @@ def test_a_lost_lease_ends_the_turn(sessions: Sessions) -> None:
     """By the store's word, at the next tick or the next event."""
     with held(sessions) as (keeper, lease):
         sessions.clock.forward(LEASE)
-        assert sessions.begin() == "ok"
+        assert sessions.begin() == SessionAnswer.OK
         keeper.heard(lease)
         assert lease.stop.reason is StopReason.LEASE_LOST
 

@@ -6,6 +6,7 @@ import redis
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, StaleLeaseError
 from routing.jobs.retry import Again, awaiting
+from routing.store.jobs.job_store import ClaimRefusal
 from tests.fleets.stepped_fleet import SteppedFleet
 
 
@@ -47,7 +48,7 @@ def test_parked_job_is_published_when_its_time_is_over(fleet: SteppedFleet) -> N
     """Not before: a message that comes early changes nothing."""
     job = parked(fleet, 60)
     assert published(fleet) == []
-    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == "early"
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == ClaimRefusal.EARLY
     fleet.clock.forward(61)
     assert published(fleet) == [job]
     claim = fleet.claim(job)

@@ -1,6 +1,5 @@
 """Scripts: each is declared once, says what it does, and is called by the names of its declaration."""
 
-import ast
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -14,8 +13,7 @@ from routing.store.redis import scripts
 from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Script, ScriptAnswerError, lua_source, record_or, script_files
 from routing.store.redis.store import Store
-from tests.declared_scripts import answers, declared_scripts, script_sources
-from tests.source import product, tree
+from tests.declared_scripts import declared_scripts, script_sources
 
 SCRIPTS = sorted(name for name in script_files() if not name.startswith("_"))
 INCLUDES = sorted(name for name in script_files() if name.startswith("_"))
@@ -170,23 +168,3 @@ def test_unknown_answer_is_an_error(store: Store, scripted: Callable[[str], None
     scripted("return {'perhaps', '1'}")
     with pytest.raises(ScriptAnswerError, match=r"job_claim answered .*perhaps"):
         store.call(Script("job_claim", record_or(ClaimRefusal)), doing="trying")
-
-
-#: Words of answers that forges and records say too.
-_OTHERS_SAY_TOO = {"open", "closed", "completed", "state"}
-
-
-def test_nobody_compares_the_words_of_a_script() -> None:
-    """Outside the stores an answer is a member of its enum, so that a typo does not pass for a refusal."""
-    words = answers() - _OTHERS_SAY_TOO
-    assert {"ok", "stale", "missing"} <= words
-    compared = {
-        f"{path}:{node.lineno} {part.value!r}"
-        for path in product()
-        if not path.as_posix().startswith("routing/store/")
-        for node in ast.walk(tree(path))
-        if isinstance(node, (ast.Compare, ast.MatchValue))
-        for part in ast.walk(node)
-        if isinstance(part, ast.Constant) and part.value in words
-    }
-    assert sorted(compared) == []

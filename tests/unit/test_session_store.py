@@ -9,7 +9,7 @@ import redis
 
 from routing.store.redis.keys import PERMANENT_KINDS
 from routing.store.redis.lease import LeaseStatus
-from routing.store.sessions.session_store import TurnRefusal
+from routing.store.sessions.session_store import SessionAnswer, TurnRefusal
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, BY_HOLDER, SessionState, may_move
@@ -32,13 +32,13 @@ def test_each_step_is_the_tables(sessions: Sessions, start: S, to: S, *, holds: 
     count = len(sessions.events("session.state"))
     answer = sessions.move(to, fence if holds else None)
     if may_move(start, to, holds_turn=holds):
-        assert answer == "ok"
+        assert answer == SessionAnswer.OK
         assert sessions.read().state is to
         (*_, event) = sessions.events("session.state")
         assert (event.data["from"], event.data["to"]) == (start.value, to.value)
     else:
-        assert answer in {start.value, "stale"}
-        assert (answer == "stale") == (not holds and to not in {S.STALLED, S.ZOMBIE})
+        assert answer in {start.value, SessionAnswer.STALE}
+        assert (answer == SessionAnswer.STALE) == (not holds and to not in {S.STALLED, S.ZOMBIE})
         assert sessions.read().state is start
         assert len(sessions.events("session.state")) == count
 
@@ -58,20 +58,20 @@ def test_table_of_the_specification() -> None:
 
 def test_unknown_session_is_missing(sessions: Sessions) -> None:
     """There is nothing to move, to register or to end."""
-    assert sessions.move(S.ZOMBIE) == "missing"
-    assert sessions.run() == "missing"
-    assert sessions.end(S.COMPLETED) == "missing"
+    assert sessions.move(S.ZOMBIE) == SessionAnswer.MISSING
+    assert sessions.run() == SessionAnswer.MISSING
+    assert sessions.end(S.COMPLETED) == SessionAnswer.MISSING
     assert sessions.store.renew([("builder-1", 1)], extend_seconds=1.0) == [LOST]
 
 
 def test_one_turn_at_a_time(sessions: Sessions) -> None:
     """The second asks in vain until the first has given the lease back; fences grow."""
-    assert sessions.begin() == "ok"
-    assert sessions.begin() == "busy"
-    assert sessions.run() == "ok"
-    assert sessions.begin() == "busy"
-    assert sessions.end(S.BETWEEN_TURNS) == "ok"
-    assert sessions.begin() == "ok"
+    assert sessions.begin() == SessionAnswer.OK
+    assert sessions.begin() == TurnRefusal.BUSY
+    assert sessions.run() == SessionAnswer.OK
+    assert sessions.begin() == TurnRefusal.BUSY
+    assert sessions.end(S.BETWEEN_TURNS) == SessionAnswer.OK
+    assert sessions.begin() == SessionAnswer.OK
     assert sessions.read().fence == 2
 
 
@@ -79,15 +79,17 @@ def test_expired_lease_is_taken_over(sessions: Sessions) -> None:
     """The first holder's writes are refused from then on, each of them."""
     sessions.in_state(S.IN_TURN)
     sessions.clock.forward(LEASE - 0.1)
-    assert sessions.begin() == "busy"
+    assert sessions.begin() == TurnRefusal.BUSY
     sessions.clock.forward(0.1)
-    assert sessions.begin() == "ok"
+    assert sessions.begin() == SessionAnswer.OK
     record = sessions.read()
     assert (record.fence, record.pid, record.state) == (2, None, S.IN_TURN)
-    assert sessions.run(1) == "stale"
-    assert sessions.end(S.COMPLETED, 1) == "stale"
-    assert sessions.move(S.COMPLETED, 1) == "stale"
-    assert sessions.store.seen("builder-1", fence=1, session_id="s", asked="", host="h") == "stale"
+    assert sessions.run(1) == SessionAnswer.STALE
+    assert sessions.end(S.COMPLETED, 1) == SessionAnswer.STALE
+    assert sessions.move(S.COMPLETED, 1) == SessionAnswer.STALE
+    assert (
+        sessions.store.seen("builder-1", fence=1, session_id="s", asked="", host="h") == SessionAnswer.STALE
+    )
     assert sessions.store.renew([("builder-1", 1), ("builder-1", 2)], extend_seconds=1) == [LOST, HELD]
     assert sessions.read() == record.model_copy(update={"lease_until": sessions.clock() + 1})
 
@@ -96,16 +98,16 @@ def test_lease_that_ran_out_registers_no_process(sessions: Sessions) -> None:
     """A worker that was slow to start its agent has to kill it."""
     sessions.begin()
     sessions.clock.forward(LEASE)
-    assert sessions.run() == "stale"
+    assert sessions.run() == SessionAnswer.STALE
     assert sessions.read().pid is None
 
 
 def test_lease_that_was_given_back_ends_nothing(sessions: Sessions) -> None:
     """The fence alone gives no right: the turn is over."""
     sessions.in_state(S.IN_TURN)
-    assert sessions.end(None) == "ok"
-    assert sessions.end(S.COMPLETED) == "stale"
-    assert sessions.move(S.COMPLETED, 1) == "stale"
+    assert sessions.end(None) == SessionAnswer.OK
+    assert sessions.end(S.COMPLETED) == SessionAnswer.STALE
+    assert sessions.move(S.COMPLETED, 1) == SessionAnswer.STALE
     assert sessions.read().state is S.IN_TURN
 
 
@@ -116,7 +118,7 @@ def test_renewal_keeps_the_lease(sessions: Sessions) -> None:
     sessions.clock.forward(20)
     assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == [HELD]
     sessions.clock.forward(20)
-    assert sessions.begin() == "busy"
+    assert sessions.begin() == TurnRefusal.BUSY
     assert sessions.read().last_activity == begun
     sessions.store.renew([("builder-1", 1)], extend_seconds=0.0, active=True)
     assert sessions.read().last_activity == sessions.clock()
@@ -138,7 +140,7 @@ def test_registration_names_the_process(sessions: Sessions) -> None:
 def test_conversation_is_saved_at_once(sessions: Sessions) -> None:
     """What the agent says holds, without an event while nothing else was asked for."""
     sessions.in_state(S.IN_TURN)
-    assert sessions.store.seen("builder-1", fence=1, session_id="s1", asked="", host="h1") == "ok"
+    assert sessions.store.seen("builder-1", fence=1, session_id="s1", asked="", host="h1") == SessionAnswer.OK
     record = sessions.read()
     assert (record.runtime_session, record.session_host) == ("s1", "h1")
     assert sessions.events("session.resume_mismatch") == []
@@ -166,7 +168,7 @@ def test_lost_conversation_is_reported(sessions: Sessions) -> None:
     sessions.end(S.BETWEEN_TURNS)
     sessions.begin()
     assert sessions.read().runtime_session == "s1"
-    assert sessions.run(2, lost="it is elsewhere") == "ok"
+    assert sessions.run(2, lost="it is elsewhere") == SessionAnswer.OK
     (event,) = sessions.events("session.lost")
     assert event.data == {"session": "s1", "reason": "it is elsewhere"}
     assert sessions.read().runtime_session == ""
@@ -194,25 +196,25 @@ def test_new_life(sessions: Sessions, state: S) -> None:
     """A session that is over begins again with a job's turn, and never with mail alone."""
     sessions.in_state(S.IN_TURN)
     sessions.end(state, retry=True)
-    assert sessions.begin(begins=False) == "over"
+    assert sessions.begin(begins=False) == TurnRefusal.OVER
     assert sessions.read().state is state
-    assert sessions.begin() == "ok"
+    assert sessions.begin() == SessionAnswer.OK
     record = sessions.read()
     assert (record.state, record.life, record.retries, record.gave_up) == (S.BOOTING, 2, 0, state.value)
 
 
 def test_mail_alone_begins_no_session(sessions: Sessions) -> None:
     """Nothing is written for an agent that never had a turn."""
-    assert sessions.begin(begins=False) == "missing"
+    assert sessions.begin(begins=False) == TurnRefusal.MISSING
     assert list(sessions.redis.scan_iter()) == []
 
 
 def test_zombie_of_the_watchdog_can_be_completed_by_its_turn(sessions: Sessions) -> None:
     """The terminal mail was already there: the turn's holder has the last word."""
     sessions.in_state(S.IN_TURN)
-    assert sessions.move(S.ZOMBIE) == "ok"
-    assert sessions.begin() == "busy"
-    assert sessions.end(S.COMPLETED) == "ok"
+    assert sessions.move(S.ZOMBIE) == SessionAnswer.OK
+    assert sessions.begin() == TurnRefusal.BUSY
+    assert sessions.end(S.COMPLETED) == SessionAnswer.OK
     assert sessions.read().state is S.COMPLETED
 
 
@@ -229,13 +231,13 @@ def test_illegal_end_gives_the_lease_back(sessions: Sessions) -> None:
 def test_expired_move_leaves_live_turns_alone(sessions: Sessions) -> None:
     """What a lost worker left is removed with its lease, not before."""
     sessions.in_state(S.IN_TURN)
-    assert sessions.move(S.STALLED, expired=True) == "alive"
+    assert sessions.move(S.STALLED, expired=True) == SessionAnswer.ALIVE
     assert sessions.read().pid == 41
     sessions.clock.forward(LEASE)
-    assert sessions.move(S.STALLED, expired=True) == "ok"
+    assert sessions.move(S.STALLED, expired=True) == SessionAnswer.OK
     record = sessions.read()
     assert (record.state, record.pid, record.lease_until) == (S.STALLED, None, None)
-    assert sessions.end(S.COMPLETED) == "stale"
+    assert sessions.end(S.COMPLETED) == SessionAnswer.STALE
 
 
 @pytest.mark.parametrize("watched", [True, False])
@@ -245,29 +247,29 @@ def test_turn_that_nobody_ended_is_remembered(sessions: Sessions, *, watched: bo
     assert sessions.read().left == ""
     sessions.clock.forward(LEASE)
     if watched:
-        assert sessions.move(S.STALLED, expired=True) == "ok"
+        assert sessions.move(S.STALLED, expired=True) == SessionAnswer.OK
     for fence in (2, 3):
-        assert sessions.begin() == "ok"
+        assert sessions.begin() == SessionAnswer.OK
         assert sessions.read().left == "m"
         if fence == 2:  # it could not start its process: the old one may be there still
-            assert sessions.end(None, fence) == "ok"
+            assert sessions.end(None, fence) == SessionAnswer.OK
     sessions.store.run_by("builder-1", fence=3, allowed=S, process=PROCESS | {"marker": "n"})
-    assert sessions.end(S.BETWEEN_TURNS, 3) == "ok"
-    assert sessions.begin() == "ok"
+    assert sessions.end(S.BETWEEN_TURNS, 3) == SessionAnswer.OK
+    assert sessions.begin() == SessionAnswer.OK
     assert sessions.read().left == ""
 
 
 def test_wish_to_stop_reaches_the_holder(sessions: Sessions) -> None:
     """The first wish holds, for that turn alone."""
     sessions.in_state(S.IN_TURN)
-    assert sessions.store.stop("builder-1", kind="stall", reason="quiet", fence=2) == "stale"
-    assert sessions.store.stop("builder-1", kind="stall", reason="quiet", fence=1) == "ok"
+    assert sessions.store.stop("builder-1", kind="stall", reason="quiet", fence=2) == SessionAnswer.STALE
+    assert sessions.store.stop("builder-1", kind="stall", reason="quiet", fence=1) == SessionAnswer.OK
     sessions.store.stop("builder-1", kind="cancel", reason="late")
     assert sessions.store.renew([("builder-1", 1)], extend_seconds=0.0) == [
         LeaseStatus(held=True, stop="stall:quiet")
     ]
     sessions.end(S.BETWEEN_TURNS)
-    assert sessions.store.stop("builder-1", kind="stall", reason="quiet") == "stale"
+    assert sessions.store.stop("builder-1", kind="stall", reason="quiet") == SessionAnswer.STALE
     sessions.begin()
     assert sessions.store.renew([("builder-1", 2)], extend_seconds=0.0) == [HELD]
 
@@ -275,7 +277,7 @@ def test_wish_to_stop_reaches_the_holder(sessions: Sessions) -> None:
 def test_waiting_for_others_is_said_anew_in_each_turn(sessions: Sessions) -> None:
     """It holds until the next process is registered."""
     sessions.in_state(S.IN_TURN)
-    assert sessions.store.await_others("builder-1") == "ok"
+    assert sessions.store.await_others("builder-1") == SessionAnswer.OK
     assert sessions.read().awaiting
     sessions.end(S.BETWEEN_TURNS)
     sessions.begin()
@@ -292,16 +294,16 @@ def test_each_stage_of_a_silence_is_noted_once(sessions: Sessions) -> None:
     """Two ticks do one thing, and an event begins a new silence."""
     sessions.in_state(S.IN_TURN)
     since = sessions.clock()
-    assert escalate(sessions, 1, since=since) == "ok"
-    assert escalate(sessions, 1, since=since) == "done"
-    assert escalate(sessions, 2, since=since) == "ok"
+    assert escalate(sessions, 1, since=since) == SessionAnswer.OK
+    assert escalate(sessions, 1, since=since) == SessionAnswer.DONE
+    assert escalate(sessions, 2, since=since) == SessionAnswer.OK
     assert len(sessions.events("session.silent")) == 2
     sessions.clock.forward(5)
     sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE, active=True)
-    assert escalate(sessions, 3, since=since) == "active"
-    assert escalate(sessions, 1, since=sessions.clock()) == "ok"
+    assert escalate(sessions, 3, since=since) == SessionAnswer.ACTIVE
+    assert escalate(sessions, 1, since=sessions.clock()) == SessionAnswer.OK
     sessions.clock.forward(LEASE)
-    assert escalate(sessions, 2, since=sessions.clock()) == "stale"
+    assert escalate(sessions, 2, since=sessions.clock()) == SessionAnswer.STALE
 
 
 def test_lists_and_times_to_live(sessions: Sessions) -> None:
@@ -343,7 +345,7 @@ def test_race_for_a_turn_on_a_real_server(redis_client: redis.Redis) -> None:
         for thread in threads:
             thread.join()
         assert won == list(range(1, turn + 1))
-        assert sessions.end(None, turn) == "ok"
+        assert sessions.end(None, turn) == SessionAnswer.OK
 
 
 def test_event_data_is_json(sessions: Sessions) -> None:

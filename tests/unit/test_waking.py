@@ -8,7 +8,7 @@ from routing.jobs.job import JobResult
 from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import awaiting
 from routing.store.mail.mail_store import MailStore
-from routing.store.sessions.session_store import TurnEnd, TurnRefusal
+from routing.store.sessions.session_store import SessionAnswer, TurnEnd, TurnRefusal
 from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.post_office import PostOffice
@@ -40,7 +40,7 @@ class Waiter:
     def end_turn(self, *, awaits: bool = True) -> None:
         """The turn ends, and its session is between turns."""
         if awaits:
-            assert self.app.sessions.await_others(self.name, fence=self.fence) == "ok"
+            assert self.app.sessions.await_others(self.name, fence=self.fence) == SessionAnswer.OK
         to = SessionState.BETWEEN_TURNS
         end = TurnEnd(name=self.name, fence=self.fence, to=to, allowed=ALLOWED[to], job=self.job)
         assert self.app.sessions.end(end).done

@@ -1,7 +1,7 @@
 """The watchdog: who is left alone, what is done about the others, and that it is done once."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import redis
@@ -22,6 +22,7 @@ from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.supervision.silence import Measure, SilenceFinding, SilenceLimits, finding
 from tasks.agents.supervision.worker_died import AgentEnd, tell_parent
+from tasks.settings.settings import OnRollback
 from tests.fleets.sessions import PROCESS
 from tests.fleets.stepped_fleet import SteppedFleet
 
@@ -304,9 +305,9 @@ def test_cancelled_job_is_reported_as_aborted(kennel: Kennel) -> None:
     assert mail.payload["reason"] == "aborted by operator"
 
 
-@pytest.mark.parametrize(("setting", "cancels"), [("cancel", True), ("finish", False)])
+@pytest.mark.parametrize(("setting", "cancels"), [(OnRollback.CANCEL, True), (OnRollback.FINISH, False)])
 def test_running_jobs_of_a_rejected_canary(
-    fake_redis: redis.Redis, setting: Literal["finish", "cancel"], *, cancels: bool
+    fake_redis: redis.Redis, setting: OnRollback, *, cancels: bool
 ) -> None:
     """Its rejection ended there: what it works on is cancelled here, if the settings want that."""
     fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9], on_rollback=setting)

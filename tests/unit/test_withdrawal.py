@@ -9,13 +9,14 @@ from routing.jobs.children import ChildOrder
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
 from routing.jobs.withdrawal import BATCH
+from tasks.settings.settings import OnRollback
 from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
 def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A fleet on trial whose first jobs go to the canary, and that cancels what a rejected one is at."""
-    made = SteppedFleet(fake_redis, draws=[0.1] * 300, on_rollback="cancel")
+    made = SteppedFleet(fake_redis, draws=[0.1] * 300, on_rollback=OnRollback.CANCEL)
     made.on_trial()
     return made
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.source import product, scripts, text, tree, written_by_us
+from harvest.verdict import Verdict
+from tests import declared_scripts
+from tests.source import modules, product, scripts, text, tree, written_by_us
 
 #: Words that once meant something here and nowhere else, and what they are called now.
 PRIVATE = {
@@ -129,32 +131,76 @@ def _prepared(line: str, allowed: str | None) -> str:
     return _PARTS.sub(" ", line)
 
 
-#: Answers that are also the words of an issue, of a CI run or of a trial's strata: literals with a type.
-OF_OTHERS = {"open", "closed", "completed", "repository"}
+#: Answers that are also the words of an issue, a CI run, a trial's strata or ledger: literals with a type.
+OF_OTHERS = {"open", "closed", "completed", "repository", "settled", "provisional", "excluded"}
+
+#: Words that tests compare with something else than an answer of the store, and with what.
+OF_TESTS = {
+    "again": "what a fake tick returns",
+    "late": "the subject of a mail",
+    "no parent": "a part of a message",
+    "paused": "a call of a fake",
+    "state": "a field of a request",
+    "turn": "a part of a reason",
+    "warning": "a log level",
+}
+
+#: Tests that read a text in which answers are words, and which text.
+READ_TEXT = {
+    "tests/acceptance/": "what a command printed",
+    "tests/contract/": "what a forge, or the webhook door, sent",
+    "tests/servers/": "what was sent to a forge",
+    "tests/fakes/": "the state of a fake forge",
+    "tests/unit/test_benchmark_results.py": "a stored measurement",
+}
+
+
+def members(named: str, *, within: str = "") -> set[str]:
+    """The values of the string enums whose names match, and which are made within a folder or file."""
+    return {
+        str(member.value.value)
+        for path in product()
+        if path.as_posix().startswith(within)
+        for made in tree(path).body
+        if isinstance(made, ast.ClassDef) and "StrEnum" in {ast.unparse(base) for base in made.bases}
+        if re.search(named, made.name)
+        for member in made.body
+        if isinstance(member, ast.Assign) and isinstance(member.value, ast.Constant)
+    }
 
 
 def answers() -> set[str]:
-    """The words that scripts answer with."""
+    """The words that the store answers with, in its enums and in its scripts, and those of a verdict."""
     returned = re.compile(r"\breturn\b([^\n]*)")
-    return {
+    in_scripts = {
         word
         for path in scripts()
         for line in returned.findall(text(path))
         for word in re.findall(r"'([a-z_]+)'", line)
     }
+    return in_scripts | declared_scripts.answers() | set(Verdict)
 
 
-def test_answers_of_scripts_are_compared_within_the_store_alone() -> None:
-    """Outside of it an answer is a member of an enum, which the type checker knows."""
+def states() -> set[str]:
+    """The words that records carry and agents' workers report: a test may say them as they are stored."""
+    return members(r"(State|Kind|Status|Step)$") - members(r"(Kind|Status)$", within="routing/store/")
+
+
+def test_answers_of_the_store_are_compared_as_members() -> None:
+    """Outside of it an answer is a member of an enum, which the type checker knows; in the tests as well."""
     words = answers() - OF_OTHERS
-    assert "ok" in words
-    assert "stale" in words
+    assert {"ok", "stale", "early", "no champion", "hold"} <= words
+    in_tests = words - states() - set(OF_TESTS)
+    assert {"ok", "stale", "early", "no champion", "hold"} <= in_tests
+    places = [(path, words) for path in product() if not path.as_posix().startswith("routing/store/")]
+    ours = [path for path in modules("tests") if not path.as_posix().startswith(tuple(READ_TEXT))]
+    places += [(path, in_tests) for path in ours]
     wrong = [
         f"{path}:{line} compares with {word!r}"
-        for path in product()
-        if not path.as_posix().startswith("routing/store/")
+        for path, known in places
+        if path != _HERE
         for line, word in _compared(path)
-        if word in words
+        if word in known
     ]
     assert not wrong
 

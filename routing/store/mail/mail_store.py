@@ -14,7 +14,7 @@ from redis import Redis
 
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
-from routing.store.redis.scripts import Script, flat_json
+from routing.store.redis.scripts import Done, Script, flat_json
 from routing.store.redis.store import Store
 
 #: Entries kept of each list of mails; the mails themselves expire.
@@ -88,7 +88,7 @@ class SettleAnswer(StrEnum):
 
 def _claimed(words: Sequence[Any]) -> ClaimedMail | MailAnswer:
     """The fence and the mails after `ok`, else the reason."""
-    if words[0] != "ok":
+    if words[0] != Done.OK:
         return MailAnswer(words[0])
     records = [dict(zip(fields[::2], fields[1::2], strict=True)) for fields in words[2:]]
     return ClaimedMail(int(words[1]), records)

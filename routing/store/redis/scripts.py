@@ -147,11 +147,17 @@ class Script(Generic[A]):
             raise ScriptAnswerError(message) from error
 
 
+class Done(StrEnum):
+    """The word that all steps of the store share: the step was made. Its results may come after it."""
+
+    OK = "ok"
+
+
 def record_or(refusals: type[E]) -> Callable[[Sequence[str]], dict[str, str] | E]:
     """Read {'ok', field, value, …} as a record, and any other word as the reason why there is none."""
 
     def read(words: Sequence[str]) -> dict[str, str] | E:
-        return dict(zip(words[1::2], words[2::2], strict=True)) if words[0] == "ok" else refusals(words[0])
+        return dict(zip(words[1::2], words[2::2], strict=True)) if words[0] == Done.OK else refusals(words[0])
 
     return read
 
@@ -166,7 +172,7 @@ class Answered(Generic[E]):
     @property
     def done(self) -> bool:
         """Whether the step was made."""
-        return self.answer == "ok"
+        return self.answer == Done.OK
 
     def __str__(self) -> str:
         return self.detail or self.answer

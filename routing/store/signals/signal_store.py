@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
@@ -27,17 +27,23 @@ _log = structlog.get_logger(__name__)
 PUT_OFF_SECONDS = 3600.0
 
 
+class ScoringKind(StrEnum):
+    """What is written about a job's worth. The values are known to `job_score`, and stored in the ledger."""
+
+    SETTLED = "settled"  # final, and happens once
+    EXCLUDED = "excluded"  # the same, without a score
+    PROVISIONAL = "provisional"  # may change
+    LATE = "late"  # what signals after the final score would make of it
+    DEFER = "defer"  # no score, only the time of the next look
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scoring:
-    """What is written about a job's worth, computed from `seen` signals.
-
-    `settled` and `excluded` are final and happen once; `late` is what signals after that would make of it;
-    `provisional` may change; `defer` writes no score, only the time of the next look.
-    """
+    """What is written about a job's worth, computed from `seen` signals."""
 
     job: str
     seen: int
-    what: Literal["settled", "excluded", "provisional", "late", "defer"]
+    what: ScoringKind
     score: float | None = None
     reason: str = ""
     trial: str = ""
@@ -47,7 +53,7 @@ class Scoring:
     def values(self, keys: Keys) -> dict[str, Any]:
         """What the script is given."""
         job = keys.job(self.job)
-        data = {"score": self.score, "reason": self.reason, "excluded": self.what == "excluded"}
+        data = {"score": self.score, "reason": self.reason, "excluded": self.what is ScoringKind.EXCLUDED}
         return {
             "job": job,
             "signals": keys.signals(self.job),
