@@ -25,7 +25,18 @@ class NameTakenError(ConflictError):
 
 
 class AgentRegistry:
-    """Keeps nothing in memory; shared by all threads of a process."""
+    """Who is there: registers agents, finds them, and notes their end. It starts and stops no process.
+
+    An agent is live from `register` to `finish`. The same role, job and parent may be registered any number
+    of times: a live agent stays as it is, one that has finished begins another life. `finish` may be repeated
+    too; it makes the agent's waiting mail dead in the same step. With a `job` it does nothing while that goes
+    on, so the worker that reported the job and the watchdog may both call it.
+
+    Workers register an agent before its turn, and a child when its parent asks for one. People and the mail
+    commands read. `waits_for_person` is for supervision: an agent that waits for a decision is not silent.
+
+    What a call changes, it changes in one step. Keeps nothing in memory; shared by all threads of a process.
+    """
 
     def __init__(self, store: AgentStore) -> None:
         self._store = store

@@ -60,9 +60,15 @@ from tasks.work.tick import Ticks
 class Coalmine:
     """Every part, wired to one server by one set of settings.
 
+    Commands, the web page, workers and ticks all begin here; none of them makes a store of its own. What
+    needs a forge is in `ForgeParts`, what belongs to one process (threads, leases, sockets) in `Worker`.
+
     Frozen: settings do not change while a process lives. Each property is made once and then the same object,
     which several threads may use. A property needs nothing but the fields and other properties, so a test
     that passes in Redis, a clock and a generator has the whole fleet in its hands.
+
+    No property speaks to the server: a server that is down is an UnavailableError of the first call of a
+    part. A worker makes its own after the fork.
     """
 
     settings: Settings

@@ -56,10 +56,18 @@ class HttpDialect:
 
 
 class ForgeClient:
-    """Asks one forge. Times are seconds since the epoch.
+    """Asks one forge over HTTP: sends, repeats, waits, and translates. Times are seconds since the epoch.
 
-    Threads may share it. Each waits for itself; what one of them learns of rate limits and failures holds for
-    all.
+    `get` and `read_all` may be repeated by anybody. `write` is sent again only if it is `repeatable`, or if
+    it surely did not arrive. ForgeOutcomeUnknownError: it may have been carried out, so look before it is
+    sent again. Every other error of `write` means that nothing was changed, or that repeating is harmless.
+
+    `read_all` returns what it has when the bound of pages is reached, with `complete` False; `parsed_all`
+    refuses such a listing. An error on a page fails the whole.
+
+    Threads may share it. Each waits for itself, at most for the patience and the attempts of the settings;
+    what one of them learns of rate limits and failures holds for all. While the circuit is open no request is
+    sent, and ForgeUnreachableError says when to ask again (`retry_at`). After `close` it may still be used.
     """
 
     def __init__(self, config: RemoteConfig, dialect: HttpDialect, surroundings: Surroundings) -> None:

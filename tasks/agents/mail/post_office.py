@@ -48,7 +48,27 @@ MOST_WAITING = 200
 
 
 class PostOffice:
-    """Keeps nothing in memory; shared by all threads of a process."""
+    """Sends, keeps and hands out mail. It runs no agent: `arrived` is called to wake the recipient's job.
+
+    Who calls what:
+
+    - Agents, by way of their turn's socket, and people: `send`, `reply`, `find`, `newest`; people also
+      `seen`, `dead`.
+    - A turn: the calls that the module lists, in that order, with `ack` or `put_back` once at the end.
+    - The sweep: `agents_with_mail`. Workers and the watchdog: `send` as FLEET.
+
+    `send` is one atomic step for all recipients. It wakes them after that: if waking fails, the sweep does
+    it. With a dedupe key a letter may be repeated after an UnavailableError, and the receipt says `created`
+    False; without one it is sent twice. `reply` of a person is two steps, the answer first: the mail may stay
+    unread.
+
+    Mail is delivered at least once. A turn that dies neither acks nor puts back: its mail is free when its
+    lease has run out, and dead after MOST_ATTEMPTS. `renew` and `ack` return False when the claim was lost:
+    another turn has the mail, or will have it.
+
+    Errors of sending are in `receipt`; nothing was sent then. UnknownMailError is also the answer about mail
+    of others. Keeps nothing in memory; shared by all threads of a process.
+    """
 
     def __init__(
         self, store: MailStore, agents: AgentRegistry, *, new_id: Callable[[], str] = new_mail_id,

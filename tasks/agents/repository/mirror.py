@@ -50,7 +50,16 @@ class RemoteState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mirror:
-    """A repository's mirror on this host."""
+    """A repository's mirror on this host, from which the work trees of jobs are made.
+
+    Any number of processes and threads of the host may call `fetch`: a lock on a file beside the mirror lets
+    in one at a time, and is free when its holder dies. The others wait up to `lock_seconds`. Hosts share no
+    mirror.
+
+    The mirror is made at the first `fetch`, and its configuration is written anew at each one. A fetch that
+    failed may be repeated. Branches are overwritten by what the remote has. Objects are only added, because
+    work trees borrow them.
+    """
 
     path: Path
     remote: Remote

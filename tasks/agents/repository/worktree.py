@@ -74,7 +74,16 @@ class Push:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worktree:
-    """A work tree that is ready for an agent."""
+    """A work tree that is ready for an agent; made by `open_worktree`, never by hand.
+
+    Only the holder of the job's lease may use it, in one thread, and only while no agent runs in it: first
+    the turn ends with all its processes, then `push`. A push carries no fence, so look right before it
+    whether the lease holds. `push` may be repeated: what the remote has already is not pushed again. It
+    changes the branch only if nobody else moved it, which the remote checks too (`--force-with-lease`).
+
+    The fields say what was true when the tree was handed out. Open it anew for each turn: the branch may have
+    moved on another host. After `remove` the object is of no use.
+    """
 
     path: Path
     branch: str  # `coalmine/<job id>`

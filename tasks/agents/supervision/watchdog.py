@@ -40,10 +40,18 @@ IDLE_SECONDS = 60.0
 
 
 class Watchdog:
-    """One tick at a time in the fleet, in any worker.
+    """Looks after what no worker looks after any more: see the module. `tick` is all that is called.
 
+    One tick at a time in the fleet, in any worker; a tick that overruns its lease may meet a second one.
     Every step may be repeated, and a worker may do the same at the same moment: each is one write of the
-    store that changes nothing if its condition no longer holds.
+    store that changes nothing if its condition no longer holds. Sessions are moved only when their lease has
+    run out, and a silent turn is asked to stop by a note that its own worker reads.
+
+    An agent's end is reported to its parent before the agent is finished. If the tick dies between the two,
+    the next one reports again under the same dedupe key, so the parent has one mail.
+
+    An error about one session or agent is logged, and the next one is looked at. A store that does not answer
+    while a list is read ends the tick with UnavailableError; the next tick looks at everything again.
     """
 
     def __init__(

@@ -71,7 +71,20 @@ class StaleTurnError(ConflictError):
 
 
 class TurnRunner:
-    """One a worker process, shared by its threads; keeps nothing of a turn."""
+    """Runs a turn of an agent's session, from the lease to the end of its process.
+
+    It decides neither whether the job is tried again nor what is pushed: that is for its caller, by the
+    record that `run` returns. NotRun means that no process was started: another turn has the session (BUSY,
+    after two seconds of trying), the session is over (OVER), or there was nothing to say.
+
+    The caller holds the job's lease; the turn's lease is another one, and two jobs that share an agent
+    exclude each other by it. Each call needs a `stop` of its own: the lease keeper sets it when a lease is
+    lost or somebody asks for the end. StaleTurnError: the turn is another holder's now, and nothing more is
+    written about it.
+
+    One a worker process, shared by its threads; keeps nothing of a turn. If the worker dies, the next turn of
+    the session on this host first ends the process that is left.
+    """
 
     def __init__(
         self, *, sessions: SessionStore, keeper: LeaseKeeper, agents: AgentRegistry, office: PostOffice,
