@@ -46,6 +46,7 @@ def test_a_repository_has_no_more_agents_than_it_may(limited_fleet: SteppedFleet
     elsewhere = limited_fleet.enqueue(repository="local:bank").job
     limited_fleet.claim(first)
     assert refusal(limited_fleet, next_one) is ClaimRefusal.FULL
+    assert "per_repository" in limited_fleet.app.jobs.find(next_one).reason
     assert limited_fleet.claim(elsewhere)
 
 

@@ -1,13 +1,20 @@
-"""What each process of a race does; importable by the processes that are started for it."""
+"""What each racer does, in a thread or a process; importable by the processes that are started for it."""
 
 from multiprocessing.synchronize import Barrier
+from threading import Barrier as ThreadBarrier
 
 from routing.jobs.job import JobRequest
 from tests.fleets.stepped_fleet import ScriptedGenerator, SteppedFleet
 from tests.servers.private_server import plain_client
+from tests.waiting import slowdown
 
-#: Longest that a racer waits for the others at the line, in seconds.
+#: Longest that a racer waits for the others at the line, in seconds of an idle machine.
 LINE_SECONDS = 60.0
+
+
+def wait_at(line: Barrier | ThreadBarrier) -> None:
+    """Wait until all racers are there; one that does not come breaks the line, and all of them fail."""
+    line.wait(LINE_SECONDS * slowdown())
 
 
 def harvest(url: str, line: Barrier) -> list[str]:
@@ -15,7 +22,7 @@ def harvest(url: str, line: Barrier) -> list[str]:
     with plain_client(url) as client:
         fleet = SteppedFleet(client)
         client.ping()
-        line.wait(LINE_SECONDS)
+        wait_at(line)
         return [outcome.verdict.value for outcome in fleet.app.harvester.harvest().outcomes]
 
 
@@ -24,7 +31,7 @@ def enqueue(url: str, line: Barrier, draw: float) -> tuple[str, bool]:
     with plain_client(url) as client:
         fleet = SteppedFleet(client, generator=ScriptedGenerator([draw]))
         client.ping()
-        line.wait(LINE_SECONDS)
+        wait_at(line)
         request = JobRequest(template="implementer", task="fix the roof", idempotency_key="issue-7")
         done = fleet.app.mailbox.enqueue(request)
         return done.job, done.created
@@ -35,5 +42,5 @@ def claim(url: str, line: Barrier, job: str) -> bool:
     with plain_client(url) as client:
         fleet = SteppedFleet(client)
         client.ping()
-        line.wait(LINE_SECONDS)
+        wait_at(line)
         return not isinstance(fleet.app.jobs.claim(job, worker="w", lease_seconds=30.0), str)

@@ -8,6 +8,7 @@ import redis
 
 from routing.embedded.private_server import PrivateServer
 from tests.fleets.stepped_fleet import SteppedFleet
+from tests.integration.racers import wait_at
 from tests.servers.private_server import plain_client
 
 RACERS = 10
@@ -31,7 +32,7 @@ def test_ten_claims_at_a_limit_of_three(
         with plain_client(redis_server.url) as client:
             own = SteppedFleet(client, job=limits)
             client.ping()
-            line.wait(60)
+            wait_at(line)
             return not isinstance(own.app.jobs.claim(job, worker="w", lease_seconds=30.0), str)
 
     with ThreadPoolExecutor(RACERS) as pool:

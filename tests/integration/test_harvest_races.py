@@ -83,7 +83,7 @@ def test_ten_threads_decide_once(redis_server: PrivateServer, redis_client: redi
     def harvest(_: int) -> list[Verdict]:
         with plain_client(redis_server.url) as client:
             mine = SteppedFleet(client)
-            line.wait(60)
+            racers.wait_at(line)
             return [outcome.verdict for outcome in mine.app.harvester.harvest().outcomes]
 
     with ThreadPoolExecutor(RACERS) as pool:

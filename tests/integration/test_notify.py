@@ -95,7 +95,7 @@ def test_two_consumers_at_once_send_once(
 
         def wait(_: object) -> None:
             inside.set()
-            go_on.wait(5)
+            wait_until(go_on.is_set, description="the second has tried")
 
         server.arrived = wait
         first = threading.Thread(

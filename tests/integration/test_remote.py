@@ -184,7 +184,7 @@ def test_no_process_shows_the_token(served: ServedRepository) -> None:
     served.door.open.clear()
     thread = threading.Thread(target=_work, args=(served, served.remote()))
     thread.start()
-    assert served.door.holding.wait(30)
+    wait_until(served.door.holding.is_set, description="the forge holds a request", timeout=30)
     children = psutil.Process().children(recursive=True)
     seen = {
         child.name(): Path(f"/proc/{child.pid}/environ").read_bytes() + "\0".join(child.cmdline()).encode()
@@ -192,7 +192,7 @@ def test_no_process_shows_the_token(served: ServedRepository) -> None:
         if child.name().startswith("git")
     }
     served.door.open.set()
-    thread.join(60)
+    wait_until(lambda: not thread.is_alive(), description="git has ended", timeout=60)
 
     assert {"git", "git-remote-http"} <= set(seen)
     assert not [name for name, text in seen.items() for form in _forms(served.door.user) if form in text]
@@ -212,9 +212,9 @@ def test_a_forge_that_does_not_end_its_answer_runs_into_the_time_limit(served: S
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert served.door.holding.wait(30)
+    wait_until(served.door.holding.is_set, description="the forge holds a request", timeout=30)
     children = [one.pid for one in psutil.Process().children(recursive=True) if one.name().startswith("git")]
-    thread.join(60)
+    wait_until(lambda: not thread.is_alive(), description="git has ended", timeout=60)
 
     assert [str(error).split(" in ")[0] for error in errors] == ["git ls-remote --symref took over 5 s"]
     assert len(children) > 1

@@ -21,6 +21,7 @@ from tasks.agents.repository.place import (
 )
 from tasks.agents.repository.worktree import PushRefusedError, Worktree, open_worktree, sweep_worktrees
 from tasks.agents.runtimes.runtime import RuntimeSpec
+from tests.waiting import wait_until
 
 JOB = "00000000000000aa"
 OTHER_JOB = "00000000000000bb"
@@ -370,8 +371,9 @@ def test_many_jobs_can_open_trees_at_once(place: RepositoryPlace, remote: Path) 
     ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(60)
+    wait_until(
+        lambda: not any(thread.is_alive() for thread in threads), description="all are done", timeout=60
+    )
     assert sorted(tree.path.name for tree in trees) == jobs
 
 

@@ -15,6 +15,7 @@ from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tests.waiting import wait_until
 
 QUICK = TurnLimits(time_limit_seconds=30, stall_seconds=30, kill_grace_seconds=0.3)
 
@@ -94,6 +95,5 @@ class BackgroundTurn:
 
     def result(self) -> TurnResult:
         """Wait for the end of the turn."""
-        self._thread.join(30)
-        assert self._results, "the turn did not end within 30 s"
+        wait_until(lambda: not self.is_alive, description="the turn has ended", timeout=30)
         return self._results[0]

@@ -15,9 +15,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.fakes.deliveries import SECTION, WEBHOOK_KINDS, SentDelivery
-from tests.waiting import communicated
+from tests.waiting import communicated, slowdown
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
+
+#: Longest that a test waits for one answer of the console, in seconds of an idle machine.
+ANSWER_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +38,8 @@ class Console:
     def connect(self) -> socket.socket:
         """A bare connection, for what no client would send."""
         parts = urlsplit(self.address)
-        return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20)
+        place = (parts.hostname or "", parts.port or 0)
+        return socket.create_connection(place, timeout=ANSWER_SECONDS * slowdown())
 
     def stop(self) -> tuple[int, str]:
         """Ask it to end; its exit code and what it said on standard error."""
@@ -80,7 +84,9 @@ def console(
             line = process.stdout.readline()
             assert line, communicated(process)[1]
             address = json.loads(line)["address"]
-            with httpx.Client(base_url=address, timeout=20, trust_env=False) as client:
+            with httpx.Client(
+                base_url=address, timeout=ANSWER_SECONDS * slowdown(), trust_env=False
+            ) as client:
                 yield Console(address=address, process=process, client=client)
         finally:
             process.kill()
