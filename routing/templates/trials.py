@@ -35,7 +35,7 @@ class Trials:
     trials of different versions of a template at once, one gets a ConflictError.
 
     `stop` of a trial that has its verdict changes nothing; look at the state of the trial that is returned.
-    The lists are read trial by trial, so they are no snapshot: `open_trials` leaves out those that end
+    The lists are read trial by trial, so they are not a snapshot: `open_trials` leaves out those that end
     meanwhile.
     """
 

@@ -97,7 +97,7 @@ class ForgeTables:
 
     @classmethod
     def read(cls, file: Mapping[str, Any], environment: Mapping[str, str]) -> "ForgeTables":
-        """Read both, the environment last, or raise SettingsError for what is no table or names no forge."""
+        """Read both, the environment last; SettingsError where one is not a table or names no forge."""
         made = cls()
         made._take_file(file.get("forge", []))
         made._check_names()
@@ -288,7 +288,7 @@ def _section(source: str, value: Any) -> dict[str, Any]:
     """A table, or SettingsError: a lone value under `forge` is a misspelt name."""
     if not isinstance(value, Mapping):
         message = (
-            f"{source} is no setting, and no table of a forge; correct its name, or remove it "
+            f"{source} is neither a setting nor a table of a forge; correct its name, or remove it "
             "(`coalmine config show` lists all settings)"
         )
         raise SettingsError(message)
@@ -336,7 +336,7 @@ def _put(tree: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
     for name in place[:-1]:
         inner = tree.setdefault(name, {})
         if not isinstance(inner, dict):
-            message = f"{variable_of(*place)} is set, and {name} is no section; unset one of both"
+            message = f"{variable_of(*place)} is set, and {name} is not a section; unset one of both"
             raise SettingsError(message)
         tree = inner
     known = tree.get(place[-1])

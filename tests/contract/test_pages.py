@@ -49,7 +49,7 @@ CASES_OF_ACME = (
     suite.test_what_is_not_there_is_gone,
     suite.test_permission_is_asked_for,
     suite.test_who_asked_is_asked_of_the_forge,
-    suite.test_our_comments_are_told_from_others,
+    suite.test_our_comments_differ_from_others,
     suite.test_what_failed_can_be_read,
 )
 

@@ -267,7 +267,7 @@ def test_what_may_be_a_secret_is_masked() -> None:
 @pytest.mark.parametrize(
     ("text", "variables", "says"),
     [
-        ("[forge]\nfleet_sze = 5", {}, r"forge\.fleet_sze is no setting.*correct its name"),
+        ("[forge]\nfleet_sze = 5", {}, r"forge\.fleet_sze is neither a setting.*correct its name"),
         ('forge = "x"', {}, r"write one \[\[forge\]\] table"),
         ("[forge]\nhttp = 5", {}, r"forge\.http is a section.*write \[http\]"),
         ('[[forge]]\nkind = "github"\nname = 5', {}, r"forge\.github\.name .*a name is"),
@@ -276,14 +276,14 @@ def test_what_may_be_a_secret_is_masked() -> None:
         ("", {"FORGE__HTTP": "[1]"}, "COALMINE_FORGE__HTTP holds a list; give a JSON object"),
         ("", {"FORGE__GITHUB": '{"name": 5}'}, "a name is"),
         ("", {"FORGE__CORP": "{}"}, "COALMINE_FORGE__CORP names the forge corp"),
-        ("", {"FORGE": '{"github": null}'}, "COALMINE_FORGE: github is no setting"),
+        ("", {"FORGE": '{"github": null}'}, "COALMINE_FORGE: github is neither a setting"),
         ("", {"FORGE": '{"http": 5}'}, "COALMINE_FORGE: http is a section"),
         ("", {"FORGE": "[1]"}, "each forge in COALMINE_FORGE is a table"),
         ("", {"FORGE__FLEET_SIZE": "5", "FORGE__FLEET_SIZE__X": "5"}, "FLEET_SIZE__X is set, and fleet_size"),
     ],
 )
 def test_malformed_input_is_named(load: Load, text: str, variables: dict[str, str], says: str) -> None:
-    """It is an error of whoever set it, never of the program."""
+    """It is an error in the settings, never of the program."""
     with pytest.raises(SettingsError, match=says):
         load(text, **variables)
 

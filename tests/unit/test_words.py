@@ -38,7 +38,7 @@ PRIVATE = {
 STILTED = {
     "whoever": "the worker that …, a person who …",
     "told": "reported, gets a mail, learns",
-    r"(?<!there[ _])(?:is|are|was|were|be|been)[ _]no[ _](?!longer\b|more\b)[a-z]+": "is not a …",
+    r"(?<!there[ _])(?:is|are|was|were|be|been)[ _]no[ _](?!longer|more)[a-z]+": "is not a …",
     "behind": "after",
     "mend(?:s|ed|ing|er)?": "repair, fix",
 }

@@ -128,7 +128,7 @@ class FrontMatter(BaseModel):
 
     @field_validator("number", mode="before")
     @classmethod
-    def _is_no_truth_value(cls, value: object) -> object:
+    def _is_not_a_truth_value(cls, value: object) -> object:
         """`number: yes` would pass for 1, as a truth value is an int to Python."""
         return _as_text(value) if isinstance(value, bool) else value
 

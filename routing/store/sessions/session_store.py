@@ -119,7 +119,7 @@ class SessionStore(Store):
     for the turn that is held now, with or without its fence. The wish to stop is gone when the turn is over,
     the other note when the next process starts.
 
-    Each step is one script and atomic, except `forget`. `read_many` is no snapshot.
+    Each step is one script and atomic, except `forget`. `read_many` is not a snapshot.
     """
 
     def __init__(
