@@ -62,20 +62,15 @@ def forge_templates(coalmine: Coalmine) -> HealthFinding:
 def forges(settings: Settings) -> list[HealthFinding]:
     """Everything about forges over HTTP; each is asked for a few seconds, all at the same time.
 
-    The findings are in the order of the settings. Forges without a token, repositories and secret are taken
-    as not set up: every kind has default settings.
+    The findings are in the order of the settings. Each forge there has some, even one that is named alone.
     """
-    known = [forge for forge in settings.forge if isinstance(forge, RemoteConfig) and _is_set_up(forge)]
+    known = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
     if not known:
         titles = [kind.title for kind in KINDS.values() if issubclass(kind.config, RemoteConfig)]
         return [ok("forges", f"{', '.join(titles[:-1])} and {titles[-1]} are not set up")]
     with ThreadPoolExecutor(max_workers=len(known)) as pool:
         found = pool.map(lambda forge: list(_forge(forge, settings)), known)
         return [finding for findings in found for finding in findings]
-
-
-def _is_set_up(forge: RemoteConfig) -> bool:
-    return bool(forge.token or forge.repositories or forge.webhook_secret)
 
 
 def _forge(forge: RemoteConfig, settings: Settings) -> Iterator[HealthFinding]:

@@ -96,6 +96,20 @@ def test_a_forge_that_is_well(patient: Patient) -> None:
     assert {asked.method for asked in patient.server.asked} == {"GET"}
 
 
+def test_a_forge_of_which_only_the_kind_is_set(coalmine: CommandLine, tmp_path: Path) -> None:
+    """What it lacks is said to whoever named it."""
+    file = tmp_path / "named.toml"
+    file.write_text('[[forge]]\nkind = "gitea"\n', encoding="utf-8")
+    found = examined(coalmine, 0, COALMINE_CONFIG=str(file))
+    status, said = found["forge-gitea"]
+    assert (status, "it has no address" in said, "set forge.gitea.base_url" in said) == (
+        "warning",
+        True,
+        True,
+    )
+    assert "forges" not in found
+
+
 def test_a_wrong_token(patient: Patient) -> None:
     """It is refused by the API and by git, and that is distinguished from silence."""
     found = patient.found(1, TOKEN="wr0ng-tok3n")  # noqa: S106 - it opens nothing
