@@ -4,6 +4,7 @@ It reads settings and connects to nothing, so it works while servers are away. N
 is masked by its type, SecretStr, so a new secret setting is masked without a change here.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -60,7 +61,7 @@ def _row(invocation: Invocation, place: tuple[str, ...], value: Any) -> dict[str
     return {
         "name": ".".join(place),
         "value": shown_value(place[-1], value),
-        "source": _source(invocation, place),
+        "source": source_of(invocation, place),
         "variable": variable_of(*place),
     }
 
@@ -85,7 +86,7 @@ def _without_credentials(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else "********"
 
 
-def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
+def source_of(invocation: Invocation, place: tuple[str, ...]) -> str:
     """Where a value comes from: `option`, `environment`, `file` or `default`.
 
     An option whose variable is set counts as from the environment, because typer reads both as one. Old
@@ -97,10 +98,9 @@ def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
     of_before = {*forges.renamed.values(), *renamed_variables(os.environ).values()}
     # Variables may call a forge by the key of its table as well as by its name.
     names = [place, *((place[0], key, *place[2:]) for key in forges.keys_of(place))]
-    # Every beginning of the place is a variable too: COALMINE_JOB can hold the whole section.
-    variables = {variable_of(*name[: end + 1]) for name in names for end in range(len(name))}
+    given = {name.upper(): value for name, value in os.environ.items()}
     in_environment = (
-        bool(variables & {name.upper() for name in os.environ})
+        any(_is_given(given, name) for name in names)
         or variable_of(*place) in of_before
         or _named(forges.old_in_variables, place)
     )
@@ -110,6 +110,22 @@ def _source(invocation: Invocation, place: tuple[str, ...]) -> str:
         return "environment"
     written = ({**moved(file)[0], "forge": forges.by_name()}, forges.old_in_file)
     return "file" if any(_named(tree, place) for tree in written) else "default"
+
+
+def _is_given(variables: Mapping[str, str], place: tuple[str, ...]) -> bool:
+    """Whether the variable of this place is set, or one of a section around it, as JSON that names it."""
+    if variable_of(*place) in variables:
+        return True
+    for end in range(1, len(place)):
+        try:
+            whole = json.loads(variables.get(variable_of(*place[:end]), "{}"))
+        except ValueError:  # the variable is no section's: the settings were read without it
+            continue
+        if isinstance(whole, list):  # all forges
+            whole = {each.get("name", each.get("kind")): each for each in whole if isinstance(each, Mapping)}
+        if _named(whole, place[end:]):
+            return True
+    return False
 
 
 def _named(tree: Any, place: tuple[str, ...]) -> bool:

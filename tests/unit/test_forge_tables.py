@@ -1,13 +1,15 @@
 """The forges of the settings: tables, variables that name them, and the sections of before."""
 
 import os
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from console.commands.config import flat
+from console.commands.config import flat, source_of
+from console.invocation import Invocation
 from routing.errors import SettingsError
 from routing.forges.gitea.kind import ForgejoConfig, GiteaConfig
 from routing.forges.github.kind import GitHubConfig
@@ -350,3 +352,99 @@ def test_a_variable_of_the_kind_is_not_taken_for_another_forge(load: Load) -> No
     assert "s3cret" not in str(caught.value)
     forges = load(file, FORGE__GITHUB__KIND="github").forge
     assert [forge.name for forge in forges] == ["corp", "github"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[forge]\nfleet_size = 5\n[issues]\nfleet_size = 9\n", lambda made: made.issues.fleet_size),
+        ("[forge.http]\nattempts = 5\n[http]\nattempts = 9\n", lambda made: made.http.attempts),
+        ("[forge.local]\nper_repo = 9\nat_once = 5\n", lambda made: made.forge[0].per_repo),
+        ("[forge.local]\nat_once = 5\nper_repo = 9\n", lambda made: made.forge[0].per_repo),
+    ],
+)
+def test_in_the_file_the_new_name_counts(load: Load, text: str, value: Callable[[Settings], int]) -> None:
+    """Whoever adds it beside the old one means it, in whatever order they stand."""
+    assert value(load(text)) == 9
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(
+            ("gitea", name)
+            for name in (
+                *("watch", "model", "backlog", "http", "fleet-size", "dispatch-interval-seconds", "local"),
+                *("my_corp", "corp-", "-corp", "Corp", "a" * 41, ""),
+            )
+        ),
+        *(("local", name) for name in ("ci", "logs", "statuses", "branches", "watch")),
+    ],
+)
+def test_names_that_cannot_be_used_are_refused(load: Load, kind: str, name: str) -> None:
+    """No variable would reach such a forge, or its folder is one of another forge."""
+    with pytest.raises(SettingsError, match=rf"forge\.{name}\.name \(COALMINE_FORGE__"):
+        load(f'[[forge]]\nkind = "{kind}"\nname = "{name}"\n')
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 40, "my-corp", "c2"])
+def test_other_names_are_reached_by_variables(load: Load, name: str) -> None:
+    """Each with a `-` as `_`."""
+    variable = f"FORGE__{name.replace('-', '_').upper()}__PER_REPO"
+    (forge,) = load(f'[[forge]]\nkind = "gitea"\nname = "{name}"\n', **{variable: "3"}).forge
+    assert (forge.name, forge.per_repo) == (name, 3)
+
+
+def test_a_name_is_checked_before_variables_look_for_it(load: Load) -> None:
+    """The name is what is wrong, not the variable."""
+    with pytest.raises(SettingsError, match=r"forge\.my_corp\.name .*a name is 1 to 40"):
+        load('[[forge]]\nkind = "gitea"\nname = "my_corp"\n', FORGE__MY_CORP__TOKEN="t")  # noqa: S106
+
+
+def test_an_empty_section_needs_no_other_form(load: Load, said: list[str]) -> None:
+    """There is nothing to write in its place."""
+    load("[forge]\n")
+    assert said == []
+
+
+def test_infinity_is_written_as_toml() -> None:
+    """JSON's word for it would not be read."""
+    file = {"forge": {"github": {"usd_per_day": float("inf")}}}
+    lines = ForgeTables.read(file, {}).file_warning(file).splitlines()
+    assert tomllib.loads("\n".join(lines[1:])) == {"forge": [{"kind": "github", "usd_per_day": float("inf")}]}
+
+
+def test_what_goes_into_a_section_that_is_there_is_said(load: Load, said: list[str]) -> None:
+    """A second section of the name would be refused; what the new section says already is left out."""
+    load(
+        "[forge]\nfleet_size = 5\ndispatch_interval_seconds = 7\n[forge.http]\nattempts = 2\nmax_pages = 3\n"
+        "[issues]\nfleet_size = 9\n[http]\nattempts = 9\n"
+    )
+    assert said[0].partition("write:\n\n")[2].splitlines() == [
+        *("[times]", "dispatch_interval_seconds = 7", ""),
+        *("# merge into [http], which is there already:", "max_pages = 3"),
+    ]
+
+
+def test_an_old_time_in_json_is_said(load: Load, said: list[str]) -> None:
+    """A section as one variable has old names, too."""
+    assert load(JOB='{"lease_seconds": 44}').times.lease_seconds == 44
+    assert said == ["environment: lease_seconds in COALMINE_JOB is called COALMINE_TIMES__LEASE_SECONDS now"]
+
+
+def test_the_source_of_values_is_found_beside_old_forms(tmp_path: Path, load: Load) -> None:
+    """Of a section that the file has in its old and in its new form, and of old names in variables."""
+    settings = load(
+        "[forge]\nfleet_size = 5\n[issues.watch]\nfix_forwards = 2\n[forge.watch]\nfix_forward_seconds = 9\n",
+        JOB='{"lease_seconds": 44}',
+        FORGE__MODEL='{"max_tokens": 99}',
+    )
+    invocation = Invocation(config=tmp_path / "coalmine.toml")
+    sources = {".".join(place): source_of(invocation, place) for place, _ in flat(settings)}
+    assert {name: source for name, source in sources.items() if source != "default"} == {
+        "issues.fleet_size": "file",
+        "issues.watch.fix_forwards": "file",
+        "issues.watch.fix_forward_seconds": "file",
+        "issues.model.max_tokens": "environment",
+        "times.lease_seconds": "environment",
+    }
