@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from routing.back_off import BackOff
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import (
     JOB_AWAITING,
@@ -18,16 +19,16 @@ from routing.events import (
     JOB_RETURNED,
     JOB_WAITING,
 )
+from routing.generator import Generator
 from routing.jobs.cancellation import Cancellation
 from routing.jobs.job import Job, JobResult, JobState, checked_job_id
-from routing.jobs.retry import Again, Attempts, BackOff
+from routing.jobs.retry import Again, Attempts
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.transitions import after_lost_worker, corrective_turn, still_pushed, unreadable
 from routing.jobs.turn import Repair, TurnKind
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.trials.version_store import VersionStore
-from routing.templates.route import Generator
 from routing.templates.version import Version
 
 

@@ -18,12 +18,13 @@ import structlog
 
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
 from routing.events import SNAPSHOT_UNREADABLE
+from routing.generator import Generator
 from routing.jobs.job import MAX_REQUEST_BYTES, Job, JobRequest
 from routing.jobs.publisher import Publisher
 from routing.store.events.event_store import EventStore
 from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Accepted, Family, NewJob
 from routing.store.jobs.job_store import JobStore
-from routing.templates.route import Draw, Generator, Route, draw
+from routing.templates.route import Draw, Route, draw
 from routing.templates.route_defaults import MailboxPolicy, RouteDefaults, side_of
 from routing.templates.route_reader import RouteReader
 from routing.templates.trial import Arm, Trial

@@ -8,25 +8,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Self
 
+from routing.back_off import BackOff
+from routing.generator import Generator
 from routing.jobs.ending import OVERSTAYED, Ending, NotRun
 from routing.jobs.job import Job
-from routing.templates.route import Generator
 
 #: Seconds that a job waits whose agent is busy with another one.
 BUSY_SECONDS: Final = 0.5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BackOff:
-    """Seconds to wait before the next attempt: doubling, capped, with jitter over its upper half."""
-
-    first_seconds: float = 5.0
-    cap_seconds: float = 300.0
-
-    def seconds(self, attempts: int, generator: Generator) -> float:
-        """The delay after `attempts` attempts."""
-        full = min(self.cap_seconds, self.first_seconds * 2.0 ** max(0, attempts - 1))
-        return full * (0.5 + 0.5 * generator.random())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

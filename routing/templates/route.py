@@ -5,17 +5,9 @@ that the trial counts what was drawn.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from routing.templates.trial import Arm, Trial
 from routing.templates.version import Version
-
-
-class Generator(Protocol):
-    """The part of `random.Random` that routing uses."""
-
-    def random(self) -> float:
-        """A number in [0,1)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

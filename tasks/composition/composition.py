@@ -16,14 +16,15 @@ from redis import Redis
 from harvest.harvester import Harvester
 from harvest.opening import Proposals
 from harvest.settling import Settling
+from routing.back_off import BackOff
 from routing.errors import SettingsError
+from routing.generator import Generator
 from routing.jobs.admission import AdmissionLimits
 from routing.jobs.children import Children, ChildRules
 from routing.jobs.lifecycle import Jobs
 from routing.jobs.mailbox import Mailbox
 from routing.jobs.publisher import CeleryPublisher, Publisher
 from routing.jobs.relay import Relay
-from routing.jobs.retry import BackOff
 from routing.jobs.withdrawal import Withdrawal
 from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.backlog.delivery_store import DeliveryStore
@@ -41,7 +42,6 @@ from routing.store.sessions.session_store import SessionStore
 from routing.store.signals.signal_store import SignalStore
 from routing.store.trials.trial_store import TrialStore
 from routing.store.trials.version_store import VersionStore
-from routing.templates.route import Generator
 from routing.templates.route_defaults import MailboxPolicy
 from routing.templates.route_reader import RouteReader
 from routing.templates.templates import Templates

@@ -3,7 +3,7 @@
 import random
 import time
 
-from routing.jobs.retry import BackOff
+from routing.back_off import BackOff
 from tasks.composition.composition import Coalmine
 from tasks.notify.facts import FactReader
 from tasks.notify.notifier import Notifier, NotifierRules

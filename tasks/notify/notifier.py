@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from routing.back_off import BackOff
 from routing.events import Event
-from routing.jobs.retry import BackOff
+from routing.generator import Generator
 from routing.store.events.event_store import EventPage, EventStore
 from routing.store.events.notice_store import NoticeStore, SinkProgress, SinkStatus
-from routing.templates.route import Generator
 from tasks.notify.facts import FactReader
 from tasks.notify.notices import WaitingNotice, parsed_notice
 from tasks.notify.notification import Notification, NotificationKind

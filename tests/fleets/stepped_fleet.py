@@ -9,6 +9,7 @@ import redis
 from harvest.policy import TrialPolicy
 from routing.errors import UnavailableError
 from routing.events import Event
+from routing.generator import Generator
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobResult, JobState, Priority
 from routing.jobs.lifecycle import Claim, Jobs
@@ -17,7 +18,6 @@ from routing.jobs.publisher import Publisher
 from routing.jobs.retry import Again, Attempts, retry
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.sessions.session_store import TurnEnd, TurnRefusal
-from routing.templates.route import Generator
 from routing.templates.trial import Trial
 from routing.templates.version import Snapshot, Version
 from tasks.composition.composition import Coalmine, compose

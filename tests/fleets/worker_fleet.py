@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from routing.events import Event
+from routing.generator import Generator
 from routing.jobs.job import Job, JobState
-from routing.templates.route import Generator
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings, load_settings
 from tests.fleets.forked_celery import ForkedCelery

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from routing.jobs.retry import BackOff
+from routing.back_off import BackOff
 from routing.jobs.signal import SignalKind
 from tasks.notify.facts import FactReader
 from tasks.notify.notices import dead_letters

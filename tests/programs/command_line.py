@@ -13,7 +13,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from console.cli import app
-from routing.templates.route import Generator
+from routing.generator import Generator
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings
 

@@ -161,6 +161,7 @@ PURE = (
     "tasks/issues/watch.py",
     "tasks/notify/translation.py",
     "routing/jobs/retry.py",
+    "routing/back_off.py",
 )
 IMPURE = {"redis", "time", "datetime", "random", "secrets", "os", "socket", "threading", "uuid"}
 

@@ -8,11 +8,11 @@ import redis
 
 from harvest.score import ScoreRules
 from harvest.settling import JobFacts, scoring
+from routing.back_off import BackOff
 from routing.errors import ConflictError
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
 from routing.jobs.mailbox import Mailbox
-from routing.jobs.retry import BackOff
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.job_store import JobStore
 from routing.store.redis.scripts import Answered

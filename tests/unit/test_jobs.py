@@ -7,12 +7,12 @@ from routing.errors import ConflictError, InvalidInputError
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, StaleLeaseError, UnknownJobError
-from routing.jobs.retry import UNCOUNTED, BackOff
+from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.redis.lease import LeaseStatus
-from tests.fleets.stepped_fleet import START, ScriptedGenerator, SteppedFleet, fail_attempt
+from tests.fleets.stepped_fleet import START, SteppedFleet, fail_attempt
 
 PUSHED = JobResult(exit_code=0, ended_by=Ending.RESULT, commit="4be1c0ffee00", branch="coalmine/x")
 
@@ -147,15 +147,6 @@ def test_failed_attempt_is_queued_again_after_its_back_off(fleet: SteppedFleet) 
     assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == ClaimRefusal.EARLY
     fleet.clock.forward(2.5)
     assert fleet.claim(job).job.attempts == 2
-
-
-@pytest.mark.parametrize(
-    ("attempts", "jitter", "seconds"),
-    [(1, 0.0, 2.5), (1, 1.0, 5.0), (2, 0.0, 5.0), (3, 0.5, 15.0), (7, 0.0, 150.0), (500, 1.0, 300.0)],
-)
-def test_back_off_doubles_within_its_bounds(attempts: int, jitter: float, seconds: float) -> None:
-    """Half of the delay is fixed, half is jitter; the cap holds for any number of attempts."""
-    assert BackOff().seconds(attempts, ScriptedGenerator([jitter])) == seconds
 
 
 def test_failed_attempts_record_their_fact_only_at_the_end(fleet: SteppedFleet) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import redis
 
+from routing.back_off import BackOff
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from routing.events import JOB_FINISHED
 from routing.jobs.job import JobState
-from routing.jobs.retry import BackOff
 from routing.jobs.signal import SignalKind
 from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.events import notice_store

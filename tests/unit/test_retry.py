@@ -7,10 +7,11 @@ from typing import Final
 import pytest
 import redis
 
+from routing.back_off import BackOff
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.lifecycle import Claim
-from routing.jobs.retry import BUSY_SECONDS, Again, Attempts, BackOff, GiveUp, is_done, retry
+from routing.jobs.retry import BUSY_SECONDS, Again, Attempts, GiveUp, is_done, retry
 from routing.jobs.transitions import after_lost_worker
 from routing.store.jobs.job_store import ClaimRefusal
 from tasks.agents.mail.role import Role
@@ -24,7 +25,7 @@ from tasks.work.work import Work, job_leases
 from tests.fleets.stepped_fleet import ScriptedGenerator, SteppedFleet
 
 ENDINGS: Final = [*Ending, *NotRun]
-NUMBERS: Final = [Attempts(used=used, allowed=allowed) for used in (1, 2, 3, 4) for allowed in (1, 2, 3)]
+NUMBERS: Final = [Attempts(used=used, allowed=allowed) for used in (1, 2, 3, 4) for allowed in (1, 2, 3, 6)]
 NO_YES = (False, True)
 AWAIT_SECONDS = 60.0
 

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 
+from routing.back_off import BackOff
 from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
     ForgeError,
@@ -74,7 +75,10 @@ class ForgeClient:
         self._forge = config.name
         self._address = ApiAddress.of(config.address.removesuffix(dialect.api_root) + dialect.api_root)
         self._token = config.credential
-        self._limits = surroundings.limits
+        self._limits = limits = surroundings.limits
+        self._back_off = BackOff(
+            first_seconds=limits.back_off_first_seconds, cap_seconds=limits.back_off_cap_seconds
+        )
         self._numbered_pages = dialect.numbered_pages
         self._generator = surroundings.generator
         self._clock = surroundings.clock
@@ -210,7 +214,7 @@ class ForgeClient:
                 if failure.final or attempt == self._limits.attempts:
                     raise self._no_answer(None, str(failure), retry_at=self._next_turn()) from failure
                 if self._next_turn() is None:
-                    self._sleep(self._back_off(attempt))
+                    self._sleep(self._back_off.seconds(attempt, self._generator))
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
     def _await_turn(self, call: Call) -> None:
@@ -231,16 +235,6 @@ class ForgeClient:
         """When the rate limit that was met last ends; None when it has, or there was none."""
         now = self._clock()
         return self._connection.resumes_at if self._connection.resumes_at > now else None
-
-    def _back_off(self, attempt: int) -> float:
-        """Seconds before the next attempt: doubled each time, capped, and half of it random.
-
-        Of the kinds of jitter this is the one called "equal" in
-        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        """
-        limits = self._limits
-        pause = min(limits.back_off_cap_seconds, limits.back_off_first_seconds * 2.0 ** (attempt - 1))
-        return pause * (0.5 + self._generator.random() / 2)
 
     def _answer(self, call: Call, reply: Reply) -> Reply:
         """The reply when it is one that was hoped for, else the error that it means."""
