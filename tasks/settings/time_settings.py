@@ -1,7 +1,8 @@
 """Settings of times: how long leases last, how often they are renewed, and how often each tick runs.
 
 In earlier versions they stood in the sections of what they time; see `tasks.settings.old_places`. How often a
-forge is polled, or a sink is served, stands with the forge or the sink.
+forge is polled, or a sink is served, stands with the forge or the sink. Times that nobody sets, as they only
+bound how long something waits for a dead process, are constants where they are used: see docs/settings.md.
 """
 
 from typing import Annotated
