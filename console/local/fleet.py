@@ -21,6 +21,7 @@ from console.local.supervisor import Supervisor
 from console.web.access import checked_token
 from routing.embedded.private_server import PrivateServer
 from routing.forges.config import RemoteConfig
+from routing.process.table import is_there
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import PREFIX, Settings, load_settings
 
@@ -215,7 +216,8 @@ def running_variables(state: Path = DEFAULT_STATE) -> dict[str, str]:
     """
     try:
         noted = json.loads(running_file(state).read_text(encoding="utf-8"))
-        os.kill(int(noted["pid"]), 0)
+        if not is_there(int(noted["pid"])):
+            return {}
         return {str(name): str(value) for name, value in noted["variables"].items()}
     except (OSError, ValueError, KeyError, AttributeError):
         return {}

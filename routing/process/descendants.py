@@ -24,7 +24,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -121,6 +121,16 @@ def signal_process(entry: ProcessEntry, number: signal.Signals) -> None:
                 signal.pidfd_send_signal(descriptor, number)
         finally:
             os.close(descriptor)
+
+
+def kill_all(entries: Iterable[ProcessEntry]) -> None:
+    """Kill processes: all are stopped before the first is killed.
+
+    A shell whose command dies would run its next line.
+    """
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for entry in entries:
+            signal_process(entry, number)
 
 
 def _boot_id() -> str:

@@ -80,6 +80,15 @@ def still_running(entries: Iterable[ProcessEntry]) -> list[ProcessEntry]:
     return [entry for entry in entries if _is_same(entry)]
 
 
+def is_there(pid: int) -> bool:
+    """Whether a process of this user has that id; it may be another one than the id was noted of."""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
 def start_ticks(pid: int) -> int | None:
     """Return the start of a process in clock ticks since boot; None when it has ended, or is a zombie."""
     entry = _read_stat(pid)

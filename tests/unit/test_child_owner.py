@@ -1,6 +1,7 @@
-"""One owner of child processes: nothing outside of routing/process starts one."""
+"""One owner of child processes: nothing outside of routing/process starts one, or signals one."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,26 @@ ALLOWED = {
 }
 
 
+#: The functions that signal a process by its id.
+SIGNALS = {("os", "kill"), ("os", "killpg"), ("os", "pidfd_open"), ("signal", "pidfd_send_signal")}
+
+#: Those that may, each with its reason.
+ALLOWED_SIGNALS = {
+    "tasks/work/drain.py": "a process of a worker ends itself, by the signal that Celery's pool expects",
+}
+
+
+def signals(source: str) -> set[str]:
+    """The ways in which a module signals processes."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            found |= {name.name for name in node.names if (node.module, name.name) in SIGNALS}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found |= {node.attr} if (node.value.id, node.attr) in SIGNALS else set()
+    return found
+
+
 def starts(source: str) -> set[str]:
     """The ways in which a module starts processes."""
     found: set[str] = set()
@@ -43,17 +64,36 @@ def is_start(name: str) -> bool:
     return name in CALLS or name.startswith(PREFIXES)
 
 
-def test_nobody_else_starts_a_process() -> None:
-    """Environment, pipes, time limits and the end of the whole group are decided in one room."""
-    found = {
+def files_that(look: Callable[[str], set[str]]) -> dict[str, set[str]]:
+    """The files of the product in which something is found, with what it is."""
+    return {
         str(path.relative_to(ROOT)): ways
         for floor in FLOORS
         for path in (ROOT / floor).rglob("*.py")
-        if (ways := starts(path.read_text(encoding="utf-8")))
+        if (ways := look(path.read_text(encoding="utf-8")))
     }
+
+
+def test_nobody_else_starts_a_process() -> None:
+    """Environment, pipes, time limits and the end of the whole group are decided in one room."""
+    found = files_that(starts)
     outside = {path: ways for path, ways in found.items() if not path.startswith(OWNER)}
     assert set(outside) == set(ALLOWED), outside
     assert [path for path in found if path.startswith(OWNER)] == ["routing/process/child.py"]
+
+
+def test_nobody_else_signals_a_process() -> None:
+    """Whose process an id is, and that it has not become another's, is known in that room alone."""
+    outside = {path: ways for path, ways in files_that(signals).items() if not path.startswith(OWNER)}
+    assert set(outside) == set(ALLOWED_SIGNALS), outside
+
+
+@pytest.mark.parametrize(
+    "source", ["import os\nos.kill(1, 9)", "from os import killpg", "import os\nos.pidfd_open(1)"]
+)
+def test_each_signal_is_seen(source: str) -> None:
+    """The test would notice."""
+    assert signals(source)
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,13 @@ can be found from the moment it starts; so can the cgroup of a turn, where it ha
 listed in `routing.process.descendants`. All functions here act on this host alone.
 """
 
-import signal
 import time
 from collections.abc import Callable, Mapping
 
 import structlog
 
 from routing.process.cgroup import CgroupHome
-from routing.process.descendants import signal_process
+from routing.process.descendants import kill_all
 from routing.process.marker import TurnMarker
 from routing.process.table import ProcessEntry, ProcessTable, family, still_running
 
@@ -72,10 +71,7 @@ def _end_marked(table: ProcessTable, is_theirs: Callable[[TurnMarker], bool]) ->
     while (left := _processes(table.read(), is_theirs) or still_running(left)) and (
         time.monotonic() < give_up_at
     ):
-        # All are stopped before the first is killed: a shell whose command dies would run its next line.
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for entry in left:
-                signal_process(entry, number)
+        kill_all(left)
         ended |= {entry.pid for entry in left}
         time.sleep(_LOOK_SECONDS)
     if left:
