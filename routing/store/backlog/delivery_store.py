@@ -54,7 +54,16 @@ _DONE = Script("intake_done", bool, indexes="intake intake_notes", args="issue n
 
 
 class DeliveryStore(Store):
-    """Issues that deliveries named wait here, each once, until somebody has read them from their forge."""
+    """Issues that deliveries named wait here, each once, until somebody has read them from their forge.
+
+    The webhook's server calls `accept`, which remembers the delivery and lists its issue in one step. A
+    delivery that the forge repeats is a duplicate while it is remembered. While dispatch is paused, or too
+    many issues wait, nothing is noted: the next poll finds the issue.
+
+    The collector takes issues, reads them, and calls `done` with the note that it was given. There is no
+    fence: two collectors may read one issue, which changes nothing. One that dies leaves the issue to be
+    taken again.
+    """
 
     def accept(self, delivery: NewDelivery) -> DeliveryAnswer:
         """Remember a delivery and let its issue wait."""

@@ -26,7 +26,17 @@ class EventPage:
 
 
 class EventStore(Store):
-    """Reads the stream. A change of state writes its event itself, in its script: see `_prelude.lua`."""
+    """Reads the stream. A change of state writes its event itself, in its script: see `_prelude.lua`.
+
+    Any number of readers may follow the stream, each with the id of the last event that it has read; nothing
+    is acknowledged and no reader holds up another. The stream is bounded: whoever is slower than it is
+    trimmed misses events, and can see that by the counts of `page`. So decide nothing by events that a record
+    can answer.
+
+    `after` blocks the thread and its connection for `wait_seconds`. `all` is a read for each page, not a
+    snapshot. `emit` is for what is no change of state. It cannot be atomic with one, and a repeated call
+    writes a second event.
+    """
 
     def after(self, last: str = "0-0", *, most: int = 500, wait_seconds: float = 0.0) -> list[Event]:
         """Events after the id `last`; waits up to `wait_seconds` for the first one."""

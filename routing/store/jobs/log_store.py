@@ -30,7 +30,16 @@ class LogLine:
 
 
 class LogStore(Store):
-    """Entries are collected and written together, as many agents say much; `flush` is called by a thread."""
+    """What agents say, for people who watch a job. Nothing is decided by it, and what is lost is not missed.
+
+    `say` only collects, as many agents say much: it does not speak to the server and never fails. `flush`
+    writes what all threads have collected. The lease keeper calls it again and again, and a worker once more
+    when a job's attempt has ended. If the server does not answer, what was collected is lost, and
+    UnavailableError says so.
+
+    One a process, because it holds what is not written yet. Entries are redacted before they come here. A
+    stream keeps about KEPT entries, and expires LOG_SECONDS after the last one.
+    """
 
     def __init__(self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None) -> None:
         super().__init__(redis, keys, clock)

@@ -25,7 +25,12 @@ class RunNotes:
 
 
 class RunStore(Store):
-    """One hash a run, which expires by itself. Each note changes the fields that it names, and no other."""
+    """What the ticks have done on a forge for a job, so that it is not done twice.
+
+    One hash a run, which expires by itself. Each note changes the fields that it names, and no other. Write a
+    note after the effect: a tick that dies between the two repeats the effect, which must bear that. There is
+    no fence: of two notes of a field the last one counts.
+    """
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *, retention_seconds: int

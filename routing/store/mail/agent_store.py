@@ -69,7 +69,16 @@ _FINAL_STATES = ",".join(state for state in JobState if state.is_final)
 
 
 class AgentStore(Store):
-    """An agent is registered, lives, and is finished; its record is kept for a while after that."""
+    """The records of agents, as plain fields: who lives, whose child it is, and the gate at which it waits.
+
+    An agent is registered, lives, and is finished; its record is kept for a while after that. A record that
+    has expired frees its name. `AgentRegistry` makes errors of the answers; `MailStore.send` writes the gate
+    and the terminal mail of a sender.
+
+    `register` is one step, and answers the same however often the same agent is registered. `finish` reads
+    the agent's mail and then ends agent and mail in one step; if mail came in between, it reads again, so
+    AGAIN never comes out. NEEDED changed nothing: the agent's job goes on.
+    """
 
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
