@@ -109,9 +109,13 @@ class ModelReader:
         return known.filled(Source.MODEL, **{name: value for name, value in parts.items() if value})
 
     def _answer(self, body: str) -> ModelAnswer:
-        """The answer about a body, remembered or new. A remembered one that does not fit is ignored."""
+        """The answer about a body, remembered or new. A remembered one that does not fit is ignored.
+
+        A part that is new was not asked for then, so the names of the parts belong to what is remembered.
+        """
+        asked = ",".join(sorted(_ASKED))
         digest = hashlib.sha256(
-            f"{FORM}\0{self._settings.model}\0{body}".encode(errors="replace")
+            f"{FORM}\0{self._settings.model}\0{asked}\0{body}".encode(errors="replace")
         ).hexdigest()
         remembered = self._cache.read(digest)
         if remembered is not None:

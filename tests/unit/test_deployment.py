@@ -172,6 +172,7 @@ def test_the_example_names_every_setting() -> None:
             named.add(section + "kind")
         elif key := re.match(r"(?:# )?([a-z_]+) = ", line):
             named.add(section + key[1])
-    assert {".".join(place) for place, _ in flat(Settings())} <= named
+    missing = {".".join(place) for place, _ in flat(Settings())} - named
     for one in ("local", "github"):
-        assert {f"forge.{one}.{name}" for name in KINDS[one].config.model_fields} <= named
+        missing |= {f"forge.{one}.{name}" for name in KINDS[one].config.model_fields} - named
+    assert not missing, f"add {sorted(missing)} to coalmine.example.toml"

@@ -14,7 +14,7 @@ import requests
 
 from routing.backlog.item import BacklogState
 from routing.issues.issue import Issue
-from routing.issues.metadata import IssueMetadata, read_metadata
+from routing.issues.metadata import PARTS, IssueMetadata, read_metadata
 from routing.issues.model_reader import (
     FAILURES_TO_OPEN,
     MAX_ANSWER_BYTES,
@@ -150,6 +150,19 @@ def test_off_by_default_and_nothing_to_ask(bench: ModelBench, model: ModelServer
     bench.fill(issue(1, " "))
     bench.fill(issue(1, "Blocked by: None\nBlocks: None\nTotal estimated: 5 tokens\n\nDifficulty: easy"))
     assert model.asked == []
+
+
+def test_a_new_part_is_asked_about_although_an_answer_is_remembered(
+    bench: ModelBench, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer from before the part existed says nothing about it."""
+    asked = {name: part.answer for name, part in PARTS.items() if part.answer is not None}
+    with monkeypatch.context() as before:
+        before.delitem(asked, "estimated_context")
+        before.setattr("routing.issues.model_reader._ASKED", asked)
+        bench.fill(issue(1, BODY))
+    assert bench.fill(issue(1, BODY)).source("estimated_context") == "model"
+    assert len(model.asked) == 2
 
 
 def test_answer_is_remembered_by_body_and_model(bench: ModelBench, model: ModelServer) -> None:
