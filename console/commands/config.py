@@ -119,7 +119,7 @@ def _is_given(variables: Mapping[str, str], place: tuple[str, ...]) -> bool:
     for end in range(1, len(place)):
         try:
             whole = json.loads(variables.get(variable_of(*place[:end]), "{}"))
-        except ValueError:  # the variable is no section's: the settings were read without it
+        except ValueError:  # the variable belongs to no section: the settings were read without it
             continue
         if isinstance(whole, list):  # all forges
             whole = {each.get("name", each.get("kind")): each for each in whole if isinstance(each, Mapping)}

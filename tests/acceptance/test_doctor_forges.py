@@ -97,7 +97,7 @@ def test_a_forge_that_is_well(patient: Patient) -> None:
 
 
 def test_a_forge_of_which_only_the_kind_is_set(coalmine: CommandLine, tmp_path: Path) -> None:
-    """What it lacks is said to whoever named it."""
+    """What it lacks is said to the person who named it."""
     file = tmp_path / "named.toml"
     file.write_text('[[forge]]\nkind = "gitea"\n', encoding="utf-8")
     found = examined(coalmine, 0, COALMINE_CONFIG=str(file))

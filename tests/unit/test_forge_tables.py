@@ -364,7 +364,7 @@ def test_a_variable_of_the_kind_is_not_taken_for_another_forge(load: Load) -> No
     ],
 )
 def test_in_the_file_the_new_name_counts(load: Load, text: str, value: Callable[[Settings], int]) -> None:
-    """Whoever adds it beside the old one means it, in whatever order they stand."""
+    """A person who adds it beside the old one means it, in whatever order they stand."""
     assert value(load(text)) == 9
 
 

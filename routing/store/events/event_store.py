@@ -29,12 +29,12 @@ class EventStore(Store):
     """Reads the stream. A change of state writes its event itself, in its script: see `_prelude.lua`.
 
     Any number of readers may follow the stream, each with the id of the last event that it has read; nothing
-    is acknowledged and no reader holds up another. The stream is bounded: whoever is slower than it is
-    trimmed misses events, and can see that by the counts of `page`. So decide nothing by events that a record
-    can answer.
+    is acknowledged and no reader holds up another. The stream is bounded: a reader that is slower than the
+    trimming misses events, and can see that by the counts of `page`. So decide nothing by events that a
+    record can answer.
 
-    `after` blocks the thread and its connection for `wait_seconds`. `all` is a read for each page, not a
-    snapshot. `emit` is for what is no change of state. It cannot be atomic with one, and a repeated call
+    `after` blocks the thread and its connection for `wait_seconds`. `all` reads page by page, not a snapshot.
+    `emit` is for events beside changes of state. It cannot be atomic with a change, and a repeated call
     writes a second event.
     """
 
