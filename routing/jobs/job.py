@@ -131,9 +131,9 @@ class Job:
     parent_arm: Arm | None = None  # its parent's, of whose version it is; the child counts for neither
     created_at: float  # seconds since the epoch, the server's, like all times here
     published_at: float | None = None  # when its message was last sent by itself, None: when it was created
-    claimed_at: float | None = None
-    pushed_at: float | None = None
-    finished_at: float | None = None
+    claimed_at: float | None = None  # the last claim, also when the job waits again; None: no claim yet
+    pushed_at: float | None = None  # the last push that its CI was watched for, None: there was none
+    finished_at: float | None = None  # when it ended; None until then, and again after a person's retry
     lease_until: float | None = None
     fence: int = 0
     attempts: int = 0  # claims that count

@@ -118,7 +118,12 @@ class JobReader(Store):
             return float(self.redis.hget(self.keys.issue(issue), "spent_usd") or 0.0)
 
     def depths(self) -> dict[str, int]:
-        """How many jobs are in each kind of list, for overviews."""
+        """How many jobs are in each kind of list, for overviews.
+
+        `queued`: yet to be published, published and not claimed, or without room. `running`: claimed, with a
+        lease, which may have run out until the sweep comes. `waiting`: pushed, and CI is watched. `dead`:
+        listed as dead letters, for a person to retry or to leave.
+        """
         with redis_errors("counting jobs"):
             pipeline = self.redis.pipeline(transaction=False)
             for index in ("outbox", "unclaimed", "held", "leases", "waiting", "dead"):
