@@ -67,7 +67,8 @@ def test_variables_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COALMINE_FORGE__GITEA__REPOSITORIES", '["acme/shop"]')
     monkeypatch.setenv("COALMINE_WEB__PORT", "0")
     settings = load_settings(tmp_path / "none.toml")
-    github, gitea = settings.forge
+    forges = {forge.name: forge for forge in settings.forge}
+    github, gitea = forges["github"], forges["gitea"]
     assert isinstance(github, RemoteConfig)
     assert github.secrets == ("hush",)
     assert github.allow_list == ("acme/shop", "acme/app")
