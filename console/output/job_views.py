@@ -155,6 +155,11 @@ def _commit(job: Job) -> str:
     return f"{job.result.commit} on {job.result.branch}" if job.result.commit else ""
 
 
+def _base(job: Job) -> str:
+    """Where the work began, and where it is to go; "" before it began."""
+    return f"{job.base_commit[:12]} of {job.base_branch}" if job.base else ""
+
+
 def _score(job: Job) -> str:
     """The score, a dash while it is open, or that the job counts for neither arm."""
     return "excluded" if job.excluded else number(job.score)
@@ -207,6 +212,9 @@ JOB: tuple[ShownField[Job], ...] = (
     ShownField("max_attempts"),
     ShownField("cancel"),
     ShownField("", "corrective turns", shown=lambda job: str(job.fix_forwards or "")),
+    ShownField("base_branch"),
+    ShownField("base_commit"),
+    ShownField("", "base", shown=_base),
     ShownField("result", value=lambda job: asdict(job.result) | {"ended_by": job.result.ended_by or ""}),
     ShownField("", "commit", shown=_commit),
     ShownField("", "turn", shown=_turn),

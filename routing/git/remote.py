@@ -14,7 +14,7 @@ certificates are set by environment variables instead (see docs/forges.md), or i
 import base64
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -110,6 +110,7 @@ class Remote:
     credential: Credential | None = None
     answer_seconds: float = 120.0  # time limit of `ls-remote`
     transfer_seconds: float = 900.0  # time limit of a fetch or a push
+    main_branch: Callable[[], str] | None = None  # names its main branch; None: its HEAD does
 
     def __post_init__(self) -> None:
         """Refuse addresses that would show the secret to others."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
+from routing.base import Base
 from routing.errors import InvalidInputError
 from routing.jobs.ending import Ending
 from routing.jobs.turn import Repair, TurnKind
@@ -144,6 +145,8 @@ class Job:
     turns: int = 0  # that were run for it
     spent_usd: float = 0.0  # by all of them
     spent_seconds: float = 0.0  # in all of them
+    base_branch: str = ""  # that its work began from and goes to, "" before it began
+    base_commit: str = ""  # of that branch, after which all commits are its own
     fix_forwards: int = 0  # corrective turns that it was sent back for
     judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
     repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
@@ -159,6 +162,12 @@ class Job:
     def arm(self) -> Arm | None:
         """The arm that it counts for, None outside trials."""
         return self.bet.arm if self.bet and self.trial else None
+
+    @property
+    def base(self) -> Base | None:
+        """Where its work began; None before it did, and for jobs of earlier releases."""
+        known = self.base_branch and self.base_commit
+        return Base(branch=self.base_branch, commit=self.base_commit) if known else None
 
     @property
     def version_id(self) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from routing.base import Base
 from routing.errors import (
     ConflictError,
     CorruptRecordError,
@@ -68,6 +69,7 @@ class AgentRunner:
     def __init__(
         self, *, rules: RunnerRules, remotes: Mapping[str, Remote], environment: Mapping[str, str],
         log: LogStore, holds: Callable[[Claim], bool], turns: TurnRunner, agents: AgentRegistry,
+        note_base: Callable[[str, int, Base], bool],
     ) -> None:  # fmt: skip
         self._rules = rules
         self._remotes = remotes  # of the repositories in the settings, by name
@@ -76,6 +78,7 @@ class AgentRunner:
         self._holds = holds  # whether a lease is still ours
         self._turns = turns
         self._agents = agents
+        self._note_base = note_base  # of a job, under its fence
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
         """Run one attempt, in the calling thread.
@@ -195,8 +198,11 @@ class AgentRunner:
         job = claim.job
         if job.request.repository:
             place = RepositoryPlace(work_dir=self._rules.work_dir, repository=job.request.repository)
-            run.tree = open_worktree(place, remote=self._remote(job.request.repository), job_id=job.id)
+            remote = self._remote(job.request.repository)
+            run.tree = open_worktree(place, remote=remote, job_id=job.id, base=job.base)
             run.folder = run.tree.path
+            if run.tree.base != job.base:
+                self._note_base(job.id, claim.fence, run.tree.base)
         else:
             run.folder.mkdir(parents=True, exist_ok=True)
         tree = run.tree

@@ -138,6 +138,7 @@ class Worker:
             holds=partial(self.keeper.holds, self.job_leases),
             turns=self.turns,
             agents=self.coalmine.agents,
+            note_base=self.coalmine.job_store.note_base,
         )
 
     @cached_property

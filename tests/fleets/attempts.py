@@ -68,6 +68,7 @@ class AttemptsFleet:
             holds=partial(self.keeper.holds, self.job_leases),
             turns=self.turns,
             agents=app.agents,
+            note_base=app.job_store.note_base,
         )
         retirements = Retirements(
             jobs=app.job_store, sessions=app.sessions, agents=app.agents, office=app.post_office

@@ -61,6 +61,7 @@ class RemoteBench:
             holds=lambda _claim: True,
             turns=worker.turns,
             agents=self.parts.agents,
+            note_base=self.parts.job_store.note_base,
         )
         self.parts.templates.add("implementer", Snapshot(prompt="work", command=CURIOUS))
         request = JobRequest(template="implementer", task="work", repository="github:acme/shop")

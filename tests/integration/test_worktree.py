@@ -77,7 +77,7 @@ def test_a_fresh_tree_is_the_main_branch_on_the_jobs_branch(place: RepositoryPla
     assert git("symbolic-ref", "HEAD") == f"refs/heads/{BRANCH}"
     assert git("status", "--porcelain") == ""
     assert git("rev-parse", "HEAD", "origin/trunk").split() == [_on_remote(remote, "trunk")] * 2
-    assert (tree.resumed, tree.start) == (False, tree.base)
+    assert (tree.resumed, tree.start) == (False, tree.base.commit)
 
 
 def test_commits_are_pushed_and_read_back_from_the_remote(place: RepositoryPlace, remote: Path) -> None:

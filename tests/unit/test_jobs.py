@@ -3,6 +3,7 @@
 import pytest
 import redis
 
+from routing.base import Base
 from routing.errors import ConflictError, InvalidInputError
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
@@ -106,6 +107,17 @@ def test_second_finish_is_refused(fleet: SteppedFleet) -> None:
         fleet.app.jobs.end(claim, JobState.ESCALATED, reason="no", result=JobResult())
     assert fleet.app.jobs.find(job).state is JobState.SUCCEEDED
     assert len(fleet.events("job.finished")) == 1
+
+
+def test_base_of_a_jobs_work_is_noted_under_its_lease(fleet: SteppedFleet) -> None:
+    """Where the work began stays with the job; a worker that lost its lease does not change it."""
+    claim = fleet.claim(fleet.enqueue().job)
+    began = Base(branch="main", commit="1" * 40)
+
+    assert claim.job.base is None
+    assert fleet.app.job_store.note_base(claim.job.id, claim.fence, began)
+    assert not fleet.app.job_store.note_base(claim.job.id, claim.fence - 1, Base(branch="x", commit="2" * 40))
+    assert fleet.app.jobs.find(claim.job.id).base == began
 
 
 def test_heartbeat_extends_the_lease(fleet: SteppedFleet) -> None:

@@ -58,7 +58,7 @@ class LocalConfig(ForgeConfig):
     state: Path = Path(".coalmine/forge")  # folder of what is remembered; see `memory`
     ci: str | None = None  # shell line of the operator; None: no CI
     ci_seconds: Seconds = 1800.0  # that it may take
-    main: str | None = None  # main branch; None: main, else master, else what HEAD names
+    main: str | None = None  # main branch; None: see `LocalGit.main_branch`
 
     @field_validator("name")
     @classmethod

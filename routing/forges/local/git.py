@@ -81,9 +81,10 @@ class LocalGit:
         return dict(line.split(" ", 1) for line in found.splitlines())
 
     def main_branch(self) -> str:
-        """Return the branch that work is merged into: as set, else `main`, `master`, or what HEAD names.
+        """Return the branch that work is merged into: as set, else `main`, `master`, or the only one.
 
-        A branch of the settings that does not exist is ForgeUnreachableError: merging into another one would
+        HEAD of a work tree is what a person has checked out, and is not asked. A branch of the settings that
+        does not exist, or several that it might be, are ForgeUnreachableError: merging into a wrong one would
         be worse than waiting.
         """
         if self.main_setting:
@@ -96,7 +97,28 @@ class LocalGit:
         for branch in ("main", "master"):
             if self.tip(branch) is not None:
                 return branch
-        return self.run("symbolic-ref", "--short", "HEAD")
+        return self._other_main_branch()
+
+    def _other_main_branch(self) -> str:
+        """The main branch of a repository without `main` and `master`.
+
+        HEAD of a bare repository, the main branch of the remote that it was cloned from, or the only branch
+        that is not ours.
+        """
+        branches = self.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").splitlines()
+        there = [branch for branch in branches if not branch.startswith(WORK_PREFIX)]
+        bare = self.run("rev-parse", "--is-bare-repository") == "true"
+        for reference in ["HEAD"] if bare or not there else ["refs/remotes/origin/HEAD"]:
+            named = self.ask("symbolic-ref", "--quiet", "--short", reference)[1].strip()
+            if (found := named.removeprefix("origin/")) and (found in there or not there):
+                return found
+        if len(there) != 1:
+            message = (
+                f"the main branch of {self.directory} is not known: it has {', '.join(there[:5])}; "
+                "set it (COALMINE_FORGE__LOCAL__MAIN)"
+            )
+            raise ForgeUnreachableError(message)
+        return there[0]
 
     def main_tip(self) -> str:
         """Return the newest commit of the main branch; ForgeUnreachableError while it has none."""

@@ -1,7 +1,10 @@
 """The local forge as one of the kinds: what `routing.forges.registry` knows of it. It sends no webhooks."""
 
+from pathlib import Path
+
 from routing.forges.kind import ForgeKind
 from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.git import LocalGit
 from routing.git.remote import Remote
 from routing.http.connection import Surroundings
 
@@ -12,8 +15,9 @@ def _make(config: LocalConfig, _surroundings: Surroundings) -> LocalForge:
 
 
 def _remote(config: LocalConfig, _repo: str) -> Remote:
-    """The repository itself: agents push into it."""
-    return Remote(address=str(config.repository))
+    """The repository itself: agents push into it. Its HEAD is what a person has checked out: not asked."""
+    repository = config.repository or Path()
+    return Remote(address=str(repository), main_branch=LocalGit(repository, config.main or "").main_branch)
 
 
 LOCAL = ForgeKind(title="local", config=LocalConfig, make=_make, remote=_remote)

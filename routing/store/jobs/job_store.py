@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from redis import Redis
 
+from routing.base import Base
 from routing.jobs.admission import WAITS, AdmissionLimits
 from routing.jobs.job import Job
 from routing.store.jobs.acceptance import (
@@ -60,6 +61,7 @@ _JOB_REROUTE = Script(
 _JOB_CANCEL = Script("job_cancel", bool, keys="job", indexes="events children bereaved", args="id reason")
 _JOB_WAKE = Script("job_wake", bool, keys="job", indexes="outbox events", args="id")
 _JOB_LAND = Script("job_land", bool, keys="job", args="fence")
+_JOB_BASE = Script("job_base", bool, keys="job", args="fence branch commit")
 _LEASE_RENEW = Script(
     "lease_renew",
     lease_statuses,
@@ -86,7 +88,7 @@ class JobStore(JobReader):
     What each caller uses:
 
     - The mailbox: `accept` and `accept_many`.
-    - Workers: `claim`, then `renew` with the fence that it gave, and `move` with that fence.
+    - Workers: `claim`, then `renew`, `note_base` and `move` with the fence that it gave.
     - The sweep: `release_held`, `take_outbox`, `take_unclaimed`, `published` and `trim`.
     - The ticks that look at pushed work: `watched`, `look_again`, `land`, `effects_done` and `forget`.
     - `Cancellation`, for people and the sweep: `cancel_running`, `move` without a fence, `disown`, `seen_to`.
@@ -218,6 +220,13 @@ class JobStore(JobReader):
     def land(self, job: str, fence: int) -> bool:
         """Say that a waiting job's branch is about to be merged; False when it no longer may be."""
         return self.call(_JOB_LAND, job=self.keys.job(job), fence=fence, doing=f"landing job {job}")
+
+    def note_base(self, job: str, fence: int, base: Base) -> bool:
+        """Note where a running job's work began; False when its lease was lost."""
+        return self.call(
+            _JOB_BASE, job=self.keys.job(job), fence=fence, branch=base.branch, commit=base.commit,
+            doing=f"noting the base of job {job}",
+        )  # fmt: skip
 
     def watched(self, jobs: Sequence[str]) -> None:
         """Move waiting jobs to the end of the list of those to look at."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from routing.base import Base
 from routing.errors import NotFoundError, UnavailableError
 from routing.git.git import Git
 from routing.git.remote import Remote
@@ -46,6 +47,13 @@ class RemoteState:
     main_branch: str  # name of its main branch: what its HEAD names
     main: str  # commit of the main branch
     branch: str | None  # commit of the job's branch, None when it has no such branch
+    base: str | None = None  # commit of the branch that the job began from, None when it is not there
+
+    def target(self, began: Base | None) -> Base:
+        """The branch that work goes to, and its commit: the one it began from, else the main branch."""
+        if began is not None and self.base is not None:
+            return Base(branch=began.branch, commit=self.base)
+        return Base(branch=self.main_branch, commit=self.main)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +73,10 @@ class Mirror:
     remote: Remote
     lock_seconds: float = 1200.0  # how long to wait for another job that is fetching
 
-    def fetch(self, branch: str) -> RemoteState:
+    def fetch(self, branch: str, base: str = "") -> RemoteState:
         """Fetch the remote's main branch and one job's branch, and return what was fetched.
+
+        `base` is the branch that the job began from, "" when it has not begun; it may be gone by now.
 
         Raises UnavailableError when another process holds the mirror for too long, NotFoundError when the
         remote has no main branch with a commit, and what `Remote.run` raises.
@@ -74,15 +84,20 @@ class Mirror:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with host_lock(self.path.with_suffix(".lock"), patience_seconds=self.lock_seconds):
             git = our_repository(self.path)
-            state = remote_state(git, self.remote, branch)
-            names = [state.main_branch] + ([branch] if state.branch else [])
-            wanted = [f"+refs/heads/{name}:refs/heads/{name}" for name in names]
+            state = remote_state(git, self.remote, branch, base)
+            there = {branch: state.branch, base: state.base}
+            names = [state.main_branch, *(name for name, commit in there.items() if commit)]
+            wanted = [f"+refs/heads/{name}:refs/heads/{name}" for name in dict.fromkeys(names)]
             options = ["--quiet", "--no-tags", "--no-write-fetch-head"]
             self.remote.run(git, "fetch", *options, "--", self.remote.address, *wanted)
             # What was fetched may be newer than what was listed before.
-            main = git("rev-parse", "--verify", f"refs/heads/{state.main_branch}^{{commit}}")
-            tip = git("rev-parse", "--verify", f"refs/heads/{branch}^{{commit}}") if state.branch else None
-            return RemoteState(main_branch=state.main_branch, main=main, branch=tip)
+            tips = {name: git("rev-parse", "--verify", f"refs/heads/{name}^{{commit}}") for name in names}
+            return RemoteState(
+                main_branch=state.main_branch,
+                main=tips[state.main_branch],
+                branch=tips.get(branch),
+                base=tips.get(base),
+            )
 
 
 def our_repository(path: Path) -> Git:
@@ -94,19 +109,32 @@ def our_repository(path: Path) -> Git:
     return Git(path)
 
 
-def remote_state(git: Git, remote: Remote, branch: str) -> RemoteState:
-    """Ask the remote for its main branch and one job's branch. NotFoundError: it has no main branch."""
-    listed = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", f"refs/heads/{branch}")
+def remote_state(git: Git, remote: Remote, branch: str, base: str = "") -> RemoteState:
+    """Ask the remote for its main branch, one job's branch and the branch that it began from.
+
+    The main branch is the one that the remote's owner says, else what its HEAD names. NotFoundError: it has
+    none with a commit.
+    """
+    main = remote.main_branch() if remote.main_branch is not None else ""
+    names = [f"refs/heads/{name}" for name in (branch, base, main) if name]
+    listed = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", *names)
     pairs = [line.split("\t") for line in listed.splitlines() if "\t" in line]
     heads = [left.removeprefix("ref: refs/heads/") for left, right in pairs if right == "HEAD"]
     commits = {right: left for left, right in pairs if not left.startswith("ref: ")}
-    if "HEAD" not in commits or heads[0] == commits["HEAD"]:
+    if not main and heads and heads[0] != commits.get("HEAD"):
+        main, commits[f"refs/heads/{heads[0]}"] = heads[0], commits["HEAD"]
+    if f"refs/heads/{main}" not in commits:
         message = (
             f"the repository {remote.shown} has no main branch with a commit; "
             "push one and let its HEAD name it"
         )
         raise NotFoundError(message)
-    return RemoteState(main_branch=heads[0], main=commits["HEAD"], branch=commits.get(f"refs/heads/{branch}"))
+    return RemoteState(
+        main_branch=main,
+        main=commits[f"refs/heads/{main}"],
+        branch=commits.get(f"refs/heads/{branch}"),
+        base=commits.get(f"refs/heads/{base}"),
+    )
 
 
 @contextmanager

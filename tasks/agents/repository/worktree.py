@@ -26,11 +26,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from routing.base import Base
 from routing.errors import ConflictError, CorruptRecordError
 from routing.forges.local.durable_file import read_regular
 from routing.git.git import Git
 from routing.git.remote import Remote
-from tasks.agents.repository.mirror import Mirror, our_repository, remote_state
+from tasks.agents.repository.mirror import Mirror, RemoteState, our_repository, remote_state
 from tasks.agents.repository.place import (
     RepositoryPlace,
     checked_remote,
@@ -87,7 +88,8 @@ class Worktree:
 
     path: Path
     branch: str  # `coalmine/<job id>`
-    base: str  # commit of the remote's main branch
+    base: Base  # that the work began from: all commits after it are the job's own
+    main: str  # commit of the branch that the work goes to, as the remote has it
     start: str  # commit that the agent starts from
     resumed: bool  # whether there was work of an earlier turn
     remote: Remote
@@ -116,7 +118,7 @@ class Worktree:
 
     def _publish(self, git: Git, tip: str) -> str | None:
         there = remote_state(git, self.remote, self.branch).branch
-        if there == tip or git("rev-list", "--count", f"{self.base}..{tip}") == "0":
+        if there == tip or git("rev-list", "--count", tip, *_without(self.base.commit, self.main)) == "0":
             return there
         if not self._may_replace(git, there, tip):
             message = (
@@ -137,38 +139,56 @@ class Worktree:
         return there in _pushed_commits(self.path, self.branch)
 
 
-def open_worktree(place: RepositoryPlace, *, remote: Remote, job_id: str) -> Worktree:
+def open_worktree(
+    place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None = None
+) -> Worktree:
     """Make a job's work tree, or hand out again the one that is here. Only the holder of the job's lease may.
 
     Work begins where the job's branch on the remote is, if there is one, else at the main branch. A tree of
     an earlier turn on this host is kept with all its files, unless another host has moved the branch since.
-    Raises what `Mirror.fetch` raises.
+    `base` is what is known of where earlier turns began; None for the first. Raises what `Mirror.fetch`
+    raises.
     """
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
-    state = Mirror(path=place.mirror, remote=remote).fetch(branch)
+    state = Mirror(path=place.mirror, remote=remote).fetch(branch, base.branch if base else "")
     kept = tree.is_dir() and _recall(git_dir) == _Record(remote_commit=state.branch)
     if kept:
         git = _our_git(git_dir, tree)
         start = _take_commits(git, tree, branch)
     else:
         start = state.branch or state.main
+        base = base if state.branch else None  # nothing is left of what began there
         _make(place, tree=tree, git_dir=git_dir, branch=branch, start=start)
     _lay_out_git(place, tree=tree, git_dir=git_dir, branch=branch, start=start)
+    began, target = _began(_our_git(git_dir, tree), state, start, base), state.target(base)
     git = Git(tree)
-    git("update-ref", f"refs/remotes/origin/{state.main_branch}", state.main)
+    git("update-ref", f"refs/remotes/origin/{target.branch}", target.commit)
     git("remote", "add", "origin", remote.shown)
     _remember(git_dir, state.branch)
     return Worktree(
         path=tree,
         branch=branch,
-        base=state.main,
+        base=began,
+        main=target.commit,
         start=start,
         resumed=kept or state.branch is not None,
         remote=remote,
         remote_commit=state.branch,
         git_dir=git_dir,
     )
+
+
+def _began(git: Git, state: RemoteState, start: str, known: Base | None) -> Base:
+    """Where the work that is at `start` began: as it is known, unless that was rewritten or not written down.
+
+    Then it is the newest commit that the work has in common with the branch that it goes to.
+    """
+    if known is not None and _is_ancestor(git, known.commit, start):
+        return known
+    target = state.target(known)
+    shared = git.attempt("merge-base", target.commit, start).stdout.strip()
+    return Base(branch=target.branch, commit=shared or target.commit)
 
 
 def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list[str]:
@@ -259,6 +279,11 @@ def _commit_leftovers(git: Git, branch: str, tip: str) -> tuple[str, bool]:
     commit = git("commit-tree", content, "-p", tip, stdin=message)
     git("update-ref", f"refs/heads/{branch}", commit)
     return commit, True
+
+
+def _without(*commits: str) -> list[str]:
+    """For `git rev-list`: leave out what these commits have."""
+    return [f"^{commit}" for commit in commits]
 
 
 def _is_ancestor(git: Git, older: str, newer: str) -> bool:
