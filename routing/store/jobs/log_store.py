@@ -1,12 +1,15 @@
 """What agents say, kept in Redis for a while: bounded, a stream a job. Losing it loses no work."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import structlog
 from redis import Redis
+from redis.exceptions import DataError, ResponseError
 
-from routing.store.redis.faults import redis_errors
+from routing.errors import CoalmineError
+from routing.store.redis.faults import redis_errors, translate
 from routing.store.redis.keys import Keys
 from routing.store.redis.store import Store
 
@@ -18,6 +21,11 @@ TEXT_LENGTH = 2000
 
 #: Seconds for which the log of a job is kept after its last entry.
 LOG_SECONDS = 7 * 86_400
+
+#: Entries that are sent at once: what is lost together when the connection breaks.
+SENT_AT_ONCE = 200
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +42,8 @@ class LogStore(Store):
 
     `say` only collects, as many agents say much: it does not speak to the server and never fails. `flush`
     writes what all threads have collected. The lease keeper calls it again and again, and a worker once more
-    when a job's attempt has ended. If the server does not answer, what was collected is lost, and
-    UnavailableError says so.
+    when a job's attempt has ended. An entry that the server refuses is lost alone, and counted in `lost`. If
+    the server does not answer, what was just sent is lost, and UnavailableError says so; the rest waits.
 
     One a process, because it holds what is not written yet. Entries are redacted before they come here. A
     stream keeps about KEPT entries, and expires LOG_SECONDS after the last one.
@@ -43,6 +51,7 @@ class LogStore(Store):
 
     def __init__(self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None) -> None:
         super().__init__(redis, keys, clock)
+        self.lost = 0  # entries that the server, or the driver, would not take
         self._waiting: dict[str, list[tuple[str, str]]] = {}
         self._lock = threading.Lock()
 
@@ -50,23 +59,57 @@ class LogStore(Store):
         """Collect an entry; of more than a stream holds between two flushes, the latest are kept."""
         with self._lock:
             lines = self._waiting.setdefault(job, [])
-            lines.append((kind, text[:TEXT_LENGTH]))
+            lines.append((kind, _storable(text)))
             del lines[:-KEPT]
 
     def flush(self) -> None:
-        """Write what was collected, in one round trip."""
+        """Write what was collected, in one round trip for every SENT_AT_ONCE entries."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
-        if not waiting:
+        entries = [(job, *line) for job, lines in waiting.items() for line in lines]
+        for start in range(0, len(entries), SENT_AT_ONCE):
+            try:
+                with redis_errors("writing the logs of jobs"):
+                    self._write(entries[start : start + SENT_AT_ONCE])
+            except CoalmineError:
+                self._put_back(entries[start + SENT_AT_ONCE :])
+                raise
+
+    def _write(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """Send entries together; what the driver cannot send is found by sending each alone."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for job, kind, text in entries:
+            pipeline.xadd(self.keys.log(job), {"kind": kind, "text": text}, maxlen=KEPT, approximate=True)
+        for job in dict.fromkeys(job for job, _, _ in entries):
+            pipeline.expire(self.keys.log(job), LOG_SECONDS)
+        try:
+            answers = pipeline.execute(raise_on_error=False)
+        except (DataError, UnicodeError) as error:  # raised before anything is sent
+            if len(entries) == 1:
+                self._note_lost([error])
+                return
+            for entry in entries:
+                self._write([entry])
             return
-        with redis_errors("writing the logs of jobs"):
-            pipeline = self.redis.pipeline(transaction=False)
-            for job, lines in waiting.items():
-                key = self.keys.log(job)
-                for kind, text in lines:
-                    pipeline.xadd(key, {"kind": kind, "text": text}, maxlen=KEPT, approximate=True)
-                pipeline.expire(key, LOG_SECONDS)
-            pipeline.execute()
+        self._note_lost([answer for answer in answers[: len(entries)] if isinstance(answer, Exception)])
+
+    def _note_lost(self, errors: Sequence[Exception]) -> None:
+        """Count what was refused; raise the error of a server that takes nothing for now."""
+        self.lost += len(errors)
+        for error in errors:
+            if isinstance(error, ResponseError) and translate(error, doing="") is not None:
+                raise error
+        if errors:
+            _log.warning("log.lines_lost", lines=len(errors), reason=str(errors[0]))
+
+    def _put_back(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """Have entries written by the next flush, before those that were collected meanwhile."""
+        before: dict[str, list[tuple[str, str]]] = {}
+        for job, kind, text in entries:
+            before.setdefault(job, []).append((kind, text))
+        with self._lock:
+            for job, lines in before.items():
+                self._waiting[job] = [*lines, *self._waiting.get(job, [])][-KEPT:]
 
     def read(self, job: str, *, after: str = "0-0", wait_seconds: float = 0.0) -> Iterator[LogLine]:
         """Entries after the id `after`, waiting for the first one if asked."""
@@ -76,3 +119,8 @@ class LogStore(Store):
         for _, entries in answer:
             for identifier, fields in entries:
                 yield LogLine(id=identifier, kind=fields["kind"], text=fields["text"])
+
+
+def _storable(text: str) -> str:
+    """The text as UTF-8 can say it, cut to TEXT_LENGTH: a lone surrogate becomes a question mark."""
+    return text[:TEXT_LENGTH].encode("utf-8", "replace").decode()
