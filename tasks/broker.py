@@ -6,7 +6,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from routing.store.redis.address import RedisAddress
-from tasks.broker_connection import HintAMQP
+from tasks.broker_connection import ANSWER_SECONDS, CONNECT_SECONDS, SILENCE_SECONDS, HintAMQP
 from tasks.settings.settings import Settings
 
 #: Queues of jobs, and the one of ticks.
@@ -46,11 +46,14 @@ def make_app(settings: Settings) -> Celery:
         worker_consumer="tasks.consumer:PatientConsumer",
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Of tasks that are acknowledged late, which ours are not. Off, each lost connection is a warning.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_enable_prefetch_count_reduction=False,
         enable_utc=True,
         timezone="UTC",
         beat_schedule=schedule(settings),
         beat_max_loop_interval=1,
+        beat_scheduler="tasks.beat:PatientScheduler",
     )
     return app
 
@@ -66,7 +69,9 @@ def broker(settings: Settings) -> tuple[str, dict[str, Any]]:
         "global_keyprefix": f"{settings.namespace}:",
         "queue_order_strategy": "priority",
         "socket_keepalive": True,
-        "health_check_interval": 25,
+        "health_check_interval": SILENCE_SECONDS,
+        "socket_timeout": ANSWER_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
     }
     return address.broker_url(), options | address.broker_transport_options()
 

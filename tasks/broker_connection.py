@@ -19,6 +19,16 @@ from celery.app.amqp import AMQP
 from kombu import Connection
 from kombu.transport import redis, virtual
 from kombu.transport.base import Transport
+from redis.exceptions import RedisError
+
+#: Seconds after which an answer counts as lost; longer than the second for which a message is waited for.
+ANSWER_SECONDS = 10.0
+
+#: Seconds to make a connection.
+CONNECT_SECONDS = 3.0
+
+#: Seconds of silence after which a connection is tried before it is trusted.
+SILENCE_SECONDS = 5
 
 
 class HintQoS(virtual.QoS):
@@ -50,16 +60,22 @@ class HintSentinelChannel(redis.SentinelChannel):
         self.QoS: Any = HintQoS  # kombu's constructor has set its own
 
 
+#: What a refusal and a broken line have in common for those who wait for messages: they connect again.
+_LOST: tuple[type[Exception], ...] = (*redis.Transport.connection_errors, RedisError)
+
+
 class HintTransport(redis.Transport):
     """Redis, with channels for hints."""
 
     Channel = HintChannel
+    connection_errors = _LOST
 
 
 class HintSentinelTransport(redis.SentinelTransport):
     """Redis by Sentinel, with channels for hints."""
 
     Channel = HintSentinelChannel
+    connection_errors = _LOST
 
 
 #: kombu's transports and ours in their place.

@@ -1,43 +1,109 @@
 """The part of a Celery worker that talks to the broker: it waits for a server that is away, and says so once.
 
-Celery's own waits up to half a minute between two attempts when the server was away for long, and logs each
-attempt. A fleet is to be at work within seconds of the server's return.
+Celery's own waits up to half a minute between two attempts when the server was away for long, logs each
+attempt, takes a server that lets it in for one that serves it, and ends the worker at an error that it does
+not know. A fleet is to be at work within seconds of the server's return, whatever happened to the server.
 """
 
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-import structlog
+from celery.worker import state
 from celery.worker.consumer import Consumer
-from celery.worker.state import maybe_shutdown
 
-_log = structlog.get_logger(__name__)
+from tasks.broker_connection import CONNECT_SECONDS
+from tasks.outage import BROKER
 
 #: Seconds before the second attempt to connect, what each further one waits longer, and the longest wait.
 FIRST_WAIT_SECONDS, LONGER_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 0.3, 2.0
 
+#: Seconds for which a connection must have served for the next wait to be the first one again.
+SHORT_SECONDS = 5.0
+
+#: A list that nobody writes to: taking from it changes nothing, and is refused as any write is.
+PROBE = "probe"
+
+#: The name under which all of this speaks of its waiting.
+PART = "consumer"
+
 
 class PatientConsumer(Consumer):
-    """Tries until the server is there, however long it takes; `app.conf.worker_consumer` names it."""
+    """Tries until the server serves it, however long it takes; `app.conf.worker_consumer` names it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A reply that was cut in two comes out of the driver as whatever its parser stumbles over.
+        self.connection_errors = (Exception,)
+        self._waits = _waits()
+        self._ready_at = 0.0  # by the monotonic clock, when messages were last waited for
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Return the connection when it stands. Ends early only when the worker is to shut down."""
-        attempts = 0
+        """Return the connection when the server serves it; WorkerShutdown when the worker is to end."""
+        while True:
+            try:
+                connected = conn.ensure_connection(max_retries=1, interval_start=0, interval_max=0)
+                _probe(conn)
+            except Exception as error:  # noqa: BLE001 - whatever it is: a worker outlives its server
+                BROKER.begins(PART, error)
+                with suppress(Exception):
+                    conn.collect(socket_timeout=CONNECT_SECONDS)
+                _pause(next(self._waits))
+            else:
+                self.first_connection_attempt = False
+                return connected
 
-        def on_error(error: Exception, _seconds: float) -> None:
-            nonlocal attempts
-            attempts += 1
-            if attempts == 1:
-                _log.warning("broker.away", broker=conn.as_uri(), reason=str(error))
+    def on_ready(self) -> None:
+        """Messages are waited for."""
+        self._ready_at = time.monotonic()
+        BROKER.ends(PART)
+        super().on_ready()
 
-        connected = conn.ensure_connection(
-            on_error,
-            max_retries=None,
-            interval_start=FIRST_WAIT_SECONDS,
-            interval_step=LONGER_SECONDS,
-            interval_max=LONGEST_WAIT_SECONDS,
-            callback=maybe_shutdown,
-        )
-        self.first_connection_attempt = False
-        if attempts:
-            _log.info("broker.back", broker=conn.as_uri(), attempts=attempts)
-        return connected
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """The next connection is made by `ensure_connected`."""
+        self._lost(exc)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """The same; what is left of this connection is closed."""
+        self._lost(exc)
+        super().on_connection_error_after_connected(exc)
+
+    def _lost(self, error: Exception) -> None:
+        """Say it; wait where the server serves the probe, and refuses again and again what comes after it."""
+        BROKER.begins(PART, error)
+        if time.monotonic() - self._ready_at > SHORT_SECONDS:
+            self._waits = _waits()
+        else:
+            _pause(next(self._waits))
+
+
+def _probe(conn: Any) -> None:
+    """Raise what the server says to those who take messages: it may let them in and refuse that."""
+    client = getattr(conn.default_channel, "client", None)
+    if client is not None:  # another broker's channel has none, and its connecting is all that we can try
+        client.rpop(PROBE)
+
+
+def _waits() -> Iterator[float]:
+    wait = FIRST_WAIT_SECONDS
+    while True:
+        yield wait
+        wait = min(wait + LONGER_SECONDS, LONGEST_WAIT_SECONDS)
+
+
+def _pause(seconds: float) -> None:
+    """Wait; WorkerShutdown when the worker is to shut down meanwhile."""
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0:
+        state.maybe_shutdown()
+        time.sleep(min(left, 0.2))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether Celery's consumer says more than that the connection was lost, which we have said."""
+    return "Connection to broker lost" not in record.getMessage()
+
+
+logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_news)

@@ -166,7 +166,7 @@ def test_a_server_that_refuses_for_a_while_costs_no_work(
     agent = f"builder-{job[:8]}"
     wait_until(lambda: parts.sessions.read(agent).get("state") == "in_turn", description="its turn is noted")
     refuse(parts)
-    until_logged(made, "Connection to broker lost", 1)
+    until_logged(made, "broker.away", 1)
     allow(parts)
     gate.touch()
     following = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
