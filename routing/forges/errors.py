@@ -31,6 +31,17 @@ class ForgeRefusedError(ForgeError, ConflictError):
     """The forge answered that this may not be done (HTTP 401 and 403, a conflict, a dirty work tree)."""
 
 
+class ForgeBaseGoneError(ForgeRefusedError):
+    """The work began from a commit that its branch no longer has: a merge would bring that one back."""
+
+    def __init__(self, branch: str, *, target: str, commit: str) -> None:
+        message = (
+            f"{branch} began from {commit[:12]}, which {target} does not have (any more), so a merge would "
+            f"bring that to {target}; put the branch's own commits onto {target} by hand, if they are wanted"
+        )
+        super().__init__(message)
+
+
 class ForgeInvalidError(ForgeError, InvalidInputError):
     """The forge answered that the request makes no sense (any other HTTP 4xx)."""
 

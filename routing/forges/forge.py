@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from routing.base import Base
 from routing.forges.change_request import ChangeRequest, Revert, Review
 from routing.forges.commit_status import CombinedStatus
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
@@ -144,12 +145,23 @@ class Forge(Protocol):
         """Return the change request of a branch; None when there is, and was, none."""
         ...
 
-    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:
-        """Ask for the branch to be merged into the main branch; the open change when there is one."""
+    def open_change(
+        self, repo: str, branch: str, *, title: str, body: str, base: Base | None = None
+    ) -> ChangeRequest:
+        """Ask for the branch to be merged; the open change when there is one.
+
+        It goes to the branch of `base`, or to the main branch when that is gone, or not known. Raises
+        ForgeBaseGoneError when commits that are not the branch's own would come along.
+        """
         ...
 
-    def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
-        """Merge the change at exactly its `head`; refused where the settings leave that to people."""
+    def merge(
+        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None
+    ) -> ChangeRequest:
+        """Merge the change at exactly its `head`; refused where the settings leave that to people.
+
+        `base` is as for `open_change`.
+        """
         ...
 
     def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:

@@ -12,6 +12,7 @@ import structlog
 from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.commit_status import CiVerdict, CombinedStatus
 from routing.forges.errors import (
+    ForgeBaseGoneError,
     ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
@@ -126,7 +127,11 @@ class Watcher:
     def _watch(self, site: ForgeSite | None, job: Job) -> bool:
         """Look at a pushed job that waits for CI; True when its state changed."""
         now, notes = self._parts.signals.now(), self._noted(job)
-        finding, status = self._look(site, job, notes)
+        try:
+            finding, status = self._look(site, job, notes)
+        except ForgeBaseGoneError as error:  # only a person can say what of it is still wanted
+            facts = [signal(SignalKind.UNREACHABLE, at=now, note=str(error))]
+            return self._conclude(job, JobState.ESCALATED, str(error), facts)
         pushed_at = job.pushed_at or now
         seen = Watched(
             finding=finding,
@@ -184,7 +189,9 @@ class Watcher:
             return True
         title, body = change_text(job)
         try:
-            site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body)
+            site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body, base=job.base)
+        except ForgeBaseGoneError:
+            raise
         except ForgeError as error:
             _log.warning("change.not_opened", reason=str(error))
             if isinstance(error, (ForgeUnreachableError, ForgeRefusedError)):  # a token may be repaired
@@ -256,7 +263,7 @@ class Watcher:
         """The change request as it is after the merge; one that a person closed or merged is left alone."""
         if change.state is not ChangeState.OPEN:
             return change
-        return site.forge.merge(change, issue=issue_of(job))
+        return site.forge.merge(change, issue=issue_of(job), base=job.base)
 
     def _conclude(self, job: Job, state: JobState, reason: str, facts: Sequence[Signal]) -> bool:
         """End the job with its signals, in one step under its fence; False when another was faster."""

@@ -194,10 +194,12 @@ class ForgeWorld:
         run = {"commit": commit, "name": name, "conclusion": conclusion, "suite": suite}
         self.check_runs.append({"id": next(self._ids), "text": text, "notes": list(notes), **run})
 
-    def open_pull(self, branch: str, title: str, author: str = OWN_LOGIN) -> WorldPull:
+    def open_pull(self, branch: str, title: str, author: str = OWN_LOGIN, *, base: str = "main") -> WorldPull:
         """Someone asks for a branch to be merged."""
         issue = self.open_issue(title, None, author=author)
-        self.pulls[issue.number] = WorldPull(issue=issue, branch=branch, head=self.repository.tip(branch))
+        self.pulls[issue.number] = WorldPull(
+            issue=issue, branch=branch, base=base, head=self.repository.tip(branch)
+        )
         return self.pulls[issue.number]
 
     def head(self, pull: WorldPull) -> str:
@@ -217,9 +219,9 @@ class ForgeWorld:
         head = self.head(pull)
         if expected_head not in {None, head}:
             raise RefusedMergeError(409, "Head branch was modified. Review and try the merge again.")
-        bench = self._bench()
+        bench = self._bench(pull.base)
         bench("merge", "--quiet", "--no-ff", "-m", message, head)
-        bench("push", "--quiet", "origin", "HEAD:refs/heads/main")
+        bench("push", "--quiet", "origin", f"HEAD:refs/heads/{pull.base}")
         pull.issue.state, pull.merged_at = "closed", now()
         pull.merge_commit = bench("rev-parse", "HEAD")
         return pull.merge_commit
@@ -253,11 +255,11 @@ class ForgeWorld:
         bench("push", "--quiet", "origin", "HEAD:refs/heads/main")
         return bench("rev-parse", "HEAD")
 
-    def _bench(self) -> Git:
-        """A clone with the newest main branch checked out."""
+    def _bench(self, branch: str = "main") -> Git:
+        """A clone with the newest commit of a branch checked out."""
         bench = Git(self.repository.bench)
         bench("fetch", "--quiet", "origin")
-        bench("checkout", "--quiet", "-B", "main", "origin/main")
+        bench("checkout", "--quiet", "-B", branch, f"origin/{branch}")
         return bench
 
     def has_commit(self, commit: str) -> bool:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
+from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review, in_rounds
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
@@ -210,7 +211,9 @@ class MemoryForge:
         return self._current(found[-1]) if found else None
 
     @_answered
-    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:
+    def open_change(
+        self, repo: str, branch: str, *, title: str, body: str, base: Base | None = None
+    ) -> ChangeRequest:
         """The open one when there is one."""
         del title, body
         tip = self._repository(repo).branches.get(branch)
@@ -221,15 +224,22 @@ class MemoryForge:
                 return self._current(one)
         number = next(self._ids)
         change = ChangeRequest(
-            repo=repo, branch=branch, head=tip, base="main", state=ChangeState.OPEN, number=number
+            repo=repo,
+            branch=branch,
+            head=tip,
+            base=base.branch if base else "main",
+            state=ChangeState.OPEN,
+            number=number,
         )
         self.changes.append(change)
         return change
 
     @_answered
-    def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
+    def merge(
+        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None
+    ) -> ChangeRequest:
         """By us, at exactly its head."""
-        del issue
+        del issue, base
         known = self._current(self._change(change.number))
         if not self._merges or known.head != change.head or known.state is ChangeState.CLOSED:
             raise ForgeRefusedError(f"{change.branch} was not merged; merge it by hand")

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from routing.base import Base
-from routing.forges.errors import ForgeUnreachableError
-from routing.forges.local.forge import LocalConfig
+from routing.forges.change_request import ChangeState
+from routing.forges.errors import ForgeBaseGoneError, ForgeUnreachableError
+from routing.forges.local.forge import LocalConfig, LocalForge
 from routing.forges.local.git import LocalGit
 from routing.forges.local.kind import LOCAL
 from routing.git.git import Git
@@ -16,6 +17,7 @@ from tasks.agents.repository.worktree import Worktree, open_worktree
 from tests.repositories import TemporaryRepository, new_repository
 
 JOB, OTHER_JOB = "00000000000000aa", "00000000000000bb"
+BRANCH = f"coalmine/{JOB}"
 
 #: How a person may leave the repository that agents work for.
 CHECKED_OUT = {
@@ -120,3 +122,70 @@ def test_work_keeps_its_branch_when_another_becomes_the_main_branch(
 
     assert opened(place, server, first.base).base.branch == "main"
     assert opened(place, server, job=OTHER_JOB).base.branch == "next"
+
+
+def local_forge(repository: TemporaryRepository, **settings: str) -> LocalForge:
+    """A local forge on the repository, whose CI passes everything."""
+    (beside := repository.bench.parent / "issues").mkdir(exist_ok=True)
+    state = repository.bench.parent / "state"
+    config = {"repository": repository.path, "issues": beside, "state": state, "ci": "true", **settings}
+    return LocalForge.of(LocalConfig.model_validate(config))
+
+
+def merged(forge: LocalForge, base: Base | None) -> ChangeState:
+    """What became of the work of a job after its CI and its merge."""
+    change = forge.change_of_branch("shop", BRANCH)
+    assert change is not None
+    forge.run_ci(change.head)
+    forge.merge(change, base=base)
+    landed = forge.change_of_branch("shop", BRANCH)
+    assert landed is not None
+    return landed.state
+
+
+def test_what_was_taken_out_of_main_does_not_come_back_with_a_merge(tmp_path: Path) -> None:
+    """The branch has a commit of its base that main has no more: a person is asked, main stays as it is."""
+    repository = new_repository(tmp_path, bare=True)
+    bad = repository.more_work("main", {"password.txt": "s3cret\n"})
+    repository.work(BRANCH, {"new.txt": "new\n"})
+    repository.git("update-ref", "refs/heads/main", f"{bad}~1")
+    forge = local_forge(repository)
+
+    with pytest.raises(ForgeBaseGoneError, match=f"{BRANCH} began from {bad[:12]}, which main does not have"):
+        merged(forge, Base(branch="main", commit=bad))
+    assert repository.tip() == repository.git("rev-parse", f"{bad}~1")
+
+
+def test_work_that_was_put_onto_the_rewritten_main_is_merged(tmp_path: Path) -> None:
+    """A person may have moved the branch's own commits there: nothing of the old base is in it."""
+    repository = new_repository(tmp_path, bare=True)
+    bad = repository.more_work("main", {"password.txt": "s3cret\n"})
+    repository.git("update-ref", "refs/heads/main", f"{bad}~1")
+    repository.work(BRANCH, {"new.txt": "new\n"})
+
+    assert merged(local_forge(repository), Base(branch="main", commit=bad)) is ChangeState.MERGED
+
+
+def test_work_goes_to_the_branch_that_it_began_from(tmp_path: Path) -> None:
+    """The main branch of the settings was changed since; what is only there stays there."""
+    repository = new_repository(tmp_path, bare=True)
+    base = Base(branch="main", commit=repository.tip())
+    repository.work("develop", {"unreleased.txt": "new\n"})
+    repository.work(BRANCH, {"new.txt": "new\n"})
+    develop = repository.tip("develop")
+
+    assert merged(local_forge(repository, main="develop"), base) is ChangeState.MERGED
+    assert repository.git("ls-tree", "--name-only", "main").split() == ["README.md", "cart.txt", "new.txt"]
+    assert repository.tip("develop") == develop
+
+
+@pytest.mark.parametrize("name", ["trunk", "main/2.0"])
+def test_work_goes_to_the_renamed_branch(tmp_path: Path, name: str) -> None:
+    """Its branch has another name since: the main branch of today has the base, and takes the work."""
+    repository = new_repository(tmp_path, bare=True)
+    base = Base(branch="main", commit=repository.tip())
+    repository.work(BRANCH, {"new.txt": "new\n"})
+    repository.git("branch", "--move", "main", name)
+
+    assert merged(local_forge(repository, main=name), base) is ChangeState.MERGED
+    assert "new.txt" in repository.git("ls-tree", "--name-only", name)

@@ -59,6 +59,7 @@ class GitHubRoutes:
             rf"GET {repo}/commits/([0-9a-f]+)/check-runs": self.check_runs,
             rf"GET {repo}/check-runs/(\d+)/annotations": self.annotations,
             rf"GET {repo}/compare/(.+)\.\.\.(.+)": self.compare,
+            rf"GET {repo}/branches/(.+)": self.branch,
             f"GET {repo}/pulls": self.pulls,
             f"POST {repo}/pulls": self.open_pull,
             rf"GET {repo}/pulls/(\d+)": self.with_pull(lambda _asked, one: Answer(value=self.pull(one))),
@@ -286,6 +287,11 @@ class GitHubRoutes:
             }
         )
 
+    def branch(self, _asked: AskedRequest, found: Found) -> Answer:
+        """A branch, by its name of today."""
+        there = self.world.repository.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/")
+        return Answer(value={"name": found[1]}) if found[1] in there.splitlines() else GONE
+
     def pull(self, pull: WorldPull) -> dict[str, Any]:
         """A pull request in GitHub's words."""
         owner = self.world.repo.partition("/")[0]
@@ -316,7 +322,7 @@ class GitHubRoutes:
         if any(one.branch == branch and one.issue.state == "open" for one in self.world.pulls.values()):
             detail = {"message": f"A pull request already exists for {branch}."}
             return Answer(status=422, value={"message": "Validation Failed", "errors": [detail]})
-        pull = self.world.open_pull(branch, asked.body["title"])
+        pull = self.world.open_pull(branch, asked.body["title"], base=asked.body["base"])
         return Answer(status=201, value=self.pull(pull))
 
     def merge(self, asked: AskedRequest, pull: WorldPull) -> Answer:

@@ -56,9 +56,9 @@ class WatchedForge:
         state = ChangeState.MERGED if branch in self.merged else ChangeState.OPEN
         return ChangeRequest(repo=repo, branch=branch, head="h", base="main", state=state)
 
-    def merge(self, change: ChangeRequest, *, issue: object = None) -> ChangeRequest:
+    def merge(self, change: ChangeRequest, *, issue: object = None, base: object = None) -> ChangeRequest:
         """Merge, with what the test has happen meanwhile."""
-        del issue
+        del issue, base
         self.on_merge()
         self.merged.append(change.branch)
         return change.model_copy(update={"state": ChangeState.MERGED, "merged_at": datetime.now(UTC)})

@@ -47,6 +47,7 @@ class SeenBranch(BaseModel):
     branch: str
     head: str
     base: str  # where it left the main branch
+    target: str = ""  # the branch that it was merged into by us, "" for the main branch
     seen_at: AwareDatetime
 
 
@@ -70,8 +71,8 @@ class LocalBranches:
         there. A branch with a new head is looked at as new work.
         """
         checked_branch(branch)
-        main, tip = self.git.main_tip(), self.git.tip(branch)
-        known = self._recall(branch)
+        known, tip = self._recall(branch), self.git.tip(branch)
+        main = self.git.tip_of(self._target(known))
         if tip is not None and (known is None or known.head != tip):
             known = self._look(branch, tip, main) or known
         if known is None:
@@ -95,6 +96,17 @@ class LocalBranches:
             "reverted_at": reverts[0].at if reverts else None,
         }
         return self._request(known, ChangeState.MERGED).model_copy(update=facts)
+
+    def note_target(self, branch: str, target: str) -> None:
+        """Note where a branch was merged, if not into the main branch: it is looked for there from now on."""
+        known = self._recall(branch)
+        if known is not None and target != self.git.main_branch():
+            self._write(known.model_copy(update={"target": target}))
+
+    def _target(self, known: SeenBranch | None) -> str:
+        """The branch that a branch is, or was, merged into."""
+        noted = known.target if known is not None else ""
+        return noted if noted and self.git.tip(noted) is not None else self.git.main_branch()
 
     def reverts_of(self, *commits: str) -> tuple[Revert, ...]:
         """Find the commits of the main branch that say that they revert one of these, oldest first.
@@ -141,9 +153,12 @@ class LocalBranches:
             found, printed = self.git.ask("merge-base", main, tip)
             base = printed.strip() if found == 0 else ""
         sighting = SeenBranch(branch=branch, head=tip, base=base, seen_at=datetime.now(UTC))
-        self.sightings.mkdir(parents=True, exist_ok=True)
-        replace_file(self._file(branch), sighting.model_dump_json(indent=1).encode())
+        self._write(sighting)
         return sighting
+
+    def _write(self, sighting: SeenBranch) -> None:
+        self.sightings.mkdir(parents=True, exist_ok=True)
+        replace_file(self._file(sighting.branch), sighting.model_dump_json(indent=1).encode())
 
     def _landed(self, known: SeenBranch, main: str) -> str | None:
         """The commit of the main branch that brought the work in, None when nothing did.
@@ -207,7 +222,7 @@ class LocalBranches:
 
     def _request(self, known: SeenBranch, state: ChangeState) -> ChangeRequest:
         return ChangeRequest(
-            repo=self.repo, branch=known.branch, head=known.head, base=self.git.main_branch(), state=state
+            repo=self.repo, branch=known.branch, head=known.head, base=self._target(known), state=state
         )
 
     def _file(self, branch: str) -> Path:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from routing.base import Base
 from routing.errors import SettingsError
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review
 from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus
@@ -181,7 +182,7 @@ class LocalForge:
         written: list[int] = []
 
         def add(file: IssueFile) -> dict[str, Any]:
-            stored = _numbered_comments(file)
+            stored = file.numbered_comments()
             written[:] = [max((item["id"] for item in stored), default=0) + 1]
             entry = {"id": written[0], "author": OWN_NAME, "at": _now(), "body": checked_text(body)}
             return {"comments": [*stored, entry]}
@@ -193,7 +194,7 @@ class LocalForge:
         """Replace the text of one of our comments."""
 
         def replace(file: IssueFile) -> dict[str, Any]:
-            stored = _numbered_comments(file)
+            stored = file.numbered_comments()
             for item in stored:
                 if item["id"] == comment_id:
                     if item.get("author") != OWN_NAME:
@@ -260,12 +261,17 @@ class LocalForge:
         self._check_repo(repo)
         return self.branches.change(branch)
 
-    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:  # noqa: ARG002 - a branch has neither
+    def open_change(
+        self, repo: str, branch: str, *, title: str, body: str, base: Base | None = None
+    ) -> ChangeRequest:
         """Return the branch: here it is its own change request."""
+        del title, body, base
         self._check_repo(repo)
         return self._known_change(branch)
 
-    def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
+    def merge(
+        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None
+    ) -> ChangeRequest:
         """Merge a green branch of ours when the settings say so; merging it again changes nothing."""
         self._check_repo(change.repo)
         if not change.branch.startswith(WORK_PREFIX):
@@ -283,7 +289,9 @@ class LocalForge:
                 f"{change.branch} was not merged: CI of {change.head[:12]} is {combined.verdict}, not green"
             )
             raise ForgeRefusedError(message)
-        self.merger.merge(change.branch, change.head, merge_message(change.branch, str(issue or "")))
+        message = merge_message(change.branch, str(issue or ""))
+        self.merger.merge(change.branch, change.head, message, base)
+        self.branches.note_target(change.branch, self.git.target(base))
         return self._known_change(change.branch)
 
     def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
@@ -358,23 +366,11 @@ class LocalForge:
 
 def _comments(file: IssueFile) -> tuple[Comment, ...]:
     stored = file.matter.comments
-    ids = [item["id"] for item in _numbered_comments(file)]
+    ids = [item["id"] for item in file.numbered_comments()]
     return tuple(
         Comment(id=number, author=item.author, body=item.body, created_at=item.at)
         for number, item in zip(ids, stored, strict=True)
     )
-
-
-def _numbered_comments(file: IssueFile) -> list[dict[str, Any]]:
-    """The comments as they stand, with the user's own keys; those without a number get one."""
-    raw = [dict(item) for item in file.fields.get("comments") or []]
-    given = [item.id for item in file.matter.comments]
-    following = max((number for number in given if number), default=0)
-    numbered = []
-    for item, number in zip(raw, given, strict=True):
-        following += 0 if number else 1
-        numbered.append({"id": number or following} | {key: item[key] for key in item if key != "id"})
-    return numbered
 
 
 def _find_comment(found: FoundIssue, comment_id: int) -> Comment:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from routing.base import Base
 from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
-from routing.forges.work_branch import WORK_PREFIX, checked_commit
+from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit
 from routing.git.git import Git, GitError
 
 # Hooks could have been written by the work that is being judged.
@@ -122,12 +123,30 @@ class LocalGit:
 
     def main_tip(self) -> str:
         """Return the newest commit of the main branch; ForgeUnreachableError while it has none."""
-        branch = self.main_branch()
+        return self.tip_of(self.main_branch())
+
+    def tip_of(self, branch: str) -> str:
+        """Return the newest commit of a branch that work goes to; ForgeUnreachableError while it has none."""
         tip = self.tip(branch)
         if tip is None:
             message = f"the main branch {branch!r} of {self.directory} has no commit yet; make a first one"
             raise ForgeUnreachableError(message)
         return tip
+
+    def target(self, base: Base | None) -> str:
+        """The branch that work goes to: the one that it began from while that is there, else the main one."""
+        known = base is not None and checked_branch(base.branch)
+        return known if known and self.tip(known) is not None else self.main_branch()
+
+    def brings_foreign(self, head: str, onto: str, base: Base | None) -> bool:
+        """Whether `head` has commits from before its base that `onto` does not have.
+
+        So it is when they were taken out of that branch since, or never were on it.
+        """
+        if base is None or not self.has_commit(base.commit) or self.is_ancestor(base.commit, onto):
+            return False
+        new = [self.run("rev-list", "--count", head, f"^{onto}", *more) for more in ([], [f"^{base.commit}"])]
+        return new[0] != new[1]
 
     def has_commit(self, commit: str) -> bool:
         """Whether the repository holds the commit, on whatever branch, or on none any longer.

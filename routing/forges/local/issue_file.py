@@ -182,6 +182,17 @@ class IssueFile:
             matter=_checked(fields),
         )
 
+    def numbered_comments(self) -> list[dict[str, Any]]:
+        """The comments as they stand, with the user's own keys; those without a number get one."""
+        raw = [dict(item) for item in self.fields.get("comments") or []]
+        given = [item.id for item in self.matter.comments]
+        following = max((number for number in given if number), default=0)
+        numbered = []
+        for item, number in zip(raw, given, strict=True):
+            following += 0 if number else 1
+            numbered.append({"id": number or following} | {key: item[key] for key in item if key != "id"})
+        return numbered
+
     @property
     def content(self) -> bytes:
         """The file's bytes, exactly those that were parsed where nothing was changed."""

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.base import Base
+from routing.forges.errors import ForgeBaseGoneError, ForgeRefusedError, ForgeUnreachableError
 from routing.forges.local.git import LocalGit
 from routing.git.git import GitError
 
@@ -36,20 +37,23 @@ class LocalMerge:
     git: LocalGit
     ignored: Path | None = None  # folder whose changes do not make a work tree dirty: the issues themselves
 
-    def merge(self, branch: str, head: str, message: str) -> str:
+    def merge(self, branch: str, head: str, message: str, base: Base | None = None) -> str:
         """Merge the branch at exactly `head` and return the merge commit, or the commit that was there.
 
         `head` is the commit that CI has passed. A branch that has moved on is refused, so nothing that was
         not judged gets in. Merging again what is merged returns the main branch's tip and changes nothing.
+        Work goes to the branch of its `base`; ForgeBaseGoneError when commits that are not its own would too.
         """
-        main_branch = self.git.main_branch()
+        main_branch = self.git.target(base)
         for _ in range(MERGE_ATTEMPTS):
-            main = self.git.main_tip()
+            main = self.git.tip_of(main_branch)
             if self.git.tip(branch) != head:
                 text = f"{branch} is no longer at {head[:12]}; have its new commit judged before it is merged"
                 raise ForgeRefusedError(text)
             if self.git.is_ancestor(head, main):
                 return main
+            if self.git.brings_foreign(head, main, base):
+                raise ForgeBaseGoneError(branch, target=main_branch, commit=base.commit if base else "")
             tree = self.merged_tree(main, head)
             commit = self.git.run("commit-tree", tree, "-p", main, "-p", head, "-F", "-", stdin=message)
             if self._publish(main_branch, main, commit):
@@ -95,7 +99,9 @@ class LocalMerge:
         if not checked_out:
             reason = "coalmine: merge"
             _, moved = _tried(self.git, "update-ref", "-m", reason, f"refs/heads/{main_branch}", new, old)
-            return moved or self._has_moved(old, "git update-ref refused, although nothing moved")
+            return moved or self._has_moved(
+                main_branch, old, "git update-ref refused, although nothing moved"
+            )
         if len(checked_out) > 1:
             message = f"{main_branch} is checked out in more than one work tree; leave it in one"
             raise ForgeRefusedError(message)
@@ -104,13 +110,14 @@ class LocalMerge:
         # git itself refuses to overwrite what changed since, takes the index's lock, and checks `old`.
         said, moved = _tried(self.git.at(folder), "merge", "--ff-only", "--quiet", new)
         return moved or self._has_moved(
+            main_branch,
             old,
             f"the work tree {folder} could not be brought in step, commit or put aside what is there: {said}",
         )
 
-    def _has_moved(self, old: str, else_refuse: str) -> bool:
+    def _has_moved(self, main_branch: str, old: str, else_refuse: str) -> bool:
         """False, "try again", when the main branch moved meanwhile; otherwise refuse with the message."""
-        if self.git.main_tip() == old:
+        if self.git.tip(main_branch) == old:
             raise ForgeRefusedError(else_refuse)
         return False
 

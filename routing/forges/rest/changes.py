@@ -16,18 +16,20 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review, ReviewVerdict, in_rounds
 from routing.forges.commit_status import CiVerdict, CombinedStatus
 from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
+    ForgeBaseGoneError,
     ForgeGoneError,
     ForgeInvalidError,
     ForgeRefusedError,
     ForgeUnreachableError,
 )
 from routing.forges.rest.client import ForgeClient
-from routing.forges.rest.path import repository_path
-from routing.forges.rest.wire import WireCommit, WirePull, WireRepository, WireReview
+from routing.forges.rest.path import path_segment, repository_path
+from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireRepository, WireReview
 from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit, merge_message
 from routing.forges.written_text import checked_name, checked_text
 from routing.http.paging import Listing
@@ -89,7 +91,7 @@ class RestChanges(ABC):
         newest = max(pulls, key=lambda pull: (pull.state == "open", pull.number))
         return self._change(repo, branch, newest)
 
-    def open(self, repo: str, branch: str, title: str, body: str) -> ChangeRequest:
+    def open(self, repo: str, branch: str, title: str, body: str, base: Base | None = None) -> ChangeRequest:
         """Open a pull request, unless one is open or this work was merged.
 
         A closed one is left closed and another opened. Two processes may try at once: the forge refuses the
@@ -98,11 +100,13 @@ class RestChanges(ABC):
         known = self.of_branch(repo, branch)
         if known is not None and known.state is not ChangeState.CLOSED:
             return known
+        target = self._target(repo, base)
+        self._refuse_foreign(repo, branch, target, base)
         asked = {
             "title": checked_text(title).replace("\n", " "),
             "body": checked_text(body) if body.strip() else "",
             "head": branch,
-            "base": self._main_branch(repo),
+            "base": target,
         }
         # Not repeatable: after a lost answer the caller asks again, and finds the request if it was made.
         path = f"{repository_path(repo)}/pulls"
@@ -115,7 +119,7 @@ class RestChanges(ABC):
             return other
         return self._change(repo, branch, self._client.parsed(WirePull, pull))
 
-    def merge(self, change: ChangeRequest, issue: IssueRef | None) -> ChangeRequest:
+    def merge(self, change: ChangeRequest, issue: IssueRef | None, base: Base | None = None) -> ChangeRequest:
         """Merge a green pull request of ours when the settings say so, at exactly its head.
 
         Merging again what is merged returns it. ForgeRefusedError: the settings, CI, a conflict, or a head
@@ -128,6 +132,7 @@ class RestChanges(ABC):
         if pull.merged_at is not None and pull.head.sha == change.head:
             return self._change(change.repo, change.branch, pull)
         self._refuse_unless_due(change, pull)
+        self._refuse_foreign(change.repo, change.branch, pull.base.ref, base)
         path = f"{self._path(change.repo, pull.number)}/merge"
         title, _, text = merge_message(change.branch, str(issue or "")).partition("\n")
         try:
@@ -257,6 +262,30 @@ class RestChanges(ABC):
         """The branch that work is merged into: the forge's default, asked each time as it may be changed."""
         wire = self._client.get(repository_path(repo))
         return checked_name(self._client.parsed(WireRepository, wire).default_branch)
+
+    def _target(self, repo: str, base: Base | None) -> str:
+        """The branch that work goes to: the one it began from, by its name of today, else the main branch."""
+        main = self._main_branch(repo)
+        if base is None or base.branch == main:
+            return main
+        try:
+            wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(base.branch)}")
+        except ForgeGoneError:
+            return main
+        return checked_name(self._client.parsed(WireBranchName, wire).name)
+
+    def _refuse_foreign(self, repo: str, branch: str, target: str, base: Base | None) -> None:
+        """Raise ForgeBaseGoneError when the branch has commits of its base that the target does not have."""
+        if base is None or self._has(repo, target, base.commit) or not self._has(repo, branch, base.commit):
+            return
+        raise ForgeBaseGoneError(branch, target=target, commit=base.commit)
+
+    def _has(self, repo: str, branch: str, commit: str) -> bool:
+        """Whether a branch holds a commit, which need not exist."""
+        try:
+            return self._contains(repo, branch, checked_commit(commit))
+        except ForgeGoneError:
+            return False
 
     def _path(self, repo: str, number: int) -> str:
         return f"{repository_path(repo)}/pulls/{int(number)}"

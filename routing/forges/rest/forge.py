@@ -7,6 +7,7 @@ promise is in `routing.forges.forge`, how they keep it in the parts.
 from dataclasses import dataclass
 from typing import Protocol
 
+from routing.base import Base
 from routing.forges.change_request import ChangeRequest, Revert, Review
 from routing.forges.commit_status import CombinedStatus
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
@@ -141,13 +142,17 @@ class RestForge:
         """Return the pull request of a branch."""
         return self.changes.of_branch(repo, branch)
 
-    def open_change(self, repo: str, branch: str, *, title: str, body: str) -> ChangeRequest:
+    def open_change(
+        self, repo: str, branch: str, *, title: str, body: str, base: Base | None = None
+    ) -> ChangeRequest:
         """Open a pull request, or return the one that is open."""
-        return self.changes.open(repo, branch, title, body)
+        return self.changes.open(repo, branch, title, body, base)
 
-    def merge(self, change: ChangeRequest, *, issue: IssueRef | None = None) -> ChangeRequest:
+    def merge(
+        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None
+    ) -> ChangeRequest:
         """Merge the change at exactly its head."""
-        return self.changes.merge(change, issue)
+        return self.changes.merge(change, issue, base)
 
     def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
         """Find the commits on the main branch that take this one back."""

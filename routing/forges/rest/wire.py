@@ -140,6 +140,12 @@ class WireCommit(Wire):
     commit: WireCommitFacts
 
 
+class WireBranchName(Wire):
+    """A branch; a renamed one is shown under its new name."""
+
+    name: str
+
+
 class WireBranch(Wire):
     """One end of a pull request."""
 

@@ -1,0 +1,67 @@
+"""Where pull requests go, on GitHub and Gitea: to the branch that the work began from."""
+
+import pytest
+
+from routing.base import Base
+from routing.forges.errors import ForgeBaseGoneError
+from tests.servers.served_forges import ServedForge
+
+BRANCH = "coalmine/0123456789abcdef"
+
+
+def asked(served: ServedForge, base: Base | None) -> str:
+    """Ask for the work to be merged; returns the branch that it goes to."""
+    return served.forge.open_change(served.world.repo, BRANCH, title="Cart is fast", body="", base=base).base
+
+
+def unreleased(served: ServedForge) -> Base:
+    """A branch beside the default one, with a commit of its own that work began from."""
+    commit = served.world.repository.work("develop", {"unreleased.txt": "new\n"})
+    served.world.repository.work(BRANCH, {"new.txt": "new\n"}, onto=commit)
+    return Base(branch="develop", commit=commit)
+
+
+def test_request_goes_to_the_branch_that_the_work_began_from(served: ServedForge) -> None:
+    """The default branch is another one by now; without a base it is the default branch."""
+    base = unreleased(served)
+
+    assert asked(served, base) == "develop"
+    served.world.repository.work("coalmine/1123456789abcdef", {"new.txt": "new\n"})
+    change = served.forge.open_change(served.world.repo, "coalmine/1123456789abcdef", title="x", body="")
+    assert change.base == "main"
+
+
+def test_request_goes_to_the_default_branch_when_its_own_is_gone(served: ServedForge) -> None:
+    """It was merged and deleted: the default branch has the base, so nothing else comes along."""
+    base = unreleased(served)
+    served.world.repository.git("update-ref", "refs/heads/main", base.commit)
+    served.world.repository.git("update-ref", "-d", "refs/heads/develop")
+
+    assert asked(served, base) == "main"
+
+
+def test_unreleased_work_does_not_come_along(served: ServedForge) -> None:
+    """Its branch was deleted without a merge: no request is opened that would bring its commits to main."""
+    base = unreleased(served)
+    served.world.repository.git("update-ref", "-d", "refs/heads/develop")
+
+    with pytest.raises(ForgeBaseGoneError, match=f"began from {base.commit[:12]}, which main does not have"):
+        asked(served, base)
+    assert not served.world.pulls
+
+
+def test_what_was_taken_out_since_is_not_merged(served: ServedForge) -> None:
+    """The request was opened before main was rewritten; the merge would bring the old commit back."""
+    repository = served.world.repository
+    bad = repository.work("main", {"password.txt": "s3cret\n"})
+    head = repository.work(BRANCH, {"new.txt": "new\n"})
+    base = Base(branch="main", commit=bad)
+    asked(served, base)
+    served.world.say(head, "ci/build", "success")
+    repository.git("update-ref", "refs/heads/main", f"{bad}~1")
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+
+    with pytest.raises(ForgeBaseGoneError):
+        served.forge.merge(change, base=base)
+    assert served.world.pull_of(BRANCH).merged_at is None
