@@ -1,6 +1,13 @@
-"""The Celery application: queues, serialisers, beat schedule. Made from settings, in one place."""
+"""The Celery application: queues, serialisers, beat schedule. Made from settings, in one place.
+
+Two fleets may share a broker, whatever it is: all that a fleet writes there carries its namespace. In Redis
+it begins every key and channel; other brokers have it in the names of queues and exchanges. Commands and
+settings say `champion` all the same. With the default namespace, a broker that is not the store's server has
+the names that it always had, without a prefix.
+"""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu import Exchange, Queue
@@ -37,7 +44,7 @@ def make_app(settings: Settings) -> Celery:
         result_backend=None,
         task_ignore_result=True,
         task_acks_late=False,  # durability comes from our lease, not from the broker (see DESIGN)
-        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
+        task_queues=queues(settings),
         task_default_queue="control",
         task_create_missing_queues=False,
         task_track_started=True,
@@ -54,26 +61,74 @@ def make_app(settings: Settings) -> Celery:
         beat_schedule=schedule(settings),
         beat_max_loop_interval=1,
         beat_scheduler="tasks.beat:PatientScheduler",
+        **_exchanges(settings),
     )
     return app
+
+
+def queues(settings: Settings) -> list[Queue]:
+    """The queues as the broker knows them; Celery finds each by its short name too."""
+    prefix = _name_prefix(settings)
+    return [
+        Queue(
+            prefix + name, Exchange(prefix + name), routing_key=prefix + name, alias=name if prefix else None
+        )
+        for name in QUEUES
+    ]
+
+
+def _exchanges(settings: Settings) -> dict[str, str]:
+    """Names of what all processes of a fleet hear: commands to workers, and their events."""
+    prefix = _name_prefix(settings)
+    if not prefix:
+        return {}
+    return {
+        "control_exchange": f"{prefix}celery",
+        "event_exchange": f"{prefix}celeryev",
+        "event_queue_prefix": f"{prefix}celeryev",
+    }
+
+
+def _name_prefix(settings: Settings) -> str:
+    """What names of queues begin with on brokers without a prefix for keys; "" where nothing is needed."""
+    return "" if not _has_own_names(settings) or _is_redis(settings) else f"{settings.namespace}."
+
+
+def _has_own_names(settings: Settings) -> bool:
+    """Whether a broker that the settings name must know this fleet from others."""
+    default = Settings.model_fields["namespace"].default
+    return settings.broker_url is not None and settings.namespace != default
+
+
+def _is_redis(settings: Settings) -> bool:
+    """Whether the broker that the settings name is reached by kombu's Redis transports."""
+    url = settings.broker_url.get_secret_value() if settings.broker_url else ""
+    return urlsplit(url).scheme.partition("+")[0] in {"redis", "rediss", "sentinel"}
 
 
 def broker(settings: Settings) -> tuple[str, dict[str, Any]]:
     """URL and transport options of the broker: the store's own server unless another is named."""
     if settings.broker_url is not None:
-        return settings.broker_url.get_secret_value(), {}
+        url = settings.broker_url.get_secret_value()
+        prefix = f"{settings.namespace}:" if _has_own_names(settings) else ""
+        return url, _redis_options(prefix) if _is_redis(settings) else {}
     if settings.redis_url is None:
         return "memory://", {}  # `config show` and the help need no server
     address = RedisAddress.parse(settings.redis_url.get_secret_value())
-    options = {
-        "global_keyprefix": f"{settings.namespace}:",
+    options = _redis_options(f"{settings.namespace}:")
+    return address.broker_url(), options | address.broker_transport_options()
+
+
+def _redis_options(prefix: str) -> dict[str, Any]:
+    """How every Redis broker is spoken to; `prefix` begins its keys and channels."""
+    return {
+        "global_keyprefix": prefix,
         "queue_order_strategy": "priority",
         "socket_keepalive": True,
         "health_check_interval": SILENCE_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
         "socket_connect_timeout": CONNECT_SECONDS,
     }
-    return address.broker_url(), options | address.broker_transport_options()
 
 
 def schedule(settings: Settings) -> dict[str, dict[str, Any]]:

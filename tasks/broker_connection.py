@@ -21,6 +21,8 @@ from kombu.transport import redis, virtual
 from kombu.transport.base import Transport
 from redis.exceptions import RedisError
 
+from tasks.broker_channel import FleetChannel
+
 #: Seconds after which an answer counts as lost; longer than the second for which a message is waited for.
 ANSWER_SECONDS = 10.0
 
@@ -40,7 +42,7 @@ class HintQoS(virtual.QoS):
         return []
 
 
-class HintChannel(redis.Channel):
+class HintChannel(FleetChannel, redis.Channel):
     """A channel whose messages are taken from their queue for good."""
 
     ack_emulation = False
@@ -50,7 +52,7 @@ class HintChannel(redis.Channel):
         self.QoS: Any = HintQoS  # kombu's constructor has set its own
 
 
-class HintSentinelChannel(redis.SentinelChannel):
+class HintSentinelChannel(FleetChannel, redis.SentinelChannel):
     """The same where Sentinels say which server is the master."""
 
     ack_emulation = False

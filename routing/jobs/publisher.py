@@ -82,7 +82,8 @@ class CeleryPublisher:
             with self._app.connection_for_write() as connection:
                 channel: Any = connection.default_channel
                 # Not passive: with a key prefix kombu's Redis transport reports every queue as missing.
-                declared = channel.queue_declare(queue, durable=True, exclusive=False, auto_delete=False)
+                name = self._app.amqp.queues[queue].name  # with the namespace where the broker needs it
+                declared = channel.queue_declare(name, durable=True, exclusive=False, auto_delete=False)
                 return int(declared.message_count)
         except _FAULTS as error:
             message = f"the broker did not say how many messages wait in {queue}: {error}"
