@@ -24,6 +24,7 @@ FAILURES = frozenset(
         SignalKind.AGENT_STALLED,
         SignalKind.AGENT_ABORTED,
         SignalKind.NOTHING_PUSHED,
+        SignalKind.REFUSED,
         SignalKind.ESCALATED,
     }
 )
@@ -35,6 +36,7 @@ EXCLUSIONS = frozenset(
         SignalKind.AUTHENTICATION,
         SignalKind.QUOTA,
         SignalKind.MACHINE_LOST,
+        SignalKind.SETUP,
         SignalKind.CANCELLED,
     }
 )

@@ -28,6 +28,8 @@ JOB_FIX_FORWARD = "job.fix_forward"
 JOB_RETRIED = "job.retried"
 JOB_RETURNED = "job.returned"
 JOB_PUT_OFF = "job.put_off"
+JOB_HINDERED = "job.hindered"
+JOB_REFUSED = "job.refused"
 JOB_AWAITING = "job.awaiting"
 JOB_WOKEN = "job.woken"
 JOB_LEASE_EXPIRED = "job.lease_expired"
@@ -83,6 +85,8 @@ MEANINGS: dict[str, str] = {
     JOB_RETRIED: "an attempt failed and the job is queued again, or a person retried it",
     JOB_RETURNED: "a worker that shuts down gave the job back, without counting the attempt",
     JOB_PUT_OFF: "a job's agent was busy with another one, so the job waits a moment",
+    JOB_HINDERED: "a job waits, without counting the attempt: its forge is away, or refuses the token",
+    JOB_REFUSED: "the server did not take a job's work: the job is queued for a turn that repairs it",
     JOB_AWAITING: "a job's agent ended its turn to wait for mail; the job is queued until some arrives",
     JOB_WOKEN: "mail arrived for the agent of a job that waits for it: the job is published",
     JOB_LEASE_EXPIRED: "a worker was lost and the job is queued again",

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.git.git import Git, GitAccess, GitError
+from routing.git.push_refusal import PushRefusedError, push_refusal, what_was_said
 from routing.http.address import ApiAddress
 
 #: Most bytes of a user's name and a secret: what a pipe takes at once, even on systems with small ones.
@@ -38,10 +39,14 @@ _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 _HTTP = r"(fatal: unable to access '.*': The requested URL returned error: |error: RPC failed; HTTP )"
 _REFUSED = re.compile(
     rf"^({_HTTP}(401|403)\b|fatal: Authentication failed for |fatal: could not read (Username|Password) for "
-    r"|.*: Permission denied \(| ! \[remote rejected\] .* \(refusing to allow )",
+    r"|.*: Permission denied \(|ERROR: Permission to .* denied to |ERROR: The key .* marked as read only)",
     re.MULTILINE,
 )
-_GONE = re.compile(rf"^({_HTTP}(404|410)\b|fatal: repository '.*' (not found|does not exist))", re.MULTILINE)
+_GONE = re.compile(
+    rf"^({_HTTP}(404|410)\b|fatal: repository '.*' (not found|does not exist)"
+    r"|fatal: '.*' does not appear to be a git repository)",
+    re.MULTILINE,
+)
 _MOVED = re.compile(rf"^{_HTTP}30[0-9]\b", re.MULTILINE)
 
 
@@ -59,6 +64,10 @@ _ANSWERS = {RemoteAnswer.REFUSED: _REFUSED, RemoteAnswer.GONE: _GONE, RemoteAnsw
 
 class RemoteRefusedError(ConflictError):
     """The remote does not know us, or does not let us do this: a person has to look at the token."""
+
+
+class RemoteAwayError(GitError):
+    """The remote gave no answer, or one that has nothing to do with us: the same git may succeed later."""
 
 
 class RemoteGoneError(NotFoundError):
@@ -130,16 +139,22 @@ class Remote:
     def run(self, git: Git, *arguments: str) -> str:
         """Run `git ls-remote`, `fetch` or `push` at the remote, whose address is among the arguments.
 
-        Returns what it printed. Raises RemoteRefusedError, RemoteGoneError when there is no such repository
-        (or none that we may see), and GitError for all else, also after its time limit. None of them has a
-        password in it.
+        Returns what it printed. Raises PushRefusedError for a push that was refused for what it holds or for
+        where it goes, RemoteRefusedError when the token is, RemoteGoneError when there is no such repository
+        (or none that we may see), and RemoteAwayError for all else, also after its time limit. None of them
+        has a password in it.
         """
         seconds = self.answer_seconds if arguments[0] == "ls-remote" else self.transfer_seconds
         try:
             with self._access() as access:
                 return replace(git, timeout_seconds=seconds, access=access)(*arguments)
         except GitError as error:
-            raise self._error(error) from None
+            kind = push_refusal(error.stderr) if arguments[0] == "push" else None
+            if kind is None:
+                raise self._error(error) from None
+            said = self._hidden(what_was_said(error.stderr))
+            message = f"{self.shown} refused the push ({kind}): {' '.join(said.split())[-500:]}"
+            raise PushRefusedError(message, kind=kind, said=said) from None
 
     @contextmanager
     def _access(self) -> Iterator[GitAccess]:
@@ -172,7 +187,7 @@ class Remote:
                 message = f"{self.shown} has moved, and is not followed: {shown}; name it by its new address"
                 return RemoteGoneError(message)
             case _:
-                return GitError(shown, stderr=self._hidden(error.stderr), returncode=error.returncode)
+                return RemoteAwayError(shown, stderr=self._hidden(error.stderr), returncode=error.returncode)
 
     def _hidden(self, text: str) -> str:
         shown = without_password(text)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from routing.base import Base
 from routing.errors import InvalidInputError
 from routing.jobs.ending import Ending
-from routing.jobs.turn import Repair, TurnKind
+from routing.jobs.turn import FinishedTurn, Hindrance, Repair, TurnKind
 from routing.templates.trial import Arm, Bet
 
 #: The largest request, as JSON in bytes, that is accepted.
@@ -150,6 +150,12 @@ class Job:
     fix_forwards: int = 0  # corrective turns that it was sent back for
     judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
     repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
+    finished: FinishedTurn | None = None  # a turn whose work is done and not delivered yet
+    hindrance: Hindrance | None = None  # what it waits for, None when nothing is in its way
+    refused: str = (
+        ""  # what was said of work that the server did not take, "" when it was, or none was pushed
+    )
+    refusals: int = 0  # corrective turns that refused work has cost
     reason: str = ""  # why it is in its state, in words
     result: JobResult = field(default_factory=JobResult)
     score: float | None = None
@@ -177,6 +183,8 @@ class Job:
     @property
     def kind_again(self) -> str:
         """The kind of its next turn when this one failed: a repair is still a repair."""
+        if self.refused:
+            return TurnKind.REFUSED
         return TurnKind.REDISPATCH if self.repair is None else TurnKind.FIX_FORWARD
 
     @property

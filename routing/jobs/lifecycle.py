@@ -14,7 +14,9 @@ from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import (
     JOB_AWAITING,
     JOB_FINISHED,
+    JOB_HINDERED,
     JOB_PUT_OFF,
+    JOB_REFUSED,
     JOB_RETRIED,
     JOB_RETURNED,
     JOB_WAITING,
@@ -25,7 +27,7 @@ from routing.jobs.job import Job, JobResult, JobState, checked_job_id
 from routing.jobs.retry import Again, Attempts
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.transitions import after_lost_worker, corrective_turn, still_pushed, unreadable
-from routing.jobs.turn import Repair, TurnKind
+from routing.jobs.turn import Hindrance, Repair, TurnKind
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.trials.version_store import VersionStore
@@ -62,8 +64,8 @@ class Jobs:
 
     Who calls what:
 
-    - A worker: `claim`, then exactly one of `pushed`, `end`, `try_again`, `give_up`, `give_back`, `put_off`
-      and `park`. Leases are extended by `JobStore.renew`, not here.
+    - A worker: `claim`, then exactly one of `pushed`, `end`, `try_again`, `give_up`, `give_back`, `put_off`,
+      `park`, `hindered` and `refused`. Leases are extended by `JobStore.renew`, not here.
     - Ticks: `reap` and `see_to_children` in the sweep, `wake` when mail came, `conclude` and `fix_forward`
       for jobs that wait for CI.
     - People: `cancel` and `retry`. `cancel` is also called for a parent's end, a rejected version and a
@@ -152,17 +154,22 @@ class Jobs:
         why = reason or f"pushed {result.commit[:12]}"
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.WAITING, event=JOB_WAITING,
-            fence=claim.fence, result=result, reason=f"{why}, watching CI",
+            fence=claim.fence, result=result, reason=f"{why}, watching CI", refused="",
             data={"commit": result.commit},
         ))  # fmt: skip
 
     def end(
-        self, claim: Claim, state: JobState, *, reason: str, result: JobResult, signals: Sequence[Signal] = ()
-    ) -> None:
-        """The job ends in a final state, as the worker that holds its lease reports."""
+        self, claim: Claim, state: JobState, *, reason: str, result: JobResult,
+        signals: Sequence[Signal] = (), keeps_turn: bool = False,
+    ) -> None:  # fmt: skip
+        """The job ends in a final state, as the worker that holds its lease reports.
+
+        `keeps_turn`: its finished turn is kept, so that a person's retry delivers it.
+        """
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=state, event=JOB_FINISHED, fence=claim.fence,
             reason=reason, result=result, signals=signals, list_dead=state is JobState.FAILED,
+            keeps_turn=keeps_turn,
         ))  # fmt: skip
 
     def try_again(self, claim: Claim, again: Again, *, reason: str, result: JobResult) -> None:
@@ -185,6 +192,24 @@ class Jobs:
     def put_off(self, claim: Claim, again: Again, *, reason: str) -> None:
         """Nothing was run, as the job's agent is busy elsewhere: it waits a moment, as it was."""
         self._queue_again(claim, again, event=JOB_PUT_OFF, reason=reason)
+
+    def hindered(self, claim: Claim, again: Again, *, reason: str, hindrance: Hindrance) -> None:
+        """Something outside is in the way: the job waits as it is, with its finished turn if it has one."""
+        delay = again.delay_seconds(self._back_off, self._generator)
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_HINDERED,
+            fence=claim.fence, reason=reason, delay_seconds=delay, refund=True, keeps_turn=True,
+            hindrance=hindrance,
+            data={"why": hindrance.kind, "times": hindrance.times, "delay_seconds": round(delay, 3)},
+        ))  # fmt: skip
+
+    def refused(self, claim: Claim, *, reason: str, said: str, result: JobResult) -> None:
+        """The server did not take the work: the agent gets a turn to repair it, with what was said."""
+        self._fenced(claim, Move(
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_REFUSED,
+            fence=claim.fence, reason=reason, result=result, kind=TurnKind.REFUSED, refund=True,
+            refused=said, refusals=claim.job.refusals + 1,
+        ))  # fmt: skip
 
     def park(self, claim: Claim, again: Again, *, reason: str, result: JobResult) -> None:
         """The job's agent awaits mail: its next turn begins with that, or when the time is over."""
@@ -250,12 +275,15 @@ class Jobs:
         self._cancellation.see_to_children(at=at, most=most)
 
     def retry(self, job_id: str, *, by: str) -> Job:
-        """A person queues a job again that had ended without success; its attempts begin anew."""
+        """A person queues a job again that had ended without success; its attempts begin anew.
+
+        One whose finished turn could not be delivered is delivered first.
+        """
         ended = [JobState.FAILED, JobState.ESCALATED, JobState.CANCELLED, JobState.BLOCKED]
         job = self.find(job_id)
         moved = self._jobs.move(Move(
             job=job_id, allowed=ended, to=JobState.QUEUED, event=JOB_RETRIED, issue=job.request.issue,
-            reason=f"retried by {by}", kind=TurnKind.REDISPATCH, fresh=True,
+            reason=f"retried by {by}", kind=TurnKind.REDISPATCH, fresh=True, keeps_turn=True,
         ))  # fmt: skip
         if moved.answer is MoveAnswer.MISSING:
             raise _unknown(job_id)
@@ -278,6 +306,10 @@ class Jobs:
             return self._jobs.move(unreadable(job_id, str(error))).done
         step = unreadable(job_id, "its record is gone") if job is None else after_lost_worker(job, at=at)
         return self._jobs.move(step).done
+
+    def now(self) -> float:
+        """The server's time, seconds since the epoch."""
+        return self._jobs.now()
 
     def find(self, job_id: str) -> Job:
         """One job, or UnknownJobError."""

@@ -27,6 +27,7 @@ class SignalKind(StrEnum):
     AGENT_STALLED = "agent_stalled"
     AGENT_ABORTED = "agent_aborted"
     NOTHING_PUSHED = "nothing_pushed"
+    REFUSED = "refused"  # the server did not take the work, and the agent did not repair it
     ESCALATED = "escalated"
     THUMB_UP = "thumb_up"
     THUMB_DOWN = "thumb_down"
@@ -34,6 +35,7 @@ class SignalKind(StrEnum):
     AUTHENTICATION = "authentication"
     QUOTA = "quota"
     MACHINE_LOST = "machine_lost"
+    SETUP = "setup"  # the repository takes nobody's work: archived, a protected or a taken branch name
     CANCELLED = "cancelled"  # by a person
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from routing.events import JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED
 from routing.jobs.ending import NotRun
 from routing.jobs.job import Job, JobResult, JobState
-from routing.jobs.retry import Again, Attempts, GiveUp, retry
+from routing.jobs.retry import UNCOUNTED, Again, Attempts, GiveUp, retry
 from routing.jobs.signal import SignalKind, signal
 from routing.jobs.turn import MOST_JUDGED, Repair, TurnKind
 from routing.store.jobs.move import Move
@@ -46,10 +46,13 @@ def still_pushed(job: Job, result: JobResult) -> JobResult:
 
 
 def after_lost_worker(job: Job, *, at: float) -> Move:
-    """The step after a worker was lost: a wish to cancel comes first, then the attempts that are left."""
+    """The step after a worker was lost: a wish to cancel comes first, then the attempts that are left.
+
+    A finished turn stays, to be delivered by the next worker, which does not count as an attempt.
+    """
     reason, kind = "its worker was lost", None
     to, event = JobState.QUEUED, JOB_LEASE_EXPIRED
-    decided = retry(NotRun.WORKER_LOST, Attempts.of(job))
+    decided = UNCOUNTED if job.finished else retry(NotRun.WORKER_LOST, Attempts.of(job))
     if job.cancel:
         to, event, reason, kind = JobState.CANCELLED, JOB_FINISHED, job.cancel, SignalKind.CANCELLED
     elif isinstance(decided, GiveUp):
@@ -67,6 +70,7 @@ def after_lost_worker(job: Job, *, at: float) -> Move:
         refund=to is JobState.QUEUED and isinstance(decided, Again) and not decided.counts,
         expired=True,
         list_dead=to is JobState.FAILED,
+        keeps_turn=to is JobState.QUEUED,
     )
 
 

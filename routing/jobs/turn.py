@@ -1,4 +1,4 @@
-"""Turns of a job: what each is for, and what a corrective one has to repair.
+"""Turns of a job: what each is for, what a corrective one has to repair, and what a finished one still lacks.
 
 Versions have a prompt by kind, and jobs carry the repair, so neither stands in the other's module.
 """
@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
+
+from routing.jobs.ending import Ending
 
 #: Of a log only the end is kept, in characters: that is where programs say why they failed.
 LOG_END_CHARACTERS = 16_000
@@ -26,6 +28,7 @@ class TurnKind(StrEnum):
     REDISPATCH = "redispatch"  # the task again, as an earlier turn did not come to its end
     MAIL = "mail"  # what arrived for an agent that waited for it
     FIX_FORWARD = "fix_forward"  # what CI found at the commit that was pushed
+    REFUSED = "refused"  # what the server said when it did not take the work
 
 
 class Repair(BaseModel):
@@ -46,3 +49,44 @@ class Repair(BaseModel):
     @classmethod
     def _end(cls, value: str) -> str:
         return value[-LOG_END_CHARACTERS:]
+
+
+class FinishedTurn(BaseModel):
+    """A turn that did its work, until that is delivered and reported.
+
+    It is written together with the turn's end. While a job has one, no other turn is run for it: its work is
+    in the tree on the host that is named.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: str  # that has the tree
+    clean: bool  # by the runtime's definition; else the agent said that it was done before it was ended
+    ended_by: Ending
+    exit_code: int | None = None
+    duration_seconds: float = 0.0
+    cost_usd: float = 0.0
+    tail: str = ""  # the end of what the agent printed
+
+
+class HindranceKind(StrEnum):
+    """What keeps a job waiting. Nobody's work is to blame, and the same step may succeed later."""
+
+    TOKEN = "token"  # noqa: S105 - the remote does not know our token, or does not let it do this
+    GONE = "gone"  # there is no such repository, or the token may not see it
+    AWAY = "away"  # the remote, or the store, gave no answer
+    MACHINE = "machine"  # this host has no room, or cannot read or write
+    UNREADABLE = "unreadable"  # what the agent left in its tree could not be taken over
+    ELSEWHERE = "elsewhere"  # the finished work is on another host
+
+
+class Hindrance(BaseModel):
+    """What a job waits for that is neither its agent's nor its own to change."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: HindranceKind
+    since: float  # when it was first met, seconds since the epoch, the server's
+    seen_at: float  # when a host that has the finished work last tried; or when another first looked for it
+    times: int = 1  # tries that it has stopped
+    words: str = ""  # what was said

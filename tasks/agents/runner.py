@@ -1,9 +1,9 @@
-"""Runs one attempt at a claimed job: agent, turn, work tree, prompt, push.
+"""Runs one attempt at a claimed job: agent, turn, work tree, prompt; or only the push of a finished turn.
 
-What goes wrong becomes part of the answer, not an exception: `Ran` names the fault as a signal, so that the
-table in `tasks.work.outcome` can decide whether it is the version's. The order matters: the runtime is
-checked before anything changes; the tree is opened under the turn's lease; the push comes after the lease
-was asked about again.
+What goes wrong becomes part of the answer, not an exception: `Ran` names the fault as a signal, or what is in
+the way, so that the tables in `tasks.work` can decide whether it is the version's. The order matters: the
+runtime is checked before anything changes; the tree is opened under the turn's lease; the push comes after
+the lease was asked about again.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,31 +14,25 @@ from pathlib import Path
 import structlog
 
 from routing.base import Base
-from routing.errors import (
-    ConflictError,
-    CorruptRecordError,
-    InvalidInputError,
-    NotFoundError,
-    SettingsError,
-    UnavailableError,
-)
-from routing.git.remote import Remote, RemoteRefusedError
+from routing.errors import CoalmineError, InvalidInputError
+from routing.git.remote import Remote
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import Job, JobResult
 from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import Attempts
 from routing.jobs.signal import SignalKind
-from routing.process.command import SpawnError
+from routing.jobs.turn import FinishedTurn, HindranceKind
 from routing.store.jobs.log_store import LogStore
+from tasks.agents import faults
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
 from tasks.agents.mail.role import Role
 from tasks.agents.repository.place import RepositoryPlace, scratch, turn_files
-from tasks.agents.repository.worktree import PushRefusedError, Worktree, open_worktree
+from tasks.agents.repository.worktree import Worktree, kept_worktree, open_worktree
 from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
 from tasks.agents.runtimes.registry import runtime_for
-from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, TurnInput
+from tasks.agents.runtimes.runtime import RuntimeSpec, TurnInput
 from tasks.agents.supervision.orphans import end_turns_of
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.limits import TurnLimits
@@ -89,21 +83,44 @@ class AgentRunner:
         return replace(self._attempt(claim, stop, run), retirement=run.retirement)
 
     def _attempt(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
-        """Run, and name what is raised as a fault: by where it comes from, as nobody else can tell that."""
+        """Run, and name what is raised before a turn as a fault: by where it comes from.
+
+        What is raised after it concerns the delivery alone, see `_pushed`.
+        """
         try:
+            if claim.job.finished is not None:
+                return self._deliver(claim, claim.job.finished)
             return self._run(claim, stop, run)
-        except RuntimeRefusedError as error:
-            return _fault(SignalKind.AGENT_ERRORED, error)
-        except (SettingsError, RemoteRefusedError) as error:  # a secret is missing, or refused
-            return _fault(SignalKind.AUTHENTICATION, error)
-        except PushRefusedError as error:  # somebody else works on the branch
-            return _fault(SignalKind.CANCELLED, error)
-        except SpawnError as error:
-            return _fault(SignalKind.MACHINE_LOST, error)
-        except (
-            UnavailableError, ConflictError, InvalidInputError, NotFoundError, CorruptRecordError, OSError,
-        ) as error:  # fmt: skip
-            return _fault(SignalKind.UNREACHABLE, error)
+        except (CoalmineError, OSError) as error:
+            found = faults.before_turn(error)
+            if found is None:
+                raise
+            _log.warning("turn.not_run", fault=found.fault or found.hindrance, reason=str(error))
+            return found
+
+    def _deliver(self, claim: Claim, finished: FinishedTurn) -> Ran:
+        """Push what a finished turn left in its tree, as the worker that ran it did not; no agent is run."""
+        job, repository = claim.job, claim.job.request.repository
+        end_turns_of(job.id, self._turns.table, self._turns.home)  # of a worker that was killed
+        result = JobResult(
+            exit_code=finished.exit_code, ended_by=finished.ended_by,
+            duration_seconds=finished.duration_seconds, cost_usd=finished.cost_usd, tail=finished.tail,
+        )  # fmt: skip
+        ran = Ran(
+            ended_by=finished.ended_by, clean=finished.clean, said_done=not finished.clean,
+            has_repository=bool(repository), result=result,
+        )  # fmt: skip
+        if not repository:
+            return ran
+        place = RepositoryPlace(work_dir=self._rules.work_dir, repository=repository)
+        tree = kept_worktree(place, remote=self._remote(repository), job_id=job.id, base=job.base)
+        if tree is not None:
+            return self._pushed(claim, tree, ran)
+        is_here = finished.host == self._turns.host
+        note = (
+            f"it was on this host, {finished.host}, and is gone" if is_here else f"it is on {finished.host}"
+        )
+        return replace(ran, hindrance=HindranceKind.ELSEWHERE, is_lost=is_here, note=note)
 
     def _run(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
         job = claim.job
@@ -125,12 +142,19 @@ class AgentRunner:
         return self._pushed(claim, run.tree, ran)
 
     def _pushed(self, claim: Claim, tree: Worktree | None, ran: Ran) -> Ran:
-        """Push what a turn left, if its work is there to be judged."""
+        """Push what a turn left, if its work is there to be judged.
+
+        A push that fails says what was in its way; the turn is finished all the same.
+        """
         if tree is None or not (ran.clean or ran.said_done):
             return ran
         if not self._holds(claim):  # a push carries no fence
             return replace(ran, ended_by=Ending.LEASE_LOST)
-        pushed = tree.push(keep_leftovers=self._rules.commit_leftovers)
+        try:
+            pushed = tree.push(keep_leftovers=self._rules.commit_leftovers)
+        except (CoalmineError, OSError) as error:
+            _log.warning("work.not_pushed", reason=str(error))
+            return faults.after_turn(ran, error)
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged
@@ -175,6 +199,7 @@ class AgentRunner:
             agent=agent,
             worker=job.worker,
             job=job.id,
+            job_fence=job.fence,
             runtime=runtime_for(spec),
             begins=True,
             compose=lambda start: self._input(claim, spec, run, start),
@@ -304,8 +329,3 @@ def api_fault(turn: TurnResult) -> SignalKind | None:
     if status in {402, 429, 529}:
         return SignalKind.QUOTA
     return SignalKind.UNREACHABLE if status is None or status >= 500 else None  # noqa: PLR2004 - HTTP's
-
-
-def _fault(kind: SignalKind, error: Exception) -> Ran:
-    _log.warning("turn.not_run", fault=kind.value, reason=str(error))
-    return Ran(ended_by=NotRun.FAULT, fault=kind, note=str(error)[:1000])

@@ -36,6 +36,7 @@ from tasks.composition.forge_parts import ForgeParts
 from tasks.composition.notify_parts import notifiers_of
 from tasks.issues.site import place_of
 from tasks.notify.notifier import Notifier
+from tasks.work.delivery import DeliveryLimits
 from tasks.work.drain import draining, end_process
 from tasks.work.host_keeper import Chore
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind, LeaseTimes
@@ -107,6 +108,10 @@ class Worker:
             retire=self.retirements.retire,
             ended=self.follow_up,
             await_seconds=self.coalmine.settings.agent.await_seconds,
+            delivery=DeliveryLimits(
+                give_up_seconds=self.coalmine.settings.job.delivery_days * 86_400,
+                lost_seconds=self.coalmine.settings.job.lost_work_seconds,
+            ),
         )
 
     @cached_property

@@ -69,6 +69,10 @@ class JobSettings(_Section):
     max_attempts: Annotated[Count, Field(le=100)] = 3
     back_off_first_seconds: NotNegative = 5.0
     back_off_cap_seconds: NotNegative = 300.0
+    delivery_days: Days = 3.0  # for which finished work waits for its push, before a person is asked
+    lost_work_seconds: Seconds = (
+        900.0  # for which it waits for the host that has it, before it counts as lost
+    )
     no_verdict_seconds: Seconds = 7200.0  # of silent CI, after which a person is asked
     retention_days: Days = 30.0
     agents_at_once: Limit = 0  # running jobs of the fleet; 0: no limit

@@ -1,16 +1,19 @@
 """What the end of an attempt means for its job: the table of endings, as a pure decision.
 
-Whether another attempt follows is decided by `routing.jobs.retry`, which this calls. What CI says of the
-pushed commit later is decided by `tasks.issues.watch`.
+Whether another attempt follows is decided by `routing.jobs.retry`, which this calls. What follows work that
+could not be delivered is decided by `tasks.work.delivery`; what CI says of the pushed commit later, by
+`tasks.issues.watch`.
 """
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from routing.git.push_refusal import RefusalKind
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import JobResult
 from routing.jobs.retry import AT_ONCE, Again, Attempts, GiveUp, is_done, retry
 from routing.jobs.signal import SignalKind
+from routing.jobs.turn import Hindrance, HindranceKind
 from tasks.agents.supervision.retirement import Retirement
 
 
@@ -25,13 +28,17 @@ class NextStep(StrEnum):
     CANCEL = "cancel"  # end it as cancelled
     GIVE_BACK = "give_back"  # to the queue, without counting the attempt
     PUT_OFF = "put_off"  # to the queue for a moment, as if it had not been claimed
+    HINDERED = "hindered"  # to the queue with its finished turn, until what is in the way has gone
+    REFUSED = "refused"  # queue it for a turn that repairs what the server did not take
     AWAIT = "await"  # to the queue until mail arrives for its agent, without counting the attempt
     DROP = "drop"  # the lease is lost: write nothing
 
     @property
     def runs_again(self) -> bool:
         """Whether the job goes on with another turn; DROP says nothing of it."""
-        return self in {self.RETRY, self.GIVE_BACK, self.PUT_OFF, self.AWAIT}
+        return self in {
+            self.RETRY, self.GIVE_BACK, self.PUT_OFF, self.HINDERED, self.REFUSED, self.AWAIT
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +53,10 @@ class Ran:
     expects_commit: bool = True  # whether its role's work on a repository is a commit
     judged: bool = False  # CI was red at its commit already: nothing new was pushed
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
+    hindrance: HindranceKind | None = None  # what was in the way of the turn, or of its work's delivery
+    refusal: RefusalKind | None = None  # what the server, or the state of the work, says no to
+    said: str = ""  # with a refusal: the words of it
+    is_lost: bool = False  # with ELSEWHERE: the work was on this very host, and is not there
     note: str = ""  # what happened, in words
     result: JobResult = field(default_factory=JobResult)
     retirement: Retirement | None = None  # how the agent leaves if the job has ended; None: no turn was run
@@ -59,6 +70,8 @@ class TurnOutcome:
     signal: SignalKind | None  # the fact that is recorded when the job ends with this
     reason: str  # in words, for the job's record
     again: Again = AT_ONCE  # how the job is queued again, where the step is to do so
+    hindrance: Hindrance | None = None  # what is recorded of it, where the step is HINDERED
+    keeps_turn: bool = False  # a finished turn is kept by a job that ends, for a person's retry to deliver
 
 
 #: Endings that say nothing of the agent's work.

@@ -8,7 +8,7 @@ worker that has the job now does that.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -22,9 +22,12 @@ from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.work.delivery import DeliveryLimits, held_up
 from tasks.work.drain import ended_by_signal
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +58,7 @@ class Work:
         self, *, jobs: Jobs, keeper: LeaseKeeper, leases: LeaseKind[Claim], runner: Runner,
         retire: Callable[[Job, Retirement], object], ended: Callable[[Job, NextStep, JobResult], None],
         clock: Callable[[], float] = time.time, await_seconds: float = 3600.0,
+        delivery: DeliveryLimits = DeliveryLimits(),  # noqa: B008 - frozen
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._keeper = keeper
@@ -64,6 +68,7 @@ class Work:
         self._ended = ended  # called when an attempt at a job has ended: job as claimed, step, result
         self._clock = clock
         self._await_seconds = await_seconds  # for which a job waits for mail at the most
+        self._delivery = delivery  # how long finished work waits
 
     def work(self, job_id: str, *, worker: str) -> str:
         """Work on one job; returns the step, or why the job was not claimed, in a word.
@@ -90,27 +95,34 @@ class Work:
     def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[TurnOutcome, Ran]:
         ran = self._runner.run(claim, stop)
         attempts = Attempts.of(claim.job)
-        decided = outcome(ran, attempts)
+        decided = self._patiently(lambda: self._decided(claim, ran))
         try:
             try:
-                self._report_patiently(claim, ran, decided)
+                self._patiently(lambda: self._report(claim, ran, decided))
             except CancelAskedError:  # too late to end the turn, in time to cancel the job
                 decided = outcome(replace(ran, ended_by=Ending.CANCEL), attempts)
-                self._report_patiently(claim, ran, decided)
+                self._patiently(lambda: self._report(claim, ran, decided))
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
             return TurnOutcome(step=NextStep.DROP, signal=None, reason=str(error)), ran
         return decided, ran
 
-    def _report_patiently(self, claim: Claim, ran: Ran, decided: TurnOutcome) -> None:
-        """Report, and try again while the store is away: an agent's work is worth the wait.
+    def _decided(self, claim: Claim, ran: Ran) -> TurnOutcome:
+        """What the attempt means; the server's time is asked for only where something waits."""
+        if ran.hindrance is None and ran.refusal is None:
+            return outcome(ran, Attempts.of(claim.job))
+        found = held_up(ran, claim.job, now=self._jobs.now(), limits=self._delivery)
+        return found or outcome(ran, Attempts.of(claim.job))
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """Do a step of the report, again while the store is away: an agent's work is worth the wait.
 
         The fence makes repeating harmless, and ends it when another worker has the job meanwhile.
         """
         give_up_at = self._clock() + REPORT_SECONDS
         while True:
             try:
-                return self._report(claim, ran, decided)
+                return step()
             except UnavailableError as error:
                 if self._clock() >= give_up_at:
                     raise
@@ -126,18 +138,25 @@ class Work:
             case NextStep.PUSHED:
                 jobs.pushed(claim, ran.result, reason=reason)
             case NextStep.FINISHED | NextStep.ESCALATE | NextStep.CANCEL as step:
-                jobs.end(claim, _ENDS[step], reason=reason, result=ran.result, signals=facts)
+                jobs.end(
+                    claim, _ENDS[step], reason=reason, result=ran.result, signals=facts,
+                    keeps_turn=decided.keeps_turn,
+                )  # fmt: skip
             case NextStep.GIVE_BACK:
                 jobs.give_back(claim, decided.again, reason=reason)
             case NextStep.PUT_OFF:
                 jobs.put_off(claim, decided.again, reason=reason)
+            case NextStep.HINDERED if decided.hindrance is not None:
+                jobs.hindered(claim, decided.again, reason=reason, hindrance=decided.hindrance)
+            case NextStep.REFUSED:
+                jobs.refused(claim, reason=reason, said=ran.said, result=ran.result)
             case NextStep.AWAIT:
                 jobs.park(claim, awaiting(self._await_seconds), reason=reason, result=ran.result)
             case NextStep.RETRY:
                 jobs.try_again(claim, decided.again, reason=reason, result=ran.result)
             case NextStep.FAIL:
                 jobs.give_up(claim, reason=reason, result=ran.result, signals=facts)
-            case NextStep.DROP:
+            case _:  # DROP
                 pass
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,11 +35,12 @@ class AttemptsFleet:
 
     def __init__(
         self, client: redis.Redis, folder: Path, *, remotes: Mapping[str, Remote] | None = None,
-        path: str = "", stall_seconds: float = 60.0, **job: Any,
+        path: str = "", stall_seconds: float = 60.0, host: str = "h1", **job: Any,
     ) -> None:  # fmt: skip
         self.fleet = SteppedFleet(client, draws=[0.5] * 10, job=job)  # the jitter of back-offs
         self.app = app = self.fleet.app
         self.lead = app.agents.register(role=Role.LEAD, name="lead-1").name
+        self.before_push: Callable[[], object] = lambda: None  # between a turn and its push
         self.steps: list[str] = []  # what was reported
         self.mail_server = MailServer(app.post_office)
         monotonic = self.fleet.clock
@@ -54,7 +54,7 @@ class AttemptsFleet:
             mail_server=self.mail_server,
             table=ProcessTable(),
             monotonic=monotonic,
-            host="h1",
+            host=host,
         )
         self.runner = AgentRunner(
             rules=RunnerRules(
@@ -65,7 +65,7 @@ class AttemptsFleet:
             remotes=remotes or {},
             environment={"PATH": path or os.environ["PATH"], "HOME": str(folder)},
             log=LogStore(client, app.keys),
-            holds=partial(self.keeper.holds, self.job_leases),
+            holds=self._holds,
             turns=self.turns,
             agents=app.agents,
             note_base=app.job_store.note_base,
@@ -83,6 +83,10 @@ class AttemptsFleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.mail_server.shut()
+
+    def _holds(self, claim: Claim) -> bool:
+        self.before_push()
+        return self.keeper.holds(self.job_leases, claim)
 
     def job(self, **fields: Any) -> str:
         """A job that the lead has asked for."""

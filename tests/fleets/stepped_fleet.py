@@ -154,8 +154,8 @@ class SteppedFleet:
             self.claim(job), state, reason=kind.value, result=JobResult(**result), signals=[self.fact(kind)]
         )
 
-    def spend(self, claim: Claim, *, usd: float = 0.0, seconds: float = 0.0) -> None:
-        """Let a turn of a claimed job end that has cost something."""
+    def spend(self, claim: Claim, *, usd: float = 0.0, seconds: float = 0.0, finished: str = "") -> None:
+        """Let a turn of a claimed job end that has cost something; `finished`: it did its work."""
         sessions, name = self.app.sessions, f"a-{claim.job.id}"
         life = {"role": "builder", "parent": "", "job": claim.job.id}
         begun = sessions.begin(name, lease_seconds=30, worker="w1", start=life)
@@ -163,6 +163,7 @@ class SteppedFleet:
         end = TurnEnd(
             name=name, fence=int(begun["fence"]), to="between_turns", reason="",
             allowed=["booting", "between_turns"], job=claim.job.id, cost_usd=usd, seconds=seconds,
+            job_fence=claim.fence, finished=finished,
         )  # fmt: skip
         assert sessions.end(end).done
 

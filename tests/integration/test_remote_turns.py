@@ -15,7 +15,7 @@ from routing.forges.github.kind import GITHUB
 from routing.git.remote import Remote
 from routing.jobs.job import JobRequest
 from routing.jobs.lifecycle import Claim
-from routing.jobs.signal import SignalKind
+from routing.jobs.turn import HindranceKind
 from routing.templates.version import Snapshot
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.turn.limits import TurnLimits
@@ -122,29 +122,29 @@ def test_an_agent_works_on_a_forges_repository_without_its_token(
         assert header not in place
 
 
-def test_a_wrong_token_is_a_fault_of_authentication(bench: RemoteBench) -> None:
+def test_a_wrong_token_is_waited_for(bench: RemoteBench) -> None:
     """The agent is not blamed, and the note holds no token, although the forge says it back."""
     wrong = "tok-of-s0meb0dy-else"
     ran = bench.attempt(bench.remote(wrong))
 
-    assert ran.fault is SignalKind.AUTHENTICATION
+    assert (ran.ended_by, ran.hindrance) == ("fault", HindranceKind.TOKEN)
     assert "We do not know Basic [token]" in ran.note
     assert wrong not in repr(ran)
 
 
-def test_a_token_that_may_not_push_is_a_fault_of_authentication(bench: RemoteBench) -> None:
-    """What the agent did stays in its tree for the next attempt."""
+def test_a_token_that_may_not_push_leaves_the_turn_finished(bench: RemoteBench) -> None:
+    """What the agent did stays in its tree, to be pushed when the token is right."""
     assert bench.server.git is not None
     bench.server.git.read_only = True
     ran = bench.attempt(bench.remote())
-    assert ran.fault is SignalKind.AUTHENTICATION
+    assert (ran.ended_by, ran.clean, ran.hindrance) == ("result", True, HindranceKind.TOKEN)
     assert list(bench.work_dir.rglob("remotes.txt"))
 
 
-def test_a_forge_that_is_down_is_unreachable(bench: RemoteBench) -> None:
+def test_a_forge_that_is_down_is_waited_for(bench: RemoteBench) -> None:
     """It may come back: nobody looks at the token."""
     stopped = github_server(bench.world)
     stopped.stop()
     credential = bench.remote().credential
     ran = bench.attempt(Remote(address=f"{stopped.address}/acme/shop.git", credential=credential))
-    assert ran.fault is SignalKind.UNREACHABLE
+    assert (ran.ended_by, ran.hindrance) == ("fault", HindranceKind.AWAY)

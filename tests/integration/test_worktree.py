@@ -9,6 +9,7 @@ import pytest
 
 from routing.errors import InvalidInputError, NotFoundError, UnavailableError
 from routing.git.git import Git, GitError
+from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote, without_password
 from tasks.agents.environment import AgentIdentity, agent_environment
 from tasks.agents.repository.mirror import host_lock
@@ -19,7 +20,7 @@ from tasks.agents.repository.place import (
     scratch,
     turn_files,
 )
-from tasks.agents.repository.worktree import PushRefusedError, Worktree, open_worktree, sweep_worktrees
+from tasks.agents.repository.worktree import Worktree, open_worktree, sweep_worktrees
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tests.waiting import wait_until
 

@@ -87,15 +87,6 @@ _URL = "https://git.acme.example/acme/shop.git/"
         ),
         ("error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403\n", RemoteAnswer.REFUSED),
         (
-            (
-                f"To {_URL}\n ! [remote rejected] 0a1b2c -> coalmine/00aa (refusing to allow a Personal "
-                "Access Token to create or update workflow `.github/workflows/ci.yml` without `workflow` "
-                "scope)\n"
-                f"error: failed to push some refs to '{_URL}'\n"
-            ),
-            RemoteAnswer.REFUSED,
-        ),
-        (
             "git@git.acme.example: Permission denied (publickey).\nfatal: Could not read from",
             RemoteAnswer.REFUSED,
         ),

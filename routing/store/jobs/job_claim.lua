@@ -10,7 +10,7 @@
 local now = clock(time)
 local limits = {tonumber(agents_at_once), tonumber(per_repository), tonumber(day_cost_usd)}
 local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'template', 'version', 'attempts',
-  'max_attempts', 'cancel', 'place', 'request', 'created_at')
+  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished')
 local state, place = f[1], f[9] or ''
 local function unlist()
   redis.call('ZREM', outbox, id)
@@ -57,9 +57,11 @@ if redis.call('EXISTS', paused) == 1 then
   return {'paused'}
 end
 if f[3] and tonumber(f[3]) > now then return {'early'} end
-if redis.call('SISMEMBER', rejected, f[4] .. '@v' .. f[5]) == 1 then return {'rejected'} end
+-- A turn that is finished only lacks its delivery: it costs nothing, and stays its version's.
+local begins = not f[12] or f[12] == ''
+if begins and redis.call('SISMEMBER', rejected, f[4] .. '@v' .. f[5]) == 1 then return {'rejected'} end
 if not f[9] then place = place_of(cjson.decode(f[10]).repository) end
-local why = refusal()
+local why = begins and refusal() or nil
 if why then
   -- a lost worker's job is put back by the sweep
   if state == 'queued' then hold(why) end

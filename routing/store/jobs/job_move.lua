@@ -9,6 +9,7 @@
 -- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter
 --       expired: only when the lease ran out  fresh: attempts begin anew, and so does work on the issue
 --       corrective: attempts begin anew, for one more corrective turn
+--       keeps_turn: a finished turn stays to be delivered
 -- Returns {word}: 'ok'|'missing'|'stale' (another fence)|'alive' (the lease did not run out)
 --         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late to cancel),
 --         {'active', job id}: another job works on its issue, or {'state', its state}: that does not allow it
@@ -46,6 +47,8 @@ if f[7] and f[7] ~= (f[8] or '0') then -- what it has cost since its last move
   count_cost(spent, now, tonumber(f[7]) - tonumber(f[8] or 0))
   redis.call('HSET', job, 'counted_usd', f[7])
 end
+redis.call('HDEL', job, 'hindrance') -- unless this step writes one
+if not keeps_turn then redis.call('HDEL', job, 'finished') end
 local written = cjson.decode(fields)
 if #written > 0 then redis.call('HSET', job, unpack(written)) end
 if refund then redis.call('HINCRBY', job, 'attempts', -1) end
@@ -57,7 +60,7 @@ if to ~= 'queued' then redis.call('HDEL', job, 'repair') end -- what a correctiv
 if fresh then
   redis.call('HSET', job, 'attempts', '0')
   redis.call('HDEL', job, 'finished_at', 'cancel', 'turns', 'spent_usd', 'spent_seconds', 'fix_forwards',
-    'judged', 'counted_usd')
+    'judged', 'counted_usd', 'refusals')
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)
   redis.call('PERSIST', job)

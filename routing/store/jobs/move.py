@@ -11,7 +11,7 @@ from typing import Any
 
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import Signal
-from routing.jobs.turn import Repair
+from routing.jobs.turn import Hindrance, Repair
 from routing.store.jobs.record import repair_fields, result_fields
 from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Script, answered, flat_json
@@ -37,7 +37,7 @@ JOB_MOVE = Script(
     indexes="leases waiting outbox unclaimed held at_work landing due dead effects spent children bereaved "
     "events",
     args="id allowed to fence reason delay_seconds retention_seconds event data fields facts",
-    flags="refund list_dead expired fresh corrective",
+    flags="refund list_dead expired fresh corrective keeps_turn",
 )
 
 
@@ -59,6 +59,9 @@ class Move:
     kind: str = ""  # of the next turn, "": as before
     repair: Repair | None = None  # what a corrective turn is about
     judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
+    hindrance: Hindrance | None = None  # what the job waits for, None: nothing any more
+    refused: str | None = None  # what was said of work that was not taken, "": it was, None: as before
+    refusals: int | None = None  # corrective turns for that, None: as before
     signals: Sequence[Signal] = ()
     issue: str = ""  # that a 'fresh' job goes on with
     refund: bool = False  # the attempt does not count
@@ -66,6 +69,7 @@ class Move:
     expired: bool = False  # only when the lease ran out
     fresh: bool = False  # attempts begin anew, and so does work on the issue
     corrective: bool = False  # attempts begin anew, for one more corrective turn
+    keeps_turn: bool = False  # a finished turn stays to be delivered; else it is settled by this step
     data: dict[str, Any] = field(default_factory=dict)
 
     def values(self, keys: Keys) -> dict[str, Any]:
@@ -90,6 +94,7 @@ class Move:
             "expired": self.expired,
             "fresh": self.fresh,
             "corrective": self.corrective,
+            "keeps_turn": self.keeps_turn,
         }
 
     def _fields(self) -> dict[str, str]:
@@ -99,4 +104,10 @@ class Move:
             fields["kind"] = self.kind
         if self.repair:
             fields |= repair_fields(self.repair, self.judged)
+        if self.hindrance:
+            fields["hindrance"] = self.hindrance.model_dump_json()
+        if self.refused is not None:
+            fields["refused"] = self.refused
+        if self.refusals is not None:
+            fields["refusals"] = str(self.refusals)
         return fields

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from routing.errors import CorruptRecordError
 from routing.jobs.ending import stored_ending
 from routing.jobs.job import Job, JobRequest, JobResult
-from routing.jobs.turn import Repair
+from routing.jobs.turn import FinishedTurn, Hindrance, Repair
 
 #: Form of the record that this release writes; it reads this one and all before it.
 FORM = 1
@@ -67,6 +67,8 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         "request": JobRequest.model_validate_json(fields["request"]),
         "judged": json.loads(stored.get("judged", "[]")),
         "repair": Repair.model_validate_json(fields["repair"]) if fields.get("repair") else None,
+        "finished": FinishedTurn.model_validate_json(stored["finished"]) if "finished" in stored else None,
+        "hindrance": Hindrance.model_validate_json(stored["hindrance"]) if "hindrance" in stored else None,
         "late_score": stored.get("late"),
         "result": result | {"ended_by": stored_ending(fields.get("ended_by", ""))},
         "bet": _bet(stored) if "baseline" in stored else None,

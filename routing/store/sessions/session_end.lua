@@ -4,6 +4,8 @@
 -- ARGV  name: of the agent  fence: of the turn  to: the new state, or '' when no turn was run
 --       allowed: states that it may come from, separated by commas  reason  retention_seconds
 --       fields: JSON list of fields and values to write  cost_usd, seconds: of the turn alone
+--       job_fence: of the job's lease  finished: JSON of a turn that did its work, which the job keeps until it is
+--       delivered; '' for any other
 -- FLAGS retry: it counts as a retry  counts: what it consumed is added to the job
 --       mail_missing: it should have sent the mail that ends its task  forget: its conversation cannot be resumed
 -- Returns {'ok'}, {'missing'}, {'stale'} (another turn, or none), or {'state', its state}: that does not allow it
@@ -26,6 +28,9 @@ if counts and redis.call('EXISTS', job) == 1 then
   redis.call('HINCRBY', job, 'turns', 1)
   redis.call('HINCRBYFLOAT', job, 'spent_usd', cost_usd)
   redis.call('HINCRBYFLOAT', job, 'spent_seconds', seconds)
+  if finished ~= '' and redis.call('HGET', job, 'fence') == job_fence then
+    redis.call('HSET', job, 'finished', finished)
+  end
 end
 redis.call('HSET', session, 'last_activity', stamp(now), 'reason', reason, unpack(cjson.decode(fields)))
 if retry then redis.call('HINCRBY', session, 'retries', 1) end

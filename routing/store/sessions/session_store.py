@@ -47,6 +47,8 @@ class TurnEnd:
     cost_usd: float = 0.0  # of the turn alone
     seconds: float = 0.0  # that it took
     job: str = ""  # id of the job that the turn counts for, "" for none
+    job_fence: int = 0  # of that job's lease
+    finished: str = ""  # the turn as JSON if it did its work, for the job to keep until that is delivered
     retry: bool = False  # it counts as a retry
     mail_missing: bool = False  # it should have sent the mail that ends its task
     forget: bool = False  # its conversation cannot be resumed
@@ -84,7 +86,7 @@ _END = Script(
     answered(SessionAnswer),
     keys="session job",
     indexes="sessions turns events",
-    args="name fence to allowed reason retention_seconds fields cost_usd seconds",
+    args="name fence to allowed reason retention_seconds fields cost_usd seconds job_fence finished",
     flags="retry counts mail_missing forget",
 )
 _MOVE = Script(
@@ -184,6 +186,7 @@ class SessionStore(Store):
             retention_seconds=self.retention_seconds, fields=flat_json({"v": "1", **turn.fields}),
             cost_usd=f"{turn.cost_usd:.9f}", seconds=f"{turn.seconds:.3f}", retry=turn.retry,
             counts=bool(turn.job), mail_missing=turn.mail_missing, forget=turn.forget,
+            job_fence=turn.job_fence, finished=turn.finished,
             doing=f"ending a turn of {turn.name}",
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from routing.base import Base
 from routing.errors import NotFoundError, UnavailableError
 from routing.git.git import Git
+from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 
 #: The whole configuration of every repository that is ours, written anew before each use. Garbage is never
@@ -113,11 +114,12 @@ def remote_state(git: Git, remote: Remote, branch: str, base: str = "") -> Remot
     """Ask the remote for its main branch, one job's branch and the branch that it began from.
 
     The main branch is the one that the remote's owner says, else what its HEAD names. NotFoundError: it has
-    none with a commit.
+    none with a commit. PushRefusedError: a branch there has a name that leaves no room for the job's, as git
+    keeps the parts of names as folders.
     """
-    main = remote.main_branch() if remote.main_branch is not None else ""
-    names = [f"refs/heads/{name}" for name in (branch, base, main) if name]
-    listed = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", *names)
+    main, ours = remote.main_branch() if remote.main_branch is not None else "", f"refs/heads/{branch}"
+    names = [f"refs/heads/{name}" for name in (branch, base, main, *_folders_of(branch)) if name]
+    listed = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", f"{ours}/*", *names)
     pairs = [line.split("\t") for line in listed.splitlines() if "\t" in line]
     heads = [left.removeprefix("ref: refs/heads/") for left, right in pairs if right == "HEAD"]
     commits = {right: left for left, right in pairs if not left.startswith("ref: ")}
@@ -129,12 +131,28 @@ def remote_state(git: Git, remote: Remote, branch: str, base: str = "") -> Remot
             "push one and let its HEAD name it"
         )
         raise NotFoundError(message)
+    in_the_way = [
+        name for name in commits if f"{ours}/".startswith(f"{name}/") or name.startswith(f"{ours}/")
+    ]
+    if set(in_the_way) - {ours}:
+        other = min(set(in_the_way) - {ours}).removeprefix("refs/heads/")
+        message = (
+            f"{remote.shown} has the branch {other}, so there can be none called {branch}: rename it there, "
+            "then retry the job"
+        )
+        raise PushRefusedError(message, kind=RefusalKind.NAME_TAKEN)
     return RemoteState(
         main_branch=main,
         main=commits[f"refs/heads/{main}"],
         branch=commits.get(f"refs/heads/{branch}"),
         base=commits.get(f"refs/heads/{base}"),
     )
+
+
+def _folders_of(branch: str) -> list[str]:
+    """The names that cannot be branches as well: `a` and `a/b` for `a/b/c`."""
+    parts = branch.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 @contextmanager

@@ -27,9 +27,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from routing.base import Base
-from routing.errors import ConflictError, CorruptRecordError
+from routing.errors import CoalmineError, CorruptRecordError
 from routing.forges.local.durable_file import read_regular
-from routing.git.git import Git
+from routing.git.git import Git, GitError
+from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from tasks.agents.repository.mirror import Mirror, RemoteState, our_repository, remote_state
 from tasks.agents.repository.place import (
@@ -51,8 +52,8 @@ _MAX_LOG_BYTES = 4 * 1024 * 1024
 _PUSHED = b"update by push"
 
 
-class PushRefusedError(ConflictError):
-    """The job's branch on the remote has commits that this tree does not know; nothing was pushed."""
+class WorkNotTakenError(CoalmineError):
+    """What the agent left in its tree could not be read or committed; nothing was pushed."""
 
 
 class _Record(BaseModel):
@@ -62,6 +63,8 @@ class _Record(BaseModel):
 
     v: int = 1
     remote_commit: str | None  # the job's branch on the remote when we last asked
+    main: str = ""  # commit of the branch that the work goes to, as it was then; "" from earlier releases
+    start: str = ""  # commit that the agent started from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,16 +103,25 @@ class Worktree:
         """Take over what the agent did, push it, and return what the remote has then.
 
         The agent's HEAD counts, whatever branches it made; with `keep_leftovers` also files that it did not
-        commit. Raises PushRefusedError when somebody else has moved the branch, and what `Remote.run` raises.
+        commit. What was taken over stays on the job's branch in our git directory when the push fails.
+        Raises WorkNotTakenError, PushRefusedError when the work has no history in common with what it began
+        from or somebody else has moved the branch, and what `Remote.run` raises.
         """
+        try:
+            git, tip, kept = self._take(keep_leftovers=keep_leftovers)
+        except (GitError, OSError, ValueError) as error:
+            message = f"what the agent left in {self.path} could not be taken over: {error}"
+            raise WorkNotTakenError(message) from error
+        commit = self._publish(git, tip)
+        _remember(self.git_dir, commit, main=self.main, start=self.start)
+        return Push(commit=commit, moved=commit != self.remote_commit, kept_leftovers=kept)
+
+    def _take(self, *, keep_leftovers: bool) -> tuple[Git, str, bool]:
         git = _our_git(self.git_dir, self.path)
-        tip = _take_commits(git, self.path, self.branch)
-        kept = False
+        tip, kept = _take_commits(git, self.path, self.branch), False
         if keep_leftovers:
             tip, kept = _commit_leftovers(git, self.branch, tip)
-        commit = self._publish(git, tip)
-        _remember(self.git_dir, commit)
-        return Push(commit=commit, moved=commit != self.remote_commit, kept_leftovers=kept)
+        return git, tip, kept
 
     def remove(self) -> None:
         """Remove the tree and our git directory from this host; what was pushed stays on the remote."""
@@ -120,12 +132,18 @@ class Worktree:
         there = remote_state(git, self.remote, self.branch).branch
         if there == tip or git("rev-list", "--count", tip, *_without(self.base.commit, self.main)) == "0":
             return there
+        if not any(_is_related(git, known, tip) for known in {self.base.commit, self.main}):
+            message = (
+                f"the agent made the repository anew: {tip[:12]} has no history in common with "
+                f"{self.base.commit[:12]}, so nothing was pushed; its commits are in {self.git_dir}"
+            )
+            raise PushRefusedError(message, kind=RefusalKind.UNRELATED)
         if not self._may_replace(git, there, tip):
             message = (
                 f"{self.branch} of {self.remote.shown} was moved to {there} by somebody else; "
                 "nothing was pushed: see who works on it"
             )
-            raise PushRefusedError(message)
+            raise PushRefusedError(message, kind=RefusalKind.MOVED)
         reference = f"refs/heads/{self.branch}"
         lease = f"--force-with-lease={reference}:{there or ''}"
         options = ["--quiet", "--no-recurse-submodules", lease]
@@ -152,7 +170,8 @@ def open_worktree(
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     state = Mirror(path=place.mirror, remote=remote).fetch(branch, base.branch if base else "")
-    kept = tree.is_dir() and _recall(git_dir) == _Record(remote_commit=state.branch)
+    known = _recall(git_dir) if tree.is_dir() else None
+    kept = known is not None and known.remote_commit == state.branch
     if kept:
         git = _our_git(git_dir, tree)
         start = _take_commits(git, tree, branch)
@@ -165,7 +184,7 @@ def open_worktree(
     git = Git(tree)
     git("update-ref", f"refs/remotes/origin/{target.branch}", target.commit)
     git("remote", "add", "origin", remote.shown)
-    _remember(git_dir, state.branch)
+    _remember(git_dir, state.branch, main=target.commit, start=start)
     return Worktree(
         path=tree,
         branch=branch,
@@ -189,6 +208,32 @@ def _began(git: Git, state: RemoteState, start: str, known: Base | None) -> Base
     target = state.target(known)
     shared = git.attempt("merge-base", target.commit, start).stdout.strip()
     return Base(branch=target.branch, commit=shared or target.commit)
+
+
+def kept_worktree(
+    place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None
+) -> Worktree | None:
+    """Find the tree of a finished turn as its agent left it, to push what is in it; None: not on this host.
+
+    `base` is where the turn began. Nothing is fetched and nothing in the tree is changed. Only the holder of
+    the job's lease may.
+    """
+    remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
+    tree, git_dir = place.tree(job_id), place.git_dir(job_id)
+    known = _recall(git_dir) if tree.is_dir() else None
+    if known is None or base is None or not known.main:
+        return None
+    return Worktree(
+        path=tree,
+        branch=branch,
+        base=base,
+        main=known.main,
+        start=known.start,
+        resumed=True,
+        remote=remote,
+        remote_commit=known.remote_commit,
+        git_dir=git_dir,
+    )
 
 
 def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list[str]:
@@ -290,8 +335,13 @@ def _is_ancestor(git: Git, older: str, newer: str) -> bool:
     return git.attempt("merge-base", "--is-ancestor", older, newer).returncode == 0
 
 
-def _remember(git_dir: Path, remote_commit: str | None) -> None:
-    record = _Record(remote_commit=remote_commit)
+def _is_related(git: Git, one: str, other: str) -> bool:
+    """Whether two commits have an ancestor in common."""
+    return git.attempt("merge-base", one, other).returncode == 0
+
+
+def _remember(git_dir: Path, remote_commit: str | None, *, main: str, start: str) -> None:
+    record = _Record(remote_commit=remote_commit, main=main, start=start)
     (git_dir / _RECORD).write_text(record.model_dump_json(), encoding="utf-8")
 
 

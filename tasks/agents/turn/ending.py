@@ -16,6 +16,8 @@ import structlog
 
 from routing.errors import CoalmineError, UnavailableError
 from routing.jobs.ending import OVERSTAYED, Ending
+from routing.jobs.retry import is_done
+from routing.jobs.turn import FinishedTurn
 from routing.store.sessions.session_store import SessionStore, TurnEnd
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.runtimes.agent_event import Usage
@@ -120,6 +122,7 @@ class TurnEnding:
     mail: TurnMail
     conversation: Conversation
     cleanup: TurnCleanup
+    host: str = ""  # where the turn was run
     has_lease: bool = True  # False once the end was written
     newest_terminal: int = 0  # sequence of the terminal mail that there was before the turn
 
@@ -142,7 +145,8 @@ class TurnEnding:
             awaiting=stored.awaiting,
             attempts=self.order.attempts,
         )
-        if step is None or not self.write(step, result, consumed):
+        done = step is not None and not step.awaits and _is_done(result, terminal_seen=terminal_seen)
+        if step is None or not self.write(step, result, consumed, done=done):
             return self._recorded(result, step, terminal_seen=terminal_seen)
         self._settle_mail(clean=result.clean, reason=step.reason, counts=result.ended_by is not Ending.DRAIN)
         end = AgentEnd(
@@ -157,8 +161,12 @@ class TurnEnding:
         retirement = Retirement(agent=self.order.agent, fence=self.held.fence, end=end, is_end=step.is_end)
         return self._recorded(result, step, terminal_seen=terminal_seen, retirement=retirement)
 
-    def write(self, step: SessionStep, result: TurnResult, consumed: Usage) -> bool:
-        """Write the turn's end and give the lease back in one step. Returns whether the session moved."""
+    def write(self, step: SessionStep, result: TurnResult, consumed: Usage, *, done: bool = False) -> bool:
+        """Write the turn's end and give the lease back in one step. Returns whether the session moved.
+
+        `done`: its work is there, and the job keeps the turn until that is delivered. As this is the same
+        write, a worker that dies at any moment after it costs no second turn.
+        """
         conversation = self.conversation
         conversation.save()
         total = conversation.consumed(
@@ -174,6 +182,8 @@ class TurnEnding:
             cost_usd=result.usage.cost_usd,
             seconds=result.duration_seconds,
             job=self.order.job,
+            job_fence=self.order.job_fence,
+            finished=_finished(result, self.host).model_dump_json() if done else "",
             retry=step.is_retry,
             mail_missing=step.mail_missing,
             forget=result.session_lost,
@@ -230,3 +240,20 @@ class TurnEnding:
 
     def _read(self) -> SessionRecord:
         return SessionRecord.parse(self.sessions.read(self.held.name))
+
+
+def _is_done(result: TurnResult, *, terminal_seen: bool) -> bool:
+    """Whether the turn's work is there to be delivered, whatever becomes of this worker."""
+    return is_done(result.ended_by, clean=result.clean, said_done=terminal_seen)
+
+
+def _finished(result: TurnResult, host: str) -> FinishedTurn:
+    return FinishedTurn(
+        host=host,
+        clean=result.clean,
+        ended_by=result.ended_by,
+        exit_code=result.exit_code,
+        duration_seconds=round(result.duration_seconds, 3),
+        cost_usd=result.usage.cost_usd,
+        tail=result.output_tail[-1000:],
+    )

@@ -39,6 +39,7 @@ class TurnOrder:
     agent: AgentRecord
     worker: str  # name of the worker that runs it
     job: str  # id of the job that it counts for, "" for none
+    job_fence: int = 0  # of that job's lease
     runtime: Runtime
     begins: bool  # whether a session begins if the agent has none; False: only mail for one that lives
     compose: Callable[[TurnStart], TurnInput | None]  # in the turn's thread; called again after a fresh start

@@ -40,6 +40,12 @@ DEFAULT_TEMPLATES: Mapping[str, str] = {
         "Repair this branch: find out why, and commit the repair; it is pushed for you. "
         "Do not switch checks off and do not start anew."
     ),
+    TurnKind.REFUSED: (
+        "Your work on the task below is committed on branch $branch in the current directory, and the server "
+        "refused to take it; what it said is below. Repair the branch so that it is taken: what was refused "
+        "must be in none of its new commits, so rewrite them where it is. "
+        "Keep the rest of your work and commit it; it is pushed for you."
+    ),
 }
 
 _NO_MAIL = (
@@ -67,6 +73,7 @@ class PromptInput:
     commit: str = ""  # fix_forward: the pushed commit
     failing_checks: Sequence[str] = ()  # fix_forward: their names
     log: str = ""  # fix_forward: what the checks printed
+    refusal: str = ""  # refused: what the server said
     templates: Mapping[str, str] = field(default_factory=dict)  # instead of the defaults, by kind
 
 
@@ -99,6 +106,10 @@ def _of_kind(given: PromptInput) -> list[str]:
             ("End of their log", given.log[-LOG_END_CHARACTERS:]),
             ("Recap of the earlier turn", given.recap),
         ],
+        TurnKind.REFUSED: [
+            ("What the server said", given.refusal[-LOG_END_CHARACTERS:]),
+            ("Recap of the earlier turn", given.recap),
+        ],
     }
     filled = [fenced(label, data) for label, data in blocks.get(given.kind, []) if data.strip()]
     return [*filled, given.mail.strip() or _NO_MAIL] if given.kind == TurnKind.MAIL else filled
@@ -127,6 +138,7 @@ def prompt_input(claim: Claim, start: TurnStart, *, branch: str = "", resumed: b
         commit=job.repair.commit if job.repair else "",
         failing_checks=job.repair.checks if job.repair else (),
         log=job.repair.log if job.repair else "",
+        refusal=job.refused,
         templates={kind.value: text for kind, text in claim.version.snapshot.prompts.items()},
     )
 

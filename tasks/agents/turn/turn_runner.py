@@ -180,6 +180,7 @@ class _SessionTurn:
             office=runner.office,
             mail=self._mail,
             conversation=self._conversation,
+            host=runner.host,
             cleanup=TurnCleanup(
                 self._name,
                 lease_ends=lambda: lease.ends,

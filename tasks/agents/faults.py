@@ -1,0 +1,105 @@
+"""What an error around a turn means: a fault, something in the way, or a refusal. A pure table for each side.
+
+Before a turn nothing has been paid, so what passes by itself costs waiting alone. After it the work is there,
+and whatever is raised concerns its delivery. An error that no row names is the program's own.
+"""
+
+import errno
+import re
+from dataclasses import replace
+
+from routing.errors import (
+    CoalmineError,
+    ConflictError,
+    CorruptRecordError,
+    InvalidInputError,
+    NotFoundError,
+    SettingsError,
+    UnavailableError,
+)
+from routing.git.git import GitError
+from routing.git.push_refusal import PushRefusedError
+from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteRefusedError
+from routing.jobs.ending import NotRun
+from routing.jobs.signal import SignalKind
+from routing.jobs.turn import HindranceKind
+from routing.process.command import SpawnError
+from tasks.agents.repository.worktree import WorkNotTakenError
+from tasks.agents.runtimes.runtime import RuntimeRefusedError
+from tasks.work.outcome import Ran
+
+#: Characters of an error that are kept.
+NOTE_CHARACTERS = 1000
+
+_Errors = tuple[type[Exception], ...]
+
+#: Before a turn: what passes by itself. Git that fails on this host (a tree too large for its time limit)
+#: does not, so only what a remote does is among them.
+_WAITS: tuple[tuple[_Errors, HindranceKind], ...] = (
+    ((RemoteRefusedError,), HindranceKind.TOKEN),
+    ((RemoteAwayError,), HindranceKind.AWAY),
+)
+
+#: Before a turn: what counts as an attempt. The first row that fits.
+_FAULTS: tuple[tuple[_Errors, SignalKind], ...] = (
+    ((RuntimeRefusedError,), SignalKind.AGENT_ERRORED),
+    ((SettingsError,), SignalKind.AUTHENTICATION),  # a secret is missing
+    ((SpawnError,), SignalKind.MACHINE_LOST),
+    (
+        (UnavailableError, ConflictError, InvalidInputError, NotFoundError, CorruptRecordError, OSError),
+        SignalKind.UNREACHABLE,
+    ),
+)
+
+#: After a turn. The first row that fits; anything else is in the way as a remote that is away is.
+_DELIVERY: tuple[tuple[_Errors, HindranceKind], ...] = (
+    ((RemoteRefusedError, SettingsError), HindranceKind.TOKEN),
+    ((RemoteGoneError,), HindranceKind.GONE),
+    ((WorkNotTakenError,), HindranceKind.UNREADABLE),
+    ((SpawnError, OSError), HindranceKind.MACHINE),
+)
+
+#: How the system says that this host is at its limits: by number, and in the words of a git.
+_LIMITS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+_LIMIT_WORDS = re.compile(
+    r"no space left on device|disk quota exceeded|input/output error|read-only file system"
+    r"|too many open files|cannot allocate memory|cannot fork|resource temporarily unavailable",
+    re.IGNORECASE,
+)
+
+
+def before_turn(error: CoalmineError | OSError) -> Ran | None:
+    """What an error means that was raised before a turn began; None: it is one of the program's own."""
+    note = str(error)[:NOTE_CHARACTERS]
+    if isinstance(error, PushRefusedError):  # found out before an agent is paid
+        return Ran(ended_by=NotRun.FAULT, refusal=error.kind, said=error.said, note=note)
+    for kinds, hindrance in _WAITS:
+        if isinstance(error, kinds):
+            return Ran(ended_by=NotRun.FAULT, hindrance=hindrance, note=note)
+    for kinds, fault in _FAULTS:
+        if isinstance(error, kinds):
+            return Ran(ended_by=NotRun.FAULT, fault=fault, note=note)
+    return None
+
+
+def after_turn(ran: Ran, error: CoalmineError | OSError) -> Ran:
+    """The finished turn with what was in the way of its delivery."""
+    note = str(error)[:NOTE_CHARACTERS]
+    if isinstance(error, PushRefusedError):
+        return replace(ran, refusal=error.kind, said=error.said, note=note)
+    return replace(ran, hindrance=_in_the_way(error), note=note)
+
+
+def _in_the_way(error: CoalmineError | OSError) -> HindranceKind:
+    if _is_at_limit(error) or _is_at_limit(error.__cause__):
+        return HindranceKind.MACHINE
+    found = (hindrance for kinds, hindrance in _DELIVERY if isinstance(error, kinds))
+    return next(found, HindranceKind.AWAY)
+
+
+def _is_at_limit(error: BaseException | None) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _LIMITS
+    return isinstance(error, GitError) and bool(_LIMIT_WORDS.search(error.stderr))
