@@ -8,8 +8,9 @@ from dataclasses import dataclass
 class OutputLine:
     """A line of output, without its newline."""
 
-    data: bytes  # its beginning, up to the cap
-    skipped: int  # bytes after that, which were dropped
+    data: bytes  # its beginning, up to the cap; or all of it but what `shorten` took out
+    skipped: int  # bytes that were dropped
+    ends: bool = True  # whether the end of the line is in `data`
 
 
 class LineReader:
@@ -17,13 +18,21 @@ class LineReader:
 
     `on_line` is called as soon as a line is complete; what it raises is passed on, and the rest of that
     chunk is lost.
+
+    Where a line becomes too long, `shorten` may take something out of what is kept, so that its end is kept,
+    too. It is given up when less than a half of the line goes, so that a byte is looked at a few times only.
     """
 
-    def __init__(self, on_line: Callable[[OutputLine], None], *, cap: int) -> None:
+    def __init__(
+        self, on_line: Callable[[OutputLine], None], *, cap: int,
+        shorten: Callable[[bytes], bytes] = bytes,
+    ) -> None:  # fmt: skip
         self._on_line = on_line
         self._cap = cap
+        self._shorten = shorten
         self._kept = bytearray()
         self._skipped = 0
+        self._is_cut = False  # what comes of this line is dropped
 
     def write(self, chunk: bytes) -> None:
         """Take what was read, and hand over the lines that it completes."""
@@ -39,12 +48,26 @@ class LineReader:
             self._hand_over()
 
     def _append(self, part: bytes) -> None:
-        room = self._cap - len(self._kept)
+        if len(self._kept) + len(part) > self._cap and not self._is_cut:
+            part = self._make_room(part)
+        room = 0 if self._is_cut else self._cap - len(self._kept)
         self._kept += part[:room]
         self._skipped += max(0, len(part) - room)
+        self._is_cut = self._is_cut or len(part) > room
+
+    def _make_room(self, part: bytes) -> bytes:
+        """Shorten the line; returns what is to be appended."""
+        whole = bytes(self._kept) + part
+        short = self._shorten(whole)
+        if len(short) > self._cap // 2:
+            return part
+        self._skipped += len(whole) - len(short)
+        self._kept.clear()
+        return short
 
     def _hand_over(self) -> None:
-        line = OutputLine(bytes(self._kept).removesuffix(b"\r"), self._skipped)
+        line = OutputLine(bytes(self._kept).removesuffix(b"\r"), self._skipped, not self._is_cut)
         self._kept.clear()
         self._skipped = 0
+        self._is_cut = False
         self._on_line(line)

@@ -1,39 +1,151 @@
 """Keeps the secrets that an agent was given out of its log, its events and its mail.
 
-Works on bytes, line by line, before anything is decoded, parsed or stored. It finds a secret as it is and
-as JSON writes it; other encodings of it (base64, hex, pieces) are not found.
+A secret is found as it is, in the encodings that programs print (JSON, URL, HTML, base64 at any offset, hex
+with and without separators), and in pieces: a half of it, or PIECE characters, on one line. So a secret that
+is broken into two parts never stands in a log as a whole. An agent that means to
+reveal one can: it spells it out, or encodes it in its own way.
+
+Callers take terminal sequences and control characters out first: they may stand within a secret.
 """
 
+import base64
+import html
 import json
-from collections.abc import Mapping
-from typing import Self
+import math
+import urllib.parse
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TypeVar
 
-#: Shorter lines of a secret are left: taking them out would mangle the log and protect nothing.
+T = TypeVar("T")
+
+#: Shorter secrets are left: taking them out would mangle the log and protect nothing.
 _SHORTEST = 6
+#: From this length on a secret is looked for in pieces; a shorter one has pieces that are common words.
+_SHORTEST_IN_PIECES = 12
+#: Characters of a piece that is taken out of the longest secrets; of shorter ones it is a half.
+PIECE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """One way to write a secret."""
+
+    text: str
+    label: str  # what is put in its place
+    piece: int  # characters of it that are taken out wherever they stand
 
 
 class Redactor:
-    """Replaces secrets in lines of output by their names."""
+    """Replaces secrets in output by their names.
 
-    def __init__(self, replacements: Mapping[bytes, bytes]) -> None:
+    Made of their values by name; each line of a value is one.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        forms = {text: _spelling(name, text) for name, value in secrets.items() for text in _forms(value)}
         # The longest first, so that a secret that contains another one goes as a whole.
-        self._replacements = sorted(replacements.items(), key=lambda pair: -len(pair[0]))
-        #: Length of the longest secret in bytes; a line that was cut short may end in a part of one.
-        self.longest = max(map(len, replacements), default=0)
+        self._forms = sorted(forms.values(), key=lambda form: -len(form.text))
+        #: Length of the longest secret; a text that was cut short may end in a part of one.
+        self.longest = max((len(value) for value in secrets.values()), default=0)
+        # Every piece holds one of these wherever it begins, if a text is looked at every `_step` characters.
+        self._step = (min((form.piece for form in self._forms), default=1) + 1) // 2
+        self._places: Mapping[str, list[tuple[_Spelling, int]]] = _places(self._forms, self._step)
 
-    @classmethod
-    def of(cls, secrets: Mapping[str, str]) -> Self:
-        """Look for each value, line by line, as it is and as JSON would write it."""
-        found: dict[bytes, bytes] = {}
-        for name, value in secrets.items():
-            for line in value.splitlines():
-                for form in (line, json.dumps(line)[1:-1]):
-                    if len(form) >= _SHORTEST:
-                        found[form.encode(errors="replace")] = f"[{name}]".encode()
-        return cls(found)
+    def __call__(self, text: str, *, cut: bool = False) -> str:
+        """Return the text without secrets; `cut` says that its end is missing."""
+        for form in self._forms:
+            text = text.replace(form.text, form.label)
+        text = self._without_pieces(text)
+        return text[: len(text) - self.longest] if cut and self.longest else text
 
-    def __call__(self, line: bytes, *, cut: bool = False) -> bytes:
-        """Return the line without secrets; `cut` says that its end is missing."""
-        for secret, name in self._replacements:
-            line = line.replace(secret, name)
-        return line[: len(line) - self.longest] if cut and self.longest else line
+    def record(self, record: T) -> T:
+        """Return a frozen record without secrets in its texts."""
+        if not self._forms or not is_dataclass(record) or isinstance(record, type):
+            return record
+        texts = {field.name: getattr(record, field.name) for field in fields(record)}
+        return replace(record, **{name: self(text) for name, text in texts.items() if isinstance(text, str)})
+
+    def _without_pieces(self, text: str) -> str:
+        kept: list[str] = []
+        at = 0  # what is before is in `kept`
+        for begin, end, label in self._pieces(text):
+            if begin >= at:
+                kept += [text[at:begin], label]
+            at = max(at, end)
+        return "".join([*kept, text[at:]]) if kept else text
+
+    def _pieces(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Where pieces begin and end, in their order."""
+        step, places = self._step, self._places
+        after = 0
+        for at in range(0, len(text) - step + 1, step) if places else ():
+            if at < after or text[at : at + step] not in places:
+                continue
+            runs = [(*_run(text, at, form, offset), form) for form, offset in places[text[at : at + step]]]
+            found = [(begin, end, form.label) for begin, end, form in runs if end - begin >= form.piece]
+            if found:
+                begin, after, label = max(found, key=lambda run: run[1] - run[0])
+                yield begin, after, label
+
+
+def _spelling(name: str, text: str) -> _Spelling:
+    in_pieces = len(text) >= _SHORTEST_IN_PIECES
+    piece = max(_SHORTEST, min(PIECE, math.ceil(len(text) / 2))) if in_pieces else len(text)
+    return _Spelling(text, f"[{name}]", piece)
+
+
+def _forms(value: str) -> set[str]:
+    """A secret as programs may print it: as a whole, and line by line."""
+    parts = {value, value.strip(), *value.splitlines()}
+    return {form for part in parts if len(part) >= _SHORTEST for form in _encodings(part)}
+
+
+def _encodings(part: str) -> Iterable[str]:
+    data = part.encode(errors="replace")
+    said = json.dumps(part)[1:-1]
+    pairs = [f"{byte:02x}" for byte in data]
+    yield from (part, said, said.replace("/", r"\/"), json.dumps(part, ensure_ascii=False)[1:-1])
+    yield from (json.dumps(said)[1:-1], "".join(f"\\u{ord(character):04x}" for character in part))
+    url = (urllib.parse.quote(part), urllib.parse.quote(part, safe=""), urllib.parse.quote_plus(part))
+    for quoted in (*url, "".join(f"%{pair.upper()}" for pair in pairs)):
+        yield from (quoted, _small_escapes(quoted))
+    yield html.escape(part)
+    yield from _base64(data)
+    for separator in ("", " ", ":", "\\x"):
+        yield from (separator.join(pairs), separator.join(pairs).upper().replace("\\X", "\\x"))
+    grouped = "".join(pairs)  # as `xxd` does, by two bytes
+    yield " ".join(grouped[at : at + 4] for at in range(0, len(grouped), 4))
+
+
+def _base64(data: bytes) -> Iterable[str]:
+    """What is certain of its base64, whatever stands before and after it."""
+    for before, unsure in ((0, 0), (1, 2), (2, 3)):  # bytes before it, and characters that these touch
+        whole = base64.b64encode(b"\0" * before + data).decode("ascii")
+        sure = whole[unsure : (before + len(data)) * 8 // 6]
+        yield from (sure, sure.translate(str.maketrans("+/", "-_")))
+
+
+def _small_escapes(quoted: str) -> str:
+    """The same with the hex digits of its escapes in small letters."""
+    head, *escaped = quoted.split("%")
+    return "%".join([head, *(part[:2].lower() + part[2:] for part in escaped)])
+
+
+def _places(forms: Iterable[_Spelling], step: int) -> Mapping[str, list[tuple[_Spelling, int]]]:
+    places: defaultdict[str, list[tuple[_Spelling, int]]] = defaultdict(list)
+    for form in forms:
+        for offset in range(len(form.text) - step + 1):
+            places[form.text[offset : offset + step]].append((form, offset))
+    return dict(places)
+
+
+def _run(text: str, at: int, form: _Spelling, offset: int) -> tuple[int, int]:
+    """The longest part of the text around `at` that is a part of the form around `offset`."""
+    begin, end, known = at, at, form.text
+    while begin > 0 and offset - (at - begin) > 0 and text[begin - 1] == known[offset - (at - begin) - 1]:
+        begin -= 1
+    while end < len(text) and offset + end - at < len(known) and text[end] == known[offset + end - at]:
+        end += 1
+    return begin, end

@@ -298,6 +298,8 @@ def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
     )
     error = turn.api_error
     refusal = f"the model's API refused: {error.message}"[:500] if error and not turn.clean else ""
+    if turn.lingered and not turn.clean:
+        refusal = refusal or "it said that it had failed, and did not exit"
     return Ran(
         ended_by=turn.ended_by,
         clean=turn.clean,
@@ -318,10 +320,10 @@ def api_fault(turn: TurnResult) -> SignalKind | None:
     None for no such fault.
 
     By the HTTP status: 401 and 403 are credentials, 402, 429 and 529 a limit, 5xx and none an API out of
-    reach. Other refusals (400: a model that does not exist, a prompt that is too long) are the version's
-    own.
+    reach. Other refusals (400: a model that does not exist, a conversation that is too long) are the
+    version's own.
     """
-    if turn.clean or turn.api_error is None or turn.ended_by not in _API_ENDINGS:
+    if turn.clean or turn.refused or turn.api_error is None or turn.ended_by not in _API_ENDINGS:
         return None
     status = turn.api_error.status
     if status in {401, 403}:

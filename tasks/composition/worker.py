@@ -125,6 +125,7 @@ class Worker:
         limits = TurnLimits(
             time_limit_seconds=agent.time_limit_seconds,
             stall_seconds=agent.stall_seconds,
+            result_grace_seconds=agent.result_grace_seconds,
             kill_grace_seconds=agent.kill_grace_seconds,
             output_bytes=int(agent.output_megabytes * 1024 * 1024),
             cost_usd=agent.cost_usd,

@@ -89,7 +89,8 @@ class AgentSettings(_Section):
 
     work_dir: Path = Path(".coalmine/work")  # mirrors, work trees and turn logs of this host
     time_limit_seconds: Seconds = 3600.0
-    stall_seconds: Seconds = 600.0  # without an event, unless it waits for a person
+    stall_seconds: Seconds = 600.0  # without any output, unless it waits for a person
+    result_grace_seconds: NotNegative = 10.0  # between its result and its end, if it does not exit by itself
     kill_grace_seconds: NotNegative = 2.0  # between SIGTERM and SIGKILL
     output_megabytes: Positive = 512.0
     cost_usd: Positive | None = None  # per turn, as the agent reports it

@@ -126,7 +126,8 @@ def _failure(ran: Ran) -> tuple[SignalKind, str]:
     if ran.fault is not None:
         return ran.fault, ran.note or "no turn could be run"
     exit_code = ran.result.exit_code
-    words = _NOT_STARTED.get(exit_code or 0, f"the agent ended with exit code {exit_code}")
+    ended = "the agent failed" if exit_code is None else f"the agent ended with exit code {exit_code}"
+    words = _NOT_STARTED.get(exit_code or 0, ended)
     kind, reason = _LIMITS.get(ran.ended_by, (SignalKind.AGENT_ERRORED, words))
     return kind, f"{reason} ({ran.note})" if ran.note else reason
 

@@ -189,7 +189,7 @@ def test_noise_is_skipped_and_counted(name: str, tmp_path: Path) -> None:
         '{"type": "quantum_leap"}',
         "[1]",
         '{"type": 3}',
-        '{"text": "%s"}' % ("x" * 3_000_000),
+        "x" * 9_000_000,
     ]
     data["stdout"] = [[0, line] for line in [*noise, *recording.stdout, "{"]]
     changed = tmp_path / "noisy.json"
@@ -197,6 +197,23 @@ def test_noise_is_skipped_and_counted(name: str, tmp_path: Path) -> None:
     result = Stage(folder=tmp_path, recording=recording, file=changed).play()
     assert result.clean
     assert (result.malformed_lines, result.oversized_lines) == (6, 1)
+
+
+@pytest.mark.parametrize("name", _CLEAN)
+def test_nothing_beside_a_line_hides_it(name: str, tmp_path: Path) -> None:
+    """Terminal sequences, progress before and after it, a string of megabytes in it: the run is the same."""
+    recording = AgentRecording.load(name)
+    data = json.loads((FOLDER / f"{name}.json").read_text())
+    long = {"padding": 'a "quoted" word\n' * 600_000}
+    lines = [json.dumps(long | json.loads(line)) for line in recording.stdout[-1:]]
+    data["stdout"] = [
+        [0, f"\x1b]0;title\x07\x1b[?25h....50%\r{line}\x1b[0m\r"] for line in [*recording.stdout[:-1], *lines]
+    ]
+    changed = tmp_path / "decorated.json"
+    changed.write_text(json.dumps(data))
+    result = Stage(folder=tmp_path, recording=recording, file=changed).play()
+    assert result.clean
+    assert (result.malformed_lines, result.oversized_lines) == (0, 1)
 
 
 @pytest.mark.parametrize("name", _CLEAN)

@@ -14,7 +14,7 @@ from tasks.agents.runtimes.agent_event import (
     ResultEvent,
     SessionEvent,
 )
-from tasks.agents.runtimes.json_lines import json_object
+from tasks.agents.runtimes.json_lines import json_objects
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 from tests.pages import Page
@@ -184,7 +184,7 @@ def test_a_lone_surrogate_ends_at_the_line_that_holds_it(runtime: Runtime) -> No
     for event in runtime.parse('{"type": "text", "text": "\\ud83d", "part": {"text": "\\ud83d"}}'):
         json.dumps(asdict(event), ensure_ascii=False).encode()
     face = {"type": "text", "text": "\U0001f600 ?"}
-    assert json_object('{"type": "text", "text": "\\ud83d\\ude00 \\ud83d"}') == face
+    assert json_objects('{"type": "text", "text": "\\ud83d\\ude00 \\ud83d"}').objects == [face]
 
 
 def test_a_known_event_with_wrong_fields_is_malformed(runtime: Runtime, case: Case) -> None:

@@ -95,6 +95,31 @@ def test_lost_conversation_costs_no_attempt(replays: Replays) -> None:
     assert (session.state, session.fence, session.turns) == (SessionState.COMPLETED, 2, 2)
 
 
+def test_conversation_that_no_model_takes_costs_no_attempt(replays: Replays) -> None:
+    """The API refuses what is resumed, as a real program reports it: begun anew with a recap, at once."""
+    job = replays.with_a_conversation()
+    replays.plays(begun=FOLDER / f"{BASIC}.json", resumed=FOLDER / "claude-7-err400.json")
+    assert replays.work(job) == "finished"
+    _, resumed, afresh = replays.received()
+    assert "--resume" in resumed["argv"]
+    assert "--resume" not in afresh["argv"]
+    assert "Recap of the earlier turn" in afresh["stdin"]
+    (event,) = replays.fleet.events("session.lost")
+    assert event.data["reason"] == "the model's API refused it: API Error: 400 stub error 400"
+
+
+def test_conversation_that_became_too_long_is_not_resumed(replays: Replays) -> None:
+    """It was refused in the turn that began it: the next attempt begins a new one."""
+    replays.plays(begun=FOLDER / "claude-7-err400.json")
+    job = replays.job()
+    assert replays.work(job) == "retry"
+    assert replays.session(job).runtime_session == ""
+    assert "refused its conversation" in replays.session(job).reason
+    replays.plays(begun=FOLDER / f"{BASIC}.json")
+    assert replays.work(job) == "finished"
+    assert all("--resume" not in run["argv"] for run in replays.received())
+
+
 def test_turn_is_begun_anew_once(replays: Replays) -> None:
     """A program that gives up again has failed; there is no third process, and the attempt is lost."""
     job = replays.with_a_conversation()

@@ -116,6 +116,93 @@ def test_a_silent_agent_is_stalled(bench: AgentBench) -> None:
     assert result.duration_seconds < 5
 
 
+#: Prints its key: as it is, as JSON, in JSON's escapes, with terminal sequences and with NULs in between.
+_TELLS = r"""
+import json, os, sys
+key = os.environ["API_KEY"]
+print(key); print(json.dumps({"type": "text", "text": key}))
+print('{"type": "text", "text": "' + "".join(f"\\u{ord(letter):04x}" for letter in key) + '"}', flush=True)
+print("\x1b[0m".join(key), "\0".join(key), file=sys.stderr)
+"""
+_HOSTILE = r"""
+import sys
+for line in (
+    rb'{"type":"text","text":"lone \ud83d \u0000 nul"}',
+    rb'{"type":"usage","cost_usd":NaN,"input_tokens":3}',
+    b'{"type":"usage","cost_usd":' + b"9" * 6000 + b',"input_tokens":4}',
+    b'{"type":"text","text":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b"\xff\xfe\0bytes",
+    b'\xef\xbb\xbf{"type":"session","id":"s-1"}',
+    rb'{"type":"result","text":"\ud83d done","is_error":false}',
+):
+    sys.stdout.buffer.write(line + b"\n")
+"""
+
+#: Prints a result, and does not exit.
+_DONE = "import json, sys, time; print(json.dumps({'type': 'result', 'text': 'done'}), flush=True)\n"
+
+
+def test_a_result_is_the_end_of_the_work(bench: AgentBench) -> None:
+    """A program that is done and does not exit is ended after a moment, and its turn is clean."""
+    bench.limits = _limits(result_grace_seconds=0.2)
+    result = bench.python(
+        f"{_DONE}import signal\n"
+        'def late(*_): print(\'{"type": "result", "is_error": true}\', flush=True); sys.exit(1)\n'
+        "signal.signal(signal.SIGTERM, late)\n"
+        "while True: print('server: alive', flush=True); time.sleep(0.02)"
+    )
+    assert (result.ended_by, result.exit_code, result.clean) == (Ending.RESULT, None, True)
+    assert (result.lingered, result.survivors) == (True, 0)
+    assert result.duration_seconds < 10
+
+
+def test_a_result_that_says_error_ends_the_turn_as_well(bench: AgentBench) -> None:
+    """There is nothing to wait for; the turn is not clean."""
+    bench.limits = _limits(result_grace_seconds=0.2)
+    result = bench.shell("""echo '{"type": "result", "is_error": true}'; exec sleep 60""")
+    assert (result.ended_by, result.exit_code, result.clean) == (Ending.RESULT, None, False)
+
+
+def test_a_program_that_exits_after_its_result_is_judged_by_its_exit_code(bench: AgentBench) -> None:
+    """The grace period is for what it still has to do."""
+    result = bench.shell("""echo '{"type": "result"}'; sleep 0.3; echo more; exit 3""")
+    assert (result.exit_code, result.clean, result.lingered) == (3, False, False)
+
+
+def test_a_program_that_works_on_after_its_result_is_not_ended(bench: AgentBench) -> None:
+    """It has to say another one."""
+    bench.limits = _limits(result_grace_seconds=0.2, stall_seconds=1.0)
+    tool = "print(json.dumps({'type': 'tool', 'name': 'bash'}), flush=True)"
+    result = bench.python(f"{_DONE}{tool}; time.sleep(60)")
+    assert (result.ended_by, result.clean) == (Ending.STALL, False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ended_by"),
+    [
+        (StopReason.DRAIN, Ending.RESULT),
+        (StopReason.STALL, Ending.RESULT),
+        (StopReason.CANCEL, Ending.CANCEL),
+    ],
+)
+def test_work_that_is_done_is_not_done_twice(bench: AgentBench, reason: StopReason, ended_by: Ending) -> None:
+    """A worker that shuts down after the result does not give the job back; a person's word holds."""
+    running = bench.in_background(f"{_DONE}time.sleep(60)")
+    wait_until(lambda: bench.events, description="the agent has said its result")
+    bench.stop.set(reason)
+    result = running.result()
+    assert (result.ended_by, result.clean) == (ended_by, ended_by is Ending.RESULT)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_every_byte_is_a_sign_of_life(bench: AgentBench, stream: str) -> None:
+    """Dots without a newline, and what is said on standard error, show that it lives."""
+    bench.limits = _limits(stall_seconds=1.0)
+    write = f"sys.{stream}.write('.'); sys.{stream}.flush()"
+    result = bench.python(f"import sys, time\nfor _ in range(12): {write}; time.sleep(0.15)")
+    assert (result.ended_by, result.clean) == (Ending.RESULT, True)
+
+
 def test_an_agent_that_ignores_sigterm_is_killed(bench: AgentBench) -> None:
     """SIGKILL follows SIGTERM after the grace period."""
     bench.stop_at = "ready"
@@ -272,15 +359,23 @@ def test_a_turn_that_was_stopped_before_it_began_ends_at_once(bench: AgentBench)
 
 
 def test_secrets_are_kept_out_of_log_events_and_tail(bench: AgentBench) -> None:
-    """An agent that prints what it was entrusted with does not publish it."""
+    """An agent that prints what it was entrusted with does not publish it, however it is spelled."""
     bench.secrets = {"API_KEY": 'sk-"12345678'}
-    result = bench.python(
-        "import json, os; key = os.environ['API_KEY']\n"
-        "print(key); print(json.dumps({'type': 'text', 'text': key}))"
-    )
+    result = bench.python(_TELLS)
     kept = bench.log_file.read_text() + str(bench.events) + result.output_tail
     assert "12345678" not in kept
-    assert "[API_KEY]" in result.output_tail
+    assert [str(event).count("[API_KEY]") for event in bench.events] == [1, 1, 1]
+    assert result.output_tail.count("[API_KEY]") == 5
+
+
+def test_hostile_values_lose_their_field_alone(bench: AgentBench) -> None:
+    """Half a character, NUL, numbers that are none, brackets by the thousand: all else is read, and valid."""
+    result = bench.python(_HOSTILE)
+    assert (result.clean, result.session_id, result.usage.input_tokens) == (True, "s-1", 7)
+    assert result.usage.cost_usd == 0.0
+    assert bench.events[0] == TextEvent(text="lone ? ? nul")
+    assert result.output_tail.endswith("? done")
+    str(bench.events).encode()
 
 
 def test_an_agent_that_cannot_be_started_leaves_nothing(bench: AgentBench) -> None:

@@ -21,7 +21,7 @@ LOST = TurnResult(
 
 def test_program_that_has_not_got_the_conversation_is_started_anew() -> None:
     """It gave up by itself before it did anything."""
-    assert needs_fresh_start(LOST, acted=False)
+    assert needs_fresh_start(LOST, resumed=True, acted=False) == "its program no longer has it"
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,27 @@ def test_program_that_has_not_got_the_conversation_is_started_anew() -> None:
 )
 def test_other_ends_are_left_to_the_next_attempt(change: dict[str, Any]) -> None:
     """A conversation that is there, a signal, an end of ours, an API that refused."""
-    assert not needs_fresh_start(replace(LOST, **change), acted=False)
+    assert not needs_fresh_start(replace(LOST, **change), resumed=True, acted=False)
 
 
 def test_agent_that_was_at_work_is_left_alone() -> None:
     """What it did would be done twice."""
-    assert not needs_fresh_start(LOST, acted=True)
+    assert not needs_fresh_start(LOST, resumed=True, acted=True)
+
+
+REFUSED = replace(LOST, session_lost=False, refused="prompt is too long", exit_code=None, lingered=True)
+
+
+def test_conversation_that_no_model_takes_is_begun_anew() -> None:
+    """Its program resumed it in vain; the reason is in the words of the API."""
+    why = needs_fresh_start(REFUSED, resumed=True, acted=False)
+    assert why == "the model's API refused it: prompt is too long"
+
+
+def test_new_conversation_that_was_refused_is_not_begun_anew() -> None:
+    """Nor is one whose agent was at work: the next attempt begins a new one."""
+    assert not needs_fresh_start(REFUSED, resumed=False, acted=False)
+    assert not needs_fresh_start(REFUSED, resumed=True, acted=True)
 
 
 def test_limits_hold_for_both() -> None:

@@ -30,8 +30,37 @@ def test_every_byte_is_kept_or_counted(chunks: list[bytes], cap: int) -> None:
     for line, whole in zip(_lines(chunks, cap), b"".join(chunks).split(b"\n"), strict=False):
         assert line.data == whole[:cap]
         assert line.skipped == max(0, len(whole) - cap)
+        assert line.ends == (line.skipped == 0)
 
 
 def test_windows_line_ends_are_taken_off() -> None:
     """A carriage return before the newline is not a part of the line."""
     assert _lines([b"a\r", b"\nb\r\n"], 10) == [OutputLine(b"a", 0), OutputLine(b"b", 0)]
+
+
+def _without_x(data: bytes) -> bytes:
+    return data.replace(b"x", b"")
+
+
+@given(st.lists(st.text(alphabet="axxxxxxx").map(str.encode), max_size=20))
+def test_a_line_that_is_shortened_keeps_its_end(chunks: list[bytes]) -> None:
+    """What is taken out of it is counted; where too little goes, the line is cut as before."""
+    whole = b"".join(chunks)
+    lines: list[OutputLine] = []
+    reader = LineReader(lines.append, cap=10, shorten=_without_x)
+    for chunk in chunks:
+        reader.write(chunk)
+    reader.finish()
+    for line in lines:
+        assert len(line.data) + line.skipped == len(whole)
+        if line.ends:
+            assert line.data.replace(b"x", b"") == whole.replace(b"x", b"")
+
+
+def test_a_line_that_stays_too_long_is_cut() -> None:
+    """Its beginning is kept, and it says so."""
+    kept: list[OutputLine] = []
+    cutting = LineReader(kept.append, cap=4, shorten=_without_x)
+    cutting.write(b"abc")
+    cutting.write(b"defxx\nshort\n")
+    assert kept == [OutputLine(b"abcd", 4, ends=False), OutputLine(b"shor", 1, ends=False)]

@@ -1,9 +1,10 @@
-"""How long an agent may say nothing, on a clock of the test's."""
+"""How long an agent may say nothing, and how long it may stay after its result; the test has the clock."""
 
 import pytest
 
 from routing.errors import UnavailableError
-from tasks.agents.turn.limits import ASK_SECONDS, StallTimer
+from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, SessionEvent, TextEvent, ToolEvent
+from tasks.agents.turn.limits import ASK_SECONDS, ResultTimer, StallTimer
 
 STALL = 600.0
 
@@ -103,3 +104,24 @@ def test_store_that_goes_away_while_a_person_is_waited_for(timer: StallTimer, pe
     assert until_over(timer, 5000.0) == []
     person.is_away, person.awaited = False, True
     assert until_over(timer, 9000.0) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "due_at"),
+    [
+        ([TextEvent(text="on it")], None),
+        ([ResultEvent()], 10.0),
+        ([ResultEvent(), TextEvent(text="bye")], 10.0),
+        ([ResultEvent(), ToolEvent(name="bash")], None),
+        ([ResultEvent(), SessionEvent(session_id="next")], None),
+        ([ResultEvent(), ToolEvent(name="bash"), ResultEvent(is_error=True)], 12.0),
+    ],
+)
+def test_program_counts_as_done_a_while_after_its_result(
+    events: list[AgentEvent], due_at: float | None
+) -> None:
+    """Unless it is at work again; then its next result counts. An event comes each second."""
+    timer = ResultTimer(grace_seconds=10.0)
+    for now, event in enumerate(events):
+        timer.hear(event, float(now))
+    assert timer.due_at == due_at

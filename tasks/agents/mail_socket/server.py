@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError
+from routing.printable import in_texts, printable
 from tasks.agents.mail.address import Author
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
@@ -114,7 +115,7 @@ class MailServer:
                 self._server = MailSocket(self.answer, patience_seconds=self._patience_seconds)
             opened = _OpenTurn(
                 author=Author(address=turn.agent, task=turn.job),
-                redact=Redactor.of(turn.secrets),
+                redact=Redactor(turn.secrets),
                 job=turn.job,
                 await_mail=turn.await_mail,
             )
@@ -161,13 +162,12 @@ class MailServer:
 
     def _answered(self, line: bytes) -> dict[str, Any]:
         """Find the turn by its token, take its secrets out of the request, then do what it asks."""
-        # Parsed twice: the token must be read before its own turn's secrets are known and taken out.
-        token, _ = _parsed(line)
+        token, asked = _parsed(line)
         with self._lock:
             turn = self._open_turns.get(token)
         if turn is None:
             raise TurnOverError("this turn is over, or was never one of this worker's; nothing was sent")
-        _, request = _parsed(turn.redact(line))
+        request = in_texts(asked, turn.redact)
         dispatch = None
         if self._children is not None:
             dispatch = partial(self._children.dispatch, agent=turn.author.address, job=turn.job)
@@ -183,12 +183,12 @@ class MailServer:
 
 
 def _parsed(line: bytes) -> tuple[str, object]:
-    """The token of a request and what it asks for."""
+    """The token of a request, and what it asks for in printable texts."""
     if len(line) > MOST_REQUEST_BYTES:
         message = f"the request is longer than {MOST_REQUEST_BYTES} bytes; nothing was sent"
         raise InvalidInputError(message)
     try:
-        request = json.loads(line)
+        request = in_texts(json.loads(line), printable)
     except (ValueError, RecursionError) as error:
         message = "the request is not JSON, so nothing was sent; use the command that COALMINE_MAIL names"
         raise InvalidInputError(message) from error

@@ -68,11 +68,18 @@ class _ClaudeMessage(Part):
 
 class _Assistant(Form):
     message: _ClaudeMessage
-    error: str | None = None  # set where the program speaks in the model's place
+    # Where the program speaks in the model's place:
+    error: str | None = None
+    isApiErrorMessage: bool = False  # noqa: N815  # its name before 2.1
+    is_api_error_message: bool = False
+    api_error_status: int | None = None
 
     def events(self) -> Sequence[AgentEvent]:
         said = [event for block in self.message.content for event in block.events()]
-        return said if self.error is None else [*said, ApiErrorEvent(message=self.error)]
+        if self.error is None and not (self.isApiErrorMessage or self.is_api_error_message):
+            return said
+        words = "\n".join(event.text for event in said if isinstance(event, TextEvent))
+        return [ApiErrorEvent(message=words or self.error or "", status=self.api_error_status)]
 
 
 class _ModelUsage(Part):

@@ -4,9 +4,11 @@ The one runtime whose format is ours: docs/runtimes.md describes it, and it stay
 no event is text, so that a shell script is an agent, too.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from routing.printable import valid
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ResultEvent,
@@ -22,7 +24,7 @@ from tasks.agents.runtimes.json_lines import (
     Forms,
     SessionLine,
     TextLine,
-    json_object,
+    json_objects,
     named,
     read_form,
 )
@@ -68,6 +70,9 @@ _LINES: Final = Forms(
     }
 )
 
+#: Two letters in a row: words. Dots, percentages, spinners and times of day have none.
+_WORDS: Final = re.compile(r"[^\W\d_]{2}")
+
 
 class CommandRuntime(ProgramRuntime):
     """Runs the version's `command` as a shell line. It is the operator's; outside text never joins it."""
@@ -98,10 +103,16 @@ class CommandRuntime(ProgramRuntime):
         return {name: value for name, value in given.items() if value}
 
     def parse(self, line: str) -> Sequence[AgentEvent]:
-        """Take a JSON object of a known `type` as that event, and anything else as text."""
-        fields = json_object(line)
-        form = None if fields is None else self.lines.known.get(fields["type"])
-        return [TextEvent(text=line)] if fields is None or form is None else read_form(form, fields)
+        """Take JSON objects of known types as those events, and any other line as text.
+
+        Signs of progress may stand beside them. A line with words is text, as agents quote such objects.
+        """
+        found = json_objects(line)
+        known = self.lines.known
+        forms = [(known[fields["type"]], fields) for fields in found.objects if fields["type"] in known]
+        if not forms or len(forms) < len(found.objects) or _WORDS.search(found.beside):
+            return [TextEvent(text=valid(line))]
+        return [event for form, fields in forms for event in read_form(form, fields)]
 
     def clean(self, exit_code: int, seen: Seen) -> bool:
         """Exit code 0, and no result that calls itself an error."""

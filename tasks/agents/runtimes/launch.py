@@ -35,7 +35,7 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
     except RuntimeRefusedError:
         raise
     except Exception as error:
-        words = fault_words(error, Redactor.of(turn.secrets))
+        words = fault_words(error, Redactor(turn.secrets))
         message = f"the runtime {runtime.name} could not prepare the turn and nothing was started: {words}"
         raise RuntimeRefusedError(message) from error
     if not argv:
@@ -44,12 +44,12 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
     return Launch(argv=argv, environment={**turn.environment, **more}, prompt=prompt)
 
 
-def fault_words(error: Exception, redact: Callable[[bytes], bytes] = bytes) -> str:
+def fault_words(error: Exception, redact: Callable[[str], str] = str) -> str:
     """The exception's class and words in one line, without secrets; also of one that has no words."""
     try:
         said = str(error)
     except Exception:  # noqa: BLE001 - its words may raise, too
         said = ""
     # Redacted before it is cut: half a secret would not be found.
-    text = redact(f"{type(error).__name__}: {said}".encode(errors="replace")).decode(errors="replace")
-    return " ".join(printable(text).split())[:MOST_CHARACTERS].rstrip(": ")
+    text = redact(printable(f"{type(error).__name__}: {said}"))
+    return " ".join(text.split())[:MOST_CHARACTERS].rstrip(": ")

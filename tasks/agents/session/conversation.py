@@ -1,7 +1,7 @@
 """The conversation of one turn: which one it was to resume, and which one the agent says it is in.
 
-Also, where the asked-for conversation turns out not to exist: whether the turn is begun anew without it, with
-what limits, and how two processes become one turn's result.
+Also, where the asked-for conversation turns out not to exist, or to be one that no model takes: whether the
+turn is begun anew without it, with what limits, and how two processes become one turn's result.
 """
 
 from dataclasses import replace
@@ -49,7 +49,7 @@ class Conversation:
         return self._resumption.lost
 
     def begin_anew(self, why: str) -> None:
-        """The conversation that was asked for does not exist: from here on none is asked for."""
+        """The conversation that was asked for cannot be resumed: from here on none is asked for."""
         self._resumption, self.billed = Resumption(lost=why), Usage()
 
     def hear(self, event: AgentEvent) -> None:
@@ -86,18 +86,19 @@ class Conversation:
         return usage if elsewhere else self.billed + usage
 
 
-#: Why the conversation is lost, in words.
-NOT_THERE = "its program no longer has it"
+def needs_fresh_start(first: TurnResult, *, resumed: bool, acted: bool) -> str:
+    """Why a turn is begun anew: its conversation does not exist, or no model takes it. "" if it is not.
 
-
-def needs_fresh_start(first: TurnResult, *, acted: bool) -> bool:
-    """Whether the program gave up because the conversation does not exist, before it did anything at all.
-
-    `acted`: it has spoken or used a tool. A program that has, that the model's API refused or that died of a
-    signal has failed at its work: that is for the job's next attempt.
+    `resumed`: an earlier conversation was asked for. `acted`: the agent has spoken or used a tool. An agent
+    that has, that the model's API failed otherwise or that died of a signal has failed at its work: that is
+    for the job's next attempt.
     """
-    exited = first.ended_by is Ending.RESULT and first.exit_code is not None and first.exit_code > 0
-    return exited and first.session_lost and first.api_error is None and not acted
+    if acted or first.ended_by is not Ending.RESULT:
+        return ""
+    if resumed and first.refused:
+        return f"the model's API refused it: {first.refused}"
+    exited = first.exit_code is not None and first.exit_code > 0
+    return "its program no longer has it" if exited and first.session_lost and first.api_error is None else ""
 
 
 def limits_left(limits: TurnLimits, first: TurnResult) -> TurnLimits:

@@ -63,6 +63,10 @@ def _exited(
 ) -> SessionStep:
     if not turn.clean:
         reason = f"it exited with code {turn.exit_code}"
+        if turn.lingered:
+            reason = "it said that it had failed, and did not exit"
+        if turn.refused:
+            reason = f"the model's API refused its conversation: {turn.refused}"
         if turn.ended_by is Ending.PARSER_ERROR:
             reason = f"its runtime could not read what it said: {turn.reason}"
         if may_retry:

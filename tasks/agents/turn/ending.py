@@ -186,7 +186,7 @@ class TurnEnding:
             finished=_finished(result, self.host).model_dump_json() if done else "",
             retry=step.is_retry,
             mail_missing=step.mail_missing,
-            forget=result.session_lost,
+            forget=result.session_lost or bool(result.refused),
         )
         moved = self.cleanup.patiently("the end of the turn", lambda: self.sessions.end(end))
         self.has_lease = moved is None

@@ -1,12 +1,13 @@
-"""What a turn may use before it is ended, and the timer of its silence.
+"""What a turn may use before it is ended, and the timers of its silence and of its result.
 
-Both are pure: the caller has the clock.
+All are pure: the caller has the clock.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from routing.errors import UnavailableError
+from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, SessionEvent, ToolEvent
 from tasks.agents.runtimes.runtime import RuntimeSpec
 
 _MIB = 1024 * 1024
@@ -20,10 +21,11 @@ class TurnLimits:
     """Limits of one turn. A turn that is run as two processes has them once, see `limits_left`."""
 
     time_limit_seconds: float = 3600.0  # wall clock, from spawn
-    stall_seconds: float = 600.0  # without an event
+    stall_seconds: float = 600.0  # without a byte on either stream
+    result_grace_seconds: float = 10.0  # between a result and the end of a program that does not exit
     kill_grace_seconds: float = 2.0  # between SIGTERM and SIGKILL
     output_bytes: int = 512 * _MIB  # of both streams together
-    line_bytes: int = _MIB  # kept of one line; the rest is skipped
+    line_bytes: int = 8 * _MIB  # kept of one line; longer ones lose long strings, or their end
     log_bytes: int = 16 * _MIB  # kept in the turn's log
     cost_usd: float | None = None  # as the agent reports it, None for no limit
 
@@ -41,13 +43,13 @@ class StallTimer:
     the agent has been silent for too long, and then every ASK_SECONDS. Silence counts from when it was last
     seen to wait, so an answer is never followed by the end at once.
 
-    Call `heard` with each event, and `is_over` at `due_at` or later.
+    Call `heard` when the agent has printed something, and `is_over` at `due_at` or later.
     """
 
     def __init__(self, *, stall_seconds: float, now: float, waits_for_person: Callable[[], bool]) -> None:
         self._stall_seconds = stall_seconds
         self._waits_for_person = waits_for_person
-        self._quiet_since = now  # the last event, or the last moment at which it was seen to wait
+        self._quiet_since = now  # the last output, or the last moment at which it was seen to wait
         self._ask_at = now + stall_seconds
 
     @property
@@ -56,7 +58,7 @@ class StallTimer:
         return self._ask_at
 
     def heard(self, now: float) -> None:
-        """An event came."""
+        """Something was printed."""
         self._quiet_since = now
         self._ask_at = now + self._stall_seconds
 
@@ -76,3 +78,24 @@ class StallTimer:
             return True
         self._ask_at = min(now + ASK_SECONDS, over_at)
         return False
+
+
+class ResultTimer:
+    """When a program that has said how its turn went, and does not exit, counts as done.
+
+    Tool servers, timers and hooks keep programs alive. One that uses a tool or begins a session after its
+    result is at work again, and has to say another one.
+    """
+
+    def __init__(self, *, grace_seconds: float) -> None:
+        self._grace_seconds = grace_seconds
+        #: When the program counts as done, by the caller's clock; None while no result stands.
+        self.due_at: float | None = None
+
+    def hear(self, event: AgentEvent, now: float) -> None:
+        """Take each event."""
+        match event:
+            case ResultEvent():
+                self.due_at = now + self._grace_seconds
+            case ToolEvent() | SessionEvent():
+                self.due_at = None

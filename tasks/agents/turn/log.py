@@ -1,14 +1,15 @@
 """The file that keeps what an agent printed, up to a size.
 
-Lines come without secrets: the caller has taken them out. A log never ends a turn: when the disk is full,
-writing stops, and `failure` says why.
+Lines come printable and without secrets: the caller has seen to both. A log never ends a turn: when the disk
+is full, writing stops, and `failure` says why.
 """
 
 import os
 from pathlib import Path
 from typing import Self
 
-from routing.printable import printable
+#: Bytes that are kept of one line.
+_LINE_BYTES = 1024 * 1024
 
 
 class TurnLog:
@@ -29,13 +30,15 @@ class TurnLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, line: bytes, *, stderr: bool = False, skipped: int = 0) -> None:
+    def write(self, line: str, *, stderr: bool = False, skipped: int = 0) -> None:
         """Add a line, of which `skipped` further bytes are not there."""
         if self._room <= 0 or self.failure:
             self.dropped += 1
             return
-        text = printable(line.decode(errors="replace"))
+        said = line.encode(errors="replace")
+        skipped += max(0, len(said) - _LINE_BYTES)
         more = f" [{skipped} more bytes]" if skipped else ""
+        text = said[:_LINE_BYTES].decode(errors="ignore")
         data = f"{'stderr: ' if stderr else ''}{text}{more}\n".encode()
         self._put(data[: self._room])
         self.dropped += len(data) > self._room

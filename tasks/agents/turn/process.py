@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from routing.jobs.ending import Ending
+from routing.printable import printable
 from routing.process.cgroup import CgroupHome
 from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended, SpawnError
@@ -19,9 +20,11 @@ from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
+from tasks.agents.runtimes.json_lines import without_long_strings
 from tasks.agents.runtimes.launch import Launch, fault_words, launch_of
+from tasks.agents.runtimes.refusal import refusal
 from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
-from tasks.agents.turn.limits import StallTimer, TurnLimits
+from tasks.agents.turn.limits import ResultTimer, StallTimer, TurnLimits
 from tasks.agents.turn.log import TurnLog
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
@@ -29,8 +32,8 @@ from tasks.agents.turn.tally import TurnTally
 
 _LOG = logging.getLogger(__name__)
 
-#: More bytes of a line than its tail needs, whatever its characters take.
-_TAIL_BYTES = 32_768
+#: Reasons to stop that outweigh a result. For all others the work is done.
+_OUTWEIGHING = frozenset({Ending.CANCEL, Ending.LEASE_LOST})
 
 
 def run_turn(
@@ -44,6 +47,7 @@ def run_turn(
     on_event: Callable[[AgentEvent], None] | None = None,
     on_spawn: Callable[[ProcessIdentity], None] | None = None,
     on_abort: Callable[[], object] = lambda: None,
+    on_life: Callable[[], object] = lambda: None,
     waits_for_person: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> TurnResult:
@@ -53,6 +57,7 @@ def run_turn(
 
     - `on_spawn`: once, with the process, before anything is written to it.
     - `on_event`: with every event, as it comes. What these two raise ends the turn and is raised again.
+    - `on_life`: when something was printed, on either stream, whether or not it is a line. It may not raise.
     - `waits_for_person`: whether a decision is awaited; only if the agent has been silent for too long.
     - `on_abort`: at most once, when the agent is to be ended, before it is signalled. It may not raise.
 
@@ -71,6 +76,7 @@ def run_turn(
             log=log,
             limits=limits,
             on_event=on_event,
+            on_life=on_life,
             waits_for_person=waits_for_person,
             clock=clock,
         )
@@ -121,12 +127,13 @@ class _ProcessTurn:
         log: TurnLog,
         limits: TurnLimits,
         on_event: Callable[[AgentEvent], None] | None,
+        on_life: Callable[[], object],
         waits_for_person: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         self._runtime, self._turn, self._log = runtime, turn, log
-        self._limits, self._on_event, self._clock = limits, on_event, clock
-        self._redact = Redactor.of(turn.secrets)
+        self._limits, self._on_event, self._on_life, self._clock = limits, on_event, on_life, clock
+        self._redact = Redactor(turn.secrets)
         self._tally = TurnTally(billed=turn.billed, asked=turn.session_id)
         self._failure: Exception | None = None  # what `on_event` raised
         self._runtime_fault = ""  # what the runtime raised, in words; it is not asked again
@@ -135,7 +142,7 @@ class _ProcessTurn:
         self.descendants = Descendants(table, home)
         self.child = ChildProcess.start(
             Command(argv=launch.argv, cwd=turn.worktree, environment=launch.environment, stdin=launch.prompt),
-            output=LineReader(self._take_output, cap=limits.line_bytes),
+            output=LineReader(self._take_output, cap=limits.line_bytes, shorten=without_long_strings),
             error=LineReader(self._take_error, cap=limits.line_bytes),
             descendants=self.descendants,
             clock=clock,
@@ -144,6 +151,9 @@ class _ProcessTurn:
         self._stall = StallTimer(
             stall_seconds=limits.stall_seconds, now=self._started_at, waits_for_person=waits_for_person
         )
+        self._result_timer = ResultTimer(grace_seconds=min(limits.result_grace_seconds, limits.stall_seconds))
+        self._judged: Seen | None = None  # what it had said when it was ended after its result
+        self._heard_bytes = 0  # as of the last look for signs of life
 
     def watch(self, stop: StopSignal) -> Ending:
         """Move bytes until the agent exits or has to be ended; says which. Raises what `on_event` raised."""
@@ -154,9 +164,17 @@ class _ProcessTurn:
                 return Ending.RESULT
             if (ending := self._overdue(stop)) is not None:
                 return ending
-            self.child.pump(self._patience())
-            self._log.flush()
+            self._pump(self._patience())
         raise self._failure
+
+    def _pump(self, seconds: float) -> None:
+        """Move bytes, and note them as signs of life."""
+        self.child.pump(seconds)
+        self._log.flush()
+        if self.child.bytes_read != self._heard_bytes:
+            self._heard_bytes = self.child.bytes_read
+            self._stall.heard(self._clock())
+            self._on_life()
 
     def end(self) -> None:
         """End what is left of the agent, and read what it printed until then."""
@@ -172,8 +190,9 @@ class _ProcessTurn:
         if self._failure is not None:
             raise self._failure
         seen = self._tally.seen()
-        exit_code = self._ended.exit_code if ended_by is Ending.RESULT else None
-        clean = exit_code is not None and self._is_clean(exit_code, seen)
+        by_itself = ended_by is Ending.RESULT and self._judged is None
+        exit_code = self._ended.exit_code if by_itself else None
+        clean = ended_by is Ending.RESULT and self._is_clean(exit_code, self._judged or seen)
         asked = self._turn.session_id
         if self._runtime_fault and ended_by is Ending.RESULT:  # it raised after the exit
             ended_by = Ending.PARSER_ERROR
@@ -181,8 +200,10 @@ class _ProcessTurn:
             ended_by=ended_by,
             exit_code=exit_code,
             clean=clean,
+            lingered=self._judged is not None,
             session_id=seen.session_id or asked,
             session_lost=self._is_session_lost(exit_code, seen),
+            refused="" if clean else refusal(seen, self._tally.tail.text),
             resume_mismatch=None not in {asked, seen.session_id} and asked != seen.session_id,
             duration_seconds=self._ended.seconds,
             usage=seen.usage,
@@ -202,12 +223,15 @@ class _ProcessTurn:
         unseen = self._turn.session_id is not None and seen.session_id is None
         return unseen and exit_code not in {None, 0} and not self._runtime_fault
 
-    def _is_clean(self, exit_code: int, seen: Seen) -> bool:
-        """By the runtime's own definition; never when it could not read what was printed."""
-        if self._runtime_fault:
+    def _is_clean(self, exit_code: int | None, seen: Seen) -> bool:
+        """By the runtime's own definition; never when it could not read what was printed.
+
+        A program that was ended after its result counts as one that exited with 0.
+        """
+        if self._runtime_fault or (exit_code is None and self._judged is None):
             return False
         try:
-            return bool(self._runtime.clean(exit_code, seen))
+            return bool(self._runtime.clean(exit_code or 0, seen))
         except Exception as error:  # noqa: BLE001 - the boundary to code that is not ours
             self._runtime_failed(error)
             return False
@@ -222,13 +246,20 @@ class _ProcessTurn:
 
     def _overdue(self, stop: StopSignal) -> Ending | None:
         """Why the agent has to be ended now, the most important first; None when it may go on."""
-        if stop.reason is not None:
-            return Ending(stop.reason)
+        reason = None if stop.reason is None else Ending(stop.reason)
+        if self._result_timer.due_at is not None and reason not in _OUTWEIGHING:
+            return self._done(self._result_timer.due_at, at_once=reason is not None)
+        if reason is not None:
+            return reason
+        return self._limit()
+
+    def _limit(self) -> Ending | None:
+        """Which limit of the turn is reached, the most important first."""
         now, limits = self._clock(), self._limits
-        if now >= self._started_at + limits.time_limit_seconds:
+        if now >= self._deadline:
             return Ending.DEADLINE
         if now >= self._stall.due_at:
-            self.child.pump(0)  # it may have spoken while a caller's `on_event` took its time
+            self._pump(0)  # it may have spoken while a caller's `on_event` took its time
             return Ending.STALL if self._stall.is_over(now) else None
         if self.child.bytes_read > limits.output_bytes:
             return Ending.OUTPUT_LIMIT
@@ -236,30 +267,44 @@ class _ProcessTurn:
             return Ending.BUDGET
         return None
 
+    def _done(self, due_at: float, *, at_once: bool) -> Ending | None:
+        """Whether a program that has said its result, and runs, counts as done: no limit outweighs that."""
+        if not at_once and self._clock() < min(due_at, self._deadline):
+            return None
+        self._judged = self._tally.seen()  # what it says while it is ended changes nothing
+        return Ending.RESULT
+
+    @property
+    def _deadline(self) -> float:
+        return self._started_at + self._limits.time_limit_seconds
+
     def _patience(self) -> float:
         """Seconds until the next limit is to be looked at, if nothing happens before."""
-        due_at = min(self._started_at + self._limits.time_limit_seconds, self._stall.due_at)
-        return due_at - self._clock()
+        done_at = self._result_timer.due_at
+        return min(self._deadline, self._stall.due_at if done_at is None else done_at) - self._clock()
 
     def _take_output(self, line: OutputLine) -> None:
-        """A line of standard output: events, and a sign of life."""
-        data = self._logged(line, stderr=False)
-        if data or line.skipped:
-            for event in self._events(data, line.skipped):
+        """A line of standard output: events."""
+        text = self._logged(line, stderr=False)
+        if text or line.skipped:
+            for event in self._events(text, line):
                 self._deliver(event)
-            self._stall.heard(self._clock())
 
     def _take_error(self, line: OutputLine) -> None:
-        """A line of standard error: kept for people, and no sign of life."""
-        data = self._logged(line, stderr=True)
-        self._tally.tail.add(data[-_TAIL_BYTES:].decode(errors="replace"))
+        """A line of standard error: kept for people."""
+        self._tally.tail.add(self._logged(line, stderr=True))
 
-    def _logged(self, line: OutputLine, *, stderr: bool) -> bytes:
-        """Write a line to the log, and return it as it stands there: without secrets."""
-        data = self._redact(line.data, cut=line.skipped > 0)
-        self._log.write(data, stderr=stderr, skipped=line.skipped)
+    def _logged(self, line: OutputLine, *, stderr: bool) -> str:
+        """Write a line to the log, and return what a terminal would show of it; both without secrets."""
+        whole = line.data.decode(errors="replace")
+        shown = whole.rstrip("\r").rpartition("\r")[2]  # progress is written over
+        self._log.write(self._cleaned(whole, line), stderr=stderr, skipped=line.skipped)
         self._oversized += line.skipped > 0
-        return data
+        return self._cleaned(shown, line)
+
+    def _cleaned(self, text: str, line: OutputLine) -> str:
+        # In this order: a secret with a terminal sequence in it would be whole again without that.
+        return self._redact(printable(text), cut=not line.ends)
 
     def _deliver(self, event: AgentEvent) -> None:
         """Call `on_event`, until it has raised: the lines after that are read for the log and the totals."""
@@ -270,22 +315,26 @@ class _ProcessTurn:
         except Exception as error:  # noqa: BLE001  # raised again when the agent's processes have been ended
             self._failure = error
 
-    def _events(self, data: bytes, skipped: int) -> list[AgentEvent]:
+    def _events(self, text: str, line: OutputLine) -> list[AgentEvent]:
         """Read a line and count its events. A runtime that raised once is not called again."""
         if self._runtime_fault:
             return []
         try:
-            events = self._parsed(data, skipped)
+            # Once more without secrets: JSON can spell a letter of one as an escape.
+            events = [self._redact.record(event) for event in self._parsed(text, line)]
             for event in events:
                 self._tally.add(event)
+                self._result_timer.hear(event, self._clock())
         except Exception as error:  # noqa: BLE001 - the boundary to code that is not ours
             self._runtime_failed(error)
             return []
         return events
 
-    def _parsed(self, data: bytes, skipped: int) -> list[AgentEvent]:
-        if skipped:
-            return [
-                MalformedEvent(reason=f"a line of {len(data) + skipped} bytes; only its beginning is logged")
-            ]
-        return list(self._runtime.parse(data.decode(errors="replace")))
+    def _parsed(self, text: str, line: OutputLine) -> list[AgentEvent]:
+        if line.ends:
+            return list(self._runtime.parse(text))
+        return [
+            MalformedEvent(
+                reason=f"a line of {len(line.data) + line.skipped} bytes; only its beginning is logged"
+            )
+        ]

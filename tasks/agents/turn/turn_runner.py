@@ -7,12 +7,13 @@ The order of the steps is what makes it safe:
 3. note which terminal mail there is already;
 4. start the process and register it before anything is written to it;
 5. write the prompt, close the input, keep the output (`run_turn`);
-6. with each event: renew the lease, note the conversation;
+6. with each output: renew the lease; with each event: note the conversation;
 7. end the process and all that it started (`run_turn`);
 8. always: remove the registration and give the lease back.
 
-A conversation that turns out not to exist is begun anew within the turn, once (`needs_fresh_start`).
-What the end of a turn means for its agent depends on its job too: see `supervision.retirement`.
+A conversation that turns out not to exist, or that the model's API refuses, is begun anew within the turn,
+once (`needs_fresh_start`). What the end of a turn means for its agent depends on its job too: see
+`supervision.retirement`.
 
 Threads: a turn runs in the thread that called `run`, from end to end, callbacks included. The lease keeper's
 threads only set its stop signal.
@@ -35,9 +36,9 @@ from tasks.agents.agent_registry import AgentRegistry
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.runtimes.agent_event import AgentEvent, TextEvent, ToolEvent, Usage
+from tasks.agents.runtimes.refusal import is_refusal
 from tasks.agents.runtimes.runtime import TurnInput
 from tasks.agents.session.conversation import (
-    NOT_THERE,
     Conversation,
     as_one_turn,
     limits_left,
@@ -190,7 +191,7 @@ class _SessionTurn:
         )
         self._started = 0  # processes that were registered
         self._acted = False  # the agent has spoken, or used a tool
-        self._heard_at = runner.monotonic()  # when the last event came, or the turn began
+        self._heard_at = runner.monotonic()  # when it last printed something, or the turn began
 
     def run(self, stop: StopSignal) -> TurnRecord | NotRun:
         """Steps 2 to 8, once; `release` must be called after it, whatever it raised."""
@@ -204,8 +205,9 @@ class _SessionTurn:
         self._ending.begin()
         result = self._process(given, stop, self._order.limits)
         consumed = result.usage
-        if needs_fresh_start(result, acted=self._acted):
-            result, consumed = self._afresh(result, stop)
+        resumed = self._conversation.asked is not None
+        if why := needs_fresh_start(result, resumed=resumed, acted=self._acted):
+            result, consumed = self._afresh(result, stop, why)
         silent_seconds = self._runner.monotonic() - self._heard_at
         return self._ending.conclude(result, consumed, silent_seconds=silent_seconds)
 
@@ -239,21 +241,22 @@ class _SessionTurn:
             limits=limits,
             on_spawn=self._register,
             on_event=self._hear,
+            on_life=self._live,
             on_abort=self._ending.close_mail,
             waits_for_person=lambda: self._runner.agents.waits_for_person(self._name),
         )
 
-    def _afresh(self, first: TurnResult, stop: StopSignal) -> tuple[TurnResult, Usage]:
-        """Start the agent once more, in a new conversation and with a recap: the earlier one does not exist.
+    def _afresh(self, first: TurnResult, stop: StopSignal, why: str) -> tuple[TurnResult, Usage]:
+        """Start the agent once more, in a new conversation and with a recap; `why` not in the earlier one.
 
         Returns the result of both processes as one turn, and what the new conversation has consumed.
         """
         if stop.reason is not None:
             return replace(first, ended_by=Ending(stop.reason), exit_code=None), first.usage
-        _log.warning("session.afresh", agent=self._name, session=first.session_id)
+        _log.warning("session.afresh", agent=self._name, session=first.session_id, reason=why)
         started = self._started
         try:
-            self._conversation.begin_anew(NOT_THERE)
+            self._conversation.begin_anew(why)
             given = self._given()
             if given is None:
                 return first, first.usage
@@ -261,7 +264,7 @@ class _SessionTurn:
             second = self._process(given, stop, limits)
         except (CoalmineError, OSError):
             if self._started == started:  # nothing runs: the session is where it was before the turn
-                step = SessionStep(to=SessionState.BETWEEN_TURNS, reason=NOT_THERE)
+                step = SessionStep(to=SessionState.BETWEEN_TURNS, reason=why)
                 self._ending.write(step, first, first.usage)
             raise
         return as_one_turn(first, second), second.usage
@@ -302,9 +305,13 @@ class _SessionTurn:
             raise StaleTurnError(message_)
         self._started += 1
 
-    def _hear(self, event: AgentEvent) -> None:
+    def _live(self) -> None:
+        """Something was printed: the silence is over, for the turn's own worker and for the watchdog."""
         self._heard_at = self._runner.monotonic()
         self._runner.keeper.heard(self._lease)
-        self._acted = self._acted or isinstance(event, TextEvent | ToolEvent)
+
+    def _hear(self, event: AgentEvent) -> None:
+        said = isinstance(event, TextEvent) and not is_refusal(event.text)
+        self._acted = self._acted or said or isinstance(event, ToolEvent)
         self._conversation.hear(event)
         self._order.on_event(event)
