@@ -7,6 +7,7 @@ COPY routing routing
 COPY harvest harvest
 COPY tasks tasks
 COPY console console
+COPY coalmine coalmine
 RUN python -m venv /opt/coalmine \
  && /opt/coalmine/bin/python -m pip install --no-cache-dir -c constraints.txt '.[flower]'
 

@@ -69,7 +69,7 @@ class Boundary(TyperGroup):
     """The root of all commands. Everything that a command raises ends in `exit_code_of`.
 
     It is the `cls` of the root app, so that every way to call the app passes through it: `coalmine`,
-    `python -m console` and typer's test runner.
+    `python -m coalmine` and typer's test runner.
     """
 
     def main(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-#: Lowest first: each floor may import those before it.
-FLOORS = ("routing", "harvest", "tasks", "console")
+#: Lowest first: each floor may import those before it. The last is the address under which all is started.
+FLOORS = ("routing", "harvest", "tasks", "console", "coalmine")
 
 #: Folders beside the floors that hold Python.
 BESIDE = ("tests", "benchmarks")
@@ -27,7 +27,7 @@ def modules(package: str) -> tuple[Path, ...]:
 
 
 def product() -> Iterator[Path]:
-    """All Python files of the four floors."""
+    """All Python files of the floors."""
     for floor in FLOORS:
         yield from modules(floor)
 

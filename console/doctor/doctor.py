@@ -208,7 +208,7 @@ def workers(app: Celery, *, wait_seconds: float) -> HealthFinding:
         return ok("workers", f"{len(names)} answered: {', '.join(names[:10])}")
     message = f"no worker answered within {wait_seconds:g} s; jobs wait in the queues"
     return warning(
-        "workers", message, "start one with `celery -A tasks worker`, or everything with `coalmine up`"
+        "workers", message, "start one with `celery -A coalmine worker`, or everything with `coalmine up`"
     )
 
 

@@ -155,13 +155,13 @@ class LocalFleet:
         return self.supervisor
 
     def _program(self, name: str, *arguments: str) -> Program:
-        """A Celery program with this Python and the fleet's settings."""
-        argv = (sys.executable, "-m", "celery", "-A", "tasks", *arguments)
+        """A Celery program with this Python and the fleet's settings, whatever lies in the working folder."""
+        argv = (sys.executable, "-P", "-m", "coalmine.celery", *arguments)
         return Program(name=name, argv=argv, env={**os.environ, **self.variables})
 
     def _web(self, door: LocalDoor) -> Program:
         """The web process. It opens the port itself; `LocalDoor.of` has closed it again after the check."""
-        argv = (sys.executable, "-m", "console", *door.arguments)
+        argv = (sys.executable, "-P", "-m", "coalmine", *door.arguments)
         return Program(name="web", argv=argv, env={**os.environ, **self.variables})
 
     def _places(self) -> dict[str, str]:

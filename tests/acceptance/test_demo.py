@@ -13,7 +13,7 @@ def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) 
     """Both verdicts are reached, with evidence above the threshold, and git agrees with the report."""
     folder = tmp_path / "story"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
-    argv = [sys.executable, "-m", "console", "demo", "--seed", "1", "--keep", str(folder), "--json"]
+    argv = [sys.executable, "-m", "coalmine", "demo", "--seed", "1", "--keep", str(folder), "--json"]
     done = run(argv, env=environment, cwd=Path(__file__).parents[2], timeout=90)
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout)
@@ -33,7 +33,7 @@ def test_a_folder_that_exists_is_not_written_to(tmp_path: Path) -> None:
     kept = tmp_path / "mine"
     kept.mkdir()
     (kept / "file").write_text("mine")
-    argv = [sys.executable, "-m", "console", "demo", "--keep", str(kept)]
+    argv = [sys.executable, "-m", "coalmine", "demo", "--keep", str(kept)]
     done = run(argv, cwd=Path(__file__).parents[2])
     assert done.returncode == 4
     assert done.stderr.count("\n") == 1

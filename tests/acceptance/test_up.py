@@ -71,7 +71,7 @@ def _up(folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
             [
                 sys.executable,
                 "-m",
-                "console",
+                "coalmine",
                 "up",
                 *arguments,
                 "--agent",
@@ -112,7 +112,7 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
             timeout=60,
         )
         assert process.poll() is None, (tmp_path / "up.log").read_text()
-        argv = [sys.executable, "-m", "console", "job", "list", "--json"]
+        argv = [sys.executable, "-m", "coalmine", "job", "list", "--json"]
         asked = run(argv, cwd=tmp_path, env=_environment())
         assert asked.returncode == 0, asked.stderr
         assert asked.stdout.count('"succeeded"') == 1, "a command in the same folder finds the fleet"

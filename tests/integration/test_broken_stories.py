@@ -12,7 +12,7 @@ from tests.waiting import run
 
 ROOT = Path(__file__).parents[2]
 
-PACKAGES = ("routing", "harvest", "tasks", "console", "tests")
+PACKAGES = ("routing", "harvest", "tasks", "console", "coalmine", "tests")
 
 STORIES = (
     "test_a_canary_whose_outcomes_regress_is_rolled_back_once",

@@ -72,7 +72,7 @@ def test_hand_written_issues_end_closed_with_commits_and_statuses(library: Path)
     ci = f"{sys.executable} -m pytest -q test_inflection.py test_*.py"
     log = (folder / "up.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "console", "up", "--repo", str(library), "--issues", str(issues), "--ci", ci,
+        [sys.executable, "-m", "coalmine", "up", "--repo", str(library), "--issues", str(issues), "--ci", ci,
          "--agent", str(agent)],
         cwd=folder, env=environment | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=subprocess.STDOUT,
         start_new_session=True,

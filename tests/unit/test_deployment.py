@@ -68,14 +68,14 @@ def test_ticks_never_wait_for_agents(read: Callable[[], dict[str, str]]) -> None
 def test_processes_are_those_of_a_celery_project_with_options_that_exist(
     read: Callable[[], dict[str, str]],
 ) -> None:
-    """Workers, one beat and Flower, each started as `celery -A tasks …`."""
+    """Workers, one beat and Flower, each started as `celery -A coalmine …`."""
     commands = {name: command for name, command in read().items() if name != "web"}
     assert set(commands) == {"worker", "control", "beat", "flower"}
     assert "web" in read()
     programs = {"worker": worker, "control": worker, "beat": beat}
     for name, command in commands.items():
         words = shlex.split(command)
-        assert words[:3] == ["celery", "-A", "tasks"]
+        assert words[:3] == ["celery", "-A", "coalmine"]
         if name not in programs:
             assert words[3] == "flower"
             continue
@@ -143,7 +143,7 @@ def test_the_image_does_not_run_as_root_and_has_what_the_packages_need() -> None
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert re.findall(r"^USER (\S+)", image, re.MULTILINE)[-1] == "coalmine"
     assert "-c constraints.txt" in image
-    for package in ("routing", "harvest", "tasks", "console"):
+    for package in ("routing", "harvest", "tasks", "console", "coalmine"):
         assert f"COPY {package} {package}" in image
 
 

@@ -106,6 +106,7 @@ KNOWS = {
         "console", "console/demo", "console/doctor", "console/input", "console/local", "console/output",
         "console/web",
     ),
+    "coalmine": (),
 }  # fmt: skip
 
 #: Rooms with more files than MOST_FILES, and why that is right.
