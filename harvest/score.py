@@ -33,6 +33,7 @@ FAILURES = frozenset(
 EXCLUSIONS = frozenset(
     {
         SignalKind.UNREACHABLE,
+        SignalKind.NO_VERDICT,
         SignalKind.AUTHENTICATION,
         SignalKind.QUOTA,
         SignalKind.MACHINE_LOST,

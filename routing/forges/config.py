@@ -12,9 +12,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from routing.forges.ci_rules import CiRules
 from routing.http.settings import BaseUrl, is_token
 from routing.issues.issue import is_repository_name
-from routing.setting_types import Count, Dollars, Seconds, Switch
+from routing.setting_types import Count, Dollars, NotNegative, Seconds, Switch
 
 
 def _token(value: SecretStr) -> SecretStr:
@@ -53,6 +54,8 @@ Label = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[^,\x00-\x1
 Token = Annotated[SecretStr, AfterValidator(_token)]
 #: What deliveries are signed with.
 Secret = Annotated[SecretStr, Field(min_length=1)]
+#: Names of checks, or patterns of them.
+Checks = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], BeforeValidator(_listed)]
 Repositories = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_repositories)]
 
 
@@ -112,6 +115,11 @@ class ForgeConfig(BaseModel):
         """Whether anybody judges commits there; otherwise work is done when it is pushed."""
         return True
 
+    @property
+    def ci_rules(self) -> CiRules:
+        """Which of its checks count, and how long more of them may begin."""
+        return CiRules()
+
 
 class RemoteConfig(ForgeConfig):
     """A forge on another machine, reached over HTTP with a token. It may send webhooks."""
@@ -126,6 +134,10 @@ class RemoteConfig(ForgeConfig):
     change: Literal["request", "none"] = "request"  # whether a pushed branch becomes a pull request
     merge_method: Literal["merge", "squash", "rebase"] = "merge"
     ci: Switch = True  # off: nobody judges commits there, so pushed work is done
+    checks: Checks = ()  # that must pass, besides those that the main branch requires; `ci/*` names several
+    people_checks: Checks = ()  # that wait for people, besides the usual ones; see `routing.forges.ci_rules`
+    settle_seconds: NotNegative = 60.0  # after a push, in which more checks may begin; used where no check is
+    # required and `checks` names none
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -162,6 +174,11 @@ class RemoteConfig(ForgeConfig):
     def has_ci(self) -> bool:
         """As it is set."""
         return self.ci
+
+    @property
+    def ci_rules(self) -> CiRules:
+        """As they are set."""
+        return CiRules(checks=self.checks, people=self.people_checks, settle_seconds=self.settle_seconds)
 
     @property
     def secrets(self) -> tuple[str, ...]:

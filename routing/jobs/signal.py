@@ -31,7 +31,8 @@ class SignalKind(StrEnum):
     ESCALATED = "escalated"
     THUMB_UP = "thumb_up"
     THUMB_DOWN = "thumb_down"
-    UNREACHABLE = "unreachable"  # forge or CI, not the agent's fault, like all below
+    UNREACHABLE = "unreachable"  # the forge did not answer; not the agent's fault, like all below
+    NO_VERDICT = "no_verdict"  # the forge answered all the time, and CI did not judge the work
     AUTHENTICATION = "authentication"
     QUOTA = "quota"
     MACHINE_LOST = "machine_lost"

@@ -2,6 +2,7 @@
 
 from routing.backlog.item import BacklogItem
 from routing.forges.site import ForgeSite
+from routing.forges.skip_marker import without_skip_markers
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.job import Job, JobRequest, Priority
 from routing.printable import printable
@@ -55,7 +56,8 @@ def change_text(job: Job) -> tuple[str, str]:
     the merge, before its end is recorded. See "Linking a pull request to an issue" in GitHub's documentation.
     """
     issue = issue_of(job)
-    title = " ".join(printable(job.request.title or job.request.task).split())[:TITLE_CHARACTERS]
+    asked = without_skip_markers(job.request.title or job.request.task)  # a squash makes a commit of it
+    title = " ".join(printable(asked).split())[:TITLE_CHARACTERS]
     about = f"For #{issue.number}. " if issue is not None else ""
     arm = f", arm {job.arm}" if job.arm else ""
     return title or job.branch, f"{about}Made by job {code(job.id)}, version {code(job.version_id)}{arm}."

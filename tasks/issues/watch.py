@@ -8,6 +8,7 @@ attempt or a lost worker by `routing.jobs.retry`. An unknown finding closes and 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from routing.jobs.signal import SignalKind
 from routing.printable import printable
 
 #: The most characters of a failed check's own words that go into a reason.
@@ -20,7 +21,12 @@ class Finding(StrEnum):
     GREEN = "green"
     RED = "red"
     PENDING = "pending"
-    UNKNOWN = "unknown"  # nobody has judged the commit, or the forge did not answer
+    UNKNOWN = "unknown"  # nobody has judged the commit
+    UNREACHABLE = "unreachable"  # the forge did not answer
+    PEOPLE = "people"  # CI has passed; a check waits for people
+    APPROVAL = "approval"  # CI begins when a person approves it
+    KEPT_AWAY = "kept_away"  # the commit's message keeps CI from running
+    NOTHING = "nothing"  # CI has ended, and has run nothing
     NO_CI = "no_ci"  # the forge runs none
     NO_CHANGE_REQUEST = "no_change_request"  # its forge let none be opened yet: nobody would find the work
     NO_FORGE = "no_forge"  # its forge was taken out of the settings, and may be put back
@@ -54,6 +60,8 @@ class Watched:
     elapsed_seconds: float = 0.0  # since the first push
     silent_seconds: float = 0.0  # since the newest push
     complaint: str = ""  # what the check says that made CI red
+    waits: str = ""  # what CI was seen to wait for, as a sentence with the checks named
+    judged: bool = False  # CI was red at this commit before, and a corrective turn has left it as it is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,29 +79,52 @@ def watch(seen: Watched, limits: WatchLimits) -> Watch:
             return Watch(action=Action.CLOSE_SUCCESS, reason="pushed, and CI is green")
         case Finding.NO_CI:
             return Watch(action=Action.CLOSE_SUCCESS, reason="pushed; the forge runs no CI")
-        case Finding.RED:
+        case Finding.RED | Finding.KEPT_AWAY:
             return _red(seen, limits)
+        case Finding.NOTHING:
+            return Watch(action=Action.ESCALATE, reason=f"pushed, and {_waits(seen)}")
         case _ if seen.silent_seconds >= limits.no_verdict_seconds:
-            return Watch(action=Action.ESCALATE, reason=_silence(seen.finding, limits))
+            return Watch(action=Action.ESCALATE, reason=_silence(seen, limits))
         case _:
-            return Watch(action=Action.WAIT, reason=f"CI is {seen.finding}")
+            return Watch(action=Action.WAIT, reason=_waits(seen))
 
 
-def _silence(finding: Finding, limits: WatchLimits) -> str:
+def _silence(seen: Watched, limits: WatchLimits) -> str:
     """Why nothing is known although the time for it is over."""
-    match finding:
+    match seen.finding:
         case Finding.NO_CHANGE_REQUEST:
             return "pushed, but its forge let no change request be opened"
         case Finding.NO_FORGE:
             return "pushed, but its forge is not among the settings"
+        case Finding.UNREACHABLE:
+            return f"its forge did not say within {limits.no_verdict_seconds:g} s what CI made of it"
+        case Finding.PEOPLE:
+            return f"{_waits(seen)}, and they did not act within {limits.no_verdict_seconds:g} s"
         case _:
-            return f"CI gave no verdict within {limits.no_verdict_seconds:g} s"
+            return f"CI gave no verdict within {limits.no_verdict_seconds:g} s: {_waits(seen)}"
+
+
+def silence_signal(finding: Finding) -> SignalKind:
+    """The fact about a job that is handed over without a verdict of CI: none of them blames the version."""
+    match finding:
+        case Finding.PEOPLE:
+            return SignalKind.CI_GREEN
+        case Finding.UNREACHABLE | Finding.NO_FORGE | Finding.NO_CHANGE_REQUEST:
+            return SignalKind.UNREACHABLE
+        case _:
+            return SignalKind.NO_VERDICT
+
+
+def _waits(seen: Watched) -> str:
+    """What CI is at, for people: names of checks are text from outside."""
+    return printable(seen.waits or f"CI is {seen.finding}")[:COMPLAINT_CHARACTERS]
 
 
 def _red(seen: Watched, limits: WatchLimits) -> Watch:
     """A corrective turn while one is left and it is early enough; after that, a person."""
     why = printable(f": {seen.complaint}" if seen.complaint else "")[:COMPLAINT_CHARACTERS]
-    reason = f"CI is red at the pushed commit{why}"
+    what = "CI did not run at" if seen.finding is Finding.KEPT_AWAY else "CI is red at"
+    reason = f"{what} the pushed commit{why}"
     exhausted = _exhausted(seen, limits)
     if exhausted is None:
         return Watch(action=Action.FIX_FORWARD, reason=reason)
@@ -104,6 +135,8 @@ def _exhausted(seen: Watched, limits: WatchLimits) -> str | None:
     """Why a job gets no further corrective turn, '' when jobs never get one, None when it gets one."""
     if limits.fix_forwards == 0:
         return ""
+    if seen.judged:
+        return "the corrective turn committed nothing new"
     if seen.fix_forwards >= limits.fix_forwards:
         return f"it has had {seen.fix_forwards} of {limits.fix_forwards} corrective turns"
     if seen.elapsed_seconds >= limits.fix_forward_seconds:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from routing.forges.change_request import ChangeRequest, ChangeState
-from routing.forges.commit_status import CiVerdict, CombinedStatus
+from routing.forges.commit_status import CiReading, CiVerdict
 from routing.forges.errors import (
     ForgeBaseGoneError,
     ForgeError,
@@ -28,12 +28,13 @@ from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.run_store import RunNotes, RunStore
 from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
+from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
 from tasks.issues.landings import Landings, landing_facts
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import change_text
 from tasks.issues.site import issue_of, place_of
-from tasks.issues.watch import Action, Finding, Watched, WatchLimits, watch
+from tasks.issues.watch import Action, Finding, Watched, WatchLimits, silence_signal, watch
 from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
@@ -71,7 +72,7 @@ class Watcher:
         self._parts = parts
         self._sites = sites
         self._limits = limits
-        self._run_ci = run_ci  # has the local CI look at a commit, if it has not yet
+        self._ci = CiLook(run_ci=run_ci)
 
     def tick(self) -> int:
         """Look at jobs that wait, that run, and whose issue awaits their end; returns how many changed.
@@ -128,49 +129,51 @@ class Watcher:
         """Look at a pushed job that waits for CI; True when its state changed."""
         now, notes = self._parts.signals.now(), self._noted(job)
         try:
-            finding, status = self._look(site, job, notes)
+            ci = self._look(site, job, notes, now)
         except ForgeBaseGoneError as error:  # only a person can say what of it is still wanted
             facts = [signal(SignalKind.UNREACHABLE, at=now, note=str(error))]
             return self._conclude(job, JobState.ESCALATED, str(error), facts)
         pushed_at = job.pushed_at or now
         seen = Watched(
-            finding=finding,
+            finding=ci.finding,
             fix_forwards=job.fix_forwards,
             elapsed_seconds=now - (notes.first_pushed_at or pushed_at),
             silent_seconds=now - pushed_at,
-            complaint=status.complaint,
+            complaint=ci.reading.complaint,
+            waits=str(ci.reading) if site is not None and site.config.has_ci else "",
+            judged=job.result.commit in job.judged,
         )
         decided = watch(seen, self._limits)
         match decided.action:
             case Action.CLOSE_SUCCESS if site is not None:
-                return self._close(site, job, decided.reason, now, green=finding is Finding.GREEN)
+                return self._close(site, job, decided.reason, now, green=ci.finding is Finding.GREEN)
             case Action.FIX_FORWARD if site is not None:
-                return self._fix_forward(site, job, status, decided.reason)
+                return self._fix_forward(site, job, ci.reading, decided.reason)
             case Action.FREEZE_ESCALATE:
                 return self._freeze(job, decided.reason, now)
-            case Action.ESCALATE:  # a forge that says nothing is not the agent's fault
-                facts = [signal(SignalKind.UNREACHABLE, at=now, note=decided.reason)]
-                return self._conclude(job, JobState.ESCALATED, decided.reason, facts)
+            case Action.ESCALATE:
+                fact = signal(
+                    silence_signal(ci.finding), at=now, commit=job.result.commit, note=decided.reason
+                )
+                return self._conclude(job, JobState.ESCALATED, decided.reason, [fact])
             case _:
                 if site is not None:
-                    self._show(site, job, status.verdict)
+                    self._show(site, job, ci.reading.verdict)
                 return False
 
-    def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes) -> tuple[Finding, CombinedStatus]:
-        """What the job's forge says of the pushed commit, and CI's statuses as far as they were asked.
+    def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes, now: float) -> CiSeen:
+        """What the job's forge says of the pushed commit.
 
         In the order of what must be there first: the forge, the change request, a CI at all, its verdict.
         """
-        nothing = CombinedStatus(commit=job.result.commit)
         if site is None:
             _log.warning("watch.no_forge", repository=job.request.repository)
-            return Finding.NO_FORGE, nothing
+            return CiSeen(finding=Finding.NO_FORGE)
         if not self._request_change(site, job, notes):
-            return Finding.NO_CHANGE_REQUEST, nothing
+            return CiSeen(finding=Finding.NO_CHANGE_REQUEST)
         if not site.config.has_ci:
-            return Finding.NO_CI, nothing
-        status = self._status(site, job)
-        return Finding(status.verdict.value), status
+            return CiSeen(finding=Finding.NO_CI)
+        return self._ci.at(site, job, waited_seconds=now - (job.pushed_at or now))
 
     def _noted(self, job: Job) -> RunNotes:
         """The notes of the run, which begins with its first push; a retry by a person begins it anew."""
@@ -199,25 +202,7 @@ class Watcher:
         self._parts.runs.note(job.id, change="1")
         return True
 
-    def _status(self, site: ForgeSite, job: Job) -> CombinedStatus:
-        """What CI says of the job's commit; nothing when the forge does not answer.
-
-        Where CI is ours to run and nobody has judged the commit, a run is requested; the verdict comes at a
-        later tick.
-        """
-        commit = job.result.commit
-        try:
-            status = site.forge.statuses(place_of(job)[1], commit)
-        except ForgeError as error:
-            away = isinstance(error, ForgeUnreachableError)
-            event = "forge.unreachable" if away else "statuses.not_read"
-            _log.warning(event, commit=commit, reason=str(error))
-            return CombinedStatus(commit=commit)
-        if status.verdict is CiVerdict.UNKNOWN and site.run_ci is not None:
-            self._run_ci(commit)
-        return status
-
-    def _fix_forward(self, site: ForgeSite, job: Job, status: CombinedStatus, reason: str) -> bool:
+    def _fix_forward(self, site: ForgeSite, job: Job, ci: CiReading, reason: str) -> bool:
         """Send the job back to its agent, with what CI said; without it, if the log cannot be read."""
         commit = job.result.commit
         try:
@@ -225,8 +210,13 @@ class Watcher:
         except ForgeError as error:
             _log.warning("log.not_read", commit=commit, reason=str(error))
             log = ""
-        repair = Repair(commit=commit, checks=status.failing, log=log or status.complaint)
+        repair = Repair(commit=commit, checks=ci.names, log=log or ci.complaint)
         return self._parts.jobs.fix_forward(job, repair=repair, reason=reason, most=self._limits.fix_forwards)
+
+    def _hand_over(self, job: Job, finding: Finding, reason: str, now: float) -> bool:
+        """Hand work without a verdict to a person; the fact says whose silence it was."""
+        fact = signal(silence_signal(finding), at=now, commit=job.result.commit, note=reason)
+        return self._conclude(job, JobState.ESCALATED, reason, [fact])
 
     def _freeze(self, job: Job, reason: str, now: float) -> bool:
         """Hand red work to a person; both facts count against the version."""

@@ -141,9 +141,9 @@ def _done(ran: Ran) -> TurnOutcome:
         return TurnOutcome(step=NextStep.AWAIT, signal=None, reason="its agent awaits mail")
     if not ran.has_repository:
         return TurnOutcome(step=NextStep.FINISHED, signal=SignalKind.FINISHED, reason=how)
-    if ran.result.commit and ran.judged:
-        reason = "CI is red, and the corrective turn committed nothing new"
-        return TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.FROZEN, reason=reason)
+    if ran.result.commit and ran.judged:  # CI is read again: a check may have been run again meanwhile
+        reason = "the corrective turn committed nothing new"
+        return TurnOutcome(step=NextStep.PUSHED, signal=None, reason=reason)
     if ran.result.commit:
         pushed = f"pushed {ran.result.commit[:12]}"
         return TurnOutcome(

@@ -82,6 +82,10 @@ class ForgeWorld:
         self.labels: dict[str, int] = {}  # of the repository, with their ids
         self.statuses: list[dict[str, object]] = []  # newest last; `word` is the state
         self.check_runs: list[dict[str, object]] = []
+        self.suites: list[dict[str, object]] = []  # on GitHub, beside those of check runs
+        self.required: list[str] = []  # names of checks that the main branch requires
+        self.required_once_seen: list[str] = []  # the same, from when on CI has reported one
+        self.ruled: list[str] = []  # names that a ruleset requires, on GitHub
         self.history = ForgeHistory()
         self.api_versions = ["2022-11-28"]  # that the suite's GitHub speaks
         self.version = "1.22.3"  # of the suite's Gitea
@@ -194,6 +198,19 @@ class ForgeWorld:
         run = {"commit": commit, "name": name, "conclusion": conclusion, "suite": suite}
         self.check_runs.append({"id": next(self._ids), "text": text, "notes": list(notes), **run})
 
+    def add_suite(
+        self, commit: str, conclusion: str | None, *, app: str = "github-actions", status: str = "queued",
+        name: str = "",
+    ) -> None:  # fmt: skip
+        """A check suite without a check run; with a conclusion it is over. `name` is its workflow's."""
+        suite = {"commit": commit, "conclusion": conclusion, "app": app, "name": name}
+        self.suites.append({"id": next(self._ids), "status": "completed" if conclusion else status, **suite})
+
+    def must_pass(self) -> list[str]:
+        """The names of checks that branch protection requires of the main branch."""
+        seen = {one["context"] for one in self.statuses}
+        return [*self.required, *(name for name in self.required_once_seen if name in seen)]
+
     def open_pull(self, branch: str, title: str, author: str = OWN_LOGIN, *, base: str = "main") -> WorldPull:
         """Someone asks for a branch to be merged."""
         issue = self.open_issue(title, None, author=author)
@@ -269,6 +286,11 @@ class ForgeWorld:
         except GitError:
             return False
         return True
+
+    def has_branch(self, name: str) -> bool:
+        """Whether the repository has a branch of that name."""
+        known = self.repository.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/")
+        return name in known.splitlines()
 
     def log(self, revision: str, *options: str) -> list[dict[str, str]]:
         """Commits as git lists them, newest first."""

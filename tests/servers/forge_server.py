@@ -60,7 +60,7 @@ class ForgeServer:
         self.silent = False  # each connection is closed without a word
         self.after: Callable[[AskedRequest], None] = lambda _: None  # called when a request was carried out
         self.largest_page = largest_page
-        self._routes = {re.compile(pattern): route for pattern, route in routes.items()}
+        self.routes = {re.compile(pattern): route for pattern, route in routes.items()}
         self._scheme = scheme
         self._root = root
         self._size_parameter = size_parameter
@@ -126,7 +126,7 @@ class ForgeServer:
     def _carry_out(self, asked: AskedRequest) -> Answer:
         if asked.headers.get("Authorization") != f"{self._scheme} {TOKEN}":
             return Answer(status=401, value={"message": "Bad credentials"})
-        for pattern, route in self._routes.items():
+        for pattern, route in self.routes.items():
             found = pattern.fullmatch(f"{asked.method} {asked.path}")
             if found:
                 answer = route(asked, found)

@@ -43,6 +43,9 @@ class GiteaRoutes(GitHubRoutes):
             rf"GET {repo}/commits/([0-9a-f]+)/status",
             rf"GET {repo}/commits/([0-9a-f]+)/check-runs",
             rf"GET {repo}/check-runs/(\d+)/annotations",
+            rf"GET {repo}/commits/([0-9a-f]+)/check-suites",
+            rf"GET {repo}/actions/runs",
+            rf"GET {repo}/rules/branches/([^/]+)",
             rf"PUT {repo}/pulls/(\d+)/merge",
         ):
             del known[path]
@@ -186,6 +189,22 @@ class GiteaRoutes(GitHubRoutes):
     def status(self, _asked: AskedRequest, found: Found) -> Answer:
         """Every status that there was, the newest first; for a commit that is not there, none."""
         return Answer(value=[self.shown_status(one) for one in self._said(found[1])][::-1], paged="total")
+
+    def branch(self, _asked: AskedRequest, found: Found) -> Answer:
+        """A branch with the rule that holds for it."""
+        if not self.world.has_branch(found[1]):
+            return GONE
+        names = self.world.must_pass()
+        return Answer(
+            value={
+                "name": found[1],
+                "commit": {"id": self.world.repository.tip(found[1])},
+                "protected": bool(names),
+                "enable_status_check": bool(names),
+                "status_check_contexts": names or None,
+                "effective_branch_protection_name": found[1] if names else "",
+            }
+        )
 
     def pull(self, pull: WorldPull) -> dict[str, Any]:
         """A pull request, whose head keeps the branch's name as its label only once the branch is gone."""

@@ -58,6 +58,9 @@ class GitHubRoutes:
             rf"GET {repo}/commits/([0-9a-f]+)/status": self.status,
             rf"GET {repo}/commits/([0-9a-f]+)/check-runs": self.check_runs,
             rf"GET {repo}/check-runs/(\d+)/annotations": self.annotations,
+            rf"GET {repo}/commits/([0-9a-f]+)/check-suites": self.check_suites,
+            rf"GET {repo}/actions/runs": self.workflow_runs,
+            rf"GET {repo}/rules/branches/([^/]+)": self.rules,
             rf"GET {repo}/compare/(.+)\.\.\.(.+)": self.compare,
             rf"GET {repo}/branches/(.+)": self.branch,
             f"GET {repo}/pulls": self.pulls,
@@ -245,6 +248,60 @@ class GitHubRoutes:
         ]
         return Answer(value={"total_count": len(runs), "check_runs": runs}, under="check_runs", paged="link")
 
+    def check_suites(self, _asked: AskedRequest, found: Found) -> Answer:
+        """The suites of a commit: those of its check runs, and those that have none."""
+        runs = [one for one in self.world.check_runs if one["commit"] == found[1]]
+        shown: list[dict[str, Any]] = [
+            {"id": number, "status": "completed", "conclusion": "success", "app": {"slug": "github-actions"},
+             "latest_check_runs_count": sum(one["suite"] == number for one in runs)}
+            for number in dict.fromkeys(one["suite"] for one in runs)
+        ]  # fmt: skip
+        shown += [
+            {"id": one["id"], "status": one["status"], "conclusion": one["conclusion"],
+             "app": {"slug": one["app"]}, "latest_check_runs_count": 0, "updated_at": "2026-01-01T10:00:00Z"}
+            for one in self.world.suites
+            if one["commit"] == found[1]
+        ]  # fmt: skip
+        return Answer(
+            value={"total_count": len(shown), "check_suites": shown}, under="check_suites", paged="link"
+        )
+
+    def workflow_runs(self, asked: AskedRequest, _found: Found) -> Answer:
+        """The workflows that Actions ran, or could not run, at a commit."""
+        shown = [
+            {"id": one["id"], "name": one["name"], "path": ".github/workflows/ci.yml",
+             "html_url": "https://forge.test/run", "check_suite_id": one["id"]}
+            for one in self.world.suites
+            if one["name"] and one["commit"] == asked.query.get("head_sha")
+        ]  # fmt: skip
+        return Answer(
+            value={"total_count": len(shown), "workflow_runs": shown}, under="workflow_runs", paged="link"
+        )
+
+    def branch(self, _asked: AskedRequest, found: Found) -> Answer:
+        """A branch by its name of today, with what protects it, as everybody may see it."""
+        if not self.world.has_branch(found[1]):
+            return GONE
+        names = self.world.must_pass()
+        checks = [{"context": name, "app_id": None} for name in names]
+        level = "non_admins" if names else "off"
+        required = {"enforcement_level": level, "contexts": names, "checks": checks}
+        return Answer(
+            value={
+                "name": found[1],
+                "commit": {"sha": self.world.repository.tip(found[1])},
+                "protected": bool(names),
+                "protection": {"enabled": bool(names), "required_status_checks": required},
+            }
+        )
+
+    def rules(self, _asked: AskedRequest, _found: Found) -> Answer:
+        """The rules that rulesets lay down for a branch."""
+        checks = [{"context": name} for name in self.world.ruled]
+        ruled = {"type": "required_status_checks", "parameters": {"required_status_checks": checks}}
+        others = {"type": "non_fast_forward"}
+        return Answer(value=[others, ruled] if checks else [others], paged="link")
+
     @staticmethod
     def _notes(run: dict[str, object]) -> list[dict[str, object]]:
         notes = run["notes"]
@@ -286,11 +343,6 @@ class GitHubRoutes:
                 "commits": [],
             }
         )
-
-    def branch(self, _asked: AskedRequest, found: Found) -> Answer:
-        """A branch, by its name of today."""
-        there = self.world.repository.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/")
-        return Answer(value={"name": found[1]}) if found[1] in there.splitlines() else GONE
 
     def pull(self, pull: WorldPull) -> dict[str, Any]:
         """A pull request in GitHub's words."""

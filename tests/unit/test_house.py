@@ -118,12 +118,11 @@ LARGE_ROOMS = {
 SMALL_FILES = {
     "console/doctor/backlog.py": "one file for each group of checks",
     "routing/forges/gitea/access.py": "one part of the protocol: what the token may do there",
-    "routing/forges/gitea/statuses.py": "one part of the protocol: what CI said of a commit",
     "routing/forges/github/access.py": "one part of the protocol: what the token may do there",
-    "routing/forges/github/checks.py": "one part of the protocol: what CI said of a commit",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
     "routing/process/parent_death.py": "a call of the kernel's, and the program that makes it in the child",
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
+    "tasks/agents/repository/own_commits.py": "what is changed in an agent's commits, apart from its tree",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",
     "tasks/composition/notify_parts.py": "one file for each group of parts that is wired",
     "tasks/notify/log_sink.py": "one file for each sink",
@@ -148,6 +147,8 @@ MOST_LINES = 400
 PURE = (
     "routing/templates/route.py",
     "routing/templates/trial.py",
+    "routing/forges/ci_rules.py",
+    "routing/forges/commit_status.py",
     "routing/webhook/dialect.py",
     "routing/webhook/delivery.py",
     "routing/webhook/relevance.py",

@@ -87,12 +87,11 @@ def test_commit_and_fault_count_whatever_the_role_is() -> None:
     assert decided(crashed)[1] is SignalKind.AGENT_ERRORED
 
 
-def test_corrective_turn_without_a_new_commit_is_frozen() -> None:
-    """A person gets the job, and its score says that CI stayed red; a new commit is watched."""
+def test_corrective_turn_without_a_new_commit_has_ci_read_again() -> None:
+    """A check may have been run again meanwhile, and passed; a new commit is watched anyhow."""
     red = JobResult(exit_code=0, commit="4be1c0ffee00")
     stuck = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, judged=True, result=red)
-    reason = "CI is red, and the corrective turn committed nothing new"
-    assert decided(stuck) == (NextStep.ESCALATE, SignalKind.FROZEN, reason)
+    assert decided(stuck) == (NextStep.PUSHED, None, "the corrective turn committed nothing new")
     repaired = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, result=red)
     assert decided(repaired)[0] is NextStep.PUSHED
 

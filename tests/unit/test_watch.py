@@ -19,7 +19,9 @@ def expected(seen: Watched) -> Action:
     """The table as it is written in docs/forges.md, row by row."""
     if seen.finding in {Finding.GREEN, Finding.NO_CI}:
         return Action.CLOSE_SUCCESS
-    if seen.finding is Finding.RED:
+    if seen.finding is Finding.NOTHING:
+        return Action.ESCALATE
+    if seen.finding in {Finding.RED, Finding.KEPT_AWAY}:
         more = seen.fix_forwards < 5 and seen.elapsed_seconds < 3600
         return Action.FIX_FORWARD if more else Action.FREEZE_ESCALATE
     return Action.ESCALATE if seen.silent_seconds >= 7200 else Action.WAIT

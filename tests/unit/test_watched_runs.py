@@ -147,7 +147,7 @@ def test_silence_is_waited_for_and_then_reported(fleet_of: Fleets) -> None:
     fleet.clock.forward(LONG)
     fleet.watch()
     assert (job_of(fleet, ref).state, fleet.item(ref).state) == (JobState.ESCALATED, BacklogState.ESCALATED)
-    assert fleet.signals(job_of(fleet, ref)) == ["unreachable"]
+    assert fleet.signals(job_of(fleet, ref)) == ["no_verdict"]
 
 
 @pytest.mark.parametrize(

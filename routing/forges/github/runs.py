@@ -11,7 +11,8 @@ from routing.forges.commit_status import OWN_CONTEXT_PREFIX, CommitStatus, Statu
 from routing.forges.rest.wire import Text, Wire
 
 # GitHub's words for how a run ended. `action_required` is left out: it waits for a person, so it is pending.
-# `neutral` and `skipped` say nothing of the work. What is not known may still change.
+# `neutral` and `skipped` say nothing of the work, and satisfy a required check all the same. What is not
+# known may still change.
 _CONCLUSIONS = {
     "success": StatusState.SUCCESS,
     "failure": StatusState.FAILURE,
@@ -19,9 +20,12 @@ _CONCLUSIONS = {
     "cancelled": StatusState.ERROR,
     "startup_failure": StatusState.ERROR,
     "stale": StatusState.ERROR,
-    "neutral": None,
-    "skipped": None,
+    "neutral": StatusState.NEUTRAL,
+    "skipped": StatusState.NEUTRAL,
 }
+
+#: A run that was stopped: by a person, or because another one took its place.
+_CANCELLED = frozenset({"cancelled", "stale"})
 
 
 class WireApp(Wire):
@@ -81,29 +85,29 @@ def red_runs(runs: Iterable[WireCheckRun]) -> dict[str, WireCheckRun]:
 
 
 def _with_status(runs: Iterable[WireCheckRun]) -> list[tuple[CommitStatus, WireCheckRun]]:
-    """The runs that say something of the work, each with its status.
-
-    Contexts are made unique for all together.
-    """
-    judged = [(run, state) for run in runs if (state := _state(run)) is not None]
-    named = Counter(run.context for run, _ in judged)
+    """The runs, each with its status. Contexts are made unique for all together."""
+    listed = list(runs)
+    named = Counter(run.context for run in listed)
     return [
         (
             CommitStatus(
                 context=_context(run, alone=named[run.context] == 1),
-                state=state,
+                state=_state(run),
                 description=run.conclusion or run.status,
                 url=run.details_url,
                 at=run.completed_at or run.started_at or datetime.fromtimestamp(0, UTC),
+                app=run.app.slug if run.app else "",
+                name=run.name,
+                cancelled=run.conclusion in _CANCELLED,
             ),
             run,
         )
-        for run, state in judged
+        for run in listed
     ]
 
 
-def _state(run: WireCheckRun) -> StatusState | None:
-    """What a run means, None for nothing; pending until it is completed, and if its end is unknown."""
+def _state(run: WireCheckRun) -> StatusState:
+    """What a run means: pending until it is completed, and if its end is unknown."""
     return (
         _CONCLUSIONS.get(run.conclusion, StatusState.PENDING)
         if run.status == "completed"

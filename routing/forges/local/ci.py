@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import Literal
 
@@ -109,8 +110,13 @@ class LocalCI:
         return verdict
 
     def statuses(self, commit: str) -> CombinedStatus:
-        """Return the reports about a commit, none for one that the repository does not have."""
-        return CombinedStatus.of(commit, self._read(checked_commit(commit)))
+        """Return the reports about a commit, none for one that the repository does not have.
+
+        The command's must pass, and that of everybody else who reports something.
+        """
+        said = CombinedStatus.of(commit, self._read(checked_commit(commit)))
+        contexts = dict.fromkeys((CI_CONTEXT, *(one.context for one in said.statuses if not one.is_own)))
+        return said.model_copy(update={"required": tuple(map(escape, contexts))})
 
     def needs_run(self, commit: str) -> bool:
         """Whether nobody has judged the commit, nor is at it.

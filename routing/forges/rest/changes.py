@@ -18,7 +18,7 @@ import structlog
 
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review, ReviewVerdict, in_rounds
-from routing.forges.commit_status import CiVerdict, CombinedStatus
+from routing.forges.commit_status import CiReading, CiVerdict, CombinedStatus, read_ci
 from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
     ForgeBaseGoneError,
@@ -28,8 +28,9 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.forges.rest.client import ForgeClient
+from routing.forges.rest.default_branch import default_branch
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireRepository, WireReview
+from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireReview
 from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit, merge_message
 from routing.forges.written_text import checked_name, checked_text
 from routing.http.paging import Listing
@@ -161,6 +162,10 @@ class RestChanges(ABC):
         """Whether the main branch holds the commit; ForgeGoneError when the commit does not exist."""
         return self._contains(repo, self._main_branch(repo), checked_commit(commit))
 
+    def message_of(self, repo: str, commit: str) -> str:
+        """What a commit says of itself: anybody's text."""
+        return self._commit(repo, checked_commit(commit)).commit.message
+
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
         """Return the verdicts of reviewers with their rounds; drafts and dismissed ones are none.
 
@@ -212,12 +217,16 @@ class RestChanges(ABC):
             why = f"pull request {pull.number} is closed; open it again if its work is wanted"
         elif pull.head.sha != change.head:
             why = f"it is no longer at {change.head[:12]}; have its new commit judged first"
-        elif (verdict := self._statuses(change.repo, change.head).verdict) is not CiVerdict.GREEN:
-            why = f"CI of {change.head[:12]} is {verdict}, not green"
+        elif (ci := self._judged(change)).verdict is not CiVerdict.GREEN:
+            why = f"CI of {change.head[:12]} is {ci.verdict}, not green: {ci}"
         else:
             return
         message = f"{change.branch} was not merged: {why}"
         raise ForgeRefusedError(message)
+
+    def _judged(self, change: ChangeRequest) -> CiReading:
+        """What CI says of the head now; how long more checks were waited for is the caller's to know."""
+        return read_ci(self._statuses(change.repo, change.head), self._config.ci_rules)
 
     def _pull(self, change: ChangeRequest) -> WirePull:
         """The pull request of a change by its number, else by its branch; never one of another branch."""
@@ -259,9 +268,8 @@ class RestChanges(ABC):
         return reverts_among(commits, repo=repo, wanted=wanted, numbers=numbers)
 
     def _main_branch(self, repo: str) -> str:
-        """The branch that work is merged into: the forge's default, asked each time as it may be changed."""
-        wire = self._client.get(repository_path(repo))
-        return checked_name(self._client.parsed(WireRepository, wire).default_branch)
+        """The branch that work is merged into."""
+        return default_branch(self._client, repo)
 
     def _target(self, repo: str, base: Base | None) -> str:
         """The branch that work goes to: the one it began from, by its name of today, else the main branch."""

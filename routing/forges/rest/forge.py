@@ -18,6 +18,7 @@ from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.issues import RestIssues
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WirePermission
+from routing.forges.skip_marker import skip_marker
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 
 #: What the forges' words for permissions mean; an unknown word gives no permission.
@@ -127,8 +128,12 @@ class RestForge:
         return _PERMISSIONS.get(self.client.parsed(WirePermission, said).permission, Permission.NONE)
 
     def statuses(self, repo: str, commit: str) -> CombinedStatus:
-        """Return all statuses and checks of the commit."""
-        return self.checks.of(repo, commit)
+        """Return all statuses and checks of the commit, and why there may be none."""
+        said = self.checks.of(repo, commit)
+        if said.has_real_ci or said.failed:
+            return said
+        marker = skip_marker(self.changes.message_of(repo, commit))
+        return said.model_copy(update={"keeps_ci_away": marker}) if marker else said
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
         """Return what checks that failed say of it."""

@@ -11,14 +11,14 @@ from routing.forges.commit_status import CommitStatus, StatusState
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.wire import WireStatus
 
-#: What the words mean; None says nothing of the work. Gitea merges with neither `warning` nor `failure`.
-STATES: Mapping[str, StatusState | None] = {
+#: What the words mean. Gitea merges with neither `warning` nor `failure`.
+STATES: Mapping[str, StatusState] = {
     "success": StatusState.SUCCESS,
     "pending": StatusState.PENDING,
     "failure": StatusState.FAILURE,
     "warning": StatusState.FAILURE,
     "error": StatusState.ERROR,
-    "skipped": None,
+    "skipped": StatusState.NEUTRAL,
 }
 
 
@@ -30,15 +30,13 @@ def read_statuses(client: ForgeClient, path: str, *, under: str = "") -> list[Co
     ForgeUnreachableError, as the red status may be on the page that is missing.
     """
     wires = client.parsed_all(WireStatus, client.read_all(path, under=under))
-    read = [(wire, STATES.get(wire.state, StatusState.PENDING)) for wire in wires]  # unknown: wait
     return [
         CommitStatus(
             context=wire.context or "default",
-            state=state,
+            state=STATES.get(wire.state, StatusState.PENDING),  # unknown: wait
             description=wire.description,
             url=wire.target_url,
             at=wire.updated_at or wire.created_at or datetime.fromtimestamp(0, UTC),
         )
-        for wire, state in read
-        if state is not None
+        for wire in wires
     ]

@@ -33,6 +33,7 @@ from routing.git.git import Git, GitError
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from tasks.agents.repository.mirror import Mirror, RemoteState, our_repository, remote_state
+from tasks.agents.repository.own_commits import judged_by_ci
 from tasks.agents.repository.place import (
     RepositoryPlace,
     checked_remote,
@@ -129,8 +130,12 @@ class Worktree:
         remove_folder(self.git_dir)
 
     def _publish(self, git: Git, tip: str) -> str | None:
-        there = remote_state(git, self.remote, self.branch).branch
-        if there == tip or git("rev-list", "--count", tip, *_without(self.base.commit, self.main)) == "0":
+        there, others = (
+            remote_state(git, self.remote, self.branch).branch,
+            _without(self.base.commit, self.main),
+        )
+        tip = judged_by_ci(git, tip, others)
+        if there == tip or git("rev-list", "--count", tip, *others) == "0":
             return there
         if not any(_is_related(git, known, tip) for known in {self.base.commit, self.main}):
             message = (
