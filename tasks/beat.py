@@ -1,30 +1,71 @@
 """Beat's schedule keeper: it sends ticks, and drops those that nobody takes, without a word for each of them.
 
-Celery's own keeps one connection for good, waits up to half a minute between two attempts to make it, and
-writes a trace for every tick that it could not send. The next tick does the work of those that were dropped.
+Celery's own reads the wall clock, so that one that is set back stops all ticks until it has caught up. It
+keeps what it sent in a file of pickles, and runs what somebody else wrote there. It keeps one connection for
+good, waits up to half a minute between two attempts to make it, and writes a trace for every tick that it
+could not send. Here a tick is due by a clock that nobody can set, and nothing is kept beyond the process: all
+ticks are due at its start. The next tick does the work of those that were dropped.
 """
 
+import time
+from collections.abc import Callable
 from typing import Any
 
-from celery.beat import PersistentScheduler
+from celery.beat import Scheduler
 
+from routing.errors import CoalmineError
 from tasks.outage import BROKER
+from tasks.work.tick import SENT_AT
 
 #: The name under which beat speaks of its waiting.
 PART = "beat"
 
 
-class PatientScheduler(PersistentScheduler):
+class PatientScheduler(Scheduler):
     """Outlives its broker; `app.conf.beat_scheduler` names it. The first tick that is taken says so."""
 
     #: None: a tick takes a connection from the application's pool, which makes a new one when that is lost.
     producer: Any = None
 
-    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+    #: Seconds since the epoch by the server's clock, or an error while it does not answer; None: nobody asks.
+    server_time: Callable[[], float] | None = None
+
+    def __init__(self, *args: Any, monotonic: Callable[[], float] = time.monotonic, **kwargs: Any) -> None:
+        self._monotonic = monotonic
+        self._due: dict[
+            str, float
+        ] = {}  # when each entry is due next, by `monotonic`; at once if it is not in
+        super().__init__(*args, **kwargs)
+
+    def tick(self, *_theirs: Any, **_given: Any) -> float:
+        """Send what is due; returns the seconds until it is to be called again."""
+        now = self._monotonic()
+        entries: list[Any] = list(self.schedule.values())
+        due = [entry for entry in entries if self._due.get(entry.name, now) <= now]
+        sent_at = self._time() if due else None
+        for entry in due:
+            interval = float(entry.schedule.seconds)
+            planned = self._due.get(entry.name, now) + interval
+            self._due[entry.name] = planned if planned > now else now + interval
+            self.apply_entry(entry, sent_at=sent_at)
+        waits = [self._due[entry.name] - self._monotonic() for entry in entries]
+        return max(0.0, min([*waits, float(self.max_interval or 1)]))
+
+    def apply_entry(self, entry: Any, producer: Any = None, *, sent_at: float | None = None) -> None:
         """Send a tick. Never raises."""
+        options: dict[str, Any] = dict(entry.options)
+        if sent_at is not None:
+            options["headers"] = {**options.get("headers", {}), SENT_AT: sent_at}
         try:
-            self.apply_async(entry, producer=producer, advance=False)
+            self.send_task(entry.task, entry.args, entry.kwargs, producer=producer, **options)
         except Exception as error:  # noqa: BLE001 - whatever it is: beat outlives its server
             BROKER.begins(PART, error)
         else:
             BROKER.ends(PART)
+
+    def _time(self) -> float | None:
+        """The server's time; None when it does not answer: then the ticks say nothing of their age."""
+        try:
+            return None if self.server_time is None else self.server_time()
+        except CoalmineError:  # those who need the store say that it is away
+            return None

@@ -15,6 +15,7 @@ from kombu import Exchange, Queue
 from routing.store.redis.address import RedisAddress
 from tasks.broker_connection import ANSWER_SECONDS, CONNECT_SECONDS, SILENCE_SECONDS, HintAMQP
 from tasks.settings.settings import Settings
+from tasks.work.tick import USEFUL_SECONDS
 
 #: Queues of jobs, and the one of ticks.
 QUEUES = ("champion", "canary", "control")
@@ -151,9 +152,10 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _entry(task: str, seconds: float, *arguments: str) -> dict[str, Any]:
+    headers = {USEFUL_SECONDS: max(10.0, 2 * seconds)}
     return {
         "task": task,
         "args": arguments,
         "schedule": seconds,
-        "options": {"queue": "control", "expires": max(10.0, 2 * seconds), "ignore_result": True},
+        "options": {"queue": "control", "headers": headers, "ignore_result": True},
     }

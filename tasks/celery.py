@@ -7,12 +7,13 @@ process are made at its first task: a pool's child forks without connections, an
 import os
 import re
 import resource
+import socket
 import threading
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from celery import signals
+from celery import Task, signals
 
 from routing.errors import SettingsError
 from tasks.broker import CI, DISPATCH, HARVEST, LAND, NOTIFY, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
@@ -22,9 +23,11 @@ from tasks.logs import configure_logs
 from tasks.notify.notifier import LEASE_SECONDS
 from tasks.secrecy import hide_secrets
 from tasks.settings.settings import Settings, load_settings
+from tasks.work.clock_watch import clock_chore
 from tasks.work.drain import drain_after
 from tasks.work.host_keeper import HostKeeper
 from tasks.work.log_and_continue import LogAndContinue
+from tasks.work.tick import is_late
 
 
 def _settings() -> Settings:
@@ -65,13 +68,25 @@ def worker() -> Worker:
         return _worker_of(os.getpid())
 
 
+class TickTask(Task[..., Any]):
+    """A task that beat sends: one that waited until the next one does its work is passed over."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, unless it is too late. Does not raise what a tick may meet."""
+        with LogAndContinue("tick.failed", tick=str(self.name).removeprefix("tasks.")):
+            if is_late(self.request.headers, now=worker().coalmine.now()):
+                return None
+            return super().__call__(*args, **kwargs)
+        return None
+
+
 @app.task(name=WORK, bind=True)
 def work(self: Any, job_id: str) -> str:
     """Work one job."""
     return worker().work.work(job_id, worker=self.request.hostname or "unknown")
 
 
-@app.task(name=SWEEP)
+@app.task(name=SWEEP, base=TickTask)
 def sweep() -> None:
     """Queue jobs of lost workers again, publish what was not, and forget what need not be kept."""
     with LogAndContinue("tick.failed", tick="sweep"):
@@ -79,7 +94,7 @@ def sweep() -> None:
         parts.coalmine.ticks.run_alone("sweep", parts.sweep, lease_seconds=SWEEP_SECONDS)
 
 
-@app.task(name=HARVEST)
+@app.task(name=HARVEST, base=TickTask)
 def harvest() -> None:
     """Settle scores, advance trials, act on verdicts, open trials that waited."""
     parts = worker().coalmine
@@ -92,7 +107,7 @@ def harvest() -> None:
         parts.ticks.run_alone("harvest", tick)
 
 
-@app.task(name=WATCH)
+@app.task(name=WATCH, base=TickTask)
 def watch() -> None:
     """Look at pushed work; what became known is harvested at once, and a place that is free is filled."""
     with LogAndContinue("tick.failed", tick="watch"):
@@ -102,7 +117,7 @@ def watch() -> None:
             parts.tick_requests.ask(DISPATCH)
 
 
-@app.task(name=LAND)
+@app.task(name=LAND, base=TickTask)
 def land() -> None:
     """Look at what people do with pushed work: merges, reviews, reverts."""
     with LogAndContinue("tick.failed", tick="land"):
@@ -111,7 +126,7 @@ def land() -> None:
             parts.tick_requests.send(HARVEST)
 
 
-@app.task(name=WATCHDOG)
+@app.task(name=WATCHDOG, base=TickTask)
 def watchdog() -> None:
     """End turns that are lost or silent, and agents whose job has ended."""
     with LogAndContinue("tick.failed", tick="watchdog"):
@@ -119,7 +134,7 @@ def watchdog() -> None:
         parts.ticks.run_alone("watchdog", parts.watchdog.tick)
 
 
-@app.task(name=NOTIFY)
+@app.task(name=NOTIFY, base=TickTask)
 def notify() -> None:
     """Send notifications; while one sink is slow, the next tick sends to the others."""
     parts = worker()
@@ -130,7 +145,7 @@ def notify() -> None:
             )
 
 
-@app.task(name=POLL)
+@app.task(name=POLL, base=TickTask)
 def poll(forge: str) -> None:
     """Compare the backlog with what a forge lists, then dispatch."""
     with LogAndContinue("tick.failed", tick="poll"):
@@ -139,7 +154,7 @@ def poll(forge: str) -> None:
         parts.tick_requests.ask(DISPATCH)
 
 
-@app.task(name=DISPATCH)
+@app.task(name=DISPATCH, base=TickTask)
 def dispatch() -> None:
     """Read the issues that webhooks named, and turn those that are ready into jobs."""
     with LogAndContinue("tick.failed", tick="dispatch"):
@@ -180,10 +195,19 @@ def _open_many_files(**_given: Any) -> None:
 
 
 @signals.worker_ready.connect
-def _look_after_host(**_given: Any) -> None:
+def _look_after_host(sender: Any = None, **_given: Any) -> None:
     """What concerns this machine is done by every worker on it, whatever queues it serves."""
-    HostKeeper(worker().chores).start()
+    clock = clock_chore(worker().coalmine.clocks, str(getattr(sender, "hostname", "") or "worker"))
+    HostKeeper([clock, *worker().chores]).start()
     HostKeeper(worker().slow_chores).start()
+
+
+@signals.beat_init.connect
+def _give_beat_the_time(sender: Any = None, **_given: Any) -> None:
+    """Ticks say when they were sent by the server's clock. Beat waits for no store: the ticks are sent."""
+    parts = compose(settings, app=app, patience_seconds=0.0)
+    sender.scheduler.server_time = parts.now
+    HostKeeper([clock_chore(parts.clocks, f"beat@{socket.gethostname()}")]).start()
 
 
 @signals.task_revoked.connect

@@ -24,7 +24,13 @@ from routing.forges.local.forge import LocalConfig
 from routing.git.git import Git
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
-from routing.store.redis.health import HealthFinding, look_at
+from routing.store.redis.health import (
+    CLOCK_PROBLEM_SECONDS,
+    CLOCK_REMEDY,
+    CLOCK_WARNING_SECONDS,
+    HealthFinding,
+    look_at,
+)
 from tasks.composition.composition import Coalmine
 from tasks.notify.settings import SINK_NAMES
 from tasks.settings.forge_tables import variable_of
@@ -48,6 +54,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
         return [problem("settings", str(error), "correct what is named"), git()]
     findings = [ok("settings", _origin(invocation.file)), *_redis(coalmine)]
     if findings[-1].check != "redis":
+        findings.append(clocks(coalmine))
         findings += fleet(coalmine)
         findings.append(workers(coalmine.app, wait_seconds=wait_seconds))
     findings += [
@@ -79,6 +86,24 @@ def _redis(coalmine: Coalmine) -> list[HealthFinding]:
     except CoalmineError as error:
         happened, _, remedy = str(error).rpartition(": ")
         return [problem("redis", happened or str(error), remedy)]
+
+
+def clocks(coalmine: Coalmine) -> HealthFinding:
+    """Whether the clocks of workers and beat agree with the server's, as they last compared them."""
+    reports = coalmine.clocks.reports()
+    wrong = [report for report in reports if abs(report.ahead_seconds) >= CLOCK_WARNING_SECONDS]
+    if not wrong:
+        return ok("clocks", f"{len(reports)} processes reported theirs, and they agree with the server's")
+    named = "; ".join(
+        f"{report.process} is {abs(report.ahead_seconds):.1f} s "
+        + ("fast" if report.ahead_seconds > 0 else "slow")
+        for report in wrong
+    )
+    found = (
+        problem if max(abs(report.ahead_seconds) for report in wrong) >= CLOCK_PROBLEM_SECONDS else warning
+    )
+    whose = " (all are off, so the server's own clock may be)" if len(wrong) == len(reports) > 1 else ""
+    return found("clocks", f"compared with the server's clock, {named}{whose}", CLOCK_REMEDY)
 
 
 def fleet(coalmine: Coalmine) -> list[HealthFinding]:

@@ -141,12 +141,11 @@ class LocalFleet:
         jobs = ("-Q", "champion,canary", "-P", "threads", "-c", str(self._plan.agents), "-n", "jobs@%h")
         control = ("-Q", "control", "-P", "threads", "-c", "4", "-n", "control@%h")
         quiet = ("--without-gossip", "--without-mingle")
-        schedule = str(self._state / "beat-schedule")
         self.supervisor = Supervisor(
             [
                 self._program("worker", "worker", *jobs, *quiet),
                 self._program("control", "worker", *control, *quiet),
-                self._program("beat", "beat", "-s", schedule),
+                self._program("beat", "beat"),
                 *([self._web(self.door)] if self.door is not None else []),
             ],
             on_line=self._keep_line,

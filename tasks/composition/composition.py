@@ -5,7 +5,6 @@ part. So a command costs only the parts that it uses.
 """
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +29,7 @@ from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.events.event_store import EventStore
 from routing.store.events.notice_store import NoticeStore
+from routing.store.fleet.clock_store import ClockStore
 from routing.store.fleet.switch import Switch
 from routing.store.fleet.tick_store import TickStore
 from routing.store.jobs.job_store import JobStore
@@ -202,6 +202,11 @@ class Coalmine:
         return Switch(self.redis, self.keys, self.clock)
 
     @cached_property
+    def clocks(self) -> ClockStore:
+        """How far the clocks of processes are off the server's."""
+        return ClockStore(self.redis, self.keys, self.clock)
+
+    @cached_property
     def ticks(self) -> Ticks:
         """Single-flight of ticks: which process runs one now, over all hosts."""
         return Ticks(TickStore(self.redis, self.keys, self.clock))
@@ -298,11 +303,11 @@ class Coalmine:
         )  # fmt: skip
 
     def now(self) -> float:
-        """Seconds since the epoch: the injected clock, or this machine's.
+        """Seconds since the epoch by the server's clock: several machines write and compare what it says.
 
-        For comparing with times of the stores, whose clock is the server's: the two may differ.
+        One round trip, and UnavailableError while the server does not answer.
         """
-        return self.clock() if self.clock is not None else time.time()
+        return self.job_store.now()
 
 
 def compose(

@@ -1,6 +1,6 @@
 """A tick: short, idempotent, and run by one process at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -14,8 +14,21 @@ _log = structlog.get_logger(__name__)
 #: Seconds after which a tick whose process died may be taken up by another.
 TICK_SECONDS = 120.0
 
+#: Headers of a tick's message: when it was sent, by the server's clock, and for how long it is of use.
+SENT_AT, USEFUL_SECONDS = "coalmine_sent_at", "coalmine_useful_seconds"
+
 #: Seconds after which a request for a tick that has not begun is repeated.
 ASKED_SECONDS = 5
+
+
+def is_late(headers: Mapping[str, Any] | None, *, now: float) -> bool:
+    """Whether a tick's message waited until the next one does its work; `now` is the server's time.
+
+    Celery's own `expires` compares the clocks of two machines, and drops every tick where they differ. A
+    message that does not say when it was sent is never late.
+    """
+    sent_at, useful = ((headers or {}).get(name) for name in (SENT_AT, USEFUL_SECONDS))
+    return isinstance(sent_at, (int, float)) and isinstance(useful, (int, float)) and now - sent_at > useful
 
 
 class Ticks:

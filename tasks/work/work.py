@@ -57,7 +57,7 @@ class Work:
     def __init__(
         self, *, jobs: Jobs, keeper: LeaseKeeper, leases: LeaseKind[Claim], runner: Runner,
         retire: Callable[[Job, Retirement], object], ended: Callable[[Job, NextStep, JobResult], None],
-        clock: Callable[[], float] = time.time, await_seconds: float = 3600.0,
+        monotonic: Callable[[], float] = time.monotonic, await_seconds: float = 3600.0,
         delivery: DeliveryLimits = DeliveryLimits(),  # noqa: B008 - frozen
     ) -> None:  # fmt: skip
         self._jobs = jobs
@@ -66,7 +66,7 @@ class Work:
         self._leases = leases
         self._retire = retire  # called after the report: job as claimed, how its agent leaves if it has ended
         self._ended = ended  # called when an attempt at a job has ended: job as claimed, step, result
-        self._clock = clock
+        self._monotonic = monotonic
         self._await_seconds = await_seconds  # for which a job waits for mail at the most
         self._delivery = delivery  # how long finished work waits
 
@@ -119,21 +119,20 @@ class Work:
 
         The fence makes repeating harmless, and ends it when another worker has the job meanwhile.
         """
-        give_up_at = self._clock() + REPORT_SECONDS
+        give_up_at = self._monotonic() + REPORT_SECONDS
         while True:
             try:
                 return step()
             except UnavailableError as error:
-                if self._clock() >= give_up_at:
+                if self._monotonic() >= give_up_at:
                     raise
                 _log.warning("job.report_delayed", reason=str(error))
                 time.sleep(REPORT_PAUSE_SECONDS)
 
     def _report(self, claim: Claim, ran: Ran, decided: TurnOutcome) -> None:
         jobs, reason = self._jobs, decided.reason
-        at = self._clock()
         kind = decided.signal
-        facts = [signal(kind, at=at, commit=ran.result.commit, note=reason)] if kind else []
+        facts = [signal(kind, at=jobs.now(), commit=ran.result.commit, note=reason)] if kind else []
         match decided.step:
             case NextStep.PUSHED:
                 jobs.pushed(claim, ran.result, reason=reason)

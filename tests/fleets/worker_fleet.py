@@ -72,7 +72,7 @@ class WorkerFleet:
 
     def beat(self, name: str = "beat") -> FleetProcess:
         """Start `celery -A tasks beat`."""
-        return self._start(name, "beat", "-s", str(self.folder / f"{name}-schedule"))
+        return self._start(name, "beat")
 
     def _start(self, name: str, *arguments: str) -> FleetProcess:
         log = self.folder / f"{name}.log"

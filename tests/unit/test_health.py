@@ -28,7 +28,7 @@ def findings(
     asked: dict[str | None, str | None] = {"appendfsync": "everysec"}
     if settings is not None:
         asked = dict(settings.items())
-    facts = ServerFacts(WELL | (info or {}), asked, 1_000.0, our_time)
+    facts = ServerFacts(WELL | (info or {}), {}, asked, 1_000.0, our_time)
     return {finding.check: finding for finding in judge(facts)}
 
 

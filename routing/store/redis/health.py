@@ -23,6 +23,9 @@ MEMORY_PROBLEM_SHARE = 0.95
 CLOCK_WARNING_SECONDS = 2.0
 CLOCK_PROBLEM_SECONDS = 60.0
 
+#: What to do about a wrong clock.
+CLOCK_REMEDY = "let NTP set the clocks of both machines (timedatectl set-ntp true)"
+
 _ASKED_SETTINGS = ("appendfsync",)
 
 
@@ -47,7 +50,8 @@ class HealthFinding:
 class ServerFacts(NamedTuple):
     """What a server says about itself."""
 
-    info: Mapping[str, Any]  # the answer to INFO
+    info: Mapping[str, Any] | None  # the answer to INFO; None: not allowed
+    hello: Mapping[str, Any]  # the answer to HELLO, which everybody may ask; empty from servers without it
     settings: Mapping[str | None, str | None] | None  # the answer to CONFIG GET; None: not allowed
     server_time: float  # the server's clock, seconds since the epoch
     our_time: float  # our clock at the same moment, seconds since the epoch
@@ -56,20 +60,33 @@ class ServerFacts(NamedTuple):
 def look_at(client: redis.Redis, clock: Callable[[], float]) -> list[HealthFinding]:
     """Ask the server, then judge its answers."""
     with redis_errors("examining Redis"):
-        info = client.info()
+        client.ping()  # a server that is away, or does not let us in, says so here
+        info: Mapping[str, Any] | None = None
+        hello: Mapping[str, Any] = {}
         settings: Mapping[str | None, str | None] | None = None
-        # Managed services forbid CONFIG; what INFO does not say stays unknown.
+        # Shared servers and managed services forbid INFO and CONFIG; what they do not say stays unknown.
+        with contextlib.suppress(redis.ResponseError):
+            info = client.info()
+        with contextlib.suppress(redis.ResponseError):
+            hello = _pairs(client.execute_command("HELLO"))  # type: ignore[no-untyped-call] # theirs
         with contextlib.suppress(redis.ResponseError):
             settings = client.config_get(*_ASKED_SETTINGS)
         before = clock()
         seconds, microseconds = client.time()
         after = clock()
     # The answer was written somewhere between the question and its arrival: take the middle.
-    return judge(ServerFacts(info, settings, seconds + microseconds / 1e6, (before + after) / 2))
+    return judge(ServerFacts(info, hello, settings, seconds + microseconds / 1e6, (before + after) / 2))
 
 
 def judge(facts: ServerFacts) -> list[HealthFinding]:
-    """All findings, in the order in which a person should fix them."""
+    """All findings, in the order in which a person should fix them.
+
+    A user who may not ask INFO learns version and role all the same, and of the rest that it is unknown.
+    """
+    if facts.info is None:
+        role = "slave" if facts.hello.get("role") in {"slave", "replica"} else "master"
+        said = facts._replace(info={"redis_version": facts.hello.get("version", ""), "role": role})
+        return [_version(said), _role(said), _unknown(), _clock(said)]
     checks = (
         _version,
         _role,
@@ -83,11 +100,31 @@ def judge(facts: ServerFacts) -> list[HealthFinding]:
     return [check(facts) for check in checks]
 
 
+def _unknown() -> HealthFinding:
+    return HealthFinding(
+        check="redis-info",
+        status=Status.WARNING,
+        message="this user may not ask for INFO, so append-only file, eviction and memory are unknown",
+        remedy="ask those who run the server to see that appendonly is yes and maxmemory-policy noeviction",
+    )
+
+
+def _pairs(answer: Any) -> Mapping[str, Any]:
+    """The answer to HELLO, which comes as a list from RESP2."""
+    if isinstance(answer, Mapping):
+        return {str(name): value for name, value in answer.items()}
+    return dict(zip(map(str, answer[::2]), answer[1::2], strict=False))
+
+
+def _info(facts: ServerFacts) -> Mapping[str, Any]:
+    return facts.info or {}
+
+
 def _version(facts: ServerFacts) -> HealthFinding:
-    said = str(facts.info.get("redis_version", ""))
+    said = str(_info(facts).get("redis_version", ""))
     version = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
     product = f"Redis {said or 'of unknown version'}"
-    if valkey := facts.info.get("valkey_version"):
+    if valkey := _info(facts).get("valkey_version"):
         product = f"Valkey {valkey} (as Redis {said})"
     if version >= MINIMUM_VERSION:
         return _ok("redis-version", product)
@@ -95,9 +132,9 @@ def _version(facts: ServerFacts) -> HealthFinding:
 
 
 def _role(facts: ServerFacts) -> HealthFinding:
-    if facts.info.get("role") != "slave":
+    if _info(facts).get("role") != "slave":
         return _ok("redis-role", "the server is the master")
-    master = f"{facts.info.get('master_host', '?')}:{facts.info.get('master_port', '?')}"
+    master = f"{_info(facts).get('master_host', '?')}:{_info(facts).get('master_port', '?')}"
     return _problem(
         "redis-role",
         f"the server is a read-only replica of {master}",
@@ -106,7 +143,7 @@ def _role(facts: ServerFacts) -> HealthFinding:
 
 
 def _append_only(facts: ServerFacts) -> HealthFinding:
-    if _number(facts.info.get("aof_enabled")):
+    if _number(_info(facts).get("aof_enabled")):
         return _ok("redis-append-only-file", "every write is kept in the append-only file")
     return _problem(
         "redis-append-only-file",
@@ -141,7 +178,7 @@ def _append_write(facts: ServerFacts) -> HealthFinding:
     failed = [
         name
         for name in ("aof_last_write_status", "aof_last_bgrewrite_status")
-        if facts.info.get(name, "ok") != "ok"
+        if _info(facts).get(name, "ok") != "ok"
     ]
     if not failed:
         return _ok(check, "the last write and the last rewrite of the append-only file succeeded")
@@ -153,11 +190,11 @@ def _append_write(facts: ServerFacts) -> HealthFinding:
 
 
 def _eviction(facts: ServerFacts) -> HealthFinding:
-    policy = facts.info.get("maxmemory_policy", "unknown")
+    policy = _info(facts).get("maxmemory_policy", "unknown")
     if policy == "noeviction":
         return _ok("redis-eviction", "nothing is evicted when memory runs out")
     # Without a limit nothing is evicted today; jobs are lost as soon as somebody sets one.
-    limited = _number(facts.info.get("maxmemory")) > 0
+    limited = _number(_info(facts).get("maxmemory")) > 0
     return HealthFinding(
         check="redis-eviction",
         status=Status.PROBLEM if limited else Status.WARNING,
@@ -168,7 +205,7 @@ def _eviction(facts: ServerFacts) -> HealthFinding:
 
 def _memory(facts: ServerFacts) -> HealthFinding:
     check = "redis-memory"
-    used, limit = _number(facts.info.get("used_memory")), _number(facts.info.get("maxmemory"))
+    used, limit = _number(_info(facts).get("used_memory")), _number(_info(facts).get("maxmemory"))
     if limit <= 0:
         return _ok(check, f"{_mebibytes(used)} are in use; no limit is set")
     share = used / limit
@@ -192,7 +229,7 @@ def _clock(facts: ServerFacts) -> HealthFinding:
         check="clock",
         status=Status.PROBLEM if abs(skew) >= CLOCK_PROBLEM_SECONDS else Status.WARNING,
         message=message,
-        remedy="let NTP set the clocks of both machines (timedatectl set-ntp true)",
+        remedy=CLOCK_REMEDY,
     )
 
 

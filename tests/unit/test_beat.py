@@ -1,0 +1,191 @@
+"""Beat: ticks are due by a clock that nobody can set, and say when they were sent by the server's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from routing.errors import UnavailableError
+from tasks.beat import PatientScheduler
+from tasks.broker import HARVEST, POLL, SWEEP, make_app
+from tasks.settings.settings import Settings
+from tasks.work.tick import SENT_AT, USEFUL_SECONDS, is_late
+
+
+class BeatClock:
+    """What beat reads: seconds that only grow."""
+
+    def __init__(self) -> None:
+        self.now = 5_000.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+class NotedScheduler(PatientScheduler):
+    """Notes what is sent, in place of a broker; while `away` is set nothing is taken."""
+
+    sent: list[tuple[str, dict[str, Any]]]
+    away = False
+
+    def send_task(self, *arguments: Any, **options: Any) -> None:
+        """Note one."""
+        if self.away:
+            raise ConnectionError
+        self.sent.append((arguments[0], options))
+
+
+@pytest.fixture
+def clock() -> BeatClock:
+    """Time that a test moves."""
+    return BeatClock()
+
+
+@pytest.fixture
+def beat(clock: BeatClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NotedScheduler:
+    """Beat as `celery -A tasks beat -s FILE` makes it, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    app = make_app(
+        Settings(
+            redis_url=SecretStr("redis://127.0.0.1:1/0"),
+            times={"sweep_interval_seconds": 1, "harvest_interval_seconds": 30},
+        )
+    )
+    made = NotedScheduler(
+        app, monotonic=clock, max_interval=1, schedule_filename=str(tmp_path / "celerybeat-schedule")
+    )
+    made.sent = []
+    return made
+
+
+def sent(beat: NotedScheduler, task: str) -> int:
+    """How often a tick was sent since the last look."""
+    found = [name for name, _ in beat.sent].count(task)
+    beat.sent = [(name, options) for name, options in beat.sent if name != task]
+    return found
+
+
+def test_every_tick_is_due_at_the_start_and_then_at_its_interval(
+    beat: NotedScheduler, clock: BeatClock
+) -> None:
+    """The interval is kept however late beat wakes, and what was missed is made up for once."""
+    beat.tick()
+    assert (sent(beat, SWEEP), sent(beat, HARVEST)) == (1, 1)
+    assert beat.tick() <= 1
+    assert beat.sent == [] or sent(beat, SWEEP) == 0
+    for _ in range(10):
+        clock.now += 1.1
+        beat.tick()
+    assert (sent(beat, SWEEP), sent(beat, HARVEST)) == (10, 0)
+    clock.now += 3600
+    beat.tick()
+    beat.tick()
+    assert (sent(beat, SWEEP), sent(beat, HARVEST)) == (1, 1)
+
+
+def test_wall_clock_that_jumps_changes_nothing(
+    beat: NotedScheduler, clock: BeatClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither hours back nor hours on: a tick is sent at its interval."""
+    beat.tick()
+    for hours in (-48, 48, 0):
+        moved = beat.app.now
+        monkeypatch.setattr("time.time", lambda hours=hours: 1_800_000_000.0 + hours * 3600)
+        monkeypatch.setattr(
+            beat.app, "now", lambda moved=moved, hours=hours: moved().replace(year=2030 + hours // 24)
+        )
+        beat.sent.clear()
+        clock.now += 1
+        beat.tick()
+        assert sent(beat, SWEEP) == 1
+        clock.now += 0.5
+        beat.tick()
+        assert sent(beat, SWEEP) == 0
+        clock.now += 0.5
+
+
+def test_tick_says_when_it_was_sent_by_the_servers_clock(beat: NotedScheduler) -> None:
+    """And for how long it is of use; no clock of this machine is in it."""
+    beat.server_time = lambda: 1_700_000_000.5
+    beat.tick()
+    for name, options in beat.sent:
+        assert options["headers"][SENT_AT] == 1_700_000_000.5, name
+        assert options["headers"][USEFUL_SECONDS] >= 10
+        assert "expires" not in options
+
+
+def test_tick_is_sent_although_the_server_does_not_say_the_time(beat: NotedScheduler) -> None:
+    """It says nothing of its age then, and is never late."""
+
+    def away() -> float:
+        raise UnavailableError("away")
+
+    beat.server_time = away
+    beat.tick()
+    assert sent(beat, SWEEP) == 1
+    assert not any(SENT_AT in options["headers"] for _, options in beat.sent)
+
+
+def test_beat_outlives_a_broker_that_takes_nothing(beat: NotedScheduler, clock: BeatClock) -> None:
+    """The next tick does the work of those that nobody took."""
+    beat.away = True
+    beat.tick()
+    beat.away = False
+    clock.now += 1
+    beat.tick()
+    assert sent(beat, SWEEP) == 1
+
+
+def test_beat_writes_and_reads_no_file(beat: NotedScheduler, tmp_path: Path) -> None:
+    """A pickle that lies where Celery's own would look is not read: it would run what it says."""
+    beat.tick()
+    beat.sync()
+    beat.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_message_of_a_tick_does_not_expire_by_a_clock(beat: NotedScheduler) -> None:
+    """What a worker compares with its own clock is empty in the message that Celery makes."""
+    app, options = make_app(Settings()), dict(beat.schedule[SWEEP].options or {})
+    with app.connection_for_write() as connection:
+        app.send_task(SWEEP, connection=connection, **options)
+        channel: Any = connection.default_channel
+        message = channel._get("control")  # noqa: SLF001 - the reading side of kombu's memory
+    assert message["headers"]["expires"] is None
+    assert json.loads(json.dumps(message["headers"]))[USEFUL_SECONDS] == 10
+
+
+def test_each_forge_is_polled_at_its_own_interval(clock: BeatClock) -> None:
+    """Entries of one task differ by their names."""
+    forges = [
+        {"name": name, "kind": "local", "repository": "/r", "issues": "/i", "poll_interval_seconds": seconds}
+        for name, seconds in (("one", 10), ("two", 40))
+    ]
+    made = NotedScheduler(make_app(Settings(forge=forges)), monotonic=clock)
+    made.sent = []
+    made.tick()
+    assert sent(made, POLL) == 2
+    for _ in range(4):
+        clock.now += 10
+        made.tick()
+    assert sent(made, POLL) == 5
+
+
+@pytest.mark.parametrize(
+    ("headers", "late"),
+    [
+        (None, False),
+        ({}, False),
+        ({SENT_AT: 100.0}, False),
+        ({SENT_AT: 100.0, USEFUL_SECONDS: 10.0}, False),
+        ({SENT_AT: 89.0, USEFUL_SECONDS: 10.0}, True),
+        ({SENT_AT: 9_000.0, USEFUL_SECONDS: 10.0}, False),
+        ({SENT_AT: "yesterday", USEFUL_SECONDS: 10.0}, False),
+    ],
+)
+def test_tick_that_waited_too_long_is_late(headers: dict[str, Any] | None, late: bool) -> None:  # noqa: FBT001 - a column
+    """Both times are the server's; one that says nothing, or comes from the future, runs."""
+    assert is_late(headers, now=100.0) is late
