@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from routing.errors import UnavailableError
-from routing.process.bounded_command import capture
+from routing.process.bounded_command import Captured, capture
 from routing.process.command import Command, SpawnError
 
 #: What git sees of our environment: enough to find programs, credentials, certificates and proxies.
@@ -80,10 +80,7 @@ class Git:
         """Run `git ARGUMENTS` and return its standard output without the last newline; else GitError."""
         done = self.attempt(*arguments, stdin=stdin)
         if done.returncode != 0:
-            reason = done.stderr.strip()[-2000:] or "nothing on its standard error"
-            what = f"git {' '.join(arguments[:2])} failed in {self.directory} (exit {done.returncode})"
-            message = f"{what}: {reason}"
-            raise GitError(message, stderr=done.stderr, returncode=done.returncode)
+            raise self._error(arguments, done.returncode, done.stderr)
         return done.stdout.rstrip("\n")
 
     def attempt(self, *arguments: str, stdin: str | None = None) -> GitAnswer:
@@ -92,12 +89,25 @@ class Git:
         Raises GitError when git could not be started, or took longer than `timeout_seconds`: then it was
         ended, with all that it had started. SIGTERM comes first, so that it removes its lock files.
         """
+        done = self._run(arguments, None if stdin is None else stdin.encode(errors="replace"))
+        return GitAnswer(
+            returncode=done.ended.exit_code or 0, stdout=_text(done.output), stderr=_text(done.error)
+        )
+
+    def raw(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        """Run `git ARGUMENTS` and return its standard output as it is; else GitError. For names of files."""
+        done = self._run(arguments, stdin)
+        if done.ended.exit_code != 0:
+            raise self._error(arguments, done.ended.exit_code or 0, _text(done.error))
+        return done.output
+
+    def _run(self, arguments: Sequence[str], stdin: bytes | None) -> Captured:
         access = self.access or GitAccess()
         command = Command(
             argv=["git", *access.options, *arguments],
             cwd=self.directory,
             environment=git_environment() | dict(access.environment),
-            stdin=None if stdin is None else stdin.encode(errors="replace"),
+            stdin=stdin,
             descriptors=access.descriptors,
         )
         try:
@@ -110,7 +120,12 @@ class Git:
                 f"git {' '.join(arguments[:2])} took over {self.timeout_seconds:g} s in {self.directory}"
             )
             raise GitError(message)
-        return GitAnswer(returncode=done.ended.exit_code, stdout=_text(done.output), stderr=_text(done.error))
+        return done
+
+    def _error(self, arguments: Sequence[str], returncode: int, stderr: str) -> GitError:
+        reason = stderr.strip()[-2000:] or "nothing on its standard error"
+        what = f"git {' '.join(arguments[:2])} failed in {self.directory} (exit {returncode})"
+        return GitError(f"{what}: {reason}", stderr=stderr, returncode=returncode)
 
 
 def _text(printed: bytes) -> str:

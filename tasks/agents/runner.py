@@ -113,7 +113,9 @@ class AgentRunner:
         if not repository:
             return ran
         place = RepositoryPlace(work_dir=self._rules.work_dir, repository=repository)
-        tree = kept_worktree(place, remote=self._remote(repository), job_id=job.id, base=job.base)
+        tree = kept_worktree(
+            place, remote=self._remote(repository), job_id=job.id, base=job.base, pushed=_pushed_commits(job)
+        )
         if tree is not None:
             return self._pushed(claim, tree, ran)
         is_here = finished.host == self._turns.host
@@ -224,7 +226,9 @@ class AgentRunner:
         if job.request.repository:
             place = RepositoryPlace(work_dir=self._rules.work_dir, repository=job.request.repository)
             remote = self._remote(job.request.repository)
-            run.tree = open_worktree(place, remote=remote, job_id=job.id, base=job.base)
+            run.tree = open_worktree(
+                place, remote=remote, job_id=job.id, base=job.base, pushed=_pushed_commits(job)
+            )
             run.folder = run.tree.path
             if run.tree.base != job.base:
                 self._note_base(job.id, claim.fence, run.tree.base)
@@ -285,6 +289,11 @@ class _JobRun:
     tree: Worktree | None = None
     agent: str = ""
     retirement: Retirement | None = None
+
+
+def _pushed_commits(job: Job) -> set[str]:
+    """The commits that were pushed for a job, as its record has them."""
+    return {commit for commit in (job.result.commit, *job.judged) if commit}
 
 
 def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:

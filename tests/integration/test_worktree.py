@@ -1,5 +1,6 @@
 """Work trees with real git: made, resumed, pushed, and safe from what an agent leaves in them."""
 
+import json
 import os
 import subprocess
 import threading
@@ -236,15 +237,35 @@ def test_an_agent_that_pushed_by_itself_is_fine(place: RepositoryPlace, remote: 
     assert again.push().commit == Git(again.path)("rev-parse", "HEAD")
 
 
-def test_an_agent_may_amend_what_it_pushed_by_itself(place: RepositoryPlace, remote: Path) -> None:
-    """Its own push is not somebody else's."""
+def test_what_an_agent_pushed_by_itself_and_rewrote_is_kept_aside(
+    place: RepositoryPlace, remote: Path
+) -> None:
+    """Only the job's record says what was pushed: the rewritten work waits for the next attempt."""
     tree = _open(place, remote)
     git = Git(tree.path)
-    _commit(tree.path, "one.py")
+    first = _commit(tree.path, "one.py")
     git("push", "--quiet", "origin", "HEAD")
     git("commit", "--quiet", "--amend", "--message=Better")
-    pushed = tree.push()
-    assert pushed.commit == git("rev-parse", "HEAD") == _on_remote(remote)
+    better = git("rev-parse", "HEAD")
+    with pytest.raises(PushRefusedError, match="moved"):
+        tree.push()
+    again = _open(place, remote)
+    assert again.start == first == _on_remote(remote)
+    assert Git(again.path)("rev-parse", "left/earlier-turn") == better
+    assert again.aside == (f"branch left/earlier-turn ({better[:12]})",)
+
+
+def test_what_the_record_says_was_pushed_may_be_rewritten(place: RepositoryPlace, remote: Path) -> None:
+    """A turn that rewrote the pushed branch, and died before its push, goes on where it was."""
+    tree = _open(place, remote)
+    _commit(tree.path, "one.py")
+    pushed = tree.push().commit
+    again = _open(place, remote)
+    Git(again.path)("commit", "--quiet", "--amend", "--message=Better")
+    better = Git(again.path)("rev-parse", "HEAD")
+    third = open_worktree(place, remote=Remote(address=str(remote)), job_id=JOB, pushed=[pushed or ""])
+    assert third.start == better
+    assert third.push().commit == better == _on_remote(remote)
 
 
 def test_what_an_agent_fetched_is_not_its_own(place: RepositoryPlace, remote: Path, tmp_path: Path) -> None:
@@ -263,23 +284,31 @@ def test_what_an_agent_fetched_is_not_its_own(place: RepositoryPlace, remote: Pa
     assert _on_remote(remote) == theirs
 
 
-@pytest.mark.parametrize("how", ["a folder", "a pipe", "binary"])
-def test_a_broken_log_of_pushes_proves_nothing(place: RepositoryPlace, remote: Path, how: str) -> None:
-    """Whatever an agent puts there, the push is refused as if it had not pushed."""
+@pytest.mark.parametrize("attempt", ["the same", "the next"])
+def test_what_a_tree_says_of_pushes_overwrites_nobody(
+    place: RepositoryPlace, remote: Path, tmp_path: Path, attempt: str
+) -> None:
+    """A log or a record that was forged does not make a person's commit the agent's."""
     tree = _open(place, remote)
     _commit(tree.path, "one.py")
-    Git(tree.path)("push", "--quiet", "origin", "HEAD")
-    Git(tree.path)("commit", "--quiet", "--amend", "--message=Better")
+    pushed = tree.push().commit
+    tree = _open(place, remote)
+    person = tmp_path / "person"
+    Git(tmp_path)("clone", "--quiet", "--branch", BRANCH, str(remote), str(person))
+    theirs = _commit(person, "fix.py")
+    Git(person)("push", "--quiet", "origin", "HEAD")
+    _commit(tree.path, "two.py")
     log = tree.path / ".git" / "logs" / "refs" / "remotes" / "origin" / BRANCH
-    log.unlink()
-    if how == "a folder":
-        log.mkdir()
-    elif how == "a pipe":
-        os.mkfifo(log)
+    log.parent.mkdir(parents=True)
+    log.write_text(f"{pushed} {theirs} a <a@x> 1 +0000\tupdate by push\n")
+    if attempt == "the next":
+        (tree.git_dir / "coalmine.json").write_text(json.dumps({"v": 1, "remote_commit": theirs}))
+        tree = open_worktree(place, remote=Remote(address=str(remote)), job_id=JOB, pushed=[pushed or ""])
+        assert tree.start == theirs
     else:
-        log.write_bytes(b"\xff\tupdate by push\n\n\xff \xff\tupdate by push")
-    with pytest.raises(PushRefusedError, match="moved"):
-        tree.push()
+        with pytest.raises(PushRefusedError, match="moved"):
+            tree.push()
+    assert _on_remote(remote) == theirs
 
 
 def test_a_branch_that_somebody_else_moved_is_not_overwritten(

@@ -4,9 +4,7 @@ Below the working folder: `REPOSITORY/JOB` is a work tree; `REPOSITORY/.coalmine
 directory of each job; `.coalmine/` has the files of turns, and scratch folders of jobs without repository.
 """
 
-import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +42,11 @@ class RepositoryPlace:
     def mirror(self) -> Path:
         """The bare repository that fetches, shared by all jobs of this host."""
         return self.folder / _OURS / "mirror.git"
+
+    @property
+    def out_of_the_way(self) -> Path:
+        """The folder for what cannot be removed, on the same file system."""
+        return out_of_the_way(self.folder)
 
     def tree(self, job_id: str) -> Path:
         """A job's work tree, where its agent may write whatever it likes."""
@@ -110,17 +113,11 @@ def paths_of(folder: Path, job_id: str) -> tuple[Path, Path]:
     return folder / job_id, folder / _OURS / f"{job_id}.git"
 
 
-def remove_folder(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it, writable or not; follow no link."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-        return
-    if not path.exists():
-        return
-    path.chmod(0o700)
-    for parent, folders, _ in os.walk(path):
-        for name in folders:
-            folder = Path(parent, name)
-            if not folder.is_symlink():  # package caches of some languages are read-only
-                folder.chmod(0o700)
-    shutil.rmtree(path)
+def out_of_the_way(folder: Path) -> Path:
+    """Where things of a folder of jobs go that cannot be removed."""
+    return folder / _OURS / "left"
+
+
+def left_over_in(work_dir: Path) -> list[Path]:
+    """What could not be removed, and was put out of the way."""
+    return [path for one in ("*", f"{_OURS}/*") for path in work_dir.glob(f"{one}/{_OURS}/left/*")]

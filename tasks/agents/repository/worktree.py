@@ -1,71 +1,57 @@
 """A job's work tree: made from the mirror, handed to the agent, and not trusted afterwards.
 
-An agent may write whatever it likes into its work tree, `.git` included: hooks, filters, `core.fsmonitor`,
-`core.sshCommand`, `url.*.insteadOf`. With `git worktree` all trees and the mirror would share one
-configuration, and every git command of ours would read it. So each tree has a small repository of its own
-(as cheap, because it borrows its objects from the mirror), and *our git never runs in it* while an agent's
-configuration is there:
+An agent may write whatever it likes into its work tree, `.git` included: settings that name programs, hooks,
+filters, alternates, pipes, links to other repositories. So no git of ours ever uses the tree's `.git`, and no
+file of it is believed to be what git would write:
 
-- Checking out, committing leftovers and pushing run in *our git directory* of the job. It lies beside the
-  tree, we write its configuration before each use, and it sees the tree's files, not the tree's `.git`.
-- The agent's commits come to our git directory by `git fetch`, as from any stranger; serving a fetch runs no
-  hook, filter or monitor.
-- The tree's `.git` is made anew whenever the tree is handed out again.
+- Checking out, comparing and pushing run in *our git directory* of the job (`our_git`). It lies beside the
+  tree, and sees the tree's files, not the tree's `.git`.
+- The agent's commits are copied as bytes into a quarantine of ours, and checked (`agent_repository`).
+- Every entry of the tree is looked at before git looks (`tree_survey`), and repositories in it are left out.
+- What was pushed is known from the job's record, never from the tree.
+- The tree's `.git` is made anew whenever the tree is handed out again (`hand_out`).
 
-Not covered: an agent that runs as the worker's user can write outside its tree, also to our git directory and
-`~/.gitconfig`. Filters and credential helpers of the operator's own `~/.gitconfig` do run (Git LFS is one). A
+Not covered: an agent that runs as the worker's user can write outside its tree, also to our git directory. A
 user of its own for agents, or a container, covers this.
 """
 
-import logging
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import structlog
 
 from routing.base import Base
-from routing.errors import CoalmineError, CorruptRecordError
-from routing.forges.local.durable_file import read_regular
+from routing.errors import CoalmineError
+from routing.folder_removal import remove_all
 from routing.git.git import Git, GitError
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
-from tasks.agents.repository.mirror import Mirror, RemoteState, our_repository, remote_state
+from tasks.agents.repository.agent_files import TooLargeError
+from tasks.agents.repository.agent_work import AgentWork, all_aside, is_ancestor, keep_aside, take_work
+from tasks.agents.repository.earlier_tree import TreeRecord, find_earlier, is_folder
+from tasks.agents.repository.hand_out import NotRemovedError, check_out, clear, lay_out_git
+from tasks.agents.repository.leftovers import Leftovers, commit_leftovers
+from tasks.agents.repository.mirror import Mirror, RemoteState, remote_state
+from tasks.agents.repository.our_git import our_git, without_tree
 from tasks.agents.repository.own_commits import judged_by_ci
 from tasks.agents.repository.place import (
     RepositoryPlace,
     checked_remote,
     is_of_earlier_layout,
     job_ids_in,
+    left_over_in,
+    out_of_the_way,
     paths_of,
-    remove_folder,
 )
 
-_LOG = logging.getLogger(__name__)
-_RECORD = "coalmine.json"
-#: A reference in our git directory: the agent's HEAD when we last took over its commits.
-_TAKEN = "refs/coalmine/taken"
-
-#: Most bytes of a log of pushes: a longer one counts as empty, because the agent may have made it up.
-_MAX_LOG_BYTES = 4 * 1024 * 1024
-_PUSHED = b"update by push"
+_log = structlog.get_logger(__name__)
 
 
 class WorkNotTakenError(CoalmineError):
     """What the agent left in its tree could not be read or committed; nothing was pushed."""
-
-
-class _Record(BaseModel):
-    """A file in our git directory. It is written last: a tree without it is half made, and is made anew."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    v: int = 1
-    remote_commit: str | None  # the job's branch on the remote when we last asked
-    main: str = ""  # commit of the branch that the work goes to, as it was then; "" from earlier releases
-    start: str = ""  # commit that the agent started from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +61,8 @@ class Push:
     commit: str | None  # the branch on the remote, None when it has nothing beyond the main branch
     moved: bool  # whether it differs from what it was when the tree was handed out
     kept_leftovers: bool  # whether we committed what the agent had not
+    aside: tuple[str, ...] = ()  # work that is not on the branch, and kept for the next attempt, in words
+    left_out: tuple[str, ...] = ()  # what of the uncommitted files was not taken, in words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,50 +87,59 @@ class Worktree:
     remote: Remote
     remote_commit: str | None  # the job's branch on the remote, None when it is not there
     git_dir: Path
+    mirror: Path
+    pushed: frozenset[str] = frozenset()  # commits that the job's record says were pushed
+    aside: tuple[str, ...] = ()  # work of earlier turns that is not on the branch, in words
 
     def push(self, *, keep_leftovers: bool = True) -> Push:
         """Take over what the agent did, push it, and return what the remote has then.
 
         The agent's HEAD counts, whatever branches it made; with `keep_leftovers` also files that it did not
         commit. What was taken over stays on the job's branch in our git directory when the push fails.
-        Raises WorkNotTakenError, PushRefusedError when the work has no history in common with what it began
-        from or somebody else has moved the branch, and what `Remote.run` raises.
+        Raises WorkNotTakenError, PushRefusedError when the agent has made the repository anew or somebody
+        else has moved the branch, and what `Remote.run` raises.
         """
         try:
-            git, tip, kept = self._take(keep_leftovers=keep_leftovers)
-        except (GitError, OSError, ValueError) as error:
+            git = our_git(self.git_dir, self.path)
+            taken = self._take(git, keep_leftovers=keep_leftovers)
+        except (GitError, TooLargeError, OSError, ValueError) as error:
             message = f"what the agent left in {self.path} could not be taken over: {error}"
             raise WorkNotTakenError(message) from error
-        commit = self._publish(git, tip)
-        _remember(self.git_dir, commit, main=self.main, start=self.start)
-        return Push(commit=commit, moved=commit != self.remote_commit, kept_leftovers=kept)
-
-    def _take(self, *, keep_leftovers: bool) -> tuple[Git, str, bool]:
-        git = _our_git(self.git_dir, self.path)
-        tip, kept = _take_commits(git, self.path, self.branch), False
-        if keep_leftovers:
-            tip, kept = _commit_leftovers(git, self.branch, tip)
-        return git, tip, kept
-
-    def remove(self) -> None:
-        """Remove the tree and our git directory from this host; what was pushed stays on the remote."""
-        remove_folder(self.path)
-        remove_folder(self.git_dir)
-
-    def _publish(self, git: Git, tip: str) -> str | None:
-        there, others = (
-            remote_state(git, self.remote, self.branch).branch,
-            _without(self.base.commit, self.main),
+        commit = self._publish(git, taken.tip)
+        TreeRecord(remote_commit=commit, main=self.main, start=self.start).write(self.git_dir)
+        return Push(
+            commit=commit,
+            moved=commit != self.remote_commit,
+            kept_leftovers=taken.kept,
+            aside=tuple(str(one) for one in all_aside(git)),
+            left_out=taken.left_out,
         )
-        tip = judged_by_ci(git, tip, others)
-        if there == tip or git("rev-list", "--count", tip, *others) == "0":
-            return there
-        if not any(_is_related(git, known, tip) for known in {self.base.commit, self.main}):
+
+    def _take(self, git: Git, *, keep_leftovers: bool) -> "_Taken":
+        """Take over commits and, on top of them, what was not committed."""
+        known = [self.base.commit, self.main]
+        work = take_work(git, self.path, self.branch, mirror=self.mirror, known=known)
+        if work.unrelated:
             message = (
-                f"the agent made the repository anew: {tip[:12]} has no history in common with "
+                f"the agent made the repository anew: {work.unrelated[:12]} has no history in common with "
                 f"{self.base.commit[:12]}, so nothing was pushed; its commits are in {self.git_dir}"
             )
             raise PushRefusedError(message, kind=RefusalKind.UNRELATED)
+        if not keep_leftovers:
+            return _Taken(tip=work.tip)
+        return _with_leftovers(git, self.path, self.branch, work)
+
+    def remove(self) -> None:
+        """Remove the tree and our git directory from this host; what was pushed stays on the remote."""
+        remove_all(self.path)
+        remove_all(self.git_dir)
+
+    def _publish(self, git: Git, tip: str) -> str | None:
+        git, others = without_tree(git), _without(self.base.commit, self.main)
+        there = remote_state(git, self.remote, self.branch).branch
+        tip = judged_by_ci(git, tip, others)
+        if there == tip or git("rev-list", "--count", tip, *others) == "0":
+            return there
         if not self._may_replace(git, there, tip):
             message = (
                 f"{self.branch} of {self.remote.shown} was moved to {there} by somebody else; "
@@ -156,50 +153,71 @@ class Worktree:
         return remote_state(git, self.remote, self.branch).branch
 
     def _may_replace(self, git: Git, there: str | None, tip: str) -> bool:
-        """Whether nobody else's work would be lost. An agent may push, and then amend what it pushed."""
-        if there is None or there == self.remote_commit or _is_ancestor(git, there, tip):
-            return True
-        return there in _pushed_commits(self.path, self.branch)
+        """Whether nobody else's work would be lost.
+
+        What the tree says of pushes is not believed. So an agent that pushes by itself, and then rewrites
+        that, is refused: its commits are kept aside for its next attempt.
+        """
+        known = {None, self.remote_commit, *self.pushed}
+        return there in known or is_ancestor(git, there or "", tip)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Taken:
+    """What was taken over after a turn."""
+
+    tip: str  # commit of the job's branch
+    kept: bool = False  # whether it is a commit of ours
+    left_out: tuple[str, ...] = ()
 
 
 def open_worktree(
-    place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None = None
-) -> Worktree:
+    place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None = None,
+    pushed: Collection[str] = (),
+) -> Worktree:  # fmt: skip
     """Make a job's work tree, or hand out again the one that is here. Only the holder of the job's lease may.
 
     Work begins where the job's branch on the remote is, if there is one, else at the main branch. A tree of
-    an earlier turn on this host is kept with all its files, unless another host has moved the branch since.
-    `base` is what is known of where earlier turns began; None for the first. Raises what `Mirror.fetch`
-    raises.
+    an earlier turn on this host is kept with all its files, unless another host has moved the branch since:
+    then it is made anew, and what was not pushed is kept aside. `base` is what is known of where earlier
+    turns began, None for the first; `pushed` are the commits that the job's record says were pushed. Raises
+    what `Mirror.fetch` raises, and NotRemovedError.
     """
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     state = Mirror(path=place.mirror, remote=remote).fetch(branch, base.branch if base else "")
-    known = _recall(git_dir) if tree.is_dir() else None
-    kept = known is not None and known.remote_commit == state.branch
-    if kept:
-        git = _our_git(git_dir, tree)
-        start = _take_commits(git, tree, branch)
-    else:
-        start = state.branch or state.main
-        base = base if state.branch else None  # nothing is left of what began there
-        _make(place, tree=tree, git_dir=git_dir, branch=branch, start=start)
-    _lay_out_git(place, tree=tree, git_dir=git_dir, branch=branch, start=start)
-    began, target = _began(_our_git(git_dir, tree), state, start, base), state.target(base)
-    git = Git(tree)
-    git("update-ref", f"refs/remotes/origin/{target.branch}", target.commit)
-    git("remote", "add", "origin", remote.shown)
-    _remember(git_dir, state.branch, main=target.commit, start=start)
+    here = find_earlier(place, job_id, state, base=base, pushed=pushed)
+    start = here.tip or state.branch or state.main
+    if here.tip is None and state.branch is None:
+        base = None  # nothing is left of what began there
+    anew = partial(_check_out, place, job_id, branch=branch, start=start)
+    if not here.is_whole:
+        anew()
+    began, target = _began(our_git(git_dir, tree), state, start, base), state.target(base)
+    aside = all_aside(our_git(git_dir, tree))
+    lay_out = partial(
+        lay_out_git, place, job_id, branch=branch, start=start, origin=remote.shown,
+        seen={target.branch: target.commit}, aside=aside,
+    )  # fmt: skip
+    try:
+        lay_out()
+    except NotRemovedError:  # another user's: the whole tree is put out of the way
+        anew()
+        lay_out()
+    TreeRecord(remote_commit=state.branch, main=target.commit, start=start).write(git_dir)
     return Worktree(
         path=tree,
         branch=branch,
         base=began,
         main=target.commit,
         start=start,
-        resumed=kept or state.branch is not None,
+        resumed=here.tip is not None or state.branch is not None,
         remote=remote,
         remote_commit=state.branch,
         git_dir=git_dir,
+        mirror=place.mirror,
+        pushed=frozenset(pushed),
+        aside=tuple(str(one) for one in aside),
     )
 
 
@@ -208,7 +226,7 @@ def _began(git: Git, state: RemoteState, start: str, known: Base | None) -> Base
 
     Then it is the newest commit that the work has in common with the branch that it goes to.
     """
-    if known is not None and _is_ancestor(git, known.commit, start):
+    if known is not None and is_ancestor(git, known.commit, start):
         return known
     target = state.target(known)
     shared = git.attempt("merge-base", target.commit, start).stdout.strip()
@@ -216,7 +234,7 @@ def _began(git: Git, state: RemoteState, start: str, known: Base | None) -> Base
 
 
 def kept_worktree(
-    place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None
+    place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None, pushed: Collection[str] = ()
 ) -> Worktree | None:
     """Find the tree of a finished turn as its agent left it, to push what is in it; None: not on this host.
 
@@ -225,8 +243,8 @@ def kept_worktree(
     """
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
-    known = _recall(git_dir) if tree.is_dir() else None
-    if known is None or base is None or not known.main:
+    known = TreeRecord.read(git_dir) if is_folder(tree) else None
+    if known is None or not known.whole or base is None or not known.main:
         return None
     return Worktree(
         path=tree,
@@ -238,20 +256,50 @@ def kept_worktree(
         remote=remote,
         remote_commit=known.remote_commit,
         git_dir=git_dir,
+        mirror=place.mirror,
+        pushed=frozenset(pushed),
     )
+
+
+def _check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -> None:
+    """Make the files, and let no crash in between leave a tree that passes for a whole one."""
+    git_dir = place.git_dir(job_id)
+    if TreeRecord.read(git_dir) is not None:
+        TreeRecord(remote_commit=None, whole=False).write(git_dir)
+    check_out(place, job_id, branch=branch, start=start)
+
+
+def _with_leftovers(git: Git, tree: Path, branch: str, work: AgentWork) -> _Taken:
+    """Commit what the agent had not. Files that cannot be compared never cost the commits."""
+    try:
+        left = commit_leftovers(
+            git, tree, work.at, job=branch.rpartition("/")[2], has_repository=work.is_there
+        )
+    except GitError as error:
+        left = Leftovers(left_out=(f"what was not committed could not be taken: {error}"[:500],))
+    if left.commit is None:
+        return _Taken(tip=work.tip, left_out=left.left_out)
+    if work.at != work.tip:
+        keep_aside(git, "left/uncommitted", left.commit)
+        return _Taken(tip=work.tip, left_out=left.left_out)
+    git("update-ref", f"refs/heads/{branch}", left.commit)
+    return _Taken(tip=left.commit, kept=True, left_out=left.left_out)
 
 
 def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list[str]:
     """Remove the trees of jobs that are no longer wanted, and return the ids of those jobs.
 
     `is_wanted` is called for each job that is found here, after it was found: so the tree of a job that
-    begins meanwhile is never removed.
+    begins meanwhile is never removed. What cannot be removed is logged, and put out of the way, where every
+    later sweep tries again; it stops nothing else.
     """
+    for path in left_over_in(work_dir):
+        remove_all(path)
     swept = []
     for folder, job_id in job_ids_in(work_dir):
         if not is_wanted(job_id):
             for path in paths_of(folder, job_id):
-                remove_folder(path)
+                _sweep(folder, path)
             swept.append(job_id)
             if is_of_earlier_layout(folder, work_dir):
                 with suppress(OSError):  # there is more in it
@@ -259,119 +307,13 @@ def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list
     return swept
 
 
-def _make(place: RepositoryPlace, *, tree: Path, git_dir: Path, branch: str, start: str) -> None:
-    remove_folder(git_dir)
-    remove_folder(tree)
-    tree.mkdir(parents=True)
-    git = _our_git(git_dir, tree)
-    _borrow(git_dir, place.mirror)
-    git("update-ref", f"refs/heads/{branch}", start)
-    git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
-    git("reset", "--quiet", "--hard")
-
-
-def _lay_out_git(place: RepositoryPlace, *, tree: Path, git_dir: Path, branch: str, start: str) -> None:
-    """Give the tree a new `.git`, so that we never read anything that an agent planted in the old one."""
-    ours = _our_git(git_dir, tree)
-    ours("update-ref", _TAKEN, start)
-    ours("read-tree", "--reset", start)
-    remove_folder(tree / ".git")
-    git = Git(tree)
-    git("init", "--quiet", "--template=", f"--initial-branch={branch}")
-    _borrow(tree / ".git", place.mirror, git_dir)
-    git("update-ref", f"refs/heads/{branch}", start)
-    shutil.copyfile(git_dir / "index", tree / ".git" / "index")
-
-
-def _borrow(repository: Path, *lenders: Path) -> None:
-    lines = "".join(f"{lender.resolve() / 'objects'}\n" for lender in lenders)
-    info = repository / "objects" / "info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "alternates").write_text(lines, encoding="utf-8")
-
-
-def _our_git(git_dir: Path, tree: Path) -> Git:
-    git = our_repository(git_dir)
-    git("config", "core.bare", "false")
-    git("config", "core.worktree", str(tree.resolve()))
-    return git
-
-
-def _take_commits(git: Git, tree: Path, branch: str) -> str:
-    """Move our branch to the agent's HEAD, if that has moved, and return the branch's commit.
-
-    If the agent has broken its repository, the branch stays where it is.
-    """
-    options = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
-    before = git("rev-parse", _TAKEN)
-    done = git.attempt("fetch", *options, "--", str(tree.resolve()), f"+HEAD:{_TAKEN}")
-    if done.returncode != 0:
-        _LOG.warning("the commits in %s could not be read, its files are kept: %r", tree, done.stderr[-500:])
-    elif (head := git("rev-parse", _TAKEN)) != before:
-        git("update-ref", f"refs/heads/{branch}", head)
-    return git("rev-parse", f"refs/heads/{branch}")
-
-
-def _commit_leftovers(git: Git, branch: str, tip: str) -> tuple[str, bool]:
-    """Commit what the tree has beyond `tip`; return the new tip and whether there was anything."""
-    git("read-tree", "--reset", tip)
-    added = git.attempt("-c", "advice.addEmbeddedRepo=false", "add", "--all", "--ignore-errors", "--", ":/")
-    if added.returncode != 0:
-        _LOG.warning("not everything in %s could be committed: %r", git.directory, added.stderr[-500:])
-    content = git("write-tree")
-    if content == git("rev-parse", f"{tip}^{{tree}}"):
-        return tip, False
-    message = (
-        "Keep what the agent left uncommitted\n\n"
-        "The agent did not commit these changes; Coalmine did when its turn ended.\n\n"
-        f"Coalmine-Job: {branch.rpartition('/')[2]}\n"  # no two jobs make the same commit
-    )
-    commit = git("commit-tree", content, "-p", tip, stdin=message)
-    git("update-ref", f"refs/heads/{branch}", commit)
-    return commit, True
+def _sweep(folder: Path, path: Path) -> None:
+    try:
+        clear(path, out_of_the_way(folder))
+    except NotRemovedError as error:
+        _log.warning("tree.in_the_way", path=str(path), reason=str(error))
 
 
 def _without(*commits: str) -> list[str]:
     """For `git rev-list`: leave out what these commits have."""
     return [f"^{commit}" for commit in commits]
-
-
-def _is_ancestor(git: Git, older: str, newer: str) -> bool:
-    return git.attempt("merge-base", "--is-ancestor", older, newer).returncode == 0
-
-
-def _is_related(git: Git, one: str, other: str) -> bool:
-    """Whether two commits have an ancestor in common."""
-    return git.attempt("merge-base", one, other).returncode == 0
-
-
-def _remember(git_dir: Path, remote_commit: str | None, *, main: str, start: str) -> None:
-    record = _Record(remote_commit=remote_commit, main=main, start=start)
-    (git_dir / _RECORD).write_text(record.model_dump_json(), encoding="utf-8")
-
-
-def _recall(git_dir: Path) -> _Record | None:
-    try:
-        return _Record.model_validate_json((git_dir / _RECORD).read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def _pushed_commits(tree: Path, branch: str) -> frozenset[str]:
-    """The commits that the agent itself pushed to a branch of its origin, as git noted it in the tree.
-
-    Those that came by a fetch are somebody else's, and are not among them. The log is read as a file: no git
-    of ours runs in the tree.
-    """
-    try:
-        content, _ = read_regular(
-            tree / ".git" / "logs" / "refs" / "remotes" / "origin" / branch, max_bytes=_MAX_LOG_BYTES
-        )
-    except (OSError, CorruptRecordError):  # no push, or a repository that the agent has broken
-        return frozenset()
-    entries = (line.partition(b"\t") for line in content.splitlines())
-    return frozenset(
-        words[1].decode("ascii", "replace")
-        for head, _, message in entries
-        if message == _PUSHED and len(words := head.split()) > 1  # OLD NEW NAME EMAIL TIME ZONE
-    )

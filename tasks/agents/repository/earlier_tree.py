@@ -1,0 +1,107 @@
+"""What an earlier turn of a job left on this host: a record, a tree, and commits that were not pushed."""
+
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from routing.base import Base
+from routing.errors import CorruptRecordError
+from routing.forges.local.durable_file import read_regular
+from routing.git.git import Git, GitError
+from tasks.agents.repository.agent_files import TooLargeError
+from tasks.agents.repository.agent_work import AgentWork, is_ancestor, keep_aside, take_work
+from tasks.agents.repository.hand_out import clear
+from tasks.agents.repository.leftovers import commit_leftovers, is_gutted
+from tasks.agents.repository.mirror import RemoteState
+from tasks.agents.repository.our_git import our_git
+from tasks.agents.repository.place import RepositoryPlace
+
+_log = structlog.get_logger(__name__)
+
+_RECORD = "coalmine.json"
+_MOST_RECORD_BYTES = 64 * 1024
+
+
+class TreeRecord(BaseModel):
+    """A file in our git directory. It is written last: a tree without it is half made, and is made anew."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: int = 1
+    remote_commit: str | None  # the job's branch on the remote when we last asked
+    main: str = ""  # commit of the branch that the work goes to, as it was then; "" from earlier releases
+    start: str = ""  # commit that the agent started from
+    whole: bool = True  # False while the files are being checked out
+
+    @classmethod
+    def read(cls, git_dir: Path) -> Self | None:
+        """The record of a git directory of ours; None for one that is not complete."""
+        try:
+            content, _ = read_regular(git_dir / _RECORD, max_bytes=_MOST_RECORD_BYTES)
+            return cls.model_validate_json(content)
+        except (OSError, CorruptRecordError, ValidationError):
+            return None
+
+    def write(self, git_dir: Path) -> None:
+        """Put it in its place."""
+        (git_dir / _RECORD).write_text(self.model_dump_json(), encoding="utf-8")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierTree:
+    """What an earlier turn left on this host."""
+
+    tip: str | None = None  # the commit to go on from; None: from what the remote has
+    is_whole: bool = False  # whether its files are there, too
+
+
+def find_earlier(
+    place: RepositoryPlace, job_id: str, state: RemoteState, *, base: Base | None, pushed: Collection[str]
+) -> EarlierTree:
+    """Look at the tree of an earlier turn. What is not gone on with is kept aside, if it can be read.
+
+    GitError when a git did not come to its end.
+    """
+    git_dir, tree = place.git_dir(job_id), place.tree(job_id)
+    record = TreeRecord.read(git_dir)
+    if record is None:
+        clear(git_dir, place.out_of_the_way)
+        return EarlierTree()
+    try:
+        git = our_git(git_dir, tree)
+        known = [state.main, *([state.branch] if state.branch else []), *([base.commit] if base else [])]
+        work = take_work(git, tree, f"coalmine/{job_id}", mirror=place.mirror, known=known)
+        there = state.branch
+        is_ours = there is None or there in pushed or is_ancestor(git, there, work.tip)
+        tip = work.tip if record.remote_commit == there and is_ours and record.whole else None
+        is_whole = record.whole and is_folder(tree) and not is_gutted(git, work.at)
+        if tip is None or not is_whole:
+            _keep_earlier(git, tree, work, job_id, without=tip or there or state.main)
+    except (GitError, OSError, TooLargeError) as error:
+        if isinstance(error, GitError) and error.returncode is None:
+            raise  # it did not come to its end: at the next attempt
+        _log.warning("tree.not_readable", job=job_id, reason=str(error)[:500])
+        clear(git_dir, place.out_of_the_way)
+        return EarlierTree()
+    return EarlierTree(tip=tip, is_whole=tip is not None and is_whole)
+
+
+def _keep_earlier(git: Git, tree: Path, work: AgentWork, job_id: str, *, without: str) -> None:
+    """Keep aside what is in a tree that is made anew."""
+    left = commit_leftovers(git, tree, work.at, job=job_id, has_repository=work.is_there)
+    commit = left.commit or work.tip
+    if git("rev-list", "-1", commit, "--not", without):
+        keep_aside(git, "left/earlier-turn", commit)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, and not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,95 @@
+"""Handing a work tree to an agent: its files, and a repository of its own in `.git`.
+
+The repository is made where agents do not write, and moved into the tree when it is complete: so none of the
+git commands that make it reads a setting of the agent's.
+"""
+
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from routing.errors import ConflictError
+from routing.folder_removal import remove_all
+from routing.git.git import Git, GitAccess
+from tasks.agents.repository.agent_work import TAKEN, Aside
+from tasks.agents.repository.leftovers import note_checkout
+from tasks.agents.repository.our_git import ALONE, TREE_SECONDS, borrow, our_git
+from tasks.agents.repository.place import RepositoryPlace
+
+_log = structlog.get_logger(__name__)
+
+_SHA256_DIGITS = 64
+
+
+class NotRemovedError(ConflictError):
+    """Something of an agent's could neither be removed nor put out of the way."""
+
+
+def check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -> None:
+    """Make a job's work tree at a commit. What was there before is removed, or put out of the way."""
+    tree, git_dir = place.tree(job_id), place.git_dir(job_id)
+    clear(tree, place.out_of_the_way)
+    tree.mkdir(parents=True)
+    git = our_git(git_dir, tree)
+    borrow(git_dir, place.mirror)
+    git("update-ref", f"refs/heads/{branch}", start)
+    git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    git("reset", "--quiet", "--hard")
+    note_checkout(git, start)
+
+
+def lay_out_git(
+    place: RepositoryPlace, job_id: str, *, branch: str, start: str, origin: str,
+    seen: Mapping[str, str], aside: Sequence[Aside],
+) -> None:  # fmt: skip
+    """Give the tree a new `.git`, so that nothing of an old one is ever read. Raises NotRemovedError.
+
+    `origin` is the address as the agent may see it, `seen` its branches with their commits.
+    """
+    tree, git_dir = place.tree(job_id), place.git_dir(job_id)
+    ours = our_git(git_dir, tree)
+    ours("update-ref", TAKEN, start)
+    ours("read-tree", "--reset", start)
+    made = git_dir / "handed.git"
+    remove_all(made)
+    made.mkdir()
+    git = Git(made, timeout_seconds=TREE_SECONDS, access=GitAccess(environment=ALONE))
+    kind = "sha256" if len(start) == _SHA256_DIGITS else "sha1"
+    git("init", "--bare", "--quiet", "--template=", f"--object-format={kind}", f"--initial-branch={branch}")
+    borrow(made, place.mirror, git_dir)
+    git("update-ref", f"refs/heads/{branch}", start)
+    for name, commit in seen.items():
+        git("update-ref", f"refs/remotes/origin/{name}", commit)
+    for one in aside:  # a name may be in the way of another one
+        where = "refs/stash" if one.is_stash else f"refs/heads/{one.branch}"
+        git.attempt("update-ref", "--create-reflog", "-m", "kept by Coalmine", where, one.commit)
+    git("remote", "add", "origin", origin)
+    git("config", "core.logAllRefUpdates", "true")
+    git("config", "core.bare", "false")
+    shutil.copyfile(git_dir / "index", made / "index")
+    clear(tree / ".git", place.out_of_the_way)
+    made.rename(tree / ".git")
+
+
+def clear(path: Path, out_of_the_way: Path) -> None:
+    """Remove whatever is at a path; what cannot be removed is moved to a folder of such things, and logged.
+
+    NotRemovedError when it cannot be moved either.
+    """
+    removal = remove_all(path)
+    if removal.is_complete:
+        return
+    to = out_of_the_way / f"{path.name.lstrip('.')}-{secrets.token_hex(4)}"
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(to)
+    except OSError as error:
+        message = (
+            f"{path} is in the way and cannot be removed ({removal.why}), nor moved ({error.strerror}); "
+            "remove it as its owner, or as root, and retry the job"
+        )
+        raise NotRemovedError(message) from error
+    _log.warning("tree.not_removed", path=str(path), moved_to=str(to), left=removal.left, reason=removal.why)

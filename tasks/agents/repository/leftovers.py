@@ -1,0 +1,225 @@
+"""What an agent did and did not commit: the difference between its files and a commit, as a commit of ours.
+
+The files are compared with what git itself made of the same commit when it checked it out: line endings, Git
+LFS and other filters can make a file differ that nobody has touched. Repositories in the tree are left out,
+and deletions are not believed where most files, or the repository itself, are gone.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from routing.git.git import Git
+from routing.printable import printable
+from tasks.agents.repository.our_git import with_index
+from tasks.agents.repository.tree_survey import survey
+
+#: A commit in our git directory: the files of a fresh checkout as git would commit them; its parent is the
+#: commit that was checked out.
+HANDED = "refs/coalmine/handed"
+
+#: Uncommitted deletions of more than half of the files, and of at least so many, are taken for an accident.
+FEW_FILES = 10
+
+_SUBMODULE, _NOTHING = b"160000", b"000000"
+_SHOWN = 5
+
+#: Says of a commit of ours whose work it is. No two jobs make the same commit.
+_MESSAGE = """\
+Keep what the agent left uncommitted
+
+The agent did not commit these changes; Coalmine did when its turn ended.
+
+Coalmine-Job: {job}
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leftovers:
+    """What came of the files that the agent did not commit."""
+
+    commit: str | None = None  # on top of the commit that they were compared with; None: there were none
+    left_out: tuple[str, ...] = ()  # what was not taken, in words for people
+
+
+@dataclass(frozen=True, slots=True)
+class _PathChange:
+    """One path of two trees, as `git diff-tree --raw` shows it."""
+
+    old: bytes  # mode and object
+    new: bytes
+    path: bytes
+
+    @classmethod
+    def all_between(cls, git: Git, one: str, other: str) -> list[Self]:
+        """The changes from one tree to another."""
+        fields = git.raw("diff-tree", "-r", "-z", "--no-renames", "--raw", one, other).split(b"\0")
+        heads = [head.removeprefix(b":").split(b" ") for head in fields[0:-1:2]]
+        return [
+            cls(b" ".join((head[0], head[2])), b" ".join((head[1], head[3])), path)
+            for head, path in zip(heads, fields[1::2], strict=True)
+        ]
+
+    @property
+    def is_deletion(self) -> bool:
+        return self.new.startswith(_NOTHING)
+
+    @property
+    def is_of_submodule(self) -> bool:
+        return self.old.startswith(_SUBMODULE) or self.new.startswith(_SUBMODULE)
+
+    @property
+    def entry(self) -> bytes:
+        """The line by which `git update-index --index-info` makes it."""
+        return self.new + b"\t" + self.path + b"\0"
+
+
+def note_checkout(git: Git, commit: str) -> None:
+    """Note what a fresh checkout looks like to git: what differs from the commit already is nobody's work."""
+    index = git.directory / "handed.index"
+    index.unlink(missing_ok=True)  # without the times of files, so that each is read
+    apart = with_index(git, index)
+    apart("read-tree", commit)
+    _drop_submodules(apart)
+    _add(apart, [])
+    tree = apart("write-tree")
+    git("update-ref", HANDED, git("commit-tree", tree, "-p", commit, stdin="What was handed out\n"))
+
+
+def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, has_repository: bool) -> Leftovers:
+    """Commit what the tree has beyond a commit. Without a repository in it, deletions are not believed.
+
+    Raises GitError when git cannot compare them, or not in time.
+    """
+    found = survey(tree)
+    if not found.is_safe:
+        why = "its files cannot be looked at" if found.is_there else "its folder is gone"
+        return Leftovers(left_out=(f"nothing of what was not committed was taken: {why}",))
+    git("read-tree", "--reset", onto)
+    submodules = _drop_submodules(git)
+    nested = _without_tracked(git, found.nested)
+    problem = _add(git, [*nested, *found.closed])
+    stray = _stray(git, onto, submodules)
+    changes = _work(git, onto, stray)
+    left_out = _words(nested=[path for path in nested if path not in submodules], closed=found.closed)
+    left_out += [f"submodules without an address: {_listed(stray)}"] if stray else []
+    left_out += [f"not everything could be committed: {problem}"] if problem else []
+    if not has_repository or _is_accident(git, onto, changes):
+        gone = sum(change.is_deletion and not change.is_of_submodule for change in changes)
+        left_out += [f"{gone} files are gone from the tree; that was not committed"] if gone else []
+        changes = [change for change in changes if change.is_of_submodule or not change.is_deletion]
+    return Leftovers(commit=_commit(git, onto, changes, job), left_out=tuple(left_out))
+
+
+def _commit(git: Git, onto: str, changes: list[_PathChange], job: str) -> str | None:
+    """Make a commit of changes, and leave the index at it; None when there are none."""
+    git("read-tree", "--reset", onto)
+    if not changes:
+        return None
+    deletions_first = sorted(changes, key=lambda change: not change.is_deletion)
+    lines = b"".join(change.entry for change in deletions_first)
+    git.raw("update-index", "-z", "--index-info", stdin=lines)
+    return git("commit-tree", git("write-tree"), "-p", onto, stdin=_MESSAGE.format(job=job))
+
+
+def _add(git: Git, without: Sequence[bytes]) -> str:
+    """Bring the index in step with the files, but for some folders; returns git's complaint, if any."""
+    paths = [b":/", *(b":(exclude,top,literal)" + path for path in without)]
+    listed = git.directory / "paths"
+    listed.write_bytes(b"\0".join(paths) + b"\0")
+    added = git.attempt(
+        *("-c", "advice.addEmbeddedRepo=false", "add", "--all", "--ignore-errors"),
+        *(f"--pathspec-from-file={listed}", "--pathspec-file-nul"),
+    )
+    return "" if added.returncode == 0 else printable(added.stderr.strip())[-300:]
+
+
+def _work(git: Git, onto: str, stray: Sequence[bytes]) -> list[_PathChange]:
+    """How the index differs from a commit, without what differed when the files were handed out."""
+    done = git.attempt("rev-parse", "--verify", f"{HANDED}^{{tree}}")
+    nobodys = set(_PathChange.all_between(git, f"{HANDED}^", HANDED)) if done.returncode == 0 else set()
+    changes = [one for one in _PathChange.all_between(git, onto, git("write-tree")) if one not in nobodys]
+    added = [change.path for change in changes if not change.is_deletion]
+
+    def counts(change: _PathChange) -> bool:
+        """A submodule stays, unless it is one by accident, or the agent put something in its place."""
+        if not change.is_of_submodule or change.path in stray:
+            return True
+        return not change.is_deletion or any(path.startswith(change.path + b"/") for path in added)
+
+    return [change for change in changes if counts(change)]
+
+
+def _drop_submodules(git: Git) -> list[bytes]:
+    """Take submodules out of the index: git would run in them, by their own configuration."""
+    entries = git.raw("ls-files", "-z", "--stage").split(b"\0")  # MODE OBJECT STAGE<tab>PATH
+    found = [entry.partition(b"\t") for entry in entries if entry.startswith(_SUBMODULE)]
+    if found:
+        lines = b"".join(b"0 " + head.split()[1] + b"\t" + path + b"\0" for head, _, path in found)
+        git.raw("update-index", "-z", "--index-info", stdin=lines)
+    return [path for _, _, path in found]
+
+
+def _stray(git: Git, onto: str, submodules: Sequence[bytes]) -> list[bytes]:
+    """Submodules that came since the checkout and have no address: nobody could fetch them."""
+    before = git.attempt("ls-tree", "-r", "-z", f"{HANDED}^") if submodules else None
+    if before is None or before.returncode != 0:
+        return []
+    entries = before.stdout.split("\0")
+    known = {entry.partition("\t")[2] for entry in entries if entry.startswith(_SUBMODULE.decode())}
+    listed = git.attempt(
+        "config", "-z", "--blob", f"{onto}:.gitmodules", "--get-regexp", r"^submodule\..*\.path$"
+    )
+    known |= {entry.partition("\n")[2] for entry in listed.stdout.split("\0")}
+    return [path for path in submodules if path.decode(errors="replace") not in known]
+
+
+def _without_tracked(git: Git, nested: Sequence[bytes]) -> list[bytes]:
+    """Those repositories that have no file in the index: in the others the files are looked at."""
+    if not nested:
+        return []
+    tracked: set[bytes] = set()
+    for path in git.raw("ls-files", "-z").split(b"\0"):
+        while (path := path.rpartition(b"/")[0]) and path not in tracked:
+            tracked.add(path)
+    return [path for path in nested if path not in tracked]
+
+
+def _is_accident(git: Git, onto: str, changes: Sequence[_PathChange]) -> bool:
+    """Whether most files of a commit are gone, and have not been moved to another place."""
+    moved = {change.new.partition(b" ")[2] for change in changes}
+    gone = sum(
+        change.is_deletion and not change.is_of_submodule and change.old.partition(b" ")[2] not in moved
+        for change in changes
+    )
+    if not gone:
+        return False
+    files = len(git.raw("ls-tree", "-r", "-z", "--name-only", onto).split(b"\0")) - 1
+    return _is_most(gone, files)
+
+
+def _words(*, nested: Sequence[bytes], closed: Sequence[bytes]) -> list[str]:
+    """What was not looked at, for people."""
+    said = {"repositories in the tree": nested, "folders that cannot be read": closed}
+    return [f"{what}: {_listed(paths)}" for what, paths in said.items() if paths]
+
+
+def _listed(paths: Sequence[bytes]) -> str:
+    shown = ", ".join(
+        printable(os.fsdecode(path).encode(errors="replace").decode()) for path in paths[:_SHOWN]
+    )
+    return shown if len(paths) <= _SHOWN else f"{shown} and {len(paths) - _SHOWN} more"
+
+
+def is_gutted(git: Git, commit: str) -> bool:
+    """Whether most files of a commit are gone from the tree: then it is not handed out again."""
+    git("read-tree", "--reset", commit)
+    _drop_submodules(git)
+    gone, files = (len(git.raw("ls-files", "-z", *how).split(b"\0")) - 1 for how in (["--deleted"], []))
+    return _is_most(gone, files)
+
+
+def _is_most(gone: int, files: int) -> bool:
+    return gone > 0 and (gone == files or (gone >= FEW_FILES and 2 * gone > files))

@@ -1,0 +1,54 @@
+"""Our own git directory of a job, and the git that looks at an agent's files through it.
+
+It lies beside the work tree, agents are not shown it, and its configuration is written before each use. The
+settings of the worker's user are not read: an agent of the same user could have written them, with programs
+in them. Git LFS works all the same where it is installed.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from routing.git.git import Git, GitAccess
+from tasks.agents.repository.mirror import our_repository
+
+#: Seconds for one command in a work tree; a checkout, or the reading of all files, may take long.
+TREE_SECONDS = 600.0
+
+#: Settings of the user are not read, and no object is fetched because it is missing.
+ALONE: Mapping[str, str] = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_NO_LAZY_FETCH": "1"}
+
+_LFS = (
+    *("-c", "filter.lfs.clean=git-lfs clean -- %f", "-c", "filter.lfs.smudge=git-lfs smudge -- %f"),
+    *("-c", "filter.lfs.process=git-lfs filter-process", "-c", "filter.lfs.required=true"),
+)
+
+
+def our_git(git_dir: Path, tree: Path) -> Git:
+    """Return git that has our repository, made if it is not there, and an agent's files as its work tree."""
+    repository = our_repository(git_dir).directory.resolve()
+    place = {"GIT_DIR": str(repository), "GIT_WORK_TREE": str(tree.resolve())}
+    access = GitAccess(options=_LFS if shutil.which("git-lfs") else (), environment={**ALONE, **place})
+    return Git(repository, timeout_seconds=TREE_SECONDS, access=access)
+
+
+def without_tree(git: Git) -> Git:
+    """The same repository without the files, for a git that speaks to another one."""
+    return Git(git.directory, timeout_seconds=git.timeout_seconds, access=GitAccess(environment=ALONE))
+
+
+def with_index(git: Git, index: Path) -> Git:
+    """The same git with another index."""
+    access = git.access or GitAccess()
+    environment = {**access.environment, "GIT_INDEX_FILE": str(index.resolve())}
+    return replace(git, access=replace(access, environment=environment))
+
+
+def borrow(repository: Path, *lenders: Path) -> None:
+    """Let a repository read the objects of others, and of these alone."""
+    lines = "".join(f"{lender.resolve() / 'objects'}\n" for lender in lenders)
+    info = repository / "objects" / "info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "alternates").write_text(lines, encoding="utf-8")
