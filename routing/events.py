@@ -55,6 +55,7 @@ BACKLOG_ADDED = "backlog.added"
 BACKLOG_EDITED = "backlog.edited"
 BACKLOG_STATE = "backlog.state"
 BACKLOG_PAUSING = "backlog.pausing"
+BACKLOG_UNWANTED = "backlog.unwanted"
 BACKLOG_HELD = "backlog.held"
 BACKLOG_CYCLE = "backlog.cycle"
 BACKLOG_UNKNOWN_BLOCKER = "backlog.unknown_blocker"
@@ -112,6 +113,7 @@ MEANINGS: dict[str, str] = {
     BACKLOG_EDITED: "an issue of the backlog was read again: its text, priority or dependencies changed",
     BACKLOG_STATE: "an issue of the backlog went from one state to another",
     BACKLOG_PAUSING: "an issue in progress was paused, so that it leaves with the end of its job, or resumed",
+    BACKLOG_UNWANTED: "people no longer want an issue in progress, whose job is ended",
     BACKLOG_HELD: "an issue's body could not be read and speaks of dependencies; a person must look at it",
     BACKLOG_CYCLE: "an issue waits for itself by way of others; it stays blocked until an edge is removed",
     BACKLOG_UNKNOWN_BLOCKER: "an issue waits for one that its forge does not know",

@@ -40,7 +40,8 @@ class Backlog:
 
     Who calls what:
 
-    - The poll: `accept` for each issue that it sees, `reconcile` after a complete listing, `withdraw`, `ask`.
+    - The poll: `accept` for each issue that it sees and each that is `missing` in a listing, `withdraw` or
+      `unwanted` for those that are not to be worked on, `ask`.
     - The dispatcher: `ready`, `start`, then `attach` with the job that it enqueued. After a definite failure
       it calls `release` instead. Without an answer it does neither: `unconfirmed` has the item later, and the
       job is looked up by the key of its start. `refuse` notes why an item has to wait.
@@ -53,8 +54,8 @@ class Backlog:
     about an item that is completed or has left the queue by itself: only its forge can bring that back.
     NotFoundError: the issue is not an item.
 
-    A step is atomic, and repeating it changes nothing. `reconcile` and `ask` read forges, item by item, and
-    item, and make a step for each; when a forge gives no answer, that is logged and the item stays as it is.
+    A step is atomic, and repeating it changes nothing. `ask` reads forges, item by item, and makes a step for
+    each; when a forge gives no answer, that is logged and the item stays as it is.
     Nothing is kept in memory, so any number of threads and processes may run at once.
     """
 
@@ -94,43 +95,32 @@ class Backlog:
         edges += [(blocked, ref) for blocked in metadata.blocks]
         return self._store.put(
             ref, live=issue.state, escalation_label=escalation_label, fields=fields, edges=edges,
-            notes={"seen": seen} | ({"looked_at": f"{self._store.now():.3f}"} if seen else {}),
+            notes={"seen": seen, "assignees": "\n".join(sorted(issue.assignees))}
+            | ({"looked_at": f"{self._store.now():.3f}"} if seen else {}),
         )  # fmt: skip
 
-    def reconcile(self, repository: str, listing: IssueListing, *, label: str | None) -> list[IssueRef]:
-        """Look at items of `forge:repo` that a complete listing lacks; returns those that left the queue.
+    def missing(self, repository: str, listing: IssueListing) -> list[IssueRef]:
+        """The items of `forge:repo` that a complete listing lacks: read each, as it may have left the queue.
 
-        Each is read before it is moved: it may be closed, gone, or without its `label`. An incomplete listing
-        proves nothing, so nothing is done.
+        An incomplete listing proves nothing, so it lacks none.
         """
         if not listing.complete:
             return []
         listed = {issue.ref for issue in listing.issues}
-        missing = [ref for ref in self._store.unfinished(repository) if ref not in listed]
-        return [ref for ref in missing if self._left(ref, label)]
-
-    def _left(self, ref: IssueRef, label: str | None) -> bool:
-        """Read an item that a listing lacks and move it if it left the queue; False when it did not."""
-        forge = self._forges.get(ref.forge)
-        if forge is None:
-            return False
-        try:
-            issue = forge.read_issue(ref)
-        except ForgeGoneError:
-            return self.withdraw(ref, "gone from the forge")
-        except ForgeError as error:  # no answer proves nothing
-            _log.warning("backlog.not_read", issue=str(ref), reason=str(error))
-            return False
-        if issue.state == "closed":
-            return self.accept(issue).state is BacklogState.COMPLETED
-        if label is not None and not issue.carries(label):
-            return self.withdraw(ref, f"without the label {label}")
-        return False
+        return [ref for ref in self._store.unfinished(repository) if ref not in listed]
 
     def withdraw(self, ref: IssueRef, reason: str) -> bool:
         """Take an item that waits out of the queue; False for one that is worked on, which goes on."""
         allowed = (*_WAITING, BacklogState.ESCALATED, BacklogState.FROZEN)
         return self._store.move(ref, BacklogState.CANCELLED, allowed=allowed, reason=reason, away=True).done
+
+    def unwanted(self, ref: IssueRef, reason: str) -> str | None:
+        """Note that people no longer want an item in progress; returns its job, "" if none is known yet.
+
+        None when it is not in progress. It leaves the queue with the end of the job, whatever that is; when
+        `accept` sees it wanted again before, it is back in the queue then.
+        """
+        return self._store.unwanted(ref, reason=reason)
 
     def ask(self, *, most: int = 50) -> int:
         """Ask forges about blockers that are not items themselves; returns how many answers came.

@@ -47,6 +47,9 @@ class BacklogItem:
     refusal: Refusal | None = None  # the gate that was shut for it when it was last considered
     paused: bool = False  # cancelled by a person, who alone lets it back in
     pausing: str = ""  # by whom it was paused while in progress; "": it was not
+    unwanted: str = ""  # what people did that ends the job in progress; "": nothing
+    before: str = ""  # the job that was at work on it before it was last started, "" for none
+    assigned: tuple[str, ...] | None = None  # to whom when it was started; None: not known
 
     @property
     def order(self) -> tuple[int, int, str]:

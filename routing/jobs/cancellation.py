@@ -1,17 +1,18 @@
 """Cancelling: a job ends, and so do the children that its agent asked for.
 
 A job that is queued or waits for CI ends at once. A running one is marked; its worker ends the agent, and the
-sweep ends the job when that worker was lost.
+sweep ends the job when that worker was lost. The same way ends a job whose work people have landed: as
+succeeded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import JOB_FINISHED
 from routing.jobs.job import Job, JobState
-from routing.jobs.signal import SignalKind, signal
+from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.move import Move, MoveAnswer
 
@@ -30,19 +31,27 @@ class Cancellation:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""
         reason = f"cancelled by {by}"
         fact = signal(SignalKind.CANCELLED, at=at, note=reason)
+        return self.end(job_id, JobState.CANCELLED, reason=reason, facts=[fact], at=at)
+
+    def end(self, job_id: str, to: JobState, *, reason: str, facts: Sequence[Signal], at: float) -> Job:
+        """End a job as cancelled or succeeded, whatever state it is in; ConflictError if it ended otherwise.
+
+        The facts are recorded with the end of a job that is not running. Those of a running one are the
+        caller's to record before; its worker adds that it was cancelled.
+        """
         while True:
             job = self._find(job_id)
             if job.state.is_final:
-                if job.state is JobState.CANCELLED:
+                if job.state is to:
                     return job
                 message = f"job {job_id} is {job.state} and can no longer be cancelled"
                 raise ConflictError(message)
             if job.state is JobState.RUNNING:
-                done = self._jobs.cancel_running(job_id, reason)
+                done = self._jobs.cancel_running(job_id, reason, to=to)
             else:
                 moved = self._jobs.move(Move(
-                    job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=JobState.CANCELLED,
-                    event=JOB_FINISHED, reason=reason, signals=[fact],
+                    job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=to,
+                    event=JOB_FINISHED, reason=reason, signals=facts,
                 ))  # fmt: skip
                 if moved.answer is MoveAnswer.MERGING:
                     message = f"job {job_id} is being merged now and was not cancelled; revert the merge"

@@ -141,6 +141,7 @@ class Job:
     max_attempts: int = 3
     worker: str = ""
     cancel: str = ""  # why it is to be cancelled, "" when it is not
+    cancel_to: JobState = JobState.CANCELLED  # how it then ends: its work may have landed meanwhile
     kind: str = TurnKind.FIRST  # of the next turn; one of a later release is read, and not run
     turns: int = 0  # that were run for it
     spent_usd: float = 0.0  # by all of them

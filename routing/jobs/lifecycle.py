@@ -164,8 +164,13 @@ class Jobs:
     ) -> None:  # fmt: skip
         """The job ends in a final state, as the worker that holds its lease reports.
 
+        A cancelled one ends with the reason of the cancel, and as succeeded if its work has landed meanwhile.
         `keeps_turn`: its finished turn is kept, so that a person's retry delivers it.
         """
+        asked = self._jobs.read(claim.job.id) if state is JobState.CANCELLED else None
+        if asked is not None:
+            state, reason = asked.cancel_to, asked.cancel or reason
+            signals = signals if state is JobState.CANCELLED else ()
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=state, event=JOB_FINISHED, fence=claim.fence,
             reason=reason, result=result, signals=signals, list_dead=state is JobState.FAILED,
@@ -269,6 +274,15 @@ class Jobs:
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""
         return self._cancellation.cancel(job_id, by=by, at=at)
+
+    def end_by_people(
+        self, job_id: str, to: JobState, *, reason: str, facts: Sequence[Signal], at: float
+    ) -> Job:
+        """End a job as people decided: as succeeded, its work landed; as cancelled, it is not wanted.
+
+        `facts` must be recorded already if the job is running: its worker ends it, and knows none of them.
+        """
+        return self._cancellation.end(job_id, to, reason=reason, facts=facts, at=at)
 
     def see_to_children(self, *, at: float, most: int = 500) -> None:
         """Cancel the children of jobs that were cancelled, or that failed, unless those are kept."""

@@ -54,7 +54,8 @@ def after_lost_worker(job: Job, *, at: float) -> Move:
     to, event = JobState.QUEUED, JOB_LEASE_EXPIRED
     decided = UNCOUNTED if job.finished else retry(NotRun.WORKER_LOST, Attempts.of(job))
     if job.cancel:
-        to, event, reason, kind = JobState.CANCELLED, JOB_FINISHED, job.cancel, SignalKind.CANCELLED
+        to, event, reason = job.cancel_to, JOB_FINISHED, job.cancel
+        kind = SignalKind.CANCELLED if to is JobState.CANCELLED else None
     elif isinstance(decided, GiveUp):
         reason = f"{reason}; {decided.reason}"
         to, event, kind = JobState.FAILED, JOB_FINISHED, SignalKind.MACHINE_LOST

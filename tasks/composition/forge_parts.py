@@ -31,6 +31,7 @@ from tasks.issues.closing import Closing
 from tasks.issues.collector import Collector
 from tasks.issues.dispatcher import Dispatcher
 from tasks.issues.landings import Landings
+from tasks.issues.people import People
 from tasks.issues.projection import Projection
 from tasks.issues.watch import WatchLimits
 from tasks.issues.watcher import Watcher, Watching
@@ -168,7 +169,19 @@ class ForgeParts:
     @cached_property
     def collector(self) -> Collector:
         """Takes issues from their forges into the backlog."""
-        return Collector(sites=self.sites, backlog=self.backlog, intake=self.intake)
+        return Collector(sites=self.sites, backlog=self.backlog, intake=self.intake, people=self.people)
+
+    @cached_property
+    def people(self) -> People:
+        """Ends jobs whose issue or change request people closed, or whose work they landed."""
+        parts = self.coalmine
+        return People(
+            sites=self.sites,
+            backlog=self.backlog,
+            jobs=parts.jobs,
+            store=parts.job_store,
+            signals=parts.signals,
+        )
 
     @cached_property
     def runs(self) -> RunStore:
@@ -228,6 +241,7 @@ class ForgeParts:
                 projection=self.projection,
                 closing=closing,
                 landings=landings,
+                people=self.people,
             ),
             sites=self.sites,
             limits=WatchLimits(

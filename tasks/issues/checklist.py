@@ -40,6 +40,7 @@ class RunProgress:
     has_ci: bool = True  # whether the forge judges commits
     merged: bool = False  # its work is on the main branch
     merges_green: bool = False  # it will be merged without a person when CI is green
+    before: str = ""  # the job that worked on the issue before, "" for none
     most_fix_forwards: int = 0  # corrective turns that it may have
     closed: bool = False  # the work is done, and the issue is closed
     escalation_label: str = ""  # label by which a person is asked to go on, "" while nobody is
@@ -65,6 +66,8 @@ def checklist(issue: IssueRef, run: RunProgress) -> str:
             "",
             f"Remove the label {code(run.escalation_label)} to have an agent try again.",
         ]
+    elif job.state is JobState.CANCELLED:  # by what people did with the issue: nobody is asked for more
+        lines += ["", f"**{_ENDED[job.state]}**: {code(job.reason)}"]
     return "\n".join([*lines, "", marker(job.id)])
 
 
@@ -126,6 +129,8 @@ def _facts(run: RunProgress) -> list[str]:
     job = run.job
     arm = f", arm {job.arm}" if job.arm else ""
     lines = [f"job {code(job.id)}, version {code(job.version_id)}{arm}"]
+    if run.before:
+        lines.append(f"begins anew from the main branch, after job {code(run.before)}")
     if job.fix_forwards:
         lines.append(f"fix-forwards (corrective turns): {job.fix_forwards} of {run.most_fix_forwards}")
     return lines

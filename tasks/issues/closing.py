@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from routing.backlog.backlog import Backlog
+from routing.backlog.item import BacklogState
 from routing.errors import ConflictError, NotFoundError
 from routing.forges.commit_status import CiVerdict
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeUnreachableError
@@ -166,6 +167,7 @@ class Closing:
         `facts` are the kinds of the job's signals. Green wins over red: a run that was corrected has both.
         """
         done = job.state is JobState.SUCCEEDED
+        asks = not done and self._asks_person(job)
         green = SignalKind.CI_GREEN in facts
         red = SignalKind.CI_RED in facts
         return RunProgress(
@@ -175,8 +177,19 @@ class Closing:
             merged=bool(facts & {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}),
             most_fix_forwards=self._settings.fix_forwards,
             closed=done,
-            escalation_label="" if done else self._settings.escalation_label,
+            escalation_label=self._settings.escalation_label if asks else "",
         )
+
+    def _asks_person(self, job: Job) -> bool:
+        """Whether a person is asked to go on: not when people ended the work, and the issue left the queue.
+
+        By the backlog, which was moved before. An issue that it does not know is always handed over.
+        """
+        issue = issue_of(job)
+        item = self._backlog.known(issue) if issue is not None else None
+        if item is None or job.state is not JobState.CANCELLED:
+            return True
+        return item.state in {BacklogState.ESCALATED, BacklogState.FROZEN}
 
     def _finish(self, site: ForgeSite, issue: IssueRef, job: Job, *, done: bool) -> None:
         """Close the issue or hand it over, once for each end of the job.
@@ -188,7 +201,7 @@ class Closing:
             return
         if done:
             site.forge.close(issue)
-        else:
+        elif self._asks_person(job):
             self._hand_over(site, issue)
         self._runs.note(job.id, finished=ended)
 

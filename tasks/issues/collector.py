@@ -1,7 +1,8 @@
 """The collector: takes issues from their forges into the backlog, always as the forge has them now.
 
 A webhook's delivery only says which issue to read; the poll finds what no delivery came for. So a delivery
-that is late, repeated, forged or lost changes nothing but the time at which the issue is read.
+that is late, repeated, forged or lost changes nothing but the time at which the issue is read. A look that
+shows that people no longer want an issue in progress ends its job.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from routing.backlog.item import BacklogItem, BacklogState
 from routing.forges.errors import ForgeError, ForgeGoneError
 from routing.forges.site import ForgeSite
 from routing.issues.issue import Issue, IssueRef
+from tasks.issues.people import People, unwanted
 from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
@@ -35,10 +37,13 @@ class Collector:
     calls and changes nothing.
     """
 
-    def __init__(self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, intake: Intake) -> None:
+    def __init__(
+        self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, intake: Intake, people: People
+    ) -> None:
         self._sites = sites
         self._backlog = backlog
         self._intake = intake
+        self._people = people
 
     def poll(self, site: ForgeSite) -> None:
         """Compare the backlog with what the forge lists; with the kill switch on nothing is asked.
@@ -63,7 +68,9 @@ class Collector:
         for issue in listing.issues:
             with LogAndContinue("issue.not_taken", issue=str(issue.ref)):
                 self.take(site, issue)
-        self._backlog.reconcile(site.full_name(repo), listing, label=site.config.label)
+        for ref in self._backlog.missing(site.full_name(repo), listing):  # closed, gone, without its label
+            with LogAndContinue("issue.not_taken", issue=str(ref)):
+                self.read(site, ref)
 
     def look(self) -> int:
         """Read the issues that webhooks named; returns how many.
@@ -96,27 +103,40 @@ class Collector:
         try:
             issue = site.forge.read_issue(ref)
         except ForgeGoneError:
-            self._backlog.withdraw(ref, "gone from the forge")
+            self._gone(site, ref)
             return None
         self.take(site, issue, anew=True)
         return issue
+
+    def _gone(self, site: ForgeSite, ref: IssueRef) -> None:
+        """Take an issue that is gone out of the queue, or end its job.
+
+        Forges say the same of what a token may not see any longer. So a job is ended only while the
+        repository is there to be seen.
+        """
+        if not self._backlog.withdraw(ref, "gone from the forge") and site.forge.access(ref.repo).readable:
+            self._people.end_work(ref, "its issue is gone from the forge")
 
     def take(self, site: ForgeSite, issue: Issue, *, anew: bool = False) -> None:
         """Take an issue in; one that has not changed since it was last read whole is left as it is.
 
         Reading it whole costs calls for its history and its dependencies. `anew`: read it whole in any case.
         An issue that lost its label is withdrawn; a closed one is noted as closed, whatever its labels are.
+        Either ends the job at work on it.
         """
         item = self._backlog.known(issue.ref)
         if issue.state == "open" and not site.wants(issue):
-            if item is not None:
-                self._backlog.withdraw(issue.ref, f"without the label {site.config.label}")
+            if item is not None and not self._backlog.withdraw(
+                issue.ref, f"without the label {site.config.label}"
+            ):
+                self._people.end_work(issue.ref, unwanted(site, issue))
             return
         seen = issue.updated_at.isoformat()
         if not anew and item is not None and item.seen == seen and not self._may_be_free(item):
             return
         if issue.state == "closed":
             self._backlog.accept(issue)
+            self._people.end_work(issue.ref, unwanted(site, issue))
             return
         asked = self._requested_by(site, issue, item)
         self._backlog.accept(
@@ -125,6 +145,8 @@ class Collector:
             requested_by=asked or "",
             seen=seen if asked is not None and self._is_settled(issue.updated_at) else "",
         )
+        if item is not None:
+            self._people.follow_assignment(site, issue, item)
 
     def _may_be_free(self, item: BacklogItem) -> bool:
         """Whether it is time to see if a blocked item still is."""

@@ -143,6 +143,8 @@ class Dispatcher:
         The gates judged what the backlog knew. Between then and now a person may have closed the issue, taken
         the label off, or another one may have put it on: then nothing starts, and the next tick judges anew.
         """
+        if self._is_ending(item):
+            return ""
         issue = self._collector.read(site, item.ref)
         now = self._backlog.known(item.ref)
         if issue is None or now is None or now.state is not BacklogState.READY:
@@ -150,7 +152,14 @@ class Dispatcher:
         if now.requested_by != item.requested_by:  # the gates judged another person
             return ""
         fence = self._backlog.start(item.ref, per_repo=site.config.per_repo)
-        return "" if fence is None else self._enqueue(site, now, issue, fence)
+        started = self._backlog.known(item.ref)
+        return "" if fence is None or started is None else self._enqueue(site, started, issue, fence)
+
+    def _is_ending(self, item: BacklogItem) -> bool:
+        """Whether the end of an earlier job is yet to be written to the issue: until then it has no other."""
+        active = self._jobs.active_on([str(item.ref)])[0][0]
+        job = self._jobs.read(active) if active else None
+        return job is not None and job.state.is_final
 
     def _enqueue(self, site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> str:
         """Enqueue the job of a start; repeating this for the same start leads to the same job.
@@ -159,8 +168,9 @@ class Dispatcher:
         cannot now gives its slot back. Where the answer was lost, the start keeps its slot until `_resume`
         has looked.
         """
+        before = self._jobs.read(item.before) if item.before else None
         try:
-            done = self._mailbox.enqueue(request_of(site, item, issue, fence))
+            done = self._mailbox.enqueue(request_of(site, item, issue, fence, before=before))
         except UnavailableError as error:  # it may have been enqueued: `_resume` finds out
             _log.warning("dispatch.unconfirmed", issue=str(issue.ref), reason=str(error))
             return ""
@@ -174,6 +184,8 @@ class Dispatcher:
             self._backlog.release(issue.ref, fence=fence, reason=str(error)[:500])
             return ""
         self._backlog.attach(issue.ref, done.job, fence=fence)
+        if before is not None:
+            self._projection.note_before(done.job, before.id)
         self._label(site, issue.ref, done.job)
         return done.job
 

@@ -2,9 +2,12 @@
 
 Each becomes a signal of the job, recorded once, from which `harvest` makes the score. Jobs are looked at for
 as long as something may still happen: often while they are young, for some days after their score is settled.
+What follows for a job that has not ended is decided by `tasks.issues.watch`.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 
 import structlog
 
@@ -27,6 +30,30 @@ LATE_SECONDS = 7 * 86_400.0
 SETTLED_PAUSE_SECONDS = 60.0
 
 
+class Fate(StrEnum):
+    """What people have done with work so far."""
+
+    OPEN = "open"  # nothing that ends it
+    LANDED = "landed"  # it is on the main branch, by whatever way
+    DROPPED = "dropped"  # its change request was closed, or its branch deleted, and it is not on main
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenWork:
+    """Pushed work as its forge shows it now."""
+
+    change: ChangeRequest | None = None  # None where it has none
+    facts: tuple[Signal, ...] = ()  # about how it landed, or was dropped; () while it is open
+
+    @property
+    def fate(self) -> Fate:
+        """Landing counts more than a request that was closed: some merge by other ways, and close it."""
+        kinds = {fact.kind for fact in self.facts}
+        if kinds & {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}:
+            return Fate.LANDED
+        return Fate.DROPPED if SignalKind.CLOSED_UNMERGED in kinds else Fate.OPEN
+
+
 class Landings:
     """Looks at the work of one job at a time; what it finds are signals of that job.
 
@@ -39,15 +66,18 @@ class Landings:
         self._signals = signals
         self._interval_seconds = interval_seconds
 
-    def look(self, site: ForgeSite | None, job: Job) -> bool:
-        """Record what is new; True when something was. Also says when to look at the job again.
+    def look(self, site: ForgeSite | None, job: Job) -> tuple[bool, SeenWork]:
+        """Record what is new; whether something was, and what was seen. Also says when to look again.
 
         A ForgeError is raised after the next look was set, not before what the forge asked for (`retry_at`).
         Without a site, or a pushed commit, there is nothing to ask.
         """
         now = self._signals.now()
+        seen, facts = SeenWork(), []
         try:
-            facts = _facts(site, job, now) if site is not None and job.result.commit else []
+            if site is not None and job.result.commit:
+                seen = seen_work(site, job, now)
+                facts = [*seen.facts, *_reviewed(site, job, seen)]
         except ForgeError as error:  # asked again later, so that it delays no job on another forge
             later = error.retry_at if isinstance(error, ForgeUnreachableError) else None
             following = next_look(job, now, self._interval_seconds)
@@ -55,13 +85,14 @@ class Landings:
             raise
         new = self._signals.add(job.id, facts) if facts else 0
         self._store.look_again(job.id, at=next_look(job, now, self._interval_seconds))
-        return new > 0
+        return new > 0, seen
 
 
-def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
-    """All that the forge shows of the work now; recording the same fact again changes nothing.
+def seen_work(site: ForgeSite, job: Job, now: float) -> SeenWork:
+    """How the work landed, or was dropped; recording the same fact again changes nothing.
 
-    One to five calls. A merged change wins over "pushed to main", as both may be true of one commit.
+    One to three calls while it is open. A merged change wins over "pushed to main", as both may be true of
+    one commit.
     """
     forge, repo = site.forge, place_of(job)[1]
     change = forge.change_of_branch(repo, job.branch)
@@ -71,10 +102,19 @@ def _facts(site: ForgeSite, job: Job, now: float) -> list[Signal]:
         pushed = _pushed_to_main(forge, repo, job.result.commit, now)
     if pushed and change is not None:  # it may have been merged between the two questions
         change = forge.change_of_branch(repo, job.branch)
-    facts = review_facts(_that_count(forge, repo, forge.reviews(change))) if change is not None else []
     if change is not None and change.state is ChangeState.MERGED:
-        return facts + landing_facts(job, change, now) + _green(forge, repo, change.head, now)
-    return facts + (pushed or (landing_facts(job, change, now) if change is not None else []))
+        pushed = landing_facts(job, change, now) + _green(forge, repo, change.head, now)
+    elif change is not None:
+        pushed = pushed or landing_facts(job, change, now)
+    return SeenWork(change=change, facts=tuple(pushed))
+
+
+def _reviewed(site: ForgeSite, job: Job, seen: SeenWork) -> list[Signal]:
+    """The rounds of review in which changes were requested."""
+    if seen.change is None:
+        return []
+    forge, repo = site.forge, place_of(job)[1]
+    return review_facts(_that_count(forge, repo, forge.reviews(seen.change)))
 
 
 def _that_count(forge: Forge, repo: str, reviews: Iterable[Review]) -> tuple[Review, ...]:
@@ -158,8 +198,11 @@ def review_facts(reviews: Iterable[Review]) -> list[Signal]:
 def next_look(job: Job, now: float, interval_seconds: float) -> float | None:
     """When to look for a landing again, in seconds since the epoch; None for not at all.
 
-    The pause is a tenth of the job's age, between one interval (a minute for settled work) and an hour.
+    The pause is a tenth of the job's age, between one interval (a minute for settled work) and an hour. While
+    the job goes on it is one interval: what people decide ends it.
     """
+    if not job.state.is_final:
+        return now + interval_seconds
     if job.settled_at is None:
         return now + max(interval_seconds, min(3600.0, (now - job.created_at) / 10))
     if now - job.settled_at > LATE_SECONDS:

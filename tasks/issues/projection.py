@@ -5,6 +5,7 @@ costs a look at the issue and never a second comment: ours is found by its autho
 """
 
 import hashlib
+from dataclasses import replace
 
 from routing.forges.errors import ForgeGoneError
 from routing.forges.site import ForgeSite
@@ -32,6 +33,10 @@ class Projection:
             site.forge.add_label(issue, self._label)
             self._runs.note(job, labelled="1")
 
+    def note_before(self, job: str, before: str) -> None:
+        """Have the checklist of a job say which job worked on the issue before it."""
+        self._runs.note(job, before=before)
+
     def unlabel(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
         """Show that the issue is no longer in progress. Always asked of the forge: notes may be lost."""
         site.forge.remove_label(issue, self._label)
@@ -43,9 +48,10 @@ class Projection:
 
     def show(self, site: ForgeSite, issue: IssueRef, progress: RunProgress) -> None:
         """Bring the checklist up to date; no call is made if the text is the one that was written last."""
-        job, text = progress.job, checklist(issue, progress)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        job = progress.job
         notes = self._runs.read(job.id)
+        text = checklist(issue, replace(progress, before=notes.before))
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         if notes.shown == digest:
             return
         comment = self._write(site, issue, job, text, notes)

@@ -31,21 +31,34 @@ def start_key(issue: IssueRef, fence: int) -> str:
     return f"{issue}:{fence}"
 
 
-def request_of(site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> JobRequest:
+def request_of(
+    site: ForgeSite, item: BacklogItem, issue: Issue, fence: int, *, before: Job | None = None
+) -> JobRequest:
     """The request for an issue that was started; asking again for the same start leads to the same job.
 
-    The issue's text is the task, and not trusted: it is data for an agent, never part of a command.
-    InvalidInputError when it cannot be a task, for instance because it is too long.
+    The issue's text is the task, and not trusted: it is data for an agent, never part of a command. `before`
+    is the job that worked on the issue last. InvalidInputError when it cannot be a task, for instance because
+    it is too long.
     """
+    task = issue.body.strip() or issue.title
     return JobRequest.checked(
         template=site.config.template,
-        task=issue.body.strip() or issue.title,
+        task=task if before is None else f"{task}\n\n{begins_anew(before)}",
         title=issue.title[:500],
         repository=site.full_name(issue.ref.repo),
         issue=str(issue.ref),
         difficulty=item.metadata.difficulty,
         priority=priority_of(item),
         idempotency_key=start_key(issue.ref, fence),
+    )
+
+
+def begins_anew(before: Job) -> str:
+    """Says that work on an issue begins anew, and after what, for the agent and for people."""
+    pushed = f" What it pushed is on the branch {before.branch}." if before.result.commit else ""
+    ended = f"{before.state.value}: {printable(before.reason)[:300]}"
+    return (
+        f"This work begins anew from the main branch. Job {before.id} worked on it before ({ended}).{pushed}"
     )
 
 

@@ -1,6 +1,7 @@
 """The table of what is done with pushed work, by what a look at its forge found: a pure decision.
 
-It decides about jobs that wait, and no others: while a turn runs, or none has pushed, CI is not asked.
+It decides about jobs that wait; while a turn runs, or none has pushed, CI is not asked. What people have done
+with the work comes before what CI says, and ends a job in any state.
 What the end of a turn means is decided by `tasks.work.outcome`, whether a job is tried again after a failed
 attempt or a lost worker by `routing.jobs.retry`. An unknown finding closes and escalates nothing.
 """
@@ -16,7 +17,10 @@ COMPLAINT_CHARACTERS = 300
 
 
 class Finding(StrEnum):
-    """What a look at the forge of a pushed commit found. The first four are CI's verdict, see `CiVerdict`."""
+    """What a look at the forge of a pushed commit found. The first four are CI's verdict, see `CiVerdict`.
+
+    The next two are what people did with the work, see `landings.Fate`; they outrank CI.
+    """
 
     GREEN = "green"
     RED = "red"
@@ -27,6 +31,8 @@ class Finding(StrEnum):
     APPROVAL = "approval"  # CI begins when a person approves it
     KEPT_AWAY = "kept_away"  # the commit's message keeps CI from running
     NOTHING = "nothing"  # CI has ended, and has run nothing
+    LANDED = "landed"  # it is on the main branch: somebody merged it before CI gave a verdict
+    DROPPED = "dropped"  # its change request was closed without a merge, or its branch deleted
     NO_CI = "no_ci"  # the forge runs none
     NO_CHANGE_REQUEST = "no_change_request"  # its forge let none be opened yet: nobody would find the work
     NO_FORGE = "no_forge"  # its forge was taken out of the settings, and may be put back
@@ -37,6 +43,7 @@ class Action(StrEnum):
 
     WAIT = "wait"
     CLOSE_SUCCESS = "close_success"
+    CANCEL = "cancel"  # people do not want it: nothing more is run, pushed or merged
     FIX_FORWARD = "fix_forward"
     FREEZE_ESCALATE = "freeze_escalate"  # a person goes on; the version is judged by the red commit
     ESCALATE = "escalate"  # a person goes on; no version is blamed
@@ -72,13 +79,20 @@ class Watch:
     reason: str
 
 
+#: Findings that decide by themselves.
+_CLEAR = {
+    Finding.LANDED: Watch(action=Action.CLOSE_SUCCESS, reason="its work is on the main branch"),
+    Finding.DROPPED: Watch(action=Action.CANCEL, reason="its change request was closed without a merge"),
+    Finding.GREEN: Watch(action=Action.CLOSE_SUCCESS, reason="pushed, and CI is green"),
+    Finding.NO_CI: Watch(action=Action.CLOSE_SUCCESS, reason="pushed; the forge runs no CI"),
+}
+
+
 def watch(seen: Watched, limits: WatchLimits) -> Watch:
     """Decide: one row of the table in docs/forges.md a call."""
     match seen.finding:
-        case Finding.GREEN:
-            return Watch(action=Action.CLOSE_SUCCESS, reason="pushed, and CI is green")
-        case Finding.NO_CI:
-            return Watch(action=Action.CLOSE_SUCCESS, reason="pushed; the forge runs no CI")
+        case found if found in _CLEAR:
+            return _CLEAR[found]
         case Finding.RED | Finding.KEPT_AWAY:
             return _red(seen, limits)
         case Finding.NOTHING:

@@ -1,7 +1,8 @@
 """The watcher: looks at each job that waits for CI, and carries out what the table in `watch.py` decides.
 
-A job's end is one step with its signals, under the fence that the tick read: a second watcher, or a cancel in
-between, makes the step a no-op. What the issue shows of the end is `Closing`'s, in the same tick.
+What people have done with the work is looked at first, in the same tick. A job's end is one step with its
+signals, under the fence that the tick read: a second watcher, or a cancel in between, makes the step a no-op.
+What the issue shows of the end is `Closing`'s, in the same tick.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,11 +31,12 @@ from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
-from tasks.issues.landings import Landings, landing_facts
+from tasks.issues.landings import Fate, Landings, SeenWork, landing_facts, seen_work
+from tasks.issues.people import People
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import change_text
 from tasks.issues.site import issue_of, place_of
-from tasks.issues.watch import Action, Finding, Watched, WatchLimits, silence_signal, watch
+from tasks.issues.watch import Action, Finding, Watch, Watched, WatchLimits, silence_signal, watch
 from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
@@ -43,6 +45,8 @@ _log = structlog.get_logger(__name__)
 BATCH = 100
 
 _Look = Callable[[ForgeSite | None, Job], bool]
+
+_BY_PEOPLE = {Fate.LANDED: Finding.LANDED, Fate.DROPPED: Finding.DROPPED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +60,7 @@ class Watching:
     projection: Projection
     closing: Closing
     landings: Landings
+    people: People
 
 
 class Watcher:
@@ -95,8 +100,9 @@ class Watcher:
         return self._each(self._parts.store.landings(BATCH), self._look_for_landing)
 
     def _look_for_landing(self, site: ForgeSite | None, job: Job) -> bool:
-        """Record what is new, and show it on the checklist of the run."""
-        new = self._parts.landings.look(site, job)
+        """Record what is new, end a job that it is the end of, and show it on the checklist of the run."""
+        new, seen = self._parts.landings.look(site, job)
+        new |= self._parts.people.follow(job, seen)
         if site is not None:
             self._parts.closing.refresh(site, job)  # writes when something is new, or was not shown in time
         return new
@@ -129,7 +135,7 @@ class Watcher:
         """Look at a pushed job that waits for CI; True when its state changed."""
         now, notes = self._parts.signals.now(), self._noted(job)
         try:
-            ci = self._look(site, job, notes, now)
+            ci, work = self._look(site, job, notes, now)
         except ForgeBaseGoneError as error:  # only a person can say what of it is still wanted
             facts = [signal(SignalKind.UNREACHABLE, at=now, note=str(error))]
             return self._conclude(job, JobState.ESCALATED, str(error), facts)
@@ -144,6 +150,12 @@ class Watcher:
             judged=job.result.commit in job.judged,
         )
         decided = watch(seen, self._limits)
+        if ci.finding in _BY_PEOPLE.values():
+            return self._over(job, decided, work)
+        return self._carry_out(site, job, decided, ci, now)
+
+    def _carry_out(self, site: ForgeSite | None, job: Job, decided: Watch, ci: CiSeen, now: float) -> bool:
+        """Do what was decided by CI's word, or by the lack of it; True when the job's state changed."""
         match decided.action:
             case Action.CLOSE_SUCCESS if site is not None:
                 return self._close(site, job, decided.reason, now, green=ci.finding is Finding.GREEN)
@@ -161,26 +173,47 @@ class Watcher:
                     self._show(site, job, ci.reading.verdict)
                 return False
 
-    def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes, now: float) -> CiSeen:
-        """What the job's forge says of the pushed commit.
+    def _over(self, job: Job, decided: Watch, work: SeenWork) -> bool:
+        """End a job by what people did with its work; CI is not asked."""
+        if decided.action is Action.CLOSE_SUCCESS:
+            return self._conclude(job, JobState.SUCCEEDED, decided.reason, work.facts)
+        reason = f"{decided.reason}; its work is kept on the branch {job.branch}"
+        return self._conclude(job, JobState.CANCELLED, reason, work.facts)
 
-        In the order of what must be there first: the forge, the change request, a CI at all, its verdict.
+    def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes, now: float) -> tuple[CiSeen, SeenWork]:
+        """What the job's forge shows of the pushed commit: a finding with CI's word, and what people did.
+
+        In the order of what must be there first: the forge, the change request, what people did with it, a CI
+        at all, its verdict.
         """
+        nothing = SeenWork()
         if site is None:
             _log.warning("watch.no_forge", repository=job.request.repository)
-            return CiSeen(finding=Finding.NO_FORGE)
+            return CiSeen(finding=Finding.NO_FORGE), nothing
         if not self._request_change(site, job, notes):
-            return CiSeen(finding=Finding.NO_CHANGE_REQUEST)
+            return CiSeen(finding=Finding.NO_CHANGE_REQUEST), nothing
+        try:
+            work = seen_work(site, job, now)
+        except ForgeError as error:
+            _log.warning("change.not_read", reason=str(error))
+            if isinstance(error, ForgeUnreachableError):  # what people did is not known: nothing is decided
+                return CiSeen(finding=Finding.UNREACHABLE), nothing
+            work = nothing
+        if (found := _BY_PEOPLE.get(work.fate)) is not None:
+            return CiSeen(finding=found), work
         if not site.config.has_ci:
-            return CiSeen(finding=Finding.NO_CI)
-        return self._ci.at(site, job, waited_seconds=now - (job.pushed_at or now))
+            return CiSeen(finding=Finding.NO_CI), work
+        return self._ci.at(site, job, waited_seconds=now - (job.pushed_at or now)), work
 
     def _noted(self, job: Job) -> RunNotes:
-        """The notes of the run, which begins with its first push; a retry by a person begins it anew."""
+        """The notes of the run, which begins with its first push.
+
+        A retry by a person begins it anew, with a change request of its own: the former may be closed.
+        """
         notes, pushed_at = self._parts.runs.read(job.id), job.pushed_at
         if job.fix_forwards == 0 and pushed_at is not None and notes.first_pushed_at != pushed_at:
-            self._parts.runs.note(job.id, first_pushed_at=pushed_at)
-            return replace(notes, first_pushed_at=pushed_at)
+            self._parts.runs.note(job.id, first_pushed_at=pushed_at, change="")
+            return replace(notes, first_pushed_at=pushed_at, change=False)
         return notes
 
     def _request_change(self, site: ForgeSite, job: Job, notes: RunNotes) -> bool:
@@ -203,7 +236,12 @@ class Watcher:
         return True
 
     def _fix_forward(self, site: ForgeSite, job: Job, ci: CiReading, reason: str) -> bool:
-        """Send the job back to its agent, with what CI said; without it, if the log cannot be read."""
+        """Send the job back to its agent, with what CI said; without it, if the log cannot be read.
+
+        Unless people no longer want the work: its issue is read before another turn is paid.
+        """
+        if self._parts.people.end_unwanted(site, job):
+            return True
         commit = job.result.commit
         try:
             log = site.forge.failing_log(place_of(job)[1], commit, most_characters=LOG_END_CHARACTERS)
@@ -236,7 +274,11 @@ class Watcher:
         """
         facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)] if green else []
         if green and site.config.merges_green:
+            if self._parts.people.end_unwanted(site, job):
+                return True
             change = site.forge.change_of_branch(place_of(job)[1], job.branch)
+            if change is not None and change.state is ChangeState.CLOSED:
+                return False  # a moment ago: the next tick ends it
             if change is not None and not self._parts.store.land(job.id, job.fence):
                 return False  # it was cancelled since this tick read it
             if change is not None:

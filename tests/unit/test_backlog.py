@@ -258,7 +258,8 @@ def test_blocker_closed_by_hand_lets_go(bench: BacklogBench) -> None:
     bench.take(2, "Blocked by: #1")
     bench.forge.close(ref(1))
     listing = bench.forge.list_issues("shop", "agent")
-    assert bench.backlog.reconcile("local:shop", listing, label="agent") == [ref(1)]
+    assert bench.backlog.missing("local:shop", listing) == [ref(1)]
+    bench.backlog.accept(bench.forge.read_issue(ref(1)))
     assert bench.ready() == [2]
     assert bench.state(1) is BacklogState.COMPLETED
 
@@ -275,16 +276,51 @@ def test_issue_closed_during_its_run_is_completed_at_its_end(bench: BacklogBench
     assert bench.ready() == [2]
 
 
-def test_listing_that_is_cut_short_or_a_forge_that_is_down_proves_nothing(bench: BacklogBench) -> None:
+def test_listing_that_is_cut_short_proves_nothing(bench: BacklogBench) -> None:
     """Nothing leaves the queue on an answer that was none."""
     bench.take(1)
     bench.forge.close(ref(1))
     listing = bench.forge.list_issues("shop", "agent")
     short = listing.model_copy(update={"complete": False})
-    assert bench.backlog.reconcile("local:shop", short, label="agent") == []
-    bench.forge.down = True
-    assert bench.backlog.reconcile("local:shop", listing, label="agent") == []
+    assert bench.backlog.missing("local:shop", short) == []
     assert bench.ready() == [1]
+
+
+def test_issue_that_nobody_wants_leaves_with_the_end_of_its_job(bench: BacklogBench) -> None:
+    """Its slot is kept until then; the job's own end does not matter, and no person is asked."""
+    bench.take(1)
+    fence = bench.backlog.start(ref(1), per_repo=1)
+    assert fence is not None
+    bench.backlog.attach(ref(1), "0123456789abcdef", fence=fence)
+    assert bench.backlog.unwanted(ref(1), "the label was taken off") == "0123456789abcdef"
+    assert bench.backlog.busy() == {"local:shop": 1}
+    bench.backlog.escalate(ref(1), reason="cancelled", job="0123456789abcdef")
+    item = bench.backlog.find(ref(1))
+    assert (item.state, item.reason) == (BacklogState.CANCELLED, "the label was taken off")
+    assert not item.paused
+    assert bench.take(1) is BacklogState.READY
+    assert bench.backlog.unwanted(ref(1), "it is not in progress") is None
+
+
+def test_issue_that_is_wanted_again_while_its_job_ends_begins_anew(bench: BacklogBench) -> None:
+    """What counts is the last thing that people did; what the former job was is kept."""
+    for _ in range(2):
+        bench.take(1)
+        fence = bench.backlog.start(ref(1), per_repo=1)
+        assert fence is not None
+        bench.backlog.attach(ref(1), f"{fence:016x}", fence=fence)
+        for reason in ("closed", "the label was taken off"):
+            bench.take(1, state="closed")
+            bench.backlog.unwanted(ref(1), reason)
+            bench.take(1)
+        bench.backlog.escalate(ref(1), reason="cancelled", job=f"{fence:016x}")
+        assert bench.state(1) is BacklogState.READY
+    fence = bench.backlog.start(ref(1), per_repo=1)
+    assert bench.backlog.find(ref(1)).before == f"{2:016x}"
+    bench.take(1, state="closed")
+    bench.backlog.unwanted(ref(1), "closed")
+    bench.backlog.escalate(ref(1), reason="cancelled")
+    assert bench.state(1) is BacklogState.COMPLETED
 
 
 def test_label_taken_off_and_put_on_again(bench: BacklogBench) -> None:
@@ -292,7 +328,8 @@ def test_label_taken_off_and_put_on_again(bench: BacklogBench) -> None:
     bench.take(1)
     bench.take(2, "Blocked by: #1")
     bench.forge.remove_label(ref(1), "agent")
-    bench.backlog.reconcile("local:shop", bench.forge.list_issues("shop", "agent"), label="agent")
+    assert bench.backlog.missing("local:shop", bench.forge.list_issues("shop", "agent")) == [ref(1)]
+    bench.backlog.withdraw(ref(1), "without the label agent")
     assert bench.state(1) is BacklogState.CANCELLED
     bench.backlog.ask()
     assert bench.ready() == []

@@ -17,8 +17,10 @@ SILENT = (0.0, 7199.9, 7200.0)
 
 def expected(seen: Watched) -> Action:
     """The table as it is written in docs/forges.md, row by row."""
-    if seen.finding in {Finding.GREEN, Finding.NO_CI}:
+    if seen.finding in {Finding.GREEN, Finding.NO_CI, Finding.LANDED}:
         return Action.CLOSE_SUCCESS
+    if seen.finding is Finding.DROPPED:
+        return Action.CANCEL
     if seen.finding is Finding.NOTHING:
         return Action.ESCALATE
     if seen.finding in {Finding.RED, Finding.KEPT_AWAY}:

@@ -6,7 +6,8 @@
 --       fence: of the start that the caller made, or ''  job: that the caller speaks for, or ''
 --       per_repo: the most items of its repository that may be in progress, or ''
 -- FLAGS away: it left the queue by itself and may come back
--- An item in progress that was paused meanwhile leaves the queue when its job ends, unless its work is done.
+-- An item in progress that was paused meanwhile leaves the queue when its job ends, unless its work is done. So does
+-- one that people no longer want; if they wanted it again since, it is back in the queue.
 -- Returns {'ok', fence}, {'missing'}, {'stale'} (another start or job has it), {'busy'} (its repository has no
 --         room), or {'state', its state}: that does not allow it
 -- @include prelude
@@ -24,14 +25,22 @@ if to == 'in_progress' then
     if string.match(other, '^(.*)#') == repository then busy = busy + 1 end
   end
   if per_repo ~= '' and busy >= tonumber(per_repo) then return {'busy'} end
+  if item.job ~= '' then item.before = item.job end
   item.fence, item.job, item.started_at = string.format('%d', tonumber(item.fence) + 1), '', stamp(now)
+  item.assigned = item.assignees
   item.refusal = ''
 elseif item.closed == '1' and to ~= 'cancelled' then
   to, reason = 'completed', 'closed on the forge'
 elseif item.state == 'in_progress' and (item.pause or '') ~= '' and to ~= 'completed' then
   to, reason = 'cancelled', item.pause .. '; its job ended: ' .. reason
+elseif item.state == 'in_progress' and (item.unwanted or '') ~= '' and to ~= 'completed' then
+  if item.again == '1' then
+    to, reason = 'pending', 'back in the queue; before: ' .. item.unwanted
+  else
+    to, reason, away = 'cancelled', item.unwanted, true
+  end
 end
-item.away, item.flagged, item.pause = away and '1' or '', '', ''
+item.away, item.flagged, item.pause, item.unwanted, item.again = away and '1' or '', '', '', '', ''
 if away then item.seen, item.requested_by = '', '' end -- it may come back unchanged, asked for by somebody else
 enter(ref, to, reason, now)
 save(ref)

@@ -74,6 +74,11 @@ elseif item.closed == '1' then
   item.closed = ''
   save(ref)
 end
+-- Wanted again while the job of an earlier start is being ended.
+if live == 'open' and item.state == 'in_progress' and (item.unwanted or '') ~= '' then
+  item.again = '1'
+  save(ref)
+end
 -- With the label for people, what waits is left to a person; what is worked on goes on.
 if escalation_label ~= '' and live == 'open' and item.state ~= 'completed' and item.state ~= 'cancelled' then
   item.flagged = '1'

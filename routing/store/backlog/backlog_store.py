@@ -114,6 +114,12 @@ _PAUSE = Script("backlog_pause", PauseAnswer, indexes=_INDEXES, args="unknown_bl
 _ANSWER = Script("backlog_answer", bool, indexes=_INDEXES, args="unknown_blocker ref said again_seconds")
 _TRIM = Script("backlog_trim", int, indexes=_INDEXES, args="unknown_blocker before most_kept most")
 _ATTACH = Script("backlog_attach", bool, indexes="backlog", args="ref fence job")
+_UNWANTED = Script(
+    "backlog_unwanted",
+    lambda job: None if job is None else str(job),
+    indexes="backlog events",
+    args="ref reason",
+)
 _REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gate refusal")
 
 
@@ -179,6 +185,16 @@ class BacklogStore(Store):
     def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> bool:
         """Note the job at work on an item in progress; False when another start or job has it."""
         return self.call(_ATTACH, ref=str(ref), fence=fence, job=job, doing=f"noting the job of issue {ref}")
+
+    def unwanted(self, ref: IssueRef, *, reason: str) -> str | None:
+        """Note that people no longer want the work in progress on an item; returns its job, "" if unknown.
+
+        None when the item is not in progress. It leaves the queue when the job has ended, unless it is wanted
+        again by then.
+        """
+        return self.call(
+            _UNWANTED, ref=str(ref), reason=reason, doing=f"noting that issue {ref} is no longer wanted"
+        )
 
     def refuse(self, refusal: Refusal) -> bool:
         """Note which gate is shut for an item; False when that is known, or the issue is not an item."""
@@ -355,6 +371,9 @@ def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
             refusal=Refusal.from_json(str(ref), fields["refusal"]) if fields.get("refusal") else None,
             paused=fields["state"] == BacklogState.CANCELLED and fields.get("away", "") != "1",
             pausing=fields.get("pause", ""),
+            unwanted=fields.get("unwanted", ""),
+            before=fields.get("before", ""),
+            assigned=tuple(fields["assigned"].splitlines()) if "assigned" in fields else None,
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         message = f"the stored record of issue {ref} cannot be read ({error})"

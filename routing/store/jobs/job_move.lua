@@ -26,7 +26,7 @@ if not f[1] then
 end
 if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then return {'state', f[1]} end
 if fence ~= '' and fence ~= f[2] then return {'stale'} end
-if f[9] and to == 'cancelled' then return {'merging'} end
+if f[9] and to == 'cancelled' and fence == '' then return {'merging'} end -- the watcher, which merges, has it
 if expired and tonumber(f[3]) > now then return {'alive'} end
 if fence ~= '' and f[5] and (to == 'queued' or to == 'waiting') then return {'cancelling'} end
 if fresh and f[4] then
@@ -59,8 +59,8 @@ end
 if to ~= 'queued' then redis.call('HDEL', job, 'repair') end -- what a corrective turn was about
 if fresh then
   redis.call('HSET', job, 'attempts', '0')
-  redis.call('HDEL', job, 'finished_at', 'cancel', 'turns', 'spent_usd', 'spent_seconds', 'fix_forwards',
-    'judged', 'counted_usd', 'refusals')
+  redis.call('HDEL', job, 'finished_at', 'cancel', 'cancel_to', 'turns', 'spent_usd', 'spent_seconds',
+    'fix_forwards', 'judged', 'counted_usd', 'refusals')
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)
   redis.call('PERSIST', job)

@@ -9,7 +9,7 @@ from redis import Redis
 
 from routing.base import Base
 from routing.jobs.admission import WAITS, AdmissionLimits
-from routing.jobs.job import Job
+from routing.jobs.job import Job, JobState
 from routing.store.jobs.acceptance import (
     JOB_ENQUEUE,
     PUBLISH_SECONDS,
@@ -58,7 +58,7 @@ _JOB_REROUTE = Script(
     indexes="champions rejected events trials:moved",
     args="id champion content_hash source_commit settlement",
 )
-_JOB_CANCEL = Script("job_cancel", bool, keys="job", indexes="events children bereaved", args="id reason")
+_JOB_CANCEL = Script("job_cancel", bool, keys="job", indexes="events children bereaved", args="id reason to")
 _JOB_WAKE = Script("job_wake", bool, keys="job", indexes="outbox events", args="id")
 _JOB_LAND = Script("job_land", bool, keys="job", args="fence")
 _JOB_BASE = Script("job_base", bool, keys="job", args="fence branch commit")
@@ -152,11 +152,12 @@ class JobStore(JobReader):
             doing=f"moving job {step.job} to {step.to}",
         )  # fmt: skip
 
-    def cancel_running(self, job: str, reason: str) -> bool:
-        """Ask a running job's worker to end it; False when it is not running."""
+    def cancel_running(self, job: str, reason: str, *, to: JobState = JobState.CANCELLED) -> bool:
+        """Ask a running job's worker to end it, in the state `to`; False when it is not running."""
         return self.call(
-            _JOB_CANCEL, job=self.keys.job(job), id=job, reason=reason, doing=f"cancelling job {job}"
-        )
+            _JOB_CANCEL, job=self.keys.job(job), id=job, reason=reason,
+            to="" if to is JobState.CANCELLED else to.value, doing=f"cancelling job {job}",
+        )  # fmt: skip
 
     def wake(self, job: str) -> bool:
         """Have a job published now whose agent waits for mail; False when it does not."""

@@ -21,6 +21,7 @@ class RunNotes:
     first_pushed_at: float | None = None  # seconds since the epoch
     refusals: int = 0  # times that the forge refused the report of the run's end
     tell_at: float = 0.0  # not to be tried again before
+    before: str = ""  # the job that worked on the issue before, "" for none
     finished: str = ""  # the end of the job with which its issue was closed, or handed to a person
 
 
@@ -63,5 +64,6 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         first_pushed_at=float(first) if first else None,
         refusals=int(fields.get("refusals") or 0),
         tell_at=float(fields.get("tell_at") or 0.0),
+        before=fields.get("before", ""),
         finished=fields.get("finished", ""),
     )

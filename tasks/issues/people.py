@@ -1,0 +1,138 @@
+"""People outrank the fleet: what they decide about an issue or its change request ends the job at work on it.
+
+The watcher and the collector look; this decides what a look means for a job that has not ended, and ends it.
+A job whose work people landed succeeds, one whose issue or change request they closed is cancelled; a running
+turn is ended within seconds, and nothing more is run, pushed or merged. The branch with the work stays.
+"""
+
+from collections.abc import Mapping
+
+import structlog
+
+from routing.backlog.backlog import Backlog
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.errors import ConflictError, NotFoundError
+from routing.forges.errors import ForgeGoneError
+from routing.forges.site import ForgeSite
+from routing.issues.issue import Issue, IssueRef
+from routing.jobs.job import Job, JobState
+from routing.jobs.lifecycle import Jobs
+from routing.jobs.signal import Signal, SignalKind, signal
+from routing.store.jobs.job_store import JobStore
+from routing.store.signals.signal_store import SignalStore
+from tasks.issues.landings import Fate, SeenWork, seen_work
+from tasks.issues.site import issue_of, place_of
+
+_log = structlog.get_logger(__name__)
+
+
+def unwanted(site: ForgeSite, issue: Issue) -> str:
+    """What people did with an issue that ends the work on it, in words; "" while it is wanted."""
+    if issue.state == "closed":
+        return "its issue was closed"
+    return "" if site.wants(issue) else f"the label {site.config.label} was taken off its issue"
+
+
+class People:
+    """Ends jobs by what people decided. Every step may be repeated: an ended job is left as it is."""
+
+    def __init__(
+        self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, jobs: Jobs, store: JobStore,
+        signals: SignalStore,
+    ) -> None:  # fmt: skip
+        self._sites = sites
+        self._backlog = backlog
+        self._jobs = jobs
+        self._store = store
+        self._signals = signals
+
+    def follow(self, job: Job, seen: SeenWork) -> bool:
+        """End a job that is being corrected, by what was seen of its work; the watcher ends one that waits.
+
+        False when nothing is to be ended. Before its first push a job has no work that could be seen: what is
+        there is from before a person retried it.
+        """
+        if job.state not in {JobState.QUEUED, JobState.RUNNING} or job.fix_forwards == 0:
+            return False
+        match seen.fate:
+            case Fate.LANDED:
+                return self._end(job, JobState.SUCCEEDED, "its work is on the main branch", seen.facts)
+            case Fate.DROPPED:
+                reason = f"its change request was closed without a merge; {_kept(job)}"
+                return self._end(job, JobState.CANCELLED, reason, seen.facts)
+            case Fate.OPEN:
+                return False
+
+    def end_unwanted(self, site: ForgeSite, job: Job) -> bool:
+        """Read a job's issue before a step that costs something or cannot be undone; True when it was ended.
+
+        Only jobs that the backlog dispatched are asked about: what a person enqueued by hand needs no label.
+        ForgeUnreachableError is passed on, and the step is not made.
+        """
+        issue = issue_of(job)
+        item = self._backlog.known(issue) if issue is not None and issue.forge == site.name else None
+        if issue is None or item is None or item.job != job.id:
+            return False
+        try:
+            reason = unwanted(site, site.forge.read_issue(issue))
+        except ForgeGoneError:  # its repository may be gone, or hidden from the token: the poll finds out
+            return False
+        return bool(reason) and self.end_work(issue, reason)
+
+    def end_work(self, issue: IssueRef, reason: str) -> bool:
+        """End the job at work on an item that people no longer want; False when there is none.
+
+        The item leaves the queue with the end of the job, unless it is wanted again by then.
+        """
+        job_id = self._backlog.unwanted(issue, reason)
+        job = self._store.read(job_id) if job_id else None
+        return job is not None and self.end_job(job, reason)
+
+    def follow_assignment(self, site: ForgeSite, issue: Issue, item: BacklogItem) -> bool:
+        """End the job at work on an issue that was assigned to others since it was started.
+
+        The issue is still for agents, so it is left to a person when the job has ended. Our own login counts
+        on neither side.
+        """
+        if item.state is not BacklogState.IN_PROGRESS or item.assigned is None or not item.job:
+            return False
+        if set(issue.assignees) == set(item.assigned):
+            return False
+        own = site.forge.own_login().casefold()
+        now, then = ({name.casefold() for name in each} - {own} for each in (issue.assignees, item.assigned))
+        job = self._store.read(item.job) if now != then else None
+        who = ", ".join(sorted(issue.assignees)) or "nobody"
+        return job is not None and self.end_job(job, f"the assignment of its issue was changed (now: {who})")
+
+    def end_job(self, job: Job, reason: str) -> bool:
+        """End a job for a reason; as succeeded when its work is on the main branch after all.
+
+        A forge closes an issue when its change is merged, so that is looked at first. ForgeUnreachableError
+        is passed on: it is looked at again.
+        """
+        if job.state.is_final:
+            return False
+        site, now = self._sites.get(place_of(job)[0]), self._signals.now()
+        pushed = job.state is JobState.WAITING or job.fix_forwards > 0
+        seen = seen_work(site, job, now) if site is not None and pushed and job.result.commit else SeenWork()
+        if seen.fate is Fate.LANDED:
+            return self._end(job, JobState.SUCCEEDED, "its work is on the main branch", seen.facts)
+        reason = f"cancelled, as {reason}; {_kept(job)}" if pushed else f"cancelled, as {reason}"
+        fact = signal(SignalKind.CANCELLED, at=now, note=reason)
+        return self._end(job, JobState.CANCELLED, reason, [*seen.facts, fact])
+
+    def _end(self, job: Job, to: JobState, reason: str, facts: tuple[Signal, ...] | list[Signal]) -> bool:
+        """End it; False when it has ended otherwise, or is being merged at this moment."""
+        now = self._signals.now()
+        if job.state is JobState.RUNNING and to is JobState.SUCCEEDED:
+            self._signals.add(job.id, list(facts))
+        try:
+            self._jobs.end_by_people(job.id, to, reason=reason, facts=facts, at=now)
+        except (ConflictError, NotFoundError) as error:
+            _log.info("job.not_ended", job=job.id, reason=str(error))
+            return False
+        return True
+
+
+def _kept(job: Job) -> str:
+    return f"its work is kept on the branch {job.branch}"

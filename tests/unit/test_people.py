@@ -1,0 +1,267 @@
+"""People outrank the fleet: what they close, take off, assign, merge or reopen, in every state of the job."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from routing.backlog.item import BacklogState
+from routing.forges.errors import ForgeUnreachableError
+from routing.issues.issue import IssueRef
+from routing.jobs.ending import Ending
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import SignalKind
+from routing.jobs.transitions import after_lost_worker
+from tests.fleets.forge_fleet import ForgeFleet
+
+STAGES = ("queued", "running", "waiting", "corrective queued", "corrective running")
+Deed = Callable[[ForgeFleet, IssueRef], object]
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> ForgeFleet:
+    """A fleet that merges what is green, and whose CI needs some time."""
+    return ForgeFleet(fake_redis, merge="green", ci_seconds=1e9)
+
+
+def brought_to(fleet: ForgeFleet, stage: str) -> tuple[IssueRef, Claim | None]:
+    """An issue whose job is at a stage, and the claim of its worker while it runs."""
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.dispatch()
+    claim = None
+    if stage != "queued":
+        claim = fleet.hands.claim(job_of(fleet).id)
+    if stage in STAGES[2:]:
+        assert claim is not None
+        fleet.act_on(claim, "red" if "corrective" in stage else "green")
+        if "corrective" in stage:
+            fleet.judging.pop()[1]()
+        fleet.watch()
+        claim = None
+    if stage == "corrective running":
+        claim = fleet.hands.claim(job_of(fleet).id)
+    return ref, claim
+
+
+def job_of(fleet: ForgeFleet) -> Job:
+    """The newest job."""
+    return fleet.jobs()[-1]
+
+
+def looked(fleet: ForgeFleet, claim: Claim | None) -> Job:
+    """The job some seconds and one look later; its worker, if it has one, ends it when that is asked for."""
+    fleet.clock.forward(6)
+    fleet.poll()
+    fleet.watch()
+    if claim is not None:
+        jobs = fleet.hands.app.job_store
+        (lease,) = jobs.renew([(claim.job.id, claim.fence)], extend_seconds=30)
+        assert lease.held
+        assert lease.stop
+        fact = fleet.hands.fact(SignalKind.CANCELLED)
+        result = JobResult(ended_by=Ending.CANCEL)
+        fleet.hands.app.jobs.end(claim, JobState.CANCELLED, reason="cancelled", result=result, signals=[fact])
+        fleet.watch()
+    fleet.watch()
+    return job_of(fleet)
+
+
+def closes(fleet: ForgeFleet, ref: IssueRef) -> None:
+    """As not planned, or as a duplicate."""
+    fleet.forge.person_closes(ref)
+
+
+def takes_the_label_off(fleet: ForgeFleet, ref: IssueRef) -> None:
+    """It is not for agents any longer."""
+    fleet.forge.unlabel(ref, "coalmine")
+
+
+def wants_again(fleet: ForgeFleet, ref: IssueRef) -> None:
+    """Opens it again, and puts the label on again."""
+    fleet.forge.person_reopens(ref)
+    fleet.forge.label(ref, "coalmine")
+
+
+def deletes(fleet: ForgeFleet, ref: IssueRef) -> None:
+    """The forge knows it no longer."""
+    del fleet.forge.issues[ref]
+
+
+def drops_the_request(fleet: ForgeFleet, _: IssueRef) -> None:
+    """The change is closed without a merge."""
+    fleet.forge.person_drops(job_of(fleet).branch)
+
+
+def merges(fleet: ForgeFleet, _: IssueRef) -> None:
+    """By hand, whatever CI says later."""
+    fleet.forge.person_merges(job_of(fleet).branch)
+
+
+def merges_and_closes(fleet: ForgeFleet, ref: IssueRef) -> None:
+    """As a forge does with the issue that a merged change names."""
+    merges(fleet, ref)
+    closes(fleet, ref)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("deed", [closes, takes_the_label_off, deletes])
+def test_work_on_an_issue_that_nobody_wants_ends(fleet: ForgeFleet, stage: str, deed: Deed) -> None:
+    """In every state: nothing more is run, opened or merged, no person is asked, and the place is free."""
+    ref, claim = brought_to(fleet, stage)
+    deed(fleet, ref)
+    job = looked(fleet, claim)
+    assert (job.state, job.reason.startswith("cancelled, as its issue")) == (
+        (JobState.CANCELLED, True) if deed is not takes_the_label_off else (JobState.CANCELLED, False)
+    )
+    assert fleet.hands.app.backlog_store.working() == []
+    for _, say in fleet.judging:
+        say()
+    fleet.rounds(2)
+    assert len(fleet.jobs()) == 1
+    assert not [one for one in fleet.forge.changes if one.merge_commit]
+    if ref in fleet.forge.issues:
+        assert "ready-for-human" not in fleet.forge.issues[ref].labels
+        assert "agent-in-progress" not in fleet.forge.issues[ref].labels
+    if stage in STAGES[2:]:
+        assert f"kept on the branch {job.branch}" in job.reason
+
+
+@pytest.mark.parametrize("stage", STAGES[2:])
+def test_work_whose_request_is_closed_ends(fleet: ForgeFleet, stage: str) -> None:
+    """It counts against its version; the issue is open still, so a person says whether it is tried again."""
+    ref, claim = brought_to(fleet, stage)
+    drops_the_request(fleet, ref)
+    job = looked(fleet, claim)
+    assert (job.state, job.branch in job.reason) == (JobState.CANCELLED, True)
+    assert "closed_unmerged" in fleet.signals(job)
+    assert fleet.item(ref).state is BacklogState.ESCALATED
+    assert "ready-for-human" in fleet.forge.issues[ref].labels
+    for _, say in fleet.judging:
+        say()
+    fleet.rounds(2)
+    assert (len(fleet.jobs()), len(fleet.forge.changes)) == (1, 1)
+
+
+@pytest.mark.parametrize("deed", [merges, merges_and_closes])
+@pytest.mark.parametrize("stage", STAGES[2:])
+def test_work_that_a_person_merges_is_over(fleet: ForgeFleet, stage: str, deed: Deed) -> None:
+    """Before CI has spoken, or against what it said: the job has succeeded, and its place is free."""
+    ref, claim = brought_to(fleet, stage)
+    deed(fleet, ref)
+    job = looked(fleet, claim)
+    assert (job.state, job.reason) == (JobState.SUCCEEDED, "its work is on the main branch")
+    assert "merged" in fleet.signals(job)
+    assert "cancelled" not in fleet.signals(job)
+    assert fleet.item(ref).state is BacklogState.COMPLETED
+    assert fleet.forge.issues[ref].state == "closed"
+    assert fleet.hands.app.backlog_store.working() == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_work_on_an_issue_that_is_assigned_to_another_ends(fleet: ForgeFleet, stage: str) -> None:
+    """It is theirs now; the label of agents is still on it, so it waits for a person."""
+    ref, claim = brought_to(fleet, stage)
+    fleet.forge.issues[ref].assignees["bob"] = "ann"
+    fleet.forge.label(ref, "seen")  # the forge's time of change moves
+    job = looked(fleet, claim)
+    assert (job.state, "now: bob" in job.reason) == (JobState.CANCELLED, True)
+    assert fleet.item(ref).state is BacklogState.ESCALATED
+    fleet.forge.unlabel(ref, "ready-for-human")
+    fleet.rounds(2)
+    assert len(fleet.jobs()) == 2
+
+
+def test_an_assignment_from_before_the_start_ends_nothing(fleet: ForgeFleet) -> None:
+    """Nor does one to the fleet itself."""
+    ref = fleet.forge.person_opens(1)
+    fleet.forge.issues[ref].assignees["bob"] = "ann"
+    fleet.poll()
+    fleet.dispatch()
+    fleet.forge.issues[ref].assignees["coalmine-bot"] = "ann"
+    fleet.clock.forward(700)
+    fleet.poll()
+    assert job_of(fleet).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("off", [closes, takes_the_label_off])
+@pytest.mark.parametrize("soon", [True, False], ids=["while it ends", "later"])
+def test_what_is_wanted_again_begins_anew(fleet: ForgeFleet, off: Deed, *, soon: bool) -> None:
+    """By another job, which says after which; also when people change their minds while the turn is ended."""
+    ref, claim = brought_to(fleet, "corrective running")
+    first = job_of(fleet)
+    off(fleet, ref)
+    if soon:
+        fleet.poll()
+        wants_again(fleet, ref)
+    assert looked(fleet, claim).id == first.id
+    if not soon:
+        wants_again(fleet, ref)
+    fleet.poll()
+    fleet.dispatch()
+    second = job_of(fleet)
+    assert (second.id != first.id, second.state) == (True, JobState.QUEUED)
+    assert f"Job {first.id} worked on it before (cancelled" in second.request.task
+    assert f"on the branch {first.branch}" in second.request.task
+    fleet.hands.claim(second.id)
+    fleet.watch()
+    assert f"after job `{first.id}`" in fleet.forge.checklists(ref)[-1]
+
+
+def test_an_issue_is_read_before_its_change_is_merged(fleet: ForgeFleet) -> None:
+    """No poll and no webhook came: what people closed is not merged all the same."""
+    ref, _ = brought_to(fleet, "waiting")
+    closes(fleet, ref)
+    fleet.judging.pop()[1]()
+    fleet.watch()
+    assert job_of(fleet).state is JobState.CANCELLED
+    assert not fleet.forge.calls_of("merge")
+
+
+def test_nothing_is_decided_while_it_is_not_known_what_people_did(fleet: ForgeFleet) -> None:
+    """A forge that does not answer is asked again before CI's word counts."""
+    ref, _ = brought_to(fleet, "waiting")
+    fleet.judging.pop()[1]()
+    fleet.mishaps.lasting["change_of_branch"] = lambda: ForgeUnreachableError("away")
+    fleet.watch()
+    assert job_of(fleet).state is JobState.WAITING
+    drops_the_request(fleet, ref)
+    fleet.mishaps.lasting.clear()
+    fleet.watch()
+    assert job_of(fleet).state is JobState.CANCELLED
+
+
+def test_a_repository_that_cannot_be_seen_ends_no_work(fleet: ForgeFleet) -> None:
+    """A token that may no longer see it gets the same answer as for an issue that was deleted."""
+    ref, _ = brought_to(fleet, "running")
+    site = fleet.parts.sites["github"]
+    kept = fleet.forge.repositories.pop("acme/shop")
+    issue = fleet.forge.issues.pop(ref)
+    fleet.parts.collector.read(site, ref)
+    assert job_of(fleet).cancel == ""
+    fleet.forge.repositories["acme/shop"], fleet.forge.issues[ref] = kept, issue
+
+
+def test_a_retried_job_opens_a_request_of_its_own(fleet: ForgeFleet) -> None:
+    """The former one, which a person closed, does not end the new attempt."""
+    ref, _ = brought_to(fleet, "waiting")
+    drops_the_request(fleet, ref)
+    job = looked(fleet, None)
+    fleet.hands.app.jobs.retry(job.id, by="ann")
+    fleet.clock.forward(10)
+    fleet.watch()
+    assert job_of(fleet).state is JobState.QUEUED
+    fleet.act(job.id)
+    fleet.watch()
+    assert (job_of(fleet).state, len(fleet.forge.changes)) == (JobState.WAITING, 2)
+
+
+def test_a_worker_that_is_lost_while_its_work_is_merged_ends_no_other_way(fleet: ForgeFleet) -> None:
+    """The sweep ends the job as the person's merge says."""
+    ref, _ = brought_to(fleet, "corrective running")
+    merges(fleet, ref)
+    fleet.clock.forward(6)
+    fleet.watch()
+    step = after_lost_worker(job_of(fleet), at=fleet.clock())
+    assert (step.to, step.signals) == (JobState.SUCCEEDED, [])
