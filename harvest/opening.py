@@ -5,6 +5,7 @@ as text.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -49,14 +50,19 @@ class Proposals:
     def propose(
         self, name: str, snapshot: Snapshot, *, source_commit: str = "", note: str = ""
     ) -> tuple[VersionStep, TrialStep | None]:
-        """Store a version; then do by policy: nothing (a person decides), open a trial, or promote."""
+        """Store a version; then do by policy: nothing (a person decides), open a trial, or promote.
+
+        The version in the answer is in the state in which this leaves it.
+        """
         step = self._templates.propose(name, snapshot, source_commit=source_commit, note=note)
         policy = self._templates.policy(name)
         if not step.changed or policy is ProposalPolicy.NOTIFY:
             return step, None
         if policy is ProposalPolicy.DIRECT:
             return self._templates.promote(step.version.id, by="the template's policy (direct)"), None
-        return step, self.open_waiting(name)
+        trial = self.open_waiting(name)
+        left = self._versions.read(name, step.version.number)
+        return replace(step, version=left or step.version), trial
 
     def open(self, canary: Version, policy: TrialPolicy, *, by: str) -> TrialStep:
         """A person opens a trial; ConflictError while canaries are switched off, or another one is open."""

@@ -195,18 +195,28 @@ def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
     """Print events until `stop` is set; runs in a thread of its own.
 
     It begins after the newest event, so those of earlier runs are not repeated. A server that is away for a
-    moment is reported, and asked again after a second.
+    moment is reported, and asked again after a second. An event that cannot be shown is reported and left
+    out.
     """
-    newest = parts.events.newest(1)
-    last = newest[0].id if newest else "0-0"
+    last = ""
     while not stop.is_set():
         try:
+            last = last or _newest(parts)
             for event in parts.events.after(last, wait_seconds=0.5):
                 last = event.id
                 speaker.tell(event)
-        except CoalmineError as error:  # any other error ends this thread, and not the fleet
+        except CoalmineError as error:
             speaker.say(str(error))
             stop.wait(1.0)
+        except Exception as error:  # noqa: BLE001 - one event's fault; this thread has all others to show
+            speaker.say(f"an event after {last or 'the start'} could not be shown: {error!r}")
+            last = ""
+            stop.wait(1.0)
+
+
+def _newest(parts: Coalmine) -> str:
+    newest = parts.events.newest(1)
+    return newest[0].id if newest else "0-0"
 
 
 def words_of(event: Event) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import requests
 
+from routing.printable import in_texts, valid
+
 _CHUNK_BYTES = 64 * 1024
 _TITLE = re.compile(rb"<title[^>]*>(.{0,300}?)</title>", re.IGNORECASE | re.DOTALL)
 _SHOWN_CHARACTERS = 200
@@ -40,7 +42,7 @@ class Reply:
         """The forge's own words on an error, in one line; "" without any."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return plain_line(self.body.decode("utf-8", errors="replace"))
         main = value.get("message") if isinstance(value, dict) else None
         details = value.get("errors") if isinstance(value, dict) else None
@@ -51,7 +53,7 @@ class Reply:
         return plain_line("; ".join(words))
 
     def value(self) -> Any:
-        """The body as JSON, None when it is empty; raises UnreadableReplyError."""
+        """The body as JSON with valid texts, None when it is empty; raises UnreadableReplyError."""
         if self.is_html:
             title = _TITLE.search(self.body)
             named = f" titled {plain_line(title[1].decode('utf-8', errors='replace'))!r}" if title else ""
@@ -60,7 +62,7 @@ class Reply:
         if not self.body.strip():
             return None
         try:
-            return json.loads(self.body)
+            return in_texts(json.loads(self.body), valid)
         except (ValueError, RecursionError) as error:
             start = plain_line(self.body[:80].decode("utf-8", errors="replace"))
             message = f"what came is not JSON: it begins with {start!r}"

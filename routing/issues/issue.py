@@ -8,15 +8,18 @@ import hashlib
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from routing.errors import InvalidInputError
+from routing.printable import valid
 
 _SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,100}"
 _FORGE = r"[a-z][a-z0-9-]{0,39}"
 _REPOSITORY = rf"{_SEGMENT}(?:/{_SEGMENT}){{0,4}}"
 _FORGE_NAME = re.compile(_FORGE)
 _REPOSITORY_NAME = re.compile(_REPOSITORY)
+#: Text from outside that every store, git and file can hold: what they cannot is a question mark.
+_Text = Annotated[str, BeforeValidator(lambda value: valid(value) if isinstance(value, str) else value)]
 _REFERENCE = re.compile(rf"(?P<forge>{_FORGE}):(?P<repo>[^#\s:]+)#(?P<number>[1-9][0-9]{{0,9}})")
 
 
@@ -56,8 +59,8 @@ class Comment(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: int  # unique within the issue (local) or the forge
-    author: str
-    body: str
+    author: _Text
+    body: _Text
     created_at: AwareDatetime | None = None  # None when a person wrote it into a file without a time
 
     def is_by(self, login: str) -> bool:
@@ -71,12 +74,12 @@ class Issue(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ref: IssueRef
-    title: Annotated[str, StringConstraints(min_length=1)]
-    body: str
-    labels: tuple[str, ...] = ()  # in the forge's order, each once
+    title: Annotated[_Text, StringConstraints(min_length=1)]
+    body: _Text
+    labels: tuple[_Text, ...] = ()  # in the forge's order, each once
     state: Literal["open", "closed"]
-    author: str = ""  # "" when the forge does not know
-    assignees: tuple[str, ...] = ()
+    author: _Text = ""  # "" when the forge does not know
+    assignees: tuple[_Text, ...] = ()
     comments: tuple[Comment, ...] | None = None  # oldest first; None when they were not asked for
     updated_at: AwareDatetime
     url: str = ""  # where a person reads it: an address, or a file's path

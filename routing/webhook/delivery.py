@@ -4,12 +4,15 @@ Its signature was checked before, so it is the forge's; the words in it are anyb
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from routing.printable import in_texts, valid
 from routing.webhook.dialect import IssueNews, WebhookDialect, first_of
 from routing.webhook.errors import BadPayloadError, Fault
 
@@ -37,6 +40,7 @@ def read_delivery(forge: str, dialect: WebhookDialect, headers: Mapping[str, str
     Neither header need be there: without an event, the body must be that of an issue or of a comment.
     """
     identifier = first_of(dialect.delivery, headers)
+    body = _valid(body)
     document = _document(body, headers.get("content-type", ""))
     event = first_of(dialect.event, headers)[:_LONGEST] or dialect.event_of(document)
     try:
@@ -58,6 +62,16 @@ def _digest(forge: str, identifier: str, body: bytes) -> str:
     """Hash ids and bodies with different prefixes, so that no id can pass for a body."""
     text = b"id\0" + identifier.encode(errors="replace") if identifier else b"body\0" + body
     return hashlib.sha256(forge.encode() + b"\0" + text).hexdigest()
+
+
+def _valid(body: bytes) -> bytes:
+    """The same JSON without halves of characters, which pydantic does not read; anything else as it is."""
+    try:
+        from_json(body)
+    except ValueError:
+        with suppress(ValueError, RecursionError):
+            return json.dumps(in_texts(json.loads(body), valid)).encode()
+    return body
 
 
 def _document(body: bytes, content_type: str) -> dict[str, object]:

@@ -5,11 +5,17 @@ has expired. The answers of the store become records or errors here; every error
 do.
 """
 
-from routing.errors import ConflictError, NotFoundError
+from collections.abc import Mapping
+
+import structlog
+
+from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.store.mail.agent_store import AgentStore, FinishAnswer, RegisterAnswer, Registration
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.mail.address import agent_name, checked_agent_name
 from tasks.agents.mail.role import Role
+
+_log = structlog.get_logger(__name__)
 
 
 class UnknownAgentError(NotFoundError):
@@ -92,8 +98,16 @@ class AgentRegistry:
         return bool(fields.get("gate")) and AgentRecord.parse(fields).waits_for_person(self._store.now())
 
     def live(self) -> list[AgentRecord]:
-        """All live agents, by name."""
-        return [AgentRecord.parse(fields) for fields in self._store.live()]
+        """All live agents, by name; one whose record cannot be read is logged, and hides no other."""
+        return [agent for fields in self._store.live() if (agent := _read(fields)) is not None]
+
+
+def _read(fields: Mapping[str, str]) -> AgentRecord | None:
+    try:
+        return AgentRecord.parse(fields)
+    except CorruptRecordError as error:
+        _log.error("agent.unreadable", agent=fields.get("name", ""), reason=str(error))
+        return None
 
 
 def _unknown(name: str) -> UnknownAgentError:

@@ -230,9 +230,14 @@ class Worker:
 
         All of it would happen by itself at the ticks' next times, so a failure here costs seconds and loses
         nothing. Pushed work is judged by our CI or looked at; a final end goes to the issue and to the
-        harvest.
+        harvest. Messages go first: what is said in the job's log is not worth the wait for its writing.
         """
-        self.coalmine.log_store.flush()
+        try:
+            self._ask_for_ticks(job, step, result)
+        finally:
+            self.coalmine.log_store.flush()
+
+    def _ask_for_ticks(self, job: Job, step: NextStep, result: JobResult) -> None:
         if step is NextStep.PUSHED:
             self.tick_requests.send(CI, result.commit) if self._runs_ci(job) else self.tick_requests.ask(
                 WATCH

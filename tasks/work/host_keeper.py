@@ -34,6 +34,7 @@ class HostKeeper:
         self._due = dict.fromkeys(chores, monotonic())
         self._look_seconds = look_seconds  # between two looks at what is due
         self._monotonic = monotonic
+        self.faults = 0  # chores that raised
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="host-keeper", daemon=True)
 
@@ -55,6 +56,7 @@ class HostKeeper:
         for chore, due in list(self._due.items()):
             if due > self._monotonic():
                 continue
-            with LogAndContinue("chore.failed", chore=chore.name):
+            with LogAndContinue("chore.failed", chore=chore.name, faults=str(self.faults + 1)) as done:
                 chore.do()
+            self.faults += done.failed
             self._due[chore] = self._monotonic() + chore.every_seconds

@@ -1,6 +1,7 @@
 """One thing's failure in a tick does not keep the next from its turn."""
 
 from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -19,9 +20,11 @@ class LogAndContinue:
     def __init__(self, event: str, **about: str) -> None:
         self._event = event
         self._about = about
+        self.failed = False  # whether something was raised that stopped here
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         """Begin."""
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -33,4 +36,5 @@ class LogAndContinue:
             _log.error(self._event, exc_info=error, **self._about)
         else:
             return False
+        self.failed = True
         return True

@@ -1,6 +1,6 @@
 """Working on a job: claim it under a lease, have the agent run, and report the result.
 
-The order is: claim, run, report, retire the agent, follow up. Every write carries the claim's fence, so a
+The order is: claim, run, report, follow up, retire the agent. Every write carries the claim's fence, so a
 worker that lost its lease writes nothing and neither retires the agent nor follows up: the
 worker that has the job now does that.
 """
@@ -25,6 +25,7 @@ from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.work.delivery import DeliveryLimits, held_up
 from tasks.work.drain import ended_by_signal
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
+from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
 
 T = TypeVar("T")
@@ -87,9 +88,13 @@ class Work:
                 decided, ran = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
             if decided.step is not NextStep.DROP:  # else the worker that has the job has its agent too
+                # The watchdog and the ticks do later what fails here, so neither keeps the other from its
+                # turn.
+                with LogAndContinue("job.not_followed_up"):
+                    self._ended(claim.job, decided.step, ran.result)
                 if ran.retirement is not None:
-                    self._retire(claim.job, ran.retirement)
-                self._ended(claim.job, decided.step, ran.result)
+                    with LogAndContinue("agent.not_retired"):
+                        self._retire(claim.job, ran.retirement)
         return decided.step.value
 
     def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[TurnOutcome, Ran]:

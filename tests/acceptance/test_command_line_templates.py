@@ -57,6 +57,7 @@ def test_policy_decides_what_becomes_of_a_proposal(coalmine: CommandLine, policy
     step = coalmine.document("template", "propose", "a", "--command", "y")
     assert coalmine.document("template", "show", "a@v2")["state"] == state
     assert bool(step["trial"]) == (policy == "canary")
+    assert step["version"]["state"] == state
 
 
 def test_promote_revert_and_reject(coalmine: CommandLine, template: str) -> None:

@@ -210,6 +210,24 @@ def test_secrets_leave_in_no_mail(bench: MailBench) -> None:
     )
 
 
+def test_mail_that_is_not_valid_text_is_sent_as_what_can_be_read(bench: MailBench) -> None:
+    """Bytes in an argument, half a character and NUL in a request: the rest arrives, without secrets."""
+    escapes = "".join(f"\\u{ord(letter):04x}" for letter in "s3cr3t-value")
+    odd = (
+        b'{"token": "%s", "request": {"do": "send", "to": "par\\ud83dent", "type": "escalation",'
+        b' "subject": "half \\udc00\\u0000 %s", "body": "b",'
+        b' "payload": {"severity": "info", "context": "s3cr3t\\u0007-value"}}}'
+    )
+    answer = bench.ask(None, raw=odd % (bench.held()["token"].encode(), escapes.encode()))
+    assert answer["ok"], answer
+    mail = bench.post.office.find(answer["sent"][0]["id"])
+    assert (mail.subject, mail.payload["context"]) == ("half [API_KEY]", "[API_KEY]")
+    sent = bench.send("--to", "parent", "--subject", "caf\udce9 open", "--body", "b\udcff")
+    assert bench.post.office.find(sent).subject == "caf open"
+    shown = bench.run("list")
+    assert (shown.returncode, shown.stderr) == (0, "")
+
+
 def test_a_closed_turn_sends_nothing_any_more(bench: MailBench) -> None:
     """Its token is worth nothing, also to a process that outlives it; the command is gone."""
     held = bench.held()

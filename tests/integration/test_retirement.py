@@ -92,6 +92,22 @@ def test_push_that_fails_once_is_nobodys_death(shop: RetirementShop) -> None:
     assert not shop.lives(job)[0]
 
 
+@pytest.mark.parametrize("breaks", ["retire", "_ended"])
+def test_what_follows_an_attempt_is_done_part_by_part(
+    shop: RetirementShop, monkeypatch: pytest.MonkeyPatch, breaks: str
+) -> None:
+    """A mistake in one of them keeps neither the messages for the next steps nor the agent's end."""
+    shop.app.templates.add("implementer", Snapshot(prompt="work", command="true"))
+    job = shop.job()
+
+    def fail(*_: object) -> None:
+        raise UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(shop, breaks, fail)
+    assert shop.work(job) == "finished"
+    assert (shop.steps, shop.lives(job)[0]) == (([], False) if breaks == "_ended" else (["finished"], True))
+
+
 def test_pushes_that_all_fail_are_one_death(shop: RetirementShop) -> None:
     """Whatever the turns were, the agent has one life and dies at the end of its last attempt."""
     shop.template()

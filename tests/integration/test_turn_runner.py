@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import fakeredis
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from routing.errors import UnavailableError
 from routing.jobs.ending import Ending, NotRun
@@ -28,7 +30,7 @@ from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import SessionState
-from tasks.agents.turn.ending import TerminalMail, TurnRecord
+from tasks.agents.turn.ending import TerminalMail, TurnCleanup, TurnRecord
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
@@ -257,6 +259,45 @@ def test_store_that_is_away_does_not_keep_the_process(
     assert not process_runs(bench.pid())
     assert "turn.cleanup_failed" in capsys.readouterr().out
     assert not (bench.folder / "turn" / "mail").exists()
+
+
+def test_end_that_cannot_be_written_is_tried_less_and_less_often() -> None:
+    """A store that is away is spared; the last try is made when the lease ends."""
+    pauses: list[float] = []
+    now = [0.0]
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    cleanup = TurnCleanup(
+        "a", lease_ends=lambda: 20.0, monotonic=lambda: now[0], pause=pause, generator=random.Random(1)
+    )
+
+    def fail() -> None:
+        message = "the store is away"
+        raise UnavailableError(message)
+
+    assert cleanup.patiently("the end", fail) is None
+    assert sum(pauses) == pytest.approx(20.0)
+    assert len(pauses) < 8
+    assert pauses[:4] == sorted(pauses[:4])
+
+
+def test_what_a_person_may_want_to_look_at_is_in_the_workers_log(bench: TurnBench) -> None:
+    """Silence, another conversation than the one that was asked for, and an end without terminal mail."""
+    with capture_logs() as logs:
+        bench.run('echo \'{"type": "session", "id": "c1"}\'; exit 1')
+        bench.run('echo \'{"type": "session", "id": "c2"}\'')
+    assert [log["event"] for log in logs if log["log_level"] == "warning"] == [
+        "session.resume_mismatch",
+        "session.terminal_mail_missing",
+    ]
+    assert (logs[0]["asked"], logs[0]["seen"]) == ("c1", "c2")
+    order = bench.order("sleep 60")
+    with capture_logs() as logs:
+        bench.runner.run(replace(order, limits=replace(order.limits, stall_seconds=0.2)), StopSignal())
+    assert "session.stalled" in [log["event"] for log in logs]
 
 
 def test_lost_lease_writes_nothing(bench: TurnBench) -> None:

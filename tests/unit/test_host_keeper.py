@@ -48,6 +48,7 @@ def test_a_chore_that_fails_keeps_neither_itself_nor_others_from_their_turn() ->
     for clock.now in (0.0, 2.0):
         keeper.do_what_is_due()
     assert done == ["failing", "other"] * 2
+    assert keeper.faults == 2
 
 
 def test_the_thread_begins_at_once_and_ends_when_asked() -> None:

@@ -32,6 +32,14 @@ no front matter here
 """
 
 
+def test_text_that_nothing_can_hold_is_replaced() -> None:
+    """YAML can spell NUL: it becomes a question mark."""
+    front = rb'{title: "a \0 b", labels: ["x\0y"], author: "\0", comments: [{body: "\0"}]}'
+    matter = IssueFile.parse(b"---\n" + front + b"\n---\ntext").matter
+    assert (matter.title, matter.labels, matter.author) == ("a ? b", ("x?y",), "?")
+    assert matter.comments[0].body == "?"
+
+
 def test_reads_what_a_person_writes() -> None:
     """Scalars, lists and comments come out as a person means them."""
     file = IssueFile.parse(

@@ -46,6 +46,13 @@ def test_recorded_deliveries_are_read() -> None:
     assert parsed[4].commenter == "agentbot"
 
 
+def test_half_a_character_hides_no_delivery() -> None:
+    """JSON can spell it, and pydantic does not read it: the delivery is read all the same."""
+    body = json.dumps(payload(comment=None) | {"issue": {"number": 161, "title": "cut \ud83d", "labels": []}})
+    assert "\\ud83d" in body
+    assert news(body.encode()).number == 161
+
+
 def test_nulls_are_nothing() -> None:
     """Where a forge sends null in place of a list, a user or a label, there is none."""
     empty = payload(

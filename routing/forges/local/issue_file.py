@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from routing.errors import CorruptRecordError
+from routing.printable import valid
 
 #: The largest issue file that is read or written, in bytes.
 MAX_ISSUE_BYTES = 1024 * 1024
@@ -61,7 +62,8 @@ def _as_text(value: object) -> object:
     """YAML reads `404` as a number and `no` as a truth value; the first is a title, the second a trap."""
     if isinstance(value, bool):
         raise ValueError("is a truth value in YAML; put it in quotes")  # noqa: TRY004 - pydantic wants it so
-    return str(value) if isinstance(value, int | float | date) else value
+    value = str(value) if isinstance(value, int | float | date) else value
+    return valid(value) if isinstance(value, str) else value  # YAML may spell half a character
 
 
 def _as_names(value: object) -> object:

@@ -8,6 +8,7 @@ read both, and prompts quote the verbs: what is renamed here must be renamed the
 """
 
 import argparse
+import io
 import json
 import socket
 import sys
@@ -40,6 +41,9 @@ def main(arguments: list[str]) -> int:
     PASS is the file with the socket's path and the turn's token, which the script in front of this program
     puts in. 2: a wrong request, 5: the worker does not answer; others are those of the mail server's answer.
     """
+    for stream in (sys.stdout, sys.stderr):  # mail may hold what the agent's locale does not know
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     pass_file, *rest = arguments
     given = _parser().parse_args(rest)
     try:
@@ -109,7 +113,7 @@ def _payload(text: str) -> object:
         return None
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"--payload is not JSON: {error}"
         raise ValueError(message) from error
 

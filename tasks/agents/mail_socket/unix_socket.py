@@ -16,7 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
+
 from routing.errors import InvalidInputError
+
+_log = structlog.get_logger(__name__)
 
 #: The largest request, in bytes: room for the longest body and payload with every character escaped.
 MOST_REQUEST_BYTES = 512 * 1024
@@ -54,6 +58,7 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, answer: Callable[[bytes], dict[str, Any]], *, patience_seconds: float) -> None:
         self.answer = answer
+        self.faults = 0  # connections that raised
         self.patience_seconds = patience_seconds
         sweep(Path(tempfile.gettempdir()))
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -71,6 +76,11 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
             target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="mail-server", daemon=True
         )
         self._thread.start()
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Log what a connection raised; it ends that connection alone. Called within the handler of it."""
+        self.faults += 1
+        _log.exception("mail.connection_failed", faults=self.faults)
 
     def end(self) -> None:
         """Stop serving, wait for the accepting thread, and remove the folder."""

@@ -96,6 +96,7 @@ class Watchdog:
         )
         if found.is_lost:
             reason = f"its worker {record.holder} was lost".replace("  ", " ")
+            _log.warning("session.stalled", agent=record.name, job=record.job, reason=reason)
             self._sessions.move(
                 record.name, SessionState.STALLED, allowed=ALLOWED[SessionState.STALLED], reason=reason,
                 expired=True,

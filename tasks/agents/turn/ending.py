@@ -10,11 +10,14 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
+from routing.back_off import BackOff
 from routing.errors import CoalmineError, UnavailableError
+from routing.generator import Generator
 from routing.jobs.ending import OVERSTAYED, Ending
 from routing.jobs.retry import is_done
 from routing.jobs.turn import FinishedTurn
@@ -35,8 +38,8 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-#: The pause between two tries to write a turn's end to a store that does not answer.
-STORE_PAUSE_SECONDS = 0.5
+#: The pauses between two tries to write a turn's end to a store that does not answer.
+STORE_BACK_OFF = BackOff(first_seconds=0.5, cap_seconds=8.0)
 
 
 class TurnCleanup:
@@ -47,23 +50,33 @@ class TurnCleanup:
 
     def __init__(
         self, agent: str, *, lease_ends: Callable[[], float], monotonic: Callable[[], float],
-        pause: Callable[[float], None],
+        pause: Callable[[float], None], generator: Generator,
     ) -> None:  # fmt: skip
         self._agent = agent
         self._lease_ends = lease_ends  # of the turn, by `monotonic`
         self._monotonic = monotonic
         self._pause = pause
+        self._generator = generator  # of jitter
+        self._failures = 0  # of the store since it last answered: it is asked less and less often
 
     def patiently(self, what: str, step: Callable[[], T]) -> T | None:
-        """Do it again until the store answers, or the lease has run out. Returns None if it never did."""
+        """Do it again until the store answers, or the lease has run out. Returns None if it never did.
+
+        The last try is made when the lease ends.
+        """
         while True:
             try:
-                return step()
+                answer = step()
             except UnavailableError as error:
+                self._failures += 1
                 self._log_failure(what, error)
-                if self._monotonic() >= self._lease_ends():
+                left = self._lease_ends() - self._monotonic()
+                if left <= 0:
                     return None
-                self._pause(STORE_PAUSE_SECONDS)
+                self._pause(min(left, STORE_BACK_OFF.seconds(self._failures, self._generator)))
+            else:
+                self._failures = 0
+                return answer
 
     def once(self, what: str, step: Callable[[], object]) -> None:
         """Do it once."""
@@ -146,6 +159,7 @@ class TurnEnding:
             attempts=self.order.attempts,
         )
         done = step is not None and not step.awaits and _is_done(result, terminal_seen=terminal_seen)
+        self._warn(result, step, silent_seconds=silent_seconds)
         if step is None or not self.write(step, result, consumed, done=done):
             return self._recorded(result, step, terminal_seen=terminal_seen)
         self._settle_mail(clean=result.clean, reason=step.reason, counts=result.ended_by is not Ending.DRAIN)
@@ -160,6 +174,18 @@ class TurnEnding:
         )
         retirement = Retirement(agent=self.order.agent, fence=self.held.fence, end=end, is_end=step.is_end)
         return self._recorded(result, step, terminal_seen=terminal_seen, retirement=retirement)
+
+    def _warn(self, result: TurnResult, step: SessionStep | None, *, silent_seconds: float) -> None:
+        """Say in the worker's log what a person may want to look at. The store has events about it, too."""
+        warn = partial(_log.warning, agent=self.held.name, job=self.order.job)
+        if result.ended_by is Ending.STALL:
+            warn("session.stalled", silent_seconds=round(silent_seconds))
+        if result.lingered:
+            warn("session.did_not_exit", clean=result.clean)
+        if result.resume_mismatch:
+            warn("session.resume_mismatch", asked=self.conversation.asked, seen=result.session_id)
+        if step is not None and step.mail_missing:
+            warn("session.terminal_mail_missing", reason=step.reason)
 
     def write(self, step: SessionStep, result: TurnResult, consumed: Usage, *, done: bool = False) -> bool:
         """Write the turn's end and give the lease back in one step. Returns whether the session moved.

@@ -19,6 +19,7 @@ Threads: a turn runs in the thread that called `run`, from end to end, callbacks
 threads only set its stop signal.
 """
 
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from dataclasses import replace
 import structlog
 
 from routing.errors import CoalmineError, ConflictError
+from routing.generator import Generator
 from routing.jobs.ending import Ending, NotRun
 from routing.process.cgroup import CgroupHome
 from routing.process.descendants import ProcessIdentity
@@ -91,7 +93,7 @@ class TurnRunner:
         self, *, sessions: SessionStore, keeper: LeaseKeeper, agents: AgentRegistry, office: PostOffice,
         mail_server: MailServer, table: ProcessTable,
         monotonic: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep,
-        host: str = "", home: CgroupHome | None = None,
+        host: str = "", home: CgroupHome | None = None, generator: Generator | None = None,
     ) -> None:  # fmt: skip
         self.sessions = sessions
         self.keeper = keeper
@@ -105,6 +107,7 @@ class TurnRunner:
         self.monotonic = monotonic
         self.pause = pause
         self.host = host or socket.gethostname()
+        self.generator = generator or random.SystemRandom()  # of the jitter of back-offs
 
     def run(self, order: TurnOrder, stop: StopSignal) -> TurnRecord | NotRun:
         """Run one turn, or say why there was none.
@@ -187,6 +190,7 @@ class _SessionTurn:
                 lease_ends=lambda: lease.ends,
                 monotonic=runner.monotonic,
                 pause=runner.pause,
+                generator=runner.generator,
             ),
         )
         self._started = 0  # processes that were registered
