@@ -60,6 +60,8 @@ BACKLOG_HELD = "backlog.held"
 BACKLOG_CYCLE = "backlog.cycle"
 BACKLOG_UNKNOWN_BLOCKER = "backlog.unknown_blocker"
 BACKLOG_REFUSED = "backlog.refused"
+FORGE_TOKEN_REFUSED = "forge.token_refused"  # noqa: S105 - an event's name
+FORGE_TOKEN_ACCEPTED = "forge.token_accepted"  # noqa: S105
 DISPATCH_PAUSED = "dispatch.paused"
 DISPATCH_RESUMED = "dispatch.resumed"
 
@@ -118,6 +120,8 @@ MEANINGS: dict[str, str] = {
     BACKLOG_CYCLE: "an issue waits for itself by way of others; it stays blocked until an edge is removed",
     BACKLOG_UNKNOWN_BLOCKER: "an issue waits for one that its forge does not know",
     BACKLOG_REFUSED: "a ready issue was not dispatched: which gate is shut, why, and what it looked at",
+    FORGE_TOKEN_REFUSED: "a forge does not take our token: work waits until it is right",
+    FORGE_TOKEN_ACCEPTED: "a forge takes our token again",
     DISPATCH_PAUSED: "a person stopped dispatch",
     DISPATCH_RESUMED: "a person resumed dispatch",
 }

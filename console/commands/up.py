@@ -49,6 +49,8 @@ SHOWN = {
     "job.claimed": "started",
     "job.waiting": "pushed",
     "job.fix_forward": "CI is red, back to its agent",
+    "job.refused": "refused by the server, back to its agent",
+    "job.hindered": "waits",
     "job.retried": "queued again",
     "job.lease_expired": "queued again, its worker was lost",
     "job.finished": "ended",

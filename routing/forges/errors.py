@@ -42,6 +42,10 @@ class ForgeBaseGoneError(ForgeRefusedError):
         super().__init__(message)
 
 
+class ForgeTokenError(ForgeRefusedError):
+    """The forge does not know our token (HTTP 401): it was revoked, or its time is over."""
+
+
 class ForgeInvalidError(ForgeError, InvalidInputError):
     """The forge answered that the request makes no sense (any other HTTP 4xx)."""
 

@@ -32,6 +32,7 @@ from routing.store.events.notice_store import NoticeStore
 from routing.store.fleet.clock_store import ClockStore
 from routing.store.fleet.switch import Switch
 from routing.store.fleet.tick_store import TickStore
+from routing.store.fleet.token_store import TokenStore
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.log_store import LogStore
 from routing.store.mail.agent_store import AgentStore
@@ -195,6 +196,11 @@ class Coalmine:
     def notices(self) -> NoticeStore:
         """Notifications that wait for their sinks, and dead letters."""
         return NoticeStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def tokens(self) -> TokenStore:
+        """Which forges refuse our token now."""
+        return TokenStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def switch(self) -> Switch:

@@ -31,6 +31,7 @@ from tasks.issues.closing import Closing
 from tasks.issues.collector import Collector
 from tasks.issues.dispatcher import Dispatcher
 from tasks.issues.landings import Landings
+from tasks.issues.opening import ChangeRequests
 from tasks.issues.people import People
 from tasks.issues.projection import Projection
 from tasks.issues.watch import WatchLimits
@@ -234,6 +235,8 @@ class ForgeParts:
         )
         return Watcher(
             Watching(
+                changes=ChangeRequests(self.runs, now=parts.signals.now),
+                tokens=parts.tokens,
                 jobs=parts.jobs,
                 store=parts.job_store,
                 signals=parts.signals,
@@ -248,6 +251,7 @@ class ForgeParts:
                 fix_forwards=watch.fix_forwards,
                 fix_forward_seconds=watch.fix_forward_seconds,
                 no_verdict_seconds=settings.job.no_verdict_seconds,
+                token_seconds=settings.job.delivery_days * 86_400,
             ),
             run_ci=self.run_ci,
         )

@@ -18,6 +18,7 @@ from routing.forges.errors import ForgeGoneError
 from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
+from routing.jobs.turn import Hindrance, HindranceKind
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.table import ProcessTable
@@ -46,6 +47,9 @@ from tasks.work.tick import TickRequests
 from tasks.work.work import Runner, Work, job_leases
 
 _log = structlog.get_logger(__name__)
+
+#: What a person has to look at who gave the token; a repository that is gone may be one that it may not see.
+TOKENS = frozenset({HindranceKind.TOKEN, HindranceKind.GONE})
 
 #: Seconds between two looks for work trees that nobody needs any more, and for index entries to trim.
 TIDY_SECONDS = 60.0
@@ -108,6 +112,7 @@ class Worker:
             retire=self.retirements.retire,
             ended=self.follow_up,
             await_seconds=self.coalmine.settings.agent.await_seconds,
+            met=self.note_token,
             delivery=DeliveryLimits(
                 give_up_seconds=self.coalmine.settings.job.delivery_days * 86_400,
                 lost_seconds=self.coalmine.settings.job.lost_work_seconds,
@@ -249,6 +254,16 @@ class Worker:
         # Somebody may wait for the room; what a job awaits may have come while its turn was ending.
         if step is NextStep.AWAIT or self.coalmine.job_store.limits != AdmissionLimits():
             self.tick_requests.ask(SWEEP)
+
+    def note_token(self, job: Job, hindrance: Hindrance | None) -> None:
+        """Have people hear once that a forge refuses our token, whatever number of jobs waits for it."""
+        forge = place_of(job)[0] or job.request.repository
+        known, met = job.hindrance.kind if job.hindrance else None, hindrance.kind if hindrance else None
+        with LogAndContinue("token.not_noted", forge=forge):
+            if hindrance is not None and met in TOKENS:
+                self.coalmine.tokens.refused(forge, reason=hindrance.words)
+            elif known in TOKENS and met is None:
+                self.coalmine.tokens.accepted(forge)
 
     def _runs_ci(self, job: Job) -> bool:
         """Whether CI of the job's forge is ours to run."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from routing.forges.commit_status import CiReading, CiReason, CiVerdict, read_ci
-from routing.forges.errors import ForgeError, ForgeUnreachableError
+from routing.forges.errors import ForgeError, ForgeTokenError, ForgeUnreachableError
 from routing.forges.site import ForgeSite
 from routing.jobs.job import Job
 from tasks.issues.site import place_of
@@ -37,6 +37,7 @@ class CiSeen:
 
     finding: Finding
     reading: CiReading = _NOT_READ
+    said: str = ""  # the words of a forge that refused something
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +51,8 @@ class CiLook:
         commit = job.result.commit
         try:
             said = site.forge.statuses(place_of(job)[1], commit)
+        except ForgeTokenError as error:
+            return CiSeen(finding=Finding.TOKEN_REFUSED, said=str(error))
         except ForgeError as error:
             away = isinstance(error, ForgeUnreachableError)
             event = "forge.unreachable" if away else "statuses.not_read"

@@ -35,6 +35,9 @@ class Finding(StrEnum):
     DROPPED = "dropped"  # its change request was closed without a merge, or its branch deleted
     NO_CI = "no_ci"  # the forge runs none
     NO_CHANGE_REQUEST = "no_change_request"  # its forge let none be opened yet: nobody would find the work
+    REQUEST_REFUSED = "request_refused"  # its forge does not let us open one
+    INVALID_REQUEST = "invalid_request"  # its forge says that the request for its change makes no sense
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - its forge does not know our token
     NO_FORGE = "no_forge"  # its forge was taken out of the settings, and may be put back
 
 
@@ -56,6 +59,8 @@ class WatchLimits:
     fix_forwards: int = 5  # corrective turns; 0: red work is a person's at once
     fix_forward_seconds: float = 3600.0  # after the first push, when the last corrective turn may begin
     no_verdict_seconds: float = 7200.0  # after the newest push, without a verdict, when a person is asked
+    invalid_seconds: float = 600.0  # the same for a change request that is called invalid, which soon passes
+    token_seconds: float = 259_200.0  # the same for a token that is refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +71,7 @@ class Watched:
     fix_forwards: int = 0  # corrective turns that it has had
     elapsed_seconds: float = 0.0  # since the first push
     silent_seconds: float = 0.0  # since the newest push
-    complaint: str = ""  # what the check says that made CI red
+    complaint: str = ""  # what the check says that made CI red, or the forge that opened no change request
     waits: str = ""  # what CI was seen to wait for, as a sentence with the checks named
     judged: bool = False  # CI was red at this commit before, and a corrective turn has left it as it is
 
@@ -97,17 +102,27 @@ def watch(seen: Watched, limits: WatchLimits) -> Watch:
             return _red(seen, limits)
         case Finding.NOTHING:
             return Watch(action=Action.ESCALATE, reason=f"pushed, and {_waits(seen)}")
-        case _ if seen.silent_seconds >= limits.no_verdict_seconds:
+        case _ if seen.silent_seconds >= _patience(seen.finding, limits):
             return Watch(action=Action.ESCALATE, reason=_silence(seen, limits))
         case _:
             return Watch(action=Action.WAIT, reason=_waits(seen))
 
 
+def _patience(finding: Finding, limits: WatchLimits) -> float:
+    """For how many seconds after a push what was found may stay as it is."""
+    if finding is Finding.INVALID_REQUEST:
+        return min(limits.invalid_seconds, limits.no_verdict_seconds)
+    return limits.token_seconds if finding is Finding.TOKEN_REFUSED else limits.no_verdict_seconds
+
+
 def _silence(seen: Watched, limits: WatchLimits) -> str:
     """Why nothing is known although the time for it is over."""
+    said = f": {seen.complaint}" if seen.complaint else ""
     match seen.finding:
-        case Finding.NO_CHANGE_REQUEST:
-            return "pushed, but its forge let no change request be opened"
+        case Finding.NO_CHANGE_REQUEST | Finding.REQUEST_REFUSED | Finding.INVALID_REQUEST:
+            return f"pushed, but its forge let no change request be opened{said}"
+        case Finding.TOKEN_REFUSED:
+            return f"pushed, but its forge refuses the token{said}"
         case Finding.NO_FORGE:
             return "pushed, but its forge is not among the settings"
         case Finding.UNREACHABLE:
@@ -125,6 +140,10 @@ def silence_signal(finding: Finding) -> SignalKind:
             return SignalKind.CI_GREEN
         case Finding.UNREACHABLE | Finding.NO_FORGE | Finding.NO_CHANGE_REQUEST:
             return SignalKind.UNREACHABLE
+        case Finding.TOKEN_REFUSED | Finding.REQUEST_REFUSED:
+            return SignalKind.AUTHENTICATION
+        case Finding.INVALID_REQUEST:
+            return SignalKind.SETUP
         case _:
             return SignalKind.NO_VERDICT
 

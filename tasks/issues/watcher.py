@@ -18,6 +18,7 @@ from routing.forges.errors import (
     ForgeGoneError,
     ForgeInvalidError,
     ForgeRefusedError,
+    ForgeTokenError,
     ForgeUnreachableError,
 )
 from routing.forges.site import ForgeSite
@@ -25,6 +26,7 @@ from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.turn import LOG_END_CHARACTERS, Repair
+from routing.store.fleet.token_store import TokenStore
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.run_store import RunNotes, RunStore
 from routing.store.signals.signal_store import SignalStore
@@ -32,9 +34,9 @@ from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
 from tasks.issues.landings import Fate, Landings, SeenWork, landing_facts, seen_work
+from tasks.issues.opening import ChangeRequests
 from tasks.issues.people import People
 from tasks.issues.projection import Projection
-from tasks.issues.request_text import change_text
 from tasks.issues.site import issue_of, place_of
 from tasks.issues.watch import Action, Finding, Watch, Watched, WatchLimits, silence_signal, watch
 from tasks.work.log_and_continue import LogAndContinue
@@ -52,6 +54,9 @@ _BY_PEOPLE = {Fate.LANDED: Finding.LANDED, Fate.DROPPED: Finding.DROPPED}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watching:
     """The stores and steps that the watcher works with."""
+
+    changes: ChangeRequests
+    tokens: TokenStore
 
     jobs: Jobs
     store: JobStore
@@ -139,13 +144,18 @@ class Watcher:
         except ForgeBaseGoneError as error:  # only a person can say what of it is still wanted
             facts = [signal(SignalKind.UNREACHABLE, at=now, note=str(error))]
             return self._conclude(job, JobState.ESCALATED, str(error), facts)
-        pushed_at = job.pushed_at or now
+        silent_since = pushed_at = job.pushed_at or now
+        if ci.finding is Finding.TOKEN_REFUSED:
+            self._hold(job, ci.said, now)
+        elif notes.held_at is not None:  # until then nothing could be known
+            silent_since = max(pushed_at, notes.held_at)
+            self._parts.tokens.accepted(place_of(job)[0])
         seen = Watched(
             finding=ci.finding,
             fix_forwards=job.fix_forwards,
             elapsed_seconds=now - (notes.first_pushed_at or pushed_at),
-            silent_seconds=now - pushed_at,
-            complaint=ci.reading.complaint,
+            silent_seconds=now - silent_since,
+            complaint=ci.said or ci.reading.complaint,
             waits=str(ci.reading) if site is not None and site.config.has_ci else "",
             judged=job.result.commit in job.judged,
         )
@@ -180,6 +190,11 @@ class Watcher:
         reason = f"{decided.reason}; its work is kept on the branch {job.branch}"
         return self._conclude(job, JobState.CANCELLED, reason, work.facts)
 
+    def _hold(self, job: Job, said: str, now: float) -> None:
+        """Note that the token is refused: people hear of it once, and the job waits for it."""
+        self._parts.runs.note(job.id, held_at=now)
+        self._parts.tokens.refused(place_of(job)[0], reason=said)
+
     def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes, now: float) -> tuple[CiSeen, SeenWork]:
         """What the job's forge shows of the pushed commit: a finding with CI's word, and what people did.
 
@@ -190,20 +205,30 @@ class Watcher:
         if site is None:
             _log.warning("watch.no_forge", repository=job.request.repository)
             return CiSeen(finding=Finding.NO_FORGE), nothing
-        if not self._request_change(site, job, notes):
-            return CiSeen(finding=Finding.NO_CHANGE_REQUEST), nothing
+        missing = self._parts.changes.missing(site, job, notes)
+        if missing is not None:
+            return CiSeen(finding=missing.finding, said=missing.said), nothing
+        found, work = self._by_people(site, job, now)
+        if found is not None:
+            return found, work
+        if not site.config.has_ci:
+            return CiSeen(finding=Finding.NO_CI), work
+        return self._ci.at(site, job, waited_seconds=now - (job.pushed_at or now)), work
+
+    @staticmethod
+    def _by_people(site: ForgeSite, job: Job, now: float) -> tuple[CiSeen | None, SeenWork]:
+        """What people did with the work, and the finding when that decides, or is not known; else None."""
         try:
             work = seen_work(site, job, now)
         except ForgeError as error:
             _log.warning("change.not_read", reason=str(error))
+            if isinstance(error, ForgeTokenError):
+                return CiSeen(finding=Finding.TOKEN_REFUSED, said=str(error)), SeenWork()
             if isinstance(error, ForgeUnreachableError):  # what people did is not known: nothing is decided
-                return CiSeen(finding=Finding.UNREACHABLE), nothing
-            work = nothing
-        if (found := _BY_PEOPLE.get(work.fate)) is not None:
-            return CiSeen(finding=found), work
-        if not site.config.has_ci:
-            return CiSeen(finding=Finding.NO_CI), work
-        return self._ci.at(site, job, waited_seconds=now - (job.pushed_at or now)), work
+                return CiSeen(finding=Finding.UNREACHABLE), SeenWork()
+            return None, SeenWork()
+        finding = _BY_PEOPLE.get(work.fate)
+        return None if finding is None else CiSeen(finding=finding), work
 
     def _noted(self, job: Job) -> RunNotes:
         """The notes of the run, which begins with its first push.
@@ -212,28 +237,9 @@ class Watcher:
         """
         notes, pushed_at = self._parts.runs.read(job.id), job.pushed_at
         if job.fix_forwards == 0 and pushed_at is not None and notes.first_pushed_at != pushed_at:
-            self._parts.runs.note(job.id, first_pushed_at=pushed_at, change="")
-            return replace(notes, first_pushed_at=pushed_at, change=False)
+            self._parts.runs.note(job.id, first_pushed_at=pushed_at, change="", change_at=0.0)
+            return replace(notes, first_pushed_at=pushed_at, change=False, change_at=0.0)
         return notes
-
-    def _request_change(self, site: ForgeSite, job: Job, notes: RunNotes) -> bool:
-        """Open a change request, once; False when that is to be tried again.
-
-        A request that makes no sense to the forge is noted as done, so that the job goes on without it.
-        """
-        if not site.config.opens_changes or notes.change:
-            return True
-        title, body = change_text(job)
-        try:
-            site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body, base=job.base)
-        except ForgeBaseGoneError:
-            raise
-        except ForgeError as error:
-            _log.warning("change.not_opened", reason=str(error))
-            if isinstance(error, (ForgeUnreachableError, ForgeRefusedError)):  # a token may be repaired
-                return False
-        self._parts.runs.note(job.id, change="1")
-        return True
 
     def _fix_forward(self, site: ForgeSite, job: Job, ci: CiReading, reason: str) -> bool:
         """Send the job back to its agent, with what CI said; without it, if the log cannot be read.
@@ -276,20 +282,36 @@ class Watcher:
         if green and site.config.merges_green:
             if self._parts.people.end_unwanted(site, job):
                 return True
-            change = site.forge.change_of_branch(place_of(job)[1], job.branch)
-            if change is not None and change.state is ChangeState.CLOSED:
-                return False  # a moment ago: the next tick ends it
-            if change is not None and not self._parts.store.land(job.id, job.fence):
-                return False  # it was cancelled since this tick read it
-            if change is not None:
-                try:
-                    merged = self._merged(site, change, job)
-                except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
-                    why = f"green, but not merged: {error}"
-                    return self._conclude(job, JobState.ESCALATED, why, facts)
-                facts += landing_facts(job, merged, now)
-                reason = f"{reason}; merged"
+            try:
+                change = site.forge.change_of_branch(place_of(job)[1], job.branch)
+                if change is not None and change.state is ChangeState.CLOSED:
+                    return False  # a moment ago: the next tick ends it
+                if change is not None and not self._parts.store.land(job.id, job.fence):
+                    return False  # it was cancelled since this tick read it
+                if change is not None:
+                    facts += landing_facts(job, self._merged(site, change, job), now)
+                    reason = f"{reason}; merged"
+            except (ForgeTokenError, ForgeUnreachableError) as error:
+                return self._not_merged_yet(job, error, facts, now)
+            except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
+                return self._conclude(job, JobState.ESCALATED, f"green, but not merged: {error}", facts)
         return self._conclude(job, JobState.SUCCEEDED, reason, facts)
+
+    def _not_merged_yet(self, job: Job, error: ForgeError, facts: Sequence[Signal], now: float) -> bool:
+        """A merge that may succeed later is asked for at the next tick, but not without end."""
+        refused = isinstance(error, ForgeTokenError)
+        if refused:
+            self._hold(job, str(error), now)
+        commit, _, since = self._parts.runs.read(job.id).merging.partition(" ")
+        if commit != job.result.commit:
+            since = f"{now:.6f}"
+            self._parts.runs.note(job.id, merging=f"{job.result.commit} {since}")
+        _log.warning("merge.delayed", commit=job.result.commit, reason=str(error))
+        limit = self._limits.token_seconds if refused else self._limits.no_verdict_seconds
+        if now - float(since) < limit:
+            return False
+        why = f"green, but not merged within {limit:g} s: {error}"
+        return self._conclude(job, JobState.ESCALATED, why, facts)
 
     def _merged(self, site: ForgeSite, change: ChangeRequest, job: Job) -> ChangeRequest:
         """The change request as it is after the merge; one that a person closed or merged is left alone."""

@@ -133,6 +133,12 @@ def _mail(event: Event, _: EventFacts) -> Notification | None:
     return _made(event, NotificationKind.NEEDS_HUMAN, f"{sender} asks for a person", words, fields)
 
 
+def _token(event: Event, _: EventFacts) -> Notification:
+    """Once for a forge, however many jobs wait for it."""
+    what = f"The forge {event.subject} refuses the token: finished work waits until it is right"
+    return _made(event, NotificationKind.NEEDS_HUMAN, what, _said(event, "reason"), {"forge": event.subject})
+
+
 def _made(
     event: Event, kind: NotificationKind, title: str, words: str, fields: Mapping[str, str]
 ) -> Notification:
@@ -165,4 +171,5 @@ _TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] 
     events.BACKLOG_HELD: _held,
     events.BACKLOG_CYCLE: _cycle,
     events.MAIL_SENT: _mail,
+    events.FORGE_TOKEN_REFUSED: _token,
 }

@@ -18,6 +18,7 @@ from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
 from routing.jobs.retry import Attempts, awaiting
 from routing.jobs.signal import signal
+from routing.jobs.turn import Hindrance
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents.supervision.retirement import Retirement
@@ -59,6 +60,7 @@ class Work:
         self, *, jobs: Jobs, keeper: LeaseKeeper, leases: LeaseKind[Claim], runner: Runner,
         retire: Callable[[Job, Retirement], object], ended: Callable[[Job, NextStep, JobResult], None],
         monotonic: Callable[[], float] = time.monotonic, await_seconds: float = 3600.0,
+        met: Callable[[Job, Hindrance | None], object] = lambda _job, _hindrance: None,
         delivery: DeliveryLimits = DeliveryLimits(),  # noqa: B008 - frozen
     ) -> None:  # fmt: skip
         self._jobs = jobs
@@ -69,6 +71,7 @@ class Work:
         self._ended = ended  # called when an attempt at a job has ended: job as claimed, step, result
         self._monotonic = monotonic
         self._await_seconds = await_seconds  # for which a job waits for mail at the most
+        self._met = met  # called after the report: job as claimed, what it waits for now, None for nothing
         self._delivery = delivery  # how long finished work waits
 
     def work(self, job_id: str, *, worker: str) -> str:
@@ -92,6 +95,7 @@ class Work:
                 # turn.
                 with LogAndContinue("job.not_followed_up"):
                     self._ended(claim.job, decided.step, ran.result)
+                self._met(claim.job, decided.hindrance)
                 if ran.retirement is not None:
                     with LogAndContinue("agent.not_retired"):
                         self._retire(claim.job, ran.retirement)

@@ -217,6 +217,16 @@ def test_main_that_moves_meanwhile_loses_nothing(tmp_path: Path, *, bare: bool) 
     assert repository.git("log", "-1", "--format=%P", "main") == f"{between} {head}"
 
 
+def test_history_that_has_nothing_in_common_with_main_is_refused_not_awaited(
+    repository: TemporaryRepository,
+) -> None:
+    """Git says no each time, so a person is asked."""
+    tree = repository.git("rev-parse", "main^{tree}")
+    other = repository.git("commit-tree", tree, "-m", "Initial commit")
+    with pytest.raises(ForgeRefusedError, match="no history in common"):
+        LocalMerge(git=LocalGit(repository.path)).merged_tree(repository.tip(), other)
+
+
 def test_only_the_judged_commit_is_merged(repository: TemporaryRepository) -> None:
     """A branch that got another commit since its CI is not merged."""
     repository.work(BRANCH, {"new.txt": "new\n"})

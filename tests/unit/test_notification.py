@@ -69,6 +69,7 @@ def test_the_rest_has_no_notification() -> None:
             "backlog.held",
             "backlog.cycle",
             "mail.sent",
+            "forge.token_refused",
         ),
     }
     says: dict[str, Any] = {"state": "failed", "to": "escalated", "members": JOB}

@@ -7,12 +7,15 @@ import pytest
 from routing.forges.commit_status import CiVerdict
 from tasks.issues.watch import Action, Finding, Watched, WatchLimits, watch
 
-LIMITS = WatchLimits(fix_forwards=5, fix_forward_seconds=3600, no_verdict_seconds=7200)
+LIMITS = WatchLimits(
+    fix_forwards=5, fix_forward_seconds=3600, no_verdict_seconds=7200, invalid_seconds=600,
+    token_seconds=90_000,
+)  # fmt: skip
 
 #: Each side of each limit.
 ATTEMPTS = (0, 4, 5, 6)
 ELAPSED = (0.0, 3599.9, 3600.0)
-SILENT = (0.0, 7199.9, 7200.0)
+SILENT = (0.0, 599.9, 600.0, 7199.9, 7200.0, 89_999.9, 90_000.0)
 
 
 def expected(seen: Watched) -> Action:
@@ -26,7 +29,8 @@ def expected(seen: Watched) -> Action:
     if seen.finding in {Finding.RED, Finding.KEPT_AWAY}:
         more = seen.fix_forwards < 5 and seen.elapsed_seconds < 3600
         return Action.FIX_FORWARD if more else Action.FREEZE_ESCALATE
-    return Action.ESCALATE if seen.silent_seconds >= 7200 else Action.WAIT
+    patience = {Finding.INVALID_REQUEST: 600, Finding.TOKEN_REFUSED: 90_000}.get(seen.finding, 7200)
+    return Action.ESCALATE if seen.silent_seconds >= patience else Action.WAIT
 
 
 @pytest.mark.parametrize("finding", list(Finding))
@@ -50,12 +54,15 @@ def test_every_verdict_of_ci_is_a_finding() -> None:
         (Finding.PENDING, "no verdict within 7200 s"),
         (Finding.UNKNOWN, "no verdict within 7200 s"),
         (Finding.NO_CHANGE_REQUEST, "no change request"),
+        (Finding.REQUEST_REFUSED, "no change request"),
+        (Finding.INVALID_REQUEST, "no change request"),
+        (Finding.TOKEN_REFUSED, "refuses the token"),
         (Finding.NO_FORGE, "not among the settings"),
     ],
 )
 def test_escalation_says_what_was_missing(finding: Finding, words: str) -> None:
     """A person who reads it knows where to look."""
-    assert words in watch(Watched(finding=finding, silent_seconds=7200.0), LIMITS).reason
+    assert words in watch(Watched(finding=finding, silent_seconds=90_000.0), LIMITS).reason
 
 
 def test_what_the_check_said_is_in_the_reason_without_its_control_characters() -> None:

@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from routing.backlog.item import BacklogState
+from routing.events import FORGE_TOKEN_ACCEPTED, FORGE_TOKEN_REFUSED
 from routing.forges.commit_status import StatusState
 from routing.forges.errors import (
     ForgeError,
@@ -13,6 +14,7 @@ from routing.forges.errors import (
     ForgeInvalidError,
     ForgeOutcomeUnknownError,
     ForgeRefusedError,
+    ForgeTokenError,
     ForgeUnreachableError,
 )
 from routing.issues.issue import IssueRef
@@ -180,35 +182,119 @@ def test_a_forge_that_stays_away_ends_the_wait_too(fleet_of: Fleets, *, opened: 
     assert "ready-for-human" in fleet.forge.issues[ref].labels
 
 
-def test_a_change_that_makes_no_sense_keeps_no_job_from_its_end(fleet_of: Fleets) -> None:
-    """It is asked for once."""
+@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize("words", ["422, head is invalid", "422, no commits between main and it"])
+def test_a_change_that_is_refused_after_a_push_is_asked_for_again(
+    fleet_of: Fleets, words: str, times: int
+) -> None:
+    """A forge's copies know the branch a moment later; green CI alone closes no issue."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    fleet.mishaps.plan(
+        *(
+            Mishap(call="open_change", nth=one + 1, error=lambda: ForgeInvalidError(words))
+            for one in range(times)
+        )
+    )
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.forge.say(job_of(fleet, ref).result.commit, StatusState.SUCCESS)
+    for _ in range(times):
+        assert job_of(fleet, ref).state is JobState.WAITING
+        fleet.clock.forward(60)
+        fleet.watch()
+    assert (job_of(fleet, ref).state, len(fleet.forge.changes)) == (JobState.SUCCEEDED, 1)
+
+
+def test_work_that_is_on_main_already_needs_no_change(fleet_of: Fleets) -> None:
+    """Somebody merged it before it could be requested: there are no commits between."""
     fleet = fleet_of(acts={1: ["silent"]})
     fleet.mishaps.lasting["open_change"] = lambda: ForgeInvalidError("422, no commits between main and it")
     ref = pushed(fleet)
+    fleet.forge.repositories["acme/shop"].merge(job_of(fleet, ref).result.commit, "Merge it")
     fleet.watch()
     fleet.forge.say(job_of(fleet, ref).result.commit, StatusState.SUCCESS)
     fleet.watch()
     assert job_of(fleet, ref).state is JobState.SUCCEEDED
-    assert fleet.forge.calls_of("open_change") == 1
+
+
+def test_tries_at_a_change_are_spaced(fleet_of: Fleets) -> None:
+    """Not one for each tick."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    fleet.mishaps.lasting["open_change"] = lambda: ForgeInvalidError("422")
+    pushed(fleet)
+    for _ in range(60):
+        fleet.watch()
+        fleet.clock.forward(1)
+    assert fleet.forge.calls_of("open_change") == 5  # at 0, 2, 6, 14 and 30 s
+
+
+def test_a_change_that_stays_invalid_is_left_to_a_person_with_the_forges_words(fleet_of: Fleets) -> None:
+    """After ten minutes, and not as a forge that could not be reached."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    fleet.mishaps.lasting["open_change"] = lambda: ForgeInvalidError("422, base is invalid")
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.clock.forward(601)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.ESCALATED
+    assert "422, base is invalid" in job_of(fleet, ref).reason
+    assert fleet.signals(job_of(fleet, ref))[-1] == "setup"
+
+
+def test_a_token_that_ends_after_the_push_is_waited_for_and_notified_once(fleet_of: Fleets) -> None:
+    """Longer than for CI; then CI has its whole time."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.mishaps.lasting["statuses"] = lambda: ForgeTokenError("401, bad credentials")
+    for _ in range(2):
+        fleet.watch()
+        fleet.clock.forward(LONG)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    assert fleet.hands.kinds().count(FORGE_TOKEN_REFUSED) == 1
+    fleet.mishaps.lasting.clear()
+    fleet.watch()
+    assert fleet.hands.kinds().count(FORGE_TOKEN_ACCEPTED) == 1
+    fleet.forge.say(job_of(fleet, ref).result.commit, StatusState.SUCCESS)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("error", [ForgeUnreachableError, ForgeTokenError])
+def test_a_merge_that_may_succeed_later_is_not_tried_without_end(
+    fleet_of: Fleets, error: type[ForgeError]
+) -> None:
+    """A person is asked when the time for it is over; a token has more of it."""
+    fleet = fleet_of(merge="green")
+    fleet.mishaps.lasting["merge"] = lambda: error("not now")
+    ref = pushed(fleet)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    fleet.clock.forward(LONG if error is ForgeUnreachableError else 259_201)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.ESCALATED
+    assert "green, but not merged within" in job_of(fleet, ref).reason
 
 
 @pytest.mark.parametrize("has_ci", [False, True])
 def test_nothing_is_done_while_its_change_request_is_refused(fleet_of: Fleets, *, has_ci: bool) -> None:
     """A token may be replaced; if it is not, a person hears what is missing, and no version is blamed."""
     fleet = fleet_of(ci=has_ci)
-    fleet.mishaps.lasting["open_change"] = lambda: ForgeRefusedError("401")
+    fleet.mishaps.lasting["open_change"] = lambda: ForgeRefusedError("403")
     ref, other = pushed(fleet), fleet.forge.person_opens(2)
     fleet.watch()
     assert job_of(fleet, ref).state is JobState.WAITING
     fleet.mishaps.lasting.clear()
+    fleet.clock.forward(2)
     fleet.watch()
     assert (job_of(fleet, ref).state, len(fleet.forge.changes)) == (JobState.SUCCEEDED, 1)
-    fleet.mishaps.lasting["open_change"] = lambda: ForgeRefusedError("401")
+    fleet.mishaps.lasting["open_change"] = lambda: ForgeRefusedError("403")
     fleet.round()
     fleet.clock.forward(LONG)
     fleet.watch()
     assert "change request" in job_of(fleet, other).reason
-    assert fleet.signals(job_of(fleet, other))[-1] == "unreachable"
+    assert fleet.signals(job_of(fleet, other))[-1] == "authentication"
 
 
 def test_a_change_whose_answer_was_lost_is_not_opened_twice(fleet_of: Fleets) -> None:
@@ -217,6 +303,7 @@ def test_a_change_whose_answer_was_lost_is_not_opened_twice(fleet_of: Fleets) ->
     fleet.mishaps.plan(Mishap(call="open_change", after=True, error=lambda: ForgeOutcomeUnknownError("lost")))
     ref = pushed(fleet)
     fleet.watch()
+    fleet.clock.forward(2)
     fleet.watch()
     assert (job_of(fleet, ref).state, len(fleet.forge.changes)) == (JobState.SUCCEEDED, 1)
 

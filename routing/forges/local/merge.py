@@ -67,6 +67,12 @@ class LocalMerge:
         `git merge-tree --write-tree` came with git 2.38 (see git-merge-tree); it touches no work tree and no
         index.
         """
+        if self.git.ask("merge-base", main, head)[0] != 0:
+            text = (
+                f"{head[:12]} has no history in common with {main[:12]}, so git does not merge it; "
+                "merge it by hand if that is meant"
+            )
+            raise ForgeRefusedError(text)
         if self._version() < (2, 38):
             return self.tree_by_work_tree(main, head)
         code, printed = self.git.ask(

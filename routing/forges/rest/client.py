@@ -24,6 +24,7 @@ from routing.forges.errors import (
     ForgeInvalidError,
     ForgeOutcomeUnknownError,
     ForgeRefusedError,
+    ForgeTokenError,
     ForgeUnreachableError,
 )
 from routing.http.address import ApiAddress
@@ -41,7 +42,7 @@ from routing.http.paging import Listing, next_by_link, next_by_number
 from routing.http.reply import Reply, UnreadableReplyError, plain_line
 
 _GONE = frozenset({404, 410})
-_REFUSED = frozenset({401, 403})
+_UNKNOWN_TOKEN, _REFUSED = 401, 403
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -290,7 +291,9 @@ def _error_of(status: int, refused: frozenset[int]) -> tuple[type[ForgeError], s
     """The error that a status means, and what the reader of its message can do."""
     if status in _GONE:
         return ForgeGoneError, "see that it exists and that the token may see it"
-    if status in _REFUSED:
+    if status == _UNKNOWN_TOKEN:
+        return ForgeTokenError, "see that the token is valid"
+    if status == _REFUSED:
         return ForgeRefusedError, "see that the token is valid and has the permissions of docs/forges.md"
     if status in refused:
         return ForgeRefusedError, "it was left as it is"

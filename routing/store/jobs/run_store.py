@@ -17,7 +17,13 @@ class RunNotes:
     comment: int | None = None  # the checklist's comment on the issue
     shown: str = ""  # digest of the checklist as it is there
     labelled: bool = False  # the issue carries the label of issues in progress
-    change: bool = False  # its change request was opened, or refused for good
+    change: bool = False  # its change request was opened
+    change_tries: int = 0  # times that the forge did not open it
+    change_at: float = 0.0  # not to be asked for again before
+    change_finding: str = "no_change_request"  # what the last answer meant, a `Finding` of the watcher
+    change_said: str = ""  # its words
+    merging: str = ""  # the commit whose merge was not carried out, a blank, and when that was first tried
+    held_at: float | None = None  # when the forge last refused the token: until then nothing could be known
     first_pushed_at: float | None = None  # seconds since the epoch
     refusals: int = 0  # times that the forge refused the report of the run's end
     tell_at: float = 0.0  # not to be tried again before
@@ -61,6 +67,12 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         shown=fields.get("shown", ""),
         labelled=fields.get("labelled") == "1",
         change=fields.get("change") == "1",
+        change_tries=int(fields.get("change_tries") or 0),
+        change_at=float(fields.get("change_at") or 0.0),
+        change_finding=fields.get("change_finding") or "no_change_request",
+        change_said=fields.get("change_said", ""),
+        merging=fields.get("merging", ""),
+        held_at=float(fields["held_at"]) if fields.get("held_at") else None,
         first_pushed_at=float(first) if first else None,
         refusals=int(fields.get("refusals") or 0),
         tell_at=float(fields.get("tell_at") or 0.0),

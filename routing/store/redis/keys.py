@@ -133,6 +133,10 @@ class Keys:
         """String: the token of the process that runs a tick. Expires."""
         return self("tick", name)
 
+    def token(self, forge: str) -> str:
+        """String: a forge refuses our token. Expires."""
+        return self("token_refused", forge)
+
     def delivery(self, digest: str) -> str:
         """String: the issue that a forge's delivery was about. Expires."""
         return self("delivery", digest)
