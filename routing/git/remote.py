@@ -147,7 +147,7 @@ class Remote:
         seconds = self.answer_seconds if arguments[0] == "ls-remote" else self.transfer_seconds
         try:
             with self._access() as access:
-                return replace(git, timeout_seconds=seconds, access=access)(*arguments)
+                return replace(git, timeout_seconds=seconds, access=_in_place(git, access))(*arguments)
         except GitError as error:
             kind = push_refusal(error.stderr) if arguments[0] == "push" else None
             if kind is None:
@@ -208,6 +208,13 @@ def without_password(text: str) -> str:
 def _origin(address: str) -> str:
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _in_place(git: Git, access: GitAccess) -> GitAccess:
+    """The access of a git that stays in the repository that it was made for."""
+    given = git.access.environment if git.access is not None else {}
+    place = {name: given[name] for name in ("GIT_DIR", "GIT_CEILING_DIRECTORIES") if name in given}
+    return replace(access, environment={**place, **access.environment})
 
 
 def _access_by(descriptor: int, scheme: str, origin: str) -> GitAccess:

@@ -89,6 +89,18 @@ def is_there(pid: int) -> bool:
     return True
 
 
+def running_in(folder: Path, program: str) -> list[int]:
+    """Return the processes of a program whose working folder is this one; none where there is no /proc."""
+    found, wanted = [], str(folder.resolve())
+    for process in _PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # gone, or not ours to see
+            if (process / "comm").read_text().strip() == program and str(
+                (process / "cwd").readlink()
+            ) == wanted:
+                found.append(int(process.name))
+    return found
+
+
 def start_ticks(pid: int) -> int | None:
     """Return the start of a process in clock ticks since boot; None when it has ended, or is a zombie."""
     entry = _read_stat(pid)

@@ -15,8 +15,8 @@ from typing import Self
 from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess
 from tasks.agents.repository.agent_files import AgentFolder, TooLargeError
-from tasks.agents.repository.mirror import our_repository
 from tasks.agents.repository.our_git import ALONE, TREE_SECONDS, borrow, without_tree
+from tasks.agents.repository.our_repository import our_repository
 
 #: Most bytes of objects that are taken after one turn, and most files that they may be in.
 MOST_BYTES = 4 * 1024**3
@@ -106,7 +106,7 @@ def take_objects(git: Git, tree: Path, commits: Sequence[str], *, lenders: Seque
     quarantine = git.directory / "quarantine.git"
     try:
         remove_all(quarantine)
-        borrow(our_repository(quarantine).directory, *lenders, git.directory)
+        borrow(our_repository(quarantine, like=git.directory).directory, *lenders, git.directory)
         _copy_objects(tree, quarantine / "objects")
         _index_packs(quarantine)
         _fetch(git, quarantine, missing)

@@ -17,11 +17,10 @@ from routing.git.git import Git, GitAccess
 from tasks.agents.repository.agent_work import TAKEN, Aside
 from tasks.agents.repository.leftovers import note_checkout
 from tasks.agents.repository.our_git import ALONE, TREE_SECONDS, borrow, our_git
+from tasks.agents.repository.our_repository import end_history_like, format_of, our_repository
 from tasks.agents.repository.place import RepositoryPlace
 
 _log = structlog.get_logger(__name__)
-
-_SHA256_DIGITS = 64
 
 
 class NotRemovedError(ConflictError):
@@ -33,6 +32,7 @@ def check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     clear(tree, place.out_of_the_way)
     tree.mkdir(parents=True)
+    our_repository(git_dir, like=place.mirror)
     git = our_git(git_dir, tree)
     borrow(git_dir, place.mirror)
     git("update-ref", f"refs/heads/{branch}", start)
@@ -43,11 +43,12 @@ def check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -
 
 def lay_out_git(
     place: RepositoryPlace, job_id: str, *, branch: str, start: str, origin: str,
-    seen: Mapping[str, str], aside: Sequence[Aside],
+    seen: Mapping[str, str], tags: str, aside: Sequence[Aside],
 ) -> None:  # fmt: skip
     """Give the tree a new `.git`, so that nothing of an old one is ever read. Raises NotRemovedError.
 
-    `origin` is the address as the agent may see it, `seen` its branches with their commits.
+    `origin` is the address as the agent may see it, `seen` its branches with their commits, `tags` a line for
+    each of its tags.
     """
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     ours = our_git(git_dir, tree)
@@ -57,10 +58,12 @@ def lay_out_git(
     remove_all(made)
     made.mkdir()
     git = Git(made, timeout_seconds=TREE_SECONDS, access=GitAccess(environment=ALONE))
-    kind = "sha256" if len(start) == _SHA256_DIGITS else "sha1"
+    kind = format_of(git_dir)
     git("init", "--bare", "--quiet", "--template=", f"--object-format={kind}", f"--initial-branch={branch}")
     borrow(made, place.mirror, git_dir)
+    end_history_like(made, git_dir)
     git("update-ref", f"refs/heads/{branch}", start)
+    git("update-ref", "--stdin", stdin="".join(f"create {line}\n" for line in tags.splitlines()))
     for name, commit in seen.items():
         git("update-ref", f"refs/remotes/origin/{name}", commit)
     for one in aside:  # a name may be in the way of another one

@@ -1,43 +1,32 @@
 """A bare mirror of each repository on each host: what is fetched is fetched once, for all jobs.
 
 Work trees borrow the mirror's objects, so nothing may ever be removed from it, and one process at a time
-fetches into it or repacks it (`host_lock`).
+fetches into it or repacks it (`host_lock`). One that is damaged, or cannot be fetched into, is made anew.
 """
 
 import fcntl
+import hashlib
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
 
 from routing.base import Base
-from routing.errors import NotFoundError, UnavailableError
-from routing.git.git import Git
+from routing.errors import CoalmineError, NotFoundError, UnavailableError
+from routing.folder_removal import remove_all
+from routing.git.git import Git, GitAccess, GitError
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
+from tasks.agents.repository.our_repository import format_for, format_of, our_repository
 
-#: The whole configuration of every repository that is ours, written anew before each use. Garbage is never
-#: collected: the mirror does not know which of its objects work trees borrow.
-_CONFIG = """\
-[core]
-	repositoryformatversion = 0
-	filemode = true
-	bare = true
-	hooksPath = /dev/null
-	fsmonitor = false
-[gc]
-	auto = 0
-[maintenance]
-	auto = false
-[submodule]
-	recurse = false
-[commit]
-	gpgSign = false
-[protocol "ext"]
-	allow = never
-"""
+_log = structlog.get_logger(__name__)
+
 _LOCK_LOOK_SECONDS = 0.1
 
 
@@ -49,6 +38,7 @@ class RemoteState:
     main: str  # commit of the main branch
     branch: str | None  # commit of the job's branch, None when it has no such branch
     base: str | None = None  # commit of the branch that the job began from, None when it is not there
+    tags: str = ""  # reference and object of each, a line each
 
     def target(self, began: Base | None) -> Base:
         """The branch that work goes to, and its commit: the one it began from, else the main branch."""
@@ -65,9 +55,9 @@ class Mirror:
     in one at a time, and is free when its holder dies. The others wait up to `lock_seconds`. Hosts share no
     mirror.
 
-    The mirror is made at the first `fetch`, and its configuration is written anew at each one. A fetch that
-    failed may be repeated. Branches are overwritten by what the remote has. Objects are only added, because
-    work trees borrow them.
+    The mirror is made at the first `fetch`. A fetch that failed may be repeated. Branches and tags are those
+    of the remote: what it has no longer is dropped before the fetch where it is in the way. Objects are only
+    added, because work trees borrow them.
     """
 
     path: Path
@@ -75,39 +65,119 @@ class Mirror:
     lock_seconds: float = 1200.0  # how long to wait for another job that is fetching
 
     def fetch(self, branch: str, base: str = "") -> RemoteState:
-        """Fetch the remote's main branch and one job's branch, and return what was fetched.
+        """Fetch the remote's main branch, one job's branch and the tags, and return what was fetched.
 
-        `base` is the branch that the job began from, "" when it has not begun; it may be gone by now.
-
-        Raises UnavailableError when another process holds the mirror for too long, NotFoundError when the
-        remote has no main branch with a commit, and what `Remote.run` raises.
+        `base` is the branch that the job began from, "" when it has not begun; it may be gone by now. Raises
+        UnavailableError when another process holds the mirror for too long, and what `remote_state` and
+        `Remote.run` raise.
         """
+        with self._locked():
+            state = self._state(branch, base)
+            try:
+                return self._fetched(self.path, state, branch, base)
+            except (GitError, OSError) as error:
+                if isinstance(error, GitError) and error.returncode is None:
+                    raise  # it took too long: a new mirror would take longer
+                return self._renewed(state, branch, base, because=error)
+
+    def repaired(self, branch: str, base: str = "") -> bool:
+        """Make the mirror anew if it is damaged; False when it is sound. Raises what `fetch` raises."""
+        with self._locked():
+            looked = ("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
+            found = our_repository(self.path).attempt(*looked)
+            if found.returncode == 0:
+                return False
+            because = UnavailableError(found.stderr.strip()[-500:])
+            self._renewed(self._state(branch, base), branch, base, because=because)
+            return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with host_lock(self.path.with_suffix(".lock"), patience_seconds=self.lock_seconds):
-            git = our_repository(self.path)
-            state = remote_state(git, self.remote, branch, base)
-            there = {branch: state.branch, base: state.base}
-            names = [state.main_branch, *(name for name, commit in there.items() if commit)]
-            wanted = [f"+refs/heads/{name}:refs/heads/{name}" for name in dict.fromkeys(names)]
-            options = ["--quiet", "--no-tags", "--no-write-fetch-head"]
-            self.remote.run(git, "fetch", *options, "--", self.remote.address, *wanted)
-            # What was fetched may be newer than what was listed before.
-            tips = {name: git("rev-parse", "--verify", f"refs/heads/{name}^{{commit}}") for name in names}
-            return RemoteState(
-                main_branch=state.main_branch,
-                main=tips[state.main_branch],
-                branch=tips.get(branch),
-                base=tips.get(base),
-            )
+            yield
+
+    def _state(self, branch: str, base: str) -> RemoteState:
+        """What the remote has. It is asked from an empty folder, as the mirror may be damaged."""
+        with TemporaryDirectory() as folder:
+            alone = GitAccess(environment={"GIT_CEILING_DIRECTORIES": str(Path(folder).resolve().parent)})
+            return remote_state(Git(Path(folder).resolve(), access=alone), self.remote, branch, base)
+
+    def _fetched(self, path: Path, state: RemoteState, branch: str, base: str) -> RemoteState:
+        """Fetch into a repository, which is made if it is not there."""
+        git = our_repository(path, object_format=format_for(state.main))
+        there = {state.main_branch: state.main, branch: state.branch, base: state.base}
+        names = [name for name, commit in there.items() if commit]
+        _drop_others(git, names)
+        wanted = [f"+refs/heads/{name}:refs/heads/{name}" for name in names]
+        options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--update-shallow"]
+        address = self.remote.address
+        self.remote.run(git, "fetch", *options, "--", address, *wanted, "+refs/tags/*:refs/tags/*")
+        # What was fetched may be newer than what was listed before.
+        tips = {name: git("rev-parse", "--verify", f"refs/heads/{name}^{{commit}}") for name in names}
+        return RemoteState(
+            main_branch=state.main_branch,
+            main=tips[state.main_branch],
+            branch=tips.get(branch),
+            base=tips.get(base),
+            tags=git("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags/"),
+        )
+
+    def _renewed(self, state: RemoteState, branch: str, base: str, *, because: Exception) -> RemoteState:
+        """Fetch into a new mirror. Where that works the old one was at fault, and is replaced.
+
+        Otherwise nothing is changed, and the error stays what it was.
+        """
+        fresh, old = self.path.with_name("fresh.git"), self.path.with_name("damaged.git")
+        remove_all(fresh)
+        try:
+            fetched = self._fetched(fresh, state, branch, base)
+        except (CoalmineError, OSError):
+            remove_all(fresh)
+            raise because from None
+        remove_all(old)
+        if self.path.exists():
+            _keep_objects(self.path, fresh)
+            self.path.rename(old)
+        fresh.rename(self.path)
+        remove_all(old)
+        _log.warning("mirror.made_anew", mirror=str(self.path), because=str(because)[:500])
+        return fetched
 
 
-def our_repository(path: Path) -> Git:
-    """Return git in a bare repository whose configuration is ours alone, made if it is not there."""
-    if not (path / "HEAD").exists():
-        path.mkdir(parents=True, exist_ok=True)
-        Git(path)("init", "--bare", "--quiet", "--template=", "--initial-branch=main")
-    (path / "config").write_text(_CONFIG, encoding="utf-8")
-    return Git(path)
+def _drop_others(git: Git, names: Sequence[str]) -> None:
+    """Drop branches that are in the way of these: one's name is a folder of the other's."""
+    for name in git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").splitlines():
+        if any(name.startswith(f"{other}/") or other.startswith(f"{name}/") for other in names):
+            git("update-ref", "-d", f"refs/heads/{name}")
+
+
+def _keep_objects(old: Path, fresh: Path) -> None:
+    """Take over the sound objects of a damaged mirror: work trees may borrow what no branch has any more."""
+    if format_of(old) != format_of(fresh):
+        return
+    for index in old.glob("objects/pack/*.idx"):
+        if Git(fresh).attempt("verify-pack", str(index.resolve())).returncode == 0:
+            _link([index.with_suffix(".pack"), index], fresh / "objects" / "pack")
+    for file in old.glob("objects/[0-9a-f][0-9a-f]/*"):
+        if _is_sound(file, format_of(old)):
+            _link([file], fresh / "objects" / file.parent.name)
+
+
+def _is_sound(file: Path, object_format: str) -> bool:
+    """Whether a loose object is what its name says."""
+    try:
+        content = zlib.decompress(file.read_bytes())
+    except (OSError, zlib.error):
+        return False
+    return hashlib.new(object_format, content).hexdigest() == f"{file.parent.name}{file.name}"
+
+
+def _link(files: Sequence[Path], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for file in files:
+        with suppress(FileExistsError):
+            (folder / file.name).hardlink_to(file)
 
 
 def remote_state(git: Git, remote: Remote, branch: str, base: str = "") -> RemoteState:

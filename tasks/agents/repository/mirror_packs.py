@@ -9,13 +9,15 @@ again when one has gone.
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from routing.errors import UnavailableError
-from routing.git.git import Git, GitError
-from tasks.agents.repository.mirror import host_lock, our_repository
+from routing.git.git import GitError
+from tasks.agents.repository.mirror import host_lock
+from tasks.agents.repository.our_repository import our_repository
 from tasks.agents.repository.place import mirrors_in
 
 _log = structlog.get_logger(__name__)
@@ -56,7 +58,7 @@ def _repack(mirror: Path, now: float) -> bool:
             if not _is_due(mirror.with_suffix(".repacked"), now):
                 return False
             _drop_remains(mirror)
-            git = Git(our_repository(mirror).directory, timeout_seconds=REPACK_SECONDS)
+            git = replace(our_repository(mirror), timeout_seconds=REPACK_SECONDS)
             git("repack", "-a", "-d", "--keep-unreachable", "--local", "--quiet")
     except (GitError, OSError) as error:
         _log.warning("mirror.not_repacked", mirror=str(mirror), reason=str(error)[:500])

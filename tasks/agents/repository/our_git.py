@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from routing.git.git import Git, GitAccess
-from tasks.agents.repository.mirror import our_repository
+from tasks.agents.repository.our_repository import our_repository
 
 #: Seconds for one command in a work tree; a checkout, or the reading of all files, may take long.
 TREE_SECONDS = 600.0
@@ -36,7 +36,8 @@ def our_git(git_dir: Path, tree: Path) -> Git:
 
 def without_tree(git: Git) -> Git:
     """The same repository without the files, for a git that speaks to another one."""
-    return Git(git.directory, timeout_seconds=git.timeout_seconds, access=GitAccess(environment=ALONE))
+    alone = GitAccess(environment={**ALONE, "GIT_DIR": str(git.directory)})
+    return Git(git.directory, timeout_seconds=git.timeout_seconds, access=alone)
 
 
 def with_index(git: Git, index: Path) -> Git:

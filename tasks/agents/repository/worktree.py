@@ -197,7 +197,7 @@ def open_worktree(
     aside = all_aside(our_git(git_dir, tree))
     lay_out = partial(
         lay_out_git, place, job_id, branch=branch, start=start, origin=remote.shown,
-        seen={target.branch: target.commit}, aside=aside,
+        seen={target.branch: target.commit}, tags=state.tags, aside=aside,
     )  # fmt: skip
     try:
         lay_out()
