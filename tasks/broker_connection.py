@@ -11,6 +11,10 @@ that is no longer there. That ended the worker for good.
 
 What a worker holds when it shuts down goes back to its queue; what cannot be put back, because the server is
 away, is left to the sweep. Other brokers than Redis keep their own ways.
+
+Commands to workers, and events, are asked for by the exact name of their channel. kombu asks for patterns
+(PSUBSCRIBE), and Redis lets a user with `&coalmine:*` do that only for that very pattern. Events go to one
+channel for that, rather than one for each kind; who reads them picks out what it wants, as before.
 """
 
 from typing import Any
@@ -20,8 +24,6 @@ from kombu import Connection
 from kombu.transport import redis, virtual
 from kombu.transport.base import Transport
 from redis.exceptions import RedisError
-
-from tasks.broker_channel import FleetChannel
 
 #: Seconds after which an answer counts as lost; longer than the second for which a message is waited for.
 ANSWER_SECONDS = 10.0
@@ -42,7 +44,37 @@ class HintQoS(virtual.QoS):
         return []
 
 
-class HintChannel(FleetChannel, redis.Channel):
+class ExactTopics:
+    """Comes before a Redis channel of kombu's among the bases of a class."""
+
+    #: kombu: one channel for all events, rather than one for each kind.
+    fanout_patterns = False
+
+    def _subscribe(self) -> None:
+        """Ask for the channels of all broadcasts that are consumed."""
+        ours: Any = self
+        topics = [
+            topic
+            for queue in ours.active_fanout_queues
+            for topic in ours._get_subscribe_topics(queue)  # noqa: SLF001 - kombu's
+        ]
+        if not topics:
+            return
+        client = ours.subclient
+        if not client.connection.is_connected:
+            client.connection.connect()
+        ours._in_listen = client.connection  # noqa: SLF001 - kombu's
+        client.subscribe(*topics)
+
+    def _unsubscribe_from(self, queue: str) -> None:
+        """Ask for the channels of a broadcast no longer."""
+        ours: Any = self
+        client = ours.subclient
+        if client.connection and client.connection.is_connected:
+            client.unsubscribe(*ours._get_subscribe_topics(queue))  # noqa: SLF001 - kombu's
+
+
+class HintChannel(ExactTopics, redis.Channel):
     """A channel whose messages are taken from their queue for good."""
 
     ack_emulation = False
@@ -52,7 +84,7 @@ class HintChannel(FleetChannel, redis.Channel):
         self.QoS: Any = HintQoS  # kombu's constructor has set its own
 
 
-class HintSentinelChannel(FleetChannel, redis.SentinelChannel):
+class HintSentinelChannel(ExactTopics, redis.SentinelChannel):
     """The same where Sentinels say which server is the master."""
 
     ack_emulation = False

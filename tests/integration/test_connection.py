@@ -165,7 +165,7 @@ def test_replica_is_unavailable_for_writing(tmp_path: Path) -> None:
     """A write to a replica says that the URL must name the master."""
     with private_server(tmp_path, TCP) as master, private_server(tmp_path, TCP) as replica:
         address = urlsplit(master.url)
-        with connect(replica.url) as client:
+        with connect(replica.url, patience_seconds=0.1) as client:
             client.config_set("masterauth", address.password or "")
             client.replicaof("127.0.0.1", str(address.port))
             with pytest.raises(UnavailableError, match=r"read-only replica.*master"), redis_errors("writing"):

@@ -69,6 +69,10 @@ class FaultyProxy:
         """Pass on everything."""
         self._change()
 
+    def lead_to(self, upstream: str) -> None:
+        """Connect new clients to another server; who is connected stays where they are."""
+        self._upstream = urlsplit(upstream)
+
     def close(self) -> None:
         """End all connections, and listen no longer."""
         self._loop.call_soon_threadsafe(self._ended.set)

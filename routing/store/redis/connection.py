@@ -2,9 +2,13 @@
 
 No command is ever sent twice by a connection: whether one that got no answer was carried out is for its
 caller to find out. Errors note the server that they are about, for `faults`.
+
+READONLY is another matter: the server is a replica that was the master, and did nothing. All connections that
+were made before are left, new ones are made until one leads to a master, and the command is sent again.
 """
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -20,7 +24,9 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ConnectionError,  # noqa: A004 - the driver's names
+    ReadOnlyError,
     RedisError,
+    ResponseError,
     TimeoutError,  # noqa: A004 - the driver's names
 )
 from redis.retry import Retry
@@ -39,6 +45,13 @@ FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 1.0
 
 
+@dataclass(slots=True)
+class _Shared:
+    """What the connections of one pool know together. Written by any thread, and only ever grows."""
+
+    demotions: int = 0  # answers READONLY; connections that were made before the last one are left
+
+
 class _Patient(AbstractConnection):
     """Tries to connect again, with growing pauses, until `patience_seconds` are over.
 
@@ -46,15 +59,20 @@ class _Patient(AbstractConnection):
     out; its caller does, from the record that it wanted to change.
     """
 
-    def __init__(self, *, patience_seconds: float, place: str, **options: Any) -> None:
+    def __init__(self, *, patience_seconds: float, place: str, shared: _Shared, **options: Any) -> None:
         super().__init__(**options)
         self._patience_seconds = patience_seconds
         self._place = place
+        self._shared = shared
+        self._made_after = 0  # demotions
 
     def connect(self) -> None:
-        """Connect, and see that the server is done reading its data."""
+        """Connect, and see that the server is done reading its data, and is a master if one was demoted."""
         if self.is_connected:
-            return
+            if self._made_after == self._shared.demotions:
+                return
+            self.disconnect()  # type: ignore[no-untyped-call] # the driver's methods have no types
+        self._made_after = self._shared.demotions
         try:
             self._connect_patiently()
         except RedisError as error:
@@ -66,8 +84,13 @@ class _Patient(AbstractConnection):
         try:
             return super().read_response(*arguments, **options)
         except RedisError as error:
+            # The driver's connection by Sentinel says that the connection was lost, in place of READONLY.
+            if isinstance(error.__context__, ReadOnlyError):
+                error = error.__context__
+            if isinstance(error, ReadOnlyError):
+                self._shared.demotions += 1
             setattr(error, PLACE_ATTRIBUTE, self._place)
-            raise
+            raise error from None
 
     def _connect_patiently(self) -> None:
         deadline = time.monotonic() + self._patience_seconds
@@ -78,9 +101,11 @@ class _Patient(AbstractConnection):
                 super().connect()  # type: ignore[no-untyped-call] # the driver's methods have no types
                 self.send_command("PING", check_health=False)  # type: ignore[no-untyped-call] # the same
                 super().read_response()
+                if self._shared.demotions:
+                    self._want_master()
             except (AuthenticationError, AuthorizationError):
                 raise
-            except (ConnectionError, TimeoutError):
+            except (ConnectionError, TimeoutError, ReadOnlyError):
                 self.disconnect()  # type: ignore[no-untyped-call] # the same
                 failures += 1
                 pause = backoff.compute(failures)
@@ -89,6 +114,16 @@ class _Patient(AbstractConnection):
                 time.sleep(pause)
             else:
                 return
+
+    def _want_master(self) -> None:
+        """Raise ReadOnlyError from a replica. A server that does not tell what it is counts as a master."""
+        self.send_command("HELLO", check_health=False)  # type: ignore[no-untyped-call] # the same
+        try:
+            answer = super().read_response()
+        except ResponseError:
+            return
+        if dict(zip(answer[::2], answer[1::2], strict=False)).get("role") in {"slave", "replica"}:
+            raise ReadOnlyError("READONLY the server is a replica")
 
 
 class _PatientTCP(_Patient, Connection):
@@ -109,6 +144,17 @@ class _PatientBySentinel(_Patient, SentinelManagedConnection):
 
 class _PatientBySentinelTLS(_Patient, SentinelManagedSSLConnection):
     pass
+
+
+class _MasterClient(redis.Redis):
+    """Sends a command again when a replica refused it: nothing was done there."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command and return its answer."""
+        try:
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # the same
+        except ReadOnlyError:
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # the same
 
 
 def connect(
@@ -135,12 +181,13 @@ def connect(
         "retry": Retry(NoBackoff(), 0),
         "patience_seconds": patience_seconds,
         "place": str(address),
+        "shared": _Shared(),
         "socket_timeout": socket_timeout_seconds,
         "socket_connect_timeout": connect_timeout_seconds,
         "health_check_interval": health_check_seconds,
         "max_connections": max_connections,
     }
-    return redis.Redis.from_pool(_pool(address, options | address.tls_options()))
+    return _MasterClient.from_pool(_pool(address, options | address.tls_options()))
 
 
 def _pool(address: RedisAddress, options: dict[str, Any]) -> ConnectionPool:

@@ -37,7 +37,7 @@ from typing import Any, Generic, TypeVar
 
 from hiredis import pack_command
 from redis import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 
 from routing.errors import CoalmineError
 from routing.store.redis.keys import Keys
@@ -266,10 +266,16 @@ class Scripts:
         return [script.meaning(raw) for raw in answers]
 
     def _call(self, sha: str, packed: Packed) -> Any:
-        """One round trip on a connection of the pool.
+        """One round trip on a connection of the pool; another one when a replica refused the first.
 
         The client's own way there, with its retries (we allow none) and hooks, costs a third more.
         """
+        try:
+            return self._call_once(sha, packed)
+        except ReadOnlyError:
+            return self._call_once(sha, packed)
+
+    def _call_once(self, sha: str, packed: Packed) -> Any:
         pool = self._redis.connection_pool
         connection = pool.get_connection()
         try:
