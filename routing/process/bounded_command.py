@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended, Output
+from routing.process.descendants import Descendants
 
 #: Seconds between SIGTERM and SIGKILL for a command that took too long.
 KILL_GRACE_SECONDS = 2.0
@@ -54,14 +55,15 @@ def run_bounded(
     timeout_seconds: float,
     output: Output | None = None,
     error: Output | None = None,
+    descendants: Descendants | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ended:
     """Run the command to its end or its time limit, then kill whatever is left of its process group.
 
-    Blocks the calling thread. `output` and `error` are as in `ChildProcess.start`; what they raise is passed
-    on when the command has been killed. Raises SpawnError.
+    Blocks the calling thread. `output`, `error` and `descendants` are as in `ChildProcess.start`; what the
+    outputs raise is passed on when the command has been killed. Raises SpawnError.
     """
-    child = ChildProcess.start(command, output=output, error=error, clock=clock)
+    child = ChildProcess.start(command, output=output, error=error, descendants=descendants, clock=clock)
     deadline = clock() + timeout_seconds
     try:
         while not (exited := child.has_exited()) and (left := deadline - clock()) > 0:

@@ -1,5 +1,7 @@
 """The local forge with real git, a real CI command and real processes."""
 
+import json
+import os
 import shlex
 import subprocess
 import sys
@@ -456,14 +458,50 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children(
     wait_until(lambda: not process_runs(pid), description="the child has ended", timeout=5)
 
 
-def test_a_child_left_in_the_background_is_killed(repository: TemporaryRepository, tmp_path: Path) -> None:
+@pytest.mark.parametrize("detached", ["", "setsid "], ids=["in its group", "in a session of its own"])
+def test_a_child_left_in_the_background_is_killed(
+    repository: TemporaryRepository, tmp_path: Path, detached: str
+) -> None:
     """A command that leaves a child, which holds its output open, ends at once and so does the child."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     pids = tmp_path / "pids"
-    status = forge_of(repository, ci=f"sleep 600 & echo $! > {shlex.quote(str(pids))}").run_ci(head)
+    os.mkfifo(tmp_path / "begun")  # so that the command ends after the child has left its group
+    child = f"echo $$ > {shlex.quote(str(pids))}; echo > {shlex.quote(str(tmp_path / 'begun'))}; sleep 600"
+    command = f"{detached}sh -c {shlex.quote(child)} & read begun < {shlex.quote(str(tmp_path / 'begun'))}"
+    status = forge_of(repository, ci=f"{command} || true").run_ci(head)
     assert status.state is StatusState.SUCCESS
     pid = int(pids.read_text())
     wait_until(lambda: not process_runs(pid), description="the child has ended", timeout=5)
+
+
+@pytest.mark.parametrize("how", ["written", "copied", "changed"])
+def test_a_verdict_that_ci_did_not_give_is_not_believed(repository: TemporaryRepository, how: str) -> None:
+    """A file that an agent writes, copies from a green commit or edits leaves the commit unjudged."""
+    green = repository.work(BRANCH, {"new.txt": "new\n"})
+    red = repository.more_work(BRANCH, {"bad": "bad\n"})
+    forge = forge_of(repository, ci="test ! -e bad")
+    statuses = Path(forge.run_ci(green).url).parent.parent / "statuses"
+    record = json.loads((statuses / f"{green}.json").read_text())
+    if how == "written":
+        record.pop("seal")
+    elif how == "changed":
+        assert forge.run_ci(red).state is StatusState.FAILURE
+        record = json.loads((statuses / f"{red}.json").read_text())
+        record["statuses"][0]["state"] = "success"
+    (statuses / f"{red}.json").write_text(json.dumps(record | {"commit": red}))
+    assert not forge.statuses("shop", red).has_real_ci
+    assert forge.commits_without_ci() == (red,)
+    assert forge.run_ci(red).state is StatusState.FAILURE
+    assert (statuses / ".key").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_run_leaves_in_its_clone_costs_no_verdict(repository: TemporaryRepository) -> None:
+    """Folders within folders, deeper than paths and calls can go, and a pipe: all of it is removed."""
+    head = repository.work(BRANCH, {"new.txt": "new\n"})
+    deep = "import os\nfor _ in range(1100): os.mkdir('d'); os.chdir('d')\nos.mkfifo('pipe')"
+    forge = forge_of(repository, ci=f"{shlex.quote(sys.executable)} -c {shlex.quote(deep)}")
+    assert forge.run_ci(head).state is StatusState.SUCCESS
+    assert list((repository.bench.parent / "state").glob("ci/*")) == []
 
 
 def test_the_log_is_bounded(tmp_path: Path) -> None:

@@ -1,16 +1,20 @@
 """CI for the local forge: the user's command, on exactly one commit, in a clone of its own.
 
 The command is the operator's and trusted; the commit that it runs on is an agent's and is not. So it runs in
-a clone that is thrown away, with a short list of variables and no token. What is left of its process group at
-its end or time limit is killed, and the command does not outlive this process. That keeps accidents away. It
-is not a sandbox: code under test runs as this user.
+a clone that is thrown away, with a short list of variables and no token. What it has started is killed at its
+end or time limit, detached or not, as an agent's is, and the command does not outlive this process. That
+keeps accidents away. It is not a sandbox: code under test runs as this user.
 
 A commit's state: no status, then `pending` (a claim by one runner, with a time), then one verdict. A verdict
 is final; only deleting its file has CI run again. Processes exclude each other by the lock in `statuses/`,
-which is never held while the command runs.
+which is never held while the command runs. A status of ours is sealed with a key that only this user can
+read: a file that somebody else wrote, or copied from another commit, proves nothing.
 """
 
+import hashlib
+import hmac
 import os
+import secrets
 import signal
 import tempfile
 import time
@@ -25,13 +29,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from routing.errors import CorruptRecordError
+from routing.folder_removal import remove_all
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.durable_file import locked, read_regular, replace_file
 from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.work_branch import checked_commit
 from routing.process.bounded_command import BoundedLog, run_bounded
+from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.command import Command, Ended, SpawnError
+from routing.process.descendants import Descendants
+from routing.process.table import ProcessTable
 
 #: Who speaks in the statuses of the CI command.
 CI_CONTEXT = "ci/local"
@@ -48,6 +56,7 @@ PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ",
 # The end of a log is cut by characters and read by bytes.
 _LONGEST_CHARACTER = 4  # bytes in UTF-8
 _MAX_STATUS_BYTES = 256 * 1024
+_KEY_BYTES = 32
 # Exit codes by which a POSIX shell says that a command cannot be run, or was not found.
 _CANNOT_RUN, _NOT_FOUND = 126, 127
 
@@ -60,6 +69,7 @@ class StatusFile(BaseModel):
     schema_version: Literal[1] = 1
     commit: str
     statuses: tuple[CommitStatus, ...]
+    seal: str = ""  # of our status and the commit; without it our status does not count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,7 +196,12 @@ class LocalCI:
                     death_signal=signal.SIGKILL,
                 )
                 log = BoundedLog(file=file, max_bytes=MAX_LOG_BYTES)
-                return run_bounded(command, timeout_seconds=self.timeout_seconds, output=log)
+                return run_bounded(
+                    command,
+                    timeout_seconds=self.timeout_seconds,
+                    output=log,
+                    descendants=Descendants(ProcessTable(), usable_cgroup_home()),
+                )
         except (OSError, SpawnError) as error:
             message = (
                 f"CI of {commit[:12]} could not be run: {error}; it is not judged, and will be tried again"
@@ -202,14 +217,15 @@ class LocalCI:
         left behind: the verdict counts for more.
         """
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=f"ci-{commit[:12]}-", dir=self.work_dir.resolve(), ignore_cleanup_errors=True
-        ) as temporary:
-            folder = Path(temporary) / self.repo.resolve().name.removesuffix(".git")
+        temporary = Path(tempfile.mkdtemp(prefix=f"ci-{commit[:12]}-", dir=self.work_dir.resolve()))
+        try:
+            folder = temporary / self.repo.resolve().name.removesuffix(".git")
             source = str(self.repo.resolve())
             LocalGit(self.repo).run("clone", "--quiet", "--shared", "--no-checkout", source, str(folder))
             LocalGit(folder).run("checkout", "--quiet", "--detach", commit)
             yield folder
+        finally:
+            remove_all(temporary)
 
     def _environment_of(self, commit: str) -> dict[str, str]:
         """What the command sees: a few variables of ours, `CI` as most tools look for it, and the commit."""
@@ -254,14 +270,18 @@ class LocalCI:
             raise ForgeUnreachableError(message) from error
 
     def _read(self, commit: str) -> list[CommitStatus]:
-        """The statuses of a commit, [] for none.
+        """The statuses of a commit, [] for none; one of ours only if it is sealed.
 
         A damaged file is an error: taken for none, CI would run again.
         """
         file = self._file_of(commit)
         try:
             content, _ = read_regular(file, max_bytes=_MAX_STATUS_BYTES)
-            return list(StatusFile.model_validate_json(content).statuses)
+            record = StatusFile.model_validate_json(content)
+            ours = _ours(list(record.statuses))
+            seal = self._seal(commit, ours) if ours is not None else ""
+            sealed = seal != "" and hmac.compare_digest(record.seal.encode(), seal.encode())
+            return [status for status in record.statuses if sealed or status.context != CI_CONTEXT]
         except FileNotFoundError:
             return []
         except (OSError, CorruptRecordError, ValidationError) as error:
@@ -271,8 +291,21 @@ class LocalCI:
     def _write(self, commit: str, ours: list[CommitStatus]) -> None:
         """Replace our status, and keep those of others; the lock is held."""
         others = [status for status in self._read(commit) if status.context != CI_CONTEXT]
-        record = StatusFile(commit=commit, statuses=(*others, *ours))
+        seal = self._seal(commit, ours[0], create=True) if ours else ""
+        record = StatusFile(commit=commit, statuses=(*others, *ours), seal=seal)
         replace_file(self._file_of(commit), record.model_dump_json(indent=1).encode())
+
+    def _seal(self, commit: str, status: CommitStatus, *, create: bool = False) -> str:
+        """What proves that we gave a commit this status; "" where there is no key yet."""
+        file = self.state_dir / "statuses" / ".key"
+        if create and not file.exists():  # the lock is held
+            replace_file(file, secrets.token_bytes(_KEY_BYTES), mode=0o600)
+        try:
+            key, _ = read_regular(file, max_bytes=_KEY_BYTES)
+        except FileNotFoundError:
+            return ""
+        facts = (commit, status.context, status.state, status.description, status.url, status.at.isoformat())
+        return hmac.new(key, "\0".join(facts).encode(), hashlib.sha256).hexdigest()
 
 
 def _ours(statuses: list[CommitStatus]) -> CommitStatus | None:
