@@ -31,6 +31,7 @@ class RefusalKind(StrEnum):
     READ_ONLY = "read-only repository"  # archived, a mirror, or full
     MOVED = "branch moved"  # somebody else has pushed to it
     UNRELATED = "unrelated history"  # the agent made the repository anew
+    REWRITTEN = "rewritten branch"  # what the work began from was taken out of the branch that it goes to
 
 
 #: What an agent can repair on its own branch. All else is for a person.
@@ -45,7 +46,14 @@ REPAIRABLE = frozenset(
 )
 
 #: Refusals that no version could have avoided.
-NOT_THE_AGENTS = frozenset({RefusalKind.PROTECTED_BRANCH, RefusalKind.NAME_TAKEN, RefusalKind.READ_ONLY})
+NOT_THE_AGENTS = frozenset(
+    {
+        RefusalKind.PROTECTED_BRANCH,
+        RefusalKind.NAME_TAKEN,
+        RefusalKind.READ_ONLY,
+        RefusalKind.REWRITTEN,
+    }
+)
 
 
 class PushRefusedError(ConflictError):

@@ -157,6 +157,8 @@ class AgentRunner:
         except (CoalmineError, OSError) as error:
             _log.warning("work.not_pushed", reason=str(error))
             return faults.after_turn(ran, error)
+        if pushed.base != claim.job.base:
+            self._note_base(claim.job.id, claim.fence, pushed.base)
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged

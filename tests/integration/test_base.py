@@ -11,9 +11,10 @@ from routing.forges.local.forge import LocalConfig, LocalForge
 from routing.forges.local.git import LocalGit
 from routing.forges.local.kind import LOCAL
 from routing.git.git import Git
+from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from tasks.agents.repository.place import RepositoryPlace
-from tasks.agents.repository.worktree import Worktree, open_worktree
+from tasks.agents.repository.worktree import Worktree, kept_worktree, open_worktree
 from tests.repositories import TemporaryRepository, new_repository
 
 JOB, OTHER_JOB = "00000000000000aa", "00000000000000bb"
@@ -189,3 +190,100 @@ def test_work_goes_to_the_renamed_branch(tmp_path: Path, name: str) -> None:
 
     assert merged(local_forge(repository, main=name), base) is ChangeState.MERGED
     assert "new.txt" in repository.git("ls-tree", "--name-only", name)
+
+
+def rewritten(server: TemporaryRepository, bad: str) -> str:
+    """A person takes a commit out of main, and puts another one in its place; returns that one."""
+    git = Git(server.bench)
+    git("checkout", "--quiet", "--detach", f"{bad}~1")
+    return server.more_work("main", {"news.txt": "of a person\n"})
+
+
+def test_only_its_own_commits_travel_when_main_was_rewritten(
+    place: RepositoryPlace, server: TemporaryRepository
+) -> None:
+    """What was taken out in the middle of the turn stays out, and the next turn begins without it."""
+    bad = server.more_work("main", {"password.txt": "s3cret\n"})
+    tree = opened(place, server)
+    work(tree, "one.txt")
+    work(tree, "two.txt")
+    (tree.path / "left.txt").write_text("not committed\n")
+    news = rewritten(server, bad)
+    pushed = tree.push()
+
+    files = ["README.md", "cart.txt", "left.txt", "news.txt", "one.txt", "two.txt"]
+    assert pushed.base == Base(branch="main", commit=news)
+    assert server.git("ls-tree", "--name-only", BRANCH).split() == files
+    assert server.git("rev-list", "--count", f"main..{BRANCH}") == "3"
+    assert not server.git("branch", "--contains", bad)
+    again = opened(place, server, pushed.base)
+    assert sorted(file.name for file in again.path.iterdir() if file.name != ".git") == files
+    assert (again.base, again.start) == (pushed.base, pushed.commit)
+
+
+def test_push_that_was_not_reported_is_made_again_as_it_was(
+    place: RepositoryPlace, server: TemporaryRepository
+) -> None:
+    """A worker may die between the push and its report: the same commits are there, and nothing older."""
+    bad = server.more_work("main", {"password.txt": "s3cret\n"})
+    tree = opened(place, server)
+    work(tree)
+    rewritten(server, bad)
+    first = tree.push()
+    remote = Remote(address=str(server.path))
+    kept = kept_worktree(place, remote=remote, job_id=JOB, base=first.base)
+    assert kept is not None
+
+    second = kept.push()
+    assert (second.commit, second.base) == (first.commit, first.base)
+
+
+@pytest.mark.parametrize("why", ["it has conflicts in 'password.txt'", "it is a merge"])
+def test_work_that_cannot_be_put_onto_the_rewritten_main_is_a_persons(
+    place: RepositoryPlace, server: TemporaryRepository, why: str
+) -> None:
+    """Nothing is pushed: not the old commits, and not half of the new ones."""
+    bad = server.more_work("main", {"password.txt": "s3cret\n"})
+    tree = opened(place, server)
+    if why == "it is a merge":
+        Git(tree.path)("checkout", "--quiet", "-b", "side")
+        work(tree, "side.txt")
+        Git(tree.path)("checkout", "--quiet", BRANCH)
+        work(tree)
+        Git(tree.path)("merge", "--quiet", "-m", "Both", "side")
+    else:
+        (tree.path / "password.txt").write_text("better\n")
+        work(tree)
+    rewritten(server, bad)
+
+    with pytest.raises(PushRefusedError, match=why) as caught:
+        tree.push()
+    assert caught.value.kind is RefusalKind.REWRITTEN
+    assert not server.git("branch", "--list", BRANCH)
+
+
+def test_unreleased_work_does_not_travel_when_its_branch_was_deleted(
+    place: RepositoryPlace, server: TemporaryRepository
+) -> None:
+    """It was the default branch, and was never merged: only the job's own commits go to main."""
+    server.work("develop", {"unreleased.txt": "new\n"})
+    server.git("symbolic-ref", "HEAD", "refs/heads/develop")
+    tree = opened(place, server)
+    work(tree)
+    server.git("symbolic-ref", "HEAD", "refs/heads/main")
+    server.git("update-ref", "-d", "refs/heads/develop")
+
+    assert tree.push().base == Base(branch="main", commit=server.tip())
+    assert server.git("diff", "--name-only", "main", BRANCH) == "work.txt"
+
+
+def test_work_on_a_main_that_moved_forward_is_pushed_as_it_is(
+    place: RepositoryPlace, server: TemporaryRepository
+) -> None:
+    """Nothing was taken out, so the agent's commit keeps its name, and its base."""
+    tree = opened(place, server)
+    commit = work(tree)
+    server.more_work("main", {"news.txt": "of a person\n"})
+    pushed = tree.push()
+
+    assert (pushed.commit, pushed.base) == (commit, tree.base)

@@ -122,7 +122,6 @@ SMALL_FILES = {
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
     "routing/process/parent_death.py": "a call of the kernel's, and the program that makes it in the child",
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
-    "tasks/agents/repository/own_commits.py": "what is changed in an agent's commits, apart from its tree",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",
     "tasks/composition/notify_parts.py": "one file for each group of parts that is wired",
     "tasks/notify/log_sink.py": "one file for each sink",

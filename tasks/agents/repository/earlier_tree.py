@@ -36,7 +36,16 @@ class TreeRecord(BaseModel):
     remote_commit: str | None  # the job's branch on the remote when we last asked
     main: str = ""  # commit of the branch that the work goes to, as it was then; "" from earlier releases
     start: str = ""  # commit that the agent started from
+    base_branch: str = ""  # that the work in the tree began from, "" from earlier releases
+    base_commit: str = ""
     whole: bool = True  # False while the files are being checked out
+    replaced: bool = False  # its work was put onto another base and pushed: nobody goes on in this tree
+
+    @property
+    def base(self) -> Base | None:
+        """Where the work in the tree began; None in what earlier releases wrote."""
+        known = self.base_branch and self.base_commit
+        return Base(branch=self.base_branch, commit=self.base_commit) if known else None
 
     @classmethod
     def read(cls, git_dir: Path) -> Self | None:
@@ -69,7 +78,7 @@ def find_earlier(
     """
     git_dir, tree = place.git_dir(job_id), place.tree(job_id)
     record = TreeRecord.read(git_dir)
-    if record is None:
+    if record is None or record.replaced:
         clear(git_dir, place.out_of_the_way)
         return EarlierTree()
     try:

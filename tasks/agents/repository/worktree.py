@@ -36,7 +36,7 @@ from tasks.agents.repository.hand_out import NotRemovedError, check_out, clear, 
 from tasks.agents.repository.leftovers import Leftovers, commit_leftovers
 from tasks.agents.repository.mirror import Mirror, RemoteState, remote_state
 from tasks.agents.repository.our_git import our_git, without_tree
-from tasks.agents.repository.own_commits import judged_by_ci
+from tasks.agents.repository.own_commits import judged_by_ci, put_onto
 from tasks.agents.repository.place import (
     RepositoryPlace,
     checked_remote,
@@ -48,6 +48,9 @@ from tasks.agents.repository.place import (
 )
 
 _log = structlog.get_logger(__name__)
+
+#: A reference in our git directory: the branch that the work goes to, as it was at the push.
+_TARGET = "refs/coalmine/target"
 
 
 class WorkNotTakenError(CoalmineError):
@@ -63,6 +66,7 @@ class Push:
     kept_leftovers: bool  # whether we committed what the agent had not
     aside: tuple[str, ...] = ()  # work that is not on the branch, and kept for the next attempt, in words
     left_out: tuple[str, ...] = ()  # what of the uncommitted files was not taken, in words
+    base: Base  # where the work that was pushed begins: another commit, when its own was taken out since
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,8 +100,10 @@ class Worktree:
 
         The agent's HEAD counts, whatever branches it made; with `keep_leftovers` also files that it did not
         commit. What was taken over stays on the job's branch in our git directory when the push fails.
-        Raises WorkNotTakenError, PushRefusedError when the agent has made the repository anew or somebody
-        else has moved the branch, and what `Remote.run` raises.
+        When the commit that the work began from was taken out of its branch since, the agent's own commits
+        are put onto that branch. Raises WorkNotTakenError, PushRefusedError when that is not possible, the
+        agent has made the repository anew or somebody else has moved the branch, and what `Remote.run`
+        raises.
         """
         try:
             git = our_git(self.git_dir, self.path)
@@ -105,9 +111,13 @@ class Worktree:
         except (GitError, TooLargeError, OSError, ValueError) as error:
             message = f"what the agent left in {self.path} could not be taken over: {error}"
             raise WorkNotTakenError(message) from error
-        commit = self._publish(git, taken.tip)
-        TreeRecord(remote_commit=commit, main=self.main, start=self.start).write(self.git_dir)
+        commit, base = self._publish(git, taken.tip)
+        TreeRecord(
+            remote_commit=commit, main=self.main, start=self.start, base_branch=self.base.branch,
+            base_commit=self.base.commit, replaced=base.commit != self.base.commit,
+        ).write(self.git_dir)  # fmt: skip
         return Push(
+            base=base,
             commit=commit,
             moved=commit != self.remote_commit,
             kept_leftovers=taken.kept,
@@ -134,12 +144,20 @@ class Worktree:
         remove_all(self.path)
         remove_all(self.git_dir)
 
-    def _publish(self, git: Git, tip: str) -> str | None:
+    def _publish(self, git: Git, tip: str) -> tuple[str | None, Base]:
+        """Push, and return the commit that the remote has then, and where its work begins."""
         git, others = without_tree(git), _without(self.base.commit, self.main)
-        there = remote_state(git, self.remote, self.branch).branch
-        tip = judged_by_ci(git, tip, others)
-        if there == tip or git("rev-list", "--count", tip, *others) == "0":
-            return there
+        state = remote_state(git, self.remote, self.branch, self.base.branch)
+        there, target = state.branch, self._target(git, state)
+        base = Base(branch=target.branch, commit=self.base.commit)
+        if git("rev-list", "--count", tip, *others) == "0":
+            return there, base
+        judged = judged_by_ci(git, tip, others)
+        tip = put_onto(git, judged, target, others)
+        if tip != judged:
+            base = target
+        if tip in {there, target.commit}:
+            return there, base
         if not self._may_replace(git, there, tip):
             message = (
                 f"{self.branch} of {self.remote.shown} was moved to {there} by somebody else; "
@@ -150,7 +168,17 @@ class Worktree:
         lease = f"--force-with-lease={reference}:{there or ''}"
         options = ["--quiet", "--no-recurse-submodules", lease]
         self.remote.run(git, "push", *options, "--", self.remote.address, f"{tip}:{reference}")
-        return remote_state(git, self.remote, self.branch).branch
+        return remote_state(git, self.remote, self.branch).branch, base
+
+    def _target(self, git: Git, state: RemoteState) -> Base:
+        """The branch that the work goes to, with its newest commit, which is fetched."""
+        target = state.target(self.base)
+        if target.commit == self.main:
+            return target
+        options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow"]
+        wanted = f"+refs/heads/{target.branch}:{_TARGET}"
+        self.remote.run(git, "fetch", *options, "--", self.remote.address, wanted)
+        return Base(branch=target.branch, commit=git("rev-parse", _TARGET))
 
     def _may_replace(self, git: Git, there: str | None, tip: str) -> bool:
         """Whether nobody else's work would be lost.
@@ -204,7 +232,10 @@ def open_worktree(
     except NotRemovedError:  # another user's: the whole tree is put out of the way
         anew()
         lay_out()
-    TreeRecord(remote_commit=state.branch, main=target.commit, start=start).write(git_dir)
+    TreeRecord(
+        remote_commit=state.branch, main=target.commit, start=start, base_branch=began.branch,
+        base_commit=began.commit,
+    ).write(git_dir)  # fmt: skip
     return Worktree(
         path=tree,
         branch=branch,
@@ -244,6 +275,7 @@ def kept_worktree(
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     known = TreeRecord.read(git_dir) if is_folder(tree) else None
+    base = known.base or base if known is not None else None
     if known is None or not known.whole or base is None or not known.main:
         return None
     return Worktree(
