@@ -1,9 +1,9 @@
 """Keeps the secrets that an agent was given out of its log, its events and its mail.
 
 A secret is found as it is, in the encodings that programs print (JSON, URL, HTML, base64 at any offset, hex
-with and without separators), and in pieces: a half of it, or PIECE characters, on one line. So a secret that
-is broken into two parts never stands in a log as a whole. An agent that means to
-reveal one can: it spells it out, or encodes it in its own way.
+with and without separators), and in pieces: a half of it, or PIECE characters, on one line or on lines that
+follow each other. So a secret that is broken into parts never stands in a log as a whole. An agent that means
+to reveal one can: it spells it out, or encodes it in its own way.
 
 Callers take terminal sequences and control characters out first: they may stand within a secret.
 """
@@ -16,7 +16,7 @@ import urllib.parse
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -55,9 +55,10 @@ class Redactor:
 
     def __call__(self, text: str, *, cut: bool = False) -> str:
         """Return the text without secrets; `cut` says that its end is missing."""
-        for form in self._forms:
-            text = text.replace(form.text, form.label)
-        text = self._without_pieces(text)
+        if self._may_hold_one(text):
+            for form in self._forms:
+                text = text.replace(form.text, form.label)
+            text = self._without_pieces(text)
         return text[: len(text) - self.longest] if cut and self.longest else text
 
     def record(self, record: T) -> T:
@@ -66,6 +67,36 @@ class Redactor:
             return record
         texts = {field.name: getattr(record, field.name) for field in fields(record)}
         return replace(record, **{name: self(text) for name, text in texts.items() if isinstance(text, str)})
+
+    def following(self) -> "FollowingTexts":
+        """Redact texts that follow each other, such as the lines of a stream."""
+        return FollowingTexts(self)
+
+    def at_the_end(self, text: str) -> Iterator["_Begun"]:
+        """The forms of which a part may stand at the end of the text, and go on in the next one."""
+        at = max(0, len(text) - self._step)
+        end = text[at:]
+        places = self._places.get(end, ()) if len(end) == self._step else self._all_places(end)
+        for form, offset in places:
+            begin = _run(text, at, form, offset)[0]
+            if offset + len(end) < len(form.text):
+                yield _Begun(form, offset + len(end), len(text) - begin)
+
+    def _all_places(self, part: str) -> Iterator[tuple[_Spelling, int]]:
+        """Where a part that is too short for the index stands in the forms."""
+        if len(part) < _SHORTEST_BEGIN:
+            return
+        for form in self._forms:
+            offset = form.text.find(part)
+            while offset >= 0:
+                yield form, offset
+                offset = form.text.find(part, offset + 1)
+
+    def _may_hold_one(self, text: str) -> bool:
+        """Whether a closer look is needed: nearly no line has even the beginning of one."""
+        step, places = self._step, self._places
+        grams = (text[at : at + step] for at in range(0, len(text) - step + 1, step))
+        return bool(places) and any(gram in places for gram in grams)
 
     def _without_pieces(self, text: str) -> str:
         kept: list[str] = []
@@ -90,6 +121,51 @@ class Redactor:
                 yield begin, after, label
 
 
+#: Characters with which a secret in several parts begins; shorter ones begin every other word.
+_SHORTEST_BEGIN = 3
+
+
+class _Begun(NamedTuple):
+    """A part of a secret that stood at the end of a text."""
+
+    form: _Spelling
+    offset: int  # where its next part begins
+    length: int  # of what has stood there
+
+
+#: Parts of secrets that one text may have begun; only an agent that means to begin more does.
+_MOST_BEGUN = 100
+
+
+class FollowingTexts:
+    """A redactor of texts that follow each other: a secret in several parts goes from its half on.
+
+    Blanks around the parts do not matter. A single letter or two begin nothing, but go on with what was
+    begun. Not for several threads.
+    """
+
+    def __init__(self, redact: Redactor) -> None:
+        self._redact = redact
+        self._begun: list[_Begun] = []
+
+    def __call__(self, text: str, *, cut: bool = False) -> str:
+        """Return the next text without secrets; `cut` says that its end is missing."""
+        said = text.strip()
+        if not said:
+            return text
+        goes_on: list[_Begun] = []
+        known, label = 0, ""  # characters that are the next part of a secret, and its name
+        for form, offset, length in self._begun:
+            same = _run(said, 0, form, offset)[1]
+            if same > known and length + same >= form.piece:
+                known, label = same, form.label
+            if same == len(said) and offset + same < len(form.text):
+                goes_on.append(_Begun(form, offset + same, length + same))
+        self._begun = [*goes_on, *self._redact.at_the_end(said)][:_MOST_BEGUN]
+        at = len(text) - len(text.lstrip())
+        return self._redact(text[:at] + label + text[at + known :], cut=cut)
+
+
 def _spelling(name: str, text: str) -> _Spelling:
     in_pieces = len(text) >= _SHORTEST_IN_PIECES
     piece = max(_SHORTEST, min(PIECE, math.ceil(len(text) / 2))) if in_pieces else len(text)
@@ -97,9 +173,13 @@ def _spelling(name: str, text: str) -> _Spelling:
 
 
 def _forms(value: str) -> set[str]:
-    """A secret as programs may print it: as a whole, and line by line."""
-    parts = {value, value.strip(), *value.splitlines()}
-    return {form for part in parts if len(part) >= _SHORTEST for form in _encodings(part)}
+    """A secret as programs may print it: as a whole, and line by line.
+
+    Lines in another encoding are pieces of the whole in that encoding.
+    """
+    whole, lines = value.strip(), [line.strip() for line in value.splitlines()]
+    forms = {*_encodings(whole), *lines, *(json.dumps(line)[1:-1] for line in lines)}
+    return {form for form in forms if len(form) >= _SHORTEST} if len(whole) >= _SHORTEST else set()
 
 
 def _encodings(part: str) -> Iterable[str]:

@@ -13,6 +13,7 @@ from tasks.agents.runtimes.agent_event import (
     MalformedEvent,
     ResultEvent,
     SessionEvent,
+    TextEvent,
 )
 from tasks.agents.runtimes.json_lines import json_objects
 from tasks.agents.runtimes.registry import RUNTIMES, runtime_for
@@ -185,6 +186,48 @@ def test_a_lone_surrogate_ends_at_the_line_that_holds_it(runtime: Runtime) -> No
         json.dumps(asdict(event), ensure_ascii=False).encode()
     face = {"type": "text", "text": "\U0001f600 ?"}
     assert json_objects('{"type": "text", "text": "\\ud83d\\ude00 \\ud83d"}').objects == [face]
+
+
+#: A result, and lines of which it is a part.
+_GOOD = '{"type": "result", "text": "done"}'
+
+
+@pytest.mark.parametrize(
+    "line", ["....{}", "50% {}", "{} {}", "[12:00:01Z] {}", "INFO: {}", "{3} {}", "{}..."]
+)
+def test_a_command_may_print_progress_beside_an_event(line: str) -> None:
+    """Dots, numbers, times, one word, other events."""
+    events = runtime_for(CASES["command"].spec).parse(line.replace("{}", _GOOD))
+    assert set(events) == {ResultEvent(text="done")}
+
+
+@pytest.mark.parametrize("line", ["I shall print {}", "{} was printed", "{", '{"type": "result"', "{}{"])
+def test_a_command_that_speaks_of_an_event_says_a_text(line: str) -> None:
+    """What an agent quotes does not end its turn, and neither does half an event."""
+    said = line.replace("{}", _GOOD)
+    events = runtime_for(CASES["command"].spec).parse(said)
+    assert events == ([ResultEvent(text="done")] if line == "{}{" else [TextEvent(text=said)])
+
+
+@pytest.mark.parametrize("beside", ["data: {}", "claude: 3 warnings {} and more", "\ufeff{}", "{}{}"])
+def test_nothing_beside_an_object_hides_it_from_a_program_that_prints_nothing_else(beside: str) -> None:
+    """The programs that have a runtime of their own print JSON alone."""
+    for name in ("claude", "codex", "gemini", "opencode"):
+        events = runtime_for(CASES[name].spec).parse(beside.replace("{}", CASES[name].result_line))
+        assert ResultEvent in {type(event) for event in events}
+
+
+def test_a_wrong_field_beside_a_result_does_not_hide_it() -> None:
+    """It is counted, and left out: costs that are none, lists of other things."""
+    line = (
+        '{"type": "result", "is_error": false, "result": "done", "total_cost_usd": NaN, "errors": 3,'
+        ' "modelUsage": {"m": {"inputTokens": -1, "outputTokens": 7}}}'
+    )
+    events = runtime_for(CASES["claude"].spec).parse(line)
+    assert ResultEvent(text="done") in events
+    assert [type(event) for event in events].count(MalformedEvent) == 1
+    step = '{"type": "step_finish", "part": {"reason": "stop", "cost": "much", "tokens": {"cache": null}}}'
+    assert ResultEvent() in runtime_for(CASES["opencode"].spec).parse(step)
 
 
 def test_a_known_event_with_wrong_fields_is_malformed(runtime: Runtime, case: Case) -> None:

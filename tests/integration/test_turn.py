@@ -158,7 +158,7 @@ def test_a_result_is_the_end_of_the_work(bench: AgentBench) -> None:
 
 def test_a_result_that_says_error_ends_the_turn_as_well(bench: AgentBench) -> None:
     """There is nothing to wait for; the turn is not clean."""
-    bench.limits = _limits(result_grace_seconds=0.2)
+    bench.limits = _limits(failure_grace_seconds=0.2)
     result = bench.shell("""echo '{"type": "result", "is_error": true}'; exec sleep 60""")
     assert (result.ended_by, result.exit_code, result.clean) == (Ending.RESULT, None, False)
 

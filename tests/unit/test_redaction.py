@@ -57,6 +57,23 @@ def test_a_secret_in_two_parts_never_stands_as_a_whole(at: int, form: str) -> No
     assert "[KEY]" in "".join(lines)
 
 
+@given(st.integers(4, 40), st.sampled_from(sorted(name for name in FORMS if " " not in FORMS[name])))
+def test_a_secret_in_many_parts_goes_from_its_half_on(size: int, form: str) -> None:
+    """Texts that follow each other: lines of a stream, or what an agent says piece by piece."""
+    redact, whole = REDACT.following(), FORMS[form]
+    said = [redact(f"  {whole[at : at + size]} ") for at in range(0, len(whole), size)]
+    assert "[KEY]" in "".join(said)
+    assert whole not in "".join(part.strip() for part in said)
+
+
+def test_texts_that_only_begin_like_a_secret_stay() -> None:
+    """What follows has to go on with it; blank lines are passed over."""
+    redact = REDACT.following()
+    assert [redact(text) for text in ("say sk-ant", "hello", "sk-ant-api", "", "03/Zx9+qW")] == [
+        "say sk-ant", "hello", "sk-ant-api", "", "[KEY]",
+    ]  # fmt: skip
+
+
 def test_base64_that_is_wrapped_is_replaced_line_by_line() -> None:
     """As the program `base64` prints a long one."""
     key = "".join(chr(33 + number * 7 % 90) for number in range(300))

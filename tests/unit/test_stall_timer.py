@@ -114,14 +114,15 @@ def test_store_that_goes_away_while_a_person_is_waited_for(timer: StallTimer, pe
         ([ResultEvent(), TextEvent(text="bye")], 10.0),
         ([ResultEvent(), ToolEvent(name="bash")], None),
         ([ResultEvent(), SessionEvent(session_id="next")], None),
-        ([ResultEvent(), ToolEvent(name="bash"), ResultEvent(is_error=True)], 12.0),
+        ([ResultEvent(), ToolEvent(name="bash"), ResultEvent()], 12.0),
+        ([ResultEvent(is_error=True)], 60.0),
     ],
 )
 def test_program_counts_as_done_a_while_after_its_result(
     events: list[AgentEvent], due_at: float | None
 ) -> None:
     """Unless it is at work again; then its next result counts. An event comes each second."""
-    timer = ResultTimer(grace_seconds=10.0)
+    timer = ResultTimer(grace_seconds=10.0, failure_grace_seconds=60.0)
     for now, event in enumerate(events):
         timer.hear(event, float(now))
     assert timer.due_at == due_at

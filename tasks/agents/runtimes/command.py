@@ -70,8 +70,8 @@ _LINES: Final = Forms(
     }
 )
 
-#: Two letters in a row: words. Dots, percentages, spinners and times of day have none.
-_WORDS: Final = re.compile(r"[^\W\d_]{2}")
+#: Words; dots, percentages, spinners and times of day have none.
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
 
 
 class CommandRuntime(ProgramRuntime):
@@ -105,12 +105,13 @@ class CommandRuntime(ProgramRuntime):
     def parse(self, line: str) -> Sequence[AgentEvent]:
         """Take JSON objects of known types as those events, and any other line as text.
 
-        Signs of progress may stand beside them. A line with words is text, as agents quote such objects.
+        Signs of progress, and one word (the level or the name in a log), may stand beside them. A line with
+        more words is text, as agents quote such objects.
         """
         found = json_objects(line)
         known = self.lines.known
         forms = [(known[fields["type"]], fields) for fields in found.objects if fields["type"] in known]
-        if not forms or len(forms) < len(found.objects) or _WORDS.search(found.beside):
+        if not forms or len(forms) < len(found.objects) or len(_WORD.findall(found.beside)) > 1:
             return [TextEvent(text=valid(line))]
         return [event for form, fields in forms for event in read_form(form, fields)]
 

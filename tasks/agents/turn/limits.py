@@ -23,6 +23,7 @@ class TurnLimits:
     time_limit_seconds: float = 3600.0  # wall clock, from spawn
     stall_seconds: float = 600.0  # without a byte on either stream
     result_grace_seconds: float = 10.0  # between a result and the end of a program that does not exit
+    failure_grace_seconds: float = 60.0  # the same for a result that says error: some programs go on after it
     kill_grace_seconds: float = 2.0  # between SIGTERM and SIGKILL
     output_bytes: int = 512 * _MIB  # of both streams together
     line_bytes: int = 8 * _MIB  # kept of one line; longer ones lose long strings, or their end
@@ -87,14 +88,17 @@ class ResultTimer:
     result is at work again, and has to say another one.
     """
 
-    def __init__(self, *, grace_seconds: float) -> None:
+    def __init__(self, *, grace_seconds: float, failure_grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
+        self._failure_grace_seconds = failure_grace_seconds
         #: When the program counts as done, by the caller's clock; None while no result stands.
         self.due_at: float | None = None
 
     def hear(self, event: AgentEvent, now: float) -> None:
         """Take each event."""
         match event:
+            case ResultEvent(is_error=True):
+                self.due_at = now + self._failure_grace_seconds
             case ResultEvent():
                 self.due_at = now + self._grace_seconds
             case ToolEvent() | SessionEvent():

@@ -19,7 +19,7 @@ from routing.process.descendants import Descendants, ProcessIdentity
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
 from tasks.agents.redaction import Redactor
-from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent
+from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent
 from tasks.agents.runtimes.json_lines import without_long_strings
 from tasks.agents.runtimes.launch import Launch, fault_words, launch_of
 from tasks.agents.runtimes.refusal import refusal
@@ -134,6 +134,8 @@ class _ProcessTurn:
         self._runtime, self._turn, self._log = runtime, turn, log
         self._limits, self._on_event, self._on_life, self._clock = limits, on_event, on_life, clock
         self._redact = Redactor(turn.secrets)
+        self._lines = {stderr: self._redact.following() for stderr in (False, True)}  # by stream
+        self._words = self._redact.following()  # what the agent says, event by event
         self._tally = TurnTally(billed=turn.billed, asked=turn.session_id)
         self._failure: Exception | None = None  # what `on_event` raised
         self._runtime_fault = ""  # what the runtime raised, in words; it is not asked again
@@ -151,7 +153,10 @@ class _ProcessTurn:
         self._stall = StallTimer(
             stall_seconds=limits.stall_seconds, now=self._started_at, waits_for_person=waits_for_person
         )
-        self._result_timer = ResultTimer(grace_seconds=min(limits.result_grace_seconds, limits.stall_seconds))
+        self._result_timer = ResultTimer(
+            grace_seconds=min(limits.result_grace_seconds, limits.stall_seconds),
+            failure_grace_seconds=min(limits.failure_grace_seconds, limits.stall_seconds),
+        )
         self._judged: Seen | None = None  # what it had said when it was ended after its result
         self._heard_bytes = 0  # as of the last look for signs of life
 
@@ -296,15 +301,13 @@ class _ProcessTurn:
 
     def _logged(self, line: OutputLine, *, stderr: bool) -> str:
         """Write a line to the log, and return what a terminal would show of it; both without secrets."""
-        whole = line.data.decode(errors="replace")
-        shown = whole.rstrip("\r").rpartition("\r")[2]  # progress is written over
-        self._log.write(self._cleaned(whole, line), stderr=stderr, skipped=line.skipped)
-        self._oversized += line.skipped > 0
-        return self._cleaned(shown, line)
-
-    def _cleaned(self, text: str, line: OutputLine) -> str:
+        text = line.data.decode(errors="replace").rstrip("\r")
+        shown = text.rpartition("\r")[2]  # progress is written over
         # In this order: a secret with a terminal sequence in it would be whole again without that.
-        return self._redact(printable(text), cut=not line.ends)
+        whole = self._lines[stderr](printable(text), cut=not line.ends)
+        self._log.write(whole, stderr=stderr, skipped=line.skipped)
+        self._oversized += line.skipped > 0
+        return whole if shown == text else self._redact(printable(shown), cut=not line.ends)
 
     def _deliver(self, event: AgentEvent) -> None:
         """Call `on_event`, until it has raised: the lines after that are read for the log and the totals."""
@@ -321,7 +324,7 @@ class _ProcessTurn:
             return []
         try:
             # Once more without secrets: JSON can spell a letter of one as an escape.
-            events = [self._redact.record(event) for event in self._parsed(text, line)]
+            events = [self._without_secrets(event) for event in self._parsed(text, line)]
             for event in events:
                 self._tally.add(event)
                 self._result_timer.hear(event, self._clock())
@@ -329,6 +332,11 @@ class _ProcessTurn:
             self._runtime_failed(error)
             return []
         return events
+
+    def _without_secrets(self, event: AgentEvent) -> AgentEvent:
+        if isinstance(event, TextEvent):
+            return TextEvent(text=self._words(event.text))
+        return self._redact.record(event)
 
     def _parsed(self, text: str, line: OutputLine) -> list[AgentEvent]:
         if line.ends:

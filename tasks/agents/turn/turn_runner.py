@@ -315,7 +315,17 @@ class _SessionTurn:
         self._runner.keeper.heard(self._lease)
 
     def _hear(self, event: AgentEvent) -> None:
-        said = isinstance(event, TextEvent) and not is_refusal(event.text)
-        self._acted = self._acted or said or isinstance(event, ToolEvent)
+        self._acted = self._acted or _is_action(event)
         self._conversation.hear(event)
         self._order.on_event(event)
+
+
+#: The longest words with which a program says that the model's API refused it.
+_ERROR_CHARACTERS = 4000
+
+
+def _is_action(event: AgentEvent) -> bool:
+    """Whether the agent did something: it used a tool, or spoke, other than of the API's refusal."""
+    if isinstance(event, TextEvent):
+        return len(event.text) > _ERROR_CHARACTERS or not is_refusal(event.text)
+    return isinstance(event, ToolEvent)
