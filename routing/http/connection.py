@@ -6,11 +6,13 @@ makes sense. The token goes to `ApiAddress`'s origin alone, also along redirects
 ~/.netrc is not read.
 """
 
+import hashlib
 import random
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -21,9 +23,16 @@ import urllib3.exceptions
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 
+from routing.errors import CoalmineError
 from routing.http.address import ApiAddress
 from routing.http.circuit import Circuit
-from routing.http.rate_limit import resumes_at, used_up_until
+from routing.http.rate_limit import (
+    UNSAID_SECONDS,
+    RateLimitBoard,
+    is_limited_answer,
+    resumes_at,
+    used_up_until,
+)
 from routing.http.reply import Reply, UnreadableReplyError, read_reply
 from routing.http.settings import HttpLimits
 
@@ -35,6 +44,9 @@ UNCHANGED = 304
 
 #: From these on a status is an error, and one of the server's.
 FIRST_ERROR, FIRST_SERVER_ERROR = 400, 500
+
+#: The status of a limit on requests.
+TOO_MANY = 429
 
 #: Statuses that lead elsewhere; a write is repeated there only by those that say so.
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -49,6 +61,7 @@ class Surroundings:
     generator: random.Random = field(default_factory=random.Random)  # of the jitter
     clock: Callable[[], float] = time.time  # seconds since the epoch
     sleep: Callable[[float], object] = time.sleep
+    board: RateLimitBoard | None = None  # shares rate limits with other processes; None: each has its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +99,11 @@ class TokenAuth(requests.auth.AuthBase):
     def __init__(self, scheme: str, token: SecretStr) -> None:
         self._scheme = scheme
         self._token = token
+
+    def digest(self, address: ApiAddress) -> str:
+        """A name for this token at this API, which tells nobody the token."""
+        text = f"{address.base}\n{self._token.get_secret_value()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put it in."""
@@ -148,9 +166,13 @@ class ApiConnection:
         headers: Mapping[str, str],
         limits: HttpLimits,
         clock: Callable[[], float],
+        board: RateLimitBoard | None = None,
     ) -> None:
         self.circuit = Circuit(limits.failures_to_open, limits.open_seconds)
-        self.resumes_at = 0.0  # end of the rate limit that was met last
+        self._resumes_at = 0.0  # end of the rate limit that was met last
+        self._unsaid = 0  # limits in a row that did not say when they end
+        self._board = board
+        self._token = auth.digest(address)
         self._address = address
         self._limits = limits
         self._clock = clock
@@ -160,6 +182,21 @@ class ApiConnection:
         self._session.headers.update({"User-Agent": "coalmine", **headers})
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.trust_env = not address.is_loopback  # proxies are for what is elsewhere
+
+    def resumes_at(self) -> float:
+        """The end of the rate limit that was met last, by this client or another one of the same token."""
+        with suppress(CoalmineError):  # without the board each client learns of limits by itself
+            closed = self._board.closed_seconds(self._token) if self._board else 0.0
+            if closed > 0:
+                self._resumes_at = max(self._resumes_at, self._clock() + closed)
+        return self._resumes_at
+
+    def _limit(self, until: float) -> None:
+        """Note a limit, for all who use the token."""
+        self._resumes_at = max(self._resumes_at, until)
+        with suppress(CoalmineError):
+            if self._board is not None:
+                self._board.close(self._token, until - self._clock())
 
     def close(self) -> None:
         """Give the sockets back, now: the session alone leaves that to the garbage collector."""
@@ -218,14 +255,17 @@ class ApiConnection:
         """Note what the answer says of rate limits and failures, and keep it if it has an ETag."""
         now = self._clock()
         said = reply.said if reply.status >= FIRST_ERROR else ""
-        limited_until = resumes_at(reply.status, reply.headers, said, now)
+        status = TOO_MANY if is_limited_answer(reply.status, reply.body) else reply.status
+        unsaid = UNSAID_SECONDS * 2.0 ** min(self._unsaid, 6)
+        limited_until = resumes_at(status, reply.headers, said, now, unsaid_seconds=unsaid)
+        self._unsaid = self._unsaid + 1 if limited_until is not None else 0
         if reply.status >= FIRST_SERVER_ERROR or reply.is_html:
             self.circuit.failed(now)
         else:
             self.circuit.answered()
         later = limited_until or used_up_until(reply.headers, now)
         if later is not None:
-            self.resumes_at = max(self.resumes_at, later)
+            self._limit(later)
         if limited_until is not None and reply.status < FIRST_SERVER_ERROR:
             raise FailedAttemptError(f"its rate limit is used up ({reply.status})", harmless=True)
         if reply.status >= FIRST_SERVER_ERROR:

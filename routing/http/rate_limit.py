@@ -1,11 +1,20 @@
-"""How long a forge asks to be left alone: read from its headers, pure.
+"""How long a forge asks to be left alone: read from its answer, pure; and where others can see that.
 
-Times are seconds since the epoch. Headers may be missing, wrong, or those of a proxy, so what they say is
-believed within an hour from now and no further.
+Forges say it in many ways: 429 or 403, with headers or with words alone, by GraphQL in an answer that is
+otherwise a success. Times are seconds since the epoch. Headers may be missing, wrong, or those of a proxy, so
+what they say is believed within an hour from now and no further.
+
+GitHub: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api and, for GraphQL,
+https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api. GitLab's headers
+have no `X-`: https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/. One header for all is
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import Protocol
 
 #: Seconds to wait when a forge says "too many" and not for how long; GitHub's documentation says a minute.
 UNSAID_SECONDS = 60.0
@@ -13,53 +22,113 @@ UNSAID_SECONDS = 60.0
 #: The longest that a header is believed, in seconds: GitHub's limits start anew each hour.
 LONGEST_SECONDS = 3600.0
 
-_TOO_MANY, _FORBIDDEN, _UNAVAILABLE = 429, 403, 503
+#: A time to begin anew below this is in seconds from now: no epoch is that small.
+_SMALLEST_EPOCH = 100_000_000.0
+
+_SUCCESS, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 200, 403, 429, 503
+
+#: Words by which a 403 is a limit and not a missing permission.
+_WORDS = re.compile(
+    r"rate.?limit|abuse (detection|rate)|too many requests|retry later|try again later|slow down",
+    re.IGNORECASE,
+)
+
+#: What GraphQL's errors are called when a limit is met.
+_RATE_LIMITED = "RATE_LIMITED"
+
+_REMAINING = ("X-RateLimit-Remaining", "RateLimit-Remaining")
+_RESETS = ("X-RateLimit-Reset", "RateLimit-Reset", "RateLimit-ResetTime")
+_FIELDS = re.compile(r"(?:^|[;,\s])([rt])=(\d{1,9})")
+_NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?")
 
 
-def resumes_at(status: int, headers: Mapping[str, str], said: str, now: float) -> float | None:
+class RateLimitBoard(Protocol):
+    """Where clients of one token see a limit that any of them has met. Calls may raise a CoalmineError."""
+
+    def closed_seconds(self, token: str) -> float:
+        """For how long the token is not to be used; 0 when it may be."""
+        ...
+
+    def close(self, token: str, seconds: float) -> None:
+        """Have nobody use the token for so long; a longer time that is noted stays."""
+        ...
+
+
+def resumes_at(
+    status: int, headers: Mapping[str, str], said: str, now: float, *, unsaid_seconds: float = UNSAID_SECONDS
+) -> float | None:
     """When a limit that refused this very request ends, in seconds since the epoch; None without one.
 
-    GitHub refuses with 403 as well as 429, and its secondary limits leave a remainder above zero. See
-    https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+    GitHub refuses with 403 as well as 429, and its secondary limits leave a remainder above zero.
     """
     asked = _asked_for(headers, now)
     if status == _UNAVAILABLE:
         return asked
     limited = status == _TOO_MANY or (
-        status == _FORBIDDEN and (asked is not None or _is_used_up(headers) or "rate limit" in said.lower())
+        status == _FORBIDDEN and (asked is not None or _is_used_up(headers) or bool(_WORDS.search(said)))
     )
     if not limited:
         return None
-    return asked or used_up_until(headers, now) or now + UNSAID_SECONDS
+    return asked or used_up_until(headers, now) or now + min(unsaid_seconds, LONGEST_SECONDS)
+
+
+def is_limited_answer(status: int, body: bytes) -> bool:
+    """Whether an answer that looks like a success is GraphQL's refusal by a rate limit.
+
+    Only errors at the top count: all else in an answer may be anybody's text.
+    """
+    if status != _SUCCESS or _RATE_LIMITED.encode() not in body:
+        return False
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    errors = value.get("errors") if isinstance(value, dict) else None
+    return any(
+        isinstance(error, dict) and _RATE_LIMITED in {error.get("type"), _code(error)}
+        for error in (errors if isinstance(errors, list) else [])
+    )
 
 
 def used_up_until(headers: Mapping[str, str], now: float) -> float | None:
     """When requests are to be had again, for an answer that was the last one; None while some are left."""
     if not _is_used_up(headers):
         return None
-    reset = _number(headers.get("X-RateLimit-Reset", ""))
-    return _believed(reset, now) if reset is not None else now + UNSAID_SECONDS
+    said = [_fields(headers).get("t", "")] + [headers.get(name, "") for name in _RESETS]
+    known = (at for text in said if (at := _time(text, now)) is not None)
+    return next(known, now + UNSAID_SECONDS)
+
+
+def _code(error: Mapping[str, object]) -> object:
+    extensions = error.get("extensions")
+    return extensions.get("code") if isinstance(extensions, dict) else None
 
 
 def _is_used_up(headers: Mapping[str, str]) -> bool:
-    return headers.get("X-RateLimit-Remaining", "").strip() == "0"
+    left = [headers.get(name, "").strip() for name in _REMAINING] + [_fields(headers).get("r", "")]
+    return "0" in left
+
+
+def _fields(headers: Mapping[str, str]) -> dict[str, str]:
+    """What `RateLimit: "default";r=0;t=30` says is left, and for how many seconds."""
+    return dict(_FIELDS.findall(headers.get("RateLimit", "")))
 
 
 def _asked_for(headers: Mapping[str, str], now: float) -> float | None:
     """`Retry-After`, which holds seconds or a date (RFC 9110, 10.2.3)."""
-    text = headers.get("Retry-After", "").strip()
-    seconds = _number(text)
-    if seconds is not None:
-        return _believed(now + seconds, now)
+    return _time(headers.get("Retry-After", ""), now)
+
+
+def _time(text: str, now: float) -> float | None:
+    """A time from a header: an epoch, seconds from now, or a date; None for anything else."""
+    text = text.strip()
+    if text.isascii() and _NUMBER.fullmatch(text):
+        number = float(text)
+        return _believed(number if number >= _SMALLEST_EPOCH else now + number, now)
     try:
         return _believed(parsedate_to_datetime(text).timestamp(), now)
     except (ValueError, OverflowError):
         return None
-
-
-def _number(text: str) -> float | None:
-    """A whole number of at most twelve digits, None for anything else."""
-    return float(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None  # noqa: PLR2004 - epochs have ten digits
 
 
 def _believed(at: float, now: float) -> float:

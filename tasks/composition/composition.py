@@ -199,7 +199,7 @@ class Coalmine:
 
     @cached_property
     def tokens(self) -> TokenStore:
-        """Which forges refuse our token now."""
+        """What the fleet knows of its tokens: which are refused, and which have used up their rate limit."""
         return TokenStore(self.redis, self.keys, self.clock)
 
     @cached_property

@@ -110,7 +110,11 @@ class ForgeParts:
     @cached_property
     def sites(self) -> Mapping[str, ForgeSite]:
         """The forges that are served, by name."""
-        return self.given if self.given is not None else sites_of(self.coalmine.settings)
+        if self.given is not None:
+            return self.given
+        settings = self.coalmine.settings
+        surroundings = Surroundings(limits=settings.http, board=self.coalmine.tokens)
+        return sites_of(settings, surroundings)
 
     @property
     def is_off(self) -> bool:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import redis
 import requests
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from routing.errors import UnavailableError
 from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
     ForgeError,
@@ -23,7 +25,10 @@ from routing.forges.errors import (
 from routing.forges.rest.client import ForgeClient, HttpDialect
 from routing.http.circuit import Circuit
 from routing.http.connection import Surroundings, TokenAuth
+from routing.http.rate_limit import RateLimitBoard
 from routing.http.settings import HttpLimits
+from routing.store.fleet.token_store import TokenStore
+from routing.store.redis.keys import Keys
 from tests.fakes.forge_world import TOKEN
 from tests.servers.forge_server import Answer, AskedRequest, ForgeServer
 
@@ -76,12 +81,15 @@ def items(_asked: AskedRequest, _found: re.Match[str]) -> Answer:
 
 
 def client_of(
-    address: str, clock: ClientClock, *, limits: HttpLimits = LIMITS, numbered: bool = False
-) -> ForgeClient:
+    address: str, clock: ClientClock, *, limits: HttpLimits = LIMITS, numbered: bool = False,
+    board: RateLimitBoard | None = None, token: str = TOKEN,
+) -> ForgeClient:  # fmt: skip
     """A client with the tests' limits and time."""
-    config = RemoteConfig(kind="hub", name="hub", base_url=address, token=SecretStr(TOKEN))
+    config = RemoteConfig(kind="hub", name="hub", base_url=address, token=SecretStr(token))
     dialect = HttpDialect(api_root="", scheme="Bearer", headers={"Accept": "x"}, numbered_pages=numbered)
-    surroundings = Surroundings(limits=limits, generator=random.Random(1), clock=clock, sleep=clock.sleep)
+    surroundings = Surroundings(
+        limits=limits, generator=random.Random(1), clock=clock, sleep=clock.sleep, board=board
+    )
     return ForgeClient(config, dialect, surroundings)
 
 
@@ -239,6 +247,59 @@ def test_a_long_rate_limit_makes_the_forge_unreachable_until_then(bench: ClientB
     assert len(bench.server.asked) == 1
     bench.clock.now = until
     assert bench.client.get("/thing") == {"a": 1}
+
+
+class AwayBoard:
+    """A board whose store does not answer."""
+
+    def closed_seconds(self, token: str) -> float:
+        """No answer."""
+        raise UnavailableError(token)
+
+    def close(self, token: str, seconds: float) -> None:
+        """No answer."""
+        raise UnavailableError(f"{token} {seconds}")
+
+
+def test_one_limit_holds_for_all_processes_of_a_token(bench: ClientBench, fake_redis: redis.Redis) -> None:
+    """The second client of it sends nothing, one of another token does, and a lost store stops neither."""
+    board = TokenStore(fake_redis, Keys())
+    one, other, alone = (
+        client_of(bench.server.address, bench.clock, board=board, token=token)
+        for token in (TOKEN, TOKEN, "tok-of-an0ther")
+    )
+    bench.server.next.append(Answer(status=429, value={}, headers={"Retry-After": "600"}))
+    for client in (one, other):
+        with pytest.raises(ForgeUnreachableError, match="rate limit"):
+            client.get("/thing")
+    assert len(bench.server.asked) == 1
+    with pytest.raises(ForgeRefusedError, match="401"):  # it was sent; the server knows the first token
+        alone.get("/thing")
+    assert 0 < fake_redis.pttl(next(iter(fake_redis.keys()))) <= 600_000
+
+    without = client_of(bench.server.address, bench.clock, board=AwayBoard())
+    bench.server.next.append(Answer(status=429, value={}, headers={"Retry-After": "1"}))
+    assert without.get("/thing") == {"a": 1}
+
+
+def test_limits_that_do_not_say_their_end_are_left_alone_for_longer_each_time(bench: ClientBench) -> None:
+    """A minute, two, four; and a minute again when one request got through."""
+    waits = []
+    for _ in range(3):
+        bench.server.next.append(Answer(status=429, value={}))
+        with pytest.raises(ForgeUnreachableError) as caught:
+            bench.client.get("/thing")
+        waits.append((caught.value.retry_at or 0) - bench.clock.now)
+        bench.clock.now += waits[-1]
+    assert waits == [60, 120, 240]
+
+
+def test_graphqls_limit_is_met_in_a_success(bench: ClientBench) -> None:
+    """It is waited for like any other."""
+    refused = Answer(value={"errors": [{"type": "RATE_LIMITED"}]}, headers={"X-RateLimit-Remaining": "0"})
+    bench.server.next.append(refused)
+    with pytest.raises(ForgeUnreachableError, match="rate limit"):
+        bench.client.write("POST", "/things", {"query": "q"}, repeatable=False)
 
 
 def test_a_secondary_limit_is_seen_by_its_words(bench: ClientBench) -> None:

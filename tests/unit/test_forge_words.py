@@ -16,7 +16,7 @@ from routing.forges.github.runs import WireCheckRun, statuses_of_runs
 from routing.forges.rest.changes import is_of, numbers_in, reverts_among
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WireCommit, WireIssue, WirePull
-from routing.http.rate_limit import LONGEST_SECONDS, resumes_at
+from routing.http.rate_limit import LONGEST_SECONDS, is_limited_answer, resumes_at
 
 RECORDED = Path(__file__).parents[1] / "recordings" / "webhooks" / "gitea-1.14.jsonl"
 SHA, OTHER = "a1b2c3d4" * 5, "0f" * 20
@@ -211,6 +211,61 @@ def test_no_header_makes_us_wait_for_ever(retry: str, reset: str, now: float) ->
     until = resumes_at(429, headers, "", now)
     assert until is not None
     assert now <= until <= now + LONGEST_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said", "seconds"),
+    [
+        (429, {}, "", 60),
+        (429, {"Retry-After": "30"}, "Retry later", 30),
+        (429, {"RateLimit-Remaining": "0", "RateLimit-Reset": "{epoch}"}, "", 90),  # GitLab
+        (429, {"RateLimit-Remaining": "0", "RateLimit-ResetTime": "Thu, 01 Jan 2026 00:02:00 GMT"}, "", 120),
+        (429, {"RateLimit-Remaining": "0", "RateLimit-Reset": "45"}, "", 45),  # in seconds from now
+        (429, {"RateLimit": '"default";r=0;t=50'}, "", 50),  # the IETF's draft
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "{epoch}"}, "", 90),
+        (403, {"Retry-After": "20"}, "no", 20),
+        (403, {"X-RateLimit-Remaining": "4000"}, "You have exceeded a secondary rate limit.", 60),
+        (403, {}, "You have triggered an abuse detection mechanism. Please wait a few minutes", 60),
+        (503, {"Retry-After": "Thu, 01 Jan 2026 00:02:00 GMT"}, "", 120),
+    ],
+)
+def test_every_way_to_say_a_limit_is_understood(
+    status: int, headers: dict[str, str], said: str, seconds: float
+) -> None:
+    """GitHub's, Gitea's, GitLab's and the draft's, with headers and without."""
+    now = AT.timestamp()
+    given = {name: text.format(epoch=int(now + 90)) for name, text in headers.items()}
+    assert resumes_at(status, given, said, now) == now + seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said"),
+    [
+        (403, {"X-RateLimit-Remaining": "4000"}, "Resource not accessible by personal access token"),
+        (403, {}, "Your account was suspended for abuse"),
+        (404, {"X-RateLimit-Remaining": "7"}, ""),
+        (503, {}, ""),
+    ],
+)
+def test_other_refusals_are_not_waited_for(status: int, headers: dict[str, str], said: str) -> None:
+    """A missing permission is a refusal, and a server that is down has no limit."""
+    assert resumes_at(status, headers, said, AT.timestamp()) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "limited"),
+    [
+        (b'{"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]}', True),
+        (b'{"data": null, "errors": [{"extensions": {"code": "RATE_LIMITED"}}]}', True),
+        (b'{"data": {"body": "RATE_LIMITED"}}', False),
+        (b'[{"title": "RATE_LIMITED", "errors": []}]', False),
+        (b'{"errors": [{"type": "NOT_FOUND", "message": "RATE_LIMITED"}]}', False),
+        (b"RATE_LIMITED", False),
+    ],
+)
+def test_graphql_says_a_limit_in_a_success(body: bytes, *, limited: bool) -> None:
+    """Only as a kind of error: the text of an issue may say the word."""
+    assert is_limited_answer(200, body) is limited
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ class ForgeClient:
             headers=dialect.headers,
             limits=surroundings.limits,
             clock=surroundings.clock,
+            board=surroundings.board,
         )
 
     def __repr__(self) -> str:
@@ -225,17 +226,18 @@ class ForgeClient:
         if closed_at is not None:
             message = f"it failed {self._limits.failures_to_open} times in a row and is left alone for now"
             raise self._no_answer(None, message, retry_at=closed_at)
-        wait = self._connection.resumes_at - now
+        resumes_at = self._connection.resumes_at()
+        wait = resumes_at - now
         if wait > self._limits.patience_seconds:
             message = f"its rate limit is used up, so {call.method} was not sent"
-            raise self._no_answer(None, message, retry_at=self._connection.resumes_at)
+            raise self._no_answer(None, message, retry_at=resumes_at)
         if wait > 0:
             self._sleep(wait)
 
     def _next_turn(self) -> float | None:
         """When the rate limit that was met last ends; None when it has, or there was none."""
-        now = self._clock()
-        return self._connection.resumes_at if self._connection.resumes_at > now else None
+        resumes_at = self._connection.resumes_at()
+        return resumes_at if resumes_at > self._clock() else None
 
     def _answer(self, call: Call, reply: Reply) -> Reply:
         """The reply when it is one that was hoped for, else the error that it means."""

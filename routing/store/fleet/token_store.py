@@ -1,4 +1,7 @@
-"""Tokens of forges in Redis: whether one is refused, so that people hear of it once and not for each job."""
+"""Tokens of forges in Redis: whether one is refused, and whether its rate limit is used up.
+
+People hear of a refusal once and not for each job, and the limit that one process meets all others wait for.
+"""
 
 import json
 
@@ -20,7 +23,12 @@ RETENTION_SECONDS = 604_800
 
 
 class TokenStore(Store):
-    """One key a forge whose token is refused now; each change has an event. Steps may be repeated."""
+    """Steps may be repeated. A refusal is one key a forge, and each change of it has an event.
+
+    A limit is one key a token, named by a digest, that expires when the limit ends, so no clocks are
+    compared. Two processes that note different ends at once may leave the earlier one: then one request too
+    many is sent, and its answer notes the end again.
+    """
 
     def refused(self, forge: str, *, reason: str) -> bool:
         """Note that a forge refused our token; True when it did not before."""
@@ -34,6 +42,18 @@ class TokenStore(Store):
         """Whether the forge refused the token when it was last used."""
         with redis_errors(f"reading what {forge} says of its token"):
             return bool(self.redis.exists(self.keys.token(forge)))
+
+    def closed_seconds(self, token: str) -> float:
+        """For how long the token's limit lasts; 0 when it may be used. `token` is a digest."""
+        with redis_errors("reading a rate limit"):
+            return max(0.0, int(self.redis.pttl(self.keys.rate_limit(token))) / 1000)
+
+    def close(self, token: str, seconds: float) -> None:
+        """Have nobody use the token for so long; a longer time that is noted stays."""
+        if seconds <= self.closed_seconds(token):
+            return
+        with redis_errors("noting a rate limit"):
+            self.redis.set(self.keys.rate_limit(token), "1", px=max(1, int(seconds * 1000)))
 
     def _note(self, forge: str, data: dict[str, str], *, refused: bool) -> bool:
         return self.call(

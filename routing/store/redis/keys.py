@@ -133,6 +133,10 @@ class Keys:
         """String: the token of the process that runs a tick. Expires."""
         return self("tick", name)
 
+    def rate_limit(self, token: str) -> str:
+        """String: the limit of a token, named by a digest, is used up. Expires when that ends."""
+        return self("rate_limit", token)
+
     def token(self, forge: str) -> str:
         """String: a forge refuses our token. Expires."""
         return self("token_refused", forge)
