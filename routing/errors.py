@@ -39,6 +39,22 @@ class SettingsError(InvalidInputError):
     """The settings file or an environment variable is wrong; the message names every one that is."""
 
 
+class StoreAwayError(UnavailableError):
+    """The store did not answer; what it was sent may have been carried out."""
+
+
+class StoreRefusedError(StoreAwayError):
+    """The store carried nothing out, and serves nobody else either: it says so, or nobody listens there."""
+
+
+class LockedOutError(SettingsError):
+    """The store does not accept our user or password, or does not let that user do this."""
+
+
+#: What a store raises that does not serve us now. All of it may pass: a password may be being changed.
+STORE_AWAY = (StoreAwayError, LockedOutError)
+
+
 class CorruptRecordError(CoalmineError):
     """A stored record does not have the form, or the hash, that it must have."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from celery.beat import Scheduler
 
 from routing.errors import CoalmineError
-from tasks.outage import BROKER
+from tasks.work.outage import BROKER
 from tasks.work.tick import SENT_AT
 
 #: The name under which beat speaks of its waiting.

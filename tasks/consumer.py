@@ -15,7 +15,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from tasks.broker_connection import CONNECT_SECONDS
-from tasks.outage import BROKER
+from tasks.work.outage import BROKER
 
 #: Seconds before the second attempt to connect, what each further one waits longer, and the longest wait.
 FIRST_WAIT_SECONDS, LONGER_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 0.3, 2.0

@@ -27,6 +27,7 @@ class NotRun(StrEnum):
     NOTHING_TO_SAY = "nothing_to_say"  # neither a prompt nor mail
     OVER = "over"  # the session is over, or there is none, and mail alone begins none
     FAULT = "fault"  # repository, forge, secret, store or machine were not as a turn needs them
+    STORE_AWAY = "store_away"  # the store did not answer before anything was paid for
     JOB_LIMIT = "job_limit"  # the job has had all the turns, or all the money, that it may have
     WORKER_LOST = "worker_lost"  # the lease ran out: nobody renewed it
 

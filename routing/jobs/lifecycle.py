@@ -95,10 +95,15 @@ class Jobs:
         self._cancellation = Cancellation(jobs, find=self.find, keeps_children=keeps_children)
         self._contents: dict[tuple[str, int], Version] = {}
 
-    def claim(self, job: str, *, worker: str, lease_seconds: float) -> Claim | ClaimRefusal:
-        """Win a job's lease, or say why not. A job of a rejected version goes to the champion."""
+    def claim(
+        self, job: str, *, worker: str, lease_seconds: float, call_id: str = ""
+    ) -> Claim | ClaimRefusal:
+        """Win a job's lease, or say why not. A job of a rejected version goes to the champion.
+
+        With a `call_id` of its own it may be repeated after a StoreAwayError, and finds what it won.
+        """
         while True:
-            found = self._jobs.claim(job, worker=worker, lease_seconds=lease_seconds)
+            found = self._jobs.claim(job, worker=worker, lease_seconds=lease_seconds, call_id=call_id)
             if isinstance(found, Job):
                 return self._claimed(found)
             if found is not ClaimRefusal.REJECTED:

@@ -90,6 +90,7 @@ _RULES: Final[dict[Ending | NotRun, _Rule]] = {
     NotRun.NOTHING_TO_SAY: _Rule.BACK_OFF,
     NotRun.OVER: _Rule.BACK_OFF,
     NotRun.FAULT: _Rule.BACK_OFF,
+    NotRun.STORE_AWAY: _Rule.FREE,
     NotRun.JOB_LIMIT: _Rule.NEVER,
     NotRun.WORKER_LOST: _Rule.AT_ONCE,  # the lease ran out: that was pause enough
 }

@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 
 from routing.errors import (
+    STORE_AWAY,
     CoalmineError,
     ConflictError,
     CorruptRecordError,
@@ -75,6 +76,8 @@ def before_turn(error: CoalmineError | OSError) -> Ran | None:
     note = str(error)[:NOTE_CHARACTERS]
     if isinstance(error, PushRefusedError):  # found out before an agent is paid
         return Ran(ended_by=NotRun.FAULT, refusal=error.kind, said=error.said, note=note)
+    if isinstance(error, STORE_AWAY):
+        return Ran(ended_by=NotRun.STORE_AWAY, note=note)
     for kinds, hindrance in _WAITS:
         if isinstance(error, kinds):
             return Ran(ended_by=NotRun.FAULT, hindrance=hindrance, note=note)

@@ -38,10 +38,11 @@ from tasks.composition.notify_parts import notifiers_of
 from tasks.issues.site import place_of
 from tasks.notify.notifier import Notifier
 from tasks.work.delivery import DeliveryLimits
-from tasks.work.drain import draining, end_process
+from tasks.work.drain import draining, end_process, is_pool_child
 from tasks.work.host_keeper import Chore
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind, LeaseTimes
 from tasks.work.log_and_continue import LogAndContinue
+from tasks.work.outage import BROKER, Outage
 from tasks.work.outcome import NextStep
 from tasks.work.tick import TickRequests
 from tasks.work.work import Runner, Work, job_leases
@@ -94,7 +95,15 @@ class Worker:
             draining=draining,
             chores=[self.coalmine.log_store.flush],
             on_death=end_process,
+            outage=self._outage,
         )
+
+    @property
+    def _outage(self) -> Outage:
+        """Who says that the store is away: with the broker on the same server, that is said once."""
+        if self.coalmine.settings.broker_url is not None:
+            return Outage("store")
+        return Outage("store", is_silent=True) if is_pool_child() else BROKER
 
     @cached_property
     def job_leases(self) -> LeaseKind[Claim]:
@@ -325,6 +334,7 @@ class Worker:
         The parts are independent: one that fails is logged, and the others run.
         """
         parts: list[Callable[[], object]] = [
+            self.coalmine.ticks.beat,
             lambda: self.coalmine.jobs.reap(at=self.coalmine.now()),
             lambda: self.coalmine.jobs.see_to_children(at=self.coalmine.now()),
             lambda: self.coalmine.waking.wake(self.coalmine.post_office.agents_with_mail(MOST_WOKEN)),

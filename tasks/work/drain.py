@@ -36,10 +36,15 @@ def draining() -> bool:
     return _DRAINING.is_set()
 
 
+def is_pool_child() -> bool:
+    """Whether this process is one of a prefork pool, and not the worker itself."""
+    return bool(current_process().name != "MainProcess")
+
+
 @contextmanager
 def ended_by_signal(stop: StopSignal) -> Iterator[None]:
     """For the time of the block SIGTERM sets `stop`; after it the signal has its usual effect."""
-    if current_process().name == "MainProcess" or threading.current_thread() is not threading.main_thread():
+    if not is_pool_child() or threading.current_thread() is not threading.main_thread():
         yield  # the worker's own process, whose SIGTERM is a warm shutdown
         return
     was_signalled = False
@@ -64,7 +69,7 @@ def end_process() -> None:
     The worker itself shuts down warmly and exits with 70; a pool's child ends by SIGTERM, as above, and the
     pool logs that and forks another.
     """
-    if current_process().name == "MainProcess":
+    if not is_pool_child():
         state.should_stop = os.EX_SOFTWARE  # type: ignore[assignment] # Celery compares it with None
     else:
         os.kill(os.getpid(), signal.SIGTERM)

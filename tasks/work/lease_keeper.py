@@ -14,19 +14,26 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
-from routing.errors import SettingsError, UnavailableError
+from routing.errors import STORE_AWAY, StoreRefusedError
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.work.log_and_continue import LogAndContinue
+from tasks.work.outage import Outage
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 _log = structlog.get_logger(__name__)
 
-#: The store's refusals that concern all leases at once: it is away, or it turns us away (a password that is
-#: being changed). They pass, so the leases are asked for again at each tick until they end by the clock.
-_REFUSALS = (UnavailableError, SettingsError)
+#: Seconds for which a lease goes on after the store refused everybody, as nobody else could win it; and after
+#: its process stood still, so that the store can be asked.
+GRACE_SECONDS = 10.0
+
+#: Seconds that a look may be late before this process, or the whole machine, is taken to have stood still.
+LATE_SECONDS = 2.0
+
+#: The name under which the keeper speaks of its waiting.
+PART = "leases"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +65,7 @@ class Renewal(Protocol[T_contra]):
     ) -> Sequence[LeaseStatus]:
         """Look only, where `extend_seconds` is 0; `active`: an event came of each of them.
 
-        Answers in their order. UnavailableError when there is no answer; whatever else is raised counts as
+        Answers in their order. One of STORE_AWAY when there is no answer; whatever else is raised counts as
         the fault of one of the things.
         """
         ...
@@ -85,6 +92,7 @@ class Lease(Generic[T]):
     ends: float  # on our own clock, counted from before the last renewal was sent
     heard_at: float = field(default=float("-inf"))  # when an event last renewed it
     faults: int = 0  # renewals that raised because of this one
+    is_doubted: bool = False  # its process stood still since the last renewal, and had time to ask
 
 
 class LeaseKeeper:
@@ -92,7 +100,9 @@ class LeaseKeeper:
 
     `holding` starts them, and they end when nothing is held; a forked child starts its own. `monotonic` is
     the clock of this process. When no renewal has succeeded for a whole lease, the lease counts as lost:
-    another process may have won it by then.
+    another process may have won it by then. Not so while the store refuses everybody, or when this process
+    stood still (a laptop that sleeps): then the store is asked first, and a lease that ran out is kept if
+    nobody has taken it.
 
     A lease whose renewal raises is renewed apart from the others. It is logged once, counted in `faults`, and
     ends by the clock. Should a thread die all the same, every holder learns that its lease is lost, and
@@ -102,7 +112,7 @@ class LeaseKeeper:
     def __init__(
         self, times: LeaseTimes, *, monotonic: Callable[[], float],
         draining: Callable[[], bool] = lambda: False, chores: Sequence[Callable[[], object]] = (),
-        on_death: Callable[[], object] = lambda: None,
+        on_death: Callable[[], object] = lambda: None, outage: Outage | None = None,
     ) -> None:  # fmt: skip
         self.times = times
         self.faults = 0  # renewals and notifications that raised
@@ -110,6 +120,8 @@ class LeaseKeeper:
         self._draining = draining  # whether the process shuts down: then all work is to end
         self._chores = chores  # what else is done with each renewal; one that raises is logged
         self._on_death = on_death
+        self._outage = outage or Outage("store", is_silent=True)
+        self._looked_at = float("inf")  # when the watching thread last looked
         self._held: list[Lease[Any]] = []
         self._renewed_at: dict[LeaseKind[Any], float] = {}
         self._lock = threading.Lock()  # of all above
@@ -140,39 +152,71 @@ class LeaseKeeper:
         lease.heard_at = now
         try:
             self._ask(lease.kind, [lease], now, extend=True, active=True)
-        except _REFUSALS as error:  # the lease lasts for a while yet; `guard` ends it by the clock
-            _log.warning("lease.not_renewed", kind=lease.kind.name, reason=str(error))
+        except STORE_AWAY as error:  # the lease lasts for a while yet; `guard` ends it by the clock
+            _log.debug("lease.not_renewed", kind=lease.kind.name, reason=str(error))
 
     def holds(self, kind: LeaseKind[T], thing: T) -> bool:
         """Whether a lease is still ours, before something is done that carries no fence.
 
-        The store says so; while it does not answer, our own clock does.
+        The store says so, and extends it; while it does not answer, our own clock does.
         """
         try:
-            return kind.renew([thing], extend_seconds=0.0)[0].held
-        except _REFUSALS:
+            return kind.renew([thing], extend_seconds=kind.lease_seconds)[0].held
+        except STORE_AWAY:
             now = self._monotonic()
             return any(lease.thing is thing and lease.ends > now for lease in self._leases())
 
     def renew(self) -> None:
-        """One tick of the renewing thread: one call a kind, then the chores."""
-        held: dict[LeaseKind[Any], list[Lease[Any]]] = defaultdict(list)
-        for lease in self._leases():
-            held[lease.kind].append(lease)
-        for kind, leases in held.items():
-            self._renew_all(kind, leases)
+        """One tick of the renewing thread: one call a kind, then the chores.
+
+        A store that does not answer one of them ends the tick, so that the next one is soon.
+        """
+        try:
+            for kind, leases in self._by_kind().items():
+                self._renew_all(kind, leases)
+        except STORE_AWAY as error:
+            self._refused(error)
+            return
+        self._outage.ends(PART)
         for chore in self._chores:
             with LogAndContinue("leases.chore_failed"):
                 chore()
 
+    def _by_kind(self) -> dict[LeaseKind[Any], list[Lease[Any]]]:
+        held: dict[LeaseKind[Any], list[Lease[Any]]] = defaultdict(list)
+        for lease in self._leases():
+            held[lease.kind].append(lease)
+        return held
+
+    def _refused(self, error: Exception) -> None:
+        """The store is away. While it refuses everybody, no lease of ours can be won by others."""
+        self._outage.begins(PART, error)
+        if isinstance(error, StoreRefusedError):
+            self._grant(self._leases())
+
+    def _grant(self, leases: Sequence[Lease[Any]]) -> None:
+        ends = self._monotonic() + GRACE_SECONDS
+        for lease in leases:
+            lease.ends = max(lease.ends, ends)
+
     def guard(self) -> None:
         """One tick of the watching thread, which never waits for a store."""
         now, draining = self._monotonic(), self._draining()
+        if now - self._looked_at > self.times.longest_tick_seconds + LATE_SECONDS:
+            self._woke()
+        self._looked_at = now
         for lease in self._leases():
             if lease.ends <= now:
                 self._stop(lease, StopReason.LEASE_LOST)
             elif draining:
                 self._stop(lease, StopReason.DRAIN)
+
+    def _woke(self) -> None:
+        """This process stood still: the store is asked once more before a lease counts as lost."""
+        doubted = [lease for lease in self._leases() if not lease.is_doubted]
+        self._grant(doubted)
+        for lease in doubted:
+            lease.is_doubted = True
 
     def _leases(self) -> list[Lease[Any]]:
         with self._lock:
@@ -184,11 +228,7 @@ class LeaseKeeper:
         is_due = since >= kind.lease_seconds / self.times.renewals
         if not is_due and kind.asked_to is None:
             return
-        try:
-            answered = self._ask(kind, leases, now, extend=is_due)
-        except _REFUSALS as error:  # tried again with the next tick
-            _log.warning("leases.not_renewed", kind=kind.name, leases=len(leases), reason=str(error))
-            return
+        answered = self._ask(kind, leases, now, extend=is_due)
         if is_due and answered:
             self._renewed_at[kind] = now
 
@@ -198,7 +238,7 @@ class LeaseKeeper:
     ) -> int:  # fmt: skip
         """One call for all of them; if it raises, one for each, so that only the one at fault is left out.
 
-        Returns how many were answered. Raises one of `_REFUSALS` when the store answers nobody.
+        Returns how many were answered. Raises one of STORE_AWAY when the store answers nobody.
         """
         try:
             statuses = kind.renew(
@@ -207,7 +247,7 @@ class LeaseKeeper:
                 active=active,
             )
             answered = list(zip(leases, statuses, strict=True))
-        except _REFUSALS:
+        except STORE_AWAY:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of one lease: the others must be renewed
             if len(leases) == 1:
@@ -215,14 +255,20 @@ class LeaseKeeper:
                 return 0
             return sum(self._ask(kind, [lease], now, extend=extend, active=active) for lease in leases)
         for lease, status in answered:
-            if not status.held:
-                self._stop(lease, StopReason.LEASE_LOST)
-                continue
-            if extend:
-                lease.ends = max(lease.ends, now + kind.lease_seconds)
-            if status.stop and kind.asked_to is not None:
-                self._stop(lease, kind.asked_to(status.stop))
+            self._take(lease, status, until=now + kind.lease_seconds if extend else lease.ends)
+        late = [lease for lease, status in answered if status.is_late]
+        if late:
+            self._ask(kind, late, now, extend=True)
         return len(answered)
+
+    def _take(self, lease: Lease[Any], status: LeaseStatus, *, until: float) -> None:
+        """Do as an answer says; `until`: when the lease ends by it, if it is held."""
+        if not status.held:
+            self._stop(lease, StopReason.LEASE_LOST)
+            return
+        lease.ends, lease.is_doubted = max(lease.ends, until), False
+        if status.stop and lease.kind.asked_to is not None:
+            self._stop(lease, lease.kind.asked_to(status.stop))
 
     def _stop(self, lease: Lease[Any], reason: StopReason) -> None:
         try:
@@ -238,6 +284,8 @@ class LeaseKeeper:
 
     def _start(self) -> None:
         """Start the threads that do not run; `_lock` must be held."""
+        if "lease-guard" not in self._threads:
+            self._looked_at = self._monotonic()
         for name, tick in (("lease-keeper", self.renew), ("lease-guard", self.guard)):
             thread = self._threads.get(name)
             if thread is None or not thread.is_alive():
@@ -252,6 +300,7 @@ class LeaseKeeper:
                 with self._lock:
                     if not self._held:
                         del self._threads[name]
+                        self._outage.ends(PART)
                         return
                 tick()
         except BaseException as error:  # noqa: BLE001 - whatever it was: nobody renews now

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from celery import Celery
 from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from routing.store.fleet.tick_store import TickStore
 
@@ -55,6 +56,10 @@ class Ticks:
                     _log.warning("tick.overran", tick=name, seconds=lease_seconds)
         return answer
 
+    def beat(self) -> None:
+        """A sweep begins: after a time without any, leases that ran out meanwhile are not lost yet."""
+        self._store.beat()
+
     def ask(self, name: str) -> bool:
         """Whether a message for the tick is to be sent: not when one was sent a moment ago and waits.
 
@@ -86,5 +91,5 @@ class TickRequests:
         """Send a task now."""
         try:
             self._app.send_task(task, args=arguments, queue="control", ignore_result=True, retry=False)
-        except (KombuError, OSError) as error:
+        except (KombuError, OSError, RedisError) as error:
             _log.warning("tick.not_sent", task=task, reason=str(error))

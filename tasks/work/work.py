@@ -5,14 +5,16 @@ worker that lost its lease writes nothing and neither retires the agent nor foll
 worker that has the job now does that.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
 
-from routing.errors import UnavailableError
+from routing.errors import STORE_AWAY
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
@@ -28,14 +30,22 @@ from tasks.work.drain import ended_by_signal
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
+from tasks.work.patience import patiently
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds for which reporting a result is tried while the store does not answer, and the pause between tries.
-REPORT_SECONDS = 300.0
-REPORT_PAUSE_SECONDS = 0.5
+#: Seconds for which reporting a result is tried while the store does not answer, and for which that is done
+#: while the worker shuts down: less than service managers wait.
+REPORT_SECONDS = 3600.0
+DRAIN_REPORT_SECONDS = 20.0
+
+#: Seconds for which claiming a job is tried. After that its message is lost: the sweep publishes it again.
+CLAIM_SECONDS = 60.0
+
+#: What `work` answers when the store did not answer it.
+NOT_CLAIMED = "store_away"
 
 #: The states in which a job ends by its worker's word, besides FAILED.
 _ENDS = {
@@ -79,7 +89,10 @@ class Work:
 
         A message for a job that is taken, or over, changes nothing.
         """
-        claim = self._jobs.claim(job_id, worker=worker, lease_seconds=self._leases.lease_seconds)
+        try:
+            claim = self._claim(job_id, worker)
+        except STORE_AWAY:
+            return NOT_CLAIMED
         if isinstance(claim, ClaimRefusal):
             return claim.value
         with structlog.contextvars.bound_contextvars(
@@ -91,26 +104,39 @@ class Work:
                 decided, ran = self._attempt(claim, stop)
             _log.info("job.ended", step=decided.step, reason=decided.reason)
             if decided.step is not NextStep.DROP:  # else the worker that has the job has its agent too
-                # The watchdog and the ticks do later what fails here, so neither keeps the other from its
-                # turn.
-                with LogAndContinue("job.not_followed_up"):
-                    self._ended(claim.job, decided.step, ran.result)
-                self._met(claim.job, decided.hindrance)
-                if ran.retirement is not None:
-                    with LogAndContinue("agent.not_retired"):
-                        self._retire(claim.job, ran.retirement)
+                self._follow_up(claim.job, decided, ran)
         return decided.step.value
+
+    def _claim(self, job_id: str, worker: str) -> Claim | ClaimRefusal:
+        """Win the job's lease; a store that is away is waited for. Raises what it said last."""
+        claim = partial(
+            self._jobs.claim, job_id, worker=worker, lease_seconds=self._leases.lease_seconds,
+            call_id=secrets.token_hex(8),
+        )  # fmt: skip
+        give_up_at = self._monotonic() + CLAIM_SECONDS
+        return patiently(
+            "job.claim_delayed", claim, is_over=lambda: self._monotonic() >= give_up_at, job=job_id
+        )
+
+    def _follow_up(self, job: Job, decided: TurnOutcome, ran: Ran) -> None:
+        """What the watchdog and the ticks do later if it fails here, so none keeps the next from its turn."""
+        with LogAndContinue("job.not_followed_up"):
+            self._ended(job, decided.step, ran.result)
+        self._met(job, decided.hindrance)
+        if ran.retirement is not None:
+            with LogAndContinue("agent.not_retired"):
+                self._retire(job, ran.retirement)
 
     def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[TurnOutcome, Ran]:
         ran = self._runner.run(claim, stop)
         attempts = Attempts.of(claim.job)
-        decided = self._patiently(lambda: self._decided(claim, ran))
+        decided = self._patiently(stop, lambda: self._decided(claim, ran))
         try:
             try:
-                self._patiently(lambda: self._report(claim, ran, decided))
+                self._patiently(stop, lambda: self._report(claim, ran, decided))
             except CancelAskedError:  # too late to end the turn, in time to cancel the job
                 decided = outcome(replace(ran, ended_by=Ending.CANCEL), attempts)
-                self._patiently(lambda: self._report(claim, ran, decided))
+                self._patiently(stop, lambda: self._report(claim, ran, decided))
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
             return TurnOutcome(step=NextStep.DROP, signal=None, reason=str(error)), ran
@@ -123,20 +149,18 @@ class Work:
         found = held_up(ran, claim.job, now=self._jobs.now(), limits=self._delivery)
         return found or outcome(ran, Attempts.of(claim.job))
 
-    def _patiently(self, step: Callable[[], T]) -> T:
+    def _patiently(self, stop: StopSignal, step: Callable[[], T]) -> T:
         """Do a step of the report, again while the store is away: an agent's work is worth the wait.
 
         The fence makes repeating harmless, and ends it when another worker has the job meanwhile.
         """
-        give_up_at = self._monotonic() + REPORT_SECONDS
-        while True:
-            try:
-                return step()
-            except UnavailableError as error:
-                if self._monotonic() >= give_up_at:
-                    raise
-                _log.warning("job.report_delayed", reason=str(error))
-                time.sleep(REPORT_PAUSE_SECONDS)
+        begun_at = self._monotonic()
+
+        def is_over() -> bool:
+            seconds = DRAIN_REPORT_SECONDS if stop.reason is StopReason.DRAIN else REPORT_SECONDS
+            return self._monotonic() - begun_at >= seconds
+
+        return patiently("job.report_delayed", step, is_over=is_over)
 
     def _report(self, claim: Claim, ran: Ran, decided: TurnOutcome) -> None:
         jobs, reason = self._jobs, decided.reason

@@ -18,6 +18,7 @@ from tests.fleets.stepped_fleet import START, SteppedFleet, fail_attempt
 PUSHED = JobResult(exit_code=0, ended_by=Ending.RESULT, commit="4be1c0ffee00", branch="coalmine/x")
 
 HELD, LOST = LeaseStatus(held=True), LeaseStatus(held=False)
+LATE = LeaseStatus(held=True, is_late=True)
 
 
 @pytest.fixture
@@ -140,14 +141,60 @@ def test_looking_at_a_lease_does_not_extend_it(fleet: SteppedFleet) -> None:
     assert fleet.app.jobs.find(job).lease_until == START + 30
 
 
-def test_heartbeat_after_the_end_of_a_lease_is_lost(fleet: SteppedFleet) -> None:
-    """An expired lease is not revived, and a stale fence renews nothing."""
+def test_lease_that_ran_out_is_its_holders_until_it_is_taken(fleet: SteppedFleet) -> None:
+    """Its fence renews it while nobody has taken the job; after that, and with an old fence, nothing is."""
     first, second = fleet.enqueue().job, fleet.enqueue().job
-    old = fleet.claim(first, lease_seconds=30)
+    old, kept = fleet.claim(first, lease_seconds=30), fleet.claim(second, lease_seconds=30)
     fleet.clock.forward(31)
-    kept = fleet.claim(second)
     held = [(first, old.fence), (second, kept.fence - 1), (second, kept.fence)]
+    assert fleet.app.job_store.renew(held, extend_seconds=0) == [LATE, LOST, LATE]
+    assert fleet.app.job_store.renew(held[1:], extend_seconds=30) == [LOST, HELD]
+    assert fleet.app.jobs.reap(at=fleet.clock()) == [first]
     assert fleet.app.job_store.renew(held, extend_seconds=30) == [LOST, LOST, HELD]
+
+
+def test_claim_may_be_made_again(fleet: SteppedFleet) -> None:
+    """Where its answer was lost, the same claim finds what it won; another one does not."""
+    job = fleet.enqueue().job
+    won = fleet.app.jobs.claim(job, worker="w1", lease_seconds=30, call_id="one")
+    again = fleet.app.jobs.claim(job, worker="w1", lease_seconds=30, call_id="one")
+    assert isinstance(won, Claim)
+    assert again == won
+    assert won.job.attempts == 1
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30, call_id="two") is ClaimRefusal.TAKEN
+    assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) is ClaimRefusal.TAKEN
+
+
+def test_time_without_sweeps_takes_no_lease(fleet: SteppedFleet) -> None:
+    """A machine that slept for an hour: the holder has some seconds to renew, and then its lease is lost."""
+    kept, lost, lost_before = (fleet.enqueue().job for _ in range(3))
+    fence = fleet.claim(kept, lease_seconds=30).fence
+    fleet.claim(lost, lease_seconds=30)
+    fleet.claim(lost_before, lease_seconds=1)
+    fleet.clock.forward(2)
+    fleet.app.ticks.beat()
+    fleet.clock.forward(3600)
+    assert fleet.app.jobs.claim(kept, worker="w2", lease_seconds=30) is ClaimRefusal.TAKEN
+    fleet.app.ticks.beat()
+    assert fleet.app.jobs.reap(at=fleet.clock()) == [lost_before], "that one could have been renewed"
+    fleet.clock.forward(1)
+    assert fleet.app.job_store.renew([(kept, fence)], extend_seconds=30) == [HELD]
+    for _ in range(5):
+        fleet.clock.forward(1)
+        fleet.app.ticks.beat()
+    assert fleet.app.jobs.reap(at=fleet.clock()) == [lost]
+
+
+def test_sweeps_that_are_always_late_take_lost_leases(fleet: SteppedFleet) -> None:
+    """Each sweep comes so late that holders get time; a lease that ran out before the last one had it."""
+    job = fleet.enqueue().job
+    fleet.claim(job, lease_seconds=30)
+    reaped: list[str] = []
+    for _ in range(6):
+        fleet.app.ticks.beat()
+        reaped += fleet.app.jobs.reap(at=fleet.clock())
+        fleet.clock.forward(10)
+    assert reaped == [job]
 
 
 def test_failed_attempt_is_queued_again_after_its_back_off(fleet: SteppedFleet) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import redis
 from celery.worker import state
+from structlog.testing import capture_logs
 
-from routing.errors import SettingsError, UnavailableError
+from routing.errors import LockedOutError, StoreAwayError, StoreRefusedError
 from routing.store.jobs.log_store import LogStore
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus
@@ -17,7 +18,8 @@ from tasks.agents.turn.order import HeldTurn
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.agents.turn.turn_runner import turn_leases
 from tasks.work.drain import end_process
-from tasks.work.lease_keeper import Lease, LeaseKeeper, LeaseKind, LeaseTimes
+from tasks.work.lease_keeper import GRACE_SECONDS, Lease, LeaseKeeper, LeaseKind, LeaseTimes
+from tasks.work.outage import Outage
 from tests.fleets.sessions import LEASE, Sessions
 from tests.waiting import wait_until
 
@@ -96,7 +98,7 @@ class _Refusing(SessionStore):
         if self.has_passed:
             return super().renew(*given, **more)
         message = "the server wants another password"
-        raise SettingsError(message)
+        raise LockedOutError(message)
 
 
 def test_a_refusal_that_passes_costs_no_lease(sessions: Sessions) -> None:
@@ -125,7 +127,7 @@ def test_two_looks_lie_between_two_renewals(tick: float, lease: float) -> None:
 class _Away(SessionStore):
     def renew(self, *_given: object, **_more: object) -> list[LeaseStatus]:
         message = "the server is away"
-        raise UnavailableError(message)
+        raise StoreAwayError(message)
 
 
 def test_a_lease_that_cannot_be_renewed_ends_by_the_clock(sessions: Sessions) -> None:
@@ -133,13 +135,101 @@ def test_a_lease_that_cannot_be_renewed_ends_by_the_clock(sessions: Sessions) ->
     away = _Away(sessions.redis, sessions.keys, sessions.clock)
     with held(sessions, away) as (keeper, lease):
         keeper.heard(lease)
-        sessions.clock.forward(LEASE - 1)
-        keeper.renew()
+        for _ in range(int(LEASE) - 1):
+            look(sessions, keeper)
+        assert lease.stop.reason is None
+        look(sessions, keeper)
+        assert lease.stop.reason is StopReason.LEASE_LOST
+
+
+def look(sessions: Sessions, keeper: LeaseKeeper, seconds: float = 1.0) -> None:
+    """Let some time pass, and both threads tick."""
+    sessions.clock.forward(seconds)
+    keeper.renew()
+    keeper.guard()
+
+
+class _RefusingAll(SessionStore):
+    is_full = True
+
+    def renew(self, *given: Any, **more: Any) -> list[LeaseStatus]:
+        if self.is_full:
+            message = "the server is full"
+            raise StoreRefusedError(message)
+        return super().renew(*given, **more)
+
+
+def test_a_store_that_refuses_everybody_takes_no_lease(sessions: Sessions) -> None:
+    """Full for ten leases: nobody else could win this one, so the agent goes on and keeps it after that."""
+    full = _RefusingAll(sessions.redis, sessions.keys, sessions.clock)
+    with held(sessions, full) as (keeper, lease):
+        for _ in range(10 * int(LEASE)):
+            look(sessions, keeper)
+        assert lease.stop.reason is None
+        full.is_full = False
+        look(sessions, keeper)
+        assert lease.stop.reason is None
+        assert sessions.begin() == TurnRefusal.BUSY
+
+
+def test_a_store_that_falls_silent_after_its_refusals_ends_the_lease(sessions: Sessions) -> None:
+    """Others may be served by now, so what it said last protects for some seconds alone."""
+    full = _RefusingAll(sessions.redis, sessions.keys, sessions.clock)
+    with held(sessions, full) as (keeper, lease):
+        for _ in range(2 * int(LEASE)):
+            look(sessions, keeper)
+        for _ in range(int(GRACE_SECONDS)):
+            sessions.clock.forward(1)
+            keeper.guard()
+        assert lease.stop.reason is StopReason.LEASE_LOST
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_process_that_stood_still_asks_first(sessions: Sessions, *, is_taken: bool) -> None:
+    """A laptop that slept for an hour: the lease is kept, unless somebody has taken it."""
+    with held(sessions) as (keeper, lease):
+        look(sessions, keeper)
+        sessions.clock.forward(3600)
         keeper.guard()
         assert lease.stop.reason is None
-        sessions.clock.forward(1)
-        keeper.guard()
+        if is_taken:
+            sessions.begin()
+        look(sessions, keeper)
+        assert lease.stop.reason is (StopReason.LEASE_LOST if is_taken else None)
+
+
+def test_a_process_that_stands_still_again_and_again_loses_its_lease(sessions: Sessions) -> None:
+    """It is given time once; a store that says nothing then ends the lease."""
+    away = _Away(sessions.redis, sessions.keys, sessions.clock)
+    with held(sessions, away) as (keeper, lease):
+        for _ in range(6):
+            look(sessions, keeper, seconds=9)
         assert lease.stop.reason is StopReason.LEASE_LOST
+
+
+def test_a_wall_clock_that_jumps_takes_no_lease(sessions: Sessions) -> None:
+    """In a suspend the server's clock goes on, the process's does not: the next look extends the lease."""
+    keeper = LeaseKeeper(BY_HAND, monotonic=lambda: 1.0)
+    kind = turn_leases(sessions.store, LEASE)
+    with keeper.holding(kind, HeldTurn("builder-1", 1)) as lease:
+        keeper.renew()
+        sessions.clock.forward(3600)
+        keeper.renew()
+        assert lease.stop.reason is None
+        assert sessions.begin() == TurnRefusal.BUSY
+
+
+def test_an_outage_is_said_once(sessions: Sessions) -> None:
+    """However often the leases are asked for."""
+    full = _RefusingAll(sessions.redis, sessions.keys, sessions.clock)
+    keeper = LeaseKeeper(BY_HAND, monotonic=sessions.clock, outage=Outage("store"))
+    kind = turn_leases(full, LEASE)
+    with capture_logs() as said, keeper.holding(kind, HeldTurn("builder-1", 1)):
+        for _ in range(5):
+            look(sessions, keeper)
+        full.is_full = False
+        look(sessions, keeper)
+    assert [line["event"] for line in said] == ["store.away", "store.back"]
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("stall", StopReason.STALL), ("cancel", StopReason.CANCEL)])

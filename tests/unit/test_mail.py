@@ -265,7 +265,7 @@ def test_mail_of_five_lost_turns_is_dead(post: PostFleet) -> None:
 
 
 def test_a_renewed_claim_is_kept(post: PostFleet) -> None:
-    """A turn of an hour keeps its mail with a lease of seconds; a lease that has ended is not revived."""
+    """A turn of an hour keeps its mail with a lease of seconds, and one that ended until a turn claims it."""
     agent = post.agent().name
     post.send(ADA, agent)
     claim = post.claim(agent, lease_seconds=30)
@@ -274,6 +274,9 @@ def test_a_renewed_claim_is_kept(post: PostFleet) -> None:
     post.clock.forward(20)
     assert post.claim(agent).ids == []
     post.clock.forward(20)
+    assert post.office.renew(claim, lease_seconds=30) is True
+    post.clock.forward(31)
+    assert post.claim(agent).ids == claim.ids
     assert post.office.renew(claim, lease_seconds=30) is False
 
 

@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from tasks.outage import Outage
+from tasks.work.outage import Outage
 from tests.fleets.stepped_fleet import SteppedClock
 
 

@@ -105,6 +105,7 @@ def test_every_ending_without_work_to_judge(ended_by: Ending | NotRun, used: int
         Ending.LEASE_LOST: NextStep.DROP,
         Ending.DRAIN: NextStep.GIVE_BACK,
         NotRun.BUSY: NextStep.PUT_OFF,
+        NotRun.STORE_AWAY: NextStep.GIVE_BACK,
         NotRun.JOB_LIMIT: NextStep.ESCALATE,
     }
     failed = NextStep.RETRY if used < 3 else NextStep.FAIL

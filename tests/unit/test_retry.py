@@ -33,7 +33,7 @@ AWAIT_SECONDS = 60.0
 FINAL = {Ending.CANCEL, Ending.LEASE_LOST, NotRun.JOB_LIMIT}
 
 #: Endings that are nobody's failure: the attempt does not count.
-FREE = {Ending.DRAIN: 0.0, NotRun.BUSY: BUSY_SECONDS}
+FREE = {Ending.DRAIN: 0.0, NotRun.STORE_AWAY: 0.0, NotRun.BUSY: BUSY_SECONDS}
 
 
 def expected(ended_by: Ending | NotRun, attempts: Attempts) -> tuple[bool, float | None]:

@@ -7,6 +7,7 @@ import threading
 import pytest
 import redis
 
+from routing.store.fleet.tick_store import TickStore
 from routing.store.redis.keys import PERMANENT_KINDS
 from routing.store.redis.lease import LeaseStatus
 from routing.store.sessions.session_store import SessionAnswer, TurnRefusal
@@ -17,6 +18,7 @@ from tests.fleets.sessions import LEASE, PROCESS, Sessions
 
 S = SessionState
 HELD, LOST = LeaseStatus(held=True), LeaseStatus(held=False)
+LATE = LeaseStatus(held=True, is_late=True)
 
 
 @pytest.fixture
@@ -94,12 +96,29 @@ def test_expired_lease_is_taken_over(sessions: Sessions) -> None:
     assert sessions.read() == record.model_copy(update={"lease_until": sessions.clock() + 1})
 
 
-def test_lease_that_ran_out_registers_no_process(sessions: Sessions) -> None:
-    """A worker that was slow to start its agent has to kill it."""
+def test_lease_that_was_taken_registers_no_process(sessions: Sessions) -> None:
+    """A worker that was slow to start its agent has to kill it, unless nobody has taken the turn."""
     sessions.begin()
     sessions.clock.forward(LEASE)
+    assert sessions.run() == SessionAnswer.OK
+    assert sessions.begin() == SessionAnswer.OK
     assert sessions.run() == SessionAnswer.STALE
     assert sessions.read().pid is None
+
+
+def test_begin_may_be_made_again(sessions: Sessions) -> None:
+    """Where its answer was lost, the same call finds the turn that it won; another one is refused."""
+
+    def begin(call_id: str) -> dict[str, str] | TurnRefusal:
+        return sessions.store.begin(
+            "builder-1", lease_seconds=LEASE, worker="w1", start={"job": "j1"}, call_id=call_id
+        )
+
+    won = begin("one")
+    assert begin("one") == won
+    assert begin("two") is TurnRefusal.BUSY
+    sessions.end(None)
+    assert begin("one") != won, "it was given back"
 
 
 def test_lease_that_was_given_back_ends_nothing(sessions: Sessions) -> None:
@@ -123,7 +142,31 @@ def test_renewal_keeps_the_lease(sessions: Sessions) -> None:
     sessions.store.renew([("builder-1", 1)], extend_seconds=0.0, active=True)
     assert sessions.read().last_activity == sessions.clock()
     sessions.clock.forward(10)
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=0) == [LATE]
+    assert sessions.begin() == SessionAnswer.OK
     assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == [LOST]
+
+
+def test_time_after_the_lease_does_not_count_as_silence(sessions: Sessions) -> None:
+    """The machine slept for an hour: the agent was silent for the ten seconds before, and for no more."""
+    sessions.in_state(S.IN_TURN)
+    sessions.clock.forward(10)
+    sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE)
+    sessions.clock.forward(3600 + LEASE)
+    assert sessions.store.renew([("builder-1", 1)], extend_seconds=LEASE) == [HELD]
+    assert sessions.clock() - sessions.read().last_activity == 10 + LEASE
+
+
+def test_time_without_sweeps_takes_no_turn(sessions: Sessions) -> None:
+    """After the machine slept, a turn's holder has some seconds before anybody takes its turn."""
+    ticks = TickStore(sessions.redis, sessions.keys, sessions.clock)
+    sessions.in_state(S.IN_TURN)
+    ticks.beat()
+    sessions.clock.forward(3600)
+    assert sessions.move(S.STALLED, expired=True) == SessionAnswer.ALIVE
+    assert sessions.begin() == TurnRefusal.BUSY
+    sessions.clock.forward(5)
+    assert sessions.move(S.STALLED, expired=True) == SessionAnswer.OK
 
 
 def test_registration_names_the_process(sessions: Sessions) -> None:
@@ -325,7 +368,7 @@ def test_record_reads_what_the_scripts_write(sessions: Sessions) -> None:
     sessions.store.seen("builder-1", fence=1, session_id="s1", asked="", host="h1")
     sessions.store.stop("builder-1", kind="stall", reason="quiet")
     fields = set(sessions.store.read("builder-1"))
-    assert fields - set(SessionRecord.model_fields) == {"spawned_at"}
+    assert fields - set(SessionRecord.model_fields) == {"spawned_at", "turn"}
 
 
 def test_race_for_a_turn_on_a_real_server(redis_client: redis.Redis) -> None:

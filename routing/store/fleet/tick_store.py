@@ -5,17 +5,22 @@ from typing import Any
 from redis.exceptions import LockError
 
 from routing.store.redis.faults import redis_errors
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 #: A turn at a tick, from `begin` to `end`.
 Turn = Any  # the driver's lock
+
+_PULSE = Script("lease_pulse", bool, indexes="pulse")
 
 #: Seconds for which a wish is remembered that nobody fulfils.
 WISH_SECONDS = 120
 
 
 class TickStore(Store):
-    """Every key expires. The order of calls is `wish`, then `begin` and `end` until `begin` answers None.
+    """Every key but the pulse expires.
+
+    The order of calls is `wish`, then `begin` and `end` until `begin` answers None.
 
     A wish is written before the lock is tried and read after it was given back, so whatever happened before
     `wish` is seen by a run that begins after it: by the caller's, or by one more of the process at work.
@@ -48,6 +53,10 @@ class TickStore(Store):
     def ask(self, name: str, *, seconds: int) -> bool:
         """Whether a message for the tick is needed: False when one was sent within the last seconds."""
         return self._first(self._asked(name), seconds, doing=f"asking for the tick {name}")
+
+    def beat(self) -> None:
+        """A sweep begins. After some seconds without one, holders of leases get time to renew them first."""
+        self.call(_PULSE, doing="noting that the sweep runs")
 
     def is_first(self, name: str, *, seconds: int) -> bool:
         """Whether this is the first call of that name, by any process, within some seconds."""

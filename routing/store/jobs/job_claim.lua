@@ -1,16 +1,17 @@
 -- Win the lease of a job that is queued, or whose lease ran out, if the limits leave room for it.
--- KEYS  job, outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent
--- ARGV  id: of the job  lease_seconds  worker
+-- KEYS  job, outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent, pulse
+-- ARGV  id: of the job  lease_seconds  worker  call_id: of this claim; with the same one it may be made again
 --       agents_at_once, per_repository, day_cost_usd: the limits; 0 for none
 --       waits: JSON object of why it waits, in words, by fleet, repository, turn and budget
 -- Returns {'ok', field, value, …} | {'missing'|'taken'|'early'|'paused'|'final'|'rejected'}
 --         | {'full'|'budget'}: it is held until there is room
 -- @include prelude
 -- @include admission
+-- @include lease
 local now = clock(time)
 local limits = {tonumber(agents_at_once), tonumber(per_repository), tonumber(day_cost_usd)}
 local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'template', 'version', 'attempts',
-  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished')
+  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim')
 local state, place = f[1], f[9] or ''
 local function unlist()
   redis.call('ZREM', outbox, id)
@@ -44,10 +45,17 @@ local function hold(why)
   end
 end
 
+local function claimed()
+  local all = redis.call('HGETALL', job)
+  table.insert(all, 1, 'ok')
+  return all
+end
+
 if not state then unlist() return {'missing'} end
 if state == 'running' then
+  if call_id ~= '' and f[13] == call_id then return claimed() end -- the answer to the first call was lost
   local used_up = tonumber(f[6] or 0) >= tonumber(f[7])
-  if tonumber(f[2]) > now or used_up or f[8] then return {'taken'} end
+  if used_up or f[8] or not is_lost(pulse, tonumber(f[2]), now) then return {'taken'} end
 elseif state ~= 'queued' then
   unlist()
   return {'final'}
@@ -71,7 +79,7 @@ local ends = now + tonumber(lease_seconds)
 local fence = redis.call('HINCRBY', job, 'fence', 1)
 redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HSET', job, 'state', 'running', 'worker', worker, 'claimed_at', stamp(now),
-  'lease_until', stamp(ends), 'reason', '')
+  'lease_until', stamp(ends), 'reason', '', 'claim', call_id)
 redis.call('ZADD', leases, ends, id)
 if place ~= '' then
   redis.call('HSET', job, 'place', place)
@@ -79,6 +87,4 @@ if place ~= '' then
 end
 unlist()
 emit(events, 'job.claimed', now, id, cjson.encode({worker = worker, fence = fence}))
-local all = redis.call('HGETALL', job)
-table.insert(all, 1, 'ok')
-return all
+return claimed()

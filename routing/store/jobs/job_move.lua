@@ -1,7 +1,7 @@
 -- Move a job to another state, with its event and the facts that come with the move.
 -- KEYS  job, signals, issue: of the job (or the job again)
 --       leases, waiting, outbox, unclaimed, held, at_work, landing, due, dead, effects: lists of jobs
---       spent, children, bereaved, events
+--       spent, children, bereaved, events, pulse
 -- ARGV  id: of the job  allowed: states it may be in, separated by commas  to: the new state
 --       fence: that the caller holds, or ''  reason  delay_seconds: until it may be claimed  retention_seconds
 --       event, data: its kind and its JSON  fields: JSON list of fields and values to write
@@ -16,6 +16,7 @@
 -- @include prelude
 -- @include admission
 -- @include family
+-- @include lease
 local now = clock(time)
 local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel', 'place', 'spent_usd',
   'counted_usd', 'merging')
@@ -27,7 +28,7 @@ end
 if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then return {'state', f[1]} end
 if fence ~= '' and fence ~= f[2] then return {'stale'} end
 if f[9] and to == 'cancelled' and fence == '' then return {'merging'} end -- the watcher, which merges, has it
-if expired and tonumber(f[3]) > now then return {'alive'} end
+if expired and not is_lost(pulse, tonumber(f[3]), now) then return {'alive'} end
 if fence ~= '' and f[5] and (to == 'queued' or to == 'waiting') then return {'cancelling'} end
 if fresh and f[4] then
   local active = redis.call('HGET', issue, 'active')

@@ -48,8 +48,8 @@ _JOB_CLAIM = Script(
     "job_claim",
     record_or(ClaimRefusal),
     keys="job",
-    indexes="outbox leases paused rejected events unclaimed held at_work spent",
-    args=f"id lease_seconds worker {_LIMITS} waits",
+    indexes="outbox leases paused rejected events unclaimed held at_work spent pulse",
+    args=f"id lease_seconds worker call_id {_LIMITS} waits",
 )
 _JOB_REROUTE = Script(
     "job_reroute",
@@ -126,11 +126,14 @@ class JobStore(JobReader):
     def _packed(self, step: Acceptance) -> Packed:
         return step.packed(self.keys, self.now_argument())
 
-    def claim(self, job: str, *, lease_seconds: float, worker: str) -> Job | ClaimRefusal:
-        """Win a job's lease, or say why not."""
+    def claim(self, job: str, *, lease_seconds: float, worker: str, call_id: str = "") -> Job | ClaimRefusal:
+        """Win a job's lease, or say why not.
+
+        With a `call_id` of its own a claim may be made again after a StoreAwayError.
+        """
         found = self.call(
             _JOB_CLAIM, job=self.keys.job(job), id=job, lease_seconds=lease_seconds, worker=worker,
-            waits=_WAITS, **self._limits, doing=f"claiming job {job}",
+            call_id=call_id, waits=_WAITS, **self._limits, doing=f"claiming job {job}",
         )  # fmt: skip
         return found if isinstance(found, ClaimRefusal) else parsed_job(job, found)
 

@@ -35,7 +35,7 @@ JOB_MOVE = Script(
     answered(MoveAnswer),
     keys="job signals issue",
     indexes="leases waiting outbox unclaimed held at_work landing due dead effects spent children bereaved "
-    "events",
+    "events pulse",
     args="id allowed to fence reason delay_seconds retention_seconds event data fields facts",
     flags="refund list_dead expired fresh corrective keeps_turn",
 )

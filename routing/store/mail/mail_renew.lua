@@ -1,4 +1,4 @@
--- Extend the leases of mails that a turn claimed.
+-- Extend the leases of mails that a turn claimed, also those that ran out, unless another turn has claimed them.
 -- KEYS  claimed, mail_waiting, and for each mail  mail
 -- ARGV  name: of the agent  fence: of the claim  extend_seconds, and for each mail  id
 -- Returns how many of them are still claimed with that fence
@@ -6,8 +6,8 @@
 local now, held = clock(time), 0
 local ends = now + tonumber(extend_seconds)
 for mail, id in each() do
-  local f = redis.call('HMGET', mail, 'state', 'fence', 'lease_until')
-  if f[1] == 'claimed' and f[2] == fence and tonumber(f[3]) > now then
+  local f = redis.call('HMGET', mail, 'state', 'fence')
+  if f[1] == 'claimed' and f[2] == fence then
     redis.call('HSET', mail, 'lease_until', stamp(ends))
     redis.call('ZADD', claimed, 'XX', ends, id)
     held = held + 1

@@ -14,7 +14,7 @@ from redis.exceptions import (
     RedisError,
 )
 
-from routing.errors import CoalmineError, SettingsError, UnavailableError
+from routing.errors import CoalmineError, LockedOutError, StoreAwayError, StoreRefusedError
 
 #: Our connections note here, on the driver's error, which server it was about.
 PLACE_ATTRIBUTE = "coalmine_place"
@@ -88,11 +88,13 @@ def translate(error: RedisError, *, doing: str, where: str = "") -> CoalmineErro
             f"{doing} failed: {who} does not accept the user or password of COALMINE_REDIS_URL, or does not "
             f"let that user do this ({said}): correct the URL's credentials or the server's ACL"
         )
-        return SettingsError(message)
+        return LockedOutError(message)
     fault = _fault(error, said)
     if fault is None:
         return None
-    return UnavailableError(f"{doing} failed: {who} {fault.happened} ({said}): {fault.remedy}")
+    refused = fault is not _UNREACHABLE or _nobody_listens(error)
+    kind = StoreRefusedError if refused else StoreAwayError
+    return kind(f"{doing} failed: {who} {fault.happened} ({said}): {fault.remedy}")
 
 
 def _fault(error: RedisError, said: str) -> _Fault | None:
@@ -102,3 +104,12 @@ def _fault(error: RedisError, said: str) -> _Fault | None:
     if code in _FAULTS:
         return _FAULTS[code]
     return _UNREACHABLE if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) else None
+
+
+def _nobody_listens(error: BaseException | None) -> bool:
+    """Whether the system said that there is no server at the address, rather than none that answers."""
+    while error is not None:
+        if isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

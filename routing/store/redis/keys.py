@@ -17,6 +17,7 @@ PERMANENT_KINDS = frozenset(
         "trial",  # trial:ID and its ledger
         "trials",  # trials:open, trials:moved
         "jobs",  # zset of job ids by creation, trimmed by the sweep
+        "pulse",  # hash: when the last sweep began, and until when holders may renew leases that ran out
         "outbox",  # zset of queued jobs whose message is to be published, by time
         "unclaimed",  # zset of published jobs that nobody has claimed, by the time of the next look
         "leases",  # zset of running jobs by the end of their lease

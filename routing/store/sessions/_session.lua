@@ -18,7 +18,7 @@ local function may_come(from, allowed) return string.find(',' .. allowed .. ',',
 
 -- The turn is over: its lease and the registration of its process go together.
 local function leave_turn(session, turns, name)
-  redis.call('HDEL', session, 'lease_until', 'holder', 'host', 'boot_id', 'pid', 'start_ticks', 'marker',
+  redis.call('HDEL', session, 'lease_until', 'holder', 'turn', 'host', 'boot_id', 'pid', 'start_ticks', 'marker',
     'spawned_at', 'stop', 'stage')
   redis.call('ZREM', turns, name)
 end

@@ -9,7 +9,7 @@
 local now = clock(time)
 local f = redis.call('HMGET', session, 'state', 'lease_until', 'runtime_session')
 if not f[1] then return {'missing'} end
-if not holds(session, fence) or tonumber(f[2]) <= now then return {'stale'} end
+if not holds(session, fence) then return {'stale'} end
 if not may_come(f[1], allowed) then return {'state', f[1]} end
 redis.call('HSET', session, 'spawned_at', stamp(now), 'last_activity', stamp(now), unpack(cjson.decode(process)))
 redis.call('HDEL', session, 'awaiting', 'gave_up', 'left')

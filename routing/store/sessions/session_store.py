@@ -58,8 +58,8 @@ _BEGIN = Script(
     "session_begin",
     record_or(TurnRefusal),
     keys="session",
-    indexes="sessions turns events",
-    args="name lease_seconds worker retention_seconds fields",
+    indexes="sessions turns events pulse",
+    args="name lease_seconds worker retention_seconds call_id fields",
     flags="start",
 )
 _RUN = Script(
@@ -93,7 +93,7 @@ _MOVE = Script(
     "session_move",
     answered(SessionAnswer),
     keys="session",
-    indexes="sessions turns events",
+    indexes="sessions turns events pulse",
     args="name to allowed reason retention_seconds fence",
     flags="expired",
 )
@@ -112,8 +112,8 @@ class SessionStore(Store):
 
     A turn goes `begin`, `run_by`, `seen` and `renew` as often as needed, `end`. Each step carries the fence
     that `begin` gave; once another turn has begun, those of the earlier one are refused as STALE. So is a
-    second `end`, and thus a turn's end may be repeated after an UnavailableError. `begin` may not: if the
-    first one was carried out, the second one is BUSY until that lease has run out.
+    second `end`, and thus a turn's end may be repeated after an UnavailableError. `begin` needs the same
+    `call_id` for that: without one, a second call is BUSY until the lease of the first has run out.
 
     The watchdog has no fence. It uses `in_turn` and `idle` to look, `escalate` with the fence and the time of
     the last activity that it read, and `move` with `expired`, which takes over a turn only when its lease ran
@@ -132,16 +132,18 @@ class SessionStore(Store):
         self.retention_seconds = retention_seconds  # for which a session is kept after its last step
 
     def begin(
-        self, name: str, *, lease_seconds: float, worker: str, start: Mapping[str, str] | None
-    ) -> dict[str, str] | TurnRefusal:
+        self, name: str, *, lease_seconds: float, worker: str, start: Mapping[str, str] | None,
+        call_id: str = "",
+    ) -> dict[str, str] | TurnRefusal:  # fmt: skip
         """Win the lease of an agent's next turn: the session's record, or why not.
 
-        `start` holds the fields of a session that is to live if none does; None: only one that lives.
+        `start` holds the fields of a session that is to live if none does; None: only one that lives. With a
+        `call_id` of its own the call may be made again, and finds what it won.
         """
         return self.call(
             _BEGIN, session=self.keys.session(name), name=name, lease_seconds=lease_seconds, worker=worker,
-            retention_seconds=self.retention_seconds, fields=flat_json(start or {}), start=start is not None,
-            doing=f"beginning a turn of {name}",
+            call_id=call_id, retention_seconds=self.retention_seconds, fields=flat_json(start or {}),
+            start=start is not None, doing=f"beginning a turn of {name}",
         )  # fmt: skip
 
     def run_by(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import structlog
 
-from routing.errors import UnavailableError
+from routing.errors import STORE_AWAY
 from routing.jobs.ending import Ending
 from routing.store.sessions.session_store import SessionStore
 from tasks.agents.runtimes.agent_event import AgentEvent, SessionEvent, Usage
@@ -73,7 +73,7 @@ class Conversation:
                 asked=self.asked or "",
                 host=self._host,
             )
-        except UnavailableError as error:
+        except STORE_AWAY as error:
             _log.error("session.not_saved", agent=self._held.name, reason=str(error))
         else:
             self._saved = self._seen

@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 
 from routing.back_off import BackOff
-from routing.errors import CoalmineError, UnavailableError
+from routing.errors import STORE_AWAY, CoalmineError
 from routing.generator import Generator
 from routing.jobs.ending import OVERSTAYED, Ending
 from routing.jobs.retry import is_done
@@ -33,19 +33,21 @@ from tasks.agents.supervision.worker_died import AgentEnd
 from tasks.agents.turn.mail import TurnMail
 from tasks.agents.turn.order import HeldTurn, TurnOrder
 from tasks.agents.turn.result import TurnResult
+from tasks.work.log_and_continue import LogAndContinue
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-#: The pauses between two tries to write a turn's end to a store that does not answer.
-STORE_BACK_OFF = BackOff(first_seconds=0.5, cap_seconds=8.0)
+#: The pauses between two tries to do a step of a turn on a store that does not answer. Short: all is to be at
+#: work within seconds of its return.
+STORE_BACK_OFF = BackOff(first_seconds=0.5, cap_seconds=2.0)
 
 
 class TurnCleanup:
-    """Runs the steps of one turn's end.
+    """Runs the steps of one turn's beginning and end.
 
-    One that fails is logged as an error, and the next is done all the same.
+    One that fails is logged, and the next is done all the same; `until_answered` alone raises.
     """
 
     def __init__(
@@ -64,15 +66,26 @@ class TurnCleanup:
 
         The last try is made when the lease ends.
         """
+        try:
+            return self.until_answered(what, step)
+        except STORE_AWAY:
+            return None
+
+    def until_answered(
+        self, what: str, step: Callable[[], T], *, gives_up_at: Callable[[], float] | None = None
+    ) -> T:
+        """The same, but raises what the store said last. `gives_up_at`: in place of the end of the lease."""
+        ends = gives_up_at or self._lease_ends
         while True:
             try:
                 answer = step()
-            except UnavailableError as error:
+            except STORE_AWAY as error:
                 self._failures += 1
-                self._log_failure(what, error)
-                left = self._lease_ends() - self._monotonic()
+                if self._failures == 1:
+                    self._log_failure(what, error)
+                left = ends() - self._monotonic()
                 if left <= 0:
-                    return None
+                    raise
                 self._pause(min(left, STORE_BACK_OFF.seconds(self._failures, self._generator)))
             else:
                 self._failures = 0
@@ -235,12 +248,14 @@ class TurnEnding:
         self.close_mail()
         if self.has_lease:
             end = TurnEnd(name=self.held.name, fence=self.held.fence)
-            self.cleanup.once("the lease", lambda: self.sessions.end(end))
+            self.cleanup.patiently("the lease", lambda: self.sessions.end(end))
         self._settle_mail(clean=False, reason="its turn ended before it could be judged", counts=was_read)
 
     def _settle_mail(self, *, clean: bool, reason: str, counts: bool) -> None:
         """Acknowledge its mail, or have it wait again; only the first call counts."""
-        self.cleanup.once("the mail", lambda: self.mail.settle(clean=clean, reason=reason, counts=counts))
+        settle = partial(self.mail.settle, clean=clean, reason=reason, counts=counts)
+        with LogAndContinue("turn.cleanup_failed", agent=self.held.name, what="the mail"):
+            self.cleanup.patiently("the mail", settle)
 
     def _recorded(
         self, result: TurnResult, step: SessionStep | None, *, terminal_seen: bool,

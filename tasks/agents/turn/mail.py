@@ -29,6 +29,7 @@ class TurnMail:
         self._keeper = keeper
         self._kind = kind
         self._claim: MailClaim | None = None
+        self._verdict: tuple[bool, str, bool] | None = None  # of the first call of `settle`
         self._open_turn: MailTurn | None = None
         self._command = ""
         self.message = ""  # all of it as one message, "" for none
@@ -63,17 +64,21 @@ class TurnMail:
             self._server.close(self._open_turn)
 
     def settle(self, *, clean: bool, reason: str, counts: bool) -> None:
-        """Acknowledge the mail after a clean turn, else have it wait again; later calls change nothing.
+        """Acknowledge the mail after a clean turn, else have it wait again.
 
-        `counts`: whether the turn was one of the few attempts at delivering it.
+        `counts`: whether the turn was one of the few attempts at delivering it. May be repeated after a
+        StoreAwayError; what the first call said counts, and when that was done, later calls change nothing.
         """
-        claim, self._claim = self._claim, None
+        self._verdict = self._verdict or (clean, reason, counts)
+        clean, reason, counts = self._verdict
+        claim = self._claim
         if claim is None or not claim.mails:
             return
         if clean:
             self._office.ack(claim)
         else:
             self._office.put_back(claim, reason=reason, counts=counts)
+        self._claim = None
 
 
 def mail_leases(office: PostOffice, lease_seconds: float) -> LeaseKind[MailClaim]:

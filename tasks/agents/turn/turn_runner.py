@@ -20,14 +20,18 @@ threads only set its stop signal.
 """
 
 import random
+import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
-from routing.errors import CoalmineError, ConflictError
+from routing.errors import STORE_AWAY, CoalmineError, ConflictError
 from routing.generator import Generator
 from routing.jobs.ending import Ending, NotRun
 from routing.process.cgroup import CgroupHome
@@ -58,12 +62,18 @@ from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.work.lease_keeper import Lease, LeaseKeeper, LeaseKind
+from tasks.work.patience import patiently
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
 #: Seconds for which a turn waits for another turn of its session before it is put off, and between two tries.
 BUSY_SECONDS = 2.0
 BUSY_PAUSE_SECONDS = 0.1
+
+#: Seconds for which a turn waits for a store that does not answer when it is to begin.
+BEGIN_SECONDS = 300.0
 
 
 class StaleTurnError(ConflictError):
@@ -112,15 +122,15 @@ class TurnRunner:
     def run(self, order: TurnOrder, stop: StopSignal) -> TurnRecord | NotRun:
         """Run one turn, or say why there was none.
 
-        Raises what `run_turn` raises, and UnavailableError; the lease is given back in every case.
+        Raises what `run_turn` raises, and one of STORE_AWAY when the store did not answer for BEGIN_SECONDS
+        before a process was started; the lease is given back in every case.
         """
-        name, asked_at = order.agent.name, self.monotonic()
-        begun = self._begin(order)
+        name = order.agent.name
+        asked_at, begun = self._begin(order, stop)
         give_up_at = asked_at + BUSY_SECONDS
         while begun is TurnRefusal.BUSY and stop.reason is None and self.monotonic() < give_up_at:
             self.pause(BUSY_PAUSE_SECONDS)
-            asked_at = self.monotonic()
-            begun = self._begin(order)
+            asked_at, begun = self._begin(order, stop)
         if isinstance(begun, TurnRefusal):
             return NotRun.BUSY if begun is TurnRefusal.BUSY else NotRun.OVER
         held = HeldTurn(name, int(begun["fence"]))
@@ -134,15 +144,30 @@ class TurnRunner:
             finally:
                 turn.release()
 
-    def _begin(self, order: TurnOrder) -> dict[str, str] | TurnRefusal:
-        agent = order.agent
+    def _begin(self, order: TurnOrder, stop: StopSignal) -> tuple[float, dict[str, str] | TurnRefusal]:
+        """Ask for the lease; the answer, and when it was asked for, by `monotonic`."""
+        agent, call_id = order.agent, secrets.token_hex(8)
         life = {"role": agent.role.value, "parent": agent.parent, "job": order.job}
-        return self.sessions.begin(
-            agent.name,
-            lease_seconds=self.turn_leases.lease_seconds,
-            worker=order.worker,
-            start=life if order.begins else None,
-        )
+
+        def ask() -> tuple[float, dict[str, str] | TurnRefusal]:
+            return self.monotonic(), self.sessions.begin(
+                agent.name,
+                lease_seconds=self.turn_leases.lease_seconds,
+                worker=order.worker,
+                start=life if order.begins else None,
+                call_id=call_id,
+            )
+
+        gives_up_at = self.gives_up_at(stop)
+        return patiently(
+            "turn.delayed", ask, is_over=lambda: self.monotonic() >= gives_up_at(), pause=self.pause,
+            agent=agent.name,
+        )  # fmt: skip
+
+    def gives_up_at(self, stop: StopSignal) -> Callable[[], float]:
+        """Until when a turn that begins waits for its store, by `monotonic`; at once when it is to stop."""
+        give_up_at = self.monotonic() + BEGIN_SECONDS
+        return lambda: give_up_at if stop.reason is None else float("-inf")
 
 
 def turn_leases(sessions: SessionStore, lease_seconds: float) -> LeaseKind[HeldTurn]:
@@ -196,17 +221,24 @@ class _SessionTurn:
         self._started = 0  # processes that were registered
         self._acted = False  # the agent has spoken, or used a tool
         self._heard_at = runner.monotonic()  # when it last printed something, or the turn began
+        self._gives_up_at = runner.gives_up_at(StopSignal())  # `run` has the turn's own
 
     def run(self, stop: StopSignal) -> TurnRecord | NotRun:
         """Steps 2 to 8, once; `release` must be called after it, whatever it raised."""
-        with self._mail.claimed():
+        self._gives_up_at = self._runner.gives_up_at(stop)
+        with ExitStack() as held:
+            self._until_answered("its mail", lambda: held.enter_context(self._mail.claimed()))
             return self._run(stop)
+
+    def _until_answered(self, what: str, step: Callable[[], T]) -> T:
+        """A step before the process has its prompt: nothing is paid yet, so the store is waited for."""
+        return self._ending.cleanup.until_answered(what, step, gives_up_at=self._gives_up_at)
 
     def _run(self, stop: StopSignal) -> TurnRecord | NotRun:
         given = self._given()
         if given is None:
             return NotRun.NOTHING_TO_SAY
-        self._ending.begin()
+        self._until_answered("its terminal mail", self._ending.begin)
         result = self._process(given, stop, self._order.limits)
         consumed = result.usage
         resumed = self._conversation.asked is not None
@@ -247,8 +279,15 @@ class _SessionTurn:
             on_event=self._hear,
             on_life=self._live,
             on_abort=self._ending.close_mail,
-            waits_for_person=lambda: self._runner.agents.waits_for_person(self._name),
+            waits_for_person=self._waits_for_person,
         )
+
+    def _waits_for_person(self) -> bool:
+        """Whether silence is allowed; yes while nobody can say."""
+        try:
+            return self._runner.agents.waits_for_person(self._name)
+        except STORE_AWAY:
+            return True
 
     def _afresh(self, first: TurnResult, stop: StopSignal, why: str) -> tuple[TurnResult, Usage]:
         """Start the agent once more, in a new conversation and with a recap; `why` not in the earlier one.
@@ -286,7 +325,8 @@ class _SessionTurn:
 
     def _register(self, process: ProcessIdentity) -> None:
         """Step 4. When this raises, the process is killed before anything was written to it."""
-        moved = self._runner.sessions.run_by(
+        register = partial(
+            self._runner.sessions.run_by,
             self._name,
             fence=self._fence,
             # Also of a turn whose worker was lost, or of this one's first process.
@@ -301,6 +341,7 @@ class _SessionTurn:
             },
             lost=self._conversation.lost,
         )
+        moved = self._until_answered("its process", register)
         if not moved.done:
             message_ = (
                 f"the process of {self._name} could not be registered ({moved}) and was killed: the turn "
