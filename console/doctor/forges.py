@@ -21,6 +21,7 @@ from routing.forges.forge import Access, HoldsConnections
 from routing.forges.registry import KINDS
 from routing.forges.site import ForgeSite
 from routing.git.git import Git
+from routing.git.limits import GitLimits
 from routing.git.remote import RemoteGoneError
 from routing.http.connection import Surroundings
 from routing.http.settings import HttpLimits
@@ -195,7 +196,7 @@ class _Examination:
         """
         check = f"git-{self._site.full_name(repo)}"
         try:
-            remote = replace(self._site.remote(repo), answer_seconds=ANSWER_SECONDS)
+            remote = replace(self._site.remote(repo), limits=GitLimits(answer_seconds=ANSWER_SECONDS))
             with tempfile.TemporaryDirectory() as nowhere:  # an empty folder: no repository's settings apply
                 remote.run(Git(Path(nowhere)), "ls-remote", "--", remote.address, "HEAD")
         except RemoteGoneError as error:

@@ -74,6 +74,7 @@ class Git:
 
     directory: Path
     timeout_seconds: float = 120.0  # for each command
+    idle_seconds: float | None = None  # for which one may do nothing at all; None: as long as it may take
     access: GitAccess | None = None  # to a remote, see `Remote`
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:
@@ -111,13 +112,19 @@ class Git:
             descriptors=access.descriptors,
         )
         try:
-            done = capture(command, timeout_seconds=self.timeout_seconds)
+            done = capture(command, timeout_seconds=self.timeout_seconds, idle_seconds=self.idle_seconds)
         except SpawnError as error:
             message = f"git could not be run in {self.directory}: install git, and see that the folder exists"
             raise GitError(message) from error
         if done.ended.timed_out or done.ended.exit_code is None:
+            late = done.ended.seconds >= self.timeout_seconds or self.idle_seconds is None
+            how = (
+                f"took over {self.timeout_seconds:g} s"
+                if late
+                else f"did nothing for {self.idle_seconds:g} s"
+            )
             message = (
-                f"git {' '.join(arguments[:2])} took over {self.timeout_seconds:g} s in {self.directory}"
+                f"git {' '.join(arguments[:2])} {how} in {self.directory}; see the settings git.*_seconds"
             )
             raise GitError(message)
         return done

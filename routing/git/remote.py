@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.git.git import Git, GitAccess, GitError
+from routing.git.limits import GitLimits
 from routing.git.push_refusal import PushRefusedError, push_refusal, what_was_said
 from routing.http.address import ApiAddress
 
@@ -117,8 +118,7 @@ class Remote:
 
     address: str  # a path, or whatever else git takes
     credential: Credential | None = None
-    answer_seconds: float = 120.0  # time limit of `ls-remote`
-    transfer_seconds: float = 900.0  # time limit of a fetch or a push
+    limits: GitLimits = field(default_factory=GitLimits)
     main_branch: Callable[[], str] | None = None  # names its main branch; None: its HEAD does
 
     def __post_init__(self) -> None:
@@ -144,10 +144,11 @@ class Remote:
         (or none that we may see), and RemoteAwayError for all else, also after its time limit. None of them
         has a password in it.
         """
-        seconds = self.answer_seconds if arguments[0] == "ls-remote" else self.transfer_seconds
+        asks = arguments[0] == "ls-remote"
+        timed = self.limits.for_answers(git) if asks else self.limits.for_transfers(git)
         try:
             with self._access() as access:
-                return replace(git, timeout_seconds=seconds, access=_in_place(git, access))(*arguments)
+                return replace(timed, access=_in_place(git, access))(*arguments)
         except GitError as error:
             kind = push_refusal(error.stderr) if arguments[0] == "push" else None
             if kind is None:

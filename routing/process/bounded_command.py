@@ -9,9 +9,13 @@ from typing import BinaryIO
 from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended, Output
 from routing.process.descendants import Descendants
+from routing.process.table import activity
 
 #: Seconds between SIGTERM and SIGKILL for a command that took too long.
 KILL_GRACE_SECONDS = 2.0
+
+#: Seconds between two looks at whether a command gets on, at the most.
+LOOK_SECONDS = 5.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -53,6 +57,7 @@ def run_bounded(
     command: Command,
     *,
     timeout_seconds: float,
+    idle_seconds: float | None = None,
     output: Output | None = None,
     error: Output | None = None,
     descendants: Descendants | None = None,
@@ -60,19 +65,46 @@ def run_bounded(
 ) -> Ended:
     """Run the command to its end or its time limit, then kill whatever is left of its process group.
 
+    With `idle_seconds` its time is up as well when it has neither printed, read, written nor computed for so
+    long; where there is no /proc, only printing is seen.
     Blocks the calling thread. `output`, `error` and `descendants` are as in `ChildProcess.start`; what the
     outputs raise is passed on when the command has been killed. Raises SpawnError.
     """
     child = ChildProcess.start(command, output=output, error=error, descendants=descendants, clock=clock)
     deadline = clock() + timeout_seconds
+    watch = None if idle_seconds is None else _Progress(child, idle_seconds, clock)
     try:
         while not (exited := child.has_exited()) and (left := deadline - clock()) > 0:
-            child.pump(left)
+            if watch is not None and watch.is_stuck():
+                break
+            child.pump(left if watch is None else min(left, watch.look_seconds))
     except BaseException:  # whatever happens to us, the command does not go on
         child.discard()
         raise
     ended = child.end(grace_seconds=0.0 if exited else KILL_GRACE_SECONDS)
     return replace(ended, timed_out=not exited)
+
+
+class _Progress:
+    """Whether a command gets on, looked at now and then."""
+
+    def __init__(self, child: ChildProcess, idle_seconds: float, clock: Callable[[], float]) -> None:
+        self._child = child
+        self._idle_seconds = idle_seconds
+        self._clock = clock
+        self.look_seconds = min(LOOK_SECONDS, idle_seconds / 4)
+        self._seen: tuple[int, int] | None = None
+        self._looked_at = self._moved_at = clock()
+
+    def is_stuck(self) -> bool:
+        """Whether nothing has moved for too long."""
+        now = self._clock()
+        if now - self._looked_at >= self.look_seconds:
+            self._looked_at = now
+            seen = (self._child.bytes_read, activity(self._child.pid))
+            if seen != self._seen:
+                self._seen, self._moved_at = seen, now
+        return now - self._moved_at >= self._idle_seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +126,10 @@ class _Kept(bytearray):
         """Nothing is held back."""
 
 
-def capture(command: Command, *, timeout_seconds: float) -> Captured:
+def capture(command: Command, *, timeout_seconds: float, idle_seconds: float | None = None) -> Captured:
     """Run a command as `run_bounded` does, and return all that it printed: for programs that print little."""
     output, error = _Kept(), _Kept()
-    ended = run_bounded(command, timeout_seconds=timeout_seconds, output=output, error=error)
+    ended = run_bounded(
+        command, timeout_seconds=timeout_seconds, idle_seconds=idle_seconds, output=output, error=error
+    )
     return Captured(ended=ended, output=bytes(output), error=bytes(error))

@@ -101,6 +101,21 @@ def running_in(folder: Path, program: str) -> list[int]:
     return found
 
 
+def activity(leader: int) -> int:
+    """A number that changes while any process of a session computes, reads or writes; 0 without /proc."""
+    total = 0
+    for process in _PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # gone, or not ours to see
+            fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
+            if int(fields[3]) == leader:
+                total += (
+                    int(fields[11]) + int(fields[12]) + 1
+                )  # its time in user and in kernel mode, see proc(5)
+                moved = (process / "io").read_bytes().split()
+                total += int(moved[1]) + int(moved[3])  # bytes read and written, in files and pipes
+    return total
+
+
 def start_ticks(pid: int) -> int | None:
     """Return the start of a process in clock ticks since boot; None when it has ended, or is a zombie."""
     entry = _read_stat(pid)

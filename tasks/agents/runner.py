@@ -7,7 +7,7 @@ the lease was asked about again.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import structlog
 
 from routing.base import Base
 from routing.errors import CoalmineError, InvalidInputError
+from routing.git.limits import GitLimits
 from routing.git.remote import Remote
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import Job, JobResult
@@ -55,6 +56,7 @@ class RunnerRules:
     commit_leftovers: bool
     turns_per_job: int = 20
     job_cost_usd: float | None = None  # of all turns of a job, None for no limit
+    git: GitLimits = field(default_factory=GitLimits)
 
 
 class AgentRunner:
@@ -112,7 +114,7 @@ class AgentRunner:
         )  # fmt: skip
         if not repository:
             return ran
-        place = RepositoryPlace(work_dir=self._rules.work_dir, repository=repository)
+        place = self._place(repository)
         tree = kept_worktree(
             place, remote=self._remote(repository), job_id=job.id, base=job.base, pushed=_pushed_commits(job)
         )
@@ -226,7 +228,7 @@ class AgentRunner:
         """Open the tree and compose the prompt. Called under the turn's lease: nobody else is in the tree."""
         job = claim.job
         if job.request.repository:
-            place = RepositoryPlace(work_dir=self._rules.work_dir, repository=job.request.repository)
+            place = self._place(job.request.repository)
             remote = self._remote(job.request.repository)
             run.tree = open_worktree(
                 place, remote=remote, job_id=job.id, base=job.base, pushed=_pushed_commits(job)
@@ -259,6 +261,10 @@ class AgentRunner:
             log_file=files / "turn.log",
             secrets=secret_values(self._environment, spec),
         )
+
+    def _place(self, repository: str) -> RepositoryPlace:
+        rules = self._rules
+        return RepositoryPlace(work_dir=rules.work_dir, repository=repository, limits=rules.git)
 
     def _remote(self, repository: str) -> Remote:
         remote = self._remotes.get(repository)

@@ -6,7 +6,7 @@ parts; the web console and most commands do not.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import requests
@@ -128,7 +128,7 @@ class ForgeParts:
         They hold tokens, and are passed to git alone.
         """
         return {
-            site.full_name(repo): site.remote(repo)
+            site.full_name(repo): replace(site.remote(repo), limits=self.coalmine.settings.git)
             for site in self.sites.values()
             for repo in site.config.allow_list
         }

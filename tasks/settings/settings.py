@@ -26,6 +26,7 @@ from pydantic_settings import SettingsError as UnreadableValueError
 from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
 from routing.errors import SettingsError
+from routing.git.limits import GitLimits
 from routing.http.settings import HttpLimits
 from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
 from tasks.notify.settings import NotifySettings
@@ -128,6 +129,7 @@ class Settings(BaseSettings):
     canary: CanarySettings = CanarySettings()
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
+    git: GitLimits = GitLimits()  # how long git may take
     forge: Forges = ()  # where issues come from and work is judged
     http: HttpLimits = HttpLimits()  # how patient we are with forges, and how much is read
     issues: IssueSettings = IssueSettings()  # what is made of issues

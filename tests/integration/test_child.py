@@ -225,3 +225,20 @@ def test_what_a_program_leaves_is_ended_although_it_exits_at_once(tmp_path: Path
     )
     assert child.end().survivors == 0
     assert not process_runs(noted_pid(left))
+
+
+def test_command_that_gets_on_may_go_on() -> None:
+    """It prints nothing for longer than it may be idle, and computes all the time."""
+    done = capture(
+        shell("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"), timeout_seconds=FAR, idle_seconds=0.2
+    )
+
+    assert not done.ended.timed_out
+
+
+def test_command_that_hangs_is_ended_long_before_its_limit() -> None:
+    """It neither prints, nor moves, nor computes anything."""
+    done = capture(shell("echo begun; sleep 1000"), timeout_seconds=FAR, idle_seconds=0.3)
+
+    assert (done.ended.timed_out, done.output) == (True, b"begun\n")
+    assert done.ended.seconds < FAR

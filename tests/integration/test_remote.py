@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from routing.forges.registry import KINDS
 from routing.git.git import Git, GitError
+from routing.git.limits import GitLimits
 from routing.git.remote import Remote, RemoteGoneError, RemoteRefusedError
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import open_worktree
@@ -206,7 +207,7 @@ def test_a_forge_that_does_not_end_its_answer_runs_into_the_time_limit(served: S
 
     def work() -> None:
         try:
-            _work(served, replace(served.remote(), answer_seconds=5))
+            _work(served, replace(served.remote(), limits=GitLimits(answer_seconds=5)))
         except GitError as error:
             errors.append(error)
 

@@ -13,12 +13,16 @@ from routing.base import Base
 from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
 from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit
 from routing.git.git import Git, GitError
+from routing.git.limits import GitLimits
 
 # Hooks could have been written by the work that is being judged.
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
 # Exit codes of `git merge-base --is-ancestor` and its like; anything else is a fault, not an answer.
 _YES, _NO = 0, 1
+
+#: What writes the files of a work tree, and takes as long as there are many.
+_WRITES_FILES = frozenset({"checkout", "clone", "merge", "worktree"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,10 @@ class LocalGit:
         `checked_commit`: git would read a name that begins with `-` as an option.
         """
         try:
-            return Git(self.directory)(*_NO_HOOKS, *arguments, stdin=stdin)
+            git = Git(self.directory)
+            if arguments[0] in _WRITES_FILES:
+                git = GitLimits().for_files(git)
+            return git(*_NO_HOOKS, *arguments, stdin=stdin)
         except GitError as error:
             raise ForgeUnreachableError(str(error)) from error
 

@@ -14,8 +14,9 @@ from typing import Self
 
 from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess
+from routing.git.limits import GitLimits
 from tasks.agents.repository.agent_files import AgentFolder, TooLargeError
-from tasks.agents.repository.our_git import ALONE, TREE_SECONDS, borrow, without_tree
+from tasks.agents.repository.our_git import ALONE, borrow, without_tree
 from tasks.agents.repository.our_repository import our_repository
 
 #: Most bytes of objects that are taken after one turn, and most files that they may be in.
@@ -162,7 +163,7 @@ def _copy_objects(tree: Path, to: Path) -> None:
 
 def _index_packs(quarantine: Path) -> None:
     """Make the index of each pack: one that the agent wrote is not believed. A broken pack is left out."""
-    git = Git(quarantine, timeout_seconds=TREE_SECONDS, access=GitAccess(environment=ALONE))
+    git = GitLimits().for_files(Git(quarantine, access=GitAccess(environment=ALONE)))
     for pack in sorted((quarantine / "objects" / "pack").glob("*.pack"))[:MOST_PACKS]:
         if git.attempt("index-pack", str(pack.resolve())).returncode != 0:
             pack.unlink()

@@ -82,7 +82,7 @@ def find_earlier(
         clear(git_dir, place.out_of_the_way)
         return EarlierTree()
     try:
-        git = our_git(git_dir, tree)
+        git = our_git(git_dir, tree, place.limits)
         known = [state.main, *([state.branch] if state.branch else []), *([base.commit] if base else [])]
         work = take_work(git, tree, f"coalmine/{job_id}", mirror=place.mirror, known=known)
         there = state.branch

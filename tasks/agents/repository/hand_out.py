@@ -16,7 +16,7 @@ from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess
 from tasks.agents.repository.agent_work import TAKEN, Aside
 from tasks.agents.repository.leftovers import note_checkout
-from tasks.agents.repository.our_git import ALONE, TREE_SECONDS, borrow, our_git
+from tasks.agents.repository.our_git import ALONE, borrow, our_git
 from tasks.agents.repository.our_repository import end_history_like, format_of, our_repository
 from tasks.agents.repository.place import RepositoryPlace
 
@@ -33,7 +33,7 @@ def check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -
     clear(tree, place.out_of_the_way)
     tree.mkdir(parents=True)
     our_repository(git_dir, like=place.mirror)
-    git = our_git(git_dir, tree)
+    git = our_git(git_dir, tree, place.limits)
     borrow(git_dir, place.mirror)
     git("update-ref", f"refs/heads/{branch}", start)
     git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
@@ -51,13 +51,13 @@ def lay_out_git(
     each of its tags.
     """
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
-    ours = our_git(git_dir, tree)
+    ours = our_git(git_dir, tree, place.limits)
     ours("update-ref", TAKEN, start)
     ours("read-tree", "--reset", start)
     made = git_dir / "handed.git"
     remove_all(made)
     made.mkdir()
-    git = Git(made, timeout_seconds=TREE_SECONDS, access=GitAccess(environment=ALONE))
+    git = place.limits.for_files(Git(made, access=GitAccess(environment=ALONE)))
     kind = format_of(git_dir)
     git("init", "--bare", "--quiet", "--template=", f"--object-format={kind}", f"--initial-branch={branch}")
     borrow(made, place.mirror, git_dir)

@@ -52,8 +52,8 @@ class Mirror:
     """A repository's mirror on this host, from which the work trees of jobs are made.
 
     Any number of processes and threads of the host may call `fetch`: a lock on a file beside the mirror lets
-    in one at a time, and is free when its holder dies. The others wait up to `lock_seconds`. Hosts share no
-    mirror.
+    in one at a time, and is free when its holder dies. The others wait as long as a transfer may take. Hosts
+    share no mirror.
 
     The mirror is made at the first `fetch`. A fetch that failed may be repeated. Branches and tags are those
     of the remote: what it has no longer is dropped before the fetch where it is in the way. Objects are only
@@ -62,7 +62,6 @@ class Mirror:
 
     path: Path
     remote: Remote
-    lock_seconds: float = 1200.0  # how long to wait for another job that is fetching
 
     def fetch(self, branch: str, base: str = "") -> RemoteState:
         """Fetch the remote's main branch, one job's branch and the tags, and return what was fetched.
@@ -94,7 +93,7 @@ class Mirror:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with host_lock(self.path.with_suffix(".lock"), patience_seconds=self.lock_seconds):
+        with host_lock(self.path.with_suffix(".lock"), patience_seconds=self.remote.limits.transfer_seconds):
             yield
 
     def _state(self, branch: str, base: str) -> RemoteState:

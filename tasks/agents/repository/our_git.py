@@ -12,10 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from routing.git.git import Git, GitAccess
+from routing.git.limits import GitLimits
 from tasks.agents.repository.our_repository import our_repository
-
-#: Seconds for one command in a work tree; a checkout, or the reading of all files, may take long.
-TREE_SECONDS = 600.0
 
 #: Settings of the user are not read, and no object is fetched because it is missing.
 ALONE: Mapping[str, str] = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_NO_LAZY_FETCH": "1"}
@@ -26,18 +24,18 @@ _LFS = (
 )
 
 
-def our_git(git_dir: Path, tree: Path) -> Git:
+def our_git(git_dir: Path, tree: Path, limits: GitLimits = GitLimits()) -> Git:  # noqa: B008 - it is frozen
     """Return git that has our repository, made if it is not there, and an agent's files as its work tree."""
     repository = our_repository(git_dir).directory.resolve()
     place = {"GIT_DIR": str(repository), "GIT_WORK_TREE": str(tree.resolve())}
     access = GitAccess(options=_LFS if shutil.which("git-lfs") else (), environment={**ALONE, **place})
-    return Git(repository, timeout_seconds=TREE_SECONDS, access=access)
+    return limits.for_files(Git(repository, access=access))
 
 
 def without_tree(git: Git) -> Git:
     """The same repository without the files, for a git that speaks to another one."""
     alone = GitAccess(environment={**ALONE, "GIT_DIR": str(git.directory)})
-    return Git(git.directory, timeout_seconds=git.timeout_seconds, access=alone)
+    return replace(git, access=alone)
 
 
 def with_index(git: Git, index: Path) -> Git:

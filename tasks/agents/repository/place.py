@@ -5,10 +5,11 @@ directory of each job; `.coalmine/` has the files of turns, and scratch folders 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from routing.errors import InvalidInputError
+from routing.git.limits import GitLimits
 from routing.jobs.job import checked_job_id
 
 _NAME = re.compile(
@@ -32,6 +33,7 @@ class RepositoryPlace:
 
     work_dir: Path
     repository: str  # `shop`, `team/shop` or `local:shop`
+    limits: GitLimits = field(default_factory=GitLimits)  # of what git does there
 
     @property
     def folder(self) -> Path:

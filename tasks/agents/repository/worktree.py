@@ -27,6 +27,7 @@ from routing.base import Base
 from routing.errors import CoalmineError
 from routing.folder_removal import remove_all
 from routing.git.git import Git, GitError
+from routing.git.limits import GitLimits
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from tasks.agents.repository.agent_files import TooLargeError
@@ -92,6 +93,7 @@ class Worktree:
     remote_commit: str | None  # the job's branch on the remote, None when it is not there
     git_dir: Path
     mirror: Path
+    limits: GitLimits
     pushed: frozenset[str] = frozenset()  # commits that the job's record says were pushed
     aside: tuple[str, ...] = ()  # work of earlier turns that is not on the branch, in words
 
@@ -106,7 +108,7 @@ class Worktree:
         raises.
         """
         try:
-            git = our_git(self.git_dir, self.path)
+            git = our_git(self.git_dir, self.path, self.limits)
             taken = self._take(git, keep_leftovers=keep_leftovers)
         except (GitError, TooLargeError, OSError, ValueError) as error:
             message = f"what the agent left in {self.path} could not be taken over: {error}"
@@ -247,6 +249,7 @@ def open_worktree(
         remote_commit=state.branch,
         git_dir=git_dir,
         mirror=place.mirror,
+        limits=place.limits,
         pushed=frozenset(pushed),
         aside=tuple(str(one) for one in aside),
     )
@@ -289,6 +292,7 @@ def kept_worktree(
         remote_commit=known.remote_commit,
         git_dir=git_dir,
         mirror=place.mirror,
+        limits=place.limits,
         pushed=frozenset(pushed),
     )
 
