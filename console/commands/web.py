@@ -50,6 +50,7 @@ def web(
     Each forge has settings for its webhook: its secret, and the repositories that may send deliveries.
     """
     from console.web.app import web_of  # noqa: PLC0415 - no other command should wait for the framework
+    from console.web.open_connections import ConnectionLimits  # noqa: PLC0415 - the same
     from console.web.server import address_of, listen, serve  # noqa: PLC0415 - the same
 
     coalmine, terminal = opened(ctx, as_json=as_json)
@@ -65,6 +66,7 @@ def web(
         serve(
             web_of(coalmine, token=token),
             listener,
+            limits=ConnectionLimits(of_address=settings.connections_per_address),
             on_ready=lambda: terminal.line(
                 {"address": address}, text(f"Listening on {address}; Ctrl-C ends it.")
             ),

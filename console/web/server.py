@@ -1,25 +1,29 @@
 """Runs the HTTP server: one uvicorn process on a socket that we open, so that its errors are ours.
 
 uvicorn would log a port in use and exit with a code of its own; here that is an error like any other, with
-its remedy. The limits below hold for all requests together; `request_limits` has those of a single one. It
-runs in the main thread of its process, because it takes over signals.
+its remedy. `bounded_protocol` has the limits of connections, `request_limits` those of what a handler does.
+It runs in the main thread of its process, because it takes over signals.
 """
 
 import errno
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from console.web.bounded_protocol import BoundedProtocol, ConnectionTable
+from console.web.open_connections import ConnectionLimits
 from routing.errors import InvalidInputError, UnavailableError
 
 #: Seconds that open requests get to end when the server stops.
 GRACE_SECONDS = 10
 
-#: Open connections; more are answered 503 until some have ended.
-MOST_CONNECTIONS = 500
+#: Connections that the system holds for us until they are accepted; all of them may be, in one go.
+BACKLOG = 256
 
 #: Seconds for which an idle connection is kept.
 KEEP_ALIVE_SECONDS = 5
@@ -37,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=1024)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (socket.gaierror, UnicodeError) as error:
         message = f"{host!r} is not an address of this machine ({error}); use 127.0.0.1 or one that it has"
         raise InvalidInputError(message) from error
@@ -60,27 +64,17 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
+def serve(
+    app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None],
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
+) -> None:  # fmt: skip
     """Answer requests until SIGTERM or SIGINT, then let open requests end for GRACE_SECONDS.
 
     `on_ready` is called once the server accepts connections. SIGTERM ends this call normally; after SIGINT
     it raises KeyboardInterrupt, which the command line turns into exit code 130. It blocks, and must be
-    called in the main thread. Headers of proxies are ignored: nothing here depends on the caller's address.
+    called in the main thread. Headers of proxies are ignored: a client is the address that connects.
     """
-    config = uvicorn.Config(
-        app,
-        log_config=None,  # `tasks.logs` has set up logging
-        access_log=False,
-        server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        h11_max_incomplete_event_size=HEADER_BYTES,
-        http="h11",
-        ws="none",
-        proxy_headers=False,
-    )
-    server = _Server(config, on_ready)
+    server = BoundedServer(app, ConnectionTable(limits), on_ready=on_ready)
     # When it has ended, uvicorn raises the signal again for the handler that was there before. SIGTERM is the
     # normal way to stop this process, so that handler does nothing.
     former = signal.signal(signal.SIGTERM, lambda _number, _frame: None)
@@ -90,11 +84,28 @@ def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]
         signal.signal(signal.SIGTERM, former)
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that calls back when it is ready."""
+class BoundedServer(uvicorn.Server):
+    """A uvicorn server whose connections are in a table, and that calls back when it is ready."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(
+        self, app: FastAPI, table: ConnectionTable, *, on_ready: Callable[[], None] = lambda: None
+    ) -> None:
+        protocol: Any = partial(BoundedProtocol, table=table)  # uvicorn calls it for each connection
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,  # `tasks.logs` has set up logging
+                access_log=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                h11_max_incomplete_event_size=HEADER_BYTES,
+                http=protocol,
+                ws="none",
+                proxy_headers=False,
+            )
+        )
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
