@@ -30,7 +30,7 @@ from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, Unkno
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
 from tasks.agents.mail.role import Role
 from tasks.agents.repository.place import RepositoryPlace, scratch, turn_files
-from tasks.agents.repository.worktree import Worktree, kept_worktree, open_worktree
+from tasks.agents.repository.worktree import Push, Worktree, kept_worktree, open_worktree
 from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec, TurnInput
@@ -161,10 +161,21 @@ class AgentRunner:
             return faults.after_turn(ran, error)
         if pushed.base != claim.job.base:
             self._note_base(claim.job.id, claim.fence, pushed.base)
+        left = self._said_left(claim.job, pushed)
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged
-        return replace(ran, result=result, judged=judged, expects_commit=expects_commit)
+        return replace(ran, result=result, judged=judged, expects_commit=expects_commit, left=left)
+
+    def _said_left(self, job: Job, pushed: Push) -> str:
+        """What of the agent's work is not on its branch, in words: also in the job's log."""
+        parts = [*pushed.left_out]
+        if pushed.aside:
+            parts.append(f"kept for the next attempt, and not pushed: {', '.join(pushed.aside)}")
+        for part in parts:
+            _log.warning("work.left", reason=part)
+            self._log.say(job.id, "left", part)
+        return "; ".join(parts)
 
     def _limit_reached(self, job: Job) -> Ran | None:
         """The answer for a job that has used up its turns or its money; None while it has not."""
@@ -249,7 +260,10 @@ class AgentRunner:
             attempt=job.attempts,
             branch=tree.branch if tree else "",
         )
-        parts = prompt_input(claim, start, branch=identity.branch, resumed=tree is not None and tree.resumed)
+        parts = prompt_input(
+            claim, start, branch=identity.branch, resumed=tree is not None and tree.resumed,
+            aside=tree.aside if tree else (),
+        )  # fmt: skip
         prompt = compose(parts)
         return TurnInput(
             prompt=f"{prompt}\n{start.mail}" if start.mail and not parts.mail else prompt,

@@ -58,6 +58,7 @@ class Ran:
     said: str = ""  # with a refusal: the words of it
     is_lost: bool = False  # with ELSEWHERE: the work was on this very host, and is not there
     note: str = ""  # what happened, in words
+    left: str = ""  # work that the agent did and that is not on its branch, in words
     result: JobResult = field(default_factory=JobResult)
     retirement: Retirement | None = None  # how the agent leaves if the job has ended; None: no turn was run
 
@@ -155,5 +156,5 @@ def _done(ran: Ran) -> TurnOutcome:
     if not ran.expects_commit:
         reason = f"{how}; its role is not to commit"
         return TurnOutcome(step=NextStep.FINISHED, signal=SignalKind.FINISHED, reason=reason)
-    reason = f"{how} but committed nothing"
+    reason = f"{how} but committed nothing" + (f"; {ran.left}" if ran.left else "")
     return TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.NOTHING_PUSHED, reason=reason)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from routing.folder_removal import remove_all
 from routing.git.git import Git
+from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree, open_worktree, sweep_worktrees
+from tests.waiting import run
 
 JOB = "00000000000000aa"
 OTHER_JOB = "00000000000000bb"
@@ -98,18 +101,29 @@ def _loop_instead(path: Path) -> None:
     path.symlink_to(path)
 
 
-def _pipe_included(git: Path) -> None:
-    _pipe(git / "pipe")
-    (git / "config").write_text("[include]\n\tpath = pipe\n")
+def _pipes_in_git(git: Path) -> None:
+    """All that git would read in a repository, but for HEAD."""
+    for name in ("packed-refs", "index", "included", f"refs/heads/{BRANCH}", "refs/stash", "logs/refs/stash"):
+        _pipe(git / name)
+    _pipe(git / "objects" / "ab" / ("0" * 38))
+    _pipe(git / "objects" / "info" / "alternates")
+    _pipe(git / "worktrees" / "one" / "HEAD")
+    (git / "config").write_text("[include]\n\tpath = included\n")
 
 
-def _pipe_in_nested(git: Path) -> None:
-    Git(git.parent)("init", "--quiet", "nested")
-    _pipe(git.parent / "nested" / ".git" / "HEAD")
+def _pipes_in_files(git: Path) -> None:
+    """All that git would read among the files, and a tracked file."""
+    tree = git.parent
+    for name in ("one/.git", "two/.gitattributes", "two/.gitignore", ".gitattributes", ".gitmodules"):
+        _pipe(tree / name)
+    Git(tree)("init", "--quiet", "nested")
+    _pipe(tree / "nested" / ".git" / "HEAD")
+    _pipe(tree / "lib.py")
 
 
 def _garbage(git: Path) -> None:
     (git / "HEAD").write_bytes(b"\xff\0" * 4000)
+    (git / "packed-refs").write_bytes(b"\xff\0" * 4000)
 
 
 #: What is put in the place of `.git`, or of a part of it. None of it is a repository that git wrote.
@@ -118,21 +132,10 @@ BROKEN: dict[str, Callable[[Path], None]] = {
     "a socket for .git": _socket_instead,
     "a loop for .git": _loop_instead,
     "a pipe for HEAD": lambda git: _pipe(git / "HEAD"),
-    "a pipe for config": lambda git: _pipe(git / "config"),
-    "a pipe that config includes": _pipe_included,
-    "a pipe for packed-refs": lambda git: _pipe(git / "packed-refs"),
-    "a pipe for a branch": lambda git: _pipe(git / "refs" / "heads" / BRANCH),
     "a pipe for objects": lambda git: _pipe_instead(git / "objects"),
-    "a pipe for an object": lambda git: _pipe(git / "objects" / "ab" / ("0" * 38)),
-    "a pipe for alternates": lambda git: _pipe(git / "objects" / "info" / "alternates"),
-    "a pipe for the index": lambda git: _pipe(git / "index"),
-    "a pipe for a nested HEAD": _pipe_in_nested,
-    "a pipe for a nested .git": lambda git: _pipe(git.parent / "nested" / ".git"),
-    "a pipe for .gitignore": lambda git: _pipe(git.parent / ".gitignore"),
-    "a pipe for attributes below": lambda git: _pipe(git.parent / "below" / ".gitattributes"),
-    "a pipe for .gitmodules": lambda git: _pipe(git.parent / ".gitmodules"),
-    "a pipe for a tracked file": lambda git: _pipe(git.parent / "lib.py"),
-    "garbage for HEAD": _garbage,
+    "pipes in .git": _pipes_in_git,
+    "pipes among the files": _pipes_in_files,
+    "garbage": _garbage,
 }
 
 
@@ -219,3 +222,240 @@ def test_damaged_objects_never_reach_us(shop: Shop) -> None:
     assert pushed.kept_leftovers
     assert Git(shop.remote)("show", f"{BRANCH}:one.py") == "x"
     Git(shop.remote)("fsck", "--strict")
+
+
+@pytest.mark.parametrize("attributes", ["* text eol=lf", "* text=auto", "*.txt working-tree-encoding=UTF-16"])
+def test_files_that_differ_by_a_filter_alone_are_nobodys_work(shop: Shop, attributes: str) -> None:
+    """An idle agent has done nothing; what a working one touches is its own, such a file included."""
+    (shop.seed / "windows.txt").write_bytes(b"one\r\ntwo\r\n")
+    (shop.seed / "other.txt").write_bytes(b"three\r\nfour\r\n")
+    shop.publish("Files with CRLF")
+    (shop.seed / ".gitattributes").write_text(f"{attributes}\n")
+    git = Git(shop.seed)
+    git("add", ".gitattributes")
+    git("commit", "--quiet", "--message=Attributes, and nothing is made to fit them")
+    git("push", "--quiet", str(shop.remote), "HEAD:refs/heads/main")
+
+    assert shop.open().push().commit is None
+    tree = shop.open()  # handed out a second time
+    assert tree.push().commit is None
+    (tree.path / "sum.py").write_text("2 + 3\n")
+    first = tree.push().commit
+    assert Git(shop.remote)("diff", "--name-only", "main", BRANCH) == "sum.py"
+    if "encoding" not in attributes:
+        (tree.path / "windows.txt").write_text("new\n")
+        tree.push()
+        assert Git(shop.remote)("diff", "--name-only", first or "", BRANCH) == "windows.txt"
+
+
+def test_a_turn_that_died_has_its_leftovers_committed_by_the_next(shop: Shop) -> None:
+    """What differs is compared with the first hand-out, not with what the dead turn had made of it."""
+    tree = shop.open()
+    (tree.path / "left.py").write_text("left\n")
+    shop.open().push()
+    assert "left.py" in shop.files()
+
+
+@pytest.mark.parametrize(
+    "how", ["a clone", "a work tree", "committed by the agent", "below a tracked folder"]
+)
+def test_repositories_in_a_tree_are_left_out(shop: Shop, how: str) -> None:
+    """No submodule comes of them that nobody can fetch; the files around them are kept."""
+    (shop.seed / "src").mkdir()
+    (shop.seed / "src" / "a.py").write_text("a\n")
+    shop.publish("Add src")
+    tree = shop.open()
+    git = Git(tree.path)
+    commit(tree.path, "done.py")
+    (tree.path / "note.txt").write_text("note\n")
+    if how == "a work tree":
+        git("worktree", "add", "--quiet", "inner", "-b", "helper")
+    elif how == "below a tracked folder":
+        Git(tree.path / "src")("init", "--quiet")
+        (tree.path / "src" / "a.py").write_text("changed\n")
+    else:
+        git("clone", "--quiet", str(shop.remote), "inner")
+        if how == "committed":
+            git("-c", "advice.addEmbeddedRepo=false", "add", "inner")
+            git("commit", "--quiet", "--message=By accident")
+    pushed = tree.push()
+
+    entries = Git(shop.remote)("ls-tree", "-r", BRANCH)
+    assert "160000" not in entries
+    assert {"done.py", "note.txt"} <= shop.files()
+    if how == "below a tracked folder":
+        assert Git(shop.remote)("show", f"{BRANCH}:src/a.py") == "changed"
+    else:
+        assert "inner" in " ".join(pushed.left_out)
+
+
+def test_a_submodule_with_an_address_stays(shop: Shop) -> None:
+    """Also when the agent changed something in it, which is not ours to commit."""
+    other = shop.folder / "lib"
+    other.mkdir()
+    Git(other)("init", "--quiet")
+    head = commit(other, "lib.c")
+    git = Git(shop.seed)
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "lib")
+    shop.publish("Add a submodule")
+    tree = shop.open()
+    (tree.path / "left.py").write_text("left\n")
+    tree.push()
+    assert Git(shop.remote)("ls-tree", BRANCH, "lib").split()[2] == head
+    assert "left.py" in shop.files()
+
+
+def _empty(tree: Path, *, without_git: bool = False) -> None:
+    for path in tree.iterdir():
+        if path.name != ".git" or without_git:
+            remove_all(path)
+
+
+@pytest.mark.parametrize("how", ["all files", "all files and .git", "the folder", "most files", "a link"])
+def test_a_tree_whose_files_are_gone_deletes_nothing(shop: Shop, tmp_path: Path, how: str) -> None:
+    """What was committed before is pushed, and the next attempt has a whole tree."""
+    for number in range(20):
+        (shop.seed / f"{number}.py").write_text(f"{number}\n")
+    shop.publish("Many files")
+    tree = shop.open()
+    done = commit(tree.path, "done.py")
+    if how == "the folder":
+        tree.path.rename(tmp_path / "moved")
+        done = ""
+    elif how == "a link":
+        tree.path.rename(tmp_path / "moved")
+        tree.path.symlink_to(tmp_path / "moved")
+        done = ""
+    elif how == "most files":
+        for number in range(15):
+            (tree.path / f"{number}.py").unlink()
+    else:
+        _empty(tree.path, without_git=how.endswith(".git"))
+        done = "" if how.endswith(".git") else done
+
+    pushed = tree.push()
+    assert pushed.commit == (done or None)
+    assert "gone" in " ".join(pushed.left_out)
+    again = shop.open()
+    assert Git(again.path)("status", "--porcelain") == ""
+    assert (again.path / "sum.py").exists()
+
+
+def test_files_that_were_moved_are_not_gone(shop: Shop) -> None:
+    """A tree that is put in another folder is work, and so is a deletion that was committed."""
+    tree = shop.open()
+    (tree.path / "src").mkdir()
+    for name in ("sum.py", "lib.py"):
+        (tree.path / name).rename(tree.path / "src" / name)
+    tree.push()
+    assert shop.files() == {"src/sum.py", "src/lib.py"}
+    tree = shop.open()
+    Git(tree.path)("rm", "-r", "--quiet", "--cached", ".")
+    Git(tree.path)("commit", "--quiet", "--message=Remove all")
+    _empty(tree.path)
+    (tree.path / "new.py").write_text("new\n")
+    tree.push()
+    assert shop.files() == {"new.py"}
+
+
+def test_commits_elsewhere_in_the_tree_are_kept_and_handed_out_again(shop: Shop) -> None:
+    """Other branches and stashes, the older ones too, are named and are there in the next attempt."""
+    tree = shop.open()
+    git = Git(tree.path)
+    git("checkout", "--quiet", "-b", "helper")
+    helper = commit(tree.path, "helper.py")
+    git("checkout", "--quiet", BRANCH)
+    for text in ("first", "second"):
+        (tree.path / "sum.py").write_text(f"{text}\n")
+        git("stash", "--quiet")
+    pushed = tree.push()
+    assert pushed.commit is None
+    assert len(pushed.aside) == 3
+    assert pushed.aside[0] == f"branch helper ({helper[:12]})"
+
+    for tree in (shop.open(), shop.open()):
+        git = Git(tree.path)
+        assert tree.aside == pushed.aside
+        assert git("rev-parse", "helper") == helper
+        git("stash", "apply", "--quiet", "stash@{1}")
+        assert (tree.path / "sum.py").read_text() == "first\n"
+        git("checkout", "--quiet", "sum.py")
+    git("merge", "--quiet", "helper")
+    git("stash", "clear")
+    assert shop.open().aside == ()
+
+
+@pytest.mark.parametrize("where", ["ahead", "at an older commit", "on another branch", "in a rebase"])
+def test_a_head_that_left_the_branch_loses_nothing(shop: Shop, where: str) -> None:
+    """HEAD counts where it has work; where the agent only looked at something, its branch does."""
+    tree = shop.open()
+    git = Git(tree.path)
+    work = commit(tree.path, "work.py")
+    if where == "ahead":
+        git("checkout", "--quiet", "--detach")
+        work = commit(tree.path, "more.py")
+    elif where == "at an older commit":
+        git("checkout", "--quiet", "--detach", "origin/main")
+    elif where == "on another branch":
+        git("checkout", "--quiet", "-b", "other", "origin/main")
+    else:
+        git("checkout", "--quiet", "-b", "other", "origin/main")
+        commit(tree.path, "work.py", "another\n")
+        git("checkout", "--quiet", BRANCH)
+        assert git.attempt("rebase", "other").returncode != 0
+    pushed = tree.push()
+    assert pushed.commit == work
+    assert {"work.py", "sum.py"} <= shop.files()
+    again = shop.open()
+    assert again.start == work
+    assert Git(again.path)("symbolic-ref", "--short", "HEAD") == BRANCH
+
+
+@pytest.mark.parametrize("branch", [BRANCH, "master"])
+def test_a_repository_made_anew_is_refused_and_the_next_attempt_has_the_old_one(
+    shop: Shop, branch: str
+) -> None:
+    """Nothing is pushed, and its files are there for the next attempt."""
+    tree = shop.open()
+    remove_all(tree.path / ".git")
+    git = Git(tree.path)
+    git("init", "--quiet", f"--initial-branch={branch}")
+    commit(tree.path, "new.py")
+    with pytest.raises(PushRefusedError, match="made the repository anew"):
+        tree.push()
+    assert not shop.files()
+    again = shop.open()
+    assert again.start == tree.start
+    assert Git(again.path)("status", "--porcelain") == "?? new.py"
+
+
+def test_a_tree_that_cannot_be_removed_stops_nothing(shop: Shop) -> None:
+    """Upkeep goes on with the others, and the next attempt gets another tree."""
+    tree, other = shop.open(), shop.open(OTHER_JOB)
+    (tree.path / "immutable").write_text("x")
+    done = run(["chattr", "+i", str(tree.path / "immutable")])  # works for root on most file systems
+    try:
+        assert set(sweep_worktrees(shop.place.work_dir, is_wanted=lambda _: False)) == {JOB, OTHER_JOB}
+        assert not other.path.exists()
+        assert (shop.open().path / "sum.py").exists()
+    finally:
+        if done.returncode == 0:
+            left = list(shop.place.out_of_the_way.rglob("immutable"))
+            run(["chattr", "-i", *map(str, left)])
+    sweep_worktrees(shop.place.work_dir, is_wanted=lambda _: True)
+    assert list(shop.place.folder.glob(".coalmine/left/*")) == []
+
+
+def test_whatever_stands_in_a_trees_place_is_swept(shop: Shop) -> None:
+    """A pipe is not waited for, and a link leads to nothing that is removed."""
+    others = shop.folder / "others"
+    others.mkdir()
+    (others / "file").write_text("x")
+    trees = [shop.open(job).path for job in (JOB, OTHER_JOB)]
+    for tree in trees:
+        tree.rename(shop.folder / f"away-{tree.name}")
+    os.mkfifo(trees[0])
+    trees[1].symlink_to(others)
+    assert len(sweep_worktrees(shop.place.work_dir, is_wanted=lambda _: False)) == 2
+    assert not any(os.path.lexists(tree) for tree in trees)
+    assert (others / "file").exists()

@@ -74,6 +74,12 @@ def test_only_whose_work_is_a_commit_has_to_make_one(role: Role) -> None:
     assert decided(ran)[:2] == (step, expected)
 
 
+def test_work_that_is_not_on_the_branch_is_named() -> None:
+    """The reason of a job that committed nothing says where its work is."""
+    left = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, left="kept: branch helper")
+    assert decided(left)[2] == "the agent ended cleanly but committed nothing; kept: branch helper"
+
+
 def test_commit_and_fault_count_whatever_the_role_is() -> None:
     """What such an agent pushed is watched, and one that did not end cleanly has failed."""
     pushed = Ran(

@@ -70,6 +70,12 @@ def test_redispatch_gets_a_recap() -> None:
     assert "I am done" in prompt
 
 
+def test_work_that_is_not_on_the_branch_is_named() -> None:
+    """Also in a conversation that holds the rest: it was found after the turn had ended."""
+    given = prompt_input(claim("fix_forward", repair=REPAIR), RESUMED, aside=["branch helper (4be1c0ffee00)"])
+    assert "is in this repository: branch helper (4be1c0ffee00)." in compose(given)
+
+
 def test_redispatch_of_nothing_is_a_first_turn() -> None:
     """A worker that was lost before the agent began has left nothing to go on with."""
     prompt = text(claim("redispatch", turns=0), FRESH, resumed=False)

@@ -120,10 +120,13 @@ def _task(given: PromptInput) -> str:
     return fenced("The task", "\n".join(lines))
 
 
-def prompt_input(claim: Claim, start: TurnStart, *, branch: str = "", resumed: bool = False) -> PromptInput:
+def prompt_input(
+    claim: Claim, start: TurnStart, *, branch: str = "", resumed: bool = False, aside: Sequence[str] = ()
+) -> PromptInput:
     """Decide the parts of a prompt; `branch` is the tree's, `resumed` whether it has work of an earlier turn.
 
-    A kind that is unknown is passed on: `compose` refuses it.
+    `aside` names work of earlier turns that is in the tree's repository and not on its branch. A kind that is
+    unknown is passed on: `compose` refuses it.
     """
     job, kind = claim.job, _kind(claim.job, start, resumed=resumed)
     return PromptInput(
@@ -133,7 +136,7 @@ def prompt_input(claim: Claim, start: TurnStart, *, branch: str = "", resumed: b
         task=job.request.task,
         issue=job.request.issue,
         branch=branch,
-        recap=_recap(job, kind) if _is_needed(job, kind, start) else "",
+        recap=_recap(job, kind, aside) if aside or _is_needed(job, kind, start) else "",
         mail=start.mail if kind == TurnKind.MAIL else "",
         commit=job.repair.commit if job.repair else "",
         failing_checks=job.repair.checks if job.repair else (),
@@ -156,9 +159,11 @@ def _is_needed(job: Job, kind: str, start: TurnStart) -> bool:
     return interrupted or start.session_id is None
 
 
-def _recap(job: Job, kind: str) -> str:
+def _recap(job: Job, kind: str, aside: Sequence[str]) -> str:
     """What is stored of the job's last attempt: why it ended, what it said last, which checks were red."""
     lines = [job.reason, job.result.tail]
+    if aside:
+        lines.append(f"Work that is not on the branch is in this repository: {', '.join(aside)}.")
     if job.repair is not None and kind != TurnKind.FIX_FORWARD:
         checks = ", ".join(job.repair.checks) or "unnamed"
         lines.insert(0, f"Commit {job.repair.commit} was pushed, and its checks failed: {checks}.")
