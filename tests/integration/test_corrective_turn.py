@@ -11,7 +11,6 @@ from routing.git.git import Git
 from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import Attempts
-from routing.jobs.signal import SignalKind
 from routing.jobs.turn import Repair, TurnKind
 from routing.templates.version import Snapshot
 from tasks.agents.turn.stop_signal import StopSignal
@@ -137,7 +136,7 @@ def test_corrective_turn_that_commits_nothing_goes_back_to_ci(bench: CorrectiveB
     assert outcome(ran, FIRST) == TurnOutcome(step=NextStep.PUSHED, signal=None, reason=reason)
 
 
-def test_corrective_turn_that_goes_back_to_a_judged_commit_is_frozen(bench: CorrectiveBench) -> None:
+def test_corrective_turn_that_goes_back_to_a_judged_commit_is_nothing_new(bench: CorrectiveBench) -> None:
     """It is a push, and yet nothing new: CI has said what it thinks of it."""
     first = bench.push("echo half > half.txt")
     bench.send_back()
@@ -145,7 +144,7 @@ def test_corrective_turn_that_goes_back_to_a_judged_commit_is_frozen(bench: Corr
     bench.send_back()
     _, ran = bench.turn(f"git reset --quiet --hard {first}")
     assert ran.result.commit == first
-    assert outcome(ran, FIRST).signal is SignalKind.FROZEN
+    assert outcome(ran, FIRST).reason == "the corrective turn committed nothing new"
 
 
 def test_another_host_repairs_the_pushed_branch(bench: CorrectiveBench, tmp_path: Path) -> None:
