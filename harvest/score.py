@@ -34,6 +34,7 @@ EXCLUSIONS = frozenset(
     {
         SignalKind.UNREACHABLE,
         SignalKind.NO_VERDICT,
+        SignalKind.MAIN_RED,
         SignalKind.AUTHENTICATION,
         SignalKind.QUOTA,
         SignalKind.MACHINE_LOST,

@@ -84,6 +84,10 @@ class ForgeConfig(BaseModel):
     usd_per_job: Dollars | None = None  # that one issue may cost; None: no limit
     poll_interval_seconds: Seconds = 60.0  # between two looks for what no webhook reported
     merge: Literal["green", "never"] = "never"  # whether a green change is merged without a person
+    judge_merges: Switch = True  # a green change that lacks commits of the main branch is brought up to date,
+    # and judged again, before it is merged; off: it is merged as it is
+    wait_for_green_main: Switch = True  # a failure that the main branch has too is not the version's: the job
+    # waits until that is repaired; off: it is corrected like any other
 
     @property
     def allow_list(self) -> tuple[str, ...]:

@@ -141,6 +141,18 @@ class Forge(Protocol):
         """Whether the main branch holds the commit itself; a squash or a rebase makes others of it."""
         ...
 
+    def newest(self, repo: str, base: Base | None) -> Base:
+        """Return the branch that work from `base` goes to, with its newest commit."""
+        ...
+
+    def bring_up_to_date(self, change: ChangeRequest, *, onto: Base, base: Base | None = None) -> str:
+        """Have the branch of an open change hold `onto.commit`, by a merge commit of ours.
+
+        Returns the branch's head: `change.head` when it held that already, else a commit that nobody has
+        judged. ForgeRefusedError for conflicts, ForgeUnreachableError while the forge is at it.
+        """
+        ...
+
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return the change request of a branch; None when there is, and was, none."""
         ...
@@ -156,11 +168,13 @@ class Forge(Protocol):
         ...
 
     def merge(
-        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None
-    ) -> ChangeRequest:
+        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None,
+        onto: Base | None = None,
+    ) -> ChangeRequest:  # fmt: skip
         """Merge the change at exactly its `head`; refused where the settings leave that to people.
 
-        `base` is as for `open_change`.
+        `base` is as for `open_change`. With `onto` only while the branch that it goes to is still there, as
+        far as the forge can promise that; ForgeUnreachableError otherwise.
         """
         ...
 

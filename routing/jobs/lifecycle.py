@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from routing.back_off import BackOff
+from routing.base import Base
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import (
     JOB_AWAITING,
@@ -266,6 +267,17 @@ class Jobs:
         return self._jobs.move(Move(
             job=job.id, allowed=[JobState.WAITING], to=state, event=JOB_FINISHED, fence=job.fence,
             reason=reason, signals=signals,
+        )).done  # fmt: skip
+
+    def brought_up(self, job: Job, *, commit: str, base: Base) -> bool:
+        """A tick notes that the branch of a job that waits was brought up to date: CI judges that anew.
+
+        Version, turns and facts stay. False when the job has moved on.
+        """
+        reason = f"brought up to date with {base.branch} at {base.commit[:12]}"
+        return self._jobs.move(Move(
+            job=job.id, allowed=[JobState.WAITING], to=JobState.WAITING, event=JOB_WAITING, fence=job.fence,
+            reason=reason, result=replace(job.result, commit=commit), base=base,
         )).done  # fmt: skip
 
     def fix_forward(self, job: Job, *, repair: Repair, reason: str, most: int) -> bool:

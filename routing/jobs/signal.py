@@ -32,6 +32,7 @@ class SignalKind(StrEnum):
     THUMB_UP = "thumb_up"
     THUMB_DOWN = "thumb_down"
     UNREACHABLE = "unreachable"  # the forge did not answer; not the agent's fault, like all below
+    MAIN_RED = "main_red"  # the main branch fails in the same way
     NO_VERDICT = "no_verdict"  # the forge answered all the time, and CI did not judge the work
     AUTHENTICATION = "authentication"
     QUOTA = "quota"

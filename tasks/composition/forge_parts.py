@@ -31,6 +31,7 @@ from tasks.issues.closing import Closing
 from tasks.issues.collector import Collector
 from tasks.issues.dispatcher import Dispatcher
 from tasks.issues.landings import Landings
+from tasks.issues.merging import Merging
 from tasks.issues.opening import ChangeRequests
 from tasks.issues.people import People
 from tasks.issues.projection import Projection
@@ -249,6 +250,7 @@ class ForgeParts:
                 closing=closing,
                 landings=landings,
                 people=self.people,
+                merging=Merging(jobs=parts.jobs, store=parts.job_store, runs=self.runs, people=self.people),
             ),
             sites=self.sites,
             limits=WatchLimits(

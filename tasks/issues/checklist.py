@@ -38,6 +38,7 @@ class RunProgress:
     job: Job
     ci: CiVerdict = CiVerdict.UNKNOWN  # of the pushed commit
     has_ci: bool = True  # whether the forge judges commits
+    waits: str = ""  # what the pushed work waits for, in words; "" for nothing
     merged: bool = False  # its work is on the main branch
     merges_green: bool = False  # it will be merged without a person when CI is green
     before: str = ""  # the job that worked on the issue before, "" for none
@@ -131,6 +132,8 @@ def _facts(run: RunProgress) -> list[str]:
     lines = [f"job {code(job.id)}, version {code(job.version_id)}{arm}"]
     if run.before:
         lines.append(f"begins anew from the main branch, after job {code(run.before)}")
+    if run.waits and not run.closed:
+        lines.append(f"waits: {code(run.waits)}")
     if job.fix_forwards:
         lines.append(f"fix-forwards (corrective turns): {job.fix_forwards} of {run.most_fix_forwards}")
     return lines

@@ -31,6 +31,8 @@ class Finding(StrEnum):
     APPROVAL = "approval"  # CI begins when a person approves it
     KEPT_AWAY = "kept_away"  # the commit's message keeps CI from running
     NOTHING = "nothing"  # CI has ended, and has run nothing
+    MAIN_RED = "main_red"  # CI is red in the same way on the main branch
+    MAIN_REPAIRED = "main_repaired"  # it was so where the work began, and is green there now
     LANDED = "landed"  # it is on the main branch: somebody merged it before CI gave a verdict
     DROPPED = "dropped"  # its change request was closed without a merge, or its branch deleted
     NO_CI = "no_ci"  # the forge runs none
@@ -48,6 +50,7 @@ class Action(StrEnum):
     CLOSE_SUCCESS = "close_success"
     CANCEL = "cancel"  # people do not want it: nothing more is run, pushed or merged
     FIX_FORWARD = "fix_forward"
+    BRING_UP_TO_DATE = "bring_up_to_date"  # with the main branch; then CI judges it again
     FREEZE_ESCALATE = "freeze_escalate"  # a person goes on; the version is judged by the red commit
     ESCALATE = "escalate"  # a person goes on; no version is blamed
 
@@ -61,6 +64,7 @@ class WatchLimits:
     no_verdict_seconds: float = 7200.0  # after the newest push, without a verdict, when a person is asked
     invalid_seconds: float = 600.0  # the same for a change request that is called invalid, which soon passes
     token_seconds: float = 259_200.0  # the same for a token that is refused
+    red_main_seconds: float = 86_400.0  # after the newest push, for which a red main branch is waited for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +94,10 @@ _CLEAR = {
     Finding.DROPPED: Watch(action=Action.CANCEL, reason="its change request was closed without a merge"),
     Finding.GREEN: Watch(action=Action.CLOSE_SUCCESS, reason="pushed, and CI is green"),
     Finding.NO_CI: Watch(action=Action.CLOSE_SUCCESS, reason="pushed; the forge runs no CI"),
+    Finding.MAIN_REPAIRED: Watch(
+        action=Action.BRING_UP_TO_DATE,
+        reason="CI was red on the main branch too, where the work began, and is green there now",
+    ),
 }
 
 
@@ -100,6 +108,8 @@ def watch(seen: Watched, limits: WatchLimits) -> Watch:
             return _CLEAR[found]
         case Finding.RED | Finding.KEPT_AWAY:
             return _red(seen, limits)
+        case Finding.MAIN_RED:
+            return _main_red(seen, limits)
         case Finding.NOTHING:
             return Watch(action=Action.ESCALATE, reason=f"pushed, and {_waits(seen)}")
         case _ if seen.silent_seconds >= _patience(seen.finding, limits):
@@ -133,11 +143,20 @@ def _silence(seen: Watched, limits: WatchLimits) -> str:
             return f"CI gave no verdict within {limits.no_verdict_seconds:g} s: {_waits(seen)}"
 
 
+def _main_red(seen: Watched, limits: WatchLimits) -> Watch:
+    """No agent is paid for what was broken before it came; a day later a person is asked all the same."""
+    waits = f"waits until the main branch is green: {_waits(seen)} there as well"
+    over = seen.silent_seconds >= limits.red_main_seconds
+    return Watch(action=Action.ESCALATE if over else Action.WAIT, reason=waits)
+
+
 def silence_signal(finding: Finding) -> SignalKind:
     """The fact about a job that is handed over without a verdict of CI: none of them blames the version."""
     match finding:
         case Finding.PEOPLE:
             return SignalKind.CI_GREEN
+        case Finding.MAIN_RED:
+            return SignalKind.MAIN_RED
         case Finding.UNREACHABLE | Finding.NO_FORGE | Finding.NO_CHANGE_REQUEST:
             return SignalKind.UNREACHABLE
         case Finding.TOKEN_REFUSED | Finding.REQUEST_REFUSED:

@@ -10,14 +10,10 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.commit_status import CiReading, CiVerdict
 from routing.forges.errors import (
     ForgeBaseGoneError,
     ForgeError,
-    ForgeGoneError,
-    ForgeInvalidError,
-    ForgeRefusedError,
     ForgeTokenError,
     ForgeUnreachableError,
 )
@@ -33,7 +29,8 @@ from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
-from tasks.issues.landings import Fate, Landings, SeenWork, landing_facts, seen_work
+from tasks.issues.landings import Fate, Landings, SeenWork, seen_work
+from tasks.issues.merging import Merging
 from tasks.issues.opening import ChangeRequests
 from tasks.issues.people import People
 from tasks.issues.projection import Projection
@@ -45,6 +42,9 @@ _log = structlog.get_logger(__name__)
 
 #: Jobs of one kind that one tick looks at.
 BATCH = 100
+
+#: Findings that last, so that people are shown what is waited for.
+_SHOWN = frozenset({Finding.MAIN_RED, Finding.PEOPLE, Finding.APPROVAL})
 
 _Look = Callable[[ForgeSite | None, Job], bool]
 
@@ -65,6 +65,7 @@ class Watching:
     projection: Projection
     closing: Closing
     landings: Landings
+    merging: Merging
     people: People
 
 
@@ -171,16 +172,16 @@ class Watcher:
                 return self._close(site, job, decided.reason, now, green=ci.finding is Finding.GREEN)
             case Action.FIX_FORWARD if site is not None:
                 return self._fix_forward(site, job, ci.reading, decided.reason)
+            case Action.BRING_UP_TO_DATE if site is not None:
+                return self._parts.merging.bring_up_to_date(site, job, decided.reason, now)
             case Action.FREEZE_ESCALATE:
                 return self._freeze(job, decided.reason, now)
             case Action.ESCALATE:
-                fact = signal(
-                    silence_signal(ci.finding), at=now, commit=job.result.commit, note=decided.reason
-                )
-                return self._conclude(job, JobState.ESCALATED, decided.reason, [fact])
+                return self._hand_over(job, ci.finding, decided.reason, now)
             case _:
                 if site is not None:
-                    self._show(site, job, ci.reading.verdict)
+                    waits = decided.reason if ci.finding in _SHOWN else ""
+                    self._show(site, job, ci.reading.verdict, waits=waits)
                 return False
 
     def _over(self, job: Job, decided: Watch, work: SeenWork) -> bool:
@@ -213,7 +214,16 @@ class Watcher:
             return found, work
         if not site.config.has_ci:
             return CiSeen(finding=Finding.NO_CI), work
-        return self._ci.at(site, job, waited_seconds=now - (job.pushed_at or now)), work
+        return self._ci_seen(site, job, notes, now), work
+
+    def _ci_seen(self, site: ForgeSite, job: Job, notes: RunNotes, now: float) -> CiSeen:
+        """What CI says; that the main branch is red in the same way is noted, and logged once."""
+        known = notes.red_as_main == job.result.commit
+        seen = self._ci.at(site, job, waited_seconds=now - (job.pushed_at or now), held=known)
+        if seen.finding is Finding.MAIN_RED and not known:
+            self._parts.runs.note(job.id, red_as_main=job.result.commit)
+            _log.warning("main.red", repository=job.request.repository, reason=str(seen.reading))
+        return seen
 
     @staticmethod
     def _by_people(site: ForgeSite, job: Job, now: float) -> tuple[CiSeen | None, SeenWork]:
@@ -272,29 +282,13 @@ class Watcher:
         return self._conclude(job, JobState.ESCALATED, reason, facts)
 
     def _close(self, site: ForgeSite, job: Job, reason: str, now: float, *, green: bool) -> bool:
-        """Success: merge if the settings say so, then end the job with what is known of it, in one step.
-
-        The merge comes before the end is recorded, as it cannot be undone: `land` first takes the job, so
-        that a cancel from then on is refused. A forge that refuses the merge hands the job to a person; one
-        that does not answer is asked again at the next tick, and a merge that had its effect is found then.
-        """
+        """Success: merge if the settings say so, then end the job with what is known of it, in one step."""
         facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)] if green else []
         if green and site.config.merges_green:
-            if self._parts.people.end_unwanted(site, job):
-                return True
             try:
-                change = site.forge.change_of_branch(place_of(job)[1], job.branch)
-                if change is not None and change.state is ChangeState.CLOSED:
-                    return False  # a moment ago: the next tick ends it
-                if change is not None and not self._parts.store.land(job.id, job.fence):
-                    return False  # it was cancelled since this tick read it
-                if change is not None:
-                    facts += landing_facts(job, self._merged(site, change, job), now)
-                    reason = f"{reason}; merged"
+                return self._parts.merging.merge(site, job, reason, now)
             except (ForgeTokenError, ForgeUnreachableError) as error:
                 return self._not_merged_yet(job, error, facts, now)
-            except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
-                return self._conclude(job, JobState.ESCALATED, f"green, but not merged: {error}", facts)
         return self._conclude(job, JobState.SUCCEEDED, reason, facts)
 
     def _not_merged_yet(self, job: Job, error: ForgeError, facts: Sequence[Signal], now: float) -> bool:
@@ -313,23 +307,17 @@ class Watcher:
         why = f"green, but not merged within {limit:g} s: {error}"
         return self._conclude(job, JobState.ESCALATED, why, facts)
 
-    def _merged(self, site: ForgeSite, change: ChangeRequest, job: Job) -> ChangeRequest:
-        """The change request as it is after the merge; one that a person closed or merged is left alone."""
-        if change.state is not ChangeState.OPEN:
-            return change
-        return site.forge.merge(change, issue=issue_of(job), base=job.base)
-
     def _conclude(self, job: Job, state: JobState, reason: str, facts: Sequence[Signal]) -> bool:
         """End the job with its signals, in one step under its fence; False when another was faster."""
         return self._parts.jobs.conclude(job, state, reason=reason, signals=facts)
 
-    def _show(self, site: ForgeSite, job: Job, ci: CiVerdict) -> None:
+    def _show(self, site: ForgeSite, job: Job, ci: CiVerdict, *, waits: str = "") -> None:
         """Refresh what the issue shows; a failure to write it is logged and stops nothing else."""
         issue = issue_of(job)
         if issue is None or issue.forge != site.name:
             return
         progress = RunProgress(
-            job=job, ci=ci, has_ci=site.config.has_ci, merges_green=site.config.merges_green,
+            job=job, ci=ci, has_ci=site.config.has_ci, waits=waits, merges_green=site.config.merges_green,
             most_fix_forwards=self._limits.fix_forwards,
         )  # fmt: skip
         try:

@@ -355,6 +355,30 @@ def test_our_comments_differ_from_others(there: ForgeUnderTest) -> None:
     assert not (there.forge.read_issue(ref).comments or ())[0].is_by("")
 
 
+def test_a_branch_is_brought_up_to_date(there: ForgeUnderTest) -> None:
+    """With the newest commit of the branch that it goes to, by a commit that nobody has judged; once."""
+    there.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = there.forge.open_change(there.repo, BRANCH, title="Socks", body="For #1")
+    began = there.forge.newest(there.repo, None)
+    assert (began.branch, began.commit) == ("main", there.repository.tip())
+    assert there.forge.bring_up_to_date(change, onto=began) == change.head
+    other = f"{BRANCH[:-1]}0"
+    there.repository.work(other, {"other.txt": "other\n"})
+    there.forge.open_change(there.repo, other, title="Shoes", body="For #2")
+    there.person_merges(other)
+    onto = there.forge.newest(there.repo, began)
+    assert onto.commit != began.commit
+    head = there.forge.bring_up_to_date(change, onto=onto)
+    assert head not in {change.head, onto.commit}
+    updated = there.forge.change_of_branch(there.repo, BRANCH)
+    assert updated is not None
+    assert updated.head == head
+    assert there.forge.bring_up_to_date(updated, onto=onto) == head
+    there.judge(head)
+    assert there.forge.merge(updated, onto=onto).state is ChangeState.MERGED
+    assert there.forge.contains(there.repo, head)
+
+
 def test_main_holds_what_was_merged(there: ForgeUnderTest) -> None:
     """Not what was only pushed; a commit that is not there is gone, and no history in common is no."""
     head = there.repository.work(BRANCH, {"new.txt": "new\n"})

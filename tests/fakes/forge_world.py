@@ -83,6 +83,7 @@ class ForgeWorld:
         self.statuses: list[dict[str, object]] = []  # newest last; `word` is the state
         self.check_runs: list[dict[str, object]] = []
         self.suites: list[dict[str, object]] = []  # on GitHub, beside those of check runs
+        self.judges_updates = True  # whether CI says the same of a branch that was brought up to date
         self.required: list[str] = []  # names of checks that the main branch requires
         self.required_once_seen: list[str] = []  # the same, from when on CI has reported one
         self.ruled: list[str] = []  # names that a ruleset requires, on GitHub
@@ -242,6 +243,25 @@ class ForgeWorld:
         pull.issue.state, pull.merged_at = "closed", now()
         pull.merge_commit = bench("rev-parse", "HEAD")
         return pull.merge_commit
+
+    def update(self, pull: WorldPull) -> str:
+        """Merge the branch that it goes to into the pull request's, or raise RefusedMergeError.
+
+        CI says of the result what it said of the head before, unless the test has it say something else.
+        """
+        head = self.head(pull)
+        bench = self._bench(pull.branch)
+        try:
+            bench("merge", "--quiet", "--no-edit", f"origin/{pull.base}")
+        except GitError as error:
+            bench("merge", "--abort")
+            raise RefusedMergeError(422, "merge conflict between base and head") from error
+        bench("push", "--quiet", "origin", f"HEAD:refs/heads/{pull.branch}")
+        made = self.head(pull)
+        if self.judges_updates and made != head:
+            said = [one for one in self.statuses if one["commit"] == head]
+            self.statuses += [{**one, "id": next(self._ids), "commit": made} for one in said]
+        return made
 
     def review(self, pull: WorldPull, state: str, actor: str = PERSON) -> None:
         """Someone judges a pull request as it is now; `state` is the forge's own word."""

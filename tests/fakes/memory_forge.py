@@ -82,6 +82,7 @@ class MemoryForge:
         self.repositories = {repo: MemoryRepository(self.now) for repo in repos}
         self.issues: dict[IssueRef, MemoryIssue] = {}
         self.changes: list[ChangeRequest] = []
+        self.judges_updates = True  # whether CI says the same of a branch that was brought up to date
         self.said: list[CommitStatus] = []
         self.said_of: list[str] = []  # the commit of each
         self.given_reviews: list[tuple[int, Review]] = []
@@ -205,6 +206,26 @@ class MemoryForge:
         return self.repositories[repo].holds(commit)
 
     @_answered
+    def newest(self, repo: str, base: Base | None) -> Base:
+        """The main branch, as it is."""
+        del base
+        return Base(branch="main", commit=self._repository(repo).tip())
+
+    @_answered
+    def bring_up_to_date(self, change: ChangeRequest, *, onto: Base, base: Base | None = None) -> str:
+        """A merge commit on the branch, of which CI says what it said of the branch before."""
+        del base
+        repository = self._repository(change.repo)
+        head = repository.tip(change.branch)
+        if head != change.head or repository.holds(onto.commit, change.branch):
+            return head
+        made = repository.merge_into(change.branch, onto.commit)
+        for said, of in list(zip(self.said, self.said_of, strict=True)):
+            if of == head and self.judges_updates:
+                self.say(made, said.state, context=said.context, text=said.description)
+        return made
+
+    @_answered
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """The newest."""
         found = [one for one in self.changes if (one.repo, one.branch) == (repo, branch)]
@@ -236,10 +257,11 @@ class MemoryForge:
 
     @_answered
     def merge(
-        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None
-    ) -> ChangeRequest:
+        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None,
+        onto: Base | None = None,
+    ) -> ChangeRequest:  # fmt: skip
         """By us, at exactly its head."""
-        del issue, base
+        del issue, base, onto
         known = self._current(self._change(change.number))
         if not self._merges or known.head != change.head or known.state is ChangeState.CLOSED:
             raise ForgeRefusedError(f"{change.branch} was not merged; merge it by hand")

@@ -50,6 +50,11 @@ class MemoryRepository:
         self.branches["main"] = self._commit(message, (self.tip(), commit))
         return self.tip()
 
+    def merge_into(self, branch: str, commit: str) -> str:
+        """A merge commit on another branch."""
+        self.branches[branch] = self._commit("Bring up to date", (self.branches[branch], commit))
+        return self.branches[branch]
+
     def squash(self, message: str) -> str:
         """One commit on the main branch that has the same changes, and is another."""
         self.branches["main"] = self._commit(message, (self.tip(),))

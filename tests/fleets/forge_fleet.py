@@ -8,6 +8,7 @@ import redis
 import structlog
 
 from routing.backlog.item import BacklogItem
+from routing.base import Base
 from routing.errors import CoalmineError
 from routing.forges.commit_status import StatusState
 from routing.forges.config import RemoteConfig
@@ -20,6 +21,7 @@ from routing.jobs.signal import SignalKind
 from tasks.composition.forge_parts import ForgeParts
 from tasks.settings.issue_settings import IssueSettings
 from tests.fakes.memory_forge import MemoryForge
+from tests.fakes.memory_repository import MemoryRepository
 from tests.fakes.mishaps import Mishaps, ProcessDiedError
 from tests.fakes.watched_redis import load_scripts, watched
 from tests.fleets.stepped_fleet import SteppedClock, SteppedFleet
@@ -171,8 +173,16 @@ class ForgeFleet:
                 signals=[self.hands.fact(SignalKind.NOTHING_PUSHED)],
             )  # fmt: skip
             return
+        if claim.job.base is None:
+            base = Base(branch="main", commit=self.repository_of(claim.job).tip())
+            self.hands.app.job_store.note_base(claim.job.id, claim.fence, base)
         commit = self.push(claim.job, act)
         self.hands.app.jobs.pushed(claim, JobResult(commit=commit, branch=claim.job.branch))
+
+    def repository_of(self, job: Job) -> MemoryRepository:
+        """Where a job's work is pushed to."""
+        issue = IssueRef.parse(job.request.issue)
+        return next(one for one in self.forges if one.name == issue.forge).repositories[issue.repo]
 
     def push(self, job: Job, act: str) -> str:
         """Work on a job's branch, and what CI says of it: `green`, `red`, or anything else for nothing."""

@@ -76,6 +76,14 @@ class ShopFleet:
         return self.issue(reference)
 
 
+def assume_green(parts: Coalmine) -> None:
+    """CI has passed the newest commit of the main branch, whatever it would say of it."""
+    config = local_config(parts.settings)
+    assert config is not None
+    forge = LocalForge.of(config.model_copy(update={"ci": "true"}))
+    forge.run_ci(forge.git.main_tip())
+
+
 @contextmanager
 def shop(
     folder: Path, redis_url: str, agent: str = DILIGENT, *, ci: str = CI, merge: str = "green",
@@ -99,6 +107,8 @@ def shop(
         parts = made.coalmine()
         snapshot = Snapshot(prompt="Do what the issue says.", command=agent, secrets=secrets)
         parts.templates.add("implementer", snapshot)
+        if "done.txt" in ci:  # which is missing on the main branch: that is not what these agents meet
+            assume_green(parts)
         made.worker(pool=pool)
         made.beat()
         yield ShopFleet(repository=repository, issues=issues, fleet=made, parts=parts)

@@ -47,6 +47,7 @@ class GiteaRoutes(GitHubRoutes):
             rf"GET {repo}/actions/runs",
             rf"GET {repo}/rules/branches/([^/]+)",
             rf"PUT {repo}/pulls/(\d+)/merge",
+            rf"PUT {repo}/pulls/(\d+)/update-branch",
         ):
             del known[path]
         known[rf"GET {repo}/pulls/(\d+)/reviews"] = self.with_pull(
@@ -60,6 +61,7 @@ class GiteaRoutes(GitHubRoutes):
             f"GET {issue}/dependencies": self.with_issue(self.blockers),
             rf"GET {repo}/commits/([0-9a-f]+)/statuses": self.status,
             rf"POST {repo}/pulls/(\d+)/merge": self.with_pull(self.merge),
+            rf"POST {repo}/pulls/(\d+)/update": self.with_pull(self.update_pull),
         }
 
     def issue(self, issue: WorldIssue) -> dict[str, Any]:
@@ -236,6 +238,14 @@ class GiteaRoutes(GitHubRoutes):
             self.world.merge(pull, message, asked.body["head_commit_id"])
         except RefusedMergeError as error:
             return Answer(status=error.status, value={"message": str(error)})
+        return Answer()
+
+    def update_pull(self, _asked: AskedRequest, pull: WorldPull) -> Answer:
+        """The main branch is merged into the request's at once."""
+        try:
+            self.world.update(pull)
+        except RefusedMergeError:
+            return Answer(status=409, value={"message": "merge failed because of conflict"})
         return Answer()
 
     def git_commit(self, asked: AskedRequest, found: Found) -> Answer:

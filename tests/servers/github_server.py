@@ -67,6 +67,7 @@ class GitHubRoutes:
             f"POST {repo}/pulls": self.open_pull,
             rf"GET {repo}/pulls/(\d+)": self.with_pull(lambda _asked, one: Answer(value=self.pull(one))),
             rf"PUT {repo}/pulls/(\d+)/merge": self.with_pull(self.merge),
+            rf"PUT {repo}/pulls/(\d+)/update-branch": self.with_pull(self.update_branch),
             rf"GET {repo}/pulls/(\d+)/reviews": self.with_pull(
                 lambda _asked, one: Answer(value=one.reviews, paged="link")
             ),
@@ -385,6 +386,16 @@ class GitHubRoutes:
         except RefusedMergeError as error:
             return Answer(status=error.status, value={"message": str(error)})
         return Answer(value={"merged": True, "sha": commit, "message": "Pull Request successfully merged"})
+
+    def update_branch(self, asked: AskedRequest, pull: WorldPull) -> Answer:
+        """The main branch is merged into the request's, some time after the answer."""
+        if asked.body["expected_head_sha"] != self.world.head(pull):
+            return Answer(status=422, value={"message": "expected head sha didn't match current head ref."})
+        try:
+            self.world.update(pull)
+        except RefusedMergeError as error:
+            return Answer(status=error.status, value={"message": str(error)})
+        return Answer(status=202, value={"message": "Updating pull request branch."})
 
     def commits(self, asked: AskedRequest, _found: Found) -> Answer:
         """The log of a branch."""

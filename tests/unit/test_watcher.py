@@ -61,9 +61,11 @@ class WatchedForge:
         state = ChangeState.MERGED if branch in self.merged else ChangeState.OPEN
         return ChangeRequest(repo=repo, branch=branch, head="h", base="main", state=state)
 
-    def merge(self, change: ChangeRequest, *, issue: object = None, base: object = None) -> ChangeRequest:
+    def merge(
+        self, change: ChangeRequest, *, issue: object = None, base: object = None, onto: object = None
+    ) -> ChangeRequest:
         """Merge, with what the test has happen meanwhile."""
-        del issue, base
+        del issue, base, onto
         self.on_merge()
         self.merged.append(change.branch)
         return change.model_copy(update={"state": ChangeState.MERGED, "merged_at": datetime.now(UTC)})
@@ -90,7 +92,7 @@ def forge() -> WatchedForge:
 def watcher(fleet: SteppedFleet, forge: WatchedForge) -> Watcher:
     """The watcher of the fleet, with a forge of the test's."""
     either: Any = forge
-    config = ForgeConfig(kind="memory", name="local", merge="green", kill_switch=False)
+    config = ForgeConfig(kind="memory", name="local", merge="green", judge_merges=False, kill_switch=False)
     site = ForgeSite(config=config, forge=either, remote=lambda repo: Remote(address=repo))
     parts = ForgeParts(coalmine=fleet.app, run_ci=lambda _commit: None, given={"local": site})
     return parts.watcher

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from routing.forges.change_request import ReviewVerdict
 from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
-from routing.forges.rest.changes import CLOCK_SKEW, NOT_MERGED, RestChanges, is_of
+from routing.forges.rest.changes import CLOCK_SKEW, NOT_MERGED, NOT_UPDATED, RestChanges, is_of
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Wire, WireCommit, WirePull
 from routing.http.paging import Listing
@@ -60,6 +60,11 @@ class GiteaChanges(RestChanges):
             "MergeMessageField": text,
         }
         self._client.write("POST", path, asked, repeatable=False, refused=NOT_MERGED)
+
+    def _send_update(self, path: str, head: str) -> None:
+        """POST …/update: 409 when there are conflicts; it knows no head, so that is looked at before."""
+        del head
+        self._client.write("POST", f"{path}/update", repeatable=False, refused=NOT_UPDATED)
 
     def _contains(self, repo: str, base: str, commit: str) -> bool:
         """Ask how many commits the branch lacks; zero may also mean that the two share no history.

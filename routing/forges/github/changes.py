@@ -8,7 +8,7 @@ from typing import Literal
 
 from routing.forges.change_request import ReviewVerdict
 from routing.forges.errors import ForgeGoneError
-from routing.forges.rest.changes import NOT_MERGED, RestChanges
+from routing.forges.rest.changes import NOT_MERGED, NOT_UPDATED, RestChanges
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Wire, WireCommit, WireCommitFacts, WirePull
 from routing.http.paging import Listing
@@ -53,6 +53,11 @@ class GitHubChanges(RestChanges):
             "commit_message": text,
         }
         self._client.write("PUT", path, asked, repeatable=False, refused=NOT_MERGED)
+
+    def _send_update(self, path: str, head: str) -> None:
+        """PUT …/update-branch: 422 when the head is another commit, or there are conflicts; done later."""
+        asked = {"expected_head_sha": head}
+        self._client.write("PUT", f"{path}/update-branch", asked, repeatable=False, refused=NOT_UPDATED)
 
     def _contains(self, repo: str, base: str, commit: str) -> bool:
         """Compare the branch with the commit; GitHub answers 404 also where the two share no history."""

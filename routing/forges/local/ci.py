@@ -128,6 +128,16 @@ class LocalCI:
         contexts = dict.fromkeys((CI_CONTEXT, *(one.context for one in said.statuses if not one.is_own)))
         return said.model_copy(update={"required": tuple(map(escape, contexts))})
 
+    def note_same(self, commit: str, judged: str) -> None:
+        """Give a commit the verdict of another one, if both have the same files: CI need not run again."""
+        git = LocalGit(self.repo)
+        if len({git.run("rev-parse", f"{checked_commit(one)}^{{tree}}") for one in (commit, judged)}) > 1:
+            return
+        with self._locked():
+            verdict = _ours(self._read(judged))
+            if verdict is not None and verdict.state.is_final and _ours(self._read(commit)) is None:
+                self._write(commit, [verdict])
+
     def needs_run(self, commit: str) -> bool:
         """Whether nobody has judged the commit, nor is at it.
 

@@ -28,7 +28,7 @@ from routing.forges.local.branches import LocalBranches
 from routing.forges.local.ci import LocalCI
 from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.local.issue_file import IssueFile
-from routing.forges.local.issues import FoundIssue, LocalIssues
+from routing.forges.local.issues import FoundIssue, LocalIssues, comments_of, find_comment
 from routing.forges.local.merge import LocalMerge
 from routing.forges.work_branch import WORK_PREFIX, merge_message
 from routing.forges.written_text import checked_name, checked_text
@@ -188,7 +188,7 @@ class LocalForge:
             return {"comments": [*stored, entry]}
 
         found = self.issues.change(self._number(ref), add)
-        return _find_comment(found, written[0])
+        return find_comment(found, written[0])
 
     def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:
         """Replace the text of one of our comments."""
@@ -205,7 +205,7 @@ class LocalForge:
             message = f"{ref} has no comment {comment_id}"
             raise ForgeGoneError(message)
 
-        return _find_comment(self.issues.change(self._number(ref), replace), comment_id)
+        return find_comment(self.issues.change(self._number(ref), replace), comment_id)
 
     def add_label(self, ref: IssueRef, label: str) -> None:
         """Put a label on the issue."""
@@ -256,6 +256,17 @@ class LocalForge:
         self._check_repo(repo)
         return self.git.is_ancestor(existing_commit(self.git, commit), self.git.main_tip())
 
+    def newest(self, repo: str, base: Base | None) -> Base:
+        """Return the branch that work goes to, as it is now."""
+        self._check_repo(repo)
+        branch = self.git.target(base)
+        return Base(branch=branch, commit=self.git.tip_of(branch))
+
+    def bring_up_to_date(self, change: ChangeRequest, *, onto: Base, base: Base | None = None) -> str:
+        """Merge the newest of the branch that it goes to into the change's branch."""
+        self._check_repo(change.repo)
+        return self.merger.bring_up_to_date(change.branch, change.head, onto=onto, base=base)
+
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return what became of the branch, as the repository shows it."""
         self._check_repo(repo)
@@ -270,8 +281,9 @@ class LocalForge:
         return self._known_change(branch)
 
     def merge(
-        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None
-    ) -> ChangeRequest:
+        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None,
+        onto: Base | None = None,
+    ) -> ChangeRequest:  # fmt: skip
         """Merge a green branch of ours when the settings say so; merging it again changes nothing."""
         self._check_repo(change.repo)
         if not change.branch.startswith(WORK_PREFIX):
@@ -290,7 +302,9 @@ class LocalForge:
             )
             raise ForgeRefusedError(message)
         message = merge_message(change.branch, str(issue or ""))
-        self.merger.merge(change.branch, change.head, message, base)
+        made = self.merger.merge(change.branch, change.head, message, base, onto=onto.commit if onto else "")
+        if self.ci is not None:
+            self.ci.note_same(made, change.head)
         self.branches.note_target(change.branch, self.git.target(base))
         return self._known_change(change.branch)
 
@@ -358,23 +372,10 @@ class LocalForge:
             state=matter.state,
             author=matter.author,
             assignees=matter.assignees,
-            comments=_comments(found.file),
+            comments=comments_of(found.file),
             updated_at=found.modified_at,
             url=str(found.path),
         )
-
-
-def _comments(file: IssueFile) -> tuple[Comment, ...]:
-    stored = file.matter.comments
-    ids = [item["id"] for item in file.numbered_comments()]
-    return tuple(
-        Comment(id=number, author=item.author, body=item.body, created_at=item.at)
-        for number, item in zip(ids, stored, strict=True)
-    )
-
-
-def _find_comment(found: FoundIssue, comment_id: int) -> Comment:
-    return next(comment for comment in _comments(found.file) if comment.id == comment_id)
 
 
 def _folder(path: Path | None, what: str) -> Path:

@@ -23,7 +23,7 @@ from routing.forges.errors import (
 )
 from routing.forges.local.durable_file import locked, read_regular, replace_file
 from routing.forges.local.issue_file import MAX_ISSUE_BYTES, IssueFile
-from routing.issues.issue import IssueProblem
+from routing.issues.issue import Comment, IssueProblem
 
 #: The lock of the folder; it holds the highest number that was ever given, so none is given twice.
 LOCK_NAME = ".coalmine.lock"
@@ -246,3 +246,18 @@ def _read_number(lock: int) -> int:
 def _problem(path: Path, error: Exception) -> IssueProblem:
     reason = error.strerror if isinstance(error, OSError) else error
     return IssueProblem(where=path.name, message=str(reason))
+
+
+def comments_of(file: IssueFile) -> tuple[Comment, ...]:
+    """The comments of an issue's file."""
+    stored = file.matter.comments
+    ids = [item["id"] for item in file.numbered_comments()]
+    return tuple(
+        Comment(id=number, author=item.author, body=item.body, created_at=item.at)
+        for number, item in zip(ids, stored, strict=True)
+    )
+
+
+def find_comment(found: FoundIssue, comment_id: int) -> Comment:
+    """One comment, which is there."""
+    return next(comment for comment in comments_of(found.file) if comment.id == comment_id)

@@ -37,12 +37,31 @@ class LocalMerge:
     git: LocalGit
     ignored: Path | None = None  # folder whose changes do not make a work tree dirty: the issues themselves
 
-    def merge(self, branch: str, head: str, message: str, base: Base | None = None) -> str:
+    def bring_up_to_date(self, branch: str, head: str, *, onto: Base, base: Base | None = None) -> str:
+        """Merge `onto` into the branch, if it does not hold that yet, and return the branch's head."""
+        if self.git.tip(branch) != head:
+            text = f"{branch} is no longer at {head[:12]}; have its new commit judged first"
+            raise ForgeRefusedError(text)
+        if self.git.is_ancestor(onto.commit, head):
+            return head
+        if self.git.brings_foreign(head, onto.commit, base):
+            raise ForgeBaseGoneError(branch, target=onto.branch, commit=base.commit if base else "")
+        if folders := self._work_trees_of(branch):
+            text = f"{branch} is checked out in {folders[0]}; leave it, so that it can be brought up to date"
+            raise ForgeRefusedError(text)
+        tree = self.merged_tree(head, onto.commit)
+        message = f"Merge {onto.branch} into {branch}\n"
+        commit = self.git.run("commit-tree", tree, "-p", head, "-p", onto.commit, "-F", "-", stdin=message)
+        self.git.run("update-ref", "-m", "coalmine: bring up to date", f"refs/heads/{branch}", commit, head)
+        return commit
+
+    def merge(self, branch: str, head: str, message: str, base: Base | None = None, *, onto: str = "") -> str:
         """Merge the branch at exactly `head` and return the merge commit, or the commit that was there.
 
         `head` is the commit that CI has passed. A branch that has moved on is refused, so nothing that was
         not judged gets in. Merging again what is merged returns the main branch's tip and changes nothing.
         Work goes to the branch of its `base`; ForgeBaseGoneError when commits that are not its own would too.
+        With `onto` only while that branch is at this commit.
         """
         main_branch = self.git.target(base)
         for _ in range(MERGE_ATTEMPTS):
@@ -52,13 +71,15 @@ class LocalMerge:
                 raise ForgeRefusedError(text)
             if self.git.is_ancestor(head, main):
                 return main
+            if onto not in {"", main}:
+                break
             if self.git.brings_foreign(head, main, base):
                 raise ForgeBaseGoneError(branch, target=main_branch, commit=base.commit if base else "")
             tree = self.merged_tree(main, head)
             commit = self.git.run("commit-tree", tree, "-p", main, "-p", head, "-F", "-", stdin=message)
             if self._publish(main_branch, main, commit):
                 return commit
-        text = f"{main_branch} kept moving while {branch} was being merged; it will be tried again"
+        text = f"{main_branch} moved while {branch} was being merged; it will be tried again"
         raise ForgeUnreachableError(text)
 
     def merged_tree(self, main: str, head: str) -> str:

@@ -42,6 +42,9 @@ CLOCK_SKEW = timedelta(days=1)
 #: Statuses with which both forges say that a change cannot be merged: not mergeable, head moved.
 NOT_MERGED = frozenset({405, 409})
 
+#: Statuses with which both say that a branch cannot be brought up to date.
+NOT_UPDATED = frozenset({409, 422})
+
 #: Words of a refusal that will pass: somebody else merged just now, or conflicts are still looked for.
 _PASSING = ("try again later", "base branch was modified")
 
@@ -120,6 +123,26 @@ class RestChanges(ABC):
             return other
         return self._change(repo, branch, self._client.parsed(WirePull, pull))
 
+    def newest(self, repo: str, base: Base | None) -> Base:
+        """Return the branch that work goes to, as it is now."""
+        name = self._target(repo, base)
+        wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(name)}")
+        branch = self._client.parsed(WireBranchName, wire)
+        return Base(branch=branch.name, commit=checked_commit(branch.commit.sha))
+
+    def bring_up_to_date(self, change: ChangeRequest, onto: Base, base: Base | None) -> str:
+        """Have the forge merge `onto` into the branch; it may need a moment to show that."""
+        pull = self._pull(change)
+        if pull.head.sha != change.head or self._contains(change.repo, change.head, onto.commit):
+            return pull.head.sha
+        self._refuse_foreign(change.repo, change.branch, onto.branch, base)
+        self._send_update(self._path(change.repo, pull.number), change.head)
+        head = self._pull(change).head.sha
+        if head == change.head:
+            message = f"{change.branch} of {change.repo} is being brought up to date with {onto.branch}"
+            raise ForgeUnreachableError(message)
+        return head
+
     def merge(self, change: ChangeRequest, issue: IssueRef | None, base: Base | None = None) -> ChangeRequest:
         """Merge a green pull request of ours when the settings say so, at exactly its head.
 
@@ -196,6 +219,10 @@ class RestChanges(ABC):
         Refusals with a status of NOT_MERGED become ForgeRefusedError. `title` and `text` are the message's
         first line and the rest.
         """
+
+    @abstractmethod
+    def _send_update(self, path: str, head: str) -> None:
+        """Ask for the main branch to be merged into the pull request's, which is at `head`."""
 
     @abstractmethod
     def _contains(self, repo: str, base: str, commit: str) -> bool:

@@ -143,6 +143,14 @@ class RestForge:
         """Whether the main branch holds the commit."""
         return self.changes.contains(repo, commit)
 
+    def newest(self, repo: str, base: Base | None) -> Base:
+        """Return the branch that work goes to, as it is now."""
+        return self.changes.newest(repo, base)
+
+    def bring_up_to_date(self, change: ChangeRequest, *, onto: Base, base: Base | None = None) -> str:
+        """Have the forge merge the newest of the branch that it goes to into the change's branch."""
+        return self.changes.bring_up_to_date(change, onto, base)
+
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return the pull request of a branch."""
         return self.changes.of_branch(repo, branch)
@@ -154,9 +162,11 @@ class RestForge:
         return self.changes.open(repo, branch, title, body, base)
 
     def merge(
-        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None
-    ) -> ChangeRequest:
-        """Merge the change at exactly its head."""
+        self, change: ChangeRequest, *, issue: IssueRef | None = None, base: Base | None = None,
+        onto: Base | None = None,
+    ) -> ChangeRequest:  # fmt: skip
+        """Merge the change at exactly its head; neither forge can hold still the branch that it goes to."""
+        del onto
         return self.changes.merge(change, issue, base)
 
     def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:

@@ -140,10 +140,17 @@ class WireCommit(Wire):
     commit: WireCommitFacts
 
 
+class WireBranchTip(Wire):
+    """The newest commit of a branch: `sha` on GitHub, `id` on Gitea."""
+
+    sha: Text = Field("", validation_alias=AliasChoices("sha", "id"))
+
+
 class WireBranchName(Wire):
     """A branch; a renamed one is shown under its new name."""
 
     name: str
+    commit: WireBranchTip = WireBranchTip()
 
 
 class WireBranch(Wire):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from routing.base import Base
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import Signal
 from routing.jobs.turn import Hindrance, Repair
@@ -56,6 +57,7 @@ class Move:
     reason: str = ""
     delay_seconds: float = 0.0  # before it may be claimed again
     result: JobResult | None = None
+    base: Base | None = None  # that its work counts from now on, None: as before
     kind: str = ""  # of the next turn, "": as before
     repair: Repair | None = None  # what a corrective turn is about
     judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
@@ -100,6 +102,8 @@ class Move:
     def _fields(self) -> dict[str, str]:
         """What is written to the record."""
         fields = result_fields(self.result) if self.result else {}
+        if self.base:
+            fields |= {"base_branch": self.base.branch, "base_commit": self.base.commit}
         if self.kind:
             fields["kind"] = self.kind
         if self.repair:

@@ -25,6 +25,8 @@ class RunNotes:
     merging: str = ""  # the commit whose merge was not carried out, a blank, and when that was first tried
     held_at: float | None = None  # when the forge last refused the token: until then nothing could be known
     first_pushed_at: float | None = None  # seconds since the epoch
+    red_as_main: str = ""  # the commit at which CI was red as it is on the main branch
+    brought_up: str = ""  # the commit by which its branch was last brought up to date
     refusals: int = 0  # times that the forge refused the report of the run's end
     tell_at: float = 0.0  # not to be tried again before
     before: str = ""  # the job that worked on the issue before, "" for none
@@ -74,6 +76,8 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         merging=fields.get("merging", ""),
         held_at=float(fields["held_at"]) if fields.get("held_at") else None,
         first_pushed_at=float(first) if first else None,
+        red_as_main=fields.get("red_as_main", ""),
+        brought_up=fields.get("brought_up", ""),
         refusals=int(fields.get("refusals") or 0),
         tell_at=float(fields.get("tell_at") or 0.0),
         before=fields.get("before", ""),

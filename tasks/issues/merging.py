@@ -1,0 +1,156 @@
+"""Merges green work, where the settings say so: what is merged was seen green as it will stand there.
+
+A branch that lacks commits of the branch that it goes to is brought up to date first, and CI judges the
+result before it is merged: two branches that are green each, and break each other, meet there and not on the
+main branch. One job of a repository is brought up to date at a time, so a merge costs at most one further run
+of CI, unless the main branch moves otherwise. `judge_merges = false` spares these runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from routing.base import Base
+from routing.forges.change_request import ChangeRequest, ChangeState
+from routing.forges.errors import (
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeTokenError,
+    ForgeUnreachableError,
+)
+from routing.forges.site import ForgeSite
+from routing.jobs.job import Job, JobState
+from routing.jobs.lifecycle import Jobs
+from routing.jobs.signal import Signal, SignalKind, signal
+from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.run_store import RunStore
+from tasks.issues.landings import landing_facts
+from tasks.issues.people import People
+from tasks.issues.site import issue_of, place_of
+
+_log = structlog.get_logger(__name__)
+
+#: Waiting jobs that are looked through for one whose turn it is to be merged.
+MOST_WAITING = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Merging:
+    """The two steps of a waiting job that change its branch, or the one that it goes to.
+
+    Each ends the job, or leaves it as it is, in one step under its fence; True when its state changed.
+    """
+
+    jobs: Jobs
+    store: JobStore
+    runs: RunStore
+    people: People
+
+    def merge(self, site: ForgeSite, job: Job, reason: str, now: float) -> bool:
+        """Merge green work, and end the job with what is known of it.
+
+        The merge comes before the end is recorded, as it cannot be undone: `land` first takes the job, so
+        that a cancel from then on is refused. A forge that refuses the merge hands the job to a person; one
+        that does not answer is asked again at the next tick, and a merge that had its effect is found then.
+        """
+        facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)]
+        if self.people.end_unwanted(site, job):
+            return True
+        change = site.forge.change_of_branch(place_of(job)[1], job.branch)
+        if change is None:
+            return self._conclude(job, JobState.SUCCEEDED, reason, facts)
+        if change.state is ChangeState.CLOSED:
+            return False  # a moment ago: the next tick ends it
+        try:
+            merged = self._merged(site, change, job)
+        except ForgeTokenError:
+            raise
+        except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
+            return self._conclude(job, JobState.ESCALATED, f"green, but not merged: {error}", facts)
+        if merged is None:
+            return False
+        return self._conclude(
+            job, JobState.SUCCEEDED, f"{reason}; merged", [*facts, *landing_facts(job, merged, now)]
+        )
+
+    def bring_up_to_date(self, site: ForgeSite, job: Job, reason: str, now: float) -> bool:
+        """Have the job's branch hold the newest of the main branch; CI judges the result.
+
+        Where that cannot be done, a person goes on: the version is not blamed for the red main branch.
+        """
+        repo = place_of(job)[1]
+        change = site.forge.change_of_branch(repo, job.branch)
+        if change is not None and change.state is not ChangeState.OPEN:
+            return False  # the next tick sees what people did
+        if change is None:
+            return self._not_brought_up(job, f"{reason}, but it has no change request", now)
+        try:
+            onto = site.forge.newest(repo, job.base)
+            head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)
+        except ForgeTokenError:
+            raise
+        except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
+            why = f"{reason}, but the work could not be brought up to date: {error}"
+            return self._not_brought_up(job, why, now)
+        return self._adopt(job, head, onto)
+
+    def _not_brought_up(self, job: Job, why: str, now: float) -> bool:
+        fact = signal(SignalKind.MAIN_RED, at=now, commit=job.result.commit, note=why)
+        return self._conclude(job, JobState.ESCALATED, why, [fact])
+
+    def _merged(self, site: ForgeSite, change: ChangeRequest, job: Job) -> ChangeRequest | None:
+        """The change request as it is after the merge; None while it is not to be merged yet.
+
+        One that a person closed or merged is left alone.
+        """
+        is_open, onto = change.state is ChangeState.OPEN, None
+        if is_open and site.config.judge_merges:
+            onto = site.forge.newest(change.repo, job.base)
+            if not self._holds(site, job, change, onto):
+                return None
+        if not self.store.land(job.id, job.fence):
+            return None  # it was cancelled since this tick read it
+        return site.forge.merge(change, issue=issue_of(job), base=job.base, onto=onto) if is_open else change
+
+    def _holds(self, site: ForgeSite, job: Job, change: ChangeRequest, onto: Base) -> bool:
+        """Whether the commit that CI judged holds `onto`; if not, a new one does soon, in the job's turn."""
+        if job.base is None or onto.commit != job.base.commit:
+            first = self._first(job)
+            if first:
+                _log.info("merge.waits", job=job.id, reason=f"job {first} is brought up to date before it")
+                return False
+        try:
+            head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)
+        except ForgeUnreachableError as error:
+            _log.info("merge.waits", job=job.id, reason=str(error))
+            return False
+        if head == job.result.commit:
+            return True
+        self._adopt(job, head, onto)
+        return False
+
+    def _first(self, job: Job) -> str:
+        """The id of another job of the repository that was brought up to date and awaits its verdict."""
+        waiting = self.store.read_many(self.store.waiting(MOST_WAITING))
+        return next(
+            (
+                other.id
+                for other in waiting
+                if other is not None
+                and other.id != job.id
+                and other.request.repository == job.request.repository
+                and self.runs.read(other.id).brought_up == other.result.commit
+            ),
+            "",
+        )
+
+    def _adopt(self, job: Job, head: str, onto: Base) -> bool:
+        """The job goes on with the branch's new head, which nobody has judged."""
+        _log.info("job.brought_up_to_date", job=job.id, commit=head, onto=onto.commit)
+        self.runs.note(job.id, brought_up=head, red_as_main="")
+        return self.jobs.brought_up(job, commit=head, base=onto)
+
+    def _conclude(self, job: Job, state: JobState, reason: str, facts: Sequence[Signal]) -> bool:
+        return self.jobs.conclude(job, state, reason=reason, signals=facts)

@@ -1,0 +1,199 @@
+"""The main branch beside the work: a failure that it has too, and what a merge would make of it."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from routing.forges.change_request import ChangeState
+from routing.forges.commit_status import StatusState
+from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobState
+from tests.fakes.mishaps import Mishap
+from tests.fleets.forge_fleet import ForgeFleet
+
+Fleets = Callable[..., ForgeFleet]
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def fleet_of(fake_redis: redis.Redis) -> Fleets:
+    """Makes the test's fleet."""
+    return lambda **changes: ForgeFleet(fake_redis, **changes)
+
+
+def pushed(fleet: ForgeFleet, *numbers: int) -> list[IssueRef]:
+    """Issues whose jobs have pushed what the test says they do, from the same main branch."""
+    refs = [fleet.forge.person_opens(number) for number in numbers]
+    fleet.poll()
+    while fleet.dispatch():
+        pass
+    fleet.work()
+    return refs
+
+
+def job_of(fleet: ForgeFleet, ref: IssueRef) -> Job:
+    """Its only job."""
+    (job,) = fleet.jobs(ref)
+    return job
+
+
+def tip(fleet: ForgeFleet) -> str:
+    """The newest commit of the main branch."""
+    return fleet.forge.repositories["acme/shop"].tip()
+
+
+def repaired_main(fleet: ForgeFleet) -> str:
+    """Somebody pushes a commit to the main branch, which CI passes."""
+    made = fleet.forge.repositories["acme/shop"].squash("Repair the build")
+    fleet.forge.say(made, StatusState.SUCCESS)
+    return made
+
+
+def test_a_failure_that_main_has_too_is_waited_out(fleet_of: Fleets) -> None:
+    """No corrective turn is paid, nothing counts; once main is repaired, CI judges the work on top of it."""
+    fleet = fleet_of(acts={1: ["red"]}, merge="green")
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    fleet.forge.judges_updates = False
+    (ref,) = pushed(fleet, 1)
+    for _ in range(3):
+        fleet.watch()
+    job = job_of(fleet, ref)
+    assert (job.state, job.fix_forwards, fleet.signals(job)) == (JobState.WAITING, 0, [])
+    assert "waits until the main branch is green" in fleet.forge.checklists(ref)[0]
+    repaired = repaired_main(fleet)
+    fleet.watch()
+    again = job_of(fleet, ref)
+    assert (again.state, again.base_commit) == (JobState.WAITING, repaired)
+    assert again.result.commit != job.result.commit
+    fleet.forge.say(again.result.commit, StatusState.SUCCESS)
+    fleet.watch()
+    ended = job_of(fleet, ref)
+    assert (ended.state, ended.turns, fleet.signals(ended)) == (JobState.SUCCEEDED, 0, ["ci_green", "merged"])
+
+
+def test_a_main_branch_that_stays_red_is_nobodys_fault(fleet_of: Fleets) -> None:
+    """After a day a person is asked; the version is left out of its trial."""
+    fleet = fleet_of(acts={1: ["red"]})
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    (ref,) = pushed(fleet, 1)
+    fleet.clock.forward(DAY)
+    fleet.watch()
+    fleet.fleet.app.harvester.harvest()
+    job = job_of(fleet, ref)
+    assert (job.state, fleet.signals(job), job.excluded) == (JobState.ESCALATED, ["main_red"], True)
+
+
+@pytest.mark.parametrize("settings", [{}, {"wait_for_green_main": False}])
+def test_what_main_does_not_have_is_the_versions(fleet_of: Fleets, settings: dict[str, bool]) -> None:
+    """Another check that failed, or a fleet that is set not to compare: a corrective turn."""
+    fleet = fleet_of(acts={1: ["red"]}, **settings)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE, context="ci/build" if settings else "ci/docs")
+    (ref,) = pushed(fleet, 1)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.QUEUED, 1)
+
+
+def test_main_that_broke_since_is_looked_at_too(fleet_of: Fleets) -> None:
+    """A forge's CI judges the work merged into main: it fails there, although the work began before."""
+    fleet = fleet_of(acts={1: ["red"]}, merge="green")
+    fleet.forge.judges_updates = False
+    (ref,) = pushed(fleet, 1)
+    broken = fleet.forge.repositories["acme/shop"].squash("Break the build")
+    fleet.forge.say(broken, StatusState.FAILURE)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.WAITING, 0)
+    repaired = repaired_main(fleet)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, job_of(fleet, ref).base_commit) == (JobState.WAITING, repaired)
+
+
+def test_work_that_cannot_be_brought_up_to_date_goes_to_a_person(fleet_of: Fleets) -> None:
+    """It conflicts with what repaired the main branch: that is not held against the version."""
+    fleet = fleet_of(acts={1: ["red"]})
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    (ref,) = pushed(fleet, 1)
+    repaired_main(fleet)
+    refused = Mishap(error=lambda: ForgeRefusedError("conflicts in a.txt"), call="bring_up_to_date")
+    fleet.mishaps.plan(refused)
+    fleet.watch()
+    job = job_of(fleet, ref)
+    assert (job.state, fleet.signals(job)) == (JobState.ESCALATED, ["main_red"])
+    assert "conflicts in a.txt" in job.reason
+
+
+def test_two_branches_that_break_each_other_meet_before_the_merge(fleet_of: Fleets) -> None:
+    """Each is green; what the second would make of main is judged, and sent back when it is red."""
+    fleet = fleet_of(merge="green", per_repo=2)
+    fleet.forge.judges_updates = False
+    refs = pushed(fleet, 1, 2)
+    fleet.watch()
+    (second,) = [ref for ref in refs if job_of(fleet, ref).state is not JobState.SUCCEEDED]
+    waiting = job_of(fleet, second)
+    assert (waiting.state, waiting.base_commit) == (JobState.WAITING, tip(fleet))
+    merged = tip(fleet)
+    fleet.forge.say(waiting.result.commit, StatusState.FAILURE, text="price is gone")
+    fleet.watch()
+    assert (job_of(fleet, second).state, job_of(fleet, second).fix_forwards) == (JobState.QUEUED, 1)
+    assert tip(fleet) == merged
+
+
+def test_branches_are_brought_up_to_date_one_at_a_time(fleet_of: Fleets) -> None:
+    """So a merge costs one further run of CI, and not one for each branch that waits."""
+    fleet = fleet_of(merge="green", per_repo=3)
+    refs = pushed(fleet, 1, 2, 3)
+    for merged in (1, 2, 3):
+        fleet.watch()
+        states = [job_of(fleet, ref).state for ref in refs]
+        assert states.count(JobState.SUCCEEDED) == merged
+        updated = fleet.forge.calls_of("bring_up_to_date")
+        assert updated <= 2 * merged
+    commits = fleet.forge.repositories["acme/shop"].commits
+    heads = [commits[job_of(fleet, ref).result.commit] for ref in refs]
+    assert [len(head.parents) for head in heads].count(2) == 2
+    assert [one.state for one in fleet.forge.changes] == [ChangeState.MERGED] * 3
+
+
+def test_a_green_branch_may_be_merged_as_it_is(fleet_of: Fleets) -> None:
+    """The setting spares the runs of CI."""
+    fleet = fleet_of(merge="green", per_repo=2, judge_merges=False)
+    fleet.forge.judges_updates = False
+    refs = pushed(fleet, 1, 2)
+    fleet.watch()
+    assert {job_of(fleet, ref).state for ref in refs} == {JobState.SUCCEEDED}
+    assert fleet.forge.calls_of("bring_up_to_date") == 0
+
+
+def test_a_forge_that_is_still_at_it_is_asked_again(fleet_of: Fleets) -> None:
+    """GitHub answers before the branch has its new commit."""
+    fleet = fleet_of(merge="green", per_repo=2)
+    refs = pushed(fleet, 1, 2)
+    still = Mishap(
+        error=lambda: ForgeUnreachableError("it is at it"), call="bring_up_to_date", nth=2, after=True
+    )
+    fleet.mishaps.plan(still)
+    fleet.watch()
+    assert sorted(job_of(fleet, ref).state for ref in refs) == [JobState.SUCCEEDED, JobState.WAITING]
+    fleet.watch()
+    fleet.watch()
+    assert {job_of(fleet, ref).state for ref in refs} == {JobState.SUCCEEDED}
+
+
+def test_a_check_that_was_run_again_counts_before_work_is_frozen(fleet_of: Fleets) -> None:
+    """A corrective turn found nothing to repair, and meanwhile somebody ran the check again."""
+    for passed in (True, False):
+        fleet = fleet_of(acts={1: ["red"], 2: ["red"]})
+        (ref,) = pushed(fleet, 1 if passed else 2)
+        fleet.watch()
+        claim = fleet.hands.claim(job_of(fleet, ref).id)
+        fleet.hands.app.jobs.pushed(
+            claim, claim.job.result, reason="the corrective turn committed nothing new"
+        )
+        if passed:
+            fleet.forge.say(claim.job.result.commit, StatusState.SUCCESS)
+        fleet.watch()
+        ended = job_of(fleet, ref)
+        assert ended.state is (JobState.SUCCEEDED if passed else JobState.ESCALATED)
+        assert ("frozen" in fleet.signals(ended)) is not passed
