@@ -11,6 +11,7 @@ raise `typer.Exit`, and none calls `sys.exit`. What holds for every command:
 A traceback is printed only with COALMINE_DEBUG set, and only for an error that is a fault in Coalmine.
 """
 
+import io
 import os
 import re
 import sys
@@ -23,8 +24,8 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from routing.errors import CoalmineError
-from routing.printable import printable
+from routing.errors import CoalmineError, InvalidInputError
+from routing.printable import printable, valid
 
 #: The most of an error that is printed, in characters.
 LONGEST_LINE = 2000
@@ -86,15 +87,37 @@ class Boundary(TyperGroup):
         typer itself always runs with `standalone_mode` off: with it on, it would print usage errors in a
         box of several lines and exit before they reach `exit_code_of`.
         """
-        run = super().main
+        run, given = super().main, sys.argv[1:] if args is None else list(args)
+        _write_what_can_be_written()
 
         def command() -> Any:
-            return run(args, prog_name or "coalmine", complete_var, False, windows_expand_args, **extra)
+            _refuse_bytes(given)
+            return run(given, prog_name or "coalmine", complete_var, False, windows_expand_args, **extra)
 
         code = exit_code_of(command)
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _refuse_bytes(arguments: Sequence[str]) -> None:
+    """Refuse an argument that is not text, before any command sees it: no store and no JSON could hold it.
+
+    Python decodes bytes that are not UTF-8 as lone surrogates (PEP 383).
+    """
+    for number, argument in enumerate(arguments, start=1):
+        if valid(argument) != argument:
+            message = (
+                f"argument {number} ({argument[:60]!r}) is not UTF-8 text; nothing was written: write it in "
+                "UTF-8, and give files names in UTF-8"
+            )
+            raise InvalidInputError(message)
+
+
+def _write_what_can_be_written() -> None:
+    """Write a question mark for what the locale's encoding does not have, in place of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def exit_code_of(command: Callable[[], Any]) -> int:

@@ -16,6 +16,7 @@ import typer
 
 from console.local.fleet import running_variables
 from console.output.terminal import Terminal
+from routing.printable import valid
 from tasks.composition.composition import Coalmine, compose
 from tasks.logs import configure_logs
 from tasks.settings.settings import Settings, load_settings, settings_file
@@ -77,7 +78,7 @@ class Invocation:
     def user(self) -> str:
         """The user of this machine, who is recorded with a decision."""
         try:
-            return getuser()
+            return valid(getuser())
         except (OSError, KeyError):  # the user id has no name, as in some containers
             return "somebody"
 

@@ -19,6 +19,28 @@ def refused(result: Result, code: ExitCode) -> str:
     return line
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["enqueue", "implementer", "caf\udce9 task"],
+        ["enqueue", "caf\udce9", "task"],
+        ["template", "propose", "implementer", "--prompt", "p", "--note", "caf\udce9"],
+        ["template", "show", "caf\udce9"],
+        ["trial", "stop", "caf\udce9"],
+        ["--redis-url", "redis://caf\udce9@localhost:1", "job", "list"],
+        ["caf\udce9"],
+    ],
+)
+def test_bytes_that_are_not_text_are_refused(
+    coalmine: CommandLine, template: str, arguments: list[str]
+) -> None:
+    """Python passes them on as halves of characters, which no store and no JSON can hold."""
+    assert template
+    before = coalmine.stored()
+    assert "is not UTF-8 text" in refused(coalmine(*arguments), ExitCode.BAD_INPUT)
+    assert coalmine.stored() == before
+
+
 @pytest.mark.parametrize("share", ["0", "1", "1.5", "nan", "-0.1", "inf"])
 def test_shares_that_no_trial_can_have(coalmine: CommandLine, template: str, share: str) -> None:
     """Both ends are excluded, and so is what is not a number."""
