@@ -93,11 +93,13 @@ _TABLE: tuple[tuple[RefusalKind | None, tuple[str, ...]], ...] = (
         r"fsck error", r"GH008", r"LFS objects", r"missing necessary objects", r"missing (tree|blob)",
         r"bad object", r"did not receive expected object",
     )),
+    (None, (r"no space left on device", r"disk quota exceeded")),
     (RefusalKind.READ_ONLY, (
         r"\barchived\b", r"\bread-?only\b", r"quota (is )?exceeded",
         r"exceeded (its|the|your)\b.*(limit|quota)",
         r"(above|over) (its|the) size limit", r"shallow update not allowed",
-        r"branch is currently checked out", r"hidden ref",
+        r"branch is currently checked out", r"hidden ref", r"insufficient permission for adding",
+        r"unable to create temporary object directory",
     )),
     (RefusalKind.NAME_TAKEN, (
         r"' exists; cannot create '", r"directory.?file conflict", r"refname conflict",
@@ -110,8 +112,8 @@ _TABLE: tuple[tuple[RefusalKind | None, tuple[str, ...]], ...] = (
     )),
     (None, (
         r"\(stale info\)", r"\(fetch first\)", r"internal api", r"internal server error", r"maintenance mode",
-        r"service unavailable", r"temporarily unavailable", r"no space left on device",
-        r"unable to (write|lock|create temporary)", r"insufficient permission for adding",
+        r"service unavailable", r"temporarily unavailable",
+        r"unable to (write|lock|create temporary file)",
         r"\(failed to (update|lock)", r"cannot lock ref", r"\(unpacker error\)", r"hook timed out",
         r"too many requests", r"rate limit",
     )),

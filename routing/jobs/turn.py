@@ -61,6 +61,8 @@ class FinishedTurn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     host: str  # that has the tree
+    work_dir: str = ""  # the folder there that it is in, "" where that was not noted
+    awaits: bool = False  # its work goes on when mail arrives: it lacks the report alone
     clean: bool  # by the runtime's definition; else the agent said that it was done before it was ended
     ended_by: Ending
     exit_code: int | None = None

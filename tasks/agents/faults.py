@@ -45,11 +45,9 @@ _WAITS: tuple[tuple[_Errors, HindranceKind], ...] = (
 _FAULTS: tuple[tuple[_Errors, SignalKind], ...] = (
     ((RuntimeRefusedError,), SignalKind.AGENT_ERRORED),
     ((SettingsError,), SignalKind.AUTHENTICATION),  # a secret is missing
-    ((SpawnError,), SignalKind.MACHINE_LOST),
-    (
-        (UnavailableError, ConflictError, InvalidInputError, NotFoundError, CorruptRecordError, OSError),
-        SignalKind.UNREACHABLE,
-    ),
+    ((SpawnError, GitError, OSError), SignalKind.MACHINE_LOST),  # what fails on this host
+    ((InvalidInputError, NotFoundError), SignalKind.SETUP),  # a repository that is unknown here, or not there
+    ((UnavailableError, ConflictError, CorruptRecordError), SignalKind.UNREACHABLE),
 )
 
 #: After a turn. The first row that fits; anything else is in the way as a remote that is away is.
@@ -78,6 +76,8 @@ def before_turn(error: CoalmineError | OSError) -> Ran | None:
         return Ran(ended_by=NotRun.FAULT, refusal=error.kind, said=error.said, note=note)
     if isinstance(error, STORE_AWAY):
         return Ran(ended_by=NotRun.STORE_AWAY, note=note)
+    if _is_at_limit(error) or _is_at_limit(error.__cause__):
+        return Ran(ended_by=NotRun.FAULT, hindrance=HindranceKind.MACHINE, note=note)
     for kinds, hindrance in _WAITS:
         if isinstance(error, kinds):
             return Ran(ended_by=NotRun.FAULT, hindrance=hindrance, note=note)

@@ -74,6 +74,7 @@ class AgentRunner:
         self._holds = holds  # whether a lease is still ours
         self._turns = turns
         self._agents = agents
+        self._work_dir = str(rules.work_dir.resolve())
         self._note_base = note_base  # of a job, under its fence
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
@@ -112,15 +113,15 @@ class AgentRunner:
             ended_by=finished.ended_by, clean=finished.clean, said_done=not finished.clean,
             has_repository=bool(repository), result=result,
         )  # fmt: skip
-        if not repository:
-            return ran
+        if finished.awaits or not repository:
+            return replace(ran, awaits=finished.awaits)
         place = self._place(repository)
         tree = kept_worktree(
             place, remote=self._remote(repository), job_id=job.id, base=job.base, pushed=_pushed_commits(job)
         )
         if tree is not None:
             return self._pushed(claim, tree, ran)
-        is_here = finished.host == self._turns.host
+        is_here = (finished.host, finished.work_dir) == (self._turns.host, self._work_dir)
         note = (
             f"it was on this host, {finished.host}, and is gone" if is_here else f"it is on {finished.host}"
         )
@@ -217,6 +218,7 @@ class AgentRunner:
             worker=job.worker,
             job=job.id,
             job_fence=job.fence,
+            work_dir=self._work_dir,
             runtime=runtime_for(spec),
             begins=True,
             compose=lambda start: self._input(claim, spec, run, start),

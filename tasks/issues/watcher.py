@@ -143,7 +143,7 @@ class Watcher:
         try:
             ci, work = self._look(site, job, notes, now)
         except ForgeBaseGoneError as error:  # only a person can say what of it is still wanted
-            facts = [signal(SignalKind.UNREACHABLE, at=now, note=str(error))]
+            facts = [signal(SignalKind.SETUP, at=now, note=str(error))]
             return self._conclude(job, JobState.ESCALATED, str(error), facts)
         silent_since = pushed_at = job.pushed_at or now
         if ci.finding is Finding.TOKEN_REFUSED:

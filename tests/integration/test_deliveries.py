@@ -30,11 +30,13 @@ class KilledError(BaseException):
 class Delivering:
     """One host with one job on a bare repository, and an agent that notes its turns."""
 
-    def __init__(self, client: Redis, folder: Path, host: str = "h1") -> None:
+    def __init__(self, client: Redis, folder: Path, host: str = "h1", name: str = "") -> None:
         self.folder = folder
         self.repository = TemporaryRepository(folder / "shop", folder / "shop-bench")
         remotes = {"shop": Remote(address=str(self.repository.path))}
-        self.fleet = AttemptsFleet(client, folder / host, remotes=remotes, host=host, max_attempts=2)
+        self.fleet = AttemptsFleet(
+            client, folder / (name or host), remotes=remotes, host=host, max_attempts=2
+        )
 
     def job(self, line: str) -> str:
         """A job whose agent does a line in each turn."""
@@ -138,6 +140,25 @@ def test_result_without_a_repository_is_not_paid_twice(there: Delivering) -> Non
     assert there.fleet.find(job).state is JobState.SUCCEEDED
 
 
+def test_turn_that_awaits_mail_is_not_paid_twice(there: Delivering) -> None:
+    """Its worker died before it could say so: the next one does, and runs nothing."""
+    command = f'echo run >> {there.folder}/turns; "$COALMINE_MAIL" await'
+    there.fleet.app.templates.add("implementer", Snapshot(prompt="work", command=command))
+    job = there.fleet.job()
+
+    def kill() -> None:
+        raise KilledError
+
+    there.fleet.before_report = kill
+    with pytest.raises(KilledError):
+        there.fleet.work(job)
+    there.fleet.before_report = lambda: None
+    there.fleet.fleet.clock.forward(1000)
+    there.fleet.app.jobs.reap(at=there.fleet.fleet.clock())
+    assert there.fleet.work(job) == "await"
+    assert there.turns() == ["run"]
+
+
 def test_refused_content_is_repaired_in_one_turn_that_hears_why(there: Delivering) -> None:
     """The second turn gets the server's words, and its push is taken."""
     there.hook(LARGE)
@@ -211,6 +232,18 @@ def test_finished_work_waits_for_the_host_that_has_it(there: Delivering, redis_c
         assert there.fleet.find(job).attempts == 0
         assert there.fleet.work(job) == "pushed"
     assert (there.turns(), there.pushed(job)) == (["first"], True)
+
+
+def test_folder_of_another_worker_of_the_host_is_not_taken_for_a_lost_one(
+    there: Delivering, redis_client: Redis
+) -> None:
+    """Two workers of a host may have a working folder each."""
+    job = there.job("echo one > work.txt")
+    there.lose_worker(job)
+    other = Delivering(redis_client, there.folder, name="beside")
+    with other.fleet:
+        other.fleet.fleet.clock.now = there.fleet.fleet.clock.now
+        assert other.fleet.work(job) == "hindered"
 
 
 def test_work_that_is_lost_with_its_host_is_named_and_done_again(

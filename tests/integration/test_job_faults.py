@@ -67,7 +67,7 @@ def test_a_repository_that_the_worker_does_not_know_is_nobodys_failure(parts: Co
     """The job fails and is excluded; its reason names the repository."""
     job = failed(parts, "lost", Snapshot(prompt="work", command="true"), repository="local:nowhere")
     assert "local:nowhere" in job.reason
-    assert kinds(parts, job) == {SignalKind.UNREACHABLE}
+    assert kinds(parts, job) == {SignalKind.SETUP}
     assert (job.excluded, job.score) == (True, None)
 
 

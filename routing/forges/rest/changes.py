@@ -46,7 +46,15 @@ NOT_MERGED = frozenset({405, 409})
 NOT_UPDATED = frozenset({409, 422})
 
 #: Words of a refusal that will pass: somebody else merged just now, or conflicts are still looked for.
-_PASSING = ("try again later", "base branch was modified")
+_PASSING = (
+    "try again later",
+    "base branch was modified",
+    "merge already in progress",
+    "mergeability",
+    "is being checked",
+    "is still being computed",
+    "is expected",  # a required status that has not come yet
+)
 
 # What `git revert` writes.
 _REVERTS_COMMIT = re.compile(r"^this reverts commit ([0-9a-f]{7,64})\b", re.IGNORECASE | re.MULTILINE)
@@ -162,7 +170,7 @@ class RestChanges(ABC):
         try:
             self._send_merge(path, change.head, title, text.strip())
         except ForgeRefusedError as error:
-            if any(words in str(error).lower() for words in _PASSING):
+            if any(words in str(error).lower() for words in _PASSING) or self._is_undecided(change):
                 raise ForgeUnreachableError(str(error)) from error
             raise
         merged = self._change(change.repo, change.branch, self._pull(change))
@@ -321,6 +329,11 @@ class RestChanges(ABC):
             return self._contains(repo, branch, checked_commit(commit))
         except ForgeGoneError:
             return False
+
+    def _is_undecided(self, change: ChangeRequest) -> bool:
+        """Whether the forge does not know yet if the change has conflicts: its "not mergeable" may pass."""
+        pull = self._pull(change)
+        return pull.state == "open" and "mergeable" in pull.model_fields_set and pull.mergeable is None
 
     def _path(self, repo: str, number: int) -> str:
         return f"{repository_path(repo)}/pulls/{int(number)}"

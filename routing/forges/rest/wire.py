@@ -170,6 +170,7 @@ class WirePull(Wire):
     head: WireBranch
     base: WireBranch
     merged_at: AwareDatetime | None = None
+    mergeable: bool | None = None  # null while GitHub looks for conflicts; listings leave it out
     merge_commit_sha: Text = ""  # of an open one on GitHub: a trial merge
     html_url: Text = ""
 

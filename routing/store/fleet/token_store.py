@@ -38,11 +38,6 @@ class TokenStore(Store):
         """Note that it took the token; True when it had refused it."""
         return self._note(forge, {}, refused=False)
 
-    def is_refused(self, forge: str) -> bool:
-        """Whether the forge refused the token when it was last used."""
-        with redis_errors(f"reading what {forge} says of its token"):
-            return bool(self.redis.exists(self.keys.token(forge)))
-
     def closed_seconds(self, token: str) -> float:
         """For how long the token's limit lasts; 0 when it may be used. `token` is a digest."""
         with redis_errors("reading a rate limit"):

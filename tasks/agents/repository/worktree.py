@@ -53,6 +53,9 @@ _log = structlog.get_logger(__name__)
 #: A reference in our git directory: the branch that the work goes to, as it was at the push.
 _TARGET = "refs/coalmine/target"
 
+#: A reference in our git directory: the commit of the last push that was tried, whatever became of it.
+_PUSHING = "refs/coalmine/pushing"
+
 
 class WorkNotTakenError(CoalmineError):
     """What the agent left in its tree could not be read or committed; nothing was pushed."""
@@ -166,6 +169,7 @@ class Worktree:
                 "nothing was pushed: see who works on it"
             )
             raise PushRefusedError(message, kind=RefusalKind.MOVED)
+        git("update-ref", _PUSHING, tip)
         reference = f"refs/heads/{self.branch}"
         lease = f"--force-with-lease={reference}:{there or ''}"
         options = ["--quiet", "--no-recurse-submodules", lease]
@@ -188,7 +192,9 @@ class Worktree:
         What the tree says of pushes is not believed. So an agent that pushes by itself, and then rewrites
         that, is refused: its commits are kept aside for its next attempt.
         """
-        known = {None, self.remote_commit, *self.pushed}
+        # A push of ours whose answer was lost had its effect perhaps.
+        sent = git.attempt("rev-parse", "--verify", "--quiet", _PUSHING).stdout.strip()
+        known = {None, self.remote_commit, sent, *self.pushed}
         return there in known or is_ancestor(git, there or "", tip)
 
 

@@ -43,6 +43,9 @@ _log = structlog.get_logger(__name__)
 #: work within seconds of its return.
 STORE_BACK_OFF = BackOff(first_seconds=0.5, cap_seconds=2.0)
 
+#: Seconds for which the end of a turn that did its work is offered to a store that is away: it was paid for.
+FINISHED_PATIENCE_SECONDS = 300.0
+
 
 class TurnCleanup:
     """Runs the steps of one turn's beginning and end.
@@ -61,13 +64,15 @@ class TurnCleanup:
         self._generator = generator  # of jitter
         self._failures = 0  # of the store since it last answered: it is asked less and less often
 
-    def patiently(self, what: str, step: Callable[[], T]) -> T | None:
+    def patiently(self, what: str, step: Callable[[], T], *, at_least_seconds: float = 0.0) -> T | None:
         """Do it again until the store answers, or the lease has run out. Returns None if it never did.
 
-        The last try is made when the lease ends.
+        The last try is made when the lease ends. `at_least_seconds`: go on for so long in any case, with a
+        step that carries a fence.
         """
+        until = self._monotonic() + at_least_seconds
         try:
-            return self.until_answered(what, step)
+            return self.until_answered(what, step, gives_up_at=lambda: max(self._lease_ends(), until))
         except STORE_AWAY:
             return None
 
@@ -171,7 +176,7 @@ class TurnEnding:
             awaiting=stored.awaiting,
             attempts=self.order.attempts,
         )
-        done = step is not None and not step.awaits and _is_done(result, terminal_seen=terminal_seen)
+        done = step is not None and _is_done(result, terminal_seen=terminal_seen)
         self._warn(result, step, silent_seconds=silent_seconds)
         if step is None or not self.write(step, result, consumed, done=done):
             return self._recorded(result, step, terminal_seen=terminal_seen)
@@ -222,16 +227,33 @@ class TurnEnding:
             seconds=result.duration_seconds,
             job=self.order.job,
             job_fence=self.order.job_fence,
-            finished=_finished(result, self.host).model_dump_json() if done else "",
+            finished=self._finished(result, awaits=step.awaits).model_dump_json() if done else "",
             retry=step.is_retry,
             mail_missing=step.mail_missing,
             forget=result.session_lost or bool(result.refused),
         )
-        moved = self.cleanup.patiently("the end of the turn", lambda: self.sessions.end(end))
+        patience = FINISHED_PATIENCE_SECONDS if done else 0.0
+        moved = self.cleanup.patiently(
+            "the end of the turn", lambda: self.sessions.end(end), at_least_seconds=patience
+        )
         self.has_lease = moved is None
         if moved is None or not moved.done:
             _log.warning("session.not_moved", agent=self.held.name, to=step.to.value, answer=str(moved))
         return moved is not None and moved.done
+
+    def _finished(self, result: TurnResult, *, awaits: bool) -> FinishedTurn:
+        """What the job keeps of a turn that did its work."""
+        return FinishedTurn(
+            host=self.host,
+            work_dir=self.order.work_dir,
+            awaits=awaits,
+            clean=result.clean,
+            ended_by=result.ended_by,
+            exit_code=result.exit_code,
+            duration_seconds=round(result.duration_seconds, 3),
+            cost_usd=result.usage.cost_usd,
+            tail=result.output_tail[-1000:],
+        )
 
     def close_mail(self) -> None:
         """Take mail from the agent no longer.
@@ -286,15 +308,3 @@ class TurnEnding:
 def _is_done(result: TurnResult, *, terminal_seen: bool) -> bool:
     """Whether the turn's work is there to be delivered, whatever becomes of this worker."""
     return is_done(result.ended_by, clean=result.clean, said_done=terminal_seen)
-
-
-def _finished(result: TurnResult, host: str) -> FinishedTurn:
-    return FinishedTurn(
-        host=host,
-        clean=result.clean,
-        ended_by=result.ended_by,
-        exit_code=result.exit_code,
-        duration_seconds=round(result.duration_seconds, 3),
-        cost_usd=result.usage.cost_usd,
-        tail=result.output_tail[-1000:],
-    )

@@ -40,6 +40,7 @@ class TurnOrder:
     worker: str  # name of the worker that runs it
     job: str  # id of the job that it counts for, "" for none
     job_fence: int = 0  # of that job's lease
+    work_dir: str = ""  # the folder of this host that the job's work is in
     runtime: Runtime
     begins: bool  # whether a session begins if the agent has none; False: only mail for one that lives
     compose: Callable[[TurnStart], TurnInput | None]  # in the turn's thread; called again after a fresh start

@@ -1,0 +1,80 @@
+"""What an error around a turn means: silence, a refusal, this host, or the version."""
+
+import errno
+
+import pytest
+
+from routing.errors import CoalmineError, InvalidInputError, NotFoundError, SettingsError, UnavailableError
+from routing.git.git import GitError
+from routing.git.push_refusal import PushRefusedError, RefusalKind
+from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteRefusedError
+from routing.jobs.ending import Ending, NotRun
+from routing.jobs.signal import SignalKind
+from routing.jobs.turn import HindranceKind
+from tasks.agents import faults
+from tasks.agents.repository.worktree import WorkNotTakenError
+from tasks.agents.runtimes.runtime import RuntimeRefusedError
+from tasks.work.outcome import Ran
+
+DONE = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True)
+FULL = OSError(errno.ENOSPC, "No space left on device")
+FULL_GIT = GitError("git add failed", stderr="fatal: write error: No space left on device")
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    """An error with its cause."""
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "hindrance", "fault"),
+    [
+        (RemoteRefusedError("401"), HindranceKind.TOKEN, None),
+        (RemoteAwayError("no route"), HindranceKind.AWAY, None),
+        (FULL, HindranceKind.MACHINE, None),
+        (FULL_GIT, HindranceKind.MACHINE, None),
+        (SettingsError("no secret"), None, SignalKind.AUTHENTICATION),
+        (RuntimeRefusedError("no such runtime"), None, SignalKind.AGENT_ERRORED),
+        (GitError("git reset took over 120 s"), None, SignalKind.MACHINE_LOST),
+        (PermissionError("no"), None, SignalKind.MACHINE_LOST),
+        (RemoteGoneError("404"), None, SignalKind.SETUP),
+        (InvalidInputError("unknown repository"), None, SignalKind.SETUP),
+        (NotFoundError("no main branch"), None, SignalKind.SETUP),
+        (UnavailableError("the store is away"), None, SignalKind.UNREACHABLE),
+    ],
+)
+def test_before_a_turn(error: Exception, hindrance: HindranceKind | None, fault: SignalKind | None) -> None:
+    """What passes by itself costs waiting; all else is an attempt, and only silence is unreachable."""
+    assert isinstance(error, (CoalmineError, OSError))
+    found = faults.before_turn(error)
+    assert found is not None
+    assert (found.ended_by, found.hindrance, found.fault) == (NotRun.FAULT, hindrance, fault)
+
+
+@pytest.mark.parametrize(
+    ("error", "hindrance"),
+    [
+        (RemoteRefusedError("401"), HindranceKind.TOKEN),
+        (RemoteGoneError("404"), HindranceKind.GONE),
+        (RemoteAwayError("no route"), HindranceKind.AWAY),
+        (UnavailableError("the store is away"), HindranceKind.AWAY),
+        (WorkNotTakenError("no such object"), HindranceKind.UNREADABLE),
+        (caused(WorkNotTakenError("full"), FULL_GIT), HindranceKind.MACHINE),
+        (FULL, HindranceKind.MACHINE),
+    ],
+)
+def test_after_a_turn(error: Exception, hindrance: HindranceKind) -> None:
+    """The turn is finished, whatever is in the way of its work."""
+    assert isinstance(error, (CoalmineError, OSError))
+    found = faults.after_turn(DONE, error)
+    assert (found.ended_by, found.clean, found.hindrance, found.fault) == ("result", True, hindrance, None)
+
+
+def test_refusal_is_known_on_both_sides_of_a_turn() -> None:
+    """With the words for those who are to repair it."""
+    error = PushRefusedError("no", kind=RefusalKind.SECRET, said="GH013: line 3")
+    before, after = faults.before_turn(error), faults.after_turn(DONE, error)
+    assert before is not None
+    for found in (before, after):
+        assert (found.refusal, found.said, found.hindrance) == (RefusalKind.SECRET, "GH013: line 3", None)
