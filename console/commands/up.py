@@ -26,7 +26,7 @@ from console.input.up_options import (
 )
 from console.invocation import AsJson, examples
 from console.local.fleet import DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
-from console.local.start_checks import check_agent, check_ci
+from console.local.start_checks import check_agent, check_ci, check_repository
 from console.output.event_views import event_document
 from console.output.rendering import text
 from console.output.terminal import Terminal
@@ -101,7 +101,8 @@ def up(
     with LocalFleet(plan) as fleet:
         local = local_config(fleet.coalmine.settings)
         forge = LocalForge.of(local) if local else None
-        # Before any worker runs: a broken CI or agent would make every job fail.
+        # Before any worker runs: a broken repository, CI or agent would make every job fail.
+        check_repository(forge)
         check_ci(forge, speaker.say)
         if agent is not None:
             check_agent(agent, forge)

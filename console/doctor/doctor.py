@@ -20,7 +20,9 @@ from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.invocation import Invocation
 from routing.errors import CoalmineError, SettingsError
+from routing.forges.local.fitness import fault_of, is_large
 from routing.forges.local.forge import LocalConfig
+from routing.forges.local.git import LocalGit
 from routing.git.git import Git
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
@@ -288,11 +290,15 @@ def _local_forge(local: LocalConfig) -> list[HealthFinding]:
     """The findings about one forge; the one that is called `local` keeps the check's short name."""
     check = "local-forge" if local.name == "local" else f"local-forge-{local.name}"
     findings, repository, issues = [], local.repository or Path(), local.issues or Path()
-    inside = repository.is_dir() and Git(repository).attempt("rev-parse", "--git-dir")
-    if not inside or inside.returncode != 0:
-        message = f"{repository} is not a git repository"
-        variable = variable_of("forge", local.name, "repository")
-        findings.append(problem(check, message, f"correct {variable}"))
+    variable = variable_of("forge", local.name, "repository")
+    git = LocalGit(repository, local.main or "")
+    if not repository.is_dir():
+        findings.append(problem(check, f"{repository} is not a git repository", f"correct {variable}"))
+    elif fault := fault_of(git):
+        findings.append(problem(check, fault.message, f"{fault.remedy}, or correct {variable}"))
+    elif large := is_large(git):
+        remedy = "see that git.files_seconds and git.transfer_seconds are enough"
+        findings.append(warning(check, large, remedy))
     if not issues.is_dir():
         variable = variable_of("forge", local.name, "issues")
         findings.append(

@@ -20,6 +20,7 @@ from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Access, HoldsConnections
 from routing.forges.registry import KINDS
 from routing.forges.site import ForgeSite
+from routing.forges.work_branch import WORK_PREFIX
 from routing.git.git import Git
 from routing.git.limits import GitLimits
 from routing.git.remote import RemoteGoneError
@@ -32,6 +33,9 @@ from tasks.settings.settings import Settings
 
 #: Patience with one answer of a forge, and with all that is asked of it, in seconds.
 ANSWER_SECONDS, FORGE_SECONDS = 4.0, 12.0
+
+#: A branch of this name leaves no room for ours.
+_OURS = WORK_PREFIX.rstrip("/")
 
 #: Limits of the client: one attempt, since a person waits for the answer.
 _HASTE = HttpLimits(
@@ -198,7 +202,8 @@ class _Examination:
         try:
             remote = replace(self._site.remote(repo), limits=GitLimits(answer_seconds=ANSWER_SECONDS))
             with tempfile.TemporaryDirectory() as nowhere:  # an empty folder: no repository's settings apply
-                remote.run(Git(Path(nowhere)), "ls-remote", "--", remote.address, "HEAD")
+                asked = ("ls-remote", "--", remote.address, "HEAD", f"refs/heads/{_OURS}")
+                listed = remote.run(Git(Path(nowhere)), *asked)
         except RemoteGoneError as error:
             return problem(
                 check, str(error), f"correct {self._section}.repositories, or what the token may see"
@@ -208,6 +213,9 @@ class _Examination:
         except CoalmineError as error:
             remedy = "see that the network lets git through; docs/forges.md names the variables of proxies"
             return problem(check, f"git gets no answer: {error}", remedy)
+        if f"refs/heads/{_OURS}" in listed:
+            message = f"{remote.shown} has a branch {_OURS}, so no branch {WORK_PREFIX}JOB can be made there"
+            return problem(check, message, f"rename the branch {_OURS}")
         return ok(check, f"git reads {remote.shown}")
 
     def _no_answer(self, check: str, error: ForgeUnreachableError) -> HealthFinding:

@@ -111,10 +111,10 @@ class UpOptions:
                 raise InvalidInputError(message)
         if self.repo is None:
             return
-        asked = Git(self.repo).attempt("rev-parse", "--verify", "HEAD")
-        if asked.returncode != 0:
+        asked = Git(self.repo).attempt("for-each-ref", "--count=1", "refs/heads/")
+        if asked.returncode != 0 or not asked.stdout:
             message = (
                 f"--repo {self.repo} is not a git repository with a commit that git lets us use; "
-                f"git says: {asked.stderr.strip()[:300]}"
+                f"git says: {asked.stderr.strip()[:300] or 'it has no branch'}"
             )
             raise InvalidInputError(message)

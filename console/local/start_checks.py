@@ -1,7 +1,7 @@
-"""Checks before a fleet starts: that the agent's program and CI's command can be run.
+"""Checks before a fleet starts: that the repository can be worked for, the agent's program and CI's be run.
 
 Without one of them every job would fail, and no version would be to blame: so the check comes first, while
-the user is watching. Both raise InvalidInputError, which says what to correct. Nothing is written, except the
+the user is watching. All raise InvalidInputError, which says what to correct. Nothing is written, except the
 verdict of a CI that passed.
 """
 
@@ -23,6 +23,12 @@ _EXECUTABLE, _LINK = "100755", "120000"
 
 #: A word with one of these means what a shell makes of it.
 _FOR_THE_SHELL = frozenset("$`~=*?[;&|<>()")
+
+
+def check_repository(forge: LocalForge | None) -> None:
+    """Look at the repository; InvalidInputError when no agent can work for it."""
+    if forge is not None and (fault := forge.repository_fault()):
+        raise InvalidInputError(fault)
 
 
 def check_agent(command: str, forge: LocalForge | None) -> None:

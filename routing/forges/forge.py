@@ -48,6 +48,15 @@ class RunsCi(Protocol):
 
 
 @runtime_checkable
+class KeepsRepository(Protocol):
+    """A forge whose repository is on this machine, so that it can be looked at."""
+
+    def repository_fault(self) -> str:
+        """Why no job can be done there, and what to do; "" when nothing is wrong."""
+        ...
+
+
+@runtime_checkable
 class HoldsConnections(Protocol):
     """A forge that keeps sockets open between two calls."""
 

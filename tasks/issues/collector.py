@@ -14,6 +14,7 @@ from routing.backlog.backlog import Backlog
 from routing.backlog.intake import Arrival, Intake
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.forges.errors import ForgeError, ForgeGoneError
+from routing.forges.forge import KeepsRepository
 from routing.forges.site import ForgeSite
 from routing.issues.issue import Issue, IssueRef
 from tasks.issues.people import People, unwanted
@@ -58,7 +59,13 @@ class Collector:
         self._backlog.ask()
 
     def _poll(self, site: ForgeSite, repo: str) -> None:
-        """Take in what one repository lists, then look at items that a complete listing lacks."""
+        """Take in what one repository lists, then look at items that a complete listing lacks.
+
+        Nothing is taken from a repository for which no agent can work: none is to be paid for that.
+        """
+        if isinstance(site.forge, KeepsRepository) and (fault := site.forge.repository_fault()):
+            _log.warning("repository.unfit", repository=site.full_name(repo), reason=fault)
+            return
         listing = site.forge.list_issues(repo, site.config.label)
         for problem in listing.problems:
             _log.warning("issue.unreadable", where=problem.where, reason=problem.message)

@@ -56,6 +56,32 @@ def settle(fleet: ForgeFleet) -> None:
     fleet.forge.calls.clear()
 
 
+class UnfitForge(MemoryForge):
+    """Its repository is such that no job can be done there."""
+
+    fault = "it has a branch coalmine; rename it"
+
+    def repository_fault(self) -> str:
+        """What a person has to repair."""
+        return self.fault
+
+
+def test_nothing_is_taken_from_a_repository_that_no_agent_can_work_for(fleet_of: Fleets) -> None:
+    """The first poll says why, and the first one after the repair takes the issues."""
+    clock = SteppedClock()
+    forge = UnfitForge(clock)
+    fleet = fleet_of(forge, clock=clock)
+    issue = fleet.forge.person_opens(1)
+    with capture_logs() as logs:
+        fleet.poll()
+
+    assert fleet.hands.app.backlog_store.read([issue]) == [None]
+    assert [one["reason"] for one in logs if one["event"] == "repository.unfit"] == [forge.fault]
+    forge.fault = ""
+    fleet.poll()
+    assert state(fleet, issue) is BacklogState.READY
+
+
 def test_an_issue_that_does_not_change_costs_nothing_but_its_place_in_the_list(fleet: ForgeFleet) -> None:
     """However many there are, and however often they are listed."""
     for number in range(1, 6):

@@ -1,8 +1,6 @@
 """The local forge: a folder of issues, a git repository, and a command that serves as CI.
 
-The protocol's methods, each done by one of the parts that `LocalForge.of` wires; errors, None and idempotence
-are those of `routing.forges.forge.Forge`. Anyone who may write in the folder of issues is trusted as a
-colleague with write access would be: the file system is the only guard.
+Each method is done by a part that `LocalForge.of` wires. Who may write in the folder of issues is trusted.
 """
 
 import os
@@ -26,6 +24,7 @@ from routing.forges.forge import Access, Permission
 from routing.forges.local.access import access_to
 from routing.forges.local.branches import LocalBranches
 from routing.forges.local.ci import LocalCI
+from routing.forges.local.fitness import fault_of
 from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.local.issue_file import IssueFile
 from routing.forges.local.issues import FoundIssue, LocalIssues, comments_of, find_comment
@@ -157,6 +156,10 @@ class LocalForge:
         self.issues.read()
         git_directory = Path(self.git.run("rev-parse", "--absolute-git-dir"))
         return access_to(self.issues.folder, git_directory, has_ci=self.ci is not None)
+
+    def repository_fault(self) -> str:
+        """Look at the repository as `coalmine up` does at the start."""
+        return str(fault_of(self.git) or "")
 
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues with the label; files that cannot be read are among the problems."""

@@ -1,0 +1,104 @@
+"""Repositories for which no agent can work are found before one is paid."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from console.doctor.doctor import local_forges
+from console.local.start_checks import check_repository
+from routing.errors import InvalidInputError
+from routing.forges.local.fitness import fault_of
+from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.git import LocalGit
+from routing.store.redis.health import Status
+from tasks.settings.settings import Settings
+from tests.repositories import TemporaryRepository, new_repository
+
+
+def _to_another_user(repository: TemporaryRepository) -> None:
+    os.chown(repository.path, 12345, 12345)
+    os.chown(repository.path / ".git", 12345, 12345)
+
+
+def _without_a_branch(repository: TemporaryRepository) -> None:
+    repository.git("update-ref", "-d", "refs/heads/main")
+
+
+def _with_two_mains(repository: TemporaryRepository) -> None:
+    repository.git("symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
+    repository.git("branch", "--move", "main", "trunk")
+    repository.git("checkout", "--quiet", "-b", "feature")
+
+
+def _no_repository(repository: TemporaryRepository) -> None:
+    (repository.path / ".git").rename(repository.path.parent / "elsewhere")
+
+
+def _partial(repository: TemporaryRepository) -> None:
+    git = repository.git
+    git("config", "remote.origin.promisor", "true")
+    blob = git("rev-parse", "main:cart.txt")
+    (repository.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+
+
+FAULTS: dict[str, tuple[Callable[[TemporaryRepository], object], str]] = {
+    "a branch of our name": (
+        lambda one: one.git("branch", "coalmine"),
+        "git branch -m coalmine coalmine-old",
+    ),
+    "no branch": (_without_a_branch, "main"),
+    "two main branches": (_with_two_mains, "COALMINE_FORGE__LOCAL__MAIN"),
+    "no repository": (_no_repository, "not a git repository"),
+    "a partial clone": (_partial, "git fetch --refetch"),
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> TemporaryRepository:
+    """A sound repository with a work tree."""
+    return new_repository(tmp_path)
+
+
+def config_of(repository: TemporaryRepository) -> LocalConfig:
+    """The settings of a local forge on it."""
+    (issues := repository.bench.parent / "issues").mkdir(exist_ok=True)
+    (issues / "1.md").write_text("---\ntitle: Slow\n---\nIt is slow.\n")
+    return LocalConfig(repository=repository.path, issues=issues, state=repository.bench.parent / "state")
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_fault_is_named_with_its_remedy(repository: TemporaryRepository, kind: str) -> None:
+    """By `up` before it starts anything, and by `doctor`."""
+    make, words = FAULTS[kind]
+    config = config_of(repository)
+    make(repository)
+
+    with pytest.raises(InvalidInputError, match=words):
+        check_repository(LocalForge.of(config))
+    (found,) = local_forges(Settings(forge=(config,)))
+    assert found.status is Status.PROBLEM
+    assert words in f"{found.message}; {found.remedy}"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
+def test_repository_of_another_user_is_named_with_its_remedy(repository: TemporaryRepository) -> None:
+    """Git does not touch it, and says how to allow that."""
+    config = config_of(repository)
+    _to_another_user(repository)
+
+    with pytest.raises(InvalidInputError, match=r"safe\.directory"):
+        check_repository(LocalForge.of(config))
+
+
+@pytest.mark.parametrize(
+    "state", [["checkout", "-q", "--detach"], ["checkout", "-q", "--orphan", "x"], ["gc", "-q"]]
+)
+def test_what_a_person_does_in_it_is_not_a_fault(repository: TemporaryRepository, state: list[str]) -> None:
+    """Neither what is checked out nor what is not committed keeps agents from work."""
+    repository.git(*state)
+    (repository.path / "cart.txt").write_text("half done")
+    (repository.path / ".git" / "index.lock").touch()
+
+    assert fault_of(LocalGit(repository.path)) is None
