@@ -15,11 +15,12 @@ import redis
 from pydantic import SecretStr
 
 from routing.errors import UnavailableError
-from routing.jobs.job import Priority
+from routing.jobs.job import JobRequest, Priority
 from routing.store.fleet.switch import Switch
 from routing.store.redis.connection import connect
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
+from routing.templates.version import Snapshot
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
 from tests.servers.faulty_proxy import FaultyProxy, faulty_proxy
@@ -88,6 +89,21 @@ def test_write_finds_the_new_master(both: Pair) -> None:
         assert switch.pause("lunch")
     assert both.second.get("key") == "2"
     assert both.second.get("t:paused") == "lunch"
+
+
+def test_batch_of_jobs_is_accepted_by_the_new_master(both: Pair) -> None:
+    """Those that a replica refused together are sent together again, each once."""
+    parts = compose(Settings(redis_url=SecretStr(both.proxy.url)))
+    for url in (both.proxy.url, both.second_url):
+        there = compose(Settings(redis_url=SecretStr(url)))
+        there.templates.add("worker", Snapshot(prompt="work", command="true"))
+    requests = [JobRequest(template="worker", task=str(number)) for number in range(3)]
+    parts.mailbox.enqueue_many(requests)
+    both.demote()
+    both.switch()
+    jobs = {enqueued.job for enqueued in parts.mailbox.enqueue_many(requests)}
+    assert both.second.zcard("coalmine:jobs") == 3
+    assert set(both.second.zrange("coalmine:jobs", 0, -1)) == jobs
 
 
 def test_connections_that_only_read_are_left_as_well(both: Pair) -> None:

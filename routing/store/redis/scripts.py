@@ -26,7 +26,7 @@ A line `-- @include NAME` stands for the text of `_NAME.lua`.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
@@ -247,7 +247,26 @@ class Scripts:
         """Run a script for each of the calls, in their order, and return the answers.
 
         Each call is sent as soon as it is made: the server works on it while the next one is put together.
+        When a replica refuses the first, it did none of them, and all are sent again.
         """
+        made: list[Packed] = []
+
+        def noted() -> Iterator[Packed]:
+            for packed in calls:
+                made.append(packed)
+                yield packed
+
+        answers: list[Any] = []
+        try:
+            self._stream_once(script, noted(), answers)
+        except ReadOnlyError:
+            if answers:
+                raise
+            self._stream_once(script, made, answers)
+        return [script.meaning(raw) for raw in answers]
+
+    def _stream_once(self, script: Script[Any], calls: Iterable[Packed], answers: list[Any]) -> None:
+        """Send calls, and add their answers to the list as they come."""
         if not self._redis.script_exists(script.sha)[0]:
             self._redis.script_load(script.source)
         pool = self._redis.connection_pool
@@ -257,13 +276,13 @@ class Scripts:
             for packed in calls:
                 connection.send_packed_command([_command(script.sha, packed)])
                 sent += 1
-            answers = [connection.read_response() for _ in range(sent)]
+            for _ in range(sent):
+                answers.append(connection.read_response())  # noqa: PERF401 - those before an error count
         except BaseException:
             connection.disconnect()  # answers may be left on it that nobody will read
             raise
         finally:
             pool.release(connection)
-        return [script.meaning(raw) for raw in answers]
 
     def _call(self, sha: str, packed: Packed) -> Any:
         """One round trip on a connection of the pool; another one when a replica refused the first.
