@@ -16,12 +16,13 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from enum import IntEnum
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
 from routing.errors import CoalmineError, InvalidInputError
@@ -70,8 +71,16 @@ class Boundary(TyperGroup):
     """The root of all commands. Everything that a command raises ends in `exit_code_of`.
 
     It is the `cls` of the root app, so that every way to call the app passes through it: `coalmine`,
-    `python -m coalmine` and typer's test runner.
+    `python -m coalmine` and typer's test runner. Options of the root that take a value may stand after a
+    command as well; there they count more, and are not listed in the help of each command.
     """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        options = [option for option in self.params if isinstance(option, TyperOption) and not option.is_flag]
+        for command in _leaves(self):
+            taken = {name for parameter in command.params for name in parameter.opts}
+            command.params += [_after(option) for option in options if not taken & set(option.opts)]
 
     def main(
         self,
@@ -118,6 +127,28 @@ def _write_what_can_be_written() -> None:
     """Write a question mark for what the locale's encoding does not have, in place of failing."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+
+
+def _leaves(group: TyperGroup) -> Iterator[Any]:
+    """All commands that do something, of this group and of those in it."""
+    for command in group.commands.values():
+        if isinstance(command, TyperGroup):
+            yield from _leaves(command)
+        else:
+            yield command
+
+
+def _after(option: TyperOption) -> TyperOption:
+    """The same option for a command; it is kept with those before the command, and no variable sets it."""
+    again = copy(option)
+    again.envvar, again.hidden, again.expose_value = None, True, False
+
+    def keep(ctx: Any, parameter: Any, value: Any) -> None:
+        if value is not None:
+            ctx.find_root().obj.take(parameter.name, value)
+
+    again.callback = keep
+    return again
 
 
 def exit_code_of(command: Callable[[], Any]) -> int:

@@ -40,6 +40,7 @@ app = typer.Typer(
     help="Runs a fleet of coding agents, and tries every new version of an agent on a small share of "
     "real work before it trusts it.",
     epilog=f"Settings: coalmine.toml and COALMINE_… variables over it, see `coalmine config show`. "
+    f"--config, --redis-url, --broker-url and --namespace may also stand after the command. "
     f"{DEBUG_VARIABLE}=1 shows where an unexpected error comes from.\n\n{_CODES}",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -89,12 +90,18 @@ def coalmine(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Keep the options before the command; nothing is read or opened until a command needs it."""
+    """Keep the options before the command; nothing is read or opened until a command needs it.
+
+    The same options may stand after the command; see `console.boundary`.
+    """
     # Options that were not given stay out, so that file and environment keep their say over those settings.
-    given = {"redis_url": redis_url, "broker_url": broker_url, "namespace": namespace}
-    ctx.obj = Invocation(
-        config=config, given={name: value for name, value in given.items() if value is not None}
-    )
+    # The environment is read with the settings: a variable is not an option.
+    values = {"config": config, "redis_url": redis_url, "broker_url": broker_url, "namespace": namespace}
+    ctx.obj = Invocation()
+    for name, value in values.items():
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            ctx.obj.take(name, value)
     # Runs after the command whether it succeeded or raised, and before the boundary prints.
     ctx.call_on_close(ctx.obj.close)
 

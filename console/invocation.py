@@ -19,7 +19,9 @@ from console.output.terminal import Terminal
 from routing.printable import valid
 from tasks.composition.composition import Coalmine, compose
 from tasks.logs import configure_logs
-from tasks.settings.settings import Settings, load_settings, settings_file
+from tasks.settings.forge_tables import variable_of
+from tasks.settings.origins import Origins
+from tasks.settings.settings import Settings, file_values, load_settings, settings_file
 
 #: Seconds that a command waits for a server that does not answer.
 PATIENCE_SECONDS = 1.0
@@ -43,13 +45,32 @@ class Invocation:
     config: Path | None = None  # settings file; None: COALMINE_CONFIG or coalmine.toml
     given: dict[str, Any] = field(default_factory=dict)  # settings that options gave
 
+    def take(self, name: str, value: Any) -> None:
+        """Keep an option that was given; the last one counts. Called before anything else is."""
+        if name == "config":
+            self.config = value
+        else:
+            self.given[name] = value
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that were given, before the command or after it."""
+        named = [f"--{name.replace('_', '-')}" for name in self.given]
+        return (*(["--config"] if self.config else []), *named)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same options as variables, for processes that this one starts; paths are absolute."""
+        variables = {variable_of(name): str(value) for name, value in self.given.items()}
+        return variables | ({"COALMINE_CONFIG": str(self.config.absolute())} if self.config else {})
+
     @cached_property
     def file(self) -> Path:
         """The settings file; it need not exist unless it was named.
 
         Raises SettingsError for a file that `--config` or COALMINE_CONFIG names and that is not there.
         """
-        return settings_file({"COALMINE_CONFIG": str(self.config)} if self.config else {})
+        return settings_file({"COALMINE_CONFIG": str(self.config)} if self.config else None)
 
     @cached_property
     def settings(self) -> Settings:
@@ -57,13 +78,27 @@ class Invocation:
 
         An option counts most, then the environment, then the file. The running fleet's variables are added
         to the environment where they are not set, so they count more than the file and less than what a
-        person exported. Raises one SettingsError with everything that is wrong. Old names are read, and a
-        warning on standard error says what they are called now.
+        person exported; a server that an option, the environment or a named file gives is another fleet's.
+        Raises one SettingsError with everything that is wrong. Old names are read, and a warning on standard
+        error says what they are called now.
         """
-        if "redis_url" not in self.given:
+        if not self._names_a_server:
             for name, value in running_variables().items():
                 os.environ.setdefault(name, value)
         return load_settings(self.file, **self.given)
+
+    @property
+    def origins(self) -> Origins:
+        """Where each of the settings comes from."""
+        return Origins.read(self.file, options=frozenset(self.variables))
+
+    @property
+    def _names_a_server(self) -> bool:
+        """Whether a person said which server is meant, in another way than by the folder's own file."""
+        if "redis_url" in self.given or variable_of("redis_url") in os.environ:
+            return True
+        named = self.config is not None or "COALMINE_CONFIG" in os.environ
+        return named and "redis_url" in file_values(self.file)
 
     @cached_property
     def coalmine(self) -> Coalmine:

@@ -10,7 +10,6 @@ import resource
 import socket
 import threading
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
 from celery import Task, signals
@@ -57,15 +56,16 @@ OPEN_FILES = 65_536
 _making = threading.Lock()
 
 
-@cache
-def _worker_of(pid: int) -> Worker:  # noqa: ARG001 - a forked child must not share its parent's connections
-    return Worker(coalmine=compose(settings, app=app))
+#: The parts of processes, by process id: a forked child must not share its parent's connections.
+_workers: dict[int, Worker] = {}
 
 
 def worker() -> Worker:
     """The parts of this process, made at the first task."""
     with _making:
-        return _worker_of(os.getpid())
+        if os.getpid() not in _workers:
+            _workers[os.getpid()] = Worker(coalmine=compose(settings, app=app))
+        return _workers[os.getpid()]
 
 
 class TickTask(Task[..., Any]):
@@ -224,3 +224,12 @@ def _cancel(request: Any = None, terminated: bool = False, **_given: Any) -> Non
 def _drain(**_given: Any) -> None:
     """A warm shutdown: turns may go on for a while, then their jobs go back to the queue."""
     drain_after(settings.job.drain_grace_seconds)
+
+
+@signals.worker_shutdown.connect
+@signals.worker_process_shutdown.connect
+def _leave_no_socket(**_given: Any) -> None:
+    """A process that ends removes the socket of its agents' mail."""
+    parts = _workers.get(os.getpid())
+    if parts is not None:
+        parts.turns.mail_server.shut()

@@ -1,17 +1,20 @@
 """`coalmine demo`: the whole story on this machine, in under a minute.
 
 The story itself is in `console.demo`; this file shows it. With `--json` the progress goes to standard error
-and the summary alone to standard output. The story's settings are put over those of the user; it has its
-own folder and namespace, and a private server unless COALMINE_REDIS_URL names one. Exit code 5 means that a
-trial had no verdict in time.
+and the summary alone to standard output. No setting of the user reaches the story: neither a file, nor a
+variable, nor git's own configuration. It has its own folder and a private server, and refuses options that
+name others. Exit code 5 means that a trial had no verdict in time.
 """
 
+import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Self
 
 import typer
@@ -20,13 +23,14 @@ from rich.live import Live
 from rich.text import Text
 
 from console.demo.board import board
-from console.demo.story import StoryPlan, play
+from console.demo.story import NO_GIT_CONFIGURATION, StoryPlan, play
 from console.demo.summary import document, summary
-from console.invocation import AsJson, examples
+from console.invocation import AsJson, examples, started
 from console.output.terminal import Terminal
-from routing.errors import ConflictError
+from routing.errors import ConflictError, InvalidInputError
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
+from tasks.settings.settings import PREFIX
 
 #: The seed of the run that the documentation describes.
 DEFAULT_SEED = 1
@@ -35,7 +39,12 @@ DEFAULT_SEED = 1
 LINE_SECONDS = 5.0
 
 
+#: Signals that end the demonstration as Ctrl-C does, so that it leaves nothing.
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
 def demo(
+    ctx: typer.Context,
     seed: Annotated[
         int, typer.Option(help="Seed of the draws and of the agent's luck; the same seed draws the same.")
     ] = DEFAULT_SEED,
@@ -52,14 +61,49 @@ def demo(
     Processes, git repository and CI command are real; only the agent is a script instead of a model.
     Nothing outside of one new folder is changed.
     """
+    refused = started(ctx).options
+    if refused:
+        message = f"the demonstration has settings and a server of its own; leave out {', '.join(refused)}"
+        raise InvalidInputError(message)
+    _forget_settings()
     screen = _Screen(as_json=as_json)
-    with _folder(keep) as folder, screen:
+    with _ended_by_signals(), _folder(keep) as folder, screen:
         played = play(StoryPlan(folder=folder, seed=seed, agents=agents), watch=screen.watch, say=screen.say)
     terminal = Terminal(as_json=as_json)
     terminal.answer(document(played), summary(played))
 
 
 EXAMPLES = examples("demo", "demo --seed 7", "demo --keep story --json")
+
+
+def _forget_settings() -> None:
+    """Take the user's settings out of this process, and so out of all that it starts: ours, and git's."""
+    for name in list(os.environ):
+        if name.startswith((PREFIX, "GIT_", "CELERY_")):
+            del os.environ[name]
+    os.environ.update(NO_GIT_CONFIGURATION)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block by an error, so that all is closed; the exit code is 128 + n.
+
+    A signal that is ignored stays ignored: nohup relies on that. Further ones do not disturb the closing.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        for each in taken:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    taken = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in taken}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

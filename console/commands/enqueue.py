@@ -18,7 +18,6 @@ from console.output.terminal import Terminal
 from routing.errors import InvalidInputError
 from routing.jobs.job import JobRequest, Priority
 from routing.jobs.mailbox import Enqueued
-from tasks.composition.forge_parts import local_repository
 
 EXAMPLES = examples(
     "enqueue implementer 'Make test_sum.py pass'",
@@ -49,9 +48,12 @@ def enqueue(
         Priority, typer.Option(metavar="WORD", help=f"Order within the queue: {', '.join(Priority)}.")
     ] = Priority.NORMAL,
     repository: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Where to work; '' for none. (default: the local forge's, if any)"),
-    ] = None,
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where to work, such as local:shop. (default: an empty folder, and nothing is pushed)",
+        ),
+    ] = "",
     difficulty: Annotated[
         str, typer.Option(help="A group for trials that compare within groups, in your own words.")
     ] = "",
@@ -72,9 +74,6 @@ def enqueue(
     whole = not_empty(_task(task or [], task_file), what="the task", hint=_HINT)
     tasks = [line.strip() for line in whole.splitlines() if line.strip()] if each_line else [whole]
     coalmine, terminal = opened(ctx, as_json=as_json)
-    # None is "not given", "" is the explicit wish for no repository.
-    if repository is None:
-        repository = local_repository(coalmine.settings)
     requests = [
         JobRequest.checked(
             template=template,

@@ -9,7 +9,11 @@ Two threads print: the main one, which runs the programs, and a follower of even
 output has events alone.
 """
 
+import os
 import threading
+from pathlib import Path
+
+import typer
 
 from console.input.up_options import (
     Agent,
@@ -24,11 +28,13 @@ from console.input.up_options import (
     Template,
     UpOptions,
 )
-from console.invocation import AsJson, examples
-from console.local.fleet import DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
+from console.invocation import AsJson, Invocation, examples, started
+from console.local.fleet import DEFAULT_AGENTS, DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
+from console.local.last_options import LastOptions
 from console.local.start_checks import check_agent, check_ci, check_repository
 from console.output.event_views import event_document
 from console.output.rendering import text
+from console.output.settings_view import changed_settings
 from console.output.terminal import Terminal
 from routing.errors import CoalmineError, ConflictError, InvalidInputError
 from routing.events import Event
@@ -36,12 +42,17 @@ from routing.forges.local.forge import LocalForge
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import local_config
+from tasks.settings.forge_tables import ForgeTables, variable_of
+from tasks.settings.settings import file_values, settings_file
 
 #: Printed when no forge is polled for issues.
 NO_ISSUES = (
     "No forge is polled for issues: give --repo and --issues, or see `coalmine doctor` for what your "
     "settings lack. `coalmine enqueue` works without one."
 )
+
+#: The template that is made where neither an option nor a forge names one.
+DEFAULT_TEMPLATE = "implementer"
 
 #: Events that are printed while the fleet runs, and the words for them.
 SHOWN = {
@@ -67,28 +78,32 @@ SHOWN = {
 
 
 def up(
+    ctx: typer.Context,
     *,
     repo: Repo = None,
     issues: Issues = None,
     ci: Ci = None,
     agent: Agent = None,
     prompt: Prompt = "",
-    template: Template = "implementer",
+    template: Template = None,
     label: Label = None,
-    merge: Merge = "green",
-    agents: Agents = 2,
+    merge: Merge = None,
+    agents: Agents = None,
     state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
-    """Start the fleet: a private Redis server, workers and beat. Ctrl-C ends it.
+    """Start the fleet: a private Redis server, workers and beat. Ctrl-C ends it; the next `up` goes on.
+
+    Options that were given are kept with the state, so `coalmine up` alone goes on with them. The
+    environment and the settings file count more than what is kept.
 
     Where a forge that sends webhooks is set up, a web process takes them (COALMINE_WEB__PORT, 8321).
 
     Other `coalmine` commands that you run in the same folder find it by themselves. With --json its events
     are printed, one JSON object on each line; everything else goes to standard error.
     """
-    given = UpOptions(
-        repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents
+    given = UpOptions.given(
+        ctx, repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents
     )
     # Two fleets with one state folder would write into the same server data and work trees.
     if running_variables(state):
@@ -97,8 +112,10 @@ def up(
         )
         raise ConflictError(message)
     speaker = _Speaker(Terminal(as_json=as_json))
-    plan = FleetPlan(state=state, variables=given.variables(), agents=agents, door=True)
+    plan = _plan(started(ctx), given, state)
     with LocalFleet(plan) as fleet:
+        for line in changed_settings(fleet.coalmine.settings, fleet.origins):
+            speaker.say(line)
         local = local_config(fleet.coalmine.settings)
         forge = LocalForge.of(local) if local else None
         # Before any worker runs: a broken repository, CI or agent would make every job fail.
@@ -106,11 +123,32 @@ def up(
         check_ci(forge, speaker.say)
         if agent is not None:
             check_agent(agent, forge)
-        for line in _prepare(fleet.coalmine, template, agent, prompt):
+        worked_by = given.template or (local.template if local else DEFAULT_TEMPLATE)
+        for line in _prepare(fleet.coalmine, worked_by, agent, prompt):
             speaker.say(line)
+        LastOptions(state).keep(plan.variables)
         if not fleet.coalmine.settings.poll_intervals:
             speaker.say(NO_ISSUES)
         _run(fleet, speaker)
+
+
+def _plan(invocation: Invocation, given: UpOptions, state: Path) -> FleetPlan:
+    """What to start: the options, and below file and environment what the last `up` was given."""
+    last = LastOptions(state).read()
+    before = invocation.variables
+    if "COALMINE_CONFIG" in last and "COALMINE_CONFIG" not in {**os.environ, **before}:
+        before["COALMINE_CONFIG"] = last["COALMINE_CONFIG"]
+    file = settings_file({**os.environ, **before})
+    tables = ForgeTables.read(file_values(file), {**os.environ, **before})
+    defaults = {variable_of("forge", tables.local_name(), "per_repo"): str(DEFAULT_AGENTS)}
+    return FleetPlan(
+        state=state,
+        variables=before | given.variables(tables.local_name()),
+        unsaid=defaults | last,
+        last_up=frozenset(last),
+        agents=given.agents,
+        door=True,
+    )
 
 
 EXAMPLES = examples(

@@ -36,13 +36,13 @@ def web(
         ),
     ] = None,
     public: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--public",
+            "--public/--no-public",
             envvar="COALMINE_WEB__PUBLIC",
-            help="Accept requests from other machines; needs the setting web.token.",
+            help="Accept requests from other machines; needs the setting web.token. (default: no)",
         ),
-    ] = False,
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve webhooks and health checks until Ctrl-C.
@@ -57,7 +57,7 @@ def web(
     settings = coalmine.settings.web
     # None: neither the option nor its variable was given, so the settings file or the default decides.
     host = settings.host if host is None else host
-    token = checked_token(settings, host, public=public or settings.public)
+    token = checked_token(settings, host, public=settings.public if public is None else public)
     # Reported, and not refused: a forge may use the secret already.
     for short in guessable(coalmine.settings.forge):
         terminal.note(f"{short}; {REMEDY}")

@@ -6,6 +6,7 @@ seed draws the same arms and gives the agent the same luck, but jobs may end in 
 of jobs until a verdict can differ by a few.
 """
 
+import os
 import shlex
 import sys
 import time
@@ -27,8 +28,14 @@ CHAMPION = "You write price rules for a shop."
 HASTY = "You write price rules for a shop, as fast as you can."
 CAREFUL = "You write price rules for a shop. Before you commit a rule, run its test."
 
+#: Keeps a person's configuration of git (signing, hooks, templates) out of the story.
+NO_GIT_CONFIGURATION = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
 #: How many issues are kept open: enough to keep the agents busy.
 OPEN_ISSUES = 6
+
+#: Characters of a folder for temporary files in which a socket can still be made; the limit is about 100.
+LONGEST_TEMPORARY = 60
 
 #: Rules of the shop: more than any seed has needed.
 RULES = 300
@@ -81,8 +88,7 @@ def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Play
     shop = Shop(plan.folder, rules=RULES)
     say("Making a git repository with failing tests, and its issues")
     shop.build()
-    state = plan.folder / "state"
-    with LocalFleet(FleetPlan(state=state, variables=_variables(plan, shop), agents=plan.agents)) as fleet:
+    with LocalFleet(_fleet_plan(plan, shop)) as fleet:
         say("Starting a private Redis server, two Celery workers and beat")
         parts = fleet.coalmine
         parts.templates.add(TEMPLATE, _snapshot(plan, CHAMPION), note="the version that works today")
@@ -176,7 +182,26 @@ def _snapshot(plan: StoryPlan, prompt: str) -> Snapshot:
     """A version whose agent is the scripted one, run by this Python, with the seed in its environment."""
     program = Path(__file__).with_name("agent.py")
     command = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "-S", str(program)))
-    return Snapshot(prompt=prompt, command=command, environment={"DEMO_SEED": str(plan.seed)})
+    environment = {"DEMO_SEED": str(plan.seed), **NO_GIT_CONFIGURATION}
+    return Snapshot(prompt=prompt, command=command, environment=environment)
+
+
+def _fleet_plan(plan: StoryPlan, shop: Shop) -> FleetPlan:
+    """A fleet of the story's own: nothing of the current folder or of the environment's settings reaches it.
+
+    Its programs put temporary files below the story's folder too, unless that makes the paths of sockets too
+    long; so nothing is left of one that was killed.
+    """
+    settings, temporary = plan.folder / "coalmine.toml", plan.folder / "tmp"
+    settings.write_text("# The demonstration has all of its settings from variables.\n", encoding="utf-8")
+    temporary.mkdir()
+    return FleetPlan(
+        state=plan.folder / "state",
+        variables=_variables(plan, shop) | {"COALMINE_CONFIG": str(settings)},
+        agents=plan.agents,
+        folder=plan.folder,
+        temporary=temporary if len(str(temporary)) < LONGEST_TEMPORARY else None,
+    )
 
 
 def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:

@@ -1,26 +1,26 @@
 """The options of `coalmine up`, and the settings that they make.
 
 Options become COALMINE_… variables, because the fleet's programs are processes of their own that inherit
-the environment: there is one way in which all of them get their settings. Most options are also read from
-the variable that they set, so `up` can be run with the environment alone.
+the environment: there is one way in which all of them get their settings. An option that was not given
+becomes none, so that the environment, the settings file and what the last `up` was given keep their values.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import typer
 
 from routing.errors import InvalidInputError
-from routing.git.git import Git
+from tasks.settings.forge_tables import variable_of
 
-#: The local forge of the settings; `up` sets up this one and leaves other forges as they are.
-_PREFIX = "COALMINE_FORGE__LOCAL__"
+#: The variables of the local forge, as help shows them; `up` leaves other forges as they are.
+_SHOWN = "COALMINE_FORGE__LOCAL__"
 
 
 def _option(field: str, *, metavar: str, help_text: str) -> Any:
-    """An option whose help shows the variable of its setting."""
-    return typer.Option(envvar=f"{_PREFIX}{field}", metavar=metavar, help=help_text)
+    """An option whose help shows the variable of its setting; `given` leaves what the variable says."""
+    return typer.Option(envvar=f"{_SHOWN}{field}", metavar=metavar, help=help_text)
 
 
 Repo = Annotated[Path | None, _option("REPOSITORY", metavar="PATH", help_text="Git repository.")]
@@ -39,11 +39,12 @@ Agent = Annotated[
 ]
 Prompt = Annotated[str, typer.Option(help="Text at the beginning of every prompt.")]
 Template = Annotated[
-    str,
+    str | None,
     _option(
         "TEMPLATE",
         metavar="NAME",
-        help_text="Template that works on the issues; made from --agent if it does not exist.",
+        help_text="Template that works on the issues; made from --agent if it does not exist. "
+        "(default: implementer)",
     ),
 ]
 Label = Annotated[
@@ -55,10 +56,17 @@ Label = Annotated[
     ),
 ]
 Merge = Annotated[
-    str,
-    _option("MERGE", metavar="green|never", help_text="Whether green branches are merged without a person."),
+    str | None,
+    _option(
+        "MERGE",
+        metavar="green|never",
+        help_text="Whether green branches are merged without a person. (default: green)",
+    ),
 ]
-Agents = Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Agents that work at the same time.")]
+Agents = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, metavar="N", help="Agents that work at the same time. (default: 2)"),
+]
 State = Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, work trees and logs.")]
 
 
@@ -66,55 +74,47 @@ State = Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, work 
 class UpOptions:
     """The options that become settings of the fleet; None for those that were not given."""
 
-    repo: Path | None
-    issues: Path | None
-    ci: str | None
-    label: str | None
-    merge: str
-    template: str
-    agents: int  # at work at once
+    repo: Path | None = None
+    issues: Path | None = None
+    ci: str | None = None
+    label: str | None = None
+    merge: str | None = None
+    template: str | None = None
+    agents: int | None = None  # at work at once
 
-    def variables(self) -> dict[str, str]:
+    @classmethod
+    def given(cls, ctx: typer.Context, **values: Any) -> Self:
+        """Those of the values that stand on the command line; a variable is read with the settings."""
+        sources = {name: ctx.get_parameter_source(name) for name in values}
+        names = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+        return cls(**{name: value for name, value in values.items() if name in names})
+
+    def variables(self, forge: str = "local") -> dict[str, str]:
         """The settings as COALMINE_… variables; InvalidInputError for options that cannot be right.
 
-        Paths are made absolute, because workers run in other folders. Options that were not given are left
-        out, so that the environment and the settings file keep their values.
+        `forge` is the name of the local forge that they are about. Paths are made absolute, because workers
+        run in other folders.
         """
         self._check_folders()
-        if self.merge not in {"green", "never"}:
+        if self.merge not in {None, "green", "never"}:
             message = f"--merge {self.merge!r} is not green or never; give one of them"
             raise InvalidInputError(message)
         values = {
-            "REPOSITORY": str(self.repo.absolute()) if self.repo else None,
-            "ISSUES": str(self.issues.absolute()) if self.issues else None,
-            "CI": self.ci,
-            "LABEL": self.label,
-            "MERGE": self.merge,
-            "TEMPLATE": self.template,
-            "PER_REPO": str(self.agents),
+            "repository": str(self.repo.absolute()) if self.repo else None,
+            "issues": str(self.issues.absolute()) if self.issues else None,
+            "ci": self.ci,
+            "label": self.label,
+            "merge": self.merge,
+            "template": self.template,
+            "per_repo": None if self.agents is None else str(self.agents),
         }
-        return {f"{_PREFIX}{name}": value for name, value in values.items() if value is not None}
+        return {
+            variable_of("forge", forge, name): value for name, value in values.items() if value is not None
+        }
 
     def _check_folders(self) -> None:
-        """Refuse here what a worker would refuse later, when only its log would say so.
-
-        A repository without a commit is refused as well: work trees need a commit to begin from. So is one
-        that belongs to another user, which git does not touch (`safe.directory`); git's own words say how
-        to allow it.
-        """
-        if (self.repo is None) != (self.issues is None):
-            message = "--repo and --issues go together: give both, or none for a fleet without issues"
-            raise InvalidInputError(message)
+        """Refuse here what a worker would refuse later, when only its log would say so."""
         for path, option in ((self.repo, "--repo"), (self.issues, "--issues")):
             if path is not None and not path.is_dir():
                 message = f"{option} {path} is not a folder; create it, or correct the path"
                 raise InvalidInputError(message)
-        if self.repo is None:
-            return
-        asked = Git(self.repo).attempt("for-each-ref", "--count=1", "refs/heads/")
-        if asked.returncode != 0 or not asked.stdout:
-            message = (
-                f"--repo {self.repo} is not a git repository with a commit that git lets us use; "
-                f"git says: {asked.stderr.strip()[:300] or 'it has no branch'}"
-            )
-            raise InvalidInputError(message)

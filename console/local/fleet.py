@@ -9,24 +9,40 @@ import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from console.local.fleet_lock import FleetLock, locked_folders
+from console.local.last_options import unsaid
 from console.local.program import Program
+from console.local.start_checks import check_has_commit
 from console.local.supervisor import Supervisor
 from console.web.access import checked_token
 from routing.embedded.private_server import PrivateServer
 from routing.forges.config import RemoteConfig
+from routing.forges.local.forge import LocalConfig
 from routing.process.table import is_there
+from tasks.agents.mail_socket.unix_socket import sweep
 from tasks.composition.composition import Coalmine, compose
-from tasks.settings.settings import PREFIX, Settings, load_settings
+from tasks.composition.forge_parts import local_config
+from tasks.settings.forge_tables import ForgeTables, variable_of
+from tasks.settings.origins import Origins
+from tasks.settings.settings import PREFIX, Settings, file_values, load_settings, settings_file
 
 #: Where a fleet keeps everything, below the folder that it is started in.
 DEFAULT_STATE = Path(".coalmine")
+
+#: Agents that work at once where neither an option nor the settings say it.
+DEFAULT_AGENTS = 2
+
+#: Seconds after which a socket's folder that nobody serves is of a worker that was killed.
+KILLED_SECONDS = 2.0
 
 #: Bytes of a program's log before the next file is begun, and how many old files are kept.
 LOG_BYTES, LOG_FILES = 5_000_000, 2
@@ -38,8 +54,12 @@ class FleetPlan:
 
     state: Path  # folder for the server's data, work trees and logs
     variables: Mapping[str, str]  # settings as COALMINE_… variables, over those of the environment
-    agents: int = 4  # jobs that are worked on at once
+    unsaid: Mapping[str, str] = field(default_factory=dict)  # … where neither environment nor file says any
+    last_up: frozenset[str] = frozenset()  # those of `unsaid` that the last `up` was given
+    agents: int | None = None  # jobs that are worked on at once; None: as many as the local forge may have
     door: bool = False  # whether to listen for webhooks, if a forge that sends them is set up
+    folder: Path | None = None  # that the programs run in; None: the current one
+    temporary: Path | None = None  # where they put temporary files; None: where all programs do
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,12 +107,14 @@ class LocalFleet:
     def __init__(self, plan: FleetPlan) -> None:
         self._plan = plan
         self._state = plan.state.absolute()
-        self._server: PrivateServer | None = None
+        self._leave = ExitStack()
         self._logs: dict[str, logging.Logger] = {}
         self.supervisor: Supervisor | None = None
         self.door: LocalDoor | None = None  # where webhooks are taken
         self.variables: dict[str, str] = {}
+        self.agents = DEFAULT_AGENTS
         self.coalmine: Coalmine
+        self.origins: Origins
 
     @property
     def log_folder(self) -> Path:
@@ -100,24 +122,47 @@ class LocalFleet:
         return self._state / "logs"
 
     def __enter__(self) -> Self:
-        self._state.mkdir(parents=True, exist_ok=True)
-        (self._state / ".gitignore").write_text("*\n", encoding="utf-8")
-        self.variables = {**self._places(), **self._plan.variables}
-        if f"{PREFIX}REDIS_URL" not in {**os.environ, **self.variables}:
-            self._server = PrivateServer(self._state / "redis")
-            self._server.start()
-            self.variables[f"{PREFIX}REDIS_URL"] = self._server.url
         try:
-            # The one place where settings of this process are made: its children inherit the same ones.
-            os.environ.update(self.variables)
-            self.coalmine = compose(load_settings())
-            if self._plan.door:
-                self.door = LocalDoor.of(self.coalmine.settings)
-            self._note()
+            self._enter()
         except BaseException:
-            self._stop_server()
+            self._leave.close()
             raise
         return self
+
+    def _enter(self) -> None:
+        """Lock what is worked on, start the server, and make the parts; `_leave` undoes it."""
+        # The one place where settings of this process are made: its children inherit the same ones.
+        os.environ.update(self._plan.variables)
+        unsaid_here = unsaid({**self._places(), **self._plan.unsaid}, Origins.read(settings_file()))
+        self.variables = {**self._plan.variables, **unsaid_here}
+        os.environ.update(unsaid_here)
+        settings = load_settings()
+        self.origins = self._origins()
+        self._state.mkdir(parents=True, exist_ok=True)
+        (self._state / ".gitignore").write_text("*\n", encoding="utf-8")
+        local = local_config(settings)
+        if local is not None and local.repository is not None and local.issues is not None:
+            check_has_commit(local.repository)
+            folders = locked_folders(local.repository, local.issues)
+            self._leave.enter_context(FleetLock(folders, state=self._state))
+        if settings.redis_url is None:
+            server = PrivateServer(self._state / "redis")
+            server.start()
+            self._leave.callback(server.stop)
+            self.variables[f"{PREFIX}REDIS_URL"] = os.environ[f"{PREFIX}REDIS_URL"] = server.url
+        self.coalmine = compose(load_settings(warn=lambda _: None))
+        self._leave.callback(self.coalmine.redis.close)
+        if self._plan.door:
+            self.door = LocalDoor.of(self.coalmine.settings)
+        self._note()
+        self._leave.callback(running_file(self._state).unlink, missing_ok=True)
+        self.agents = self._plan.agents or max(DEFAULT_AGENTS, *_per_repo(settings))
+
+    def _origins(self) -> Origins:
+        """Where the settings come from; what this process put into its environment is not the user's."""
+        options, ours = frozenset(self._plan.variables), self.variables.keys() - self._plan.variables.keys()
+        environment = {name: value for name, value in os.environ.items() if name not in ours}
+        return Origins.read(settings_file(), environment, options=options, last_up=self._plan.last_up & ours)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -126,9 +171,9 @@ class LocalFleet:
             if self.supervisor is not None:
                 self.supervisor.stop()
         finally:
-            self.coalmine.redis.close()
-            running_file(self._state).unlink(missing_ok=True)
-            self._stop_server()
+            self._leave.close()
+            # Of workers that were killed: at a second Ctrl-C, or after the grace period.
+            sweep(Path(tempfile.gettempdir()), left_seconds=KILLED_SECONDS)
             for log in self._logs.values():
                 for handler in log.handlers:
                     handler.close()
@@ -138,7 +183,7 @@ class LocalFleet:
 
         There are two workers, so that ticks never wait for agents to finish.
         """
-        jobs = ("-Q", "champion,canary", "-P", "threads", "-c", str(self._plan.agents), "-n", "jobs@%h")
+        jobs = ("-Q", "champion,canary", "-P", "threads", "-c", str(self.agents), "-n", "jobs@%h")
         control = ("-Q", "control", "-P", "threads", "-c", "4", "-n", "control@%h")
         quiet = ("--without-gossip", "--without-mingle")
         self.supervisor = Supervisor(
@@ -156,20 +201,27 @@ class LocalFleet:
     def _program(self, name: str, *arguments: str) -> Program:
         """A Celery program with this Python and the fleet's settings, whatever lies in the working folder."""
         argv = (sys.executable, "-P", "-m", "coalmine.celery", *arguments)
-        return Program(name=name, argv=argv, env={**os.environ, **self.variables})
+        return self._own(name, argv)
 
     def _web(self, door: LocalDoor) -> Program:
         """The web process. It opens the port itself; `LocalDoor.of` has closed it again after the check."""
         argv = (sys.executable, "-P", "-m", "coalmine", *door.arguments)
-        return Program(name="web", argv=argv, env={**os.environ, **self.variables})
+        return self._own("web", argv)
+
+    def _own(self, name: str, argv: tuple[str, ...]) -> Program:
+        """A program of ours, with our environment."""
+        env = {**os.environ, **self.variables}
+        if self._plan.temporary is not None:
+            env["TMPDIR"] = str(self._plan.temporary)
+        return Program(name=name, argv=argv, env=env, cwd=self._plan.folder)
 
     def _places(self) -> dict[str, str]:
-        """Settings that keep all files below the state folder; the environment's own are left alone."""
-        places = {
-            f"{PREFIX}AGENT__WORK_DIR": str(self._state / "work"),
-            f"{PREFIX}FORGE__LOCAL__STATE": str(self._state / "forge"),
+        """Settings that keep all files below the state folder."""
+        tables = ForgeTables.read(file_values(settings_file()), os.environ)
+        return {
+            variable_of("agent", "work_dir"): str(self._state / "work"),
+            variable_of("forge", tables.local_name(), "state"): str(self._state / "forge"),
         }
-        return {name: value for name, value in places.items() if name not in os.environ}
 
     def _keep_line(self, program: str, line: str) -> None:
         """Write a line to the program's log; called in the thread of the supervisor's relay."""
@@ -197,9 +249,10 @@ class LocalFleet:
         with os.fdopen(descriptor, "w", encoding="utf-8") as written:
             json.dump({"pid": os.getpid(), "variables": self.variables}, written)
 
-    def _stop_server(self) -> None:
-        if self._server is not None:
-            self._server.stop()
+
+def _per_repo(settings: Settings) -> list[int]:
+    """How many issues of a repository each local forge may have in progress."""
+    return [forge.per_repo for forge in settings.forge if isinstance(forge, LocalConfig)] or [0]
 
 
 def running_file(state: Path) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from routing.errors import InvalidInputError
 from routing.forges.commit_status import StatusState
 from routing.forges.local.forge import LocalForge
+from routing.git.git import Git
 
 #: How much of the end of CI's output is shown, in characters.
 SHOWN_CHARACTERS = 300
@@ -56,6 +57,21 @@ def check_agent(command: str, forge: LocalForge | None) -> None:
             f"--agent names {program}, which is looked for in the work tree of each job: a clone of "
             f"{forge.git.main_branch()} of {forge.git.directory}, {why}; give the full path of a program"
             f"{_suggestion(program)}, or commit it"
+        )
+        raise InvalidInputError(message)
+
+
+def check_has_commit(repository: Path) -> None:
+    """Refuse a repository without a commit: work trees need one to begin from.
+
+    So is one that belongs to another user, which git does not touch (`safe.directory`); git's own words say
+    how to allow it. Raises InvalidInputError.
+    """
+    asked = Git(repository).attempt("for-each-ref", "--count=1", "refs/heads/")
+    if asked.returncode != 0 or not asked.stdout:
+        message = (
+            f"the repository {repository} is not a git repository with a commit that git lets us use; "
+            f"git says: {asked.stderr.strip()[:300] or 'it has no branch'}"
         )
         raise InvalidInputError(message)
 

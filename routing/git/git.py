@@ -17,6 +17,7 @@ from routing.process.command import Command, SpawnError
 #: What git sees of our environment: enough to find programs, credentials, certificates and proxies.
 _PASSED_ON = (
     *("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
+    *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),  # which files are its configuration
     *("HTTPS_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"),
 )
 

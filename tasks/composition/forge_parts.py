@@ -75,12 +75,6 @@ def local_config(settings: Settings) -> LocalConfig | None:
     return found[0] if len(found) == 1 else None
 
 
-def local_repository(settings: Settings) -> str:
-    """The name under which jobs ask for the local forge's repository (`local:shop`), '' without one."""
-    local = local_config(settings)
-    return f"{local.name}:{local.allow_list[0]}" if local else ""
-
-
 class SilentForge:
     """Stands for a forge that is not to be asked: it gives no answer, which is never taken for one.
 

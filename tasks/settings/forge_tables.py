@@ -125,6 +125,13 @@ class ForgeTables:
         tables = zip(self.keys, self.tables, strict=True)
         return [key for key, table in tables if place[0] == "forge" and table.get("name") == place[1]]
 
+    def local_name(self) -> str:
+        """What variables call the local forge: as the one that is set up is called, else `local`."""
+        found = [
+            key for key, table in zip(self.keys, self.tables, strict=True) if table.get("kind") == "local"
+        ]
+        return found[0] if len(found) == 1 else "local"
+
     def _take_file(self, whole: Any) -> None:
         """A list of tables, or the sections of earlier versions."""
         if isinstance(whole, list):

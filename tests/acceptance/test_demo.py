@@ -2,20 +2,78 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+import pytest
+
 from routing.git.git import Git
-from tests.waiting import run
+from tests.waiting import run, until_ended, wait_until
+
+
+def hostile(folder: Path) -> dict[str, str]:
+    """A place in which nothing would work if its settings were obeyed: a file, variables, git's."""
+    place, home, temporary = folder / "place", folder / "home", folder / "tmp"
+    for made in (place, home, temporary):
+        made.mkdir()
+    (place / "coalmine.toml").write_text("kill_switch = true\nno_such_setting = 1\n")
+    (place / "tasks.py").write_text("raise SystemExit('this is another project')\n")
+    (home / ".gitconfig").write_text("[commit]\n\tgpgsign = true\n[core]\n\thooksPath = /no/such/place\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
+    return kept | {
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "COALMINE_KILL_SWITCH": "true",
+        "COALMINE_REDIS_URL": "redis://127.0.0.1:1/0",
+        "COALMINE_CONFIG": "/no/such/file",
+        "COALMINE_NO_SUCH_SETTING": "1",
+        "CELERY_BROKER_URL": "redis://127.0.0.1:1/1",
+        "GIT_DIR": "/no/such/repository",
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """No process, and no file among temporary ones; the exit code says which signal it was."""
+    argv = [sys.executable, "-m", "coalmine", "demo"]
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        demo = subprocess.Popen(
+            argv, env=hostile(tmp_path), cwd=tmp_path / "place", stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_until(
+            lambda: b"is tried against" in log.read_bytes() or demo.poll() is not None,
+            description="the first trial has begun",
+            timeout=60,
+        )
+        demo.send_signal(number)
+    finally:
+        until_ended(demo, timeout=60)
+    assert demo.returncode == 128 + number, log.read_text()
+    assert not list((tmp_path / "tmp").iterdir())
+    marked = os.fsencode(tmp_path / "tmp" / "coalmine-demo")
+    assert not [pid for pid in psutil.pids() if marked in _arguments(pid)]
+
+
+def _arguments(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) -> None:
     """Both verdicts are reached, with evidence above the threshold, and git agrees with the report."""
     folder = tmp_path / "story"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     argv = [sys.executable, "-m", "coalmine", "demo", "--seed", "1", "--keep", str(folder), "--json"]
-    done = run(argv, env=environment, cwd=Path(__file__).parents[2], timeout=90)
+    done = run(argv, env=hostile(tmp_path), cwd=tmp_path / "place", timeout=90)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert not list((tmp_path / "tmp").iterdir()), "nothing is left among temporary files"
     report = json.loads(done.stdout)
     hasty, careful = report["trials"]
     assert (hasty["state"], careful["state"]) == ("rolled_back", "graduated")

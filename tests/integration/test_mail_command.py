@@ -324,8 +324,8 @@ def test_what_killed_workers_left_is_swept(bench: MailBench, tmp_path: Path) -> 
             left.bind(str(folder / "socket"))
     for folder in (old, served):
         os.utime(folder, (0, folder.stat().st_mtime - LEFT_SECONDS - 1))
-    sweep(tmp_path)
-    sweep(served.parent)
+    sweep(tmp_path, left_seconds=LEFT_SECONDS)
+    sweep(served.parent, left_seconds=LEFT_SECONDS)
     assert (old.exists(), new.exists(), served.exists()) == (False, True, True)
     assert bench.ask({"do": "list"})["ok"] is True
 

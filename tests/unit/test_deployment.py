@@ -13,9 +13,9 @@ from celery.bin.worker import worker
 from typer.main import get_command
 
 from console.cli import app
-from console.commands.config import flat
 from routing.forges.registry import KINDS
 from tasks.broker import make_app
+from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]

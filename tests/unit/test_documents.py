@@ -12,12 +12,12 @@ import typer
 from pydantic_core import PydanticUndefined
 
 from console.cli import app
-from console.commands.config import flat
 from routing.events import MEANINGS
 from routing.forges.config import ForgeConfig, RemoteConfig
 from routing.forges.registry import KINDS
 from routing.store.redis.keys import PERMANENT_KINDS, Keys
 from tasks import broker
+from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
 from tests.source import forge_rooms, product, text, written_by_us
 

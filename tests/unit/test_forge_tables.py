@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from console.commands.config import flat, source_of
-from console.invocation import Invocation
 from routing.errors import SettingsError
 from routing.forges.gitea.kind import ForgejoConfig, GiteaConfig
 from routing.forges.github.kind import GitHubConfig
 from routing.forges.local.forge import LocalConfig
 from tasks.settings.forge_tables import ForgeTables
+from tasks.settings.origins import Origins, flat
 from tasks.settings.settings import PREFIX, Settings, load_settings
 
 #: A whole settings file of before: coalmine.example.toml of commit 134cb88.
@@ -439,8 +438,8 @@ def test_the_source_of_values_is_found_beside_old_forms(tmp_path: Path, load: Lo
         JOB='{"lease_seconds": 44}',
         FORGE__MODEL='{"max_tokens": 99}',
     )
-    invocation = Invocation(config=tmp_path / "coalmine.toml")
-    sources = {".".join(place): source_of(invocation, place) for place, _ in flat(settings)}
+    origins = Origins.read(tmp_path / "coalmine.toml")
+    sources = {".".join(place): origins.of(place) for place, _ in flat(settings)}
     assert {name: source for name, source in sources.items() if source != "default"} == {
         "issues.fleet_size": "file",
         "issues.watch.fix_forwards": "file",

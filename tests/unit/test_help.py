@@ -31,7 +31,7 @@ def test_options_are_whole_at_80_columns(words: tuple[str, ...], command: Any) -
     shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"}).stdout
     cells = " ".join(line.strip("│ ") for line in shown.splitlines() if line.startswith("│"))
     for option in command.params:
-        if option.name in {"install_completion", "show_completion"}:
+        if option.name in {"install_completion", "show_completion"} or getattr(option, "hidden", False):
             continue
         variable = option.envvar or ""
         assert variable in shown or variable.startswith(LONG)

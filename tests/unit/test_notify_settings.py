@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from console.commands.config import flat, shown_value
+from console.output.settings_view import shown_value
 from routing.errors import SettingsError
 from tasks.broker import NOTIFY, schedule
 from tasks.notify.log_sink import LogSink
 from tasks.notify.notification import NotificationKind
 from tasks.notify.settings import NotifySettings
 from tasks.notify.sink import Sink, SinkSettings
+from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
 
 SECRET = "a-secret-of-some-length"  # noqa: S105 - of these tests

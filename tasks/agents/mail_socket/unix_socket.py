@@ -60,7 +60,7 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
         self.answer = answer
         self.faults = 0  # connections that raised
         self.patience_seconds = patience_seconds
-        sweep(Path(tempfile.gettempdir()))
+        sweep(Path(tempfile.gettempdir()), left_seconds=LEFT_SECONDS)
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.path = self.folder / "socket"
         try:
@@ -90,15 +90,15 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, *, left_seconds: float) -> None:
     """Remove the folders of worker processes that were killed; those of other users stay.
 
-    A folder counts as left behind when it is older than LEFT_SECONDS and nobody listens: a worker that is
+    A folder counts as left behind when it is older than `left_seconds` and nobody listens: a worker that is
     starting has made its folder and not its socket. What cannot be removed is left to the next start.
     """
     for left in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > LEFT_SECONDS and not _serves(left / "socket"):
+            if time.time() - left.stat().st_mtime > left_seconds and not _serves(left / "socket"):
                 shutil.rmtree(left)
 
 

@@ -1,0 +1,57 @@
+"""The options of the last `coalmine up` of a state folder, so that the next one goes on without them.
+
+They are kept as the variables that they became, in a file of the owner's alone: an address may hold a
+password. They count less than the environment and the settings file, and only where neither says anything:
+who edits the file is obeyed.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tasks.settings.origins import Origin, Origins
+from tasks.settings.settings import PREFIX
+
+#: What only the process that was started with it may know, and is not kept.
+_NOT_KEPT = frozenset({f"{PREFIX}REDIS_URL"})
+
+
+class LastOptions:
+    """One file below a state folder: `read` before a fleet starts, `keep` when its options were right."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = state / "last-up.json"
+
+    def read(self) -> dict[str, str]:
+        """The variables; none without a file, or when it cannot be read as one of ours."""
+        try:
+            noted = json.loads(self._file.read_text(encoding="utf-8"))
+            variables = dict(noted["variables"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return {
+            name: value
+            for name, value in variables.items()
+            if isinstance(name, str) and isinstance(value, str) and name.startswith(PREFIX)
+        }
+
+    def keep(self, variables: Mapping[str, str]) -> None:
+        """Add the variables to those that are kept; the file is replaced in one step."""
+        kept = {name: value for name, value in variables.items() if name not in _NOT_KEPT}
+        partial = self._file.with_suffix(".part")
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            json.dump({"v": 1, "variables": self.read() | kept}, written, indent=1)
+        partial.replace(self._file)
+
+
+def unsaid(variables: Mapping[str, str], origins: Origins) -> dict[str, str]:
+    """Those of the variables about which neither an option, the environment nor the file says anything."""
+    return {name: value for name, value in variables.items() if origins.of(_place(name)) is Origin.DEFAULT}
+
+
+def _place(variable: str) -> tuple[str, ...]:
+    """`COALMINE_FORGE__LOCAL__PER_REPO` as `("forge", "local", "per_repo")`."""
+    return tuple(variable.removeprefix(PREFIX).lower().split("__"))

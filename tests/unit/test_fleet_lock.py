@@ -1,0 +1,93 @@
+"""One repository, one fleet; one folder of issues, one fleet."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from console.local.fleet_lock import NAME, FleetLock, locked_folders
+from routing.errors import ConflictError, InvalidInputError
+from routing.git.git import Git
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A repository with a commit."""
+    repository = tmp_path / "shop"
+    repository.mkdir()
+    git = Git(repository)
+    git("init", "--quiet", "--initial-branch=main")
+    git("commit", "--quiet", "--allow-empty", "--message", "Begin")
+    (tmp_path / "issues").mkdir()
+    return repository
+
+
+def lock(repository: Path, issues: Path, state: str = "state") -> FleetLock:
+    """As a fleet takes it."""
+    return FleetLock(locked_folders(repository, issues), state=Path(state))
+
+
+def other_spellings(repository: Path) -> list[Path]:
+    """The same repository by a link, through another folder, its git directory's parent, and a work tree."""
+    link, tree = repository.with_name("link"), repository.with_name("tree")
+    link.symlink_to(repository)
+    Git(repository)("worktree", "add", "--quiet", "--detach", str(tree))
+    (repository / "below").mkdir()
+    return [link, repository / ".." / repository.name, repository / "below", tree]
+
+
+def test_a_second_fleet_of_a_repository_is_refused(shop: Path, tmp_path: Path) -> None:
+    """By whatever path it is named and wherever its issues are; it is said who has the repository."""
+    other = tmp_path / "other-issues"
+    other.mkdir()
+    spellings = other_spellings(shop)
+    with lock(shop, tmp_path / "issues", state="/srv/one"):
+        for repository in spellings:
+            with pytest.raises(ConflictError, match=rf"process {os.getpid()}, .* its state in /srv/one"):
+                lock(repository, other).__enter__()
+    for repository in spellings:
+        with lock(repository, other):
+            pass
+
+
+def test_a_second_fleet_of_a_folder_of_issues_is_refused(shop: Path, tmp_path: Path) -> None:
+    """And what was locked before that is free again."""
+    copy = tmp_path / "copy"
+    Git(tmp_path)("clone", "--quiet", str(shop), str(copy))
+    (tmp_path / "link").symlink_to(tmp_path / "issues")
+    with lock(shop, tmp_path / "issues"), pytest.raises(ConflictError, match="issues already"):
+        lock(copy, tmp_path / "link").__enter__()
+    with lock(copy, tmp_path / "issues"):
+        pass
+
+
+def test_the_lock_of_a_process_that_has_gone_is_in_nobodys_way(shop: Path, tmp_path: Path) -> None:
+    """Its file may say anything."""
+    for folder in locked_folders(shop, tmp_path / "issues"):
+        (folder / NAME).write_text('{"pid": 1, "folder": "/x", "state": "/x"}')
+    with lock(shop, tmp_path / "issues"):
+        pass
+
+
+@pytest.mark.parametrize("note", [b"", b"\xff\x00", b'{"pid": "x"}', b"[]"])
+def test_a_note_that_is_none_names_nobody(shop: Path, tmp_path: Path, note: bytes) -> None:
+    """The lock holds all the same."""
+    with lock(shop, tmp_path / "issues"):
+        for folder in locked_folders(shop, tmp_path / "issues"):
+            (folder / NAME).write_bytes(note)
+        with pytest.raises(ConflictError, match="another process holds its lock"):
+            lock(shop, tmp_path / "issues").__enter__()
+
+
+def test_what_lies_in_the_place_of_the_file_is_not_followed(shop: Path, tmp_path: Path) -> None:
+    """A link to a file of the user's, or a pipe that nobody reads."""
+    issues = tmp_path / "issues"
+    (tmp_path / "mine").write_text("mine")
+    (issues / NAME).symlink_to(tmp_path / "mine")
+    with pytest.raises(InvalidInputError, match="remove what lies there"):
+        lock(shop, issues).__enter__()
+    assert (tmp_path / "mine").read_text() == "mine"
+    (issues / NAME).unlink()
+    os.mkfifo(issues / NAME)
+    with pytest.raises(InvalidInputError, match="not a regular file"):
+        lock(shop, issues).__enter__()

@@ -1,0 +1,258 @@
+"""One order of settings, for each of them: option, environment, file, the last `up`, default."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+import typer
+from typer.main import get_command
+
+from console.cli import app
+from console.commands.up import _plan
+from console.input.up_options import UpOptions
+from console.invocation import Invocation
+from console.local.fleet import LocalFleet
+from console.local.last_options import LastOptions, unsaid
+from console.output.settings_view import changed_settings
+from routing.git.git import Git
+from tasks.settings.forge_tables import variable_of
+from tasks.settings.origins import Origin, Origins, Place, flat
+from tasks.settings.settings import PREFIX, Settings, load_settings
+from tests.programs.command_line import own_surroundings
+
+#: Settings whose values are words or addresses, and another value than the default that is allowed.
+WORDS: dict[str, Any] = {
+    "redis_url": "redis://127.0.0.1:1/3",
+    "broker_url": "redis://127.0.0.1:1/4",
+    "namespace": "other",
+    "log_format": "json",
+    "log_level": "error",
+    "agent.work_dir": "elsewhere",
+    "canary.on_rollback": "cancel",
+    "canary.policy.strata": "difficulty",
+    "job.children": "keep",
+    "web.host": "127.0.0.2",
+    "issues.backlog.unknown_blocker": "blocked",
+    "issues.model.api_key": "k-1",
+}
+
+#: Options of `up`, and the setting of the local forge that each makes.
+UP_OPTIONS = {"merge": "merge", "template": "template", "label": "label", "ci": "ci", "agents": "per_repo"}
+
+
+@pytest.fixture(autouse=True)
+def _own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.chdir(tmp_path)
+    with own_surroundings():
+        yield
+
+
+def changed(place: Place, value: Any) -> Any:
+    """Another value of the same kind; None where none can be made up."""
+    if ".".join(place) in WORDS:
+        return WORDS[".".join(place)]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value - 1 if value > 1 else value + 1
+    if isinstance(value, float):
+        return value / 2 or 0.01
+    return None
+
+
+def other_settings() -> dict[Place, Any]:
+    """Every setting for which another value can be made up, all of which are allowed together."""
+    made = {place: changed(place, value) for place, value in flat(Settings()) if place[0] != "forge"}
+    return {place: value for place, value in made.items() if value is not None}
+
+
+def as_tree(values: dict[Place, Any]) -> dict[str, Any]:
+    """The settings as a file has them."""
+    tree: dict[str, Any] = {}
+    for place, value in values.items():
+        section = tree
+        for name in place[:-1]:
+            section = section.setdefault(name, {})
+        section[place[-1]] = value
+    return tree
+
+
+def as_read(value: Any) -> Any:
+    """A value of the settings as it was written."""
+    value = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    return str(value) if isinstance(value, Path | StrEnum) else value
+
+
+def written(values: dict[Place, Any]) -> None:
+    """A settings file in the current folder."""
+    Path("coalmine.toml").write_text(tomli_w.dumps(as_tree(values)))
+
+
+def shop(folder: Path) -> dict[str, str]:
+    """A repository with a commit, and a folder of issues, as settings of the local forge."""
+    repository, issues = folder / "shop", folder / "issues"
+    issues.mkdir()
+    repository.mkdir()
+    Git(repository)("init", "--quiet", "--initial-branch=main")
+    (repository / "a").write_text("1\n")
+    Git(repository)("add", "--all")
+    Git(repository)("commit", "--quiet", "--message", "Begin")
+    return {"repository": str(repository), "issues": str(issues)}
+
+
+def effective(state: Path, **given: Any) -> tuple[Settings, Origins]:
+    """What `up` with these options runs with; no server is needed, as the settings name one."""
+    with LocalFleet(_plan(Invocation(), UpOptions(**given), state)) as fleet:
+        LastOptions(state).keep(_plan(Invocation(), UpOptions(**given), state).variables)
+        return fleet.coalmine.settings, fleet.origins
+
+
+def test_a_setting_of_the_file_holds_in_up() -> None:
+    """Each one, those that `up` has an opinion on included; none is overridden by an option not given."""
+    wanted = other_settings()
+    assert len(wanted) > 80, "nearly every setting can be tried"
+    written(wanted)
+    settings, origins = effective(Path("state"))
+    found = {place: as_read(value) for place, value in flat(settings)}
+    assert {place: found[place] for place in wanted} == {place: as_read(v) for place, v in wanted.items()}
+    assert {origins.of(place) for place in wanted} == {Origin.FILE}
+    said = "\n".join(changed_settings(settings, origins))
+    for place in wanted:
+        assert f"  {'.'.join(place)} = " in said, "what differs from the default is said"
+
+
+def test_the_environment_holds_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each setting that both give."""
+    wanted = other_settings()
+    defaults = {place: as_read(value) for place, value in flat(Settings())}
+    written({place: value for place, value in defaults.items() if place in wanted and value is not None})
+    for place, value in wanted.items():
+        monkeypatch.setenv(variable_of(*place), str(value).lower() if isinstance(value, bool) else str(value))
+    settings, origins = effective(Path("state"))
+    found = {place: as_read(value) for place, value in flat(settings)}
+    assert {place: found[place] for place in wanted} == {place: as_read(v) for place, v in wanted.items()}
+    assert {origins.of(place) for place in wanted} == {Origin.ENVIRONMENT}
+
+
+FORGE = {"merge": "never", "template": "writer", "label": "mine", "ci": "true", "per_repo": 7}
+GIVEN = {"merge": "green", "template": "reviewer", "label": "yours", "ci": "false", "agents": 3}
+
+
+@pytest.mark.parametrize("name", ["local", "mine"])
+def test_options_of_up_hold_over_all_else_and_alone_override_nothing(name: str, tmp_path: Path) -> None:
+    """Each option over file and environment; not given, the file holds, for whatever the forge is called."""
+    forge = {"kind": "local", "name": name, **shop(tmp_path), **FORGE}
+    Path("coalmine.toml").write_text(tomli_w.dumps({"redis_url": "redis://127.0.0.1:1", "forge": [forge]}))
+    settings, origins = effective(Path("state"))
+    (found,) = settings.forge
+    assert {field: getattr(found, field) for field in FORGE} == FORGE
+    assert {origins.of(("forge", name, field)) for field in FORGE} == {Origin.FILE}
+    for option, value in GIVEN.items():
+        with own_surroundings():
+            settings, origins = effective(Path(option), **{option: value})
+        (found,) = settings.forge
+        field = UP_OPTIONS[option]
+        assert getattr(found, field) == value
+        assert origins.of(("forge", name, field)) is Origin.OPTION
+        others = FORGE.keys() - {field}
+        assert {other: getattr(found, other) for other in others} == {other: FORGE[other] for other in others}
+
+
+def test_every_option_of_up_is_tried() -> None:
+    """An option that is added to `up` is one of those that make settings, or of those that make none."""
+    none = {"repo", "issues", "agent", "prompt", "state", "as_json"}
+    root = {parameter.name for parameter in get_command(app).params}
+    names = {parameter.name for parameter in get_command(app).commands["up"].params}  # type: ignore[attr-defined]
+    assert names - root == UP_OPTIONS.keys() | none
+
+
+def test_the_next_up_goes_on_with_the_options_of_the_last(tmp_path: Path) -> None:
+    """Until the environment or the file says otherwise, or an option is given."""
+    folders = shop(tmp_path)
+    local = {"repo": Path(folders["repository"]), "issues": Path(folders["issues"])}
+    os.environ["COALMINE_REDIS_URL"] = "redis://127.0.0.1:1"
+    state = Path("state")
+    with own_surroundings():
+        effective(state, **local, merge="never", agents=5)
+    os.environ["COALMINE_REDIS_URL"] = "redis://127.0.0.1:1"
+    with own_surroundings():
+        settings, origins = effective(state)
+    (forge,) = settings.forge
+    assert (forge.merge, forge.per_repo, forge.is_served) == ("never", 5, True)
+    assert origins.of(("forge", "local", "merge")) is Origin.LAST_UP
+    os.environ["COALMINE_REDIS_URL"] = "redis://127.0.0.1:1"
+    Path("coalmine.toml").write_text('[[forge]]\nkind = "local"\nmerge = "green"\n')
+    settings, origins = effective(state)
+    assert settings.forge[0].merge == "green"
+    assert origins.of(("forge", "local", "merge")) is Origin.FILE
+    assert (Path("state/last-up.json").stat().st_mode & 0o777) == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"variables": 3}', '{"variables": {"PATH": "x"}}'])
+def test_a_file_of_last_options_that_is_not_ours_counts_as_none(tmp_path: Path, text: str) -> None:
+    """Damaged, cut off, or with variables that are none of ours."""
+    (tmp_path / "last-up.json").write_text(text)
+    assert LastOptions(tmp_path).read() == {}
+
+
+def test_what_is_said_anywhere_is_not_unsaid(tmp_path: Path) -> None:
+    """Old names of settings count as well."""
+    file = tmp_path / "c.toml"
+    file.write_text("[job]\nlease_seconds = 40\n")
+    variables = {"COALMINE_TIMES__LEASE_SECONDS": "9", "COALMINE_TIMES__RENEWALS": "9"}
+    assert unsaid(variables, Origins.read(file, {})) == {"COALMINE_TIMES__RENEWALS": "9"}
+
+
+OPTIONS = {"config": "other.toml", "redis_url": "redis://127.0.0.1:1/7", "broker_url": "memory://",
+           "namespace": "mine"}  # fmt: skip
+
+
+def leaves(group: Any, *names: str) -> Any:
+    """Every command that does something, with its name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, *names, name)
+        else:
+            yield pytest.param(command, id=" ".join((*names, name)))
+
+
+@pytest.mark.parametrize("command", list(leaves(get_command(app))))
+def test_options_before_a_command_may_stand_after_it(command: Any) -> None:
+    """For every command; there they win over those before it, and a variable never stands for them."""
+    os.environ |= {variable_of(name): "of-the-environment" for name in OPTIONS}
+    root = typer.Context(get_command(app))
+    root.obj = Invocation(given={"namespace": "before"})
+    words = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", value)]
+    context = command.context_class(command, parent=root, resilient_parsing=True)
+    context.resilient_parsing = False
+    parser = command.make_parser(context)
+    values, _, order = parser.parse_args(args=list(words))
+    for parameter in order:
+        if parameter.name in OPTIONS:
+            parameter.handle_parse_result(context, values, [])
+    assert root.obj.config == Path("other.toml")
+    assert root.obj.given == {name: value for name, value in OPTIONS.items() if name != "config"}
+    assert root.obj.variables["COALMINE_CONFIG"] == str(Path("other.toml").absolute())
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_an_option_holds_over_environment_and_file(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In either place; the settings show it as from an option."""
+    written({("namespace",): "of-the-file"})
+    monkeypatch.setenv(f"{PREFIX}NAMESPACE", "of-the-environment")
+    option, command = ["--namespace", "given"], ["config", "show"]
+    words = [*option, *command] if place == "before" else [*command, *option]
+    assert get_command(app).main(words, standalone_mode=False) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("namespace ")]
+    assert line.split()[1:3] == ["given", "option"]
+    assert load_settings().namespace == "of-the-environment", "and nothing else was changed"
+
+
+def test_the_demonstration_refuses_settings() -> None:
+    """They could not hold for it."""
+    assert get_command(app).main(["demo", "--namespace", "x"], standalone_mode=False) == 2
