@@ -29,6 +29,7 @@ from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
 from tasks.agents.mail.role import Role
+from tasks.agents.repository.hand_out import make_scratch
 from tasks.agents.repository.place import RepositoryPlace, scratch, turn_files
 from tasks.agents.repository.worktree import Push, Worktree, kept_worktree, open_worktree
 from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
@@ -56,6 +57,7 @@ class RunnerRules:
     commit_leftovers: bool
     turns_per_job: int = 20
     job_cost_usd: float | None = None  # of all turns of a job, None for no limit
+    group: int | None = None  # shared with the user that agents run as; None: they run as the worker's
     git: GitLimits = field(default_factory=GitLimits)
 
 
@@ -250,7 +252,7 @@ class AgentRunner:
             if run.tree.base != job.base:
                 self._note_base(job.id, claim.fence, run.tree.base)
         else:
-            run.folder.mkdir(parents=True, exist_ok=True)
+            make_scratch(run.folder, group=self._rules.group)
         tree = run.tree
         files = turn_files(self._rules.work_dir, job.id, job.fence)
         prompt_file = files.resolve() / "prompt.md"
@@ -272,15 +274,26 @@ class AgentRunner:
             worktree=run.folder.resolve(),
             environment=agent_environment(
                 self._environment, spec=spec, identity=identity, turn_kind=parts.kind, prompt_file=prompt_file
-            ),
+            )
+            | self._trust(run.folder),
             prompt_file=prompt_file,
             log_file=files / "turn.log",
             secrets=secret_values(self._environment, spec),
+            group=self._rules.group,
         )
 
     def _place(self, repository: str) -> RepositoryPlace:
         rules = self._rules
-        return RepositoryPlace(work_dir=rules.work_dir, repository=repository, limits=rules.git)
+        return RepositoryPlace(
+            work_dir=rules.work_dir, repository=repository, limits=rules.git, group=rules.group
+        )
+
+    def _trust(self, tree: Path) -> dict[str, str]:
+        """What lets the git of another user work in a tree that is the worker's."""
+        if self._rules.group is None:
+            return {}
+        setting = {"GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": str(tree.resolve())}
+        return {"GIT_CONFIG_COUNT": "1", **setting}
 
     def _remote(self, repository: str) -> Remote:
         remote = self._remotes.get(repository)

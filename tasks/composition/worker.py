@@ -151,6 +151,7 @@ class Worker:
                 commit_leftovers=agent.commit_leftovers,
                 turns_per_job=agent.turns_per_job,
                 job_cost_usd=agent.job_cost_usd,
+                group=agent.group_id,
                 git=self.coalmine.settings.git,
             ),
             remotes=self.forges.remotes,

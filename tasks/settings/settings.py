@@ -5,6 +5,7 @@ forges, the file. Within a section they are merged field by field. `load_setting
 `Settings` directly leaves out the checks of names, and of settings against each other.
 """
 
+import grp
 import json
 import os
 import sys
@@ -103,6 +104,18 @@ class AgentSettings(_Section):
     await_seconds: Seconds = 3600.0  # for which a job waits for mail that its agent awaits, at the most
     commit_leftovers: Switch = True  # commit what the agent left uncommitted
     keep_failed_days: NotNegative = 3.0  # for which the work trees of failed jobs are kept
+    group: str | None = None  # that this user shares with the one that agents run as; None: they run as this
+
+    @property
+    def group_id(self) -> int | None:
+        """The number of `group`. SettingsError: this machine has no such group."""
+        if not self.group:
+            return None
+        try:
+            return grp.getgrnam(self.group).gr_gid
+        except KeyError:
+            message = f"agent.group is {self.group!r}, a group that this machine does not have; make it"
+            raise SettingsError(message) from None
 
 
 class Settings(BaseSettings):

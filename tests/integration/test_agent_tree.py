@@ -4,13 +4,15 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from routing.folder_removal import remove_all
-from routing.git.git import Git
+from routing.git.git import Git, GitAccess
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote
 from tasks.agents.repository.place import RepositoryPlace
@@ -459,3 +461,86 @@ def test_whatever_stands_in_a_trees_place_is_swept(shop: Shop) -> None:
     assert len(sweep_worktrees(shop.place.work_dir, is_wanted=lambda _: False)) == 2
     assert not any(os.path.lexists(tree) for tree in trees)
     assert (others / "file").exists()
+
+
+if os.getuid() == 0:  # only root can be two other users
+    #: Two users and the group that they share. They need no names.
+    WORKER, AGENT, SHARED = 61_001, 61_002, 61_003
+
+    def _as(user: int, do: Callable[[], object]) -> None:
+        """Do something in a process of another user, and fail if that fails."""
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                os.setgroups([SHARED])
+                os.setresgid(user, user, user)
+                os.setresuid(user, user, user)
+                do()
+                code = 0
+            except BaseException:  # noqa: BLE001 - it is shown, and the exit code says that there was one
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+
+    @pytest.fixture
+    def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+        """A shop of the worker's user, whose trees are open to a group."""
+        folder = Path(tempfile.mkdtemp(prefix="two-users-"))
+        monkeypatch.setenv("HOME", str(folder))
+        folder.chmod(0o777)
+        _as(WORKER, lambda: Shop(folder))
+        shop = Shop.__new__(Shop)
+        shop.folder, shop.remote = folder, folder / "remote.git"
+        shop.place = RepositoryPlace(work_dir=folder / "work", repository="shop", group=SHARED)
+        yield shop
+        remove_all(folder)
+
+    def _turn(tree: Path, name: str) -> None:
+        """Work as an agent does that the worker starts under a group's umask."""
+        os.umask(0o002)
+        trust = {"GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": str(tree)}
+        git = Git(tree, access=GitAccess(environment={"GIT_CONFIG_COUNT": "1", **trust}))
+        (tree / name).write_text(f"{name}\n")
+        (tree / "sum.py").write_text(f"{name}\n")
+        git("add", "--all")
+        git("commit", "--quiet", f"--message=Add {name}")
+        (tree / f"left-{name}").write_text("left\n")
+        (tree / "cache" / name).mkdir(parents=True)
+
+    def test_agents_of_another_user_work_turn_after_turn(shared: Shop) -> None:
+        """Each commits in a tree of the worker's, which takes it over, hands it out again and removes it."""
+        tree = shared.place.tree(JOB)
+
+        def check(name: str) -> None:
+            shared.open().push()
+            assert {name, f"left-{name}", "sum.py"} <= shared.files()
+
+        for name in ("one.py", "two.py"):
+            _as(WORKER, shared.open)
+            _as(AGENT, partial(_turn, tree, name))
+            _as(WORKER, partial(check, name))
+        _as(WORKER, lambda: sweep_worktrees(shared.place.work_dir, is_wanted=lambda _: False))
+        assert not tree.exists()
+        assert list(shared.place.out_of_the_way.glob("*")) == []
+
+    def test_what_another_user_locked_is_put_out_of_the_way(shared: Shop) -> None:
+        """It cannot be removed by the worker; the next turn has a whole tree, and the sweep goes on."""
+        tree = shared.place.tree(JOB)
+
+        def lock() -> None:
+            for where in (tree / ".git" / "locked", tree / "locked"):
+                where.mkdir()
+                (where / "file").write_text("x")
+                where.chmod(0o500)
+
+        _as(WORKER, shared.open)
+        _as(AGENT, lock)
+        _as(WORKER, shared.open)
+        _as(AGENT, partial(_turn, tree, "one.py"))
+        _as(WORKER, lambda: shared.open(OTHER_JOB))
+        _as(WORKER, lambda: sweep_worktrees(shared.place.work_dir, is_wanted=lambda _: False))
+        assert not tree.exists()
+        assert not shared.place.tree(OTHER_JOB).exists()
+        assert list(shared.place.out_of_the_way.glob("*"))

@@ -126,7 +126,7 @@ def _known(git: Git, commits: Sequence[str]) -> set[str]:
 def _fetch(git: Git, quarantine: Path, commits: Sequence[str]) -> None:
     """Fetch all at once, or one by one when one of them is damaged. Git checks every object that comes."""
     lines = "".join(f"{commit} {_HEADS}{commit}\n" for commit in sorted(commits))
-    (quarantine / "packed-refs").write_text(f"# pack-refs with: sorted \n{lines}", encoding="ascii")
+    (quarantine / "packed-refs").write_text(f"# pack-refs with: sorted \n{lines}", encoding="utf-8")
     ignored = [part for name in _OLD_HISTORY for part in ("-c", f"fetch.fsck.{name}=ignore")]
     checked = [
         "-c",

@@ -4,9 +4,12 @@ The repository is made where agents do not write, and moved into the tree when i
 git commands that make it reads a setting of the agent's.
 """
 
+import os
 import secrets
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -72,9 +75,36 @@ def lay_out_git(
     git("remote", "add", "origin", origin)
     git("config", "core.logAllRefUpdates", "true")
     git("config", "core.bare", "false")
+    if place.group is not None:
+        git("config", "core.sharedRepository", "group")
     shutil.copyfile(git_dir / "index", made / "index")
     clear(tree / ".git", place.out_of_the_way)
     made.rename(tree / ".git")
+    if place.group is not None:
+        open_to_group(tree, place.group)
+
+
+def make_scratch(folder: Path, *, group: int | None) -> None:
+    """Make the folder of a job without repository, or keep the one that is there."""
+    if not folder.is_dir() or folder.is_symlink():
+        remove_all(folder)
+        folder.mkdir(parents=True)
+    if group is not None:
+        open_to_group(folder, group)
+
+
+def open_to_group(tree: Path, group: int) -> None:
+    """Let a group do in a tree what its owner may; what belongs to others, and links, stay as they are."""
+    for parent, folders, files in os.walk(tree):
+        for path in (Path(parent), *(Path(parent, name) for name in files)):
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                continue
+            inherits = stat.S_ISGID if stat.S_ISDIR(mode) else 0
+            with suppress(PermissionError):
+                os.chown(path, -1, group, follow_symlinks=False)
+                path.chmod(stat.S_IMODE(mode) | (mode & stat.S_IRWXU) >> 3 | inherits)
+        folders[:] = [name for name in folders if not Path(parent, name).is_symlink()]
 
 
 def clear(path: Path, out_of_the_way: Path) -> None:

@@ -33,6 +33,7 @@ class RepositoryPlace:
 
     work_dir: Path
     repository: str  # `shop`, `team/shop` or `local:shop`
+    group: int | None = None  # of users, to which trees are opened; None: they are this user's alone
     limits: GitLimits = field(default_factory=GitLimits)  # of what git does there
 
     @property

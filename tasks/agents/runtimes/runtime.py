@@ -56,6 +56,7 @@ class TurnInput:
     session_id: str | None = None  # session to resume, None to start one
     billed: Usage = field(default_factory=Usage)  # what earlier turns of that session consumed
     secrets: Mapping[str, str] = field(default_factory=dict)  # values by name, kept out of log and events
+    group: int | None = None  # of users that may read the prompt and change what the agent writes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,9 @@ from tasks.agents.turn.tally import TurnTally
 
 _LOG = logging.getLogger(__name__)
 
+#: What an agent of another user makes can be changed by the group that it shares with the worker.
+_GROUP_UMASK = 0o002
+
 #: Reasons to stop that outweigh a result. For all others the work is done.
 _OUTWEIGHING = frozenset({Ending.CANCEL, Ending.LEASE_LOST})
 
@@ -104,9 +107,13 @@ def _files(turn: TurnInput, limits: TurnLimits) -> TurnLog:
     try:
         for file in (turn.prompt_file, turn.log_file):
             file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(turn.prompt_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            file.unlink(missing_ok=True)  # an earlier agent may have put a pipe there
+        descriptor = os.open(turn.prompt_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as prompt:
             prompt.write(turn.prompt.encode(errors="replace"))
+            if turn.group is not None:
+                os.fchown(descriptor, -1, turn.group)
+                os.fchmod(descriptor, 0o640)
         return TurnLog(turn.log_file, cap=limits.log_bytes)
     except OSError as error:
         message = f"the files of a turn could not be written: {error}; see that the disk has room"
@@ -142,8 +149,15 @@ class _ProcessTurn:
         self._oversized = 0
         self._ended = Ended(exit_code=None, seconds=0.0)
         self.descendants = Descendants(table, home)
+        command = Command(
+            argv=launch.argv,
+            cwd=turn.worktree,
+            environment=launch.environment,
+            stdin=launch.prompt,
+            umask=-1 if turn.group is None else _GROUP_UMASK,
+        )
         self.child = ChildProcess.start(
-            Command(argv=launch.argv, cwd=turn.worktree, environment=launch.environment, stdin=launch.prompt),
+            command,
             output=LineReader(self._take_output, cap=limits.line_bytes, shorten=without_long_strings),
             error=LineReader(self._take_error, cap=limits.line_bytes),
             descendants=self.descendants,
