@@ -116,6 +116,9 @@ class Merging:
 
     def _holds(self, site: ForgeSite, job: Job, change: ChangeRequest, onto: Base) -> bool:
         """Whether the commit that CI judged holds `onto`; if not, a new one does soon, in the job's turn."""
+        asked = self.runs.read(job.id).bringing == job.result.commit
+        if change.head != job.result.commit and not asked:
+            return True  # a person pushed: what they made of it is looked at by the merge itself
         if job.base is None or onto.commit != job.base.commit:
             first = self._first(job)
             if first:
@@ -123,7 +126,8 @@ class Merging:
                 return False
         try:
             head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)
-        except ForgeUnreachableError as error:
+        except ForgeUnreachableError as error:  # it may have been done all the same, or be done soon
+            self.runs.note(job.id, bringing=job.result.commit)
             _log.info("merge.waits", job=job.id, reason=str(error))
             return False
         if head == job.result.commit:

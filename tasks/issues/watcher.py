@@ -231,10 +231,11 @@ class Watcher:
         try:
             work = seen_work(site, job, now)
         except ForgeError as error:
-            _log.warning("change.not_read", reason=str(error))
+            away = isinstance(error, ForgeUnreachableError)
+            _log.warning("forge.unreachable" if away else "change.not_read", reason=str(error))
             if isinstance(error, ForgeTokenError):
                 return CiSeen(finding=Finding.TOKEN_REFUSED, said=str(error)), SeenWork()
-            if isinstance(error, ForgeUnreachableError):  # what people did is not known: nothing is decided
+            if away:  # what people did is not known: nothing is decided
                 return CiSeen(finding=Finding.UNREACHABLE), SeenWork()
             return None, SeenWork()
         finding = _BY_PEOPLE.get(work.fate)

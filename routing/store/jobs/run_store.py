@@ -26,6 +26,7 @@ class RunNotes:
     held_at: float | None = None  # when the forge last refused the token: until then nothing could be known
     first_pushed_at: float | None = None  # seconds since the epoch
     red_as_main: str = ""  # the commit at which CI was red as it is on the main branch
+    bringing: str = ""  # the commit at which its branch was when the forge was asked to bring it up to date
     brought_up: str = ""  # the commit by which its branch was last brought up to date
     refusals: int = 0  # times that the forge refused the report of the run's end
     tell_at: float = 0.0  # not to be tried again before
@@ -77,6 +78,7 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         held_at=float(fields["held_at"]) if fields.get("held_at") else None,
         first_pushed_at=float(first) if first else None,
         red_as_main=fields.get("red_as_main", ""),
+        bringing=fields.get("bringing", ""),
         brought_up=fields.get("brought_up", ""),
         refusals=int(fields.get("refusals") or 0),
         tell_at=float(fields.get("tell_at") or 0.0),
