@@ -35,6 +35,10 @@ from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.durable_file import locked, read_regular, replace_file
 from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.work_branch import checked_commit
+from routing.git.git import Git, GitError
+from routing.git.limits import GitLimits
+from routing.git.remote import Remote
+from routing.git.submodules import SubmoduleError, Submodules, submodules_at
 from routing.process.bounded_command import BoundedLog, run_bounded
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.command import Command, Ended, SpawnError
@@ -233,9 +237,35 @@ class LocalCI:
             source = str(self.repo.resolve())
             LocalGit(self.repo).run("clone", "--quiet", "--shared", "--no-checkout", source, str(folder))
             LocalGit(folder).run("checkout", "--quiet", "--detach", commit)
+            try:
+                self._with_submodules(folder, commit)
+            except GitError as error:
+                raise ForgeUnreachableError(str(error)) from error
             yield folder
         finally:
             remove_all(temporary)
+
+    def _with_submodules(self, folder: Path, commit: str) -> None:
+        """Have git put the submodules into the clone, as `git submodule update` would in the repository.
+
+        ForgeUnreachableError when one cannot be fetched: that says nothing about the work.
+        """
+        git = GitLimits().for_files(Git(folder))
+        sources = Submodules(remote=Remote(address=str(self.repo.resolve())), cache=self.work_dir)
+        allowed = ("-c", "protocol.file.allow=always", "-c", "protocol.ext.allow=never")
+        for one in submodules_at(git, commit):
+            said = "it has no address"
+            for address in sources.addresses(one, sources.remote.address):
+                git("config", f"submodule.{one.name}.url", address)
+                update = ("submodule", "--quiet", "update", "--init", "--recursive", "--", one.path)
+                done = git.attempt(*allowed, *update)
+                if done.returncode == 0:
+                    break
+                said = done.stderr.strip()
+                remove_all(folder / ".git" / "modules" / one.name)
+                remove_all(folder / one.path)
+            else:
+                raise ForgeUnreachableError(str(SubmoduleError(one, said)))
 
     def _environment_of(self, commit: str) -> dict[str, str]:
         """What the command sees: a few variables of ours, `CI` as most tools look for it, and the commit."""

@@ -26,6 +26,9 @@ FEW_FILES = 10
 _SUBMODULE, _NOTHING = b"160000", b"000000"
 _SHOWN = 5
 
+#: A file in our git directory: the paths of submodules whose files were written into the tree.
+_SUBMODULES = "submodules"
+
 #: Says of a commit of ours whose work it is. No two jobs make the same commit.
 _MESSAGE = """\
 Keep what the agent left uncommitted
@@ -88,6 +91,20 @@ def note_checkout(git: Git, commit: str) -> None:
     git("update-ref", HANDED, git("commit-tree", tree, "-p", commit, stdin="What was handed out\n"))
 
 
+def note_submodules(git: Git, paths: Sequence[str]) -> None:
+    """Note whose files were written into the tree: changes to them are not part of this repository."""
+    (git.directory / _SUBMODULES).write_bytes(b"\0".join(os.fsencode(path) for path in paths))
+
+
+def _written_submodules(git: Git, known: Sequence[bytes]) -> list[bytes]:
+    """Those whose files we wrote, and that are submodules still."""
+    try:
+        noted = (git.directory / _SUBMODULES).read_bytes().split(b"\0")
+    except FileNotFoundError:
+        return []
+    return [path for path in noted if path in known]
+
+
 def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, has_repository: bool) -> Leftovers:
     """Commit what the tree has beyond a commit. Without a repository in it, deletions are not believed.
 
@@ -100,7 +117,7 @@ def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, has_repositor
     git("read-tree", "--reset", onto)
     submodules = _drop_submodules(git)
     nested = _without_tracked(git, found.nested)
-    problem = _add(git, [*nested, *found.closed])
+    problem = _add(git, [*nested, *found.closed, *_written_submodules(git, submodules)])
     stray = _stray(git, onto, submodules)
     changes = _work(git, onto, stray)
     left_out = _words(nested=[path for path in nested if path not in submodules], closed=found.closed)

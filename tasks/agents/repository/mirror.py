@@ -23,6 +23,7 @@ from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess, GitError
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
+from routing.git.submodules import Submodules
 from tasks.agents.repository.our_repository import format_for, format_of, our_repository
 
 _log = structlog.get_logger(__name__)
@@ -78,6 +79,15 @@ class Mirror:
                 if isinstance(error, GitError) and error.returncode is None:
                     raise  # it took too long: a new mirror would take longer
                 return self._renewed(state, branch, base, because=error)
+
+    def write_submodules(self, git: Git, tree: Path, commit: str, *, accepted: str) -> list[str]:
+        """Write the submodules of a commit into its tree, and return their paths; see `Submodules`.
+
+        One process of the host at a time, as for a fetch.
+        """
+        with self._locked():
+            cache = self.path.with_name("modules")
+            return Submodules(remote=self.remote, cache=cache).write(git, tree, commit, accepted=accepted)
 
     def repaired(self, branch: str, base: str = "") -> bool:
         """Make the mirror anew if it is damaged; False when it is sound. Raises what `fetch` raises."""

@@ -34,7 +34,7 @@ from tasks.agents.repository.agent_files import TooLargeError
 from tasks.agents.repository.agent_work import AgentWork, all_aside, is_ancestor, keep_aside, take_work
 from tasks.agents.repository.earlier_tree import TreeRecord, find_earlier, is_folder
 from tasks.agents.repository.hand_out import NotRemovedError, check_out, clear, lay_out_git
-from tasks.agents.repository.leftovers import Leftovers, commit_leftovers
+from tasks.agents.repository.leftovers import Leftovers, commit_leftovers, note_submodules
 from tasks.agents.repository.mirror import Mirror, RemoteState, remote_state
 from tasks.agents.repository.our_git import our_git, without_tree
 from tasks.agents.repository.own_commits import judged_by_ci, put_onto
@@ -221,12 +221,13 @@ def open_worktree(
     """
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
-    state = Mirror(path=place.mirror, remote=remote).fetch(branch, base.branch if base else "")
+    mirror = Mirror(path=place.mirror, remote=remote)
+    state = mirror.fetch(branch, base.branch if base else "")
     here = find_earlier(place, job_id, state, base=base, pushed=pushed)
     start = here.tip or state.branch or state.main
     if here.tip is None and state.branch is None:
         base = None  # nothing is left of what began there
-    anew = partial(_check_out, place, job_id, branch=branch, start=start)
+    anew = partial(_check_out, place, job_id, mirror, branch=branch, start=start, main=state.main)
     if not here.is_whole:
         anew()
     began, target = _began(our_git(git_dir, tree), state, start, base), state.target(base)
@@ -303,12 +304,16 @@ def kept_worktree(
     )
 
 
-def _check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -> None:
+def _check_out(
+    place: RepositoryPlace, job_id: str, mirror: Mirror, *, branch: str, start: str, main: str
+) -> None:
     """Make the files, and let no crash in between leave a tree that passes for a whole one."""
     git_dir = place.git_dir(job_id)
     if TreeRecord.read(git_dir) is not None:
         TreeRecord(remote_commit=None, whole=False).write(git_dir)
     check_out(place, job_id, branch=branch, start=start)
+    git = without_tree(our_git(git_dir, place.tree(job_id), place.limits))
+    note_submodules(git, mirror.write_submodules(git, place.tree(job_id), start, accepted=main))
 
 
 def _with_leftovers(git: Git, tree: Path, branch: str, work: AgentWork) -> _Taken:
