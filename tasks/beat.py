@@ -41,15 +41,24 @@ class PatientScheduler(Scheduler):
         """Send what is due; returns the seconds until it is to be called again."""
         now = self._monotonic()
         entries: list[Any] = list(self.schedule.values())
-        due = [entry for entry in entries if self._due.get(entry.name, now) <= now]
+        due = [entry for entry in entries if self._is_due(entry, now)]
         sent_at = self._time() if due else None
         for entry in due:
             interval = float(entry.schedule.seconds)
             planned = self._due.get(entry.name, now) + interval
-            self._due[entry.name] = planned if planned > now else now + interval
+            self._due[entry.name] = planned if now < planned <= now + interval else now + interval
             self.apply_entry(entry, sent_at=sent_at)
         waits = [self._due[entry.name] - self._monotonic() for entry in entries]
         return max(0.0, min([*waits, float(self.max_interval or 1)]))
+
+    def _is_due(self, entry: Any, now: float) -> bool:
+        """Whether a tick is to be sent.
+
+        One that is further away than its interval is due as well: even this clock goes back, for a process
+        that is moved to a machine that was started later.
+        """
+        due = self._due.get(entry.name, now)
+        return due <= now or due - now > float(entry.schedule.seconds)
 
     def apply_entry(self, entry: Any, producer: Any = None, *, sent_at: float | None = None) -> None:
         """Send a tick. Never raises."""

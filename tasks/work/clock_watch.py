@@ -18,7 +18,7 @@ from tasks.work.host_keeper import Chore
 _log = structlog.get_logger(__name__)
 
 #: Seconds between two looks.
-LOOK_SECONDS = 60.0
+LOOK_SECONDS = 10.0
 
 #: A clock that is wrong is said again when it moves by more than this, in seconds.
 MOVED_SECONDS = 1.0

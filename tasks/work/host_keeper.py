@@ -52,9 +52,13 @@ class HostKeeper:
             self._ended.wait(self._look_seconds)
 
     def do_what_is_due(self) -> None:
-        """Do each chore that is due; one that fails is tried again at its next time."""
+        """Do each chore that is due; one that fails is tried again at its next time.
+
+        One that is further away than its interval is due as well: the clock goes back for a process that is
+        moved to a machine that was started later.
+        """
         for chore, due in list(self._due.items()):
-            if due > self._monotonic():
+            if 0 < due - self._monotonic() <= chore.every_seconds:
                 continue
             with LogAndContinue("chore.failed", chore=chore.name, faults=str(self.faults + 1)) as done:
                 chore.do()

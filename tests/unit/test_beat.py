@@ -107,6 +107,17 @@ def test_wall_clock_that_jumps_changes_nothing(
         clock.now += 0.5
 
 
+def test_process_that_is_moved_to_a_younger_machine_goes_on(beat: NotedScheduler, clock: BeatClock) -> None:
+    """Its clock counts from the start of the machine, and goes back then."""
+    beat.tick()
+    sent(beat, SWEEP)
+    clock.now -= 3600
+    beat.tick()
+    assert sent(beat, SWEEP) == 1
+    beat.tick()
+    assert sent(beat, SWEEP) == 0
+
+
 def test_tick_says_when_it_was_sent_by_the_servers_clock(beat: NotedScheduler) -> None:
     """And for how long it is of use; no clock of this machine is in it."""
     beat.server_time = lambda: 1_700_000_000.5

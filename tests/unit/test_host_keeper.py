@@ -16,6 +16,19 @@ class KeeperClock:
         return self.now
 
 
+def test_chore_is_done_when_the_clock_went_back() -> None:
+    """A process that is moved to a younger machine does not wait for the time that it had."""
+    done: list[str] = []
+    clock = KeeperClock()
+    clock.now = 9_000.0
+    keeper = HostKeeper(
+        [Chore(name="often", every_seconds=2, do=lambda: done.append("often"))], monotonic=clock
+    )
+    for clock.now in (9_000.0, 100.0, 101.0, 102.0):
+        keeper.do_what_is_due()
+    assert len(done) == 3
+
+
 def test_chores_are_done_at_once_and_then_at_their_intervals() -> None:
     """Each has its own."""
     done: list[str] = []
