@@ -154,6 +154,7 @@ class TurnEnding:
     conversation: Conversation
     cleanup: TurnCleanup
     host: str = ""  # where the turn was run
+    finished_seconds: float = FINISHED_PATIENCE_SECONDS  # for which the end of finished work is offered
     has_lease: bool = True  # False once the end was written
     newest_terminal: int = 0  # sequence of the terminal mail that there was before the turn
 
@@ -232,7 +233,7 @@ class TurnEnding:
             mail_missing=step.mail_missing,
             forget=result.session_lost or bool(result.refused),
         )
-        patience = FINISHED_PATIENCE_SECONDS if done else 0.0
+        patience = self.finished_seconds if done else 0.0
         moved = self.cleanup.patiently(
             "the end of the turn", lambda: self.sessions.end(end), at_least_seconds=patience
         )

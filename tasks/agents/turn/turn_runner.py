@@ -54,7 +54,7 @@ from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.session.step import SessionStep, resumption
 from tasks.agents.supervision.orphans import end_left_turn
-from tasks.agents.turn.ending import TurnCleanup, TurnEnding, TurnRecord
+from tasks.agents.turn.ending import FINISHED_PATIENCE_SECONDS, TurnCleanup, TurnEnding, TurnRecord
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.mail import TurnMail, mail_leases
 from tasks.agents.turn.order import HeldTurn, TurnOrder, TurnStart
@@ -104,6 +104,7 @@ class TurnRunner:
         mail_server: MailServer, table: ProcessTable,
         monotonic: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep,
         host: str = "", home: CgroupHome | None = None, generator: Generator | None = None,
+        finished_seconds: float = FINISHED_PATIENCE_SECONDS,
     ) -> None:  # fmt: skip
         self.sessions = sessions
         self.keeper = keeper
@@ -117,6 +118,7 @@ class TurnRunner:
         self.monotonic = monotonic
         self.pause = pause
         self.host = host or socket.gethostname()
+        self.finished_seconds = finished_seconds  # for which a store that is away is offered finished work
         self.generator = generator or random.SystemRandom()  # of the jitter of back-offs
 
     def run(self, order: TurnOrder, stop: StopSignal) -> TurnRecord | NotRun:
@@ -210,6 +212,7 @@ class _SessionTurn:
             mail=self._mail,
             conversation=self._conversation,
             host=runner.host,
+            finished_seconds=runner.finished_seconds,
             cleanup=TurnCleanup(
                 self._name,
                 lease_ends=lambda: lease.ends,
