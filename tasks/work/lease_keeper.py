@@ -255,7 +255,10 @@ class LeaseKeeper:
                 return 0
             return sum(self._ask(kind, [lease], now, extend=extend, active=active) for lease in leases)
         for lease, status in answered:
-            self._take(lease, status, until=now + kind.lease_seconds if extend else lease.ends)
+            try:
+                self._take(lease, status, until=now + kind.lease_seconds if extend else lease.ends)
+            except Exception as error:  # noqa: BLE001 - what was asked of one cannot be read: the others go on
+                self._fault(lease, error)
         late = [lease for lease, status in answered if status.is_late]
         if late:
             self._ask(kind, late, now, extend=True)

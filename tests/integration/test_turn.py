@@ -121,7 +121,8 @@ _TELLS = r"""
 import json, os, sys
 key = os.environ["API_KEY"]
 print(key); print(json.dumps({"type": "text", "text": key}))
-print('{"type": "text", "text": "' + "".join(f"\\u{ord(letter):04x}" for letter in key) + '"}', flush=True)
+print('{"type": "text", "text": "' + key[:3] + "".join(f"\\u{ord(c):04x}" if at % 2 else c for at, c in
+      enumerate(key[3:], start=1)) + '"}', flush=True)
 print("\x1b[0m".join(key), "\0".join(key), file=sys.stderr)
 """
 _HOSTILE = r"""

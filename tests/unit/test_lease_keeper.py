@@ -296,6 +296,25 @@ def test_a_renewal_that_raises_does_not_stop_the_others() -> None:
         assert (guilty.faults, keeper.faults) == (4, 4)
 
 
+def test_a_request_that_cannot_be_read_does_not_stop_the_others() -> None:
+    """What somebody has asked of one holder is that one's alone."""
+
+    def renew(names: Sequence[str], *, extend_seconds: float, **_: bool) -> Sequence[LeaseStatus]:
+        assert extend_seconds >= 0
+        return [LeaseStatus(held=True, stop="please") for _name in names]
+
+    def unreadable(_request: str) -> StopReason:
+        raise ValueError("nobody knows that reason")
+
+    now, first, second = [0.0], StopSignal(), StopSignal()
+    keeper = LeaseKeeper(BY_HAND, monotonic=lambda: now[0])
+    kind: LeaseKind[str] = LeaseKind(name="name", lease_seconds=60, renew=renew, asked_to=unreadable)
+    with keeper.holding(kind, "a", first) as one, keeper.holding(kind, "b", second) as other:
+        now[0] = 30.0
+        keeper.renew()
+        assert (one.ends, other.ends, keeper.faults) == (90.0, 90.0, 2)
+
+
 def test_a_holder_that_raises_does_not_stop_the_others() -> None:
     """What listens to a stop signal is the holder's own code."""
 

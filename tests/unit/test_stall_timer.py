@@ -2,7 +2,7 @@
 
 import pytest
 
-from routing.errors import UnavailableError
+from routing.errors import CorruptRecordError, UnavailableError
 from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, SessionEvent, TextEvent, ToolEvent
 from tasks.agents.turn.limits import ASK_SECONDS, ResultTimer, StallTimer
 
@@ -15,11 +15,15 @@ class Person:
     def __init__(self) -> None:
         self.awaited = False
         self.is_away = False  # the store that knows
+        self.is_unreadable = False  # the record of the agent
         self.asked = 0
 
     def __call__(self) -> bool:
         """Answer the timer."""
         self.asked += 1
+        if self.is_unreadable:
+            message = "its record cannot be read"
+            raise CorruptRecordError(message)
         if self.is_away:
             message = "the store is away"
             raise UnavailableError(message)
@@ -94,6 +98,12 @@ def test_store_that_is_away_changes_nothing(timer: StallTimer, person: Person) -
     person.is_away = False
     (over,) = until_over(timer, 3 * STALL)
     assert over <= 2 * STALL + ASK_SECONDS
+
+
+def test_agent_whose_record_cannot_be_read_is_silent(timer: StallTimer, person: Person) -> None:
+    """Nobody could answer it: the turn ends for its silence, and not for the record."""
+    person.is_unreadable = True
+    assert until_over(timer, 2 * STALL) == [STALL]
 
 
 def test_store_that_goes_away_while_a_person_is_waited_for(timer: StallTimer, person: Person) -> None:

@@ -6,7 +6,7 @@ All are pure: the caller has the clock.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from routing.errors import UnavailableError
+from routing.errors import CoalmineError, UnavailableError
 from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, SessionEvent, ToolEvent
 from tasks.agents.runtimes.runtime import RuntimeSpec
 
@@ -72,6 +72,8 @@ class StallTimer:
         except UnavailableError:  # asked again: without a store the turn's lease ends before long
             self._ask_at = now + ASK_SECONDS
             return False
+        except CoalmineError:  # its record cannot be read: nobody can answer it either
+            waits = False
         if waits:
             self._quiet_since = now
         over_at = self._quiet_since + self._stall_seconds
