@@ -9,14 +9,16 @@ With it goes a fault of Celery 5.7 with kombu 5.7: when the server is lost while
 is not acknowledged, the channel is closed twice, and the second time puts the message back through a client
 that is no longer there. That ended the worker for good.
 
-What a worker holds when it shuts down goes back to its queue; what cannot be put back, because the server is
-away, is left to the sweep. Other brokers than Redis keep their own ways.
+What a worker holds when it shuts down, or loses its connection, goes back to its queue: at once, or when it
+is connected again (`put_back`). What is lost all the same is left to the sweep. Other brokers than Redis keep
+their own ways.
 
 Commands to workers, and events, are asked for by the exact name of their channel. kombu asks for patterns
 (PSUBSCRIBE), and Redis lets a user with `&coalmine:*` do that only for that very pattern. Events go to one
 channel for that, rather than one for each kind; who reads them picks out what it wants, as before.
 """
 
+from collections import deque
 from typing import Any
 
 from celery.app.amqp import AMQP
@@ -35,12 +37,17 @@ CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 5
 
 
+#: Messages that this process could not put back, as the server was away; the latest of them.
+_LEFT: deque[Any] = deque(maxlen=1000)
+
+
 class HintQoS(virtual.QoS):
     """Counts the messages that a worker holds, in its memory alone."""
 
     def restore_unacked(self) -> Any:
         """Put back what the worker holds; reports no failure, for which kombu would write a file."""
-        super().restore_unacked()
+        failures: Any = super().restore_unacked()  # pairs of error and message
+        _LEFT.extend(message for _, message in failures)
         return []
 
 
@@ -96,6 +103,13 @@ class HintSentinelChannel(ExactTopics, redis.SentinelChannel):
 
 #: What a refusal and a broken line have in common for those who wait for messages: they connect again.
 _LOST: tuple[type[Exception], ...] = (*redis.Transport.connection_errors, RedisError)
+
+
+def put_back(channel: Any) -> None:
+    """Put back what could not be, on the channel of a new connection. What the server says is raised."""
+    while _LEFT:
+        channel._restore(_LEFT[0])  # noqa: SLF001 - kombu has no other name for it
+        _LEFT.popleft()
 
 
 class HintTransport(redis.Transport):

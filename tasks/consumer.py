@@ -14,11 +14,11 @@ from typing import Any
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from tasks.broker_connection import CONNECT_SECONDS
+from tasks.broker_connection import CONNECT_SECONDS, put_back
 from tasks.work.outage import BROKER
 
 #: Seconds before the second attempt to connect, what each further one waits longer, and the longest wait.
-FIRST_WAIT_SECONDS, LONGER_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 0.3, 2.0
+FIRST_WAIT_SECONDS, LONGER_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 0.2, 1.0
 
 #: Seconds for which a connection must have served for the next wait to be the first one again.
 SHORT_SECONDS = 5.0
@@ -56,7 +56,9 @@ class PatientConsumer(Consumer):
                 return connected
 
     def on_ready(self) -> None:
-        """Messages are waited for."""
+        """Messages are waited for; those that were in hand when the connection was lost are among them."""
+        if self.connection is not None:
+            put_back(self.connection.default_channel)
         self._ready_at = time.monotonic()
         BROKER.ends(PART)
         super().on_ready()

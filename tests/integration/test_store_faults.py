@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tasks.composition.worker import Worker
 from tasks.work.outcome import Ran
 from tests.fleets.worker_fleet import WorkerFleet, events_of, fleet, until_state
 from tests.programs.agent_book import Book
+from tests.servers.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
@@ -54,9 +55,11 @@ def ask(parts: Coalmine, command: str) -> None:
     server.execute_command(*command.split())
 
 
-def until_logged(made: WorkerFleet, words: str, times: int) -> None:
-    """Wait until the worker has logged some words so many times."""
-    wait_until(lambda: made.log("w1").count(words) >= times, description=f"w1 logs {words!r}, {times} times")
+def until_logged(made: WorkerFleet, words: str, times: int, name: str = "w1") -> None:
+    """Wait until a process has logged some words so many times."""
+    wait_until(
+        lambda: made.log(name).count(words) >= times, description=f"{name} logs {words!r}, {times} times"
+    )
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
@@ -112,16 +115,6 @@ def test_a_worker_that_holds_a_message_outlives_its_server(
     assert len(book.pids("start")) == len(jobs), "each was paid once"
 
 
-def fill_disk(parts: Coalmine) -> None:
-    """Have the server refuse writes as it does when it cannot save: something is where its snapshot goes."""
-    server: Any = parts.redis
-    where = Path(server.config_get("dir")["dir"]) / server.config_get("dbfilename")["dbfilename"]
-    (where / "in the way").mkdir(parents=True)
-    server.config_set("stop-writes-on-bgsave-error", "yes")
-    server.config_set("save", "1 1")
-    server.bgsave()
-
-
 def log_everybody_out(parts: Coalmine) -> None:
     """Have the server ask for a password that nobody has, and forget who had logged in."""
     server: Any = parts.redis
@@ -134,46 +127,78 @@ def let_everybody_in(parts: Coalmine) -> None:
     parts.redis.config_set("requirepass", "")
 
 
-#: Ways in which a server refuses for a while, each with what ends it.
-REFUSALS: dict[str, tuple[Callable[[Coalmine], None], Callable[[Coalmine], None]]] = {
-    "NOREPLICAS": (
-        lambda parts: ask(parts, "CONFIG SET min-replicas-to-write 1"),
-        lambda parts: ask(parts, "CONFIG SET min-replicas-to-write 0"),
-    ),
-    "READONLY": (
-        lambda parts: ask(parts, "REPLICAOF 127.0.0.1 1"),
-        lambda parts: ask(parts, "REPLICAOF NO ONE"),
-    ),
-    "MISCONF": (fill_disk, lambda parts: ask(parts, "CONFIG SET stop-writes-on-bgsave-error no")),
-    "NOAUTH": (log_everybody_out, let_everybody_in),
-}
+class Troubled:
+    """A server behind a proxy, and what a test can have both do."""
+
+    def __init__(self, parts: Coalmine, proxy: FaultyProxy) -> None:
+        self.parts, self.proxy = parts, proxy
+
+    def full(self) -> None:
+        """Refuse writes."""
+        self.proxy.refuse("MISCONF it cannot save", only_writes=True)
+
+    def loading(self) -> None:
+        """Refuse everything, as after a start."""
+        self.proxy.refuse("LOADING Redis is loading the dataset in memory")
+
+    def locked(self) -> None:
+        """Ask for a password that nobody has."""
+        log_everybody_out(self.parts)
+
+    def demoted(self) -> None:
+        """Be a replica."""
+        ask(self.parts, "REPLICAOF 127.0.0.1 1")
+
+    def cutting(self) -> None:
+        """Send half of each answer."""
+        self.proxy.cut()
+
+    def heal(self) -> None:
+        """Serve everybody."""
+        self.proxy.heal()
+        let_everybody_in(self.parts)
+        ask(self.parts, "REPLICAOF NO ONE")
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-@pytest.mark.parametrize(("refuse", "allow"), REFUSALS.values(), ids=list(REFUSALS))
 def test_a_server_that_refuses_for_a_while_costs_no_work(
-    made: WorkerFleet, tmp_path: Path, pool: str, refuse: Callable[[Coalmine], None],
-    allow: Callable[[Coalmine], None],
-) -> None:  # fmt: skip
-    """A refusal ends no worker: the agent that runs is paid once, and the next job is taken afterwards."""
+    made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
+) -> None:
+    """One refusal after the other: the agent that runs is paid once, and each return is followed by work.
+
+    The worker says each loss in one line and each return in another, and so does beat; nobody writes a trace.
+    """
     book, gate = Book(tmp_path / "book"), tmp_path / "gate"
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
-    made.variables["COALMINE_TIMES__LEASE_SECONDS"] = "60"
-    worker = made.worker(pool=pool, concurrency=2)
-    made.beat()
-    job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
-    agent = f"builder-{job[:8]}"
-    wait_until(lambda: parts.sessions.read(agent).get("state") == "in_turn", description="its turn is noted")
-    refuse(parts)
-    until_logged(made, "broker.away", 1)
-    allow(parts)
-    gate.touch()
-    following = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
-    for each in (job, following):
-        assert until_state(parts, each, JobState.SUCCEEDED).attempts == 1
-    assert worker.poll() is None
-    assert len(book.pids("start")) == 2
+    parts.templates.add("quick", Book(tmp_path / "others").snapshot())
+    with faulty_proxy(server.url) as proxy:
+        made.variables["COALMINE_REDIS_URL"] = proxy.url
+        made.worker(pool=pool, concurrency=2)
+        made.beat()
+        job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+        wait_until(
+            lambda: parts.sessions.read(f"builder-{job[:8]}").get("state") == "in_turn",
+            description="its turn is noted",
+        )
+        troubled = Troubled(parts, proxy)
+        kinds = (troubled.full, troubled.loading, troubled.locked, troubled.demoted, troubled.cutting)
+        for times, begin in enumerate(kinds, start=1):
+            begin()
+            for name in ("w1", "beat"):
+                until_logged(made, "broker.away", times, name)
+            troubled.heal()
+            quick = parts.mailbox.enqueue(JobRequest(template="quick", task="work")).job
+            assert until_state(parts, quick, JobState.SUCCEEDED, timeout=5).attempts == 1
+            for name in ("w1", "beat"):
+                until_logged(made, "broker.back", times, name)
+                assert made.log(name).count("broker.away") == times
+        gate.touch()
+        assert until_state(parts, job, JobState.SUCCEEDED).attempts == 1
+        assert len(book.pids("start")) == 1
+        assert all(process.poll() is None for process in made.processes.values())
+        assert not [name for name in made.processes if "Traceback" in made.log(name)]
+        made.stop()  # while the proxy is there
 
 
 @pytest.mark.parametrize(("lease_seconds", "attempts"), [(15, {1}), (2, {1, 2})])

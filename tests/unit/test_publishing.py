@@ -24,7 +24,7 @@ from tests.fleets.stepped_fleet import SteppedFleet, request
 JOB = "feedfacecafebeef"
 
 #: Seconds after which the relay looks at a job that was not published, and at one that nobody claimed.
-PUBLISH_SECONDS, UNCLAIMED_SECONDS = 5.0, 15.0
+PUBLISH_SECONDS, UNCLAIMED_SECONDS = 5.0, 5.0
 
 
 @pytest.fixture

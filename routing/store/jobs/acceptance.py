@@ -15,7 +15,7 @@ from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Packed, Script
 
 #: Seconds after which the relay checks whether a published job was claimed.
-UNCLAIMED_SECONDS = 15.0
+UNCLAIMED_SECONDS = 5.0
 
 #: Seconds after which a publication that was not confirmed is repeated.
 PUBLISH_SECONDS = 5.0

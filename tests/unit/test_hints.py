@@ -1,0 +1,50 @@
+"""Messages in hand when the server is lost: they go back to their queue when it is there again."""
+
+from typing import Any
+
+import pytest
+
+from tasks.broker_connection import HintQoS, put_back
+
+
+class StoredQueue:
+    """A channel, as far as messages go back to it; lost until it is connected."""
+
+    do_restore = True
+
+    def __init__(self, *, is_lost: bool = False) -> None:
+        self.is_lost = is_lost
+        self.restored: list[Any] = []
+
+    def _restore(self, message: Any) -> None:
+        if self.is_lost:
+            raise ConnectionError
+        self.restored.append(message)
+
+
+def held(channel: Any, *messages: Any) -> HintQoS:
+    """A worker that holds some messages of a channel."""
+    qos = HintQoS(channel)
+    for number, message in enumerate(messages):
+        qos.append(message, str(number))
+    return qos
+
+
+def test_what_a_worker_holds_goes_back_to_its_queue() -> None:
+    """At once, while the server is there; nothing is left over for another connection."""
+    channel, after, message = StoredQueue(), StoredQueue(), object()
+    held(channel, message).restore_unacked()
+    put_back(after)
+    assert (channel.restored, after.restored) == ([message], [])
+
+
+def test_what_cannot_go_back_waits_for_the_next_connection() -> None:
+    """Each message once, also where the next connection is lost in the middle of it."""
+    lost, messages = StoredQueue(is_lost=True), [object(), object()]
+    held(lost, *messages).restore_unacked()
+    with pytest.raises(ConnectionError):
+        put_back(lost)
+    after = StoredQueue()
+    put_back(after)
+    put_back(after)
+    assert sorted(map(id, after.restored)) == sorted(map(id, messages))
