@@ -117,7 +117,9 @@ def _thumb(signals: Sequence[Signal]) -> Score | None:
 
 
 def _reverted(signals: Sequence[Signal]) -> Score | None:
-    if any(fact.kind is SignalKind.REVERTED for fact in signals):
+    """Work that was taken back; a revert that was taken back itself counts no longer."""
+    reverts = sum(fact.kind is SignalKind.REVERTED for fact in signals)
+    if reverts > sum(fact.kind is SignalKind.REAPPLIED for fact in signals):
         return _settled(0.0, "merged, then reverted")
     return None
 

@@ -27,12 +27,13 @@ class ChangeRequest(BaseModel):
     number: int | None = None  # None where change requests have no numbers
     merge_commit: str = ""  # the commit that brought it into the base, "" when it is not merged
     merged_at: AwareDatetime | None = None
-    reverted_at: AwareDatetime | None = None  # of the first revert, None when there is none
+    reverted_at: AwareDatetime | None = None  # when it was taken back, None while it is there
+    looked: bool = True  # False: the main branch could not be read, so that only the forge's word is known
     url: str = ""
 
 
 class Revert(BaseModel):
-    """A commit on the base branch that says it takes another one back."""
+    """A commit on the base branch that takes the content of another one back."""
 
     model_config = ConfigDict(frozen=True)
 

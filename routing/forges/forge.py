@@ -163,7 +163,11 @@ class Forge(Protocol):
         ...
 
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
-        """Return the change request of a branch; None when there is, and was, none."""
+        """Return the change request of a branch; None when there is, and was, none.
+
+        MERGED when the work is on the main branch by whatever way, `reverted_at` when it was taken back by
+        whatever way: judged by content.
+        """
         ...
 
     def open_change(
@@ -187,8 +191,12 @@ class Forge(Protocol):
         """
         ...
 
-    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
-        """Find the commits on the main branch that take this one back, oldest first."""
+    def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
+        """Find the commit on the main branch that took this one back, by content; () while it is there.
+
+        `since` is the commit that the work began from, where it has more commits than this. A revert that was
+        taken back counts no longer, and what a message says counts for nothing.
+        """
         ...
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -62,6 +63,11 @@ class Surroundings:
     clock: Callable[[], float] = time.time  # seconds since the epoch
     sleep: Callable[[float], object] = time.sleep
     board: RateLimitBoard | None = None  # shares rate limits with other processes; None: each has its own
+    folder: Path | None = None  # for what is kept on this host; None: nothing outlives the process
+
+    def folder_of(self, name: str) -> Path | None:
+        """The part of the folder that is for one forge."""
+        return None if self.folder is None else self.folder / name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,8 @@ class SignalKind(StrEnum):
     FROZEN = "frozen"  # CI red and no more repairs
     MERGED = "merged"
     PUSHED_TO_MAIN = "pushed_to_main"  # without a review flow
-    REVERTED = "reverted"
+    REVERTED = "reverted"  # what landed was taken back, by content; again in a further `round`
+    REAPPLIED = "reapplied"  # what was taken back is there again, as many times
     CLOSED_UNMERGED = "closed_unmerged"
     CHANGES_REQUESTED = "changes_requested"  # `round` says in which round of review
     FINISHED = "finished"  # the agent ended cleanly on a job that has no repository
@@ -51,7 +52,7 @@ class Signal(BaseModel):
     kind: SignalKind
     at: float  # when it became true, seconds since the epoch
     commit: str = ""
-    round: int = 0  # of review, from 1
+    round: int = 0  # of review, from 1; of reverts, from 0
     note: str = ""  # in words, for people
 
 

@@ -108,7 +108,8 @@ class ForgeParts:
         if self.given is not None:
             return self.given
         settings = self.coalmine.settings
-        surroundings = Surroundings(limits=settings.http, board=self.coalmine.tokens)
+        folder = settings.agent.work_dir / "histories"
+        surroundings = Surroundings(limits=settings.http, board=self.coalmine.tokens, folder=folder)
         return sites_of(settings, surroundings)
 
     @property

@@ -5,6 +5,7 @@ as long as something may still happen: often while they are young, for some days
 What follows for a job that has not ended is decided by `tasks.issues.watch`.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -77,7 +78,8 @@ class Landings:
         try:
             if site is not None and job.result.commit:
                 seen = seen_work(site, job, now)
-                facts = [*seen.facts, *_reviewed(site, job, seen)]
+                known = self._signals.read(job.id)
+                facts = [*taken_back(job, seen, known, now), *_reviewed(site, job, seen)]
         except ForgeError as error:  # asked again later, so that it delays no job on another forge
             later = error.retry_at if isinstance(error, ForgeUnreachableError) else None
             following = next_look(job, now, self._interval_seconds)
@@ -99,7 +101,9 @@ def seen_work(site: ForgeSite, job: Job, now: float) -> SeenWork:
     pushed: list[Signal] = []
     if change is None or change.state is not ChangeState.MERGED:
         # A Gitea leaves a request open whose commits somebody pushed to the main branch by hand.
-        pushed = _pushed_to_main(forge, repo, job.result.commit, now)
+        pushed = _pushed_to_main(
+            forge, repo, job.result.commit, now, since=job.base.commit if job.base is not None else ""
+        )
     if pushed and change is not None:  # it may have been merged between the two questions
         change = forge.change_of_branch(repo, job.branch)
     if change is not None and change.state is ChangeState.MERGED:
@@ -107,6 +111,27 @@ def seen_work(site: ForgeSite, job: Job, now: float) -> SeenWork:
     elif change is not None:
         pushed = pushed or landing_facts(job, change, now)
     return SeenWork(change=change, facts=tuple(pushed))
+
+
+def taken_back(job: Job, seen: SeenWork, known: Iterable[Signal], now: float) -> list[Signal]:
+    """What was seen, with what follows from what was known before: pure.
+
+    Work that had landed and is not there any longer was taken back, by whatever way; what was taken back and
+    is there is applied again. Each further time is a round of its own, so that it is a fact of its own.
+    """
+    counts = Counter(fact.kind for fact in known)
+    reverts, again = counts[SignalKind.REVERTED], counts[SignalKind.REAPPLIED]
+    facts = [fact for fact in seen.facts if fact.kind is not SignalKind.REVERTED]
+    reverted = next((fact for fact in seen.facts if fact.kind is SignalKind.REVERTED), None)
+    landed = counts[SignalKind.MERGED] + counts[SignalKind.PUSHED_TO_MAIN] > 0
+    looked = seen.change is None or seen.change.looked
+    if reverted is None and landed and seen.fate is not Fate.LANDED and looked:
+        reverted = signal(SignalKind.REVERTED, at=now, commit=job.result.commit, note="no longer on main")
+    if reverted is not None and reverts == again:
+        facts.append(signal(SignalKind.REVERTED, at=reverted.at, commit=reverted.commit, round_=reverts))
+    if reverted is None and reverts > again and seen.fate is Fate.LANDED and looked:
+        facts.append(signal(SignalKind.REAPPLIED, at=now, commit=job.result.commit, round_=again))
+    return facts
 
 
 def _reviewed(site: ForgeSite, job: Job, seen: SeenWork) -> list[Signal]:
@@ -134,10 +159,10 @@ def _may_judge(forge: Forge, repo: str, author: str) -> bool:
         return True
 
 
-def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
+def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float, *, since: str) -> list[Signal]:
     """Work that is on the main branch without a merged change: somebody pushed it there.
 
-    [] when it is not there. Of reverts the first alone counts.
+    [] when it is not there. `since` is the commit that it began from, "" when that is not known.
     """
     try:
         if not forge.contains(repo, commit):
@@ -147,7 +172,7 @@ def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float) -> list[Si
     facts = [signal(SignalKind.PUSHED_TO_MAIN, at=now, commit=commit)]
     facts += [
         signal(SignalKind.REVERTED, at=revert.at.timestamp(), commit=commit)
-        for revert in forge.reverts_of(repo, commit)[:1]
+        for revert in forge.reverts_of(repo, commit, since=since)[:1]
     ]
     return facts + _green(forge, repo, commit, now)
 

@@ -15,6 +15,7 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.forges.forge import Permission
+from routing.git.git import Git
 from routing.http.settings import HttpLimits
 from routing.issues.issue import IssueRef
 from tests.fakes.forge_world import OWN_LOGIN
@@ -358,37 +359,72 @@ def test_somebody_else_may_have_opened_the_change(served: ServedForge) -> None:
     assert change.number == served.world.pull_of(BRANCH).issue.number
 
 
-@pytest.mark.parametrize(
-    "words", ["This reverts commit {commit}.", "Revert it\n\nReverts acme/shop#{number}"]
-)
-def test_a_revert_is_seen_after_the_branch_is_gone(served: ServedForge, words: str) -> None:
-    """By the commit that is named, or by the number of the pull request."""
+def test_a_revert_is_seen_after_the_branch_is_gone(served: ServedForge) -> None:
+    """By what it does: words that name the commit, or the pull request, take nothing back."""
     opened(served, {"new.txt": "new\n"})
-    commit = served.world.merge(served.world.pull_of(BRANCH), "Merge it (#1)")
-    for count in range(3):
-        served.world.commit_on_main(f"Other work {count}")
+    pull = served.world.pull_of(BRANCH)
+    commit = served.world.merge(pull, "Merge it (#1)")
     served.world.repository.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    for words in (f"This reverts commit {commit}.", f"Reverts acme/shop#{pull.issue.number}"):
+        served.world.commit_on_main(f"Other work\n\n{words}")
     before = served.forge.change_of_branch(served.world.repo, BRANCH)
     assert before is not None
     assert (before.state, before.reverted_at) == (ChangeState.MERGED, None)
-    number = served.world.pull_of(BRANCH).issue.number
-    revert = served.world.commit_on_main(words.format(commit=commit, number=number))
-    assert [one.commit for one in served.forge.reverts_of(served.world.repo, commit)] == [revert]
+    assert served.forge.reverts_of(served.world.repo, commit) == ()
+    revert = served.world.revert(pull)
     after = served.forge.change_of_branch(served.world.repo, BRANCH)
     assert after is not None
     assert after.reverted_at is not None
+    assert [one.commit for one in served.forge.reverts_of(served.world.repo, commit)] == [revert]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_work_that_a_hand_brought_to_main_is_merged(served: ServedForge, *, closed: bool) -> None:
+    """Picked, or squashed by a bot: its request is open still, or was closed without a merge."""
+    head = opened(served, {"new.txt": "new\n"})
+    pull, git = served.world.pull_of(BRANCH), Git(served.world.repository.bench)
+    served.world.commit_on_main("Somebody else was first")
+    git("cherry-pick", head)
+    git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    if closed:
+        served.world.close(pull.issue)
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    assert (change.state, change.merge_commit) == (ChangeState.MERGED, git("rev-parse", "HEAD"))
+    assert (change.head, change.reverted_at) == (head, None)
+
+
+def test_a_merge_that_is_reset_away_was_taken_back(served: ServedForge) -> None:
+    """The forge calls it merged for ever; its commits are not on the main branch any longer."""
+    opened(served, {"new.txt": "new\n"})
+    served.world.merge(served.world.pull_of(BRANCH), "Merge it")
+    bench = Git(served.world.repository.bench)
+    bench("push", "--quiet", "--force", "origin", "HEAD~1:refs/heads/main")
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    assert change.state is ChangeState.MERGED
+    assert change.reverted_at is not None
+
+
+def test_a_forge_whose_git_gives_no_answer_is_taken_at_its_word(served: ServedForge) -> None:
+    """The merge counts; that nobody looked at the main branch is said."""
+    assert served.server.git is not None
+    opened(served, {"new.txt": "new\n"})
+    served.world.merge(served.world.pull_of(BRANCH), "Merge it")
+    served.server.git.moved_to = "http://127.0.0.1:1"
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    assert (change.state, change.looked, change.reverted_at) == (ChangeState.MERGED, False, None)
 
 
 def test_times_of_other_zones_are_understood(served: ServedForge) -> None:
-    """A merge at nine in Tokyo was at midnight; GitHub is asked for what came after the day before."""
+    """A merge at nine in Tokyo was at midnight."""
     opened(served, {"new.txt": "new\n"})
     served.world.merge(served.world.pull_of(BRANCH), "Merge it")
     served.world.pull_of(BRANCH).merged_at = "2026-01-02T09:00:00+09:00"
     change = served.forge.change_of_branch(served.world.repo, BRANCH)
     assert change is not None
     assert change.merged_at == datetime(2026, 1, 2, tzinfo=UTC)
-    asked = [one.query.get("since") for one in served.server.asked if one.path.endswith("/commits")]
-    assert asked == ["2026-01-01T00:00:00Z" if served.kind == "github" else None]
 
 
 def test_reviews_come_with_their_rounds(served: ServedForge) -> None:

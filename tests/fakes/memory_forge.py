@@ -268,8 +268,9 @@ class MemoryForge:
         return known if known.state is ChangeState.MERGED else self.person_merges(change.branch)
 
     @_answered
-    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
-        """By their message."""
+    def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
+        """By what they do."""
+        del since
         found = self._repository(repo).reverts_of(commit)
         return tuple(Revert(commit=one.id, at=one.at) for one in found)
 

@@ -15,6 +15,8 @@ class Commit:
     parents: tuple[str, ...]
     message: str
     at: datetime
+    undoes: str = ""  # the commit whose changes it takes back
+    redoes: str = ""  # the commit whose changes it makes again
 
 
 class MemoryRepository:
@@ -66,7 +68,13 @@ class MemoryRepository:
 
     def revert(self, commit: str) -> str:
         """A commit on the main branch that takes another one back."""
-        return self.squash(f'Revert "it"\n\nThis reverts commit {commit}.')
+        self.branches["main"] = self._commit('Revert "it"', (self.tip(),), undoes=commit)
+        return self.tip()
+
+    def reapply(self, commit: str) -> str:
+        """A commit on the main branch that takes the revert of another one back."""
+        self.branches["main"] = self._commit('Reapply "it"', (self.tip(),), redoes=commit)
+        return self.tip()
 
     def holds(self, commit: str, branch: str = "main") -> bool:
         """Whether a branch has the commit in its history."""
@@ -79,12 +87,17 @@ class MemoryRepository:
         return commit in seen
 
     def reverts_of(self, *commits: str) -> list[Commit]:
-        """Commits of the main branch that take one of these back, oldest first."""
-        said = {f"This reverts commit {commit}." for commit in commits}
-        found = [one for one in self.commits.values() if said & set(one.message.splitlines())]
-        return [one for one in found if self.holds(one.id)]
+        """Commits of the main branch that take one of these back, oldest first; not those taken back."""
+        found: list[Commit] = []
+        for one in self.commits.values():
+            if self.holds(one.id):
+                found += [one] if one.undoes in commits else []
+                found = [] if one.redoes in commits else found
+        return found
 
-    def _commit(self, message: str, parents: tuple[str, ...]) -> str:
+    def _commit(self, message: str, parents: tuple[str, ...], *, undoes: str = "", redoes: str = "") -> str:
         name = hashlib.sha256(str(next(self._numbers)).encode()).hexdigest()[:40]
-        self.commits[name] = Commit(id=name, parents=parents, message=message, at=self._now())
+        self.commits[name] = Commit(
+            id=name, parents=parents, message=message, at=self._now(), undoes=undoes, redoes=redoes
+        )
         return name

@@ -359,18 +359,20 @@ def test_a_revert_is_found(repository: TemporaryRepository, what: str) -> None:
     assert [revert.commit for revert in forge.reverts_of("shop", named)] == [repository.tip()]
 
 
-def test_a_revert_may_name_the_issue_of_our_merge(repository: TemporaryRepository) -> None:
-    """`Reverts owner/shop#3` reverts the merge that was made for issue 3, `#4` or another shop does not."""
+def test_a_merge_that_is_reset_away_was_taken_back(repository: TemporaryRepository) -> None:
+    """A person resets the main branch: what was seen merged is not there any longer, until it is again."""
     repository.work(BRANCH, {"new.txt": "new\n"})
     forge = forge_of(repository)
-    merged(forge)
-    for text in ("Reverts owner/shop#4", "Reverts owner/market#3", "This reverts commit " + "0" * 40):
-        repository.git("commit", "--quiet", "--allow-empty", "--message", "Other", "--message", text)
+    change = merged(forge)
+    repository.git("reset", "--quiet", "--hard", "HEAD~1")
+    dropped = change_of(forge)
+    assert (dropped.state, dropped.merge_commit) == (ChangeState.MERGED, change.merge_commit)
+    assert dropped.reverted_at is not None
+    assert change_of(forge).reverted_at == dropped.reverted_at
+    repository.git("branch", "-D", BRANCH)
+    assert change_of(forge).reverted_at == dropped.reverted_at
+    repository.git("reset", "--quiet", "--hard", change.merge_commit)
     assert change_of(forge).reverted_at is None
-    repository.git(
-        "commit", "--quiet", "--allow-empty", "--message", "Undo", "--message", "Reverts owner/shop#3"
-    )
-    assert change_of(forge).reverted_at is not None
 
 
 def test_a_repository_that_is_gone_gives_no_answer(repository: TemporaryRepository, tmp_path: Path) -> None:

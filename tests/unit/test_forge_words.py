@@ -1,4 +1,4 @@
-"""Reading what forges write: reverts, rounds of review, check runs, and a real server's issues. All pure."""
+"""Reading what forges write: rounds of review, check runs, and a real server's issues. All pure."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,63 +13,14 @@ from routing.forges.change_request import Review, ReviewVerdict, in_rounds
 from routing.forges.commit_status import CiVerdict, CombinedStatus
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
 from routing.forges.github.runs import WireCheckRun, statuses_of_runs
-from routing.forges.rest.changes import is_of, numbers_in, reverts_among
+from routing.forges.rest.changes import is_of
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import WireCommit, WireIssue, WirePull
+from routing.forges.rest.wire import WireIssue, WirePull
 from routing.http.rate_limit import LONGEST_SECONDS, is_limited_answer, resumes_at
 
 RECORDED = Path(__file__).parents[1] / "recordings" / "webhooks" / "gitea-1.14.jsonl"
 SHA, OTHER = "a1b2c3d4" * 5, "0f" * 20
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def commit(message: str, sha: str = OTHER) -> WireCommit:
-    """A commit with a message."""
-    return WireCommit.model_validate({"sha": sha, "commit": {"message": message, "committer": {"date": AT}}})
-
-
-@pytest.mark.parametrize(
-    ("message", "reverts"),
-    [
-        (f'Revert "Fast"\n\nThis reverts commit {SHA}.', True),
-        (f"This reverts commit {SHA}, reversing\nchanges made to {OTHER}.", True),
-        (f"Back out\n\nthis reverts commit {SHA[:9]}", True),
-        (f"Do not say\n\nwho said: this reverts commit {SHA}?", False),
-        (f"This reverts commit {OTHER}.", False),
-        ("Revert it\n\nReverts acme/shop#12", True),
-        ("Revert it\n\nReverts ACME/Shop#12", True),
-        ("Reverts #12", True),
-        ("Reverts !12", True),
-        ("Reverts other/shop#12", False),
-        ("Reverts acme/shop#123", False),
-        ("It reverts acme/shop#12", False),
-    ],
-)
-def test_a_revert_is_seen_by_its_words(message: str, *, reverts: bool) -> None:
-    """At the start of a line, of this commit or this repository's number, and nothing that is alike."""
-    found = reverts_among([commit(message)], repo="acme/shop", wanted={SHA}, numbers={12})
-    assert bool(found) is reverts
-
-
-def test_the_commit_itself_is_not_a_revert_of_itself() -> None:
-    """A change that is a revert, and was merged, has not taken itself back."""
-    itself = commit(f"This reverts commit {SHA}.", sha=SHA)
-    assert reverts_among([itself], repo="acme/shop", wanted={SHA}, numbers=()) == ()
-
-
-@pytest.mark.parametrize(
-    ("message", "numbers"),
-    [
-        ("Merge pull request #12 from acme/x\n\nFast (#3)", {12}),
-        ("Make it fast (#12)\n\n* see (#4)", {12}),
-        ("Merge pull request 'Fast' (#12) from x into main", {12}),
-        ("Merge coalmine/x for github:acme/shop#7\n\nCoalmine-Issue: github:acme/shop#7", {7}),
-        ("Fix #12", set()),
-    ],
-)
-def test_a_commit_names_what_it_came_by(message: str, numbers: set[int]) -> None:
-    """As GitHub, Gitea and we write it."""
-    assert numbers_in(message) == numbers
 
 
 def review(minute: int, verdict: str, sha: str, author: str = "ann") -> Review:

@@ -8,7 +8,7 @@ import redis
 
 from harvest.score import Score, ScoreRules, score
 from routing.events import JOB_SIGNAL
-from routing.forges.change_request import Review, ReviewVerdict
+from routing.forges.change_request import ChangeState, Review, ReviewVerdict
 from routing.forges.commit_status import StatusState
 from routing.forges.errors import (
     ForgeError,
@@ -137,6 +137,49 @@ def test_work_that_is_taken_back_is_worth_nothing(
     repository.revert(change.merge_commit or job_of(fleet).result.commit)
     assert "reverted" in look(fleet)
     assert worth(fleet).value == 0.0
+
+
+def test_what_a_job_says_takes_nothing_back(fleet: ForgeFleet) -> None:
+    """Another job's commit names the merge as reverted: words are data."""
+    merge_by_hand(fleet)
+    change, repository = fleet.forge.changes[0], fleet.forge.repositories["acme/shop"]
+    repository.squash(f"Add other\n\nThis reverts commit {change.merge_commit}.")
+    assert look(fleet) == ["merged"]
+
+
+def test_each_change_of_mind_is_a_fact(fleet: ForgeFleet) -> None:
+    """Reverted, applied again, and reverted again: the score follows."""
+    merge_by_hand(fleet)
+    look(fleet)
+    change, repository = fleet.forge.changes[0], fleet.forge.repositories["acme/shop"]
+    for number in range(2):
+        repository.revert(change.merge_commit)
+        assert look(fleet).count("reverted") == number + 1
+        assert worth(fleet).value == 0.0
+        repository.reapply(change.merge_commit)
+        assert look(fleet).count("reapplied") == number + 1
+        assert worth(fleet).value != 0.0
+
+
+def test_a_push_that_is_reset_away_was_taken_back(fleet: ForgeFleet) -> None:
+    """It had landed, and the main branch does not hold it any longer."""
+    repository = fleet.forge.repositories["acme/shop"]
+    before = repository.tip()
+    push_beside_the_request(fleet)
+    assert look(fleet) == ["pushed_to_main"]
+    repository.push_to_main(before)
+    assert look(fleet) == ["pushed_to_main", "reverted"]
+    assert worth(fleet).value == 0.0
+
+
+def test_a_main_branch_that_could_not_be_read_takes_nothing_back(fleet: ForgeFleet) -> None:
+    """What a bot had squashed is not seen while git gives no answer: that proves nothing."""
+    squash(fleet)
+    look(fleet)
+    change = fleet.forge.changes[0]
+    unread = {"state": ChangeState.OPEN, "merge_commit": "", "merged_at": None, "looked": False}
+    fleet.forge.changes[0] = change.model_copy(update=unread)
+    assert look(fleet) == ["merged"]
 
 
 def test_work_that_is_thrown_away_is_worth_nothing(fleet: ForgeFleet) -> None:

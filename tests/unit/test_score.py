@@ -118,6 +118,15 @@ def test_revert_within_the_window_is_a_failure_at_once(rules: ScoreRules) -> Non
     assert (found.status, found.value) == ("settled", 0.0)
 
 
+def test_a_revert_that_was_taken_back_counts_no_longer() -> None:
+    """The last of them decides, however often people change their minds."""
+    facts = [MERGED, GREEN]
+    for number, value in enumerate((0.0, 1.0, 0.0, 1.0)):
+        kind = SignalKind.REAPPLIED if number % 2 else SignalKind.REVERTED
+        facts.append(fact(kind, after=number))
+        assert worth(*facts, after=DAY, rules=STRICT).value == value
+
+
 def test_green_main_is_open_within_the_window_too() -> None:
     """What was pushed straight to the main branch can be reverted as well."""
     pushed = fact(SignalKind.PUSHED_TO_MAIN)

@@ -4,14 +4,17 @@ Listings know fewer filters than GitHub's, so more is read, and a bound that cut
 error rather than a "no".
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from routing.forges.change_request import ReviewVerdict
 from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
-from routing.forges.rest.changes import CLOCK_SKEW, NOT_MERGED, NOT_UPDATED, RestChanges, is_of
+from routing.forges.rest.changes import NOT_MERGED, NOT_UPDATED, RestChanges, is_of
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Wire, WireCommit, WirePull
 from routing.http.paging import Listing
+
+#: Clocks of machines that commit differ; commits this much older than the one looked for are still read.
+CLOCK_SKEW = timedelta(days=1)
 
 
 class GiteaComparison(Wire):
@@ -92,7 +95,9 @@ class GiteaChanges(RestChanges):
         return self._client.parsed(WireCommit, self._client.get(path))
 
     def _commits_since(self, repo: str, base: str, commits: set[str], at: datetime) -> Listing:
-        """Older Giteas know no `since`: pages are read until they are older, or hold what is looked for.
+        """The commits of a branch that came after these, or after that time: some more do no harm.
+
+        Older Giteas know no `since`: pages are read until they are older, or hold what is looked for.
 
         "Older" is a whole page: committers' clocks differ, so one old commit says little.
         """

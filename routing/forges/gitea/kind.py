@@ -3,6 +3,7 @@
 `gitea_forge` makes both; their settings, titles and headers alone tell them apart.
 """
 
+from functools import partial
 from typing import Literal
 
 from routing.forges.config import ForgeName, RemoteConfig
@@ -14,6 +15,7 @@ from routing.forges.kind import ForgeKind
 from routing.forges.rest.client import ForgeClient, HttpDialect
 from routing.forges.rest.clone import ANY_USER, clone_remote
 from routing.forges.rest.forge import RestForge
+from routing.forges.rest.history import RestHistory
 from routing.forges.rest.webhook import RestWebhook
 from routing.git.remote import Remote
 from routing.http.connection import Surroundings
@@ -46,13 +48,14 @@ class ForgejoConfig(RemoteConfig):
 def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
     """Wire the parts; nothing is asked of the forge yet."""
     client = ForgeClient(config, _DIALECT, surroundings)
+    history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
     statuses = GiteaStatuses(client)
     return RestForge(
         name=config.name,
         client=client,
         issues=GiteaIssues(client, forge=config.name, login=config.login),
         checks=statuses,
-        changes=GiteaChanges(client, config=config, statuses=statuses.of),
+        changes=GiteaChanges(client, config=config, statuses=statuses.of, history=history),
         rights=GiteaAccess(client),
     )
 

@@ -3,7 +3,6 @@
 Commits and comparisons: https://docs.github.com/rest/commits.
 """
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from routing.forges.change_request import ReviewVerdict
@@ -11,7 +10,6 @@ from routing.forges.errors import ForgeGoneError
 from routing.forges.rest.changes import NOT_MERGED, NOT_UPDATED, RestChanges
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Wire, WireCommit, WireCommitFacts, WirePull
-from routing.http.paging import Listing
 
 
 class WireGitCommit(WireCommitFacts):
@@ -75,12 +73,3 @@ class GitHubChanges(RestChanges):
         known = self._client.parsed(WireGitCommit, value)
         facts = WireCommitFacts(message=known.message, committer=known.committer)
         return WireCommit(sha=known.sha, commit=facts)
-
-    def _commits_since(self, repo: str, base: str, commits: set[str], at: datetime) -> Listing:
-        """The newest first, back to `at` by the committer's time, or to the page with one of `commits`."""
-        query = {"sha": base, "since": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-        return self._client.read_all(
-            f"{repository_path(repo)}/commits",
-            query,
-            enough=lambda page: bool(commits & {item.get("sha") for item in page if isinstance(item, dict)}),
-        )

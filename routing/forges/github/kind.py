@@ -3,6 +3,7 @@
 Signatures: https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
 """
 
+from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from routing.forges.kind import ForgeKind
 from routing.forges.rest.client import ForgeClient, HttpDialect
 from routing.forges.rest.clone import ANY_USER, clone_remote
 from routing.forges.rest.forge import RestForge
+from routing.forges.rest.history import RestHistory
 from routing.forges.rest.webhook import RestWebhook
 from routing.git.remote import Remote
 from routing.http.connection import Surroundings
@@ -46,13 +48,14 @@ class GitHubConfig(RemoteConfig):
 def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
     """Wire the parts; nothing is asked of the forge yet."""
     client = ForgeClient(config, _DIALECT, surroundings)
+    history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
     checks = GitHubChecks(client)
     return RestForge(
         name=config.name,
         client=client,
         issues=GitHubIssues(client, forge=config.name, login=config.login),
         checks=checks,
-        changes=GitHubChanges(client, config=config, statuses=checks.of),
+        changes=GitHubChanges(client, config=config, statuses=checks.of, history=history),
         rights=GitHubAccess(client),
     )
 

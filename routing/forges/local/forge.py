@@ -311,11 +311,11 @@ class LocalForge:
         self.branches.note_target(change.branch, self.git.target(base))
         return self._known_change(change.branch)
 
-    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
-        """Find the commits on the main branch that take this one back."""
+    def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
+        """Find the commit on the main branch that took this one back."""
         self._check_repo(repo)
         existing_commit(self.git, commit)
-        return self.branches.reverts_of(commit)
+        return self.branches.reverts_of(commit, since)
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
         """Return nothing: people here merge, revert or delete, which the repository shows."""

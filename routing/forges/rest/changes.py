@@ -4,15 +4,13 @@ A merge is asked for at exactly one commit, which CI has passed; the forge refus
 branches of ours are merged, only when they are green, and only if the settings allow it: all of that is
 checked here, right before the call.
 
-GitHub: https://docs.github.com/rest/pulls. What a forge does not say by a field (reverts, and how a commit
-came to the main branch) is read from commit messages; those are anybody's text, and decide about signals,
-never about a merge.
+GitHub: https://docs.github.com/rest/pulls. What a forge does not say by a field (reverts, and whether work
+came to the main branch by another way) is read from the content of that branch, see `history`.
 """
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import structlog
 
@@ -22,6 +20,7 @@ from routing.forges.commit_status import CiReading, CiVerdict, CombinedStatus, r
 from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
     ForgeBaseGoneError,
+    ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
     ForgeRefusedError,
@@ -29,15 +28,13 @@ from routing.forges.errors import (
 )
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.default_branch import default_branch
+from routing.forges.rest.history import RestHistory, SoughtWork
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireReview
+from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireReview, WireTip
 from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit, merge_message
 from routing.forges.written_text import checked_name, checked_text
-from routing.http.paging import Listing
+from routing.git.main_history import Landing
 from routing.issues.issue import IssueRef
-
-#: Clocks of machines that commit differ; commits this much older than a merge are still looked at.
-CLOCK_SKEW = timedelta(days=1)
 
 #: Statuses with which both forges say that a change cannot be merged: not mergeable, head moved.
 NOT_MERGED = frozenset({405, 409})
@@ -56,21 +53,6 @@ _PASSING = (
     "is expected",  # a required status that has not come yet
 )
 
-# What `git revert` writes.
-_REVERTS_COMMIT = re.compile(r"^this reverts commit ([0-9a-f]{7,64})\b", re.IGNORECASE | re.MULTILINE)
-
-# What the button of a forge writes: `Reverts owner/repo#12`.
-_REVERTS_PULL = re.compile(
-    r"^reverts (?P<repo>[\w.-]+/[\w.-]+)?[#!](?P<number>[0-9]{1,9})\b", re.IGNORECASE | re.MULTILINE
-)
-
-# How a commit names the pull request that it came by: merged or squashed, on GitHub or Gitea, or by us.
-_CAME_BY = re.compile(
-    r"\AMerge pull request #([0-9]{1,9})\b|\A[^\n]*\([#!]([0-9]{1,9})\)(?: from [^\n]*)?$"
-    r"|^Coalmine-Issue: \S+#([0-9]{1,9})$",
-    re.MULTILINE,
-)
-
 _log = structlog.get_logger(__name__)
 
 
@@ -86,10 +68,12 @@ class RestChanges(ABC):
         *,
         config: RemoteConfig,
         statuses: Callable[[str, str], CombinedStatus],
+        history: RestHistory,
     ) -> None:
         self._client = client
         self._config = config
         self._statuses = statuses
+        self._history = history
 
     def of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return the pull request of a branch: the open one, else the newest; None when there was none.
@@ -179,15 +163,17 @@ class RestChanges(ABC):
             raise ForgeUnreachableError(message)
         return merged
 
-    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
-        """Find the commits on the main branch that take this one back, oldest first.
-
-        By the commit itself, or by the pull request or issue that its message says it came by.
-        """
-        facts = self._commit(repo, checked_commit(commit))
+    def reverts_of(self, repo: str, commit: str, since: str) -> tuple[Revert, ...]:
+        """Find the commit on the main branch that took this one back, by content; () while it is there."""
+        self._commit(repo, checked_commit(commit))
         base = self._main_branch(repo)
-        numbers = numbers_in(facts.commit.message)
-        return self._reverts(repo, base, {commit}, numbers, facts.commit.committer.date)
+        tip = self._tip(repo, base)
+        landing = self._history.landing(
+            SoughtWork(repo=repo, base=base, tip=tip, branch="", head=commit, since=since)
+        )
+        if landing is None or landing.reverted_at is None:
+            return ()
+        return (Revert(commit=landing.revert, at=landing.reverted_at),)
 
     def contains(self, repo: str, commit: str) -> bool:
         """Whether the main branch holds the commit; ForgeGoneError when the commit does not exist."""
@@ -240,10 +226,6 @@ class RestChanges(ABC):
     def _commit(self, repo: str, commit: str) -> WireCommit:
         """Return one commit, or raise ForgeGoneError."""
 
-    @abstractmethod
-    def _commits_since(self, repo: str, base: str, commits: set[str], at: datetime) -> Listing:
-        """The commits of a branch that came after these, or after that time: some more do no harm."""
-
     def _refuse_unless_due(self, change: ChangeRequest, pull: WirePull) -> None:
         """Raise ForgeRefusedError, with the reason, unless everything that a merge needs is true now."""
         if self._config.merge == "never":
@@ -279,7 +261,10 @@ class RestChanges(ABC):
         return pull
 
     def _change(self, repo: str, branch: str, pull: WirePull) -> ChangeRequest:
-        """Our record of a pull request; of a merged one with its first revert, which costs further calls."""
+        """Our record of a pull request, with what the main branch shows of its work.
+
+        That costs a call, and a fetch for each new commit of the main branch.
+        """
         merged = pull.merged_at is not None
         state = ChangeState.MERGED if merged else ChangeState(pull.state)
         change = ChangeRequest(
@@ -287,20 +272,28 @@ class RestChanges(ABC):
             number=pull.number, merged_at=pull.merged_at, url=pull.html_url,
             merge_commit=pull.merge_commit_sha if merged else "",
         )  # fmt: skip
-        if pull.merged_at is None:
-            return change
-        wanted = {sha for sha in (pull.merge_commit_sha, pull.head.sha) if sha}
-        reverts = self._reverts(repo, pull.base.ref, wanted, {pull.number}, pull.merged_at)
-        return change.model_copy(update={"reverted_at": reverts[0].at if reverts else None})
+        try:
+            landing = self._history.landing(self._sought(change))
+        except ForgeError as error:  # the API's word stands
+            _log.warning("history.not_read", repo=repo, branch=branch, reason=str(error))
+            return change.model_copy(update={"looked": False})
+        return _with_landing(change, landing, datetime.now(UTC))
 
-    def _reverts(
-        self, repo: str, base: str, wanted: set[str], numbers: set[int] | frozenset[int], at: datetime
-    ) -> tuple[Revert, ...]:
-        listing = self._commits_since(repo, base, wanted, at - CLOCK_SKEW)
-        if not listing.complete:  # the newest come first, so what is new since the last look is among them
-            _log.warning("forge.commits_cut", repo=repo, branch=base, read=len(listing.items))
-        commits = [self._client.parsed(WireCommit, item) for item in listing.items]
-        return reverts_among(commits, repo=repo, wanted=wanted, numbers=numbers)
+    def _sought(self, change: ChangeRequest) -> SoughtWork:
+        return SoughtWork(
+            repo=change.repo,
+            base=change.base,
+            tip=self._tip(change.repo, change.base),
+            branch=change.branch,
+            head=change.head,
+            number=change.number,
+            merged_as=change.merge_commit,
+        )
+
+    def _tip(self, repo: str, branch: str) -> str:
+        """The newest commit of a branch."""
+        wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(branch)}")
+        return self._client.parsed(WireTip, wire).commit.sha
 
     def _main_branch(self, repo: str) -> str:
         """The branch that work is merged into."""
@@ -349,28 +342,15 @@ def is_of(pull: WirePull, repo: str, branch: str) -> bool:
     return named and (not label_owner or label_owner.casefold() == owner)
 
 
-def numbers_in(message: str) -> frozenset[int]:
-    """The pull requests and issues that a commit on the main branch says it belongs to."""
-    return frozenset(int(number) for found in _CAME_BY.findall(message) for number in found if number)
+def _with_landing(change: ChangeRequest, landing: Landing | None, now: datetime) -> ChangeRequest:
+    """A change request with what its main branch shows: pure.
 
-
-def reverts_among(
-    commits: Iterable[WireCommit], *, repo: str, wanted: Collection[str], numbers: Collection[int]
-) -> tuple[Revert, ...]:
-    """The commits that say they take back one of the wanted ones, or one of the numbers; oldest first."""
-    found = [
-        Revert(commit=one.sha, at=one.commit.committer.date)
-        for one in commits
-        if one.sha not in wanted and _reverts(one.commit.message, repo, wanted, numbers)
-    ]
-    return tuple(sorted(found, key=lambda revert: revert.at))
-
-
-def _reverts(message: str, repo: str, wanted: Collection[str], numbers: Collection[int]) -> bool:
-    named = [name.lower() for name in _REVERTS_COMMIT.findall(message)]
-    if any(commit.startswith(name) for commit in wanted for name in named):
-        return True
-    return any(
-        int(found["number"]) in numbers and (found["repo"] or repo).lower() == repo.lower()
-        for found in _REVERTS_PULL.finditer(message)
-    )
+    One that was merged and is not there any longer was taken back: the branch was reset, or rewritten. Of one
+    that was not merged, its own commits on the main branch are a push, which the API answers for.
+    """
+    if change.state is ChangeState.MERGED:
+        return change.model_copy(update={"reverted_at": landing.reverted_at if landing else now})
+    if landing is None or landing.kept:
+        return change
+    facts = {"merge_commit": landing.commit, "merged_at": landing.at, "reverted_at": landing.reverted_at}
+    return change.model_copy(update={"state": ChangeState.MERGED, **facts})

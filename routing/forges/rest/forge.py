@@ -169,9 +169,9 @@ class RestForge:
         del onto
         return self.changes.merge(change, issue, base)
 
-    def reverts_of(self, repo: str, commit: str) -> tuple[Revert, ...]:
-        """Find the commits on the main branch that take this one back."""
-        return self.changes.reverts_of(repo, commit)
+    def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
+        """Find the commit on the main branch that took this one back."""
+        return self.changes.reverts_of(repo, commit, since)
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
         """Return the verdicts of reviewers."""

@@ -153,6 +153,18 @@ class WireBranchName(Wire):
     commit: WireBranchTip = WireBranchTip()
 
 
+class WireTipCommit(Wire):
+    """The newest commit of a branch: `sha` on GitHub, `id` on Gitea."""
+
+    sha: Annotated[str, Field(validation_alias=AliasChoices("sha", "id"))]
+
+
+class WireTip(Wire):
+    """A branch with its newest commit."""
+
+    commit: WireTipCommit
+
+
 class WireBranch(Wire):
     """One end of a pull request."""
 
