@@ -157,7 +157,8 @@ class Worktree:
         base = Base(branch=target.branch, commit=self.base.commit)
         if git("rev-list", "--count", tip, *others) == "0":
             return there, base
-        judged = judged_by_ci(git, tip, others)
+        pushed = [f"^{there}"] if there and is_ancestor(git, there, tip) else []  # by the agent itself
+        judged = judged_by_ci(git, tip, [*others, *pushed])
         tip = put_onto(git, judged, target, others)
         if tip != judged:
             base = target
