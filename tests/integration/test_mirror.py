@@ -170,6 +170,15 @@ def test_damaged_mirror_is_made_anew(place: RepositoryPlace, remote: Path, damag
     assert Git(place.work_dir.parent)("for-each-ref") == ""
 
 
+def test_damage_that_no_fetch_sees_is_found_by_the_checkout(place: RepositoryPlace, remote: Path) -> None:
+    """The remote has nothing new, and a file of its newest commit cannot be read here."""
+    opened(place, remote)
+    blob = Git(remote)("rev-parse", "main:one")
+    _emptied(place.mirror / "objects" / blob[:2] / blob[2:])
+
+    assert delivered(place, remote) == ["one", "two", f"work-{OTHER_JOB}"]
+
+
 def test_new_mirror_keeps_what_trees_borrow(place: RepositoryPlace, remote: Path) -> None:
     """A base that was rewritten since is in the mirror alone; the tree that began there is still read."""
     tree = opened(place, remote)

@@ -92,8 +92,8 @@ class Mirror:
     def repaired(self, branch: str, base: str = "") -> bool:
         """Make the mirror anew if it is damaged; False when it is sound. Raises what `fetch` raises."""
         with self._locked():
-            looked = ("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
-            found = our_repository(self.path).attempt(*looked)
+            git = self.remote.limits.for_files(our_repository(self.path))
+            found = git.attempt("fsck", "--no-dangling", "--no-progress")
             if found.returncode == 0:
                 return False
             because = UnavailableError(found.stderr.strip()[-500:])

@@ -230,7 +230,12 @@ def open_worktree(
         base = None  # nothing is left of what began there
     anew = partial(_check_out, place, job_id, mirror, branch=branch, start=start, main=state.main)
     if not here.is_whole:
-        anew()
+        try:
+            anew()
+        except GitError as error:  # an object may be damaged that no fetch looks at
+            if error.returncode is None or not mirror.repaired(branch, base.branch if base else ""):
+                raise
+            anew()
     began, target = _began(our_git(git_dir, tree), state, start, base), state.target(base)
     aside = all_aside(our_git(git_dir, tree))
     lay_out = partial(
