@@ -20,7 +20,7 @@ from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.invocation import Invocation
 from routing.errors import CoalmineError, SettingsError
-from routing.forges.local.fitness import fault_of, is_large
+from routing.forges.local.fitness import fault_of, is_large, lacks_lfs
 from routing.forges.local.forge import LocalConfig
 from routing.forges.local.git import LocalGit
 from routing.git.git import Git
@@ -296,6 +296,9 @@ def _local_forge(local: LocalConfig) -> list[HealthFinding]:
         findings.append(problem(check, f"{repository} is not a git repository", f"correct {variable}"))
     elif fault := fault_of(git):
         findings.append(problem(check, fault.message, f"{fault.remedy}, or correct {variable}"))
+    elif lacks_lfs(git):
+        message = f"{repository} uses Git LFS, which is not installed here: agents find pointers, not files"
+        findings.append(warning(check, message, "install git-lfs on every worker"))
     elif large := is_large(git):
         remedy = "see that git.files_seconds and git.transfer_seconds are enough"
         findings.append(warning(check, large, remedy))

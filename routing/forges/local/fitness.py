@@ -3,12 +3,14 @@
 Only what makes every job fail, or lose its work, is a fault. Each is named with what to do about it.
 """
 
+import shutil
 from dataclasses import dataclass
 
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.git import LocalGit
 from routing.forges.work_branch import WORK_PREFIX
 from routing.git.git import Git, GitError
+from routing.git.lfs import uses_lfs
 
 #: A repository with more files, or more bytes in its packs, is slow for every job.
 MANY_FILES = 200_000
@@ -46,6 +48,11 @@ def is_large(git: LocalGit) -> str:
     return (
         f"{git.directory} is large ({files} files, {size / 1024**3:.1f} GiB of history): each job takes long"
     )
+
+
+def lacks_lfs(git: LocalGit) -> bool:
+    """Whether agents here find pointers in the place of files that are in Git LFS."""
+    return shutil.which("git-lfs") is None and uses_lfs(Git(git.directory), git.main_tip())
 
 
 def _unusable(git: LocalGit) -> RepositoryFault | None:

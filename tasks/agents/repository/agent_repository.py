@@ -14,7 +14,10 @@ from typing import Self
 
 from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess
+from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
 from routing.git.limits import GitLimits
+from routing.git.push_refusal import PushRefusedError, RefusalKind
+from routing.git.remote import Remote
 from tasks.agents.repository.agent_files import AgentFolder, TooLargeError
 from tasks.agents.repository.our_git import ALONE, borrow, without_tree
 from tasks.agents.repository.our_repository import our_repository
@@ -114,6 +117,50 @@ def take_objects(git: Git, tree: Path, commits: Sequence[str], *, lenders: Seque
     finally:
         remove_all(quarantine)
     return _known(git, commits)
+
+
+def take_lfs_objects(git: Git, tree: Path, tip: str, without: Sequence[str]) -> list[str]:
+    """Take the LFS objects of an agent's commits into our repository, and return those that it names.
+
+    Not all of them need be there: some may be on the remote.
+    """
+    if not uses_lfs(git, tip):
+        return []
+    store, names = LfsStore.of(git.directory), lfs_objects(git, tip, without)
+    copied = git.directory / "lfs.object"
+    for name in names:
+        if not store.has(name):
+            with AgentFolder.at(tree, ".git", "lfs", "objects", name[:2], name[2:4]) as folder:
+                if folder.copy(name, copied, most_bytes=MOST_BYTES):
+                    store.take(name, copied)
+    copied.unlink(missing_ok=True)
+    return names
+
+
+def deliver_lfs_objects(git: Git, remote: Remote, names: Sequence[str], *, lenders: Sequence[Path]) -> None:
+    """Copy LFS objects to the remote, before the commits that need them are pushed.
+
+    PushRefusedError when one is nowhere, or the remote is not on this machine: the file would be lost.
+    """
+    there = LfsStore.at(remote.address)
+    if names and there is None:
+        why = f"{remote.shown} takes no files in Git LFS from us"
+        raise _lfs_refused(names, f"{why}: commit them without it (see .gitattributes)")
+    stores = [LfsStore.of(lender) for lender in (git.directory, *lenders)]
+    missing = [
+        name
+        for name in names
+        if there is not None
+        and not there.has(name)
+        and not any(store.has(name) and there.take(name, store.path_of(name)) for store in stores)
+    ]
+    if missing:
+        raise _lfs_refused(missing, "their content is nowhere: add the files again, with git-lfs installed")
+
+
+def _lfs_refused(names: Sequence[str], why: str) -> PushRefusedError:
+    message = f"{len(names)} files are in Git LFS (sha256 {names[0][:12]}, …), and {why}; nothing was pushed"
+    return PushRefusedError(message, kind=RefusalKind.OBJECT)
 
 
 def _known(git: Git, commits: Sequence[str]) -> set[str]:

@@ -21,6 +21,7 @@ from routing.base import Base
 from routing.errors import CoalmineError, NotFoundError, UnavailableError
 from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess, GitError
+from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from routing.git.submodules import Submodules
@@ -79,6 +80,20 @@ class Mirror:
                 if isinstance(error, GitError) and error.returncode is None:
                     raise  # it took too long: a new mirror would take longer
                 return self._renewed(state, branch, base, because=error)
+
+    def lend_lfs_objects(self, commit: str) -> None:
+        """Copy the LFS objects of a commit's files here: trees find them beside the objects that they borrow.
+
+        What the remote lacks, or has on another machine, stays a pointer in the tree.
+        """
+        git, there = Git(self.path), LfsStore.at(self.remote.address)
+        if there is None or not uses_lfs(git, commit):
+            return
+        store = LfsStore.of(self.path)
+        with self._locked():
+            for name in lfs_objects(git, commit):
+                if not store.has(name) and there.has(name):
+                    store.take(name, there.path_of(name))
 
     def write_submodules(self, git: Git, tree: Path, commit: str, *, accepted: str) -> list[str]:
         """Write the submodules of a commit into its tree, and return their paths; see `Submodules`.
@@ -147,6 +162,8 @@ class Mirror:
         remove_all(old)
         if self.path.exists():
             _keep_objects(self.path, fresh)
+            if (self.path / "lfs").is_dir():
+                (self.path / "lfs").rename(fresh / "lfs")
             self.path.rename(old)
         fresh.rename(self.path)
         remove_all(old)

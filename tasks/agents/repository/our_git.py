@@ -16,7 +16,12 @@ from routing.git.limits import GitLimits
 from tasks.agents.repository.our_repository import our_repository
 
 #: Settings of the user are not read, and no object is fetched because it is missing.
-ALONE: Mapping[str, str] = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_NO_LAZY_FETCH": "1"}
+#: A file in LFS whose content is not here is its pointer in the tree.
+ALONE: Mapping[str, str] = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_LFS_SKIP_DOWNLOAD_ERRORS": "1",
+}
 
 _LFS = (
     *("-c", "filter.lfs.clean=git-lfs clean -- %f", "-c", "filter.lfs.smudge=git-lfs smudge -- %f"),

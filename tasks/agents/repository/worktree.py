@@ -31,6 +31,7 @@ from routing.git.limits import GitLimits
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from tasks.agents.repository.agent_files import TooLargeError
+from tasks.agents.repository.agent_repository import deliver_lfs_objects, take_lfs_objects
 from tasks.agents.repository.agent_work import AgentWork, all_aside, is_ancestor, keep_aside, take_work
 from tasks.agents.repository.earlier_tree import TreeRecord, find_earlier, is_folder
 from tasks.agents.repository.hand_out import NotRemovedError, check_out, clear, lay_out_git
@@ -170,6 +171,8 @@ class Worktree:
                 "nothing was pushed: see who works on it"
             )
             raise PushRefusedError(message, kind=RefusalKind.MOVED)
+        names = take_lfs_objects(git, self.path, tip, others)
+        deliver_lfs_objects(git, self.remote, names, lenders=[self.mirror])
         git("update-ref", _PUSHING, tip)
         reference = f"refs/heads/{self.branch}"
         lease = f"--force-with-lease={reference}:{there or ''}"
@@ -237,6 +240,8 @@ def open_worktree(
                 raise
             anew()
     began, target = _began(our_git(git_dir, tree), state, start, base), state.target(base)
+    if here.tip is not None:  # they lie in the `.git` that is made anew
+        take_lfs_objects(our_git(git_dir, tree), tree, here.tip, _without(state.main))
     aside = all_aside(our_git(git_dir, tree))
     lay_out = partial(
         lay_out_git, place, job_id, branch=branch, start=start, origin=remote.shown,
@@ -317,6 +322,7 @@ def _check_out(
     git_dir = place.git_dir(job_id)
     if TreeRecord.read(git_dir) is not None:
         TreeRecord(remote_commit=None, whole=False).write(git_dir)
+    mirror.lend_lfs_objects(start)
     check_out(place, job_id, branch=branch, start=start)
     git = without_tree(our_git(git_dir, place.tree(job_id), place.limits))
     note_submodules(git, mirror.write_submodules(git, place.tree(job_id), start, accepted=main))
