@@ -8,12 +8,14 @@ out leaves blanks, so that words on both sides of it do not run together.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from html import unescape
 from html.parser import HTMLParser
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from routing.errors import InvalidInputError
+from routing.issues.references import linked
 
 #: The longest body that is read, in characters; the large forges allow no more.
 MAX_BODY_CHARACTERS = 65_536
@@ -33,7 +35,9 @@ _PARSER_FAULTS = (
 )
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_SHORTCODE = re.compile(r":[a-z0-9_+-]{1,50}:")  # of an emoji, as forges write it
 _TAG = re.compile(r"<(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9-]*)")
+_ANCHOR = re.compile(r"<a\s[^>]{0,500}?\bhref\s*=\s*[\"']?(?P<href>[^\s\"'>]{1,1000})", re.IGNORECASE)
 _SHOWN_ONLY = frozenset({"blockquote", "code", "del", "kbd", "pre", "s", "samp", "script", "strike", "style"})
 _WITHIN_A_LINE = frozenset({"a", "b", "em", "font", "i", "small", "span", "strong", "sub", "sup", "u"})
 
@@ -133,14 +137,17 @@ class _Walk:
                 is_heading=bool(self.level),
             )
         if self.level:
-            self.headings.append((self.level, " ".join(re.findall(r"[^\W_]+", with_code.lower()))))
+            plain = _SHORTCODE.sub(" ", with_code.lower())
+            self.headings.append((self.level, " ".join(re.findall(r"[^\W_]+", plain))))
 
 
 def _inline(token: Token, *, with_code: bool) -> str:
     """The words of a paragraph, without those between tags such as `<code>` and `</code>`."""
     parts: list[str] = []
+    links: list[tuple[int, str]] = []  # where each open link began, and where it leads
     hidden = 0
     for child in token.children or ():
+        _follow_link(child, parts, links)
         if child.type in {"s_open", "s_close"}:
             hidden += child.nesting
         elif child.type == "html_inline":
@@ -159,6 +166,27 @@ def _inline(token: Token, *, with_code: bool) -> str:
     return "".join(parts)
 
 
+def _follow_link(token: Token, parts: list[str], links: list[tuple[int, str]]) -> None:
+    """Note where a link begins; when it ends, put its address in the place of its words."""
+    if (address := _link_begun(token)) is not None:
+        links.append((len(parts), address))
+    elif links and _is_link_ended(token):
+        begun, address = links.pop()
+        parts[begun:] = [linked("".join(parts[begun:]), address)]
+
+
+def _link_begun(token: Token) -> str | None:
+    """Where a link leads that begins here, None for another token."""
+    if token.type == "link_open":
+        return str(token.attrGet("href") or "")
+    found = _ANCHOR.match(token.content) if token.type == "html_inline" else None
+    return unescape(found["href"]) if found else None
+
+
+def _is_link_ended(token: Token) -> bool:
+    return token.type == "link_close" or (token.type == "html_inline" and token.content.lower() == "</a>")
+
+
 def _step(tag: str) -> int:
     """1 for a tag that begins to hide words, -1 for one that ends it, 0 for others."""
     found = _TAG.match(tag)
@@ -173,16 +201,21 @@ class _HtmlWords(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
+        self.links: list[tuple[int, str]] = []  # where each open link began, and where it leads
         self.hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Leave words out from here, if the tag marks code or quotes."""
-        del attrs
+        if tag == "a":
+            self.links.append((len(self.parts), dict(attrs).get("href") or ""))
         self.hidden += tag in _SHOWN_ONLY
         self._end_line(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Take words in again."""
+        """Take words in again; a link is what it leads to."""
+        if tag == "a" and self.links:
+            begun, address = self.links.pop()
+            self.parts[begun:] = [linked("".join(self.parts[begun:]), "" if self.hidden else address)]
         self.hidden = max(0, self.hidden - (tag in _SHOWN_ONLY))
         self._end_line(tag)
 

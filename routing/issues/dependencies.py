@@ -33,7 +33,7 @@ _MOST_BRACKETS = 8
 #: Who waits: this issue for those that are named, or they for this one.
 Side = Literal["blocked_by", "blocks"]
 
-_WAITS = r"blocked\s+(?:by|on)|depend(?:s|ent|ing)?\s+(?:up)?on|requires"
+_WAITS = r"blocked(?:\s+|[_-])(?:by|on)|depend(?:s|ent|ing)?(?:\s+|[_-])(?:up)?on|requires"
 _HOLDS = r"blocks|blocking|(?:will|would)\s+block"
 _PHRASE = re.compile(rf"(?<![\w-])(?:(?P<blocked_by>{_WAITS})|(?P<blocks>{_HOLDS}))(?![\w-])", re.IGNORECASE)
 _LABEL = re.compile(
@@ -41,11 +41,23 @@ _LABEL = re.compile(
     r"[ \t]*(?P<colon>:|=|(?=$))",
     re.IGNORECASE | re.MULTILINE,
 )
-_HEADINGS: dict[str, Side] = {
-    **dict.fromkeys(("dependencies", "dependency", "depends on", "blocked by", "blockers"), "blocked_by"),
-    **dict.fromkeys(("prerequisites", "requires", "dependent on"), "blocked_by"),
-    **dict.fromkeys(("blocks", "blocking", "block"), "blocks"),
-}
+#: What a heading may be about; where the last is true any reference under it counts, else those in lists.
+_HEADINGS: tuple[tuple[str, Side, bool], ...] = (
+    (
+        r"\b(?:blocked (?:by|on)|blockers?|depends? (?:up)?on|dependent (?:up)?on|requires)\b",
+        "blocked_by",
+        True,
+    ),
+    (r"\b(?:blocking (?:issues|tickets|tasks|prs|pull requests)|that blocks? this)\b", "blocked_by", True),
+    (r"\b(?:dependencies|dependency|prerequisites)\b", "blocked_by", False),
+    (r"\b(?:blocks?|blocking)\b", "blocks", False),
+)
+#: Words that say nothing more, in the headings of forms: "Is this blocked by another issue? (optional)".
+_OF_FORMS = re.compile(
+    r"(?:an?|all|and|another|any|are|be|before|can|do|does|done|field|first|for|has|have|if|is|issues?|it|known|"
+    r"links?|list|must|none|numbers?|of|on|one|open|optional|or|others?|please|prs?|pull|requests?|section|start|"
+    r"started|still|tasks?|that|the|these|this|tickets?|to|urls?|what|which|with|work|[0-9]+)"
+)
 _NONE = re.compile(r"\W*(?:none\b|nothing\b|nobody\b|no\b|n/?a\b|not\b|nil\b)", re.IGNORECASE)
 _DENIAL = re.compile(
     r"(?<![\w-])(?:not(?!\s+only)|never|no|none|nothing|neither|nor|cannot|without|isnt|no\s+longer)(?![\w-])|n['\u2019]t\b",
@@ -145,20 +157,25 @@ class _Reading:
                 self.label = (side, block.depth)
                 self.stated.add(side)
             return True
-        governing = self._governing(block)
+        governing, whole = self._governing(block)
         if governing is None or _PHRASE.search(line):
             return False
-        if block.depth == 0 and not _begins_with_reference(line):
+        if block.depth == 0 and not whole and not _begins_with_reference(line):
             self.stated |= {governing} if _NONE.match(line) else set()
             return False
         self._item(governing, line)
         return True
 
-    def _governing(self, block: Block) -> Side | None:
-        """The side that items of this block belong to: by the label before it, else by its heading."""
+    def _governing(self, block: Block) -> tuple[Side | None, bool]:
+        """The side that items of this block belong to: by the label before it, else by its heading.
+
+        Also whether any line of it is an item: what stands under "Blocked by" is what somebody entered in a
+        form.
+        """
         if self.label is not None:
-            return self.label[0]
-        return next((_HEADINGS[name] for name in reversed(block.headings) if name in _HEADINGS), None)
+            return self.label[0], False
+        found = (heading for name in reversed(block.headings) if (heading := _heading(name)) is not None)
+        return next(found, (None, False))
 
     def _value(self, side: Side, value: str) -> None:
         """Read what follows a label, up to the next label or the end of the sentence."""
@@ -202,6 +219,16 @@ class _Reading:
         for each in found:
             self.stated.add(side)
             self.found[side][each.ref] = None
+
+
+def _heading(name: str) -> tuple[Side, bool] | None:
+    """What a heading is about, by its words; None when it says more than that, or something else."""
+    for pattern, side, whole in _HEADINGS:
+        found = re.search(pattern, name)
+        if found is not None:
+            others = f"{name[: found.start()]} {name[found.end() :]}".split()
+            return (side, whole) if all(map(_OF_FORMS.fullmatch, others)) else None
+    return None
 
 
 def _listed(text: str, phrase: re.Match[str], named: Sequence[Reference]) -> list[Reference]:

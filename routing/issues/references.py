@@ -1,7 +1,7 @@
 """References to issues in a text: `#5`, `owner/repo#5`, `github:owner/repo#5`; never a number inside a word.
 
-An address counts when its path is that of an issue of the same repository: for another path, the text does
-not say which forge the address belongs to.
+An address counts when its path is that of an issue, or of a pull request, of the same repository: for another
+path, the text does not say which forge the address belongs to. A link in markdown is its address.
 """
 
 import re
@@ -13,10 +13,15 @@ from routing.issues.issue import IssueRef, is_repository_name
 
 #: A reference as it may be written; whether the words before `#` name a repository is decided in `_named`.
 REFERENCE = re.compile(
-    r"https?://[^\s/]{1,253}/(?P<path>[A-Za-z0-9._/-]{1,300})/issues/(?P<id>[1-9][0-9]{0,8})(?![\w-])"
+    r"https?://[^\s/]{1,253}/(?P<path>[A-Za-z0-9._/-]{1,300}?)/(?:-/)?(?:issues|pulls?)"
+    r"/(?P<id>[1-9][0-9]{0,8})(?![\w-])(?:/[\w/-]{0,99})?(?:\?[\w=&%.-]{0,200}\w)?(?:\#[\w-]{1,99})?"
     r"|(?:(?<![\w#&./:@-])|(?<=[0-9]/))(?P<where>[A-Za-z0-9][A-Za-z0-9._/:-]{0,300})?#(?P<number>[1-9][0-9]{0,8})"
     r"(?!\w|-\w|\.\d|/(?!#))"
 )
+
+
+#: Words of a link that may be a statement, and no mere name of what it leads to.
+_SAYS = re.compile(r"block|depend|requires", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +43,17 @@ def references(text: str, own: IssueRef) -> Iterator[Reference]:
             ref = _named(found["where"] or "", int(found["number"]), own)
         if ref is not None:
             yield Reference(ref=ref, start=found.start(), end=found.end())
+
+
+def linked(text: str, address: str) -> str:
+    """The words of a link, with its address where that is an issue's: then the words only name the link.
+
+    What they say of it ("blocked by the schema") is kept, and a number in them is not: the address counts.
+    """
+    if not (found := REFERENCE.match(address)) or not found["id"]:
+        return text
+    words = REFERENCE.sub(" ", text) if _SAYS.search(text) else ""
+    return f"{words} {found[0]}" if words.strip() else found[0]
 
 
 def _named(where: str, number: int, own: IssueRef) -> IssueRef | None:

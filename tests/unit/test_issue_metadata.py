@@ -55,6 +55,39 @@ BLOCKED_BY = [
     ("not only blocked by #3", ["#3"]),
     ("This does not work, blocked by #3", ["#3"]),
     ("Blocked by: #3, #3", ["#3"]),
+    # addresses and links
+    (
+        "Blocked by https://github.com/owner/shop/pull/5/files and https://git.test/owner/shop/pulls/6",
+        ["#5", "#6"],
+    ),
+    (
+        "Depends on https://git.test/owner/shop/-/issues/5#note_12 and [it](https://x.test/owner/shop/issues/6?a=1)",
+        ["#5", "#6"],
+    ),
+    (
+        "Blocked by [the schema](https://github.com/owner/shop/issues/5) and [#9](https://x.test/a/b/pull/6)",
+        ["#5"],
+    ),
+    (
+        "### Blocked by\n- [ ] [a](https://x.test/owner/shop/pull/5)\n- <https://x.test/owner/shop/issues/6>",
+        ["#5", "#6"],
+    ),
+    ("Blocked by [it][1]\n\n[1]: https://x.test/owner/shop/issues/5", ["#5"]),
+    ('Blocked by <a href="https://x.test/owner/shop/issues/5">it</a>', ["#5"]),
+    ('<p>Blocked by <a class="x" href="https://x.test/owner/shop/issues/5">#9</a></p>', ["#5"]),
+    ("[blocked by the schema](https://x.test/owner/shop/issues/5)", ["#5"]),
+    ("Depends-On: https://x.test/owner/shop/pull/5\nblocked_by: #6", ["#5", "#6"]),
+    # fields of forms
+    ("### Blocked by\n\n#5\n#6\n\n### Notes\n\n#7", ["#5", "#6"]),
+    ("### Is this blocked by another issue?\n\n#5", ["#5"]),
+    ("### :construction: Blocked by:\n\nthe schema in #5, then #6", ["#5", "#6"]),
+    ("### Dependencies (issues that must be done first)\n\n#5", ["#5"]),
+    ("### 3. Blocking issues\n\n#5; #6", ["#5", "#6"]),
+    ("### Depends on\n\n_No response_\n\n### Version\n\n#5", []),
+    ("### Is this blocked by another issue?\n\nNo, see #5", []),
+    ("### Update the dependencies of the shop\n\n#5", []),
+    ("> [it](https://x.test/owner/shop/issues/5) blocks this", []),
+    ("`Blocked by https://x.test/owner/shop/issues/5`", []),
     # what is not a statement
     ("This is not blocked by #7 or #8", []),
     ("isn't blocked by #7", []),
