@@ -28,6 +28,10 @@ SEND_DONE = (
     '"{\\"task_id\\": \\"$COALMINE_JOB_ID\\", \\"branch\\": \\"\\", \\"exit_code\\": 0, '
     '\\"files_modified\\": []}" >&2'
 )
+
+#: For longer than finished work waits for its push.
+DAYS = 4 * 86_400.0
+
 TALK = 'echo \'{"type": "session", "id": "c1"}\''
 
 
@@ -71,11 +75,11 @@ def shop(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[RetirementShop]:
 
 
 def test_push_that_fails_once_is_nobodys_death(shop: RetirementShop) -> None:
-    """The same agent goes on in its conversation; its parent hears of it after the job's true end, once."""
+    """Its work is pushed later; its parent hears of it after the job's true end, once."""
     shop.template()
     job = shop.job(repository="local:shop")
     shop.breaks()
-    assert shop.work(job) == "retry"
+    assert shop.work(job) == "hindered"
     assert shop.session(job).state is SessionState.COMPLETED
     assert (shop.deaths(), shop.lives(job)) == ([], (True, 1))
     shop.bring_back()
@@ -109,30 +113,29 @@ def test_what_follows_an_attempt_is_done_part_by_part(
 
 
 def test_pushes_that_all_fail_are_one_death(shop: RetirementShop) -> None:
-    """Whatever the turns were, the agent has one life and dies at the end of its last attempt."""
+    """However often it was tried, the agent has one life and dies when its work is left to a person."""
     shop.template()
     job = shop.job(repository="local:shop")
     shop.breaks()
-    assert shop.work(job) == "retry"
-    shop.bring_back()
-    shop.breaks()
-    assert shop.work(job) == "fail"
-    assert shop.find(job).state is JobState.FAILED
+    assert shop.work(job) == "hindered"
+    shop.fleet.clock.forward(DAYS)
+    assert shop.work(job) == "escalate"
+    assert shop.find(job).state is JobState.ESCALATED
     shop.app.watchdog.tick()
     assert len(shop.deaths()) == 1
     assert shop.lives(job) == (False, 1)
 
 
 def test_word_that_was_kept_by_a_push_that_failed_need_not_be_given_again(shop: RetirementShop) -> None:
-    """The agent said in its first turn how its task went; its second one only repeats the push."""
+    """The agent said in its turn how its task went; what is left is the push."""
     shop.template(f"[ -e {shop.folder}/said ] || {SEND_DONE}; touch {shop.folder}/said")
     job = shop.job(repository="local:shop")
     shop.breaks()
     shop.work(job)
-    shop.bring_back()
-    shop.breaks()
+    shop.fleet.clock.forward(DAYS)
     shop.work(job)
-    assert shop.find(job).state is JobState.FAILED
+    assert shop.find(job).state is JobState.ESCALATED
+    shop.app.watchdog.tick()
     assert (shop.deaths(), shop.lives(job)) == ([], (False, 1))
 
 
@@ -180,13 +183,14 @@ def test_crash_is_reported_when_no_attempt_is_left(shop: RetirementShop) -> None
 
 
 def test_report_that_is_refused_ends_nobody(shop: RetirementShop) -> None:
-    """The lease was lost before the report: the job's next worker has its agent, and reports its end."""
+    """The lease was lost before the report: the next worker reports, and the watchdog ends the agent."""
     shop.template()
     job = shop.job()
     shop.before_report = shop.lose_the_job
     assert shop.work(job) == "drop"
     assert (shop.deaths(), shop.lives(job), shop.steps) == ([], (True, 1), [])
     assert shop.work(job) == "finished"
+    shop.app.watchdog.tick()
     assert len(shop.deaths()) == 1
     assert shop.lives(job) == (False, 1)
 
