@@ -288,20 +288,20 @@ class Worker:
         Agents without a worker are ended soon, as they spend money.
         """
         end_orphans = partial(end_ownerless_turns, ProcessTable(), self.cgroup_home)
-        return [
-            Chore(name="orphans", every_seconds=ORPHAN_SECONDS, do=end_orphans),
-            Chore(name="tidy", every_seconds=TIDY_SECONDS, do=self.tidy),
-        ]
+        return [Chore(name="orphans", every_seconds=ORPHAN_SECONDS, do=end_orphans)]
 
     @property
     def slow_chores(self) -> list[Chore]:
         """The same, of what takes minutes now and then: no other chore is to wait for it.
 
-        A mirror that is in use is left for the next time.
+        A mirror that is in use is left for the next time. A tree of a million files takes long to remove.
         """
         work_dir = self.coalmine.settings.agent.work_dir
         repack = partial(repack_mirrors, work_dir, now=time.time)
-        return [Chore(name="repack", every_seconds=REPACK_LOOK_SECONDS, do=repack)]
+        return [
+            Chore(name="tidy", every_seconds=TIDY_SECONDS, do=self.tidy),
+            Chore(name="repack", every_seconds=REPACK_LOOK_SECONDS, do=repack),
+        ]
 
     def tidy(self) -> list[str]:
         """Remove the work trees of this host that nobody needs any more, unless another worker of it does.

@@ -25,6 +25,9 @@ from tasks.agents.repository.place import RepositoryPlace
 
 _log = structlog.get_logger(__name__)
 
+#: The end of the name of what could not be removed, which has been said.
+_STAYS = ".stays"
+
 
 class NotRemovedError(ConflictError):
     """Something of an agent's could neither be removed nor put out of the way."""
@@ -108,21 +111,39 @@ def open_to_group(tree: Path, group: int) -> None:
 
 
 def clear(path: Path, out_of_the_way: Path) -> None:
-    """Remove whatever is at a path; what cannot be removed is moved to a folder of such things, and logged.
+    """Have nothing at a path. What was there is moved away, at once however large it is; a sweep removes it.
 
-    NotRemovedError when it cannot be moved either.
+    NotRemovedError when it can neither be moved nor removed.
     """
-    removal = remove_all(path)
-    if removal.is_complete:
-        return
-    to = out_of_the_way / f"{path.name.lstrip('.')}-{secrets.token_hex(4)}"
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(to)
-    except OSError as error:
+    why = _moved_away(path, out_of_the_way)
+    if why and not (removal := remove_all(path)).is_complete:
         message = (
-            f"{path} is in the way and cannot be removed ({removal.why}), nor moved ({error.strerror}); "
+            f"{path} is in the way and can neither be moved ({why}) nor removed ({removal.why}); "
             "remove it as its owner, or as root, and retry the job"
         )
-        raise NotRemovedError(message) from error
-    _log.warning("tree.not_removed", path=str(path), moved_to=str(to), left=removal.left, reason=removal.why)
+        raise NotRemovedError(message)
+
+
+def sweep_away(path: Path, out_of_the_way: Path) -> None:
+    """Remove whatever is at a path. What cannot be removed is moved away, and logged that one time."""
+    removal = remove_all(path)
+    if removal.is_complete or path.suffix == _STAYS:
+        return
+    why = _moved_away(path, out_of_the_way, suffix=_STAYS)
+    _log.warning(
+        "tree.not_removed", path=str(path), reason=removal.why, moved_to=str(out_of_the_way), not_moved=why
+    )
+
+
+def _moved_away(path: Path, to: Path, *, suffix: str = "") -> str:
+    """Move what is at a path to a folder for such things; returns why not, "" when nothing is there now."""
+    if not os.path.lexists(path):
+        return ""
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        path.rename(to / f"{path.name.lstrip('.')}-{secrets.token_hex(4)}{suffix}")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

@@ -34,7 +34,7 @@ from tasks.agents.repository.agent_files import TooLargeError
 from tasks.agents.repository.agent_repository import deliver_lfs_objects, take_lfs_objects
 from tasks.agents.repository.agent_work import AgentWork, all_aside, is_ancestor, keep_aside, take_work
 from tasks.agents.repository.earlier_tree import TreeRecord, find_earlier, is_folder
-from tasks.agents.repository.hand_out import NotRemovedError, check_out, clear, lay_out_git
+from tasks.agents.repository.hand_out import NotRemovedError, check_out, lay_out_git, sweep_away
 from tasks.agents.repository.leftovers import Leftovers, commit_leftovers, note_submodules
 from tasks.agents.repository.mirror import Mirror, RemoteState, remote_state
 from tasks.agents.repository.our_git import our_git, without_tree
@@ -353,24 +353,17 @@ def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list
     later sweep tries again; it stops nothing else.
     """
     for path in left_over_in(work_dir):
-        remove_all(path)
+        sweep_away(path, path.parent)
     swept = []
     for folder, job_id in job_ids_in(work_dir):
         if not is_wanted(job_id):
             for path in paths_of(folder, job_id):
-                _sweep(folder, path)
+                sweep_away(path, out_of_the_way(folder))
             swept.append(job_id)
             if is_of_earlier_layout(folder, work_dir):
                 with suppress(OSError):  # there is more in it
                     folder.rmdir()
     return swept
-
-
-def _sweep(folder: Path, path: Path) -> None:
-    try:
-        clear(path, out_of_the_way(folder))
-    except NotRemovedError as error:
-        _log.warning("tree.in_the_way", path=str(path), reason=str(error))
 
 
 def _without(*commits: str) -> list[str]:
