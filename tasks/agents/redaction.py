@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import NamedTuple, TypeVar
 
+from routing.printable import printable
+
 T = TypeVar("T")
 
 #: Shorter secrets are left: taking them out would mangle the log and protect nothing.
@@ -62,11 +64,12 @@ class Redactor:
         return text[: len(text) - self.longest] if cut and self.longest else text
 
     def record(self, record: T) -> T:
-        """Return a frozen record without secrets in its texts."""
-        if not self._forms or not is_dataclass(record) or isinstance(record, type):
+        """Return a frozen record with printable texts without secrets."""
+        if not is_dataclass(record) or isinstance(record, type):
             return record
         texts = {field.name: getattr(record, field.name) for field in fields(record)}
-        return replace(record, **{name: self(text) for name, text in texts.items() if isinstance(text, str)})
+        changed = {name: self(printable(text)) for name, text in texts.items() if isinstance(text, str)}
+        return replace(record, **changed) if changed else record
 
     def following(self) -> "FollowingTexts":
         """Redact texts that follow each other, such as the lines of a stream."""
@@ -177,13 +180,23 @@ def _forms(value: str) -> set[str]:
 
     Lines in another encoding are pieces of the whole in that encoding.
     """
-    whole, lines = value.strip(), [line.strip() for line in value.splitlines()]
-    forms = {*_encodings(whole), *lines, *(json.dumps(line)[1:-1] for line in lines)}
+    data = _as_bytes(value.strip())
+    whole = data.decode(errors="replace")
+    lines = [line.strip() for line in whole.splitlines()]
+    shown = (form for line in (whole, *lines) for form in (line, printable(line), json.dumps(line)[1:-1]))
+    forms = {*_encodings(whole, data), *shown}
     return {form for form in forms if len(form) >= _SHORTEST} if len(whole) >= _SHORTEST else set()
 
 
-def _encodings(part: str) -> Iterable[str]:
-    data = part.encode(errors="replace")
+def _as_bytes(value: str) -> bytes:
+    """As the agent has it in its environment: bytes that are not UTF-8 among them (PEP 383)."""
+    try:
+        return value.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return value.encode(errors="replace")
+
+
+def _encodings(part: str, data: bytes) -> Iterable[str]:
     said = json.dumps(part)[1:-1]
     pairs = [f"{byte:02x}" for byte in data]
     yield from (part, said, said.replace("/", r"\/"), json.dumps(part, ensure_ascii=False)[1:-1])

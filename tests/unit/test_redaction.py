@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routing.printable import printable
 from tasks.agents.redaction import PIECE, Redactor
 from tasks.agents.runtimes.agent_event import TextEvent, ToolEvent, Usage, UsageEvent
 
@@ -102,9 +103,18 @@ def test_a_piece_of_a_long_secret_is_enough() -> None:
     assert Redactor({"LONG": key})(f"a {piece} b {piece[1:]} c") == f"a [LONG] b {piece[1:]} c"
 
 
+def test_a_secret_that_is_not_text_is_found_as_it_is_printed() -> None:
+    """Bytes that are not UTF-8, and control characters, as they arrive from a program's output."""
+    redact = Redactor({"RAW": "caf\udce9-\udcff-secret\x07-part"})
+    data = b"caf\xe9-\xff-secret\x07-part"
+    assert redact(printable(data.decode(errors="replace"))) == "[RAW]"
+    assert redact(data.hex()) == "[RAW]"
+
+
 def test_the_texts_of_an_event_are_searched() -> None:
     """Those alone: numbers stay what they are."""
     assert REDACT.record(TextEvent(text=f"x {WORD}")) == TextEvent(text="x [KEY]")
+    assert REDACT.record(TextEvent(text="\x1b[0m".join(WORD) + "\x07")) == TextEvent(text="[KEY]")
     assert REDACT.record(ToolEvent(name=WORD, detail=WORD)) == ToolEvent(name="[KEY]", detail="[KEY]")
     usage = UsageEvent(usage=Usage(cost_usd=1.0))
     assert REDACT.record(usage) == usage

@@ -337,7 +337,7 @@ class _ProcessTurn:
         if self._runtime_fault:
             return []
         try:
-            # Once more without secrets: JSON can spell a letter of one as an escape.
+            # Once more without secrets: JSON can spell a letter of one, or a control character, as an escape.
             events = [self._without_secrets(event) for event in self._parsed(text, line)]
             for event in events:
                 self._tally.add(event)
@@ -349,7 +349,7 @@ class _ProcessTurn:
 
     def _without_secrets(self, event: AgentEvent) -> AgentEvent:
         if isinstance(event, TextEvent):
-            return TextEvent(text=self._words(event.text))
+            return TextEvent(text=self._words(printable(event.text)))
         return self._redact.record(event)
 
     def _parsed(self, text: str, line: OutputLine) -> list[AgentEvent]:
