@@ -1,9 +1,11 @@
-"""What `coalmine doctor` finds in the backlog and in the intake."""
+"""What `coalmine doctor` finds in the backlog, among jobs that wait, and in the intake."""
 
 from itertools import islice
 
 from console.doctor.findings import ok, problem, warning
 from routing.backlog.item import BacklogState
+from routing.jobs.job import JobState
+from routing.jobs.turn import HindranceKind
 from routing.store.backlog.delivery_store import MOST_ISSUES
 from routing.store.redis.health import HealthFinding
 from tasks.composition.composition import Coalmine
@@ -16,6 +18,17 @@ OVERDUE_SECONDS = 120.0
 
 #: Blocked issues that are looked at, to see why.
 MOST_LOOKED_AT = 1_000
+
+#: What a person can do about what a job waits for.
+_REMEDIES = {
+    HindranceKind.TOKEN: "give the forge's token what it needs, or set a new one where workers are started",
+    HindranceKind.GONE: "see that the repository is there, and that the token may see it",
+    HindranceKind.AWAY: "wait until the forge answers",
+    HindranceKind.MACHINE: "make room on the worker's machine",
+    HindranceKind.UNREADABLE: "look at the job's work tree",
+    HindranceKind.UNABLE: "start a worker that has what is named, or add it to the settings of this one",
+    HindranceKind.ELSEWHERE: "start a worker on the machine that has the work",
+}
 
 _SHOW = "see `coalmine issue list --state blocked`"
 
@@ -41,6 +54,17 @@ def backlog(coalmine: Coalmine) -> HealthFinding:
     counts = {state: store.count(state) for state in BacklogState}
     there = ", ".join(f"{count} {state.value.replace('_', ' ')}" for state, count in counts.items() if count)
     return ok("backlog", there or "no issue is known")
+
+
+def held(coalmine: Coalmine) -> HealthFinding:
+    """Whether jobs wait for something that is neither their agent's nor their own to change."""
+    queued = coalmine.jobs.newest(most=MOST_LOOKED_AT, states=frozenset({JobState.QUEUED}))
+    waiting = [(job.id, job.hindrance) for job in queued if job.hindrance is not None]
+    if not waiting:
+        return ok("held jobs", "no job waits for anything but a worker")
+    first, hindrance = waiting[-1]
+    message = f"{len(waiting)} jobs wait; {first}, for instance: {hindrance.kind.value}, {hindrance.words}"
+    return warning("held jobs", message, f"{_REMEDIES[hindrance.kind]}; see `coalmine job show {first}`")
 
 
 def intake(coalmine: Coalmine) -> HealthFinding:

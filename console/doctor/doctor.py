@@ -15,7 +15,7 @@ from pathlib import Path
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
-from console.doctor.backlog import backlog, intake
+from console.doctor.backlog import backlog, held, intake
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.invocation import Invocation
@@ -124,6 +124,7 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
         notifications,
         forge_templates,
         backlog,
+        held,
         intake,
     )
     return [check(coalmine) for check in checks]

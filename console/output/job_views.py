@@ -160,6 +160,12 @@ def _base(job: Job) -> str:
     return f"{job.base_commit[:12]} of {job.base_branch}" if job.base else ""
 
 
+def _hindrance(job: Job) -> str:
+    """What keeps it waiting, since when; "" when nothing does."""
+    found = job.hindrance
+    return f"{found.kind.value}, since {when(found.since)}: {found.words}" if found else ""
+
+
 def _score(job: Job) -> str:
     """The score, a dash while it is open, or that the job counts for neither arm."""
     return "excluded" if job.excluded else number(job.score)
@@ -178,6 +184,7 @@ JOB: tuple[ShownField[Job], ...] = (
     ShownField("id", "job", shown=lambda job: heading(job.id)),
     ShownField("state", "state", shown=lambda job: word(job.state)),
     ShownField("reason", "reason"),
+    ShownField("", "waits for", shown=_hindrance),
     ShownField("", "title", shown=lambda job: job.request.title),
     ShownField(
         "version",

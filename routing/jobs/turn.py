@@ -79,6 +79,7 @@ class HindranceKind(StrEnum):
     AWAY = "away"  # the remote, or the store, gave no answer
     MACHINE = "machine"  # this host has no room, or cannot read or write
     UNREADABLE = "unreadable"  # what the agent left in its tree could not be taken over
+    UNABLE = "unable"  # this worker lacks what the job needs: a secret, a program, the repository's forge
     ELSEWHERE = "elsewhere"  # the finished work is on another host
 
 

@@ -25,6 +25,7 @@ from routing.jobs.ending import NotRun
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import HindranceKind
 from routing.process.command import SpawnError
+from tasks.agents.repository.place import UnknownRepositoryError
 from tasks.agents.repository.worktree import WorkNotTakenError
 from tasks.agents.runtimes.runtime import RuntimeRefusedError
 from tasks.work.outcome import Ran
@@ -39,14 +40,14 @@ _Errors = tuple[type[Exception], ...]
 _WAITS: tuple[tuple[_Errors, HindranceKind], ...] = (
     ((RemoteRefusedError,), HindranceKind.TOKEN),
     ((RemoteAwayError,), HindranceKind.AWAY),
+    ((SettingsError, UnknownRepositoryError), HindranceKind.UNABLE),  # another worker may know it
 )
 
 #: Before a turn: what counts as an attempt. The first row that fits.
 _FAULTS: tuple[tuple[_Errors, SignalKind], ...] = (
     ((RuntimeRefusedError,), SignalKind.AGENT_ERRORED),
-    ((SettingsError,), SignalKind.AUTHENTICATION),  # a secret is missing
     ((SpawnError, GitError, OSError), SignalKind.MACHINE_LOST),  # what fails on this host
-    ((InvalidInputError, NotFoundError), SignalKind.SETUP),  # a repository that is unknown here, or not there
+    ((InvalidInputError, NotFoundError), SignalKind.SETUP),  # a repository that is not there
     ((UnavailableError, ConflictError, CorruptRecordError), SignalKind.UNREACHABLE),
 )
 
@@ -76,15 +77,21 @@ def before_turn(error: CoalmineError | OSError) -> Ran | None:
         return Ran(ended_by=NotRun.FAULT, refusal=error.kind, said=error.said, note=note)
     if isinstance(error, STORE_AWAY):
         return Ran(ended_by=NotRun.STORE_AWAY, note=note)
-    if _is_at_limit(error) or _is_at_limit(error.__cause__):
-        return Ran(ended_by=NotRun.FAULT, hindrance=HindranceKind.MACHINE, note=note)
-    for kinds, hindrance in _WAITS:
-        if isinstance(error, kinds):
-            return Ran(ended_by=NotRun.FAULT, hindrance=hindrance, note=note)
+    if hindrance := _hindrance(error):
+        return Ran(ended_by=NotRun.FAULT, hindrance=hindrance, note=note)
     for kinds, fault in _FAULTS:
         if isinstance(error, kinds):
             return Ran(ended_by=NotRun.FAULT, fault=fault, note=note)
     return None
+
+
+def _hindrance(error: CoalmineError | OSError) -> HindranceKind | None:
+    """What passes by itself, or is another worker's to do; None for what counts as an attempt."""
+    if _is_at_limit(error) or _is_at_limit(error.__cause__):
+        return HindranceKind.MACHINE
+    if isinstance(error, SpawnError) and isinstance(error.__cause__, FileNotFoundError | PermissionError):
+        return HindranceKind.UNABLE  # no such program here
+    return next((hindrance for kinds, hindrance in _WAITS if isinstance(error, kinds)), None)
 
 
 def after_turn(ran: Ran, error: CoalmineError | OSError) -> Ran:

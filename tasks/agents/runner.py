@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from routing.base import Base
-from routing.errors import CoalmineError, InvalidInputError
+from routing.errors import CoalmineError
 from routing.git.limits import GitLimits
 from routing.git.remote import Remote
 from routing.jobs.ending import Ending, NotRun
@@ -30,7 +30,7 @@ from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, Unkno
 from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
 from tasks.agents.mail.role import Role
 from tasks.agents.repository.hand_out import make_scratch
-from tasks.agents.repository.place import RepositoryPlace, scratch, turn_files
+from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError, scratch, turn_files
 from tasks.agents.repository.worktree import Push, Worktree, kept_worktree, open_worktree
 from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
 from tasks.agents.runtimes.registry import runtime_for
@@ -300,7 +300,7 @@ class AgentRunner:
         if remote is None:
             known = ", ".join(sorted(self._remotes)) or "none"
             message = f"this worker knows no repository {repository} (known: {known}); see its settings"
-            raise InvalidInputError(message)
+            raise UnknownRepositoryError(message)
         return remote
 
     def _listener(self, job: Job) -> Callable[[AgentEvent], None]:

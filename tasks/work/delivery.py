@@ -24,6 +24,9 @@ MOST_READINGS = 3
 #: Seconds until a job is offered again whose finished work is on another host.
 ELSEWHERE_SECONDS = 2.0
 
+#: The longest time until a job is offered again that its last worker could not do.
+UNABLE_SECONDS = 15.0
+
 #: What a job ends with when it has waited for too long: none of it is the version's doing, but the last.
 _SIGNALS = {
     HindranceKind.TOKEN: SignalKind.AUTHENTICATION,
@@ -31,6 +34,7 @@ _SIGNALS = {
     HindranceKind.AWAY: SignalKind.UNREACHABLE,
     HindranceKind.MACHINE: SignalKind.MACHINE_LOST,
     HindranceKind.UNREADABLE: SignalKind.AGENT_ERRORED,
+    HindranceKind.UNABLE: SignalKind.SETUP,
 }
 
 
@@ -69,6 +73,8 @@ def held_up(ran: Ran, job: Job, *, now: float, limits: DeliveryLimits) -> TurnOu
         step = NextStep.ESCALATE if finished else NextStep.FAIL
         return TurnOutcome(step=step, signal=_SIGNALS[seen.kind], reason=reason, keeps_turn=finished)
     again = Again(counts=False, back_off_after=seen.times)
+    if seen.kind is HindranceKind.UNABLE:  # another worker may be able at once
+        again = Again(counts=False, wait_seconds=min(UNABLE_SECONDS, seen.times))
     return TurnOutcome(step=NextStep.HINDERED, signal=None, reason=reason, again=again, hindrance=seen)
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from console.doctor.backlog import held
 from routing.events import JOB_FINISHED, JOB_RETRIED
 from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.signal import SignalKind
+from routing.jobs.turn import HindranceKind
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
 from tests.fleets.worker_fleet import events_of, fleet, until_state
@@ -41,12 +43,32 @@ def kinds(parts: Coalmine, job: Job) -> set[SignalKind]:
     return {fact.kind for fact in parts.signals.read(job.id)}
 
 
-def test_a_secret_that_the_worker_lacks_is_nobodys_failure(parts: Coalmine) -> None:
-    """The job fails and is excluded; its reason names the variable."""
-    job = failed(parts, "secretive", Snapshot(prompt="work", command="true", secrets=("NOT_THERE_KEY",)))
-    assert "NOT_THERE_KEY" in job.reason
-    assert kinds(parts, job) == {SignalKind.AUTHENTICATION}
-    assert (job.excluded, job.score) == (True, None)
+@pytest.mark.parametrize(
+    ("template", "secrets", "repository", "lacks"),
+    [
+        ("secretive", ("NOT_THERE_KEY",), "", "NOT_THERE_KEY"),
+        ("lost", (), "local:nowhere", "local:nowhere"),
+    ],
+)
+def test_a_worker_that_cannot_do_a_job_leaves_it_to_one_that_can(
+    parts: Coalmine, template: str, secrets: tuple[str, ...], repository: str, lacks: str
+) -> None:
+    """No attempt is used up; the job, and doctor, say what it waits for."""
+    parts.templates.add(template, Snapshot(prompt="work", command="true", secrets=secrets))
+    job = parts.mailbox.enqueue(JobRequest(template=template, task="work", repository=repository)).job
+
+    def waits_again() -> bool:
+        found = parts.jobs.find(job)
+        return bool(found.hindrance and found.hindrance.times > 1 and found.state is JobState.QUEUED)
+
+    wait_until(waits_again, description="it was offered twice")
+    found = parts.jobs.find(job)
+    assert found.hindrance is not None
+    assert (found.hindrance.kind, found.attempts) == (HindranceKind.UNABLE, 0)
+    assert lacks in found.hindrance.words
+    assert lacks in held(parts).message
+    assert kinds(parts, found) == set()
+    parts.jobs.cancel(job, by="the test", at=parts.now())
 
 
 @pytest.mark.parametrize(
@@ -61,14 +83,6 @@ def test_a_version_that_cannot_be_run_has_failed(parts: Coalmine, template: str,
     job = failed(parts, template, snapshot)
     assert kinds(parts, job) == {SignalKind.AGENT_ERRORED}
     assert (job.excluded, job.score) == (False, 0.0)
-
-
-def test_a_repository_that_the_worker_does_not_know_is_nobodys_failure(parts: Coalmine) -> None:
-    """The job fails and is excluded; its reason names the repository."""
-    job = failed(parts, "lost", Snapshot(prompt="work", command="true"), repository="local:nowhere")
-    assert "local:nowhere" in job.reason
-    assert kinds(parts, job) == {SignalKind.SETUP}
-    assert (job.excluded, job.score) == (True, None)
 
 
 def test_a_failing_job_is_tried_again_later_and_then_a_dead_letter(parts: Coalmine, tmp_path: Path) -> None:

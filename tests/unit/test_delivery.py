@@ -59,6 +59,7 @@ def test_wait_costs_no_attempt_and_grows(ended: Ending | NotRun) -> None:
         (HindranceKind.GONE, SignalKind.AUTHENTICATION),
         (HindranceKind.AWAY, SignalKind.UNREACHABLE),
         (HindranceKind.MACHINE, SignalKind.MACHINE_LOST),
+        (HindranceKind.UNABLE, SignalKind.SETUP),
     ],
 )
 def test_wait_that_is_too_long_is_a_persons(kind: HindranceKind, signal: SignalKind) -> None:
@@ -68,6 +69,13 @@ def test_wait_that_is_too_long_is_a_persons(kind: HindranceKind, signal: SignalK
     assert (after.step, after.signal, after.keeps_turn) == (NextStep.ESCALATE, signal, True)
     before = decided(Ran(ended_by=NotRun.FAULT, hindrance=kind), job)
     assert (before.step, before.signal, before.keeps_turn) == (NextStep.FAIL, signal, False)
+
+
+def test_a_job_that_this_worker_cannot_do_is_offered_to_others_soon() -> None:
+    """However often it was offered in vain; a worker that can do it may have been started meanwhile."""
+    found = decided(Ran(ended_by=NotRun.FAULT, hindrance=HindranceKind.UNABLE, note="no secret"), known())
+    assert (found.step, found.again.counts, found.again.back_off_after) == (NextStep.HINDERED, False, 0)
+    assert 1 <= found.again.wait_seconds <= 15
 
 
 def test_tree_that_cannot_be_read_is_not_tried_without_end() -> None:

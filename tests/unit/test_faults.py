@@ -11,7 +11,9 @@ from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteRefusedEr
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import HindranceKind
+from routing.process.command import SpawnError
 from tasks.agents import faults
+from tasks.agents.repository.place import UnknownRepositoryError
 from tasks.agents.repository.worktree import WorkNotTakenError
 from tasks.agents.runtimes.runtime import RuntimeRefusedError
 from tasks.work.outcome import Ran
@@ -34,12 +36,15 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (RemoteAwayError("no route"), HindranceKind.AWAY, None),
         (FULL, HindranceKind.MACHINE, None),
         (FULL_GIT, HindranceKind.MACHINE, None),
-        (SettingsError("no secret"), None, SignalKind.AUTHENTICATION),
+        (SettingsError("no secret"), HindranceKind.UNABLE, None),
         (RuntimeRefusedError("no such runtime"), None, SignalKind.AGENT_ERRORED),
         (GitError("git reset took over 120 s"), None, SignalKind.MACHINE_LOST),
         (PermissionError("no"), None, SignalKind.MACHINE_LOST),
         (RemoteGoneError("404"), None, SignalKind.SETUP),
-        (InvalidInputError("unknown repository"), None, SignalKind.SETUP),
+        (UnknownRepositoryError("unknown here"), HindranceKind.UNABLE, None),
+        (caused(SpawnError("no program"), FileNotFoundError(2, "no")), HindranceKind.UNABLE, None),
+        (caused(SpawnError("no memory"), OSError(7, "too long")), None, SignalKind.MACHINE_LOST),
+        (InvalidInputError("unknown base"), None, SignalKind.SETUP),
         (NotFoundError("no main branch"), None, SignalKind.SETUP),
         (UnavailableError("the store is away"), None, SignalKind.UNREACHABLE),
     ],

@@ -60,6 +60,10 @@ class RepositoryPlace:
         return self.folder / _OURS / f"{checked_job_id(job_id)}.git"
 
 
+class UnknownRepositoryError(InvalidInputError):
+    """The settings of this worker have no such repository; those of another one may."""
+
+
 def folder_name(repository: str) -> str:
     """Return a name for one folder, a different one for each repository. InvalidInputError: malformed."""
     parts = repository.split("/")
