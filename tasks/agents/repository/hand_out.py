@@ -54,7 +54,7 @@ def lay_out_git(
     """Give the tree a new `.git`, so that nothing of an old one is ever read. Raises NotRemovedError.
 
     `origin` is the address as the agent may see it, `seen` its branches with their commits, `tags` a line for
-    each of its tags.
+    each of its tags, sorted.
     """
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     ours = our_git(git_dir, tree, place.limits)
@@ -69,7 +69,8 @@ def lay_out_git(
     borrow(made, place.mirror, git_dir)
     end_history_like(made, git_dir)
     git("update-ref", f"refs/heads/{branch}", start)
-    git("update-ref", "--stdin", stdin="".join(f"create {line}\n" for line in tags.splitlines()))
+    if tags:  # in one file, however many there are
+        (made / "packed-refs").write_text(f"# pack-refs with: sorted \n{tags}\n", encoding="utf-8")
     for name, commit in seen.items():
         git("update-ref", f"refs/remotes/origin/{name}", commit)
     for one in aside:  # a name may be in the way of another one

@@ -40,7 +40,7 @@ class RemoteState:
     main: str  # commit of the main branch
     branch: str | None  # commit of the job's branch, None when it has no such branch
     base: str | None = None  # commit of the branch that the job began from, None when it is not there
-    tags: str = ""  # reference and object of each, a line each
+    tags: str = ""  # object and reference of each, a line each, sorted by reference
 
     def target(self, began: Base | None) -> Base:
         """The branch that work goes to, and its commit: the one it began from, else the main branch."""
@@ -144,7 +144,7 @@ class Mirror:
             main=tips[state.main_branch],
             branch=tips.get(branch),
             base=tips.get(base),
-            tags=git("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags/"),
+            tags=git("for-each-ref", "--sort=refname", "--format=%(objectname) %(refname)", "refs/tags/"),
         )
 
     def _renewed(self, state: RemoteState, branch: str, base: str, *, because: Exception) -> RemoteState:

@@ -30,7 +30,7 @@ MANY_LOOSE = 5000
 AGAIN_SECONDS = 86_400.0
 
 #: Time limit of repacking. Jobs of this host cannot fetch meanwhile; they wait longer than this.
-REPACK_SECONDS = 240.0
+REPACK_SECONDS = 1800.0
 
 #: Loose objects lie in 256 folders by the first two digits of their hash: one of them is a fair sample.
 _SAMPLE, _SAMPLES = "17", 256
