@@ -82,6 +82,7 @@ class ForgeConfig(BaseModel):
     per_repo: Count = 1  # issues of a repository in progress at once
     usd_per_day: Dollars | None = None  # that all jobs may cost together; None: no limit
     usd_per_job: Dollars | None = None  # that one issue may cost; None: no limit
+    submodules: Switch = True  # off: agents, and CI that we run, find empty folders in their place
     poll_interval_seconds: Seconds = 60.0  # between two looks for what no webhook reported
     merge: Literal["green", "never"] = "never"  # whether a green change is merged without a person
     judge_merges: Switch = True  # a green change that lacks commits of the main branch is brought up to date,

@@ -119,6 +119,7 @@ class Remote:
     address: str  # a path, or whatever else git takes
     credential: Credential | None = None
     limits: GitLimits = field(default_factory=GitLimits)
+    submodules: bool = True  # whether those of the repository are fetched with it
     main_branch: Callable[[], str] | None = None  # names its main branch; None: its HEAD does
 
     def __post_init__(self) -> None:

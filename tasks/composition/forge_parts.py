@@ -124,7 +124,9 @@ class ForgeParts:
         They hold tokens, and are passed to git alone.
         """
         return {
-            site.full_name(repo): replace(site.remote(repo), limits=self.coalmine.settings.git)
+            site.full_name(repo): replace(
+                site.remote(repo), limits=self.coalmine.settings.git, submodules=site.config.submodules
+            )
             for site in self.sites.values()
             for repo in site.config.allow_list
         }

@@ -88,6 +88,17 @@ def test_submodule_that_is_gone_is_named_before_an_agent_is_paid(
         opened(place, shop)
 
 
+def test_submodules_that_are_not_wanted_stay_empty(
+    place: RepositoryPlace, shop: Path, tmp_path: Path
+) -> None:
+    """Then nobody asks for them, and one that is gone stops nothing."""
+    (tmp_path / "lib").rename(tmp_path / "elsewhere")
+    remote = Remote(address=str(shop), submodules=False)
+    tree = open_worktree(place, remote=remote, job_id=JOB)
+
+    assert not list((tree.path / "vendor/lib").iterdir())
+
+
 def test_address_of_an_agents_choice_is_not_fetched(
     place: RepositoryPlace, shop: Path, tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ class LocalCI:
     state_dir: Path  # `statuses/` and `logs/` are kept here
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     clock: Callable[[], float] = time.time  # seconds since the epoch
+    submodules: bool = True  # whether they are in the clone
 
     def run(self, commit: str) -> CommitStatus:
         """Run the command on a commit that has no verdict yet, and return the verdict.
@@ -253,7 +254,7 @@ class LocalCI:
         git = GitLimits().for_files(Git(folder))
         sources = Submodules(remote=Remote(address=str(self.repo.resolve())), cache=self.work_dir)
         allowed = ("-c", "protocol.file.allow=always", "-c", "protocol.ext.allow=never")
-        for one in submodules_at(git, commit):
+        for one in submodules_at(git, commit) if self.submodules else ():
             said = "it has no address"
             for address in sources.addresses(one, sources.remote.address):
                 git("config", f"submodule.{one.name}.url", address)

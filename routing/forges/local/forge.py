@@ -128,6 +128,7 @@ class LocalForge:
             work_dir=config.memory / "ci",
             state_dir=config.memory,
             environment=os.environ if environment is None else environment,
+            submodules=config.submodules,
         )
         return cls(
             config=config,
@@ -336,8 +337,7 @@ class LocalForge:
         return self.ci.run(commit)
 
     def _known_change(self, branch: str) -> ChangeRequest:
-        change = self.branches.change(branch)
-        if change is None:
+        if (change := self.branches.change(branch)) is None:
             message = f"{self.repo} has no branch {branch} with commits of its own"
             raise ForgeGoneError(message)
         return change

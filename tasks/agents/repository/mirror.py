@@ -98,8 +98,10 @@ class Mirror:
     def write_submodules(self, git: Git, tree: Path, commit: str, *, accepted: str) -> list[str]:
         """Write the submodules of a commit into its tree, and return their paths; see `Submodules`.
 
-        One process of the host at a time, as for a fetch.
+        One process of the host at a time, as for a fetch. [] where they are not wanted.
         """
+        if not self.remote.submodules:
+            return []
         with self._locked():
             cache = self.path.with_name("modules")
             return Submodules(remote=self.remote, cache=cache).write(git, tree, commit, accepted=accepted)
