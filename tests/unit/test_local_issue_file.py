@@ -1,5 +1,6 @@
 """Issue files: what is read from front matter, and what a rewrite leaves alone."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -231,3 +232,38 @@ def test_shared_values_do_not_slow_a_change_down() -> None:
     after = before.with_fields(state="closed")
     assert after.matter.state == "closed"
     assert after.content.endswith(b"---\nbody\n")
+
+
+#: 24 lines, each of which merges the one before it twice.
+BOMB = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 25))
+LAUGHS = "a0: &a0 [ha]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
+HARMFUL = {
+    "a label that is a truth value": "labels: [true]",
+    "a label that is a set": "labels: [!!set {a}]",
+    "labels that are pairs": "labels: !!omap [a: b]",
+    "a label that is bytes": "labels: [!!binary aGk=]",
+    "a label that is nothing": "labels: [null]",
+    "a number without digits": "x: !!int ''",
+    "a time that is none": "x: !!timestamp soon",
+    "a part of itself": "x: &a [*a]",
+    "merges of merges": BOMB,
+    "a billion laughs": LAUGHS + "labels: *a9",
+    "a number of many parts": "x: " + "1:" * 300_000 + "1",
+    "a number of many digits": "x: " + "9" * 100_000,
+}
+
+
+@pytest.mark.parametrize("matter", HARMFUL.values(), ids=HARMFUL)
+def test_a_harmful_file_stops_itself_alone(tmp_path: Path, matter: str) -> None:
+    """It is among the problems, at once and each time; the others are listed, and it is not read again."""
+    (tmp_path / "1.md").write_text("---\nlabels: [agent]\n---\nIt is slow.\n")
+    (tmp_path / "2.md").write_text(f"---\n{matter}\n---\nIt is slow.\n")
+    (tmp_path / "3.md").write_bytes("It is slow.".encode("utf-16"))
+    with (tmp_path / "4.md").open("wb") as huge:
+        huge.truncate(100 * 2**20)
+    issues, begun = LocalIssues(tmp_path), time.process_time()
+    for _ in range(2):
+        reading = issues.read()
+        assert list(reading.issues) == [1]
+        assert [problem.where for problem in reading.problems] == ["2.md", "3.md", "4.md"]
+    assert time.process_time() - begun < 2

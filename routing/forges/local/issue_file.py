@@ -42,6 +42,18 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 #: thousand brackets overflow the stack and end the process, and no `except` sees it.
 _DEEPEST = 50
 
+#: The most nodes of a front matter, with all that aliases repeat; a thousand comments have fewer.
+MOST_NODES = 50_000
+
+#: Characters of a number that is read; YAML's `1:30:00` is one, too.
+_LONGEST_NUMBER = 400
+_NUMBER_LIKE = re.compile(r"[-+0-9a-fA-FxXoO_:.,]+")
+
+#: What PyYAML raises for odd values, beside its own errors: all of it means "not understood".
+_FAULTS = (
+    yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
 #: libyaml's parser where PyYAML was built with it; both build nothing but plain values.
 _Loader: type[yaml.CSafeLoader | yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -74,8 +86,8 @@ def _as_names(value: object) -> object:
         value = [part.strip() for part in value.split(",") if part.strip()]
     elif not isinstance(value, list):
         value = [value]
-    if any(isinstance(item, list | dict) for item in value):
-        raise ValueError("must be a list of words, without lists or mappings in it")
+    if not all(item is None or isinstance(item, str | int | float | date) for item in value):
+        raise ValueError("must be a list of words, without lists, mappings, sets or bytes in it")
     return tuple(dict.fromkeys(_as_text(item) for item in value))
 
 
@@ -235,9 +247,9 @@ def _load(source: str) -> dict[str, Any]:
     The line of a YAML error is counted from the file's first line, which is the fence.
     """
     try:
-        _refuse_deep(source)
+        _refuse_costly(source)
         fields = yaml.load(source, Loader=_Loader)  # noqa: S506 - a safe loader, by another name
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except _FAULTS as error:
         problem = getattr(error, "problem", None) or type(error).__name__
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 2}" if mark is not None else ""
@@ -250,23 +262,59 @@ def _load(source: str) -> dict[str, Any]:
     return fields
 
 
-def _refuse_deep(source: str) -> None:
-    """Raise CorruptRecordError for YAML that is nested so deep that reading it would be dangerous.
+def _refuse_costly(source: str) -> None:
+    """Raise CorruptRecordError for YAML whose reading would cost much: deep, repeated, or a long number.
 
-    The parser's events come one by one, without recursion, so counting them is safe at any depth.
+    The parser's events come one by one, without recursion, so counting them is safe at any depth. A part that
+    an alias repeats counts as often as it would be written out: merging such parts takes as long.
     """
-    depth = 0
+    sizes: dict[str, int] = {}  # of the parts that have an anchor, in nodes
+    opened: list[tuple[str, int]] = [("", 0)]  # the anchors of the collections that are open, and their sizes
     for event in yaml.parse(source, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
+        size, anchor = 0, getattr(event, "anchor", None) or ""
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append((anchor, 1))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = opened.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            size, anchor = sizes.get(anchor, MOST_NODES), ""  # an alias within its own part has no end
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1
+            _refuse_long_number(event)
+        if anchor and size:
+            sizes[anchor] = size
+        opened[-1] = (opened[-1][0], opened[-1][1] + size)
+        if len(opened) > _DEEPEST + 1:
             message = f"its front matter is nested more than {_DEEPEST} deep; write it with fewer brackets"
             raise CorruptRecordError(message)
+        if opened[-1][1] > MOST_NODES:
+            message = (
+                f"its front matter has more than {MOST_NODES} parts, as aliases repeat them; write fewer"
+            )
+            raise CorruptRecordError(message)
+
+
+def _refuse_long_number(event: yaml.ScalarEvent) -> None:
+    """Long digits are read in a time that grows with their square."""
+    if event.implicit[0] and len(event.value) > _LONGEST_NUMBER and _NUMBER_LIKE.fullmatch(event.value):
+        message = f"its front matter has a number of {len(event.value)} characters; put it in quotes"
+        raise CorruptRecordError(message)
+
+
+def _validated(fields: Mapping[str, Any]) -> FrontMatter:
+    try:
+        return FrontMatter.model_validate(dict(fields))
+    except ValidationError:
+        raise
+    except _FAULTS as error:  # YAML has values that nobody thought of
+        message = f"its front matter was not understood ({type(error).__name__}); correct it by hand"
+        raise CorruptRecordError(message) from error
 
 
 def _checked(fields: Mapping[str, Any]) -> FrontMatter:
     """Our keys of the front matter; the error names each key that is wrong and never shows its value."""
     try:
-        return FrontMatter.model_validate(dict(fields))
+        return _validated(fields)
     except ValidationError as error:
         parts = error.errors(include_input=False, include_url=False, include_context=False)
         problems = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in parts)

@@ -72,9 +72,9 @@ class LocalIssues:
     """
 
     folder: Path
-    _parsed: dict[str, tuple[tuple[int, ...], IssueFile]] = field(
+    _parsed: dict[str, tuple[tuple[int, ...], IssueFile | str]] = field(
         default_factory=dict, repr=False, compare=False
-    )  # by file name, with its size and times when it was parsed
+    )  # by file name, with its size and times when it was parsed; or why it could not be
 
     def read(self) -> FolderReading:
         """Read every issue; files without a number get theirs now.
@@ -143,6 +143,9 @@ class LocalIssues:
             except (CorruptRecordError, OSError) as error:
                 problems.append(_problem(path, error))
                 continue
+            except Exception as error:  # noqa: BLE001 - one item's boundary: the other issues are listed
+                problems.append(_problem(path, CorruptRecordError(f"could not be read ({error!r})")))
+                continue
             if found is None:
                 without_number += [] if path.name.lower() == "readme.md" else [path]
             elif (first := issues.setdefault(found.number, found)) is not found:
@@ -165,19 +168,15 @@ class LocalIssues:
         identity = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
         known = self._parsed.get(path.name)
         if known is None or known[0] != identity:
-            if path.is_symlink():
-                message = (
-                    "is a symbolic link out of the folder, which is not followed; put the file itself here"
-                )
-                raise CorruptRecordError(message)
-            content, _ = read_regular(path, max_bytes=MAX_ISSUE_BYTES)
-            known = (identity, IssueFile.parse(content))
-            self._parsed[path.name] = known
-        number = known[1].matter.number or _number_of_name(path.name)
+            known = self._parsed[path.name] = (identity, _parsed_or_fault(path))
+        file = known[1]
+        if isinstance(file, str):
+            raise CorruptRecordError(file)
+        number = file.matter.number or _number_of_name(path.name)
         if number is None:
             return None
         modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
-        return FoundIssue(path=path, file=known[1], number=number, modified_at=modified_at)
+        return FoundIssue(path=path, file=file, number=number, modified_at=modified_at)
 
     def _give_numbers(self, lock: int) -> None:
         """Number the new files, in the order of their names; the folder's lock is held.
@@ -224,6 +223,17 @@ class LocalIssues:
             reason = error.strerror if isinstance(error, OSError) else error
             message = f"the issues in {self.folder} could not be read: {reason}; see that the folder exists"
             raise ForgeUnreachableError(message) from error
+
+
+def _parsed_or_fault(path: Path) -> IssueFile | str:
+    """A file, or what is wrong with it: that is remembered too, as it may have taken time to find out."""
+    try:
+        if path.is_symlink():
+            return "is a symbolic link out of the folder, which is not followed; put the file itself here"
+        content, _ = read_regular(path, max_bytes=MAX_ISSUE_BYTES)
+        return IssueFile.parse(content)
+    except CorruptRecordError as error:
+        return str(error)
 
 
 def _may_be_an_issue(path: Path) -> bool:
