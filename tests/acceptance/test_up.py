@@ -123,7 +123,9 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     assert (tmp_path / "shop" / "greeting.txt").read_text() == "hello\n", "the checkout is kept in step"
     assert (tmp_path / "shop" / "check.txt").read_text() == "fine\n", "red work is not merged"
     statuses = list((tmp_path / ".coalmine" / "forge" / "statuses").glob("*.json"))
-    assert len(statuses) == 3, "each pushed commit has its status, and so has main"
+    assert len(statuses) == 4, (
+        "each pushed commit has its status, and so has main, before the merge and after"
+    )
     assert not (tmp_path / ".coalmine" / "running.json").exists()
     assert not (tmp_path / ".coalmine" / "logs" / "web.log").exists(), "nobody could send a webhook"
     assert _door(tmp_path) is None

@@ -2,8 +2,9 @@
 
 import pytest
 
+from routing.forges.change_request import ChangeState
 from routing.forges.commit_status import CiReason, CiVerdict, CombinedStatus, read_ci
-from routing.forges.errors import ForgeRefusedError
+from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -127,3 +128,27 @@ def test_suites_without_check_runs_count(served: ServedForge) -> None:
     assert (found.verdict, found.names) == (CiVerdict.RED, ("github-actions/CI",))
     log = served.forge.failing_log(served.world.repo, head, most_characters=1000)
     assert "workflow file" in log
+
+
+def test_a_merge_queue_is_used_where_there_is_one(served: ServedForge) -> None:
+    """GitHub's judges what a merge makes of the main branch: the request is put in once, and waited for."""
+    if served.kind != "github":
+        return
+    world, forge = served.world, served.forge
+    head = world.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = forge.open_change(world.repo, BRANCH, title="New", body="")
+    world.merge_queue = True
+    world.say(head, "ci/build", "success")
+    world.commit_on_main("Another change")
+    onto = forge.newest(world.repo, None)
+    assert forge.bring_up_to_date(change, onto=onto) == head
+    for _ in range(2):
+        with pytest.raises(ForgeUnreachableError, match="not there yet"):
+            forge.merge(change, onto=onto)
+    assert world.queued == [change.number]
+    pull = world.pull_of(BRANCH)
+    world.history.add(pull.issue.number, "removed_from_merge_queue", "")
+    with pytest.raises(ForgeRefusedError, match="took pull request"):
+        forge.merge(change, onto=onto)
+    world.merge(pull, "Merged by the queue")
+    assert forge.merge(change, onto=onto).state is ChangeState.MERGED

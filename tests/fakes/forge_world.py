@@ -86,6 +86,8 @@ class ForgeWorld:
         self.judges_updates = True  # whether CI says the same of a branch that was brought up to date
         self.required: list[str] = []  # names of checks that the main branch requires
         self.required_once_seen: list[str] = []  # the same, from when on CI has reported one
+        self.merge_queue = False  # whether the main branch is merged into by a queue, on GitHub
+        self.queued: list[int] = []  # the pull requests that are, or were, in it
         self.ruled: list[str] = []  # names that a ruleset requires, on GitHub
         self.history = ForgeHistory()
         self.api_versions = ["2022-11-28"]  # that the suite's GitHub speaks

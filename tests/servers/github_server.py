@@ -41,6 +41,7 @@ class GitHubRoutes:
         return {
             "GET /user": lambda _asked, _found: Answer(value={"login": OWN_LOGIN}),
             f"GET {repo}": self.repository,
+            "POST /graphql": self.graphql,
             "GET /versions": lambda _asked, _found: Answer(value=self.world.api_versions),
             f"GET {repo}/issues": self.issues,
             f"GET {issue}": self.with_issue(lambda _asked, one: Answer(value=self.issue(one))),
@@ -301,7 +302,18 @@ class GitHubRoutes:
         checks = [{"context": name} for name in self.world.ruled]
         ruled = {"type": "required_status_checks", "parameters": {"required_status_checks": checks}}
         others = {"type": "non_fast_forward"}
-        return Answer(value=[others, ruled] if checks else [others], paged="link")
+        queue = [{"type": "merge_queue", "parameters": {}}] if self.world.merge_queue else []
+        return Answer(value=[others, *([ruled] if checks else []), *queue], paged="link")
+
+    def graphql(self, asked: AskedRequest, _found: Found) -> Answer:
+        """A pull request is put into the merge queue; what is refused comes with status 200, too."""
+        wanted = asked.body["variables"]
+        pull = self.world.pulls[int(wanted["pull"].removeprefix("PR_"))]
+        if wanted["head"] != self.world.head(pull):
+            return Answer(value={"data": None, "errors": [{"message": "Head oid is not up to date"}]})
+        self.world.queued.append(pull.issue.number)
+        self.world.history.add(pull.issue.number, "added_to_merge_queue", OWN_LOGIN)
+        return Answer(value={"data": {"enqueuePullRequest": {"mergeQueueEntry": {"position": 1}}}})
 
     @staticmethod
     def _notes(run: dict[str, object]) -> list[dict[str, object]]:
@@ -324,7 +336,7 @@ class GitHubRoutes:
             elif one.kind in {"assigned", "unassigned"}:
                 done_to = {"login": one.subject}
                 shown.append({**event, "actor": done_to, "assignee": done_to, "assigner": actor})
-            elif one.kind in {"closed", "reopened"}:
+            elif one.kind in {"closed", "reopened", "added_to_merge_queue", "removed_from_merge_queue"}:
                 shown.append(event)
         return Answer(value=shown, paged="link")
 
@@ -351,6 +363,7 @@ class GitHubRoutes:
         repo = {"full_name": self.world.repo, "default_branch": "main"}
         return {
             "number": pull.issue.number,
+            "node_id": f"PR_{pull.issue.number}",
             "state": pull.issue.state,
             "head": {
                 "ref": pull.branch, "label": f"{owner}:{pull.branch}", "sha": self.world.head(pull),
@@ -380,6 +393,9 @@ class GitHubRoutes:
 
     def merge(self, asked: AskedRequest, pull: WorldPull) -> Answer:
         """Merge at the head that is named."""
+        if self.world.merge_queue:
+            said = "Repository rule violations found\n\nChanges must be made through the merge queue"
+            return Answer(status=405, value={"message": said})
         message = f"{asked.body['commit_title']}\n\n{asked.body['commit_message']}"
         try:
             commit = self.world.merge(pull, message, asked.body["sha"])

@@ -5,8 +5,10 @@ Commits and comparisons: https://docs.github.com/rest/commits.
 
 from typing import Literal
 
-from routing.forges.change_request import ReviewVerdict
-from routing.forges.errors import ForgeGoneError
+from routing.base import Base
+from routing.forges.change_request import ChangeRequest, ReviewVerdict
+from routing.forges.errors import ForgeGoneError, ForgeRefusedError
+from routing.forges.github.merge_queue import THROUGH_THE_QUEUE, enqueue, has_merge_queue
 from routing.forges.rest.changes import NOT_MERGED, NOT_UPDATED, RestChanges
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Wire, WireCommit, WireCommitFacts, WirePull
@@ -41,6 +43,21 @@ class GitHubChanges(RestChanges):
         query = {"state": "all", "head": f"{repo.partition('/')[0]}:{branch}"}
         listing = self._client.read_all(f"{repository_path(repo)}/pulls", query)
         return self._client.parsed_all(WirePull, listing)
+
+    def bring_up_to_date(self, change: ChangeRequest, onto: Base, base: Base | None) -> str:
+        """A merge queue judges its own merges: then the branch is left as it is."""
+        if has_merge_queue(self._client, change.repo, onto.branch):
+            return change.head
+        return super().bring_up_to_date(change, onto, base)
+
+    def _ask_to_merge(self, repo: str, number: int, head: str, title: str, text: str) -> None:
+        """By the queue, where the branch is merged into by one."""
+        try:
+            super()._ask_to_merge(repo, number, head, title, text)
+        except ForgeRefusedError as error:
+            if THROUGH_THE_QUEUE not in str(error).lower():
+                raise
+            enqueue(self._client, repo, number, head)
 
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
         """PUT …/merge with `sha`: 409 when the head is another commit, 405 when it cannot be merged."""

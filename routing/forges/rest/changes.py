@@ -149,17 +149,18 @@ class RestChanges(ABC):
             return self._change(change.repo, change.branch, pull)
         self._refuse_unless_due(change, pull)
         self._refuse_foreign(change.repo, change.branch, pull.base.ref, base)
-        path = f"{self._path(change.repo, pull.number)}/merge"
         title, _, text = merge_message(change.branch, str(issue or "")).partition("\n")
         try:
-            self._send_merge(path, change.head, title, text.strip())
+            self._ask_to_merge(change.repo, pull.number, change.head, title, text.strip())
         except ForgeRefusedError as error:
             if any(words in str(error).lower() for words in _PASSING) or self._is_undecided(change):
                 raise ForgeUnreachableError(str(error)) from error
             raise
         merged = self._change(change.repo, change.branch, self._pull(change))
         if merged.state is not ChangeState.MERGED:
-            message = f"pull request {pull.number} of {change.repo} was merged and does not show it yet"
+            message = (
+                f"pull request {pull.number} of {change.repo} was to be merged, and that is not there yet"
+            )
             raise ForgeUnreachableError(message)
         return merged
 
@@ -205,6 +206,10 @@ class RestChanges(ABC):
     @abstractmethod
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
         """Pull requests among which those of the branch are; others may be among them."""
+
+    def _ask_to_merge(self, repo: str, number: int, head: str, title: str, text: str) -> None:
+        """Ask for a merge as it is done there."""
+        self._send_merge(f"{self._path(repo, number)}/merge", head, title, text)
 
     @abstractmethod
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
