@@ -4,7 +4,7 @@ Under pytest-xdist each process of the suite has a Redis server of its own.
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import fakeredis
@@ -14,6 +14,7 @@ import pytest_timeout
 import redis
 
 from routing.embedded.private_server import PrivateServer
+from routing.printable import valid
 from tests.servers.private_server import plain_client, private_server
 from tests.waiting import Patience
 
@@ -56,6 +57,14 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
     item.cancel_timeout = cancel  # type: ignore[attr-defined] # the plugin calls it when the test has ended
     return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test printed and logged, as text that pytest-xdist can send: tests use halves of characters."""
+    report = yield
+    report.sections = [(title, valid(content)) for title, content in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session")
