@@ -291,6 +291,29 @@ def test_repositories_in_a_tree_are_left_out(shop: Shop, how: str) -> None:
         assert "inner" in " ".join(pushed.left_out)
 
 
+def test_odd_names_are_kept_and_huge_files_are_not_read(shop: Shop) -> None:
+    """Bytes that are not UTF-8, line breaks, what git would take for an option or a pattern; a dump."""
+    tree = shop.open()
+    names = [
+        b"\xff\xfe.py",
+        b"two\nlines",
+        b"-A",
+        b":(exclude)sum.py",
+        b"*",
+        b" ",
+        b"a\tb",
+        "ümlaut".encode(),
+    ]
+    for name in names:
+        (tree.path / os.fsdecode(name)).write_text("x\n")
+    with (tree.path / "core").open("wb") as dump:
+        dump.truncate(1 << 40)
+    pushed = tree.push()
+    listed = Git(shop.remote).raw("ls-tree", "-r", "-z", "--name-only", BRANCH).split(b"\0")
+    assert set(names) | {b"sum.py", b"lib.py", b""} == set(listed)
+    assert pushed.left_out == ("files of more than 2 GiB: core",)
+
+
 def test_a_submodule_with_an_address_stays(shop: Shop) -> None:
     """Also when the agent changed something in it, which is not ours to commit."""
     other = shop.folder / "lib"

@@ -14,7 +14,7 @@ from typing import Self
 from routing.git.git import Git
 from routing.printable import printable
 from tasks.agents.repository.our_git import with_index
-from tasks.agents.repository.tree_survey import survey
+from tasks.agents.repository.tree_survey import LARGE_BYTES, survey
 
 #: A commit in our git directory: the files of a fresh checkout as git would commit them; its parent is the
 #: commit that was checked out.
@@ -117,10 +117,11 @@ def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, has_repositor
     git("read-tree", "--reset", onto)
     submodules = _drop_submodules(git)
     nested = _without_tracked(git, found.nested)
-    problem = _add(git, [*nested, *found.closed, *_written_submodules(git, submodules)])
+    problem = _add(git, [*nested, *found.closed, *found.large, *_written_submodules(git, submodules)])
     stray = _stray(git, onto, submodules)
     changes = _work(git, onto, stray)
-    left_out = _words(nested=[path for path in nested if path not in submodules], closed=found.closed)
+    strangers = [path for path in nested if path not in submodules]
+    left_out = _words(nested=strangers, closed=found.closed, large=found.large)
     left_out += [f"submodules without an address: {_listed(stray)}"] if stray else []
     left_out += [f"not everything could be committed: {problem}"] if problem else []
     if not has_repository or _is_accident(git, onto, changes):
@@ -217,9 +218,13 @@ def _is_accident(git: Git, onto: str, changes: Sequence[_PathChange]) -> bool:
     return _is_most(gone, files)
 
 
-def _words(*, nested: Sequence[bytes], closed: Sequence[bytes]) -> list[str]:
+def _words(*, nested: Sequence[bytes], closed: Sequence[bytes], large: Sequence[bytes]) -> list[str]:
     """What was not looked at, for people."""
-    said = {"repositories in the tree": nested, "folders that cannot be read": closed}
+    said = {
+        "repositories in the tree": nested,
+        "folders that cannot be read": closed,
+        f"files of more than {LARGE_BYTES >> 30} GiB": large,
+    }
     return [f"{what}: {_listed(paths)}" for what, paths in said.items() if paths]
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 #: Files that git reads wherever they are; it waits for a pipe of such a name.
 _READ_BY_GIT = frozenset({b".gitignore", b".gitattributes", b".gitmodules"})
 
+#: Bytes of a file that is not read: a dump or a disk image, which would take a worker's place for hours.
+LARGE_BYTES = 2 * 1024**3
+
 #: Most entries that are looked at.
 MOST_ENTRIES = 5_000_000
 
@@ -24,6 +27,7 @@ class TreeSurvey:
 
     nested: tuple[bytes, ...] = ()  # folders that are repositories of their own
     closed: tuple[bytes, ...] = ()  # folders that cannot be looked into
+    large: tuple[bytes, ...] = ()  # files of more than LARGE_BYTES
     is_there: bool = True  # whether there is a tree, which is a folder and no link
     is_safe: bool = True  # whether git can look at the rest without waiting for ever
 
@@ -35,6 +39,7 @@ def survey(tree: Path) -> TreeSurvey:
         return TreeSurvey(is_there=False, is_safe=False)
     nested: list[bytes] = []
     closed: list[bytes] = []
+    large: list[bytes] = []
     safe, seen, waiting = True, 0, [b""]
     while waiting and seen <= MOST_ENTRIES:
         path = waiting.pop()
@@ -46,9 +51,12 @@ def survey(tree: Path) -> TreeSurvey:
         seen += look.entries
         waiting += look.folders
         nested += [path] if path and look.has_git else []
+        large += look.large
         safe = safe and look.is_safe
     safe = safe and not waiting and b"" not in closed
-    return TreeSurvey(nested=tuple(sorted(nested)), closed=tuple(sorted(closed)), is_safe=safe)
+    return TreeSurvey(
+        nested=tuple(sorted(nested)), closed=tuple(sorted(closed)), large=tuple(sorted(large)), is_safe=safe
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +65,14 @@ class _Look:
 
     entries: int
     folders: list[bytes]  # paths from the top, without `.git`
+    large: list[bytes]
     has_git: bool
     is_safe: bool
 
 
 def _look(top: bytes, path: bytes) -> _Look:
     folders: list[bytes] = []
+    large: list[bytes] = []
     entries, has_git, safe = 0, False, True
     with os.scandir(_join(top, path)) as found:
         for entry in found:
@@ -73,7 +83,9 @@ def _look(top: bytes, path: bytes) -> _Look:
                 folders.append(_join(path, entry.name))
             elif entry.name in _READ_BY_GIT and not (entry.is_symlink() or entry.is_file()):
                 safe = _removed(_join(top, path, entry.name)) and safe
-    return _Look(entries=entries, folders=folders, has_git=has_git, is_safe=safe)
+            elif entry.stat(follow_symlinks=False).st_size > LARGE_BYTES:
+                large.append(_join(path, entry.name))
+    return _Look(entries=entries, folders=folders, large=large, has_git=has_git, is_safe=safe)
 
 
 def _join(*parts: bytes) -> bytes:
