@@ -314,6 +314,25 @@ def test_odd_names_are_kept_and_huge_files_are_not_read(shop: Shop) -> None:
     assert pushed.left_out == ("files of more than 2 GiB: core",)
 
 
+def test_a_folder_that_is_too_deep_is_named_in_short(shop: Shop) -> None:
+    """Its path is longer than the kernel takes; the rest is kept, and all of it is swept."""
+    tree = shop.open()
+    (tree.path / "left.py").write_text("left\n")
+    folder = os.open(tree.path, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=folder)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    pushed = tree.push()
+    assert "left.py" in shop.files()
+    assert [len(words) < 200 for words in pushed.left_out] == [True]
+    assert "folders that cannot be read: dddd" in pushed.left_out[0]
+    sweep_worktrees(shop.place.work_dir, is_wanted=lambda _: False)
+    assert not tree.path.exists()
+
+
 def test_a_submodule_with_an_address_stays(shop: Shop) -> None:
     """Also when the agent changed something in it, which is not ours to commit."""
     other = shop.folder / "lib"

@@ -24,7 +24,9 @@ HANDED = "refs/coalmine/handed"
 FEW_FILES = 10
 
 _SUBMODULE, _NOTHING = b"160000", b"000000"
-_SHOWN = 5
+
+#: Names that are shown in a message, and characters of each.
+_SHOWN, _NAME = 5, 100
 
 #: A file in our git directory: the paths of submodules whose files were written into the tree.
 _SUBMODULES = "submodules"
@@ -229,9 +231,8 @@ def _words(*, nested: Sequence[bytes], closed: Sequence[bytes], large: Sequence[
 
 
 def _listed(paths: Sequence[bytes]) -> str:
-    shown = ", ".join(
-        printable(os.fsdecode(path).encode(errors="replace").decode()) for path in paths[:_SHOWN]
-    )
+    names = (printable(os.fsdecode(path).encode(errors="replace").decode()) for path in paths[:_SHOWN])
+    shown = ", ".join(name if len(name) <= _NAME else f"{name[:_NAME]}…" for name in names)
     return shown if len(paths) <= _SHOWN else f"{shown} and {len(paths) - _SHOWN} more"
 
 
