@@ -15,10 +15,11 @@ import redis
 from kombu import Connection
 
 from routing.embedded.private_server import PrivateServer, ServerOptions
-from routing.errors import SettingsError, UnavailableError
+from routing.errors import SettingsError, StoreAwayError, StoreRefusedError, UnavailableError
 from routing.store.redis.address import RedisAddress
 from routing.store.redis.connection import connect
 from routing.store.redis.faults import redis_errors
+from tests.servers.faulty_proxy import faulty_proxy
 from tests.servers.private_server import plain_client, private_server
 
 TCP = ServerOptions(transport="tcp")
@@ -96,6 +97,23 @@ def test_server_that_is_down_is_unavailable_after_a_while() -> None:
     assert said.startswith(f"enqueuing a job failed: Redis at redis://***@127.0.0.1:{port}/0 does not answer")
     assert "coalmine doctor" in said
     assert "hunter2" not in said
+
+
+def test_a_server_that_serves_nobody_is_not_one_that_does_not_answer(tmp_path: Path) -> None:
+    """No listener, a proxy without its server, a refusal: nobody is served. Silence may concern us alone."""
+    with private_server(tmp_path) as server, faulty_proxy(server.url) as proxy:
+        urls = [f"redis://127.0.0.1:{free_port()}/0", f"unix://{tmp_path}/nobody.sock", proxy.url]
+        proxy.reset()
+        for url in urls:
+            with hurried(url) as client, pytest.raises(StoreRefusedError), redis_errors("reading"):
+                client.get("key")
+        proxy.refuse("LOADING Redis is loading the dataset in memory")
+        with hurried(proxy.url) as client, pytest.raises(StoreRefusedError), redis_errors("reading"):
+            client.get("key")
+        proxy.hang()
+        with hurried(proxy.url) as client, pytest.raises(StoreAwayError) as silent, redis_errors("reading"):
+            client.get("key")
+        assert not isinstance(silent.value, StoreRefusedError)
 
 
 def test_frozen_server_is_unavailable_after_the_time_limit(tmp_path: Path) -> None:

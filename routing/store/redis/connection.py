@@ -38,7 +38,7 @@ from redis.sentinel import (
 )
 
 from routing.store.redis.address import RedisAddress
-from routing.store.redis.faults import PLACE_ATTRIBUTE
+from routing.store.redis.faults import CONNECTING_ATTRIBUTE, PLACE_ATTRIBUTE
 
 #: First and longest pause between two attempts to connect, in seconds.
 FIRST_PAUSE_SECONDS = 0.02
@@ -77,6 +77,7 @@ class _Patient(AbstractConnection):
             self._connect_patiently()
         except RedisError as error:
             setattr(error, PLACE_ATTRIBUTE, self._place)
+            setattr(error, CONNECTING_ATTRIBUTE, True)
             raise
 
     def read_response(self, *arguments: Any, **options: Any) -> Any:

@@ -19,6 +19,9 @@ from routing.errors import CoalmineError, LockedOutError, StoreAwayError, StoreR
 #: Our connections note here, on the driver's error, which server it was about.
 PLACE_ATTRIBUTE = "coalmine_place"
 
+#: And here, whether it was raised while they connected, so that no command was sent.
+CONNECTING_ATTRIBUTE = "coalmine_connecting"
+
 _LONGEST_DETAIL = 300
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -106,10 +109,17 @@ def _fault(error: RedisError, said: str) -> _Fault | None:
     return _UNREACHABLE if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) else None
 
 
-def _nobody_listens(error: BaseException | None) -> bool:
-    """Whether the system said that there is no server at the address, rather than none that answers."""
-    while error is not None:
-        if isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _nobody_listens(error: RedisError) -> bool:
+    """Whether we were turned away when we connected, rather than not answered.
+
+    By the system, or by a proxy whose server is down.
+    """
+    if getattr(error, CONNECTING_ATTRIBUTE, False) and "closed by server" in str(error):
+        return True
+    kinds: tuple[type[OSError], ...] = (ConnectionRefusedError, FileNotFoundError)
+    if getattr(error, CONNECTING_ATTRIBUTE, False):
+        kinds += (ConnectionResetError, BrokenPipeError)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kinds):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
