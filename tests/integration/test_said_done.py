@@ -135,9 +135,12 @@ def test_its_word_does_not_outweigh_its_own_end(shop: SaidDoneShop, then: str) -
     assert not shop.has_branch(job)
 
 
-def test_push_that_fails_is_repeated_by_the_next_attempt(shop: SaidDoneShop) -> None:
-    """The repository was away: that is a fault of nobody's, and the job is tried again."""
+def test_push_that_fails_is_repeated_without_another_turn(shop: SaidDoneShop) -> None:
+    """The repository was away: the work of an agent that hung after its word waits as any other."""
     shop.template(COMMIT, DONE, f"mv {shop.repository.path} {shop.away}", HANG)
     job = shop.job(repository="local:shop")
-    assert shop.work(job) == "retry"
+    assert shop.work(job) == "hindered"
     assert SignalKind.AGENT_STALLED not in {fact.kind for fact in shop.app.signals.read(job)}
+    shop.away.rename(shop.repository.path)
+    assert shop.work(job) == "pushed"
+    assert (shop.find(job).turns, shop.has_branch(job)) == (1, True)

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 from fakeredis import FakeRedis
 
+from routing.events import FORGE_TOKEN_ACCEPTED, FORGE_TOKEN_REFUSED
 from routing.git.push_refusal import REPAIRABLE, RefusalKind
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import Job, JobRequest, JobResult, JobState
 from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import FinishedTurn, Hindrance, HindranceKind
+from tasks.composition.worker import Worker
 from tasks.work.delivery import DeliveryLimits, held_up
 from tasks.work.outcome import NextStep, Ran, TurnOutcome
 from tests.fleets.stepped_fleet import SteppedFleet
@@ -147,6 +149,23 @@ def test_finished_turn_stays_its_versions_and_needs_no_room() -> None:
     fleet.claim(fleet.enqueue(template="implementer@v1").job)
     claim = fleet.claim(job)
     assert (claim.version.id, claim.job.finished) == ("implementer@v2", FINISHED)
+
+
+def test_refused_token_is_heard_of_once_for_a_forge_however_many_jobs_wait() -> None:
+    """And its return once; a forge that is merely away is nobody's to repair."""
+    fleet = SteppedFleet(FakeRedis(decode_responses=True))
+    worker = Worker(coalmine=fleet.app)
+    job = replace(JOB, request=JOB.request.model_copy(update={"repository": "hub:acme/shop"}))
+    away = Hindrance(kind=HindranceKind.AWAY, since=NOW, seen_at=NOW)
+    token = away.model_copy(update={"kind": HindranceKind.TOKEN, "words": "401"})
+    for met in (away, token, token):
+        worker.note_token(job, met)
+    assert [(event.subject, event.data) for event in fleet.events(FORGE_TOKEN_REFUSED)] == [
+        ("hub", {"reason": "401"})
+    ]
+    for _ in range(2):
+        worker.note_token(replace(job, hindrance=token), None)
+    assert len(fleet.events(FORGE_TOKEN_ACCEPTED)) == 1
 
 
 def test_report_that_settles_a_turn_removes_it() -> None:
