@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from routing.errors import CorruptRecordError
+from routing.forges.local.yaml_cost import Loader, refuse_costly
 from routing.printable import valid
 
 #: The largest issue file that is read or written, in bytes.
@@ -38,24 +39,10 @@ _CLOSING = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
 _HEADING = re.compile(r"^#[ \t]+(\S.*?)[ \t#]*\r?$", re.MULTILINE)
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
-#: How deep lists and mappings of the front matter may be nested. libyaml composes by recursion in C: some ten
-#: thousand brackets overflow the stack and end the process, and no `except` sees it.
-_DEEPEST = 50
-
-#: The most nodes of a front matter, with all that aliases repeat; a thousand comments have fewer.
-MOST_NODES = 50_000
-
-#: Characters of a number that is read; YAML's `1:30:00` is one, too.
-_LONGEST_NUMBER = 400
-_NUMBER_LIKE = re.compile(r"[-+0-9a-fA-FxXoO_:.,]+")
-
 #: What PyYAML raises for odd values, beside its own errors: all of it means "not understood".
 _FAULTS = (
     yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
-
-#: libyaml's parser where PyYAML was built with it; both build nothing but plain values.
-_Loader: type[yaml.CSafeLoader | yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _ReadableDumper(yaml.SafeDumper):
@@ -247,8 +234,8 @@ def _load(source: str) -> dict[str, Any]:
     The line of a YAML error is counted from the file's first line, which is the fence.
     """
     try:
-        _refuse_costly(source)
-        fields = yaml.load(source, Loader=_Loader)  # noqa: S506 - a safe loader, by another name
+        refuse_costly(source)
+        fields = yaml.load(source, Loader=Loader)  # noqa: S506 - a safe loader, by another name
     except _FAULTS as error:
         problem = getattr(error, "problem", None) or type(error).__name__
         mark = getattr(error, "problem_mark", None)
@@ -260,45 +247,6 @@ def _load(source: str) -> dict[str, Any]:
     if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
         raise CorruptRecordError("its front matter must be lines of `key: value`; correct it by hand")
     return fields
-
-
-def _refuse_costly(source: str) -> None:
-    """Raise CorruptRecordError for YAML whose reading would cost much: deep, repeated, or a long number.
-
-    The parser's events come one by one, without recursion, so counting them is safe at any depth. A part that
-    an alias repeats counts as often as it would be written out: merging such parts takes as long.
-    """
-    sizes: dict[str, int] = {}  # of the parts that have an anchor, in nodes
-    opened: list[tuple[str, int]] = [("", 0)]  # the anchors of the collections that are open, and their sizes
-    for event in yaml.parse(source, Loader=_Loader):
-        size, anchor = 0, getattr(event, "anchor", None) or ""
-        if isinstance(event, yaml.CollectionStartEvent):
-            opened.append((anchor, 1))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, size = opened.pop()
-        elif isinstance(event, yaml.AliasEvent):
-            size, anchor = sizes.get(anchor, MOST_NODES), ""  # an alias within its own part has no end
-        elif isinstance(event, yaml.ScalarEvent):
-            size = 1
-            _refuse_long_number(event)
-        if anchor and size:
-            sizes[anchor] = size
-        opened[-1] = (opened[-1][0], opened[-1][1] + size)
-        if len(opened) > _DEEPEST + 1:
-            message = f"its front matter is nested more than {_DEEPEST} deep; write it with fewer brackets"
-            raise CorruptRecordError(message)
-        if opened[-1][1] > MOST_NODES:
-            message = (
-                f"its front matter has more than {MOST_NODES} parts, as aliases repeat them; write fewer"
-            )
-            raise CorruptRecordError(message)
-
-
-def _refuse_long_number(event: yaml.ScalarEvent) -> None:
-    """Long digits are read in a time that grows with their square."""
-    if event.implicit[0] and len(event.value) > _LONGEST_NUMBER and _NUMBER_LIKE.fullmatch(event.value):
-        message = f"its front matter has a number of {len(event.value)} characters; put it in quotes"
-        raise CorruptRecordError(message)
 
 
 def _validated(fields: Mapping[str, Any]) -> FrontMatter:
