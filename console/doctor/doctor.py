@@ -19,7 +19,7 @@ from console.doctor.backlog import backlog, held, intake
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.invocation import Invocation
-from routing.errors import CoalmineError, SettingsError
+from routing.errors import STORE_AWAY, CoalmineError, SettingsError
 from routing.forges.local.fitness import fault_of, is_large, lacks_lfs
 from routing.forges.local.forge import LocalConfig
 from routing.forges.local.git import LocalGit
@@ -46,8 +46,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
     """Every finding, in the order in which a person should deal with them.
 
     With wrong settings only they and git are looked at; while Redis does not answer, the checks that need
-    the store are left out. `wait_seconds` is how long workers have to answer. A server that fails between
-    two checks is raised as an error, with its own exit code.
+    the store are left out. `wait_seconds` is how long workers have to answer.
     """
     try:
         settings = invocation.settings
@@ -56,9 +55,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
         return [problem("settings", str(error), "correct what is named"), git()]
     findings = [ok("settings", _origin(invocation.file)), *_redis(coalmine)]
     if findings[-1].check != "redis":
-        findings.append(clocks(coalmine))
-        findings += fleet(coalmine)
-        findings.append(workers(coalmine.app, wait_seconds=wait_seconds))
+        findings += _of_store(coalmine, wait_seconds=wait_seconds)
     findings += [
         kill_switch(settings),
         secrecy(sys.platform, os.getuid()),
@@ -88,6 +85,23 @@ def _redis(coalmine: Coalmine) -> list[HealthFinding]:
     except CoalmineError as error:
         happened, _, remedy = str(error).rpartition(": ")
         return [problem("redis", happened or str(error), remedy)]
+
+
+def _of_store(coalmine: Coalmine, *, wait_seconds: float) -> list[HealthFinding]:
+    """What the store knows; a server that refuses one of the checks is a problem, and the others go on."""
+    checks: list[Callable[[], list[HealthFinding]]] = [
+        lambda: [clocks(coalmine)],
+        lambda: fleet(coalmine),
+        lambda: [workers(coalmine.app, wait_seconds=wait_seconds)],
+    ]
+    findings: list[HealthFinding] = []
+    for check in checks:
+        try:
+            findings += check()
+        except STORE_AWAY as error:
+            happened, _, remedy = str(error).rpartition(": ")
+            findings.append(problem("redis", happened or str(error), remedy))
+    return findings
 
 
 def clocks(coalmine: Coalmine) -> HealthFinding:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from routing.store.fleet.tick_store import TickStore
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.redis import scripts
 from routing.store.redis.keys import Keys
@@ -168,3 +169,28 @@ def test_unknown_answer_is_an_error(store: Store, scripted: Callable[[str], None
     scripted("return {'perhaps', '1'}")
     with pytest.raises(ScriptAnswerError, match=r"job_claim answered .*perhaps"):
         store.call(Script("job_claim", record_or(ClaimRefusal)), doing="trying")
+
+
+class Forgetful:
+    """A server that is restarted after it was sent a script's text, before that is called."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client: Any = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def script_load(self, text: str) -> str:
+        """Take the text, and forget it."""
+        sha: str = self._client.script_load(text)
+        self._client.script_flush()
+        return sha
+
+
+def test_a_server_that_forgets_its_scripts_again_costs_no_call(redis_client: redis.Redis) -> None:
+    """Text and call are one command, so that no restart comes between them."""
+    redis_client.script_flush()
+    client: Any = Forgetful(redis_client)
+    TickStore(client, Keys("forgetful")).beat()
+    assert redis_client.exists("forgetful:pulse")
+    redis_client.delete("forgetful:pulse")

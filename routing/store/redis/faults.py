@@ -11,6 +11,7 @@ from redis.exceptions import (
     AuthenticationWrongNumberOfArgsError,
     AuthorizationError,
     NoPermissionError,
+    NoScriptError,
     RedisError,
 )
 
@@ -59,6 +60,7 @@ _UNREACHABLE = _Fault(
     "does not answer",
     "see that it runs and that COALMINE_REDIS_URL is right (coalmine doctor), then try again",
 )
+_RESTARTED = _Fault("has forgotten our scripts: it was restarted, or flushed", "try again")
 _CREDENTIALS = (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
@@ -104,6 +106,8 @@ def _fault(error: RedisError, said: str) -> _Fault | None:
     code = error.status_code or ""
     if code not in _FAULTS and (found := _CODE.search(said)):
         code = found[1]
+    if isinstance(error, NoScriptError):  # among several calls: the text was sent before the first
+        return _RESTARTED
     if code in _FAULTS:
         return _FAULTS[code]
     return _UNREACHABLE if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) else None

@@ -235,12 +235,15 @@ class Scripts:
         self._redis: Any = redis  # the driver's types do not know what a connection answers
 
     def __call__(self, script: Script[A], packed: Packed) -> A:
-        """Run a script; a server that does not know it, or no longer, is sent its text."""
+        """Run a script; a server that does not know it, or no longer, is sent its text.
+
+        Text and call are one command: between two of them the server may be restarted, and forget it again.
+        """
         try:
             raw = self._call(script.sha, packed)
         except NoScriptError:
-            self._redis.script_load(script.source)
-            raw = self._call(script.sha, packed)
+            names, values = packed
+            raw = self._redis.eval(script.source, len(names), *names, *values)
         return script.meaning(raw)
 
     def stream(self, script: Script[A], calls: Iterable[Packed]) -> list[A]:
