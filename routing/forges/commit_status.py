@@ -252,7 +252,7 @@ def _by_listing(
     work = [one for one in said.in_force if not _waits(one, rules)]
     if failed := [one for one in work if one.is_red]:
         return _red(failed)
-    if waits := _under_way(said, work, waited_seconds):
+    if waits := _under_way(said, work, rules, waited_seconds):
         return waits
     if not said.has_real_ci:
         return _unproven(said, work, may_begin=waited_seconds < rules.settle_seconds)
@@ -264,13 +264,16 @@ def _by_listing(
     return CiReading(verdict=CiVerdict.GREEN, reason=CiReason.PASSED)
 
 
-def _under_way(said: CombinedStatus, work: Sequence[CommitStatus], waited_seconds: float) -> CiReading | None:
+def _under_way(
+    said: CombinedStatus, work: Sequence[CommitStatus], rules: CiRules, waited_seconds: float
+) -> CiReading | None:
     """What is still to come of all that is listed; None when nothing is."""
     if running := [one.context for one in work if one.state is StatusState.PENDING]:
         return _pending(CiReason.RUNNING, running)
     if expected := [*said.expected, *(said.announced if waited_seconds < ANNOUNCED_SECONDS else ())]:
         return _pending(CiReason.EXPECTED, expected)
-    return _pending(CiReason.APPROVAL, said.approvals) if said.approvals else None
+    approvals = [name for name in said.approvals if not rules.waits_for_people(name)]
+    return _pending(CiReason.APPROVAL, approvals) if approvals else None
 
 
 def _unproven(said: CombinedStatus, work: Sequence[CommitStatus], *, may_begin: bool) -> CiReading:

@@ -189,6 +189,11 @@ class Job:
         return TurnKind.REDISPATCH if self.repair is None else TurnKind.FIX_FORWARD
 
     @property
+    def is_corrected(self) -> bool:
+        """Whether its turn repairs a pushed commit that CI was red at, and may be run at again."""
+        return self.repair is not None and self.repair.commit in self.judged
+
+    @property
     def branch(self) -> str:
         """The branch that its work is pushed to."""
         return f"coalmine/{self.id}"

@@ -13,6 +13,7 @@ from enum import StrEnum
 import structlog
 
 from routing.forges.change_request import ChangeRequest, ChangeState, Review, ReviewVerdict, in_rounds
+from routing.forges.commit_status import CiReason, read_ci
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Forge
 from routing.forges.site import ForgeSite
@@ -178,9 +179,13 @@ def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float, *, since: 
 
 
 def _green(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
-    """Real CI at the commit that landed, if its statuses can be read; a landing counts without them."""
+    """Real CI at the commit that landed, if its statuses can be read; a landing counts without them.
+
+    All of it must have passed, but for what waits for people: they have landed it.
+    """
     try:
-        real = forge.statuses(repo, commit).has_real_ci
+        said = forge.statuses(repo, commit)
+        real = said.has_real_ci and read_ci(said).reason in {CiReason.PASSED, CiReason.PEOPLE}
     except ForgeUnreachableError:
         raise
     except ForgeError as error:

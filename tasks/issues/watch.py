@@ -188,7 +188,7 @@ def _exhausted(seen: Watched, limits: WatchLimits) -> str | None:
     if limits.fix_forwards == 0:
         return ""
     if seen.judged:
-        return "the corrective turn committed nothing new"
+        return "the last corrective turn brought nothing new"
     if seen.fix_forwards >= limits.fix_forwards:
         return f"it has had {seen.fix_forwards} of {limits.fix_forwards} corrective turns"
     if seen.elapsed_seconds >= limits.fix_forward_seconds:

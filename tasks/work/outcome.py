@@ -52,6 +52,7 @@ class Ran:
     has_repository: bool = False
     expects_commit: bool = True  # whether its role's work on a repository is a commit
     judged: bool = False  # CI was red at its commit already: nothing new was pushed
+    corrects: bool = False  # the turn was to repair a commit that CI was red at, and that is still pushed
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
     hindrance: HindranceKind | None = None  # what was in the way of the turn, or of its work's delivery
     refusal: RefusalKind | None = None  # what the server, or the state of the work, says no to
@@ -120,6 +121,9 @@ def outcome(ran: Ran, attempts: Attempts) -> TurnOutcome:
     if ran.fault is None and is_done(ran.ended_by, clean=ran.clean, said_done=ran.said_done):
         return _done(ran)
     kind, reason = _failure(ran)
+    if isinstance(follow_up, GiveUp) and ran.corrects and ran.fault is None:
+        # A check may have been run again, and have passed; if not, the watcher freezes the job.
+        return TurnOutcome(step=NextStep.PUSHED, signal=None, reason=f"{reason}; CI is read again")
     if isinstance(follow_up, GiveUp):
         return TurnOutcome(step=NextStep.FAIL, signal=kind, reason=reason)
     return TurnOutcome(step=NextStep.RETRY, signal=kind, reason=reason, again=follow_up)

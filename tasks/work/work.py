@@ -128,7 +128,7 @@ class Work:
                 self._retire(job, ran.retirement)
 
     def _attempt(self, claim: Claim, stop: StopSignal) -> tuple[TurnOutcome, Ran]:
-        ran = self._runner.run(claim, stop)
+        ran = replace(self._runner.run(claim, stop), corrects=claim.job.is_corrected)
         attempts = Attempts.of(claim.job)
         decided = self._patiently(stop, lambda: self._decided(claim, ran))
         try:

@@ -170,6 +170,13 @@ def test_a_run_that_waits_for_approval_is_named() -> None:
         assert (found.verdict, found.reason, found.names) == (PENDING, CiReason.APPROVAL, ("CI",))
 
 
+def test_settings_may_leave_a_run_that_waits_for_approval_to_people() -> None:
+    """A deployment that somebody releases is not what the work waits for."""
+    status = said("build=success", approvals=("github-actions/Deploy",))
+    assert read(status).verdict is PENDING
+    assert read(status, CiRules(people=("*/Deploy",))).verdict is GREEN
+
+
 def test_work_that_kept_ci_away_is_known() -> None:
     """Unless something has judged it all the same, or may still begin."""
     away = said("license/cla=success", keeps_ci_away="[skip ci]")

@@ -1,5 +1,7 @@
 """What the end of an attempt means for its job."""
 
+from dataclasses import replace
+
 import pytest
 
 from routing.jobs.ending import OVERSTAYED, Ending, NotRun
@@ -13,9 +15,9 @@ from tasks.work.outcome import NextStep, Ran, outcome
 FIRST = Attempts(used=1, allowed=3)
 
 
-def decided(ran: Ran) -> tuple[NextStep, SignalKind | None, str]:
-    """What the table says of a first attempt."""
-    made = outcome(ran, FIRST)
+def decided(ran: Ran, attempts: Attempts = FIRST) -> tuple[NextStep, SignalKind | None, str]:
+    """What the table says of an attempt, which is the first one unless said otherwise."""
+    made = outcome(ran, attempts)
     return made.step, made.signal, made.reason
 
 
@@ -100,6 +102,18 @@ def test_corrective_turn_without_a_new_commit_has_ci_read_again() -> None:
     assert decided(stuck) == (NextStep.PUSHED, None, "the corrective turn committed nothing new")
     repaired = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, result=red)
     assert decided(repaired)[0] is NextStep.PUSHED
+
+
+def test_corrective_turn_that_fails_for_good_has_ci_read_again() -> None:
+    """The commit is still pushed, and a check may have passed meanwhile; nobody's fault stays one."""
+    crashed = Ran(ended_by=Ending.RESULT, has_repository=True, corrects=True, result=JobResult(exit_code=1))
+    last = Attempts(used=3, allowed=3)
+    step, kind, reason = decided(crashed, last)
+    assert (step, kind) == (NextStep.PUSHED, None)
+    assert "exit code 1" in reason
+    assert decided(crashed)[0] is NextStep.RETRY
+    assert decided(replace(crashed, fault=SignalKind.QUOTA), last)[:2] == (NextStep.FAIL, SignalKind.QUOTA)
+    assert decided(replace(crashed, corrects=False), last)[0] is NextStep.FAIL
 
 
 @pytest.mark.parametrize("used", [1, 2, 3])

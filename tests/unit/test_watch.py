@@ -105,7 +105,7 @@ def test_a_corrective_turn_without_news_is_the_last() -> None:
     """CI was read again and is still red at the commit that it was red at before."""
     decided = watch(Watched(finding=Finding.RED, fix_forwards=1, judged=True), LIMITS)
     assert decided.action is Action.FREEZE_ESCALATE
-    assert "committed nothing new" in decided.reason
+    assert "brought nothing new" in decided.reason
     again = watch(Watched(finding=Finding.GREEN, fix_forwards=1, judged=True), LIMITS)
     assert again.action is Action.CLOSE_SUCCESS
 
