@@ -56,8 +56,9 @@ def work(tree: Worktree, name: str = "work.txt") -> str:
     return git("rev-parse", "HEAD")
 
 
-@pytest.mark.parametrize("checked_out", CHECKED_OUT)
-@pytest.mark.parametrize("name", ["main", "master", "trunk"])
+@pytest.mark.parametrize(
+    ("name", "checked_out"), [("main", "feature"), ("master", "detached"), ("trunk", "unborn")]
+)
 def test_work_begins_at_the_main_branch_whatever_is_checked_out(
     tmp_path: Path, place: RepositoryPlace, name: str, checked_out: str
 ) -> None:
