@@ -10,6 +10,7 @@ output has events alone.
 """
 
 import os
+import socket
 import threading
 from pathlib import Path
 
@@ -29,7 +30,15 @@ from console.input.up_options import (
     UpOptions,
 )
 from console.invocation import AsJson, Invocation, examples, started
-from console.local.fleet import DEFAULT_AGENTS, DEFAULT_STATE, FleetPlan, LocalFleet, running_variables
+from console.local.fleet import (
+    DEFAULT_AGENTS,
+    DEFAULT_STATE,
+    SPARE_SECONDS,
+    FleetPlan,
+    LocalFleet,
+    running_variables,
+)
+from console.local.fleet_ending import FleetEnding
 from console.local.last_options import LastOptions
 from console.local.start_checks import check_agent, check_ci, check_repository
 from console.output.event_views import event_document
@@ -224,11 +233,13 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
     if fleet.door is not None:
         speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and the like.")
     follower.start()
+    ending = FleetEnding(fleet.coalmine, speaker.say, host=socket.gethostname())
     try:
-        supervisor.run()
+        supervisor.run(on_ending=lambda seconds: ending.watch(seconds - SPARE_SECONDS))
     finally:
         stop.set()
         follower.join(timeout=5)
+        ending.ended()
     speaker.say("The fleet has ended; its data is kept for the next start.")
 
 

@@ -41,6 +41,9 @@ DEFAULT_STATE = Path(".coalmine")
 #: Agents that work at once where neither an option nor the settings say it.
 DEFAULT_AGENTS = 2
 
+#: Seconds beyond the agents' grace period that workers have to give their jobs back.
+SPARE_SECONDS = 10.0
+
 #: Seconds after which a socket's folder that nobody serves is of a worker that was killed.
 KILLED_SECONDS = 2.0
 
@@ -194,7 +197,7 @@ class LocalFleet:
                 *([self._web(self.door)] if self.door is not None else []),
             ],
             on_line=self._keep_line,
-            grace_seconds=self.coalmine.settings.job.drain_grace_seconds + 10.0,
+            grace_seconds=self.coalmine.settings.job.drain_grace_seconds + SPARE_SECONDS,
         )
         return self.supervisor
 

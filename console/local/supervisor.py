@@ -122,6 +122,7 @@ class Supervisor:
         self._started = threading.Event()
         self._stop_asked = False
         self._kill_asked = False
+        self._kill_at: float | None = None  # when the programs are killed, by the clock; None before the end
         self._failure: Exception | None = None
 
     def __enter__(self) -> Self:
@@ -187,13 +188,18 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
 
-    def run(self) -> None:
-        """Run in the foreground until a signal; raises ProgramFailedError when a program dies too often."""
+    def run(self, *, on_ending: Callable[[float], None] | None = None) -> None:
+        """Run in the foreground until a signal; raises ProgramFailedError when a program dies too often.
+
+        While the programs end, `on_ending` is called a few times a second with the seconds that are left.
+        """
         with self._signals():
             self.start()
             try:
-                if self._thread is not None:
-                    self._thread.join()  # signals are handled meanwhile
+                while self._thread is not None and self._thread.is_alive():
+                    self._thread.join(_LOOK_SECONDS)  # signals are handled meanwhile
+                    if on_ending is not None and self._kill_at is not None:
+                        on_ending(self._kill_at - self._clock())
             finally:
                 self.stop()
         self.raise_for_failure()
@@ -264,7 +270,7 @@ class Supervisor:
         for managed in self._managed:
             managed.start_at = None
             managed.terminate()
-        kill_at = self._clock() + self._grace_seconds
+        self._kill_at = kill_at = self._clock() + self._grace_seconds
         while left := [managed for managed in self._managed if managed.pid is not None]:
             loop.pump(_LOOK_SECONDS)
             for managed in left:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,13 @@ def _workplace(folder: Path) -> None:
 
 
 @contextmanager
-def _up(folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+def _up(
+    folder: Path, arguments: Sequence[str] | None = None, **variables: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """`coalmine up` in the foreground of its own session, ended with one SIGINT."""
-    arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt"]
+    if arguments is None:
+        arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt",
+                     "--agent", str(folder / "agent.sh")]  # fmt: skip
     with (folder / "up.log").open("wb") as log, (folder / "events").open("wb") as events:
         process = subprocess.Popen(
             [
@@ -74,8 +78,6 @@ def _up(folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
                 "coalmine",
                 "up",
                 *arguments,
-                "--agent",
-                str(folder / "agent.sh"),
                 "--json",
             ],
             cwd=folder,
@@ -152,6 +154,38 @@ def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:
     assert process.pid in report.forebears, "the spy looked at what started the fleet"
     assert report.showing("redis.sock"), "the spy looked at the server"
     assert not [name for name, secret in secrets.items() if report.showing(secret)]
+
+
+def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: Path) -> None:
+    """It is said what is waited for and what became of the job; the next `up` needs no option."""
+    _workplace(tmp_path)
+    for number in (2, 3):
+        (tmp_path / "issues" / f"{number}.md").unlink()
+    (tmp_path / "agent.sh").write_text(
+        "#!/bin/sh\ncat > /dev/null\n"
+        f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; exec sleep 600; }}\n"
+        "echo hello > greeting.txt\n"
+    )
+    with _up(tmp_path, COALMINE_JOB__DRAIN_GRACE_SECONDS="600") as process:
+        wait_until((tmp_path / "again").exists, description="the agent is at work", timeout=60)
+        process.send_signal(signal.SIGINT)
+        wait_until(
+            lambda: "Ending: 1 agent may go on for up to 6" in (tmp_path / "up.log").read_text(),
+            description="it is said what is waited for",
+            timeout=60,
+        )
+    said = (tmp_path / "up.log").read_text()
+    assert "goes on at the next start; no attempt was used up" in said
+    with _up(tmp_path, arguments=[]) as process:
+        wait_until(
+            lambda: _issue(tmp_path, 1).get("state") == "closed" or process.poll() is not None,
+            description="the next fleet does the work",
+            timeout=90,
+        )
+        argv = [sys.executable, "-m", "coalmine", "job", "list", "--json"]
+        (job,) = json.loads(run(argv, cwd=tmp_path, env=_environment()).stdout)["jobs"]
+    assert "forge.local.ci = grep -q fine check.txt  (from: last up)" in (tmp_path / "up.log").read_text()
+    assert (job["state"], job["attempts"]) == ("succeeded", 1)
 
 
 def _door(folder: Path) -> str | None:

@@ -1,0 +1,87 @@
+"""The end of a fleet on one machine: what is said, and that a job whose worker was killed loses nothing."""
+
+import pytest
+import redis
+
+from console.local.fleet_ending import FleetEnding
+from routing.errors import UnavailableError
+from routing.jobs.job import JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from tests.fleets.stepped_fleet import SteppedFleet
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+    """A fleet with a template."""
+    made = SteppedFleet(fake_redis)
+    made.add()
+    return made
+
+
+def at_work(fleet: SteppedFleet, worker: str) -> Claim:
+    """A job that a worker has claimed."""
+    found = fleet.app.jobs.claim(fleet.enqueue().job, worker=worker, lease_seconds=30)
+    assert isinstance(found, Claim)
+    return found
+
+
+def test_it_says_what_it_waits_for_and_counts_down(fleet: SteppedFleet) -> None:
+    """At once, then every five seconds, and nothing more when all have ended."""
+    said: list[str] = []
+    claim, _other = at_work(fleet, "jobs@here"), at_work(fleet, "jobs@there")
+    ending = FleetEnding(fleet.app, said.append, host="here")
+    for seconds in (30.0, 29.0, 25.0, 24.0, 20.0):
+        ending.watch(seconds)
+    first, *later = said
+    assert first.startswith(f"Ending: 1 agent may go on for up to 30 s ({claim.job.id}). Ctrl-C again ends")
+    assert later == ["25 s left for 1 agent", "20 s left for 1 agent"]
+    fleet.app.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=JobResult())
+    ending.watch(10.0)
+    ending.ended()
+    assert said[3:] == [f"{claim.job.id}  succeeded (done)"]
+
+
+def test_a_job_whose_worker_was_killed_goes_on_and_no_attempt_is_used_up(fleet: SteppedFleet) -> None:
+    """At once, without waiting for its lease; one of another machine is left to its worker."""
+    said: list[str] = []
+    killed, other = at_work(fleet, "jobs@here"), at_work(fleet, "jobs@there")
+    ending = FleetEnding(fleet.app, said.append, host="here")
+    ending.watch(30.0)
+    ending.ended()
+    found = fleet.app.jobs.find(killed.job.id)
+    assert (found.state, found.attempts) == (JobState.QUEUED, 0)
+    assert said[-1] == f"{killed.job.id}  was ended, and goes on at the next start; no attempt was used up"
+    assert fleet.app.jobs.find(other.job.id).state is JobState.RUNNING
+
+
+def test_nothing_at_work_is_said_too(fleet: SteppedFleet) -> None:
+    """A person who pressed Ctrl-C sees that something happens."""
+    said: list[str] = []
+    ending = FleetEnding(fleet.app, said.append, host="here")
+    ending.watch(30.0)
+    ending.ended()
+    assert said == ["Ending: no agent is at work."]
+
+
+def test_a_server_that_is_away_does_not_hold_it_up(
+    fleet: SteppedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and the programs end."""
+    said: list[str] = []
+
+    def away(**_: object) -> None:
+        message = "Redis does not answer"
+        raise UnavailableError(message)
+
+    monkeypatch.setattr(fleet.app.jobs, "newest", away)
+    ending = FleetEnding(fleet.app, said.append, host="here")
+    ending.watch(30.0)
+    ending.ended()
+    assert said[0] == "what is at work is not known: Redis does not answer"
+
+
+def test_a_fleet_that_ends_by_itself_says_nothing(fleet: SteppedFleet) -> None:
+    """Its error is what is printed."""
+    said: list[str] = []
+    FleetEnding(fleet.app, said.append, host="here").ended()
+    assert said == []
