@@ -13,7 +13,7 @@ import structlog
 from routing.backlog.backlog import Backlog
 from routing.backlog.intake import Arrival, Intake
 from routing.backlog.item import BacklogItem, BacklogState
-from routing.forges.errors import ForgeError, ForgeGoneError
+from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
 from routing.forges.forge import KeepsRepository
 from routing.forges.site import ForgeSite
 from routing.issues.issue import Issue, IssueRef
@@ -80,7 +80,9 @@ class Collector:
                 self.read(site, ref)
 
     def look(self) -> int:
-        """Read the issues that webhooks named; returns how many.
+        """Read the issues that webhooks named, and ask about blockers that are not items; returns how many.
+
+        Blockers are asked about here too, so that an issue waits for no poll, which may be off.
 
         What cannot be read now stays in the intake and is looked at again. A delivery is taken out only after
         its issue is in the backlog, so a process that dies loses none.
@@ -91,6 +93,7 @@ class Collector:
                 self._look(arrival)
                 self._intake.done(arrival)
                 looked += 1
+        self._backlog.ask()
         return looked
 
     def _look(self, arrival: Arrival) -> None:
@@ -109,20 +112,21 @@ class Collector:
         """
         try:
             issue = site.forge.read_issue(ref)
-        except ForgeGoneError:
-            self._gone(site, ref)
+        except ForgeGoneError as error:
+            moved = isinstance(error, ForgeMovedError)
+            self._gone(site, ref, "was moved to another repository" if moved else "is gone from the forge")
             return None
         self.take(site, issue, anew=True)
         return issue
 
-    def _gone(self, site: ForgeSite, ref: IssueRef) -> None:
+    def _gone(self, site: ForgeSite, ref: IssueRef, what: str) -> None:
         """Take an issue that is gone out of the queue, or end its job.
 
         Forges say the same of what a token may not see any longer. So a job is ended only while the
         repository is there to be seen.
         """
-        if not self._backlog.withdraw(ref, "gone from the forge") and site.forge.access(ref.repo).readable:
-            self._people.end_work(ref, "its issue is gone from the forge")
+        if not self._backlog.withdraw(ref, f"it {what}") and site.forge.access(ref.repo).readable:
+            self._people.end_work(ref, f"its issue {what}")
 
     def take(self, site: ForgeSite, issue: Issue, *, anew: bool = False) -> None:
         """Take an issue in; one that has not changed since it was last read whole is left as it is.

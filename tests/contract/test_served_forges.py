@@ -1,6 +1,7 @@
 """What GitHub and Gitea must do beyond the contract of all forges, each against the suite's own server."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -18,7 +19,7 @@ from routing.forges.forge import Permission
 from routing.git.git import Git
 from routing.http.settings import HttpLimits
 from routing.issues.issue import IssueRef
-from tests.fakes.forge_world import OWN_LOGIN
+from tests.fakes.forge_world import OWN_LOGIN, WorldIssue
 from tests.servers.forge_server import Answer, AskedRequest
 from tests.servers.served_forges import ServedForge
 
@@ -483,3 +484,30 @@ def test_an_issue_that_was_moved_elsewhere_is_gone(served: ServedForge) -> None:
         with pytest.raises(ForgeGoneError, match="moved"):
             ask(served.ref(issue))
     assert other.labels == ["agent"]
+
+
+def shown(served: ServedForge, issue: WorldIssue, repo: str) -> dict[str, Any]:
+    """An issue as the forge shows it in another repository, or under another name of its own."""
+    page: dict[str, Any] = {"number": issue.number, "title": issue.title, "state": issue.state}
+    page |= {"labels": [{"id": 1, "name": "agent"}], "updated_at": issue.updated_at}
+    where = {"repository_url": f"https://api.forge.test/repos/{repo}"}
+    return page | (where if served.kind == "github" else {"repository": {"full_name": repo}})
+
+
+def test_an_issue_of_the_same_number_elsewhere_is_another(served: ServedForge) -> None:
+    """It was moved, and happens to have its number there too."""
+    issue = served.world.open_issue("Old", "text", labels=["agent"])
+    served.server.next.append(Answer(value=shown(served, issue, "acme/elsewhere")))
+    with pytest.raises(ForgeGoneError, match=r"moved: it is acme/elsewhere#1 now"):
+        served.forge.read_issue(served.ref(issue))
+
+
+def test_an_issue_of_a_renamed_repository_is_the_same(served: ServedForge) -> None:
+    """The forge shows both under the new name."""
+    issue = served.world.open_issue("Old", "text", labels=["agent"])
+    served.server.next += [
+        Answer(value=shown(served, issue, "acme/store")),
+        Answer(value={"full_name": "acme/store", "default_branch": "main"}),
+    ]
+    found = served.forge.read_issue(served.ref(issue))
+    assert (found.ref, found.title) == (served.ref(issue), "Old")

@@ -250,6 +250,22 @@ def test_a_blocker_that_nobody_knows_is_satisfied_with_a_warning(fleet: ForgeFle
     assert len(fleet.hands.events(BACKLOG_UNKNOWN_BLOCKER)) == 1
 
 
+def test_a_blocker_that_a_webhook_brings_is_asked_about_then(fleet: ForgeFleet) -> None:
+    """No poll is waited for: there may be none. What is open is asked about again."""
+    done = fleet.forge.person_opens(8, label="")
+    fleet.forge.person_closes(done)
+    later = fleet.forge.person_opens(9, label="")
+    refs = [fleet.forge.person_opens(number, f"Blocked by: #{number + 7}") for number in (1, 2)]
+    for ref in refs:
+        tell(fleet, ref)
+    fleet.parts.collector.look()
+    assert [state(fleet, ref) for ref in refs] == [BacklogState.READY, BacklogState.BLOCKED]
+    fleet.forge.person_closes(later)
+    fleet.clock.forward(61)
+    fleet.parts.collector.look()
+    assert state(fleet, refs[1]) is BacklogState.READY
+
+
 def test_a_blocker_that_was_moved_blocks_as_long_as_it_is_open(
     fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from routing.forges.errors import ForgeGoneError, ForgeMovedError, ForgeRefusedE
 from routing.forges.rest.asking import IssueMark, last_to_assign, last_to_label
 from routing.forges.rest.client import ForgeClient, problems_of
 from routing.forges.rest.path import repository_path
-from routing.forges.rest.wire import WireComment, WireIssue, WireUser
+from routing.forges.rest.wire import WireComment, WireIssue, WireRepository, WireUser
 from routing.forges.written_text import checked_name, checked_text
 from routing.issues.issue import Comment, Issue, IssueListing, IssueProblem, IssueRef
 
@@ -70,14 +70,23 @@ class RestIssues(ABC):
     def wire(self, ref: IssueRef) -> WireIssue:
         """The issue as the forge sends it, without comments.
 
-        Forges redirect from an issue that was moved to the new one. Its number there is another, by which it
-        is noticed: ForgeMovedError.
+        Forges redirect from an issue that was moved to the new one: ForgeMovedError. It is noticed by its
+        number, or by its repository, as the numbers may be the same. A repository that was merely renamed is
+        the same one.
         """
         issue = self._client.parsed(WireIssue, self._client.get(self.path(ref)))
-        if issue.number != ref.number:
+        if issue.number != ref.number or self._is_elsewhere(issue, ref.repo):
             message = f"{ref} was moved: it is {_repository(issue) or 'elsewhere'}#{issue.number} now"
             raise ForgeMovedError(message, state=issue.state)
         return issue
+
+    def _is_elsewhere(self, issue: WireIssue, repo: str) -> bool:
+        """Whether an issue that was asked for in one repository is in another; asked only of another name."""
+        there = _repository(issue).casefold()
+        if not there or there == repo.casefold():
+            return False
+        now = self._client.parsed(WireRepository, self._client.get(repository_path(repo)))
+        return now.full_name.casefold() != there
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
         """Write a comment: never twice, so that a lost answer is ForgeOutcomeUnknownError."""
