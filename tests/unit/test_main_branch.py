@@ -1,6 +1,7 @@
 """The main branch beside the work: a failure that it has too, and what a merge would make of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import redis
@@ -10,6 +11,8 @@ from routing.forges.commit_status import StatusState
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
+from tasks.issues.ci_look import CiLook
+from tasks.issues.watch import Finding
 from tests.fakes.mishaps import Mishap
 from tests.fleets.forge_fleet import ForgeFleet
 
@@ -197,3 +200,21 @@ def test_a_check_that_was_run_again_counts_before_work_is_frozen(fleet_of: Fleet
         ended = job_of(fleet, ref)
         assert ended.state is (JobState.SUCCEEDED if passed else JobState.ESCALATED)
         assert ("frozen" in fleet.signals(ended)) is not passed
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [(StatusState.FAILURE, Finding.MAIN_RED), (StatusState.SUCCESS, Finding.RED)]
+)
+def test_where_ci_is_ours_the_main_branch_is_judged_first(
+    fleet_of: Fleets, said: StatusState, found: Finding
+) -> None:
+    """A run is requested where the work began; until it has spoken, red is not held against anybody."""
+    fleet = fleet_of(acts={1: ["red"]})
+    (ref,) = pushed(fleet, 1)
+    job, asked = job_of(fleet, ref), list[str]()
+    site = replace(fleet.parts.sites["github"], run_ci=asked.append)
+    look = CiLook(run_ci=asked.append)
+    assert look.at(site, job, waited_seconds=0.0, held=False).finding is Finding.PENDING
+    assert asked == [job.base_commit]
+    fleet.forge.say(job.base_commit, said)
+    assert look.at(site, job, waited_seconds=0.0, held=False).finding is found
