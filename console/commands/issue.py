@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from console.invocation import AsJson, examples, opened, started
 from console.output.issue_detail import IssueDetail, detail_of
@@ -162,7 +163,7 @@ def poll(
     try:
         # One attempt: a person sees the error at once and can try again.
         coalmine.app.send_task(POLL, args=(forge,), queue="control", ignore_result=True, retry=False)
-    except (KombuError, OSError) as error:
+    except (KombuError, OSError, RedisError) as error:
         message = (
             f"the request to poll {forge} could not be sent to the broker ({error}); see `coalmine doctor`"
         )

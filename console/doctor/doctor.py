@@ -14,6 +14,7 @@ from pathlib import Path
 
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
+from redis.exceptions import RedisError
 
 from console.doctor.backlog import backlog, held, intake
 from console.doctor.findings import ok, problem, warning
@@ -243,7 +244,7 @@ def workers(app: Celery, *, wait_seconds: float) -> HealthFinding:
     """
     try:
         answers = app.control.ping(timeout=wait_seconds)
-    except (KombuError, OperationalError, OSError) as error:
+    except (KombuError, OperationalError, OSError, RedisError) as error:
         return problem("workers", f"the broker does not answer: {error}", "see COALMINE_BROKER_URL")
     names = sorted(name for answer in answers or [] for name in answer)
     if names:

@@ -16,6 +16,7 @@ from celery import Celery
 from kombu import Connection
 from kombu.exceptions import ChannelError, KombuError, OperationalError
 from kombu.transport.redis import Channel
+from redis.exceptions import RedisError
 
 from routing.errors import UnavailableError
 from routing.jobs.job import Priority
@@ -24,7 +25,7 @@ from routing.jobs.job import Priority
 PRIORITY_STEPS = {Priority.URGENT: 0, Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
 
 #: What a transport raises, wrapped by kombu or not.
-_FAULTS = (KombuError, OperationalError, ChannelError, OSError)
+_FAULTS = (KombuError, OperationalError, ChannelError, OSError, RedisError)
 
 #: Stand for the ids of the job and of its task in a prepared message; neither is part of the other.
 _JOB, _TASK = "0123456789abcdef", "fedcba9876543210-00000000"

@@ -11,6 +11,7 @@ from typer.main import get_command
 from console.boundary import MEANINGS
 from console.cli import app
 from tests.programs.command_line import CommandLine
+from tests.servers.faulty_proxy import faulty_proxy
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
@@ -77,6 +78,15 @@ def test_doctor_survives_wrong_settings_and_a_server_that_is_down(coalmine: Comm
     """What cannot be examined is a finding, not an error."""
     assert findings(coalmine, 1, COALMINE_SEED="x")["settings"] == "problem"
     assert findings(coalmine, 1, COALMINE_REDIS_URL="redis://127.0.0.1:1/0")["redis"] == "problem"
+
+
+def test_doctor_goes_on_where_a_server_refuses(coalmine: CommandLine) -> None:
+    """A refusal is a problem of the server, and no other check is left out for it."""
+    with faulty_proxy(coalmine.url) as proxy:
+        proxy.refuse("MISCONF it cannot save", only_writes=True)
+        found = findings(coalmine, 1, COALMINE_REDIS_URL=proxy.url)
+    assert found["redis"] == "problem"
+    assert {"settings", "kill-switch", "git"} <= set(found)
 
 
 def test_config_shows_sources_and_masks_secrets(coalmine: CommandLine, tmp_path: Path) -> None:

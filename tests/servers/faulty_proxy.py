@@ -117,6 +117,8 @@ class FaultyProxy:
         tasks = [asyncio.ensure_future(each) for each in both]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the proxy is closed; asyncio would print it
+            pass
         finally:
             for task in tasks:
                 task.cancel()
