@@ -171,9 +171,10 @@ def test_mail_alone_is_worth_a_turn(bench: TurnBench) -> None:
     assert {bench.post.find(each).state for each in sent} == {"acked"}
 
 
-def test_prompt_waits_for_the_registration(bench: TurnBench) -> None:
+def test_prompt_waits_for_the_registration(bench: TurnBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is being written the process runs and has read no prompt; fail, and it dies at once."""
     bench.store.broken = {"session_run"}
+    monkeypatch.setattr(bench.runner, "gives_up_at", lambda _stop: time.monotonic)  # the first refusal holds
     line = "echo $$ > pid; cat > said; touch said-to-the-end; sleep 60"
     with pytest.raises(StoreAwayError):
         bench.runner.run(bench.order(line), StopSignal())
