@@ -153,6 +153,10 @@ class AgentRunner:
 
         A push that fails says what was in its way; the turn is finished all the same.
         """
+        if tree is not None and ran.ended_by is Ending.CANCEL:  # nothing is pushed that nobody wants
+            kept = f"cancelled: what the agent did is kept on the branch {tree.branch} in {tree.path}"
+            self._log.say(claim.job.id, "text", kept)
+            return replace(ran, result=replace(ran.result, branch=tree.branch))
         if tree is None or not (ran.clean or ran.said_done):
             return ran
         if not self._holds(claim):  # a push carries no fence

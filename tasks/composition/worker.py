@@ -325,7 +325,9 @@ class Worker:
             job = self.coalmine.job_store.read(job_id)
             if job is None:
                 return False
-            failed = job.state in {JobState.FAILED, JobState.ESCALATED, JobState.BLOCKED}
+            failed = job.state in {
+                JobState.FAILED, JobState.ESCALATED, JobState.BLOCKED, JobState.CANCELLED,
+            }  # fmt: skip
             return not job.state.is_final or (failed and now - (job.finished_at or now) < kept_seconds)
 
         return wanted
