@@ -36,12 +36,13 @@ def test_nothing_is_pushed_after_the_lease_was_lost(
         branch = f"refs/heads/coalmine/{job}"
         first = parts.jobs.claim(job, worker="w1", lease_seconds=0.1)
         assert isinstance(first, Claim)
-        wait_until(
-            lambda: not parts.job_store.renew([(job, first.fence)], extend_seconds=0.0)[0].held,
-            description="the lease has run out",
-        )
-        second = parts.jobs.claim(job, worker="w2", lease_seconds=60)
-        assert isinstance(second, Claim)
+
+        def taken() -> Claim | None:
+            found = parts.jobs.claim(job, worker="w2", lease_seconds=60)
+            return found if isinstance(found, Claim) else None
+
+        second = wait_until(taken, description="the lease has run out, and another worker has the job")
+        assert second is not None
         ran = agents.run(first, StopSignal())
         assert (ran.ended_by, ran.result.commit) == ("lease_lost", "")
         assert repository.git.attempt("rev-parse", "--verify", branch).returncode != 0
