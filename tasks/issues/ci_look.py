@@ -105,6 +105,8 @@ class CiLook:
             now, there_now = self._main(site, job, newest.commit)
             if there_now.verdict is CiVerdict.RED and broken <= failed_checks(now, there_now):
                 return CiSeen(finding=Finding.MAIN_RED, reading=reading)
+            if held and there_now.verdict in _TO_COME:  # what may have repaired it is yet to be judged
+                return CiSeen(finding=Finding.MAIN_RED, reading=reading)
             if there_now.verdict is CiVerdict.GREEN and (alike or held):
                 return CiSeen(finding=Finding.MAIN_REPAIRED, reading=reading)
         return CiSeen(finding=Finding.MAIN_RED if alike else Finding.RED, reading=reading)
@@ -117,7 +119,7 @@ class CiLook:
             return CombinedStatus(commit=commit), _NOT_READ
 
 
-#: Verdicts of a CI of ours that is yet to speak.
+#: Verdicts of a CI that is yet to speak.
 _TO_COME = frozenset({CiVerdict.PENDING, CiVerdict.UNKNOWN})
 
 

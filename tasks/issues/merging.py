@@ -79,6 +79,7 @@ class Merging:
         """Have the job's branch hold the newest of the main branch; CI judges the result.
 
         Where that cannot be done, a person goes on: the version is not blamed for the red main branch.
+        ForgeUnreachableError: not yet, ask again.
         """
         repo = place_of(job)[1]
         change = site.forge.change_of_branch(repo, job.branch)
@@ -120,23 +121,26 @@ class Merging:
         if change.head != job.result.commit and not asked:
             return True  # a person pushed: what they made of it is looked at by the merge itself
         if job.base is None or onto.commit != job.base.commit:
-            first = self._first(job)
+            first = self._first(job, onto)
             if first:
                 _log.info("merge.waits", job=job.id, reason=f"job {first} is brought up to date before it")
                 return False
         try:
             head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)
-        except ForgeUnreachableError as error:  # it may have been done all the same, or be done soon
+        except ForgeUnreachableError:  # it may have been done all the same, or be done soon
             self.runs.note(job.id, bringing=job.result.commit)
-            _log.info("merge.waits", job=job.id, reason=str(error))
-            return False
+            raise
         if head == job.result.commit:
             return True
         self._adopt(job, head, onto)
         return False
 
-    def _first(self, job: Job) -> str:
-        """The id of another job of the repository that was brought up to date and awaits its verdict."""
+    def _first(self, job: Job, onto: Base) -> str:
+        """The id of another job of the repository that was brought up to date and awaits its verdict.
+
+        One that lacks `onto` by now is to be brought up again itself, so nobody waits for it: two that were
+        brought up together would wait for each other.
+        """
         waiting = self.store.read_many(self.store.waiting(MOST_WAITING))
         return next(
             (
@@ -145,6 +149,8 @@ class Merging:
                 if other is not None
                 and other.id != job.id
                 and other.request.repository == job.request.repository
+                and other.base is not None
+                and other.base.commit == onto.commit
                 and self.runs.read(other.id).brought_up == other.result.commit
             ),
             "",

@@ -173,7 +173,7 @@ class Watcher:
             case Action.FIX_FORWARD if site is not None:
                 return self._fix_forward(site, job, ci.reading, decided.reason)
             case Action.BRING_UP_TO_DATE if site is not None:
-                return self._parts.merging.bring_up_to_date(site, job, decided.reason, now)
+                return self._bring_up_to_date(site, job, decided.reason, now)
             case Action.FREEZE_ESCALATE:
                 return self._freeze(job, decided.reason, now)
             case Action.ESCALATE:
@@ -289,11 +289,20 @@ class Watcher:
             try:
                 return self._parts.merging.merge(site, job, reason, now)
             except (ForgeTokenError, ForgeUnreachableError) as error:
-                return self._not_merged_yet(job, error, facts, now)
+                return self._not_yet(job, error, facts, now, why="green, but not merged")
         return self._conclude(job, JobState.SUCCEEDED, reason, facts)
 
-    def _not_merged_yet(self, job: Job, error: ForgeError, facts: Sequence[Signal], now: float) -> bool:
-        """A merge that may succeed later is asked for at the next tick, but not without end."""
+    def _bring_up_to_date(self, site: ForgeSite, job: Job, reason: str, now: float) -> bool:
+        """Have the branch hold what repaired the main branch."""
+        try:
+            return self._parts.merging.bring_up_to_date(site, job, reason, now)
+        except (ForgeTokenError, ForgeUnreachableError) as error:
+            why = f"{reason}, but the work was not brought up to date"
+            fact = signal(SignalKind.MAIN_RED, at=now, commit=job.result.commit, note=why)
+            return self._not_yet(job, error, [fact], now, why=why)
+
+    def _not_yet(self, job: Job, error: ForgeError, facts: Sequence[Signal], now: float, *, why: str) -> bool:
+        """What may succeed later is asked for at the next tick, but not without end."""
         refused = isinstance(error, ForgeTokenError)
         if refused:
             self._hold(job, str(error), now)
@@ -301,12 +310,12 @@ class Watcher:
         if commit != job.result.commit:
             since = f"{now:.6f}"
             self._parts.runs.note(job.id, merging=f"{job.result.commit} {since}")
-        _log.warning("merge.delayed", commit=job.result.commit, reason=str(error))
+        say = _log.warning if now > float(since) else _log.info  # forges often need a moment
+        say("merge.delayed", commit=job.result.commit, reason=str(error))
         limit = self._limits.token_seconds if refused else self._limits.no_verdict_seconds
         if now - float(since) < limit:
             return False
-        why = f"green, but not merged within {limit:g} s: {error}"
-        return self._conclude(job, JobState.ESCALATED, why, facts)
+        return self._conclude(job, JobState.ESCALATED, f"{why} within {limit:g} s: {error}", facts)
 
     def _conclude(self, job: Job, state: JobState, reason: str, facts: Sequence[Signal]) -> bool:
         """End the job with its signals, in one step under its fence; False when another was faster."""

@@ -218,3 +218,48 @@ def test_where_ci_is_ours_the_main_branch_is_judged_first(
     assert asked == [job.base_commit]
     fleet.forge.say(job.base_commit, said)
     assert look.at(site, job, waited_seconds=0.0, held=False).finding is found
+
+
+def test_branches_that_were_brought_up_together_do_not_wait_for_each_other(fleet_of: Fleets) -> None:
+    """Each had to wait for the repair of main; each further merge makes one of the others current again."""
+    fleet = fleet_of(acts={1: ["red"], 2: ["red"], 3: ["red"]}, merge="green", per_repo=3)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    refs = pushed(fleet, 1, 2, 3)
+    fleet.watch()
+    repaired_main(fleet)
+    for merged in (0, 1, 2, 3):
+        fleet.watch()
+        for ref in refs:
+            fleet.forge.say(job_of(fleet, ref).result.commit, StatusState.SUCCESS)
+        assert [job_of(fleet, ref).state for ref in refs].count(JobState.SUCCEEDED) == merged
+
+
+@pytest.mark.parametrize("said", [StatusState.PENDING, None])
+def test_a_red_main_that_is_judged_again_is_waited_for(fleet_of: Fleets, said: StatusState | None) -> None:
+    """Somebody pushed what may repair it, and CI has not spoken about that yet: still no corrective turn."""
+    fleet = fleet_of(acts={1: ["red"]}, merge="green")
+    (ref,) = pushed(fleet, 1)
+    fleet.forge.say(fleet.forge.repositories["acme/shop"].squash("Break the build"), StatusState.FAILURE)
+    fleet.watch()
+    hopeful = fleet.forge.repositories["acme/shop"].squash("Repair the build")
+    if said is not None:
+        fleet.forge.say(hopeful, said)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.WAITING, 0)
+
+
+@pytest.mark.parametrize("red", [True, False])
+def test_a_branch_that_is_never_brought_up_to_date_is_a_persons(fleet_of: Fleets, *, red: bool) -> None:
+    """A forge that says that it is at it, and never does it, holds the repository's place for some hours."""
+    fleet = fleet_of(acts={1: ["red"]} if red else {}, merge="green", per_repo=2)
+    if red:
+        fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    (ref,) = pushed(fleet, 1)
+    repaired_main(fleet)
+    fleet.mishaps.lasting["bring_up_to_date"] = lambda: ForgeUnreachableError("it is at it")
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    fleet.clock.forward(7300)
+    fleet.watch()
+    job = job_of(fleet, ref)
+    assert (job.state, "it is at it" in job.reason) == (JobState.ESCALATED, True)
