@@ -33,11 +33,15 @@ class Cancellation:
         fact = signal(SignalKind.CANCELLED, at=at, note=reason)
         return self.end(job_id, JobState.CANCELLED, reason=reason, facts=[fact], at=at)
 
-    def end(self, job_id: str, to: JobState, *, reason: str, facts: Sequence[Signal], at: float) -> Job:
+    def end(
+        self, job_id: str, to: JobState, *, reason: str, facts: Sequence[Signal], at: float,
+        fence: int | None = None,
+    ) -> Job:  # fmt: skip
         """End a job as cancelled or succeeded, whatever state it is in; ConflictError if it ended otherwise.
 
         The facts are recorded with the end of a job that is not running. Those of a running one are the
-        caller's to record before; its worker adds that it was cancelled.
+        caller's to record before; its worker adds that it was cancelled. With `fence` a job that waits is
+        ended in that run alone, and also when it was taken for its merge: by the tick that merges.
         """
         while True:
             job = self._find(job_id)
@@ -51,8 +55,11 @@ class Cancellation:
             else:
                 moved = self._jobs.move(Move(
                     job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=to,
-                    event=JOB_FINISHED, reason=reason, signals=facts,
+                    event=JOB_FINISHED, reason=reason, signals=facts, fence=fence,
                 ))  # fmt: skip
+                if moved.answer is MoveAnswer.STALE:
+                    message = f"job {job_id} has gone on since it was read and was not cancelled"
+                    raise ConflictError(message)
                 if moved.answer is MoveAnswer.MERGING:
                     message = f"job {job_id} is being merged now and was not cancelled; revert the merge"
                     raise ConflictError(message)

@@ -293,13 +293,15 @@ class Jobs:
         return self._cancellation.cancel(job_id, by=by, at=at)
 
     def end_by_people(
-        self, job_id: str, to: JobState, *, reason: str, facts: Sequence[Signal], at: float
-    ) -> Job:
+        self, job_id: str, to: JobState, *, reason: str, facts: Sequence[Signal], at: float,
+        fence: int | None = None,
+    ) -> Job:  # fmt: skip
         """End a job as people decided: as succeeded, its work landed; as cancelled, it is not wanted.
 
         `facts` must be recorded already if the job is running: its worker ends it, and knows none of them.
+        `fence`, as read, is given by the tick that merges: it may end a job that it had taken for its merge.
         """
-        return self._cancellation.end(job_id, to, reason=reason, facts=facts, at=at)
+        return self._cancellation.end(job_id, to, reason=reason, facts=facts, at=at, fence=fence)
 
     def see_to_children(self, *, at: float, most: int = 500) -> None:
         """Cancel the children of jobs that were cancelled, or that failed, unless those are kept."""

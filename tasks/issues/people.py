@@ -77,16 +77,17 @@ class People:
             reason = unwanted(site, site.forge.read_issue(issue))
         except ForgeGoneError:  # its repository may be gone, or hidden from the token: the poll finds out
             return False
-        return bool(reason) and self.end_work(issue, reason)
+        return bool(reason) and self.end_work(issue, reason, fence=job.fence)
 
-    def end_work(self, issue: IssueRef, reason: str) -> bool:
+    def end_work(self, issue: IssueRef, reason: str, *, fence: int | None = None) -> bool:
         """End the job at work on an item that people no longer want; False when there is none.
 
-        The item leaves the queue with the end of the job, unless it is wanted again by then.
+        The item leaves the queue with the end of the job, unless it is wanted again by then. `fence` is
+        given by the tick that merges: see `Jobs.end_by_people`.
         """
         job_id = self._backlog.unwanted(issue, reason)
         job = self._store.read(job_id) if job_id else None
-        return job is not None and self.end_job(job, reason)
+        return job is not None and self.end_job(job, reason, fence=fence)
 
     def follow_assignment(self, site: ForgeSite, issue: Issue, item: BacklogItem) -> bool:
         """End the job at work on an issue that was assigned to others since it was started.
@@ -104,7 +105,7 @@ class People:
         who = ", ".join(sorted(issue.assignees)) or "nobody"
         return job is not None and self.end_job(job, f"the assignment of its issue was changed (now: {who})")
 
-    def end_job(self, job: Job, reason: str) -> bool:
+    def end_job(self, job: Job, reason: str, *, fence: int | None = None) -> bool:
         """End a job for a reason; as succeeded when its work is on the main branch after all.
 
         A forge closes an issue when its change is merged, so that is looked at first. ForgeUnreachableError
@@ -119,15 +120,18 @@ class People:
             return self._end(job, JobState.SUCCEEDED, "its work is on the main branch", seen.facts)
         reason = f"cancelled, as {reason}; {_kept(job)}" if pushed else f"cancelled, as {reason}"
         fact = signal(SignalKind.CANCELLED, at=now, note=reason)
-        return self._end(job, JobState.CANCELLED, reason, [*seen.facts, fact])
+        return self._end(job, JobState.CANCELLED, reason, [*seen.facts, fact], fence=fence)
 
-    def _end(self, job: Job, to: JobState, reason: str, facts: tuple[Signal, ...] | list[Signal]) -> bool:
+    def _end(
+        self, job: Job, to: JobState, reason: str, facts: tuple[Signal, ...] | list[Signal],
+        *, fence: int | None = None,
+    ) -> bool:  # fmt: skip
         """End it; False when it has ended otherwise, or is being merged at this moment."""
         now = self._signals.now()
         if job.state is JobState.RUNNING and to is JobState.SUCCEEDED:
             self._signals.add(job.id, list(facts))
         try:
-            self._jobs.end_by_people(job.id, to, reason=reason, facts=facts, at=now)
+            self._jobs.end_by_people(job.id, to, reason=reason, facts=facts, at=now, fence=fence)
         except (ConflictError, NotFoundError) as error:
             _log.info("job.not_ended", job=job.id, reason=str(error))
             return False

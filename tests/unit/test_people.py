@@ -265,3 +265,18 @@ def test_a_worker_that_is_lost_while_its_work_is_merged_ends_no_other_way(fleet:
     fleet.watch()
     step = after_lost_worker(job_of(fleet), at=fleet.clock())
     assert (step.to, step.signals) == (JobState.SUCCEEDED, [])
+
+
+def test_a_merge_that_was_put_off_is_not_made_when_nobody_wants_it(fleet: ForgeFleet) -> None:
+    """The forge did not answer at the first try, so the job had been taken for its merge already."""
+    ref, _ = brought_to(fleet, "waiting")
+    fleet.judging.pop()[1]()
+    fleet.mishaps.lasting["merge"] = lambda: ForgeUnreachableError("away")
+    fleet.watch()
+    assert job_of(fleet).state is JobState.WAITING
+    closes(fleet, ref)
+    fleet.poll()
+    fleet.mishaps.lasting.clear()
+    fleet.watch()
+    assert job_of(fleet).state is JobState.CANCELLED
+    assert not [one for one in fleet.forge.changes if one.merge_commit]
