@@ -90,9 +90,13 @@ def test_borrowing_tree_reads_what_no_branch_names_any_more(host: Host, *, packe
     assert git("status", "--porcelain") == ""
     git("fsck", "--strict", "--connectivity-only")
     assert Git(other.path)("show", "HEAD:sum.py") == "second"
-    (tree.path / "sum.py").write_text("third\n")
-    git("commit", "--quiet", "--all", "--message=Work")
-    assert tree.push().commit == git("rev-parse", "HEAD")
+    (tree.path / "more.py").write_text("third\n")
+    git("add", "more.py")
+    git("commit", "--quiet", "--message=Work")
+    pushed = f"{tree.push().commit}"
+    remote = Git(host.remote)
+    assert remote("rev-parse", f"{pushed}^") == remote("rev-parse", "main"), "its work alone goes there"
+    assert [remote("show", f"{pushed}:{name}") for name in ("sum.py", "more.py")] == ["second", "third"]
 
 
 def test_git_that_runs_meanwhile_finds_the_new_pack(host: Host) -> None:

@@ -294,7 +294,7 @@ def _error_of(status: int, refused: frozenset[int]) -> tuple[type[ForgeError], s
     if status in _GONE:
         return ForgeGoneError, "see that it exists and that the token may see it"
     if status == _UNKNOWN_TOKEN:
-        return ForgeTokenError, "see that the token is valid"
+        return ForgeTokenError, "see that the token is valid, and docs/forges.md for what it needs"
     if status == _REFUSED:
         return ForgeRefusedError, "see that the token is valid and has the permissions of docs/forges.md"
     if status in refused:
