@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from routing.forges.change_request import ChangeState
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.forges.rest import history
 from routing.http.settings import HttpLimits
 from tests.fakes.forge_world import OWN_LOGIN
 from tests.servers.forge_server import GONE, Answer
 from tests.servers.served_forges import ServedForge
+from tests.waiting import wait_until
 
 BRANCH = "coalmine/0123456789abcdef"
 
@@ -258,3 +261,25 @@ def test_many_failing_checks_find_room(served: ServedForge) -> None:
     log = served.forge.failing_log(served.world.repo, head, most_characters=700)
     assert len(log) <= 700
     assert [line[:4] for line in log.split("\n\n")] == ["ci/0", "ci/1", "ci/2"]
+
+
+def test_a_closed_request_says_nothing_while_its_main_branch_is_fetched(
+    served: ServedForge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who closed it may have landed its work by another way, which only the branch shows."""
+    world, forge = served.world, served.forge
+    world.repository.work(BRANCH, {"new.txt": "new\n"})
+    forge.open_change(world.repo, BRANCH, title="New", body="")
+    world.commit_on_main("Another change")
+    world.pull_of(BRANCH).issue.state = "closed"
+    with monkeypatch.context() as impatient:
+        impatient.setattr(history, "PATIENCE_SECONDS", 0.0)
+        with pytest.raises(ForgeUnreachableError, match="is being fetched"):
+            forge.change_of_branch(world.repo, BRANCH)
+
+    def state() -> ChangeState:
+        change = forge.change_of_branch(world.repo, BRANCH)
+        assert change is not None
+        return change.state
+
+    assert wait_until(state, description="it is known") is ChangeState.CLOSED

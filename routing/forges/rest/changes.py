@@ -28,7 +28,7 @@ from routing.forges.errors import (
 )
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.default_branch import default_branch
-from routing.forges.rest.history import RestHistory, SoughtWork
+from routing.forges.rest.history import HistoryAwaitedError, RestHistory, SoughtWork
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireReview, WireTip
 from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit, merge_message
@@ -280,6 +280,8 @@ class RestChanges(ABC):
         try:
             landing = self._history.landing(self._sought(change))
         except ForgeError as error:  # the API's word stands
+            if isinstance(error, HistoryAwaitedError) and state is ChangeState.CLOSED:
+                raise  # who closed it may have landed its work by another way
             _log.warning("history.not_read", repo=repo, branch=branch, reason=str(error))
             return change.model_copy(update={"looked": False})
         return _with_landing(change, landing, datetime.now(UTC))

@@ -4,7 +4,8 @@ An API says of a merge what it says; whether the work is on the main branch, und
 whether it is there still, only the branch itself shows. So it is fetched, once for each new commit of it.
 Nothing is fetched while the branch stays where it is.
 
-A forge whose git gives no answer costs knowledge, and stops nothing: what its API says counts then.
+A forge whose git gives no answer costs knowledge, and stops nothing: what its API says counts then. Fetches
+go on beside the ticks, which wait a few seconds for them: a large repository holds up no other.
 """
 
 import fcntl
@@ -12,6 +13,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from collections import OrderedDict
@@ -32,10 +34,17 @@ from routing.git.remote import Remote
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds for a fetch, for a git that only reads here, and for a process that is fetching: a tick waits.
+#: Seconds for a fetch, for a git that only reads here, and for another process that is fetching.
 FETCH_SECONDS = 300.0
 GIT_SECONDS = 60.0
 LOCK_SECONDS = 20.0
+
+#: Seconds after its start for which a fetch is waited for: a tick has other repositories to look at.
+PATIENCE_SECONDS = 10.0
+
+#: Seconds between two fetches of a repository that fail: doubled from the first to the longest.
+FIRST_PAUSE_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 1800.0
 
 #: Answers that are kept: what one head is on one commit of a main branch does not change.
 KEPT_ANSWERS = 2000
@@ -56,6 +65,64 @@ class SoughtWork:
     number: int | None = None  # of its pull request
     merged_as: str = ""  # the commit that the API says it was merged as
     since: str = ""  # where it began, "" when that is not known
+
+
+class HistoryAwaitedError(ForgeUnreachableError):
+    """A fetch is under way: ask again soon."""
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """One fetch, in a thread of its own."""
+
+    begun_at: float
+    over: threading.Event = field(default_factory=threading.Event)
+    fault: Exception | None = None
+
+
+class _Fetches:
+    """The fetches of one repository, one after the other. Safe to share between threads."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._newest: _Fetch | None = None
+        self._failures = 0  # in a row
+        self._paused_until = 0.0
+
+    def run(self, fetch: Callable[[], object]) -> None:
+        """Fetch. HistoryAwaitedError while one goes on; what went wrong, also a short while later."""
+        mine = False
+        while not mine:
+            one, mine = self._begun(fetch)
+            if not one.over.wait(max(0.0, one.begun_at + PATIENCE_SECONDS - self._monotonic())):
+                raise HistoryAwaitedError("the main branch is being fetched; it is asked again later")
+        if one.fault is not None:
+            raise ForgeUnreachableError(str(one.fault)) from one.fault
+
+    def _begun(self, fetch: Callable[[], object]) -> tuple[_Fetch, bool]:
+        """The fetch that goes on, or one that was begun now; whether it is that."""
+        with self._lock:
+            newest = self._newest
+            if newest is not None and not newest.over.is_set():
+                return newest, False
+            if newest is not None and newest.fault is not None and self._monotonic() < self._paused_until:
+                raise ForgeUnreachableError(str(newest.fault)) from newest.fault
+            self._newest = begun = _Fetch(begun_at=self._monotonic())
+        threading.Thread(target=self._do, args=(fetch, begun), name="history-fetch", daemon=True).start()
+        return begun, True
+
+    def _do(self, fetch: Callable[[], object], one: _Fetch) -> None:
+        try:
+            fetch()
+            self._failures = 0
+        except Exception as error:  # noqa: BLE001 - it is raised where the fetch was asked for
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 10))
+            self._failures += 1
+            self._paused_until = self._monotonic() + pause
+            one.fault = error
+        finally:
+            one.over.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +162,21 @@ class RestHistory:
 
     remote: Callable[[str], Remote]  # where git finds a repository
     folder: Path | None = None  # of the repositories; None: one that ends with the process
+    monotonic: Callable[[], float] = time.monotonic
+    _fetches: dict[str, _Fetches] = field(default_factory=dict)  # by repository
     _answers: OrderedDict[SoughtWork, Landing | None] = field(default_factory=OrderedDict)
 
     def landing(self, work: SoughtWork) -> Landing | None:
         """How the work landed, None when it did not, or is not there any longer.
 
-        ForgeUnreachableError when git gave no answer, for whatever reason.
+        ForgeUnreachableError when git gave no answer, for whatever reason; HistoryAwaitedError when it is at
+        it.
         """
         if work not in self._answers:
             try:
                 self._answers[work] = self._asked(work)
+            except HistoryAwaitedError:
+                raise
             except (CoalmineError, OSError) as error:
                 message = f"the history of {work.repo} could not be read: {error}"
                 raise ForgeUnreachableError(message) from error
@@ -127,6 +199,10 @@ class RestHistory:
         """Have the main branch's newest commit here, and the work's head if it can still be had."""
         if (repository.directory / "HEAD").exists() and self._has(repository, work.tip, work.head):
             return
+        fetches = self._fetches.setdefault(work.repo, _Fetches(self.monotonic))
+        fetches.run(lambda: self._fetched(repository, work))
+
+    def _fetched(self, repository: _BareGit, work: SoughtWork) -> None:
         with _locked(repository.directory.with_suffix(".lock")):
             self._make(repository, work.tip)
             if not repository.has_commit(work.tip):
