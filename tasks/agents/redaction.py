@@ -14,7 +14,7 @@ import json
 import math
 import urllib.parse
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -28,6 +28,8 @@ _SHORTEST = 6
 _SHORTEST_IN_PIECES = 12
 #: Characters of a piece that is taken out of the longest secrets; of shorter ones it is a half.
 PIECE = 24
+#: Characters between two looks at a text; few, as each is another look at the whole of it.
+_STEPS = (3, 4, 6, 9, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,19 @@ class Redactor:
         self._forms = sorted(forms.values(), key=lambda form: -len(form.text))
         #: Length of the longest secret; a text that was cut short may end in a part of one.
         self.longest = max((len(value) for value in secrets.values()), default=0)
-        # Every piece holds one of these wherever it begins, if a text is looked at every `_step` characters.
-        self._step = (min((form.piece for form in self._forms), default=1) + 1) // 2
-        self._places: Mapping[str, list[tuple[_Spelling, int]]] = _places(self._forms, self._step)
+        by_step: defaultdict[int, list[_Spelling]] = defaultdict(list)
+        for form in self._forms:
+            by_step[_step(form)].append(form)
+        self._indexes = [_Index(by_step[step], step) for step in sorted(by_step, reverse=True)]
 
     def __call__(self, text: str, *, cut: bool = False) -> str:
         """Return the text without secrets; `cut` says that its end is missing."""
-        if self._may_hold_one(text):
+        # A closer look is seldom needed: nearly no line has even the beginning of one.
+        if any(index.may_hold_one(text) for index in self._indexes):
             for form in self._forms:
                 text = text.replace(form.text, form.label)
-            text = self._without_pieces(text)
+            for index in self._indexes:
+                text = index.without_pieces(text)
         return text[: len(text) - self.longest] if cut and self.longest else text
 
     def record(self, record: T) -> T:
@@ -77,6 +82,40 @@ class Redactor:
 
     def at_the_end(self, text: str) -> Iterator["_Begun"]:
         """The forms of which a part may stand at the end of the text, and go on in the next one."""
+        for index in self._indexes:
+            yield from index.at_the_end(text)
+
+
+class _Index:
+    """Where every part of `step` characters stands in some forms.
+
+    Every piece of them holds such a part, wherever it begins, if a text is looked at every `step` characters.
+    Forms with longer pieces have an index with a longer step: parts of three characters stand in a long
+    secret by the hundred, and all of them would be looked at for each that a text holds.
+    """
+
+    def __init__(self, forms: Sequence[_Spelling], step: int) -> None:
+        self._forms = forms
+        self._step = step
+        self._places = _places(forms, step)
+
+    def may_hold_one(self, text: str) -> bool:
+        """Whether a part stands where the text is looked at."""
+        step, places = self._step, self._places
+        return any(text[at : at + step] in places for at in range(0, len(text) - step + 1, step))
+
+    def without_pieces(self, text: str) -> str:
+        """Return the text with each piece replaced."""
+        kept: list[str] = []
+        at = 0  # what is before is in `kept`
+        for begin, end, label in self._pieces(text):
+            if begin >= at:
+                kept += [text[at:begin], label]
+            at = max(at, end)
+        return "".join([*kept, text[at:]]) if kept else text
+
+    def at_the_end(self, text: str) -> Iterator["_Begun"]:
+        """The forms of which a part may stand at the end of the text."""
         at = max(0, len(text) - self._step)
         end = text[at:]
         places = self._places.get(end, ()) if len(end) == self._step else self._all_places(end)
@@ -95,26 +134,11 @@ class Redactor:
                 yield form, offset
                 offset = form.text.find(part, offset + 1)
 
-    def _may_hold_one(self, text: str) -> bool:
-        """Whether a closer look is needed: nearly no line has even the beginning of one."""
-        step, places = self._step, self._places
-        grams = (text[at : at + step] for at in range(0, len(text) - step + 1, step))
-        return bool(places) and any(gram in places for gram in grams)
-
-    def _without_pieces(self, text: str) -> str:
-        kept: list[str] = []
-        at = 0  # what is before is in `kept`
-        for begin, end, label in self._pieces(text):
-            if begin >= at:
-                kept += [text[at:begin], label]
-            at = max(at, end)
-        return "".join([*kept, text[at:]]) if kept else text
-
     def _pieces(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Where pieces begin and end, in their order."""
         step, places = self._step, self._places
         after = 0
-        for at in range(0, len(text) - step + 1, step) if places else ():
+        for at in range(0, len(text) - step + 1, step):
             if at < after or text[at : at + step] not in places:
                 continue
             runs = [(*_run(text, at, form, offset), form) for form, offset in places[text[at : at + step]]]
@@ -173,6 +197,11 @@ def _spelling(name: str, text: str) -> _Spelling:
     in_pieces = len(text) >= _SHORTEST_IN_PIECES
     piece = max(_SHORTEST, min(PIECE, math.ceil(len(text) / 2))) if in_pieces else len(text)
     return _Spelling(text, f"[{name}]", piece)
+
+
+def _step(form: _Spelling) -> int:
+    """The longest step that finds every piece of the form."""
+    return max(step for step in _STEPS if step <= (form.piece + 1) // 2)
 
 
 def _forms(value: str) -> set[str]:

@@ -4,13 +4,15 @@ import base64
 import html
 import json
 import urllib.parse
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.printable import printable
-from tasks.agents.redaction import PIECE, Redactor
+from tasks.agents import redaction
+from tasks.agents.redaction import PIECE, Redactor, _run
 from tasks.agents.runtimes.agent_event import TextEvent, ToolEvent, Usage, UsageEvent
 
 WORD = 'sk-ant-api03/Zx9+qW$e r"tY\u00fc&8'
@@ -118,3 +120,23 @@ def test_the_texts_of_an_event_are_searched() -> None:
     assert REDACT.record(ToolEvent(name=WORD, detail=WORD)) == ToolEvent(name="[KEY]", detail="[KEY]")
     usage = UsageEvent(usage=Usage(cost_usd=1.0))
     assert REDACT.record(usage) == usage
+
+
+@pytest.mark.parametrize("text", ["\\u00e9", "\\u001b[0m", "\\x1b", "%20", "-"])
+def test_a_long_line_costs_no_more_for_a_short_secret_beside_a_long_one(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Escapes of the long one would be found everywhere in parts that are as short as the other one needs."""
+    looks = 0
+
+    def counted(*given: Any) -> tuple[int, int]:
+        nonlocal looks
+        looks += 1
+        return _run(*given)
+
+    key = base64.b64encode(bytes(number * 7919 % 251 for number in range(1500))).decode()
+    redact = Redactor({"FILE": f"-----BEGIN KEY-----\n{key}\n-----END KEY-----", "PIN": "h+nter2"})
+    monkeypatch.setattr(redaction, "_run", counted)
+    line = text * (20_000 // len(text))
+    assert redact(line) == line
+    assert looks <= 3 * len(line)
