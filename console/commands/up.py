@@ -10,7 +10,6 @@ output has events alone.
 """
 
 import os
-import socket
 import threading
 from pathlib import Path
 
@@ -233,7 +232,7 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
     if fleet.door is not None:
         speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and the like.")
     follower.start()
-    ending = FleetEnding(fleet.coalmine, speaker.say, host=socket.gethostname())
+    ending = FleetEnding(fleet.coalmine, speaker.say, worker=fleet.worker)
     try:
         supervisor.run(on_ending=lambda seconds: ending.watch(seconds - SPARE_SECONDS))
     finally:

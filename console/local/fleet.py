@@ -8,6 +8,7 @@ programs that it starts.
 import json
 import logging
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -116,6 +117,7 @@ class LocalFleet:
         self.door: LocalDoor | None = None  # where webhooks are taken
         self.variables: dict[str, str] = {}
         self.agents = DEFAULT_AGENTS
+        self.worker = _node("jobs")  # the name of the worker that runs agents
         self.coalmine: Coalmine
         self.origins: Origins
 
@@ -186,8 +188,8 @@ class LocalFleet:
 
         There are two workers, so that ticks never wait for agents to finish.
         """
-        jobs = ("-Q", "champion,canary", "-P", "threads", "-c", str(self.agents), "-n", "jobs@%h")
-        control = ("-Q", "control", "-P", "threads", "-c", "4", "-n", "control@%h")
+        jobs = ("-Q", "champion,canary", "-P", "threads", "-c", str(self.agents), "-n", self.worker)
+        control = ("-Q", "control", "-P", "threads", "-c", "4", "-n", _node("control"))
         quiet = ("--without-gossip", "--without-mingle")
         self.supervisor = Supervisor(
             [
@@ -251,6 +253,11 @@ class LocalFleet:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as written:
             json.dump({"pid": os.getpid(), "variables": self.variables}, written)
+
+
+def _node(name: str) -> str:
+    """A name for a worker that no other has: a shared server may have workers of another fleet on this host."""
+    return f"{name}-{os.getpid()}@{socket.gethostname()}"
 
 
 def _per_repo(settings: Settings) -> list[int]:

@@ -22,10 +22,10 @@ MOST_NAMED = 20
 class FleetEnding:
     """Call `watch` again and again while the programs end, and `ended` once when they have. One thread."""
 
-    def __init__(self, parts: Coalmine, say: Callable[[str], None], *, host: str) -> None:
+    def __init__(self, parts: Coalmine, say: Callable[[str], None], *, worker: str) -> None:
         self._parts = parts
         self._say = say
-        self._host = host  # as the names of this fleet's workers end
+        self._worker = worker  # the name of this fleet's own; another on this machine is not ours to end
         self._at_work: list[Job] | None = None  # when the end began; None before
         self._say_below = float("inf")  # the next line is due when so many seconds are left
 
@@ -57,7 +57,7 @@ class FleetEnding:
     def _fate(self, job_id: str) -> str:
         """What became of a job that was at work; one whose worker was killed is put back first."""
         job = self._parts.jobs.find(job_id)
-        if job.state is JobState.RUNNING and job.worker.endswith(f"@{self._host}"):
+        if job.state is JobState.RUNNING and job.worker == self._worker:
             version = self._parts.templates.find(job.version_id)
             reason = "its worker was ended by a person"
             self._parts.jobs.give_back(Claim(job=job, version=version), UNCOUNTED, reason=reason)
@@ -69,9 +69,9 @@ class FleetEnding:
         return f"{job.state.value} ({job.reason})"
 
     def _running(self) -> list[Job]:
-        """The jobs at work on this machine, the oldest first."""
+        """The jobs at work in this fleet, the oldest first."""
         found = self._parts.jobs.newest(most=1000, states=frozenset({JobState.RUNNING}))
-        return [job for job in reversed(found) if job.worker.endswith(f"@{self._host}")]
+        return [job for job in reversed(found) if job.worker == self._worker]
 
 
 def _agents(count: int) -> str:

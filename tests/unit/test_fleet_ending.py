@@ -28,8 +28,8 @@ def at_work(fleet: SteppedFleet, worker: str) -> Claim:
 def test_it_says_what_it_waits_for_and_counts_down(fleet: SteppedFleet) -> None:
     """At once, then every five seconds, and nothing more when all have ended."""
     said: list[str] = []
-    claim, _other = at_work(fleet, "jobs@here"), at_work(fleet, "jobs@there")
-    ending = FleetEnding(fleet.app, said.append, host="here")
+    claim, _other = at_work(fleet, "jobs-7@here"), at_work(fleet, "jobs@here")
+    ending = FleetEnding(fleet.app, said.append, worker="jobs-7@here")
     for seconds in (30.0, 29.0, 25.0, 24.0, 20.0):
         ending.watch(seconds)
     first, *later = said
@@ -42,10 +42,10 @@ def test_it_says_what_it_waits_for_and_counts_down(fleet: SteppedFleet) -> None:
 
 
 def test_a_job_whose_worker_was_killed_goes_on_and_no_attempt_is_used_up(fleet: SteppedFleet) -> None:
-    """At once, without waiting for its lease; one of another machine is left to its worker."""
+    """At once, without waiting for its lease; one of another fleet on this machine is left to its worker."""
     said: list[str] = []
-    killed, other = at_work(fleet, "jobs@here"), at_work(fleet, "jobs@there")
-    ending = FleetEnding(fleet.app, said.append, host="here")
+    killed, other = at_work(fleet, "jobs-7@here"), at_work(fleet, "jobs@here")
+    ending = FleetEnding(fleet.app, said.append, worker="jobs-7@here")
     ending.watch(30.0)
     ending.ended()
     found = fleet.app.jobs.find(killed.job.id)
@@ -57,7 +57,7 @@ def test_a_job_whose_worker_was_killed_goes_on_and_no_attempt_is_used_up(fleet: 
 def test_nothing_at_work_is_said_too(fleet: SteppedFleet) -> None:
     """A person who pressed Ctrl-C sees that something happens."""
     said: list[str] = []
-    ending = FleetEnding(fleet.app, said.append, host="here")
+    ending = FleetEnding(fleet.app, said.append, worker="jobs-7@here")
     ending.watch(30.0)
     ending.ended()
     assert said == ["Ending: no agent is at work."]
@@ -74,7 +74,7 @@ def test_a_server_that_is_away_does_not_hold_it_up(
         raise UnavailableError(message)
 
     monkeypatch.setattr(fleet.app.jobs, "newest", away)
-    ending = FleetEnding(fleet.app, said.append, host="here")
+    ending = FleetEnding(fleet.app, said.append, worker="jobs-7@here")
     ending.watch(30.0)
     ending.ended()
     assert said[0] == "what is at work is not known: Redis does not answer"
@@ -83,5 +83,5 @@ def test_a_server_that_is_away_does_not_hold_it_up(
 def test_a_fleet_that_ends_by_itself_says_nothing(fleet: SteppedFleet) -> None:
     """Its error is what is printed."""
     said: list[str] = []
-    FleetEnding(fleet.app, said.append, host="here").ended()
+    FleetEnding(fleet.app, said.append, worker="jobs-7@here").ended()
     assert said == []
