@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from console.local.fleet_lock import FleetLock, locked_folders
+from console.local.fleet_lock import FleetLock, hide_from_git, locked_folders
 from console.local.last_options import unsaid
 from console.local.program import Program
 from console.local.start_checks import check_has_commit
@@ -150,6 +150,7 @@ class LocalFleet:
             check_has_commit(local.repository)
             folders = locked_folders(local.repository, local.issues)
             self._leave.enter_context(FleetLock(folders, state=self._state))
+            hide_from_git(local.issues)
         if settings.redis_url is None:
             server = PrivateServer(self._state / "redis")
             server.start()
@@ -256,7 +257,7 @@ class LocalFleet:
 
 
 def _node(name: str) -> str:
-    """A name for a worker that no other has: a shared server may have workers of another fleet on this host."""
+    """A name for a worker that no other has: those of another fleet may use the same server and this host."""
     return f"{name}-{os.getpid()}@{socket.gethostname()}"
 
 

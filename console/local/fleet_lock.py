@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from routing.errors import ConflictError, InvalidInputError
+from routing.errors import CoalmineError, ConflictError, InvalidInputError
+from routing.forges.local.issues import LOCK_NAME
 from routing.git.git import Git
 from routing.printable import printable
 
@@ -84,6 +85,26 @@ def locked_folders(repository: Path, issues: Path) -> tuple[Path, Path]:
     """
     common = Git(repository)("rev-parse", "--path-format=absolute", "--git-common-dir").strip()
     return Path(common).resolve(), issues.resolve()
+
+
+def hide_from_git(issues: Path) -> None:
+    """Have git leave out our locks in a folder of issues that lies in a work tree: nobody is to commit them.
+
+    That is noted in the repository's own `info/exclude`, which is never committed. Where it cannot be
+    written, git shows the files.
+    """
+    try:
+        place = Git(issues)("rev-parse", "--path-format=absolute", "--git-path", "info/exclude").strip()
+        exclude = Path(place)
+        known = exclude.read_bytes() if exclude.exists() else b""
+        missing = [name for name in (NAME, LOCK_NAME) if name.encode() not in known.splitlines()]
+        if missing:
+            exclude.parent.mkdir(exist_ok=True)
+            before = "" if known.endswith(b"\n") or not known else "\n"
+            with exclude.open("a", encoding="utf-8") as written:
+                written.write(before + "".join(f"{name}\n" for name in missing))
+    except (CoalmineError, OSError):
+        return
 
 
 def _opened(folder: Path) -> int:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from console.local.fleet_lock import NAME, FleetLock, locked_folders
+from console.local.fleet_lock import NAME, FleetLock, hide_from_git, locked_folders
 from routing.errors import ConflictError, InvalidInputError
+from routing.forges.local.issues import LOCK_NAME
 from routing.git.git import Git
 
 
@@ -67,6 +68,24 @@ def test_the_lock_of_a_process_that_has_gone_is_in_nobodys_way(shop: Path, tmp_p
         (folder / NAME).write_text('{"pid": 1, "folder": "/x", "state": "/x"}')
     with lock(shop, tmp_path / "issues"):
         pass
+
+
+def test_nobody_commits_the_locks_of_issues_in_the_repository(shop: Path, tmp_path: Path) -> None:
+    """Git leaves them out, as an issue is not; it is noted once, and what is noted already stays."""
+    exclude = shop / ".git" / "info" / "exclude"
+    exclude.write_text("*.pyc")
+    issues = shop / "issues"
+    issues.mkdir()
+    for name in ("1-fix.md", LOCK_NAME):
+        (issues / name).touch()
+    for _ in range(2):
+        with lock(shop, issues):
+            hide_from_git(issues)
+    Git(shop)("add", "--all")
+    assert Git(shop)("diff", "--cached", "--name-only").split() == ["issues/1-fix.md"]
+    assert exclude.read_text().splitlines() == ["*.pyc", NAME, LOCK_NAME]
+    hide_from_git(tmp_path / "issues")  # in no repository
+    hide_from_git(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("note", [b"", b"\xff\x00", b'{"pid": "x"}', b"[]"])
