@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from routing.base import Base
 from routing.embedded.private_server import PrivateServer
+from routing.forges.local.git import LocalGit
+from routing.forges.local.merge import LocalMerge
 from routing.git.git import Git
 from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.lifecycle import Claim
@@ -158,6 +161,22 @@ def test_another_host_repairs_the_pushed_branch(bench: CorrectiveBench, tmp_path
     assert bench.sessions() == ["none", "none"]
     assert "Repair this branch" in bench.prompts()[1]
     assert "I am done" in bench.prompts()[1]
+
+
+def test_a_branch_that_was_brought_up_to_date_is_repaired_as_it_is(bench: CorrectiveBench) -> None:
+    """The red commit is our merge, which the agent's tree lacks: the repair goes on top of it."""
+    worked = bench.push("echo half > half.txt")
+    newest = bench.repository.work("other", {"other.txt": "other\n"})
+    bench.repository.git("merge", "--quiet", "--ff-only", newest)
+    onto = Base(branch="main", commit=newest)
+    merger = LocalMerge(git=LocalGit(bench.repository.path, "main"))
+    red = merger.bring_up_to_date(bench.job.branch, worked, onto=onto, base=bench.job.base)
+    assert bench.parts.jobs.brought_up(bench.job, commit=red, base=onto)
+    bench.send_back()
+    repaired = bench.push("echo done > done.txt")
+    assert bench.repository.git("rev-parse", f"{repaired}^") == red
+    assert bench.contents(repaired) >= {"half.txt", "other.txt", "done.txt"}
+    assert (bench.job.base, bench.sessions()) == (onto, ["none", "s1"])
 
 
 def test_failed_corrective_turn_is_tried_again_as_one(bench: CorrectiveBench) -> None:
