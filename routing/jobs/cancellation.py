@@ -56,6 +56,7 @@ class Cancellation:
                 moved = self._jobs.move(Move(
                     job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=to,
                     event=JOB_FINISHED, reason=reason, signals=facts, fence=fence,
+                    keeps_turn=to is JobState.CANCELLED,  # for a person's retry to deliver
                 ))  # fmt: skip
                 if moved.answer is MoveAnswer.STALE:
                     message = f"job {job_id} has gone on since it was read and was not cancelled"

@@ -171,7 +171,8 @@ class Jobs:
         """The job ends in a final state, as the worker that holds its lease reports.
 
         A cancelled one ends with the reason of the cancel, and as succeeded if its work has landed meanwhile.
-        `keeps_turn`: its finished turn is kept, so that a person's retry delivers it.
+        `keeps_turn`: its finished turn is kept, so that a person's retry delivers it; that of a cancelled one
+        always is.
         """
         asked = self._jobs.read(claim.job.id) if state is JobState.CANCELLED else None
         if asked is not None:
@@ -180,7 +181,7 @@ class Jobs:
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=state, event=JOB_FINISHED, fence=claim.fence,
             reason=reason, result=result, signals=signals, list_dead=state is JobState.FAILED,
-            keeps_turn=keeps_turn,
+            keeps_turn=keeps_turn or state is JobState.CANCELLED,
         ))  # fmt: skip
 
     def try_again(self, claim: Claim, again: Again, *, reason: str, result: JobResult) -> None:

@@ -71,7 +71,7 @@ def after_lost_worker(job: Job, *, at: float) -> Move:
         refund=to is JobState.QUEUED and isinstance(decided, Again) and not decided.counts,
         expired=True,
         list_dead=to is JobState.FAILED,
-        keeps_turn=to is JobState.QUEUED,
+        keeps_turn=to in {JobState.QUEUED, JobState.CANCELLED},
     )
 
 

@@ -118,7 +118,9 @@ class People:
         seen = seen_work(site, job, now) if site is not None and pushed and job.result.commit else SeenWork()
         if seen.fate is Fate.LANDED:
             return self._end(job, JobState.SUCCEEDED, "its work is on the main branch", seen.facts)
-        reason = f"cancelled, as {reason}; {_kept(job)}" if pushed else f"cancelled, as {reason}"
+        reason = f"cancelled, as {reason}"
+        if pushed or job.finished is not None:
+            reason = f"{reason}; {_kept(job)}"
         fact = signal(SignalKind.CANCELLED, at=now, note=reason)
         return self._end(job, JobState.CANCELLED, reason, [*seen.facts, fact], fence=fence)
 
@@ -139,4 +141,5 @@ class People:
 
 
 def _kept(job: Job) -> str:
-    return f"its work is kept on the branch {job.branch}"
+    where = f" in its work tree on {job.finished.host}" if job.finished is not None else ""
+    return f"its work is kept on the branch {job.branch}{where}"

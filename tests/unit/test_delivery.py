@@ -181,3 +181,22 @@ def test_report_that_settles_a_turn_removes_it() -> None:
     assert found.kind_again == "refused"
     fleet.app.jobs.pushed(fleet.claim(job), JobResult(commit="4be1"))
     assert fleet.app.jobs.find(job).refused == ""
+
+
+@pytest.mark.parametrize("stage", ["queued", "running", "lost"])
+def test_cancelled_job_keeps_its_finished_turn_for_a_retry(stage: str) -> None:
+    """A person who changes their mind pays for no second turn."""
+    fleet = SteppedFleet(FakeRedis(decode_responses=True))
+    fleet.add()
+    job = fleet.enqueue().job
+    finished_job(fleet, job)
+    claim = fleet.claim(job) if stage != "queued" else None
+    fleet.app.jobs.cancel(job, by="ada", at=fleet.clock())
+    if claim is not None and stage == "running":
+        fleet.app.jobs.end(claim, JobState.CANCELLED, reason="cancelled", result=JobResult())
+    if stage == "lost":
+        fleet.clock.forward(60)
+        fleet.app.jobs.reap(at=fleet.clock())
+    assert fleet.app.jobs.find(job).state is JobState.CANCELLED
+    fleet.app.jobs.retry(job, by="ada")
+    assert fleet.claim(job).job.finished == FINISHED
