@@ -198,8 +198,10 @@ class Jobs:
         self.end(claim, JobState.FAILED, reason=why, result=result, signals=signals)
 
     def give_back(self, claim: Claim, again: Again, *, reason: str) -> None:
-        """A worker that shuts down returns the job."""
-        self._queue_again(claim, again, event=JOB_RETURNED, reason=reason, kind=claim.job.kind_again)
+        """A worker returns the job, as it shuts down or its store was away; a turn that it finished stays."""
+        self._queue_again(
+            claim, again, event=JOB_RETURNED, reason=reason, kind=claim.job.kind_again, keeps_turn=True
+        )
 
     def put_off(self, claim: Claim, again: Again, *, reason: str) -> None:
         """Nothing was run, as the job's agent is busy elsewhere: it waits a moment, as it was."""
@@ -232,7 +234,7 @@ class Jobs:
 
     def _queue_again(
         self, claim: Claim, again: Again, *, event: str, reason: str, kind: str = "",
-        result: JobResult | None = None, delay_name: str = "",
+        result: JobResult | None = None, delay_name: str = "", keeps_turn: bool = False,
     ) -> None:  # fmt: skip
         """Queue a running job again; `again` alone says after how long, and whether the attempt counts.
 
@@ -242,6 +244,7 @@ class Jobs:
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=event, fence=claim.fence,
             reason=reason, result=result, kind=kind, delay_seconds=delay, refund=not again.counts,
+            keeps_turn=keeps_turn,
             data={delay_name: round(delay, 3)} if delay_name else {},
         ))  # fmt: skip
 

@@ -83,9 +83,7 @@ _STOPPED: dict[Ending | NotRun, TurnOutcome] = {
     ),
     Ending.LEASE_LOST: TurnOutcome(step=NextStep.DROP, signal=None, reason="the lease was lost"),
     Ending.DRAIN: TurnOutcome(step=NextStep.GIVE_BACK, signal=None, reason="its worker shut down"),
-    NotRun.STORE_AWAY: TurnOutcome(
-        step=NextStep.GIVE_BACK, signal=None, reason="the store did not answer when its turn was to begin"
-    ),
+    NotRun.STORE_AWAY: TurnOutcome(step=NextStep.GIVE_BACK, signal=None, reason="the store did not answer"),
     NotRun.BUSY: TurnOutcome(step=NextStep.PUT_OFF, signal=None, reason="its agent is busy with another job"),
 }
 

@@ -116,6 +116,18 @@ def finished_job(fleet: SteppedFleet, job: str) -> None:
     assert fleet.app.jobs.reap(at=fleet.clock()) == [job]
 
 
+def test_finished_turn_stays_when_its_worker_gives_the_job_back() -> None:
+    """Its store was away when it was to say what it had pushed, or a person ended the worker by force."""
+    fleet = SteppedFleet(FakeRedis(decode_responses=True))
+    fleet.add()
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.spend(claim, finished=FINISHED.model_dump_json())
+    fleet.app.jobs.give_back(claim, UNCOUNTED, reason="the store was away")
+    found = fleet.claim(job).job
+    assert (found.finished, found.attempts) == (FINISHED, 1)
+
+
 def test_finished_turn_outlives_its_worker_and_costs_no_attempt() -> None:
     """It is in the record from the same step that ended the turn."""
     fleet = SteppedFleet(FakeRedis(decode_responses=True), job={"max_attempts": 1})
