@@ -5,7 +5,9 @@ group is ended: a helper that hangs (a credential helper, a transfer, a filter) 
 whose worker is killed runs to its own end: the parent death signal would cost each git the start of a Python.
 """
 
+import errno
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,17 @@ _PASSED_ON = (
 IDENTITY_NAME = "Coalmine"
 IDENTITY_EMAIL = "coalmine@localhost"
 
+#: How the system says that this host is at its limits: by number, and in the words of a git.
+_LIMITS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+_LIMIT_WORDS = re.compile(
+    r"no space left on device|disk quota exceeded|input/output error|read-only file system"
+    r"|too many open files|cannot allocate memory|cannot fork|resource temporarily unavailable"
+    r"|died of signal (9|15)",
+    re.IGNORECASE,
+)
+
 
 class GitError(UnavailableError):
     """Git refused or failed, was not there, or took too long.
@@ -36,6 +49,18 @@ class GitError(UnavailableError):
         super().__init__(message)
         self.stderr = stderr
         self.returncode = returncode
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether git came to an end of its own, neither late nor killed."""
+        return self.returncode is not None and self.returncode >= 0
+
+
+def is_at_limit(error: BaseException | None) -> bool:
+    """Whether this host has no room, memory or descriptors left; what was asked may be sound."""
+    if isinstance(error, OSError):
+        return error.errno in _LIMITS
+    return isinstance(error, GitError) and bool(_LIMIT_WORDS.search(error.stderr))
 
 
 def git_environment() -> dict[str, str]:

@@ -4,8 +4,6 @@ Before a turn nothing has been paid, so what passes by itself costs waiting alon
 and whatever is raised concerns its delivery. An error that no row names is the program's own.
 """
 
-import errno
-import re
 from dataclasses import replace
 
 from routing.errors import (
@@ -18,7 +16,7 @@ from routing.errors import (
     SettingsError,
     UnavailableError,
 )
-from routing.git.git import GitError
+from routing.git.git import GitError, is_at_limit
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteRefusedError
 from routing.jobs.ending import NotRun
@@ -59,16 +57,6 @@ _DELIVERY: tuple[tuple[_Errors, HindranceKind], ...] = (
     ((SpawnError, OSError), HindranceKind.MACHINE),
 )
 
-#: How the system says that this host is at its limits: by number, and in the words of a git.
-_LIMITS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-)
-_LIMIT_WORDS = re.compile(
-    r"no space left on device|disk quota exceeded|input/output error|read-only file system"
-    r"|too many open files|cannot allocate memory|cannot fork|resource temporarily unavailable",
-    re.IGNORECASE,
-)
-
 
 def before_turn(error: CoalmineError | OSError) -> Ran | None:
     """What an error means that was raised before a turn began; None: it is one of the program's own."""
@@ -87,7 +75,7 @@ def before_turn(error: CoalmineError | OSError) -> Ran | None:
 
 def _hindrance(error: CoalmineError | OSError) -> HindranceKind | None:
     """What passes by itself, or is another worker's to do; None for what counts as an attempt."""
-    if _is_at_limit(error) or _is_at_limit(error.__cause__):
+    if is_at_limit(error) or is_at_limit(error.__cause__):
         return HindranceKind.MACHINE
     if isinstance(error, SpawnError) and isinstance(error.__cause__, FileNotFoundError | PermissionError):
         return HindranceKind.UNABLE  # no such program here
@@ -103,13 +91,7 @@ def after_turn(ran: Ran, error: CoalmineError | OSError) -> Ran:
 
 
 def _in_the_way(error: CoalmineError | OSError) -> HindranceKind:
-    if _is_at_limit(error) or _is_at_limit(error.__cause__):
+    if is_at_limit(error) or is_at_limit(error.__cause__):
         return HindranceKind.MACHINE
     found = (hindrance for kinds, hindrance in _DELIVERY if isinstance(error, kinds))
     return next(found, HindranceKind.AWAY)
-
-
-def _is_at_limit(error: BaseException | None) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in _LIMITS
-    return isinstance(error, GitError) and bool(_LIMIT_WORDS.search(error.stderr))

@@ -5,18 +5,22 @@ import socket
 import stat
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from shutil import which
 
 import pytest
 
 from routing.folder_removal import remove_all
-from routing.git.git import Git, GitAccess
+from routing.git.git import Git, GitAccess, GitError
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote
+from tasks.agents.repository import agent_repository
+from tasks.agents.repository.hand_out import open_to_group
 from tasks.agents.repository.place import RepositoryPlace
-from tasks.agents.repository.worktree import Worktree, open_worktree, sweep_worktrees
+from tasks.agents.repository.worktree import WorkNotTakenError, Worktree, open_worktree, sweep_worktrees
 from tests.waiting import run
 
 JOB = "00000000000000aa"
@@ -226,6 +230,55 @@ def test_damaged_objects_never_reach_us(shop: Shop) -> None:
     Git(shop.remote)("fsck", "--strict")
 
 
+@pytest.mark.parametrize("how", ["loose", "packed"])
+def test_objects_that_take_too_much_memory_are_not_taken(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A few bytes of an agent's may stand for gigabytes; what is in the files is kept."""
+    monkeypatch.setattr(agent_repository, "MOST_MEMORY", 4 * 1024**2)
+    tree = shop.open()
+    git = Git(tree.path)
+    (tree.path / "zeros").write_bytes(bytes(8 * 1024**2))
+    first = commit(tree.path, "one.py", "x\n")
+    git("add", "zeros")
+    git("commit", "--quiet", "--message=Add zeros")
+    if how == "packed":
+        git("repack", "--quiet", "-adl")
+
+    pushed = tree.push()
+    assert pushed.kept_leftovers
+    assert pushed.commit not in {None, first, git("rev-parse", "HEAD")}
+    assert {"one.py", "zeros"} <= shop.files()
+
+
+@pytest.mark.parametrize("what", ["quarantine.git", "add?--all"])
+def test_full_disk_costs_no_work(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Work that could not be taken for want of room is neither thought absent nor cleared away."""
+    tree = shop.open()
+    mine = commit(tree.path, "one.py")
+    (tree.path / "left.py").write_text("left\n")
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    full = f'case "$*" in *{what}*) echo "fatal: No space left on device" >&2; exit 128 ;; esac'
+    git.write_text(f'#!/bin/sh\n{full}\nexec {which("git")} "$@"\n')
+    git.chmod(0o755)
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{git.parent}:{path}")
+    with pytest.raises(WorkNotTakenError, match="No space left"):
+        tree.push()
+    if what == "quarantine.git":
+        with pytest.raises(GitError, match="No space left"):
+            shop.open()
+
+    monkeypatch.setenv("PATH", path)
+    pushed = shop.open().push()
+    assert pushed.kept_leftovers
+    assert Git(shop.remote)("rev-parse", f"{pushed.commit}^") == mine
+    assert {"one.py", "left.py"} <= shop.files()
+
+
 @pytest.mark.parametrize("attributes", ["* text eol=lf", "* text=auto", "*.txt working-tree-encoding=UTF-16"])
 def test_files_that_differ_by_a_filter_alone_are_nobodys_work(shop: Shop, attributes: str) -> None:
     """An idle agent has done nothing; what a working one touches is its own, such a file included."""
@@ -277,7 +330,7 @@ def test_repositories_in_a_tree_are_left_out(shop: Shop, how: str) -> None:
         (tree.path / "src" / "a.py").write_text("changed\n")
     else:
         git("clone", "--quiet", str(shop.remote), "inner")
-        if how == "committed":
+        if how == "committed by the agent":
             git("-c", "advice.addEmbeddedRepo=false", "add", "inner")
             git("commit", "--quiet", "--message=By accident")
     pushed = tree.push()
@@ -488,6 +541,50 @@ def test_a_tree_that_cannot_be_removed_stops_nothing(shop: Shop) -> None:
             run(["chattr", "-i", *map(str, left)])
     sweep_worktrees(shop.place.work_dir, is_wanted=lambda _: True)
     assert list(shop.place.folder.glob(".coalmine/left/*")) == []
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_link_that_takes_an_entrys_place_is_not_opened_to_a_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Agents of one user reach each other's trees, and one may work while another one's is handed out."""
+    tree, private = tmp_path / "tree", tmp_path / "private"
+    for folder in (tree / "folder", private):
+        folder.mkdir(parents=True)
+    (tree / "file").write_text("x\n")
+    (private / "key").write_text("key\n")
+    (private / "key").chmod(0o600)
+    private.chmod(0o700)
+    look = os.scandir
+
+    def swapped(where: int) -> AbstractContextManager[Sequence[os.DirEntry[str]]]:
+        with look(where) as entries:
+            found = list(entries)
+        (tree / what).rename(tmp_path / "gone")
+        (tree / what).symlink_to(private if what == "folder" else private / "key")
+        monkeypatch.setattr(os, "scandir", look)
+        return nullcontext(found)
+
+    monkeypatch.setattr(os, "scandir", swapped)
+    open_to_group(tree, os.getgid())
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert stat.S_IMODE((private / "key").stat().st_mode) == 0o600
+
+
+def test_folders_below_many_others_stop_no_hand_out(tmp_path: Path) -> None:
+    """A thousand levels are more than calls may be deep."""
+    top = tmp_path / "tree"
+    top.mkdir()
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=folder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    open_to_group(top, os.getgid())
+    assert (top / "d" / "d").stat().st_mode & stat.S_IWGRP
+    assert remove_all(top).is_complete
 
 
 def test_whatever_stands_in_a_trees_place_is_swept(shop: Shop) -> None:

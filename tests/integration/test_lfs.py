@@ -10,6 +10,7 @@ from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from tasks.agents.repository.agent_repository import deliver_lfs_objects
+from tasks.agents.repository.our_git import our_git
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree, open_worktree
 
@@ -74,6 +75,14 @@ def test_mirror_lends_the_objects_of_the_remote(place: RepositoryPlace, shop: Pa
     opened(place, shop)
 
     assert LfsStore.of(place.mirror).path_of(pointer(b"old")[0]).read_bytes() == b"old"
+
+
+def test_no_server_that_a_commit_names_is_asked(place: RepositoryPlace, shop: Path) -> None:
+    """The worker's git-lfs takes what is here: an agent's `.lfsconfig` may name any address."""
+    tree = opened(place, shop)
+    access = our_git(tree.git_dir, tree.path).access
+    assert access is not None
+    assert access.environment["GIT_LFS_SKIP_SMUDGE"] == "1"
 
 
 @pytest.mark.parametrize("turns", [1, 2])

@@ -79,6 +79,20 @@ def test_other_commits_are_pushed_as_they_are(remote: Git, tmp_path: Path) -> No
     assert tree.push().commit == made
 
 
+def test_commits_of_a_newer_main_branch_are_nobodys_to_change(remote: Git, tmp_path: Path) -> None:
+    """An agent may fetch and merge what people pushed there during its turn."""
+    tree = opened(remote, tmp_path)
+    commit(tree, "a.txt", "Add a [skip ci]")
+    seed = Git(tmp_path / "seed")
+    seed("commit", "--quiet", "--allow-empty", "--message=A person's [skip ci]")
+    seed("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    Git(tree.path)("fetch", "--quiet", "origin", "main")
+    Git(tree.path)("merge", "--quiet", "--no-edit", "FETCH_HEAD")
+    tree.push()
+    assert remote("log", "--format=%s", "--no-merges", f"main..{BRANCH}") == "Add a"
+    assert remote("merge-base", "main", BRANCH) == remote("rev-parse", "main")
+
+
 def test_what_an_agent_pushed_by_itself_stays(remote: Git, tmp_path: Path) -> None:
     """It is there already, and may have been seen."""
     tree = opened(remote, tmp_path)

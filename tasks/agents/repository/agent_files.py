@@ -78,7 +78,7 @@ class AgentFolder:
 
     def read(self, name: str, *, most_bytes: int) -> bytes:
         """The content of a regular file, b"" for none; TooLargeError when it is longer."""
-        with self._file(name) as file:
+        with self.file(name) as file:
             content = b"" if file is None else file.read(most_bytes + 1)
         if len(content) > most_bytes:
             raise _too_large(name, most_bytes)
@@ -86,7 +86,7 @@ class AgentFolder:
 
     def copy(self, name: str, to: Path, *, most_bytes: int) -> int:
         """Copy a regular file, and return its size; 0 for none. TooLargeError when it is longer."""
-        with self._file(name) as file:
+        with self.file(name) as file:
             if file is None:
                 return 0
             size = os.fstat(file.fileno()).st_size
@@ -98,7 +98,7 @@ class AgentFolder:
         return size
 
     @contextmanager
-    def _file(self, name: str) -> Iterator[BinaryIO | None]:
+    def file(self, name: str) -> Iterator[BinaryIO | None]:
         """Open a regular file, None for anything else."""
         descriptor = None if self.descriptor is None else _opened(name, self.descriptor, _FILE)
         if descriptor is not None and not stat.S_ISREG(os.fstat(descriptor).st_mode):

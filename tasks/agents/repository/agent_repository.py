@@ -8,12 +8,12 @@ that our git directory fetches, which checks every object.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from routing.folder_removal import remove_all
-from routing.git.git import Git, GitAccess
+from routing.git.git import Git, GitAccess, GitError, is_at_limit
 from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
 from routing.git.limits import GitLimits
 from routing.git.push_refusal import PushRefusedError, RefusalKind
@@ -26,6 +26,10 @@ from tasks.agents.repository.our_repository import our_repository
 MOST_BYTES = 4 * 1024**3
 MOST_OBJECTS = 1_000_000
 MOST_PACKS = 200
+
+#: Most bytes of memory for one object: a few bytes of a delta may stand for gigabytes. Larger files that git
+#: keeps whole are streamed, and need none.
+MOST_MEMORY = 1024**3
 
 #: Most branches, work trees and stashes that are looked at, and levels of folders that branches are in.
 MOST_NAMES = 200
@@ -102,7 +106,8 @@ def take_objects(git: Git, tree: Path, commits: Sequence[str], *, lenders: Seque
     """Take commits, with all that they need, from the agent's repository into ours.
 
     Returns those that we have then. What is missing, damaged or malformed there is not among them. Raises
-    TooLargeError when the agent's objects are more than is taken.
+    TooLargeError when the agent's objects are more than is taken, and GitError or OSError when this host is
+    at its limits.
     """
     missing = [commit for commit in commits if commit not in (known := _known(git, commits))]
     if not missing:
@@ -186,10 +191,28 @@ def _fetch(git: Git, quarantine: Path, commits: Sequence[str]) -> None:
     options = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
     fetch = [*checked, *ignored, "fetch", *options, "--", str(quarantine.resolve())]
     specs = [f"+{_HEADS}{commit}:refs/coalmine/seen/{commit}" for commit in commits]
-    fetching = without_tree(git)
-    if fetching.attempt(*fetch, *specs).returncode != 0:
+    fetching = _bounded(without_tree(git))
+    if not _is_done(fetching, *fetch, *specs):
         for spec in specs[:_MOST_TRIES]:
-            fetching.attempt(*fetch, spec)
+            _is_done(fetching, *fetch, spec)
+
+
+def _is_done(git: Git, *arguments: str) -> bool:
+    """Whether git did it, or found the objects damaged; GitError where this host kept it from looking."""
+    try:
+        git(*arguments)
+    except GitError as error:
+        if is_at_limit(error) or not error.has_answered:
+            raise
+        return False
+    return True
+
+
+def _bounded(git: Git) -> Git:
+    """The same git with a bound for the memory that one object takes; for the transfer's other end, too."""
+    access = git.access or GitAccess()
+    environment = {**access.environment, "GIT_ALLOC_LIMIT": str(MOST_MEMORY)}
+    return replace(git, access=replace(access, environment=environment))
 
 
 def _copy_objects(tree: Path, to: Path) -> None:
@@ -210,9 +233,9 @@ def _copy_objects(tree: Path, to: Path) -> None:
 
 def _index_packs(quarantine: Path) -> None:
     """Make the index of each pack: one that the agent wrote is not believed. A broken pack is left out."""
-    git = GitLimits().for_files(Git(quarantine, access=GitAccess(environment=ALONE)))
+    git = _bounded(GitLimits().for_files(Git(quarantine, access=GitAccess(environment=ALONE))))
     for pack in sorted((quarantine / "objects" / "pack").glob("*.pack"))[:MOST_PACKS]:
-        if git.attempt("index-pack", str(pack.resolve())).returncode != 0:
+        if not _is_done(git, "index-pack", str(pack.resolve())):
             pack.unlink()
 
 

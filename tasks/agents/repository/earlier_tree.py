@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from routing.base import Base
 from routing.errors import CorruptRecordError
 from routing.forges.local.durable_file import read_regular
-from routing.git.git import Git, GitError
+from routing.git.git import Git, GitError, is_at_limit
 from tasks.agents.repository.agent_files import TooLargeError
 from tasks.agents.repository.agent_work import AgentWork, is_ancestor, keep_aside, take_work
 from tasks.agents.repository.hand_out import clear
@@ -74,7 +74,7 @@ def find_earlier(
 ) -> EarlierTree:
     """Look at the tree of an earlier turn. What is not gone on with is kept aside, if it can be read.
 
-    GitError when a git did not come to its end.
+    GitError when a git did not come to its end, or this host is at its limits, as OSError says it too.
     """
     git_dir, tree = place.git_dir(job_id), place.tree(job_id)
     record = TreeRecord.read(git_dir)
@@ -92,8 +92,8 @@ def find_earlier(
         if tip is None or not is_whole:
             _keep_earlier(git, tree, work, job_id, without=tip or there or state.main)
     except (GitError, OSError, TooLargeError) as error:
-        if isinstance(error, GitError) and error.returncode is None:
-            raise  # it did not come to its end: at the next attempt
+        if is_at_limit(error) or (isinstance(error, GitError) and not error.has_answered):
+            raise  # it says nothing about the tree, and what is in it may be nowhere else
         _log.warning("tree.not_readable", job=job_id, reason=str(error)[:500])
         clear(git_dir, place.out_of_the_way)
         return EarlierTree()

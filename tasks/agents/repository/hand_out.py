@@ -17,6 +17,7 @@ import structlog
 from routing.errors import ConflictError
 from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess
+from tasks.agents.repository.agent_files import AgentFolder
 from tasks.agents.repository.agent_work import TAKEN, Aside
 from tasks.agents.repository.leftovers import note_checkout
 from tasks.agents.repository.our_git import ALONE, borrow, our_git
@@ -24,6 +25,9 @@ from tasks.agents.repository.our_repository import end_history_like, format_of, 
 from tasks.agents.repository.place import RepositoryPlace
 
 _log = structlog.get_logger(__name__)
+
+#: Levels of folders that are opened to a group of users.
+_LEVELS = 100
 
 #: The end of the name of what could not be removed, which has been said.
 _STAYS = ".stays"
@@ -98,17 +102,38 @@ def make_scratch(folder: Path, *, group: int | None) -> None:
 
 
 def open_to_group(tree: Path, group: int) -> None:
-    """Let a group do in a tree what its owner may; what belongs to others, and links, stay as they are."""
-    for parent, folders, files in os.walk(tree):
-        for path in (Path(parent), *(Path(parent, name) for name in files)):
-            mode = path.lstat().st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    """Let a group do in a tree what its owner may; what belongs to others, and links, stay as they are.
+
+    Agents of the group may write there meanwhile, from other jobs. So each entry is changed by an open
+    descriptor: a link that takes its place leads nowhere. Folders below many others are left out.
+    """
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting:
+        below = waiting.pop()
+        with AgentFolder.at(tree, *below) as folder:
+            if folder.descriptor is None:
                 continue
-            inherits = stat.S_ISGID if stat.S_ISDIR(mode) else 0
-            with suppress(PermissionError):
-                os.chown(path, -1, group, follow_symlinks=False)
-                path.chmod(stat.S_IMODE(mode) | (mode & stat.S_IRWXU) >> 3 | inherits)
-        folders[:] = [name for name in folders if not Path(parent, name).is_symlink()]
+            _share(folder.descriptor, group)
+            with os.scandir(folder.descriptor) as entries:
+                listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            waiting += [(*below, name) for name, is_folder in listed if is_folder and len(below) < _LEVELS]
+            for name in (name for name, is_folder in listed if not is_folder):
+                with folder.file(name) as file:
+                    if file is not None:
+                        _share(file.fileno(), group)
+
+
+def _share(descriptor: int, group: int) -> None:
+    """Give a file or folder to a group. A file with other names may be one that is elsewhere, too."""
+    facts = os.fstat(descriptor)
+    is_folder = stat.S_ISDIR(facts.st_mode)
+    inherits = stat.S_ISGID if is_folder else 0
+    mode = stat.S_IMODE(facts.st_mode) | (facts.st_mode & stat.S_IRWXU) >> 3 | inherits
+    if (facts.st_gid, stat.S_IMODE(facts.st_mode)) == (group, mode) or not (is_folder or facts.st_nlink == 1):
+        return
+    with suppress(PermissionError):
+        os.fchown(descriptor, -1, group)
+        os.fchmod(descriptor, mode)
 
 
 def clear(path: Path, out_of_the_way: Path) -> None:

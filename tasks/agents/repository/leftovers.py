@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from routing.git.git import Git
+from routing.git.git import Git, GitError, is_at_limit
 from routing.printable import printable
 from tasks.agents.repository.our_git import with_index
 from tasks.agents.repository.tree_survey import LARGE_BYTES, survey
@@ -153,7 +153,13 @@ def _add(git: Git, without: Sequence[bytes]) -> str:
         *("-c", "advice.addEmbeddedRepo=false", "add", "--all", "--ignore-errors"),
         *(f"--pathspec-from-file={listed}", "--pathspec-file-nul"),
     )
-    return "" if added.returncode == 0 else printable(added.stderr.strip())[-300:]
+    if added.returncode == 0:
+        return ""
+    problem = printable(added.stderr.strip())[-300:]
+    refused = GitError(f"git add: {problem}", stderr=added.stderr, returncode=added.returncode)
+    if is_at_limit(refused):
+        raise refused  # what is not taken now would count as not done
+    return problem
 
 
 def _work(git: Git, onto: str, stray: Sequence[bytes]) -> list[_PathChange]:

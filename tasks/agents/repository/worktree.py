@@ -26,7 +26,7 @@ import structlog
 from routing.base import Base
 from routing.errors import CoalmineError
 from routing.folder_removal import remove_all
-from routing.git.git import Git, GitError
+from routing.git.git import Git, GitError, is_at_limit
 from routing.git.limits import GitLimits
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
@@ -159,7 +159,7 @@ class Worktree:
         if git("rev-list", "--count", tip, *others) == "0":
             return there, base
         pushed = [f"^{there}"] if there and is_ancestor(git, there, tip) else []  # by the agent itself
-        judged = judged_by_ci(git, tip, [*others, *pushed])
+        judged = judged_by_ci(git, tip, [*others, f"^{target.commit}", *pushed])
         tip = put_onto(git, judged, target, others)
         if tip != judged:
             base = target
@@ -329,12 +329,17 @@ def _check_out(
 
 
 def _with_leftovers(git: Git, tree: Path, branch: str, work: AgentWork) -> _Taken:
-    """Commit what the agent had not. Files that cannot be compared never cost the commits."""
+    """Commit what the agent had not. Files that cannot be compared never cost the commits.
+
+    GitError when this host is at its limits: then all is taken later.
+    """
     try:
         left = commit_leftovers(
             git, tree, work.at, job=branch.rpartition("/")[2], has_repository=work.is_there
         )
     except GitError as error:
+        if is_at_limit(error):
+            raise
         left = Leftovers(left_out=(f"what was not committed could not be taken: {error}"[:500],))
     if left.commit is None:
         return _Taken(tip=work.tip, left_out=left.left_out)
