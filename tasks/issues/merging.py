@@ -18,7 +18,6 @@ from routing.forges.errors import (
     ForgeInvalidError,
     ForgeRefusedError,
     ForgeTokenError,
-    ForgeUnreachableError,
 )
 from routing.forges.site import ForgeSite
 from routing.jobs.job import Job, JobState
@@ -125,12 +124,11 @@ class Merging:
             if first:
                 _log.info("merge.waits", job=job.id, reason=f"job {first} is brought up to date before it")
                 return False
-        try:
-            head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)
-        except ForgeUnreachableError:  # it may have been done all the same, or be done soon
-            self.runs.note(job.id, bringing=job.result.commit)
-            raise
+        # Noted before: it may be done although no answer comes, and although this process dies.
+        self.runs.note(job.id, bringing=job.result.commit)
+        head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)
         if head == job.result.commit:
+            self.runs.note(job.id, bringing="")
             return True
         self._adopt(job, head, onto)
         return False

@@ -263,3 +263,19 @@ def test_a_branch_that_is_never_brought_up_to_date_is_a_persons(fleet_of: Fleets
     fleet.watch()
     job = job_of(fleet, ref)
     assert (job.state, "it is at it" in job.reason) == (JobState.ESCALATED, True)
+
+
+def test_a_branch_is_known_as_ours_although_the_process_died_that_brought_it_up(fleet_of: Fleets) -> None:
+    """Between the forge's step and ours: its new head is judged, and nobody is asked who pushed it."""
+    fleet = fleet_of(merge="green", per_repo=2)
+    fleet.forge.judges_updates = False
+    (ref,) = pushed(fleet, 1)
+    repaired_main(fleet)
+    fleet.mishaps.plan(Mishap(error=lambda: RuntimeError("killed"), call="bring_up_to_date", after=True))
+    for _ in range(2):
+        fleet.watch()
+    job = job_of(fleet, ref)
+    assert (job.state, job.base_commit) == (JobState.WAITING, tip(fleet))
+    fleet.forge.say(job.result.commit, StatusState.SUCCESS)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.SUCCEEDED
