@@ -16,8 +16,10 @@ from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.errors import (
     ForgeGoneError,
     ForgeInvalidError,
+    ForgeOutcomeUnknownError,
     ForgeRefusedError,
     ForgeTokenError,
+    ForgeUnreachableError,
 )
 from routing.forges.site import ForgeSite
 from routing.jobs.job import Job, JobState
@@ -112,7 +114,15 @@ class Merging:
                 return None
         if not self.store.land(job.id, job.fence):
             return None  # it was cancelled since this tick read it
-        return site.forge.merge(change, issue=issue_of(job), base=job.base, onto=onto) if is_open else change
+        try:
+            return (
+                site.forge.merge(change, issue=issue_of(job), base=job.base, onto=onto) if is_open else change
+            )
+        except ForgeOutcomeUnknownError:
+            raise
+        except (ForgeTokenError, ForgeUnreachableError):  # until the next try people may cancel it
+            self.store.land(job.id, job.fence, off=True)
+            raise
 
     def _holds(self, site: ForgeSite, job: Job, change: ChangeRequest, onto: Base) -> bool:
         """Whether the commit that CI judged holds `onto`; if not, a new one does soon, in the job's turn."""

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from routing.backlog.item import BacklogState
-from routing.forges.errors import ForgeUnreachableError
+from routing.forges.errors import ForgeOutcomeUnknownError, ForgeUnreachableError
 from routing.issues.issue import IssueRef
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
@@ -267,11 +267,14 @@ def test_a_worker_that_is_lost_while_its_work_is_merged_ends_no_other_way(fleet:
     assert (step.to, step.signals) == (JobState.SUCCEEDED, [])
 
 
-def test_a_merge_that_was_put_off_is_not_made_when_nobody_wants_it(fleet: ForgeFleet) -> None:
+@pytest.mark.parametrize("error", [ForgeUnreachableError, ForgeOutcomeUnknownError])
+def test_a_merge_that_was_put_off_is_not_made_when_nobody_wants_it(
+    fleet: ForgeFleet, error: type[ForgeUnreachableError]
+) -> None:
     """The forge did not answer at the first try, so the job had been taken for its merge already."""
     ref, _ = brought_to(fleet, "waiting")
     fleet.judging.pop()[1]()
-    fleet.mishaps.lasting["merge"] = lambda: ForgeUnreachableError("away")
+    fleet.mishaps.lasting["merge"] = lambda: error("away")
     fleet.watch()
     assert job_of(fleet).state is JobState.WAITING
     closes(fleet, ref)
@@ -280,3 +283,13 @@ def test_a_merge_that_was_put_off_is_not_made_when_nobody_wants_it(fleet: ForgeF
     fleet.watch()
     assert job_of(fleet).state is JobState.CANCELLED
     assert not [one for one in fleet.forge.changes if one.merge_commit]
+
+
+def test_a_job_whose_merge_was_put_off_can_be_cancelled(fleet: ForgeFleet) -> None:
+    """It may be hours until the forge takes the merge: until the next try it is not too late."""
+    brought_to(fleet, "waiting")
+    fleet.judging.pop()[1]()
+    fleet.mishaps.lasting["merge"] = lambda: ForgeUnreachableError("away")
+    fleet.watch()
+    job = job_of(fleet)
+    assert fleet.hands.app.jobs.cancel(job.id, by="ada", at=fleet.clock()).state is JobState.CANCELLED

@@ -60,7 +60,7 @@ _JOB_REROUTE = Script(
 )
 _JOB_CANCEL = Script("job_cancel", bool, keys="job", indexes="events children bereaved", args="id reason to")
 _JOB_WAKE = Script("job_wake", bool, keys="job", indexes="outbox events", args="id")
-_JOB_LAND = Script("job_land", bool, keys="job", args="fence")
+_JOB_LAND = Script("job_land", bool, keys="job", args="fence", flags="off")
 _JOB_BASE = Script("job_base", bool, keys="job", args="fence branch commit")
 _LEASE_RENEW = Script(
     "lease_renew",
@@ -221,9 +221,12 @@ class JobStore(JobReader):
         with redis_errors(f"dealing with the children of job {parent}"):
             self.redis.srem(self.keys("bereaved"), parent)
 
-    def land(self, job: str, fence: int) -> bool:
-        """Say that a waiting job's branch is about to be merged; False when it no longer may be."""
-        return self.call(_JOB_LAND, job=self.keys.job(job), fence=fence, doing=f"landing job {job}")
+    def land(self, job: str, fence: int, *, off: bool = False) -> bool:
+        """Say that a waiting job's branch is about to be merged; False when it no longer may be.
+
+        `off`: it surely was not merged, and may be cancelled again.
+        """
+        return self.call(_JOB_LAND, job=self.keys.job(job), fence=fence, off=off, doing=f"landing job {job}")
 
     def note_base(self, job: str, fence: int, base: Base) -> bool:
         """Note where a running job's work began; False when its lease was lost."""
