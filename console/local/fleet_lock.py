@@ -124,6 +124,9 @@ def _opened(folder: Path) -> int:
                 f"{folder} cannot be written by this user ({error.strerror}); let it, or run as its owner"
             )
             raise InvalidInputError(message) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        message = f"{folder} is not a folder; create it, or correct the path"
+        raise InvalidInputError(message) from error
     except OSError as error:
         message = f"{path} cannot be opened ({error.strerror}); remove what lies there, and start again"
         raise InvalidInputError(message) from error

@@ -70,6 +70,13 @@ def test_the_lock_of_a_process_that_has_gone_is_in_nobodys_way(shop: Path, tmp_p
         pass
 
 
+def test_a_folder_of_issues_that_is_gone_is_named(shop: Path, tmp_path: Path) -> None:
+    """As options that are kept, or a settings file, may name one."""
+    for issues in (tmp_path / "gone", shop / ".git" / "HEAD"):
+        with pytest.raises(InvalidInputError, match=f"{issues} is not a folder; create it"):
+            lock(shop, issues).__enter__()
+
+
 def test_nobody_commits_the_locks_of_issues_in_the_repository(shop: Path, tmp_path: Path) -> None:
     """Git leaves them out, as an issue is not; it is noted once, and what is noted already stays."""
     exclude = shop / ".git" / "info" / "exclude"
