@@ -16,12 +16,17 @@ their own ways.
 Commands to workers, and events, are asked for by the exact name of their channel. kombu asks for patterns
 (PSUBSCRIBE), and Redis lets a user with `&coalmine:*` do that only for that very pattern. Events go to one
 channel for that, rather than one for each kind; who reads them picks out what it wants, as before.
+
+An event is tried once. Celery has a heartbeat tried again for as long as the server refuses it, in the thread
+that takes messages: the worker learned of no other fault meanwhile, and could not be shut down.
 """
 
 from collections import deque
 from typing import Any
 
 from celery.app.amqp import AMQP
+from celery.app.events import Events
+from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 from kombu.transport import redis, virtual
 from kombu.transport.base import Transport
@@ -146,3 +151,27 @@ class HintAMQP(AMQP):
     """What the Celery application makes its connections with: see `celery.Celery(amqp=…)`."""
 
     Connection = HintConnection
+
+
+class HintDispatcher(EventDispatcher):
+    """Sends a worker's events; a heartbeat that cannot be sent is a connection that is lost."""
+
+    def _publish(self, event: Any, producer: Any, routing_key: str, **options: Any) -> None:
+        """Try once. Raises ConnectionError for a heartbeat, on which the worker connects again.
+
+        Celery asks for more tries (`retry`) only for heartbeats. Other events wait for the next connection.
+        """
+        is_heartbeat = options.pop("retry", False)
+        waiting = self._outbound_buffer
+        before = len(waiting)
+        super()._publish(event, producer, routing_key, **options)
+        if is_heartbeat and len(waiting) > before:
+            waiting.pop()  # nobody wants an old one
+            message = "an event could not be sent to the broker"
+            raise ConnectionError(message)
+
+
+class HintEvents(Events):
+    """What the Celery application sends its events with: see `celery.Celery(events=…)`."""
+
+    dispatcher_cls = HintDispatcher
