@@ -22,6 +22,7 @@ that takes messages: the worker learned of no other fault meanwhile, and could n
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from celery.app.amqp import AMQP
@@ -162,9 +163,10 @@ class HintDispatcher(EventDispatcher):
         Celery asks for more tries (`retry`) only for heartbeats. Other events wait for the next connection.
         """
         is_heartbeat = options.pop("retry", False)
-        waiting = self._outbound_buffer
+        waiting: deque[Any] = self._outbound_buffer  # type: ignore[attr-defined] # not in the stubs of Celery
         before = len(waiting)
-        super()._publish(event, producer, routing_key, **options)
+        publish: Callable[..., None] = super()._publish  # type: ignore[misc] # nor is this
+        publish(event, producer, routing_key, **options)
         if is_heartbeat and len(waiting) > before:
             waiting.pop()  # nobody wants an old one
             message = "an event could not be sent to the broker"
@@ -174,4 +176,4 @@ class HintDispatcher(EventDispatcher):
 class HintEvents(Events):
     """What the Celery application sends its events with: see `celery.Celery(events=…)`."""
 
-    dispatcher_cls = HintDispatcher
+    dispatcher_cls: Any = HintDispatcher

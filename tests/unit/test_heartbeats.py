@@ -35,9 +35,10 @@ def server() -> Refusing:
 def events(server: Refusing) -> EventDispatcher:
     """What a worker's consumer makes to send its events."""
     app = make_app(Settings(redis_url=SecretStr("redis://store/0")))
-    made: EventDispatcher = app.events.Dispatcher(app.connection_for_write(), hostname="w1")
+    made: Any = app.events.Dispatcher(app.connection_for_write(), hostname="w1")
     made.producer = server
-    return made
+    dispatcher: EventDispatcher = made
+    return dispatcher
 
 
 def test_a_refused_heartbeat_is_a_lost_connection(events: EventDispatcher, server: Refusing) -> None:
