@@ -55,7 +55,7 @@ def refused(fleet: ForgeFleet, ref: IssueRef) -> tuple[Gate | None, int]:
 
 
 def test_the_kill_switch_asks_nobody_anything(fleet_of: Fleets) -> None:
-    """Not the forge; of Redis, only whether a webhook named an issue, and that may be another forge's."""
+    """Not the forge; of Redis, only what webhooks named and which blockers are due: maybe another forge's."""
     fleet = fleet_of(kill_switch=True)
     fleet.forge.person_opens(1)
     fleet.asked.clear()
@@ -64,7 +64,7 @@ def test_the_kill_switch_asks_nobody_anything(fleet_of: Fleets) -> None:
     assert (fleet.forge.calls, fleet.asked) == ([], [])
     assert fleet.parts.is_off
     fleet.dispatch()
-    assert (fleet.forge.calls, fleet.asked) == ([], ["intake_take"])
+    assert (fleet.forge.calls, fleet.asked) == ([], ["intake_take", "ZRANGEBYSCORE"])
 
 
 @pytest.mark.parametrize("given", [{}, {"KILL_SWITCH": "off"}, {"REPOSITORIES": "acme/shop"}])
