@@ -11,7 +11,7 @@ from tasks.broker import make_app
 from tasks.settings.settings import Settings
 
 
-class Refusing:
+class RefusingProducer:
     """A producer of a server that refuses everybody until it is let go on."""
 
     def __init__(self) -> None:
@@ -26,13 +26,13 @@ class Refusing:
 
 
 @pytest.fixture
-def server() -> Refusing:
+def server() -> RefusingProducer:
     """The broker."""
-    return Refusing()
+    return RefusingProducer()
 
 
 @pytest.fixture
-def events(server: Refusing) -> EventDispatcher:
+def events(server: RefusingProducer) -> EventDispatcher:
     """What a worker's consumer makes to send its events."""
     app = make_app(Settings(redis_url=SecretStr("redis://store/0")))
     made: Any = app.events.Dispatcher(app.connection_for_write(), hostname="w1")
@@ -41,7 +41,7 @@ def events(server: Refusing) -> EventDispatcher:
     return dispatcher
 
 
-def test_a_refused_heartbeat_is_a_lost_connection(events: EventDispatcher, server: Refusing) -> None:
+def test_a_refused_heartbeat_is_a_lost_connection(events: EventDispatcher, server: RefusingProducer) -> None:
     """The thread that takes messages is free at once, and knows; nobody is sent the old heartbeat later."""
     with pytest.raises(ConnectionError, match="could not be sent"):
         events.send("worker-heartbeat", retry=True)
@@ -52,7 +52,7 @@ def test_a_refused_heartbeat_is_a_lost_connection(events: EventDispatcher, serve
     assert server.retries == {False}
 
 
-def test_what_happened_to_a_task_is_said_later(events: EventDispatcher, server: Refusing) -> None:
+def test_what_happened_to_a_task_is_said_later(events: EventDispatcher, server: RefusingProducer) -> None:
     """Nothing else is disturbed by it."""
     events.send("task-received", uuid="1")
     assert server.sent == []
