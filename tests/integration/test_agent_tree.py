@@ -303,6 +303,18 @@ def test_files_that_differ_by_a_filter_alone_are_nobodys_work(shop: Shop, attrib
         assert Git(shop.remote)("diff", "--name-only", first or "", BRANCH) == "windows.txt"
 
 
+def test_address_of_any_form_is_the_trees_origin(shop: Shop, tmp_path: Path) -> None:
+    """Git of the agent's reads what we wrote: quotes, backslashes and what begins a comment."""
+    there = tmp_path / 'a "b" \\c #d;.git'
+    shop.remote.rename(there)
+    shop.remote = there
+    tree = Git(shop.open().path)
+    assert tree("config", "remote.origin.url") == str(there)
+    assert tree("config", "--get-all", "core.bare") == "false"
+    tree("fetch", "--quiet", "origin")
+    assert tree("status", "--porcelain", "--branch").startswith("## coalmine/")
+
+
 def test_a_turn_that_died_has_its_leftovers_committed_by_the_next(shop: Shop) -> None:
     """What differs is compared with the first hand-out, not with what the dead turn had made of it."""
     tree = shop.open()

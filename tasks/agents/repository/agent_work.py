@@ -127,7 +127,11 @@ def _keep(git: Git, found: Sequence[Aside], *, without: Sequence[str]) -> None:
     wanted: list[Aside] = []
     for one in found:
         seen = [*without, *(earlier.commit for earlier in wanted if not earlier.is_stash)]
-        if len(wanted) < MOST_ASIDE and git("rev-list", "-1", one.commit, "--not", *seen):
+        if (
+            one.commit not in seen
+            and len(wanted) < MOST_ASIDE
+            and git("rev-list", "-1", one.commit, "--not", *seen)
+        ):
             wanted.append(one)
     for before in all_aside(git):
         git("update-ref", "-d", f"{_ASIDE}{before.name}")

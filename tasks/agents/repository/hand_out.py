@@ -80,16 +80,21 @@ def lay_out_git(
     for one in aside:  # a name may be in the way of another one
         where = "refs/stash" if one.is_stash else f"refs/heads/{one.branch}"
         git.attempt("update-ref", "--create-reflog", "-m", "kept by Coalmine", where, one.commit)
-    git("remote", "add", "origin", origin)
-    git("config", "core.logAllRefUpdates", "true")
-    git("config", "core.bare", "false")
-    if place.group is not None:
-        git("config", "core.sharedRepository", "group")
+    _configure(made / "config", origin=origin, is_shared=place.group is not None)
     shutil.copyfile(git_dir / "index", made / "index")
     clear(tree / ".git", place.out_of_the_way)
     made.rename(tree / ".git")
     if place.group is not None:
         open_to_group(tree, place.group)
+
+
+def _configure(config: Path, *, origin: str, is_shared: bool) -> None:
+    """Make a repository that has files of a bare one, with an origin: at once, as each git takes its time."""
+    quoted = origin.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    core = ["bare = false", "logAllRefUpdates = true", *(["sharedRepository = group"] if is_shared else [])]
+    text = config.read_text(encoding="utf-8").replace("bare = true", "\n\t".join(core))
+    text += f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+    config.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def make_scratch(folder: Path, *, group: int | None) -> None:

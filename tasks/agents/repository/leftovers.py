@@ -6,6 +6,7 @@ and deletions are not believed where most files, or the repository itself, are g
 """
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +85,12 @@ class _PathChange:
 def note_checkout(git: Git, commit: str) -> None:
     """Note what a fresh checkout looks like to git: what differs from the commit already is nobody's work."""
     index = git.directory / "handed.index"
-    index.unlink(missing_ok=True)  # without the times of files, so that each is read
     apart = with_index(git, index)
-    apart("read-tree", commit)
+    if git("ls-files", "--", ":(glob)**/.gitattributes"):
+        index.unlink(missing_ok=True)  # without the times of files, so that each is read
+        apart("read-tree", commit)
+    else:  # nothing changes a file on its way, and to read them all takes as long as writing them did
+        shutil.copyfile(git.directory / "index", index)
     _drop_submodules(apart)
     _add(apart, [])
     tree = apart("write-tree")

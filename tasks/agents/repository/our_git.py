@@ -15,12 +15,14 @@ from routing.git.git import Git, GitAccess
 from routing.git.limits import GitLimits
 from tasks.agents.repository.our_repository import our_repository
 
-#: Settings of the user are not read, and no object is fetched because it is missing.
+#: Settings of the user, and attributes from outside of the repository, are not read. No object is fetched
+#: because it is missing.
 #: A file in LFS whose content is not here is its pointer in the tree, and is not asked for: the address would
 #: come from the commit (`.lfsconfig`), which an agent wrote perhaps.
 ALONE: Mapping[str, str] = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
     "GIT_LFS_SKIP_SMUDGE": "1",
 }
 

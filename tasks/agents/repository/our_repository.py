@@ -28,6 +28,8 @@ _CONFIG = """\
 	bare = true
 	hooksPath = /dev/null
 	fsmonitor = false
+	autocrlf = false
+	attributesFile = /dev/null
 [gc]
 	auto = 0
 [maintenance]

@@ -160,7 +160,7 @@ class Worktree:
             return there, base
         pushed = [f"^{there}"] if there and is_ancestor(git, there, tip) else []  # by the agent itself
         judged = judged_by_ci(git, tip, [*others, f"^{target.commit}", *pushed])
-        tip = put_onto(git, judged, target, others)
+        tip = judged if target.commit == self.base.commit else put_onto(git, judged, target, others)
         if tip != judged:
             base = target
         if tip in {there, target.commit}:
