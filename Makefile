@@ -30,8 +30,9 @@ lint: $(VENV)/.developed  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Its tests wait more than they compute, so twice as many run at once as the smallest machine has cores.
 test: lint  ## everything that needs nothing but Python, git and make
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 4 --dist loadgroup
 
 test-real: $(VENV)/.developed  ## suites that need programs of others (installs them with npm)
 	PYTHON=$(BIN)/python tests/real/install.sh .real

@@ -59,6 +59,15 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     return True
 
 
+#: Suites whose tests wait more than they compute, for processes and servers of their own.
+_WAITING_SUITES = frozenset({"integration", "acceptance"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that wait, so that the others fill their time."""
+    items.sort(key=lambda item: item.path.parent.name not in _WAITING_SUITES)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What a test printed and logged, as text that pytest-xdist can send: tests use halves of characters."""
