@@ -137,7 +137,7 @@ class Shop:
 
     def merges(self) -> int:
         """How many branches were merged into main: counted by git, and not by the fleet's own records."""
-        return int(Git(self.repository)("rev-list", "--count", "--merges", "main"))
+        return int(Git(self.repository)("rev-list", "--count", "--merges", "--first-parent", "main"))
 
 
 def _write(path: Path, text: str) -> None:

@@ -221,6 +221,7 @@ def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
         "COALMINE_FORGE__LOCAL__ISSUES": str(shop.issues),
         "COALMINE_FORGE__LOCAL__CI": ci,
         "COALMINE_FORGE__LOCAL__MERGE": "green",
+        "COALMINE_FORGE__LOCAL__JUDGE_MERGES": "false",  # each rule is a file of its own: none breaks another
         "COALMINE_FORGE__LOCAL__TEMPLATE": TEMPLATE,
         "COALMINE_FORGE__LOCAL__PER_REPO": str(OPEN_ISSUES),
         "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",

@@ -80,7 +80,7 @@ def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) 
     assert hasty["review"]["evidence"]["worse"] >= 20
     assert careful["review"]["evidence"]["not_worse"] >= 20
     assert report["champion"] == careful["canary"]
-    merges = Git(folder / "shop")("rev-list", "--count", "--merges", "main")
+    merges = Git(folder / "shop")("rev-list", "--count", "--merges", "--first-parent", "main")
     assert report["merges"] == int(merges) > 10
     ends = [file.read_text() for file in (folder / "issues").glob("*.md")]
     assert sum("state: closed" in text for text in ends) == report["merges"], "each merge closed its issue"
