@@ -130,7 +130,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     wait_until(lambda: len(about(shop, red)) > asked + 2, description="CI is asked for again")
     assert shop.jobs(issue)[-1].state is JobState.WAITING
     green = [(f"ci/{number}", "success") for number in range(119)]
-    failed = [("ci/unit", "failure")]  # on the third page, whichever order the forge lists in
+    failed = [("ci/build", "failure")]  # required here; on the third page, whichever order the forge lists in
     said = green + failed if shop.kind == "github" else failed + green
     shop.world.say_at_once(red, said, description="FAILED test_sum")
 
@@ -153,7 +153,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     )  # fmt: skip
     assert (done.judged, done.fix_forwards, done.turns) == ((red,), 1, 2)
     assert shop.turns(done) == [[session, variant(done.arm)] for session in ("none", f"s-{done.id}")]
-    assert "ci/unit" in shop.prompt(done, 1)
+    assert "ci/build" in shop.prompt(done, 1)
     assert "FAILED test_sum" in shop.prompt(done, 1)
     assert "fix-forwards (corrective turns): 1 of 2" in shop.ours(issue)[0].body
     assert len(shop.ours(issue)) == 1
