@@ -4,7 +4,6 @@ from itertools import islice
 
 from console.doctor.findings import ok, problem, warning
 from routing.backlog.item import BacklogState
-from routing.jobs.job import JobState
 from routing.jobs.turn import HindranceKind
 from routing.store.backlog.delivery_store import MOST_ISSUES
 from routing.store.redis.health import HealthFinding
@@ -58,11 +57,11 @@ def backlog(coalmine: Coalmine) -> HealthFinding:
 
 def held(coalmine: Coalmine) -> HealthFinding:
     """Whether jobs wait for something that is neither their agent's nor their own to change."""
-    queued = coalmine.jobs.newest(most=MOST_LOOKED_AT, states=frozenset({JobState.QUEUED}))
-    waiting = [(job.id, job.hindrance) for job in queued if job.hindrance is not None]
+    queued = coalmine.job_store.read_many(coalmine.job_store.queued(MOST_LOOKED_AT))
+    waiting = [(job.id, job.hindrance) for job in queued if job is not None and job.hindrance is not None]
     if not waiting:
         return ok("held jobs", "no job waits for anything but a worker")
-    first, hindrance = waiting[-1]
+    first, hindrance = waiting[0]
     message = f"{len(waiting)} jobs wait; {first}, for instance: {hindrance.kind.value}, {hindrance.words}"
     return warning("held jobs", message, f"{_REMEDIES[hindrance.kind]}; see `coalmine job show {first}`")
 

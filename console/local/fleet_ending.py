@@ -48,11 +48,13 @@ class FleetEnding:
         """Put back the jobs of workers that were killed, and say what became of each job."""
         if self._at_work is None:
             return
-        for job in self._at_work[:MOST_NAMED]:
+        for number, job in enumerate(self._at_work):
             try:
-                self._say(f"{job.id}  {self._fate(job.id)}")
+                words = self._fate(job.id)
             except CoalmineError as error:
-                self._say(f"{job.id}  is as it was: {error}")
+                words = f"is as it was: {error}"
+            if number < MOST_NAMED:
+                self._say(f"{job.id}  {words}")
 
     def _fate(self, job_id: str) -> str:
         """What became of a job that was at work; one whose worker was killed is put back first."""
@@ -70,8 +72,9 @@ class FleetEnding:
 
     def _running(self) -> list[Job]:
         """The jobs at work in this fleet, the oldest first."""
-        found = self._parts.jobs.newest(most=1000, states=frozenset({JobState.RUNNING}))
-        return [job for job in reversed(found) if job.worker == self._worker]
+        store = self._parts.job_store
+        found = [job for job in store.read_many(store.running()) if job and job.worker == self._worker]
+        return sorted(found, key=lambda job: job.created_at)
 
 
 def _agents(count: int) -> str:

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from console.local.fleet_ending import FleetEnding
+from console.local.fleet_ending import MOST_NAMED, FleetEnding
 from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -54,6 +54,18 @@ def test_a_job_whose_worker_was_killed_goes_on_and_no_attempt_is_used_up(fleet: 
     assert fleet.app.jobs.find(other.job.id).state is JobState.RUNNING
 
 
+def test_every_job_of_a_killed_worker_is_put_back_however_many_are_named(fleet: SteppedFleet) -> None:
+    """The list that is printed is short; what is done is not."""
+    said: list[str] = []
+    claims = [at_work(fleet, "WORKER") for _ in range(MOST_NAMED + 3)]
+    ending = FleetEnding(fleet.app, said.append, worker="WORKER")
+    ending.watch(30.0)
+    ending.ended()
+    states = {fleet.app.jobs.find(claim.job.id).state for claim in claims}
+    assert states == {JobState.QUEUED}
+    assert len(said) == 1 + MOST_NAMED
+
+
 def test_nothing_at_work_is_said_too(fleet: SteppedFleet) -> None:
     """A person who pressed Ctrl-C sees that something happens."""
     said: list[str] = []
@@ -73,7 +85,7 @@ def test_a_server_that_is_away_does_not_hold_it_up(
         message = "Redis does not answer"
         raise UnavailableError(message)
 
-    monkeypatch.setattr(fleet.app.jobs, "newest", away)
+    monkeypatch.setattr(fleet.app.job_store, "running", away)
     ending = FleetEnding(fleet.app, said.append, worker="jobs-7@here")
     ending.watch(30.0)
     ending.ended()

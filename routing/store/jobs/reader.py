@@ -67,6 +67,11 @@ class JobReader(Store):
         with redis_errors("reading leases"):
             return list(self.redis.zrange(self.keys("leases"), 0, -1 if most is None else most - 1))
 
+    def queued(self, most: int) -> list[str]:
+        """Queued jobs with room: those yet to be published, the earliest first, then those published."""
+        outbox = self._until("outbox", float("inf"), most)
+        return [*outbox, *self._until("unclaimed", float("inf"), most)][:most]
+
     def waiting(self, most: int) -> list[str]:
         """Pushed jobs, the longest waiting first."""
         return self._until("waiting", float("inf"), most)
