@@ -64,6 +64,7 @@ def enqueue(parts: Coalmine, template: str) -> str:
     return parts.mailbox.enqueue(JobRequest(template=template, task="work")).job
 
 
+@pytest.mark.timeout(300)  # the moments between 50 restarts alone are a minute
 def test_restarts_lose_nothing_and_pay_nothing_twice(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path
 ) -> None:
