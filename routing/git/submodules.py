@@ -57,14 +57,24 @@ class Submodules:
     def write(self, git: Git, tree: Path, commit: str, *, accepted: str) -> list[str]:
         """Write the files of a commit's submodules into its tree; returns their paths.
 
-        A submodule whose address differs from that of the commit `accepted` is left empty. Raises
+        A submodule whose address differs from that of the commit `accepted` is left empty; so is one at
+        another commit that cannot be fetched, as the work set that, and its agent is to repair it. Raises
         SubmoduleError, and what `Remote.run` raises.
         """
-        known = {(one.name, one.path, one.url) for one in submodules_at(git, accepted)}
-        found = [one for one in submodules_at(git, commit) if (one.name, one.path, one.url) in known]
-        for one in found:
-            self._write(one, tree / one.path, self.remote.address, levels=MOST_LEVELS)
-        return [one.path for one in found]
+        there = submodules_at(git, accepted)
+        known = {(one.name, one.path, one.url) for one in there}
+        written = []
+        for one in submodules_at(git, commit):
+            if (one.name, one.path, one.url) not in known:
+                continue
+            try:
+                self._write(one, tree / one.path, self.remote.address, levels=MOST_LEVELS)
+            except SubmoduleError:
+                if one in there:
+                    raise
+            else:
+                written.append(one.path)
+        return written
 
     def addresses(self, submodule: Submodule, outer: str) -> Iterator[str]:
         """Where a submodule may be, the nearest first: what a person has fetched already comes first.

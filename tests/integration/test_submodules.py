@@ -6,6 +6,7 @@ import pytest
 
 from routing.errors import NotFoundError
 from routing.forges.commit_status import StatusState
+from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.ci import LocalCI
 from routing.git.git import Git
 from routing.git.remote import Remote
@@ -127,6 +128,79 @@ def test_ci_has_the_submodules_in_its_clone(shop: Path, tmp_path: Path) -> None:
     )
 
     assert ci.run(Git(shop)("rev-parse", "HEAD")).state is StatusState.SUCCESS
+
+
+def ci_of(shop: Path, tmp_path: Path) -> LocalCI:
+    """CI whose command always passes."""
+    return LocalCI(
+        repo=shop, command="true", timeout_seconds=60, work_dir=tmp_path / "ci", state_dir=tmp_path / "state"
+    )
+
+
+def on_a_branch(shop: Path, path: str, url: str, commit: str) -> str:
+    """A commit of a work branch that sets a submodule, as an agent may without having it."""
+    git = Git(shop)
+    git("checkout", "--quiet", "-B", BRANCH, "main")
+    git("config", "--file", ".gitmodules", f"submodule.{path}.path", path)
+    git("config", "--file", ".gitmodules", f"submodule.{path}.url", url)
+    git("add", ".gitmodules")
+    git("update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+    git("commit", "--quiet", "--message=A submodule of the agent's")
+    made_there = git("rev-parse", "HEAD")
+    git("checkout", "--quiet", "--force", "main")
+    return made_there
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("vendor/new", "../nowhere"),  # a submodule that main does not have
+        ("vendor/new", "https://127.0.0.1:1/nobody/listens"),
+        ("vendor/lib", "../nowhere"),  # main's, with another address
+        ("vendor/lib", "../lib"),  # main's, at a commit that nobody pushed
+        ("vendor/new", "ext::sh -c true"),  # one that would run a program
+    ],
+)
+def test_submodule_that_the_work_brought_and_nobody_can_fetch_is_red(
+    shop: Path, tmp_path: Path, path: str, url: str
+) -> None:
+    """With the reason where the agent finds what CI said; the verdict stands."""
+    ci, commit = ci_of(shop, tmp_path), on_a_branch(shop, path, url, "1" * 40)
+
+    verdict = ci.run(commit)
+
+    assert verdict.state is StatusState.FAILURE
+    assert f"the submodule {path} could not be fetched at 111111111111 from {url}" in verdict.description
+    assert path in ci.end_of_log(commit, most_characters=2000)
+    assert not ci.needs_run(commit)
+
+
+@pytest.mark.parametrize("commit", ["HEAD", "1" * 40])
+def test_submodule_that_main_cannot_fetch_either_blames_no_work(
+    shop: Path, tmp_path: Path, commit: str
+) -> None:
+    """Neither when it is as on main, nor at another commit while its address does not answer."""
+    Git(shop)("submodule", "--quiet", "deinit", "--all", "--force")
+    theirs = Git(tmp_path / "lib")("rev-parse", "HEAD") if commit == "HEAD" else commit
+    work = on_a_branch(shop, "vendor/lib", "../lib", theirs) if commit != "HEAD" else None
+    for path in (tmp_path / "lib", shop / ".git" / "modules"):
+        path.rename(tmp_path / f"{path.name}-elsewhere")
+    if work is None:
+        Git(shop)("checkout", "--quiet", "-b", BRANCH)
+        committed(shop, "work.py")
+        work = Git(shop)("rev-parse", "HEAD")
+    ci = ci_of(shop, tmp_path)
+
+    with pytest.raises(ForgeUnreachableError, match="vendor/lib could not be fetched"):
+        ci.run(work)
+    assert ci.needs_run(work)
+
+
+def test_agent_can_repair_a_submodule_at_a_commit_that_nobody_has(place: RepositoryPlace, shop: Path) -> None:
+    """Its next turn finds an empty folder: CI says why, and nothing keeps it from working."""
+    on_a_branch(shop, "vendor/lib", "../lib", "1" * 40)
+
+    assert not list((opened(place, shop).path / "vendor/lib").glob("*"))
 
 
 @pytest.mark.parametrize(

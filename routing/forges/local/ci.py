@@ -32,13 +32,12 @@ from routing.errors import CorruptRecordError
 from routing.folder_removal import remove_all
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
 from routing.forges.errors import ForgeUnreachableError
+from routing.forges.local.ci_submodules import BrokenSubmoduleError, CiSubmodules
 from routing.forges.local.durable_file import locked, read_regular, replace_file
 from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.work_branch import checked_commit
-from routing.git.git import Git, GitError
-from routing.git.limits import GitLimits
-from routing.git.remote import Remote
-from routing.git.submodules import SubmoduleError, Submodules, submodules_at
+from routing.git.git import GitError
+from routing.printable import printable
 from routing.process.bounded_command import BoundedLog, run_bounded
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.command import Command, Ended, SpawnError
@@ -60,6 +59,7 @@ PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ",
 # The end of a log is cut by characters and read by bytes.
 _LONGEST_CHARACTER = 4  # bytes in UTF-8
 _MAX_STATUS_BYTES = 256 * 1024
+_MAX_DESCRIPTION_CHARACTERS = 500
 _KEY_BYTES = 32
 # Exit codes by which a POSIX shell says that a command cannot be run, or was not found.
 _CANNOT_RUN, _NOT_FOUND = 126, 127
@@ -92,6 +92,7 @@ class LocalCI:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     clock: Callable[[], float] = time.time  # seconds since the epoch
     submodules: bool = True  # whether they are in the clone
+    main: str = ""  # the main branch; "" finds it
 
     def run(self, commit: str) -> CommitStatus:
         """Run the command on a commit that has no verdict yet, and return the verdict.
@@ -105,11 +106,10 @@ class LocalCI:
         if not mine:
             return claim
         try:
-            ended = self._run_in_clone(commit)
+            verdict = self._judged(commit)
         except BaseException:
             self._replace(commit, claim, None)  # no verdict was reached: the next process may run it
             raise
-        verdict = self._verdict(commit, ended)
         self._replace(commit, claim, verdict)
         return verdict
 
@@ -118,7 +118,7 @@ class LocalCI:
 
         `coalmine up` calls it before it starts anything. It takes no claim, so it may run beside a worker.
         """
-        verdict = self._verdict(commit, self._run_in_clone(existing_commit(LocalGit(self.repo), commit)))
+        verdict = self._judged(existing_commit(LocalGit(self.repo), commit))
         if verdict.state is StatusState.SUCCESS:
             with self._locked():
                 self._write(commit, [verdict])
@@ -198,10 +198,19 @@ class LocalCI:
             if known is None or known == claim or (verdict and not known.state.is_final):
                 self._write(commit, [verdict] if verdict else [])
 
-    def _run_in_clone(self, commit: str) -> Ended:
-        """Run the command in a clone. Its output replaces the log of an earlier run, up to a bound."""
+    def _judged(self, commit: str) -> CommitStatus:
+        """Run the command and say what its end means; work whose files nobody can have is red without it."""
         log_file = self._log_of(commit)
         log_file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._verdict(commit, self._run_in_clone(commit, log_file))
+        except BrokenSubmoduleError as error:
+            log_file.write_text(f"{error}\n", encoding="utf-8")
+            text = printable(str(error))[:_MAX_DESCRIPTION_CHARACTERS]
+            return self._status(commit, StatusState.FAILURE, text, self._now())
+
+    def _run_in_clone(self, commit: str, log_file: Path) -> Ended:
+        """Run the command in a clone. Its output replaces the log of an earlier run, up to a bound."""
         try:
             with self._clone(commit) as folder, log_file.open("wb") as file:
                 command = Command(
@@ -238,35 +247,17 @@ class LocalCI:
             source = str(self.repo.resolve())
             LocalGit(self.repo).run("clone", "--quiet", "--shared", "--no-checkout", source, str(folder))
             LocalGit(folder).run("checkout", "--quiet", "--detach", commit)
-            try:
-                self._with_submodules(folder, commit)
-            except GitError as error:
-                raise ForgeUnreachableError(str(error)) from error
+            if self.submodules:
+                self._put_submodules(folder, commit)
             yield folder
         finally:
             remove_all(temporary)
 
-    def _with_submodules(self, folder: Path, commit: str) -> None:
-        """Have git put the submodules into the clone, as `git submodule update` would in the repository.
-
-        ForgeUnreachableError when one cannot be fetched: that says nothing about the work.
-        """
-        git = GitLimits().for_files(Git(folder))
-        sources = Submodules(remote=Remote(address=str(self.repo.resolve())), cache=self.work_dir)
-        allowed = ("-c", "protocol.file.allow=always", "-c", "protocol.ext.allow=never")
-        for one in submodules_at(git, commit) if self.submodules else ():
-            said = "it has no address"
-            for address in sources.addresses(one, sources.remote.address):
-                git("config", f"submodule.{one.name}.url", address)
-                update = ("submodule", "--quiet", "update", "--init", "--recursive", "--", one.path)
-                done = git.attempt(*allowed, *update)
-                if done.returncode == 0:
-                    break
-                said = done.stderr.strip()
-                remove_all(folder / ".git" / "modules" / one.name)
-                remove_all(folder / one.path)
-            else:
-                raise ForgeUnreachableError(str(SubmoduleError(one, said)))
+    def _put_submodules(self, folder: Path, commit: str) -> None:
+        try:
+            CiSubmodules(git=LocalGit(self.repo, self.main), cache=self.work_dir).put(folder, commit)
+        except GitError as error:
+            raise ForgeUnreachableError(str(error)) from error
 
     def _environment_of(self, commit: str) -> dict[str, str]:
         """What the command sees: a few variables of ours, `CI` as most tools look for it, and the commit."""

@@ -4,7 +4,6 @@ Each method is done by a part that `LocalForge.of` wires. Who may write in the f
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from routing.forges.local.access import access_to
 from routing.forges.local.branches import LocalBranches
 from routing.forges.local.ci import LocalCI
 from routing.forges.local.fitness import fault_of
-from routing.forges.local.git import LocalGit, existing_commit
+from routing.forges.local.git import LocalGit, existing_commit, repository_name
 from routing.forges.local.issue_file import IssueFile
 from routing.forges.local.issues import FoundIssue, LocalIssues, comments_of, find_comment
 from routing.forges.local.merge import LocalMerge
@@ -85,7 +84,7 @@ class LocalConfig(ForgeConfig):
     @property
     def allow_list(self) -> tuple[str, ...]:
         """The one repository, by the name of its folder."""
-        return () if self.repository is None else (_name_of(self.repository.resolve()),)
+        return () if self.repository is None else (repository_name(self.repository.resolve()),)
 
     @property
     def lack(self) -> Lack | None:
@@ -120,7 +119,7 @@ class LocalForge:
         directory = _folder(config.repository, "repository").resolve()
         issues = _folder(config.issues, "folder of issues")
         git = LocalGit(directory, config.main or "")
-        repo = _name_of(directory)
+        repo = repository_name(directory)
         ci = LocalCI(
             repo=directory,
             command=config.ci or "",
@@ -129,6 +128,7 @@ class LocalForge:
             state_dir=config.memory,
             environment=os.environ if environment is None else environment,
             submodules=config.submodules,
+            main=git.main_setting,
         )
         return cls(
             config=config,
@@ -387,12 +387,6 @@ def _folder(path: Path | None, what: str) -> Path:
         message = f"the {what} {path} does not exist; create it, or correct the setting"
         raise SettingsError(message)
     return path
-
-
-def _name_of(directory: Path) -> str:
-    """The repository's name as issues and jobs write it: the folder's, in characters that names may have."""
-    folder = directory.parent if directory.name == ".git" else directory
-    return re.sub(r"[^A-Za-z0-9._-]", "-", folder.name.removesuffix(".git"))[:100].lstrip(".") or "repository"
 
 
 def _now() -> datetime:

@@ -5,6 +5,7 @@ ForgeUnreachableError, as a server that is down would be: the caller asks again 
 repository's hooks never run, and its branches may move between any two calls.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,3 +184,9 @@ def existing_commit(git: LocalGit, text: str) -> str:
         message = f"{git.directory} has no commit {text}"
         raise ForgeGoneError(message)
     return text
+
+
+def repository_name(directory: Path) -> str:
+    """The repository's name as issues and jobs write it: the folder's, in characters that names may have."""
+    folder = directory.parent if directory.name == ".git" else directory
+    return re.sub(r"[^A-Za-z0-9._-]", "-", folder.name.removesuffix(".git"))[:100].lstrip(".") or "repository"
