@@ -643,6 +643,7 @@ if os.getuid() == 0:  # only root can be two other users
         """A shop of the worker's user, whose trees are open to a group."""
         folder = Path(tempfile.mkdtemp(prefix="two-users-"))
         monkeypatch.setenv("HOME", str(folder))
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))  # the caller's may be private
         folder.chmod(0o777)
         _as(WORKER, lambda: Shop(folder))
         shop = Shop.__new__(Shop)

@@ -172,8 +172,9 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
 
 
 def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[AskedRequest]:
-    """What the forge was asked about a commit, from one request on."""
-    return [one for one in list(shop.server.asked)[since:] if commit in one.path]
+    """What the forge was asked about what CI says of a commit, from one request on."""
+    asked = list(shop.server.asked)[since:]
+    return [one for one in asked if commit in one.path and "/compare/" not in one.path]
 
 
 @pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
