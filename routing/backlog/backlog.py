@@ -247,12 +247,24 @@ class Backlog:
         """Seconds since the epoch by the server's clock."""
         return self._store.now()
 
+    def stand_aside(self, ref: IssueRef, job: str, *, reason: str, most: int) -> bool:
+        """Free the slot of an item whose pushed work waits for others; False when it keeps its slot.
+
+        `most` is for how many items of the repository that may be done at once: beyond it no new issue is
+        started, as for any other that is in progress.
+        """
+        return self._store.stand_aside(ref, job, reason=reason[:500], most=most)
+
+    def take_place(self, ref: IssueRef, job: str) -> bool:
+        """What the work of an item waited for is there: it holds a slot again, also where none is free."""
+        return self._store.stand_aside(ref, job, reason="", most=0)
+
     def refuse(self, refusal: Refusal) -> bool:
         """Note why an item is not dispatched; False when that is known."""
         return self._store.refuse(refusal)
 
     def in_progress(self) -> list[BacklogItem]:
-        """The items whose slot is taken."""
+        """The items that are worked on, also those that stand aside."""
         return self._store.read_sound(self._store.working())
 
     def known(self, ref: IssueRef) -> BacklogItem | None:
@@ -272,9 +284,13 @@ class Backlog:
         return {name: self._store.ready(name) for name in self._store.ready_repositories()}
 
     def busy(self) -> dict[str, int]:
-        """How many items are in progress, by `forge:repo`."""
+        """How many items hold a slot, by `forge:repo`; those that stand aside hold none."""
+        working = self._store.working()
+        aside = {item.ref for item in self._store.read_sound(working) if item.aside}
         counts: dict[str, int] = {}
-        for ref in self._store.working():
+        for ref in working:
+            if ref in aside:
+                continue
             name = f"{ref.forge}:{ref.repo}"
             counts[name] = counts.get(name, 0) + 1
         return counts

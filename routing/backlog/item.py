@@ -18,7 +18,7 @@ class BacklogState(StrEnum):
     PENDING = "pending"  # taken in; its forge has not answered yet about a blocker
     BLOCKED = "blocked"  # an issue that comes first is open, or its body must be looked at by a person
     READY = "ready"
-    IN_PROGRESS = "in_progress"  # its repository's slot is taken for it
+    IN_PROGRESS = "in_progress"  # its repository's slot is taken for it, unless it stands aside
     COMPLETED = "completed"
     ESCALATED = "escalated"  # a person must take over
     FROZEN = "frozen"  # CI stayed red; a person must take over
@@ -48,6 +48,7 @@ class BacklogItem:
     paused: bool = False  # cancelled by a person, who alone lets it back in
     pausing: str = ""  # by whom it was paused while in progress; "": it was not
     unwanted: str = ""  # what people did that ends the job in progress; "": nothing
+    aside: str = ""  # what its pushed work waits for, so that it holds no slot; "": it holds one
     before: str = ""  # the job that was at work on it before it was last started, "" for none
     assigned: tuple[str, ...] | None = None  # to whom when it was started; None: not known
 

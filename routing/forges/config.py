@@ -80,6 +80,8 @@ class ForgeConfig(BaseModel):
     kill_switch: Switch = True  # on: nothing is dispatched, and the forge is not even asked
     enabled: Switch = True  # off: issues are taken into the backlog, and none is dispatched
     per_repo: Count = 1  # issues of a repository in progress at once
+    waiting_per_repo: Count = 10  # of them that need no slot, as their pushed work waits for people, or for
+    # a green main branch; more of them hold one each
     usd_per_day: Dollars | None = None  # that all jobs may cost together; None: no limit
     usd_per_job: Dollars | None = None  # that one issue may cost; None: no limit
     submodules: Switch = True  # off: agents, and CI that we run, find empty folders in their place

@@ -134,8 +134,11 @@ class Forge(Protocol):
         """Say what the user may do, asked of the forge and never guessed from what a message claims."""
         ...
 
-    def statuses(self, repo: str, commit: str) -> CombinedStatus:
-        """Return all statuses and checks of the commit."""
+    def statuses(self, repo: str, commit: str, *, base: Base | None = None) -> CombinedStatus:
+        """Return all statuses and checks of the commit, and those that must pass.
+
+        The latter are those of the branch that work from `base` goes to, see `newest`.
+        """
         ...
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:

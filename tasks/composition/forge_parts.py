@@ -239,6 +239,7 @@ class ForgeParts:
             Watching(
                 changes=ChangeRequests(self.runs, now=parts.signals.now),
                 tokens=parts.tokens,
+                backlog=self.backlog,
                 jobs=parts.jobs,
                 store=parts.job_store,
                 signals=parts.signals,

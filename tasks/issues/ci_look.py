@@ -79,7 +79,7 @@ class CiLook:
         self, site: ForgeSite, job: Job, commit: str, waited_seconds: float = math.inf
     ) -> tuple[CombinedStatus, CiReading]:
         """CI of one commit; a run is requested where that is ours to do."""
-        said = site.forge.statuses(place_of(job)[1], commit)
+        said = site.forge.statuses(place_of(job)[1], commit, base=job.base)
         reading = read_ci(said, site.config.ci_rules, waited_seconds=waited_seconds)
         if reading.verdict is CiVerdict.UNKNOWN and site.run_ci is not None:
             self.run_ci(commit)

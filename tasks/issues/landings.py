@@ -102,13 +102,11 @@ def seen_work(site: ForgeSite, job: Job, now: float) -> SeenWork:
     pushed: list[Signal] = []
     if change is None or change.state is not ChangeState.MERGED:
         # A Gitea leaves a request open whose commits somebody pushed to the main branch by hand.
-        pushed = _pushed_to_main(
-            forge, repo, job.result.commit, now, since=job.base.commit if job.base is not None else ""
-        )
+        pushed = _pushed_to_main(forge, job, now)
     if pushed and change is not None:  # it may have been merged between the two questions
         change = forge.change_of_branch(repo, job.branch)
     if change is not None and change.state is ChangeState.MERGED:
-        pushed = landing_facts(job, change, now) + _green(forge, repo, change.head, now)
+        pushed = landing_facts(job, change, now) + _green(forge, job, change.head, now)
     elif change is not None:
         pushed = pushed or landing_facts(job, change, now)
     return SeenWork(change=change, facts=tuple(pushed))
@@ -160,11 +158,12 @@ def _may_judge(forge: Forge, repo: str, author: str) -> bool:
         return True
 
 
-def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float, *, since: str) -> list[Signal]:
+def _pushed_to_main(forge: Forge, job: Job, now: float) -> list[Signal]:
     """Work that is on the main branch without a merged change: somebody pushed it there.
 
-    [] when it is not there. `since` is the commit that it began from, "" when that is not known.
+    [] when it is not there.
     """
+    repo, commit, since = place_of(job)[1], job.result.commit, job.base.commit if job.base is not None else ""
     try:
         if not forge.contains(repo, commit):
             return []
@@ -175,16 +174,16 @@ def _pushed_to_main(forge: Forge, repo: str, commit: str, now: float, *, since: 
         signal(SignalKind.REVERTED, at=revert.at.timestamp(), commit=commit)
         for revert in forge.reverts_of(repo, commit, since=since)[:1]
     ]
-    return facts + _green(forge, repo, commit, now)
+    return facts + _green(forge, job, commit, now)
 
 
-def _green(forge: Forge, repo: str, commit: str, now: float) -> list[Signal]:
+def _green(forge: Forge, job: Job, commit: str, now: float) -> list[Signal]:
     """Real CI at the commit that landed, if its statuses can be read; a landing counts without them.
 
     All of it must have passed, but for what waits for people: they have landed it.
     """
     try:
-        said = forge.statuses(repo, commit)
+        said = forge.statuses(place_of(job)[1], commit, base=job.base)
         real = said.has_real_ci and read_ci(said).reason in {CiReason.PASSED, CiReason.PEOPLE}
     except ForgeUnreachableError:
         raise

@@ -147,22 +147,17 @@ class Merging:
         """The id of another job of the repository that was brought up to date and awaits its verdict.
 
         One that lacks `onto` by now is to be brought up again itself, so nobody waits for it: two that were
-        brought up together would wait for each other.
+        brought up together would wait for each other. One that itself waits for people, or for a green main
+        branch, holds nobody up: it is brought up again when that is there.
         """
-        waiting = self.store.read_many(self.store.waiting(MOST_WAITING))
-        return next(
-            (
-                other.id
-                for other in waiting
-                if other is not None
-                and other.id != job.id
-                and other.request.repository == job.request.repository
-                and other.base is not None
-                and other.base.commit == onto.commit
-                and self.runs.read(other.id).brought_up == other.result.commit
-            ),
-            "",
-        )
+        for other in self.store.read_many(self.store.waiting(MOST_WAITING)):
+            if other is None or other.id == job.id or other.request.repository != job.request.repository:
+                continue
+            if other.base is not None and other.base.commit == onto.commit:
+                notes, commit = self.runs.read(other.id), other.result.commit
+                if notes.brought_up == commit and notes.aside != commit:
+                    return other.id
+        return ""
 
     def _adopt(self, job: Job, head: str, onto: Base) -> bool:
         """The job goes on with the branch's new head, which nobody has judged."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from routing.backlog.backlog import Backlog
 from routing.forges.commit_status import CiReading, CiVerdict
 from routing.forges.errors import (
     ForgeBaseGoneError,
@@ -43,8 +44,11 @@ _log = structlog.get_logger(__name__)
 #: Jobs of one kind that one tick looks at.
 BATCH = 100
 
-#: Findings that last, so that people are shown what is waited for.
-_SHOWN = frozenset({Finding.MAIN_RED, Finding.PEOPLE, Finding.APPROVAL})
+#: Findings that last: people are shown what is waited for, and others go on meanwhile.
+_LASTING = frozenset({Finding.MAIN_RED, Finding.PEOPLE, Finding.APPROVAL})
+
+#: Findings that say nothing about what was waited for before.
+_NO_ANSWER = frozenset({Finding.UNREACHABLE, Finding.TOKEN_REFUSED, Finding.NO_FORGE})
 
 _Look = Callable[[ForgeSite | None, Job], bool]
 
@@ -57,6 +61,7 @@ class Watching:
 
     changes: ChangeRequests
     tokens: TokenStore
+    backlog: Backlog
 
     jobs: Jobs
     store: JobStore
@@ -161,6 +166,8 @@ class Watcher:
             judged=job.result.commit in job.judged,
         )
         decided = watch(seen, self._limits)
+        if ci.finding not in _NO_ANSWER:
+            self._stand(site, job, notes, decided.reason if ci.finding in _LASTING else "")
         if ci.finding in _BY_PEOPLE.values():
             return self._over(job, decided, work)
         return self._carry_out(site, job, decided, ci, now)
@@ -180,7 +187,7 @@ class Watcher:
                 return self._hand_over(job, ci.finding, decided.reason, now)
             case _:
                 if site is not None:
-                    waits = decided.reason if ci.finding in _SHOWN else ""
+                    waits = decided.reason if ci.finding in _LASTING else ""
                     self._show(site, job, ci.reading.verdict, waits=waits)
                 return False
 
@@ -190,6 +197,24 @@ class Watcher:
             return self._conclude(job, JobState.SUCCEEDED, decided.reason, work.facts)
         reason = f"{decided.reason}; its work is kept on the branch {job.branch}"
         return self._conclude(job, JobState.CANCELLED, reason, work.facts)
+
+    def _stand(self, site: ForgeSite | None, job: Job, notes: RunNotes, waits: str) -> None:
+        """Free the repository's slot, and its turn to merge, while work waits for others; then take it again.
+
+        Noted last: a tick that dies before that repeats the step.
+        """
+        commit = job.result.commit if waits else ""
+        if not waits and not notes.aside:
+            return
+        issue = issue_of(job)
+        if issue is not None and site is not None and issue.forge == site.name:
+            if waits:
+                most = site.config.waiting_per_repo
+                self._parts.backlog.stand_aside(issue, job.id, reason=waits, most=most)
+            else:
+                self._parts.backlog.take_place(issue, job.id)
+        if notes.aside != commit:
+            self._parts.runs.note(job.id, aside=commit)
 
     def _hold(self, job: Job, said: str, now: float) -> None:
         """Note that the token is refused: people hear of it once, and the job waits for it."""

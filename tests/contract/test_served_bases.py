@@ -3,7 +3,9 @@
 import pytest
 
 from routing.base import Base
-from routing.forges.errors import ForgeBaseGoneError
+from routing.forges.change_request import ChangeState
+from routing.forges.commit_status import CiVerdict
+from routing.forges.errors import ForgeBaseGoneError, ForgeRefusedError
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -65,3 +67,27 @@ def test_what_was_taken_out_since_is_not_merged(served: ServedForge) -> None:
     with pytest.raises(ForgeBaseGoneError):
         served.forge.merge(change, base=base)
     assert served.world.pull_of(BRANCH).merged_at is None
+
+
+def test_what_must_pass_is_what_the_branch_of_the_work_requires(served: ServedForge) -> None:
+    """Not what the default branch does: neither is enough for the other, by protection and by rulesets."""
+    base = unreleased(served)
+    head = served.world.repository.tip(BRANCH)
+    change = served.forge.open_change(served.world.repo, BRANCH, title="x", body="", base=base)
+    served.world.required = ["ci/main"]
+    ruled = ["ci/ruled"] if served.kind == "github" else []
+    served.world.elsewhere["develop"] = (["ci/develop"], ruled)
+
+    def verdict(base: Base | None) -> CiVerdict:
+        return served.forge.statuses(served.world.repo, head, base=base).verdict
+
+    served.world.say(head, "ci/main", "success")
+    assert (verdict(None), verdict(base)) == (CiVerdict.GREEN, CiVerdict.PENDING)
+    with pytest.raises(ForgeRefusedError, match="ci/develop"):
+        served.forge.merge(change, base=base)
+    served.world.say(head, "ci/develop", "success")
+    if ruled:
+        assert verdict(base) is CiVerdict.PENDING
+        served.world.say(head, "ci/ruled", "success")
+    assert verdict(base) is CiVerdict.GREEN
+    assert served.forge.merge(change, base=base).state is ChangeState.MERGED

@@ -89,6 +89,7 @@ class ForgeWorld:
         self.merge_queue = False  # whether the main branch is merged into by a queue, on GitHub
         self.queued: list[int] = []  # the pull requests that are, or were, in it
         self.ruled: list[str] = []  # names that a ruleset requires, on GitHub
+        self.elsewhere: dict[str, tuple[list[str], list[str]]] = {}  # the same two of other branches
         self.history = ForgeHistory()
         self.api_versions = ["2022-11-28"]  # that the suite's GitHub speaks
         self.version = "1.22.3"  # of the suite's Gitea
@@ -209,8 +210,14 @@ class ForgeWorld:
         suite = {"commit": commit, "conclusion": conclusion, "app": app, "name": name}
         self.suites.append({"id": next(self._ids), "status": "completed" if conclusion else status, **suite})
 
-    def must_pass(self) -> list[str]:
-        """The names of checks that branch protection requires of the main branch."""
+    def ruled_on(self, branch: str) -> list[str]:
+        """The names of checks that a ruleset requires of a branch."""
+        return self.ruled if branch == "main" else self.elsewhere.get(branch, ([], []))[1]
+
+    def must_pass(self, branch: str) -> list[str]:
+        """The names of checks that branch protection requires of a branch."""
+        if branch != "main":
+            return self.elsewhere.get(branch, ([], []))[0]
         seen = {one["context"] for one in self.statuses}
         return [*self.required, *(name for name in self.required_once_seen if name in seen)]
 

@@ -83,6 +83,7 @@ class MemoryForge:
         self.issues: dict[IssueRef, MemoryIssue] = {}
         self.changes: list[ChangeRequest] = []
         self.judges_updates = True  # whether CI says the same of a branch that was brought up to date
+        self.required: dict[str, tuple[str, ...]] = {}  # checks that must pass, by branch
         self.said: list[CommitStatus] = []
         self.said_of: list[str] = []  # the commit of each
         self.given_reviews: list[tuple[int, Review]] = []
@@ -186,10 +187,11 @@ class MemoryForge:
         return self.users.get(user, Permission.NONE)
 
     @_answered
-    def statuses(self, repo: str, commit: str) -> CombinedStatus:
-        """What was said of the commit."""
+    def statuses(self, repo: str, commit: str, *, base: Base | None = None) -> CombinedStatus:
+        """What was said of the commit, and what its branch requires."""
         self._commit(repo, commit)
-        return self._status(commit)
+        required = self.required.get(base.branch if base else "main", ())
+        return self._status(commit).model_copy(update={"required": required})
 
     @_answered
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:

@@ -196,7 +196,7 @@ class GiteaRoutes(GitHubRoutes):
         """A branch with the rule that holds for it."""
         if not self.world.has_branch(found[1]):
             return GONE
-        names = self.world.must_pass()
+        names = self.world.must_pass(found[1])
         return Answer(
             value={
                 "name": found[1],

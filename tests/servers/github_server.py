@@ -284,7 +284,7 @@ class GitHubRoutes:
         """A branch by its name of today, with what protects it, as everybody may see it."""
         if not self.world.has_branch(found[1]):
             return GONE
-        names = self.world.must_pass()
+        names = self.world.must_pass(found[1])
         checks = [{"context": name, "app_id": None} for name in names]
         level = "non_admins" if names else "off"
         required = {"enforcement_level": level, "contexts": names, "checks": checks}
@@ -297,9 +297,9 @@ class GitHubRoutes:
             }
         )
 
-    def rules(self, _asked: AskedRequest, _found: Found) -> Answer:
+    def rules(self, _asked: AskedRequest, found: Found) -> Answer:
         """The rules that rulesets lay down for a branch."""
-        checks = [{"context": name} for name in self.world.ruled]
+        checks = [{"context": name} for name in self.world.ruled_on(found[1])]
         ruled = {"type": "required_status_checks", "parameters": {"required_status_checks": checks}}
         others = {"type": "non_fast_forward"}
         queue = [{"type": "merge_queue", "parameters": {}}] if self.world.merge_queue else []

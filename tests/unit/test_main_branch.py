@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import redis
 
+from routing.backlog.item import BacklogState
 from routing.forges.change_request import ChangeState
 from routing.forges.commit_status import StatusState
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
@@ -279,3 +280,83 @@ def test_a_branch_is_known_as_ours_although_the_process_died_that_brought_it_up(
     fleet.forge.say(job.result.commit, StatusState.SUCCESS)
     fleet.watch()
     assert job_of(fleet, ref).state is JobState.SUCCEEDED
+
+
+def test_an_issue_that_repairs_main_can_start_while_others_wait_for_that(fleet_of: Fleets) -> None:
+    """The repository has one place, and what waits for a green main branch does not hold it."""
+    fleet = fleet_of(acts={1: ["red"]}, merge="green", per_repo=1)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    (waits,) = pushed(fleet, 1)
+    fleet.watch()
+    assert fleet.item(waits).aside.startswith("waits until the main branch is green")
+    (repairs,) = pushed(fleet, 2)
+    assert job_of(fleet, repairs).state is JobState.WAITING
+    for _ in range(4):
+        fleet.watch()
+    assert job_of(fleet, repairs).state is JobState.SUCCEEDED
+    fleet.forge.say(tip(fleet), StatusState.SUCCESS)
+    fleet.watch()
+    again = job_of(fleet, waits)
+    assert (again.state, again.base_commit) == (JobState.WAITING, tip(fleet))
+    fleet.forge.say(again.result.commit, StatusState.SUCCESS)
+    fleet.watch()
+    assert job_of(fleet, waits).state is JobState.SUCCEEDED
+
+
+def test_work_that_waits_no_longer_holds_a_place_again(fleet_of: Fleets) -> None:
+    """No new issue is started beside it; a forge that does not answer in between changes nothing."""
+    fleet = fleet_of(acts={1: ["red"]}, per_repo=1)
+    broken = tip(fleet)
+    fleet.forge.say(broken, StatusState.FAILURE)
+    (waits,) = pushed(fleet, 1)
+    fleet.watch()
+    fleet.mishaps.plan(Mishap(error=lambda: ForgeUnreachableError("it is away"), call="statuses"))
+    fleet.watch()
+    assert fleet.parts.backlog.busy() == {}
+    fleet.forge.say(job_of(fleet, waits).result.commit, StatusState.FAILURE, context="ci/docs")
+    fleet.watch()
+    assert (job_of(fleet, waits).state, fleet.parts.backlog.busy()) == (
+        JobState.QUEUED,
+        {"github:acme/shop": 1},
+    )
+    other = fleet.forge.person_opens(2)
+    fleet.poll()
+    assert fleet.dispatch() == []
+    assert fleet.item(other).state is BacklogState.READY
+
+
+def test_only_so_many_jobs_wait_without_a_place(fleet_of: Fleets) -> None:
+    """A main branch that stays red does not have the whole backlog worked on."""
+    fleet = fleet_of(acts={number: ["red"] for number in range(1, 9)}, per_repo=1, waiting_per_repo=2)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    refs = [fleet.forge.person_opens(number) for number in range(1, 9)]
+    for _ in range(8):
+        fleet.poll()
+        fleet.dispatch()
+        fleet.work()
+        fleet.watch()
+    begun = [ref for ref in refs if fleet.jobs(ref)]
+    assert len(begun) == 3
+    assert [fleet.item(ref).aside != "" for ref in begun] == [True, True, False]
+
+
+def test_work_that_waits_for_people_keeps_no_other_from_being_merged(fleet_of: Fleets) -> None:
+    """It was brought up to date and needs a review now; the next green branch goes first."""
+    fleet = fleet_of(merge="green", per_repo=2)
+    fleet.forge.judges_updates = False
+    first, second = pushed(fleet, 1, 2)
+    repaired_main(fleet)
+    fleet.watch()
+    brought_up = next(ref for ref in (first, second) if job_of(fleet, ref).base_commit == tip(fleet))
+    (other,) = {first, second} - {brought_up}
+    commit = job_of(fleet, brought_up).result.commit
+    fleet.forge.say(commit, StatusState.SUCCESS)
+    fleet.forge.say(commit, StatusState.PENDING, context="license/cla")
+    fleet.forge.required["main"] = ("ci/build", "license/cla")
+    fleet.forge.say(job_of(fleet, other).result.commit, StatusState.SUCCESS, context="license/cla")
+    for _ in range(3):
+        fleet.watch()
+        for context in ("ci/build", "license/cla"):
+            fleet.forge.say(job_of(fleet, other).result.commit, StatusState.SUCCESS, context=context)
+    states = job_of(fleet, other).state, job_of(fleet, brought_up).state
+    assert states == (JobState.SUCCEEDED, JobState.WAITING)

@@ -36,9 +36,9 @@ class WatchedForge:
         self.merged: list[str] = []
         self.on_merge: Callable[[], object] = lambda: None
 
-    def statuses(self, repo: str, commit: str) -> CombinedStatus:
+    def statuses(self, repo: str, commit: str, *, base: object = None) -> CombinedStatus:
         """What CI says."""
-        del repo
+        del repo, base
         if self.away:
             message = "the forge does not answer"
             raise ForgeUnreachableError(message)

@@ -35,10 +35,13 @@ class GiteaStatuses:
     def __init__(self, client: ForgeClient) -> None:
         self._client = client
 
-    def of(self, repo: str, commit: str) -> CombinedStatus:
-        """Return all reports about the commit, or raise ForgeGoneError when it does not exist."""
+    def of(self, repo: str, commit: str, branch: str = "") -> CombinedStatus:
+        """Return all reports about the commit, or raise ForgeGoneError when it does not exist.
+
+        What must pass is what the branch requires, "" for the main branch.
+        """
         path = repository_path(repo)
-        required = required_checks(self._client, repo)
+        required = required_checks(self._client, repo, branch)
         said = self._read(repo, commit)
         if not said.statuses:  # Gitea may list nothing for a commit that it does not have
             self._client.get(f"{path}/git/commits/{commit}")
@@ -78,17 +81,17 @@ class WireStatusRule(Wire):
         return tuple(name for name in self.status_check_contexts if name) if self.enable_status_check else ()
 
 
-def required_checks(client: ForgeClient, repo: str) -> tuple[str, ...]:
-    """The patterns of contexts that the main branch requires; () where none are known."""
-    name = default_branch(client, repo)
+def required_checks(client: ForgeClient, repo: str, branch: str = "") -> tuple[str, ...]:
+    """The patterns of contexts that a branch requires ("": the main one); () where none are known."""
+    name = branch or default_branch(client, repo)
     try:
-        branch = client.parsed(
+        rule = client.parsed(
             WireStatusRule, client.get(f"{repository_path(repo)}/branches/{path_segment(name)}")
         )
     except _NOT_SHOWN:
         return _by_rules(client, repo, name)
-    if branch.names or branch.effective_branch_protection_name == "":
-        return branch.names
+    if rule.names or rule.effective_branch_protection_name == "":
+        return rule.names
     return _by_rules(client, repo, name)
 
 

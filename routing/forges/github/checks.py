@@ -29,9 +29,13 @@ class GitHubChecks:
     def __init__(self, client: ForgeClient) -> None:
         self._client = client
 
-    def of(self, repo: str, commit: str) -> CombinedStatus:
-        """Return all that is known of the commit's CI, or raise ForgeGoneError when it does not exist."""
-        return self._whole(repo, commit)[0]
+    def of(self, repo: str, commit: str, branch: str = "") -> CombinedStatus:
+        """Return all that is known of the commit's CI, or raise ForgeGoneError when it does not exist.
+
+        What must pass is what the branch requires, "" for the main branch.
+        """
+        required = tuple(map(escape, required_checks(self._client, repo, branch)))
+        return self._whole(repo, commit)[0].model_copy(update={"required": required})
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
         """Return what failed checks say: statuses have a line and an address, check runs more.
@@ -44,12 +48,10 @@ class GitHubChecks:
 
     def _whole(self, repo: str, commit: str) -> tuple[CombinedStatus, list[WireCheckRun]]:
         """Statuses and runs come last, so that the newest verdicts are the newest facts."""
-        required = tuple(map(escape, required_checks(self._client, repo)))
         suites = read_suites(self._client, repo, checked_commit(commit))
         status, runs = self._read(repo, commit)
         shown = {run.check_suite.id for run in runs if run.check_suite is not None}
-        known = with_suites(self._client, repo, status, suites, shown)
-        return known.model_copy(update={"required": required}), runs
+        return with_suites(self._client, repo, status, suites, shown), runs
 
     def _read(self, repo: str, commit: str) -> tuple[CombinedStatus, list[WireCheckRun]]:
         """Both APIs; of each check run only the newest attempt (`filter=latest`)."""

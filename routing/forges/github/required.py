@@ -64,9 +64,9 @@ class WireRule(Wire):
     parameters: WireRuleParameters | None = None
 
 
-def required_checks(client: ForgeClient, repo: str) -> tuple[str, ...]:
-    """The names of checks that the main branch requires, each once; () where none are known."""
-    branch = path_segment(default_branch(client, repo))
+def required_checks(client: ForgeClient, repo: str, branch: str = "") -> tuple[str, ...]:
+    """The names of checks that a branch requires ("": the main one), each once; () where none are known."""
+    branch = path_segment(branch or default_branch(client, repo))
     root = repository_path(repo)
     named = [
         *_protected(client, f"{root}/branches/{branch}"),

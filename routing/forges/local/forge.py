@@ -241,8 +241,9 @@ class LocalForge:
         self._check_repo(repo)
         return Permission.WRITE if user else Permission.NONE
 
-    def statuses(self, repo: str, commit: str) -> CombinedStatus:
-        """Return what the CI command reported about the commit."""
+    def statuses(self, repo: str, commit: str, *, base: Base | None = None) -> CombinedStatus:
+        """Return what the CI command reported about the commit; every branch requires that."""
+        del base
         self._check_repo(repo)
         existing_commit(self.git, commit)
         return self.ci.statuses(commit) if self.ci else CombinedStatus(commit=commit)

@@ -67,7 +67,7 @@ class RestChanges(ABC):
         client: ForgeClient,
         *,
         config: RemoteConfig,
-        statuses: Callable[[str, str], CombinedStatus],
+        statuses: Callable[[str, str, str], CombinedStatus],
         history: RestHistory,
     ) -> None:
         self._client = client
@@ -96,7 +96,7 @@ class RestChanges(ABC):
         known = self.of_branch(repo, branch)
         if known is not None and known.state is not ChangeState.CLOSED:
             return known
-        target = self._target(repo, base)
+        target = self.target(repo, base)
         self._refuse_foreign(repo, branch, target, base)
         asked = {
             "title": checked_text(title).replace("\n", " "),
@@ -117,10 +117,21 @@ class RestChanges(ABC):
 
     def newest(self, repo: str, base: Base | None) -> Base:
         """Return the branch that work goes to, as it is now."""
-        name = self._target(repo, base)
+        name = self.target(repo, base)
         wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(name)}")
         branch = self._client.parsed(WireBranchName, wire)
         return Base(branch=branch.name, commit=checked_commit(branch.commit.sha))
+
+    def target(self, repo: str, base: Base | None) -> str:
+        """The branch that work goes to: the one it began from, by its name of today, else the main branch."""
+        main = self._main_branch(repo)
+        if base is None or base.branch == main:
+            return main
+        try:
+            wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(base.branch)}")
+        except ForgeGoneError:
+            return main
+        return checked_name(self._client.parsed(WireBranchName, wire).name)
 
     def bring_up_to_date(self, change: ChangeRequest, onto: Base, base: Base | None) -> str:
         """Have the forge merge `onto` into the branch; it may need a moment to show that."""
@@ -239,16 +250,16 @@ class RestChanges(ABC):
             why = f"pull request {pull.number} is closed; open it again if its work is wanted"
         elif pull.head.sha != change.head:
             why = f"it is no longer at {change.head[:12]}; have its new commit judged first"
-        elif (ci := self._judged(change)).verdict is not CiVerdict.GREEN:
+        elif (ci := self._judged(change, pull.base.ref)).verdict is not CiVerdict.GREEN:
             why = f"CI of {change.head[:12]} is {ci.verdict}, not green: {ci}"
         else:
             return
         message = f"{change.branch} was not merged: {why}"
         raise ForgeRefusedError(message)
 
-    def _judged(self, change: ChangeRequest) -> CiReading:
+    def _judged(self, change: ChangeRequest, onto: str) -> CiReading:
         """What CI says of the head now; how long more checks were waited for is the caller's to know."""
-        return read_ci(self._statuses(change.repo, change.head), self._config.ci_rules)
+        return read_ci(self._statuses(change.repo, change.head, onto), self._config.ci_rules)
 
     def _pull(self, change: ChangeRequest) -> WirePull:
         """The pull request of a change by its number, else by its branch; never one of another branch."""
@@ -305,17 +316,6 @@ class RestChanges(ABC):
     def _main_branch(self, repo: str) -> str:
         """The branch that work is merged into."""
         return default_branch(self._client, repo)
-
-    def _target(self, repo: str, base: Base | None) -> str:
-        """The branch that work goes to: the one it began from, by its name of today, else the main branch."""
-        main = self._main_branch(repo)
-        if base is None or base.branch == main:
-            return main
-        try:
-            wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(base.branch)}")
-        except ForgeGoneError:
-            return main
-        return checked_name(self._client.parsed(WireBranchName, wire).name)
 
     def _refuse_foreign(self, repo: str, branch: str, target: str, base: Base | None) -> None:
         """Raise ForgeBaseGoneError when the branch has commits of its base that the target does not have."""

@@ -35,8 +35,8 @@ _PERMISSIONS = {
 class ReadsStatuses(Protocol):
     """Reads statuses and checks of a commit. GitHub has two APIs for them, Gitea one."""
 
-    def of(self, repo: str, commit: str) -> CombinedStatus:
-        """Return all of it, or raise ForgeGoneError."""
+    def of(self, repo: str, commit: str, branch: str = "") -> CombinedStatus:
+        """Return all of it, with what the branch requires ("": the main one), or raise ForgeGoneError."""
         ...
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
@@ -127,9 +127,10 @@ class RestForge:
             return Permission.NONE
         return _PERMISSIONS.get(self.client.parsed(WirePermission, said).permission, Permission.NONE)
 
-    def statuses(self, repo: str, commit: str) -> CombinedStatus:
+    def statuses(self, repo: str, commit: str, *, base: Base | None = None) -> CombinedStatus:
         """Return all statuses and checks of the commit, and why there may be none."""
-        said = self.checks.of(repo, commit)
+        branch = self.changes.target(repo, base) if base is not None else ""
+        said = self.checks.of(repo, commit, branch)
         if said.has_real_ci or said.failed:
             return said
         marker = skip_marker(self.changes.message_of(repo, commit))

@@ -4,7 +4,7 @@
 -- ARGV  unknown_blocker  ref: the issue  allowed: states that it may come from, separated by commas
 --       to: the new state; 'pending' is evaluated by its blockers at once  reason
 --       fence: of the start that the caller made, or ''  job: that the caller speaks for, or ''
---       per_repo: the most items of its repository that may be in progress, or ''
+--       per_repo: the most items of its repository that may hold a place, or ''; those that stand aside hold none
 -- FLAGS away: it left the queue by itself and may come back
 -- An item in progress that was paused meanwhile leaves the queue when its job ends, unless its work is done. So does
 -- one that people no longer want; if they wanted it again since, it is back in the queue.
@@ -22,7 +22,10 @@ if not string.find(',' .. allowed .. ',', ',' .. item.state .. ',', 1, true) the
 if to == 'in_progress' then
   local repository, busy = string.match(ref, '^(.*)#'), 0
   for _, other in ipairs(redis.call('SMEMBERS', working)) do
-    if string.match(other, '^(.*)#') == repository then busy = busy + 1 end
+    if string.match(other, '^(.*)#') == repository then
+      local read, known = pcall(cjson.decode, redis.call('HGET', items, other) or '')
+      if not (read and type(known) == 'table' and (known.aside or '') ~= '') then busy = busy + 1 end
+    end
   end
   if per_repo ~= '' and busy >= tonumber(per_repo) then return {'busy'} end
   if item.job ~= '' then item.before = item.job end
@@ -40,7 +43,7 @@ elseif item.state == 'in_progress' and (item.unwanted or '') ~= '' and to ~= 'co
     to, reason, away = 'cancelled', item.unwanted, true
   end
 end
-item.away, item.flagged, item.pause, item.unwanted, item.again = away and '1' or '', '', '', '', ''
+item.away, item.flagged, item.pause, item.unwanted, item.again, item.aside = away and '1' or '', '', '', '', '', ''
 if away then item.seen, item.requested_by = '', '' end -- it may come back unchanged, asked for by somebody else
 enter(ref, to, reason, now)
 save(ref)

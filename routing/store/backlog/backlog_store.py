@@ -120,6 +120,7 @@ _UNWANTED = Script(
     indexes="backlog events",
     args="ref reason",
 )
+_ASIDE = Script("backlog_aside", bool, indexes="backlog backlog_working", args="ref job reason most")
 _REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gate refusal")
 
 
@@ -129,7 +130,7 @@ class BacklogStore(Store):
     `put`, `move`, `pause`, `answer` and `trim` are atomic, and evaluate in the same step all items that they
     could make ready or block. `attach` and `refuse` change one record. A move to `in_progress` counts the
     items in progress of the repository, takes the slot and makes a new fence, all in the step: two
-    dispatchers never exceed `per_repo`.
+    dispatchers never exceed `per_repo`. Items that stand aside hold no slot.
 
     A move may end in another state than the caller asked for, if more was known: an issue that was closed on
     its forge becomes completed, and one that a person paused meanwhile is cancelled unless its work is done.
@@ -195,6 +196,14 @@ class BacklogStore(Store):
         return self.call(
             _UNWANTED, ref=str(ref), reason=reason, doing=f"noting that issue {ref} is no longer wanted"
         )
+
+    def stand_aside(self, ref: IssueRef, job: str, *, reason: str, most: int) -> bool:
+        """Have an item in progress hold no slot, or with `reason` "" hold one again.
+
+        False when that is not so now: another job has it, or `most` of its repository stand aside.
+        """
+        doing = f"noting what issue {ref} waits for"
+        return self.call(_ASIDE, ref=str(ref), job=job, reason=reason, most=most, doing=doing)
 
     def refuse(self, refusal: Refusal) -> bool:
         """Note which gate is shut for an item; False when that is known, or the issue is not an item."""
@@ -372,6 +381,7 @@ def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
             paused=fields["state"] == BacklogState.CANCELLED and fields.get("away", "") != "1",
             pausing=fields.get("pause", ""),
             unwanted=fields.get("unwanted", ""),
+            aside=fields.get("aside", ""),
             before=fields.get("before", ""),
             assigned=tuple(fields["assigned"].splitlines()) if "assigned" in fields else None,
         )

@@ -26,6 +26,7 @@ class RunNotes:
     held_at: float | None = None  # when the forge last refused the token: until then nothing could be known
     first_pushed_at: float | None = None  # seconds since the epoch
     red_as_main: str = ""  # the commit at which CI was red as it is on the main branch
+    aside: str = ""  # the commit at which its work was last seen to wait for people or for a green main
     bringing: str = ""  # the commit at which its branch was when the forge was asked to bring it up to date
     brought_up: str = ""  # the commit by which its branch was last brought up to date
     refusals: int = 0  # times that the forge refused the report of the run's end
@@ -78,6 +79,7 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         held_at=float(fields["held_at"]) if fields.get("held_at") else None,
         first_pushed_at=float(first) if first else None,
         red_as_main=fields.get("red_as_main", ""),
+        aside=fields.get("aside", ""),
         bringing=fields.get("bringing", ""),
         brought_up=fields.get("brought_up", ""),
         refusals=int(fields.get("refusals") or 0),
