@@ -5,14 +5,14 @@ group is ended: a helper that hangs (a credential helper, a transfer, a filter) 
 whose worker is killed runs to its own end: the parent death signal would cost each git the start of a Python.
 """
 
-import errno
 import os
-import re
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from routing.errors import UnavailableError
+from routing.git.complaints import LIMITS, Complaints
 from routing.process.bounded_command import Captured, capture
 from routing.process.command import Command, SpawnError
 
@@ -27,28 +27,24 @@ _PASSED_ON = (
 IDENTITY_NAME = "Coalmine"
 IDENTITY_EMAIL = "coalmine@localhost"
 
-#: How the system says that this host is at its limits: by number, and in the words of a git.
-_LIMITS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-)
-_LIMIT_WORDS = re.compile(
-    r"no space left on device|disk quota exceeded|input/output error|read-only file system"
-    r"|too many open files|cannot allocate memory|cannot fork|resource temporarily unavailable"
-    r"|died of signal (9|15)",
-    re.IGNORECASE,
-)
+#: Signals by which a host that is at its limits, or is shut down, ends a git.
+_ENDED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
 
 class GitError(UnavailableError):
     """Git refused or failed, was not there, or took too long.
 
     `stderr` is what it printed there, `returncode` its exit code; "" and None when it did not come to an end.
+    `at_limit` says whether this host had no room, memory, descriptors or processes left for it.
     """
 
-    def __init__(self, message: str, *, stderr: str = "", returncode: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, stderr: str = "", returncode: int | None = None, at_limit: bool = False
+    ) -> None:
         super().__init__(message)
         self.stderr = stderr
         self.returncode = returncode
+        self.at_limit = at_limit or returncode in _ENDED
 
     @property
     def has_answered(self) -> bool:
@@ -59,8 +55,8 @@ class GitError(UnavailableError):
 def is_at_limit(error: BaseException | None) -> bool:
     """Whether this host has no room, memory or descriptors left; what was asked may be sound."""
     if isinstance(error, OSError):
-        return error.errno in _LIMITS
-    return isinstance(error, GitError) and bool(_LIMIT_WORDS.search(error.stderr))
+        return error.errno in LIMITS
+    return isinstance(error, GitError) and error.at_limit
 
 
 def git_environment() -> dict[str, str]:
@@ -92,6 +88,17 @@ class GitAnswer:
     returncode: int  # 0: yes, or done; negative: the signal that ended it
     stdout: str
     stderr: str
+    at_limit: bool = False  # see `GitError`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    """A git that came to its end, and whether this host was at its limits."""
+
+    returncode: int
+    output: bytes
+    error: bytes
+    at_limit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,7 @@ class Git:
         """Run `git ARGUMENTS` and return its standard output without the last newline; else GitError."""
         done = self.attempt(*arguments, stdin=stdin)
         if done.returncode != 0:
-            raise self._error(arguments, done.returncode, done.stderr)
+            raise self.error(arguments, done)
         return done.stdout.rstrip("\n")
 
     def attempt(self, *arguments: str, stdin: str | None = None) -> GitAnswer:
@@ -118,24 +125,52 @@ class Git:
         """
         done = self._run(arguments, None if stdin is None else stdin.encode(errors="replace"))
         return GitAnswer(
-            returncode=done.ended.exit_code or 0, stdout=_text(done.output), stderr=_text(done.error)
+            returncode=done.returncode,
+            stdout=_text(done.output),
+            stderr=_text(done.error),
+            at_limit=done.at_limit,
         )
 
     def raw(self, *arguments: str, stdin: bytes | None = None) -> bytes:
         """Run `git ARGUMENTS` and return its standard output as it is; else GitError. For names of files."""
         done = self._run(arguments, stdin)
-        if done.ended.exit_code != 0:
-            raise self._error(arguments, done.ended.exit_code or 0, _text(done.error))
+        if done.returncode != 0:
+            said = GitAnswer(
+                returncode=done.returncode, stdout="", stderr=_text(done.error), at_limit=done.at_limit
+            )
+            raise self.error(arguments, said)
         return done.output
 
-    def _run(self, arguments: Sequence[str], stdin: bytes | None) -> Captured:
+    def error(self, arguments: Sequence[str], answer: GitAnswer) -> GitError:
+        """The error that says what a git answered."""
+        reason = answer.stderr.strip()[-2000:] or "nothing on its standard error"
+        what = f"git {' '.join(arguments[:2])} failed in {self.directory} (exit {answer.returncode})"
+        return GitError(
+            f"{what}: {reason}",
+            stderr=answer.stderr,
+            returncode=answer.returncode,
+            at_limit=answer.at_limit,
+        )
+
+    def _run(self, arguments: Sequence[str], stdin: bytes | None) -> _Done:
+        try:
+            with Complaints.noted() as complaints:
+                done = self._captured(arguments, stdin, complaints)
+                code = done.ended.exit_code or 0
+                limit = code != 0 and complaints.are_of_a_limit()
+        except OSError as error:
+            message = f"git could not be run in {self.directory}: {error.strerror or error}"
+            raise GitError(message, at_limit=is_at_limit(error)) from error
+        return _Done(returncode=code, output=done.output, error=done.error, at_limit=limit)
+
+    def _captured(self, arguments: Sequence[str], stdin: bytes | None, complaints: Complaints) -> Captured:
         access = self.access or GitAccess()
         command = Command(
             argv=["git", *access.options, *arguments],
             cwd=self.directory,
-            environment=git_environment() | dict(access.environment),
+            environment=git_environment() | complaints.environment | dict(access.environment),
             stdin=stdin,
-            descriptors=access.descriptors,
+            descriptors=[*access.descriptors, complaints.descriptor],
         )
         try:
             done = capture(command, timeout_seconds=self.timeout_seconds, idle_seconds=self.idle_seconds)
@@ -154,11 +189,6 @@ class Git:
             )
             raise GitError(message)
         return done
-
-    def _error(self, arguments: Sequence[str], returncode: int, stderr: str) -> GitError:
-        reason = stderr.strip()[-2000:] or "nothing on its standard error"
-        what = f"git {' '.join(arguments[:2])} failed in {self.directory} (exit {returncode})"
-        return GitError(f"{what}: {reason}", stderr=stderr, returncode=returncode)
 
 
 def _text(printed: bytes) -> str:

@@ -189,7 +189,12 @@ class Remote:
                 message = f"{self.shown} has moved, and is not followed: {shown}; name it by its new address"
                 return RemoteGoneError(message)
             case _:
-                return RemoteAwayError(shown, stderr=self._hidden(error.stderr), returncode=error.returncode)
+                return RemoteAwayError(
+                    shown,
+                    stderr=self._hidden(error.stderr),
+                    returncode=error.returncode,
+                    at_limit=error.at_limit,
+                )
 
     def _hidden(self, text: str) -> str:
         shown = without_password(text)

@@ -95,6 +95,9 @@ _LIMITS: dict[Ending | NotRun, tuple[SignalKind, str]] = {
     Ending.PARSER_ERROR: (SignalKind.AGENT_ERRORED, "the agent's runtime could not read what it said"),
 }
 
+#: Characters that a reason says of work that is not on the branch; the job's log has all.
+LEFT_CHARACTERS = 1000
+
 #: How an agent that had said that it was done was ended all the same.
 _OVERSTAYED: dict[Ending | NotRun, str] = {
     Ending.STALL: "when it went silent",
@@ -151,12 +154,18 @@ def _done(ran: Ran) -> TurnOutcome:
         reason = "the corrective turn committed nothing new"
         return TurnOutcome(step=NextStep.PUSHED, signal=None, reason=reason)
     if ran.result.commit:
-        pushed = f"pushed {ran.result.commit[:12]}"
+        pushed = _with_left(f"pushed {ran.result.commit[:12]}", ran)
         return TurnOutcome(
             step=NextStep.PUSHED, signal=None, reason=f"{how}; {pushed}" if ran.said_done else pushed
         )
     if not ran.expects_commit:
         reason = f"{how}; its role is not to commit"
         return TurnOutcome(step=NextStep.FINISHED, signal=SignalKind.FINISHED, reason=reason)
-    reason = f"{how} but committed nothing" + (f"; {ran.left}" if ran.left else "")
+    reason = _with_left(f"{how} but committed nothing", ran)
     return TurnOutcome(step=NextStep.ESCALATE, signal=SignalKind.NOTHING_PUSHED, reason=reason)
+
+
+def _with_left(reason: str, ran: Ran) -> str:
+    """The reason, and what of the agent's work is not on its branch."""
+    left = ran.left if len(ran.left) <= LEFT_CHARACTERS else f"{ran.left[:LEFT_CHARACTERS]}…"
+    return f"{reason}; {left}" if left else reason

@@ -17,7 +17,7 @@ from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess, GitError
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote
-from tasks.agents.repository import agent_repository
+from tasks.agents.repository import agent_repository, agent_work
 from tasks.agents.repository.hand_out import open_to_group
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import WorkNotTakenError, Worktree, open_worktree, sweep_worktrees
@@ -230,6 +230,60 @@ def test_damaged_objects_never_reach_us(shop: Shop) -> None:
     Git(shop.remote)("fsck", "--strict")
 
 
+def test_commits_that_cannot_be_taken_are_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damaged ones, branches and stashes among them, and those that are too many; the sound ones are kept."""
+    monkeypatch.setattr(agent_work, "MOST_ASIDE", 1)
+    tree = shop.open()
+    git = Git(tree.path)
+    for name in ("bad", "good", "more"):
+        git("checkout", "--quiet", "-b", name, tree.start)
+        found = commit(tree.path, f"{name}.py")
+        if name == "bad":
+            lost = found
+    (tree.path / "sum.py").write_text("stashed\n")
+    git("stash")
+    stash = git("rev-parse", "stash")
+    git("checkout", "--quiet", BRANCH)
+    for gone in (lost, stash):
+        (tree.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()
+    mine = commit(tree.path, "mine.py")
+
+    pushed = tree.push()
+    said = "; ".join(pushed.left_out)
+    assert pushed.commit == mine
+    assert f"could not be taken, damaged or too large: branch bad ({lost[:12]}), stash 0" in said
+    assert "more than 1 branches and stashes, not kept: branch more" in said
+    assert [one.partition(" (")[0] for one in pushed.aside] == ["branch good"]
+    assert "branch bad" in "; ".join(tree.push(keep_leftovers=False).left_out)
+
+
+@pytest.mark.parametrize("how", ["gone", "a pipe for HEAD", "a huge list", "many branches"])
+def test_repository_that_cannot_be_read_is_named(shop: Shop, how: str) -> None:
+    """That nothing was committed there, and that it could not be looked at, are two things."""
+    tree = shop.open()
+    git = tree.path / ".git"
+    if how == "gone":
+        remove_all(git)
+    elif how == "a pipe for HEAD":
+        (git / "packed-refs").unlink(missing_ok=True)
+        _away(git / "refs")
+        _pipe(git / "HEAD")
+    elif how == "a huge list":
+        with (git / "packed-refs").open("wb") as file:
+            file.truncate(2**40)
+    else:
+        start = Git(tree.path)("rev-parse", "HEAD")
+        lines = "".join(f"{start} refs/heads/b{number:04}\n" for number in range(300))
+        (git / "packed-refs").write_text(lines)
+
+    said = "; ".join(tree.push().left_out)
+    wanted = {
+        "a huge list": "'packed-refs' of the agent's repository is larger",
+        "many branches": "101 branches",
+    }
+    assert wanted.get(how, "no commit is named in its `.git`") in said
+
+
 @pytest.mark.parametrize("how", ["loose", "packed"])
 def test_objects_that_take_too_much_memory_are_not_taken(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str
@@ -261,7 +315,11 @@ def test_full_disk_costs_no_work(
     (tree.path / "left.py").write_text("left\n")
     git = tmp_path / "bin" / "git"
     git.parent.mkdir()
-    full = f'case "$*" in *{what}*) echo "fatal: No space left on device" >&2; exit 128 ;; esac'
+    event = '{"event":"error","fmt":"write error: No space left on device"}'
+    words = "fatal: write error: No space left on device"
+    full = (
+        f'case "$*" in *{what}*) echo "{words}" >&2; echo \'{event}\' >> $GIT_TRACE2_EVENT; exit 128 ;; esac'
+    )
     git.write_text(f'#!/bin/sh\n{full}\nexec {which("git")} "$@"\n')
     git.chmod(0o755)
     path = os.environ["PATH"]

@@ -1,5 +1,6 @@
 """Mirrors with real git: what the remote may look like, and what a killed git or a bad disk leaves in one."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -193,6 +194,85 @@ def test_fetch_that_the_remote_cannot_serve_keeps_the_mirror(place: RepositoryPl
     with pytest.raises(UnavailableError):
         opened(place, remote, OTHER_JOB)
     assert place.mirror.stat().st_ino == before
+
+
+@pytest.fixture
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has every fetch into the mirror, but none into another one, end with these shell commands."""
+
+    def fail(how: str) -> None:
+        git = tmp_path / "bin" / "git"
+        git.parent.mkdir()
+        fetch = f'case "$PWD $*" in */mirror.git*" fetch "*) {how} ;; esac'
+        git.write_text(f'#!/bin/sh\n{fetch}\nexec {shutil.which("git")} "$@"\n')
+        git.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{git.parent}:{os.environ['PATH']}")
+
+    return fail
+
+
+FULL = '{"event":"error","fmt":"write error: No space left on device"}'
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "echo fatal: early EOF >&2; exit 128",
+        "echo fatal: unable to access >&2; exit 128",
+        "echo error: index-pack died >&2; kill -9 $$",
+        f"echo '{FULL}' >> $GIT_TRACE2_EVENT; exit 128",
+        f"echo '{FULL}' >> $GIT_TRACE2_EVENT; exit 1",
+    ],
+)
+@pytest.mark.parametrize("author", ["A <a@b>", "A<a b <c@d>>"])
+def test_fetch_that_failed_for_a_while_keeps_the_mirror(
+    place: RepositoryPlace, remote: Path, failing: Callable[[str], None], how: str, author: str
+) -> None:
+    """The network, this host's room: nothing is transferred anew, also where old history is malformed."""
+    raw = Git(remote)("cat-file", "commit", "HEAD").replace(
+        "author Coalmine <coalmine@localhost>", f"author {author}"
+    )
+    odd = Git(remote)("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=f"{raw}\n")
+    Git(remote)("update-ref", "refs/heads/main", odd)
+    opened(place, remote)
+    before = place.mirror.stat().st_ino
+    committed(remote, "news")
+    failing(how)
+
+    with pytest.raises(UnavailableError):
+        opened(place, remote, OTHER_JOB)
+    assert place.mirror.stat().st_ino == before
+
+
+def test_references_that_cannot_be_written_have_the_mirror_made_anew(
+    place: RepositoryPlace, remote: Path, failing: Callable[[str], None]
+) -> None:
+    """All that was fetched is there, and has no place: git's exit code says so."""
+    opened(place, remote)
+    committed(remote, "news")
+    failing("exit 1")
+
+    assert (opened(place, remote, OTHER_JOB).path / "news").exists()
+
+
+def test_mirror_of_a_remote_that_is_away_is_not_read_through(
+    place: RepositoryPlace, remote: Path, failing: Callable[[str], None]
+) -> None:
+    """Damage is looked for only once the remote answers, and then it is repaired."""
+    opened(place, remote)
+    blob = Git(remote)("rev-parse", "main:one")
+    _emptied(place.mirror / "objects" / blob[:2] / blob[2:])
+    before = place.mirror.stat().st_ino
+    committed(remote, "news")
+    failing(f"mv {remote} {remote}.away; exit 128")
+
+    with pytest.raises(UnavailableError):
+        opened(place, remote, OTHER_JOB)
+    assert place.mirror.stat().st_ino == before
+    remote.with_name(f"{remote.name}.away").rename(remote)
+    failing_ends = place.work_dir.parent / "bin" / "git"
+    failing_ends.unlink()
+    assert (opened(place, remote, OTHER_JOB).path / "news").exists()
 
 
 def test_shallow_repository_is_worked_on(place: RepositoryPlace, remote: Path, tmp_path: Path) -> None:

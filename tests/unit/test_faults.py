@@ -20,7 +20,7 @@ from tasks.work.outcome import Ran
 
 DONE = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True)
 FULL = OSError(errno.ENOSPC, "No space left on device")
-FULL_GIT = GitError("git add failed", stderr="fatal: write error: No space left on device")
+FULL_GIT = GitError("git add failed", stderr="fatal: write error: No space left", at_limit=True)
 
 
 def caused(error: Exception, cause: Exception) -> Exception:
@@ -39,6 +39,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (SettingsError("no secret"), HindranceKind.UNABLE, None),
         (RuntimeRefusedError("no such runtime"), None, SignalKind.AGENT_ERRORED),
         (GitError("git reset took over 120 s"), None, SignalKind.MACHINE_LOST),
+        (GitError("git add failed", stderr=f"error: {FULL.strerror}"), None, SignalKind.MACHINE_LOST),
         (PermissionError("no"), None, SignalKind.MACHINE_LOST),
         (RemoteGoneError("404"), None, SignalKind.SETUP),
         (UnknownRepositoryError("unknown here"), HindranceKind.UNABLE, None),

@@ -9,7 +9,7 @@ from routing.jobs.job import JobResult
 from routing.jobs.retry import Attempts
 from routing.jobs.signal import SignalKind
 from tasks.agents.mail.role import Role
-from tasks.work.outcome import NextStep, Ran, outcome
+from tasks.work.outcome import LEFT_CHARACTERS, NextStep, Ran, outcome
 
 #: A first attempt, with two to follow.
 FIRST = Attempts(used=1, allowed=3)
@@ -80,6 +80,17 @@ def test_work_that_is_not_on_the_branch_is_named() -> None:
     """The reason of a job that committed nothing says where its work is."""
     left = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, left="kept: branch helper")
     assert decided(left)[2] == "the agent ended cleanly but committed nothing; kept: branch helper"
+
+
+def test_work_that_is_not_on_the_branch_is_named_beside_what_was_pushed() -> None:
+    """It is cut off where it is much."""
+    pushed = JobResult(commit="a" * 40)
+    ran = Ran(ended_by=Ending.RESULT, clean=True, has_repository=True, result=pushed, left="not taken: HEAD")
+
+    assert decided(ran)[2] == f"pushed {'a' * 12}; not taken: HEAD"
+    much = decided(replace(ran, left="x" * 5000))[2]
+    assert much.endswith("xx…")
+    assert len(much) < 2 * LEFT_CHARACTERS
 
 
 def test_commit_and_fault_count_whatever_the_role_is() -> None:

@@ -7,7 +7,7 @@ that our git directory fetches, which checks every object.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -18,9 +18,10 @@ from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
 from routing.git.limits import GitLimits
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
+from routing.printable import printable
 from tasks.agents.repository.agent_files import AgentFolder, TooLargeError
 from tasks.agents.repository.our_git import ALONE, borrow, without_tree
-from tasks.agents.repository.our_repository import our_repository
+from tasks.agents.repository.our_repository import forgiving, our_repository
 
 #: Most bytes of objects that are taken after one turn, and most files that they may be in.
 MOST_BYTES = 4 * 1024**3
@@ -45,15 +46,10 @@ _FAN_OUT = re.compile(r"[0-9a-f]{2}")
 _OBJECT = re.compile(r"[0-9a-f]{38}(?:[0-9a-f]{24})?")
 _PACK = re.compile(r"pack-[0-9a-f]{40,64}\.pack")
 _HEADS = "refs/heads/"
+#: Characters of a name that are shown.
+_SHOWN_CHARACTERS = 100
 #: A branch whose name is repeated; others get a number. Narrower than git's own rule: names are shown.
 _BRANCH = re.compile(r"(?!.*(?:\.\.|\.lock(?:/|$)|//|/\.|\./))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,180}(?<![./])")
-
-#: What git's own checks find in the history of many repositories, and what harms nobody.
-_OLD_HISTORY = (
-    *("badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "missingEmail"),
-    *("missingNameBeforeEmail", "missingSpaceBeforeDate", "missingSpaceBeforeEmail", "multipleAuthors"),
-    *("zeroPaddedDate", "zeroPaddedFilemode"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +62,7 @@ class AgentRepository:
     stashes: Sequence[str] = ()  # newest first
     work_trees: Mapping[str, str] = field(default_factory=dict)  # detached ones that it added → commit
     rebasing: bool = False  # HEAD is in the middle of something that has not come to its end
+    unread: str = ""  # why nothing, or not all, of it could be read
 
     @property
     def is_there(self) -> bool:
@@ -78,6 +75,13 @@ class AgentRepository:
         others = (*self.branches.values(), *self.stashes, *self.work_trees.values())
         return list(dict.fromkeys(commit for commit in (self.head, *others) if commit))
 
+    def named_without(self, have: Collection[str]) -> list[str]:
+        """What names commits that we have not, in words for people."""
+        found = {"HEAD": self.head} | {f"branch {_shown(name)}": one for name, one in self.branches.items()}
+        found |= {f"stash {number}": one for number, one in enumerate(self.stashes)}
+        found |= {f"work tree {_shown(name)}": one for name, one in self.work_trees.items()}
+        return [f"{name} ({commit[:12]})" for name, commit in found.items() if commit and commit not in have]
+
     @classmethod
     def of(cls, tree: Path) -> Self:
         """Read the names of a work tree's repository; nothing in it is run, followed or waited for."""
@@ -85,6 +89,7 @@ class AgentRepository:
             with AgentFolder.at(tree, ".git") as git, AgentFolder.at(tree, ".git", "refs", "heads") as heads:
                 named = _packed(git) | dict(_loose(heads, _HEADS, levels=_MOST_LEVELS))
                 head, on = _head(git, named)
+                more = len(named) - MOST_NAMES
                 return cls(
                     head=head,
                     on=on,
@@ -92,9 +97,15 @@ class AgentRepository:
                     stashes=_stashes(tree),
                     work_trees=_work_trees(tree),
                     rebasing=git.has("rebase-merge") or git.has("rebase-apply"),
+                    unread=f"{more} branches more than are looked at" if more > 0 else "",
                 )
-        except (TooLargeError, OSError):  # no repository that git wrote
-            return cls()
+        except (TooLargeError, OSError) as error:  # no repository that git wrote
+            return cls(unread=str(error))
+
+
+def _shown(name: str) -> str:
+    """A name for people, of a bounded length and without control characters."""
+    return " ".join(printable(name).split())[:_SHOWN_CHARACTERS]
 
 
 def safe_name(name: str, number: int) -> str:
@@ -179,7 +190,6 @@ def _fetch(git: Git, quarantine: Path, commits: Sequence[str]) -> None:
     """Fetch all at once, or one by one when one of them is damaged. Git checks every object that comes."""
     lines = "".join(f"{commit} {_HEADS}{commit}\n" for commit in sorted(commits))
     (quarantine / "packed-refs").write_text(f"# pack-refs with: sorted \n{lines}", encoding="utf-8")
-    ignored = [part for name in _OLD_HISTORY for part in ("-c", f"fetch.fsck.{name}=ignore")]
     checked = [
         "-c",
         "fetch.fsckObjects=true",
@@ -189,7 +199,7 @@ def _fetch(git: Git, quarantine: Path, commits: Sequence[str]) -> None:
         "protocol.file.allow=always",
     ]
     options = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
-    fetch = [*checked, *ignored, "fetch", *options, "--", str(quarantine.resolve())]
+    fetch = [*checked, *forgiving("fetch.fsck"), "fetch", *options, "--", str(quarantine.resolve())]
     specs = [f"+{_HEADS}{commit}:refs/coalmine/seen/{commit}" for commit in commits]
     fetching = _bounded(without_tree(git))
     if not _is_done(fetching, *fetch, *specs):

@@ -19,6 +19,9 @@ _ASIDE = "refs/coalmine/aside/"
 #: Most pieces of work that are kept aside.
 MOST_ASIDE = 20
 
+#: Names that are shown in a message.
+_SHOWN = 10
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Aside:
@@ -50,6 +53,7 @@ class AgentWork:
     at: str  # commit that the files are to be compared with: on top of `tip` when they are the same
     is_there: bool  # whether there is a repository that can be read
     unrelated: str = ""  # the agent's commit, when it has nothing in common with what it began from
+    not_taken: tuple[str, ...] = ()  # what of its repository we do not have, in words
 
 
 def take_work(git: Git, tree: Path, branch: str, *, mirror: Path, known: Sequence[str]) -> AgentWork:
@@ -68,8 +72,8 @@ def take_work(git: Git, tree: Path, branch: str, *, mirror: Path, known: Sequenc
         git("update-ref", TAKEN, chosen)
         git("update-ref", f"refs/heads/{branch}", chosen)
     tip = chosen if chosen not in {None, start} else ours
-    if have:
-        _keep(git, _aside(theirs, have, branch), without=[tip, ours, start, *known])
+    without = [tip, ours, start, *known]
+    left = _keep(git, _aside(theirs, have, branch), without=without) if have else []
     unrelated = theirs.head if theirs.head in have and chosen is None else None
     elsewhere = theirs.head in have and theirs.head != chosen and chosen is not None
     return AgentWork(
@@ -77,6 +81,7 @@ def take_work(git: Git, tree: Path, branch: str, *, mirror: Path, known: Sequenc
         at=theirs.head if elsewhere and theirs.head else tip,
         is_there=bool(have),
         unrelated=unrelated or "",
+        not_taken=tuple(_not_taken(theirs, have, left)),
     )
 
 
@@ -122,21 +127,41 @@ def _aside(theirs: AgentRepository, have: set[str], branch: str) -> list[Aside]:
     return [Aside(name=name, commit=commit) for name, commit in found if commit in have]
 
 
-def _keep(git: Git, found: Sequence[Aside], *, without: Sequence[str]) -> None:
-    """Keep what has commits that are nowhere else; what was kept before and is no longer there goes."""
+def _keep(git: Git, found: Sequence[Aside], *, without: Sequence[str]) -> list[Aside]:
+    """Keep what has commits that are nowhere else; what was kept before and is no longer there goes.
+
+    Returns what is not kept because it is too much.
+    """
     wanted: list[Aside] = []
+    left: list[Aside] = []
     for one in found:
         seen = [*without, *(earlier.commit for earlier in wanted if not earlier.is_stash)]
-        if (
-            one.commit not in seen
-            and len(wanted) < MOST_ASIDE
-            and git("rev-list", "-1", one.commit, "--not", *seen)
-        ):
-            wanted.append(one)
+        if one.commit not in seen and git("rev-list", "-1", one.commit, "--not", *seen):
+            (wanted if len(wanted) < MOST_ASIDE else left).append(one)
     for before in all_aside(git):
         git("update-ref", "-d", f"{_ASIDE}{before.name}")
     for one in wanted:
         keep_aside(git, one.name, one.commit)
+    return left
+
+
+def _not_taken(theirs: AgentRepository, have: set[str], left: Sequence[Aside]) -> list[str]:
+    """What of the agent's repository we do not have, and what is too much to be kept, for people."""
+    said = []
+    if missing := theirs.named_without(have):
+        said.append(f"commits that could not be taken, damaged or too large: {_listed(missing)}")
+    if left:
+        said.append(f"more than {MOST_ASIDE} branches and stashes, not kept: {_listed(list(map(str, left)))}")
+    if theirs.unread:
+        said.append(f"not read of its repository: {theirs.unread}")
+    elif not theirs.is_there:
+        said.append("its repository is gone or broken: no commit is named in its `.git`")
+    return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
 def _is_related(git: Git, commit: str, known: Sequence[str]) -> bool:

@@ -85,6 +85,8 @@ def find_earlier(
         git = our_git(git_dir, tree, place.limits)
         known = [state.main, *([state.branch] if state.branch else []), *([base.commit] if base else [])]
         work = take_work(git, tree, f"coalmine/{job_id}", mirror=place.mirror, known=known)
+        if work.not_taken:
+            _log.warning("work.left", job=job_id, reason="; ".join(work.not_taken))
         there = state.branch
         is_ours = there is None or there in pushed or is_ancestor(git, there, work.tip)
         tip = work.tip if record.remote_commit == there and is_ours and record.whole else None

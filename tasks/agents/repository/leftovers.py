@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from routing.git.git import Git, GitError, is_at_limit
+from routing.git.git import Git
 from routing.printable import printable
 from tasks.agents.repository.our_git import with_index
 from tasks.agents.repository.tree_survey import LARGE_BYTES, survey
@@ -153,17 +153,14 @@ def _add(git: Git, without: Sequence[bytes]) -> str:
     paths = [b":/", *(b":(exclude,top,literal)" + path for path in without)]
     listed = git.directory / "paths"
     listed.write_bytes(b"\0".join(paths) + b"\0")
-    added = git.attempt(
+    arguments = [
         *("-c", "advice.addEmbeddedRepo=false", "add", "--all", "--ignore-errors"),
         *(f"--pathspec-from-file={listed}", "--pathspec-file-nul"),
-    )
-    if added.returncode == 0:
-        return ""
-    problem = printable(added.stderr.strip())[-300:]
-    refused = GitError(f"git add: {problem}", stderr=added.stderr, returncode=added.returncode)
-    if is_at_limit(refused):
-        raise refused  # what is not taken now would count as not done
-    return problem
+    ]
+    added = git.attempt(*arguments)
+    if added.at_limit or added.returncode < 0:
+        raise git.error(arguments[2:], added)  # what is not taken now would count as not done
+    return printable(added.stderr.strip())[-300:] if added.returncode else ""
 
 
 def _work(git: Git, onto: str, stray: Sequence[bytes]) -> list[_PathChange]:

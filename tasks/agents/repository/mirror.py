@@ -1,7 +1,8 @@
 """A bare mirror of each repository on each host: what is fetched is fetched once, for all jobs.
 
 Work trees borrow the mirror's objects, so nothing may ever be removed from it, and one process at a time
-fetches into it or repacks it (`host_lock`). One that is damaged, or cannot be fetched into, is made anew.
+fetches into it or repacks it (`host_lock`). One that is damaged, or cannot take what was fetched, is made
+anew.
 """
 
 import fcntl
@@ -20,16 +21,19 @@ import structlog
 from routing.base import Base
 from routing.errors import CoalmineError, NotFoundError, UnavailableError
 from routing.folder_removal import remove_all
-from routing.git.git import Git, GitAccess, GitError
+from routing.git.git import Git, GitAccess, GitError, is_at_limit
 from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from routing.git.submodules import Submodules
-from tasks.agents.repository.our_repository import format_for, format_of, our_repository
+from tasks.agents.repository.our_repository import format_for, format_of, is_damaged, our_repository
 
 _log = structlog.get_logger(__name__)
 
 _LOCK_LOOK_SECONDS = 0.1
+
+#: Exit code of a fetch that has all objects, and could not write a reference.
+_NOT_PUT = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,9 +81,34 @@ class Mirror:
             try:
                 return self._fetched(self.path, state, branch, base)
             except (GitError, OSError) as error:
-                if isinstance(error, GitError) and error.returncode is None:
-                    raise  # it took too long: a new mirror would take longer
+                if not self._is_at_fault(error, state):
+                    raise
                 return self._renewed(state, branch, base, because=error)
+
+    def _is_at_fault(self, error: GitError | OSError, state: RemoteState) -> bool:
+        """Whether a fetch failed because of the mirror, which then is made anew, as it was taken as it is.
+
+        Not where this host is at its limits, where git was late or ended, and where all was well here: then
+        the network or the remote failed, and a new mirror would only be a longer transfer.
+        """
+        if is_at_limit(error) or (isinstance(error, GitError) and not error.has_answered):
+            return False
+        if not isinstance(error, GitError) or format_of(self.path) != format_for(state.main):
+            return True
+        # What came was sound, and could not be put in its place: git says so by this exit code.
+        return error.returncode == _NOT_PUT or (self._answers() and is_damaged(self._checking()))
+
+    def _answers(self) -> bool:
+        """Whether the remote can be reached now; if not, there is no need to read the whole mirror."""
+        try:
+            self._state("coalmine", "")
+        except CoalmineError:
+            return False
+        return True
+
+    def _checking(self) -> Git:
+        """Git in the mirror, for as long as it takes to read all of it."""
+        return self.remote.limits.for_files(our_repository(self.path))
 
     def lend_lfs_objects(self, commit: str) -> None:
         """Copy the LFS objects of a commit's files here: trees find them beside the objects that they borrow.
@@ -109,11 +138,9 @@ class Mirror:
     def repaired(self, branch: str, base: str = "") -> bool:
         """Make the mirror anew if it is damaged; False when it is sound. Raises what `fetch` raises."""
         with self._locked():
-            git = self.remote.limits.for_files(our_repository(self.path))
-            found = git.attempt("fsck", "--no-dangling", "--no-progress")
-            if found.returncode == 0:
+            if not is_damaged(self._checking()):
                 return False
-            because = UnavailableError(found.stderr.strip()[-500:])
+            because = UnavailableError(f"{self.path} is damaged (git fsck)")
             self._renewed(self._state(branch, base), branch, base, because=because)
             return True
 

@@ -48,6 +48,13 @@ _SHA1, _SHA256 = "sha1", "sha256"
 ORPHAN_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 
+#: What git's own checks find in the history of many repositories, and what harms nobody.
+_OLD_HISTORY = (
+    *("badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "missingEmail"),
+    *("missingNameBeforeEmail", "missingSpaceBeforeDate", "missingSpaceBeforeEmail", "multipleAuthors"),
+    *("zeroPaddedDate", "zeroPaddedFilemode"),
+)
+
 _FAN_OUT = re.compile(r"[0-9a-f]{2}")
 _DIGITS_OF_SHA256 = 64
 
@@ -76,6 +83,23 @@ def our_repository(path: Path, *, like: Path | None = None, object_format: str =
 def _at(path: Path) -> Git:
     """Git in this repository and no other: a damaged one would have git look for one further up."""
     return Git(path, access=GitAccess(environment={"GIT_DIR": str(path.resolve())}))
+
+
+def forgiving(checks: str) -> list[str]:
+    """The options with which `fsck` or `fetch.fsck` lets old history pass."""
+    return [part for name in _OLD_HISTORY for part in ("-c", f"{checks}.{name}=ignore")]
+
+
+def is_damaged(git: Git) -> bool:
+    """Whether a repository of ours is not what git wrote: objects are missing or broken, or it is none.
+
+    GitError when git could not look: this host is at its limits, or it took too long.
+    """
+    options = ["--no-dangling", "--no-progress"]
+    checked = git.attempt(*forgiving("fsck"), "fsck", *options)
+    if checked.at_limit or checked.returncode < 0:
+        raise git.error(["fsck"], checked)
+    return checked.returncode != 0
 
 
 def format_of(repository: Path) -> str:

@@ -70,7 +70,7 @@ class Push:
     moved: bool  # whether it differs from what it was when the tree was handed out
     kept_leftovers: bool  # whether we committed what the agent had not
     aside: tuple[str, ...] = ()  # work that is not on the branch, and kept for the next attempt, in words
-    left_out: tuple[str, ...] = ()  # what of the uncommitted files was not taken, in words
+    left_out: tuple[str, ...] = ()  # commits and uncommitted files that were not taken, in words
     base: Base  # where the work that was pushed begins: another commit, when its own was taken out since
 
 
@@ -141,9 +141,8 @@ class Worktree:
                 f"{self.base.commit[:12]}, so nothing was pushed; its commits are in {self.git_dir}"
             )
             raise PushRefusedError(message, kind=RefusalKind.UNRELATED)
-        if not keep_leftovers:
-            return _Taken(tip=work.tip)
-        return _with_leftovers(git, self.path, self.branch, work)
+        taken = _with_leftovers(git, self.path, self.branch, work) if keep_leftovers else _Taken(tip=work.tip)
+        return replace(taken, left_out=(*work.not_taken, *taken.left_out))
 
     def remove(self) -> None:
         """Remove the tree and our git directory from this host; what was pushed stays on the remote."""
