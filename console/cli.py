@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from console.boundary import DEBUG_VARIABLE, MEANINGS, Boundary
+from console.commands import cost as cost_command
 from console.commands import demo as demo_command
 from console.commands import fleet as fleet_commands
 from console.commands import up as up_command
@@ -115,6 +116,7 @@ app.add_typer(mail_app, name="mail")
 app.add_typer(notify_app, name="notify")
 fleet_commands.register(app)
 app.add_typer(config_app, name="config")
+app.command(epilog=cost_command.EXAMPLES)(cost_command.cost)
 
 
 app.command(epilog=up_command.EXAMPLES)(up_command.up)

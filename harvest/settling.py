@@ -142,7 +142,7 @@ def spent(job: Job) -> Mapping[str, float]:
     The result only covers the last turn; it is used where the end of a turn could not be counted.
     """
     return {
-        "cost_usd": max(job.spent_usd, job.result.cost_usd),
+        "cost_usd": max(job.spent_usd, job.result.cost_usd or 0.0),
         "duration_seconds": max(job.spent_seconds, job.result.duration_seconds),
         "fix_forwards": float(job.fix_forwards),
     }

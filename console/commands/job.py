@@ -11,6 +11,7 @@ import typer
 
 from console.boundary import ExitCode
 from console.invocation import AsJson, examples, opened, started
+from console.output.cost_views import cost_document
 from console.output.job_views import job_document, job_view, jobs_view, signal_document
 from console.output.rendering import iso, one_line, text, when
 from console.output.terminal import Terminal
@@ -75,8 +76,14 @@ def show(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.jobs.find(job)
     signals = coalmine.signals.read(found.id)
-    document = job_document(found) | {"signals": [signal_document(fact) for fact in signals]}
-    terminal.answer(document, *job_view(found, signals))
+    spending = None
+    if found.state is JobState.RUNNING:
+        (spending,) = coalmine.log_store.spending([(found.id, found.fence)])
+    document = job_document(found) | {
+        "signals": [signal_document(fact) for fact in signals],
+        "spending": None if spending is None else cost_document(spending),
+    }
+    terminal.answer(document, *job_view(found, signals, spending))
 
 
 @job_app.command(epilog=examples("job logs 4f1d0c2ab39e8876 --follow"))

@@ -14,6 +14,7 @@ import typer
 
 from console.input.template_content import CLEARABLE, GivenContent
 from console.invocation import AsJson, Reason, examples, opened, started
+from console.output.cost_views import cost_document
 from console.output.template_views import (
     content_difference,
     difference_view,
@@ -24,7 +25,8 @@ from console.output.template_views import (
     version_document,
     version_view,
 )
-from console.output.trial_status import trial_document
+from console.output.trials.trial_status import trial_document
+from routing.cost import NO_COST
 from routing.jobs.turn import TurnKind
 from routing.templates.templates import ProposalPolicy, VersionStep
 from routing.templates.version import VersionReference
@@ -199,16 +201,22 @@ def show(ctx: typer.Context, version: Reference, *, as_json: AsJson = False) -> 
     # Without @ the whole template is meant, although a reference alone would mean its champion.
     if "@" in version:
         found = coalmine.templates.find(version)
-        terminal.answer(version_document(found), *version_view(found))
+        spent = coalmine.costs.of_versions(found.template).get(f"v{found.number}", NO_COST)
+        document = version_document(found) | {"cost": cost_document(spent)}
+        terminal.answer(document, *version_view(found, spent))
         return
     name = VersionReference.parse(version).template
     versions = coalmine.templates.versions(name)
     reviews = coalmine.templates.reviews(name)
+    costs = coalmine.costs.of_versions(name)
     document = template_document(coalmine, name) | {
-        "versions": [version_document(found) for found in versions],
+        "versions": [
+            version_document(found) | {"cost": cost_document(costs.get(f"v{found.number}", NO_COST))}
+            for found in versions
+        ],
         "reviews": reviews,
     }
-    terminal.answer(document, *template_view(document, versions, reviews))
+    terminal.answer(document, *template_view(document, versions, reviews, costs))
 
 
 @template_app.command(

@@ -27,9 +27,9 @@ from console.input.trial_options import (
     policy_of,
 )
 from console.invocation import AsJson, Reason, examples, opened, started
-from console.output.trial_explanation import explanation_document, explanation_view
-from console.output.trial_replay import replayed
-from console.output.trial_status import status_of, status_view, trial_document, trials_view
+from console.output.trials.trial_explanation import explanation_document, explanation_view
+from console.output.trials.trial_replay import replayed
+from console.output.trials.trial_status import status_of, status_view, trial_document, trials_view
 from harvest.explanation import explain as explained
 from routing.errors import CorruptRecordError
 
@@ -114,7 +114,11 @@ def status(
     trials = [coalmine.trials.find(trial)] if trial else coalmine.trials.open_trials()
     now = coalmine.trial_store.now()
     # The server's clock: the age of a trial must not depend on the machine that asks.
-    statuses = [status_of(found, coalmine.harvester.evidence(found), now) for found in trials]
+    costs = coalmine.costs.of_arms([found.id for found in trials])
+    statuses = [
+        status_of(found, coalmine.harvester.evidence(found), now, spent)
+        for found, spent in zip(trials, costs, strict=True)
+    ]
     document = {"trials": [status.document() for status in statuses]}
     terminal.answer(document, *status_view(statuses))
 
@@ -145,7 +149,8 @@ def explain(
     """Print what the verdict rests on: each job in the order of dispatch, its factors and the evidence."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.trials.find(trial)
-    status = status_of(found, coalmine.harvester.evidence(found), coalmine.trial_store.now())
+    (costs,) = coalmine.costs.of_arms([found.id])
+    status = status_of(found, coalmine.harvester.evidence(found), coalmine.trial_store.now(), costs)
     lines = explained(status.evidence.policy, coalmine.harvester.counted_ledger(found))
     terminal.answer(explanation_document(status, lines), *explanation_view(status, lines, every=every))
 

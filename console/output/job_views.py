@@ -10,8 +10,10 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from console.output.cost_views import cost_document, cost_words, tokens_words, usd
 from console.output.fields import ShownField, document, moment, rows
-from console.output.rendering import duration, heading, iso, number, one_line, table, text, when, word
+from console.output.rendering import duration, facts, heading, iso, number, one_line, table, text, when, word
+from routing.cost import Cost
 from routing.jobs.job import Job
 from routing.jobs.mailbox import Enqueued
 from routing.jobs.signal import Signal
@@ -44,12 +46,15 @@ def jobs_view(jobs: Sequence[Job], *, none: str = "There is no such job.") -> Re
     )
 
 
-def job_view(job: Job, signals: Sequence[Signal]) -> Iterator[RenderableType]:
+def job_view(job: Job, signals: Sequence[Signal], spending: Cost | None = None) -> Iterator[RenderableType]:
     """One job for people: its fields, its task, the end of the agent's output, its signals.
 
-    Task and output are printed as they are, without control characters: both come from outside.
+    `spending` is what a turn that runs has cost so far, None where nobody said. Task and output are printed
+    as they are, without control characters: both come from outside.
     """
     yield rows(JOB, job)
+    if spending is not None:
+        yield facts([("this turn", f"{cost_words(spending)} so far, not counted above yet")])
     yield ""
     yield heading("Task")
     yield text(job.request.task.rstrip("\n"))
@@ -147,7 +152,16 @@ def _turn(job: Job) -> str:
         return ""
     code = f", exit code {result.exit_code}" if result.exit_code is not None else ""
     ended = f"ended by {result.ended_by}" if result.ended_by else "ended"
-    return f"{ended}{code}, {duration(result.duration_seconds)}, {result.cost_usd:.2f} USD"
+    cost = "cost not known" if result.cost_usd is None else f"{usd(result.cost_usd)} USD"
+    return f"{ended}{code}, {duration(result.duration_seconds)}, {cost}"
+
+
+def _cost(job: Job) -> str:
+    """What all turns together have cost; "" before the first has ended."""
+    tokens = tokens_words(job.cost)
+    more = f" in {job.cost.turns} turns" if job.cost.turns > 1 and job.cost.is_whole else ""
+    counted = f" ({tokens})" if tokens and job.cost.known_usd is not None else ""
+    return f"{cost_words(job.cost)}{more}{counted}"
 
 
 def _commit(job: Job) -> str:
@@ -225,6 +239,7 @@ JOB: tuple[ShownField[Job], ...] = (
     ShownField("result", value=lambda job: asdict(job.result) | {"ended_by": job.result.ended_by or ""}),
     ShownField("", "commit", shown=_commit),
     ShownField("", "turn", shown=_turn),
+    ShownField("cost", "cost", value=lambda job: cost_document(job.cost), shown=_cost),
     ShownField("score", "score", shown=_scored),
     ShownField("score_reason"),
     ShownField("excluded"),

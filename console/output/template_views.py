@@ -12,8 +12,10 @@ import tomli_w
 from rich.console import RenderableType
 from rich.text import Text
 
+from console.output.cost_views import cost_cell, cost_words
 from console.output.fields import ShownField, document, moment, rows
 from console.output.rendering import facts, heading, one_line, table, text, when, word
+from routing.cost import NO_COST, Cost
 from routing.templates.templates import VersionStep
 from routing.templates.version import Snapshot, Version
 from tasks.composition.composition import Coalmine
@@ -53,9 +55,13 @@ def templates_view(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def template_view(
-    document: Mapping[str, Any], versions: Sequence[Version], reviews: Sequence[Mapping[str, Any]]
-) -> list[RenderableType]:
-    """One template for people, with its versions and decisions, both the newest first."""
+    document: Mapping[str, Any], versions: Sequence[Version], reviews: Sequence[Mapping[str, Any]],
+    costs: Mapping[str, Cost],
+) -> list[RenderableType]:  # fmt: skip
+    """One template for people, with its versions and decisions, both the newest first.
+
+    `costs` are those of its versions, by `v3`.
+    """
     trial = document["trial"]
     parts: list[RenderableType] = [
         facts(
@@ -68,7 +74,7 @@ def template_view(
         ),
         "",
         table(
-            ("!version", "!state", "?!parent", "?!hash", "?!commit", "?!created", "note"),
+            ("!version", "!state", "?!parent", "?!hash", "?!commit", "?!created", "!>USD", "note"),
             (
                 (
                     version.id,
@@ -77,6 +83,7 @@ def template_view(
                     version.content_hash[:12],
                     version.source_commit[:12] or "-",
                     when(version.created_at),
+                    cost_cell(costs.get(f"v{version.number}", NO_COST)),
                     one_line(version.note),
                 )
                 for version in reversed(versions)
@@ -105,9 +112,15 @@ def _reviews(reviews: Sequence[Mapping[str, Any]]) -> RenderableType:
     return table(("version", "decision", "by", "reason"), rows)
 
 
-def version_view(version: Version) -> list[RenderableType]:
-    """One version for people, with its content as TOML."""
-    return [rows(VERSION, version), "", text(content(version.snapshot).rstrip("\n"))]
+def version_view(version: Version, cost: Cost) -> list[RenderableType]:
+    """One version for people, with what its turns have cost, and its content as TOML."""
+    spent = facts([("cost", cost_words(cost))])
+    return [
+        rows(VERSION, version),
+        *([spent] if cost.turns else []),
+        "",
+        text(content(version.snapshot).rstrip("\n")),
+    ]
 
 
 def content(snapshot: Snapshot) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from routing.base import Base
+from routing.cost import NO_COST, Cost, Payer
 from routing.errors import InvalidInputError
 from routing.jobs.ending import Ending
 from routing.jobs.turn import FinishedTurn, Hindrance, Repair, TurnKind
@@ -105,7 +106,7 @@ class JobResult:
     commit: str = ""  # the pushed commit as git says, "" when nothing was pushed
     branch: str = ""
     duration_seconds: float = 0.0
-    cost_usd: float = 0.0
+    cost_usd: float | None = None  # of the turn alone; None: nobody said
     tail: str = ""  # the end of what the agent printed
 
 
@@ -144,8 +145,9 @@ class Job:
     cancel_to: JobState = JobState.CANCELLED  # how it then ends: its work may have landed meanwhile
     kind: str = TurnKind.FIRST  # of the next turn; one of a later release is read, and not run
     turns: int = 0  # that were run for it
-    spent_usd: float = 0.0  # by all of them
+    spent_usd: float = 0.0  # by all of them, as far as it is known
     spent_seconds: float = 0.0  # in all of them
+    cost: Cost = NO_COST  # of every turn ever run for it; a person's retry begins the three before anew
     base_branch: str = ""  # that its work began from and goes to, "" before it began
     base_commit: str = ""  # of that branch, after which all commits are its own
     fix_forwards: int = 0  # corrective turns that it was sent back for
@@ -192,6 +194,11 @@ class Job:
     def is_corrected(self) -> bool:
         """Whether its turn repairs a pushed commit that CI was red at, and may be run at again."""
         return self.repair is not None and self.repair.commit in self.judged
+
+    @property
+    def payer(self) -> Payer:
+        """Whose sums its turns are added to."""
+        return Payer(template=self.template, version=self.version, trial=self.trial, arm=self.arm or "")
 
     @property
     def branch(self) -> str:

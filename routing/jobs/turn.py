@@ -67,8 +67,12 @@ class FinishedTurn(BaseModel):
     ended_by: Ending
     exit_code: int | None = None
     duration_seconds: float = 0.0
-    cost_usd: float = 0.0
+    cost_usd: float | None = None  # None: nobody said
     tail: str = ""  # the end of what the agent printed
+
+    def as_json(self) -> str:
+        """The stored form. What is not known is left out: earlier releases read no null."""
+        return self.model_dump_json(exclude_none=True)
 
 
 class HindranceKind(StrEnum):

@@ -224,6 +224,7 @@ class AgentRunner:
             worker=job.worker,
             job=job.id,
             job_fence=job.fence,
+            payer=job.payer,
             work_dir=self._work_dir,
             runtime=runtime_for(spec),
             begins=True,
@@ -231,6 +232,7 @@ class AgentRunner:
             limits=self._limits(job, spec),
             attempts=Attempts.of(job),
             on_event=self._listener(job),
+            on_usage=lambda usage: self._log.spend(job.id, job.fence, usage.cost(0.0)),
         )
 
     def _limits(self, job: Job, spec: RuntimeSpec) -> TurnLimits:

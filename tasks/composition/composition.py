@@ -33,6 +33,7 @@ from routing.store.fleet.clock_store import ClockStore
 from routing.store.fleet.switch import Switch
 from routing.store.fleet.tick_store import TickStore
 from routing.store.fleet.token_store import TokenStore
+from routing.store.jobs.cost_store import CostStore
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.log_store import LogStore
 from routing.store.mail.agent_store import AgentStore
@@ -108,6 +109,11 @@ class Coalmine:
         )
         retention = self.settings.retention_seconds
         return JobStore(self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits)
+
+    @cached_property
+    def costs(self) -> CostStore:
+        """What turns have cost, summed up by version, arm and day."""
+        return CostStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def log_store(self) -> LogStore:

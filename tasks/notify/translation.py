@@ -62,7 +62,7 @@ def _of_job(event: Event, job: Job | None, kind: NotificationKind, what: str, st
             "commit": job.result.commit,
             "branch": job.result.branch,
             "attempts": str(job.attempts),
-            "cost_usd": f"{job.spent_usd:.4f}" if job.spent_usd else "",
+            "cost_usd": "" if job.cost.known_usd is None else f"{job.cost.known_usd:.4f}",
         }
     return _made(event, kind, f"{name} {what}", _said(event, "reason"), fields)
 

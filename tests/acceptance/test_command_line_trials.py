@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import pytest
 import redis
 
+from console.output.cost_views import cost_document
+from routing.cost import NO_COST
 from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind, signal
@@ -56,7 +58,9 @@ def test_status_shows_arms_evidence_and_verdict(coalmine: CommandLine, template:
     play(coalmine, [(CANARY, False), (CHAMPION, True), (CANARY, True)])
     (found,) = coalmine.document("trial", "status")["trials"]
     assert found["verdict"] == "hold"
-    assert found["arms"]["canary"] == {
+    canary = found["arms"]["canary"]
+    assert canary.pop("cost") == cost_document(NO_COST)
+    assert canary == {
         "dispatched": 2, "settled": 2, "open": 0, "excluded": 0, "rerouted": 0, "mean": 0.5,
     }  # fmt: skip
     assert found["thresholds"] == {"worse": 20.0, "not_worse": 20.0}

@@ -18,7 +18,7 @@ class Expects:
     clean: bool = False
     code: int | None = None  # exit code; None when we ended it
     session: str | None = None  # beginning of the id that is kept
-    cost: float = 0.0  # US dollars of this turn
+    cost: float | None = None  # US dollars of this turn; None: the program did not say
     tokens: tuple[int, int] = (0, 0)  # input and output of this turn
     says: str = ""  # in the tail of the output
     status: int | None = None  # HTTP status that the model's API is known to have answered
@@ -41,20 +41,22 @@ _CLAUDE: Final = [
             tokens=(200, 14)),
     Expects(recording="claude-4-resume", clean=True, code=0, session="85cecb5e", cost=_CENTS,
             tokens=(100, 7), billed=_ONCE, says="second message"),
-    Expects(recording="claude-5-resume-unknown", code=1, session="4b6e1f68", lost=True,
+    Expects(recording="claude-5-resume-unknown", cost=0.0, code=1, session="4b6e1f68", lost=True,
             says="No conversation found"),
-    Expects(recording="claude-5-resume-garbage", code=1, session="not-a-uuid", lost=True),
+    Expects(recording="claude-5-resume-garbage", cost=0.0, code=1, session="not-a-uuid", lost=True),
     Expects(recording="claude-6-queued", clean=True, code=0, session="deb97cff", cost=2 * _CENTS,
             tokens=(200, 14), says="queued while busy"),
-    Expects(recording="claude-7-err400", code=1, session="b5068d7f", says="stub error 400", status=400,
-            api_error=True),
+    Expects(recording="claude-7-err400", cost=0.0, code=1, session="b5068d7f", says="stub error 400",
+            status=400, api_error=True),
     Expects(recording="claude-7-err401", ends="at the deadline", session="546b80e8", status=401,
             api_error=True),
-    Expects(recording="claude-7-err429-max2", code=1, session="cf9da45b", says="(429)", status=429,
+    Expects(recording="claude-7-err429-max2", cost=0.0, code=1, session="cf9da45b", says="(429)", status=429,
             api_error=True),
-    Expects(recording="claude-7-err500-max2", code=1, session="c61c32fa", status=500, api_error=True),
+    Expects(recording="claude-7-err500-max2", cost=0.0, code=1, session="c61c32fa", status=500,
+            api_error=True),
     Expects(recording="claude-0-apidown", ends="at the deadline", session="15fc6d79", api_error=True),
-    Expects(recording="claude-9-noapikey", code=1, session="a1149488", says="Not logged in", api_error=True),
+    Expects(recording="claude-9-noapikey", cost=0.0, code=1, session="a1149488", says="Not logged in",
+            api_error=True),
     Expects(recording="claude-8-sig-SIGKILL", code=-9, session="718db75f"),
     Expects(recording="claude-8-sig-SIGTERM", code=143, session="29fd729b"),
     Expects(recording="claude-8-sig-SIGTERM", ends="by a cancel", session="29fd729b"),

@@ -20,6 +20,7 @@ from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.sessions.session_store import TurnEnd, TurnRefusal
 from routing.templates.trial import Trial
 from routing.templates.version import Snapshot, Version
+from tasks.agents.runtimes.agent_event import Usage
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import CanarySettings, JobSettings, OnRollback, Settings
 
@@ -85,6 +86,19 @@ class MemoryPublisher:
         """Another server than the store: nothing can be pushed in its step."""
         del job, queue, priority
         return None
+
+
+def spend(parts: Coalmine, claim: Claim, usage: Usage, *, seconds: float = 0.0, finished: str = "") -> None:
+    """Let a turn of a claimed job end that has consumed something, as its worker does."""
+    name, life = f"a-{claim.job.id}", {"role": "builder", "parent": "", "job": claim.job.id}
+    begun = parts.sessions.begin(name, lease_seconds=30, worker="w1", start=life)
+    assert not isinstance(begun, TurnRefusal)
+    end = TurnEnd(
+        name=name, fence=int(begun["fence"]), to="between_turns", reason="",
+        allowed=["booting", "between_turns"], job=claim.job.id, cost=usage.cost(seconds),
+        payer=claim.job.payer, job_fence=claim.fence, finished=finished,
+    )  # fmt: skip
+    assert parts.sessions.end(end).done
 
 
 class SteppedFleet:
@@ -154,18 +168,11 @@ class SteppedFleet:
             self.claim(job), state, reason=kind.value, result=JobResult(**result), signals=[self.fact(kind)]
         )
 
-    def spend(self, claim: Claim, *, usd: float = 0.0, seconds: float = 0.0, finished: str = "") -> None:
+    def spend(
+        self, claim: Claim, *, usd: float | None = 0.0, seconds: float = 0.0, finished: str = ""
+    ) -> None:
         """Let a turn of a claimed job end that has cost something; `finished`: it did its work."""
-        sessions, name = self.app.sessions, f"a-{claim.job.id}"
-        life = {"role": "builder", "parent": "", "job": claim.job.id}
-        begun = sessions.begin(name, lease_seconds=30, worker="w1", start=life)
-        assert not isinstance(begun, TurnRefusal)
-        end = TurnEnd(
-            name=name, fence=int(begun["fence"]), to="between_turns", reason="",
-            allowed=["booting", "between_turns"], job=claim.job.id, cost_usd=usd, seconds=seconds,
-            job_fence=claim.fence, finished=finished,
-        )  # fmt: skip
-        assert sessions.end(end).done
+        spend(self.app, claim, Usage(cost_usd=usd), seconds=seconds, finished=finished)
 
     def fact(self, kind: SignalKind, **fields: Any) -> Signal:
         """A fact that became true now."""

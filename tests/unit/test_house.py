@@ -43,7 +43,7 @@ KNOWS = {
     "routing/store/fleet": ("routing", "routing/store/redis"),
     "routing/store/jobs": ("routing", "routing/store/redis", "routing/jobs"),
     "routing/store/mail": ("routing/store/redis", "routing/jobs"),
-    "routing/store/sessions": ("routing/store/redis",),
+    "routing/store/sessions": ("routing", "routing/store/redis"),
     "routing/store/signals": ("routing", "routing/store/redis", "routing/store/jobs", "routing/jobs"),
     "routing/store/trials": ("routing", "routing/store/redis", "routing/templates"),
     "routing/templates": (
@@ -97,6 +97,7 @@ KNOWS = {
     ),
     "console": ("console/commands", "console/local", "console/output"),
     "console/output": (),
+    "console/output/trials": ("console/output",),
     "console/input": (),
     "console/web": (),
     "console/local": ("console/web",),
@@ -104,7 +105,7 @@ KNOWS = {
     "console/demo": ("console/local", "console/output"),
     "console/commands": (
         "console", "console/demo", "console/doctor", "console/input", "console/local", "console/output",
-        "console/web",
+        "console/output/trials",        "console/web",
     ),
     "coalmine": (),
 }  # fmt: skip

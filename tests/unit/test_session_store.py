@@ -7,6 +7,7 @@ import threading
 import pytest
 import redis
 
+from routing.cost import Cost
 from routing.store.fleet.tick_store import TickStore
 from routing.store.redis.keys import PERMANENT_KINDS
 from routing.store.redis.lease import LeaseStatus
@@ -223,14 +224,16 @@ def test_turns_and_costs_add_up(sessions: Sessions) -> None:
     for fence, cost in ((1, 0.5), (2, 0.25)):
         sessions.begin()
         sessions.run(fence)
-        sessions.end(S.BETWEEN_TURNS, fence, cost_usd=cost, seconds=60 * cost, job="j1", retry=True)
+        sessions.end(
+            S.BETWEEN_TURNS, fence, cost=Cost(turns=1, usd=cost, seconds=60 * cost), job="j1", retry=True
+        )
     record = sessions.read()
     assert (record.turns, record.cost_usd, record.retries) == (2, 0.75, 2)
     counted = sessions.redis.hmget(sessions.keys.job("j1"), "turns", "spent_usd", "spent_seconds")
     assert counted == ["2", "0.75", "45"]
     sessions.begin()
     sessions.run(3)
-    sessions.end(S.BETWEEN_TURNS, 3, cost_usd=1.0, job="gone")
+    sessions.end(S.BETWEEN_TURNS, 3, cost=Cost(turns=1, usd=1.0), job="gone")
     assert not sessions.redis.exists(sessions.keys.job("gone"))
 
 

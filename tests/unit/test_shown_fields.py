@@ -13,7 +13,7 @@ from console.output.template_views import VERSION
 JOB_KEYS = {
     "id", "state", "reason", "version", "content_hash", "source_commit", "pinned", "rerouted_from", "queue",
     "parent", "depth", "trial", "arm", "draw", "bet", "request", "created_at", "claimed_at", "finished_at",
-    "lease_until", "worker", "attempts", "max_attempts", "cancel", "result", "score", "score_reason",
+    "lease_until", "worker", "attempts", "max_attempts", "cancel", "result", "cost", "score", "score_reason",
     "excluded", "settled_at", "late_score", "base_branch", "base_commit",
 }  # fmt: skip
 ISSUE_KEYS = {

@@ -47,7 +47,7 @@ def test_the_first_session_id_is_kept() -> None:
 def test_a_program_that_counts_anew_is_billed_in_full() -> None:
     """A report below what was billed gives no money back; all of it is new. Rounding is not a new count."""
     assert Usage(cost_usd=1.0).since(Usage(cost_usd=2.0, input_tokens=9)) == Usage(cost_usd=1.0)
-    assert Usage(cost_usd=0.1 + 0.2).since(Usage(cost_usd=0.3)).cost_usd < 1e-9
+    assert Usage(cost_usd=0.1 + 0.2).since(Usage(cost_usd=0.3)).cost_usd == pytest.approx(0, abs=1e-9)
     assert Usage(cost_usd=0.3).since(Usage(cost_usd=0.1 + 0.2)).cost_usd == 0
 
 

@@ -1,13 +1,15 @@
-"""What agents say, kept in Redis for a while: bounded, a stream a job. Losing it loses no work."""
+"""What agents say, and what their turns cost meanwhile, kept in Redis bounded; losing it loses no work."""
 
+import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 from redis import Redis
 from redis.exceptions import DataError, ResponseError
 
+from routing.cost import Cost
 from routing.errors import CoalmineError
 from routing.store.redis.faults import redis_errors, translate
 from routing.store.redis.keys import Keys
@@ -21,6 +23,9 @@ TEXT_LENGTH = 2000
 
 #: Seconds for which the log of a job is kept after its last entry.
 LOG_SECONDS = 7 * 86_400
+
+#: Seconds for which is kept what a turn has cost so far, after it last said so.
+SPENDING_SECONDS = 86_400
 
 #: Entries that are sent at once: what is lost together when the connection breaks.
 SENT_AT_ONCE = 200
@@ -53,6 +58,7 @@ class LogStore(Store):
         super().__init__(redis, keys, clock)
         self.lost = 0  # entries that the server, or the driver, would not take
         self._waiting: dict[str, list[tuple[str, str]]] = {}
+        self._spending: dict[str, str] = {}  # by job, what its turn has cost so far
         self._lock = threading.Lock()
 
     def say(self, job: str, kind: str, text: str) -> None:
@@ -62,10 +68,54 @@ class LogStore(Store):
             lines.append((kind, _storable(text)))
             del lines[:-KEPT]
 
+    def spend(self, job: str, fence: int, cost: Cost) -> None:
+        """Collect what a job's turn has cost so far; only the newest word of it is written.
+
+        The turn's end counts it for good: this is what people see until then.
+        """
+        with self._lock:
+            self._spending[job] = json.dumps({"fence": fence, "cost": dict(cost.measures())})
+
     def flush(self) -> None:
-        """Write what was collected, in one round trip for every SENT_AT_ONCE entries."""
+        """Write what was collected, in one round trip for every SENT_AT_ONCE entries; spending is another."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
+            spending, self._spending = self._spending, {}
+        self._write_lines(waiting)
+        if spending:
+            with redis_errors("writing what turns have cost"):
+                pipeline = self.redis.pipeline(transaction=False)
+                for job, record in spending.items():
+                    pipeline.set(self.keys.spending(job), record, ex=SPENDING_SECONDS)
+                pipeline.execute()
+
+    def spending(self, turns: Sequence[tuple[str, int]]) -> list[Cost | None]:
+        """What turns that are run have cost so far, by job and fence of its lease; None where nobody said.
+
+        What an earlier turn of the job has left is passed over.
+        """
+        if not turns:
+            return []
+        with redis_errors("reading what turns have cost"):
+            found = self.redis.mget([self.keys.spending(job) for job, _ in turns])
+        return [_spent(record, fence) for record, (_, fence) in zip(found, turns, strict=True)]
+
+    def last_lines(self, jobs: Sequence[str]) -> list[LogLine | None]:
+        """The last entry of each job's log, in one round trip; None where there is none."""
+        with redis_errors("reading the last lines of logs"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for job in jobs:
+                pipeline.xrevrange(self.keys.log(job), count=1)
+            found = pipeline.execute() if jobs else []
+        return [
+            LogLine(id=entries[0][0], kind=entries[0][1]["kind"], text=entries[0][1]["text"])
+            if entries
+            else None
+            for entries in found
+        ]
+
+    def _write_lines(self, waiting: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+        """Write entries by parts; what comes after a part that was not sent is put back."""
         entries = [(job, *line) for job, lines in waiting.items() for line in lines]
         for start in range(0, len(entries), SENT_AT_ONCE):
             try:
@@ -124,3 +174,14 @@ class LogStore(Store):
 def _storable(text: str) -> str:
     """The text as UTF-8 can say it, cut to TEXT_LENGTH: a lone surrogate becomes a question mark."""
     return text[:TEXT_LENGTH].encode("utf-8", "replace").decode()
+
+
+def _spent(record: str | None, fence: int) -> Cost | None:
+    """The cost of a record that belongs to the fence; None for another's, and for one that cannot be read."""
+    try:
+        stored = json.loads(record or "{}")
+        if stored.get("fence") != fence:
+            return None
+        return Cost.stored(stored["cost"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from routing.cost import Cost
 from routing.errors import CorruptRecordError
 from routing.jobs.ending import stored_ending
 from routing.jobs.job import Job, JobRequest, JobResult
@@ -62,6 +63,8 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
     """
     stored: dict[str, Any] = {name: value for name, value in fields.items() if value or name in _REQUIRED}
     result = {name: stored[name] for name in _RESULT_FIELDS if name in stored}
+    if "cost:turns" not in stored and float(result.get("cost_usd", 0)) == 0:
+        result.pop("cost_usd", None)  # earlier releases wrote 0 for what they did not know
     made = stored | {
         "id": identifier,
         "request": JobRequest.model_validate_json(fields["request"]),
@@ -71,9 +74,25 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         "hindrance": Hindrance.model_validate_json(stored["hindrance"]) if "hindrance" in stored else None,
         "late_score": stored.get("late"),
         "result": result | {"ended_by": stored_ending(fields.get("ended_by", ""))},
+        "cost": _cost(stored),
         "bet": _bet(stored) if "baseline" in stored else None,
     }
     return _JOB.validate_python(made)
+
+
+def _cost(stored: Mapping[str, str]) -> Cost:
+    """What all of its turns have cost.
+
+    Turns of earlier releases are in `turns` and `spent_usd` alone; those wrote 0 for what they did not know.
+    """
+    known = {name.removeprefix("cost:"): value for name, value in stored.items() if name.startswith("cost:")}
+    cost = Cost.stored(known)
+    turns = int(stored.get("turns", 0)) - cost.turns
+    if turns <= 0:
+        return cost
+    usd = max(0.0, float(stored.get("spent_usd", 0)) - cost.usd)
+    seconds = max(0.0, float(stored.get("spent_seconds", 0)) - cost.seconds)
+    return cost + Cost(turns=turns, usd=usd, unknown=0 if usd else turns, seconds=seconds)
 
 
 def _bet(stored: Mapping[str, str]) -> dict[str, Any]:

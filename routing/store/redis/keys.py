@@ -86,6 +86,10 @@ class Keys:
         """List: one JSON record a decision about a version, oldest first."""
         return self("template", name, "reviews")
 
+    def template_costs(self, name: str) -> str:
+        """Hash: what turns have cost, VERSION:MEASURE -> sum (`v3:usd`)."""
+        return self("template", name, "costs")
+
     def trial(self, trial: str) -> str:
         """Hash: the trial, its share, its baselines and the state of its test."""
         return self("trial", trial)
@@ -101,6 +105,18 @@ class Keys:
     def history(self, trial: str) -> str:
         """List: one JSON point an advance, for the plot of evidence over time."""
         return self("trial", trial, "history")
+
+    def trial_costs(self, trial: str) -> str:
+        """Hash: what turns have cost, ARM:MEASURE -> sum (`canary:usd`)."""
+        return self("trial", trial, "costs")
+
+    def day_costs(self, day: int) -> str:
+        """Hash: what turns that ended on a day (UTC) have cost, TEMPLATE:MEASURE -> sum. Expires."""
+        return self("costs", day)
+
+    def spending(self, job: str) -> str:
+        """String: what a turn that is run has cost so far, as JSON. Expires."""
+        return self("job", job, "spending")
 
     def job(self, job: str) -> str:
         """Hash: the job. Expires `retention` after its end."""

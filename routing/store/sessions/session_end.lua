@@ -1,9 +1,13 @@
 -- A turn is over: write its state, what it consumed, and give its lease back, in one step. The lease is given back
 -- even where the state does not allow the move.
--- KEYS  session, job: that the turn counts for (or the session again), sessions, turns, events
+-- KEYS  session, job: that the turn counts for (or the session again)
+--       template_costs, trial_costs, day_costs: sums that the turn is added to (or the session again)
+--       sessions, turns, events
 -- ARGV  name: of the agent  fence: of the turn  to: the new state, or '' when no turn was run
 --       allowed: states that it may come from, separated by commas  reason  retention_seconds
---       fields: JSON list of fields and values to write  cost_usd, seconds: of the turn alone
+--       fields: JSON list of fields and values to write  cost: JSON list of measures and numbers, of the turn alone
+--       cost_usd, seconds: of them, for the limits  template, version, arm: labels of sums, '' for none
+--       costs_seconds: for which the sums of a day are kept
 --       job_fence: of the job's lease  finished: JSON of a turn that did its work, which the job keeps until it is
 --       delivered; '' for any other
 -- FLAGS retry: it counts as a retry  counts: what it consumed is added to the job
@@ -11,6 +15,7 @@
 -- Returns {'ok'}, {'missing'}, {'stale'} (another turn, or none), or {'state', its state}: that does not allow it
 -- @include prelude
 -- @include session
+-- @include cost
 local now = clock(time)
 local f = redis.call('HMGET', session, 'state', 'runtime_session')
 if not f[1] then
@@ -23,11 +28,19 @@ leave_turn(session, turns, name) -- in any case, or the session would be busy un
 if to == '' then return {'ok'} end
 redis.call('HINCRBY', session, 'turns', 1)
 redis.call('HINCRBYFLOAT', session, 'cost_usd', cost_usd)
+local spent = cjson.decode(cost)
+if template ~= '' then -- it was paid for, whatever became of its job
+  add_cost(template_costs, version, spent)
+  if arm ~= '' then add_cost(trial_costs, arm, spent) end
+  add_cost(day_costs, template, spent)
+  redis.call('EXPIRE', day_costs, costs_seconds)
+end
 -- The job's record may be gone; an increment must not create it again.
 if counts and redis.call('EXISTS', job) == 1 then
   redis.call('HINCRBY', job, 'turns', 1)
   redis.call('HINCRBYFLOAT', job, 'spent_usd', cost_usd)
   redis.call('HINCRBYFLOAT', job, 'spent_seconds', seconds)
+  add_cost(job, 'cost', spent)
   if finished ~= '' and redis.call('HGET', job, 'fence') == job_fence then
     redis.call('HSET', job, 'finished', finished)
   end
@@ -35,7 +48,7 @@ end
 redis.call('HSET', session, 'last_activity', stamp(now), 'reason', reason, unpack(cjson.decode(fields)))
 if retry then redis.call('HINCRBY', session, 'retries', 1) end
 if forget and f[2] then
-  redis.call('HDEL', session, 'runtime_session', 'session_host', 'billed')
+  redis.call('HDEL', session, 'runtime_session', 'session_host', 'billed', 'billed_cache')
   emit(events, 'session.lost', now, name, cjson.encode({session = f[2], reason = reason}))
 end
 if mail_missing then

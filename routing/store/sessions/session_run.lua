@@ -14,7 +14,7 @@ if not may_come(f[1], allowed) then return {'state', f[1]} end
 redis.call('HSET', session, 'spawned_at', stamp(now), 'last_activity', stamp(now), unpack(cjson.decode(process)))
 redis.call('HDEL', session, 'awaiting', 'gave_up', 'left')
 if lost ~= '' then
-  redis.call('HDEL', session, 'runtime_session', 'session_host', 'billed')
+  redis.call('HDEL', session, 'runtime_session', 'session_host', 'billed', 'billed_cache')
   emit(events, 'session.lost', now, name, cjson.encode({session = f[3] or '', reason = lost}))
 end
 enter(session, sessions, name, 'in_turn', now, retention_seconds)

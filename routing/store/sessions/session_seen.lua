@@ -9,7 +9,8 @@ local now = clock(time)
 if redis.call('EXISTS', session) == 0 then return 'missing' end
 if not holds(session, fence) then return 'stale' end
 redis.call('HSET', session, 'runtime_session', seen, 'session_host', host)
-if asked ~= seen then redis.call('HDEL', session, 'billed') end -- another conversation counts from its own beginning
+-- Another conversation counts from its own beginning.
+if asked ~= seen then redis.call('HDEL', session, 'billed', 'billed_cache') end
 if asked ~= '' and asked ~= seen then
   emit(events, 'session.resume_mismatch', now, name, cjson.encode({asked = asked, seen = seen}))
 end

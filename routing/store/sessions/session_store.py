@@ -7,11 +7,15 @@ from enum import StrEnum
 
 from redis import Redis
 
+from routing.cost import NO_COST, Cost, Payer
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus, lease_statuses
 from routing.store.redis.scripts import Answered, Script, answered, flat_json, record_or
 from routing.store.redis.store import Store
+
+#: Seconds for which the sums of a day are kept: more than a year, to compare with.
+DAY_COSTS_SECONDS = 400 * 86_400
 
 
 class TurnRefusal(StrEnum):
@@ -44,8 +48,8 @@ class TurnEnd:
     allowed: Iterable[str] = ()  # states it may come from
     reason: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)  # to be written to the session
-    cost_usd: float = 0.0  # of the turn alone
-    seconds: float = 0.0  # that it took
+    cost: Cost = NO_COST  # of the turn alone
+    payer: Payer | None = None  # whose sums it is added to, beside its job's; None for nobody's
     job: str = ""  # id of the job that the turn counts for, "" for none
     job_fence: int = 0  # of that job's lease
     finished: str = ""  # the turn as JSON if it did its work, for the job to keep until that is delivered
@@ -84,9 +88,10 @@ _RENEW = Script(
 _END = Script(
     "session_end",
     answered(SessionAnswer),
-    keys="session job",
+    keys="session job template_costs trial_costs day_costs",
     indexes="sessions turns events",
-    args="name fence to allowed reason retention_seconds fields cost_usd seconds job_fence finished",
+    args="name fence to allowed reason retention_seconds fields cost cost_usd seconds template version arm "
+    "costs_seconds job_fence finished",
     flags="retry counts mail_missing forget",
 )
 _MOVE = Script(
@@ -180,13 +185,24 @@ class SessionStore(Store):
         )  # fmt: skip
 
     def end(self, turn: TurnEnd) -> Answered[SessionAnswer]:
-        """End a turn and give its lease back, which happens even where its new state is not allowed."""
-        session = self.keys.session(turn.name)
+        """End a turn and give its lease back, which happens even where its new state is not allowed.
+
+        What it cost is added to all sums in the same step; those of a day are of the day on which this is
+        called (UTC). With a payer this is two round trips.
+        """
+        session, payer, cost = self.keys.session(turn.name), turn.payer, turn.cost
+        version, arm = payer.labels if payer else ("", "")
         return self.call(
             _END, session=session, job=self.keys.job(turn.job) if turn.job else session, name=turn.name,
+            template_costs=self.keys.template_costs(payer.template) if payer else session,
+            trial_costs=self.keys.trial_costs(payer.trial) if arm and payer else session,
+            day_costs=self.keys.day_costs(int(self.now() // 86_400)) if payer else session,
             fence=turn.fence, to=turn.to, allowed=",".join(turn.allowed), reason=turn.reason,
             retention_seconds=self.retention_seconds, fields=flat_json({"v": "1", **turn.fields}),
-            cost_usd=f"{turn.cost_usd:.9f}", seconds=f"{turn.seconds:.3f}", retry=turn.retry,
+            cost=flat_json({name: f"{value:.9f}" for name, value in cost.measures().items()}),
+            cost_usd=f"{cost.usd:.9f}", seconds=f"{cost.seconds:.3f}",
+            template=payer.template if payer else "", version=version, arm=arm,
+            costs_seconds=DAY_COSTS_SECONDS, retry=turn.retry,
             counts=bool(turn.job), mail_missing=turn.mail_missing, forget=turn.forget,
             job_fence=turn.job_fence, finished=turn.finished,
             doing=f"ending a turn of {turn.name}",

@@ -4,8 +4,10 @@ Made by runtimes from lines; read by `turn.tally`, which counts, and by the runn
 may want to read. A new kind of event has to be added to `AgentEvent` and to the tally.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from routing.cost import Cost
 
 #: US dollars that sums of floating point numbers may differ by and still be the same.
 _ROUNDING_USD = 1e-9
@@ -13,17 +15,46 @@ _ROUNDING_USD = 1e-9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """What model calls consumed."""
+    """What model calls consumed. Dollars that nobody said are unknown, and not 0."""
 
-    cost_usd: float = 0.0
-    input_tokens: int = 0
+    cost_usd: float | None = None  # that are known; None: nobody said any
+    input_tokens: int = 0  # with those from and to the cache
     output_tokens: int = 0
+    cache_read_tokens: int = 0  # of the input
+    cache_write_tokens: int = 0  # of the input
+    is_partial: bool = False  # a part of the tokens is not in the dollars
+    is_priced: bool = False  # the dollars, or a part of them, come from a price table
 
     def __add__(self, other: "Usage") -> "Usage":
+        known = [each for each in (self, other) if each.cost_usd is not None]
+        unsaid = any(each.cost_usd is None and each.has_tokens for each in (self, other))
         return Usage(
-            cost_usd=self.cost_usd + other.cost_usd,
+            cost_usd=sum(each.cost_usd or 0.0 for each in known) if known else None,
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            is_partial=self.is_partial or other.is_partial or (bool(known) and unsaid),
+            is_priced=self.is_priced or other.is_priced,
+        )
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether a model was called, as far as the program said."""
+        return self.input_tokens + self.output_tokens > 0
+
+    def cost(self, seconds: float) -> Cost:
+        """The cost of the turn that consumed this, and took so many seconds."""
+        return Cost(
+            turns=1,
+            usd=self.cost_usd or 0.0,
+            unknown=int(self.cost_usd is None or self.is_partial),
+            priced=int(self.is_priced),
+            seconds=seconds,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cache_read_tokens=self.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens,
         )
 
     def since(self, earlier: "Usage") -> "Usage":
@@ -31,24 +62,33 @@ class Usage:
 
         All of it if any number is smaller, as the program then counts anew.
         """
+        before = earlier.cost_usd or 0.0
         if (
-            self.cost_usd < earlier.cost_usd - _ROUNDING_USD
+            (self.cost_usd is not None and self.cost_usd < before - _ROUNDING_USD)
             or self.input_tokens < earlier.input_tokens
             or self.output_tokens < earlier.output_tokens
         ):
             return self
-        return Usage(
-            cost_usd=max(0.0, self.cost_usd - earlier.cost_usd),
+        return replace(
+            self,
+            cost_usd=None if self.cost_usd is None else max(0.0, self.cost_usd - before),
             input_tokens=self.input_tokens - earlier.input_tokens,
             output_tokens=self.output_tokens - earlier.output_tokens,
+            cache_read_tokens=max(0, self.cache_read_tokens - earlier.cache_read_tokens),
+            cache_write_tokens=max(0, self.cache_write_tokens - earlier.cache_write_tokens),
         )
 
     def at_least(self, other: "Usage") -> "Usage":
         """The larger of two reports of the same thing, number by number."""
+        known = [each for each in (self, other) if each.cost_usd is not None]
         return Usage(
-            cost_usd=max(self.cost_usd, other.cost_usd),
+            cost_usd=max((each.cost_usd or 0.0 for each in known), default=None),
             input_tokens=max(self.input_tokens, other.input_tokens),
             output_tokens=max(self.output_tokens, other.output_tokens),
+            cache_read_tokens=max(self.cache_read_tokens, other.cache_read_tokens),
+            cache_write_tokens=max(self.cache_write_tokens, other.cache_write_tokens),
+            is_partial=bool(known) and all(each.is_partial for each in known),
+            is_priced=any(each.is_priced for each in known),
         )
 
 

@@ -7,6 +7,7 @@ comes with every turn; 401, 429 and 5xx are retried for minutes.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import Field
@@ -87,7 +88,7 @@ class _ModelUsage(Part):
     cacheReadInputTokens: Count = 0  # noqa: N815
     cacheCreationInputTokens: Count = 0  # noqa: N815
     outputTokens: Count = 0  # noqa: N815
-    costUSD: Dollars = 0.0  # noqa: N815
+    costUSD: Dollars | None = None  # noqa: N815
 
     @property
     def usage(self) -> Usage:
@@ -95,6 +96,8 @@ class _ModelUsage(Part):
             cost_usd=self.costUSD,
             input_tokens=self.inputTokens + self.cacheReadInputTokens + self.cacheCreationInputTokens,
             output_tokens=self.outputTokens,
+            cache_read_tokens=self.cacheReadInputTokens,
+            cache_write_tokens=self.cacheCreationInputTokens,
         )
 
 
@@ -103,7 +106,7 @@ class _ClaudeResult(Form):
     result: str = ""
     errors: list[str] = Field(default_factory=list)
     api_error_status: int | None = None
-    total_cost_usd: Dollars = 0.0  # since the session began
+    total_cost_usd: Dollars | None = None  # since the session began
     modelUsage: dict[str, _ModelUsage] = Field(default_factory=dict)  # noqa: N815  # likewise
     model_usage_since_last_result: dict[str, _ModelUsage] = Field(default_factory=dict)  # of this process
 
@@ -111,11 +114,7 @@ class _ClaudeResult(Form):
         """Report usage in both scopes: the step misses what a killed turn used, the session what it lost."""
         step = sum((model.usage for model in self.model_usage_since_last_result.values()), Usage())
         models = sum((model.usage for model in self.modelUsage.values()), Usage())
-        session = Usage(
-            cost_usd=self.total_cost_usd,
-            input_tokens=models.input_tokens,
-            output_tokens=models.output_tokens,
-        )
+        session = replace(models, cost_usd=self.total_cost_usd, is_partial=False)
         text = self.result or "\n".join(self.errors)
         failed = (
             []

@@ -81,6 +81,7 @@ class _ItemCompleted(Form):
 
 class _CodexTokens(Part):
     input_tokens: Count = 0  # with those from the cache
+    cached_input_tokens: Count = 0
     output_tokens: Count = 0  # with those of reasoning
 
 
@@ -88,7 +89,11 @@ class _TurnCompleted(Form):
     usage: _CodexTokens = Field(default_factory=_CodexTokens)  # since the thread began
 
     def events(self) -> Sequence[AgentEvent]:
-        usage = Usage(input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens)
+        usage = Usage(
+            input_tokens=self.usage.input_tokens,
+            output_tokens=self.usage.output_tokens,
+            cache_read_tokens=self.usage.cached_input_tokens,
+        )
         return [UsageEvent(usage=usage, scope=UsageScope.SESSION), ResultEvent()]
 
 

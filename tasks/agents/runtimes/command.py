@@ -49,13 +49,19 @@ class _ResultLine(Form):
 
 
 class _UsageLine(Form):
-    cost_usd: Dollars = 0.0
-    input_tokens: Count = 0
+    cost_usd: Dollars | None = None
+    input_tokens: Count = 0  # with those from and to the cache
     output_tokens: Count = 0
+    cache_read_tokens: Count = 0
+    cache_write_tokens: Count = 0
 
     def events(self) -> Sequence[AgentEvent]:
         usage = Usage(
-            cost_usd=self.cost_usd, input_tokens=self.input_tokens, output_tokens=self.output_tokens
+            cost_usd=self.cost_usd,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cache_read_tokens=self.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens,
         )
         return [UsageEvent(usage=usage)]
 

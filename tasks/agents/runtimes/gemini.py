@@ -39,6 +39,7 @@ class _GeminiMessage(Form):
 
 class _Stats(Part):
     input_tokens: Count = 0  # with those from the cache
+    cached: Count = 0
     output_tokens: Count = 0
 
 
@@ -52,7 +53,11 @@ class _GeminiResult(Form):
     stats: _Stats = Field(default_factory=_Stats)  # of this process alone, also when it resumed a session
 
     def events(self) -> Sequence[AgentEvent]:
-        usage = Usage(input_tokens=self.stats.input_tokens, output_tokens=self.stats.output_tokens)
+        usage = Usage(
+            input_tokens=self.stats.input_tokens,
+            output_tokens=self.stats.output_tokens,
+            cache_read_tokens=self.stats.cached,
+        )
         text, refused = self.error.message, api_error(self.error.message, _STATUS)
         return [
             UsageEvent(usage=usage, scope=UsageScope.TURN),

@@ -63,9 +63,11 @@ class _StepFinish(Form):
     def events(self) -> Sequence[AgentEvent]:
         tokens = self.part.tokens
         usage = Usage(
-            cost_usd=self.part.cost,
+            cost_usd=self.part.cost or None,
             input_tokens=tokens.input + tokens.cache.read + tokens.cache.write,
             output_tokens=tokens.output + tokens.reasoning,
+            cache_read_tokens=tokens.cache.read,
+            cache_write_tokens=tokens.cache.write,
         )
         if self.part.reason == _GOES_ON:
             return [UsageEvent(usage=usage)]

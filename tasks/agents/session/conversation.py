@@ -108,7 +108,7 @@ def limits_left(limits: TurnLimits, first: TurnResult) -> TurnLimits:
         limits,
         time_limit_seconds=max(0.0, limits.time_limit_seconds - first.duration_seconds),
         output_bytes=max(0, limits.output_bytes - first.output_bytes),
-        cost_usd=None if cost is None else max(0.0, cost - first.usage.cost_usd),
+        cost_usd=None if cost is None else max(0.0, cost - (first.usage.cost_usd or 0.0)),
     )
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from routing.errors import CorruptRecordError
 from tasks.agents.mail.role import Role
@@ -54,10 +54,15 @@ class SessionRecord(BaseModel):
     stop: str = ""  # KIND:REASON for which the turn is to end, "" for none
     stage: int = 0  # of the escalation of a silence
 
-    @field_validator("billed", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _usage(cls, value: object) -> object:
-        return Usage(**json.loads(value)) if isinstance(value, str) else value
+    def _billed(cls, value: dict[str, object]) -> dict[str, object]:
+        parts = [value[name] for name in ("billed", "billed_cache") if isinstance(value.get(name), str)]
+        if not parts:
+            return value
+        return value | {
+            "billed": Usage(**{name: n for part in parts for name, n in json.loads(str(part)).items()})
+        }
 
     @field_validator("pid", "start_ticks", mode="before")
     @classmethod
@@ -74,3 +79,18 @@ class SessionRecord(BaseModel):
             wrong = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             message = f"session {name!r} cannot be read: {wrong}; was it written by a newer Coalmine?"
             raise CorruptRecordError(message) from error
+
+
+#: Of what was billed, the part that earlier releases do not know. They refuse more, so it has its own field.
+_CACHE = ("cache_read_tokens", "cache_write_tokens")
+
+
+def billed_fields(usage: Usage) -> dict[str, str]:
+    """What a conversation has consumed, as fields of the stored session."""
+    billed = {
+        "cost_usd": usage.cost_usd or 0.0,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+    cache = {name: getattr(usage, name) for name in _CACHE}
+    return {"billed": json.dumps(billed), "billed_cache": json.dumps(cache)}

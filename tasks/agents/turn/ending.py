@@ -6,9 +6,8 @@ that does not answer is waited for until the lease has run out; then the session
 wins it.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import TypeVar
@@ -25,7 +24,7 @@ from routing.store.sessions.session_store import SessionStore, TurnEnd
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.session.conversation import Conversation
-from tasks.agents.session.record import SessionRecord
+from tasks.agents.session.record import SessionRecord, billed_fields
 from tasks.agents.session.state import ALLOWED, SessionState
 from tasks.agents.session.step import SessionStep, step_after
 from tasks.agents.supervision.retirement import Retirement
@@ -223,12 +222,12 @@ class TurnEnding:
             to=step.to,
             allowed=ALLOWED[step.to],
             reason=step.reason,
-            fields={"billed": json.dumps(asdict(total))},
-            cost_usd=result.usage.cost_usd,
-            seconds=result.duration_seconds,
+            fields=billed_fields(total),
+            cost=result.usage.cost(result.duration_seconds),
+            payer=self.order.payer,
             job=self.order.job,
             job_fence=self.order.job_fence,
-            finished=self._finished(result, awaits=step.awaits).model_dump_json() if done else "",
+            finished=self._finished(result, awaits=step.awaits).as_json() if done else "",
             retry=step.is_retry,
             mail_missing=step.mail_missing,
             forget=result.session_lost or bool(result.refused),

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from routing.cost import Payer
 from routing.jobs.retry import Attempts
 from tasks.agents.agent_record import AgentRecord
-from tasks.agents.runtimes.agent_event import AgentEvent
+from tasks.agents.runtimes.agent_event import AgentEvent, Usage
 from tasks.agents.runtimes.runtime import Runtime, TurnInput
 from tasks.agents.turn.limits import TurnLimits
 
@@ -40,6 +41,7 @@ class TurnOrder:
     worker: str  # name of the worker that runs it
     job: str  # id of the job that it counts for, "" for none
     job_fence: int = 0  # of that job's lease
+    payer: Payer | None = None  # whose sums its cost is added to; None for nobody's
     work_dir: str = ""  # the folder of this host that the job's work is in
     runtime: Runtime
     begins: bool  # whether a session begins if the agent has none; False: only mail for one that lives
@@ -47,3 +49,4 @@ class TurnOrder:
     limits: TurnLimits
     attempts: Attempts  # of the job, this one among them
     on_event: Callable[[AgentEvent], None]
+    on_usage: Callable[[Usage], None] = lambda _: None  # what the turn has consumed so far; it may not raise

@@ -19,7 +19,7 @@ from routing.process.descendants import Descendants, ProcessIdentity
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
 from tasks.agents.redaction import Redactor
-from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent
+from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent, Usage, UsageEvent
 from tasks.agents.runtimes.json_lines import without_long_strings
 from tasks.agents.runtimes.launch import Launch, fault_words, launch_of
 from tasks.agents.runtimes.refusal import refusal
@@ -51,6 +51,7 @@ def run_turn(
     on_spawn: Callable[[ProcessIdentity], None] | None = None,
     on_abort: Callable[[], object] = lambda: None,
     on_life: Callable[[], object] = lambda: None,
+    on_usage: Callable[[Usage], None] = lambda _: None,
     waits_for_person: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> TurnResult:
@@ -61,6 +62,7 @@ def run_turn(
     - `on_spawn`: once, with the process, before anything is written to it.
     - `on_event`: with every event, as it comes. What these two raise ends the turn and is raised again.
     - `on_life`: when something was printed, on either stream, whether or not it is a line. It may not raise.
+    - `on_usage`: what it has consumed so far, when the program says more. It may not raise.
     - `waits_for_person`: whether a decision is awaited; only if the agent has been silent for too long.
     - `on_abort`: at most once, when the agent is to be ended, before it is signalled. It may not raise.
 
@@ -80,6 +82,7 @@ def run_turn(
             limits=limits,
             on_event=on_event,
             on_life=on_life,
+            on_usage=on_usage,
             waits_for_person=waits_for_person,
             clock=clock,
         )
@@ -135,11 +138,13 @@ class _ProcessTurn:
         limits: TurnLimits,
         on_event: Callable[[AgentEvent], None] | None,
         on_life: Callable[[], object],
+        on_usage: Callable[[Usage], None],
         waits_for_person: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         self._runtime, self._turn, self._log = runtime, turn, log
         self._limits, self._on_event, self._on_life, self._clock = limits, on_event, on_life, clock
+        self._on_usage = on_usage
         self._redact = Redactor(turn.secrets)
         self._lines = {stderr: self._redact.following() for stderr in (False, True)}  # by stream
         self._words = self._redact.following()  # what the agent says, event by event
@@ -282,7 +287,7 @@ class _ProcessTurn:
             return Ending.STALL if self._stall.is_over(now) else None
         if self.child.bytes_read > limits.output_bytes:
             return Ending.OUTPUT_LIMIT
-        if limits.cost_usd is not None and self._tally.usage.cost_usd > limits.cost_usd:
+        if limits.cost_usd is not None and (self._tally.usage.cost_usd or 0.0) > limits.cost_usd:
             return Ending.BUDGET
         return None
 
@@ -342,6 +347,8 @@ class _ProcessTurn:
             for event in events:
                 self._tally.add(event)
                 self._result_timer.hear(event, self._clock())
+                if isinstance(event, UsageEvent):
+                    self._on_usage(self._tally.usage)
         except Exception as error:  # noqa: BLE001 - the boundary to code that is not ours
             self._runtime_failed(error)
             return []

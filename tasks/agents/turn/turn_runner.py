@@ -221,6 +221,7 @@ class _SessionTurn:
                 generator=runner.generator,
             ),
         )
+        self._consumed = Usage()  # by processes of the turn before the one that runs
         self._started = 0  # processes that were registered
         self._acted = False  # the agent has spoken, or used a tool
         self._heard_at = runner.monotonic()  # when it last printed something, or the turn began
@@ -281,6 +282,7 @@ class _SessionTurn:
             on_spawn=self._register,
             on_event=self._hear,
             on_life=self._live,
+            on_usage=lambda usage: self._order.on_usage(self._consumed + usage),
             on_abort=self._ending.close_mail,
             waits_for_person=self._waits_for_person,
         )
@@ -307,6 +309,7 @@ class _SessionTurn:
             if given is None:
                 return first, first.usage
             limits = limits_left(self._order.limits, first)
+            self._consumed = first.usage
             second = self._process(given, stop, limits)
         except (CoalmineError, OSError):
             if self._started == started:  # nothing runs: the session is where it was before the turn

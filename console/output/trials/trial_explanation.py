@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from console.output.rendering import evidence, heading, number, table, text, word
-from console.output.trial_status import TrialStatus, trial_view
+from console.output.trials.trial_status import TrialStatus, trial_view
 from harvest.explanation import ExplainedJob
 
 #: How many jobs of a long trial are shown without `--all`: the last ones.

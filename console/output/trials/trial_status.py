@@ -5,13 +5,15 @@ an open trial is decided by the next harvest, not by looking at it.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from console.output.cost_views import cost_cell, cost_document
 from console.output.rendering import (
     bar,
     duration,
@@ -29,6 +31,7 @@ from harvest.arm_counts import ArmCounts
 from harvest.policy import TrialPolicy
 from harvest.trial_evidence import TrialEvidence
 from harvest.verdict import Decision
+from routing.cost import NO_COST, Cost
 from routing.templates.trial import Trial
 
 #: The questions of the test in words, by their names in the evidence.
@@ -49,6 +52,7 @@ class TrialStatus:
     trial: Trial
     evidence: TrialEvidence
     decision: Decision  # from the evidence now; for a closed trial, `trial.review` has the one that counted
+    costs: Mapping[str, Cost]  # of its jobs, by arm; none for an arm without a turn
     age_seconds: float  # from its opening to its end, or to now
 
     @property
@@ -72,6 +76,10 @@ class TrialStatus:
         """
         return sum(self.trial.dispatched.values()) - self.evidence.dispatched
 
+    def cost(self, arm: str) -> Cost:
+        """What the turns of an arm's jobs have cost."""
+        return self.costs.get(arm, NO_COST)
+
     def document(self) -> dict[str, Any]:
         """A status for scripts; `next_share` is null once the trial is closed."""
         return trial_document(self.trial) | {
@@ -80,7 +88,10 @@ class TrialStatus:
             "evidence": dict(self.decision.evidence),
             "thresholds": dict(self.decision.thresholds),
             "inputs": dict(self.decision.inputs),
-            "arms": {"canary": _arm(self.evidence.canary), "champion": _arm(self.evidence.champion)},
+            "arms": {
+                "canary": _arm(self.evidence.canary, self.cost("canary")),
+                "champion": _arm(self.evidence.champion, self.cost("champion")),
+            },
             "next_share": self.trial.share if self.trial.is_open else None,
             "age_seconds": round(self.age_seconds, 3),
             "drawn_since_last_harvest": self.unread,
@@ -104,14 +115,20 @@ def trial_document(trial: Trial) -> dict[str, Any]:
     }
 
 
-def status_of(trial: Trial, found: TrialEvidence, now: float) -> TrialStatus:
+def status_of(
+    trial: Trial, found: TrialEvidence, now: float, costs: Mapping[str, Cost] = MappingProxyType({})
+) -> TrialStatus:
     """The status of a trial at `now`, in seconds since the epoch by the server's clock.
 
     The verdict is computed here from the evidence and the trial's age, without storing it.
     """
     age = (trial.closed_at or now) - trial.opened_at
     return TrialStatus(
-        trial=trial, evidence=found, decision=found.decide(elapsed_days=age / _SECONDS_A_DAY), age_seconds=age
+        trial=trial,
+        evidence=found,
+        costs=costs,
+        decision=found.decide(elapsed_days=age / _SECONDS_A_DAY),
+        age_seconds=age,
     )
 
 
@@ -145,7 +162,7 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
         ]
     )
     yield ""
-    yield _arms(status.evidence)
+    yield _arms(status)
     yield ""
     yield _evidence(status.decision)
     yield ""
@@ -179,13 +196,19 @@ def trials_view(trials: Sequence[Trial]) -> RenderableType:
     )
 
 
-def _arms(state: TrialEvidence) -> RenderableType:
-    """How many jobs each arm has in each state. The mean is over settled jobs."""
+def _arms(status: TrialStatus) -> RenderableType:
+    """How many jobs each arm has in each state, and what they cost. The mean is over settled jobs."""
+    state = status.evidence
     rows: list[list[str | Text]] = [
-        [word(name), *(str(getattr(arm, count)) for count in _COUNTS), number(arm.mean, 3)]
+        [
+            word(name),
+            *(str(getattr(arm, count)) for count in _COUNTS),
+            number(arm.mean, 3),
+            cost_cell(status.cost(name)),
+        ]
         for name, arm in (("champion", state.champion), ("canary", state.canary))
     ]
-    columns = ("arm", *(f">{name}" for name in _COUNTS), ">mean score")
+    columns = ("arm", *(f">{name}" for name in _COUNTS), ">mean score", "?>USD")
     return table(columns, rows)
 
 
@@ -203,6 +226,6 @@ def _evidence(decision: Decision) -> RenderableType:
     return table(("evidence that", "on the way to the threshold", ">now", ">threshold"), rows)
 
 
-def _arm(counts: ArmCounts) -> dict[str, Any]:
-    """The counts of an arm for JSON; `mean` is null before its first score."""
-    return {name: getattr(counts, name) for name in (*_COUNTS, "mean")}
+def _arm(counts: ArmCounts, cost: Cost) -> dict[str, Any]:
+    """The counts of an arm for JSON, and its cost; `mean` is null before its first score."""
+    return {name: getattr(counts, name) for name in (*_COUNTS, "mean")} | {"cost": cost_document(cost)}

@@ -1,0 +1,5 @@
+-- What turns have cost: a hash has the sum of each label as fields LABEL:MEASURE. O(measures).
+-- cost: names and numbers, one after the other
+local function add_cost(hash, label, cost)
+  for i = 1, #cost, 2 do redis.call('HINCRBYFLOAT', hash, label .. ':' .. cost[i], cost[i + 1]) end
+end
