@@ -22,8 +22,11 @@ from console.input.up_options import (
     Issues,
     Label,
     Merge,
+    Model,
     Prompt,
     Repo,
+    Runtime,
+    Secrets,
     State,
     Template,
     UpOptions,
@@ -39,19 +42,19 @@ from console.local.fleet import (
 )
 from console.local.fleet_ending import FleetEnding
 from console.local.last_options import LastOptions
-from console.local.start_checks import check_agent, check_ci, check_repository
+from console.local.offered_agent import OfferedAgent, check_programs, take
+from console.local.start_checks import check_ci, check_repository
 from console.output.event_views import event_document
 from console.output.rendering import text
 from console.output.settings_view import changed_settings
 from console.output.terminal import Terminal
-from routing.errors import CoalmineError, ConflictError, InvalidInputError
+from routing.errors import CoalmineError, ConflictError
 from routing.events import Event
 from routing.forges.local.forge import LocalForge
-from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import local_config
 from tasks.settings.forge_tables import ForgeTables, variable_of
-from tasks.settings.settings import file_values, settings_file
+from tasks.settings.settings import Settings, file_values, settings_file
 
 #: Printed when no forge is polled for issues.
 NO_ISSUES = (
@@ -91,8 +94,11 @@ def up(
     repo: Repo = None,
     issues: Issues = None,
     ci: Ci = None,
+    runtime: Runtime = None,
+    model: Model = None,
     agent: Agent = None,
-    prompt: Prompt = "",
+    prompt: Prompt = None,
+    secrets: Secrets = None,
     template: Template = None,
     label: Label = None,
     merge: Merge = None,
@@ -111,8 +117,9 @@ def up(
     are printed, one JSON object on each line; everything else goes to standard error.
     """
     given = UpOptions.given(
-        ctx, repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents
-    )
+        ctx, repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents,
+        runtime=runtime, model=model, agent=agent, prompt=prompt, secrets=secrets,
+    )  # fmt: skip
     # Two fleets with one state folder would write into the same server data and work trees.
     if running_variables(state):
         message = (
@@ -128,16 +135,24 @@ def up(
         forge = LocalForge.of(local) if local else None
         # Before any worker runs: a broken repository, CI or agent would make every job fail.
         check_repository(forge)
+        parts, worked_by = fleet.coalmine, given.template or _template(fleet.coalmine.settings)
+        offered = OfferedAgent.of(parts.settings.up, fleet.origins, os.environ)
+        for line in check_programs(parts, worked_by, offered, forge=forge, environment=os.environ):
+            speaker.say(line)
         check_ci(forge, speaker.say)
-        if agent is not None:
-            check_agent(agent, forge)
-        worked_by = given.template or (local.template if local else DEFAULT_TEMPLATE)
-        for line in _prepare(fleet.coalmine, worked_by, agent, prompt):
+        for line in take(parts, worked_by, offered, is_needed=local is not None):
             speaker.say(line)
         LastOptions(state).keep(plan.variables)
         if not fleet.coalmine.settings.poll_intervals:
             speaker.say(NO_ISSUES)
         _run(fleet, speaker)
+
+
+def _template(settings: Settings) -> str:
+    """The template that works on the issues of the local forge, or of the only other one."""
+    local = local_config(settings)
+    served = {forge.template for forge in ([local] if local else settings.forge) if forge.is_served}
+    return served.pop() if len(served) == 1 else DEFAULT_TEMPLATE
 
 
 def _plan(invocation: Invocation, given: UpOptions, state: Path) -> FleetPlan:
@@ -160,8 +175,8 @@ def _plan(invocation: Invocation, given: UpOptions, state: Path) -> FleetPlan:
 
 
 EXAMPLES = examples(
+    "up --repo . --issues issues --ci 'pytest -q' --runtime claude --merge never",
     "up --repo ../shop --issues ../shop-issues --ci 'make test' --agent \"$PWD/agent.sh\"",
-    "up --repo . --issues issues --ci 'pytest -q' --agent 'my-agent' --merge never",
     "up",
 )
 
@@ -186,35 +201,6 @@ class _Speaker:
         """Print an event, if its kind is in SHOWN."""
         if event.kind in SHOWN:
             self._terminal.line(event_document(event), text(words_of(event)))
-
-
-def _prepare(parts: Coalmine, template: str, agent: str | None, prompt: str) -> list[str]:
-    """Make the template if it is missing, and return what was done, as lines.
-
-    A changed agent becomes a proposal and does not replace the champion: that is what trials are for.
-    Without `--agent` an existing template is used as it is; InvalidInputError when there is none although
-    issues are to be worked on. Starting `up` again with the same agent changes nothing.
-    """
-    known = template in parts.templates.names()
-    if agent is None:
-        if not known and local_config(parts.settings) is not None:
-            message = (
-                f"template {template} does not exist yet: give --agent 'CMD' with the program that is to "
-                f"work on the issues, or make it with `coalmine template add {template}`"
-            )
-            raise InvalidInputError(message)
-        return []
-    snapshot = Snapshot(command=agent, prompt=prompt)
-    if not known:
-        made = parts.templates.add(template, snapshot, note="made by coalmine up").version
-        return [f"{made.id} is the champion; it runs: {agent}"]
-    step, trial = parts.proposals.propose(template, snapshot, note="given to coalmine up")
-    if not step.changed:
-        return [f"{step.version.id} ({step.version.state}) has this agent already"]
-    if trial is not None:
-        return [f"{step.version.id} has the new agent and is on trial ({trial.trial.id})"]
-    what = f"{step.version.id} has the new agent and is {step.version.state}; the champion works on."
-    return [what, f"Try it with: coalmine trial open {step.version.id}"]
 
 
 def _run(fleet: LocalFleet, speaker: _Speaker) -> None:

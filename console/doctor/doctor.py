@@ -16,6 +16,7 @@ from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
+from console.doctor.agent_programs import agent_programs
 from console.doctor.backlog import backlog, held, intake
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
@@ -132,6 +133,7 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
     checks: tuple[Callable[[Coalmine], HealthFinding], ...] = (
         _templates,
         _secrets,
+        agent_programs,
         _trials,
         _dead,
         _paused,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 import typer
 
 from routing.errors import InvalidInputError
+from tasks.agents.runtimes.registry import PROGRAMS
 from tasks.settings.forge_tables import variable_of
 
 #: The variables of the local forge, as help shows them; `up` leaves other forges as they are.
@@ -33,18 +34,48 @@ Ci = Annotated[
         "CI", metavar="CMD", help_text="Shell line that is the CI; it runs in a clone of each pushed commit."
     ),
 ]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        envvar="COALMINE_UP__RUNTIME",
+        metavar="NAME",
+        help=f"Agent program that you have installed: {', '.join(PROGRAMS)}.",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        envvar="COALMINE_UP__MODEL",
+        metavar="NAME",
+        help="Model, as the program names it. (default: the program's)",
+    ),
+]
 Agent = Annotated[
     str | None,
-    typer.Option(metavar="CMD", help="Shell line that starts the agent; its prompt comes on standard input."),
+    typer.Option(
+        envvar="COALMINE_UP__AGENT",
+        metavar="CMD",
+        help="Any other agent: the shell line that starts it; its prompt comes on standard input.",
+    ),
 ]
-Prompt = Annotated[str, typer.Option(help="Text at the beginning of every prompt.")]
+Prompt = Annotated[
+    str | None,
+    typer.Option(envvar="COALMINE_UP__PROMPT", metavar="TEXT", help="Text at the beginning of every prompt."),
+]
+Secrets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        metavar="NAME",
+        help="A variable of yours that agents are given; repeat for more. (COALMINE_UP__SECRETS)",
+    ),
+]
 Template = Annotated[
     str | None,
     _option(
         "TEMPLATE",
         metavar="NAME",
-        help_text="Template that works on the issues; made from --agent if it does not exist. "
-        "(default: implementer)",
+        help_text="Template that works on the issues; made if it does not exist. (default: implementer)",
     ),
 ]
 Label = Annotated[
@@ -81,6 +112,11 @@ class UpOptions:
     merge: str | None = None
     template: str | None = None
     agents: int | None = None  # at work at once
+    runtime: str | None = None
+    model: str | None = None
+    agent: str | None = None
+    prompt: str | None = None
+    secrets: list[str] | None = None
 
     @classmethod
     def given(cls, ctx: typer.Context, **values: Any) -> Self:
@@ -108,9 +144,29 @@ class UpOptions:
             "template": self.template,
             "per_repo": None if self.agents is None else str(self.agents),
         }
-        return {
+        of_forge = {
             variable_of("forge", forge, name): value for name, value in values.items() if value is not None
         }
+        return of_forge | {variable_of("up", name): value for name, value in self._program().items()}
+
+    def _program(self) -> dict[str, str]:
+        """The agent. One that is given takes the place of another with all that belonged to that."""
+        if self.agent is not None and self.runtime not in {None, "command"}:
+            message = f"--agent and --runtime {self.runtime} are two agents; give one of them"
+            raise InvalidInputError(message)
+        if self.runtime == "command" and self.agent is None:
+            message = "--runtime command needs --agent 'CMD', the shell line that starts the agent"
+            raise InvalidInputError(message)
+        given: dict[str, str | None] = {"model": self.model, "prompt": self.prompt}
+        if self.secrets is not None:
+            given["secrets"] = ",".join(self.secrets)
+        if self.agent is not None or self.runtime is not None:
+            given |= {
+                "runtime": self.runtime or "command",
+                "agent": self.agent or "",
+                "model": self.model or "",
+            }
+        return {name: value for name, value in given.items() if value is not None}
 
     def _check_folders(self) -> None:
         """Refuse here what a worker would refuse later, when only its log would say so."""

@@ -16,6 +16,9 @@ from tasks.settings.settings import PREFIX
 #: What only the process that was started with it may know, and is not kept.
 _NOT_KEPT = frozenset({f"{PREFIX}REDIS_URL"})
 
+#: What describes the agent's program.
+_AGENT = frozenset(f"{PREFIX}UP__{name}" for name in ("RUNTIME", "AGENT", "MODEL"))
+
 
 class LastOptions:
     """One file below a state folder: `read` before a fleet starts, `keep` when its options were right."""
@@ -48,8 +51,17 @@ class LastOptions:
 
 
 def unsaid(variables: Mapping[str, str], origins: Origins) -> dict[str, str]:
-    """Those of the variables about which neither an option, the environment nor the file says anything."""
-    return {name: value for name, value in variables.items() if origins.of(_place(name)) is Origin.DEFAULT}
+    """Those of the variables about which neither an option, the environment nor the file says anything.
+
+    An agent is one thing: where one is said, nothing of another one is added to it.
+    """
+    said = any(origins.of(("up", name)) is not Origin.DEFAULT for name in ("runtime", "agent"))
+    not_added = _AGENT if said else frozenset()
+    return {
+        name: value
+        for name, value in variables.items()
+        if name not in not_added and origins.of(_place(name)) is Origin.DEFAULT
+    }
 
 
 def _place(variable: str) -> tuple[str, ...]:

@@ -50,14 +50,14 @@ def agent_environment(
     prompt_file: Path,
 ) -> dict[str, str]:
     """Build the whole environment of an agent. Raises what `secret_values` raises."""
+    return program_environment(worker, spec) | _said(identity, turn_kind, prompt_file)
+
+
+def program_environment(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str]:
+    """The part that is the same for all turns of a version. Raises what `secret_values` raises."""
     _refuse_reserved(spec)
     passed_on = {name: value for name, value in worker.items() if reaches_agents(name)}
-    return (
-        passed_on
-        | dict(spec.environment)
-        | secret_values(worker, spec)
-        | _said(identity, turn_kind, prompt_file)
-    )
+    return passed_on | dict(spec.environment) | secret_values(worker, spec)
 
 
 def secret_values(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str]:

@@ -35,6 +35,7 @@ from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
 from tasks.settings.issue_settings import IssueSettings
 from tasks.settings.old_places import OLD_PLACES, moved
 from tasks.settings.time_settings import TimeSettings
+from tasks.settings.up_settings import UpSettings
 from tasks.settings.web_settings import WebSettings
 
 #: The file that is read when COALMINE_CONFIG names no other.
@@ -147,6 +148,7 @@ class Settings(BaseSettings):
     http: HttpLimits = HttpLimits()  # how patient we are with forges, and how much is read
     issues: IssueSettings = IssueSettings()  # what is made of issues
     web: WebSettings = WebSettings()
+    up: UpSettings = UpSettings()  # the agent that `coalmine up` begins with
     notify: NotifySettings = NotifySettings()
 
     @classmethod

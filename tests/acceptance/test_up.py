@@ -246,7 +246,8 @@ def test_ci_that_is_not_there_starts_nothing(coalmine: CommandLine) -> None:
     """Where no work could ever be green the fleet says so at once, and leaves the store as it was."""
     _workplace(coalmine.folder)
     folders = ("--repo", "shop", "--issues", "issues")
-    refused = coalmine("up", *folders, "--ci", "./nowhere.sh", "--agent", "./agent.sh")
+    agent = str(coalmine.folder / "agent.sh")
+    refused = coalmine("up", *folders, "--ci", "./nowhere.sh", "--agent", agent)
     assert refused.exit_code == 2, refused.output
     assert "'./nowhere.sh' was not found" in refused.stderr
     assert coalmine.stored() == {}

@@ -118,6 +118,7 @@ LARGE_ROOMS = {
 #: Files under SMALL_LINES with one importer, and why each is a file all the same.
 SMALL_FILES = {
     "console/commands/config.py": "one file for each group of commands",
+    "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "routing/forges/gitea/access.py": "one part of the protocol: what the token may do there",
     "routing/forges/github/access.py": "one part of the protocol: what the token may do there",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",

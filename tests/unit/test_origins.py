@@ -37,10 +37,20 @@ WORDS: dict[str, Any] = {
     "web.host": "127.0.0.2",
     "issues.backlog.unknown_blocker": "blocked",
     "issues.model.api_key": "k-1",
+    "up.prompt": "Be careful.",
 }
 
 #: Options of `up`, and the setting of the local forge that each makes.
 UP_OPTIONS = {"merge": "merge", "template": "template", "label": "label", "ci": "ci", "agents": "per_repo"}
+
+#: Options of `up` that describe an agent, each with a value, and the settings that they make.
+AGENT_OPTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "runtime": ("codex", {"runtime": "codex", "agent": None, "model": None}),
+    "agent": ("./other.sh", {"runtime": "command", "agent": "./other.sh", "model": None}),
+    "model": ("small", {"model": "small"}),
+    "prompt": ("Hurry.", {"prompt": "Hurry."}),
+    "secrets": (["A", "B"], {"secrets": ("A", "B")}),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -163,10 +173,42 @@ def test_options_of_up_hold_over_all_else_and_alone_override_nothing(name: str, 
 
 def test_every_option_of_up_is_tried() -> None:
     """An option that is added to `up` is one of those that make settings, or of those that make none."""
-    none = {"repo", "issues", "agent", "prompt", "state", "as_json"}
+    none = {"repo", "issues", "state", "as_json"}
     root = {parameter.name for parameter in get_command(app).params}
     names = {parameter.name for parameter in get_command(app).commands["up"].params}  # type: ignore[attr-defined]
-    assert names - root == UP_OPTIONS.keys() | none
+    assert names - root == UP_OPTIONS.keys() | AGENT_OPTIONS.keys() | none
+
+
+OF_THE_FILE = {"runtime": "claude", "model": "large", "prompt": "Be careful.", "secrets": ["C"]}
+
+
+@pytest.mark.parametrize("option", AGENT_OPTIONS)
+def test_an_option_about_the_agent_holds_over_the_file(option: str) -> None:
+    """One that names a program takes the other one away with its model; the rest of the file holds."""
+    Path("coalmine.toml").write_text(tomli_w.dumps({"redis_url": "redis://127.0.0.1:1", "up": OF_THE_FILE}))
+    value, wanted = AGENT_OPTIONS[option]
+    settings, origins = effective(Path("state"), **{option: value})
+    before = {**OF_THE_FILE, "agent": None, "secrets": ("C",)}
+    assert settings.up.model_dump() == before | wanted
+    assert {origins.of(("up", name)) for name in wanted} == {Origin.OPTION}
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+def test_nothing_of_the_last_agent_is_added_to_another_one(source: str) -> None:
+    """The model that the last `up` was given goes with its program."""
+    os.environ["COALMINE_REDIS_URL"] = "redis://127.0.0.1:1"
+    with own_surroundings():
+        effective(Path("state"), runtime="claude", model="large")
+    os.environ["COALMINE_REDIS_URL"] = "redis://127.0.0.1:1"
+    with own_surroundings():
+        assert effective(Path("state"))[0].up.model == "large"
+    os.environ["COALMINE_REDIS_URL"] = "redis://127.0.0.1:1"
+    if source == "file":
+        Path("coalmine.toml").write_text(tomli_w.dumps({"up": {"agent": "./mine.sh"}}))
+    else:
+        os.environ["COALMINE_UP__AGENT"] = "./mine.sh"
+    up = effective(Path("state"))[0].up
+    assert (up.agent, up.runtime, up.model) == ("./mine.sh", None, None)
 
 
 def test_the_next_up_goes_on_with_the_options_of_the_last(tmp_path: Path) -> None:

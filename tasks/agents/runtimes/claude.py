@@ -24,6 +24,7 @@ from tasks.agents.runtimes.agent_event import (
     UsageScope,
 )
 from tasks.agents.runtimes.json_lines import Count, Dollars, Form, Forms, Part, SessionLine, tool_detail
+from tasks.agents.runtimes.known_program import KnownProgram, LoginFile
 from tasks.agents.runtimes.program import ProgramRuntime, option
 from tasks.agents.runtimes.runtime import TurnInput
 
@@ -152,6 +153,25 @@ _LINES: Final = Forms(
 )
 
 
+PROGRAM: Final = KnownProgram(
+    name="Claude Code",
+    command="claude",
+    install="npm install -g @anthropic-ai/claude-code",
+    seen="2.1.329",
+    usage=("--help",),
+    options=("--input-format", "--output-format", "--permission-mode", "dontAsk", "--allowedTools"),
+    log_in="run `claude auth login` once, or export ANTHROPIC_API_KEY (a key of the Anthropic Console), or "
+    "CLAUDE_CODE_OAUTH_TOKEN (made by `claude setup-token`)",
+    keys=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"),
+    surroundings=(
+        *("CLAUDE_CONFIG_DIR", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX"),
+        *("AWS_REGION", "AWS_PROFILE", "CLOUD_ML_REGION", "ANTHROPIC_VERTEX_PROJECT_ID"),
+    ),
+    login_files=(LoginFile(variable="CLAUDE_CONFIG_DIR", folder=".claude", path=".credentials.json"),),
+    login_status=("auth", "status"),
+)
+
+
 class ClaudeRuntime(ProgramRuntime):
     """Runs `claude`. Whatever the version does not allow is denied without a question.
 
@@ -159,6 +179,7 @@ class ClaudeRuntime(ProgramRuntime):
     """
 
     name = "claude"
+    program = PROGRAM
     lines = _LINES
 
     def argv(self, turn: TurnInput) -> Sequence[str]:

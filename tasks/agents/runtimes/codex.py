@@ -22,6 +22,7 @@ from tasks.agents.runtimes.agent_event import (
     UsageScope,
 )
 from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionLine, api_error, named
+from tasks.agents.runtimes.known_program import KnownProgram, LoginFile
 from tasks.agents.runtimes.program import ProgramRuntime, option
 from tasks.agents.runtimes.runtime import RuntimeRefusedError, TurnInput
 
@@ -128,6 +129,27 @@ _LINES: Final = Forms(
 )
 
 
+PROGRAM: Final = KnownProgram(
+    name="Codex",
+    command="codex",
+    install="npm install -g @openai/codex",
+    seen="0.169.0",
+    usage=("exec", "--help"),
+    options=("--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"),
+    log_in="run `codex login` once (with a key: `printenv OPENAI_API_KEY | codex login --with-api-key`), or "
+    "export CODEX_API_KEY",
+    keys=("CODEX_API_KEY",),
+    surroundings=("CODEX_HOME",),
+    # A provider of one's own has its own key, of which Codex does not say whether it is there.
+    login_files=(
+        LoginFile(
+            variable="CODEX_HOME", folder=".codex", path="config.toml", pattern=r"^\s*model_provider\s*="
+        ),
+    ),
+    login_status=("login", "status"),
+)
+
+
 class CodexRuntime(ProgramRuntime):
     """Runs `codex exec`, which never asks; without a sandbox unless the version names one.
 
@@ -135,6 +157,7 @@ class CodexRuntime(ProgramRuntime):
     """
 
     name = "codex"
+    program = PROGRAM
     lines = _LINES
 
     def check(self) -> None:

@@ -20,6 +20,7 @@ from tasks.agents.runtimes.agent_event import (
     UsageScope,
 )
 from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionLine, ToolLine, api_error, named
+from tasks.agents.runtimes.known_program import KnownProgram, LoginFile
 from tasks.agents.runtimes.program import ProgramRuntime, option
 from tasks.agents.runtimes.runtime import TurnInput
 
@@ -77,6 +78,28 @@ _LINES: Final = Forms(
 )
 
 
+PROGRAM: Final = KnownProgram(
+    name="Gemini CLI",
+    command="gemini",
+    install="npm install -g @google/gemini-cli",
+    seen="0.61.0",
+    usage=("--help",),
+    options=("--output-format", "--skip-trust", "--approval-mode", "--allowed-tools", "--resume"),
+    log_in="run `gemini` once and choose how to log in, or export GEMINI_API_KEY",
+    keys=("GEMINI_API_KEY",),
+    surroundings=(
+        *("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA", "GOOGLE_CLOUD_PROJECT"),
+        *("GOOGLE_CLOUD_LOCATION", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ),
+    logins=("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA"),
+    login_files=(
+        LoginFile(folder=".gemini", path="settings.json", pattern=r'"selected(?:Auth)?Type"'),
+        LoginFile(folder=".gemini", path=".env", pattern=r"_API_KEY|GOOGLE_GENAI_USE_"),
+        LoginFile(folder="", path=".env", pattern=r"GEMINI_API_KEY|GOOGLE_GENAI_USE_"),
+    ),
+)
+
+
 class GeminiRuntime(ProgramRuntime):
     """Runs `gemini` with all tools approved, or with those of the version alone.
 
@@ -84,6 +107,7 @@ class GeminiRuntime(ProgramRuntime):
     """
 
     name = "gemini"
+    program = PROGRAM
     lines = _LINES
 
     def argv(self, turn: TurnInput) -> Sequence[str]:

@@ -30,6 +30,7 @@ from tasks.agents.runtimes.json_lines import (
     ToolLine,
     named,
 )
+from tasks.agents.runtimes.known_program import KnownProgram
 from tasks.agents.runtimes.program import ProgramRuntime, option
 from tasks.agents.runtimes.runtime import TurnInput
 
@@ -110,10 +111,26 @@ _LINES: Final = Forms(
 )
 
 
+PROGRAM: Final = KnownProgram(
+    name="opencode",
+    command="opencode",
+    install="npm install -g opencode-ai",
+    seen="1.18.33",
+    usage=("run", "--help"),
+    options=("--format", "--auto", "--model", "--session"),
+    log_in="run `opencode auth login` once, or export the key of the model's provider (ANTHROPIC_API_KEY, "
+    "OPENAI_API_KEY, GEMINI_API_KEY, OPENROUTER_API_KEY); some models are free",
+    keys=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"),
+    surroundings=("OPENCODE_CONFIG",),
+    needs_login=False,
+)
+
+
 class OpencodeRuntime(ProgramRuntime):
     """Runs `opencode run`; what it would ask for is approved; what the version does not name, denied."""
 
     name = "opencode"
+    program = PROGRAM
     lines = _LINES
 
     def argv(self, turn: TurnInput) -> Sequence[str]:

@@ -1,7 +1,8 @@
 """What the runtimes of known programs share: the prompt goes in on standard input, JSON lines come out.
 
-A program's own file says what differs: its name, its command line, what its lines mean (`lines`), and, where
-it is unlike the others, its environment and what counts as clean.
+A program's own file says what differs: its name, how people install it and log in (`program`), its command
+line, what its lines mean (`lines`), and, where it is unlike the others, its environment and what counts as
+clean.
 """
 
 from abc import abstractmethod
@@ -11,6 +12,7 @@ from typing import ClassVar
 
 from tasks.agents.runtimes.agent_event import AgentEvent
 from tasks.agents.runtimes.json_lines import Forms
+from tasks.agents.runtimes.known_program import KnownProgram
 from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
 
 
@@ -21,6 +23,7 @@ class ProgramRuntime:
     spec: RuntimeSpec
 
     name: ClassVar[str]
+    program: ClassVar[KnownProgram | None] = None  # None: any
     resumes: ClassVar[bool] = True
     lines: ClassVar[Forms]
 

@@ -10,8 +10,10 @@ from tasks.agents.runtimes.claude import ClaudeRuntime
 from tasks.agents.runtimes.codex import CodexRuntime
 from tasks.agents.runtimes.command import CommandRuntime
 from tasks.agents.runtimes.gemini import GeminiRuntime
+from tasks.agents.runtimes.known_program import KnownProgram
 from tasks.agents.runtimes.launch import fault_words
 from tasks.agents.runtimes.opencode import OpencodeRuntime
+from tasks.agents.runtimes.program import ProgramRuntime
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, RuntimeSpec
 
 #: Every runtime; a new one is added here and to the contract suite.
@@ -21,6 +23,13 @@ RUNTIMES: Final[Mapping[str, Callable[[RuntimeSpec], Runtime]]] = {
     "command": CommandRuntime,
     "gemini": GeminiRuntime,
     "opencode": OpencodeRuntime,
+}
+
+#: The programs that people know by name, by the names of their runtimes.
+PROGRAMS: Final[Mapping[str, KnownProgram]] = {
+    name: made.program
+    for name, made in RUNTIMES.items()
+    if isinstance(made, type) and issubclass(made, ProgramRuntime) and made.program is not None
 }
 
 
