@@ -166,11 +166,12 @@ class Jobs:
 
     def end(
         self, claim: Claim, state: JobState, *, reason: str, result: JobResult,
-        signals: Sequence[Signal] = (), keeps_turn: bool = False,
+        signals: Sequence[Signal] = (), keeps_turn: bool = False, kept: str = "",
     ) -> None:  # fmt: skip
         """The job ends in a final state, as the worker that holds its lease reports.
 
-        A cancelled one ends with the reason of the cancel, and as succeeded if its work has landed meanwhile.
+        A cancelled one ends with the reason of the cancel, followed by what is `kept` of the turn, and as
+        succeeded if its work has landed meanwhile.
         `keeps_turn`: its finished turn is kept, so that a person's retry delivers it; that of a cancelled one
         always is.
         """
@@ -178,6 +179,8 @@ class Jobs:
         if asked is not None:
             state, reason = asked.cancel_to, asked.cancel or reason
             signals = signals if state is JobState.CANCELLED else ()
+        if state is JobState.CANCELLED and kept not in reason:
+            reason = f"{reason}; {kept}"
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=state, event=JOB_FINISHED, fence=claim.fence,
             reason=reason, result=result, signals=signals, list_dead=state is JobState.FAILED,

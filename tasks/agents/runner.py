@@ -6,6 +6,7 @@ runtime is checked before anything changes; the tree is opened under the turn's 
 the lease was asked about again.
 """
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -154,9 +155,8 @@ class AgentRunner:
         A push that fails says what was in its way; the turn is finished all the same.
         """
         if tree is not None and ran.ended_by is Ending.CANCEL:  # nothing is pushed that nobody wants
-            kept = f"cancelled: what the agent did is kept on the branch {tree.branch} in {tree.path}"
-            self._log.say(claim.job.id, "text", kept)
-            return replace(ran, result=replace(ran.result, branch=tree.branch))
+            kept = self._kept(claim.job, tree)
+            return replace(ran, kept=kept, result=replace(ran.result, branch=tree.branch))
         if tree is None or not (ran.clean or ran.said_done):
             return ran
         if not self._holds(claim):  # a push carries no fence
@@ -173,6 +173,20 @@ class AgentRunner:
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged
         return replace(ran, result=result, judged=judged, expects_commit=expects_commit, left=left)
+
+    def _kept(self, job: Job, tree: Worktree) -> str:
+        """Keep what a cancelled turn did, say where; "" when it did nothing. How to fetch it is logged."""
+        where = f"on the branch {tree.branch}"
+        try:
+            if not tree.keep():
+                return ""
+            how = f"git fetch {shlex.quote(str(tree.git_dir))} {tree.branch}"
+        except (CoalmineError, OSError) as error:
+            _log.warning("work.not_kept", reason=str(error))
+            where, how = "as it is", f"{error}; it is in {tree.path}"
+        kept = f"kept {where} in its work tree on {self._turns.host}"
+        self._log.say(job.id, "text", f"cancelled: what the agent did is {kept}: {how}")
+        return f"what its turn did is {kept}"
 
     def _said_left(self, job: Job, pushed: Push) -> str:
         """What of the agent's work is not on its branch, in words: also in the job's log."""

@@ -60,6 +60,7 @@ class Ran:
     is_lost: bool = False  # with ELSEWHERE: the work was on this very host, and is not there
     note: str = ""  # what happened, in words
     left: str = ""  # work that the agent did and that is not on its branch, in words
+    kept: str = ""  # where the work of a cancelled turn is, in words
     result: JobResult = field(default_factory=JobResult)
     retirement: Retirement | None = None  # how the agent leaves if the job has ended; None: no turn was run
 

@@ -135,7 +135,9 @@ class Work:
             try:
                 self._patiently(stop, lambda: self._report(claim, ran, decided))
             except CancelAskedError:  # too late to end the turn, in time to cancel the job
-                decided = outcome(replace(ran, ended_by=Ending.CANCEL), attempts)
+                kept = f"its work is kept on the branch {ran.result.branch}" if ran.result.commit else ""
+                ran = replace(ran, ended_by=Ending.CANCEL, kept=kept)
+                decided = outcome(ran, attempts)
                 self._patiently(stop, lambda: self._report(claim, ran, decided))
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
@@ -172,7 +174,7 @@ class Work:
             case NextStep.FINISHED | NextStep.ESCALATE | NextStep.CANCEL as step:
                 jobs.end(
                     claim, _ENDS[step], reason=reason, result=ran.result, signals=facts,
-                    keeps_turn=decided.keeps_turn,
+                    keeps_turn=decided.keeps_turn, kept=ran.kept,
                 )  # fmt: skip
             case NextStep.GIVE_BACK:
                 jobs.give_back(claim, decided.again, reason=reason)

@@ -111,12 +111,8 @@ class Worktree:
         agent has made the repository anew or somebody else has moved the branch, and what `Remote.run`
         raises.
         """
-        try:
-            git = our_git(self.git_dir, self.path, self.limits)
-            taken = self._take(git, keep_leftovers=keep_leftovers)
-        except (GitError, TooLargeError, OSError, ValueError) as error:
-            message = f"what the agent left in {self.path} could not be taken over: {error}"
-            raise WorkNotTakenError(message) from error
+        git = our_git(self.git_dir, self.path, self.limits)
+        taken = self._taken(git, keep_leftovers=keep_leftovers)
         commit, base = self._publish(git, taken.tip)
         TreeRecord(
             remote_commit=commit, main=self.main, start=self.start, base_branch=self.base.branch,
@@ -130,6 +126,23 @@ class Worktree:
             aside=tuple(str(one) for one in all_aside(git)),
             left_out=taken.left_out,
         )
+
+    def keep(self) -> bool:
+        """Take over what the agent did, and push nothing; whether it did anything.
+
+        It is on the job's branch in our git directory then, on this host, where a person can fetch it. Raises
+        as `push` does, but for what a remote says.
+        """
+        git = our_git(self.git_dir, self.path, self.limits)
+        taken = self._taken(git, keep_leftovers=True)
+        return taken.tip != self.start or bool(all_aside(git))
+
+    def _taken(self, git: Git, *, keep_leftovers: bool) -> "_Taken":
+        try:
+            return self._take(git, keep_leftovers=keep_leftovers)
+        except (GitError, TooLargeError, OSError, ValueError) as error:
+            message = f"what the agent left in {self.path} could not be taken over: {error}"
+            raise WorkNotTakenError(message) from error
 
     def _take(self, git: Git, *, keep_leftovers: bool) -> "_Taken":
         """Take over commits and, on top of them, what was not committed."""
