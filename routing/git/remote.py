@@ -5,6 +5,10 @@ git calls when the server wants to know who we are, reads it there. So the secre
 environment, configuration or file. The helper answers for the origin of the address alone; other hosts learn
 nothing.
 
+Without a credential, a git that speaks to a remote on another machine reads the settings of the worker's
+user, who may have one; of what they say of other things our repositories say the opposite. A remote on this
+machine needs none of them.
+
 A git that has a credential reads neither the `~/.gitconfig` nor the `~/.netrc` of the worker's user: anybody
 who can write there could have it store the secret, send it in clear, or be somebody else. Proxies and
 certificates are set by environment variables instead (see docs/forges.md), or in the machine's own
@@ -14,10 +18,11 @@ certificates are set by environment variables instead (see docs/forges.md), or i
 import base64
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -25,6 +30,7 @@ from pydantic import SecretStr
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.git.git import Git, GitAccess, GitError
 from routing.git.limits import GitLimits
+from routing.git.own_settings import APART, trust_in
 from routing.git.push_refusal import PushRefusedError, push_refusal, what_was_said
 from routing.http.address import ApiAddress
 
@@ -35,6 +41,10 @@ _MOST_BYTES = 4096
 _SHORTEST_HIDDEN = 4
 
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
+
+#: Addresses that are not paths, and the variables that name git's configuration.
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*://|[^/]+:")
+_CONFIGURATION = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM")
 
 # Messages of git itself, in the C locale. What a server has written begins with "remote:" and proves nothing.
 _HTTP = r"(fatal: unable to access '.*': The requested URL returned error: |error: RPC failed; HTTP )"
@@ -162,7 +172,8 @@ class Remote:
     def _access(self) -> Iterator[GitAccess]:
         """What git needs to be us at the remote; its pipe is closed after the block."""
         if self.credential is None:
-            yield GitAccess()
+            with self._of_the_user() as environment:
+                yield GitAccess(environment=environment)
             return
         reading, writing = os.pipe()
         try:
@@ -173,6 +184,18 @@ class Remote:
             yield _access_by(reading, urlsplit(self.address).scheme, _origin(self.address))
         finally:
             os.close(reading)
+
+    @contextmanager
+    def _of_the_user(self) -> Iterator[Mapping[str, str]]:
+        """Settings of the user count where they may say how a remote is reached: not for one on this disk.
+
+        A hook of the user's would run in that one.
+        """
+        if _ELSEWHERE.match(self.address) or not Path(self.address).is_dir():
+            yield {}
+            return
+        with trust_in(Path(self.address)) as trusted:
+            yield {name: APART[name] for name in _CONFIGURATION} | dict(trusted)
 
     def _error(self, error: GitError) -> Exception:
         shown = self._hidden(str(error))

@@ -5,7 +5,6 @@ work has a worker fetch what its author may not see.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from routing.errors import ConflictError, NotFoundError
 from routing.git.git import Git, GitAccess, GitError
+from routing.git.own_settings import ALONE, PLAIN
 from routing.git.remote import Remote, without_password
 
 #: Submodules of submodules, and so on, that are looked at.
@@ -22,7 +22,6 @@ MOST_LEVELS = 8
 _SUBMODULE = "160000"
 _ELSEWHERE = re.compile(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:")
 _RUNS_A_PROGRAM = re.compile(r"[A-Za-z0-9+.-]+::")
-_ALONE: Mapping[str, str] = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_NO_LAZY_FETCH": "1"}
 
 
 class SubmoduleError(NotFoundError):
@@ -52,7 +51,7 @@ class Submodules:
 
     remote: Remote  # of the repository
     cache: Path
-    environment: Mapping[str, str] = field(default_factory=lambda: _ALONE)
+    environment: Mapping[str, str] = field(default_factory=lambda: ALONE)
 
     def write(self, git: Git, tree: Path, commit: str, *, accepted: str) -> list[str]:
         """Write the files of a commit's submodules into its tree; returns their paths.
@@ -156,7 +155,7 @@ class Submodules:
             "GIT_INDEX_FILE": str(index),
         }
         files = self.remote.limits.for_files(Git(folder, access=GitAccess(environment=place)))
-        files("-c", "core.bare=false", "-c", "core.hooksPath=/dev/null", "read-tree", "--reset", "-u", commit)
+        files(*PLAIN, "-c", "core.bare=false", "read-tree", "--reset", "-u", commit)
 
 
 def submodules_at(git: Git, commit: str) -> list[Submodule]:

@@ -205,9 +205,13 @@ def test_a_program_of_the_users_settings_is_not_run(
     )
     (tree.path / ".gitattributes").write_text("* filter=x\n")
     (tree.path / "left.py").write_text("left\n")
+    (tree.path / "notes.swp").write_text("of an editor\n")
+    (home / ".config" / "git").mkdir(parents=True)
+    (home / ".config" / "git" / "ignore").write_text("*.swp\n")
     tree.push()
     shop.open()
     shop.open(OTHER_JOB)
+    assert "notes.swp" not in shop.files()
     assert {"left.py", ".gitattributes"} <= shop.files()
     assert not mark.exists()
 

@@ -245,7 +245,8 @@ class LocalCI:
         try:
             folder = temporary / self.repo.resolve().name.removesuffix(".git")
             source = str(self.repo.resolve())
-            LocalGit(self.repo).run("clone", "--quiet", "--shared", "--no-checkout", source, str(folder))
+            how = ("--quiet", "--template=", "--shared", "--no-checkout")
+            LocalGit(self.repo).run("clone", *how, source, str(folder))
             LocalGit(folder).run("checkout", "--quiet", "--detach", commit)
             if self.submodules:
                 self._put_submodules(folder, commit)

@@ -13,6 +13,7 @@ from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.git import LocalGit
 from routing.git.git import Git, GitError, is_at_limit
 from routing.git.limits import GitLimits
+from routing.git.own_settings import PLAIN, lfs_filters
 from routing.git.remote import Remote
 from routing.git.submodules import Submodule, SubmoduleError, Submodules, submodules_at
 
@@ -55,7 +56,7 @@ class CiSubmodules:
             try:
                 clone("config", f"submodule.{one.name}.url", address)
                 update = ("submodule", "--quiet", "update", "--init", "--recursive", "--", one.path)
-                clone(*_ALLOWED, *update)
+                clone(*PLAIN, *_ALLOWED, *lfs_filters(), *update)
             except GitError as error:
                 if is_at_limit(error):
                     raise ForgeUnreachableError(str(error)) from error

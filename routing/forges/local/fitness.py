@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.git import LocalGit
 from routing.forges.work_branch import WORK_PREFIX
-from routing.git.git import Git, GitError
+from routing.git.git import GitError
 from routing.git.lfs import uses_lfs
 
 #: A repository with more files, or more bytes in its packs, is slow for every job.
@@ -52,12 +52,14 @@ def is_large(git: LocalGit) -> str:
 
 def lacks_lfs(git: LocalGit) -> bool:
     """Whether agents here find pointers in the place of files that are in Git LFS."""
-    return shutil.which("git-lfs") is None and uses_lfs(Git(git.directory), git.main_tip())
+    with git.opened("grep") as asked:
+        return shutil.which("git-lfs") is None and uses_lfs(asked, git.main_tip())
 
 
 def _unusable(git: LocalGit) -> RepositoryFault | None:
     """A folder without a repository, or one of another user, which git does not touch."""
-    asked = Git(git.directory).attempt("rev-parse", "--git-dir")
+    with git.opened("rev-parse") as opened:
+        asked = opened.attempt("rev-parse", "--git-dir")
     if asked.returncode == 0:
         return None
     said = " ".join(asked.stderr.split())[:300]

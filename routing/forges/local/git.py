@@ -6,6 +6,8 @@ repository's hooks never run, and its branches may move between any two calls.
 """
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +15,22 @@ from pathlib import Path
 from routing.base import Base
 from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
 from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit
-from routing.git.git import Git, GitError
+from routing.git.git import Git, GitAccess, GitAnswer, GitError
 from routing.git.limits import GitLimits
-
-# Hooks could have been written by the work that is being judged.
-_NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+from routing.git.own_settings import ALONE, APART, PLAIN, lfs_filters, trust_in
 
 # Exit codes of `git merge-base --is-ancestor` and its like; anything else is a fault, not an answer.
 _YES, _NO = 0, 1
 
 #: What writes the files of a work tree, and takes as long as there are many.
 _WRITES_FILES = frozenset({"checkout", "clone", "merge", "worktree"})
+
+#: In a person's work tree the settings of that person count, but for these: hooks could have been written by
+#: the work that is being judged.
+_FOR_A_PERSON = (
+    *("-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false", "-c", "merge.autoStash=false"),
+    *("-c", "merge.verifySignatures=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class LocalGit:
 
     directory: Path
     main_setting: str = ""  # the main branch; "" finds it
+    is_a_persons: bool = False  # whether the work tree there is one that a person works in
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Run git and return what it printed; any failure is ForgeUnreachableError.
@@ -44,10 +52,8 @@ class LocalGit:
         `checked_commit`: git would read a name that begins with `-` as an option.
         """
         try:
-            git = Git(self.directory)
-            if arguments[0] in _WRITES_FILES:
-                git = GitLimits().for_files(git)
-            return git(*_NO_HOOKS, *arguments, stdin=stdin)
+            with self.opened(arguments[0]) as git:
+                return git(*arguments, stdin=stdin)
         except GitError as error:
             raise ForgeUnreachableError(str(error)) from error
 
@@ -56,18 +62,36 @@ class LocalGit:
 
         Returns the code (0 for yes, 1 for no) and what git printed.
         """
-        try:
-            done = Git(self.directory).attempt(*_NO_HOOKS, *arguments)
-        except GitError as error:
-            raise ForgeUnreachableError(str(error)) from error
+        done = self._attempted(*arguments)
         if done.returncode not in {_YES, _NO}:
             message = f"git {arguments[0]} failed in {self.directory}: {done.stderr.strip()[-500:]}"
             raise ForgeUnreachableError(message)
         return done.returncode, done.stdout
 
-    def at(self, directory: Path) -> "LocalGit":
+    def _attempted(self, *arguments: str) -> GitAnswer:
+        try:
+            with self.opened(arguments[0]) as git:
+                return git.attempt(*arguments)
+        except GitError as error:
+            raise ForgeUnreachableError(str(error)) from error
+
+    @contextmanager
+    def opened(self, command: str) -> Iterator[Git]:
+        """Git with the settings that count for a command; see `routing.git.own_settings`."""
+        writes = command in _WRITES_FILES
+        options = _FOR_A_PERSON if self.is_a_persons else [*PLAIN, *(lfs_filters() if writes else ())]
+        given = {} if self.is_a_persons else ALONE if writes else APART
+        trusted: AbstractContextManager[Mapping[str, str]] = (
+            trust_in(self.directory) if given else nullcontext({})
+        )
+        with trusted as trust:
+            access = GitAccess(options=options, environment={**given, **trust})
+            git = Git(self.directory, access=access)
+            yield GitLimits().for_files(git) if writes else git
+
+    def at(self, directory: Path, *, is_a_persons: bool = False) -> "LocalGit":
         """Return the same repository, seen from another of its work trees."""
-        return LocalGit(directory, self.main_setting)
+        return LocalGit(directory, self.main_setting, is_a_persons)
 
     def tip(self, branch: str) -> str | None:
         """Return the newest commit of a branch, None when the branch does not exist.
@@ -161,10 +185,7 @@ class LocalGit:
 
         git says no in the same way for a missing commit and for a missing repository, so a no is checked.
         """
-        try:
-            done = Git(self.directory).attempt("cat-file", "-e", f"{checked_commit(commit)}^{{commit}}")
-        except GitError as error:
-            raise ForgeUnreachableError(str(error)) from error
+        done = self._attempted("cat-file", "-e", f"{checked_commit(commit)}^{{commit}}")
         if done.returncode != _YES:
             self.run("rev-parse", "--git-dir")  # fails where git finds no repository: then nothing is known
         return done.returncode == _YES

@@ -135,7 +135,7 @@ class LocalMerge:
         folder = checked_out[0]
         self._refuse_if_dirty(folder, main_branch)
         # git itself refuses to overwrite what changed since, takes the index's lock, and checks `old`.
-        said, moved = _tried(self.git.at(folder), "merge", "--ff-only", "--quiet", new)
+        said, moved = _tried(self.git.at(folder, is_a_persons=True), "merge", "--ff-only", "--quiet", new)
         return moved or self._has_moved(
             main_branch,
             old,
@@ -154,7 +154,7 @@ class LocalMerge:
         Untracked files do not count: git itself refuses where the merge would overwrite one. The folder of
         issues does not count either, if it lies in the work tree: Coalmine writes there all the time.
         """
-        tree = self.git.at(folder)
+        tree = self.git.at(folder, is_a_persons=True)
         except_issues: list[str] = []
         if self.ignored is not None and self.ignored.resolve().is_relative_to(folder.resolve()):
             inside = self.ignored.resolve().relative_to(folder.resolve())

@@ -16,11 +16,12 @@ from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess, GitError, is_at_limit
 from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
 from routing.git.limits import GitLimits
+from routing.git.own_settings import ALONE
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from routing.printable import printable
 from tasks.agents.repository.agent_files import AgentFolder, TooLargeError
-from tasks.agents.repository.our_git import ALONE, borrow, without_tree
+from tasks.agents.repository.our_git import borrow, without_tree
 from tasks.agents.repository.our_repository import forgiving, our_repository
 
 #: Most bytes of objects that are taken after one turn, and most files that they may be in.

@@ -17,10 +17,11 @@ import structlog
 from routing.errors import ConflictError
 from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess
+from routing.git.own_settings import ALONE
 from tasks.agents.repository.agent_files import AgentFolder
 from tasks.agents.repository.agent_work import TAKEN, Aside
 from tasks.agents.repository.leftovers import note_checkout
-from tasks.agents.repository.our_git import ALONE, borrow, our_git
+from tasks.agents.repository.our_git import borrow, our_git
 from tasks.agents.repository.our_repository import end_history_like, format_of, our_repository
 from tasks.agents.repository.place import RepositoryPlace
 

@@ -29,11 +29,24 @@ _CONFIG = """\
 	hooksPath = /dev/null
 	fsmonitor = false
 	autocrlf = false
+	eol = native
+	safecrlf = false
 	attributesFile = /dev/null
 [gc]
 	auto = 0
 [maintenance]
 	auto = false
+[fetch]
+	fsckObjects = false
+	prune = false
+	pruneTags = false
+	recurseSubmodules = false
+	writeCommitGraph = false
+[push]
+	followTags = false
+	gpgSign = false
+	pushOption =
+	recurseSubmodules = no
 [submodule]
 	recurse = false
 [commit]
