@@ -59,5 +59,13 @@ class ForgeUnreachableError(ForgeError, UnavailableError):
         self.retry_at = retry_at
 
 
+class ForgeQueuedError(ForgeUnreachableError):
+    """The merge is in the forge's merge queue, which gets on at its own pace: ask again."""
+
+    def __init__(self, message: str, *, place: str) -> None:
+        super().__init__(message)
+        self.place = place  # where in the queue, and what is done there; it changes while the queue gets on
+
+
 class ForgeOutcomeUnknownError(ForgeUnreachableError):
     """Something was to be written, and the answer was lost: look at what is there before writing again."""

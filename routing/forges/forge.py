@@ -190,8 +190,13 @@ class Forge(Protocol):
         """Merge the change at exactly its `head`; refused where the settings leave that to people.
 
         `base` is as for `open_change`. With `onto` only while the branch that it goes to is still there, as
-        far as the forge can promise that; ForgeUnreachableError otherwise.
+        far as the forge can promise that; ForgeUnreachableError otherwise. ForgeQueuedError: it is in a merge
+        queue, and nothing more needs to be asked for.
         """
+        ...
+
+    def withdraw_merge(self, change: ChangeRequest) -> None:
+        """Have a merge that was asked for, and has not been made yet, not be made; done when none is."""
         ...
 
     def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Circuit:
-    """Counts failures in a row; safe to share between threads. Times are seconds since the epoch.
+    """Counts failures in a row; safe to share between threads. Times are seconds of a monotonic clock.
 
     For each call: `open_until`, then `failed` or `answered`. A caller that was let through and died reports
     neither; the next one may try after `open_seconds`.

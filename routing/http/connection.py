@@ -7,13 +7,14 @@ makes sense. The token goes to `ApiAddress`'s origin alone, also along redirects
 """
 
 import hashlib
+import math
 import random
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ class Surroundings:
 
     limits: HttpLimits = field(default_factory=HttpLimits)  # of each call, and of what is read
     generator: random.Random = field(default_factory=random.Random)  # of the jitter
-    clock: Callable[[], float] = time.time  # seconds since the epoch
+    clock: Callable[[], float] = time.time  # seconds since the epoch, as servers tell times
+    monotonic: Callable[[], float] = time.monotonic  # seconds, for what is waited for
     sleep: Callable[[float], object] = time.sleep
     board: RateLimitBoard | None = None  # shares rate limits with other processes; None: each has its own
     folder: Path | None = None  # for what is kept on this host; None: nothing outlives the process
@@ -82,6 +84,7 @@ class Call:
     body: Any = None  # a JSON value
     repeatable: bool  # sending it twice has the same effect as sending it once
     refused: frozenset[int] = frozenset()  # statuses that here mean "may not be done", beside 401 and 403
+    whole: bool = False  # the whole answer is wanted, although the one that is known may still hold
 
 
 class FailedAttemptError(Exception):
@@ -158,10 +161,11 @@ class ReplyCache:
 
 
 class ApiConnection:
-    """Sends requests to one API; safe to share between threads. Times are seconds since the epoch.
+    """Sends requests to one API; safe to share between threads.
 
-    `circuit` and `resumes_at` are for the caller to look at before each attempt: `attempt` itself sends in
-    any case.
+    `left_alone_seconds` and `limited_seconds` are for the caller to look at before each attempt: `attempt`
+    itself sends in any case. Waits are measured by the monotonic clock. What a server says of the end of a
+    limit, which may be a time of day, is made a number of seconds at once, and is bounded: see `rate_limit`.
     """
 
     def __init__(
@@ -172,16 +176,18 @@ class ApiConnection:
         headers: Mapping[str, str],
         limits: HttpLimits,
         clock: Callable[[], float],
+        monotonic: Callable[[], float],
         board: RateLimitBoard | None = None,
     ) -> None:
-        self.circuit = Circuit(limits.failures_to_open, limits.open_seconds)
-        self._resumes_at = 0.0  # end of the rate limit that was met last
+        self._circuit = Circuit(limits.failures_to_open, limits.open_seconds)
+        self._resumes_at = -math.inf  # end of the rate limit that was met last, by the monotonic clock
         self._unsaid = 0  # limits in a row that did not say when they end
         self._board = board
         self._token = auth.digest(address)
         self._address = address
         self._limits = limits
-        self._clock = clock
+        self._clock = clock  # seconds since the epoch
+        self._monotonic = monotonic
         self._cache = ReplyCache(limits.cached_replies, limits.cached_bytes)
         self._session = requests.Session()
         self._session.auth = auth
@@ -189,20 +195,27 @@ class ApiConnection:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.trust_env = not address.is_loopback  # proxies are for what is elsewhere
 
-    def resumes_at(self) -> float:
-        """The end of the rate limit that was met last, by this client or another one of the same token."""
+    def left_alone_seconds(self) -> float:
+        """For how long the server is left alone, as it keeps failing; 0 when this caller may try."""
+        now = self._monotonic()
+        until = self._circuit.open_until(now)
+        return 0.0 if until is None else max(0.0, until - now)
+
+    def limited_seconds(self) -> float:
+        """For how long the rate limit lasts that was met last, here or by another client of the token."""
+        now = self._monotonic()
         with suppress(CoalmineError):  # without the board each client learns of limits by itself
             closed = self._board.closed_seconds(self._token) if self._board else 0.0
             if closed > 0:
-                self._resumes_at = max(self._resumes_at, self._clock() + closed)
-        return self._resumes_at
+                self._resumes_at = max(self._resumes_at, now + closed)
+        return max(0.0, self._resumes_at - now)
 
-    def _limit(self, until: float) -> None:
+    def _limit(self, seconds: float) -> None:
         """Note a limit, for all who use the token."""
-        self._resumes_at = max(self._resumes_at, until)
+        self._resumes_at = max(self._resumes_at, self._monotonic() + seconds)
         with suppress(CoalmineError):
             if self._board is not None:
-                self._board.close(self._token, until - self._clock())
+                self._board.close(self._token, seconds)
 
     def close(self) -> None:
         """Give the sockets back, now: the session alone leaves that to the garbage collector."""
@@ -234,8 +247,8 @@ class ApiConnection:
 
     def _send(self, method: str, url: str, call: Call) -> Reply:
         """One request and its whole answer; a page that is known is asked for with its ETag."""
-        limits, started_at = self._limits, self._clock()
-        known = self._cache.find(url) if method == "GET" else None
+        limits, started_at = self._limits, self._monotonic()
+        known = self._cache.find(url) if method == "GET" and not call.whole else None
         headers = {"If-None-Match": known.headers["ETag"]} if known else {}
         try:
             with self._session.request(
@@ -246,14 +259,14 @@ class ApiConnection:
                     response,
                     max_bytes=limits.max_answer_bytes,
                     deadline=started_at + limits.answer_seconds,
-                    clock=self._clock,
+                    clock=self._monotonic,
                 )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            self.circuit.failed(self._clock())
+            self._circuit.failed(self._monotonic())
             # Not `from error`: it carries the request with its token, which a report with locals would show.
             raise FailedAttemptError(_fault(error), harmless=_never_arrived(error)) from None
         except UnreadableReplyError as error:
-            self.circuit.failed(self._clock())
+            self._circuit.failed(self._monotonic())
             raise FailedAttemptError(str(error), final=True) from error
         return self._noted(method, url, reply, known)
 
@@ -266,18 +279,18 @@ class ApiConnection:
         limited_until = resumes_at(status, reply.headers, said, now, unsaid_seconds=unsaid)
         self._unsaid = self._unsaid + 1 if limited_until is not None else 0
         if reply.status >= FIRST_SERVER_ERROR or reply.is_html:
-            self.circuit.failed(now)
+            self._circuit.failed(self._monotonic())
         else:
-            self.circuit.answered()
+            self._circuit.answered()
         later = limited_until or used_up_until(reply.headers, now)
         if later is not None:
-            self._limit(later)
+            self._limit(later - now)
         if limited_until is not None and reply.status < FIRST_SERVER_ERROR:
             raise FailedAttemptError(f"its rate limit is used up ({reply.status})", harmless=True)
         if reply.status >= FIRST_SERVER_ERROR:
             raise FailedAttemptError(f"status {reply.status} {said}".rstrip())
         if reply.status == UNCHANGED and known is not None:
-            return known
+            return replace(known, is_again=True)
         if method == "GET" and reply.status < FIRST_ERROR:
             self._cache.keep(url, reply)
         return reply

@@ -30,6 +30,7 @@ class Reply:
     status: int
     headers: Mapping[str, str]  # found in any case
     body: bytes
+    is_again: bool = False  # the server said that the one which is known still holds
 
     @property
     def is_html(self) -> bool:

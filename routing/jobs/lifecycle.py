@@ -178,6 +178,8 @@ class Jobs:
         asked = self._jobs.read(claim.job.id) if state is JobState.CANCELLED else None
         if asked is not None:
             state, reason = asked.cancel_to, asked.cancel or reason
+            if result.commit not in {"", claim.job.result.commit}:  # people should know what is there now
+                reason = f"{reason}; {result.commit[:12]} had been pushed to {result.branch} a moment before"
             signals = signals if state is JobState.CANCELLED else ()
         if state is JobState.CANCELLED and kept not in reason:
             reason = f"{reason}; {kept}"

@@ -19,13 +19,14 @@ from routing.errors import (
 from routing.git.git import GitError, is_at_limit
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteRefusedError
-from routing.jobs.ending import NotRun
+from routing.jobs.ending import Ending, NotRun
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import HindranceKind
 from routing.process.command import SpawnError
 from tasks.agents.repository.place import UnknownRepositoryError
 from tasks.agents.repository.worktree import WorkNotTakenError
 from tasks.agents.runtimes.runtime import RuntimeRefusedError
+from tasks.agents.turn.result import TurnResult
 from tasks.work.outcome import Ran
 
 #: Characters of an error that are kept.
@@ -95,3 +96,26 @@ def _in_the_way(error: CoalmineError | OSError) -> HindranceKind:
         return HindranceKind.MACHINE
     found = (hindrance for kinds, hindrance in _DELIVERY if isinstance(error, kinds))
     return next(found, HindranceKind.AWAY)
+
+
+#: How a turn ends whose program waits for the API in vain: by itself, or in silence.
+_API_ENDINGS = frozenset({Ending.RESULT, Ending.STALL, Ending.DEADLINE})
+
+
+def of_api(turn: TurnResult) -> SignalKind | None:
+    """The fault of an unclean turn whose agent could do nothing, as the model's API refused.
+
+    None for no such fault.
+
+    By the HTTP status: 401 and 403 are credentials, 402, 429 and 529 a limit, 5xx and none an API out of
+    reach. Other refusals (400: a model that does not exist, a conversation that is too long) are the
+    version's own.
+    """
+    if turn.clean or turn.refused or turn.api_error is None or turn.ended_by not in _API_ENDINGS:
+        return None
+    status = turn.api_error.status
+    if status in {401, 403}:
+        return SignalKind.AUTHENTICATION
+    if status in {402, 429, 529}:
+        return SignalKind.QUOTA
+    return SignalKind.UNREACHABLE if status is None or status >= 500 else None  # noqa: PLR2004 - HTTP's

@@ -2,8 +2,8 @@
 
 What goes wrong becomes part of the answer, not an exception: `Ran` names the fault as a signal, or what is in
 the way, so that the tables in `tasks.work` can decide whether it is the version's. The order matters: the
-runtime is checked before anything changes; the tree is opened under the turn's lease; the push comes after
-the lease was asked about again.
+runtime is checked before anything changes; the tree is opened under the turn's lease; right before the push
+the lease, and whether people ended the job, are asked about again.
 """
 
 import shlex
@@ -22,9 +22,9 @@ from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import Job, JobResult
 from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import Attempts
-from routing.jobs.signal import SignalKind
 from routing.jobs.turn import FinishedTurn, HindranceKind
 from routing.store.jobs.log_store import LogStore
+from routing.store.redis.lease import LeaseStatus
 from tasks.agents import faults
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
@@ -67,14 +67,14 @@ class AgentRunner:
 
     def __init__(
         self, *, rules: RunnerRules, remotes: Mapping[str, Remote], environment: Mapping[str, str],
-        log: LogStore, holds: Callable[[Claim], bool], turns: TurnRunner, agents: AgentRegistry,
+        log: LogStore, look: Callable[[Claim], LeaseStatus], turns: TurnRunner, agents: AgentRegistry,
         note_base: Callable[[str, int, Base], bool],
     ) -> None:  # fmt: skip
         self._rules = rules
         self._remotes = remotes  # of the repositories in the settings, by name
         self._environment = environment  # the worker's own
         self._log = log
-        self._holds = holds  # whether a lease is still ours
+        self._look = look  # at a lease: whether it is still ours, and nobody asks to end the job
         self._turns = turns
         self._agents = agents
         self._work_dir = str(rules.work_dir.resolve())
@@ -155,14 +155,17 @@ class AgentRunner:
         A push that fails says what was in its way; the turn is finished all the same.
         """
         if tree is not None and ran.ended_by is Ending.CANCEL:  # nothing is pushed that nobody wants
-            kept = self._kept(claim.job, tree)
-            return replace(ran, kept=kept, result=replace(ran.result, branch=tree.branch))
+            return self._cancelled(claim.job, tree, ran)
         if tree is None or not (ran.clean or ran.said_done):
             return ran
-        if not self._holds(claim):  # a push carries no fence
-            return replace(ran, ended_by=Ending.LEASE_LOST)
+        permit = partial(self._permit, claim)
         try:
-            pushed = tree.push(keep_leftovers=self._rules.commit_leftovers)
+            permit()
+            pushed = tree.push(keep_leftovers=self._rules.commit_leftovers, permit=permit)
+        except _NotPermittedError as error:
+            stopped = replace(ran, ended_by=error.ending)
+            cancelled = error.ending is Ending.CANCEL
+            return self._cancelled(claim.job, tree, stopped) if cancelled else stopped
         except (CoalmineError, OSError) as error:
             _log.warning("work.not_pushed", reason=str(error))
             return faults.after_turn(ran, error)
@@ -187,6 +190,18 @@ class AgentRunner:
         kept = f"kept {where} in its work tree on {self._turns.host}"
         self._log.say(job.id, "text", f"cancelled: what the agent did is {kept}: {how}")
         return f"what its turn did is {kept}"
+
+    def _permit(self, claim: Claim) -> None:
+        """Look right before something is pushed, as a push carries no fence: _NotPermittedError stops it."""
+        status = self._look(claim)
+        if not status.held:
+            raise _NotPermittedError(Ending.LEASE_LOST)
+        if status.stop:  # people outrank the fleet: also between the end of a turn and its push
+            raise _NotPermittedError(Ending.CANCEL)
+
+    def _cancelled(self, job: Job, tree: Worktree, ran: Ran) -> Ran:
+        """What is reported of a cancelled attempt: nothing is pushed, and its work is kept."""
+        return replace(ran, kept=self._kept(job, tree), result=replace(ran.result, branch=tree.branch))
 
     def _said_left(self, job: Job, pushed: Push) -> str:
         """What of the agent's work is not on its branch, in words: also in the job's log."""
@@ -338,6 +353,14 @@ class AgentRunner:
         return hear
 
 
+class _NotPermittedError(Exception):
+    """Nothing may be pushed any more."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending)
+        self.ending = ending  # of the attempt, for this reason
+
+
 @dataclass(kw_only=True, slots=True)
 class _JobRun:
     """What becomes known during an attempt: where it works, and how its agent ends."""
@@ -370,30 +393,7 @@ def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
         ended_by=turn.ended_by,
         clean=turn.clean,
         has_repository=has_repository,
-        fault=api_fault(turn),
+        fault=faults.of_api(turn),
         note=turn.reason or refusal,
         result=result,
     )
-
-
-#: How a turn ends whose program waits for the API in vain: by itself, or in silence.
-_API_ENDINGS = frozenset({Ending.RESULT, Ending.STALL, Ending.DEADLINE})
-
-
-def api_fault(turn: TurnResult) -> SignalKind | None:
-    """The fault of an unclean turn whose agent could do nothing, as the model's API refused.
-
-    None for no such fault.
-
-    By the HTTP status: 401 and 403 are credentials, 402, 429 and 529 a limit, 5xx and none an API out of
-    reach. Other refusals (400: a model that does not exist, a conversation that is too long) are the
-    version's own.
-    """
-    if turn.clean or turn.refused or turn.api_error is None or turn.ended_by not in _API_ENDINGS:
-        return None
-    status = turn.api_error.status
-    if status in {401, 403}:
-        return SignalKind.AUTHENTICATION
-    if status in {402, 429, 529}:
-        return SignalKind.QUOTA
-    return SignalKind.UNREACHABLE if status is None or status >= 500 else None  # noqa: PLR2004 - HTTP's

@@ -237,7 +237,7 @@ class ForgeParts:
         )
         return Watcher(
             Watching(
-                changes=ChangeRequests(self.runs, now=parts.signals.now),
+                changes=ChangeRequests(self.runs, now=parts.signals.now, goes_on=self.people.goes_on),
                 tokens=parts.tokens,
                 backlog=self.backlog,
                 jobs=parts.jobs,

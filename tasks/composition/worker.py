@@ -157,7 +157,7 @@ class Worker:
             remotes=self.forges.remotes,
             environment=os.environ,
             log=self.coalmine.log_store,
-            holds=partial(self.keeper.holds, self.job_leases),
+            look=partial(self.keeper.look, self.job_leases),
             turns=self.turns,
             agents=self.coalmine.agents,
             note_base=self.coalmine.job_store.note_base,

@@ -11,6 +11,7 @@ import structlog
 from routing.backlog.backlog import Backlog
 from routing.backlog.item import BacklogState
 from routing.errors import ConflictError, NotFoundError
+from routing.forges.change_request import ChangeState
 from routing.forges.commit_status import CiVerdict
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeUnreachableError
 from routing.forges.site import ForgeSite
@@ -23,7 +24,7 @@ from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
 from tasks.issues.collector import Collector
 from tasks.issues.projection import Projection
-from tasks.issues.site import issue_of
+from tasks.issues.site import issue_of, place_of
 from tasks.settings.issue_settings import WatchSettings
 
 _log = structlog.get_logger(__name__)
@@ -144,11 +145,20 @@ class Closing:
         effects: list[Callable[[], object]] = [
             lambda: shown.show(site, issue, progress),
             lambda: shown.unlabel(site, issue, job.id),
+            lambda: self._withdraw_merge(site, job),
             lambda: self._finish(site, issue, job, done=done),
         ]
         errors = [error for effect in effects if (error := _refusal(effect)) is not None]
         if errors:
             raise errors[0]
+
+    def _withdraw_merge(self, site: ForgeSite, job: Job) -> None:
+        """A merge that was asked for, and that people do not want any more, is not made later."""
+        if job.state is not JobState.CANCELLED or not self._runs.read(job.id).merging:
+            return
+        change = site.forge.change_of_branch(place_of(job)[1], job.branch)
+        if change is not None and change.state is ChangeState.OPEN:
+            site.forge.withdraw_merge(change)
 
     def refresh(self, site: ForgeSite, job: Job) -> None:
         """Show on the checklist of an ended run what people have done with its work since."""

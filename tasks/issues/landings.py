@@ -17,6 +17,7 @@ from routing.forges.commit_status import CiReason, read_ci
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Forge
 from routing.forges.site import ForgeSite
+from routing.http.rate_limit import LONGEST_SECONDS
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.job_store import JobStore
@@ -82,9 +83,10 @@ class Landings:
                 known = self._signals.read(job.id)
                 facts = [*taken_back(job, seen, known, now), *_reviewed(site, job, seen)]
         except ForgeError as error:  # asked again later, so that it delays no job on another forge
-            later = error.retry_at if isinstance(error, ForgeUnreachableError) else None
+            later = (error.retry_at or 0.0) if isinstance(error, ForgeUnreachableError) else 0.0
             following = next_look(job, now, self._interval_seconds)
-            self._store.look_again(job.id, at=following and max(following, later or 0.0))
+            at = following and max(following, min(later, now + LONGEST_SECONDS))  # by a clock of this host
+            self._store.look_again(job.id, at=at)
             raise
         new = self._signals.add(job.id, facts) if facts else 0
         self._store.look_again(job.id, at=next_look(job, now, self._interval_seconds))

@@ -57,7 +57,7 @@ class Merging:
         that does not answer is asked again at the next tick, and a merge that had its effect is found then.
         """
         facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)]
-        if self.people.end_unwanted(site, job):
+        if not self.people.goes_on(site, job):
             return True
         change = site.forge.change_of_branch(place_of(job)[1], job.branch)
         if change is None:
@@ -88,6 +88,8 @@ class Merging:
             return False  # the next tick sees what people did
         if change is None:
             return self._not_brought_up(job, f"{reason}, but it has no change request", now)
+        if not self.people.goes_on(site, job):
+            return True
         try:
             onto = site.forge.newest(repo, job.base)
             head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)

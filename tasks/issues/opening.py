@@ -45,17 +45,24 @@ class MissingChange:
     said: str  # the forge's words
 
 
+class JobOverError(Exception):
+    """The job was ended after the tick had read it: nothing more is done for it."""
+
+
 class ChangeRequests:
     """Opens change requests, one for a run. Two watchers may try at once: the forge has one in the end."""
 
-    def __init__(self, runs: RunStore, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, runs: RunStore, *, now: Callable[[], float], goes_on: Callable[[ForgeSite, Job], bool]
+    ) -> None:
         self._runs = runs
         self._now = now  # the server's time, seconds since the epoch
+        self._goes_on = goes_on  # whether a job that was read before is still wanted; it is ended if not
 
     def missing(self, site: ForgeSite, job: Job, notes: RunNotes) -> "MissingChange | None":
         """Why the job's change request is not there, after a try if it is time for one; None when it is.
 
-        ForgeBaseGoneError: there must be none.
+        ForgeBaseGoneError: there must be none. JobOverError: people ended the job meanwhile.
         """
         if not site.config.opens_changes or notes.change:
             return None
@@ -63,6 +70,8 @@ class ChangeRequests:
             return MissingChange(finding=Finding(notes.change_finding), said=notes.change_said)
         title, body = change_text(job)
         try:
+            if not self._goes_on(site, job):
+                raise JobOverError
             site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body, base=job.base)
         except ForgeBaseGoneError:
             raise

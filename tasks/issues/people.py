@@ -79,6 +79,17 @@ class People:
             return False
         return bool(reason) and self.end_work(issue, reason, fence=job.fence)
 
+    def goes_on(self, site: ForgeSite, job: Job) -> bool:
+        """Whether a step that shows outside may still be made for a job, read long ago: read again here.
+
+        False when the job has ended or moved on since, and when it ends now, as its issue is not wanted.
+        Raises what the forge says to the question.
+        """
+        there = self._store.read(job.id)
+        if there is None or (there.state, there.fence) != (job.state, job.fence):
+            return False
+        return not self.end_unwanted(site, job)
+
     def end_work(self, issue: IssueRef, reason: str, *, fence: int | None = None) -> bool:
         """End the job at work on an item that people no longer want; False when there is none.
 

@@ -15,6 +15,7 @@ from routing.forges.commit_status import CiReading, CiVerdict
 from routing.forges.errors import (
     ForgeBaseGoneError,
     ForgeError,
+    ForgeQueuedError,
     ForgeTokenError,
     ForgeUnreachableError,
 )
@@ -32,7 +33,7 @@ from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
 from tasks.issues.landings import Fate, Landings, SeenWork, seen_work
 from tasks.issues.merging import Merging
-from tasks.issues.opening import ChangeRequests
+from tasks.issues.opening import ChangeRequests, JobOverError
 from tasks.issues.people import People
 from tasks.issues.projection import Projection
 from tasks.issues.site import issue_of, place_of
@@ -147,6 +148,8 @@ class Watcher:
         now, notes = self._parts.signals.now(), self._noted(job)
         try:
             ci, work = self._look(site, job, notes, now)
+        except JobOverError:
+            return True
         except ForgeBaseGoneError as error:  # only a person can say what of it is still wanted
             facts = [signal(SignalKind.SETUP, at=now, note=str(error))]
             return self._conclude(job, JobState.ESCALATED, str(error), facts)
@@ -178,7 +181,7 @@ class Watcher:
             case Action.CLOSE_SUCCESS if site is not None:
                 return self._close(site, job, decided.reason, now, green=ci.finding is Finding.GREEN)
             case Action.FIX_FORWARD if site is not None:
-                return self._fix_forward(site, job, ci.reading, decided.reason)
+                return self._fix_forward(site, job, ci.reading, decided.reason, now)
             case Action.BRING_UP_TO_DATE if site is not None:
                 return self._bring_up_to_date(site, job, decided.reason, now)
             case Action.FREEZE_ESCALATE:
@@ -277,14 +280,19 @@ class Watcher:
             return replace(notes, first_pushed_at=pushed_at, change=False, change_at=0.0)
         return notes
 
-    def _fix_forward(self, site: ForgeSite, job: Job, ci: CiReading, reason: str) -> bool:
+    def _fix_forward(self, site: ForgeSite, job: Job, ci: CiReading, reason: str, now: float) -> bool:
         """Send the job back to its agent, with what CI said; without it, if the log cannot be read.
 
         Unless people no longer want the work: its issue is read before another turn is paid.
         """
-        if self._parts.people.end_unwanted(site, job):
-            return True
         commit = job.result.commit
+        try:
+            if self._parts.people.end_unwanted(site, job):
+                return True
+        except ForgeError as error:
+            why = f"{reason}, and whether another turn is wanted was not answered"
+            facts = [signal(SignalKind.CI_RED, at=now, commit=commit)]
+            return self._not_yet(job, error, facts, now, why=why)
         try:
             log = site.forge.failing_log(place_of(job)[1], commit, most_characters=LOG_END_CHARACTERS)
         except ForgeError as error:
@@ -313,7 +321,7 @@ class Watcher:
         if green and site.config.merges_green:
             try:
                 return self._parts.merging.merge(site, job, reason, now)
-            except (ForgeTokenError, ForgeUnreachableError) as error:
+            except ForgeError as error:
                 return self._not_yet(job, error, facts, now, why="green, but not merged")
         return self._conclude(job, JobState.SUCCEEDED, reason, facts)
 
@@ -321,7 +329,7 @@ class Watcher:
         """Have the branch hold what repaired the main branch."""
         try:
             return self._parts.merging.bring_up_to_date(site, job, reason, now)
-        except (ForgeTokenError, ForgeUnreachableError) as error:
+        except ForgeError as error:
             why = f"{reason}, but the work was not brought up to date"
             fact = signal(SignalKind.MAIN_RED, at=now, commit=job.result.commit, note=why)
             return self._not_yet(job, error, [fact], now, why=why)
@@ -331,10 +339,11 @@ class Watcher:
         refused = isinstance(error, ForgeTokenError)
         if refused:
             self._hold(job, str(error), now)
-        commit, _, since = self._parts.runs.read(job.id).merging.partition(" ")
-        if commit != job.result.commit:
+        place = error.place if isinstance(error, ForgeQueuedError) else ""
+        commit, since, before = [*self._parts.runs.read(job.id).merging.split(" ", 2), "", ""][:3]
+        if commit != job.result.commit or place not in {"", before}:  # its first try, or the queue got on
             since = f"{now:.6f}"
-            self._parts.runs.note(job.id, merging=f"{job.result.commit} {since}")
+            self._parts.runs.note(job.id, merging=f"{job.result.commit} {since} {place}")
         say = _log.warning if now > float(since) else _log.info  # forges often need a moment
         say("merge.delayed", commit=job.result.commit, reason=str(error))
         limit = self._limits.token_seconds if refused else self._limits.no_verdict_seconds

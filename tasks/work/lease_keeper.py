@@ -155,16 +155,17 @@ class LeaseKeeper:
         except STORE_AWAY as error:  # the lease lasts for a while yet; `guard` ends it by the clock
             _log.debug("lease.not_renewed", kind=lease.kind.name, reason=str(error))
 
-    def holds(self, kind: LeaseKind[T], thing: T) -> bool:
-        """Whether a lease is still ours, before something is done that carries no fence.
+    def look(self, kind: LeaseKind[T], thing: T) -> LeaseStatus:
+        """What a lease is, before something is done that carries no fence: ours, and nobody asks us to stop.
 
         The store says so, and extends it; while it does not answer, our own clock does.
         """
         try:
-            return kind.renew([thing], extend_seconds=kind.lease_seconds)[0].held
+            return kind.renew([thing], extend_seconds=kind.lease_seconds)[0]
         except STORE_AWAY:
             now = self._monotonic()
-            return any(lease.thing is thing and lease.ends > now for lease in self._leases())
+            held = any(lease.thing is thing and lease.ends > now for lease in self._leases())
+            return LeaseStatus(held=held)
 
     def renew(self) -> None:
         """One tick of the renewing thread: one call a kind, then the chores.

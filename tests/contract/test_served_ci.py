@@ -4,7 +4,7 @@ import pytest
 
 from routing.forges.change_request import ChangeState
 from routing.forges.commit_status import CiReason, CiVerdict, CombinedStatus, read_ci
-from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.forges.errors import ForgeQueuedError, ForgeRefusedError
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -142,13 +142,35 @@ def test_a_merge_queue_is_used_where_there_is_one(served: ServedForge) -> None:
     world.commit_on_main("Another change")
     onto = forge.newest(world.repo, None)
     assert forge.bring_up_to_date(change, onto=onto) == head
-    for _ in range(2):
-        with pytest.raises(ForgeUnreachableError, match="not there yet"):
+    world.queued.append(77)
+    for place in ("place 2, queued", "place 1, queued"):
+        with pytest.raises(ForgeQueuedError, match="is in the merge queue") as waits:
             forge.merge(change, onto=onto)
+        assert waits.value.place == place
+        world.queued[:] = [number for number in world.queued if number != 77]
     assert world.queued == [change.number]
     pull = world.pull_of(BRANCH)
-    world.history.add(pull.issue.number, "removed_from_merge_queue", "")
+    world.history.add(pull.issue.number, "removed_from_merge_queue", "ann")
     with pytest.raises(ForgeRefusedError, match="took pull request"):
         forge.merge(change, onto=onto)
     world.merge(pull, "Merged by the queue")
     assert forge.merge(change, onto=onto).state is ChangeState.MERGED
+
+
+def test_what_is_no_longer_wanted_is_taken_out_of_the_merge_queue(served: ServedForge) -> None:
+    """By us, so that a later try puts it in again; where there is no queue, nothing is done."""
+    world, forge = served.world, served.forge
+    head = world.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = forge.open_change(world.repo, BRANCH, title="New", body="")
+    forge.withdraw_merge(change)
+    world.say(head, "ci/build", "success")
+    if served.kind != "github":
+        return
+    world.merge_queue = True
+    for _ in range(2):
+        with pytest.raises(ForgeQueuedError):
+            forge.merge(change)
+        assert world.queued == [change.number]
+        for _ in range(2):
+            forge.withdraw_merge(change)
+            assert world.queued == []

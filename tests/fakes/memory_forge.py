@@ -10,7 +10,7 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review, in_rounds
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
-from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeQueuedError, ForgeRefusedError
 from routing.forges.forge import Access, Permission
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 from tests.fakes.memory_repository import MemoryRepository
@@ -83,6 +83,8 @@ class MemoryForge:
         self.issues: dict[IssueRef, MemoryIssue] = {}
         self.changes: list[ChangeRequest] = []
         self.judges_updates = True  # whether CI says the same of a branch that was brought up to date
+        self.has_queue = False  # whether merges go through one
+        self.queue: list[int | None] = []  # numbers of the changes in it, the next one first
         self.required: dict[str, tuple[str, ...]] = {}  # checks that must pass, by branch
         self.said: list[CommitStatus] = []
         self.said_of: list[str] = []  # the commit of each
@@ -267,7 +269,16 @@ class MemoryForge:
         known = self._current(self._change(change.number))
         if not self._merges or known.head != change.head or known.state is ChangeState.CLOSED:
             raise ForgeRefusedError(f"{change.branch} was not merged; merge it by hand")
+        if self.has_queue and known.state is ChangeState.OPEN:
+            if known.number not in self.queue:
+                self.queue.append(known.number)
+            raise ForgeQueuedError("it is in the queue", place=str(self.queue.index(known.number)))
         return known if known.state is ChangeState.MERGED else self.person_merges(change.branch)
+
+    @_answered
+    def withdraw_merge(self, change: ChangeRequest) -> None:
+        """Out of the queue."""
+        self.queue = [number for number in self.queue if number != change.number]
 
     @_answered
     def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:

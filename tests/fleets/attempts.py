@@ -13,6 +13,7 @@ from routing.jobs.job import Job, JobResult
 from routing.jobs.lifecycle import Claim
 from routing.process.table import ProcessTable
 from routing.store.jobs.log_store import LogStore
+from routing.store.redis.lease import LeaseStatus
 from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.role import Role
 from tasks.agents.mail_socket.server import MailServer
@@ -65,7 +66,7 @@ class AttemptsFleet:
             remotes=remotes or {},
             environment={"PATH": path or os.environ["PATH"], "HOME": str(folder)},
             log=LogStore(client, app.keys),
-            holds=self._holds,
+            look=self._look,
             turns=self.turns,
             agents=app.agents,
             note_base=app.job_store.note_base,
@@ -84,9 +85,9 @@ class AttemptsFleet:
     ) -> None:
         self.mail_server.shut()
 
-    def _holds(self, claim: Claim) -> bool:
+    def _look(self, claim: Claim) -> LeaseStatus:
         self.before_push()
-        return self.keeper.holds(self.job_leases, claim)
+        return self.keeper.look(self.job_leases, claim)
 
     def job(self, **fields: Any) -> str:
         """A job that the lead has asked for."""

@@ -269,3 +269,43 @@ def test_tree_that_is_gone_from_its_own_host_is_lost_at_once(there: Delivering) 
     shutil.rmtree(there.folder / "h1" / "work" / "shop" / job)
     assert [there.fleet.work(job), there.fleet.work(job)] == ["retry", "pushed"]
     assert len(there.turns()) == 2
+
+
+@pytest.mark.parametrize("look", [1, 2, 3])
+def test_work_that_is_cancelled_between_its_turn_and_its_push_is_not_pushed(
+    there: Delivering, look: int
+) -> None:
+    """Before the work is taken over, and right before the push: the last word is asked for each time."""
+    job, looks = there.job("echo one > work.txt"), []
+
+    def cancel() -> None:
+        looks.append(1)
+        if len(looks) == look:
+            there.fleet.app.jobs.cancel(job, by="ann", at=there.fleet.fleet.clock())
+
+    there.fleet.before_push = cancel
+    assert there.fleet.work(job) == "cancel"
+    found = there.fleet.find(job)
+    assert (found.state, found.result.commit, "pushed" in found.reason) == (JobState.CANCELLED, "", False)
+    assert there.repository.git.attempt("rev-parse", "--verify", f"coalmine/{job}").returncode != 0
+    assert len(looks) == look
+
+
+def test_a_finished_turn_that_is_cancelled_during_its_delivery_is_not_pushed(there: Delivering) -> None:
+    """No agent runs then, so that nothing else would see the cancel."""
+    job = there.job("echo one > work.txt")
+    there.lose_worker(job)
+    there.fleet.before_push = lambda: there.fleet.app.jobs.cancel(job, by="ann", at=there.fleet.fleet.clock())
+    assert there.fleet.work(job) == "cancel"
+    assert there.repository.git.attempt("rev-parse", "--verify", f"coalmine/{job}").returncode != 0
+
+
+def test_what_was_pushed_a_moment_before_a_cancel_is_named(there: Delivering) -> None:
+    """Nobody has to look for it."""
+    job = there.job("echo one > work.txt")
+    there.fleet.before_report = lambda: there.fleet.app.jobs.cancel(
+        job, by="ann", at=there.fleet.fleet.clock()
+    )
+    assert there.fleet.work(job) == "cancel"
+    tip = there.repository.git("rev-parse", f"coalmine/{job}")
+    assert f"cancelled by ann; {tip[:12]} had been pushed to coalmine/{job}" in there.fleet.find(job).reason

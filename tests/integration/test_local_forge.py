@@ -549,6 +549,8 @@ def test_a_crashed_runners_claim_expires(repository: TemporaryRepository) -> Non
     statuses.with_suffix(".json.seen").rename(statuses)  # the claim as it stood while the command ran
     pending.append(ci_at(repository, 1170.0, "true").run(head).state)
     assert not ci_at(repository, 1170.0, "true").needs_run(head)
+    assert not ci_at(repository, 900.0, "true").needs_run(head)
+    assert ci_at(repository, 870.0, "true").needs_run(head)  # the clock was set back since
     assert ci_at(repository, 1181.0, "true").needs_run(head)
     pending.append(ci_at(repository, 1181.0, "true").run(head).state)
     assert pending == [StatusState.PENDING, StatusState.SUCCESS]

@@ -65,7 +65,7 @@ class Kept:
 
     def holds(self, mine: Claim) -> bool:
         """Whether the lease of a job is still ours."""
-        return self.keeper.holds(self.kind, mine)
+        return self.keeper.look(self.kind, mine).held
 
 
 def test_a_lease_is_kept_while_the_store_answers(parts: Coalmine) -> None:

@@ -16,6 +16,7 @@ from routing.git.remote import Remote
 from routing.jobs.job import JobRequest
 from routing.jobs.lifecycle import Claim
 from routing.jobs.turn import HindranceKind
+from routing.store.redis.lease import LeaseStatus
 from routing.templates.version import Snapshot
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.turn.limits import TurnLimits
@@ -58,7 +59,7 @@ class RemoteBench:
             remotes={"github:acme/shop": remote},
             environment=os.environ,
             log=self.parts.log_store,
-            holds=lambda _claim: True,
+            look=lambda _claim: LeaseStatus(held=True),
             turns=worker.turns,
             agents=self.parts.agents,
             note_base=self.parts.job_store.note_base,

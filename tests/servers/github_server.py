@@ -307,8 +307,19 @@ class GitHubRoutes:
 
     def graphql(self, asked: AskedRequest, _found: Found) -> Answer:
         """A pull request is put into the merge queue; what is refused comes with status 200, too."""
-        wanted = asked.body["variables"]
+        wanted, query = asked.body["variables"], asked.body["query"]
         pull = self.world.pulls[int(wanted["pull"].removeprefix("PR_"))]
+        number = pull.issue.number
+        queued = self.world.queued
+        if "dequeuePullRequest" in query:
+            if number not in queued:
+                return Answer(value={"data": None, "errors": [{"message": "Pull request is not queued"}]})
+            queued.remove(number)
+            self.world.history.add(number, "removed_from_merge_queue", OWN_LOGIN)
+            return Answer(value={"data": {"dequeuePullRequest": {"mergeQueueEntry": {"position": 1}}}})
+        if "enqueuePullRequest" not in query:
+            entry = {"position": queued.index(number) + 1, "state": "QUEUED"} if number in queued else None
+            return Answer(value={"data": {"node": {"mergeQueueEntry": entry}}})
         if wanted["head"] != self.world.head(pull):
             return Answer(value={"data": None, "errors": [{"message": "Head oid is not up to date"}]})
         self.world.queued.append(pull.issue.number)

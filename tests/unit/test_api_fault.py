@@ -4,7 +4,7 @@ import pytest
 
 from routing.jobs.ending import Ending
 from routing.jobs.signal import SignalKind
-from tasks.agents.runner import api_fault
+from tasks.agents.faults import of_api
 from tasks.agents.runtimes.agent_event import ApiErrorEvent, Usage
 from tasks.agents.turn.result import TurnResult
 
@@ -48,7 +48,7 @@ def test_a_refusal_is_not_a_failure_of_the_agent(
     ended_by: Ending, status: int | None, fault: SignalKind | None
 ) -> None:
     """However the turn ended: most programs wait for their API in silence until we end them."""
-    assert api_fault(turn(ended_by, status)) is fault
+    assert of_api(turn(ended_by, status)) is fault
 
 
 def test_what_a_person_or_a_limit_ended_is_judged_as_that() -> None:
@@ -61,5 +61,5 @@ def test_what_a_person_or_a_limit_ended_is_judged_as_that() -> None:
         Ending.OUTPUT_LIMIT,
         Ending.PARSER_ERROR,
     ):
-        assert api_fault(turn(ended_by, 429)) is None
-    assert api_fault(turn(Ending.RESULT, 429, clean=True)) is None
+        assert of_api(turn(ended_by, 429)) is None
+    assert of_api(turn(Ending.RESULT, 429, clean=True)) is None

@@ -49,11 +49,16 @@ class ClientClock:
     """Time that passes only while somebody sleeps."""
 
     now: float = 1_800_000_000.0
+    jumped: float = 0.0  # by how much the time of day was set forward
     slept: list[float] = field(default_factory=list)
 
     def __call__(self) -> float:
         """The time."""
-        return self.now
+        return self.now + self.jumped
+
+    def monotonic(self) -> float:
+        """The time since some moment, which nobody sets."""
+        return self.now - 1_700_000_000.0
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -88,7 +93,12 @@ def client_of(
     config = RemoteConfig(kind="hub", name="hub", base_url=address, token=SecretStr(token))
     dialect = HttpDialect(api_root="", scheme="Bearer", headers={"Accept": "x"}, numbered_pages=numbered)
     surroundings = Surroundings(
-        limits=limits, generator=random.Random(1), clock=clock, sleep=clock.sleep, board=board
+        limits=limits,
+        generator=random.Random(1),
+        clock=clock,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+        board=board,
     )
     return ForgeClient(config, dialect, surroundings)
 
@@ -319,6 +329,49 @@ def test_the_last_request_of_a_limit_is_an_answer(bench: ClientBench) -> None:
     assert bench.clock.slept == []
     assert bench.client.get("/thing") == {"a": 1}
     assert bench.clock.slept == [5]
+
+
+@pytest.mark.parametrize("jump", [86_400.0, -86_400.0])
+def test_a_clock_that_is_set_changes_no_wait(bench: ClientBench, jump: float) -> None:
+    """Forward or back by a day: limit, rest after failures and patience with an answer are what they were."""
+    client, clock, server = bench.client, bench.clock, bench.server
+    reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{clock() + 600:.0f}"}
+    server.next.append(Answer(status=403, value={"message": "API rate limit exceeded"}, headers=reset))
+    with pytest.raises(ForgeUnreachableError):
+        client.get("/thing")
+    clock.jumped += jump
+    with pytest.raises(ForgeUnreachableError, match="ask again in 600 s") as caught:
+        client.get("/thing")
+    assert caught.value.retry_at == clock() + 600
+    clock.now += 600
+    server.next += [BUSY] * 6
+    for _ in range(2):
+        with pytest.raises(ForgeUnreachableError):
+            client.get("/thing")
+    clock.jumped += jump
+    with pytest.raises(ForgeUnreachableError, match="left alone for now; ask again in 30 s"):
+        client.get("/thing")
+    clock.now += 30
+    server.after = lambda _asked: setattr(clock, "jumped", clock.jumped + jump)
+    assert client.get("/thing") == {"a": 1}
+
+
+def test_a_time_that_is_far_off_is_waited_for_an_hour(bench: ClientBench) -> None:
+    """A server whose clock is wrong, or a header that is: nobody waits for years."""
+    reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{bench.clock() + 1e8:.0f}"}
+    bench.server.next.append(Answer(status=429, value={}, headers=reset))
+    with pytest.raises(ForgeUnreachableError, match="ask again in 3600 s"):
+        bench.client.get("/thing")
+
+
+def test_what_came_after_a_full_page_is_found_although_that_page_is_unchanged(bench: ClientBench) -> None:
+    """The page that is known names no next one: there was none when it was read."""
+    known = [{"number": 1}, {"number": 2}]
+    route = re.compile("GET /grows")
+    bench.server.routes[route] = lambda _asked, _found: Answer(value=list(known), paged="link")
+    assert len(bench.client.read_all("/grows").items) == 2
+    known.append({"number": 3})
+    assert bench.client.read_all("/grows").items == tuple(known)
 
 
 def test_what_is_unchanged_is_not_sent_again(bench: ClientBench) -> None:

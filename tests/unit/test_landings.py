@@ -271,12 +271,12 @@ def test_a_forge_that_is_away_does_not_stand_before_the_others(fake_redis: redis
         forge.person_opens(1)
     fleet.rounds(2)
     fleet.clock.forward(3700)
-    until = fleet.clock() + 7200
+    until = fleet.clock() + 3600
     away.mishaps.lasting["change_of_branch"] = lambda: ForgeUnreachableError("a limit", retry_at=until)
     before = away.calls_of("change_of_branch")
     for _ in range(3):
         fleet.watch()
-        fleet.clock.forward(3700 / 2)
+        fleet.clock.forward(1500)
     assert away.calls_of("change_of_branch") == before + 1
     assert well.calls_of("change_of_branch") > 1
     well.person_merges(next(job.branch for job in fleet.jobs() if job.request.issue.startswith("gitea")))
@@ -285,3 +285,20 @@ def test_a_forge_that_is_away_does_not_stand_before_the_others(fake_redis: redis
     fleet.watch()
     kinds = {job.request.issue.split(":")[0]: fleet.signals(job) for job in fleet.jobs()}
     assert kinds == {"github": ["ci_green"], "gitea": ["ci_green", "merged"]}
+
+
+def test_a_time_to_ask_again_is_believed_for_an_hour(fake_redis: redis.Redis) -> None:
+    """A worker's clock that is a year ahead does not have the landing looked for in a year."""
+    fleet = ForgeFleet(fake_redis)
+    fleet.forge.person_opens(1)
+    fleet.rounds(2)
+    far = fleet.clock() + 31_536_000
+    fleet.mishaps.lasting["change_of_branch"] = lambda: ForgeUnreachableError("a limit", retry_at=far)
+    fleet.clock.forward(3700)
+    fleet.watch()
+    fleet.mishaps.lasting.clear()
+    (job,) = fleet.jobs()
+    fleet.forge.person_merges(job.branch)
+    fleet.clock.forward(3600)
+    fleet.watch()
+    assert "merged" in fleet.signals(job)

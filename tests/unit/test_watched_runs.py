@@ -404,3 +404,85 @@ def test_issue_whose_job_failed_looks_the_same_whether_worker_or_sweep_decided(
     assert fleet.item(ref).state is BacklogState.ESCALATED
     assert list(fleet.forge.issues[ref].labels) == ["coalmine", "ready-for-human"]
     assert fleet.hands.app.job_store.active_on([str(ref)])[0][0] == ""
+
+
+@pytest.mark.parametrize("by", ["job", "issue"])
+def test_a_job_that_is_cancelled_while_a_tick_is_at_others_opens_no_request(
+    fleet_of: Fleets, by: str
+) -> None:
+    """What the tick has read long ago is looked at again, and so is the issue."""
+    fleet = fleet_of(per_repo=2)
+    refs = [fleet.forge.person_opens(number) for number in (1, 2)]
+    fleet.poll()
+    while fleet.dispatch():
+        pass
+    fleet.work()
+    branches = {job_of(fleet, ref).branch: ref for ref in refs}
+
+    def meanwhile() -> ForgeError:
+        of = next(str(given[1]) for name, given in fleet.forge.calls if name == "open_change")
+        (other,) = set(refs) - {branches[of]}
+        if by == "job":
+            fleet.hands.app.jobs.cancel(job_of(fleet, other).id, by="ann", at=fleet.clock())
+        else:
+            fleet.forge.person_closes(other)
+        return ForgeUnreachableError("it is slow")
+
+    fleet.mishaps.plan(Mishap(error=meanwhile, call="open_change"))
+    fleet.parts.watcher.tick()
+    assert fleet.forge.calls_of("open_change") == 1
+    assert sorted(job_of(fleet, ref).state for ref in refs) == [JobState.CANCELLED, JobState.WAITING]
+
+
+@pytest.mark.parametrize("error", [ForgeRefusedError, ForgeInvalidError])
+@pytest.mark.parametrize("red", [True, False])
+def test_an_issue_that_cannot_be_read_before_a_step_goes_to_a_person(
+    fleet_of: Fleets, error: type[ForgeError], *, red: bool
+) -> None:
+    """A token that may not see issues any more: asked again for two hours, and no longer."""
+    fleet = fleet_of(acts={1: ["red"]} if red else {}, merge="green")
+    ref = pushed(fleet)
+    fleet.forge.person_comments(ref, "hello")
+    fleet.mishaps.lasting["read_issue"] = lambda: error("you may not see that")
+    fleet.watch()
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    fleet.clock.forward(7200)
+    fleet.watch()
+    job = job_of(fleet, ref)
+    assert (job.state, "you may not see that" in job.reason) == (JobState.ESCALATED, True)
+
+
+def test_a_merge_queue_that_gets_on_is_waited_for(fleet_of: Fleets) -> None:
+    """However long it is; one that stands still for two hours is a person's."""
+    fleet = fleet_of(merge="green")
+    fleet.forge.has_queue, fleet.forge.queue = True, [901, 902, 903]
+    ref = pushed(fleet)
+    for _ in range(3):
+        fleet.watch()
+        fleet.clock.forward(6000)
+        fleet.forge.queue.pop(0)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING
+    fleet.clock.forward(7200)
+    fleet.watch()
+    job = job_of(fleet, ref)
+    assert (job.state, "it is in the queue" in job.reason) == (JobState.ESCALATED, True)
+
+
+@pytest.mark.parametrize("by", ["job", "label"])
+def test_a_cancelled_job_does_not_stay_in_the_merge_queue(fleet_of: Fleets, by: str) -> None:
+    """Else it would be merged although nobody wants it."""
+    fleet = fleet_of(merge="green")
+    fleet.forge.has_queue, fleet.forge.queue = True, [901]
+    ref = pushed(fleet)
+    fleet.watch()
+    number = fleet.forge.changes[0].number
+    assert fleet.forge.queue == [901, number]
+    if by == "job":
+        fleet.hands.app.jobs.cancel(job_of(fleet, ref).id, by="ann", at=fleet.clock())
+    else:
+        fleet.forge.unlabel(ref, "coalmine")
+    fleet.watch()
+    fleet.watch()
+    assert (job_of(fleet, ref).state, fleet.forge.queue) == (JobState.CANCELLED, [901])

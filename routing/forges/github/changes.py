@@ -3,13 +3,15 @@
 Commits and comparisons: https://docs.github.com/rest/commits.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from routing.base import Base
-from routing.forges.change_request import ChangeRequest, ReviewVerdict
+from routing.forges.change_request import ChangeRequest, ChangeState, ReviewVerdict
 from routing.forges.errors import ForgeGoneError, ForgeRefusedError
-from routing.forges.github.merge_queue import THROUGH_THE_QUEUE, enqueue, has_merge_queue
+from routing.forges.github.merge_queue import THROUGH_THE_QUEUE, dequeue, enqueue, has_merge_queue
 from routing.forges.rest.changes import NOT_MERGED, NOT_UPDATED, RestChanges
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Wire, WireCommit, WireCommitFacts, WirePull
 
@@ -38,6 +40,10 @@ class GitHubChanges(RestChanges):
         "COMMENTED": ReviewVerdict.COMMENTED,
     }
 
+    def __init__(self, client: ForgeClient, *, own_login: Callable[[], str], **parts: Any) -> None:
+        super().__init__(client, **parts)
+        self._own_login = own_login
+
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
         """The requests of a branch, listed by `owner:branch`, so that one page is nearly always enough."""
         query = {"state": "all", "head": f"{repo.partition('/')[0]}:{branch}"}
@@ -57,7 +63,12 @@ class GitHubChanges(RestChanges):
         except ForgeRefusedError as error:
             if THROUGH_THE_QUEUE not in str(error).lower():
                 raise
-            enqueue(self._client, repo, number, head)
+            raise enqueue(self._client, repo, number, head, own_login=self._own_login) from error
+
+    def withdraw_merge(self, change: ChangeRequest) -> None:
+        """Take it out of the merge queue."""
+        if change.number is not None and change.state is ChangeState.OPEN:
+            dequeue(self._client, change.repo, change.number)
 
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
         """PUT …/merge with `sha`: 409 when the head is another commit, 405 when it cannot be merged."""

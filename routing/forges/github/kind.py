@@ -50,12 +50,15 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
     client = ForgeClient(config, _DIALECT, surroundings)
     history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
     checks = GitHubChecks(client)
+    issues = GitHubIssues(client, forge=config.name, login=config.login)
     return RestForge(
         name=config.name,
         client=client,
-        issues=GitHubIssues(client, forge=config.name, login=config.login),
+        issues=issues,
         checks=checks,
-        changes=GitHubChanges(client, config=config, statuses=checks.of, history=history),
+        changes=GitHubChanges(
+            client, config=config, statuses=checks.of, history=history, own_login=issues.own_login
+        ),
         rights=GitHubAccess(client),
     )
 

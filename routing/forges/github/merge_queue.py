@@ -2,16 +2,24 @@
 
 https://docs.github.com/repositories/configuring-branches-and-merges-in-your-repository. A branch says by its
 rules that it has one; what became of a pull request in it is among the events of its issue. Only GraphQL puts
-one in: https://docs.github.com/graphql/reference/mutations#enqueuepullrequest.
+one in, or takes it out: https://docs.github.com/graphql/reference/mutations#enqueuepullrequest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from routing.forges.errors import ForgeError, ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from pydantic import Field
+
+from routing.forges.errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeQueuedError,
+    ForgeRefusedError,
+)
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import Items, Text, Wire
+from routing.forges.rest.wire import Items, Login, Text, Wire
 
 #: Words of the refusal of a merge that must go through the queue.
 THROUGH_THE_QUEUE: Final = "merge queue"
@@ -22,12 +30,15 @@ _ENQUEUE = (
     "mutation($pull: ID!, $head: GitObjectID!) { enqueuePullRequest(input: {pullRequestId: $pull, "
     "expectedHeadOid: $head}) { mergeQueueEntry { position } } }"
 )
+_DEQUEUE = "mutation($pull: ID!) { dequeuePullRequest(input: {id: $pull}) { mergeQueueEntry { position } } }"
+_PLACE = "query($pull: ID!) { node(id: $pull) { ... on PullRequest { mergeQueueEntry { position state } } } }"
 
 
 class WireQueueEvent(Wire):
     """Something that happened to a pull request."""
 
     event: Text = ""
+    actor: Login = ""
 
 
 class WirePullNode(Wire):
@@ -42,10 +53,35 @@ class WireGraphError(Wire):
     message: Text = ""
 
 
+class WireQueueEntry(Wire):
+    """A place in the queue, and what is done there, in GitHub's word."""
+
+    position: int = 0
+    state: Text = ""
+
+
+class WireQueued(Wire):
+    """A pull request with its place in the queue."""
+
+    entry: WireQueueEntry | None = Field(None, validation_alias="mergeQueueEntry")
+
+
+class WireGraphData(Wire):
+    """What a query found."""
+
+    node: WireQueued | None = None
+
+
 class WireGraphAnswer(Wire):
     """An answer of GraphQL: its refusals come with status 200."""
 
     errors: Items[WireGraphError] = ()
+    data: WireGraphData | None = None
+
+    @property
+    def refusal(self) -> str:
+        """Its words, "" for none."""
+        return self.errors[0].message or "no reason was given" if self.errors else ""
 
 
 def has_merge_queue(client: ForgeClient, repo: str, branch: str) -> bool:
@@ -57,29 +93,64 @@ def has_merge_queue(client: ForgeClient, repo: str, branch: str) -> bool:
     return any(_type_of(item) == "merge_queue" for item in listing.items)
 
 
-def enqueue(client: ForgeClient, repo: str, number: int, head: str) -> None:
-    """Put a pull request into the queue at exactly its head, once.
+def enqueue(
+    client: ForgeClient, repo: str, number: int, head: str, *, own_login: Callable[[], str]
+) -> ForgeQueuedError:
+    """Put a pull request into the queue at exactly its head, once; returns its place there, to be raised.
 
-    Nothing is done when it is there. ForgeRefusedError when the queue took it out, or does not take it: a
-    person sees why.
+    ForgeRefusedError when the queue, or a person, took it out, or it is not taken: a person sees why. One
+    that we took out ourselves, as its job was cancelled, goes in again.
     """
-    path = repository_path(repo)
-    listing = client.read_all(f"{path}/issues/{int(number)}/events")
-    events = [one.event for one in client.parsed_all(WireQueueEvent, listing)]
-    last = next((event for event in reversed(events) if event in {_ADDED, _REMOVED}), "")
-    if last == _ADDED:
-        return
-    if last == _REMOVED:
+    last, by = _last_move(client, repo, number)
+    if last == _REMOVED and by.casefold() != own_login().casefold():
         message = f"the merge queue took pull request {number} of {repo} out; see why, then put it back"
         raise ForgeRefusedError(message)
-    pull = client.parsed(WirePullNode, client.get(f"{path}/pulls/{int(number)}"))
-    asked = {"query": _ENQUEUE, "variables": {"pull": pull.node_id, "head": head}}
+    if last != _ADDED:
+        try:
+            said = _ask(client, repo, number, _ENQUEUE, head=head)
+        except (ForgeGoneError, ForgeInvalidError) as error:  # a server of one's own has it elsewhere
+            raise _not_taken(number, error) from error
+        if said.refusal:
+            raise _not_taken(number, said.refusal)
+    message = f"pull request {number} of {repo} is in the merge queue"
+    place = _place(client, repo, number)
+    return ForgeQueuedError(f"{message} ({place})" if place else message, place=place)
+
+
+def dequeue(client: ForgeClient, repo: str, number: int) -> None:
+    """Take a pull request out of the queue, if it is in it; ForgeRefusedError when it stays there."""
+    if _last_move(client, repo, number)[0] != _ADDED:
+        return
+    said = _ask(client, repo, number, _DEQUEUE)
+    if said.refusal and _place(client, repo, number):
+        message = f"pull request {number} of {repo} was not taken out of the merge queue: {said.refusal}"
+        raise ForgeRefusedError(message)
+
+
+def _last_move(client: ForgeClient, repo: str, number: int) -> tuple[str, str]:
+    """Whether it was last put into the queue, or taken out ("" for neither), and by whom."""
+    listing = client.read_all(f"{repository_path(repo)}/issues/{int(number)}/events")
+    moves = [one for one in client.parsed_all(WireQueueEvent, listing) if one.event in {_ADDED, _REMOVED}]
+    return (moves[-1].event, moves[-1].actor) if moves else ("", "")
+
+
+def _place(client: ForgeClient, repo: str, number: int) -> str:
+    """Where in the queue it is, "" where that is not known; that makes nobody wait less."""
     try:
-        said = client.parsed(WireGraphAnswer, client.write("POST", "/graphql", asked, repeatable=False))
-    except (ForgeGoneError, ForgeInvalidError) as error:  # a server of one's own has it elsewhere
-        raise _not_taken(number, error) from error
-    if said.errors:
-        raise _not_taken(number, said.errors[0].message)
+        said = _ask(client, repo, number, _PLACE)
+    except (ForgeGoneError, ForgeInvalidError, ForgeRefusedError):
+        return ""
+    entry = said.data.node.entry if said.data and said.data.node else None
+    return f"place {entry.position}, {entry.state.lower()}" if entry else ""
+
+
+def _ask(client: ForgeClient, repo: str, number: int, query: str, **variables: str) -> WireGraphAnswer:
+    """Ask GraphQL about a pull request; a query may be repeated, what changes something may not."""
+    path = f"{repository_path(repo)}/pulls/{int(number)}"
+    pull = client.parsed(WirePullNode, client.get(path))
+    asked = {"query": query, "variables": {"pull": pull.node_id, **variables}}
+    repeatable = query is _PLACE
+    return client.parsed(WireGraphAnswer, client.write("POST", "/graphql", asked, repeatable=repeatable))
 
 
 def _not_taken(number: int, why: ForgeError | str) -> ForgeRefusedError:

@@ -346,7 +346,11 @@ def _ours(statuses: list[CommitStatus]) -> CommitStatus | None:
 
 
 def _may_run(known: CommitStatus | None, now: datetime, claim_seconds: float) -> bool:
-    """A claim whose runner is overdue counts for nothing: the runner has died."""
+    """A claim whose runner is overdue counts for nothing: the runner has died.
+
+    So does a claim of a time to come: the clock was set back since.
+    """
     if known is None:
         return True
-    return not known.state.is_final and (now - known.at).total_seconds() > claim_seconds
+    waited = (now - known.at).total_seconds()
+    return not known.state.is_final and not -CLAIM_SLACK_SECONDS <= waited <= claim_seconds

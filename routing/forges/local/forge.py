@@ -313,6 +313,9 @@ class LocalForge:
         self.branches.note_target(change.branch, self.git.target(base))
         return self._known_change(change.branch)
 
+    def withdraw_merge(self, change: ChangeRequest) -> None:
+        """Nothing: merges here wait for nobody."""
+
     def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
         """Find the commit on the main branch that took this one back."""
         self._check_repo(repo)

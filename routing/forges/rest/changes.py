@@ -175,6 +175,10 @@ class RestChanges(ABC):
             raise ForgeUnreachableError(message)
         return merged
 
+    def withdraw_merge(self, change: ChangeRequest) -> None:
+        """Have a merge that waits not be made; here one is made at once, or not at all."""
+        del change
+
     def reverts_of(self, repo: str, commit: str, since: str) -> tuple[Revert, ...]:
         """Find the commit on the main branch that took this one back, by content; () while it is there."""
         self._commit(repo, checked_commit(commit))

@@ -10,7 +10,8 @@ call blocks its thread, in the worst case for all attempts with their pauses (se
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -58,7 +59,7 @@ class HttpDialect:
 
 
 class ForgeClient:
-    """Asks one forge over HTTP: sends, repeats, waits, and translates. Times are seconds since the epoch.
+    """Asks one forge over HTTP: sends, repeats, waits, and translates.
 
     `get` and `read_all` may be repeated by anybody. `write` is sent again only if it is `repeatable`, or if
     it surely did not arrive. ForgeOutcomeUnknownError: it may have been carried out, so look before it is
@@ -90,6 +91,7 @@ class ForgeClient:
             headers=dialect.headers,
             limits=surroundings.limits,
             clock=surroundings.clock,
+            monotonic=surroundings.monotonic,
             board=surroundings.board,
         )
 
@@ -125,18 +127,23 @@ class ForgeClient:
         items: list[Any] = []
         last: list[Any] = []
         linked = False  # whether this listing's pages are named by links
+        linked_from = partial(next_by_link, self._address)
         for _ in range(self._limits.max_pages):
             if url is None:
                 break
             # An error on any page fails the whole: half a listing would look like a whole one.
             reply = self._exchange(self._reading(url))
             page = self._page(reply, under)
+            if reply.is_again and len(page) >= self._limits.page_size and not linked_from(url, reply):
+                # It was full and the last one; whether there is another one now only a new answer says.
+                reply = self._exchange(replace(self._reading(url), whole=True))
+                page = self._page(reply, under)
             if page and page == last:  # the forge knows no pages here and sent everything again
                 return Listing(items=tuple(items), complete=True)
             items += page
             last = page
             linked = linked or not self._numbered_pages or bool(reply.headers.get("Link"))
-            following = next_by_link(self._address, url, reply)
+            following = linked_from(url, reply)
             if following is None and page and not linked:
                 following = next_by_number(url, reply, seen=len(items) if counted else None)
             url = None if enough(page) else following
@@ -214,30 +221,24 @@ class ForgeClient:
                 if not (call.repeatable or failure.harmless):
                     raise self._no_answer(call, str(failure)) from failure
                 if failure.final or attempt == self._limits.attempts:
-                    raise self._no_answer(None, str(failure), retry_at=self._next_turn()) from failure
-                if self._next_turn() is None:
+                    limited = self._connection.limited_seconds()
+                    raise self._no_answer(None, str(failure), again_seconds=limited) from failure
+                if not self._connection.limited_seconds():
                     self._sleep(self._back_off.seconds(attempt, self._generator))
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
     def _await_turn(self, call: Call) -> None:
         """Wait out a rate limit, if that is bearable; leave a forge alone that keeps failing."""
-        now = self._clock()
-        closed_at = self._connection.circuit.open_until(now)
-        if closed_at is not None:
+        alone = self._connection.left_alone_seconds()
+        if alone > 0:
             message = f"it failed {self._limits.failures_to_open} times in a row and is left alone for now"
-            raise self._no_answer(None, message, retry_at=closed_at)
-        resumes_at = self._connection.resumes_at()
-        wait = resumes_at - now
+            raise self._no_answer(None, message, again_seconds=alone)
+        wait = self._connection.limited_seconds()
         if wait > self._limits.patience_seconds:
             message = f"its rate limit is used up, so {call.method} was not sent"
-            raise self._no_answer(None, message, retry_at=resumes_at)
+            raise self._no_answer(None, message, again_seconds=wait)
         if wait > 0:
             self._sleep(wait)
-
-    def _next_turn(self) -> float | None:
-        """When the rate limit that was met last ends; None when it has, or there was none."""
-        resumes_at = self._connection.resumes_at()
-        return resumes_at if resumes_at > self._clock() else None
 
     def _answer(self, call: Call, reply: Reply) -> Reply:
         """The reply when it is one that was hoped for, else the error that it means."""
@@ -263,17 +264,19 @@ class ForgeClient:
         )
         raise error(self._plain(message))
 
-    def _no_answer(
-        self, call: Call | None, why: str, *, retry_at: float | None = None
-    ) -> ForgeUnreachableError:
-        """Unreachable; or, when a call may have had its effect all the same, that."""
+    def _no_answer(self, call: Call | None, why: str, *, again_seconds: float = 0.0) -> ForgeUnreachableError:
+        """Unreachable; or, when a call may have had its effect all the same, that.
+
+        `again_seconds` is after how long asking again makes sense, 0 where nobody knows.
+        """
+        retry_at = self._clock() + again_seconds if again_seconds else None
         message = f"the forge {self._forge} at {self._address.base} gave no answer: {why}"
         if call is not None and not call.repeatable:
             doubt = (
                 f"{message}; whether {call.method} was carried out is not known, look before it is repeated"
             )
             return ForgeOutcomeUnknownError(self._plain(doubt), retry_at=retry_at)
-        wait = f"; ask again in {max(0.0, retry_at - self._clock()):.0f} s" if retry_at is not None else ""
+        wait = f"; ask again in {again_seconds:.0f} s" if again_seconds else ""
         return ForgeUnreachableError(self._plain(message + wait), retry_at=retry_at)
 
     def _plain(self, text: str) -> str:

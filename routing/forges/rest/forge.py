@@ -170,6 +170,10 @@ class RestForge:
         del onto
         return self.changes.merge(change, issue, base)
 
+    def withdraw_merge(self, change: ChangeRequest) -> None:
+        """Take the change out of the forge's merge queue, where it has one."""
+        self.changes.withdraw_merge(change)
+
     def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
         """Find the commit on the main branch that took this one back."""
         return self.changes.reverts_of(repo, commit, since)

@@ -22,7 +22,8 @@ class RunNotes:
     change_at: float = 0.0  # not to be asked for again before
     change_finding: str = "no_change_request"  # what the last answer meant, a `Finding` of the watcher
     change_said: str = ""  # its words
-    merging: str = ""  # the commit whose merge was not carried out, a blank, and when that was first tried
+    merging: str = ""  # the commit whose merge was not carried out, when that was first tried, or when the
+    # forge's merge queue last got on, and its place there: with blanks between them
     held_at: float | None = None  # when the forge last refused the token: until then nothing could be known
     first_pushed_at: float | None = None  # seconds since the epoch
     red_as_main: str = ""  # the commit at which CI was red as it is on the main branch

@@ -101,19 +101,20 @@ class Worktree:
     pushed: frozenset[str] = frozenset()  # commits that the job's record says were pushed
     aside: tuple[str, ...] = ()  # work of earlier turns that is not on the branch, in words
 
-    def push(self, *, keep_leftovers: bool = True) -> Push:
+    def push(self, *, keep_leftovers: bool = True, permit: Callable[[], object] = lambda: None) -> Push:
         """Take over what the agent did, push it, and return what the remote has then.
 
         The agent's HEAD counts, whatever branches it made; with `keep_leftovers` also files that it did not
         commit. What was taken over stays on the job's branch in our git directory when the push fails.
         When the commit that the work began from was taken out of its branch since, the agent's own commits
-        are put onto that branch. Raises WorkNotTakenError, PushRefusedError when that is not possible, the
+        are put onto that branch. `permit` is called right before each step that others see: what it raises
+        stops it, and is passed on. Raises WorkNotTakenError, PushRefusedError when that is not possible, the
         agent has made the repository anew or somebody else has moved the branch, and what `Remote.run`
         raises.
         """
         git = our_git(self.git_dir, self.path, self.limits)
         taken = self._taken(git, keep_leftovers=keep_leftovers)
-        commit, base = self._publish(git, taken.tip)
+        commit, base = self._publish(git, taken.tip, permit)
         TreeRecord(
             remote_commit=commit, main=self.main, start=self.start, base_branch=self.base.branch,
             base_commit=self.base.commit, replaced=base.commit != self.base.commit,
@@ -162,7 +163,7 @@ class Worktree:
         remove_all(self.path)
         remove_all(self.git_dir)
 
-    def _publish(self, git: Git, tip: str) -> tuple[str | None, Base]:
+    def _publish(self, git: Git, tip: str, permit: Callable[[], object]) -> tuple[str | None, Base]:
         """Push, and return the commit that the remote has then, and where its work begins."""
         git, others = without_tree(git), _without(self.base.commit, self.main)
         state = remote_state(git, self.remote, self.branch, self.base.branch)
@@ -184,11 +185,13 @@ class Worktree:
             )
             raise PushRefusedError(message, kind=RefusalKind.MOVED)
         names = take_lfs_objects(git, self.path, tip, others)
+        permit()
         deliver_lfs_objects(git, self.remote, names, lenders=[self.mirror])
         git("update-ref", _PUSHING, tip)
         reference = f"refs/heads/{self.branch}"
         lease = f"--force-with-lease={reference}:{there or ''}"
         options = ["--quiet", "--no-recurse-submodules", lease]
+        permit()
         self.remote.run(git, "push", *options, "--", self.remote.address, f"{tip}:{reference}")
         return remote_state(git, self.remote, self.branch).branch, base
 
