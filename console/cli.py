@@ -18,6 +18,7 @@ from console.boundary import DEBUG_VARIABLE, MEANINGS, Boundary
 from console.commands import cost as cost_command
 from console.commands import demo as demo_command
 from console.commands import fleet as fleet_commands
+from console.commands import init as init_command
 from console.commands import up as up_command
 from console.commands import web as web_command
 from console.commands.config import config_app
@@ -119,6 +120,7 @@ app.add_typer(config_app, name="config")
 app.command(epilog=cost_command.EXAMPLES)(cost_command.cost)
 
 
+app.command(epilog=init_command.EXAMPLES)(init_command.init)
 app.command(epilog=up_command.EXAMPLES)(up_command.up)
 app.command(epilog=web_command.EXAMPLES)(web_command.web)
 app.command(epilog=demo_command.EXAMPLES)(demo_command.demo)

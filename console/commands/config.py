@@ -3,6 +3,7 @@
 It reads settings and connects to nothing, so it works while servers are away. No secret leaves it.
 """
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -13,6 +14,9 @@ from console.output.settings_view import shown_value, value_words
 from console.output.terminal import Terminal
 from tasks.settings.forge_tables import variable_of
 from tasks.settings.origins import Origins, Place, flat
+
+#: The file that shows every setting.
+EXAMPLE = "coalmine.example.toml"
 
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 
@@ -29,6 +33,20 @@ def show(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     Terminal(as_json=as_json).answer(
         document, text(f"file: {file}"), "", table(("setting", "value", "from", "variable"), shown)
     )
+
+
+@config_app.command(epilog=examples("config example", "config example > coalmine.toml"))
+def example(ctx: typer.Context) -> None:
+    """Print a settings file with every setting, its default and its meaning."""
+    started(ctx)
+    typer.echo(_example(), nl=False)
+
+
+def _example() -> str:
+    """The text of coalmine.example.toml: in a wheel it lies in the package, in a clone beside it."""
+    package = Path(__file__).parents[1]
+    places = (package / EXAMPLE, package.parent / EXAMPLE)
+    return next(place for place in places if place.is_file()).read_text(encoding="utf-8")
 
 
 def _row(origins: Origins, place: Place, value: Any) -> dict[str, Any]:

@@ -112,6 +112,7 @@ KNOWS = {
 
 #: Rooms with more files than MOST_FILES, and why that is right.
 LARGE_ROOMS = {
+    "console/commands": "one file for each command or group of commands, as the help lists them",
     "harvest": "one floor, one subject; each file is a step of the one way from signal to verdict",
 }
 
@@ -119,6 +120,7 @@ LARGE_ROOMS = {
 SMALL_FILES = {
     "console/commands/config.py": "one file for each group of commands",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
+    "console/local/guesses.py": "what a folder says, apart from what a person is asked",
     "routing/forges/gitea/access.py": "one part of the protocol: what the token may do there",
     "routing/forges/github/access.py": "one part of the protocol: what the token may do there",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
