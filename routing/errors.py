@@ -44,7 +44,10 @@ class StoreAwayError(UnavailableError):
 
 
 class StoreRefusedError(StoreAwayError):
-    """The store carried nothing out, and serves nobody else either: it says so, or nobody listens there."""
+    """The store carried nothing out, and serves nobody else either: it says so, or nobody listens there.
+
+    Not so where another server may have taken its place: then it is away.
+    """
 
 
 class LockedOutError(SettingsError):

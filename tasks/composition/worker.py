@@ -90,6 +90,7 @@ class Worker:
                 renewals=times.renewals,
                 tick_seconds=times.keeper_interval_seconds,
                 event_seconds=times.event_interval_seconds,
+                outage_seconds=times.outage_seconds,
             ),
             monotonic=time.monotonic,
             draining=draining,

@@ -22,6 +22,7 @@ class TimeSettings(BaseModel):
 
     lease_seconds: Lease = 30.0  # of jobs and turns
     renewals: Annotated[Count, Field(ge=2, le=100)] = 3  # within a lease: all but one of them may fail
+    outage_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0  # a lease outlives a silent store so long
     keeper_interval_seconds: Seconds = 0.5  # of a worker at its leases, and so at whether to cancel
     event_interval_seconds: Seconds = 2.0  # in which events of an agent renew the lease of its turn once
     sweep_interval_seconds: Seconds = 1.0  # expired leases and the outbox

@@ -6,6 +6,7 @@ work. A holder learns of it through its `StopSignal`, in a thread of the keeper.
 """
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from routing.store.redis.lease import LeaseStatus
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.outage import Outage
+from tasks.work.patience import DRAIN_SECONDS, FINISHED_SECONDS, patiently
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -45,11 +47,17 @@ class LeaseTimes:
     tick_seconds: float = 0.5  # between two looks: within this time a cancel reaches a running agent
     event_seconds: float = 2.0  # events of an agent renew its turn's lease no more often than this
     mail_leases: float = 3.0  # lease of a turn's mail, in leases: it outlives the turn that reads it
+    outage_seconds: float = 60.0  # for which work goes on after its lease ran out, while no store answers
 
     @property
     def longest_tick_seconds(self) -> float:
         """The time between two looks; at least two of them lie between two renewals, whatever was set."""
         return min(self.tick_seconds, self.lease_seconds / self.renewals / 2)
+
+    @property
+    def renewal_seconds(self) -> float:
+        """The time between two renewals."""
+        return self.lease_seconds / self.renewals
 
     @property
     def mail_lease_seconds(self) -> float:
@@ -89,7 +97,8 @@ class Lease(Generic[T]):
     kind: LeaseKind[T]
     thing: T
     stop: StopSignal  # set when the lease is lost, or the work is to end
-    ends: float  # on our own clock, counted from before the last renewal was sent
+    sure_until: float  # on our own clock, counted from before the last renewal was sent: nobody has it before
+    ends: float  # when it counts as lost; after `sure_until` only while no store answers
     heard_at: float = field(default=float("-inf"))  # when an event last renewed it
     faults: int = 0  # renewals that raised because of this one
     is_doubted: bool = False  # its process stood still since the last renewal, and had time to ask
@@ -99,13 +108,16 @@ class LeaseKeeper:
     """Two threads a process: one renews, one watches the clock, as a store may hang for longer than a lease.
 
     `holding` starts them, and they end when nothing is held; a forked child starts its own. `monotonic` is
-    the clock of this process. When no renewal has succeeded for a whole lease, the lease counts as lost:
-    another process may have won it by then. Not so while the store refuses everybody, or when this process
-    stood still (a laptop that sleeps): then the store is asked first, and a lease that ran out is kept if
-    nobody has taken it.
+    the clock of this process.
+
+    When no renewal has succeeded for a whole lease, another process may have the lease; nobody can say while
+    the store is away. Then the work goes on for `outage_seconds`, as what is paid for is mostly still ours,
+    and longer while the store refuses everybody, or when this process stood still (a laptop that sleeps). The
+    store is asked first when it is back, and a lease that ran out is kept if nobody has taken it. Only work
+    in a place of its own goes on so: what the outside would see is done after a `look`.
 
     A lease whose renewal raises is renewed apart from the others. It is logged once, counted in `faults`, and
-    ends by the clock. Should a thread die all the same, every holder learns that its lease is lost, and
+    ends when it runs out. Should a thread die all the same, every holder learns that its lease is lost, and
     `on_death` is called; it has to end the process, which can no longer keep or lose a lease.
     """
 
@@ -113,6 +125,7 @@ class LeaseKeeper:
         self, times: LeaseTimes, *, monotonic: Callable[[], float],
         draining: Callable[[], bool] = lambda: False, chores: Sequence[Callable[[], object]] = (),
         on_death: Callable[[], object] = lambda: None, outage: Outage | None = None,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:  # fmt: skip
         self.times = times
         self.faults = 0  # renewals and notifications that raised
@@ -121,6 +134,8 @@ class LeaseKeeper:
         self._chores = chores  # what else is done with each renewal; one that raises is logged
         self._on_death = on_death
         self._outage = outage or Outage("store", is_silent=True)
+        self._pause = pause
+        self._is_answered = True  # by the store, when the renewing thread last asked
         self._looked_at = float("inf")  # when the watching thread last looked
         self._held: list[Lease[Any]] = []
         self._renewed_at: dict[LeaseKind[Any], float] = {}
@@ -134,7 +149,8 @@ class LeaseKeeper:
     ) -> Iterator[Lease[T]]:
         """Keep a lease for the time of the block; `asked_at`: when it was asked for, by `monotonic`."""
         begins = self._monotonic() if asked_at is None else asked_at
-        lease = Lease(kind, thing, stop or StopSignal(), ends=begins + kind.lease_seconds)
+        lease = Lease(kind, thing, stop or StopSignal(), begins + kind.lease_seconds, 0.0)
+        lease.ends = lease.sure_until + self.times.outage_seconds
         with self._lock:
             self._start()
             self._held.append(lease)
@@ -147,8 +163,8 @@ class LeaseKeeper:
     def heard(self, lease: Lease[Any]) -> None:
         """An event came, in the holder's thread: renew, unless that was done a moment ago. Never raises."""
         now = self._monotonic()
-        if now - lease.heard_at < self.times.event_seconds:
-            return
+        if now - lease.heard_at < self.times.event_seconds or not self._is_answered:
+            return  # a store that hangs would have the holder wait, who reads what an agent says
         lease.heard_at = now
         try:
             self._ask(lease.kind, [lease], now, extend=True, active=True)
@@ -158,14 +174,32 @@ class LeaseKeeper:
     def look(self, kind: LeaseKind[T], thing: T) -> LeaseStatus:
         """What a lease is, before something is done that carries no fence: ours, and nobody asks us to stop.
 
-        The store says so, and extends it; while it does not answer, our own clock does.
+        The store says so, and extends it. A store that is away is waited for, unless the last renewal leaves
+        time enough; the lease is not held when it did not answer for FINISHED_SECONDS.
         """
+        began = self._monotonic()
+
+        def ask() -> LeaseStatus:
+            try:
+                return kind.renew([thing], extend_seconds=kind.lease_seconds)[0]
+            except STORE_AWAY:
+                if self._is_sure(thing):
+                    return LeaseStatus(held=True)
+                raise
+
+        def is_over() -> bool:
+            longest = DRAIN_SECONDS if self._draining() else FINISHED_SECONDS
+            return self._monotonic() - began >= longest
+
         try:
-            return kind.renew([thing], extend_seconds=kind.lease_seconds)[0]
+            return patiently("lease.in_doubt", ask, is_over=is_over, pause=self._pause, kind=kind.name)
         except STORE_AWAY:
-            now = self._monotonic()
-            held = any(lease.thing is thing and lease.ends > now for lease in self._leases())
-            return LeaseStatus(held=held)
+            return LeaseStatus(held=False)
+
+    def _is_sure(self, thing: object) -> bool:
+        """Whether nobody else can have a lease for as long as a renewal takes to be due."""
+        until = self._monotonic() + self.times.renewal_seconds
+        return any(lease.thing is thing and lease.sure_until > until for lease in self._leases())
 
     def renew(self) -> None:
         """One tick of the renewing thread: one call a kind, then the chores.
@@ -176,8 +210,9 @@ class LeaseKeeper:
             for kind, leases in self._by_kind().items():
                 self._renew_all(kind, leases)
         except STORE_AWAY as error:
-            self._refused(error)
+            self._away(error)
             return
+        self._is_answered = True
         self._outage.ends(PART)
         for chore in self._chores:
             with LogAndContinue("leases.chore_failed"):
@@ -189,8 +224,9 @@ class LeaseKeeper:
             held[lease.kind].append(lease)
         return held
 
-    def _refused(self, error: Exception) -> None:
-        """The store is away. While it refuses everybody, no lease of ours can be won by others."""
+    def _away(self, error: Exception) -> None:
+        """No answer. While the store refuses everybody, no lease of ours can be won by others."""
+        self._is_answered = False
         self._outage.begins(PART, error)
         if isinstance(error, StoreRefusedError):
             self._grant(self._leases())
@@ -257,7 +293,7 @@ class LeaseKeeper:
             return sum(self._ask(kind, [lease], now, extend=extend, active=active) for lease in leases)
         for lease, status in answered:
             try:
-                self._take(lease, status, until=now + kind.lease_seconds if extend else lease.ends)
+                self._take(lease, status, until=now + kind.lease_seconds if extend else lease.sure_until)
             except Exception as error:  # noqa: BLE001 - what was asked of one cannot be read: the others go on
                 self._fault(lease, error)
         late = [lease for lease, status in answered if status.is_late]
@@ -266,11 +302,12 @@ class LeaseKeeper:
         return len(answered)
 
     def _take(self, lease: Lease[Any], status: LeaseStatus, *, until: float) -> None:
-        """Do as an answer says; `until`: when the lease ends by it, if it is held."""
+        """Do as an answer says; `until`: when the lease runs out by it, if it is held."""
         if not status.held:
             self._stop(lease, StopReason.LEASE_LOST)
             return
-        lease.ends, lease.is_doubted = max(lease.ends, until), False
+        lease.sure_until, lease.is_doubted = max(lease.sure_until, until), False
+        lease.ends = max(lease.ends, lease.sure_until + self.times.outage_seconds)
         if status.stop and lease.kind.asked_to is not None:
             self._stop(lease, lease.kind.asked_to(status.stop))
 
@@ -281,8 +318,10 @@ class LeaseKeeper:
             self._fault(lease, error)
 
     def _fault(self, lease: Lease[Any], error: Exception) -> None:
+        """The store answers, but not for this one: others may win it when it runs out."""
         self.faults += 1
         lease.faults += 1
+        lease.ends = lease.sure_until
         if lease.faults == 1:
             _log.error("lease.fault", kind=lease.kind.name, faults=self.faults, exc_info=error)
 

@@ -15,6 +15,10 @@ _log = structlog.get_logger(__name__)
 #: The pause between two tries, in seconds.
 STORE_PAUSE_SECONDS = 0.5
 
+#: Seconds for which finished work waits for the store, and for which it does while its worker shuts down:
+#: less than service managers wait.
+FINISHED_SECONDS, DRAIN_SECONDS = 3600.0, 20.0
+
 
 def patiently(
     event: str, step: Callable[[], T], *, is_over: Callable[[], bool],

@@ -30,16 +30,11 @@ from tasks.work.drain import ended_by_signal
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
-from tasks.work.patience import patiently
+from tasks.work.patience import DRAIN_SECONDS, FINISHED_SECONDS, patiently
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
-
-#: Seconds for which reporting a result is tried while the store does not answer, and for which that is done
-#: while the worker shuts down: less than service managers wait.
-REPORT_SECONDS = 3600.0
-DRAIN_REPORT_SECONDS = 20.0
 
 #: Seconds for which claiming a job is tried. After that its message is lost: the sweep publishes it again.
 CLAIM_SECONDS = 60.0
@@ -159,7 +154,7 @@ class Work:
         begun_at = self._monotonic()
 
         def is_over() -> bool:
-            seconds = DRAIN_REPORT_SECONDS if stop.reason is StopReason.DRAIN else REPORT_SECONDS
+            seconds = DRAIN_SECONDS if stop.reason is StopReason.DRAIN else FINISHED_SECONDS
             return self._monotonic() - begun_at >= seconds
 
         return patiently("job.report_delayed", step, is_over=is_over)

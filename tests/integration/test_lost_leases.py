@@ -53,10 +53,12 @@ def claim(parts: Coalmine) -> Claim:
 class Kept:
     """A keeper of the leases of jobs."""
 
-    def __init__(self, parts: Coalmine, *, draining: bool = False) -> None:
+    def __init__(self, parts: Coalmine, *, draining: bool = False, outage_seconds: float = 0.0) -> None:
         self.kind = job_leases(parts.job_store, LEASE)
         self.keeper = LeaseKeeper(
-            LeaseTimes(lease_seconds=LEASE), monotonic=time.monotonic, draining=lambda: draining
+            LeaseTimes(lease_seconds=LEASE, outage_seconds=outage_seconds),
+            monotonic=time.monotonic,
+            draining=lambda: draining,
         )
 
     def holding(self, mine: Claim, stop: StopSignal) -> AbstractContextManager[object]:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tasks.work.outcome import Ran
 from tests.fleets.worker_fleet import WorkerFleet, events_of, fleet, until_state
 from tests.programs.agent_book import Book
 from tests.servers.faulty_proxy import FaultyProxy, faulty_proxy
-from tests.servers.private_server import private_server
+from tests.servers.private_server import plain_client, private_server
 from tests.waiting import wait_until
 
 
@@ -201,27 +201,46 @@ def test_a_server_that_refuses_for_a_while_costs_no_work(
         made.stop()  # while the proxy is there
 
 
-@pytest.mark.parametrize(("lease_seconds", "attempts"), [(15, {1}), (2, {1, 2})])
-def test_a_frozen_server_costs_no_work(
-    made: WorkerFleet, server: PrivateServer, tmp_path: Path, lease_seconds: int, attempts: set[int]
+def freeze(server: PrivateServer) -> None:
+    """Stop the server for six seconds: it accepts, and answers nobody."""
+    os.kill(server.pid, signal.SIGSTOP)
+    pass_six_seconds()
+    os.kill(server.pid, signal.SIGCONT)
+
+
+def pause(server: PrivateServer) -> None:
+    """Have the server itself hold back all answers for as long."""
+    with plain_client(server.url) as client:
+        client.client_pause(6000, all=True)
+    pass_six_seconds()
+
+
+def pass_six_seconds() -> None:
+    """Longer than a lease of the test's, and than the pause between two sweeps that is nothing special."""
+    ends = time.monotonic() + 6
+    wait_until(lambda: time.monotonic() > ends, description="six seconds have passed")
+
+
+@pytest.mark.parametrize("begin", [freeze, pause])
+def test_a_server_that_hangs_longer_than_a_lease_costs_no_work(
+    made: WorkerFleet, server: PrivateServer, tmp_path: Path, begin: Callable[[PrivateServer], None]
 ) -> None:
-    """A lease that outlasts the frost is kept; a shorter one may be lost, and the job still ends once."""
-    made.variables["COALMINE_TIMES__LEASE_SECONDS"] = str(lease_seconds)
+    """The agent goes on, is paid once, and its job ends once; all is at work at once after it."""
+    made.variables["COALMINE_TIMES__LEASE_SECONDS"] = "2"
     book, gate = Book(tmp_path / "book"), tmp_path / "gate"
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
+    parts.templates.add("quick", Book(tmp_path / "others").snapshot())
     made.worker()
     made.beat()
     job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     book.until_started(job)
-    os.kill(server.pid, signal.SIGSTOP)
-    thaw_at = time.monotonic() + 5
-    wait_until(lambda: time.monotonic() > thaw_at, description="five seconds have passed")
-    os.kill(server.pid, signal.SIGCONT)
+    begin(server)
+    quick = parts.mailbox.enqueue(JobRequest(template="quick", task="work")).job
+    assert until_state(parts, quick, JobState.SUCCEEDED, timeout=5).attempts == 1
     gate.touch()
-    done = until_state(parts, job, JobState.SUCCEEDED)
-    assert done.attempts in attempts
-    assert len(book.pids("end", job)) == 1
+    assert until_state(parts, job, JobState.SUCCEEDED).attempts == 1
+    assert (len(book.pids("start", job)), len(book.pids("end", job))) == (1, 1)
     assert len(events_of(parts, job, JOB_FINISHED)) == 1
 
 

@@ -23,8 +23,11 @@ from tasks.work.outage import Outage
 from tests.fleets.sessions import LEASE, Sessions
 from tests.waiting import wait_until
 
-#: Ticks are made by the tests themselves.
-BY_HAND = LeaseTimes(lease_seconds=LEASE, tick_seconds=3600)
+#: Ticks are made by the tests themselves, and a lease ends when it runs out.
+BY_HAND = LeaseTimes(lease_seconds=LEASE, tick_seconds=3600, outage_seconds=0)
+
+#: The same, but work goes on for a while when the store does not answer.
+PATIENT = LeaseTimes(lease_seconds=LEASE, tick_seconds=3600, outage_seconds=60)
 
 #: The keeper's threads make the ticks, at once.
 AT_ONCE = LeaseTimes(lease_seconds=60, tick_seconds=0.001)
@@ -41,10 +44,10 @@ def sessions(fake_redis: redis.Redis) -> Sessions:
 
 @contextmanager
 def held(
-    sessions: Sessions, store: SessionStore | None = None
+    sessions: Sessions, store: SessionStore | None = None, times: LeaseTimes = BY_HAND
 ) -> Iterator[tuple[LeaseKeeper, Lease[HeldTurn]]]:
     """The keeper of a process that holds the session's turn."""
-    keeper = LeaseKeeper(BY_HAND, monotonic=sessions.clock)
+    keeper = LeaseKeeper(times, monotonic=sessions.clock, pause=sessions.clock.forward)
     kind = turn_leases(store or sessions.store, LEASE)
     with keeper.holding(kind, HeldTurn("builder-1", 1), asked_at=sessions.clock()) as lease:
         yield keeper, lease
@@ -147,6 +150,94 @@ def look(sessions: Sessions, keeper: LeaseKeeper, seconds: float = 1.0) -> None:
     sessions.clock.forward(seconds)
     keeper.renew()
     keeper.guard()
+
+
+class _Mute(SessionStore):
+    answers_at = float("inf")  # by the clock of the session
+    asked = 0
+
+    def renew(self, *given: Any, **more: Any) -> list[LeaseStatus]:
+        self.asked += 1
+        if self.now() < self.answers_at:
+            message = "the server says nothing"
+            raise StoreAwayError(message)
+        return super().renew(*given, **more)
+
+
+def _mute(sessions: Sessions) -> _Mute:
+    return _Mute(sessions.redis, sessions.keys, sessions.clock)
+
+
+def test_work_goes_on_for_a_while_when_the_store_is_silent(sessions: Sessions) -> None:
+    """Not for ever: another worker may be paid for the same job."""
+    with held(sessions, _mute(sessions), PATIENT) as (keeper, lease):
+        for _ in range(int(LEASE) + 59):
+            look(sessions, keeper)
+        assert lease.stop.reason is None
+        look(sessions, keeper)
+        assert lease.stop.reason is StopReason.LEASE_LOST
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_store_that_is_back_says_whose_the_lease_is(sessions: Sessions, *, is_taken: bool) -> None:
+    """It ran out half a minute ago: kept when nobody has taken it, and the work ends when somebody has."""
+    mute = _mute(sessions)
+    with held(sessions, mute, PATIENT) as (keeper, lease):
+        for _ in range(int(LEASE) + 30):
+            look(sessions, keeper)
+        if is_taken:
+            sessions.begin()
+        mute.answers_at = 0.0
+        look(sessions, keeper)
+        assert lease.stop.reason is (StopReason.LEASE_LOST if is_taken else None)
+        assert sessions.begin() == TurnRefusal.BUSY
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_lease_in_doubt_is_asked_for_until_the_store_answers(sessions: Sessions, *, is_taken: bool) -> None:
+    """Before a push: our own clock says that the lease may be another's by now, so it decides nothing."""
+    mute = _mute(sessions)
+    with held(sessions, mute, PATIENT) as (keeper, lease):
+        sessions.clock.forward(LEASE + 1)
+        if is_taken:
+            sessions.begin()
+        mute.answers_at = sessions.clock() + 600
+        assert keeper.look(lease.kind, lease.thing).held is not is_taken
+        assert sessions.clock() >= mute.answers_at
+
+
+def test_a_lease_that_was_renewed_a_moment_ago_needs_no_answer(sessions: Sessions) -> None:
+    """Nobody can have it before it runs out, so a push need not wait for a server that restarts."""
+    mute = _mute(sessions)
+    with held(sessions, mute, PATIENT) as (keeper, lease):
+        sessions.clock.forward(LEASE / 2)
+        assert keeper.look(lease.kind, lease.thing).held
+        assert mute.asked == 1
+
+
+def test_a_refusal_does_not_make_a_lease_certain(sessions: Sessions) -> None:
+    """It lets the agent go on; a push waits for the server all the same."""
+    full = _RefusingAll(sessions.redis, sessions.keys, sessions.clock)
+    with held(sessions, full, PATIENT) as (keeper, lease):
+        for _ in range(2 * int(LEASE)):
+            look(sessions, keeper)
+        assert lease.stop.reason is None
+        assert not keeper.look(lease.kind, lease.thing).held
+
+
+def test_events_do_not_wait_for_a_store_that_hangs(sessions: Sessions) -> None:
+    """Who reads what an agent says would stand still, and with it the agent; the keeper's thread asks."""
+    mute = _mute(sessions)
+    with held(sessions, mute, PATIENT) as (keeper, lease):
+        look(sessions, keeper)
+        for _ in range(20):
+            sessions.clock.forward(3.0)
+            keeper.heard(lease)
+        assert mute.asked == 1
+        mute.answers_at = 0.0
+        look(sessions, keeper)
+        keeper.heard(lease)
+        assert mute.asked == 3  # by a look, and by the event
 
 
 class _RefusingAll(SessionStore):

@@ -38,7 +38,7 @@ from redis.sentinel import (
 )
 
 from routing.store.redis.address import RedisAddress
-from routing.store.redis.faults import CONNECTING_ATTRIBUTE, PLACE_ATTRIBUTE
+from routing.store.redis.faults import CONNECTING_ATTRIBUTE, FAILOVER_ATTRIBUTE, PLACE_ATTRIBUTE
 
 #: First and longest pause between two attempts to connect, in seconds.
 FIRST_PAUSE_SECONDS = 0.02
@@ -59,6 +59,9 @@ class _Patient(AbstractConnection):
     out; its caller does, from the record that it wanted to change.
     """
 
+    #: Whether another server may take the place of this one.
+    fails_over = False
+
     def __init__(self, *, patience_seconds: float, place: str, shared: _Shared, **options: Any) -> None:
         super().__init__(**options)
         self._patience_seconds = patience_seconds
@@ -76,7 +79,7 @@ class _Patient(AbstractConnection):
         try:
             self._connect_patiently()
         except RedisError as error:
-            setattr(error, PLACE_ATTRIBUTE, self._place)
+            self._note(error)
             setattr(error, CONNECTING_ATTRIBUTE, True)
             raise
 
@@ -90,8 +93,12 @@ class _Patient(AbstractConnection):
                 error = error.__context__
             if isinstance(error, ReadOnlyError):
                 self._shared.demotions += 1
-            setattr(error, PLACE_ATTRIBUTE, self._place)
+            self._note(error)
             raise error from None
+
+    def _note(self, error: RedisError) -> None:
+        setattr(error, PLACE_ATTRIBUTE, self._place)
+        setattr(error, FAILOVER_ATTRIBUTE, self.fails_over)
 
     def _connect_patiently(self) -> None:
         deadline = time.monotonic() + self._patience_seconds
@@ -140,11 +147,11 @@ class _PatientUnix(_Patient, UnixDomainSocketConnection):
 
 
 class _PatientBySentinel(_Patient, SentinelManagedConnection):
-    pass
+    fails_over = True
 
 
 class _PatientBySentinelTLS(_Patient, SentinelManagedSSLConnection):
-    pass
+    fails_over = True
 
 
 class _MasterClient(redis.Redis):

@@ -23,6 +23,9 @@ PLACE_ATTRIBUTE = "coalmine_place"
 #: And here, whether it was raised while they connected, so that no command was sent.
 CONNECTING_ATTRIBUTE = "coalmine_connecting"
 
+#: And here, whether another server may take the place of that one, and serve others already.
+FAILOVER_ATTRIBUTE = "coalmine_failover"
+
 _LONGEST_DETAIL = 300
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -54,6 +57,9 @@ _FAULTS = {
     "CLUSTERDOWN": _Fault("is a cluster, and down", "use one server or Sentinel: clusters are not supported"),
     "BUSY": _Fault("is busy with a script that does not end", "see SLOWLOG, then SCRIPT KILL"),
 }
+#: What a server says that is not, or no longer, the one that others write to.
+_SET_ASIDE = frozenset({"READONLY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"})
+
 # At the beginning, after the name of a pipeline's command, or within a script's error on Redis 6.2.
 _CODE = re.compile(rf"(?:^|caused error: |: -)({'|'.join(_FAULTS)})\b")
 _UNREACHABLE = _Fault(
@@ -94,23 +100,34 @@ def translate(error: RedisError, *, doing: str, where: str = "") -> CoalmineErro
             f"let that user do this ({said}): correct the URL's credentials or the server's ACL"
         )
         return LockedOutError(message)
-    fault = _fault(error, said)
+    code = _code(error, said)
+    fault = _fault(error, code)
     if fault is None:
         return None
-    refused = fault is not _UNREACHABLE or _nobody_listens(error)
-    kind = StoreRefusedError if refused else StoreAwayError
+    kind = StoreRefusedError if _serves_nobody(error, code, fault) else StoreAwayError
     return kind(f"{doing} failed: {who} {fault.happened} ({said}): {fault.remedy}")
 
 
-def _fault(error: RedisError, said: str) -> _Fault | None:
+def _code(error: RedisError, said: str) -> str:
     code = error.status_code or ""
     if code not in _FAULTS and (found := _CODE.search(said)):
         code = found[1]
+    return code
+
+
+def _fault(error: RedisError, code: str) -> _Fault | None:
     if isinstance(error, NoScriptError):  # among several calls: the text was sent before the first
         return _RESTARTED
     if code in _FAULTS:
         return _FAULTS[code]
     return _UNREACHABLE if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) else None
+
+
+def _serves_nobody(error: RedisError, code: str, fault: _Fault) -> bool:
+    """Whether nobody else can have been served meanwhile, by this server or by another in its place."""
+    if getattr(error, FAILOVER_ATTRIBUTE, False) or code in _SET_ASIDE:
+        return False
+    return fault is not _UNREACHABLE or _nobody_listens(error)
 
 
 def _nobody_listens(error: RedisError) -> bool:

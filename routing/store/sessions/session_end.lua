@@ -10,6 +10,7 @@
 --       costs_seconds: for which the sums of a day are kept
 --       job_fence: of the job's lease  finished: JSON of a turn that did its work, which the job keeps until it is
 --       delivered; '' for any other
+--       call_id: of this call; with the same one it may be made again
 -- FLAGS retry: it counts as a retry  counts: what it consumed is added to the job
 --       mail_missing: it should have sent the mail that ends its task  forget: its conversation cannot be resumed
 -- Returns {'ok'}, {'missing'}, {'stale'} (another turn, or none), or {'state', its state}: that does not allow it
@@ -23,8 +24,14 @@ if not f[1] then
   redis.call('ZREM', sessions, name)
   return {'missing'}
 end
-if not holds(session, fence) then return {'stale'} end
+if not holds(session, fence) then
+  -- The answer to the first call was lost: it is given again, whatever has become of the session since.
+  local ended, answer = string.match(redis.call('HGET', session, 'ended') or '', '^(%S+) ?(.*)$')
+  if call_id == '' or ended ~= call_id then return {'stale'} end
+  return answer == '' and {'ok'} or {'state', answer}
+end
 leave_turn(session, turns, name) -- in any case, or the session would be busy until the lease runs out
+redis.call('HSET', session, 'ended', call_id)
 if to == '' then return {'ok'} end
 redis.call('HINCRBY', session, 'turns', 1)
 redis.call('HINCRBYFLOAT', session, 'cost_usd', cost_usd)
@@ -55,7 +62,10 @@ if mail_missing then
   emit(events, 'session.terminal_mail_missing', now, name, cjson.encode({reason = reason}))
 end
 if f[1] == to and to == 'zombie' then return {'ok'} end -- the watchdog was first
-if not may_come(f[1], allowed) then return {'state', f[1]} end
+if not may_come(f[1], allowed) then
+  redis.call('HSET', session, 'ended', call_id .. ' ' .. f[1])
+  return {'state', f[1]}
+end
 enter(session, sessions, name, to, now, retention_seconds)
 tell(events, now, name, session, f[1], to, reason)
 return {'ok'}

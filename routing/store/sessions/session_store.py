@@ -56,6 +56,7 @@ class TurnEnd:
     retry: bool = False  # it counts as a retry
     mail_missing: bool = False  # it should have sent the mail that ends its task
     forget: bool = False  # its conversation cannot be resumed
+    call_id: str = ""  # of this end: with it `end` may be called again, and answers as at first
 
 
 _BEGIN = Script(
@@ -91,7 +92,7 @@ _END = Script(
     keys="session job template_costs trial_costs day_costs",
     indexes="sessions turns events",
     args="name fence to allowed reason retention_seconds fields cost cost_usd seconds template version arm "
-    "costs_seconds job_fence finished",
+    "costs_seconds job_fence finished call_id",
     flags="retry counts mail_missing forget",
 )
 _MOVE = Script(
@@ -116,9 +117,9 @@ class SessionStore(Store):
     """Sessions of agents, as plain fields; `tasks.agents.session` knows their states.
 
     A turn goes `begin`, `run_by`, `seen` and `renew` as often as needed, `end`. Each step carries the fence
-    that `begin` gave; once another turn has begun, those of the earlier one are refused as STALE. So is a
-    second `end`, and thus a turn's end may be repeated after an UnavailableError. `begin` needs the same
-    `call_id` for that: without one, a second call is BUSY until the lease of the first has run out.
+    that `begin` gave; once another turn has begun, those of the earlier one are refused as STALE. `begin` and
+    `end` may be repeated after an UnavailableError with the same `call_id`, and answer as at first. Without
+    one, a second `begin` is BUSY until the lease of the first has run out, and a second `end` is STALE.
 
     The watchdog has no fence. It uses `in_turn` and `idle` to look, `escalate` with the fence and the time of
     the last activity that it read, and `move` with `expired`, which takes over a turn only when its lease ran
@@ -204,7 +205,7 @@ class SessionStore(Store):
             template=payer.template if payer else "", version=version, arm=arm,
             costs_seconds=DAY_COSTS_SECONDS, retry=turn.retry,
             counts=bool(turn.job), mail_missing=turn.mail_missing, forget=turn.forget,
-            job_fence=turn.job_fence, finished=turn.finished,
+            job_fence=turn.job_fence, finished=turn.finished, call_id=turn.call_id,
             doing=f"ending a turn of {turn.name}",
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ that does not answer is waited for until the lease has run out; then the session
 wins it.
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -231,6 +232,7 @@ class TurnEnding:
             retry=step.is_retry,
             mail_missing=step.mail_missing,
             forget=result.session_lost or bool(result.refused),
+            call_id=secrets.token_hex(8),
         )
         patience = self.finished_seconds if done else 0.0
         moved = self.cleanup.patiently(
@@ -269,7 +271,7 @@ class TurnEnding:
         """
         self.close_mail()
         if self.has_lease:
-            end = TurnEnd(name=self.held.name, fence=self.held.fence)
+            end = TurnEnd(name=self.held.name, fence=self.held.fence, call_id=secrets.token_hex(8))
             self.cleanup.patiently("the lease", lambda: self.sessions.end(end))
         self._settle_mail(clean=False, reason="its turn ended before it could be judged", counts=was_read)
 
