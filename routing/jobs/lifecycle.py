@@ -80,7 +80,7 @@ class Jobs:
     A worker's report raises StaleLeaseError when its lease was lost: drop the result, and leave the agent to
     the job's next worker. It raises CancelAskedError when the job may only end: report it again by `end`, as
     cancelled. After an UnavailableError the report may have been carried out. Make it again: if it was, the
-    second one raises StaleLeaseError. A tick that came too late gets False. People get UnknownJobError, or
+    second one changes nothing. A tick that came too late gets False. People get UnknownJobError, or
     ConflictError for a state that does not allow the step. `cancel` may be repeated; a second `retry` of a
     job that is queued by then is a ConflictError.
     """

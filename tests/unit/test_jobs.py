@@ -547,6 +547,27 @@ def test_job_of_a_stopped_trial_keeps_its_version(fleet: SteppedFleet) -> None:
     assert fleet.claim(job).job.version == 2
 
 
+def test_report_may_be_made_again(fleet: SteppedFleet) -> None:
+    """Where its answer was lost: nothing is done twice, and the worker follows it up as usual."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    for _ in range(2):
+        fleet.app.jobs.pushed(claim, PUSHED)
+        assert fleet.app.jobs.find(job).state is JobState.WAITING
+    assert len(fleet.events("job.waiting")) == 1
+
+
+def test_report_that_another_worker_has_come_after_is_refused(fleet: SteppedFleet) -> None:
+    """It was carried out, and the job has been claimed since: its agent is the next worker's."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.app.jobs.give_back(claim, UNCOUNTED, reason="drain")
+    fleet.claim(job)
+    with pytest.raises(StaleLeaseError):
+        fleet.app.jobs.give_back(claim, UNCOUNTED, reason="drain")
+    assert fleet.app.jobs.find(job).state is JobState.RUNNING
+
+
 def test_worker_of_a_rerouted_job_is_refused(fleet: SteppedFleet) -> None:
     """A job is rerouted after its lost lease: the canary's late result is not credited to the champion."""
     trial = fleet.open(fleet.propose())

@@ -253,6 +253,21 @@ def test_mail_of_a_lost_turn_is_claimed_again(post: PostFleet) -> None:
     assert post.office.ack(heir) is True
 
 
+def test_a_claim_may_be_made_again(post: PostFleet) -> None:
+    """Where its answer was lost, the same call has what it claimed, and what came since; as one attempt."""
+    agent = post.agent().name
+    post.send(ADA, agent)
+    first = post.office.claim(agent, lease_seconds=30, call_id="one")
+    assert post.office.claim(agent, lease_seconds=30, call_id="two").ids == []
+    post.send(ADA, agent, subject="more")
+    again = post.office.claim(agent, lease_seconds=30, call_id="one")
+    assert (again.fence, len(again.ids)) == (first.fence, 2)
+    assert [event.data["mails"] for event in post.events("mail.claimed")] == [1, 1]
+    assert post.office.renew(again, lease_seconds=30)
+    assert post.office.ack(again)
+    assert post.office.claim(agent, lease_seconds=30, call_id="one").ids == []
+
+
 def test_mail_of_five_lost_turns_is_dead(post: PostFleet) -> None:
     """A mail that kills every turn does not come back for ever."""
     agent = post.agent().name

@@ -122,6 +122,28 @@ def test_begin_may_be_made_again(sessions: Sessions) -> None:
     assert begin("one") != won, "it was given back"
 
 
+def test_end_may_be_made_again(sessions: Sessions) -> None:
+    """Where its answer was lost, the same call is answered as at first; the turn counts once."""
+    sessions.in_state(S.IN_TURN)
+    assert sessions.end(S.BETWEEN_TURNS, call_id="one", cost_usd=2.0) == SessionAnswer.OK
+    assert sessions.end(S.BETWEEN_TURNS, call_id="two", cost_usd=2.0) == SessionAnswer.STALE
+    assert sessions.end(S.BETWEEN_TURNS, cost_usd=2.0) == SessionAnswer.STALE
+    assert sessions.end(S.BETWEEN_TURNS, call_id="one", cost_usd=2.0) == SessionAnswer.OK
+    assert (sessions.read().turns, sessions.read().cost_usd) == (1, 2.0)
+    sessions.begin()
+    assert sessions.end(S.BETWEEN_TURNS, call_id="one") == SessionAnswer.OK
+    assert sessions.read().lease_until is not None, "the next turn goes on"
+
+
+def test_refused_end_may_be_made_again(sessions: Sessions) -> None:
+    """What its state did not allow is said again."""
+    sessions.begin()
+    assert sessions.end(S.ZOMBIE, call_id="zero") == SessionAnswer.OK
+    sessions.begin()
+    for _ in range(2):
+        assert sessions.end(S.BETWEEN_TURNS, fence=2, call_id="one") == S.BOOTING
+
+
 def test_lease_that_was_given_back_ends_nothing(sessions: Sessions) -> None:
     """The fence alone gives no right: the turn is over."""
     sessions.in_state(S.IN_TURN)

@@ -3,7 +3,7 @@
 --       leases, waiting, outbox, unclaimed, held, at_work, landing, due, dead, effects: lists of jobs
 --       spent, children, bereaved, events, pulse
 -- ARGV  id: of the job  allowed: states it may be in, separated by commas  to: the new state
---       fence: that the caller holds, or ''  reason  delay_seconds: until it may be claimed  retention_seconds
+--       fence: that the caller holds, which may make its move again; or ''  reason  delay_seconds: until it may be claimed  retention_seconds
 --       event, data: its kind and its JSON  fields: JSON list of fields and values to write
 --       facts: JSON list of signal ids and signals
 -- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter
@@ -19,12 +19,15 @@
 -- @include lease
 local now = clock(time)
 local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel', 'place', 'spent_usd',
-  'counted_usd', 'merging')
+  'counted_usd', 'merging', 'moved')
 if not f[1] then
   redis.call('ZREM', leases, id)
   redis.call('ZREM', waiting, id)
   return {'missing'}
 end
+local mark = fence .. ' ' .. to
+-- The answer to the first call was lost, and nobody has claimed the job since.
+if fence ~= '' and f[2] == fence and f[10] == mark then return {'ok'} end
 if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then return {'state', f[1]} end
 if fence ~= '' and fence ~= f[2] then return {'stale'} end
 if f[9] and to == 'cancelled' and fence == '' then return {'merging'} end -- the watcher, which merges, has it
@@ -42,7 +45,7 @@ redis.call('ZREM', outbox, id)
 redis.call('ZREM', unclaimed, id)
 redis.call('ZREM', held, (f[6] or '') .. id)
 if f[6] and f[6] ~= '' then redis.call('ZREM', at_work, f[6] .. id) end
-redis.call('HSET', job, 'state', to, 'reason', reason)
+redis.call('HSET', job, 'state', to, 'reason', reason, 'moved', fence ~= '' and mark or '')
 if f[9] then redis.call('HDEL', job, 'merging') end
 if f[7] and f[7] ~= (f[8] or '0') then -- what it has cost since its last move
   count_cost(spent, now, tonumber(f[7]) - tonumber(f[8] or 0))

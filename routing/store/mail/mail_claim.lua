@@ -1,7 +1,8 @@
 -- Claim mail for a turn of an agent: what waits, and what an earlier turn claimed and did not settle in time.
 -- KEYS  agent, waiting, claimed, mail_waiting, mail_sequence, events, mail_dead, and for each mail  mail
 -- ARGV  name: of the agent  lease_seconds  most_attempts: claims of a mail before it is given up
---       retention_seconds, and for each mail  id
+--       retention_seconds  call_id: of this claim; with the same one it may be made again
+--       and for each mail  id
 -- Returns {'ok', fence, {field, value, …} of each claimed mail} in no order, {'unknown'} or {'finished'}
 -- @include prelude
 -- @include mail
@@ -24,11 +25,21 @@ local function free(mail, id)
   return false
 end
 
+-- The answer to the first call was lost: what it has claimed is claimed by this one, under the same fence.
+local ours = {}
 for mail, id in each() do
-  if free(mail, id) and redis.call('EXISTS', mail) == 1 then
+  local f = redis.call('HMGET', mail, 'claim', 'state', 'fence')
+  if call_id ~= '' and f[1] == call_id and f[2] == 'claimed' then
+    ours[id], fence = true, f[3]
+    answer[#answer + 1] = redis.call('HGETALL', mail)
+  end
+end
+local found = #answer
+for mail, id in each() do
+  if not ours[id] and free(mail, id) and redis.call('EXISTS', mail) == 1 then
     if fence == '0' then fence = string.format('%d', redis.call('INCR', mail_sequence)) end
     redis.call('HINCRBY', mail, 'attempts', 1)
-    redis.call('HSET', mail, 'state', 'claimed', 'fence', fence, 'lease_until', stamp(ends))
+    redis.call('HSET', mail, 'state', 'claimed', 'fence', fence, 'lease_until', stamp(ends), 'claim', call_id)
     redis.call('EXPIRE', mail, retention_seconds)
     redis.call('ZADD', claimed, ends, id)
     redis.call('EXPIRE', claimed, retention_seconds)
@@ -36,8 +47,8 @@ for mail, id in each() do
   end
 end
 look_again(mail_waiting, name, waiting, claimed, now)
-if #answer > 0 then
-  emit(events, 'mail.claimed', now, name, cjson.encode({mails = #answer, fence = tonumber(fence)}))
+if #answer > found then
+  emit(events, 'mail.claimed', now, name, cjson.encode({mails = #answer - found, fence = tonumber(fence)}))
 end
 table.insert(answer, 1, fence)
 table.insert(answer, 1, 'ok')

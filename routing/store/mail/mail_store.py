@@ -109,7 +109,7 @@ _CLAIM = Script(
     _claimed,
     keys="agent waiting claimed",
     indexes="mail_waiting mail_sequence events mail_dead",
-    args="name lease_seconds most_attempts retention_seconds",
+    args="name lease_seconds most_attempts retention_seconds call_id",
     each_keys="mail",
     each_args="id",
 )
@@ -184,19 +184,21 @@ class MailStore(Store):
             "person": "1" if envelope.is_person else "",
         }
 
-    def claim(self, agent: str, *, lease_seconds: float, most_attempts: int) -> ClaimedMail | MailAnswer:
+    def claim(
+        self, agent: str, *, lease_seconds: float, most_attempts: int, call_id: str = ""
+    ) -> ClaimedMail | MailAnswer:
         """Claim all mail that waits for an agent, for one turn; UNKNOWN or FINISHED if it takes none.
 
         Mail that an earlier turn claimed and did not settle in time is claimed again, up to `most_attempts`.
+        With a `call_id` of its own the call may be made again, and has what it claimed.
         """
         waiting, claimed = self.keys.waiting_mail(agent), self.keys.claimed_mail(agent)
-        now = self.now()
         with redis_errors(f"reading the mail of {agent}"):
-            mails = [*self.redis.zrange(waiting, 0, -1), *self.redis.zrangebyscore(claimed, "-inf", now)]
+            mails = [*self.redis.zrange(waiting, 0, -1), *self.redis.zrange(claimed, 0, -1)]
         return self.call(
             _CLAIM, agent=self.keys.agent(agent), waiting=waiting, claimed=claimed, name=agent,
             lease_seconds=lease_seconds, most_attempts=most_attempts,
-            retention_seconds=self.retention_seconds, each=self._rows(mails),
+            retention_seconds=self.retention_seconds, call_id=call_id, each=self._rows(mails),
             doing=f"claiming the mail of {agent}",
         )  # fmt: skip
 

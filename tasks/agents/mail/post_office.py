@@ -184,9 +184,11 @@ class PostOffice:
         """Live agents with mail that no turn has claimed, the longest waiting first."""
         return self._store.to_look_at(most)
 
-    def claim(self, agent: str, *, lease_seconds: float) -> MailClaim:
-        """Take all mail that waits for an agent, for one turn of it."""
-        claimed = self._store.claim(agent, lease_seconds=lease_seconds, most_attempts=MOST_ATTEMPTS)
+    def claim(self, agent: str, *, lease_seconds: float, call_id: str = "") -> MailClaim:
+        """Take all mail that waits for an agent, for one turn of it; with a `call_id` it may be repeated."""
+        claimed = self._store.claim(
+            agent, lease_seconds=lease_seconds, most_attempts=MOST_ATTEMPTS, call_id=call_id
+        )
         if isinstance(claimed, MailAnswer):
             raise refusal(claimed, agent)
         mails = sorted(map(Mail.parse, claimed.records), key=lambda mail: mail.place)

@@ -4,6 +4,7 @@ Order of calls: `claimed` around the turn; `command` when the process is started
 send no more; `settle` once. Called by the turn's thread alone.
 """
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -28,6 +29,7 @@ class TurnMail:
         self._agent = agent
         self._keeper = keeper
         self._kind = kind
+        self._call_id = secrets.token_hex(8)  # of the claim, which is repeated when its answer was lost
         self._claim: MailClaim | None = None
         self._verdict: tuple[bool, str, bool] | None = None  # of the first call of `settle`
         self._open_turn: MailTurn | None = None
@@ -37,7 +39,9 @@ class TurnMail:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Take what waits, and keep it for the time of the block."""
-        claim = self._claim = self._office.claim(self._agent, lease_seconds=self._kind.lease_seconds)
+        claim = self._claim = self._office.claim(
+            self._agent, lease_seconds=self._kind.lease_seconds, call_id=self._call_id
+        )
         self.message = message(claim.mails)
         if not claim.mails:
             yield
