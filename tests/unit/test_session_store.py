@@ -125,10 +125,10 @@ def test_begin_may_be_made_again(sessions: Sessions) -> None:
 def test_end_may_be_made_again(sessions: Sessions) -> None:
     """Where its answer was lost, the same call is answered as at first; the turn counts once."""
     sessions.in_state(S.IN_TURN)
-    assert sessions.end(S.BETWEEN_TURNS, call_id="one", cost_usd=2.0) == SessionAnswer.OK
-    assert sessions.end(S.BETWEEN_TURNS, call_id="two", cost_usd=2.0) == SessionAnswer.STALE
-    assert sessions.end(S.BETWEEN_TURNS, cost_usd=2.0) == SessionAnswer.STALE
-    assert sessions.end(S.BETWEEN_TURNS, call_id="one", cost_usd=2.0) == SessionAnswer.OK
+    assert sessions.end(S.BETWEEN_TURNS, call_id="one", cost=Cost(usd=2.0)) == SessionAnswer.OK
+    assert sessions.end(S.BETWEEN_TURNS, call_id="two", cost=Cost(usd=2.0)) == SessionAnswer.STALE
+    assert sessions.end(S.BETWEEN_TURNS, cost=Cost(usd=2.0)) == SessionAnswer.STALE
+    assert sessions.end(S.BETWEEN_TURNS, call_id="one", cost=Cost(usd=2.0)) == SessionAnswer.OK
     assert (sessions.read().turns, sessions.read().cost_usd) == (1, 2.0)
     sessions.begin()
     assert sessions.end(S.BETWEEN_TURNS, call_id="one") == SessionAnswer.OK
