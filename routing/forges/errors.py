@@ -59,6 +59,10 @@ class ForgeUnreachableError(ForgeError, UnavailableError):
         self.retry_at = retry_at
 
 
+class ForgeHeldError(ForgeUnreachableError):
+    """What people are at work on, in their own checkout, is in the way: wait for them, and touch nothing."""
+
+
 class ForgeQueuedError(ForgeUnreachableError):
     """The merge is in the forge's merge queue, which gets on at its own pace: ask again."""
 

@@ -15,6 +15,7 @@ from routing.forges.commit_status import CiReading, CiVerdict
 from routing.forges.errors import (
     ForgeBaseGoneError,
     ForgeError,
+    ForgeHeldError,
     ForgeQueuedError,
     ForgeTokenError,
     ForgeUnreachableError,
@@ -169,7 +170,7 @@ class Watcher:
             judged=job.result.commit in job.judged,
         )
         decided = watch(seen, self._limits)
-        if ci.finding not in _NO_ANSWER:
+        if ci.finding not in _NO_ANSWER and decided.action is not Action.CLOSE_SUCCESS:  # that may be held up
             self._stand(site, job, notes, decided.reason if ci.finding in _LASTING else "")
         if ci.finding in _BY_PEOPLE.values():
             return self._over(job, decided, work)
@@ -292,7 +293,7 @@ class Watcher:
         except ForgeError as error:
             why = f"{reason}, and whether another turn is wanted was not answered"
             facts = [signal(SignalKind.CI_RED, at=now, commit=commit)]
-            return self._not_yet(job, error, facts, now, why=why)
+            return self._not_yet(site, job, error, facts, now, why=why)
         try:
             log = site.forge.failing_log(place_of(job)[1], commit, most_characters=LOG_END_CHARACTERS)
         except ForgeError as error:
@@ -322,7 +323,7 @@ class Watcher:
             try:
                 return self._parts.merging.merge(site, job, reason, now)
             except ForgeError as error:
-                return self._not_yet(job, error, facts, now, why="green, but not merged")
+                return self._not_yet(site, job, error, facts, now, why="green, but not merged")
         return self._conclude(job, JobState.SUCCEEDED, reason, facts)
 
     def _bring_up_to_date(self, site: ForgeSite, job: Job, reason: str, now: float) -> bool:
@@ -332,10 +333,15 @@ class Watcher:
         except ForgeError as error:
             why = f"{reason}, but the work was not brought up to date"
             fact = signal(SignalKind.MAIN_RED, at=now, commit=job.result.commit, note=why)
-            return self._not_yet(job, error, [fact], now, why=why)
+            return self._not_yet(site, job, error, [fact], now, why=why)
 
-    def _not_yet(self, job: Job, error: ForgeError, facts: Sequence[Signal], now: float, *, why: str) -> bool:
-        """What may succeed later is asked for at the next tick, but not without end."""
+    def _not_yet(
+        self, site: ForgeSite, job: Job, error: ForgeError, facts: Sequence[Signal], now: float, *, why: str
+    ) -> bool:
+        """What may succeed later is asked for at the next tick, but not without end.
+
+        What waits for people, or in a queue, is shown, and lets others go on meanwhile.
+        """
         refused = isinstance(error, ForgeTokenError)
         if refused:
             self._hold(job, str(error), now)
@@ -348,6 +354,11 @@ class Watcher:
         say("merge.delayed", commit=job.result.commit, reason=str(error))
         limit = self._limits.token_seconds if refused else self._limits.no_verdict_seconds
         if now - float(since) < limit:
+            waits = str(error) if isinstance(error, (ForgeHeldError, ForgeQueuedError)) else ""
+            self._stand(site, job, self._parts.runs.read(job.id), waits)
+            if waits:
+                green = any(fact.kind is SignalKind.CI_GREEN for fact in facts)
+                self._show(site, job, CiVerdict.GREEN if green else CiVerdict.RED, waits=f"{why}: {waits}")
             return False
         return self._conclude(job, JobState.ESCALATED, f"{why} within {limit:g} s: {error}", facts)
 

@@ -15,7 +15,13 @@ from routing.errors import SettingsError
 from routing.folder_removal import remove_all
 from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.commit_status import CiVerdict, StatusState
-from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError, ForgeUnreachableError
+from routing.forges.errors import (
+    ForgeGoneError,
+    ForgeHeldError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
 from routing.forges.local.ci import LocalCI
 from routing.forges.local.forge import LocalConfig, LocalForge
 from routing.forges.local.git import LocalGit
@@ -104,12 +110,12 @@ def test_merging_again_changes_nothing(repository: TemporaryRepository) -> None:
     assert repository.tip() == first.merge_commit
 
 
-def test_uncommitted_work_refuses_the_merge_and_is_kept(repository: TemporaryRepository) -> None:
+def test_uncommitted_work_is_waited_for_and_kept(repository: TemporaryRepository) -> None:
     """A dirty work tree is left exactly as it is, and so is the main branch."""
     before = repository.tip()
     repository.work(BRANCH, {"new.txt": "new\n"})
     (repository.path / "cart.txt").write_text("half done")
-    with pytest.raises(ForgeRefusedError, match=r"uncommitted changes \('cart.txt'\)"):
+    with pytest.raises(ForgeHeldError, match=r"uncommitted changes \('cart.txt'\)"):
         merged(forge_of(repository))
     assert repository.tip() == before
     assert (repository.path / "cart.txt").read_text() == "half done"
@@ -121,7 +127,7 @@ def test_an_untracked_file_is_never_overwritten(repository: TemporaryRepository)
     before = repository.tip()
     repository.work(BRANCH, {"new.txt": "new\n"})
     (repository.path / "new.txt").write_text("mine")
-    with pytest.raises(ForgeRefusedError, match=r"new\.txt"):
+    with pytest.raises(ForgeHeldError, match=r"new\.txt"):
         merged(forge_of(repository))
     assert repository.tip() == before
     assert (repository.path / "new.txt").read_text() == "mine"
@@ -152,15 +158,33 @@ def test_another_branch_in_the_work_tree_is_not_touched(repository: TemporaryRep
     assert (repository.path / "cart.txt").read_text() == "half done"
 
 
-def test_a_rebase_of_main_in_progress_refuses_the_merge(repository: TemporaryRepository) -> None:
+def test_a_rebase_of_main_in_progress_is_waited_for(repository: TemporaryRepository) -> None:
     """Main is not moved under somebody who is rebasing it."""
     other = repository.work("other", {"cart.txt": "theirs\n"})
     (repository.path / "cart.txt").write_text("ours\n")
     repository.git("commit", "--quiet", "--all", "--message", "Ours")
     assert repository.git.attempt("rebase", other).returncode != 0
     repository.work(BRANCH, {"new.txt": "new\n"})
-    with pytest.raises(ForgeRefusedError, match="being rebased"):
+    with pytest.raises(ForgeHeldError, match="being rebased"):
         merged(forge_of(repository))
+
+
+def test_a_work_branch_that_somebody_has_checked_out_is_waited_for(repository: TemporaryRepository) -> None:
+    """It is brought up to date when they have left it; merging what is up to date needs no wait."""
+    head = repository.work(BRANCH, {"new.txt": "new\n"})
+    repository.work("main-next", {"other.txt": "ours\n"})
+    repository.git("merge", "--quiet", "--ff-only", "main-next")
+    repository.git("checkout", "--quiet", BRANCH)
+    forge = forge_of(repository)
+    change, onto = change_of(forge), forge.newest("shop", None)
+    with pytest.raises(ForgeHeldError, match="is checked out in"):
+        forge.bring_up_to_date(change, onto=onto)
+    assert (repository.tip(BRANCH), repository.git("status", "--porcelain")) == (head, "")
+    repository.git("checkout", "--quiet", "main")
+    assert forge.bring_up_to_date(change, onto=onto) != head
+    repository.git("checkout", "--quiet", BRANCH)
+    assert merged(forge).state is ChangeState.MERGED
+    assert repository.git("status", "--porcelain") == ""
 
 
 def test_a_bare_repository_merges(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from routing.forges.commit_status import StatusState
 from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
+    ForgeHeldError,
     ForgeInvalidError,
     ForgeOutcomeUnknownError,
     ForgeRefusedError,
@@ -486,3 +487,25 @@ def test_a_cancelled_job_does_not_stay_in_the_merge_queue(fleet_of: Fleets, by: 
     fleet.watch()
     fleet.watch()
     assert (job_of(fleet, ref).state, fleet.forge.queue) == (JobState.CANCELLED, [901])
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_merge_that_a_persons_checkout_is_in_the_way_of_waits_for_them(
+    fleet_of: Fleets, *, late: bool
+) -> None:
+    """It is shown, and holds nobody else up; after two hours a person is asked."""
+    fleet = fleet_of(merge="green")
+    ref = pushed(fleet)
+    fleet.mishaps.lasting["merge"] = lambda: ForgeHeldError("main is checked out with changes in cart.txt")
+    for _ in range(2):
+        fleet.watch()
+    assert (job_of(fleet, ref).state, fleet.parts.backlog.busy()) == (JobState.WAITING, {})
+    assert "changes in cart.txt" in fleet.forge.checklists(ref)[0]
+    if late:
+        fleet.clock.forward(7200)
+    else:
+        fleet.mishaps.lasting.clear()
+    fleet.watch()
+    job = job_of(fleet, ref)
+    assert job.state is (JobState.ESCALATED if late else JobState.SUCCEEDED)
+    assert ("changes in cart.txt" in job.reason) is late

@@ -1,12 +1,13 @@
 """Merging into a repository that somebody may be working in.
 
 The merge is made without a work tree, and the main branch is moved by compare-and-swap. Where the main branch
-is checked out, its work tree goes along when it is clean; uncommitted work is never touched: then the merge
-is refused and the branch stays.
+is checked out, its work tree goes along when it is clean; uncommitted work, a file that the merge would
+overwrite, a rebase under way, and a work branch that somebody has checked out are never touched: then people
+are waited for.
 
-Two kinds of failure: ForgeRefusedError needs a person (conflicts, uncommitted changes, a rebase under way),
-ForgeUnreachableError will pass (the main branch kept moving). After either, the main branch is what it was;
-at most some objects that nothing refers to are left in the repository, for git to collect.
+Three kinds of failure: ForgeRefusedError needs a person (conflicts), ForgeHeldError waits for what a person
+is doing, ForgeUnreachableError will pass (the main branch kept moving). After any, the main branch is what it
+was; at most some objects that nothing refers to are left in the repository, for git to collect.
 """
 
 import tempfile
@@ -16,7 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routing.base import Base
-from routing.forges.errors import ForgeBaseGoneError, ForgeRefusedError, ForgeUnreachableError
+from routing.forges.errors import (
+    ForgeBaseGoneError,
+    ForgeHeldError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
 from routing.forges.local.git import LocalGit
 from routing.git.git import GitError
 
@@ -48,7 +54,7 @@ class LocalMerge:
             raise ForgeBaseGoneError(branch, target=onto.branch, commit=base.commit if base else "")
         if folders := self._work_trees_of(branch):
             text = f"{branch} is checked out in {folders[0]}; leave it, so that it can be brought up to date"
-            raise ForgeRefusedError(text)
+            raise ForgeHeldError(text)
         tree = self.merged_tree(head, onto.commit)
         message = f"Merge {onto.branch} into {branch}\n"
         commit = self.git.run("commit-tree", tree, "-p", head, "-p", onto.commit, "-F", "-", stdin=message)
@@ -119,7 +125,7 @@ class LocalMerge:
         """Move the main branch from `old` to `new`; False when it is no longer at `old`.
 
         Not checked out anywhere: the reference alone is moved. Checked out in one work tree: git
-        fast-forwards that one, files and all. In several: refused, as git could keep only one of them in
+        fast-forwards that one, files and all. In several: held, as git could keep only one of them in
         step.
         """
         checked_out = self._work_trees_of(main_branch)
@@ -131,9 +137,9 @@ class LocalMerge:
             )
         if len(checked_out) > 1:
             message = f"{main_branch} is checked out in more than one work tree; leave it in one"
-            raise ForgeRefusedError(message)
+            raise ForgeHeldError(message)
         folder = checked_out[0]
-        self._refuse_if_dirty(folder, main_branch)
+        self._wait_if_dirty(folder, main_branch)
         # git itself refuses to overwrite what changed since, takes the index's lock, and checks `old`.
         said, moved = _tried(self.git.at(folder, is_a_persons=True), "merge", "--ff-only", "--quiet", new)
         return moved or self._has_moved(
@@ -142,14 +148,14 @@ class LocalMerge:
             f"the work tree {folder} could not be brought in step, commit or put aside what is there: {said}",
         )
 
-    def _has_moved(self, main_branch: str, old: str, else_refuse: str) -> bool:
-        """False, "try again", when the main branch moved meanwhile; otherwise refuse with the message."""
+    def _has_moved(self, main_branch: str, old: str, else_held: str) -> bool:
+        """False, "try again", when the main branch moved meanwhile; otherwise the message, as people wait."""
         if self.git.tip(main_branch) == old:
-            raise ForgeRefusedError(else_refuse)
+            raise ForgeHeldError(else_held)
         return False
 
-    def _refuse_if_dirty(self, folder: Path, main_branch: str) -> None:
-        """Refuse when tracked files of the work tree have uncommitted changes.
+    def _wait_if_dirty(self, folder: Path, main_branch: str) -> None:
+        """ForgeHeldError when tracked files of the work tree have uncommitted changes.
 
         Untracked files do not count: git itself refuses where the merge would overwrite one. The folder of
         issues does not count either, if it lies in the work tree: Coalmine writes there all the time.
@@ -168,13 +174,13 @@ class LocalMerge:
                 f"{folder} has {main_branch} checked out with uncommitted changes ({_listed(files)}); "
                 "commit them or put them aside, then the branch can be merged"
             )
-            raise ForgeRefusedError(message)
+            raise ForgeHeldError(message)
 
     def _work_trees_of(self, branch: str) -> list[Path]:
         """The folders in which the branch is checked out.
 
-        A rebase of the branch shows a detached HEAD and would write its own result over our merge: it is
-        refused. Work trees whose folder is gone ("prunable") do not count.
+        A rebase of the branch shows a detached HEAD and would write its own result over our merge:
+        ForgeHeldError. Work trees whose folder is gone ("prunable") do not count.
         """
         found = []
         for entry in self.git.run("worktree", "list", "--porcelain").split("\n\n"):
@@ -186,7 +192,7 @@ class LocalMerge:
                 found.append(folder)
             elif "detached" in facts and self._is_rebasing(folder, branch):
                 message = f"{branch} is being rebased in {folder}; finish that, then work can be merged"
-                raise ForgeRefusedError(message)
+                raise ForgeHeldError(message)
         return found
 
     def _is_rebasing(self, folder: Path, branch: str) -> bool:
