@@ -28,6 +28,7 @@ from console.output.template_views import (
 from console.output.trials.trial_status import trial_document
 from routing.cost import NO_COST
 from routing.jobs.turn import TurnKind
+from routing.sandbox.profile import SandboxKind
 from routing.templates.templates import ProposalPolicy, VersionStep
 from routing.templates.version import VersionReference
 
@@ -61,6 +62,15 @@ Secret = Annotated[
     typer.Option(
         metavar="NAME", help="A variable of the worker that the agent gets; only its name is stored."
     ),
+]
+Sandbox = Annotated[
+    SandboxKind | None,
+    typer.Option(
+        help="What the agent runs in; auto is bubblewrap where that works. (default: agent.sandbox)"
+    ),
+]
+Profile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Read what the sandbox lets it reach from a TOML file.")
 ]
 TimeLimit = Annotated[float | None, typer.Option(metavar="SECONDS", help="Time limit of one turn.")]
 Note = Annotated[str, typer.Option(help="Why this version was made.")]
@@ -96,6 +106,8 @@ def add(
     env: Env = None,
     secret: Secret = None,
     time_limit: TimeLimit = None,
+    sandbox: Sandbox = None,
+    profile: Profile = None,
     policy: Policy = ProposalPolicy.NOTIFY,
     note: Note = "",
     source_commit: SourceCommit = None,
@@ -115,9 +127,11 @@ def add(
         environment=env or [],
         secrets=secret or [],
         time_limit_seconds=time_limit,
+        sandbox=sandbox,
+        profile=profile,
         clear=[],
     )
-    snapshot = given.snapshot()
+    snapshot = given.snapshot(sandbox=coalmine.settings.agent.sandbox)
     # A commit that was named is taken as it is: it may be of another repository.
     found, remark = given.source() if source_commit is None else (source_commit, "")
     step = coalmine.templates.add(name, snapshot, policy=policy, source_commit=found, note=note)
@@ -148,6 +162,8 @@ def propose(
     env: Env = None,
     secret: Secret = None,
     time_limit: TimeLimit = None,
+    sandbox: Sandbox = None,
+    profile: Profile = None,
     clear: Annotated[
         list[str] | None, typer.Option(metavar="PART", help=f"Empty this part first: {', '.join(CLEARABLE)}.")
     ] = None,
@@ -169,9 +185,12 @@ def propose(
         environment=env or [],
         secrets=secret or [],
         time_limit_seconds=time_limit,
+        sandbox=sandbox,
+        profile=profile,
         clear=clear or [],
     )
-    snapshot = given.snapshot(coalmine.templates.champion(name).snapshot)
+    champion = coalmine.templates.champion(name).snapshot
+    snapshot = given.snapshot(champion, sandbox=coalmine.settings.agent.sandbox)
     found, remark = given.source() if source_commit is None else (source_commit, "")
     step, trial = coalmine.proposals.propose(name, snapshot, source_commit=found, note=note)
     document = _step_document(step) | {"trial": trial_document(trial.trial) if trial else None}

@@ -43,7 +43,7 @@ from console.local.fleet import (
 from console.local.fleet_ending import FleetEnding
 from console.local.last_options import LastOptions
 from console.local.offered_agent import OfferedAgent, check_programs, take
-from console.local.start_checks import check_ci, check_repository
+from console.local.start_checks import check_ci, check_repository, sandbox_words
 from console.output.event_views import event_document
 from console.output.rendering import text
 from console.output.settings_view import changed_settings
@@ -51,6 +51,8 @@ from console.output.terminal import Terminal
 from routing.errors import CoalmineError, ConflictError
 from routing.events import Event
 from routing.forges.local.forge import LocalForge
+from routing.sandbox.bubblewrap_here import find_bubblewrap
+from routing.sandbox.profile import SandboxKind
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import local_config
 from tasks.settings.forge_tables import ForgeTables, variable_of
@@ -136,12 +138,17 @@ def up(
         # Before any worker runs: a broken repository, CI or agent would make every job fail.
         check_repository(forge)
         parts, worked_by = fleet.coalmine, given.template or _template(fleet.coalmine.settings)
-        offered = OfferedAgent.of(parts.settings.up, fleet.origins, os.environ)
+        offered = OfferedAgent.of(
+            parts.settings.up, fleet.origins, os.environ, sandbox=parts.settings.agent.sandbox
+        )
         for line in check_programs(parts, worked_by, offered, forge=forge, environment=os.environ):
             speaker.say(line)
         check_ci(forge, speaker.say)
         for line in take(parts, worked_by, offered, is_needed=local is not None):
             speaker.say(line)
+        if worked_by in fleet.coalmine.templates.names():
+            kind = fleet.coalmine.templates.champion(worked_by).snapshot.sandbox or SandboxKind.NONE
+            speaker.say(sandbox_words(find_bubblewrap(), kind))
         LastOptions(state).keep(plan.variables)
         if not fleet.coalmine.settings.poll_intervals:
             speaker.say(NO_ISSUES)

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from console.demo.shop import Shop
 from console.local.fleet import FleetPlan, LocalFleet
+from console.local.start_checks import sandbox_words
 from routing.errors import UnavailableError
+from routing.sandbox.bubblewrap_here import find_bubblewrap
+from routing.sandbox.profile import SandboxKind
 from routing.templates.trial import Trial
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
@@ -91,6 +94,7 @@ def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Play
     with LocalFleet(_fleet_plan(plan, shop)) as fleet:
         say("Starting a private Redis server, two Celery workers and beat")
         parts = fleet.coalmine
+        say(sandbox_words(find_bubblewrap(), SandboxKind.AUTO))
         parts.templates.add(TEMPLATE, _snapshot(plan, CHAMPION), note="the version that works today")
         telling = _Telling(plan=plan, shop=shop, parts=parts, watch=watch, say=say, begun=begun)
         with fleet.programs():
@@ -183,7 +187,7 @@ def _snapshot(plan: StoryPlan, prompt: str) -> Snapshot:
     program = Path(__file__).with_name("agent.py")
     command = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "-S", str(program)))
     environment = {"DEMO_SEED": str(plan.seed), **NO_GIT_CONFIGURATION}
-    return Snapshot(prompt=prompt, command=command, environment=environment)
+    return Snapshot(prompt=prompt, command=command, environment=environment, sandbox=SandboxKind.AUTO)
 
 
 def _fleet_plan(plan: StoryPlan, shop: Shop) -> FleetPlan:

@@ -20,6 +20,7 @@ from console.doctor.agent_programs import agent_programs
 from console.doctor.backlog import backlog, held, intake
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
+from console.doctor.sandbox import sandbox_here, unconfined_champions
 from console.invocation import Invocation
 from routing.errors import STORE_AWAY, CoalmineError, SettingsError
 from routing.forges.local.fitness import fault_of, is_large, lacks_lfs
@@ -28,6 +29,7 @@ from routing.forges.local.git import LocalGit
 from routing.git.git import Git
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
+from routing.sandbox.bubblewrap_here import find_bubblewrap
 from routing.store.redis.health import (
     CLOCK_PROBLEM_SECONDS,
     CLOCK_REMEDY,
@@ -62,6 +64,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
         kill_switch(settings),
         secrecy(sys.platform, os.getuid()),
         cgroups(usable_cgroup_home()),
+        sandbox_here(find_bubblewrap(), settings),
         git(),
         *local_forges(settings),
         *forges(settings),
@@ -134,6 +137,7 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
         _templates,
         _secrets,
         agent_programs,
+        unconfined_champions,
         _trials,
         _dead,
         _paused,

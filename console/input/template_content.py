@@ -14,6 +14,7 @@ from console.input.input_text import not_empty, read_text
 from routing.errors import InvalidInputError
 from routing.git.git import Git, GitError
 from routing.jobs.turn import TurnKind
+from routing.sandbox.profile import SandboxKind
 from routing.templates.templates import checked_snapshot
 from routing.templates.version import Snapshot
 from tasks.agents.runtimes.registry import RUNTIMES
@@ -29,6 +30,7 @@ CLEARABLE = {
     "env": "environment",
     "secrets": "secrets",
     "time-limit": "time_limit_seconds",
+    "profile": "profile",
 }
 
 #: How each note about a missing source commit ends.
@@ -54,15 +56,22 @@ class GivenContent:
     environment: list[str]  # NAME=VALUE, added to those of the base
     secrets: list[str]  # names; replace those of the base
     time_limit_seconds: float | None
+    sandbox: SandboxKind | None
+    profile: Path | None  # a TOML file with what the sandbox lets it reach; replaces that of the base
     clear: list[str]  # keys of CLEARABLE, emptied before the other options are applied
 
-    def snapshot(self, base: Snapshot | None = None) -> Snapshot:
+    def snapshot(self, base: Snapshot | None = None, *, sandbox: SandboxKind | None = None) -> Snapshot:
         """The content: the options, laid over the file of `--from` if given, otherwise over `base`.
 
         `base` is the champion's content for a proposal, None for a new template, which begins with the
-        defaults. With `--from` the base counts for nothing: the file is the whole content.
+        defaults. With `--from` the base counts for nothing: the file is the whole content. `sandbox` is that
+        of content that names none; without it such content runs in none.
         """
-        fields = self._file() if self.whole else (base or Snapshot()).model_dump()
+        if self.whole:
+            fields = _tables(self.whole, "a version's content")
+            fields.setdefault("sandbox", sandbox)
+        else:
+            fields = (base or Snapshot(sandbox=sandbox)).model_dump()
         for name in self.clear:
             fields.pop(_clearable(name), None)
         fields |= self._single()
@@ -84,6 +93,8 @@ class GivenContent:
             "tools": tuple(self.tools) or None,
             "secrets": tuple(self.secrets) or None,
             "time_limit_seconds": self.time_limit_seconds,
+            "sandbox": self.sandbox,
+            "profile": _tables(self.profile, "a profile") if self.profile else None,
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -135,18 +146,6 @@ class GivenContent:
             for kind, file in self._files_of_kinds().items()
         }
 
-    def _file(self) -> dict[str, Any]:
-        """The fields of the TOML file; which ones there may be is checked with the whole content.
-
-        InvalidInputError for a file that is not TOML.
-        """
-        file = self.whole or Path()
-        try:
-            return tomllib.loads(read_text(file, what="a version's content"))
-        except tomllib.TOMLDecodeError as error:
-            message = f"{file} is not TOML: {error}; correct it, nothing was written"
-            raise InvalidInputError(message) from error
-
     def source(self) -> tuple[str, str]:
         """The commit that the content's files come from, and a note.
 
@@ -154,7 +153,7 @@ class GivenContent:
         commit was recorded; the version is stored without one, because the commit is information and not a
         condition.
         """
-        given = [self.prompt_file or self.whole, *self._files_of_kinds().values()]
+        given = [self.prompt_file or self.whole, self.profile, *self._files_of_kinds().values()]
         files = [file for file in given if file is not None]
         if not files or Path("-") in files:
             return "", ""
@@ -163,6 +162,18 @@ class GivenContent:
         if remarks or len({commit for commit, _ in found}) > 1:
             return "", (remarks or [f"the files come from different commits, so {_NO_COMMIT}"])[0]
         return found[0]
+
+
+def _tables(file: Path, what: str) -> dict[str, Any]:
+    """The fields of a TOML file; which ones there may be is checked with the whole content.
+
+    InvalidInputError for a file that is not TOML.
+    """
+    try:
+        return tomllib.loads(read_text(file, what=what))
+    except tomllib.TOMLDecodeError as error:
+        message = f"{file} is not TOML: {error}; correct it, nothing was written"
+        raise InvalidInputError(message) from error
 
 
 def commit_of(file: Path) -> tuple[str, str]:

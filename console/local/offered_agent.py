@@ -11,6 +11,7 @@ from typing import Self
 from console.local.start_checks import check_agent
 from routing.errors import InvalidInputError
 from routing.forges.local.forge import LocalForge
+from routing.sandbox.profile import SandboxKind
 from routing.templates.templates import checked_snapshot
 from routing.templates.version import Snapshot
 from tasks.agents.runtimes.readiness import Ask, readiness_of
@@ -32,7 +33,10 @@ class OfferedAgent:
     asked: bool
 
     @classmethod
-    def of(cls, settings: UpSettings, origins: Origins, environment: Mapping[str, str]) -> Self | None:
+    def of(
+        cls, settings: UpSettings, origins: Origins, environment: Mapping[str, str],
+        *, sandbox: SandboxKind | None = None,
+    ) -> Self | None:  # fmt: skip
         """What the settings describe; None when they name no agent. InvalidInputError for half of one.
 
         A known program gets the keys of this environment by their names, and is said where its files and its
@@ -65,6 +69,7 @@ class OfferedAgent:
             prompt=settings.prompt,
             secrets=tuple(dict.fromkeys([*keys, *settings.secrets])),
             environment=program.surroundings_in(environment) if program else {},
+            sandbox=sandbox,
         )
         return cls(snapshot=snapshot, asked=any(origins.of(("up", name)) is Origin.OPTION for name in given))
 

@@ -15,6 +15,8 @@ from routing.errors import InvalidInputError
 from routing.forges.commit_status import StatusState
 from routing.forges.local.forge import LocalForge
 from routing.git.git import Git
+from routing.sandbox.bubblewrap_here import Bubblewrap
+from routing.sandbox.profile import SandboxKind
 
 #: How much of the end of CI's output is shown, in characters.
 SHOWN_CHARACTERS = 300
@@ -99,6 +101,18 @@ def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> None:
         raise InvalidInputError(message)
     if status.state is StatusState.FAILURE:
         say(f"CI is red on {branch} already: {status.description}, see {status.url}")
+
+
+def sandbox_words(bubblewrap: Bubblewrap, kind: SandboxKind) -> str:
+    """Whether agents of a version are confined on this machine, for the person who starts a fleet."""
+    if kind is SandboxKind.NONE:
+        return "Agents run without a sandbox, as their version says: they can reach all that you can."
+    if bubblewrap.works:
+        return "Agents run in sandboxes of bubblewrap: see docs/sandbox.md for what they reach."
+    if kind is SandboxKind.AUTO:
+        result = "Agents run without a sandbox, and can reach all that you can"
+        return f"{result}: {bubblewrap.why_not}. To confine them, {bubblewrap.remedy}."
+    return f"No agent can run: its version asks for {kind}, and {bubblewrap.why_not}; {bubblewrap.remedy}."
 
 
 def _program(command: str) -> str:

@@ -25,6 +25,7 @@ from routing.process.parent_death import tied_to_us
 from routing.process.pipes import Pipes
 from routing.process.poll_loop import PollLoop
 from routing.process.table import ProcessEntry, still_running
+from routing.process.wrapped import Wrapped
 
 #: Between two looks at processes that were sent a signal.
 _LOOK_SECONDS = 0.05
@@ -58,6 +59,7 @@ class ChildProcess:
         self._clock = clock
         self._started_at = clock()
         self._is_reaped = False
+        self._has_last_word = False
         self._exit_fd = _open_exit_fd(process.pid)
         if self._exit_fd is not None:
             loop.watch(self._exit_fd, EVENT_READ, self._forget_exit)
@@ -174,8 +176,11 @@ class ChildProcess:
         if left and grace_seconds > 0:
             self._signal(signal.SIGTERM, left)
             kill_at = self._clock() + grace_seconds
+            last_word_at = kill_at - grace_seconds / 2
             while self._is_running(left) and self._clock() < kill_at:
                 pause(_LOOK_SECONDS)
+                if self._command.is_wrapper:
+                    self._terminate_wrapped(is_late=self._clock() >= last_word_at)
         give_up_at = self._clock() + _VANISH_SECONDS
         # Again and again, as a process may start another one between the look and the signal.
         # A process that is just dying has lost its environment already: it counts until it is gone.
@@ -186,6 +191,13 @@ class ChildProcess:
         self._signal_group(signal.SIGKILL)
         held = self._descendants.end(clock=self._clock, pause=pause) if self._descendants is not None else 0
         return max(len(left), held)
+
+    def _terminate_wrapped(self, *, is_late: bool) -> None:
+        """Send SIGTERM to the wrapped program, once, when what it started has gone or takes too long."""
+        wrapped = None if self._has_last_word else Wrapped.among(self._left(), wrapper=self.pid)
+        if wrapped is not None and (is_late or not wrapped.others):
+            self._has_last_word = True
+            signal_process(wrapped.program, signal.SIGTERM)
 
     def _reap(self) -> int | None:
         """Collect the exit code, when everything has been ended; None when it does not exit at all."""
@@ -222,7 +234,9 @@ class ChildProcess:
         return bool(still_running(left)) or not self.has_exited()
 
     def _signal(self, number: signal.Signals, left: list[ProcessEntry]) -> None:
-        if not self._command.ends_its_own:
+        if self._command.is_wrapper and (wrapped := Wrapped.among(left, wrapper=self.pid)):
+            wrapped.signal_first(number)
+        elif not self._command.ends_its_own:
             self._signal_group(number)
             self._signal_others(number, left)
         elif not self.has_exited():

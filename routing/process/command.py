@@ -39,6 +39,7 @@ class Command:
     # kernel sends it when the *thread* ends that started it; with `outlives_thread` one starts it that lasts.
     death_signal: signal.Signals | None = None
     outlives_thread: bool = False
+    is_wrapper: bool = False  # SIGTERM goes to what the program runs, see `wrapped`
     ends_its_own: bool = False  # SIGTERM goes to the program alone, which ends what it has started
 
 

@@ -24,6 +24,7 @@ from pydantic import (
 
 from routing.errors import CorruptRecordError, InvalidInputError
 from routing.jobs.turn import TurnKind
+from routing.sandbox.profile import SandboxKind, SandboxProfile
 
 #: Names of templates: short, lower case, safe in keys, paths and branch names.
 TEMPLATE_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
@@ -61,6 +62,8 @@ class Snapshot(BaseModel):
     environment: dict[VariableName, ShortText] = Field(default_factory=dict)  # plain values, no secrets
     secrets: tuple[VariableName, ...] = ()  # names of the worker's variables that the agent is given
     time_limit_seconds: Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)] | None = None
+    sandbox: SandboxKind | None = None  # in which its agent runs; None, as before there were any: in none
+    profile: SandboxProfile | None = None  # what that lets it reach; None: the usual
 
     @field_validator("prompt", "command")
     @classmethod
@@ -82,10 +85,11 @@ class Snapshot(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave empty `prompts` out: such content is written, and hashed, as before they existed."""
+        """Leave out what is not set of later fields: such content is written, and hashed, as before them."""
         fields: dict[str, Any] = written(self)
-        if not self.prompts:
-            fields.pop("prompts", None)
+        for name in ("prompts", "sandbox", "profile"):
+            if not fields.get(name):
+                fields.pop(name, None)
         return fields
 
     def canonical(self) -> str:

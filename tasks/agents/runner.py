@@ -33,9 +33,11 @@ from tasks.agents.mail.role import Role
 from tasks.agents.repository.hand_out import make_scratch
 from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError, scratch, turn_files
 from tasks.agents.repository.worktree import Push, Worktree, kept_worktree, open_worktree
-from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, TextEvent, ToolEvent
+from tasks.agents.runtimes.agent_event import AgentEvent, log_line
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec, TurnInput
+from tasks.agents.sandbox.turn_folders import remove_turn_folders
+from tasks.agents.sandbox.turn_sandbox import AgentSandboxes, SandboxTurn
 from tasks.agents.supervision.orphans import end_turns_of
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.limits import TurnLimits
@@ -68,7 +70,7 @@ class AgentRunner:
     def __init__(
         self, *, rules: RunnerRules, remotes: Mapping[str, Remote], environment: Mapping[str, str],
         log: LogStore, look: Callable[[Claim], LeaseStatus], turns: TurnRunner, agents: AgentRegistry,
-        note_base: Callable[[str, int, Base], bool],
+        note_base: Callable[[str, int, Base], bool], sandboxes: AgentSandboxes | None = None,
     ) -> None:  # fmt: skip
         self._rules = rules
         self._remotes = remotes  # of the repositories in the settings, by name
@@ -79,6 +81,7 @@ class AgentRunner:
         self._agents = agents
         self._work_dir = str(rules.work_dir.resolve())
         self._note_base = note_base  # of a job, under its fence
+        self._sandboxes = sandboxes or AgentSandboxes()
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
         """Run one attempt, in the calling thread.
@@ -125,20 +128,23 @@ class AgentRunner:
         if tree is not None:
             return self._pushed(claim, tree, ran)
         is_here = (finished.host, finished.work_dir) == (self._turns.host, self._work_dir)
-        note = (
-            f"it was on this host, {finished.host}, and is gone" if is_here else f"it is on {finished.host}"
-        )
+        gone = f"it was on this host, {finished.host}, and is gone"
+        note = gone if is_here else f"it is on {finished.host}"
         return replace(ran, hindrance=HindranceKind.ELSEWHERE, is_lost=is_here, note=note)
 
     def _run(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
         job = claim.job
         spec = RuntimeSpec.of(claim.version.snapshot)
         runtime_for(spec)  # refused by name before anything changes
+        self._sandboxes.announce(spec, partial(self._log.say, job.id, "sandbox"))
         if (limit := self._limit_reached(job)) is not None:
             return limit
         if job.fence > 1:  # an earlier holder may still have an agent in its tree
             end_turns_of(job.id, self._turns.table, self._turns.home)
-        record = self._turns.run(self._order(claim, spec, run), stop)
+        try:
+            record = self._turns.run(self._order(claim, spec, run), stop)
+        finally:
+            remove_turn_folders(self._rules.work_dir, job.id, job.fence)
         if isinstance(record, NotRun):
             return Ran(ended_by=record, note=f"the session of {run.agent} was {record.value}")
         run.retirement = record.retirement
@@ -217,9 +223,8 @@ class AgentRunner:
         """The answer for a job that has used up its turns or its money; None while it has not."""
         rules = self._rules
         if job.turns >= rules.turns_per_job:
-            return Ran(
-                ended_by=NotRun.JOB_LIMIT, note=f"it has had {job.turns} turns of {rules.turns_per_job}"
-            )
+            note = f"it has had {job.turns} turns of {rules.turns_per_job}"
+            return Ran(ended_by=NotRun.JOB_LIMIT, note=note)
         if rules.job_cost_usd is not None and job.spent_usd >= rules.job_cost_usd:
             note = f"it has cost {job.spent_usd:.2f} USD of {rules.job_cost_usd:.2f}"
             return Ran(ended_by=NotRun.JOB_LIMIT, note=note)
@@ -260,14 +265,14 @@ class AgentRunner:
             compose=lambda start: self._input(claim, spec, run, start),
             limits=self._limits(job, spec),
             attempts=Attempts.of(job),
-            on_event=self._listener(job),
+            on_event=partial(self._hear, job.id),
             on_usage=lambda usage: self._log.spend(job.id, job.fence, usage.cost(0.0)),
         )
 
     def _limits(self, job: Job, spec: RuntimeSpec) -> TurnLimits:
         """The limits of a turn; its cost is bounded by what the job may still spend, too."""
         limits = self._rules.limits
-        costs = [] if limits.cost_usd is None else [limits.cost_usd]
+        costs = [limits.cost_usd] if limits.cost_usd is not None else []
         if self._rules.job_cost_usd is not None:
             costs.append(self._rules.job_cost_usd - job.spent_usd)
         return replace(
@@ -304,18 +309,28 @@ class AgentRunner:
             aside=tree.aside if tree else (),
         )  # fmt: skip
         prompt = compose(parts)
+        environment = agent_environment(
+            self._environment, spec=spec, identity=identity, turn_kind=parts.kind, prompt_file=prompt_file
+        )
+        turn = SandboxTurn(
+            work_dir=self._rules.work_dir, job_id=job.id, fence=job.fence, agent=job.request.agent, spec=spec,
+            tree=run.folder.resolve(), prompt_file=prompt_file, borrowed=tree.borrowed if tree else (),
+            environment=environment,
+        )  # fmt: skip
         return TurnInput(
             prompt=f"{prompt}\n{start.mail}" if start.mail and not parts.mail else prompt,
-            worktree=run.folder.resolve(),
-            environment=agent_environment(
-                self._environment, spec=spec, identity=identity, turn_kind=parts.kind, prompt_file=prompt_file
-            )
-            | self._trust(run.folder),
+            worktree=turn.tree,
+            environment=environment | self._trust(run.folder),
             prompt_file=prompt_file,
             log_file=files / "turn.log",
             secrets=secret_values(self._environment, spec),
             group=self._rules.group,
+            sandbox=self._sandboxes.sandbox(turn),
         )
+
+    def _hear(self, job: str, event: AgentEvent) -> None:
+        if line := log_line(event):
+            self._log.say(job, *line)
 
     def _place(self, repository: str) -> RepositoryPlace:
         rules = self._rules
@@ -337,20 +352,6 @@ class AgentRunner:
             message = f"this worker knows no repository {repository} (known: {known}); see its settings"
             raise UnknownRepositoryError(message)
         return remote
-
-    def _listener(self, job: Job) -> Callable[[AgentEvent], None]:
-        def hear(event: AgentEvent) -> None:
-            match event:
-                case TextEvent(text=text):
-                    self._log.say(job.id, "text", text)
-                case ToolEvent(name=name, detail=detail):
-                    self._log.say(job.id, "tool", f"{name} {detail}".strip())
-                case ResultEvent(text=text, is_error=is_error):
-                    self._log.say(job.id, "error" if is_error else "result", text)
-                case _:
-                    pass
-
-        return hear
 
 
 class _NotPermittedError(Exception):

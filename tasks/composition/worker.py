@@ -27,6 +27,8 @@ from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.repository.mirror_packs import repack_mirrors
 from tasks.agents.repository.worktree import sweep_worktrees
 from tasks.agents.runner import AgentRunner, RunnerRules
+from tasks.agents.sandbox.turn_folders import sweep_session_folders
+from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.agents.supervision.orphans import end_ownerless_turns
 from tasks.agents.supervision.retirement import Retirements
 from tasks.agents.turn.limits import TurnLimits
@@ -162,7 +164,14 @@ class Worker:
             turns=self.turns,
             agents=self.coalmine.agents,
             note_base=self.coalmine.job_store.note_base,
+            sandboxes=self.sandboxes,
         )
+
+    @cached_property
+    def sandboxes(self) -> AgentSandboxes:
+        """How agents are confined on this host."""
+        agent = self.coalmine.settings.agent
+        return AgentSandboxes(required=agent.require_sandbox, as_other_user=agent.group is not None)
 
     @cached_property
     def retirements(self) -> Retirements:
@@ -313,6 +322,7 @@ class Worker:
             return []
         agent = self.coalmine.settings.agent
         kept_seconds = agent.keep_failed_days * 86_400
+        sweep_session_folders(agent.work_dir, unused_seconds=self.coalmine.settings.retention_seconds)
         return sweep_worktrees(agent.work_dir, is_wanted=self._wants(kept_seconds))
 
     def _wants(self, kept_seconds: float) -> Callable[[str], bool]:

@@ -29,6 +29,7 @@ from harvest.score import ScorePolicy
 from routing.errors import SettingsError
 from routing.git.limits import GitLimits
 from routing.http.settings import HttpLimits
+from routing.sandbox.profile import SandboxKind
 from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
 from tasks.notify.settings import NotifySettings
 from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
@@ -105,6 +106,8 @@ class AgentSettings(_Section):
     await_seconds: Seconds = 3600.0  # for which a job waits for mail that its agent awaits, at the most
     commit_leftovers: Switch = True  # commit what the agent left uncommitted
     keep_failed_days: NotNegative = 3.0  # for which the work trees of failed jobs are kept
+    sandbox: SandboxKind = SandboxKind.AUTO  # of versions that are proposed without naming one
+    require_sandbox: SandboxKind = SandboxKind.NONE  # the least that any version runs in
     group: str | None = None  # that this user shares with the one that agents run as; None: they run as this
 
     @property

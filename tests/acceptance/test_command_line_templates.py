@@ -21,7 +21,7 @@ def test_first_version_is_champion(coalmine: CommandLine) -> None:
     assert found["snapshot"] == {
         "prompt": "be good", "runtime": "command", "command": "./agent.sh", "model": "m",
         "tools": ["edit", "run"], "environment": {"A": "1=2"}, "secrets": ["TOKEN"],
-        "time_limit_seconds": 60.0,
+        "time_limit_seconds": 60.0, "sandbox": "auto",
     }  # fmt: skip
     assert coalmine.document("template", "policy", "implementer")["policy"] == "canary"
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routing.sandbox.profile import SandboxKind, SandboxProfile
 from routing.templates.version import Snapshot
 from tasks.agents.runtimes.agent_event import (
     MalformedEvent,
@@ -258,6 +259,8 @@ def test_a_spec_takes_over_all_of_a_snapshot_but_its_prompt() -> None:
         environment={"A": "b"},
         secrets=("KEY",),
         time_limit_seconds=9.0,
+        sandbox=SandboxKind.AUTO,
+        profile=SandboxProfile(read=("/opt/tools",)),
     )
     spec = asdict(RuntimeSpec.of(snapshot))
     words = {"prompt", "prompts"}

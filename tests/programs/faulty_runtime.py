@@ -15,6 +15,7 @@ class Faulty:
     ) -> None:
         self._real = CommandRuntime(spec)
         self.name, self.resumes = "faulty", False
+        self.session_files = self._real.session_files
         self.fails_at = fails_at
         self.error = error or RuntimeError("the parser is broken")
         self.after = after  # lines that are read before

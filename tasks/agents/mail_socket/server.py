@@ -127,6 +127,13 @@ class MailServer:
         _write(_command(folder), f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n', mode=0o700)
         return _command(folder)
 
+    def shown(self, turn: MailTurn) -> tuple[list[Path], list[Path]]:
+        """What an open turn's command needs in a sandbox: files to read, and sockets."""
+        folder = turn.folder.resolve()
+        with self._lock:
+            sockets = [self._server.path] if self._server is not None else []
+        return [_command(folder), _pass(folder), _PROGRAM], sockets
+
     def close(self, turn: MailTurn) -> None:
         """The turn is over: its token is no longer valid, and its command is removed.
 

@@ -110,6 +110,16 @@ def scratch(work_dir: Path, job_id: str) -> Path:
     return work_dir / _OURS / "scratch" / checked_job_id(job_id)
 
 
+def own_files(work_dir: Path, job_id: str, fence: int) -> Path:
+    """Return the folder of a turn for home and temporary files in a sandbox; gone after the turn."""
+    return work_dir / _OURS / "own" / checked_job_id(job_id) / str(fence)
+
+
+def session_files_of(work_dir: Path, job_id: str, agent: str = "") -> Path:
+    """Return the folder of an agent's sessions in a sandbox: its job's, or that of an agent of several."""
+    return work_dir / _OURS / "sessions" / (f"agent-{agent}" if agent else checked_job_id(job_id))
+
+
 def is_of_earlier_layout(folder: Path, work_dir: Path) -> bool:
     """Whether versions before made this folder, so that it can go when it is empty."""
     return folder.parent == work_dir and folder.name in _EARLIER

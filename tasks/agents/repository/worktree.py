@@ -101,6 +101,11 @@ class Worktree:
     pushed: frozenset[str] = frozenset()  # commits that the job's record says were pushed
     aside: tuple[str, ...] = ()  # work of earlier turns that is not on the branch, in words
 
+    @property
+    def borrowed(self) -> tuple[Path, ...]:
+        """The folders of objects that the repository in the tree reads and does not have itself."""
+        return tuple(lender.resolve() / "objects" for lender in (self.mirror, self.git_dir))
+
     def push(self, *, keep_leftovers: bool = True, permit: Callable[[], object] = lambda: None) -> Push:
         """Take over what the agent did, push it, and return what the remote has then.
 

@@ -170,3 +170,16 @@ AgentEvent = (
     | NoticeEvent
     | MalformedEvent
 )
+
+
+def log_line(event: AgentEvent) -> tuple[str, str] | None:
+    """What an event is in a job's log, as its kind and its words; None for what is not kept there."""
+    match event:
+        case TextEvent(text=text):
+            return "text", text
+        case ToolEvent(name=name, detail=detail):
+            return "tool", f"{name} {detail}".strip()
+        case ResultEvent(text=text, is_error=is_error):
+            return "error" if is_error else "result", text
+        case _:
+            return None

@@ -26,7 +26,7 @@ from tasks.agents.runtimes.agent_event import (
 from tasks.agents.runtimes.json_lines import Count, Dollars, Form, Forms, Part, SessionLine, tool_detail
 from tasks.agents.runtimes.known_program import KnownProgram, LoginFile
 from tasks.agents.runtimes.program import ProgramRuntime, option
-from tasks.agents.runtimes.runtime import TurnInput
+from tasks.agents.runtimes.runtime import SessionFiles, TurnInput
 
 #: What an agent may use beside reading when its version names no tools; edits stay in the work tree.
 DEFAULT_TOOLS: Final = ("Bash", "WebFetch", "WebSearch")
@@ -181,6 +181,12 @@ class ClaudeRuntime(ProgramRuntime):
     name = "claude"
     program = PROGRAM
     lines = _LINES
+    session_files = SessionFiles(
+        folder=".claude",
+        variable="CLAUDE_CONFIG_DIR",
+        settings=("settings.json", "CLAUDE.md"),
+        logins=(".credentials.json",),
+    )
 
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form; root may not skip all permissions, so tools are allowed by name."""

@@ -24,7 +24,7 @@ from tasks.agents.runtimes.agent_event import (
 from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionLine, api_error, named
 from tasks.agents.runtimes.known_program import KnownProgram, LoginFile
 from tasks.agents.runtimes.program import ProgramRuntime, option
-from tasks.agents.runtimes.runtime import RuntimeRefusedError, TurnInput
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, SessionFiles, TurnInput
 
 #: The program's words for what commands may touch; a version names one of them as its only tool.
 SANDBOXES: Final = ("read-only", "workspace-write", "danger-full-access")
@@ -159,6 +159,9 @@ class CodexRuntime(ProgramRuntime):
     name = "codex"
     program = PROGRAM
     lines = _LINES
+    session_files = SessionFiles(
+        folder=".codex", variable="CODEX_HOME", settings=("config.toml", "AGENTS.md"), logins=("auth.json",)
+    )
 
     def check(self) -> None:
         """Refuse tools other than one sandbox, too: the program has no finer option."""

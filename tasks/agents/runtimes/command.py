@@ -29,7 +29,7 @@ from tasks.agents.runtimes.json_lines import (
     read_form,
 )
 from tasks.agents.runtimes.program import ProgramRuntime
-from tasks.agents.runtimes.runtime import RuntimeRefusedError, Seen, TurnInput
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, Seen, SessionFiles, TurnInput
 
 
 class _ToolUsed(Form):
@@ -85,6 +85,7 @@ class CommandRuntime(ProgramRuntime):
 
     name = "command"
     lines = _LINES
+    session_files = SessionFiles(folder=".agent-sessions", variable="COALMINE_SESSIONS")
 
     def check(self) -> None:
         """Refuse a version without a command; model and tools are the command's to judge."""

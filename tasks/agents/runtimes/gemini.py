@@ -22,7 +22,7 @@ from tasks.agents.runtimes.agent_event import (
 from tasks.agents.runtimes.json_lines import Count, Form, Forms, Part, SessionLine, ToolLine, api_error, named
 from tasks.agents.runtimes.known_program import KnownProgram, LoginFile
 from tasks.agents.runtimes.program import ProgramRuntime, option
-from tasks.agents.runtimes.runtime import TurnInput
+from tasks.agents.runtimes.runtime import SessionFiles, TurnInput
 
 #: Where the words of an API error tell the HTTP status.
 _STATUS: Final = re.compile(r'"code": ?([1-5][0-9]{2})\b')
@@ -109,6 +109,11 @@ class GeminiRuntime(ProgramRuntime):
     name = "gemini"
     program = PROGRAM
     lines = _LINES
+    session_files = SessionFiles(
+        folder=".gemini",
+        settings=("settings.json", "GEMINI.md"),
+        logins=("oauth_creds.json", "google_accounts.json", ".env"),
+    )
 
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form; a folder that is not trusted would turn every approval mode to asking."""

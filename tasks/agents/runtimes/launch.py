@@ -24,10 +24,14 @@ class Launch:
     argv: list[str]
     environment: dict[str, str]  # all of it
     prompt: bytes  # what is written to standard input
+    is_wrapped: bool = False  # whether the program is one that runs the agent's, as a sandbox is
 
 
 def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
-    """Ask the runtime; RuntimeRefusedError when it raises, or names no program."""
+    """Ask the runtime; RuntimeRefusedError when it raises, or names no program.
+
+    In a sandbox SpawnError, when that program is not here.
+    """
     try:
         argv = [os.fspath(part) for part in runtime.argv(turn)]
         more = {os.fspath(name): os.fspath(value) for name, value in runtime.environment(turn).items()}
@@ -41,7 +45,11 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
     if not argv:
         message = f"the runtime {runtime.name} names no program, so nothing was started; correct the runtime"
         raise RuntimeRefusedError(message)
-    return Launch(argv=argv, environment={**turn.environment, **more}, prompt=prompt)
+    environment = {**turn.environment, **more}
+    if turn.sandbox is None:
+        return Launch(argv=argv, environment=environment, prompt=prompt)
+    inside = turn.sandbox.command(argv, environment, cwd=turn.worktree)
+    return Launch(argv=inside.argv, environment=inside.environment, prompt=prompt, is_wrapped=True)
 
 
 def fault_words(error: Exception, redact: Callable[[str], str] = str) -> str:

@@ -32,7 +32,7 @@ from tasks.agents.runtimes.json_lines import (
 )
 from tasks.agents.runtimes.known_program import KnownProgram
 from tasks.agents.runtimes.program import ProgramRuntime, option
-from tasks.agents.runtimes.runtime import TurnInput
+from tasks.agents.runtimes.runtime import SessionFiles, TurnInput
 
 #: The reason of a step after which another one follows.
 _GOES_ON: Final = "tool-calls"
@@ -132,6 +132,7 @@ class OpencodeRuntime(ProgramRuntime):
     name = "opencode"
     program = PROGRAM
     lines = _LINES
+    session_files = SessionFiles(folder=".local/share/opencode", logins=("auth.json",))
 
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form, which approves all that is not denied."""

@@ -13,7 +13,13 @@ from typing import ClassVar
 from tasks.agents.runtimes.agent_event import AgentEvent
 from tasks.agents.runtimes.json_lines import Forms
 from tasks.agents.runtimes.known_program import KnownProgram
-from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec, Seen, TurnInput
+from tasks.agents.runtimes.runtime import (
+    RuntimeRefusedError,
+    RuntimeSpec,
+    Seen,
+    SessionFiles,
+    TurnInput,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class ProgramRuntime:
     program: ClassVar[KnownProgram | None] = None  # None: any
     resumes: ClassVar[bool] = True
     lines: ClassVar[Forms]
+    session_files: ClassVar[SessionFiles | None] = None
 
     def check(self) -> None:
         """Refuse a model or a tool that the program would take for another option, or for none."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from routing.errors import InvalidInputError
+from routing.sandbox.profile import SandboxKind, SandboxProfile
+from routing.sandbox.sandbox import Sandbox
 from routing.templates.version import Snapshot
 from tasks.agents.runtimes.agent_event import AgentEvent, ApiErrorEvent, ResultEvent, Usage
 
@@ -29,6 +31,8 @@ class RuntimeSpec:
     environment: Mapping[str, str] = field(default_factory=dict)  # the version's own variables
     secrets: tuple[str, ...] = ()  # names of variables of the worker that the agent is given
     time_limit_seconds: float | None = None  # of a turn, None for the fleet's default
+    sandbox: SandboxKind = SandboxKind.NONE  # in which it runs
+    profile: SandboxProfile = field(default_factory=SandboxProfile)  # what that lets it reach
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
@@ -41,7 +45,24 @@ class RuntimeSpec:
             environment=dict(snapshot.environment),
             secrets=snapshot.secrets,
             time_limit_seconds=snapshot.time_limit_seconds,
+            sandbox=snapshot.sandbox or SandboxKind.NONE,
+            profile=snapshot.profile or SandboxProfile(),
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionFiles:
+    """Where a program keeps its sessions, and what else of the user's it reads there."""
+
+    folder: str  # below the home
+    variable: str = ""  # that names another folder, "" for none
+    settings: tuple[str, ...] = ()  # files that say how it works
+    logins: tuple[str, ...] = ()  # files with which it is logged in
+
+    def place(self, home: Path, environment: Mapping[str, str]) -> Path:
+        """The folder, as a program finds it."""
+        named = environment.get(self.variable, "") if self.variable else ""
+        return Path(named) if Path(named).is_absolute() else home / self.folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +78,7 @@ class TurnInput:
     billed: Usage = field(default_factory=Usage)  # what earlier turns of that session consumed
     secrets: Mapping[str, str] = field(default_factory=dict)  # values by name, kept out of log and events
     group: int | None = None  # of users that may read the prompt and change what the agent writes
+    sandbox: Sandbox | None = None  # that the process runs in; None: it reaches what the worker can
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +114,11 @@ class Runtime(Protocol):
     @property
     def resumes(self) -> bool:
         """Whether a session id from an earlier turn means anything to the program."""
+        ...
+
+    @property
+    def session_files(self) -> SessionFiles | None:
+        """Where the program keeps its sessions; None for one that keeps nothing."""
         ...
 
     def check(self) -> None:

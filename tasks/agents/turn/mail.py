@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from routing.sandbox.sandbox import Sandbox
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents.mail.delivery import message
 from tasks.agents.mail.mail import MailClaim
@@ -61,6 +62,13 @@ class TurnMail:
             )
             self._command = str(self._server.open(self._open_turn))
         return self._command
+
+    def shown_in(self, sandbox: Sandbox | None) -> Sandbox | None:
+        """The sandbox with what the command needs; the command is open."""
+        if sandbox is None or self._open_turn is None:
+            return sandbox
+        files, sockets = self._server.shown(self._open_turn)
+        return sandbox.showing(files, sockets=sockets)
 
     def close(self) -> None:
         """Take the command away."""

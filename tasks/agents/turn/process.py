@@ -160,6 +160,7 @@ class _ProcessTurn:
             environment=launch.environment,
             stdin=launch.prompt,
             umask=-1 if turn.group is None else _GROUP_UMASK,
+            is_wrapper=launch.is_wrapped,
         )
         self.child = ChildProcess.start(
             command,

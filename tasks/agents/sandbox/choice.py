@@ -1,0 +1,76 @@
+"""In which sandbox a version runs on this host, if it may run here at all: pure. It fails closed."""
+
+from dataclasses import dataclass
+
+from routing.errors import SettingsError
+from routing.sandbox.bubblewrap_here import Bubblewrap
+from routing.sandbox.profile import NetworkMode, SandboxKind
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
+
+
+class SandboxMissingError(SettingsError):
+    """The version's sandbox does not work on this host, and it does not run without: another host may do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SandboxChoice:
+    """How the agent of a turn is confined."""
+
+    kind: SandboxKind  # what is used: never `auto`
+    note: str  # in words, for the job's log
+
+    @property
+    def is_weaker(self) -> bool:
+        """Whether there is none although one was wanted."""
+        return self.kind is SandboxKind.NONE and bool(self.note)
+
+
+def choose(
+    spec: RuntimeSpec, *, required: SandboxKind, bubblewrap: Bubblewrap, as_other_user: bool = False
+) -> SandboxChoice:
+    """Decide, or raise.
+
+    RuntimeRefusedError: the version asks for less than the settings require. SandboxMissingError: what it
+    asks for, or what is required of it, does not work here. `as_other_user`: agents change their user, which
+    a sandbox does not let them do.
+    """
+    wanted = spec.sandbox
+    if (
+        wanted is SandboxKind.CONTAINER
+        or spec.profile.network is NetworkMode.ALLOW_LIST
+        or not (
+            wanted.is_at_least(required)
+            or (wanted is SandboxKind.AUTO and required is SandboxKind.BUBBLEWRAP)
+        )
+    ):
+        return _refused(wanted, required)
+    if wanted is SandboxKind.NONE:
+        return SandboxChoice(kind=SandboxKind.NONE, note="")
+    why_not, remedy = bubblewrap.why_not, bubblewrap.remedy
+    if as_other_user:
+        why_not = "agents run as another user (agent.group), and no program can change its user in a sandbox"
+        remedy = "unset agent.group, or propose a version with the sandbox `none`"
+    if not why_not:
+        words = f"sandbox: bubblewrap, network: {spec.profile.network}"
+        return SandboxChoice(kind=SandboxKind.BUBBLEWRAP, note=words)
+    if wanted is SandboxKind.AUTO and not required.is_at_least(SandboxKind.BUBBLEWRAP):
+        words = f"sandbox: none, as {why_not}: the agent can reach what its worker can; {remedy}"
+        return SandboxChoice(kind=SandboxKind.NONE, note=words)
+    asks = (
+        f"agent.require_sandbox is {required}"
+        if wanted is SandboxKind.AUTO
+        else f"the version asks for {wanted}"
+    )
+    message = f"{asks}, and {why_not}; nothing was started: {remedy}"
+    raise SandboxMissingError(message)
+
+
+def _refused(wanted: SandboxKind, required: SandboxKind) -> SandboxChoice:
+    if wanted is SandboxKind.CONTAINER or wanted.is_at_least(required):
+        message = "containers and lists of hosts are not there yet; propose a version without them"
+    else:
+        message = (
+            f"the version runs in the sandbox {wanted}, and agent.require_sandbox is {required}; "
+            f"propose a version with the sandbox {required}"
+        )
+    raise RuntimeRefusedError(message)

@@ -1,0 +1,141 @@
+"""What one turn is shown in its sandbox.
+
+The work tree, writable, with the objects that its repository borrows, read-only; an empty home and temporary
+folder; the runtime's folder of sessions; the prompt, the mail command and its socket; and the programs that
+the turn needs. Everything else of this machine is not there: no store, no other tree, no setting of ours.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import structlog
+
+from routing.process.command import SpawnError
+from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
+from routing.sandbox.mount import Confinement, Mount, MountKind
+from routing.sandbox.profile import SandboxKind
+from routing.sandbox.sandbox import TEMPORARY, Sandbox
+from tasks.agents.runtimes.registry import runtime_for
+from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.agents.sandbox.choice import SandboxChoice, choose
+from tasks.agents.sandbox.turn_folders import TurnFolders
+
+_log = structlog.get_logger(__name__)
+
+#: Where the home of an agent is that has none in its environment.
+_HOME = "/home/agent"
+
+#: What is not shown although a command names it: the sandbox has its own, or programs are not kept there.
+_NEVER = ("/dev/", "/etc/", "/proc/", "/sys/")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SandboxTurn:
+    """A turn that is to be confined."""
+
+    work_dir: Path
+    job_id: str
+    fence: int  # of the job's lease: two turns never share a folder
+    agent: str  # the name of an agent that several jobs share, "" for the job's own
+    spec: RuntimeSpec
+    prompt_file: Path
+    tree: Path  # the work tree, or the job's folder without a repository
+    borrowed: tuple[Path, ...]  # folders of objects that its repository reads
+    environment: Mapping[str, str]  # the agent's
+
+
+class AgentSandboxes:
+    """Confines agents on this host. One a worker process; it looks for bubblewrap once, when first needed."""
+
+    def __init__(self, *, required: SandboxKind = SandboxKind.NONE, as_other_user: bool = False) -> None:
+        self._required = required
+        self._as_other_user = as_other_user
+
+    @cached_property
+    def bubblewrap(self) -> Bubblewrap:
+        """As it is here."""
+        return find_bubblewrap()
+
+    def choose(self, spec: RuntimeSpec) -> SandboxChoice:
+        """In which sandbox a version runs here; raises what `choice.choose` raises."""
+        looks = spec.sandbox is not SandboxKind.NONE
+        return choose(
+            spec, required=self._required, bubblewrap=self.bubblewrap if looks else Bubblewrap(),
+            as_other_user=self._as_other_user,
+        )  # fmt: skip
+
+    def announce(self, spec: RuntimeSpec, say: Callable[[str], object]) -> None:
+        """See that the version may run here, and say in which sandbox; raises what `choose` raises."""
+        choice = self.choose(spec)
+        if choice.note:
+            say(choice.note)
+        if choice.is_weaker:
+            _log.warning("sandbox.none", reason=choice.note)
+
+    def sandbox(self, turn: SandboxTurn) -> Sandbox | None:
+        """Make the turn's sandbox, with its folders; None for a version that runs without."""
+        if self.choose(turn.spec).kind is SandboxKind.NONE:
+            return None
+        profile, home = turn.spec.profile, turn.environment.get("HOME") or _HOME
+        folders = TurnFolders.make(turn.work_dir, job_id=turn.job_id, fence=turn.fence, agent=turn.agent)
+        environment = {"HOME": home}
+        mounts = [
+            Mount(kind=MountKind.WRITE, at=home, source=str(folders.home)),
+            Mount(kind=MountKind.WRITE, at=TEMPORARY, source=str(folders.temporary)),
+            Mount(kind=MountKind.WRITE, at="/var/tmp", source=str(folders.temporary)),  # noqa: S108
+            Mount.same(MountKind.WRITE, turn.tree),
+            *(Mount.same(MountKind.READ, folder) for folder in turn.borrowed if folder.is_dir()),
+            *_of_profile(profile.read, MountKind.READ, home),
+            *_of_profile(profile.write, MountKind.WRITE, home),
+        ]
+        if (files := runtime_for(turn.spec).session_files) is not None:
+            given = not turn.spec.secrets and not profile.inject
+            folders.give(files, home=Path(home), environment=turn.environment, with_login=given)
+            place = str(files.place(Path(home), turn.environment))
+            mounts.append(Mount(kind=MountKind.WRITE, at=place, source=str(folders.sessions)))
+            if files.variable:
+                environment[files.variable] = place
+        return Sandbox(
+            bubblewrap=self.bubblewrap,
+            confined=Confinement(
+                mounts=tuple(mounts),
+                network=profile.network,
+                home=home,
+                may_nest=profile.namespaces,
+                environment=environment,
+                written=(turn.tree, folders.home, folders.temporary, folders.sessions),
+            ),
+            programs=(sys.executable, *_files_in(turn.spec.command)),
+        ).showing([turn.prompt_file])
+
+
+def _of_profile(paths: Iterable[str], kind: MountKind, home: str) -> list[Mount]:
+    """The paths of a profile; SpawnError for one that this host does not have."""
+    mounts = []
+    for path in paths:
+        place = Path(home, path[2:]) if path.startswith("~/") else Path(path)
+        if not place.exists():
+            message = (
+                f"the version's sandbox shows {place}, which this host does not have, so nothing was "
+                "started; make it, or propose a version without it"
+            )
+            raise SpawnError(message) from FileNotFoundError(str(place))
+        mounts.append(Mount(kind=kind, at=str(place), source=str(place.resolve())))
+    return mounts
+
+
+def _files_in(command: str | None) -> list[str]:
+    """The files that the operator's command names by absolute paths."""
+    try:
+        words = shlex.split(command or "")
+    except ValueError:  # the shell will say so
+        return []
+    return [
+        word
+        for word in words
+        if word.startswith("/") and not word.startswith(_NEVER) and Path(word).is_file()
+    ]

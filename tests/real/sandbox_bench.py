@@ -1,0 +1,74 @@
+"""Agents in real sandboxes: a shell line is the agent, in a work tree of a real repository or in a folder."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from routing.process.table import ProcessTable
+from routing.sandbox.profile import SandboxKind, SandboxProfile
+from tasks.agents.runtimes.registry import runtime_for
+from tasks.agents.runtimes.runtime import RuntimeSpec, TurnInput
+from tasks.agents.sandbox.turn_sandbox import AgentSandboxes, SandboxTurn
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.process import run_turn
+from tasks.agents.turn.result import TurnResult
+from tasks.agents.turn.stop_signal import StopSignal
+
+JOB = "0123456789abcdef"
+
+
+@dataclass(kw_only=True)
+class SandboxBench:
+    """Runs agents in sandboxes, below one folder of the host."""
+
+    folder: Path
+    sandboxes: AgentSandboxes = field(default_factory=AgentSandboxes)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def work_dir(self) -> Path:
+        """Where the worker keeps its files."""
+        return self.folder / "work"
+
+    @property
+    def home(self) -> Path:
+        """The worker's home."""
+        made = self.folder / "home"
+        made.mkdir(exist_ok=True)
+        return made
+
+    def run(
+        self, line: str, *, tree: Path | None = None, borrowed: tuple[Path, ...] = (),
+        stop: StopSignal | None = None, sandbox: SandboxKind = SandboxKind.BUBBLEWRAP,
+        limits: TurnLimits | None = None, **profile: object,
+    ) -> TurnResult:  # fmt: skip
+        """Run shell lines as an agent, to its end; from a file, as what a command names is shown to it."""
+        tree = tree or self.folder / "tree"
+        tree.mkdir(exist_ok=True)
+        (tree / "agent.sh").write_text(line)
+        spec = RuntimeSpec(
+            command="sh ./agent.sh", sandbox=sandbox, profile=SandboxProfile.model_validate(profile)
+        )
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), **self.environment}
+        files = self.work_dir / ".coalmine" / "turns" / JOB / "1"
+        turn = TurnInput(
+            prompt="Do it.",
+            worktree=tree.resolve(),
+            environment=environment,
+            prompt_file=files.resolve() / "prompt.md",
+            log_file=files / "turn.log",
+        )
+        made = self.sandboxes.sandbox(
+            SandboxTurn(
+                work_dir=self.work_dir, job_id=JOB, fence=1, agent="", spec=spec,
+                prompt_file=turn.prompt_file, tree=turn.worktree, borrowed=borrowed, environment=environment,
+            )
+        )  # fmt: skip
+        confined = TurnInput(
+            **{name: getattr(turn, name) for name in TurnInput.__slots__} | {"sandbox": made}
+        )
+        return run_turn(
+            runtime_for(spec), confined, stop=stop or StopSignal(), table=ProcessTable(),
+            limits=limits or TurnLimits(time_limit_seconds=60, stall_seconds=60),
+        )  # fmt: skip

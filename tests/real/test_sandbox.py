@@ -1,0 +1,222 @@
+"""Attacks from inside a sandbox of bubblewrap, each by a probe that succeeds without one."""
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from routing.git.remote import Remote
+from routing.jobs.ending import Ending
+from routing.process.table import start_ticks
+from routing.sandbox.profile import SandboxKind
+from tasks.agents.repository.place import RepositoryPlace
+from tasks.agents.repository.worktree import Worktree, open_worktree
+from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tests.real.sandbox_bench import JOB, SandboxBench
+from tests.repositories import new_repository
+from tests.waiting import wait_until
+
+CONNECT = "python3 -c 'import socket; socket.socket({family}).connect({address})' && echo reached"
+
+#: Shell lines that print `reached` when they reach something, by what that is.
+READS = {
+    "a secret in the home": 'cat "$HOME/.ssh/id" && echo reached',
+    "a secret by its full path": 'cat "{secret}" && echo reached',
+    "another tree": 'ls "{work}/shop/fedcba9876543210" && echo reached',
+    "the log of its turn": 'cat "{work}/.coalmine/turns/{job}/1/turn.log" && echo reached',
+    "our git directories": 'ls "{work}/shop/.coalmine" && echo reached',
+    "the worker's environment": 'tr "\\0" "\\n" < /proc/{pid}/environ && echo reached',
+    "the worker's memory": "head -c1 /proc/{pid}/mem && echo reached; ls /proc/{pid} && echo reached",
+    "the worker's files through its processes": "ls -l /proc/{pid}/root/ && echo reached",
+    "processes of others": "kill -0 {pid} && echo reached",
+    "a socket of the store": CONNECT.format(family=1, address='"{socket}"'),
+    "the shadow file": "cat /etc/shadow && echo reached",
+    "devices": "ls /dev/sd* /dev/vd* /dev/mem /dev/kmsg 2>/dev/null && echo reached",
+    "kernel settings": "echo 1 > /proc/sys/kernel/panic_on_oops && echo reached",
+}
+
+WRITES = {
+    "the system": "touch /usr/bin/mine && echo reached",
+    "the root": "touch /mine && echo reached",
+    "its prompt": 'echo x > "$COALMINE_PROMPT_FILE" && echo reached',
+    "a program on its PATH": 'for d in $(echo $PATH | tr : " "); do touch $d/mine && echo reached; done',
+    "a mount": "mount -t tmpfs none /usr && echo reached; mount -o remount,rw / && echo reached",
+    "another namespace": "unshare -Ur true && echo reached",
+    "other rights": "su -c true </dev/null && echo reached; chroot / true && echo reached",
+}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> SandboxBench:
+    """A host with a worker's files on it: secrets, other trees, the socket of a store."""
+    made = SandboxBench(folder=tmp_path)
+    (made.home / ".ssh").mkdir()
+    (made.home / ".ssh" / "id").write_text("secret")
+    (made.work_dir / "shop" / "fedcba9876543210").mkdir(parents=True)
+    (made.work_dir / "shop" / ".coalmine" / f"{JOB}.git").mkdir(parents=True)
+    return made
+
+
+@pytest.mark.parametrize("kind", [SandboxKind.NONE, SandboxKind.BUBBLEWRAP])
+@pytest.mark.parametrize("what", READS)
+def test_nothing_of_the_machine_is_read(bench: SandboxBench, what: str, kind: SandboxKind) -> None:
+    """The same line, as the same user, reaches it without a sandbox, or would with rights."""
+    path = bench.folder / "s"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen(5)
+        line = READS[what].format(
+            secret=bench.home / ".ssh" / "id", work=bench.work_dir, job=JOB, pid=os.getpid(), socket=path
+        )
+        said = bench.run(f"{line} 2>&1; true", sandbox=kind).output_tail
+    reached = "reached" in said
+    if kind is SandboxKind.BUBBLEWRAP:
+        assert not reached, said
+    elif what.startswith(("a ", "another", "our", "the worker's files", "processes", "the log")):
+        assert reached, f"the probe itself is broken: {said}"
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_nothing_of_the_machine_is_changed(bench: SandboxBench, what: str) -> None:
+    """Its tree, its home and its temporary files are all that an agent can write."""
+    said = bench.run(
+        f"({WRITES[what]}) 2>&1; echo mine > mine; echo own > ~/own; echo own > /tmp/own && echo done"
+    )
+    assert "reached" not in said.output_tail, said.output_tail
+    assert "done" in said.output_tail
+    assert (bench.folder / "tree" / "mine").read_text() == "mine\n"
+    assert not (bench.home / "own").exists()
+    assert not (bench.folder / "mine").exists()
+
+
+def test_home_and_temporary_files_are_new_each_turn(bench: SandboxBench) -> None:
+    """What one turn leaves there is not found by the next; its sessions are."""
+    leave = 'echo 1 > ~/left; echo 1 > /tmp/left; echo 1 > "$COALMINE_SESSIONS/left"'
+    assert bench.run(leave).clean
+    said = bench.run('cat ~/left /tmp/left 2>&1; cat "$COALMINE_SESSIONS/left" && echo kept').output_tail
+    assert said.splitlines()[-2:] == ["1", "kept"]
+    assert said.count("No such file") == 2
+
+
+def test_no_process_outlives_its_turn(bench: SandboxBench) -> None:
+    """Detached in every way: another session, no environment, no parent, no name."""
+    detach = "setsid env -i sh -c 'sh -c \"sleep 300 & sleep 300\" & exit' >/dev/null 2>&1 </dev/null"
+    before = set(_sleepers())
+    result = bench.run(f"{detach} & sleep 0.5; echo done")
+    assert (result.clean, result.survivors) == (True, 0)
+    assert set(_sleepers()) <= before
+
+
+def test_an_agent_that_is_stopped_has_time_to_end(bench: SandboxBench) -> None:
+    """It hears SIGTERM, as it does without a sandbox, and is not killed with what confines it."""
+    line = 'trap "echo ended > ended; exit 0" TERM; echo started > started; while :; do sleep 0.1; done'
+    stop, tree = StopSignal(), bench.folder / "tree"
+    tree.mkdir()
+
+    def ask() -> None:
+        wait_until((tree / "started").exists, description="the agent runs", timeout=30)
+        stop.set(StopReason.CANCEL)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    limits = TurnLimits(time_limit_seconds=60, stall_seconds=60, kill_grace_seconds=10)
+    result = bench.run(line, stop=stop, limits=limits)
+    asking.join()
+    assert (result.ended_by, result.survivors) == (Ending.CANCEL, 0)
+    assert (tree / "ended").exists()
+
+
+def test_a_profile_shows_more(bench: SandboxBench) -> None:
+    """Read-only or writable, at the same place."""
+    for name in ("shown", "open"):
+        (bench.folder / name).mkdir()
+        (bench.folder / name / "file").write_text(name)
+    shown, opened = bench.folder / "shown", bench.folder / "open"
+    line = (
+        f"cat {shown}/file {opened}/file; echo new > {opened}/file; echo new > {shown}/file && echo reached"
+    )
+    said = bench.run(f"{line} 2>&1; true", read=[str(shown)], write=[str(opened)]).output_tail
+    assert "shownopen" in said
+    assert "reached" not in said
+    assert (opened / "file").read_text() == "new\n"
+
+
+def test_without_a_network_nothing_is_reached(bench: SandboxBench) -> None:
+    """Not even what listens on the loopback of the machine."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        line = CONNECT.format(family=2, address=f'("127.0.0.1", {port})')
+        assert "reached" in bench.run(f"{line} 2>&1; true", network="full").output_tail
+        assert "reached" not in bench.run(f"{line} 2>/dev/null; true", network="none").output_tail
+
+
+def test_the_programs_settings_are_there_and_its_folder_is_not_the_users(bench: SandboxBench) -> None:
+    """What an agent writes into its folder of sessions stays there."""
+    said = bench.run('echo hook > "$COALMINE_SESSIONS/settings.json"; ls -d ~/.ssh 2>/dev/null || echo bare')
+    assert "bare" in said.output_tail
+    assert [path.name for path in bench.home.iterdir()] == [".ssh"]
+
+
+@pytest.fixture
+def tree(bench: SandboxBench) -> Worktree:
+    """A job's work tree, as a worker hands it out."""
+    remote = Remote(address=str(new_repository(bench.folder, bare=True).path))
+    place = RepositoryPlace(work_dir=bench.work_dir, repository="local:bank")
+    return open_worktree(place, remote=remote, job_id=JOB)
+
+
+#: What agents have left in trees to have the worker's git do something for them.
+TRICKS = {
+    "a pipe in place of the repository": "rm -rf .git; mkfifo .git",
+    "a program in the settings": 'git config core.fsmonitor "touch {mark}; false"; echo 1 > a; git add a',
+    "an embedded repository with a program": (
+        "git init -q sub; cd sub; echo x > f; git add f; git commit -qm s; "
+        "cd ..; git add sub; git commit -qm sub; "
+        'git -C sub config core.fsmonitor "touch {mark}; false"'
+    ),
+    "a forged log of pushes": (
+        "echo 1 > a; git add a; git commit -qm a; mkdir -p .git/logs/refs/remotes/origin/coalmine; "
+        'printf "%040d %s a <a@x> 1 +0000\\tupdate by push\\n" 0 $(git rev-parse HEAD) '
+        "> .git/logs/refs/remotes/origin/coalmine/{job}"
+    ),
+    "a push by itself": "echo 1 > a; git add a; git commit -qm a; git push -q {remote} HEAD:refs/heads/main",
+    "a link to a secret": "ln -s {secret} a; git add a; git commit -qm a",
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_tricks_with_a_tree_reach_nothing_on_the_host(
+    bench: SandboxBench, tree: Worktree, trick: str
+) -> None:
+    """The repository works inside, the worker takes over what is work, and nothing of the agent's is run."""
+    mark = bench.folder / "mark"
+    bench.environment = {
+        f"GIT_{who}_{what}": "a@x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    secret = bench.home / ".ssh" / "id"
+    line = TRICKS[trick].format(mark=mark, job=JOB, remote=tree.remote.address, secret=secret)
+    result = bench.run(f"git log -1 >/dev/null && echo works; {line}", tree=tree.path, borrowed=tree.borrowed)
+    assert "works" in result.output_tail
+    main = tree.main
+    tree.push()
+    assert not mark.exists()
+    again = open_worktree(
+        RepositoryPlace(work_dir=bench.work_dir, repository="local:bank"), remote=tree.remote, job_id=JOB
+    )
+    assert again.main == main, "the agent cannot push by itself"
+
+
+def _sleepers() -> list[tuple[int, int | None]]:
+    """Processes that sleep for 300 seconds, with their starts."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"sleep", b"300"]:
+            found.append((int(process.name), start_ticks(int(process.name))))
+    return found
