@@ -23,6 +23,10 @@ MOST_PARTS = 100
 MOST_STEPS = 2000
 MOST_PATHS = 500
 
+#: What stands in a path as it was read where its name on disk has something else: bytes other than UTF-8, or
+#: a carriage return.
+_NOT_AS_IT_IS = re.compile("[\ufffd\n]")
+
 #: Git's name for "no file", of whatever length.
 _NO_FILE = re.compile("0+")
 
@@ -187,7 +191,7 @@ class MainHistory:
         paths = sorted({path for unit in units for path in unit.blobs})
         if not paths:
             return
-        nameable = len(paths) <= MOST_PATHS and not any("\ufffd" in path or "\r" in path for path in paths)
+        nameable = len(paths) <= MOST_PATHS and not any(_NOT_AS_IT_IS.search(path) for path in paths)
         printed = self.git.run(
             *_PLAIN, "log", "--topo-order", "--full-history", "--diff-merges=first-parent", *_RAW,
             f"--max-count={MOST_STEPS}", "--format=%x02%H %ct %P", self.tip, f"^{since}", "--",

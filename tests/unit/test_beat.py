@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from routing.errors import UnavailableError
 from tasks.beat import PatientScheduler
@@ -200,3 +201,59 @@ def test_each_forge_is_polled_at_its_own_interval(clock: BeatClock) -> None:
 def test_tick_that_waited_too_long_is_late(headers: dict[str, Any] | None, late: bool) -> None:  # noqa: FBT001 - a column
     """Both times are the server's; one that says nothing, or comes from the future, runs."""
     assert is_late(headers, now=100.0) is late
+
+
+def test_an_interval_counts_from_when_a_tick_was_due(beat: NotedScheduler, clock: BeatClock) -> None:
+    """Beat that wakes late for one tick is not late for the next."""
+    beat.tick()
+    clock.now += 1.4
+    beat.tick()
+    sent(beat, SWEEP)
+    clock.now += 0.6
+    beat.tick()
+    assert sent(beat, SWEEP) == 1
+
+
+def test_beat_is_called_again_soon(
+    beat: NotedScheduler, clock: BeatClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At least at its longest interval, and at once when sending took longer than an interval."""
+    monkeypatch.setattr(beat, "max_interval", 0.25)
+    assert beat.tick() == 0.25
+    slow = beat.apply_entry
+
+    def slowly(*given: Any, **options: Any) -> None:
+        slow(*given, **options)
+        clock.now += 5.0
+
+    monkeypatch.setattr(beat, "apply_entry", slowly)
+    clock.now += 1.0
+    assert beat.tick() == 0.0
+
+
+def test_the_time_is_asked_for_only_when_a_tick_is_due(beat: NotedScheduler) -> None:
+    """Beat wakes several times a second."""
+    asked: list[float] = []
+
+    def said() -> float:
+        asked.append(1.0)
+        return 1_700_000_000.5
+
+    beat.server_time = said
+    beat.tick()
+    beat.tick()
+    assert len(asked) == 1
+
+
+def test_a_broker_that_is_away_and_back_is_said_once_each(beat: NotedScheduler, clock: BeatClock) -> None:
+    """However many ticks nobody took."""
+    with capture_logs() as said:
+        beat.away = True
+        beat.tick()
+        beat.away = False
+        clock.now += 3600
+        beat.tick()
+    assert [line["event"] for line in said if line["event"].startswith("broker.")] == [
+        "broker.away",
+        "broker.back",
+    ]

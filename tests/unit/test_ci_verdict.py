@@ -194,3 +194,59 @@ def test_names_on_a_reading_are_few() -> None:
     sentence = str(read(said(*(f"{name}=pending" for name in names))))
     assert sentence.startswith("CI is running (check 0, check 1")
     assert sentence.count("check") == 5
+
+
+@pytest.mark.parametrize(
+    ("known", "waited", "verdict", "reason"),
+    [
+        ({}, 60.0, UNKNOWN, CiReason.EXPECTED),
+        ({"expected": ("github-actions/CI",)}, 60.0, PENDING, CiReason.EXPECTED),
+        ({"keeps_ci_away": "[skip ci]"}, 59.0, UNKNOWN, CiReason.EXPECTED),
+        ({"keeps_ci_away": "[skip ci]"}, 60.0, UNKNOWN, CiReason.KEPT_AWAY),
+        ({"keeps_ci_away": "[skip ci]", "approvals": ("CI",)}, 60.0, PENDING, CiReason.APPROVAL),
+    ],
+)
+def test_a_required_check_that_has_not_spoken(
+    known: dict[str, Any], waited: float, verdict: CiVerdict, reason: CiReason
+) -> None:
+    """It may be on its way, kept away for good, or never come; our own word does not speak for it."""
+    for words in ((), ("coalmine/progress=success",)):
+        found = read(said(*words, required=("build",), **known), waited=waited)
+        assert (found.verdict, found.reason) == (verdict, reason)
+
+
+def test_a_required_form_that_is_missing_waits_for_people() -> None:
+    """The work has passed; nobody but its author can sign it."""
+    found = read(said("build=success", required=("DCO",)))
+    assert (found.verdict, found.reason, found.names) == (PENDING, CiReason.PEOPLE, ("DCO",))
+
+
+def test_a_check_is_known_by_its_own_name_too() -> None:
+    """In whichever suite it runs: what it is called says whether it waits for people, or is a form."""
+    runs = {
+        name: CommitStatus(context=f"suite 7: {name}", state=state, at=AT, app="an-app", name=name)
+        for name, state in (("tide", StatusState.PENDING), ("DCO", StatusState.SUCCESS))
+    }
+    built = said("build=success").statuses
+    waits = said().model_copy(update={"statuses": (*built, runs["tide"])})
+    assert read(waits).verdict is GREEN
+    signed = said().model_copy(update={"statuses": (runs["DCO"],)})
+    assert read(signed).reason is CiReason.UNPROVEN
+    running = CommitStatus(context="build", state=StatusState.PENDING, at=AT, app="github-actions")
+    assert read(said().model_copy(update={"statuses": (running,)})).reason is CiReason.RUNNING
+
+
+@pytest.mark.parametrize("word", ["tide=success", "review=success", "license/cla=neutral"])
+def test_a_check_of_people_proves_nothing(word: str) -> None:
+    """Nor does one that it skipped mean that CI has run nothing."""
+    assert read(said(word)).reason is CiReason.UNPROVEN
+
+
+def test_the_complaint_is_that_of_the_first_by_name() -> None:
+    """Whatever the order in which they are required, so that two looks say the same."""
+    failed = [
+        CommitStatus(context=one, state=StatusState.FAILURE, at=AT, description=f"{one} says no")
+        for one in ("lint", "build", "test")
+    ]
+    status = said(required=("lint", "build", "test")).model_copy(update={"statuses": tuple(failed)})
+    assert read(status).complaint == "build: build says no"

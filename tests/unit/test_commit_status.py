@@ -50,3 +50,13 @@ def test_those_that_failed_are_named_in_order() -> None:
     assert combined.failing == ("build", "lint")
     assert combined.complaint == "build: why"
     assert CombinedStatus.of("0" * 40, said[2:]).failing == ()
+
+
+def test_of_two_words_at_one_time_the_later_in_the_list_counts() -> None:
+    """Some forges give whole seconds."""
+    said = [
+        CommitStatus.model_validate({"context": "build", "state": state, "at": "2024-05-01T10:00:00Z"})
+        for state in ("pending", "success")
+    ]
+    assert CombinedStatus.of("0" * 40, said).verdict is CiVerdict.GREEN
+    assert CombinedStatus.of("0" * 40, said[::-1]).verdict is CiVerdict.PENDING

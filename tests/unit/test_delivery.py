@@ -92,7 +92,9 @@ def test_work_on_another_host_waits_for_that_host_to_try() -> None:
     """Its last try counts, however long ago the turn was; looks of others do not."""
     ran = Ran(ended_by=Ending.RESULT, hindrance=HindranceKind.ELSEWHERE, note="it is on h1")
     job = known(since=NOW - 900, seen_at=NOW - 50)
-    assert decided(ran, job).hindrance == job.hindrance
+    waits = decided(ran, job)
+    assert (waits.hindrance, waits.step, waits.again.counts) == (job.hindrance, NextStep.HINDERED, False)
+    assert waits.again.wait_seconds > 0
     lost = decided(ran, known(seen_at=NOW - 100))
     assert (lost.step, lost.again) == (NextStep.RETRY, UNCOUNTED)
     assert decided(replace(ran, is_lost=True)).step is NextStep.RETRY
@@ -105,7 +107,15 @@ def test_refusal_is_the_agents_once_or_a_persons(kind: RefusalKind) -> None:
     first, second = decided(ran), decided(ran, replace(JOB, refusals=1))
     assert first.step is (NextStep.REFUSED if kind in REPAIRABLE else NextStep.ESCALATE)
     assert second.step is NextStep.ESCALATE
-    assert second.signal in {SignalKind.REFUSED, SignalKind.SETUP, SignalKind.CANCELLED}
+    blames_nobody = {
+        RefusalKind.PROTECTED_BRANCH: SignalKind.SETUP,
+        RefusalKind.NAME_TAKEN: SignalKind.SETUP,
+        RefusalKind.READ_ONLY: SignalKind.SETUP,
+        RefusalKind.REWRITTEN: SignalKind.SETUP,
+        RefusalKind.MOVED: SignalKind.CANCELLED,
+    }
+    assert second.signal is blames_nobody.get(kind, SignalKind.REFUSED)
+    assert second.keeps_turn is (kind is not RefusalKind.UNRELATED)
 
 
 def finished_job(fleet: SteppedFleet, job: str) -> None:
@@ -212,3 +222,10 @@ def test_cancelled_job_keeps_its_finished_turn_for_a_retry(stage: str) -> None:
     assert fleet.app.jobs.find(job).state is JobState.CANCELLED
     fleet.app.jobs.retry(job, by="ada")
     assert fleet.claim(job).job.finished == FINISHED
+
+
+def test_words_of_a_hindrance_are_bounded() -> None:
+    """They stand in the job's record."""
+    found = decided(Ran(ended_by=Ending.RESULT, hindrance=HindranceKind.AWAY, note="x" * 9000))
+    assert found.hindrance is not None
+    assert len(found.hindrance.words) == 500

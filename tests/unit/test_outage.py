@@ -42,3 +42,16 @@ def test_a_silent_process_says_nothing() -> None:
         outage.begins("leases", "refused")
         outage.ends("leases")
     assert said == []
+
+
+def test_an_outage_is_as_long_as_its_first_part_waited() -> None:
+    """Not as its last one did."""
+    clock = SteppedClock()
+    outage = Outage("store", monotonic=clock)
+    with capture_logs() as said:
+        outage.begins("leases", "refused")
+        clock.forward(3.0)
+        outage.begins("consumer", "refused")
+        for part in ("leases", "consumer"):
+            outage.ends(part)
+    assert said[-1]["seconds"] == 3.0

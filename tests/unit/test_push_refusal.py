@@ -98,6 +98,8 @@ def test_refusal_is_named_by_what_was_said(stderr: str, kind: RefusalKind) -> No
         rejected("internal server error"),
         rejected(HOOK, "GitLab: Internal API unreachable"),
         rejected("unpacker error", "fatal: write error: No space left on device"),
+        rejected(HOOK, "fatal: No space left on device"),
+        rejected(HOOK, "error: Disk quota exceeded"),
         rejected("failed to update ref", "error: cannot lock ref 'refs/heads/c': Unable to create lock"),
     ],
 )  # fmt: skip
@@ -111,3 +113,4 @@ def test_words_of_a_refusal_are_printable_and_bounded() -> None:
     said = what_was_said("remote: " + "x" * 9000 + "\nremote: \x1b[31mGH001\x1b[0m\n ! [remote rejected] a\n")
     assert said.endswith("GH001\n! [remote rejected] a")
     assert len(said) == 4000
+    assert what_was_said("remote: GH001\nremote:\nremote: Too large\n") == "GH001\nToo large"
