@@ -99,7 +99,9 @@ def _decide(batch: Paths, table: Floats) -> SimulatedTrial:
         undecided = np.flatnonzero(moments.min(axis=0) > MAX_JOBS)
         part = batch.part(undecided, horizon)
         for null, half in enumerate(halves):
-            moments[null, undecided] = _moments(part, half)
+            final = half.take(part.rows(part.scores), axis=0)
+            worst = half.take(part.rows(OPEN), axis=0)
+            moments[null, undecided] = moments_of_verdict(final, worst, part.arrival)
     jobs = np.minimum(moments.min(axis=0), MAX_JOBS)
     verdict = np.where(moments[0] <= moments[1], ROLL_BACK, GRADUATE)
     verdict[moments.min(axis=0) > MAX_JOBS] = HOLD
@@ -107,14 +109,15 @@ def _decide(batch: Paths, table: Floats) -> SimulatedTrial:
     return SimulatedTrial(verdict=verdict, jobs=jobs, canary_jobs=dispatched[np.arange(runs), jobs - 1])
 
 
-def _moments(batch: Paths, table: Floats) -> Ints:
-    """For each run the dispatched jobs at which the evidence is enough; MAX_JOBS + 1 when not in these."""
-    final = table.take(batch.rows(batch.scores), axis=0)
-    worst = table.take(batch.rows(OPEN), axis=0)
+def moments_of_verdict(final: Floats, worst: Floats, arrival: Ints) -> Ints:
+    """For each run the dispatched jobs at which the evidence is enough; MAX_JOBS + 1 when not in these.
+
+    `final` and `worst` are ln factors by [run, job, alternative], of the score and of an open job.
+    """
     moments = np.full(len(final), MAX_JOBS + 1)
     earliest = _first_enough(final)
     for run in np.flatnonzero(earliest <= MAX_JOBS):
-        moments[run] = _moment(final[run], worst[run], batch.arrival[run], int(earliest[run]))
+        moments[run] = _moment(final[run], worst[run], arrival[run], int(earliest[run]))
     return moments
 
 

@@ -12,15 +12,16 @@ import json
 import math
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
 
+from harvest.pair_wager import pair_wager
 from harvest.policy import Fraction
 from harvest.segment import EMPTY, ZEROS, Segment, join, of_one, plus
 from harvest.wager import Null, Triple, Wager, ln_mixture, wager
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
-from routing.templates.trial import Arm, Bet
+from routing.templates.trial import Arm, Bet, PairBet
 
 #: exp() of more than this overflows; evidence is shown as at most exp of this.
 _LARGEST_LN = 700.0
@@ -46,18 +47,43 @@ class OpenJob:
         """What was staked on it."""
         return wager(null, self.arm, self.share, self.baseline)
 
-    def ln_factors(self, null: Null) -> Triple:
-        """What it multiplies the wealth by as long as it is open."""
-        staked = self.wager(null)
-        return staked.lowest if self.score is None else staked.ln_factors(self.score)
+    @property
+    def lowest_score(self) -> float:
+        """The least that it can score."""
+        return 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenPair:
+    """The same for a pair, whose outcome is the canary's score less the champion's."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    index: NonNegativeInt  # place in the order of dispatch
+    discordance: Annotated[float, Field(gt=0, le=1)]  # of the frozen bet
+    score: FiniteFloat | None = None  # the outcome when it is provisional, None while it counts at its worst
+    after: Segment = EMPTY
+
+    def wager(self, null: Null) -> Wager:
+        """What was staked on it."""
+        return pair_wager(null, self.discordance)
+
+    @property
+    def lowest_score(self) -> float:
+        """The least that it can come to."""
+        return -1.0
+
+
+#: What evidence counts: jobs in a trial by draw, pairs in a shadow trial or a backtest.
+OpenUnit = OpenJob | OpenPair
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """Evidence against one null. Every operation returns a new state.
 
-    A job is dispatched, perhaps `provisional` any number of times, and then settled or excluded, once.
-    Anything else is a ConflictError.
+    A job (or pair) is dispatched, perhaps `provisional` any number of times, and then settled or excluded,
+    once. Anything else is a ConflictError.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -67,7 +93,7 @@ class Evidence:
     dispatched: NonNegativeInt  # jobs so far; the index of the next one
     ln_wealth: Triple  # after all jobs before the first open one, per alternative
     ln_best: FiniteFloat  # largest mixture of wealths after any prefix of those
-    open: tuple[OpenJob, ...]  # in the order of dispatch
+    open: tuple[OpenUnit, ...]  # in the order of dispatch
 
     @classmethod
     def against(cls, null: Null) -> Self:
@@ -79,7 +105,7 @@ class Evidence:
         """The logarithm of the evidence; compare it with ln(1/level). Costs O(open jobs)."""
         best, wealth = self.ln_best, self.ln_wealth
         for job in self.open:
-            wealth = plus(wealth, job.ln_factors(self.null))
+            wealth = plus(wealth, _ln_factors(job, self.null))
             best = _best(best, wealth, job.after)
             wealth = plus(wealth, job.after.total)
         return best
@@ -89,15 +115,15 @@ class Evidence:
         """The evidence, from 1 upwards."""
         return math.exp(min(self.ln_value, _LARGEST_LN))
 
-    def dispatch(self, bet: Bet) -> "Evidence":
-        """Append a job with its frozen bet. Its index is what `dispatched` was before."""
-        job = OpenJob(index=self.dispatched, arm=bet.arm, share=bet.share, baseline=bet.baseline)
-        return replace(self, dispatched=self.dispatched + 1, open=(*self.open, job))
+    def dispatch(self, bet: Bet | PairBet) -> "Evidence":
+        """Append a job or pair with its frozen bet. Its index is what `dispatched` was before."""
+        return replace(self, dispatched=self.dispatched + 1, open=(*self.open, _opened(self.dispatched, bet)))
 
     def settle(self, index: int, score: float) -> "Evidence":
         """Fix the score of an open job for good."""
         place = self._place(index)
-        return self._close(place, self.open[place].wager(self.null).ln_factors(_checked(index, score)))
+        job = self.open[place]
+        return self._close(place, job.wager(self.null).ln_factors(_checked(job, score)))
 
     def exclude(self, index: int) -> "Evidence":
         """Take an open job out of the test: its factor is 1, for ever."""
@@ -109,7 +135,7 @@ class Evidence:
         With it the evidence may fall again, so that the error rate holds for final scores only.
         """
         place = self._place(index)
-        job = replace(self.open[place], score=_checked(index, score))
+        job = replace(self.open[place], score=_checked(self.open[place], score))
         return replace(self, open=(*self.open[:place], job, *self.open[place + 1 :]))
 
     def is_open(self, index: int) -> bool:
@@ -117,9 +143,17 @@ class Evidence:
         place = bisect_left(self.open, index, key=_index)
         return place < len(self.open) and self.open[place].index == index
 
+    @property
+    def open_jobs(self) -> tuple[OpenJob, ...]:
+        """The open jobs in the order of dispatch; none in a trial of pairs."""
+        return tuple(job for job in self.open if isinstance(job, OpenJob))
+
     def arm_of(self, index: int) -> Arm:
-        """The arm of an open job."""
-        return self.open[self._place(index)].arm
+        """The arm of an open job; a pair has none."""
+        job = self.open[self._place(index)]
+        if isinstance(job, OpenPair):
+            raise ConflictError(f"unit {index} of the trial is a pair, which has both arms")
+        return job.arm
 
     def to_json(self) -> str:
         """The state as text. Floats are written by repr, so that reading them gives the same bits."""
@@ -178,11 +212,26 @@ def _best(best: float, ln_wealth: Triple, segment: Segment) -> float:
     return best
 
 
-def _index(job: OpenJob) -> int:
+def _opened(index: int, bet: Bet | PairBet) -> OpenUnit:
+    """What is kept of a bet while its job or pair is open."""
+    if isinstance(bet, PairBet):
+        return OpenPair(index=index, discordance=bet.discordance)
+    return OpenJob(index=index, arm=bet.arm, share=bet.share, baseline=bet.baseline)
+
+
+def _ln_factors(job: OpenUnit, null: Null) -> Triple:
+    """What an open job or pair multiplies the wealth by."""
+    staked = job.wager(null)
+    return staked.lowest if job.score is None else staked.ln_factors(job.score)
+
+
+def _index(job: OpenUnit) -> int:
     return job.index
 
 
-def _checked(index: int, score: float) -> float:
-    if not 0.0 <= score <= 1.0:
-        raise InvalidInputError(f"the score {score!r} of job {index} of the trial is not between 0 and 1")
+def _checked(job: OpenUnit, score: float) -> float:
+    if not job.lowest_score <= score <= 1.0:
+        raise InvalidInputError(
+            f"the score {score!r} of job {job.index} of the trial is not between {job.lowest_score:g} and 1"
+        )
     return score

@@ -71,7 +71,7 @@ class TrialEvidence:
     @property
     def provisional_canary_jobs(self) -> int:
         """Open canary jobs that count with a provisional score."""
-        return sum(job.arm is Arm.CANARY and job.score is not None for job in self.worse.open)
+        return sum(job.arm is Arm.CANARY and job.score is not None for job in self.worse.open_jobs)
 
     @property
     def next_share(self) -> float:

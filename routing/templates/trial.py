@@ -43,6 +43,18 @@ class Bet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PairBet:
+    """What the paired test may know of a pair, frozen at dispatch like a `Bet`.
+
+    A discordance is the mean square of the canary's score less the champion's, over the pairs that were
+    settled at dispatch, rounded to 0.01 and in (0,1].
+    """
+
+    discordance: float
+    guardrail_discordances: Mapping[str, float] = field(default_factory=dict)  # the same per guardrail
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
     """What a trial is opened with. This floor reads all of it but the policy, which `harvest` reads."""
 

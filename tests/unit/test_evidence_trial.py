@@ -95,7 +95,7 @@ def test_a_bet_stays_as_it_was_frozen() -> None:
     """What settles after the dispatch of a job does not change what was staked on it."""
     early = begun(POLICY, Arm.CANARY, Arm.CHAMPION)
     bet_then_champion = advance(early, [], [settled(1, 0.0)]).state
-    assert bet_then_champion.worse.open[0].baseline == 0.6
+    assert bet_then_champion.worse.open_jobs[0].baseline == 0.6
     assert bet_then_champion.bet(Arm.CANARY, share=0.1).baseline == 0.4
 
 

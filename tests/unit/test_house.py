@@ -71,6 +71,7 @@ KNOWS = {
         ),
     ),
     "harvest": (),
+    "harvest/pairs": ("harvest",),
     "tasks": ("tasks/agents", "tasks/composition", "tasks/notify", "tasks/settings", "tasks/work"),
     "tasks/settings": ("tasks/notify",),
     "tasks/notify": (),

@@ -1,0 +1,326 @@
+"""Error rates and speed of the paired test, in the cells that it must hold and on published outcomes."""
+
+import csv
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.delays import FAST, SLOW, moments_of_verdict
+from benchmarks.results import Row, row
+from benchmarks.simulation import (
+    GRADUATE,
+    HOLD,
+    LN_THRESHOLD,
+    POLICY,
+    ROLL_BACK,
+    Floats,
+    Ints,
+    ln_mixture,
+)  # fmt: skip
+from harvest.pair_wager import PRIOR_DISCORDANCE, PRIOR_PAIRS, pair_not_worse, pair_wager
+from harvest.pairs.pair_evidence import PairEvidence, advance
+from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
+from harvest.pairs.pair_plan import PairLaw
+from harvest.plan import plan
+from harvest.verdict import Verdict
+from harvest.wager import Null
+from routing.templates.trial import Arm
+
+NAME = "pairs"
+
+_CHAMPIONS = (0.45, 0.7, 0.9)
+_AGREEMENTS = (0.0, 0.5, 0.7)
+_DIFFERENCES = (-0.3, -0.2, -0.1, 0.0, 0.1)
+_MOST_PAIRS = 3_000
+_MOST_LATE_PAIRS = 1_500
+_SEED = 1945
+_BATCH = 100
+_OPEN = 3  # column of the table after the outcomes -1, 0 and 1
+
+#: Published outcomes: champion, canary, and the issues that the reference rule takes: mean, and nine in ten.
+_PUBLISHED = (
+    ("claude-sonnet-4", "claude-sonnet-4.5", 116, 207),
+    ("gpt-5", "claude-sonnet-4.5", 73, 130),
+    ("claude-sonnet-4.5", "gpt-5", 279, 511),
+    ("claude-sonnet-4.5", "kimi-k2", 82, 147),
+    ("claude-sonnet-4.5", "gpt-oss", 38, 65),
+)
+_RESAMPLINGS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairCell:
+    """What a set of runs has in common."""
+
+    champion: float
+    difference: float
+    agreement: float  # correlation of the two outcomes of an issue
+
+    @property
+    def law(self) -> PairLaw:
+        """How a pair comes out."""
+        canary = min(max(self.champion + self.difference, 0.0), 1.0)
+        return PairLaw.of(champion=self.champion, canary=canary, agreement=self.agreement)
+
+    @property
+    def least(self) -> float:
+        """Pairs that any test needs for the verdict that is right here."""
+        gap = 0.0 if self.difference < -POLICY.delta / 2 else -POLICY.delta
+        return self.law.least_pairs(gap=gap, level=POLICY.alpha)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairsEnding:
+    """How the runs of a cell ended, one entry a run."""
+
+    verdict: Ints
+    pairs: Ints
+
+    def part(self, verdict: int) -> float:
+        """The part of the runs that ended so."""
+        return float(np.mean(self.verdict == verdict))
+
+
+def rows(*, quick: bool) -> list[Row]:
+    """Measure all of it."""
+    runs = 500 if quick else 5_000
+    cells = [
+        PairCell(champion=champion, difference=difference, agreement=agreement)
+        for champion in _CHAMPIONS
+        for agreement in _AGREEMENTS
+        for difference in _DIFFERENCES
+    ]
+    prompt = {cell: _prompt(cell, runs, _SEED + place) for place, cell in enumerate(cells)}
+    edges = [cell for cell in cells if cell.difference in {0.0, -POLICY.delta}]
+    late = {cell: _late(cell, runs, _SEED + 100 + place) for place, cell in enumerate(edges)}
+    return [
+        *_error_rows("", prompt, runs),
+        *_error_rows(", outcomes late by arm and outcome", late, runs),
+        _bound_row(prompt, quick=quick),
+        *_published_rows(quick=quick),
+        _identity_row(runs=3 if quick else 20),
+    ]
+
+
+def _table() -> Floats:
+    """Ln factors by [hundredths of the discordance, outcome, alternatives of both nulls]."""
+    table = np.zeros((101, 4, 6))
+    nulls = (pair_not_worse(margin=POLICY.margin, delta=POLICY.delta), Null.worse_by(delta=POLICY.delta))
+    for hundredths in range(1, 101):
+        for place, null in enumerate(nulls):
+            staked, columns = pair_wager(null, hundredths / 100), slice(3 * place, 3 * place + 3)
+            for column, outcome in enumerate((-1.0, 0.0, 1.0)):
+                table[hundredths, column, columns] = staked.ln_factors(outcome)
+            table[hundredths, _OPEN, columns] = staked.lowest
+    return table
+
+
+_TABLE = _table()
+
+
+def _hundredths(squares: Floats, pairs: Floats | int) -> Ints:
+    """The discordance as `harvest.pairs.pair_counts` freezes it, in hundredths."""
+    mean = (squares + PRIOR_DISCORDANCE * PRIOR_PAIRS) / (pairs + PRIOR_PAIRS)
+    rounded = np.rint(mean * 100).astype(np.int64)
+    ties = np.flatnonzero(np.abs(np.abs(mean * 100 - rounded) - 0.5) < 1e-6)  # decided by the last bit
+    rounded.ravel()[ties] = [round(round(float(each), 2) * 100) for each in mean.ravel()[ties]]
+    return np.maximum(rounded, 1)
+
+
+def _outcomes(law: PairLaw, numbers: Floats) -> Ints:
+    """-1, 0 or 1 for each uniform number."""
+    outcome = np.zeros(numbers.shape, dtype=np.int64)
+    outcome[numbers < law.champion_only] = -1
+    outcome[(numbers >= law.champion_only) & (numbers < law.champion_only + law.canary_only)] = 1
+    return outcome
+
+
+def _decide(outcomes: Iterator[Ints], runs: int, most: int) -> PairsEnding:
+    """Runs whose pairs settle at once; `outcomes` yields one outcome a run that is not decided yet."""
+    left = np.arange(runs)
+    wealth, squares = np.zeros((runs, 6)), np.zeros(runs)
+    verdict, taken = np.full(runs, HOLD), np.full(runs, most)
+    for pairs, all_outcomes in enumerate(outcomes):
+        outcome = all_outcomes[left]
+        wealth[left] += _TABLE[_hundredths(squares[left], pairs), outcome + 1]
+        squares[left] += outcome * outcome
+        near = left[(wealth[left] >= LN_THRESHOLD).any(axis=1)]
+        enough = ln_mixture(wealth[near].reshape(-1, 2, 3)) >= LN_THRESHOLD
+        verdict[near[enough[:, 1]]] = GRADUATE
+        verdict[near[enough[:, 0]]] = ROLL_BACK
+        taken[near[enough.any(axis=1)]] = pairs + 1
+        left = left[verdict[left] == HOLD]
+        if not len(left) or pairs + 1 == most:
+            break
+    return PairsEnding(verdict=verdict, pairs=taken)
+
+
+def _prompt(cell: PairCell, runs: int, seed: int) -> PairsEnding:
+    generator, law = np.random.default_rng(seed), cell.law
+
+    def outcomes() -> Iterator[Ints]:
+        while True:
+            yield _outcomes(law, generator.random(runs))
+
+    return _decide(outcomes(), runs, _MOST_PAIRS)
+
+
+def _late(cell: PairCell, runs: int, seed: int) -> PairsEnding:
+    """A pair settles with its slower half; that of a canary that solves its issue is slow."""
+    generator, law = np.random.default_rng(seed), cell.law
+    canary = min(max(cell.champion + cell.difference, 0.0), 1.0)
+    parts = []
+    for start in range(0, runs, _BATCH):
+        shape = (min(_BATCH, runs - start), _MOST_LATE_PAIRS)
+        outcome = _outcomes(law, generator.random(shape))
+        both = (canary - law.canary_only) / max(1.0 - law.canary_only - law.champion_only, 1e-9)
+        solved = (outcome == 1) | ((outcome == 0) & (generator.random(shape) < both))
+        of_canary = generator.standard_exponential(shape) * np.where(solved, SLOW, FAST)
+        delay = np.maximum(of_canary, generator.standard_exponential(shape) * FAST)
+        arrival = np.arange(1, _MOST_LATE_PAIRS + 1) + delay.astype(np.int64)
+        hundredths = _hundredths(_arrived(arrival, outcome * outcome), _arrived(arrival, np.ones(shape)))
+        parts.append(_moments(hundredths, outcome, arrival))
+    return PairsEnding(
+        verdict=np.concatenate([part.verdict for part in parts]),
+        pairs=np.concatenate([part.pairs for part in parts]),
+    )
+
+
+def _arrived(arrival: Ints, amounts: Floats | Ints) -> Floats:
+    """By [run, pair]: the sum of the amounts that had arrived when this pair was dispatched."""
+    runs, pairs = arrival.shape
+    run, pair = np.nonzero(arrival < pairs)
+    found = np.bincount(run * pairs + arrival[run, pair], amounts[run, pair], minlength=runs * pairs)
+    arrived: Floats = found.reshape(runs, pairs).cumsum(axis=1)
+    return arrived
+
+
+def _moments(hundredths: Ints, outcome: Ints, arrival: Ints) -> PairsEnding:
+    final, worst = _TABLE[hundredths, outcome + 1], _TABLE[hundredths, _OPEN]
+    worse, better = (
+        moments_of_verdict(
+            np.ascontiguousarray(final[:, :, half]), np.ascontiguousarray(worst[:, :, half]), arrival
+        )
+        for half in (slice(0, 3), slice(3, 6))
+    )
+    decided = np.minimum(worse, better) <= _MOST_LATE_PAIRS
+    verdict = np.where(decided, np.where(worse <= better, ROLL_BACK, GRADUATE), HOLD)
+    return PairsEnding(verdict=verdict, pairs=np.minimum(np.minimum(worse, better), _MOST_LATE_PAIRS))
+
+
+def _error_rows(condition: str, endings: dict[PairCell, PairsEnding], runs: int) -> list[Row]:
+    """The worst cell of both kinds of error, against the level and three standard errors of the count."""
+    found = []
+    for name, verdict, difference, level in (
+        ("wrong rollback at D = 0", ROLL_BACK, 0.0, POLICY.alpha),
+        ("wrong graduation at D = -delta", GRADUATE, -POLICY.delta, POLICY.beta),
+    ):
+        parts = [ending.part(verdict) for cell, ending in endings.items() if cell.difference == difference]
+        target = level + 3 * math.sqrt(level * (1 - level) / runs)
+        label = f"pairs: {name}{condition}, worst of {len(parts)} cells"
+        found.append(row(label, max(parts), unit="of trials", target=target, baseline=level))
+    return found
+
+
+def _bound_row(endings: dict[PairCell, PairsEnding], *, quick: bool) -> Row:
+    """Pairs over the least that any test needs for the right verdict, geometric mean over the whole grid."""
+    logs = [math.log(float(ending.pairs.mean()) / cell.least) for cell, ending in endings.items()]
+    errors = [float(e.pairs.var() / e.pairs.mean() ** 2) / len(e.pairs) for e in endings.values()]
+    mean = math.exp(float(np.mean(logs)))
+    allowed = 2 * mean * math.sqrt(sum(errors)) / len(logs) if quick else 0.0
+    label = f"pairs over the lower bound, geometric mean of {len(logs)} cells"
+    return row(label, mean, unit="times", target=1.35 + allowed)
+
+
+def _published_rows(*, quick: bool) -> list[Row]:
+    """Issues until a verdict on published outcomes, beside the draw's with half and a tenth of the jobs."""
+    with (Path(__file__).parent / "data" / "published-outcomes.csv").open() as file:
+        table = list(csv.DictReader(file))
+    found = []
+    for place, (champion, canary, mean, most) in enumerate(_PUBLISHED):
+        scores = np.array([(int(a[champion]), int(a[canary])) for a in table if a[champion] and a[canary]])
+        differences = scores[:, 1] - scores[:, 0]
+        generator = np.random.default_rng(_SEED + place)
+
+        def outcomes(
+            differences: Ints = differences, generator: np.random.Generator = generator
+        ) -> Iterator[Ints]:
+            while True:
+                yield generator.choice(differences, _RESAMPLINGS)
+
+        ending = _decide(outcomes(), _RESAMPLINGS, _MOST_PAIRS)
+        what = f"{champion} → {canary} ({differences.mean():+.2f})"
+        error = float(ending.pairs.std()) / math.sqrt(_RESAMPLINGS)
+        found += [
+            row(f"pairs: issues, {what}", float(ending.pairs.mean()), unit="issues", target=mean + 2 * error),
+            row(
+                f"pairs: issues that nine trials in ten need, {what}",
+                float(np.quantile(ending.pairs, 0.9)),
+                unit="issues",
+                target=most * 1.05,  # the quantile of a thousand resamplings is known to about 5 %
+            ),
+            row(
+                f"pairs: right verdict, {what}",
+                ending.part(ROLL_BACK if differences.mean() < -POLICY.delta / 2 else GRADUATE),
+                unit="of trials",
+                target=0.8,
+                better="higher",
+            ),
+            *(
+                row(
+                    f"draw at share {share:g}: issues, {what}",
+                    _draw(scores, share, runs=20 if quick else 200),
+                    unit="issues",
+                    baseline=float(ending.pairs.mean()),
+                )
+                for share in (0.5, 0.1)
+            ),
+        ]
+    return found
+
+
+def _draw(scores: Ints, share: float, *, runs: int) -> float:
+    """Jobs of both arms that a trial by draw takes on average for the same two rates."""
+    champion, canary = (float(each) for each in scores.mean(axis=0))
+    expected = plan(policy=POLICY, baseline=champion, difference=canary - champion, share=share, runs=runs)
+    return expected.mean_canary_jobs / share
+
+
+def _identity_row(*, runs: int) -> Row:
+    """The simulation must decide at the very pair at which the real module decides."""
+    wrong = 0
+    for place, cell in enumerate(
+        PairCell(champion=0.7, difference=difference, agreement=0.5) for difference in (-0.2, 0.0, 0.1)
+    ):
+        for run in range(runs):
+            numbers = random.Random(_SEED + 10 * run + place)
+            drawn = np.array([numbers.random() for _ in range(_MOST_PAIRS)])
+            outcome = _outcomes(cell.law, drawn)
+            ending = _decide(iter(outcome.reshape(-1, 1)), 1, _MOST_PAIRS)
+            wrong += (int(ending.verdict[0]), int(ending.pairs[0])) != _module(outcome)
+    return row(
+        f"pairs: runs of {3 * runs} in which simulation and module disagree", wrong, unit="runs", target=0.0
+    )
+
+
+def _module(outcomes: Ints) -> tuple[int, int]:
+    """The verdict of the real module, and the pairs that it took."""
+    state = PairEvidence.begin(POLICY)
+    names = {Verdict.ROLL_BACK: ROLL_BACK, Verdict.GRADUATE: GRADUATE}
+    for index, outcome in enumerate(outcomes):
+        pair = PairDispatched(
+            index=index, champion_job="a", canary_job="b", first=Arm.CHAMPION,
+            discordance=state.bet.discordance,
+        )  # fmt: skip
+        scores = PairSettlement(
+            index=index, kind="settled", champion=float(outcome < 0), canary=float(outcome > 0)
+        )
+        state = advance(state, [pair], [scores]).state
+        verdict = state.decide(elapsed_days=0.0).verdict
+        if verdict in names:
+            return names[verdict], index + 1
+    return HOLD, len(outcomes)

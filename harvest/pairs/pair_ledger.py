@@ -1,0 +1,60 @@
+"""The ledger of a trial of pairs: what was dispatched and what became of it.
+
+Two lists that only grow, like those of the draw (`harvest.ledger`): pairs in the order of dispatch, and their
+settlements in the order of arrival. The forms here are what is stored.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harvest.ledger import Amount, Index, Score
+from routing.templates.trial import Arm, PairBet
+
+Discordance = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class PairDispatched(BaseModel):
+    """Both versions were given an issue: the pair's bet, frozen before anything was known of the outcome."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1  # form of this record
+    index: Index  # place in the order of dispatch, from 0
+    champion_job: str
+    canary_job: str
+    first: Arm  # which of the two was started first, by a coin of the injected generator
+    discordance: Discordance
+    guardrail_discordances: dict[str, Discordance] = Field(default_factory=dict)  # by guardrail
+
+    @property
+    def bet(self) -> PairBet:
+        """The bet that was frozen."""
+        return PairBet(discordance=self.discordance, guardrail_discordances=self.guardrail_discordances)
+
+
+class PairSettlement(BaseModel):
+    """What became of a pair, once: both scores, or that it says nothing about either version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1  # form of this record
+    index: Index  # of the pair, in the order of dispatch
+    kind: Literal["settled", "excluded"]
+    champion: Score | None = None  # None when excluded, like the next
+    canary: Score | None = None
+    champion_spent: dict[str, Amount] = Field(default_factory=dict)  # USD, seconds or turns, by guardrail
+    canary_spent: dict[str, Amount] = Field(default_factory=dict)
+    reason: str = ""  # what settled it, in words
+    at: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # seconds since the epoch
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        scores = [score is not None for score in (self.champion, self.canary)]
+        if scores != [self.kind == "settled"] * 2:
+            raise ValueError(f"a pair that is {self.kind} has {'two scores' if all(scores) else 'no scores'}")
+        return self
+
+
+#: A line of the ledger.
+PairEntry = PairDispatched | PairSettlement
