@@ -19,6 +19,7 @@ from console.commands import cost as cost_command
 from console.commands import demo as demo_command
 from console.commands import fleet as fleet_commands
 from console.commands import init as init_command
+from console.commands import status as status_command
 from console.commands import up as up_command
 from console.commands import web as web_command
 from console.commands.config import config_app
@@ -108,6 +109,7 @@ def coalmine(
     ctx.call_on_close(ctx.obj.close)
 
 
+app.command(epilog=status_command.EXAMPLES)(status_command.status)
 app.add_typer(template_app, name="template")
 app.add_typer(trial_app, name="trial")
 app.command(epilog=ENQUEUE_EXAMPLES)(enqueue)

@@ -6,6 +6,7 @@ the annotations of `--json` and `--reason`, and the form of examples.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from getpass import getuser
@@ -14,14 +15,18 @@ from typing import Annotated, Any
 
 import typer
 
-from console.local.fleet import running_variables
+from console.local.fleet_place import FleetPlace
+from console.output.rendering import when
 from console.output.terminal import Terminal
+from routing.embedded.private_server import PrivateServer
 from routing.printable import valid
 from tasks.composition.composition import Coalmine, compose
 from tasks.logs import configure_logs
 from tasks.settings.forge_tables import variable_of
 from tasks.settings.origins import Origins
 from tasks.settings.settings import Settings, file_values, load_settings, settings_file
+
+_REDIS_URL = variable_of("redis_url")
 
 #: Seconds that a command waits for a server that does not answer.
 PATIENCE_SECONDS = 1.0
@@ -44,6 +49,7 @@ class Invocation:
 
     config: Path | None = None  # settings file; None: COALMINE_CONFIG or coalmine.toml
     given: dict[str, Any] = field(default_factory=dict)  # settings that options gave
+    _history: PrivateServer | None = None  # of a fleet that does not run; to be stopped at the end
 
     def take(self, name: str, value: Any) -> None:
         """Keep an option that was given; the last one counts. Called before anything else is."""
@@ -82,10 +88,34 @@ class Invocation:
         Raises one SettingsError with everything that is wrong. Old names are read, and a warning on standard
         error says what they are called now.
         """
-        if not self._names_a_server:
-            for name, value in running_variables().items():
-                os.environ.setdefault(name, value)
+        for name, value in self._found_variables().items():
+            os.environ.setdefault(name, value)
         return load_settings(self.file, **self.given)
+
+    @cached_property
+    def place(self) -> FleetPlace | None:
+        """The fleet of this folder, or of the nearest one above; None when a server was named."""
+        return None if self._names_a_server else FleetPlace.around()
+
+    def open_history(self) -> bool:
+        """Start the private server of a fleet that does not run, to read what it left; `close` stops it.
+
+        Called before the settings are read. Returns whether there was anything to start.
+        """
+        place = self.place
+        if place is None or place.is_running or not place.data.is_dir() or _REDIS_URL not in place.variables:
+            return False
+        self._history = PrivateServer(place.data)
+        self._history.start()
+        return True
+
+    def _found_variables(self) -> Mapping[str, str]:
+        """The settings of the fleet that was found, if it runs or its server was started to read it."""
+        if self.place is None:
+            return {}
+        if self._history is not None:
+            return {**self.place.variables, _REDIS_URL: self._history.url}
+        return self.place.variables if self.place.is_running else {}
 
     @property
     def origins(self) -> Origins:
@@ -124,6 +154,9 @@ class Invocation:
         if "coalmine" in self.__dict__:
             self.coalmine.redis.close()
             self.coalmine.app.close()
+        if self._history is not None:
+            self._history.stop()
+            self._history = None
 
 
 def started(ctx: typer.Context) -> Invocation:
@@ -137,12 +170,25 @@ def started(ctx: typer.Context) -> Invocation:
     return found
 
 
-def opened(ctx: typer.Context, *, as_json: bool) -> tuple[Coalmine, Terminal]:
+def opened(ctx: typer.Context, *, as_json: bool, reads: bool = False) -> tuple[Coalmine, Terminal]:
     """The parts, and where to print: nearly every command begins with this.
 
-    Nothing has been sent to a server yet when it returns, so input may be checked before or after it.
+    Nothing has been sent to a server yet when it returns, so input may be checked before or after it. One
+    that only `reads` also shows what a fleet of this folder has left that does not run.
     """
-    return started(ctx).coalmine, Terminal(as_json=as_json)
+    invocation, terminal = started(ctx), Terminal(as_json=as_json)
+    if reads and invocation.open_history() and invocation.place is not None:
+        terminal.note(not_running(invocation.place))
+    return invocation.coalmine, terminal
+
+
+def not_running(place: FleetPlace) -> str:
+    """That a fleet does not run, and when it was last seen."""
+    seen = f", last seen {when(place.last_seen_at)}" if place.last_seen_at is not None else ""
+    return (
+        f"The fleet of {place.state.parent} is not running{seen}: this is what it left. `coalmine up` there "
+        "goes on."
+    )
 
 
 def examples(*lines: str) -> str:

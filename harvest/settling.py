@@ -62,13 +62,13 @@ class Settling:
                 scorings.append(Scoring(job=identifier, seen=0, what=ScoringKind.DEFER))
             else:
                 facts = JobFacts(job=job, signals=signals)
-                scorings.append(scoring(facts, now=now, rules=self._rules(job)))
+                scorings.append(scoring(facts, now=now, rules=self.rules(job)))
         answers = self._signals.score(scorings)
         done = {ScoringKind.SETTLED, ScoringKind.EXCLUDED}
         pairs = zip(scorings, answers, strict=True)
         return sum(item.what in done and answer is ScoreAnswer.OK for item, answer in pairs)
 
-    def _rules(self, job: Job) -> ScoreRules:
+    def rules(self, job: Job) -> ScoreRules:
         """The rules of the job's trial; those of the settings for jobs of no trial."""
         policy = self._policy(job.trial) if job.trial else self._default
         return ScoreRules(

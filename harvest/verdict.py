@@ -136,7 +136,7 @@ def _reasons_to_expire(policy: TrialPolicy, readings: Readings) -> tuple[str, ..
     ask = "neither question is answered, the champion stays, and a person is asked."
     if readings.canary_jobs >= policy.max_canary_jobs:
         reasons.append(
-            f"{readings.canary_jobs} canary jobs are scored (limit {policy.max_canary_jobs}): {ask}"
+            f"{readings.canary_jobs} canary jobs are settled (limit {policy.max_canary_jobs}): {ask}"
         )
     if readings.elapsed_days >= policy.max_days:
         days = f"{readings.elapsed_days:.1f} days"

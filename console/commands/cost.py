@@ -42,7 +42,7 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """Print what agents have cost. Dollars that an agent did not say are unknown, and never counted as 0."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     sums = dict(_sums(coalmine, by, limit))
     document = {
         "by": by.value,

@@ -168,7 +168,8 @@ class _Screen:
             evidence = parts.harvester.evidence(trial)
             self.say(
                 f"{title}: {evidence.canary.settled} canary and {evidence.champion.settled} champion jobs "
-                f"scored; evidence {evidence.worse.value:.1f} worse, {evidence.not_worse.value:.1f} not worse"
+                f"settled; evidence {evidence.worse.value:.1f} worse, "
+                f"{evidence.not_worse.value:.1f} not worse"
             )
 
     @property

@@ -95,7 +95,7 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """Print the stream of events. With --json, one JSON object on each line."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=not follow)
     # With --limit 0 one event is still read: following begins after it. "0-0" is before the first event of
     # a stream.
     newest = coalmine.events.newest(max(limit, 1))

@@ -79,7 +79,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List known issues: those in progress, those ready in the order of dispatch, then the rest."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     store = coalmine.backlog_store
     places = _places(forge, repository, _forges(coalmine))
     chosen = [each for each in (*LISTED, *UNLISTED) if each in (state or LISTED)]
@@ -99,7 +99,7 @@ def list_(
 def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
     """Print all about an issue: its state and why, what it waits for, its metadata, its job, its events."""
     ref = IssueRef.parse(issue)
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     detail = _detail(coalmine, ref)
     terminal.answer(detail_document(detail), *issue_view(detail))
     for note in _show_notes(coalmine, detail.item):

@@ -60,7 +60,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, the newest first."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     if template:
         # Raises NotFoundError: a mistyped name must not look like a template without jobs.
         coalmine.templates.champion(template)
@@ -73,7 +73,7 @@ def list_(
 @job_app.command(epilog=examples("job show 4f1d0c2ab39e8876"))
 def show(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
     """Print all about a job: its draw and bet, attempts, result, signals, score and why."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     found = coalmine.jobs.find(job)
     signals = coalmine.signals.read(found.id)
     spending = None
@@ -97,7 +97,7 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """Print what the agent said, as far as it is kept. With --json, one JSON object on each line."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=not follow)
     found = coalmine.jobs.find(job)
     said = _follow_log(coalmine, found.id, terminal, follow=follow)
     if not said and not as_json:
@@ -139,7 +139,7 @@ def retry(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
 @job_app.command(epilog=examples("job dead", "job dead --json"))
 def dead(ctx: typer.Context, *, limit: Limit = 100, as_json: AsJson = False) -> None:
     """List dead letters: jobs that used up their attempts. `coalmine job retry` queues one again."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     found = coalmine.job_store.read_many(coalmine.job_store.dead(limit))
     jobs = [job for job in found if job is not None]
     terminal.answer(

@@ -122,7 +122,7 @@ def list_(
     """List the mail of the whole fleet, the newest first."""
     if sum(map(bool, (to, thread, dead))) > 1:
         raise InvalidInputError("--to, --thread and --dead name different lists; give only one")
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     office = coalmine.post_office
     mails = office.dead(limit) if dead else office.newest(limit, recipient=to, thread=thread)
     terminal.answer({"mails": [mail_document(mail) for mail in mails]}, mails_view(mails))
@@ -143,7 +143,7 @@ def read(ctx: typer.Context, mail: MailId, *, as_json: AsJson = False) -> None:
 @mail_app.command(epilog=examples("mail agents", "mail agents --json"))
 def agents(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """List the live agents with their names, which are their addresses."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     live = coalmine.agents.live()
     terminal.answer({"agents": [agent_document(agent) for agent in live]}, agents_view(live))
 

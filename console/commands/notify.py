@@ -61,7 +61,7 @@ def list_dead(
     as_json: AsJson = False,
 ) -> None:
     """List notifications that a sink refused, or did not take in all its attempts."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     letters = list(dead_letters(coalmine.notices, most=limit))
     terminal.answer({"dead": [_letter_document(letter) for letter in letters]}, _letters_view(letters))
 

@@ -208,7 +208,7 @@ def propose(
 @template_app.command("list", epilog=examples("template list", "template list --json"))
 def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """List all templates with their champions and open trials."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     documents = [template_document(coalmine, name) for name in coalmine.templates.names()]
     terminal.answer({"templates": documents}, templates_view(documents))
 
@@ -216,7 +216,7 @@ def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 @template_app.command(epilog=examples("template show implementer", "template show implementer@v3"))
 def show(ctx: typer.Context, version: Reference, *, as_json: AsJson = False) -> None:
     """Print a template with its versions and decisions; with @, one version with its content."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     # Without @ the whole template is meant, although a reference alone would mean its champion.
     if "@" in version:
         found = coalmine.templates.find(version)
@@ -254,7 +254,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Print the differences between the contents of two versions."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     templates = coalmine.templates
     first = templates.find(before)
     if after is None:

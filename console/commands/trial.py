@@ -29,7 +29,8 @@ from console.input.trial_options import (
 from console.invocation import AsJson, Reason, examples, opened, started
 from console.output.trials.trial_explanation import explanation_document, explanation_view
 from console.output.trials.trial_replay import replayed
-from console.output.trials.trial_status import status_of, status_view, trial_document, trials_view
+from console.output.trials.trial_status import status_view, trial_document, trials_view
+from console.status.fleet_reading import read_trials
 from harvest.explanation import explain as explained
 from routing.errors import CorruptRecordError
 
@@ -110,15 +111,11 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Print the state of trials: the arms, the evidence with its thresholds, and the verdict."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     trials = [coalmine.trials.find(trial)] if trial else coalmine.trials.open_trials()
     now = coalmine.trial_store.now()
     # The server's clock: the age of a trial must not depend on the machine that asks.
-    costs = coalmine.costs.of_arms([found.id for found in trials])
-    statuses = [
-        status_of(found, coalmine.harvester.evidence(found), now, spent)
-        for found, spent in zip(trials, costs, strict=True)
-    ]
+    statuses = read_trials(coalmine, trials, now)
     document = {"trials": [status.document() for status in statuses]}
     terminal.answer(document, *status_view(statuses))
 
@@ -131,7 +128,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List all trials, open and closed."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     # champion() raises NotFoundError for a template that does not exist.
     names = [coalmine.templates.champion(template).template] if template else coalmine.templates.names()
     trials = [trial for name in names for trial in coalmine.trials.history(name)]
@@ -147,10 +144,9 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Print what the verdict rests on: each job in the order of dispatch, its factors and the evidence."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     found = coalmine.trials.find(trial)
-    (costs,) = coalmine.costs.of_arms([found.id])
-    status = status_of(found, coalmine.harvester.evidence(found), coalmine.trial_store.now(), costs)
+    (status,) = read_trials(coalmine, [found], coalmine.trial_store.now())
     lines = explained(status.evidence.policy, coalmine.harvester.counted_ledger(found))
     terminal.answer(explanation_document(status, lines), *explanation_view(status, lines, every=every))
 
@@ -167,7 +163,7 @@ def stop(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJs
 @trial_app.command(epilog=examples("trial replay implementer"))
 def replay(ctx: typer.Context, trial: Trial, *, as_json: AsJson = False) -> None:
     """Recompute a trial from its ledger and compare it with what is stored; exit code 6 when they differ."""
-    coalmine, terminal = opened(ctx, as_json=as_json)
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     found = coalmine.trials.find(trial)
     outcome = replayed(coalmine, found)
     terminal.answer(outcome.document(), *outcome.view())

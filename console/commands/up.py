@@ -34,13 +34,12 @@ from console.input.up_options import (
 from console.invocation import AsJson, Invocation, examples, started
 from console.local.fleet import (
     DEFAULT_AGENTS,
-    DEFAULT_STATE,
     SPARE_SECONDS,
     FleetPlan,
     LocalFleet,
-    running_variables,
 )
 from console.local.fleet_ending import FleetEnding
+from console.local.fleet_place import DEFAULT_STATE, running_variables
 from console.local.last_options import LastOptions
 from console.local.offered_agent import OfferedAgent, check_programs, take
 from console.local.start_checks import check_ci, check_repository, sandbox_words

@@ -31,16 +31,16 @@ def board(parts: Coalmine, title: str, trial: Trial, seconds: float) -> Renderab
 
 
 def _arms(trial: Trial, evidence: TrialEvidence) -> Table:
-    """A row for each arm. Rerouted jobs count as left out here, since they left the trial too."""
+    """A row for each arm. Rerouted jobs count as excluded here, since they left the trial too."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("arm", "version", "jobs", "scored", "open", "left out", "mean score"):
+    for name in ("arm", "version", "dispatched", "settled", "open", "excluded", "mean score"):
         table.add_column(name, justify="left" if name in {"arm", "version"} else "right")
     rows = (("champion", trial.champion_id, evidence.champion), ("canary", trial.canary_id, evidence.canary))
     for arm, version, counts in rows:
         mean = "none" if counts.mean is None else f"{counts.mean:.2f}"
-        left_out = str(counts.excluded + counts.rerouted)
+        excluded = str(counts.excluded + counts.rerouted)
         table.add_row(
-            arm, version, str(counts.dispatched), str(counts.settled), str(counts.open), left_out, mean
+            arm, version, str(counts.dispatched), str(counts.settled), str(counts.open), excluded, mean
         )
     return table
 

@@ -70,7 +70,7 @@ def _chapter(chapter: Chapter) -> list[str]:
         f"{chapter.title}: {trial.canary_id} was {_ENDS.get(trial.state.value, trial.state.value)}",
         f'  its prompt: "{chapter.prompt}"',
         (
-            f"  its {canary['settled']} scored jobs had a mean score of {_mean(canary)}; "
+            f"  its {canary['settled']} settled jobs had a mean score of {_mean(canary)}; "
             f"the champion's {champion['settled']} had {_mean(champion)}"
         ),
         (

@@ -31,7 +31,7 @@ Beta = Annotated[
 ]
 Margin = Annotated[float | None, _option("margin", help_text="Loss of mean score that counts as no loss.")]
 MaxCanaryJobs = Annotated[
-    int | None, _option("max_canary_jobs", help_text="Scored canary jobs after which a person is asked.")
+    int | None, _option("max_canary_jobs", help_text="Settled canary jobs after which a person is asked.")
 ]
 MaxDays = Annotated[float | None, _option("max_days", help_text="Days after which a person is asked.")]
 Ramp = Annotated[

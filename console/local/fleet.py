@@ -5,12 +5,12 @@ settings are the environment's; what the plan adds is put into this process's en
 programs that it starts.
 """
 
-import json
 import logging
 import os
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from console.local.fleet_lock import FleetLock, hide_from_git, locked_folders
+from console.local.fleet_place import WORK, note_ended, note_running
 from console.local.last_options import unsaid
 from console.local.program import Program
 from console.local.start_checks import check_has_commit
@@ -28,16 +29,12 @@ from console.web.access import checked_token
 from routing.embedded.private_server import PrivateServer
 from routing.forges.config import RemoteConfig
 from routing.forges.local.forge import LocalConfig
-from routing.process.table import is_there
 from tasks.agents.mail_socket.unix_socket import sweep
 from tasks.composition.composition import Coalmine, compose
 from tasks.composition.forge_parts import local_config
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.origins import Origins
 from tasks.settings.settings import PREFIX, Settings, file_values, load_settings, settings_file
-
-#: Where a fleet keeps everything, below the folder that it is started in.
-DEFAULT_STATE = Path(".coalmine")
 
 #: Agents that work at once where neither an option nor the settings say it.
 DEFAULT_AGENTS = 2
@@ -160,8 +157,8 @@ class LocalFleet:
         self._leave.callback(self.coalmine.redis.close)
         if self._plan.door:
             self.door = LocalDoor.of(self.coalmine.settings)
-        self._note()
-        self._leave.callback(running_file(self._state).unlink, missing_ok=True)
+        note_running(self._state, self.variables, at=time.time())
+        self._leave.callback(lambda: note_ended(self._state, at=time.time()))
         self.agents = self._plan.agents or max(DEFAULT_AGENTS, *_per_repo(settings))
 
     def _origins(self) -> Origins:
@@ -225,7 +222,7 @@ class LocalFleet:
         """Settings that keep all files below the state folder."""
         tables = ForgeTables.read(file_values(settings_file()), os.environ)
         return {
-            variable_of("agent", "work_dir"): str(self._state / "work"),
+            variable_of("agent", "work_dir"): str(self._state / WORK),
             variable_of("forge", tables.local_name(), "state"): str(self._state / "forge"),
         }
 
@@ -244,17 +241,6 @@ class LocalFleet:
             log.addHandler(handler)
         log.info("%s", line)
 
-    def _note(self) -> None:
-        """Let other `coalmine` commands in this folder find the fleet.
-
-        The file is for its owner alone: an address may hold a password.
-        """
-        file = running_file(self._state)
-        file.unlink(missing_ok=True)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-            json.dump({"pid": os.getpid(), "variables": self.variables}, written)
-
 
 def _node(name: str) -> str:
     """A name for a worker that no other has: those of another fleet may use the same server and this host."""
@@ -264,23 +250,3 @@ def _node(name: str) -> str:
 def _per_repo(settings: Settings) -> list[int]:
     """How many issues of a repository each local forge may have in progress."""
     return [forge.per_repo for forge in settings.forge if isinstance(forge, LocalConfig)] or [0]
-
-
-def running_file(state: Path) -> Path:
-    """The file with the process id and the settings of the fleet that runs here."""
-    return state / "running.json"
-
-
-def running_variables(state: Path = DEFAULT_STATE) -> dict[str, str]:
-    """The settings of the fleet that runs in this folder; empty when no fleet does, or its process has gone.
-
-    A file that cannot be read, or is of a process of another user, counts as none. The process id may have
-    been given to another program since; then a server that does not answer is reported by its first use.
-    """
-    try:
-        noted = json.loads(running_file(state).read_text(encoding="utf-8"))
-        if not is_there(int(noted["pid"])):
-            return {}
-        return {str(name): str(value) for name, value in noted["variables"].items()}
-    except (OSError, ValueError, KeyError, AttributeError):
-        return {}

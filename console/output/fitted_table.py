@@ -1,7 +1,8 @@
 """A table that fits its terminal: ids that people copy are not broken, and less important columns go.
 
 rich alone would shrink all columns of a narrow terminal, and fold an id over two lines. Here columns that
-may go are left out one by one, from the right, until the rest fits; only then is anything folded.
+may go are left out one by one, from the right, until the rest fits; then those that may be cut end with
+whole words, and only then is anything folded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,20 +22,21 @@ GAP, LEAST = 2, 12
 class Column:
     """One column of a table. Its title is the name, after marks that say how it behaves.
 
-    Marks may stand in any order: `?` yields, `!` is whole, `>` is aligned to the right.
+    Marks may stand in any order: `?` yields, `!` is whole, `~` is cut, `>` is aligned to the right.
     """
 
     name: str
     yields: bool  # `?`: left out of a narrow terminal, the last such column first
     whole: bool  # `!`: folded only when nothing else helps
+    cut: bool  # `~`: on one line, which ends with a whole word and an ellipsis where there is no room
     right: bool  # `>`: aligned to the right
 
     @classmethod
     def of(cls, title: str) -> "Column":
         """Read a title: `?!>score` is a column `score` with all three marks."""
-        name = title.lstrip("?!>")
+        name = title.lstrip("?!~>")
         marks = title.removesuffix(name)
-        return cls(name=name, yields="?" in marks, whole="!" in marks, right=">" in marks)
+        return cls(name=name, yields="?" in marks, whole="!" in marks, cut="~" in marks, right=">" in marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,33 @@ class FittedTable:
                 shown.remove(place)
         fits = self._needed(shown, widths) <= width
         made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
-        for column in (self.columns[place] for place in shown):
+        room = self._room(shown, widths, width)
+        for place in shown:
+            column = self.columns[place]
             made.add_column(
                 column.name,
                 justify="right" if column.right else "left",
                 overflow="fold",
-                no_wrap=fits and column.whole,
+                no_wrap=fits and (column.whole or column.cut),
+                width=room[place] if fits and column.cut else None,
             )
         for row in self.rows:
-            made.add_row(*(row[place] for place in shown))
+            cells = (
+                cut(row[place], room[place]) if fits and self.columns[place].cut else row[place]
+                for place in shown
+            )
+            made.add_row(*cells)
         return made
+
+    def _room(self, shown: Sequence[int], widths: Sequence[int], width: int) -> dict[int, int]:
+        """How wide each column may be: the least, and an equal part of what is left while it wants more."""
+        room = {place: self._least(place, widths) for place in shown}
+        left = width - self._needed(shown, widths)
+        while left > 0 and (wanting := [place for place in shown if room[place] < widths[place]]):
+            for place in wanting[:left]:
+                room[place] += 1
+            left -= len(wanting[:left])
+        return room
 
     def _lines(self, place: int) -> Iterator[str]:
         """Every line of a column, its name first: the longest one is how wide the column would like to be."""
@@ -83,5 +102,19 @@ class FittedTable:
 
     def _needed(self, shown: Sequence[int], widths: Sequence[int]) -> int:
         """The least width in which the columns `shown` can be read, with the gaps between them."""
-        least = (widths[each] if self.columns[each].whole else min(widths[each], LEAST) for each in shown)
-        return sum(least) + GAP * (len(shown) - 1)
+        return sum(self._least(each, widths) for each in shown) + GAP * (len(shown) - 1)
+
+    def _least(self, place: int, widths: Sequence[int]) -> int:
+        return widths[place] if self.columns[place].whole else min(widths[place], LEAST)
+
+
+def cut(value: Text, width: int) -> Text:
+    """A text of one line in so many characters, ended with a whole word where one is near its end."""
+    if value.cell_len <= width:
+        return value
+    kept = value.copy()
+    kept.truncate(max(width - 1, 0))
+    before, space, _ = kept.plain.rpartition(" ")
+    if space and len(before) * 2 >= len(kept.plain):
+        kept.truncate(len(before.rstrip()))
+    return kept.append("…")

@@ -71,7 +71,7 @@ def _none(counts: Mapping[BacklogState, int]) -> str:
 
 def _table(items: Sequence[BacklogItem]) -> RenderableType:
     return table(
-        ("!issue", "!state", "?!>priority", "title", "why", "?!job"),
+        ("!issue", "!state", "?!>priority", "~title", "why", "?!job"),
         (
             (
                 str(item.ref),

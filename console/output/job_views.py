@@ -29,7 +29,7 @@ def jobs_view(jobs: Sequence[Job], *, none: str = "There is no such job.") -> Re
     if not jobs:
         return none
     return table(
-        ("!job", "!state", "!version", "?!arm", "?!>score", "?!created", "task", "reason"),
+        ("!job", "!state", "!version", "?!arm", "?!>score", "?!created", "~task", "~reason"),
         (
             (
                 job.id,
@@ -185,7 +185,7 @@ def _score(job: Job) -> str:
     return "excluded" if job.excluded else number(job.score)
 
 
-def _scored(job: Job) -> str:
+def _settled(job: Job) -> str:
     """The settled score. Signals that came later are reported and do not change it."""
     if job.settled_at is None:
         return "open"
@@ -240,7 +240,7 @@ JOB: tuple[ShownField[Job], ...] = (
     ShownField("", "commit", shown=_commit),
     ShownField("", "turn", shown=_turn),
     ShownField("cost", "cost", value=lambda job: cost_document(job.cost), shown=_cost),
-    ShownField("score", "score", shown=_scored),
+    ShownField("score", "score", shown=_settled),
     ShownField("score_reason"),
     ShownField("excluded"),
     moment("settled_at"),

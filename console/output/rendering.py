@@ -9,11 +9,15 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from console.output.fitted_table import Column, FittedTable
+from console.output.fitted_table import Column, FittedTable, cut
 from routing.printable import printable
+
+#: Days within which the name of a weekday says which day is meant.
+_WEEK = 7
 
 #: Colours of states, arms and findings. The words are distinct over all of these, so one table is enough.
 _STYLES = {
@@ -48,17 +52,33 @@ def text(value: str, style: str = "") -> Text:
     return Text(printable(value), style=style)
 
 
+class Prose:
+    """Words of ours that a terminal shows in lines of whole words; a file or a pipe has them on one line."""
+
+    def __init__(self, value: str, style: str = "") -> None:
+        self._text = text(value, style)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Fold them for a terminal."""
+        if not console.is_terminal:
+            self._text.no_wrap, self._text.overflow = True, "ignore"
+        yield self._text
+
+
 def one_line(value: str, most: int = 100) -> Text:
-    """The first `most` characters of a text, on one line; runs of spaces and newlines become one space."""
+    """The first words of a text, at most `most` characters on one line; runs of spaces become one space."""
     # Cut first, so that a task of a megabyte costs no more than a short one. Four times as many characters
     # are kept, because runs of spaces shrink.
     joined = " ".join(printable(value[: 4 * most]).split())
-    return Text(joined if len(joined) <= most else joined[: most - 1] + "…")
+    return cut(Text(joined), most)
 
 
-def word(value: str) -> Text:
-    """A state or an arm, in the colour that it has everywhere; one without a colour is plain."""
-    return Text(printable(value), style=_STYLES.get(value, ""))
+def word(value: str, said: str = "") -> Text:
+    """A state or an arm, in the colour that it has everywhere; one without a colour is plain.
+
+    `said` is how people say it, where that is not the value with spaces.
+    """
+    return Text(printable(said or value.replace("_", " ")), style=_STYLES.get(value, ""))
 
 
 def heading(value: str) -> Text:
@@ -113,17 +133,29 @@ def when(at: float | None) -> str:
     return "" if at is None else f"{datetime.fromtimestamp(at, tz=UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def duration(seconds: float) -> str:
-    """A length of time in its two largest units, such as `2 h 5 min`; below a minute, `12.3 s`."""
+def when_near(at: float | None, now: float) -> str:
+    """A time of these days as people say it, in UTC: `08:49Z` today, `Tuesday 08:49Z`, else with the date."""
+    if at is None:
+        return ""
+    moment, today = (datetime.fromtimestamp(seconds, tz=UTC) for seconds in (at, now))
+    days = (moment.date() - today.date()).days
+    if days == 0:
+        return f"{moment:%H:%M}Z"
+    near = -_WEEK < days < _WEEK
+    return f"{moment:%A %H:%M}Z" if near else f"{moment:%Y-%m-%d %H:%M}Z"
+
+
+def duration(seconds: float, *, units: int = 2) -> str:
+    """A length of time in its largest `units`, such as `2 h 5 min`; below a minute, `12.3 s`."""
     if seconds < 60:  # noqa: PLR2004 - seconds in a minute
-        return f"{seconds:.1f} s"
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+        return f"{seconds:.1f} s" if units > 1 else f"{seconds:.0f} s"
+    sizes = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
     rest, parts = int(seconds), []
-    for name, size in units:
+    for name, size in sizes:
         count, rest = divmod(rest, size)
         if count:
             parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
+    return " ".join(parts[:units])
 
 
 def bar(value: float, threshold: float, *, width: int = 24) -> Text:

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from console.output.rendering import text
+from console.output.rendering import Prose, text
 
 #: Width of tables when the output is a file or a pipe, in characters.
 WIDTH_OF_FILES = 160
@@ -31,7 +31,7 @@ class Terminal:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         plain = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-        self._out = Console(
+        self.console = Console(
             markup=False, highlight=False, emoji=False, width=WIDTH_OF_FILES if plain else None
         )
 
@@ -62,6 +62,6 @@ class Terminal:
 
     def _print(self, part: RenderableType) -> None:
         if isinstance(part, str):
-            part = text(part)
+            part = Prose(part)
         # Single lines are not folded, so that they can be copied; tables and groups are fitted to the width.
-        self._out.print(part, soft_wrap=isinstance(part, Text) and not isinstance(part, Group))
+        self.console.print(part, soft_wrap=isinstance(part, Text) and not isinstance(part, Group))

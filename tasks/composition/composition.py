@@ -303,14 +303,19 @@ class Coalmine:
         return Relay(self.job_store, self.publisher)
 
     @cached_property
+    def settling(self) -> Settling:
+        """What jobs are worth, by the rules of their trials."""
+        canary = self.settings.canary
+        return Settling(
+            signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy
+        )
+
+    @cached_property
     def harvester(self) -> Harvester:
         """Scores, evidence, verdicts: makes of signals what a trial decides by."""
         canary = self.settings.canary
-        settling = Settling(
-            signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy
-        )
         return Harvester(
-            settling=settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled,
+            settling=self.settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled,
             rolled_back=self.withdrawal.withdraw,
         )  # fmt: skip
 

@@ -95,6 +95,14 @@ def _up(
         until_ended(process, timeout=40)
 
 
+def _fleet_status(folder: Path) -> Any:
+    """What `coalmine status` says in a folder."""
+    argv = [sys.executable, "-m", "coalmine", "status", "--json"]
+    asked = run(argv, cwd=folder, env=_environment())
+    assert asked.returncode == 0, asked.stderr
+    return json.loads(asked.stdout)
+
+
 def _issue(folder: Path, number: int) -> dict[str, Any]:
     """The issue's front matter."""
     return dict(IssueFile.parse((folder / "issues" / f"{number}.md").read_bytes()).fields)
@@ -119,6 +127,11 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
         asked = run(argv, cwd=tmp_path, env=_environment())
         assert asked.returncode == 0, asked.stderr
         assert asked.stdout.count('"succeeded"') == 1, "a command in the same folder finds the fleet"
+        below = tmp_path / "shop" / "deep"
+        below.mkdir()
+        status = _fleet_status(below)
+        assert (status["place"]["running"], status["issues"]["completed"]) == (True, 1)
+        assert len(status["processes"]) == 3, "two workers and beat"
     assert process.returncode == 0, (tmp_path / "up.log").read_text()
     assert _issue(tmp_path, 1)["state"] == "closed"
     assert "ready-for-human" in _issue(tmp_path, 2)["labels"]
@@ -130,6 +143,11 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
         "each pushed commit has its status, and so has main, before the merge and after"
     )
     assert not (tmp_path / ".coalmine" / "running.json").exists()
+    left = _fleet_status(below)
+    assert (left["place"]["running"], left["issues"]["completed"]) == (False, 1)
+    listed = run([sys.executable, "-m", "coalmine", "job", "list"], cwd=below, env=_environment())
+    assert "is not running, last seen" in listed.stderr
+    assert "succeeded" in listed.stdout
     assert not (tmp_path / ".coalmine" / "logs" / "web.log").exists(), "nobody could send a webhook"
     assert _door(tmp_path) is None
     events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]

@@ -106,10 +106,11 @@ KNOWS = {
     "console/web": (),
     "console/local": ("console/web",),
     "console/doctor": ("console",),
+    "console/status": ("console/output", "console/output/trials"),
     "console/demo": ("console/local", "console/output"),
     "console/commands": (
         "console", "console/demo", "console/doctor", "console/input", "console/local", "console/output",
-        "console/output/trials",        "console/web",
+        "console/output/trials", "console/status",        "console/web",
     ),
     "coalmine": (),
 }  # fmt: skip

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from console.output.cost_views import cost_cell, cost_document
 from console.output.rendering import (
+    Prose,
     bar,
     duration,
     evidence,
@@ -27,6 +28,8 @@ from console.output.rendering import (
     when,
     word,
 )
+from console.output.trials.trial_outlook import NOTHING_OPEN, TrialOutlook
+from console.output.trials.trial_words import questions, state_words
 from harvest.arm_counts import ArmCounts
 from harvest.policy import TrialPolicy
 from harvest.trial_evidence import TrialEvidence
@@ -34,8 +37,6 @@ from harvest.verdict import Decision
 from routing.cost import NO_COST, Cost
 from routing.templates.trial import Trial
 
-#: The questions of the test in words, by their names in the evidence.
-_QUESTIONS = {"worse": "the canary is worse", "not_worse": "it is not worse by delta"}
 #: Counts of an arm, in the order of the columns; the names are keys of `--json`.
 _COUNTS = ("dispatched", "settled", "open", "excluded", "rerouted")
 _SECONDS_A_DAY = 86_400.0
@@ -53,6 +54,8 @@ class TrialStatus:
     evidence: TrialEvidence
     decision: Decision  # from the evidence now; for a closed trial, `trial.review` has the one that counted
     costs: Mapping[str, Cost]  # of its jobs, by arm; none for an arm without a turn
+    outlook: TrialOutlook  # what becomes of its open jobs
+    at: float  # when it was read, seconds since the epoch
     age_seconds: float  # from its opening to its end, or to now
 
     @property
@@ -92,6 +95,7 @@ class TrialStatus:
                 "canary": _arm(self.evidence.canary, self.cost("canary")),
                 "champion": _arm(self.evidence.champion, self.cost("champion")),
             },
+            "outlook": self.outlook.document(),
             "next_share": self.trial.share if self.trial.is_open else None,
             "age_seconds": round(self.age_seconds, 3),
             "drawn_since_last_harvest": self.unread,
@@ -116,8 +120,9 @@ def trial_document(trial: Trial) -> dict[str, Any]:
 
 
 def status_of(
-    trial: Trial, found: TrialEvidence, now: float, costs: Mapping[str, Cost] = MappingProxyType({})
-) -> TrialStatus:
+    trial: Trial, found: TrialEvidence, now: float, costs: Mapping[str, Cost] = MappingProxyType({}),
+    outlook: TrialOutlook = NOTHING_OPEN,
+) -> TrialStatus:  # fmt: skip
     """The status of a trial at `now`, in seconds since the epoch by the server's clock.
 
     The verdict is computed here from the evidence and the trial's age, without storing it.
@@ -127,6 +132,8 @@ def status_of(
         trial=trial,
         evidence=found,
         costs=costs,
+        outlook=outlook,
+        at=now,
         decision=found.decide(elapsed_days=age / _SECONDS_A_DAY),
         age_seconds=age,
     )
@@ -148,7 +155,7 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     yield facts(
         [
             ("trial", heading(trial.id)),
-            ("state", word(trial.state)),
+            ("state", word(trial.state, state_words(trial.state))),
             ("canary", f"{trial.canary_id} against {trial.champion_id}"),
             ("share", f"{trial.share:g}{', follows the evidence' if policy.ramp else ''}"),
             ("opened", f"{when(trial.opened_at)} ({duration(status.age_seconds)})"),
@@ -163,12 +170,14 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     )
     yield ""
     yield _arms(status)
+    if open_words := status.outlook.words(status.at):
+        yield Prose(f"Open: {open_words}.")
     yield ""
-    yield _evidence(status.decision)
+    yield _evidence(status)
     yield ""
-    yield text(f"verdict: {status.verdict}", "bold")
+    yield text(f"verdict: {status.verdict.replace('_', ' ')}", "bold")
     for reason in status.reasons:
-        yield text(f"  {reason}")
+        yield Prose(f"  {reason}")
     if trial.contradicted:
         yield text("  Signals after the verdict no longer support it.", "red")
     if status.unread > 0:
@@ -186,7 +195,7 @@ def trials_view(trials: Sequence[Trial]) -> RenderableType:
                 trial.id,
                 trial.canary_id,
                 trial.champion_id,
-                word(trial.state),
+                word(trial.state, state_words(trial.state)),
                 f"{trial.share:g}",
                 when(trial.opened_at),
                 when(trial.closed_at) or "-",
@@ -212,18 +221,19 @@ def _arms(status: TrialStatus) -> RenderableType:
     return table(columns, rows)
 
 
-def _evidence(decision: Decision) -> RenderableType:
+def _evidence(status: TrialStatus) -> RenderableType:
     """Each question of the test with its evidence; a threshold that is reached decides."""
+    decision, asked = status.decision, dict(questions(status.evidence.policy))
     rows = [
         (
-            _QUESTIONS.get(name, name.replace("guardrail:", "it spends more: ")),
+            asked.get(name, name.replace("guardrail:", "spends more: ")),
             bar(value, decision.thresholds[name]),
             evidence(value),
             f"{decision.thresholds[name]:g}",
         )
         for name, value in decision.evidence.items()
     ]
-    return table(("evidence that", "on the way to the threshold", ">now", ">threshold"), rows)
+    return table(("evidence that it is", "?on the way to the threshold", ">now", ">threshold"), rows)
 
 
 def _arm(counts: ArmCounts, cost: Cost) -> dict[str, Any]:

@@ -45,3 +45,9 @@ class ClockStore(Store):
             process: float(ahead) for ahead, _, process in (member.partition(" ") for member in members)
         }
         return [ClockReport(process=process, ahead_seconds=latest[process]) for process in sorted(latest)]
+
+    def swept_at(self) -> float | None:
+        """When the last sweep began, seconds since the epoch; None before the first: no worker ever ran."""
+        with redis_errors("asking when the fleet was last swept"):
+            at = self.redis.hget(self.keys("pulse"), "at")
+        return None if at is None else float(at)

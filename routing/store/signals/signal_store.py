@@ -123,6 +123,11 @@ class SignalStore(Store):
         with redis_errors("reading due jobs"):
             return list(self.redis.zrangebyscore(self.keys("due"), "-inf", self.now(), start=0, num=most))
 
+    def unsettled(self, most: int) -> list[str]:
+        """Jobs without a score, by the time of the next look at them."""
+        with redis_errors("reading jobs without a score"):
+            return list(self.redis.zrange(self.keys("due"), 0, most - 1))
+
     def read_due(self, jobs: Sequence[str]) -> list[tuple[str, Job | None, list[Signal]]]:
         """Jobs with their signals, in one round trip; unreadable ones are logged, put off and left out."""
         with redis_errors("reading due jobs"):

@@ -1,0 +1,132 @@
+"""Where a fleet of this machine keeps its state, found from the folder that one is in, as git finds its own.
+
+`coalmine up` notes there how it is reached (`running.json`), and leaves the note as `last-run.json` when it
+ends, so that what it left can still be read. Only notes of this user, or of root, are believed (root believes
+all): they name the server that commands speak to.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from routing.process.table import is_there
+
+#: Where a fleet keeps everything, below the folder that it is started in.
+DEFAULT_STATE = Path(".coalmine")
+
+#: The folder of the agents' work trees, below it.
+WORK = "work"
+
+_RUNNING, _ENDED = "running.json", "last-run.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FleetPlace:
+    """A state folder with what the fleet in it noted last."""
+
+    state: Path  # absolute
+    pid: int  # of `coalmine up`; it may be another program's by now
+    variables: Mapping[str, str] = field(default_factory=dict)  # its settings as COALMINE_… variables
+    started_at: float | None = None  # seconds since the epoch, this machine's; None where it was not noted
+    ended_at: float | None = None  # when it ended in order; None while it runs, or when it was killed
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process of the fleet is there."""
+        return self.ended_at is None and is_there(self.pid)
+
+    @property
+    def data(self) -> Path:
+        """The folder of the private server's data."""
+        return self.state / "redis"
+
+    @property
+    def last_seen_at(self) -> float | None:
+        """When it ended; for one that was killed, when one of its files was last written."""
+        if self.ended_at is not None:
+            return self.ended_at
+        written = [_changed_at(path) for path in (self.state / "logs").glob("*.log")]
+        return max((at for at in written if at is not None), default=self.started_at)
+
+    @classmethod
+    def at(cls, state: Path) -> Self | None:
+        """What is noted in a state folder; None where no fleet ran, or its note cannot be read."""
+        state = state.absolute()
+        for name in (_RUNNING, _ENDED):
+            noted = _read(state / name)
+            if noted is not None:
+                return cls(state=state, **noted)
+        return None
+
+    @classmethod
+    def around(cls, folder: Path | None = None) -> Self | None:
+        """The nearest fleet, in a folder (the current one) or in one that it lies in.
+
+        None in the fleet's own work trees: what an agent starts there is not to find the fleet by accident.
+        """
+        here = (folder or Path.cwd()).absolute()
+        for each in (here, *here.parents):
+            if here.is_relative_to(each / DEFAULT_STATE / WORK):
+                return None
+            if (found := cls.at(each / DEFAULT_STATE)) is not None:
+                return found
+        return None
+
+
+def note_running(state: Path, variables: Mapping[str, str], *, at: float) -> None:
+    """Let other commands find the fleet of this process."""
+    _write(state / _RUNNING, {"pid": os.getpid(), "started_at": at, "variables": dict(variables)})
+
+
+def note_ended(state: Path, *, at: float) -> None:
+    """The fleet has ended: its note stays, under another name."""
+    file = state / _RUNNING
+    try:
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        _write(state / _ENDED, noted | {"ended_at": at})
+    except (OSError, ValueError):  # the folder was removed meanwhile: nothing is left to be found
+        pass
+    file.unlink(missing_ok=True)
+
+
+def running_variables(state: Path | None = None) -> Mapping[str, str]:
+    """The settings of the fleet that runs here, or with its state in a folder; empty when none does."""
+    place = FleetPlace.around() if state is None else FleetPlace.at(state)
+    return place.variables if place is not None and place.is_running else {}
+
+
+def _write(file: Path, noted: Mapping[str, Any]) -> None:
+    """Write a note for its owner alone: an address may hold a password."""
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+        json.dump(noted, written)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """The fields of a note that can be read and is this user's, or root's; None for any other."""
+    try:
+        if os.getuid() != 0 and file.stat().st_uid not in {os.getuid(), 0}:
+            return None
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        return dict(_fields(noted))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _fields(noted: Any) -> Iterator[tuple[str, Any]]:
+    yield "pid", int(noted["pid"])
+    yield "variables", {str(name): str(value) for name, value in noted["variables"].items()}
+    for name in ("started_at", "ended_at"):
+        if noted.get(name) is not None:
+            yield name, float(noted[name])
+
+
+def _changed_at(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

@@ -1,0 +1,35 @@
+"""The words for trials: the same in `status`, `trial`, `demo`, `up` and the pages.
+
+A job that was *dispatched* to an arm is *settled* when it has its score for good, and *excluded* when it
+counts for neither arm, as the fault was not the agent's. It was *rerouted* when its canary was rejected
+before it began. Until it is one of these it is *open*.
+"""
+
+from collections.abc import Sequence
+
+from harvest.policy import TrialPolicy
+from routing.templates.trial import TrialState
+
+#: States of trials in words.
+STATES = {
+    TrialState.OPEN: "open",
+    TrialState.GRADUATED: "graduated",
+    TrialState.ROLLED_BACK: "rolled back",
+    TrialState.STOPPED: "stopped",
+    TrialState.EXPIRED: "expired",
+}
+
+
+def state_words(state: TrialState) -> str:
+    """A trial's state as people say it."""
+    return STATES[state]
+
+
+def questions(policy: TrialPolicy) -> Sequence[tuple[str, str]]:
+    """What a trial asks: the name in its evidence, and the words, worse first."""
+    return (("worse", worse_words(policy)), ("not_worse", f"not worse by {policy.delta:g}"))
+
+
+def worse_words(policy: TrialPolicy) -> str:
+    """The first question, with the margin if there is one."""
+    return f"worse by more than {policy.margin:g}" if policy.margin else "worse"

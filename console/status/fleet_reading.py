@@ -1,0 +1,130 @@
+"""Reads the fleet's status from the stores: a few round trips, whatever the length of the history."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from console.output.trials.trial_outlook import TrialOutlook
+from console.output.trials.trial_status import TrialStatus, status_of
+from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
+from harvest.score import Score, score
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.cost import NO_COST
+from routing.jobs.job import Job, JobState
+from routing.templates.trial import Trial
+from tasks.composition.composition import Coalmine
+
+#: Things of a kind that are read; what is beyond is counted.
+MOST_READ = 1_000
+
+#: Things that wait and are named.
+MOST_HELD = 20
+
+#: States of issues that do not go on by themselves, in the order in which people should look at them.
+_HELD_STATES = {
+    BacklogState.ESCALATED: "for a person",
+    BacklogState.FROZEN: "for a person",
+    BacklogState.BLOCKED: "blocked",
+    BacklogState.READY: "not let in",
+    BacklogState.PENDING: "asking",
+}
+
+
+def read_status(parts: Coalmine) -> FleetStatus:
+    """The fleet now. The parts are read one after the other, so they may be of slightly different moments."""
+    store, now = parts.job_store, parts.job_store.now()
+    depths = store.depths()
+    queued = _jobs(parts, store.queued(MOST_READ))
+    held = [*_held_jobs(queued), *_held_issues(parts)]
+    today = parts.costs.of_days([parts.costs.today()])[0]
+    waiting = _jobs(parts, store.waiting(MOST_READ))
+    return FleetStatus(
+        at=now,
+        paused=parts.switch.reason(),
+        killed=parts.settings.kill_switch,
+        processes=[report.process for report in parts.clocks.reports()],
+        swept_at=parts.clocks.swept_at(),
+        agents=_agents(parts),
+        queued=depths["queued"],
+        oldest_queued_at=min((job.created_at for job in queued), default=None),
+        waiting=[job for job in waiting if job.state is JobState.WAITING],
+        waiting_count=depths["waiting"],
+        dead=depths["dead"],
+        issues={state: parts.backlog_store.count(state) for state in BacklogState},
+        held=held[:MOST_HELD],
+        held_count=len(held),
+        trials=read_trials(parts, parts.trials.open_trials(), now),
+        today=sum(today.values(), NO_COST),
+        day_limit_usd=store.limits.day_cost_usd,
+    )
+
+
+def _jobs(parts: Coalmine, ids: Sequence[str]) -> list[Job]:
+    return [job for job in parts.job_store.read_many(ids) if job is not None]
+
+
+def _agents(parts: Coalmine) -> list[AgentAtWork]:
+    """The running jobs, the longest at work first, with what their agents said last."""
+    running = [job for job in _jobs(parts, parts.job_store.running()) if job.state is JobState.RUNNING]
+    running.sort(key=lambda job: job.claimed_at or job.created_at)
+    lines = parts.log_store.last_lines([job.id for job in running])
+    spending = parts.log_store.spending([(job.id, job.fence) for job in running])
+    return [
+        AgentAtWork(job=job, last_line=line.text if line else "", spending=spent)
+        for job, line, spent in zip(running, lines, spending, strict=True)
+    ]
+
+
+def _held_jobs(queued: Sequence[Job]) -> Iterator[HeldWork]:
+    """Queued jobs that something keeps, and those that wait for room or for mail."""
+    for job in queued:
+        if job.hindrance is None and not job.reason:
+            continue
+        kept = job.hindrance
+        yield HeldWork(
+            name=job.request.issue or job.id,
+            title=job.request.title,
+            what="waits" if kept is None else kept.kind.value,
+            why=job.reason if kept is None else kept.words,
+            since=job.created_at if kept is None else kept.since,
+        )
+
+
+def _held_issues(parts: Coalmine) -> Iterator[HeldWork]:
+    """Issues that people, other issues or a gate keep; those for people first."""
+    for state, what in _HELD_STATES.items():
+        for item in islice(parts.backlog_store.listed(state), MOST_READ):
+            why = _why(item)
+            if why:
+                yield HeldWork(
+                    name=str(item.ref), title=item.title, what=what, why=why, since=item.changed_at
+                )
+
+
+def _why(item: BacklogItem) -> str:
+    """What keeps it; "" for a ready issue that was not refused, which is simply next."""
+    if item.state is BacklogState.READY:
+        return item.refusal.reason if item.refusal is not None else ""
+    return item.reason
+
+
+def read_trials(parts: Coalmine, trials: Sequence[Trial], now: float) -> list[TrialStatus]:
+    """Trials with their evidence, their costs, and what becomes of their open jobs."""
+    costs = parts.costs.of_arms([trial.id for trial in trials])
+    outlooks = _outlooks(parts, trials, now)
+    return [
+        status_of(trial, parts.harvester.evidence(trial), now, spent, outlook)
+        for trial, spent, outlook in zip(trials, costs, outlooks, strict=True)
+    ]
+
+
+def _outlooks(parts: Coalmine, trials: Sequence[Trial], now: float) -> list[TrialOutlook]:
+    """When the open jobs of trials will count, from the jobs that have no score yet: O(those)."""
+    if not trials:
+        return []
+    scores: dict[str, list[Score]] = {trial.id: [] for trial in trials}
+    for _, job, facts in parts.signals.read_due(parts.signals.unsettled(MOST_READ)):
+        if job is None or job.trial not in scores or job.settled_at is not None:
+            continue
+        worth = score(facts, created_at=job.created_at, now=now, rules=parts.settling.rules(job))
+        scores[job.trial].append(worth)
+    return [TrialOutlook.of(scores[trial.id]) for trial in trials]

@@ -1,0 +1,57 @@
+"""The fleet at one moment, as a record. Times are seconds since the epoch, the server's; dollars are USD."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from console.output.trials.trial_status import TrialStatus
+from routing.backlog.item import BacklogState
+from routing.cost import NO_COST, Cost
+from routing.jobs.job import Job
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentAtWork:
+    """A running job and the turn of its agent."""
+
+    job: Job
+    last_line: str  # what the agent said last, or did; "" before it spoke
+    spending: Cost | None  # of this turn so far, None while nobody said
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldWork:
+    """An issue or a job that does not go on by itself now, and why."""
+
+    name: str  # the issue, or the job of none
+    title: str
+    what: str  # in one or two words: what kind of thing is in the way
+    why: str  # in words
+    since: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FleetStatus:
+    """What people want to know first."""
+
+    at: float
+    paused: str | None  # why a person stopped dispatch, None when nobody did
+    killed: bool  # the kill switch of the settings is on
+    processes: Sequence[str]  # that gave a sign of life in the last minutes
+    swept_at: float | None  # when a worker last looked after the queue; None: never
+    agents: Sequence[AgentAtWork]  # the longest at work first
+    queued: int  # jobs that wait for a worker or for room
+    oldest_queued_at: float | None
+    waiting: Sequence[Job]  # pushed: their CI, or their merge, is awaited; the longest waiting first
+    waiting_count: int
+    dead: int  # jobs that used up their attempts
+    issues: dict[BacklogState, int]  # how many there are in each state
+    held: Sequence[HeldWork]  # at most MOST_HELD
+    held_count: int
+    trials: Sequence[TrialStatus]
+    today: Cost  # of the turns that ended today, UTC
+    day_limit_usd: float  # 0: none
+
+    @property
+    def running_cost(self) -> Cost:
+        """What the turns that run have cost so far, as far as they said."""
+        return sum((each.spending for each in self.agents if each.spending is not None), NO_COST)

@@ -1,0 +1,66 @@
+"""The status for scripts: one object with stable keys. What is not known is null."""
+
+from typing import Any
+
+from console.output.cost_views import cost_document
+from console.output.rendering import iso
+from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
+from routing.jobs.job import Job
+
+
+def status_document(status: FleetStatus) -> dict[str, Any]:
+    """All of the status; `held` may be shorter than `held_count`."""
+    return {
+        "at": iso(status.at),
+        "paused": status.paused,
+        "kill_switch": status.killed,
+        "processes": list(status.processes),
+        "swept_at": iso(status.swept_at),
+        "agents": [_agent(each) for each in status.agents],
+        "jobs": {"queued": status.queued, "waiting": status.waiting_count, "dead": status.dead},
+        "oldest_queued_at": iso(status.oldest_queued_at),
+        "waiting": [_waiting(job) for job in status.waiting],
+        "issues": {state.value: count for state, count in status.issues.items()},
+        "held": [_held(each) for each in status.held],
+        "held_count": status.held_count,
+        "trials": [trial.document() for trial in status.trials],
+        "spent_today": cost_document(status.today),
+        "spending_now": cost_document(status.running_cost),
+        "day_limit_usd": status.day_limit_usd or None,
+    }
+
+
+def _agent(each: AgentAtWork) -> dict[str, Any]:
+    job = each.job
+    return {
+        "job": job.id,
+        "issue": job.request.issue or None,
+        "title": job.request.title,
+        "version": job.version_id,
+        "arm": job.arm,
+        "worker": job.worker,
+        "since": iso(job.claimed_at),
+        "last_line": each.last_line,
+        "cost": cost_document(job.cost),
+        "spending": None if each.spending is None else cost_document(each.spending),
+    }
+
+
+def _waiting(job: Job) -> dict[str, Any]:
+    return {
+        "job": job.id,
+        "issue": job.request.issue or None,
+        "title": job.request.title,
+        "since": iso(job.pushed_at),
+        "reason": job.reason,
+    }
+
+
+def _held(each: HeldWork) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "title": each.title,
+        "what": each.what,
+        "why": each.why,
+        "since": iso(each.since),
+    }

@@ -1,0 +1,170 @@
+"""The status for people: what runs, what waits and why, what the trials have, what it costs.
+
+Each part is there only when it has something to say; the widest columns go first in a narrow terminal.
+"""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+
+from console.output.cost_views import cost_cell, cost_words, usd
+from console.output.rendering import (
+    Prose,
+    duration,
+    facts,
+    heading,
+    number,
+    one_line,
+    table,
+    text,
+    when_near,
+    word,
+)
+from console.output.trials.trial_status import TrialStatus
+from console.output.trials.trial_words import questions
+from console.status.fleet_status import AgentAtWork, FleetStatus
+from routing.backlog.item import BacklogState
+
+#: Seconds without a sweep after which no worker looks after the fleet.
+SWEEP_SECONDS = 120.0
+
+#: Pushed jobs that are named.
+_MOST_WAITING = 5
+
+#: Characters of a title in a table.
+_TITLE = 32
+
+
+def status_view(status: FleetStatus) -> Iterator[RenderableType]:
+    """All parts, one after the other, with a blank line between."""
+    parts = (_state(status), _agents(status), _queue(status), _held(status), _trials(status), _cost(status))
+    for place, part in enumerate(parts):
+        lines = list(part)
+        if lines and place:
+            yield ""
+        yield from lines
+
+
+def _state(status: FleetStatus) -> Iterator[RenderableType]:
+    """Whether anything is dispatched, and whether workers look after it."""
+    if status.paused is not None:
+        yield Prose(f"Dispatch is paused: {status.paused}. `coalmine resume` goes on.", "yellow")
+    if status.killed:
+        yield Prose("The kill switch is on: nothing is dispatched from any forge.", "yellow")
+    if status.swept_at is None:
+        yield Prose("No worker has looked after this fleet yet.", "yellow")
+    elif status.at - status.swept_at > SWEEP_SECONDS:
+        yield Prose(
+            f"No worker looks after this fleet: the last one did {when_near(status.swept_at, status.at)}.",
+            "yellow",
+        )
+
+
+def _agents(status: FleetStatus) -> Iterator[RenderableType]:
+    count = len(status.agents)
+    if not count:
+        yield text("No agent is at work.")
+        return
+    yield heading(f"{count} agent{'' if count == 1 else 's'} at work")
+    yield table(
+        ("!issue", "~title", "?!version", "?!arm", "!>since", "!>USD", "~last line"),
+        (
+            (
+                each.job.request.issue or each.job.id,
+                one_line(each.job.request.title or each.job.request.task, _TITLE),
+                each.job.version_id,
+                word(each.job.arm or "-"),
+                duration(status.at - (each.job.claimed_at or status.at), units=1),
+                _spent(each),
+                one_line(each.last_line or "nothing yet", 60),
+            )
+            for each in status.agents
+        ),
+    )
+
+
+def _spent(each: AgentAtWork) -> str:
+    """What the job has cost so far, with the turn that runs; `?` where nobody said."""
+    cost = each.job.cost if each.spending is None else each.job.cost + each.spending
+    return "?" if not cost.turns else cost_cell(cost)
+
+
+def _queue(status: FleetStatus) -> Iterator[RenderableType]:
+    """How much waits, and the pushed work with what it waits for."""
+    age = ""
+    if status.oldest_queued_at is not None:
+        age = f" (the oldest for {duration(status.at - status.oldest_queued_at, units=1)})"
+    counts = [f"{status.queued} queued{age}", f"{status.waiting_count} pushed and watched"]
+    if status.dead:
+        counts.append(f"{status.dead} failed for good: `coalmine job dead`")
+    yield Prose(f"Jobs: {', '.join(counts)}")
+    there = ", ".join(
+        f"{count} {state.value.replace('_', ' ')}" for state, count in status.issues.items() if count
+    )
+    yield Prose(f"Issues: {there or 'none is known yet; `coalmine issue list` says where they come from'}")
+    if status.waiting:
+        yield ""
+        yield heading("Pushed")
+        yield table(
+            ("!issue", "~title", "?!>since", "~waits for"),
+            (
+                (
+                    job.request.issue or job.id,
+                    one_line(job.request.title, _TITLE),
+                    duration(status.at - (job.pushed_at or job.created_at), units=1),
+                    one_line(job.reason or "its CI", 60),
+                )
+                for job in status.waiting[:_MOST_WAITING]
+            ),
+        )
+
+
+def _held(status: FleetStatus) -> Iterator[RenderableType]:
+    """What does not go on by itself, with the reason in words."""
+    if not status.held:
+        return
+    yield heading("Held")
+    yield table(
+        ("!issue", "?~title", "!what", "why"),
+        (
+            (each.name, one_line(each.title, _TITLE), each.what, one_line(each.why, 120))
+            for each in status.held
+        ),
+    )
+    more = status.held_count - len(status.held)
+    if more:
+        yield Prose(f"{more} more: `coalmine issue list`", "dim")
+    if any(status.issues.get(state) for state in (BacklogState.ESCALATED, BacklogState.FROZEN)):
+        yield Prose("What waits for a person goes on with `coalmine issue resume ISSUE`.", "dim")
+
+
+def _trials(status: FleetStatus) -> Iterator[RenderableType]:
+    for trial in status.trials:
+        yield from _trial(trial, status.at)
+
+
+def _trial(now: TrialStatus, at: float) -> Iterator[RenderableType]:
+    """One open trial in three lines: its arms, what is still to count, and how far the evidence is."""
+    trial, evidence = now.trial, now.evidence
+    yield heading(f"{trial.canary_id} on trial against {trial.champion_id} ({trial.id})")
+    arms = [
+        f"{name} {arm.settled} settled{f', mean {number(arm.mean)}' if arm.mean is not None else ''}"
+        for name, arm in (("canary", evidence.canary), ("champion", evidence.champion))
+    ]
+    lines = [("settled", "; ".join(arms)), ("open", now.outlook.words(at))]
+    readings = [
+        f"{question}: {value:.1f} of {now.decision.thresholds[name]:g}"
+        for name, question in questions(evidence.policy)
+        if (value := now.decision.evidence.get(name)) is not None
+    ]
+    yield facts([*lines, ("evidence", "; ".join(readings))])
+
+
+def _cost(status: FleetStatus) -> Iterator[RenderableType]:
+    spent = cost_words(status.today) or "nothing yet"
+    running = status.running_cost
+    if running.turns and running.known_usd is not None:
+        spent += f"; {usd(running.known_usd)} USD more by turns that run"
+    if status.day_limit_usd:
+        spent += f"; the day's limit is {usd(status.day_limit_usd)} USD"
+    yield Prose(f"Spent today: {spent}")

@@ -1,0 +1,83 @@
+"""Where commands find the fleet of this machine."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from console.local.fleet_place import DEFAULT_STATE, FleetPlace, note_ended, note_running, running_variables
+
+VARIABLES = {"COALMINE_REDIS_URL": "unix:///s"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder in which the fleet of this very process runs."""
+    state = tmp_path / "shop" / DEFAULT_STATE
+    state.mkdir(parents=True)
+    note_running(state, VARIABLES, at=100.0)
+    return tmp_path / "shop"
+
+
+def test_a_fleet_is_found_from_every_folder_below(folder: Path) -> None:
+    """The nearest one counts."""
+    deep = folder / "a" / "b"
+    deep.mkdir(parents=True)
+    for here in (folder, deep):
+        found = FleetPlace.around(here)
+        assert found is not None
+        assert (found.state, found.pid, found.is_running) == (folder / DEFAULT_STATE, os.getpid(), True)
+        assert found.variables == VARIABLES
+    inner = deep / DEFAULT_STATE
+    inner.mkdir()
+    note_running(inner, {}, at=1.0)
+    nearest = FleetPlace.around(deep)
+    assert nearest is not None
+    assert nearest.state == inner
+
+
+def test_agents_do_not_find_the_fleet_by_accident(folder: Path) -> None:
+    """What runs in a work tree of the fleet is not its operator."""
+    tree = folder / DEFAULT_STATE / "work" / "4f1d" / "tree"
+    tree.mkdir(parents=True)
+    assert FleetPlace.around(tree) is None
+    assert FleetPlace.around(folder / DEFAULT_STATE) is not None
+
+
+def test_an_ended_fleet_is_remembered(folder: Path) -> None:
+    """It does not run, and was last seen when it ended."""
+    note_ended(folder / DEFAULT_STATE, at=250.0)
+    found = FleetPlace.around(folder)
+    assert found is not None
+    assert (found.is_running, found.last_seen_at, found.variables) == (False, 250.0, VARIABLES)
+    assert running_variables(folder / DEFAULT_STATE) == {}
+
+
+def test_a_killed_fleet_was_last_seen_when_it_last_wrote(folder: Path) -> None:
+    """Nobody noted its end: the newest log tells."""
+    note = folder / DEFAULT_STATE / "running.json"
+    noted = json.loads(note.read_text())
+    note.write_text(json.dumps(noted | {"pid": 2**22 + 1}))
+    found = FleetPlace.around(folder)
+    assert found is not None
+    assert (found.is_running, found.last_seen_at) == (False, 100.0)
+    logs = folder / DEFAULT_STATE / "logs"
+    logs.mkdir()
+    (logs / "beat.log").touch()
+    os.utime(logs / "beat.log", (300.0, 300.0))
+    assert found.last_seen_at == 300.0
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{}", '{"pid": "x", "variables": {}}', '{"pid": 1}'])
+def test_a_note_that_cannot_be_read_counts_as_none(folder: Path, note: str) -> None:
+    """No fleet is found by it."""
+    (folder / DEFAULT_STATE / "running.json").write_text(note)
+    assert FleetPlace.at(folder / DEFAULT_STATE) is None
+
+
+def test_a_note_of_an_earlier_release_is_read(folder: Path) -> None:
+    """It has no time."""
+    note = folder / DEFAULT_STATE / "running.json"
+    note.write_text(json.dumps({"pid": os.getpid(), "variables": VARIABLES}))
+    assert running_variables(folder / DEFAULT_STATE) == VARIABLES
