@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from routing.forges.change_request import ChangeState, ReviewVerdict
 from routing.forges.commit_status import CiVerdict
 from routing.forges.errors import (
+    ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
     ForgeOutcomeUnknownError,
@@ -331,6 +332,37 @@ def test_a_refusal_that_will_pass_is_not_an_answer(served: ServedForge) -> None:
     served.server.after = lambda asked: before_the_merge() if asked.path.endswith(last) else None
     with pytest.raises(ForgeUnreachableError, match="try again later"):
         served.forge.merge(change)
+
+
+@pytest.mark.parametrize("served", ["github"], indirect=True)
+@pytest.mark.parametrize(
+    ("before", "since", "error"),
+    [
+        (None, None, ForgeUnreachableError),
+        (None, True, ForgeUnreachableError),  # found out between our question and our look
+        (None, False, ForgeRefusedError),
+        (False, False, ForgeRefusedError),
+    ],
+)
+def test_a_change_whose_conflicts_are_looked_for_is_merged_later(
+    served: ServedForge, error: type[ForgeError], *, before: bool | None, since: bool | None
+) -> None:
+    """GitHub says "not mergeable" of it, as it does of one that has conflicts."""
+    head = opened(served, {"new.txt": "new\n"})
+    served.world.say(head, "ci/build", "success")
+    change, pull = served.forge.change_of_branch(served.world.repo, BRANCH), served.world.pull_of(BRANCH)
+    assert change is not None
+    pull.mergeable = before
+
+    def found_out(asked: AskedRequest) -> None:
+        if asked.path.endswith("/merge"):
+            pull.mergeable = since
+
+    served.server.after = found_out
+    with pytest.raises(error, match="not mergeable"):
+        served.forge.merge(change)
+    pull.mergeable = True
+    assert served.forge.merge(change).state is ChangeState.MERGED
 
 
 def test_a_closed_change_may_be_opened_anew(served: ServedForge) -> None:

@@ -48,6 +48,7 @@ class WorldPull:
     head: str  # when it was closed or merged; the branch's tip while it is open
     merged_at: str | None = None
     merge_commit: str | None = None
+    mergeable: bool | None = True  # None while the forge looks for conflicts
     reviews: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -241,7 +242,7 @@ class ForgeWorld:
 
     def merge(self, pull: WorldPull, message: str, expected_head: str | None = None) -> str:
         """Merge it, or raise RefusedMergeError as the forges do."""
-        if pull.issue.state != "open":
+        if pull.issue.state != "open" or not pull.mergeable:
             raise RefusedMergeError(405, "Pull Request is not mergeable")
         head = self.head(pull)
         if expected_head not in {None, head}:

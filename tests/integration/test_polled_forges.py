@@ -80,6 +80,28 @@ def test_a_branch_that_moved_on_is_not_merged(shop: ForgeShop) -> None:
     assert shop.parts.jobs.find(job.id).reason.startswith("green, but not merged")
 
 
+@on("github")
+@pytest.mark.parametrize("found", [True, False], ids=["no conflicts", "conflicts"])
+def test_a_merge_waits_until_conflicts_were_looked_for(shop: ForgeShop, *, found: bool) -> None:
+    """GitHub answers "not mergeable" while it does not know yet: that alone asks no person."""
+    issue = shop.issue()
+    waiting = shop.until(issue, JobState.WAITING)
+    pull = shop.pull(waiting)
+    pull.mergeable = None
+    job = shop.judge(issue)
+    merge = f"/pulls/{pull.issue.number}/merge"
+    wait_until(lambda: len(shop.asked("PUT", merge)) >= 3, description="it was tried again", timeout=60)
+    assert (shop.jobs(issue)[-1].state, pull.merged_at, FOR_HUMAN in issue.labels) == (
+        JobState.WAITING, None, False,
+    )  # fmt: skip
+    pull.mergeable = found
+    done = shop.until_shown(issue)
+    assert (done.id, bool(pull.merged_at)) == (job.id, found)
+    assert done.state is (JobState.SUCCEEDED if found else JobState.ESCALATED)
+    assert (FOR_HUMAN in issue.labels) is not found
+    assert ("not mergeable" in done.reason) is not found
+
+
 def order(shop: ForgeShop, issues: Sequence[WorldIssue]) -> list[int]:
     """The numbers of issues by the time of their first job."""
     first = {issue.number: shop.jobs(issue)[0].created_at for issue in issues}

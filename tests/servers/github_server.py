@@ -66,7 +66,9 @@ class GitHubRoutes:
             rf"GET {repo}/branches/(.+)": self.branch,
             f"GET {repo}/pulls": self.pulls,
             f"POST {repo}/pulls": self.open_pull,
-            rf"GET {repo}/pulls/(\d+)": self.with_pull(lambda _asked, one: Answer(value=self.pull(one))),
+            rf"GET {repo}/pulls/(\d+)": self.with_pull(
+                lambda _asked, one: Answer(value=self.pull(one) | {"mergeable": one.mergeable})
+            ),
             rf"PUT {repo}/pulls/(\d+)/merge": self.with_pull(self.merge),
             rf"PUT {repo}/pulls/(\d+)/update-branch": self.with_pull(self.update_branch),
             rf"GET {repo}/pulls/(\d+)/reviews": self.with_pull(

@@ -164,7 +164,8 @@ class RestChanges(ABC):
         try:
             self._ask_to_merge(change.repo, pull.number, change.head, title, text.strip())
         except ForgeRefusedError as error:
-            if any(words in str(error).lower() for words in _PASSING) or self._is_undecided(change):
+            said = str(error).lower()
+            if any(words in said for words in _PASSING) or self._is_undecided(change, said):
                 raise ForgeUnreachableError(str(error)) from error
             raise
         merged = self._change(change.repo, change.branch, self._pull(change))
@@ -334,10 +335,15 @@ class RestChanges(ABC):
         except ForgeGoneError:
             return False
 
-    def _is_undecided(self, change: ChangeRequest) -> bool:
-        """Whether the forge does not know yet if the change has conflicts: its "not mergeable" may pass."""
+    def _is_undecided(self, change: ChangeRequest, said: str) -> bool:
+        """Whether the forge did not know yet if the change has conflicts: its "not mergeable" may pass.
+
+        It may have found out since that there are none.
+        """
         pull = self._pull(change)
-        return pull.state == "open" and "mergeable" in pull.model_fields_set and pull.mergeable is None
+        if pull.state != "open" or "mergeable" not in pull.model_fields_set:
+            return False
+        return pull.mergeable is None or (pull.mergeable and "not mergeable" in said)
 
     def _path(self, repo: str, number: int) -> str:
         return f"{repository_path(repo)}/pulls/{int(number)}"
