@@ -6,7 +6,7 @@ For the same reason a default never changes: another one is another field.
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
     field_validator,
     model_serializer,
+    model_validator,
 )
 
 #: Most entries of a list in a profile.
@@ -87,7 +88,7 @@ class SandboxProfile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    network: NetworkMode = NetworkMode.FULL
+    network: NetworkMode = NetworkMode.ALLOW_LIST
     allow: Annotated[tuple[HostPattern, ...], Field(max_length=_MOST)] = ()  # hosts, beside the usual ones
     usual_hosts: bool = True  # whether the APIs of models and the package indexes are allowed too
     inject: Annotated[tuple[Injection, ...], Field(max_length=10)] = ()
@@ -122,6 +123,12 @@ class SandboxProfile(BaseModel):
             message = f"{value[:80]!r} is not the name of an image"
             raise ValueError(message)
         return value
+
+    @model_validator(mode="after")
+    def _injects_where_it_can(self) -> Self:
+        if self.inject and self.network is not NetworkMode.ALLOW_LIST:
+            raise ValueError("inject needs the network `allow-list`: the worker's proxy adds the secret")
+        return self
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from routing.process.cgroup import program_file
 from routing.process.command import SpawnError
 from routing.sandbox.bubblewrap import bubblewrap_argv
 from routing.sandbox.bubblewrap_here import Bubblewrap
+from routing.sandbox.launcher import launched
 from routing.sandbox.machine_files import program_mounts, read_only, system_mounts
 from routing.sandbox.mount import Confinement, Mount, MountKind
 
@@ -20,12 +21,30 @@ _FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 TEMPORARY = "/tmp"  # noqa: S108 - in the sandbox, where it is the program's own
 
 
+class SandboxGate(Protocol):
+    """The way out of one sandbox's network, which its owner keeps."""
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """On the loopback of the sandbox, at which something answers."""
+        ...
+
+    def connect(self) -> int:
+        """A descriptor to which the launcher sends what listens at the ports; the caller closes it."""
+        ...
+
+    def close(self) -> None:
+        """End all connections; again is harmless."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SandboxCommand:
     """What to start in the program's place."""
 
     argv: list[str]
     environment: dict[str, str]
+    descriptors: tuple[int, ...] = ()  # that it inherits; the caller closes them when it was started
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +53,7 @@ class Sandbox:
 
     bubblewrap: Bubblewrap
     confined: Confinement
+    gate: SandboxGate | None = None  # to the network, where that is not the machine's; None: there is none
     programs: tuple[str, ...] = ()  # files beside the program itself that it runs, by absolute paths
 
     def showing(self, files: Iterable[Path], *, sockets: Iterable[Path] = ()) -> Self:
@@ -57,13 +77,28 @@ class Sandbox:
         home = self.confined.home
         named = [str(cwd / program), *self.programs]
         shown = program_mounts(inside.get("PATH", os.defpath), named, home=home)
+        shown = [mount for mount in shown if not _is_within(mount.at, self.confined.written)]
         for name in _FILES:
             if Path(inside.get(name, "")).is_absolute() and Path(inside[name]).exists():
                 shown += read_only(Path(inside[name]))
         # The caller's own places count most: a folder of the PATH may be in the work tree.
         mounts = (*system_mounts(), *shown, *self.confined.mounts)
+        channel = self.gate.connect() if self.gate is not None else None
+        ports = self.gate.ports if self.gate is not None else ()
         line = bubblewrap_argv(
-            self.bubblewrap.program, replace(self.confined, mounts=mounts), argv, cwd=str(cwd),
-            blocks_nesting=self.bubblewrap.blocks_nesting,
+            self.bubblewrap.program, replace(self.confined, mounts=mounts),
+            launched(argv, limits=self.confined.limits, ports=ports, channel=channel),
+            cwd=str(cwd), blocks_nesting=self.bubblewrap.blocks_nesting,
         )  # fmt: skip
-        return SandboxCommand(argv=line, environment=inside)
+        given = () if channel is None else (channel,)
+        return SandboxCommand(argv=line, environment=inside, descriptors=given)
+
+    def close(self) -> None:
+        """The program has ended: nothing of it goes on outside."""
+        if self.gate is not None:
+            self.gate.close()
+
+
+def _is_within(place: str, folders: Iterable[Path]) -> bool:
+    """Whether a place is in a folder that the program may write: what is there stays writable."""
+    return any(Path(place).is_relative_to(folder) for folder in folders)

@@ -5,7 +5,7 @@ version names, what Coalmine says about the turn. docs/runtimes.md lists what a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from routing.errors import SettingsError
@@ -74,6 +74,16 @@ def secret_values(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str
         )
         raise SettingsError(message)
     return {name: worker[name] for name in spec.secrets}
+
+
+def injected_values(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str]:
+    """Return the secrets that are added outside of the sandbox. Raises what `secret_values` raises."""
+    return secret_values(worker, replace(spec, secrets=tuple(one.secret for one in spec.profile.inject)))
+
+
+def known_secrets(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str]:
+    """All secrets that may come up in a turn, to be kept out of its log."""
+    return secret_values(worker, spec) | injected_values(worker, spec)
 
 
 def _refuse_reserved(spec: RuntimeSpec) -> None:

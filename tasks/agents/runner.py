@@ -28,7 +28,7 @@ from routing.store.redis.lease import LeaseStatus
 from tasks.agents import faults
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
-from tasks.agents.environment import AgentIdentity, agent_environment, secret_values
+from tasks.agents.environment import AgentIdentity, agent_environment, known_secrets
 from tasks.agents.mail.role import Role
 from tasks.agents.repository.hand_out import make_scratch
 from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError, scratch, turn_files
@@ -136,7 +136,7 @@ class AgentRunner:
         job = claim.job
         spec = RuntimeSpec.of(claim.version.snapshot)
         runtime_for(spec)  # refused by name before anything changes
-        self._sandboxes.announce(spec, partial(self._log.say, job.id, "sandbox"))
+        self._sandboxes.announce(spec, job.id)
         if (limit := self._limit_reached(job)) is not None:
             return limit
         if job.fence > 1:  # an earlier holder may still have an agent in its tree
@@ -323,7 +323,7 @@ class AgentRunner:
             environment=environment | self._trust(run.folder),
             prompt_file=prompt_file,
             log_file=files / "turn.log",
-            secrets=secret_values(self._environment, spec),
+            secrets=known_secrets(self._environment, spec),
             group=self._rules.group,
             sandbox=self._sandboxes.sandbox(turn),
         )

@@ -171,7 +171,12 @@ class Worker:
     def sandboxes(self) -> AgentSandboxes:
         """How agents are confined on this host."""
         agent = self.coalmine.settings.agent
-        return AgentSandboxes(required=agent.require_sandbox, as_other_user=agent.group is not None)
+        return AgentSandboxes(
+            required=agent.require_sandbox,
+            as_other_user=agent.group is not None,
+            environment=os.environ,
+            say=self.coalmine.log_store.say,
+        )
 
     @cached_property
     def retirements(self) -> Retirements:

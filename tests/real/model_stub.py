@@ -11,6 +11,9 @@ from typing import Any, ClassVar
 #: What every answer is said to have consumed.
 INPUT_TOKENS, OUTPUT_TOKENS = 100, 7
 
+#: Headers that hold a key.
+_KEYS = ("x-api-key", "authorization")
+
 _USAGE = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS}
 
 
@@ -22,6 +25,7 @@ class ModelStub:
     refuses_with: int | None = None  # HTTP status of every answer
     refuses: dict[str, int] = field(default_factory=dict)  # HTTP status of answers to who says these words
     command: str | None = None  # shell line that the agent is to run, once
+    keys: set[str] = field(default_factory=set)  # with which it was asked
     heard: list[list[str]] = field(default_factory=list)  # words of the user, by request
     speaks: threading.Event = field(default_factory=threading.Event)  # cleared: answers are held back
 
@@ -78,6 +82,7 @@ class _StubHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
         path = self.path.split("?")[0]
+        self.stub.keys |= {value for name in _KEYS if (value := self.headers.get(name))}
         messages, answers = {
             "/v1/messages": ("messages", _anthropic_answer),
             "/v1/responses": ("input", _responses_answer),

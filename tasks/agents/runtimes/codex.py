@@ -5,6 +5,7 @@ argument; an unknown id that is not a UUID silently starts a new thread; usage c
 began.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -176,12 +177,14 @@ class CodexRuntime(ProgramRuntime):
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form; `resume` has no option for a sandbox, so that is configuration."""
         free = ("--dangerously-bypass-approvals-and-sandbox",)
+        base = turn.environment.get("OPENAI_BASE_URL")  # the program itself no longer reads it
         resumed = () if turn.session_id is None else (turn.session_id,)
         return [
             *("codex", "exec", *(("resume",) if resumed else ()), "--json"),
             *option("-m", self.spec.model),
             "--skip-git-repo-check",
             *(part for setting in _QUIET for part in ("-c", setting)),
+            *(("-c", f"openai_base_url={json.dumps(base)}") if base else ()),
             *(("-c", f'sandbox_mode="{self.spec.tools[0]}"') if self.spec.tools else free),
             *resumed,
             "-",  # read the prompt from standard input, to its end

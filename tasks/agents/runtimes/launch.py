@@ -7,9 +7,11 @@ Nothing has been started when this refuses.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from routing.printable import printable
+from routing.sandbox.sandbox import Sandbox
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, TurnInput
 
@@ -19,12 +21,22 @@ MOST_CHARACTERS = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Launch:
-    """A program, ready to be started."""
+    """A program, ready to be started. As a block, it ends what was prepared for the program outside of it."""
 
     argv: list[str]
     environment: dict[str, str]  # all of it
     prompt: bytes  # what is written to standard input
-    is_wrapped: bool = False  # whether the program is one that runs the agent's, as a sandbox is
+    descriptors: tuple[int, ...] = ()  # that the program inherits
+    sandbox: Sandbox | None = None  # that the program is in
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        if self.sandbox is not None:
+            self.sandbox.close()
 
 
 def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
@@ -32,6 +44,8 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
 
     In a sandbox SpawnError, when that program is not here.
     """
+    if turn.sandbox is not None:
+        turn = replace(turn, environment={**turn.environment, **turn.sandbox.confined.environment})
     try:
         argv = [os.fspath(part) for part in runtime.argv(turn)]
         more = {os.fspath(name): os.fspath(value) for name, value in runtime.environment(turn).items()}
@@ -49,7 +63,10 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
     if turn.sandbox is None:
         return Launch(argv=argv, environment=environment, prompt=prompt)
     inside = turn.sandbox.command(argv, environment, cwd=turn.worktree)
-    return Launch(argv=inside.argv, environment=inside.environment, prompt=prompt, is_wrapped=True)
+    return Launch(
+        argv=inside.argv, environment=inside.environment, prompt=prompt, descriptors=inside.descriptors,
+        sandbox=turn.sandbox,
+    )  # fmt: skip
 
 
 def fault_words(error: Exception, redact: Callable[[str], str] = str) -> str:

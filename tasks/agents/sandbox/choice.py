@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from routing.errors import SettingsError
 from routing.sandbox.bubblewrap_here import Bubblewrap
-from routing.sandbox.profile import NetworkMode, SandboxKind
+from routing.sandbox.profile import SandboxKind
 from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
 
 
@@ -35,14 +35,8 @@ def choose(
     a sandbox does not let them do.
     """
     wanted = spec.sandbox
-    if (
-        wanted is SandboxKind.CONTAINER
-        or spec.profile.network is NetworkMode.ALLOW_LIST
-        or not (
-            wanted.is_at_least(required)
-            or (wanted is SandboxKind.AUTO and required is SandboxKind.BUBBLEWRAP)
-        )
-    ):
+    may_be = SandboxKind.BUBBLEWRAP if wanted is SandboxKind.AUTO else wanted
+    if wanted is SandboxKind.CONTAINER or not may_be.is_at_least(required):
         return _refused(wanted, required)
     if wanted is SandboxKind.NONE:
         return SandboxChoice(kind=SandboxKind.NONE, note="")
@@ -53,21 +47,22 @@ def choose(
     if not why_not:
         words = f"sandbox: bubblewrap, network: {spec.profile.network}"
         return SandboxChoice(kind=SandboxKind.BUBBLEWRAP, note=words)
-    if wanted is SandboxKind.AUTO and not required.is_at_least(SandboxKind.BUBBLEWRAP):
+    if wanted is not SandboxKind.AUTO:
+        asks = f"the version asks for {wanted}"
+    elif required.is_at_least(SandboxKind.BUBBLEWRAP):
+        asks = f"agent.require_sandbox is {required}"
+    elif spec.profile.inject:  # without a sandbox the agent would have no key
+        asks = "the version has a secret added outside of its sandbox"
+    else:
         words = f"sandbox: none, as {why_not}: the agent can reach what its worker can; {remedy}"
         return SandboxChoice(kind=SandboxKind.NONE, note=words)
-    asks = (
-        f"agent.require_sandbox is {required}"
-        if wanted is SandboxKind.AUTO
-        else f"the version asks for {wanted}"
-    )
     message = f"{asks}, and {why_not}; nothing was started: {remedy}"
     raise SandboxMissingError(message)
 
 
 def _refused(wanted: SandboxKind, required: SandboxKind) -> SandboxChoice:
-    if wanted is SandboxKind.CONTAINER or wanted.is_at_least(required):
-        message = "containers and lists of hosts are not there yet; propose a version without them"
+    if wanted is SandboxKind.CONTAINER:
+        message = "the sandbox `container` is not there yet; propose a version with `bubblewrap`"
     else:
         message = (
             f"the version runs in the sandbox {wanted}, and agent.require_sandbox is {required}; "

@@ -7,7 +7,7 @@ the turn needs. Everything else of this machine is not there: no store, no other
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,12 @@ import structlog
 from routing.process.command import SpawnError
 from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
 from routing.sandbox.mount import Confinement, Mount, MountKind
-from routing.sandbox.profile import SandboxKind
+from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
 from routing.sandbox.sandbox import TEMPORARY, Sandbox
+from tasks.agents.environment import injected_values, secret_values
+from tasks.agents.proxy.hosts import HostRules, variables_of
+from tasks.agents.proxy.network_proxy import NetworkGate, NetworkProxy
+from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.agents.sandbox.choice import SandboxChoice, choose
@@ -51,9 +55,16 @@ class SandboxTurn:
 class AgentSandboxes:
     """Confines agents on this host. One a worker process; it looks for bubblewrap once, when first needed."""
 
-    def __init__(self, *, required: SandboxKind = SandboxKind.NONE, as_other_user: bool = False) -> None:
+    def __init__(
+        self, *, required: SandboxKind = SandboxKind.NONE, as_other_user: bool = False,
+        environment: Mapping[str, str] | None = None,
+        say: Callable[[str, str, str], object] = lambda *_: None,
+    ) -> None:  # fmt: skip
         self._required = required
         self._as_other_user = as_other_user
+        self._environment = environment or {}  # the worker's own, with the secrets that are added for agents
+        self._say = say  # adds to a job's log: its id, the kind of the entry, the words
+        self._proxy = NetworkProxy()
 
     @cached_property
     def bubblewrap(self) -> Bubblewrap:
@@ -68,11 +79,11 @@ class AgentSandboxes:
             as_other_user=self._as_other_user,
         )  # fmt: skip
 
-    def announce(self, spec: RuntimeSpec, say: Callable[[str], object]) -> None:
+    def announce(self, spec: RuntimeSpec, job_id: str) -> None:
         """See that the version may run here, and say in which sandbox; raises what `choose` raises."""
         choice = self.choose(spec)
         if choice.note:
-            say(choice.note)
+            self._say(job_id, "sandbox", choice.note)
         if choice.is_weaker:
             _log.warning("sandbox.none", reason=choice.note)
 
@@ -82,7 +93,8 @@ class AgentSandboxes:
             return None
         profile, home = turn.spec.profile, turn.environment.get("HOME") or _HOME
         folders = TurnFolders.make(turn.work_dir, job_id=turn.job_id, fence=turn.fence, agent=turn.agent)
-        environment = {"HOME": home}
+        gate = self._gate(turn)
+        environment = {"HOME": home, **(_network_variables(profile, gate.ports) if gate else {})}
         mounts = [
             Mount(kind=MountKind.WRITE, at=home, source=str(folders.home)),
             Mount(kind=MountKind.WRITE, at=TEMPORARY, source=str(folders.temporary)),
@@ -109,8 +121,34 @@ class AgentSandboxes:
                 environment=environment,
                 written=(turn.tree, folders.home, folders.temporary, folders.sessions),
             ),
+            gate=gate,
             programs=(sys.executable, *_files_in(turn.spec.command)),
         ).showing([turn.prompt_file])
+
+    def _gate(self, turn: SandboxTurn) -> NetworkGate | None:
+        """The turn's way out; None where its network is the machine's, or none."""
+        profile = turn.spec.profile
+        if profile.network is not NetworkMode.ALLOW_LIST:
+            return None
+        secrets = injected_values(self._environment, turn.spec)
+        redact = Redactor({**secrets, **secret_values(self._environment, turn.spec)})
+        return self._proxy.gate(
+            HostRules.of(profile), injections=profile.inject, secrets=secrets,
+            say=lambda words: self._say(turn.job_id, "network", redact(words)),
+        )  # fmt: skip
+
+
+def _network_variables(profile: SandboxProfile, ports: Sequence[int]) -> dict[str, str]:
+    """How programs find the proxy, and the addresses at which a secret is added for them."""
+    proxy = f"http://127.0.0.1:{ports[0]}"
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    near = dict.fromkeys(("NO_PROXY", "no_proxy"), "localhost,127.0.0.1,::1")
+    return {
+        **dict.fromkeys(names, proxy),
+        **near,
+        "NODE_USE_ENV_PROXY": "1",
+        **variables_of(profile.inject, ports[1:]),
+    }
 
 
 def _of_profile(paths: Iterable[str], kind: MountKind, home: str) -> list[Mount]:

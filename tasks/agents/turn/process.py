@@ -70,8 +70,7 @@ def run_turn(
     nothing was started.
     """
     limits = limits or TurnLimits()
-    launch = launch_of(runtime, turn)
-    with _files(turn, limits) as log:
+    with launch_of(runtime, turn) as launch, _files(turn, limits) as log:
         running = _ProcessTurn(
             runtime,
             turn,
@@ -160,7 +159,8 @@ class _ProcessTurn:
             environment=launch.environment,
             stdin=launch.prompt,
             umask=-1 if turn.group is None else _GROUP_UMASK,
-            is_wrapper=launch.is_wrapped,
+            descriptors=launch.descriptors,
+            is_wrapper=launch.sandbox is not None,
         )
         self.child = ChildProcess.start(
             command,

@@ -1,0 +1,59 @@
+"""The first program in a sandbox: it sets limits, makes listening sockets, and becomes the program.
+
+A few lines of Python, so that no process of ours stays in the sandbox. The sockets listen on the loopback of
+the sandbox's own network; they are handed to the worker, which answers there from outside.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from routing.sandbox.mount import ProcessLimits
+
+# Runs inside, without site packages: only what Python itself has. Python ignores SIGPIPE and SIGXFSZ.
+_TEXT = """\
+import os, signal, sys
+channel, ports, processes, file_bytes = sys.argv[1].split("|")
+for name in ("SIGPIPE", "SIGXFSZ"):
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+if ports:
+    import _socket as s
+    made = []
+    for port in ports.split(","):
+        one = s.socket(s.AF_INET, s.SOCK_STREAM)
+        one.setsockopt(s.SOL_SOCKET, s.SO_REUSEADDR, 1)
+        one.bind(("127.0.0.1", int(port)))
+        one.listen(128)
+        made.append(one)
+    to = s.socket(s.AF_UNIX, s.SOCK_STREAM, 0, int(channel))
+    numbers = b"".join(one.fileno().to_bytes(4, sys.byteorder) for one in made)
+    to.sendmsg([b"!"], [(s.SOL_SOCKET, s.SCM_RIGHTS, numbers)])
+    to.close()
+if processes or file_bytes:
+    import resource
+    for limit, value in ((resource.RLIMIT_NPROC, processes), (resource.RLIMIT_FSIZE, file_bytes)):
+        if value:
+            most = resource.getrlimit(limit)[1]
+            value = int(value) if most < 0 else min(int(value), most)
+            resource.setrlimit(limit, (value, value))
+program = sys.argv[2:]
+try:
+    os.execvp(program[0], program)
+except OSError as error:
+    print(f"{program[0]} cannot be run: {error.strerror}", file=sys.stderr)
+    sys.exit(127)  # as in a shell
+"""
+
+
+def launched(
+    argv: Sequence[str], *, limits: ProcessLimits, ports: Sequence[int] = (), channel: int | None = None
+) -> list[str]:
+    """The command that runs `argv` under limits; unchanged where there is nothing to do first.
+
+    `channel` is a descriptor of a Unix socket, to which the sockets that listen at `ports` are sent.
+    """
+    if not ports and limits.processes is None and limits.file_bytes is None:
+        return list(argv)
+    parts = [channel if ports else None, ",".join(map(str, ports)), limits.processes, limits.file_bytes]
+    said = "|".join("" if part is None else str(part) for part in parts)
+    return [os.path.realpath(sys.executable), "-I", "-S", "-c", _TEXT, said, *argv]
