@@ -9,6 +9,7 @@ from harvest.ledger import Settlement
 from harvest.policy import TrialPolicy
 from routing.backlog.item import BacklogState
 from routing.backlog.refusal import Gate
+from routing.events import FORGE_TOKEN_ACCEPTED, FORGE_TOKEN_REFUSED
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.trial import Arm
@@ -272,6 +273,64 @@ def test_a_person_who_was_asked_has_an_agent_try_again(shop: ForgeShop) -> None:
     assert (second.state, issue.labels) == (JobState.SUCCEEDED, [LABEL])
     for job, comment in zip((first, second), shop.ours(issue), strict=True):
         assert f"coalmine run {job.id}" in comment.body
+
+
+@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
+@pytest.mark.parametrize("stage", ["in the turn", "after the push"])
+def test_a_token_that_ends_holds_finished_work_until_it_is_right(shop: ForgeShop, stage: str) -> None:
+    """It is pushed, judged and closed then: no second turn, no attempt, one notice of each change."""
+    before = {kind: notices(shop, kind) for kind in (FORGE_TOKEN_REFUSED, FORGE_TOKEN_ACCEPTED)}
+    with shop.held():
+        issue = shop.open("Renew it")
+        shop.until(issue, JobState.RUNNING)
+        job = shop.jobs(issue)[-1]
+        wait_until((shop.notes / job.id / "turns").exists, description="its agent is at work")
+        if stage == "in the turn":
+            shop.server.token_has_ended = True
+    if stage == "after the push":
+        shop.pull(shop.until(issue, JobState.WAITING))
+        shop.server.token_has_ended = True
+    try:
+        wait_until(
+            lambda: notices(shop, FORGE_TOKEN_REFUSED) > before[FORGE_TOKEN_REFUSED],
+            description="people hear of the token",
+            timeout=30,
+        )
+        held = shop.parts.jobs.find(job.id)
+        assert held.state in {JobState.QUEUED, JobState.RUNNING, JobState.WAITING}
+        if stage == "in the turn":
+            until_tries(shop, job.id, 2)
+    finally:
+        shop.server.token_has_ended = False
+    shop.judge(issue)
+    done = shop.until_closed(issue)
+    assert (done.id, done.state, done.turns, done.attempts) == (
+        job.id,
+        JobState.SUCCEEDED,
+        1,
+        held.attempts or 1,
+    )
+    assert done.result.commit == shop.world.repository.tip(done.branch)
+    assert len(shop.turns(done)) == 1
+    assert {kind: notices(shop, kind) - count for kind, count in before.items()} == {
+        FORGE_TOKEN_REFUSED: 1,
+        FORGE_TOKEN_ACCEPTED: 1,
+    }
+
+
+def notices(shop: ForgeShop, kind: str) -> int:
+    """How often the fleet has said something of the forge's token."""
+    return len([one for one in shop.parts.events.all() if (one.kind, one.subject) == (kind, shop.kind)])
+
+
+def until_tries(shop: ForgeShop, job: str, number: int) -> None:
+    """Wait until the push of finished work was tried so often."""
+
+    def tried() -> bool:
+        found = shop.parts.jobs.find(job).hindrance
+        return found is not None and found.times >= number
+
+    wait_until(tried, description=f"its work was to be pushed {number} times", timeout=40)
 
 
 #: What somebody writes who wants to be more than data.

@@ -58,6 +58,7 @@ class ForgeServer:
         self.answered: list[tuple[AskedRequest, Answer]] = []  # in full, before they are cut into pages
         self.next: deque[Answer] = deque()  # sent in place of the next answers
         self.silent = False  # each connection is closed without a word
+        self.token_has_ended = False  # nobody is known any longer, also to git
         self.after: Callable[[AskedRequest], None] = lambda _: None  # called when a request was carried out
         self.largest_page = largest_page
         self.routes = {re.compile(pattern): route for pattern, route in routes.items()}
@@ -104,6 +105,7 @@ class ForgeServer:
         """Answer one request."""
         parts = urlsplit(handler.path)
         if self.git is not None and self.git.takes(parts.path):
+            self.git.token_has_ended = self.token_has_ended
             self.git.serve(handler)
             return
         length = int(handler.headers.get("Content-Length") or 0)
@@ -124,7 +126,7 @@ class ForgeServer:
         _send(handler, self._page(asked, parts.path, answer), asked)
 
     def _carry_out(self, asked: AskedRequest) -> Answer:
-        if asked.headers.get("Authorization") != f"{self._scheme} {TOKEN}":
+        if self.token_has_ended or asked.headers.get("Authorization") != f"{self._scheme} {TOKEN}":
             return Answer(status=401, value={"message": "Bad credentials"})
         for pattern, route in self.routes.items():
             found = pattern.fullmatch(f"{asked.method} {asked.path}")

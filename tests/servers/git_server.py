@@ -35,6 +35,7 @@ class GitDoor:
         self.user = user
         self.any_user = any_user  # the token alone says who it is
         self.read_only = False  # the token may not push
+        self.token_has_ended = False
         self.moved_to = ""  # address that every request is sent on to
         self.open = threading.Event()  # while it is not set, requests of whom we know wait
         self.open.set()
@@ -71,6 +72,8 @@ class GitDoor:
 
     def lets_in(self, authorization: str) -> bool:
         """Whether the header is that of one whom we know."""
+        if self.token_has_ended:
+            return False
         if not self.any_user:
             return authorization == self.expected
         scheme, _, given = authorization.partition(" ")
