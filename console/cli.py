@@ -22,6 +22,7 @@ from console.commands import init as init_command
 from console.commands import status as status_command
 from console.commands import up as up_command
 from console.commands import web as web_command
+from console.commands.account import account_app
 from console.commands.config import config_app
 from console.commands.enqueue import EXAMPLES as ENQUEUE_EXAMPLES
 from console.commands.enqueue import enqueue
@@ -115,6 +116,7 @@ app.add_typer(trial_app, name="trial")
 app.command(epilog=ENQUEUE_EXAMPLES)(enqueue)
 app.add_typer(job_app, name="job")
 app.add_typer(issue_app, name="issue")
+app.add_typer(account_app, name="account")
 app.add_typer(mail_app, name="mail")
 app.add_typer(notify_app, name="notify")
 fleet_commands.register(app)

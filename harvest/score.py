@@ -37,6 +37,7 @@ EXCLUSIONS = frozenset(
         SignalKind.MAIN_RED,
         SignalKind.AUTHENTICATION,
         SignalKind.QUOTA,
+        SignalKind.FELL_BACK,
         SignalKind.MACHINE_LOST,
         SignalKind.SETUP,
         SignalKind.CANCELLED,
@@ -88,16 +89,26 @@ class ScoreRules(BaseModel):
     settle_deadline_seconds: float = 604_800.0  # after the creation of the job
 
 
-def score(signals: Sequence[Signal], *, created_at: float, now: float, rules: ScoreRules) -> Score:
+def score(
+    signals: Sequence[Signal],
+    *,
+    created_at: float,
+    now: float,
+    rules: ScoreRules,
+    waited_seconds: float = 0.0,
+) -> Score:
     """The score of a job by its signals, in order of time, at `now`; times in seconds since the epoch.
+
+    `waited_seconds`: for which it waited for an account; its deadline is put off by that.
 
     A person's thumb overrides everything, then a revert does. Strict mode keeps a merge open until its revert
     window has passed; provisional mode lets it count at once. A job that nothing settles scores 0 at its
     deadline, so that an agent cannot improve its version's mean by never finishing.
     """
-    deadline = created_at + rules.settle_deadline_seconds
+    deadline = created_at + waited_seconds + rules.settle_deadline_seconds
     return (
         _thumb(signals)
+        or _fell_back(signals)
         or _reverted(signals)
         or _landed(signals, now, rules)
         or _ended(signals)
@@ -105,6 +116,12 @@ def score(signals: Sequence[Signal], *, created_at: float, now: float, rules: Sc
         or _overdue(deadline, now, rules)
         or Score(status=ScoreStatus.OPEN, until=deadline)
     )
+
+
+def _fell_back(signals: Sequence[Signal]) -> Score | None:
+    """Work of another model than the version's says nothing of the version, however it ended."""
+    fact = next((fact for fact in signals if fact.kind is SignalKind.FELL_BACK), None)
+    return None if fact is None else Score(status=ScoreStatus.EXCLUDED, reason=_words(fact))
 
 
 def _thumb(signals: Sequence[Signal]) -> Score | None:

@@ -88,7 +88,9 @@ class Settling:
 def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
     """What is to be written about a job, by its signals: pure. `defer` only sets the next look."""
     job = facts.job
-    worth = score(facts.signals, created_at=job.created_at, now=now, rules=rules)
+    worth = score(
+        facts.signals, created_at=job.created_at, now=now, rules=rules, waited_seconds=job.waited(now)
+    )
     if job.settled_at is not None:
         return _late(facts, worth, now)
     again = max(worth.until, now + 0.001) if worth.until is not None else None

@@ -29,6 +29,7 @@ JOB_RETRIED = "job.retried"
 JOB_RETURNED = "job.returned"
 JOB_PUT_OFF = "job.put_off"
 JOB_HINDERED = "job.hindered"
+JOB_LIMITED = "job.limited"
 JOB_REFUSED = "job.refused"
 JOB_AWAITING = "job.awaiting"
 JOB_WOKEN = "job.woken"
@@ -62,6 +63,10 @@ BACKLOG_UNKNOWN_BLOCKER = "backlog.unknown_blocker"
 BACKLOG_REFUSED = "backlog.refused"
 FORGE_TOKEN_REFUSED = "forge.token_refused"  # noqa: S105 - an event's name
 FORGE_TOKEN_ACCEPTED = "forge.token_accepted"  # noqa: S105
+ACCOUNT_LIMITED = "account.limited"
+ACCOUNT_BROKEN = "account.broken"
+ACCOUNT_CLOSED = "account.closed"
+ACCOUNT_REOPENED = "account.reopened"
 DISPATCH_PAUSED = "dispatch.paused"
 DISPATCH_RESUMED = "dispatch.resumed"
 
@@ -89,6 +94,7 @@ MEANINGS: dict[str, str] = {
     JOB_RETURNED: "a worker that shuts down gave the job back, without counting the attempt",
     JOB_PUT_OFF: "a job's agent was busy with another one, so the job waits a moment",
     JOB_HINDERED: "a job waits, without counting the attempt: its forge is away, or refuses the token",
+    JOB_LIMITED: "the limit of an account ended a job's turn: it waits for one, without counting the attempt",
     JOB_REFUSED: "the server did not take a job's work: the job is queued for a turn that repairs it",
     JOB_AWAITING: "a job's agent ended its turn to wait for mail; the job is queued until some arrives",
     JOB_WOKEN: "mail arrived for the agent of a job that waits for it: the job is published",
@@ -122,6 +128,10 @@ MEANINGS: dict[str, str] = {
     BACKLOG_REFUSED: "a ready issue was not dispatched: which gate is shut, why, and what it looked at",
     FORGE_TOKEN_REFUSED: "a forge does not take our token: work waits until it is right",
     FORGE_TOKEN_ACCEPTED: "a forge takes our token again",
+    ACCOUNT_LIMITED: "an account reached a limit: its jobs wait until it is over",
+    ACCOUNT_BROKEN: "an account does not serve until a person has looked at it: its jobs wait",
+    ACCOUNT_CLOSED: "a person closed an account",
+    ACCOUNT_REOPENED: "an account serves again",
     DISPATCH_PAUSED: "a person stopped dispatch",
     DISPATCH_RESUMED: "a person resumed dispatch",
 }

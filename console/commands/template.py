@@ -73,6 +73,14 @@ Profile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Read what the sandbox lets it reach from a TOML file.")
 ]
 TimeLimit = Annotated[float | None, typer.Option(metavar="SECONDS", help="Time limit of one turn.")]
+AccountNames = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="An account of its runtime that it may use. (default: all of them)"),
+]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODEL", help="A model to use while its own is out of reach, the first one first."),
+]
 Note = Annotated[str, typer.Option(help="Why this version was made.")]
 SourceCommit = Annotated[
     str | None, typer.Option(help="Commit that the content comes from. (default: found by git)")
@@ -108,6 +116,8 @@ def add(
     time_limit: TimeLimit = None,
     sandbox: Sandbox = None,
     profile: Profile = None,
+    account: AccountNames = None,
+    fallback: Fallback = None,
     policy: Policy = ProposalPolicy.NOTIFY,
     note: Note = "",
     source_commit: SourceCommit = None,
@@ -129,6 +139,8 @@ def add(
         time_limit_seconds=time_limit,
         sandbox=sandbox,
         profile=profile,
+        accounts=account or [],
+        fallback=fallback or [],
         clear=[],
     )
     snapshot = given.snapshot(sandbox=coalmine.settings.agent.sandbox)
@@ -164,6 +176,8 @@ def propose(
     time_limit: TimeLimit = None,
     sandbox: Sandbox = None,
     profile: Profile = None,
+    account: AccountNames = None,
+    fallback: Fallback = None,
     clear: Annotated[
         list[str] | None, typer.Option(metavar="PART", help=f"Empty this part first: {', '.join(CLEARABLE)}.")
     ] = None,
@@ -187,6 +201,8 @@ def propose(
         time_limit_seconds=time_limit,
         sandbox=sandbox,
         profile=profile,
+        accounts=account or [],
+        fallback=fallback or [],
         clear=clear or [],
     )
     champion = coalmine.templates.champion(name).snapshot

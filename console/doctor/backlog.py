@@ -1,8 +1,9 @@
-"""What `coalmine doctor` finds in the backlog, among jobs that wait, and in the intake."""
+"""What `coalmine doctor` finds in the backlog, in the intake, and among what jobs wait for: accounts, too."""
 
 from itertools import islice
 
 from console.doctor.findings import ok, problem, warning
+from routing.accounts.breaker import Breaker, field_of
 from routing.backlog.item import BacklogState
 from routing.jobs.turn import HindranceKind
 from routing.store.backlog.delivery_store import MOST_ISSUES
@@ -26,8 +27,12 @@ _REMEDIES = {
     HindranceKind.MACHINE: "make room on the worker's machine",
     HindranceKind.UNREADABLE: "look at the job's work tree",
     HindranceKind.UNABLE: "start a worker that has what is named, or add it to the settings of this one",
+    HindranceKind.LIMIT: "wait until its account is open, see `coalmine account list`",
     HindranceKind.ELSEWHERE: "start a worker on the machine that has the work",
 }
+
+#: Closed accounts that are named.
+MOST_NAMED = 5
 
 _SHOW = "see `coalmine issue list --state blocked`"
 
@@ -78,3 +83,27 @@ def intake(coalmine: Coalmine) -> HealthFinding:
         remedy = "see that a worker for the queue control and beat run, and that their forge answers"
         return warning("intake", f"{message}, the first for {deliveries.now() - due:.0f} s", remedy)
     return ok("intake", message)
+
+
+def accounts(coalmine: Coalmine) -> HealthFinding:
+    """Which accounts are closed, why, and for how long; and how many jobs wait for one."""
+    breakers = coalmine.breakers.all()
+    closed = sorted((each for each in breakers if not each.is_open), key=_urgent)
+    held = coalmine.job_store.occupancy().limited
+    if not closed:
+        return ok("accounts", f"{len(breakers)} were used, and all are open; {held} jobs wait for one")
+    now = coalmine.now()
+    named = "; ".join(
+        f"{field_of(each.account, each.model)}: {each.described(now)}" for each in closed[:MOST_NAMED]
+    )
+    first = closed[0]
+    remedy = "wait; one job tries it then"
+    if first.kind is not None and first.kind.needs_person:
+        remedy = f"look at it ({first.words}), then `coalmine account reopen {first.account}`"
+    return warning("accounts", f"{named}; {held} jobs wait", remedy)
+
+
+def _urgent(breaker: Breaker) -> tuple[bool, str, str]:
+    """Those for a person first."""
+    needs_person = breaker.kind is not None and breaker.kind.needs_person
+    return (not needs_person, breaker.account, breaker.model)

@@ -17,7 +17,7 @@ from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
 from console.doctor.agent_programs import agent_programs
-from console.doctor.backlog import backlog, held, intake
+from console.doctor.backlog import accounts, backlog, held, intake
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.doctor.sandbox import sandbox_here, unconfined_champions
@@ -142,6 +142,7 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
         _dead,
         _paused,
         _limits,
+        accounts,
         notifications,
         forge_templates,
         backlog,

@@ -31,6 +31,8 @@ CLEARABLE = {
     "secrets": "secrets",
     "time-limit": "time_limit_seconds",
     "profile": "profile",
+    "accounts": "accounts",
+    "fallback": "fallback",
 }
 
 #: How each note about a missing source commit ends.
@@ -58,6 +60,8 @@ class GivenContent:
     time_limit_seconds: float | None
     sandbox: SandboxKind | None
     profile: Path | None  # a TOML file with what the sandbox lets it reach; replaces that of the base
+    accounts: list[str]  # names; replace those of the base
+    fallback: list[str]  # models; replace those of the base
     clear: list[str]  # keys of CLEARABLE, emptied before the other options are applied
 
     def snapshot(self, base: Snapshot | None = None, *, sandbox: SandboxKind | None = None) -> Snapshot:
@@ -95,6 +99,8 @@ class GivenContent:
             "time_limit_seconds": self.time_limit_seconds,
             "sandbox": self.sandbox,
             "profile": _tables(self.profile, "a profile") if self.profile else None,
+            "accounts": tuple(self.accounts) or None,
+            "fallback": tuple(self.fallback) or None,
         }
         return {name: value for name, value in given.items() if value is not None}
 

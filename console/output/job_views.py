@@ -180,6 +180,20 @@ def _hindrance(job: Job) -> str:
     return f"{found.kind.value}, since {when(found.since)}: {found.words}" if found else ""
 
 
+def _account(job: Job) -> str:
+    """What its last turn worked with, and whether that was a fallback."""
+    model = f" with {job.model}" if job.model else ""
+    return f"{job.account}{model}{', a fallback' if job.fell_back else ''}"
+
+
+def _held(job: Job) -> str:
+    """Since when it waits for an account, and when one is tried again; "" when it does not."""
+    if job.held_at is None:
+        return ""
+    until = f"; tried again at {when(job.held_until)}" if job.held_until else ""
+    return f"for an account, since {when(job.held_at)}{until}"
+
+
 def _score(job: Job) -> str:
     """The score, a dash while it is open, or that the job counts for neither arm."""
     return "excluded" if job.excluded else number(job.score)
@@ -232,6 +246,13 @@ JOB: tuple[ShownField[Job], ...] = (
     ShownField("attempts", "attempts", shown=lambda job: f"{job.attempts} of {job.max_attempts}"),
     ShownField("max_attempts"),
     ShownField("cancel"),
+    ShownField("account", "account", shown=_account),
+    ShownField("model"),
+    ShownField("fell_back"),
+    moment("held_at"),
+    ShownField("held_until", value=lambda job: iso(job.held_until) if job.held_at else None),
+    ShownField("", "held", shown=_held),
+    ShownField("held_seconds"),
     ShownField("", "corrective turns", shown=lambda job: str(job.fix_forwards or "")),
     ShownField("base_branch"),
     ShownField("base_commit"),

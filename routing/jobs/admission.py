@@ -22,6 +22,8 @@ WAITS: dict[str, str] = {
     "repository": "waits: as many agents are at work in its repository as are allowed (job.per_repository)",
     "turn": "waits its turn: jobs that wait longer come first",
     "budget": "waits: the fleet has spent what it may spend today (job.day_cost_usd)",
+    "account": "waits: every account that its version may use is closed (see `coalmine account list`)",
+    "other_arm": "waits with the other arm of its trial, whose accounts are closed (`coalmine account list`)",
 }
 
 
@@ -31,4 +33,5 @@ class Occupancy:
 
     running: int  # jobs whose lease is alive
     held: int  # jobs that wait for room
+    limited: int = 0  # jobs that wait for an account
     spent_usd: float  # today, UTC

@@ -154,6 +154,12 @@ class Job:
     judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
     repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
     finished: FinishedTurn | None = None  # a turn whose work is done and not delivered yet
+    account: str = ""  # that its last turn was leased, `claude:default`; "" before the first
+    model: str = ""  # that its last turn used, in the runtime's words; "" for the runtime's default
+    fell_back: bool = False  # that was one of its version's fallbacks
+    held_at: float | None = None  # since when it waits for an account, None when it does not
+    held_until: float | None = None  # when an account that it waits for is tried again, None: nobody knows
+    held_seconds: float = 0.0  # for which it has waited for accounts: its deadline is put off by that
     hindrance: Hindrance | None = None  # what it waits for, None when nothing is in its way
     refused: str = (
         ""  # what was said of work that the server did not take, "" when it was, or none was pushed
@@ -177,6 +183,10 @@ class Job:
         """Where its work began; None before it did, and for jobs of earlier releases."""
         known = self.base_branch and self.base_commit
         return Base(branch=self.base_branch, commit=self.base_commit) if known else None
+
+    def waited(self, now: float) -> float:
+        """Seconds for which it has waited for accounts so far: no arm pays for that time."""
+        return self.held_seconds + (0.0 if self.held_at is None else max(0.0, now - self.held_at))
 
     @property
     def version_id(self) -> str:

@@ -6,9 +6,10 @@ under an old fence is refused, so two of them never both succeed.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from routing.accounts.pool import AccountGate
 from routing.back_off import BackOff
 from routing.base import Base
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
@@ -16,6 +17,7 @@ from routing.events import (
     JOB_AWAITING,
     JOB_FINISHED,
     JOB_HINDERED,
+    JOB_LIMITED,
     JOB_PUT_OFF,
     JOB_REFUSED,
     JOB_RETRIED,
@@ -28,7 +30,7 @@ from routing.jobs.job import Job, JobResult, JobState, checked_job_id
 from routing.jobs.retry import Again, Attempts
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.transitions import after_lost_worker, corrective_turn, still_pushed, unreadable
-from routing.jobs.turn import Hindrance, Repair, TurnKind
+from routing.jobs.turn import Hindrance, HindranceKind, Repair, TurnKind
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.trials.version_store import VersionStore
@@ -87,9 +89,10 @@ class Jobs:
 
     def __init__(
         self, jobs: JobStore, versions: VersionStore, *, back_off: BackOff, generator: Generator,
-        keeps_children: bool = False,
+        keeps_children: bool = False, gate: Callable[[str], AccountGate | None] = lambda _job: None,
     ) -> None:  # fmt: skip
         self._jobs = jobs
+        self._gate = gate  # what must be open before a job begins; None: nothing
         self._versions = versions
         self._back_off = back_off
         self._generator = generator
@@ -104,12 +107,15 @@ class Jobs:
         With a `call_id` of its own it may be repeated after a StoreAwayError, and finds what it won.
         """
         while True:
-            found = self._jobs.claim(job, worker=worker, lease_seconds=lease_seconds, call_id=call_id)
+            found = self._jobs.claim(
+                job, worker=worker, lease_seconds=lease_seconds, call_id=call_id, gate=self._gate(job)
+            )
             if isinstance(found, Job):
                 return self._claimed(found)
-            if found is not ClaimRefusal.REJECTED:
+            if found is ClaimRefusal.REJECTED:
+                self._reroute(job)
+            elif found is not ClaimRefusal.MOVED:
                 return found
-            self._reroute(job)
 
     def _claimed(self, job: Job) -> Claim | ClaimRefusal:
         """The claim with its content; a job whose content is gone fails, which is not the agent's fault."""
@@ -212,13 +218,19 @@ class Jobs:
         """Nothing was run, as the job's agent is busy elsewhere: it waits a moment, as it was."""
         self._queue_again(claim, again, event=JOB_PUT_OFF, reason=reason)
 
-    def hindered(self, claim: Claim, again: Again, *, reason: str, hindrance: Hindrance) -> None:
-        """Something outside is in the way: the job waits as it is, with its finished turn if it has one."""
+    def hindered(
+        self, claim: Claim, again: Again, *, reason: str, hindrance: Hindrance, goes_on: bool = False
+    ) -> None:
+        """Something outside is in the way: the job waits as it is, with its finished turn if it has one.
+
+        A limit of its account ended a turn: `goes_on` says that its next turn can begin where that was.
+        """
         delay = again.delay_seconds(self._back_off, self._generator)
+        limit = hindrance.kind is HindranceKind.LIMIT
         self._fenced(claim, Move(
-            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=JOB_HINDERED,
-            fence=claim.fence, reason=reason, delay_seconds=delay, refund=True, keeps_turn=True,
-            hindrance=hindrance,
+            job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, fence=claim.fence,
+            event=JOB_LIMITED if limit else JOB_HINDERED, reason=reason, delay_seconds=delay, refund=True,
+            keeps_turn=not limit, hindrance=hindrance, limit=limit, kind=TurnKind.LIFTED if goes_on else "",
             data={"why": hindrance.kind, "times": hindrance.times, "delay_seconds": round(delay, 3)},
         ))  # fmt: skip
 

@@ -39,11 +39,12 @@ class Relay:
     def relay(self, *, most: int = 500) -> Relayed:
         """One pass over the outbox, then over the jobs that nobody has claimed for a while.
 
-        Jobs that waited for room come to the outbox first, as many as there is room for now.
+        Jobs that waited for an account that is open now, or for room, come to the outbox first.
         A message counts as lost when the broker's queue is empty. While others wait there, the job may be
         waiting too; its message is repeated after OVERDUE_SECONDS, as that queue may never be empty.
         """
         try:
+            self._jobs.release_limited(most)
             self._jobs.release_held(most)
             published = self._publish(self._jobs.take_outbox(most))
             lost = self._lost(self._jobs.take_unclaimed(most))

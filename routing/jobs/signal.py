@@ -37,6 +37,7 @@ class SignalKind(StrEnum):
     NO_VERDICT = "no_verdict"  # the forge answered all the time, and CI did not judge the work
     AUTHENTICATION = "authentication"
     QUOTA = "quota"
+    FELL_BACK = "fell_back"  # it used another model than its version's, which the other arm may not
     MACHINE_LOST = "machine_lost"
     SETUP = "setup"  # the repository takes nobody's work: archived, a protected or a taken branch name
     CANCELLED = "cancelled"  # by a person

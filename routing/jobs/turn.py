@@ -29,6 +29,7 @@ class TurnKind(StrEnum):
     MAIL = "mail"  # what arrived for an agent that waited for it
     FIX_FORWARD = "fix_forward"  # what CI found at the commit that was pushed
     REFUSED = "refused"  # what the server said when it did not take the work
+    LIFTED = "limit.lifted"  # the limit of an account that ended its last turn is over
 
 
 class Repair(BaseModel):
@@ -84,6 +85,7 @@ class HindranceKind(StrEnum):
     MACHINE = "machine"  # this host has no room, or cannot read or write
     UNREADABLE = "unreadable"  # what the agent left in its tree could not be taken over
     UNABLE = "unable"  # this worker lacks what the job needs: a secret, a program, the repository's forge
+    LIMIT = "limit"  # the account that its turn ran on has reached a limit, or its credential is refused
     ELSEWHERE = "elsewhere"  # the finished work is on another host
 
 
@@ -96,4 +98,5 @@ class Hindrance(BaseModel):
     since: float  # when it was first met, seconds since the epoch, the server's
     seen_at: float  # when a host that has the finished work last tried; or when another first looked for it
     times: int = 1  # tries that it has stopped
+    until: float | None = None  # when it ends, as was said; None: nobody did
     words: str = ""  # what was said

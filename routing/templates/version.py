@@ -33,8 +33,12 @@ _REFERENCE = re.compile(r"(?P<template>[^@]+)(@(?P<which>champion|latest|v(?P<nu
 #: The longest text for a kind of turn, in characters.
 KIND_TEXT_CHARACTERS = 16_384
 
+#: Fields that a release after the first one brought.
+_LATER = ("prompts", "sandbox", "profile", "accounts", "fallback")
+
 ShortText = Annotated[str, StringConstraints(max_length=4096)]
 KindText = Annotated[str, StringConstraints(max_length=KIND_TEXT_CHARACTERS)]
+AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 
 
@@ -64,6 +68,8 @@ class Snapshot(BaseModel):
     time_limit_seconds: Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)] | None = None
     sandbox: SandboxKind | None = None  # in which its agent runs; None, as before there were any: in none
     profile: SandboxProfile | None = None  # what that lets it reach; None: the usual
+    accounts: tuple[AccountName, ...] = ()  # names of its runtime's accounts that it may use; none: all
+    fallback: tuple[ShortText, ...] = ()  # models to use, in this order, while its own is out of reach
 
     @field_validator("prompt", "command")
     @classmethod
@@ -85,9 +91,9 @@ class Snapshot(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is not set of later fields: such content is written, and hashed, as before them."""
+        """Leave empty fields that came later out: such content is written, and hashed, as before them."""
         fields: dict[str, Any] = written(self)
-        for name in ("prompts", "sandbox", "profile"):
+        for name in _LATER:
             if not fields.get(name):
                 fields.pop(name, None)
         return fields

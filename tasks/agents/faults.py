@@ -1,4 +1,4 @@
-"""What an error around a turn means: a fault, something in the way, or a refusal. A pure table for each side.
+"""What a turn, or an error around it, means for the attempt: a fault, a hindrance or a refusal. Pure.
 
 Before a turn nothing has been paid, so what passes by itself costs waiting alone. After it the work is there,
 and whatever is raised concerns its delivery. An error that no row names is the program's own.
@@ -20,6 +20,7 @@ from routing.git.git import GitError, is_at_limit
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteRefusedError
 from routing.jobs.ending import Ending, NotRun
+from routing.jobs.job import JobResult
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import HindranceKind
 from routing.process.command import SpawnError
@@ -98,6 +99,29 @@ def _in_the_way(error: CoalmineError | OSError) -> HindranceKind:
     return next(found, HindranceKind.AWAY)
 
 
+def attempt_of(turn: TurnResult, *, has_repository: bool) -> Ran:
+    """A turn's result as that of an attempt, before anything is pushed."""
+    result = JobResult(
+        exit_code=turn.exit_code,
+        ended_by=turn.ended_by,
+        duration_seconds=round(turn.duration_seconds, 3),
+        cost_usd=turn.usage.cost_usd,
+        tail=turn.output_tail[-1000:],
+    )
+    error = turn.api_error
+    refusal = f"the model's API refused: {error.message}"[:500] if error and not turn.clean else ""
+    if turn.lingered and not turn.clean:
+        refusal = refusal or "it said that it had failed, and did not exit"
+    return Ran(
+        ended_by=turn.ended_by,
+        clean=turn.clean,
+        has_repository=has_repository,
+        fault=of_api(turn),
+        note=turn.reason or refusal,
+        result=result,
+    )
+
+
 #: How a turn ends whose program waits for the API in vain: by itself, or in silence.
 _API_ENDINGS = frozenset({Ending.RESULT, Ending.STALL, Ending.DEADLINE})
 
@@ -107,15 +131,11 @@ def of_api(turn: TurnResult) -> SignalKind | None:
 
     None for no such fault.
 
-    By the HTTP status: 401 and 403 are credentials, 402, 429 and 529 a limit, 5xx and none an API out of
-    reach. Other refusals (400: a model that does not exist, a conversation that is too long) are the
-    version's own.
+    By the HTTP status: 5xx and none are an API out of reach. A limit of the account, or a credential that is
+    refused, is `TurnResult.limit`. Other refusals (400: a model that does not exist, a conversation that is
+    too long) are the version's own.
     """
     if turn.clean or turn.refused or turn.api_error is None or turn.ended_by not in _API_ENDINGS:
         return None
     status = turn.api_error.status
-    if status in {401, 403}:
-        return SignalKind.AUTHENTICATION
-    if status in {402, 429, 529}:
-        return SignalKind.QUOTA
     return SignalKind.UNREACHABLE if status is None or status >= 500 else None  # noqa: PLR2004 - HTTP's

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from routing.accounts.limit import AccountLimit
 from routing.base import Base
 from routing.errors import CoalmineError
 from routing.git.limits import GitLimits
@@ -26,6 +27,7 @@ from routing.jobs.turn import FinishedTurn, HindranceKind
 from routing.store.jobs.log_store import LogStore
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents import faults
+from tasks.agents.accounts.leased_accounts import LeasedAccounts, LeasedTurn, counts_as_limit
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
 from tasks.agents.environment import AgentIdentity, agent_environment, known_secrets
@@ -40,10 +42,10 @@ from tasks.agents.sandbox.turn_folders import remove_turn_folders
 from tasks.agents.sandbox.turn_sandbox import AgentSandboxes, SandboxTurn
 from tasks.agents.supervision.orphans import end_turns_of
 from tasks.agents.supervision.retirement import Retirement
+from tasks.agents.turn.ending import TurnRecord
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
-from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.turn_runner import TurnRunner
 from tasks.work.outcome import Ran
@@ -71,7 +73,9 @@ class AgentRunner:
         self, *, rules: RunnerRules, remotes: Mapping[str, Remote], environment: Mapping[str, str],
         log: LogStore, look: Callable[[Claim], LeaseStatus], turns: TurnRunner, agents: AgentRegistry,
         note_base: Callable[[str, int, Base], bool], sandboxes: AgentSandboxes | None = None,
+        accounts: LeasedAccounts | None = None,
     ) -> None:  # fmt: skip
+        self._accounts = accounts or LeasedAccounts()
         self._rules = rules
         self._remotes = remotes  # of the repositories in the settings, by name
         self._environment = environment  # the worker's own
@@ -134,7 +138,8 @@ class AgentRunner:
 
     def _run(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
         job = claim.job
-        spec = RuntimeSpec.of(claim.version.snapshot)
+        leased = self._accounts.lease(job, RuntimeSpec.of(claim.version.snapshot), self._environment)
+        spec = leased.spec
         runtime_for(spec)  # refused by name before anything changes
         self._sandboxes.announce(spec, job.id)
         if (limit := self._limit_reached(job)) is not None:
@@ -142,18 +147,31 @@ class AgentRunner:
         if job.fence > 1:  # an earlier holder may still have an agent in its tree
             end_turns_of(job.id, self._turns.table, self._turns.home)
         try:
-            record = self._turns.run(self._order(claim, spec, run), stop)
+            record = self._turns.run(self._order(claim, leased, run), stop)
         finally:
             remove_turn_folders(self._rules.work_dir, job.id, job.fence)
         if isinstance(record, NotRun):
             return Ran(ended_by=record, note=f"the session of {run.agent} was {record.value}")
         run.retirement = record.retirement
+        ran = faults.attempt_of(record.result, has_repository=run.tree is not None)
+        if (met := self._limit_met(job, record)) is not None:
+            has_begun = record.result.session_id is not None or record.result.acted
+            return replace(ran, fault=None, limit=met, has_begun=has_begun)
         if record.awaits:  # the work goes on in this tree: nothing of it is pushed yet
-            return replace(_ran(record.result, has_repository=run.tree is not None), awaits=True)
-        ran = _ran(record.result, has_repository=run.tree is not None)
+            return replace(ran, awaits=True)
         if record.said_done:  # the model's API may have failed it since, but its work is done
             ran = replace(ran, said_done=True, fault=None)
         return self._pushed(claim, run.tree, ran)
+
+    def _limit_met(self, job: Job, record: TurnRecord) -> AccountLimit | None:
+        """The limit for which the job is put off; the fleet knows before the job can be claimed again."""
+        limit = record.result.limit
+        if limit is None:
+            self._accounts.answered(job)
+        elif not record.said_done and counts_as_limit(limit, job, acted=record.result.acted):
+            self._accounts.met(job, limit)
+            return limit
+        return None
 
     def _pushed(self, claim: Claim, tree: Worktree | None, ran: Ran) -> Ran:
         """Push what a turn left, if its work is there to be judged.
@@ -248,9 +266,9 @@ class AgentRunner:
             _log.info("agent.parent_gone", parent=request.parent, reason=str(error))
             return register()
 
-    def _order(self, claim: Claim, spec: RuntimeSpec, run: "_JobRun") -> TurnOrder:
+    def _order(self, claim: Claim, leased: LeasedTurn, run: "_JobRun") -> TurnOrder:
         """What the turn is to do; registers the agent."""
-        job = claim.job
+        job, spec = claim.job, leased.spec
         agent = self._agent(job)
         run.agent = agent.name
         return TurnOrder(
@@ -262,10 +280,10 @@ class AgentRunner:
             work_dir=self._work_dir,
             runtime=runtime_for(spec),
             begins=True,
-            compose=lambda start: self._input(claim, spec, run, start),
+            compose=lambda start: self._input(claim, leased, run, start),
             limits=self._limits(job, spec),
             attempts=Attempts.of(job),
-            on_event=partial(self._hear, job.id),
+            on_event=self._accounts.listener(job, partial(self._hear, job.id)),
             on_usage=lambda usage: self._log.spend(job.id, job.fence, usage.cost(0.0)),
         )
 
@@ -279,9 +297,9 @@ class AgentRunner:
             limits, time_limit_seconds=limits.time_limit_of(spec), cost_usd=min(costs, default=None)
         )
 
-    def _input(self, claim: Claim, spec: RuntimeSpec, run: "_JobRun", start: TurnStart) -> TurnInput:
+    def _input(self, claim: Claim, leased: LeasedTurn, run: "_JobRun", start: TurnStart) -> TurnInput:
         """Open the tree and compose the prompt. Called under the turn's lease: nobody else is in the tree."""
-        job = claim.job
+        job, spec = claim.job, leased.spec
         if job.request.repository:
             place = self._place(job.request.repository)
             remote = self._remote(job.request.repository)
@@ -310,12 +328,12 @@ class AgentRunner:
         )  # fmt: skip
         prompt = compose(parts)
         environment = agent_environment(
-            self._environment, spec=spec, identity=identity, turn_kind=parts.kind, prompt_file=prompt_file
+            leased.worker, spec=spec, identity=identity, turn_kind=parts.kind, prompt_file=prompt_file
         )
         turn = SandboxTurn(
             work_dir=self._rules.work_dir, job_id=job.id, fence=job.fence, agent=job.request.agent, spec=spec,
             tree=run.folder.resolve(), prompt_file=prompt_file, borrowed=tree.borrowed if tree else (),
-            environment=environment,
+            environment=environment, worker=leased.worker,
         )  # fmt: skip
         return TurnInput(
             prompt=f"{prompt}\n{start.mail}" if start.mail and not parts.mail else prompt,
@@ -323,7 +341,7 @@ class AgentRunner:
             environment=environment | self._trust(run.folder),
             prompt_file=prompt_file,
             log_file=files / "turn.log",
-            secrets=known_secrets(self._environment, spec),
+            secrets=known_secrets(leased.worker, spec),
             group=self._rules.group,
             sandbox=self._sandboxes.sandbox(turn),
         )
@@ -375,26 +393,3 @@ class _JobRun:
 def _pushed_commits(job: Job) -> set[str]:
     """The commits that were pushed for a job, as its record has them."""
     return {commit for commit in (job.result.commit, *job.judged) if commit}
-
-
-def _ran(turn: TurnResult, *, has_repository: bool) -> Ran:
-    """A turn's result as that of an attempt, before anything is pushed."""
-    result = JobResult(
-        exit_code=turn.exit_code,
-        ended_by=turn.ended_by,
-        duration_seconds=round(turn.duration_seconds, 3),
-        cost_usd=turn.usage.cost_usd,
-        tail=turn.output_tail[-1000:],
-    )
-    error = turn.api_error
-    refusal = f"the model's API refused: {error.message}"[:500] if error and not turn.clean else ""
-    if turn.lingered and not turn.clean:
-        refusal = refusal or "it said that it had failed, and did not exit"
-    return Ran(
-        ended_by=turn.ended_by,
-        clean=turn.clean,
-        has_repository=has_repository,
-        fault=faults.of_api(turn),
-        note=turn.reason or refusal,
-        result=result,
-    )

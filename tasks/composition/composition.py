@@ -4,6 +4,7 @@ Making a `Coalmine` opens no connection and reads no setting again: Redis is ask
 part. So a command costs only the parts that it uses.
 """
 
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from redis import Redis
 from harvest.harvester import Harvester
 from harvest.opening import Proposals
 from harvest.settling import Settling
+from routing.accounts.pool import Pools
 from routing.back_off import BackOff
 from routing.errors import SettingsError
 from routing.generator import Generator
@@ -25,6 +27,8 @@ from routing.jobs.mailbox import Mailbox
 from routing.jobs.publisher import CeleryPublisher, Publisher
 from routing.jobs.relay import Relay
 from routing.jobs.withdrawal import Withdrawal
+from routing.store.accounts.breaker_store import BreakerStore
+from routing.store.accounts.gate_reader import GateReader
 from routing.store.backlog.backlog_store import BacklogStore
 from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.events.event_store import EventStore
@@ -255,8 +259,25 @@ class Coalmine:
         back_off = BackOff(first_seconds=job.back_off_first_seconds, cap_seconds=job.back_off_cap_seconds)
         return Jobs(
             self.job_store, self.versions, back_off=back_off, generator=self.generator,
-            keeps_children=job.children == "keep",
+            keeps_children=job.children == "keep", gate=self.gates.gate,
         )  # fmt: skip
+
+    @cached_property
+    def breakers(self) -> BreakerStore:
+        """Which accounts are closed, and until when."""
+        return BreakerStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def pools(self) -> Pools:
+        """The accounts of the settings, as far as this process has their secrets."""
+        return Pools(accounts=self.settings.account, environment=os.environ)
+
+    @cached_property
+    def gates(self) -> GateReader:
+        """What must be open before a job may begin."""
+        return GateReader(
+            jobs=self.job_store, versions=self.versions, trials=self.trial_store, pools=self.pools
+        )
 
     @cached_property
     def mailbox(self) -> Mailbox:

@@ -22,6 +22,7 @@ from routing.jobs.turn import Hindrance, HindranceKind
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.table import ProcessTable
+from tasks.agents.accounts.leased_accounts import LeasedAccounts
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.repository.mirror_packs import repack_mirrors
@@ -165,6 +166,11 @@ class Worker:
             agents=self.coalmine.agents,
             note_base=self.coalmine.job_store.note_base,
             sandboxes=self.sandboxes,
+            accounts=LeasedAccounts(
+                pools=self.coalmine.pools,
+                breakers=self.coalmine.breakers,
+                opened=partial(self.tick_requests.ask, SWEEP),
+            ),
         )
 
     @cached_property
@@ -174,7 +180,6 @@ class Worker:
         return AgentSandboxes(
             required=agent.require_sandbox,
             as_other_user=agent.group is not None,
-            environment=os.environ,
             say=self.coalmine.log_store.say,
         )
 

@@ -28,6 +28,8 @@ class NotificationKind(StrEnum):
     ROLLED_BACK = "rolled_back"  # a canary was rejected
     GRADUATED = "graduated"  # a canary is champion
     WORKER_LOST = "worker_lost"  # a worker was lost, and its job is queued again
+    ACCOUNT_LIMITED = "account_limited"  # an account reached a limit: its jobs wait
+    ACCOUNT_OPEN = "account_open"  # it serves again
 
 
 def notification_kind(text: str) -> NotificationKind:

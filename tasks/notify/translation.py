@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routing import events
+from routing.accounts.breaker import utc_words
 from routing.backlog.item import BacklogState
 from routing.events import Event
 from routing.jobs.job import Job, JobState
@@ -139,6 +140,36 @@ def _token(event: Event, _: EventFacts) -> Notification:
     return _made(event, NotificationKind.NEEDS_HUMAN, what, _said(event, "reason"), {"forge": event.subject})
 
 
+def _account_limited(event: Event, _: EventFacts) -> Notification:
+    """Once for a limit, however many turns meet it and jobs wait for it."""
+    return _of_account(event, NotificationKind.ACCOUNT_LIMITED, "reached a limit: its jobs wait")
+
+
+def _account_broken(event: Event, _: EventFacts) -> Notification:
+    what = "does not serve: a person must look at it"
+    return _of_account(event, NotificationKind.NEEDS_HUMAN, what)
+
+
+def _account_open(event: Event, _: EventFacts) -> Notification:
+    return _of_account(event, NotificationKind.ACCOUNT_OPEN, "serves again: its jobs go on")
+
+
+def _of_account(event: Event, kind: NotificationKind, what: str) -> Notification:
+    account, model = _said(event, "account"), _said(event, "model")
+    name = account if model in {"", "*"} else f"{account} with {model}"
+    until = event.data.get("until")
+    fields = {
+        "account": account,
+        "model": model,
+        "limit": _said(event, "kind"),
+        "until": utc_words(until) if isinstance(until, int | float) else "",
+    }
+    words = _said(event, "words")
+    if fields["until"] and kind is NotificationKind.ACCOUNT_LIMITED:
+        words = f"tried again at {fields['until']}; {words}"
+    return _made(event, kind, f"The account {name} {what}", words, fields)
+
+
 def _made(
     event: Event, kind: NotificationKind, title: str, words: str, fields: Mapping[str, str]
 ) -> Notification:
@@ -172,4 +203,7 @@ _TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] 
     events.BACKLOG_CYCLE: _cycle,
     events.MAIL_SENT: _mail,
     events.FORGE_TOKEN_REFUSED: _token,
+    events.ACCOUNT_LIMITED: _account_limited,
+    events.ACCOUNT_BROKEN: _account_broken,
+    events.ACCOUNT_REOPENED: _account_open,
 }

@@ -26,6 +26,7 @@ from pydantic_settings import SettingsError as UnreadableValueError
 
 from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
+from routing.accounts.account import Account
 from routing.errors import SettingsError
 from routing.git.limits import GitLimits
 from routing.http.settings import HttpLimits
@@ -146,6 +147,7 @@ class Settings(BaseSettings):
     canary: CanarySettings = CanarySettings()
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
+    account: Annotated[tuple[Account, ...], Field(max_length=100)] = ()  # credentials that agents work with
     git: GitLimits = GitLimits()  # how long git may take
     forge: Forges = ()  # where issues come from and work is judged
     http: HttpLimits = HttpLimits()  # how patient we are with forges, and how much is read
@@ -336,5 +338,11 @@ def _check_together(settings: Settings) -> None:
         message = (
             f"job.retention_days ({PREFIX}JOB__RETENTION_DAYS) is {settings.job.retention_days:g}, but jobs "
             f"are scored until {needed / 86_400:g} days after their start; set it above that"
+        )
+        raise SettingsError(message)
+    names = [account.id for account in settings.account]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = (
+            f"account: {', '.join(twice)} stands there twice; give each account of a runtime its own name"
         )
         raise SettingsError(message)

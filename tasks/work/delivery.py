@@ -7,6 +7,7 @@ answer: the agent gets one turn to repair its branch, or a person is asked at on
 
 from dataclasses import dataclass
 
+from routing.accounts.limit import AccountLimit
 from routing.git.push_refusal import NOT_THE_AGENTS, REPAIRABLE, RefusalKind
 from routing.jobs.ending import NotRun
 from routing.jobs.job import Job
@@ -47,12 +48,14 @@ class DeliveryLimits:
 
 
 def held_up(ran: Ran, job: Job, *, now: float, limits: DeliveryLimits) -> TurnOutcome | None:
-    """Decide about an attempt that was hindered or refused; None for any other.
+    """Decide about an attempt that was hindered or refused, or met a limit; None for any other.
 
     `job` as it was claimed, `now` by the server's clock.
     """
     if ran.refusal is not None:
         return _refused(ran, ran.refusal, job)
+    if ran.limit is not None:
+        return _limited(ran.limit, job, now)
     if ran.hindrance is None:
         return None
     if ran.hindrance is HindranceKind.ELSEWHERE:
@@ -76,6 +79,24 @@ def held_up(ran: Ran, job: Job, *, now: float, limits: DeliveryLimits) -> TurnOu
     if seen.kind is HindranceKind.UNABLE:  # another worker may be able at once
         again = Again(counts=False, wait_seconds=min(UNABLE_SECONDS, seen.times))
     return TurnOutcome(step=NextStep.HINDERED, signal=None, reason=reason, again=again, hindrance=seen)
+
+
+def _limited(limit: AccountLimit, job: Job, now: float) -> TurnOutcome:
+    """Put the job off: it is offered again at once, and held until an account is open.
+
+    However often that happens no attempt is used up, as nothing about it is the agent's.
+    """
+    known = job.hindrance if job.hindrance and job.hindrance.kind is HindranceKind.LIMIT else None
+    seen = Hindrance(
+        kind=HindranceKind.LIMIT,
+        since=known.since if known else now,
+        seen_at=now,
+        times=known.times + 1 if known else 1,
+        until=limit.until,
+        words=limit.words[:500],
+    )
+    reason = f"put off, as of {job.account or 'its account'} {limit.kind.said}: {limit.words}"
+    return TurnOutcome(step=NextStep.HINDERED, signal=None, reason=reason, again=UNCOUNTED, hindrance=seen)
 
 
 def _elsewhere(ran: Ran, job: Job, now: float, limits: DeliveryLimits) -> TurnOutcome:

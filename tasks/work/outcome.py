@@ -8,6 +8,7 @@ could not be delivered is decided by `tasks.work.delivery`; what CI says of the 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from routing.accounts.limit import AccountLimit
 from routing.git.push_refusal import RefusalKind
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import JobResult
@@ -28,7 +29,7 @@ class NextStep(StrEnum):
     CANCEL = "cancel"  # end it as cancelled
     GIVE_BACK = "give_back"  # to the queue, without counting the attempt
     PUT_OFF = "put_off"  # to the queue for a moment, as if it had not been claimed
-    HINDERED = "hindered"  # to the queue with its finished turn, until what is in the way has gone
+    HINDERED = "hindered"  # to the queue, with its finished turn, until what is in the way has gone
     REFUSED = "refused"  # queue it for a turn that repairs what the server did not take
     AWAIT = "await"  # to the queue until mail arrives for its agent, without counting the attempt
     DROP = "drop"  # the lease is lost: write nothing
@@ -37,7 +38,7 @@ class NextStep(StrEnum):
     def runs_again(self) -> bool:
         """Whether the job goes on with another turn; DROP says nothing of it."""
         return self in {
-            self.RETRY, self.GIVE_BACK, self.PUT_OFF, self.HINDERED, self.REFUSED, self.AWAIT
+            self.RETRY, self.GIVE_BACK, self.PUT_OFF, self.HINDERED, self.REFUSED, self.AWAIT,
         }  # fmt: skip
 
 
@@ -54,6 +55,8 @@ class Ran:
     judged: bool = False  # CI was red at its commit already: nothing new was pushed
     corrects: bool = False  # the turn was to repair a commit that CI was red at, and that is still pushed
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
+    limit: AccountLimit | None = None  # of the account, that ended the turn
+    has_begun: bool = False  # with a limit: there is a conversation, or work, to go on with
     hindrance: HindranceKind | None = None  # what was in the way of the turn, or of its work's delivery
     refusal: RefusalKind | None = None  # what the server, or the state of the work, says no to
     said: str = ""  # with a refusal: the words of it

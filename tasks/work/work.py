@@ -141,7 +141,7 @@ class Work:
 
     def _decided(self, claim: Claim, ran: Ran) -> TurnOutcome:
         """What the attempt means; the server's time is asked for only where something waits."""
-        if ran.hindrance is None and ran.refusal is None:
+        if ran.hindrance is None and ran.refusal is None and ran.limit is None:
             return outcome(ran, Attempts.of(claim.job))
         found = held_up(ran, claim.job, now=self._jobs.now(), limits=self._delivery)
         return found or outcome(ran, Attempts.of(claim.job))
@@ -176,7 +176,9 @@ class Work:
             case NextStep.PUT_OFF:
                 jobs.put_off(claim, decided.again, reason=reason)
             case NextStep.HINDERED if decided.hindrance is not None:
-                jobs.hindered(claim, decided.again, reason=reason, hindrance=decided.hindrance)
+                jobs.hindered(
+                    claim, decided.again, reason=reason, hindrance=decided.hindrance, goes_on=ran.has_begun
+                )
             case NextStep.REFUSED:
                 jobs.refused(claim, reason=reason, said=ran.said, result=ran.result)
             case NextStep.AWAIT:

@@ -263,7 +263,7 @@ def test_a_spec_takes_over_all_of_a_snapshot_but_its_prompt() -> None:
         profile=SandboxProfile(read=("/opt/tools",)),
     )
     spec = asdict(RuntimeSpec.of(snapshot))
-    words = {"prompt", "prompts"}
+    words = {"prompt", "prompts", "accounts", "fallback"}  # the last two are the claim's
     assert spec == {name: getattr(snapshot, name) for name in Snapshot.model_fields if name not in words}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from tasks.agents.accounts.limit_words import SHARED_WORDS
 from tasks.agents.runtimes.agent_event import AgentEvent
 from tasks.agents.runtimes.command import CommandRuntime
 from tasks.agents.runtimes.runtime import RuntimeSpec, Seen, TurnInput
@@ -16,6 +17,7 @@ class Faulty:
         self._real = CommandRuntime(spec)
         self.name, self.resumes = "faulty", False
         self.session_files = self._real.session_files
+        self.limit_words = SHARED_WORDS
         self.fails_at = fails_at
         self.error = error or RuntimeError("the parser is broken")
         self.after = after  # lines that are read before

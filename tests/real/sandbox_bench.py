@@ -63,6 +63,7 @@ class SandboxBench:
             SandboxTurn(
                 work_dir=self.work_dir, job_id=JOB, fence=1, agent="", spec=spec,
                 prompt_file=turn.prompt_file, tree=turn.worktree, borrowed=borrowed, environment=environment,
+                worker={},
             )
         )  # fmt: skip
         confined = TurnInput(

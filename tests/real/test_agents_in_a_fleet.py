@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from routing.accounts.limit import LimitKind
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.signal import SignalKind
+from routing.jobs.turn import HindranceKind
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
 from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
@@ -39,6 +41,10 @@ class Mine:
     def until(self, job: str, state: JobState) -> Job:
         """Wait for the job's state."""
         return until_state(self.parts, job, state, timeout=60)
+
+    def until_held(self, job: str) -> None:
+        """Wait until the job waits for its account."""
+        wait_until(lambda: self.parts.job_store.limited(9) == [job], description="it is held", timeout=60)
 
     def until_settled(self, job: str) -> Job:
         """Wait for the job's score, or for its being left out."""
@@ -90,25 +96,38 @@ def test_a_job_is_done_by_the_real_program(mine: Mine, model: ModelStub) -> None
     assert job.result.exit_code == 0
 
 
-#: What the model's API answers, to which program, whose fault that is, and what ends the turn.
-REFUSALS = [
-    (429, "agent", SignalKind.QUOTA, "result"),
-    (401, "stubborn", SignalKind.AUTHENTICATION, "deadline"),
-    (503, "stubborn", SignalKind.UNREACHABLE, "deadline"),
-]
+#: What closes an account: what the model's API answers, to which program, and the kind of the limit.
+LIMITS = [(429, "agent", LimitKind.RATE), (401, "stubborn", LimitKind.AUTH)]
 
 
-def test_a_refusal_of_the_models_api_is_nobodys_fault(mine: Mine, model: ModelStub) -> None:
-    """By a program that gives up, or is ended for asking for minutes: recorded, and left out of trials."""
+def test_a_limit_puts_the_job_off_and_it_goes_on(mine: Mine, model: ModelStub) -> None:
+    """By a program that gives up, or is ended for asking for minutes: no attempt is lost, and it resumes."""
     mine.parts.templates.add("stubborn", mine.stubborn)
-    model.refuses = {f"Answer {status}.": status for status, *_ in REFUSALS}
-    jobs = [mine.enqueue(f"Answer {status}.", template) for status, template, *_ in REFUSALS]
-    for job, (_, _, fault, ended_by) in zip(jobs, REFUSALS, strict=True):
-        ended = mine.until(job, JobState.FAILED)
-        assert mine.until_settled(job).excluded
-        assert "the model's API refused" in ended.reason
-        assert {fact.kind for fact in mine.parts.signals.read(job)} == {fault}
-        assert ended.result.ended_by == ended_by
+    for status, template, kind in LIMITS:
+        task = f"Answer {status}."
+        model.refuses = {task: status}
+        job = mine.enqueue(task, template)
+        mine.until_held(job)
+        held = mine.parts.jobs.find(job)
+        assert (held.attempts, held.hindrance and held.hindrance.kind) == (0, HindranceKind.LIMIT)
+        (closed,) = [each for each in mine.parts.breakers.all() if not each.is_open]
+        assert (closed.kind, closed.account) == (kind, held.account)
+        model.refuses = {}
+        mine.parts.breakers.reopen(held.account, by="the test")
+        assert mine.until(job, JobState.SUCCEEDED).attempts == 1
+        assert "limit.lifted" in str(model.heard[-1])
+
+
+def test_an_api_out_of_reach_is_nobodys_fault(mine: Mine, model: ModelStub) -> None:
+    """Recorded, and left out of trials."""
+    mine.parts.templates.add("stubborn", mine.stubborn)
+    model.refuses = {"Answer 503.": 503}
+    job = mine.enqueue("Answer 503.", "stubborn")
+    ended = mine.until(job, JobState.FAILED)
+    assert mine.until_settled(job).excluded
+    assert "the model's API refused" in ended.reason
+    assert {fact.kind for fact in mine.parts.signals.read(job)} == {SignalKind.UNREACHABLE}
+    assert ended.result.ended_by == "deadline"
 
 
 def test_a_cancelled_agent_is_gone_with_its_tool(mine: Mine, model: ModelStub) -> None:

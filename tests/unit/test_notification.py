@@ -51,6 +51,9 @@ def test_the_end_of_a_job(state: str, *, frozen: bool, kind: str | None) -> None
         ("trial.expired", "implementer-t1", "needs-human"),
         ("trial.contradicted", "implementer-t1", "needs-human"),
         ("backlog.held", "local:shop#3", "needs-human"),
+        ("account.limited", "claude:default/", "account_limited"),
+        ("account.broken", "claude:default/*", "needs-human"),
+        ("account.reopened", "claude:default/", "account_open"),
     ],
 )
 def test_events_with_a_notification(kind: str, subject: str, notification: str) -> None:
@@ -70,6 +73,9 @@ def test_the_rest_has_no_notification() -> None:
             "backlog.cycle",
             "mail.sent",
             "forge.token_refused",
+            "account.limited",
+            "account.broken",
+            "account.reopened",
         ),
     }
     says: dict[str, Any] = {"state": "failed", "to": "escalated", "members": JOB}

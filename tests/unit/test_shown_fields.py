@@ -15,6 +15,7 @@ JOB_KEYS = {
     "parent", "depth", "trial", "arm", "draw", "bet", "request", "created_at", "claimed_at", "finished_at",
     "lease_until", "worker", "attempts", "max_attempts", "cancel", "result", "cost", "score", "score_reason",
     "excluded", "settled_at", "late_score", "base_branch", "base_commit",
+    "account", "model", "fell_back", "held_at", "held_until", "held_seconds",
 }  # fmt: skip
 ISSUE_KEYS = {
     "issue", "title", "state", "reason", "paused", "pausing", "priority", "refusal", "requested_by", "job",

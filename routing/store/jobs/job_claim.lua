@@ -1,19 +1,26 @@
 -- Win the lease of a job that is queued, or whose lease ran out, if the limits leave room for it.
--- KEYS  job, outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent, pulse
+-- KEYS  job, signals: of the job  outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent, pulse
+--       breakers, limited, gates, trials_open, due
 -- ARGV  id: of the job  lease_seconds  worker  call_id: of this claim; with the same one it may be made again
 --       agents_at_once, per_repository, day_cost_usd: the limits; 0 for none
---       waits: JSON object of why it waits, in words, by fleet, repository, turn and budget
+--       waits: JSON object of why it waits, in words, by fleet, repository, turn, budget, account and other_arm
+--       gate: JSON of what must be open for its version, or '' where nothing need be  digest: of the gate
+--       fell_back: JSON of the signal of a job that uses a model that the other arm may not
 -- Returns {'ok', field, value, …} | {'missing'|'taken'|'early'|'paused'|'final'|'rejected'}
 --         | {'full'|'budget'}: it is held until there is room
+--         | {'limited'}: it is held until an account is open | {'moved'}: its version is not that of the gate
 -- @include prelude
 -- @include admission
 -- @include lease
+-- @include breakers
+-- @include accounts
 local now = clock(time)
 local limits = {tonumber(agents_at_once), tonumber(per_repository), tonumber(day_cost_usd)}
 local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'template', 'version', 'attempts',
-  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim')
+  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim', 'limited', 'held_at', 'trial')
 local state, place = f[1], f[9] or ''
 local function unlist()
+  if f[14] then redis.call('ZREM', limited, f[14]) end
   redis.call('ZREM', outbox, id)
   redis.call('ZREM', unclaimed, id)
   redis.call('ZREM', held, place .. id)
@@ -45,6 +52,20 @@ local function hold(why)
   end
 end
 
+-- It waits until an account that its version may use is open, and one of the other arm of its trial. Its place in the
+-- queue is that of its creation; `limited_release` publishes it.
+local function hold_for_account(why, till)
+  local member = digest .. ':' .. string.format('%020.6f', tonumber(f[11])) .. ':' .. id
+  local reason = cjson.decode(waits)[why]
+  unlist()
+  redis.call('HSET', gates, digest, gate)
+  redis.call('HSET', job, 'reason', reason, 'place', place, 'limited', member, 'held_until', till and stamp(till) or '')
+  redis.call('HSETNX', job, 'held_at', stamp(now))
+  if redis.call('ZADD', limited, 0, member) == 1 and f[14] ~= member then
+    emit(events, 'job.held', now, id, cjson.encode({why = why, reason = reason, ['until'] = till}))
+  end
+end
+
 local function claimed()
   local all = redis.call('HGETALL', job)
   table.insert(all, 1, 'ok')
@@ -69,6 +90,18 @@ if f[3] and tonumber(f[3]) > now then return {'early'} end
 local begins = not f[12] or f[12] == ''
 if begins and redis.call('SISMEMBER', rejected, f[4] .. '@v' .. f[5]) == 1 then return {'rejected'} end
 if not f[9] then place = place_of(cjson.decode(f[10]).repository) end
+local account, way
+if begins and gate ~= '' then
+  local asked = cjson.decode(gate)
+  if asked.version ~= f[4] .. '@v' .. f[5] or asked.trial ~= '' and asked.trial ~= (f[16] or '') then return {'moved'} end
+  local shut, till
+  account, shut, till = through(asked, breakers, leases, trials_open, now, id)
+  if not account then
+    if state == 'queued' then hold_for_account(shut, till) end
+    return {'limited'}
+  end
+  way = asked
+end
 local why = begins and refusal() or nil
 if why then
   -- a lost worker's job is put back by the sweep
@@ -84,6 +117,18 @@ redis.call('ZADD', leases, ends, id)
 if place ~= '' then
   redis.call('HSET', job, 'place', place)
   redis.call('ZADD', at_work, 0, place .. id)
+end
+if account then
+  lease_account(breakers, account, now, id)
+  redis.call('HSET', job, 'account', account[2], 'model', account[3], 'fell_back', account[4] > 0 and '1' or '')
+  if account[4] > 0 and way.trial ~= '' and not way.keeps_count then
+    local fact = cjson.decode(fell_back)
+    if redis.call('HSETNX', signals, fact[1], fact[2]) == 1 then redis.call('ZADD', due, now, id) end
+  end
+end
+if f[15] then -- how long it waited for an account: its deadline is put off by that
+  redis.call('HINCRBYFLOAT', job, 'held_seconds', stamp(now - tonumber(f[15])))
+  redis.call('HDEL', job, 'held_at', 'held_until', 'limited')
 end
 unlist()
 emit(events, 'job.claimed', now, id, cjson.encode({worker = worker, fence = fence}))

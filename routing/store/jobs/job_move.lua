@@ -1,6 +1,6 @@
 -- Move a job to another state, with its event and the facts that come with the move.
 -- KEYS  job, signals, issue: of the job (or the job again)
---       leases, waiting, outbox, unclaimed, held, at_work, landing, due, dead, effects: lists of jobs
+--       leases, waiting, outbox, unclaimed, held, limited, at_work, landing, due, dead, effects: lists
 --       spent, children, bereaved, events, pulse
 -- ARGV  id: of the job  allowed: states it may be in, separated by commas  to: the new state
 --       fence: that the caller holds, which may make its move again; or ''  reason  delay_seconds: until it may be claimed  retention_seconds
@@ -9,7 +9,7 @@
 -- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter
 --       expired: only when the lease ran out  fresh: attempts begin anew, and so does work on the issue
 --       corrective: attempts begin anew, for one more corrective turn
---       keeps_turn: a finished turn stays to be delivered
+--       keeps_turn: a finished turn stays to be delivered  limit: it waits for an account from now on
 -- Returns {word}: 'ok'|'missing'|'stale' (another fence)|'alive' (the lease did not run out)
 --         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late to cancel),
 --         {'active', job id}: another job works on its issue, or {'state', its state}: that does not allow it
@@ -19,7 +19,7 @@
 -- @include lease
 local now = clock(time)
 local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel', 'place', 'spent_usd',
-  'counted_usd', 'merging', 'moved')
+  'counted_usd', 'merging', 'moved', 'limited', 'held_at')
 if not f[1] then
   redis.call('ZREM', leases, id)
   redis.call('ZREM', waiting, id)
@@ -44,6 +44,15 @@ redis.call('ZREM', waiting, id)
 redis.call('ZREM', outbox, id)
 redis.call('ZREM', unclaimed, id)
 redis.call('ZREM', held, (f[6] or '') .. id)
+if f[11] then
+  redis.call('ZREM', limited, f[11])
+  redis.call('HDEL', job, 'limited', 'held_until')
+end
+if f[12] and not limit then
+  redis.call('HINCRBYFLOAT', job, 'held_seconds', stamp(now - tonumber(f[12])))
+  redis.call('HDEL', job, 'held_at')
+end
+if limit then redis.call('HSETNX', job, 'held_at', stamp(now)) end
 if f[6] and f[6] ~= '' then redis.call('ZREM', at_work, f[6] .. id) end
 redis.call('HSET', job, 'state', to, 'reason', reason, 'moved', fence ~= '' and mark or '')
 if f[9] then redis.call('HDEL', job, 'merging') end

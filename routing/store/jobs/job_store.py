@@ -7,9 +7,11 @@ from enum import StrEnum
 
 from redis import Redis
 
+from routing.accounts.pool import AccountGate
 from routing.base import Base
 from routing.jobs.admission import WAITS, AdmissionLimits
 from routing.jobs.job import Job, JobState
+from routing.jobs.signal import SignalKind, signal
 from routing.store.jobs.acceptance import (
     JOB_ENQUEUE,
     PUBLISH_SECONDS,
@@ -41,15 +43,18 @@ class ClaimRefusal(StrEnum):
     REJECTED = "rejected"  # its version was: it must be rerouted first
     FULL = "full"  # it waits for room
     BUDGET = "budget"  # the fleet has spent what it may spend today
+    LIMITED = "limited"  # it waits for an account
+    MOVED = "moved"  # its version, or its trial, is no longer what the caller read: read it again
     UNREADABLE = "unreadable"  # the content of its version is gone; the job has ended with that
 
 
 _JOB_CLAIM = Script(
     "job_claim",
     record_or(ClaimRefusal),
-    keys="job",
-    indexes="outbox leases paused rejected events unclaimed held at_work spent pulse",
-    args=f"id lease_seconds worker call_id {_LIMITS} waits",
+    keys="job signals",
+    indexes="outbox leases paused rejected events unclaimed held at_work spent pulse breakers limited gates "
+    "trials:open due",
+    args=f"id lease_seconds worker call_id {_LIMITS} waits gate digest fell_back",
 )
 _JOB_REROUTE = Script(
     "job_reroute",
@@ -73,6 +78,12 @@ _LEASE_RENEW = Script(
 _HELD_RELEASE = Script(
     "held_release", int, indexes="held outbox leases at_work spent paused", args=f"{_LIMITS} most"
 )
+_LIMITED_RELEASE = Script(
+    "limited_release",
+    int,
+    indexes="limited gates breakers leases outbox paused rejected trials:open",
+    args="most again_seconds",
+)
 _OUTBOX_TAKE = Script("outbox_take", list, keys="index", indexes="paused", args="most again_seconds")
 _OUTBOX_PUBLISHED = Script(
     "outbox_published", int, indexes="outbox unclaimed", args="look_seconds", each_keys="job", each_args="id"
@@ -89,7 +100,7 @@ class JobStore(JobReader):
 
     - The mailbox: `accept` and `accept_many`.
     - Workers: `claim`, then `renew`, `note_base` and `move` with the fence that it gave.
-    - The sweep: `release_held`, `take_outbox`, `take_unclaimed`, `published` and `trim`.
+    - The sweep: `release_held`, `release_limited`, `take_outbox`, `take_unclaimed`, `published` and `trim`.
     - The ticks that look at pushed work: `watched`, `look_again`, `land`, `effects_done` and `forget`.
     - `Cancellation`, for people and the sweep: `cancel_running`, `move` without a fence, `disown`, `seen_to`.
 
@@ -126,14 +137,25 @@ class JobStore(JobReader):
     def _packed(self, step: Acceptance) -> Packed:
         return step.packed(self.keys, self.now_argument())
 
-    def claim(self, job: str, *, lease_seconds: float, worker: str, call_id: str = "") -> Job | ClaimRefusal:
-        """Win a job's lease, or say why not.
+    def claim(
+        self,
+        job: str,
+        *,
+        lease_seconds: float,
+        worker: str,
+        call_id: str = "",
+        gate: AccountGate | None = None,
+    ) -> Job | ClaimRefusal:
+        """Win a job's lease, and an account of its gate, or say why not.
 
         With a `call_id` of its own a claim may be made again after a StoreAwayError.
         """
         found = self.call(
-            _JOB_CLAIM, job=self.keys.job(job), id=job, lease_seconds=lease_seconds, worker=worker,
-            call_id=call_id, waits=_WAITS, **self._limits, doing=f"claiming job {job}",
+            _JOB_CLAIM, job=self.keys.job(job), signals=self.keys.signals(job), id=job,
+            lease_seconds=lease_seconds, worker=worker, call_id=call_id, waits=_WAITS,
+            gate=gate.as_json() if gate else "", digest=gate.digest if gate else "",
+            fell_back=_fell_back(self.now()) if gate and not gate.keeps_count else "[]",
+            **self._limits, doing=f"claiming job {job}",
         )  # fmt: skip
         return found if isinstance(found, ClaimRefusal) else parsed_job(job, found)
 
@@ -180,6 +202,12 @@ class JobStore(JobReader):
     def release_held(self, most: int) -> int:
         """Have jobs published that waited for room, as many as there is room for; returns how many."""
         return self.call(_HELD_RELEASE, **self._limits, most=most, doing="making use of room")
+
+    def release_limited(self, most: int) -> int:
+        """Have jobs published that waited for an account which is open, or to be tried; returns how many."""
+        return self.call(
+            _LIMITED_RELEASE, most=most, again_seconds=UNCLAIMED_SECONDS, doing="making use of accounts"
+        )
 
     def take_unclaimed(self, most: int) -> list[str]:
         """Queued jobs whose message was published a while ago and that nobody has claimed."""
@@ -269,3 +297,9 @@ class JobStore(JobReader):
             for index in ("dead", "due"):
                 self.redis.zremrangebyscore(self.keys(index), "-inf", before)
         return int(dropped)
+
+
+def _fell_back(now: float) -> str:
+    """The id and the text of the fact that a job uses a model which the other arm of its trial may not."""
+    fact = signal(SignalKind.FELL_BACK, at=now, note="its version's model was out of reach")
+    return json.dumps([fact.id, fact.model_dump_json()])

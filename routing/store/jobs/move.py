@@ -35,10 +35,10 @@ JOB_MOVE = Script(
     "job_move",
     answered(MoveAnswer),
     keys="job signals issue",
-    indexes="leases waiting outbox unclaimed held at_work landing due dead effects spent children bereaved "
-    "events pulse",
+    indexes="leases waiting outbox unclaimed held limited at_work landing due dead effects spent children "
+    "bereaved events pulse",
     args="id allowed to fence reason delay_seconds retention_seconds event data fields facts",
-    flags="refund list_dead expired fresh corrective keeps_turn",
+    flags="refund list_dead expired fresh corrective keeps_turn limit",
 )
 
 
@@ -72,6 +72,7 @@ class Move:
     fresh: bool = False  # attempts begin anew, and so does work on the issue
     corrective: bool = False  # attempts begin anew, for one more corrective turn
     keeps_turn: bool = False  # a finished turn stays to be delivered; else it is settled by this step
+    limit: bool = False  # from now on it waits for an account: its deadline is put off by so long
     data: dict[str, Any] = field(default_factory=dict)
 
     def values(self, keys: Keys) -> dict[str, Any]:
@@ -97,6 +98,7 @@ class Move:
             "fresh": self.fresh,
             "corrective": self.corrective,
             "keeps_turn": self.keeps_turn,
+            "limit": self.limit,
         }
 
     def _fields(self) -> dict[str, str]:

@@ -43,9 +43,28 @@ class JobReader(Store):
             pipeline = self.redis.pipeline(transaction=False)
             pipeline.zcount(self.keys("leases"), f"({now:.6f}", "+inf")
             pipeline.zcard(self.keys("held"))
+            pipeline.zcard(self.keys("limited"))
             pipeline.hget(self.keys("spent"), str(int(now // 86_400)))
-            running, held, spent = pipeline.execute()
-        return Occupancy(running=running, held=held, spent_usd=float(spent or 0))
+            running, held, limited, spent = pipeline.execute()
+        return Occupancy(running=running, held=held, limited=limited, spent_usd=float(spent or 0))
+
+    def limited(self, most: int) -> list[str]:
+        """Jobs that wait for an account, those of one gate together, each by its creation."""
+        with redis_errors("reading what waits for accounts"):
+            members = self.redis.zrangebylex(self.keys("limited"), "-", "+", start=0, num=most)
+        return [member.rpartition(":")[2] for member in members]
+
+    def gate_facts(self, job: str) -> tuple[str, int, str] | None:
+        """What decides which accounts a job may use: template, number of its version, trial or "".
+
+        None for a job without a record, and for one whose turn is finished: its delivery needs no account.
+        """
+        names = ("template", "version", "trial", "finished")
+        with redis_errors(f"reading job {job}"):
+            template, version, trial, finished = self.redis.hmget(self.keys.job(job), names)
+        if not template or not version or finished:
+            return None
+        return template, int(version), trial or ""
 
     def children(self, parent: str) -> list[str]:
         """The children of a job that have not ended."""
@@ -125,16 +144,21 @@ class JobReader(Store):
     def depths(self) -> dict[str, int]:
         """How many jobs are in each kind of list, for overviews.
 
-        `queued`: yet to be published, published and not claimed, or without room. `running`: claimed, with a
-        lease, which may have run out until the sweep comes. `waiting`: pushed, and CI is watched. `dead`:
-        listed as dead letters, for a person to retry or to leave.
+        `queued`: yet to be published, published and not claimed, without room, or without an account.
+        `running`: claimed, with a lease, which may have run out until the sweep comes. `waiting`: pushed, and
+        CI is watched. `dead`: listed as dead letters, for a person to retry or to leave.
         """
         with redis_errors("counting jobs"):
             pipeline = self.redis.pipeline(transaction=False)
-            for index in ("outbox", "unclaimed", "held", "leases", "waiting", "dead"):
+            for index in ("outbox", "unclaimed", "held", "limited", "leases", "waiting", "dead"):
                 pipeline.zcard(self.keys(index))
-            outbox, unclaimed, held, running, waiting, dead = pipeline.execute()
-        return {"queued": outbox + unclaimed + held, "running": running, "waiting": waiting, "dead": dead}
+            outbox, unclaimed, held, limited, running, waiting, dead = pipeline.execute()
+        return {
+            "queued": outbox + unclaimed + held + limited,
+            "running": running,
+            "waiting": waiting,
+            "dead": dead,
+        }
 
     def _until(self, index: str, score: float, most: int) -> list[str]:
         with redis_errors(f"reading {index}"):

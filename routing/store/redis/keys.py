@@ -22,6 +22,9 @@ PERMANENT_KINDS = frozenset(
         "unclaimed",  # zset of published jobs that nobody has claimed, by the time of the next look
         "leases",  # zset of running jobs by the end of their lease
         "held",  # zset of queued jobs that wait for room, each after its repository's name, by creation
+        "limited",  # zset of queued jobs that wait for an account, each after its gate and its creation
+        "gates",  # hash: name of a gate at which jobs wait -> what must be open; gone with the last of them
+        "breakers",  # hash: account and model -> whether it is closed, and until when
         "children",  # zset of jobs that have not ended, each after its parent's id, by name
         "bereaved",  # set of jobs that ended badly before their children
         "at_work",  # zset of running jobs of repositories, each after its repository's name, by name

@@ -12,6 +12,7 @@
 --       delivered; '' for any other
 --       call_id: of this call; with the same one it may be made again
 -- FLAGS retry: it counts as a retry  counts: what it consumed is added to the job
+--       put_off: it met a limit of its account, and is not one of the turns that the job may have
 --       mail_missing: it should have sent the mail that ends its task  forget: its conversation cannot be resumed
 -- Returns {'ok'}, {'missing'}, {'stale'} (another turn, or none), or {'state', its state}: that does not allow it
 -- @include prelude
@@ -44,7 +45,7 @@ if template ~= '' then -- it was paid for, whatever became of its job
 end
 -- The job's record may be gone; an increment must not create it again.
 if counts and redis.call('EXISTS', job) == 1 then
-  redis.call('HINCRBY', job, 'turns', 1)
+  if not put_off then redis.call('HINCRBY', job, 'turns', 1) end
   redis.call('HINCRBYFLOAT', job, 'spent_usd', cost_usd)
   redis.call('HINCRBYFLOAT', job, 'spent_seconds', seconds)
   add_cost(job, 'cost', spent)

@@ -54,6 +54,7 @@ class TurnEnd:
     job_fence: int = 0  # of that job's lease
     finished: str = ""  # the turn as JSON if it did its work, for the job to keep until that is delivered
     retry: bool = False  # it counts as a retry
+    put_off: bool = False  # it met a limit of its account: not one of the turns that the job may have
     mail_missing: bool = False  # it should have sent the mail that ends its task
     forget: bool = False  # its conversation cannot be resumed
     call_id: str = ""  # of this end: with it `end` may be called again, and answers as at first
@@ -93,7 +94,7 @@ _END = Script(
     indexes="sessions turns events",
     args="name fence to allowed reason retention_seconds fields cost cost_usd seconds template version arm "
     "costs_seconds job_fence finished call_id",
-    flags="retry counts mail_missing forget",
+    flags="retry counts put_off mail_missing forget",
 )
 _MOVE = Script(
     "session_move",
@@ -203,7 +204,7 @@ class SessionStore(Store):
             cost=flat_json({name: f"{value:.9f}" for name, value in cost.measures().items()}),
             cost_usd=f"{cost.usd:.9f}", seconds=f"{cost.seconds:.3f}",
             template=payer.template if payer else "", version=version, arm=arm,
-            costs_seconds=DAY_COSTS_SECONDS, retry=turn.retry,
+            costs_seconds=DAY_COSTS_SECONDS, retry=turn.retry, put_off=turn.put_off,
             counts=bool(turn.job), mail_missing=turn.mail_missing, forget=turn.forget,
             job_fence=turn.job_fence, finished=turn.finished, call_id=turn.call_id,
             doing=f"ending a turn of {turn.name}",

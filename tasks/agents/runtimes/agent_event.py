@@ -43,6 +43,11 @@ class Usage:
         """Whether a model was called, as far as the program said."""
         return self.input_tokens + self.output_tokens > 0
 
+    @property
+    def is_paid(self) -> bool:
+        """Whether a model did something, by tokens or by dollars."""
+        return self.has_tokens or bool(self.cost_usd)
+
     def cost(self, seconds: float) -> Cost:
         """The cost of the turn that consumed this, and took so many seconds."""
         return Cost(
@@ -147,6 +152,15 @@ class ApiErrorEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LimitEvent:
+    """The program says that the account has reached a limit."""
+
+    until: float | None = None  # when it ends, seconds since the epoch; None when the program does not say
+    is_wide: bool = False  # it holds for all models of the account
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeEvent:
     """A well-formed line that shows life and carries nothing that we keep."""
 
@@ -167,6 +181,7 @@ AgentEvent = (
     | UsageEvent
     | SessionEvent
     | ApiErrorEvent
+    | LimitEvent
     | NoticeEvent
     | MalformedEvent
 )

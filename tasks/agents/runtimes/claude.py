@@ -8,13 +8,17 @@ comes with every turn; 401, 429 and 5xx are retried for minutes.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from typing import Any, Final
 
 from pydantic import Field
 
+from routing.accounts.limit import LimitKind
+from tasks.agents.accounts.limit_words import limit_words
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
+    LimitEvent,
     NoticeEvent,
     ResultEvent,
     TextEvent,
@@ -46,6 +50,39 @@ class _System(Form):
 
     def events(self) -> Sequence[AgentEvent]:
         return [NoticeEvent(kind=f"system/{self.subtype}"[:100])]
+
+
+#: Limits of a subscription as a whole; those of one model are named after it (`seven_day_opus`).
+_OF_ALL_MODELS: Final = frozenset({"five_hour", "seven_day", "overage"})
+
+
+class _RateStatus(StrEnum):
+    ALLOWED = "allowed"
+    WARNING = "allowed_warning"
+    REFUSED = "rejected"
+
+
+class _RateLimitInfo(Part):
+    status: _RateStatus | str = ""  # one of a later release is none of these
+    resetsAt: float | None = None  # noqa: N815  # the program's names, here and below; seconds since the epoch
+    rateLimitType: str = ""  # noqa: N815
+    isUsingOverage: bool = False  # noqa: N815  # what is rejected is paid for otherwise, and goes on
+
+
+class _RateLimit(Form):
+    rate_limit_info: _RateLimitInfo = Field(default_factory=_RateLimitInfo)
+
+    def events(self) -> Sequence[AgentEvent]:
+        info = self.rate_limit_info
+        if info.status != _RateStatus.REFUSED or info.isUsingOverage:
+            return [NoticeEvent(kind="rate_limit_event")]
+        return [
+            LimitEvent(
+                until=info.resetsAt,
+                is_wide=info.rateLimitType in _OF_ALL_MODELS,
+                words=f"the limit {info.rateLimitType or 'of the account'} is reached",
+            )
+        ]
 
 
 class _Block(Part):
@@ -137,6 +174,7 @@ _LINES: Final = Forms(
         "system": _System,
         "assistant": _Assistant,
         "result": _ClaudeResult,
+        "rate_limit_event": _RateLimit,
     },
     quiet=frozenset(
         {
@@ -145,7 +183,6 @@ _LINES: Final = Forms(
             "command_lifecycle",
             "control_request",
             "control_response",
-            "rate_limit_event",
             "tool_progress",
             "keep_alive",
         }
@@ -171,6 +208,16 @@ PROGRAM: Final = KnownProgram(
     login_status=("auth", "status"),
 )
 
+#: "5-hour limit reached, resets 3am", "You've hit your weekly limit", "Claude AI usage limit reached|17499…".
+_LIMITS: Final = limit_words(
+    (
+        (
+            LimitKind.USAGE,
+            r"claude(?: ai)? usage limit reached|\blimit (?:reached|will reset)|hit your .{0,20}limit",
+        ),
+    )
+)
+
 
 class ClaudeRuntime(ProgramRuntime):
     """Runs `claude`. Whatever the version does not allow is denied without a question.
@@ -187,6 +234,7 @@ class ClaudeRuntime(ProgramRuntime):
         settings=("settings.json", "CLAUDE.md"),
         logins=(".credentials.json",),
     )
+    limit_words = _LIMITS
 
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form; root may not skip all permissions, so tools are allowed by name."""

@@ -12,6 +12,8 @@ from typing import Final
 
 from pydantic import Field
 
+from routing.accounts.limit import LimitKind
+from tasks.agents.accounts.limit_words import limit_words
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     NoticeEvent,
@@ -150,6 +152,15 @@ PROGRAM: Final = KnownProgram(
     login_status=("login", "status"),
 )
 
+#: "You've hit your usage limit. … try again in 3 days 4 hours", "Selected model is at capacity".
+_LIMITS: Final = limit_words(
+    (
+        (LimitKind.USAGE, r"hit your usage limit|usage_limit_reached|usage_not_included"),
+        (LimitKind.OVERLOADED, r"model is at capacity|server_is_overloaded|slow_down"),
+        (LimitKind.AUTH, r"refresh token|access token could not be|token_expired|sign in again"),
+    )
+)
+
 
 class CodexRuntime(ProgramRuntime):
     """Runs `codex exec`, which never asks; without a sandbox unless the version names one.
@@ -163,6 +174,7 @@ class CodexRuntime(ProgramRuntime):
     session_files = SessionFiles(
         folder=".codex", variable="CODEX_HOME", settings=("config.toml", "AGENTS.md"), logins=("auth.json",)
     )
+    limit_words = _LIMITS
 
     def check(self) -> None:
         """Refuse tools other than one sandbox, too: the program has no finer option."""

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from routing.printable import valid
+from tasks.agents.accounts.limit_words import limit_words
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
+    LimitEvent,
     ResultEvent,
     TextEvent,
     ToolEvent,
@@ -48,6 +50,14 @@ class _ResultLine(Form):
         return [ResultEvent(text=self.text, is_error=self.is_error)]
 
 
+class _LimitLine(Form):
+    until: float | None = None  # seconds since the epoch
+    text: str = ""
+
+    def events(self) -> Sequence[AgentEvent]:
+        return [LimitEvent(until=self.until, words=self.text or "the program says that a limit is reached")]
+
+
 class _UsageLine(Form):
     cost_usd: Dollars | None = None
     input_tokens: Count = 0  # with those from and to the cache
@@ -72,6 +82,7 @@ _LINES: Final = Forms(
         "tool": _ToolUsed,
         "result": _ResultLine,
         "usage": _UsageLine,
+        "limit": _LimitLine,
         "session": named(SessionLine, session_id="id"),
     }
 )
@@ -80,12 +91,17 @@ _LINES: Final = Forms(
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 
 
+#: Whatever program it is: its last words count, as nothing else says more. A result can be its agent's own.
+_LIMITS: Final = limit_words(is_own_voice=False)
+
+
 class CommandRuntime(ProgramRuntime):
     """Runs the version's `command` as a shell line. It is the operator's; outside text never joins it."""
 
     name = "command"
     lines = _LINES
     session_files = SessionFiles(folder=".agent-sessions", variable="COALMINE_SESSIONS")
+    limit_words = _LIMITS
 
     def check(self) -> None:
         """Refuse a version without a command; model and tools are the command's to judge."""

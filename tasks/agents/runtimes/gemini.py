@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from routing.accounts.limit import LimitKind
+from tasks.agents.accounts.limit_words import limit_words
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     NoticeEvent,
@@ -99,6 +101,19 @@ PROGRAM: Final = KnownProgram(
     ),
 )
 
+#: "You exceeded your current quota …. Please retry in 34.07s", "You have exhausted your daily quota".
+_LIMITS: Final = limit_words(
+    (
+        (
+            LimitKind.AUTH,
+            r"API key not valid|API_KEY_INVALID|UNAUTHENTICATED|specify the GEMINI_API_KEY",
+        ),
+        (LimitKind.USAGE, r"exceeded your current quota|exhausted your (?:daily |capacity)|QUOTA_EXHAUSTED"),
+        (LimitKind.RATE, r"RESOURCE_EXHAUSTED|RATE_LIMIT_EXCEEDED"),
+        (LimitKind.OVERLOADED, r"model is overloaded|MODEL_CAPACITY_EXHAUSTED|\bUNAVAILABLE\b"),
+    )
+)
+
 
 class GeminiRuntime(ProgramRuntime):
     """Runs `gemini` with all tools approved, or with those of the version alone.
@@ -114,6 +129,7 @@ class GeminiRuntime(ProgramRuntime):
         settings=("settings.json", "GEMINI.md"),
         logins=("oauth_creds.json", "google_accounts.json", ".env"),
     )
+    limit_words = _LIMITS
 
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form; a folder that is not trusted would turn every approval mode to asking."""

@@ -10,6 +10,8 @@ from typing import Final
 
 from pydantic import Field
 
+from routing.accounts.limit import LimitKind
+from tasks.agents.accounts.limit_words import limit_words
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
@@ -38,6 +40,10 @@ from tasks.agents.runtimes.runtime import SessionFiles, TurnInput
 _GOES_ON: Final = "tool-calls"
 #: The reason of a step that the model ended because it was done.
 _DONE: Final = "stop"
+
+
+#: Headers of a provider's answer that say when to ask again.
+_AFTER: Final = ("retry-after", "retry-after-ms")
 
 
 class _Cache(Part):
@@ -81,6 +87,7 @@ class _StepFinish(Form):
 class _ErrorData(Part):
     message: str = ""
     statusCode: int | None = None  # noqa: N815
+    responseHeaders: dict[str, str] = Field(default_factory=dict)  # noqa: N815
 
 
 class _ErrorPart(Part):
@@ -93,8 +100,10 @@ class _OpencodeError(Form):
     error: _ErrorPart
 
     def events(self) -> Sequence[AgentEvent]:
-        text = f"{self.error.name}: {self.error.data.message}"
-        status = self.error.data.statusCode
+        data = self.error.data
+        text, status = f"{self.error.name}: {data.message}", data.statusCode
+        after = [f"{name}: {value}" for name, value in data.responseHeaders.items() if name in _AFTER]
+        text = f"{text} ({', '.join(after)})" if after else text
         failed = [] if status is None else [ApiErrorEvent(message=text, status=status)]
         return [SessionEvent(session_id=self.sessionID), ResultEvent(text=text, is_error=True), *failed]
 
@@ -125,6 +134,15 @@ PROGRAM: Final = KnownProgram(
     needs_login=False,
 )
 
+#: "FreeUsageLimitError: Free usage exceeded", "ProviderAuthError", and the words of any provider.
+_LIMITS: Final = limit_words(
+    (
+        (LimitKind.AUTH, r"ProviderAuthError|Unauthorized\b"),
+        (LimitKind.USAGE, r"FreeUsageLimitError|SubscriptionUsageLimitError|usage exceeded"),
+        (LimitKind.CREDIT, r"CreditsError|insufficient balance"),
+    )
+)
+
 
 class OpencodeRuntime(ProgramRuntime):
     """Runs `opencode run`; what it would ask for is approved; what the version does not name, denied."""
@@ -133,6 +151,7 @@ class OpencodeRuntime(ProgramRuntime):
     program = PROGRAM
     lines = _LINES
     session_files = SessionFiles(folder=".local/share/opencode", logins=("auth.json",))
+    limit_words = _LIMITS
 
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form, which approves all that is not denied."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tasks.agents.accounts.limit_words import SHARED_WORDS, LimitWords
 from tasks.agents.runtimes.agent_event import AgentEvent
 from tasks.agents.runtimes.json_lines import Forms
 from tasks.agents.runtimes.known_program import KnownProgram
@@ -33,6 +34,7 @@ class ProgramRuntime:
     resumes: ClassVar[bool] = True
     lines: ClassVar[Forms]
     session_files: ClassVar[SessionFiles | None] = None
+    limit_words: ClassVar[LimitWords] = SHARED_WORDS
 
     def check(self) -> None:
         """Refuse a model or a tool that the program would take for another option, or for none."""

@@ -13,7 +13,8 @@ from routing.errors import InvalidInputError
 from routing.sandbox.profile import SandboxKind, SandboxProfile
 from routing.sandbox.sandbox import Sandbox
 from routing.templates.version import Snapshot
-from tasks.agents.runtimes.agent_event import AgentEvent, ApiErrorEvent, ResultEvent, Usage
+from tasks.agents.accounts.limit_words import LimitWords
+from tasks.agents.runtimes.agent_event import AgentEvent, ApiErrorEvent, LimitEvent, ResultEvent, Usage
 
 
 class RuntimeRefusedError(InvalidInputError):
@@ -91,6 +92,10 @@ class Seen:
     session_id: str | None = None  # the first one
     usage: Usage = field(default_factory=Usage)  # of this turn alone
     api_error: ApiErrorEvent | None = None  # the last one, if nothing was done after it
+    limit: LimitEvent | None = None  # the same
+    tools: int = 0  # that were used
+    last_errors: str = ""  # the end of standard error
+    last_words: str = ""  # the end of all that was printed
 
     @property
     def succeeded(self) -> bool:
@@ -119,6 +124,11 @@ class Runtime(Protocol):
     @property
     def session_files(self) -> SessionFiles | None:
         """Where the program keeps its sessions; None for one that keeps nothing."""
+        ...
+
+    @property
+    def limit_words(self) -> LimitWords:
+        """In which words the program, or its provider, says that an account does not serve."""
         ...
 
     def check(self) -> None:

@@ -50,6 +50,7 @@ class SandboxTurn:
     tree: Path  # the work tree, or the job's folder without a repository
     borrowed: tuple[Path, ...]  # folders of objects that its repository reads
     environment: Mapping[str, str]  # the agent's
+    worker: Mapping[str, str]  # the worker's own, with the secrets that are added for agents
 
 
 class AgentSandboxes:
@@ -57,12 +58,10 @@ class AgentSandboxes:
 
     def __init__(
         self, *, required: SandboxKind = SandboxKind.NONE, as_other_user: bool = False,
-        environment: Mapping[str, str] | None = None,
         say: Callable[[str, str, str], object] = lambda *_: None,
     ) -> None:  # fmt: skip
         self._required = required
         self._as_other_user = as_other_user
-        self._environment = environment or {}  # the worker's own, with the secrets that are added for agents
         self._say = say  # adds to a job's log: its id, the kind of the entry, the words
         self._proxy = NetworkProxy()
 
@@ -130,8 +129,8 @@ class AgentSandboxes:
         profile = turn.spec.profile
         if profile.network is not NetworkMode.ALLOW_LIST:
             return None
-        secrets = injected_values(self._environment, turn.spec)
-        redact = Redactor({**secrets, **secret_values(self._environment, turn.spec)})
+        secrets = injected_values(turn.worker, turn.spec)
+        redact = Redactor({**secrets, **secret_values(turn.worker, turn.spec)})
         return self._proxy.gate(
             HostRules.of(profile), injections=profile.inject, secrets=secrets,
             say=lambda words: self._say(turn.job_id, "network", redact(words)),

@@ -93,7 +93,7 @@ def needs_fresh_start(first: TurnResult, *, resumed: bool, acted: bool) -> str:
     that has, that the model's API failed otherwise or that died of a signal has failed at its work: that is
     for the job's next attempt.
     """
-    if acted or first.ended_by is not Ending.RESULT:
+    if acted or first.ended_by is not Ending.RESULT or first.limit is not None:
         return ""
     if resumed and first.refused:
         return f"the model's API refused it: {first.refused}"
@@ -122,6 +122,7 @@ def as_one_turn(first: TurnResult, second: TurnResult) -> TurnResult:
         malformed_lines=first.malformed_lines + second.malformed_lines,
         oversized_lines=first.oversized_lines + second.oversized_lines,
         output_bytes=first.output_bytes + second.output_bytes,
+        acted=first.acted or second.acted,
         survivors=first.survivors + second.survivors,
         log_failure=second.log_failure or first.log_failure,
     )

@@ -4,6 +4,7 @@
 |---|---|
 | lost its lease | nowhere: another worker may hold it |
 | was drained | between_turns |
+| met a limit of its account | between_turns |
 | exited, not clean | between_turns while attempts are left, then zombie |
 | was clean, with terminal mail | completed |
 | was clean, and awaits mail | between_turns |
@@ -14,7 +15,7 @@
 
 from dataclasses import dataclass
 
-from routing.jobs.ending import Ending
+from routing.jobs.ending import OVERSTAYED, Ending
 from routing.jobs.retry import Again, Attempts, is_done, retry
 from tasks.agents.mail.role import Role
 from tasks.agents.session.record import SessionRecord
@@ -43,6 +44,9 @@ def step_after(
     job.
     """
     may_retry = isinstance(retry(turn.ended_by, attempts), Again)
+    if turn.limit is not None and not (terminal_seen and turn.ended_by in OVERSTAYED):
+        reason = f"its account does not serve: {turn.limit.kind.said}"
+        return SessionStep(to=SessionState.BETWEEN_TURNS, reason=reason)
     match turn.ended_by:
         case Ending.LEASE_LOST:
             return None

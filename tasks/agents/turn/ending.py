@@ -16,6 +16,7 @@ from typing import TypeVar
 import structlog
 
 from routing.back_off import BackOff
+from routing.cost import NO_COST
 from routing.errors import STORE_AWAY, CoalmineError
 from routing.generator import Generator
 from routing.jobs.ending import OVERSTAYED, Ending
@@ -181,7 +182,8 @@ class TurnEnding:
         self._warn(result, step, silent_seconds=silent_seconds)
         if step is None or not self.write(step, result, consumed, done=done):
             return self._recorded(result, step, terminal_seen=terminal_seen)
-        self._settle_mail(clean=result.clean, reason=step.reason, counts=result.ended_by is not Ending.DRAIN)
+        counts = result.ended_by is not Ending.DRAIN and result.limit is None
+        self._settle_mail(clean=result.clean, reason=step.reason, counts=counts)
         end = AgentEnd(
             ended_by=result.ended_by,
             exit_code=result.exit_code,
@@ -217,6 +219,7 @@ class TurnEnding:
         total = conversation.consumed(
             consumed, elsewhere=result.resume_mismatch or conversation.asked is None
         )
+        is_put_off = result.limit is not None and not done
         end = TurnEnd(
             name=self.held.name,
             fence=self.held.fence,
@@ -224,7 +227,8 @@ class TurnEnding:
             allowed=ALLOWED[step.to],
             reason=step.reason,
             fields=billed_fields(total),
-            cost=result.usage.cost(result.duration_seconds),
+            cost=NO_COST if is_put_off and not result.acted else result.usage.cost(result.duration_seconds),
+            put_off=is_put_off,
             payer=self.order.payer,
             job=self.order.job,
             job_fence=self.order.job_fence,

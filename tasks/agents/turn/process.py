@@ -10,6 +10,8 @@ import os
 import time
 from collections.abc import Callable
 
+from routing.accounts.limit import AccountLimit
+from routing.accounts.reset_time import zone_of
 from routing.jobs.ending import Ending
 from routing.printable import printable
 from routing.process.cgroup import CgroupHome
@@ -18,6 +20,7 @@ from routing.process.command import Command, Ended, SpawnError
 from routing.process.descendants import Descendants, ProcessIdentity
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
+from tasks.agents.accounts.limit_words import account_limit
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent, Usage, UsageEvent
 from tasks.agents.runtimes.json_lines import without_long_strings
@@ -34,6 +37,9 @@ _LOG = logging.getLogger(__name__)
 
 #: What an agent of another user makes can be changed by the group that it shares with the worker.
 _GROUP_UMASK = 0o002
+
+#: How a turn ends whose program waits for the model's API in vain: by itself, or in silence.
+_OF_THE_API = frozenset({Ending.RESULT, Ending.STALL, Ending.DEADLINE})
 
 #: Reasons to stop that outweigh a result. For all others the work is done.
 _OUTWEIGHING = frozenset({Ending.CANCEL, Ending.LEASE_LOST})
@@ -54,6 +60,7 @@ def run_turn(
     on_usage: Callable[[Usage], None] = lambda _: None,
     waits_for_person: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    wall_clock: Callable[[], float] = time.time,
 ) -> TurnResult:
     """Run an agent program once. When this returns or raises, all its processes have been ended.
 
@@ -84,6 +91,7 @@ def run_turn(
             on_usage=on_usage,
             waits_for_person=waits_for_person,
             clock=clock,
+            wall_clock=wall_clock,
         )
         try:
             if on_spawn is not None:
@@ -140,7 +148,9 @@ class _ProcessTurn:
         on_usage: Callable[[Usage], None],
         waits_for_person: Callable[[], bool],
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
+        self._wall_clock = wall_clock  # seconds since the epoch: programs say when a limit ends
         self._runtime, self._turn, self._log = runtime, turn, log
         self._limits, self._on_event, self._on_life, self._clock = limits, on_event, on_life, clock
         self._on_usage = on_usage
@@ -218,6 +228,8 @@ class _ProcessTurn:
         by_itself = ended_by is Ending.RESULT and self._judged is None
         exit_code = self._ended.exit_code if by_itself else None
         clean = ended_by is Ending.RESULT and self._is_clean(exit_code, self._judged or seen)
+        limit = self._limit_met(seen, ended_by, clean=clean)
+        clean = clean and limit is None
         asked = self._turn.session_id
         if self._runtime_fault and ended_by is Ending.RESULT:  # it raised after the exit
             ended_by = Ending.PARSER_ERROR
@@ -227,11 +239,13 @@ class _ProcessTurn:
             clean=clean,
             lingered=self._judged is not None,
             session_id=seen.session_id or asked,
-            session_lost=self._is_session_lost(exit_code, seen),
-            refused="" if clean else refusal(seen, self._tally.tail.text),
+            session_lost=limit is None and self._is_session_lost(exit_code, seen),
+            refused="" if clean or limit else refusal(seen, self._tally.tail.text),
             resume_mismatch=None not in {asked, seen.session_id} and asked != seen.session_id,
             duration_seconds=self._ended.seconds,
             usage=seen.usage,
+            limit=limit,
+            acted=seen.tools > 0 or seen.usage.is_paid,
             api_error=seen.api_error,
             events=seen.events,
             malformed_lines=seen.malformed,
@@ -242,6 +256,18 @@ class _ProcessTurn:
             log_failure=self._log.failure,
             reason=self._runtime_fault if ended_by is Ending.PARSER_ERROR else "",
         )
+
+    def _limit_met(self, seen: Seen, ended_by: Ending, *, clean: bool) -> AccountLimit | None:
+        """The limit of the account that ended the turn; none where we ended it for a reason of our own."""
+        if self._runtime_fault or ended_by not in _OF_THE_API:
+            return None
+        zone = zone_of(self._turn.environment)
+        try:
+            words = self._runtime.limit_words
+            return account_limit(seen, words, clean=clean, now=self._wall_clock(), zone=zone)
+        except Exception as error:  # noqa: BLE001 - the boundary to code that is not ours
+            self._runtime_failed(error)
+            return None
 
     def _is_session_lost(self, exit_code: int | None, seen: Seen) -> bool:
         """Whether a session was asked for, and the program failed before it named any."""
@@ -317,7 +343,9 @@ class _ProcessTurn:
 
     def _take_error(self, line: OutputLine) -> None:
         """A line of standard error: kept for people."""
-        self._tally.tail.add(self._logged(line, stderr=True))
+        text = self._logged(line, stderr=True)
+        self._tally.tail.add(text)
+        self._tally.errors.add(text)
 
     def _logged(self, line: OutputLine, *, stderr: bool) -> str:
         """Write a line to the log, and return what a terminal would show of it; both without secrets."""

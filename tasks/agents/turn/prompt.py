@@ -46,6 +46,12 @@ DEFAULT_TEMPLATES: Mapping[str, str] = {
         "must be in none of its new commits, so rewrite them where it is. "
         "Keep the rest of your work and commit it; it is pushed for you."
     ),
+    TurnKind.LIFTED: (
+        "limit.lifted: the limit that ended your last turn is over. "
+        "Go on with the task below where you were, in the current directory. "
+        "It is a git work tree on branch $branch. "
+        "Commit what you want to keep; it is pushed for you."
+    ),
 }
 
 _NO_MAIL = (
@@ -106,6 +112,12 @@ def _of_kind(given: PromptInput) -> list[str]:
             ("End of their log", given.log[-LOG_END_CHARACTERS:]),
             ("Recap of the earlier turn", given.recap),
         ],
+        TurnKind.LIFTED: [
+            ("Checks that failed", "\n".join(given.failing_checks)),
+            ("End of their log", given.log[-LOG_END_CHARACTERS:]),
+            ("What the server said", given.refusal[-LOG_END_CHARACTERS:]),
+            ("Recap of the earlier turn", given.recap),
+        ],
         TurnKind.REFUSED: [
             ("What the server said", given.refusal[-LOG_END_CHARACTERS:]),
             ("Recap of the earlier turn", given.recap),
@@ -149,7 +161,9 @@ def prompt_input(
 def _kind(job: Job, start: TurnStart, *, resumed: bool) -> str:
     """The job's kind, or `first` when nothing is left of the turn that it should continue."""
     remembered = start.session_id is not None or job.turns > 0 or resumed
-    continues = job.kind in {TurnKind.REDISPATCH, TurnKind.MAIL}
+    continues = job.kind in {TurnKind.REDISPATCH, TurnKind.MAIL, TurnKind.LIFTED}
+    if job.kind == TurnKind.LIFTED and start.session_id is None and (job.repair or job.refused):
+        return job.kind_again  # the conversation is gone, and what was to be repaired is not
     return TurnKind.FIRST if continues and not remembered else job.kind
 
 

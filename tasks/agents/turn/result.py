@@ -6,6 +6,7 @@ program had said that all went well and did not exit (`lingered`).
 
 from dataclasses import dataclass
 
+from routing.accounts.limit import AccountLimit
 from routing.jobs.ending import Ending
 from tasks.agents.runtimes.agent_event import ApiErrorEvent, Usage
 
@@ -25,6 +26,8 @@ class TurnResult:
     refused: str = ""  # why the model's API does not take the conversation, in its words; "" if it does
     duration_seconds: float  # from spawn until everything had ended
     usage: Usage  # of this turn alone
+    limit: AccountLimit | None = None  # of the account, that ended it: then it is never clean
+    acted: bool = False  # a tool was used, or a model was paid for
     api_error: ApiErrorEvent | None  # what the model's API answered last, if nothing was done after it
     events: int  # of any kind
     malformed_lines: int  # could not be read

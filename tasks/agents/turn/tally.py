@@ -10,6 +10,7 @@ from routing.printable import printable
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ApiErrorEvent,
+    LimitEvent,
     MalformedEvent,
     ResultEvent,
     SessionEvent,
@@ -21,8 +22,9 @@ from tasks.agents.runtimes.agent_event import (
 )
 from tasks.agents.runtimes.runtime import Seen
 
-#: Characters that are kept.
+#: Characters that are kept, and those of standard error alone.
 TAIL_CHARACTERS = 4096
+ERROR_CHARACTERS = 1024
 
 
 class OutputTail:
@@ -58,6 +60,9 @@ class TurnTally:
     result: ResultEvent | None = None
     session_id: str | None = None
     api_error: ApiErrorEvent | None = None
+    limit: LimitEvent | None = None
+    tools: int = 0
+    errors: OutputTail = field(default_factory=lambda: OutputTail(ERROR_CHARACTERS))
     _of_turn: Usage = field(default_factory=Usage)  # by reports of steps, or of this turn so far
     _of_session: Usage = field(default_factory=Usage)  # by the last report of the whole session
 
@@ -75,11 +80,14 @@ class TurnTally:
                 self.api_error = None
                 self.tail.add(text)
             case ToolEvent():
-                self.api_error = None
+                self.api_error = self.limit = None
+                self.tools += 1
             case ResultEvent():
                 self._add_result(event)
             case ApiErrorEvent():
                 self.api_error = event
+            case LimitEvent():
+                self.limit = event
             case SessionEvent(session_id=session_id):
                 self.session_id = self.session_id or session_id
             case UsageEvent(usage=usage, scope=scope):
@@ -96,12 +104,16 @@ class TurnTally:
             session_id=self.session_id,
             usage=self.usage,
             api_error=self.api_error,
+            limit=self.limit,
+            tools=self.tools,
+            last_errors=self.errors.text,
+            last_words=self.tail.text,
         )
 
     def _add_result(self, result: ResultEvent) -> None:
         self.result = result
         if not result.is_error:
-            self.api_error = None
+            self.api_error = self.limit = None
         if result.text and not self.tail.ends_with(result.text):  # programs often repeat their last words
             self.tail.add(result.text)
 

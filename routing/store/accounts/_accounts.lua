@@ -1,0 +1,70 @@
+-- Shared by the scripts that look at accounts. Needs `breakers`. The hash of that name is ACCOUNT/MODEL -> a breaker
+-- as JSON, with ACCOUNT/* for what closes the account as a whole. A gate is what `routing/accounts/pool.py` makes:
+-- its candidates are {name of the breaker, account, model, rank}, by rank.
+
+-- 'open', 'probe': one job may try it, or 'shut' with the time when it is tried again, if that is known
+local function condition_of(b, leases, now, id)
+  if not b or b.state == 'open' then return 'open' end
+  if not b['until'] then return 'shut', nil end
+  if b['until'] > now then return 'shut', b['until'] end
+  if b.probe and b.probe ~= id then
+    local ends = redis.call('ZSCORE', leases, b.probe)
+    if ends and tonumber(ends) > now then return 'shut', now end
+  end
+  return 'probe'
+end
+
+local function wide(candidate) return candidate[2] .. '/*' end
+
+-- The same of an account with a model: both breakers count.
+local function condition(breakers, candidate, leases, now, id)
+  local whole, ends = condition_of(breaker_of(breakers, wide(candidate)), leases, now, id)
+  if whole == 'shut' then return whole, ends end
+  local one, until_ = condition_of(breaker_of(breakers, candidate[1]), leases, now, id)
+  if one == 'shut' then return one, until_ end
+  return (whole == 'probe' or one == 'probe') and 'probe' or 'open', nil
+end
+
+-- The candidate that a job may begin on, and its condition: of the first rank that has one, one to probe before all
+-- others, as nothing else would open it again; then the one that was used longest ago. Without any: nil, and the
+-- time when the first is tried again, nil when only a person opens one.
+local function chosen(breakers, candidates, leases, now, id)
+  local best, how, used, soonest
+  for _, candidate in ipairs(candidates) do
+    if best and candidate[4] > best[4] then break end
+    local stands, ends = condition(breakers, candidate, leases, now, id)
+    if stands == 'shut' then
+      if ends and (not soonest or ends < soonest) then soonest = ends end
+    elseif how ~= 'probe' then
+      local b = breaker_of(breakers, candidate[1])
+      local last = b and b.used_at or 0
+      if stands == 'probe' or not best or last < used then best, how, used = candidate, stands, last end
+    end
+  end
+  return best, how, soonest
+end
+
+-- Whether a job of a gate may begin: its candidate and the condition of that; or nil, why not ('account' or 'other_arm'), and
+-- the time when it may, if that is known.
+local function through(gate, breakers, leases, trials_open, now, id)
+  local own, how, soonest = chosen(breakers, gate.own, leases, now, id)
+  if not own then return nil, 'account', soonest end
+  if #gate.other > 0 and redis.call('SISMEMBER', trials_open, gate.trial) == 1 then
+    local other, _, later = chosen(breakers, gate.other, leases, now, id)
+    if not other then return nil, 'other_arm', later end
+  end
+  return own, how
+end
+
+-- A job begins on a candidate: note when, and that it probes what was closed.
+local function lease_account(breakers, candidate, now, id)
+  for _, name in ipairs({candidate[1], wide(candidate)}) do
+    local b = breaker_of(breakers, name)
+    if b or name == candidate[1] then
+      b = b or {account = candidate[2], model = candidate[3], state = 'open', tries = 0}
+      b.used_at = now
+      if b.state ~= 'open' then b.probe = id end
+      redis.call('HSET', breakers, name, cjson.encode(b))
+    end
+  end
+end

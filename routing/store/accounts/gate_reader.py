@@ -1,0 +1,70 @@
+"""What must be open before a job may begin: read for each claim, as versions and trials may have changed."""
+
+from routing.accounts.pool import AccountGate, Pools
+from routing.errors import CorruptRecordError
+from routing.store.jobs.reader import JobReader
+from routing.store.trials.trial_store import TrialStore
+from routing.store.trials.version_store import VersionStore
+from routing.templates.trial import Trial
+from routing.templates.version import Snapshot, version_id
+
+
+class GateReader:
+    """One a process. The content of a version, and the two sides of a trial, never change: read once.
+
+    A record that cannot be read leaves its part of the gate out: the claim itself says what is wrong with it.
+    """
+
+    def __init__(self, *, jobs: JobReader, versions: VersionStore, trials: TrialStore, pools: Pools) -> None:
+        self._jobs = jobs
+        self._versions = versions
+        self._trials = trials
+        self._pools = pools
+        self._contents: dict[tuple[str, int], Snapshot] = {}
+        self._sides: dict[str, Trial] = {}
+
+    def gate(self, job: str) -> AccountGate | None:
+        """The gate of a job; None for one that needs no account, or cannot be read."""
+        facts = self._jobs.gate_facts(job)
+        if facts is None:
+            return None
+        template, number, trial_id = facts
+        content = self._content(template, number)
+        if content is None:
+            return None
+        trial = self._trial(trial_id) if trial_id else None
+        sides = (trial.champion, trial.canary) if trial else ()
+        if trial is None or number not in sides:
+            return AccountGate(version=version_id(template, number), own=self._pools.candidates(content))
+        other = self._content(template, trial.canary if number == trial.champion else trial.champion)
+        return AccountGate(
+            version=version_id(template, number),
+            own=self._pools.candidates(content),
+            trial=trial.id,
+            other=self._pools.candidates(other) if other else (),
+            is_canary=number == trial.canary,
+            keeps_count=bool(other and other.fallback and content.fallback),
+        )
+
+    def _content(self, template: str, number: int) -> Snapshot | None:
+        kept = self._contents.get((template, number))
+        if kept is None:
+            try:
+                version = self._versions.read(template, number)
+            except CorruptRecordError:
+                return None
+            if version is None:
+                return None
+            kept = self._contents[template, number] = version.snapshot
+        return kept
+
+    def _trial(self, trial_id: str) -> Trial | None:
+        kept = self._sides.get(trial_id)
+        if kept is None:
+            try:
+                kept = self._trials.read(trial_id)
+            except (CorruptRecordError, KeyError, ValueError):
+                return None
+            if kept is not None:
+                self._sides[trial_id] = kept
+        return kept

@@ -1,0 +1,116 @@
+"""The account of a turn: what its agent is given of it, and what the fleet learns of it.
+
+The lease of an account is a part of the claim of its job; this is what a worker does with it. A store that
+does not answer ends no turn: the next turn on the account learns the same.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from routing.accounts.limit import AccountLimit
+from routing.accounts.pool import Pools
+from routing.errors import SettingsError
+from routing.jobs.job import Job
+from routing.jobs.turn import HindranceKind
+from routing.store.accounts.breaker_store import BreakerStore
+from tasks.agents.runtimes.agent_event import AgentEvent, ToolEvent, UsageEvent, UsageScope
+from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.work.log_and_continue import LogAndContinue
+
+_log = structlog.get_logger(__name__)
+
+#: Turns in a row that a job may be put off for words that could be its agent's own; then they count as that.
+MOST_IN_WORDS_ALONE = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeasedTurn:
+    """A version as it is run on an account."""
+
+    spec: RuntimeSpec  # with the account's variables and secrets, and the model that was leased
+    worker: Mapping[str, str]  # the worker's environment, with the account's secrets under the agent's names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeasedAccounts:
+    """One a worker process, shared by its threads."""
+
+    pools: Pools = field(default_factory=Pools)
+    breakers: BreakerStore | None = None  # None: nothing is noted
+    opened: Callable[[], object] = lambda: None  # called when an account was opened: jobs may wait for it
+
+    def lease(self, job: Job, spec: RuntimeSpec, worker: Mapping[str, str]) -> LeasedTurn:
+        """What a turn is run with on the account and the model that its job was leased.
+
+        `worker` is this worker's environment. SettingsError: it lacks a secret of the account.
+        """
+        if not job.account:
+            return LeasedTurn(spec=spec, worker=worker)
+        account = self.pools.find(job.account, spec.runtime)
+        if lacking := account.missing(worker):
+            message = (
+                f"the account {account.id} needs {', '.join(lacking)}, which this worker's environment does "
+                "not have; set it where the worker is started, or take the account out of its settings"
+            )
+            raise SettingsError(message)
+        injected = {one.secret for one in spec.profile.inject}
+        given = [name for name in account.sources if name not in injected]
+        return LeasedTurn(
+            spec=replace(
+                spec,
+                model=job.model or None,
+                environment={**spec.environment, **account.environment},
+                secrets=tuple(dict.fromkeys((*spec.secrets, *given))),
+            ),
+            worker={**worker, **{name: worker[source] for name, source in account.sources.items()}},
+        )
+
+    def met(self, job: Job, limit: AccountLimit) -> None:
+        """A turn of the job met a limit: nobody begins on that account until it is over."""
+        if self.breakers is None or not job.account:
+            return
+        with LogAndContinue("account.not_closed", account=job.account):
+            _log.warning("account.limit", account=job.account, kind=limit.kind, words=limit.words)
+            self.breakers.met(job.account, job.model, limit, job=job.id)
+
+    def answered(self, job: Job) -> None:
+        """The model has answered the job: if that was to try a closed account, it is open again."""
+        if self.breakers is None or not job.account:
+            return
+        with LogAndContinue("account.not_opened", account=job.account):
+            if self.breakers.answered(job.account, job.model, job=job.id):
+                self.opened()
+
+    def listener(self, job: Job, then: Callable[[AgentEvent], None]) -> Callable[[AgentEvent], None]:
+        """Tell at the first sign of a model that works, and pass every event on."""
+        has_answered = False
+
+        def hear(event: AgentEvent) -> None:
+            nonlocal has_answered
+            if not has_answered and _is_answer(event):
+                has_answered = True
+                self.answered(job)
+            then(event)
+
+        return hear
+
+
+def counts_as_limit(limit: AccountLimit, job: Job, *, acted: bool) -> bool:
+    """Whether a turn is put off for a limit: not for words alone that come again and again with paid work."""
+    known = job.hindrance
+    if not limit.in_words_alone or known is None or known.kind is not HindranceKind.LIMIT:
+        return True
+    return not acted or known.times < MOST_IN_WORDS_ALONE
+
+
+def _is_answer(event: AgentEvent) -> bool:
+    """Whether a model must have done it just now.
+
+    Text alone says nothing of that, as programs tell their limits as text, too; nor does what a session has
+    used since it began.
+    """
+    if isinstance(event, UsageEvent):
+        return event.scope is not UsageScope.SESSION and event.usage.is_paid
+    return isinstance(event, ToolEvent)

@@ -1,0 +1,242 @@
+"""Limits of accounts with real workers: each runtime's recordings, limits in mid-turn, and who waits."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tests.programs.limited_agent
+from routing.accounts.breaker import BreakerState
+from routing.jobs.job import JobRequest, JobState
+from routing.jobs.turn import TurnKind
+from routing.templates.version import Snapshot
+from tasks.agents.runtimes.registry import RUNTIMES
+from tasks.composition.composition import Coalmine
+from tests.fleets.worker_fleet import events_of, fleet, until_state
+from tests.recordings.agent_recording import FOLDER
+from tests.servers.private_server import private_server
+from tests.waiting import wait_until
+
+#: Templates, and accounts of each runtime that are called so: each closes its own.
+NAMES = [f"row{number}" for number in range(16)]
+MID_TURN = "mid-turn"
+
+#: The events of which people hear when an account is closed.
+BEGINS = {"account.limited", "account.broken"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A fleet, and a folder with programs of all runtimes that are one replay."""
+
+    parts: Coalmine
+    folder: Path
+
+    def recording(self, name: str, lines: Sequence[Mapping[str, Any]], *, errors: Sequence[str] = ()) -> Path:
+        """A file like a recording, of our own."""
+        file = self.folder / f"{name}.json"
+        said = [[0.0, json.dumps(line)] for line in lines]
+        file.write_text(json.dumps({"stdout": said, "stderr": [[0.0, line] for line in errors], "rc": 1}))
+        return file
+
+    def add(self, template: str, runtime: str, first: Path, then: Path) -> None:
+        """A template whose agent says `first` and, once that is over, `then`."""
+        variables = {
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}/usr/bin:/bin",
+            "LIMITED_BOOK": str(self.folder / "books" / template),
+            "LIMITED_FIRST": str(first),
+            "LIMITED_THEN": str(then),
+        }
+        content = Snapshot(
+            runtime=runtime,
+            prompt="work",
+            environment=variables,
+            accounts=(template,),
+            command=str(self.folder / "bin" / "command") if runtime == "command" else None,
+        )
+        self.parts.templates.add(template, content)
+
+    def runs(self, template: str) -> list[dict[str, Any]]:
+        """What each run of a template's agent was given."""
+        files = sorted((self.folder / "books" / template).glob("*.json"), key=lambda file: int(file.stem))
+        return [json.loads(file.read_text()) for file in files]
+
+    def until_held(self, template: str, job: str) -> None:
+        """Wait until a job waits for its account."""
+        wait_until(lambda: job in self.parts.job_store.limited(100), description=f"{template} is held")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A worker and beat on a server of their own; one attempt a job, so that none may be lost."""
+    folder = tmp_path_factory.mktemp("limits")
+    programs = folder / "bin"
+    programs.mkdir()
+    agent = shlex.join([sys.executable, str(tests.programs.limited_agent.__file__)])
+    for name in RUNTIMES:
+        (programs / name).write_text(f'#!/bin/sh\nexec {agent} {name} "$@"\n')
+        (programs / name).chmod(0o700)
+    accounts: list[dict[str, Any]] = [
+        {"name": name, "runtime": runtime} for runtime in RUNTIMES for name in (*NAMES, MID_TURN)
+    ]
+    accounts.append({"name": "keyed", "runtime": "claude", "secrets": ["THE_KEY=KEY_OF_TEAM"]})
+    settings = {"COALMINE_ACCOUNT": json.dumps(accounts), "KEY_OF_TEAM": "s3cr3t-of-team"}
+    with private_server(folder) as server, fleet(folder, server.url, **settings) as made:
+        made.worker()
+        made.beat()
+        yield Scene(parts=made.coalmine(), folder=folder)
+
+
+def claude_result(text: str, **fields: Any) -> dict[str, Any]:
+    """The last line of Claude Code."""
+    return {"type": "result", "subtype": "success", "is_error": True, "result": text, **fields}
+
+
+def gemini_error(text: str) -> dict[str, Any]:
+    """The last line of Gemini CLI."""
+    return {"type": "result", "status": "error", "stats": {}, "error": {"message": text}}
+
+
+def opencode_error(status: int, **headers: str) -> dict[str, Any]:
+    """The last line of opencode."""
+    data = {"message": "no", "statusCode": status, "responseHeaders": headers}
+    return {"type": "error", "sessionID": "ses_1", "error": {"name": "APIError", "data": data}}
+
+
+SPENT = {"type": "turn.failed", "error": {"message": "You've hit your usage limit. Try again in 3 days."}}
+BERLIN = claude_result("You've hit your limit · resets 9pm (Europe/Berlin)")
+RETRY = '{"error":{"code":429,"message":"Please retry in 3600.5s"}}'
+WRONG_KEY = '{"error":{"code":400,"message":"API key not valid."}}'
+
+#: Runtime; what it says at the limit, a recording or lines; standard error; whether it has named a session.
+ROWS: list[tuple[str, str | list[dict[str, Any]], tuple[str, ...], bool]] = [
+    ("claude", "claude-7-err429-max2", (), True),
+    ("claude", "claude-7-err529-max2", (), True),
+    ("claude", "claude-7-err401", (), True),
+    ("claude", "claude-9-noapikey", (), True),
+    ("claude", [BERLIN], (), False),
+    ("codex", "codex-6-err429", (), True),
+    ("codex", "codex-6-err401", (), True),
+    ("codex", [SPENT], (), False),
+    ("gemini", [gemini_error(RETRY)], (), False),
+    ("gemini", [], ("You have exhausted your daily quota on this model.",), False),
+    ("gemini", [gemini_error(WRONG_KEY)], (), False),
+    ("opencode", [opencode_error(429, **{"retry-after": "7200"})], (), True),
+    ("opencode", [opencode_error(529)], (), True),
+    ("opencode", [opencode_error(401)], (), True),
+    ("command", [{"type": "limit", "text": "enough"}], (), False),
+    ("command", [], ("error: usage limit reached; try again in 2 hours",), False),
+]
+
+#: The good end of each runtime.
+GOOD = {
+    "claude": "claude-1-basic", "codex": "codex-2-stdin", "gemini": "gemini-1-basic",
+    "opencode": "opencode-1-basic",
+}  # fmt: skip
+
+
+def test_a_limit_costs_no_attempt_and_the_session_goes_on(scene: Scene) -> None:
+    """For each runtime, by recordings and by documented words: held, one event, resumed when it is over."""
+    parts, jobs = scene.parts, {}
+    fine = scene.recording("fine", [{"type": "result", "text": "done"}])
+    fine.write_text(fine.read_text().replace('"rc": 1', '"rc": 0'))
+    for name, (runtime, said, errors, _) in zip(NAMES, ROWS, strict=True):
+        file = FOLDER / f"{said}.json" if isinstance(said, str) else None
+        first = file or scene.recording(name, [] if isinstance(said, str) else said, errors=errors)
+        then = FOLDER / f"{GOOD[runtime]}.json" if runtime in GOOD else fine
+        scene.add(name, runtime, first, then)
+        jobs[name] = parts.mailbox.enqueue(JobRequest(template=name, task="work", max_attempts=1)).job
+    for name, job in jobs.items():
+        scene.until_held(name, job)
+        held = parts.jobs.find(job)
+        assert (held.state, held.attempts, held.turns) == (JobState.QUEUED, 0, 0), name
+        assert len(scene.runs(name)) == 1
+        assert parts.signals.read(job) == []
+    for name, (runtime, *_) in zip(NAMES, ROWS, strict=True):
+        parts.breakers.reopen(f"{runtime}:{name}", by="the test")
+    for name, (runtime, _, _, has_session) in zip(NAMES, ROWS, strict=True):
+        done = until_state(parts, jobs[name], JobState.SUCCEEDED)
+        _, second = scene.runs(name)
+        assert done.attempts == 1, name
+        assert ("limit.lifted" in second["stdin"]) == has_session, name
+        begun = [event.data for event in parts.events.all() if event.kind in BEGINS]
+        assert len([data for data in begun if data["account"] == f"{runtime}:{name}"]) == 1, name
+
+
+def test_a_limit_in_mid_turn_keeps_what_was_done(scene: Scene) -> None:
+    """Tools were used and money was spent: the session is resumed, and the money is on the job."""
+    session = "5b1f8a52-0f5d-4d2e-9b64-0c6f6f1f0001"
+    used = {"m": {"inputTokens": 900, "outputTokens": 80, "costUSD": 0.4}}
+    words = "You've hit your session limit · resets 9pm"
+    lines: list[dict[str, Any]] = [
+        {"type": "system", "subtype": "init", "session_id": session},
+        {"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "Bash", "input": {}}]}},
+        {"type": "assistant", "message": {"content": [{"type": "text", "text": "half of it is done"}]}},
+        claude_result(
+            words, api_error_status=429, total_cost_usd=0.4, modelUsage=used,
+            model_usage_since_last_result=used,
+        ),
+    ]  # fmt: skip
+    scene.add(MID_TURN, "claude", scene.recording(MID_TURN, lines), FOLDER / "claude-1-basic.json")
+    job = scene.parts.mailbox.enqueue(JobRequest(template=MID_TURN, task="work", max_attempts=1)).job
+    scene.until_held(MID_TURN, job)
+    held = scene.parts.jobs.find(job)
+    assert (held.kind == TurnKind.LIFTED, held.attempts) == (True, 0)
+    assert held.spent_usd == pytest.approx(0.4)
+    scene.parts.breakers.reopen(f"claude:{MID_TURN}", by="the test")
+    done = until_state(scene.parts, job, JobState.SUCCEEDED)
+    _, second = scene.runs(MID_TURN)
+    assert done.attempts == 1
+    assert second["argv"][second["argv"].index("--resume") + 1] == session
+    assert "limit.lifted" in second["stdin"]
+    assert len(events_of(scene.parts, job, "job.limited")) == 1
+
+
+def test_an_agent_gets_the_secrets_of_its_account(scene: Scene) -> None:
+    """Under the name that the account says; its value is in no event."""
+    good = FOLDER / "claude-1-basic.json"
+    scene.add("keyed", "claude", good, good)
+    job = scene.parts.mailbox.enqueue(JobRequest(template="keyed", task="work")).job
+    done = until_state(scene.parts, job, JobState.SUCCEEDED)
+    (run,) = scene.runs("keyed")
+    assert (run["key"], done.account) == ("s3cr3t-of-team", "claude:keyed")
+    assert all("s3cr3t-of-team" not in str(event.data) for event in scene.parts.events.all())
+
+
+def test_the_probe_of_a_killed_worker_is_followed_by_another(tmp_path: Path) -> None:
+    """It holds nobody for longer than its lease."""
+    state, probes = tmp_path / "state", tmp_path / "probes"
+    state.write_text("limited")
+    line = f"""
+        case "$(cat {state})" in
+            limited) echo '{{"type": "limit", "until": 1, "text": "enough"}}'; exit 1;;
+            hangs) echo $$ >>{probes}; sleep 120;;
+        esac
+    """
+    settings = {"COALMINE_TIMES__LEASE_SECONDS": "1"}
+    with private_server(tmp_path) as server, fleet(tmp_path, server.url, **settings) as made:
+        parts = made.coalmine()
+        made.worker("w1")
+        made.beat()
+        parts.templates.add("agent", Snapshot(prompt="work", command=line))
+        request = JobRequest(template="agent", task="work", max_attempts=5)
+        jobs = [parts.mailbox.enqueue(request).job for _ in range(3)]
+        wait_until(lambda: set(parts.job_store.limited(9)) == set(jobs), description="all are held")
+        state.write_text("hangs")
+        parts.breakers.close("command:default", "", until=parts.now() + 0.5, words="", by="the test")
+        wait_until(probes.exists, description="one tries it")
+        (breaker,) = parts.breakers.all()
+        assert breaker.state is BreakerState.PROBING
+        assert len(parts.job_store.limited(9)) == 2
+        state.write_text("good")
+        made.kill("w1")
+        made.worker("w2")
+        for job in jobs:
+            until_state(parts, job, JobState.SUCCEEDED)
+        assert len(probes.read_text().split()) == 1

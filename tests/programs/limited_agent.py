@@ -1,0 +1,31 @@
+"""Stands in for an agent program whose account has a limit: says a recording at first, another one later."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run as `limited_agent.py PROGRAM ARGUMENT…`; LIMITED_… variables say the rest.
+
+    LIMITED_BOOK is a folder: each run leaves its arguments and its input there. As many of the first runs as
+    LIMITED_TIMES say LIMITED_FIRST, all later ones LIMITED_THEN; both are files like recordings.
+    """
+    book = Path(os.environ["LIMITED_BOOK"])
+    book.mkdir(parents=True, exist_ok=True)
+    number = len(list(book.iterdir()))
+    seen = {"argv": sys.argv[1:], "stdin": sys.stdin.read(), "key": os.environ.get("THE_KEY", "")}
+    (book / f"{number}.json").write_text(json.dumps(seen), encoding="utf-8")
+    name = "LIMITED_FIRST" if number < int(os.environ.get("LIMITED_TIMES", "1")) else "LIMITED_THEN"
+    recording = json.loads(Path(os.environ[name]).read_text(encoding="utf-8"))
+    for _, line in recording["stdout"]:
+        sys.stdout.write(f"{line}\n")
+    for _, line in recording["stderr"]:
+        sys.stderr.write(f"{line}\n")
+    code = recording["rc"]
+    sys.exit(code if isinstance(code, int) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Which limit of an account a turn met, by what its program said: recordings, and documented words."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from routing.accounts.limit import MOST_SECONDS, AccountLimit, LimitKind
+from tasks.agents.accounts.limit_words import account_limit
+from tasks.agents.runtimes.registry import runtime_for
+from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.agents.turn.tally import TurnTally
+from tests.recordings.agent_recording import AgentRecording
+
+NOW = datetime(2026, 11, 29, 17, 0, tzinfo=UTC).timestamp()
+HOURS = 3600.0
+
+
+def met(runtime: str, lines: list[str], *, errors: Sequence[str] = (), code: int = 1) -> AccountLimit | None:
+    """What a turn met in which a program printed these lines."""
+    made = runtime_for(RuntimeSpec(runtime=runtime, command="agent"))
+    tally = TurnTally()
+    for line in lines:
+        for event in made.parse(line):
+            tally.add(event)
+    for line in errors:
+        tally.tail.add(line)
+        tally.errors.add(line)
+    seen = tally.seen()
+    clean = made.clean(code, seen)
+    return account_limit(seen, made.limit_words, clean=clean, now=NOW, zone=UTC)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "is_wide"),
+    [
+        ("claude-7-err429-max2", LimitKind.RATE, False),
+        ("claude-7-err529-max2", LimitKind.OVERLOADED, False),
+        ("claude-7-err401", LimitKind.AUTH, True),
+        ("claude-9-noapikey", LimitKind.AUTH, True),
+        ("codex-6-err429", LimitKind.RATE, False),
+        ("codex-6-err401", LimitKind.AUTH, True),
+        ("codex-6-err500", LimitKind.OVERLOADED, False),
+    ],
+)
+def test_recordings_of_real_programs_are_read(name: str, kind: LimitKind, *, is_wide: bool) -> None:
+    """429, 529, 401 and a missing key, as Claude Code and Codex report them; none says until when."""
+    recording = AgentRecording.load(name)
+    found = met(recording.runtime, recording.stdout)
+    assert found is not None
+    assert (found.kind, found.is_wide, found.until) == (kind, is_wide, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "claude-7-err400", "claude-7-err404", "claude-7-err413", "claude-7-err500-max2", "claude-11-budget",
+        "claude-1-basic", "codex-6-err400", "codex-1-basic", "gemini-5-err400", "gemini-1-basic",
+        "opencode-1-basic", "claude-0-apidown", "claude-5-resume-unknown", "claude-11-maxturns",
+    ],
+)  # fmt: skip
+def test_other_endings_mean_something_else(name: str) -> None:
+    """A bad request, a server that fails, a program that is out of turns, a good end."""
+    recording = AgentRecording.load(name)
+    code = recording.rc if isinstance(recording.rc, int) else 1
+    assert met(recording.runtime, recording.stdout, code=code) is None
+
+
+def _claude(text: str, **fields: object) -> list[str]:
+    return [json.dumps({"type": "result", "subtype": "success", "is_error": True, "result": text, **fields})]
+
+
+def _codex(text: str) -> list[str]:
+    failed = {"type": "turn.failed", "error": {"message": text}}
+    return [json.dumps({"type": "error", "message": text}), json.dumps(failed)]
+
+
+def _gemini(text: str) -> list[str]:
+    return [json.dumps({"type": "result", "status": "error", "error": {"message": text}, "stats": {}})]
+
+
+def _opencode(text: str, **data: object) -> list[str]:
+    error = {"name": "APIError", "data": {"message": text, **data}}
+    return [json.dumps({"type": "error", "sessionID": "ses_1", "error": error})]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "lines", "kind", "hours"),
+    [
+        ("claude", _claude("You've hit your limit · resets 9pm (UTC)"), LimitKind.USAGE, 4),
+        ("claude", _claude("Claude AI usage limit reached|1795971600"), LimitKind.USAGE, 0),
+        ("claude", _claude("Credit balance is too low", api_error_status=400), LimitKind.CREDIT, None),
+        ("codex", _codex("You've hit your usage limit. Try again in 2 hours."), LimitKind.USAGE, 2),
+        ("codex", _codex("Selected model is at capacity. Try another."), LimitKind.OVERLOADED, None),
+        ("gemini", _gemini("You exceeded your current quota. Please retry in 3600s."), LimitKind.USAGE, 1),
+        ("gemini", _gemini('{"error":{"code":429,"message":"Resource exhausted"}}'), LimitKind.RATE, None),
+        ("gemini", _gemini('{"error":{"code":400,"message":"API key not valid."}}'), LimitKind.AUTH, None),
+        ("gemini", _gemini('{"error":{"code":503,"message":"It is overloaded."}}'), LimitKind.OVERLOADED,
+         None),
+        ("opencode", _opencode("Too many", statusCode=429, responseHeaders={"retry-after": "7200"}),
+         LimitKind.RATE, 2),
+        ("opencode", _opencode("denied", statusCode=401), LimitKind.AUTH, None),
+        ("opencode", _opencode("Free usage exceeded"), LimitKind.USAGE, None),
+        ("command", ["starting", "Error: usage limit reached, try again in 3 hours"], LimitKind.USAGE, 3),
+        ("command", ['{"type": "limit", "until": 1795975200, "text": "enough"}'], LimitKind.USAGE, 1),
+    ],
+)  # fmt: skip
+def test_limits_in_words_alone_are_read(
+    runtime: str, lines: list[str], kind: LimitKind, hours: float | None
+) -> None:
+    """As programs and providers document them, with the time that they say."""
+    found = met(runtime, lines)
+    assert found is not None
+    assert found.kind is kind
+    if hours:
+        assert found.until == pytest.approx(NOW + hours * HOURS)
+    else:
+        assert found.until is None
+
+
+def test_what_standard_error_says_counts() -> None:
+    """A program that prints no event of it."""
+    found = met("gemini", [], errors=["Error when talking to it", "You have exhausted your daily quota"])
+    assert found is not None
+    assert (found.kind, found.in_words_alone) == (LimitKind.USAGE, True)
+
+
+def _rate_event(status: str, kind: str = "five_hour", **more: object) -> str:
+    info = {"status": status, "resetsAt": NOW + 5 * HOURS, "rateLimitType": kind, **more}
+    return json.dumps({"type": "rate_limit_event", "rate_limit_info": info})
+
+
+def test_the_programs_own_event_says_until_when() -> None:
+    """It also says whether all models of the account wait, or one."""
+    lines = _claude("You have hit your limit", api_error_status=429)
+    for kind, is_wide in (("five_hour", True), ("seven_day_opus", False)):
+        found = met("claude", [_rate_event("rejected", kind), *lines])
+        assert found is not None
+        assert (found.kind, found.until, found.is_wide) == (LimitKind.USAGE, NOW + 5 * HOURS, is_wide)
+
+
+def test_a_warning_closes_nothing() -> None:
+    """Neither is a limit beyond which the program goes on, as it is paid for otherwise."""
+    crash = ['{"type": "result", "is_error": true, "result": "it crashed"}']
+    assert met("claude", [_rate_event("allowed_warning"), *crash]) is None
+    assert met("claude", [_rate_event("rejected", isUsingOverage=True), *crash]) is None
+    assert met("claude", [_rate_event("a word of tomorrow"), *crash]) is None
+
+
+def test_what_a_model_says_of_limits_closes_nothing() -> None:
+    """An agent that writes about rate limits, and crashes, or is done."""
+    said = {"type": "assistant", "message": {"content": [{"type": "text", "text": "429 means: usage limit"}]}}
+    crash = {"type": "result", "is_error": True, "result": "the tests failed"}
+    assert met("claude", [json.dumps(said), json.dumps(crash)]) is None
+    done = {"type": "result", "is_error": False, "result": "I added the usage limit reached page",
+            "total_cost_usd": 0.2, "modelUsage": {"m": {"inputTokens": 9, "costUSD": 0.2}}}  # fmt: skip
+    assert met("claude", [json.dumps(done)], code=0) is None
+
+
+def test_a_limit_that_calls_itself_a_success_is_one() -> None:
+    """No model did anything, and the whole result is the limit."""
+    result = {"type": "result", "is_error": False, "result": "Claude AI usage limit reached|1795975200"}
+    found = met("claude", [json.dumps(result)], code=0)
+    assert found is not None
+    assert found.until == NOW + HOURS
+
+
+def test_no_time_is_believed_that_cannot_be() -> None:
+    """What has passed is none; what is years away is cut to a month."""
+    limit = AccountLimit(kind=LimitKind.USAGE, until=NOW - 1)
+    assert limit.believed(NOW).until is None
+    far = AccountLimit(kind=LimitKind.USAGE, until=NOW * 2, words="w" * 1000).believed(NOW)
+    assert far.until == NOW + MOST_SECONDS
+    assert len(far.words) == 300
