@@ -13,6 +13,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from routing.store.redis.address import RedisAddress
+from tasks.application import FleetApp
 from tasks.broker_connection import ANSWER_SECONDS, CONNECT_SECONDS, SILENCE_SECONDS, HintAMQP, HintEvents
 from tasks.settings.settings import Settings
 from tasks.work.tick import USEFUL_SECONDS
@@ -32,7 +33,7 @@ SWEEP, HARVEST, WATCH, LAND, POLL, DISPATCH, CI, WATCHDOG, NOTIFY = (
 
 def make_app(settings: Settings) -> Celery:
     """A Celery application that is fully configured; nothing is connected yet."""
-    app = Celery("coalmine", amqp=HintAMQP, events=HintEvents)
+    app = FleetApp("coalmine", amqp=HintAMQP, events=HintEvents)
     broker_url, options = broker(settings)
     app.conf.update(
         broker_url=broker_url,

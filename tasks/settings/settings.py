@@ -33,6 +33,7 @@ from routing.http.settings import HttpLimits
 from routing.sandbox.profile import SandboxKind
 from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
 from tasks.notify.settings import NotifySettings
+from tasks.settings.celery_variables import not_read
 from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
 from tasks.settings.issue_settings import IssueSettings
 from tasks.settings.old_places import OLD_PLACES, moved
@@ -246,9 +247,10 @@ def _below(values: Mapping[str, Any], forges: ForgeTables) -> tuple[dict[str, An
 
 
 def _old_forms(file: Path, values: Mapping[str, Any], forges: ForgeTables) -> str:
-    """What is written in an old form, and how to write it now, by its source; "" for nothing."""
+    """What is written in an old form or is not read, and what to write, by its source; "" for nothing."""
     in_file = [forges.file_warning(values), _renamings(moved(values)[1])]
-    variables = [_renamings(forges.renamed | renamed_variables(os.environ)), *forges.notes]
+    renamed = _renamings(forges.renamed | renamed_variables(os.environ))
+    variables = [renamed, *forges.notes, not_read(os.environ)]
     sources = {str(file): "\n".join(filter(None, in_file)), "environment": "\n".join(filter(None, variables))}
     return "\n".join(f"{source}: {text}" for source, text in sources.items() if text)
 

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from routing.jobs.job import Priority
 from routing.jobs.publisher import CeleryPublisher
 from tasks.broker import QUEUES, WORK, make_app
+from tasks.settings.celery_variables import NOT_READ, not_read
 from tasks.settings.settings import Settings
 
 REDIS = ["redis://h/1", "rediss://h", "redis+socket:///r.sock", "sentinel://h:1;sentinel://h:2"]
@@ -73,3 +74,23 @@ def test_message_is_seen_by_its_own_fleet_alone() -> None:
     )
     one.publish("0123456789abcdef", "champion", Priority.NORMAL)
     assert (one.depth("champion"), other.depth("champion")) == (1, 0)
+
+
+def test_celerys_own_variables_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another project's broker is nothing to this fleet, whenever Celery looks at its environment."""
+    for name in NOT_READ:
+        monkeypatch.setenv(name, "redis://elsewhere/0")
+    app = app_of("shop", None)
+    for conf in (app.conf, app.conf):  # before it was asked for anything, and after that
+        urls = (conf.broker_read_url, conf.broker_write_url, conf.broker_url, conf.result_backend)
+        assert urls == (*["redis://store:6379/0"] * 3, None)
+    assert app.connection_for_write().hostname == "store"
+
+
+def test_variables_that_are_not_read_are_named_once() -> None:
+    """With what to set instead."""
+    assert not not_read({"CELERY_WORKER_CONCURRENCY": "2", "CELERY_BROKER_URL": ""})
+    said = not_read({"CELERY_BROKER_URL": "a", "CELERY_BROKER_READ_URL": "b"})
+    assert said.startswith("CELERY_BROKER_URL, CELERY_BROKER_READ_URL (")
+    assert "set COALMINE_BROKER_URL if" in said
+    assert "no use for it" in not_read({"CELERY_RESULT_BACKEND": "a"})
