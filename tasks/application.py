@@ -2,8 +2,8 @@
 
 Celery reads some of its settings from the environment whenever it is asked for them, and puts them above what
 an application was given. A CELERY_BROKER_URL that is left from another project would lead workers, beat and
-publishers to that project's broker, each as far as it has the variable. `celery --broker` sets it too. Which these are, and what is said of them: see
-`tasks.settings.celery_variables`.
+publishers to that project's broker, each as far as it has the variable. `celery --broker` sets it too. What
+is said of these variables: see `tasks.settings.celery_variables`.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ class OwnConfiguration(Settings):
         return self["result_backend"]
 
 
-class OwnLoader(AppLoader):  # type: ignore[misc] # Celery's classes have no types
+class OwnLoader(AppLoader):
     """A loader that reads no module of settings."""
 
     def read_configuration(self, env: str = "") -> dict[str, Any]:
@@ -50,6 +50,6 @@ class FleetApp(Celery):
     """A Celery application that is configured by its caller alone."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, loader=OwnLoader, **kwargs)
-        # Celery names the class itself, and keeps the object; a plain assignment would be one of its settings.
+        super().__init__(*args, **{**kwargs, "loader": OwnLoader})
+        # Celery names the class itself, and keeps the object; a plain assignment would be a setting.
         object.__setattr__(self.conf, "__class__", OwnConfiguration)

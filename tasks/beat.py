@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from celery.beat import Scheduler
 
 from routing.errors import CoalmineError
+from tasks.broker_faults import is_servers
 from tasks.work.outage import BROKER
 from tasks.work.tick import SENT_AT
+
+_log = structlog.get_logger(__name__)
 
 #: The name under which beat speaks of its waiting.
 PART = "beat"
@@ -35,6 +39,7 @@ class PatientScheduler(Scheduler):
         self._due: dict[
             str, float
         ] = {}  # when each entry is due next, by `monotonic`; at once if it is not in
+        self._faulty: set[str] = set()  # entries that a fault of the program kept from being sent last time
         super().__init__(*args, **kwargs)
 
     def tick(self, *_theirs: Any, **_given: Any) -> float:
@@ -67,9 +72,14 @@ class PatientScheduler(Scheduler):
             options["headers"] = {**options.get("headers", {}), SENT_AT: sent_at}
         try:
             self.send_task(entry.task, entry.args, entry.kwargs, producer=producer, **options)
-        except Exception as error:  # noqa: BLE001 - whatever it is: beat outlives its server
-            BROKER.begins(PART, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is: beat outlives its server, and other ticks
+            if is_servers(error):
+                BROKER.begins(PART, error)
+            elif entry.name not in self._faulty:
+                self._faulty.add(entry.name)
+                _log.error("tick.fault", tick=entry.name, exc_info=error)
         else:
+            self._faulty.discard(entry.name)
             BROKER.ends(PART)
 
     def _time(self) -> float | None:

@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from celery.app.amqp import AMQP
 from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
@@ -32,6 +33,8 @@ from kombu import Connection
 from kombu.transport import redis, virtual
 from kombu.transport.base import Transport
 from redis.exceptions import RedisError
+
+_log = structlog.get_logger(__name__)
 
 #: Seconds after which an answer counts as lost; longer than the second for which a message is waited for.
 ANSWER_SECONDS = 10.0
@@ -112,9 +115,17 @@ _LOST: tuple[type[Exception], ...] = (*redis.Transport.connection_errors, RedisE
 
 
 def put_back(channel: Any) -> None:
-    """Put back what could not be, on the channel of a new connection. What the server says is raised."""
+    """Put back what could not be, on the channel of a new connection. What the server says is raised.
+
+    A message that cannot be put back for another reason is left to the sweep.
+    """
     while _LEFT:
-        channel._restore(_LEFT[0])  # noqa: SLF001 - kombu has no other name for it
+        try:
+            channel._restore(_LEFT[0])  # noqa: SLF001 - kombu has no other name for it
+        except _LOST:
+            raise
+        except Exception as error:  # noqa: BLE001 - one message must not keep the others, and the worker
+            _log.warning("message.not_put_back", reason=repr(error))
         _LEFT.popleft()
 
 

@@ -3,6 +3,9 @@
 Celery's own waits up to half a minute between two attempts when the server was away for long, logs each
 attempt, takes a server that lets it in for one that serves it, and ends the worker at an error that it does
 not know. A fleet is to be at work within seconds of the server's return, whatever happened to the server.
+
+A mistake of the program's is no server that is away: it is logged with its trace, tried again a few times,
+and then ends the worker, so that its supervisor and people see it.
 """
 
 import logging
@@ -11,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from tasks.broker_connection import CONNECT_SECONDS, put_back
+from tasks.broker_faults import is_servers
 from tasks.work.outage import BROKER
 
 #: Seconds before the second attempt to connect, what each further one waits longer, and the longest wait.
@@ -23,11 +28,16 @@ FIRST_WAIT_SECONDS, LONGER_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 0.2, 1.0
 #: Seconds for which a connection must have served for the next wait to be the first one again.
 SHORT_SECONDS = 5.0
 
+#: Faults of the program, one after the other, at which the worker ends.
+MOST_FAULTS = 5
+
 #: A list that nobody writes to: taking from it changes nothing, and is refused as any write is.
 PROBE = "probe"
 
 #: The name under which all of this speaks of its waiting.
 PART = "consumer"
+
+_log = structlog.get_logger(__name__)
 
 
 class PatientConsumer(Consumer):
@@ -35,10 +45,10 @@ class PatientConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # A reply that was cut in two comes out of the driver as whatever its parser stumbles over.
-        self.connection_errors = (Exception,)
+        self.connection_errors = (Exception,)  # `_lost` tells them apart
         self._waits = _waits()
         self._ready_at = 0.0  # by the monotonic clock, when messages were last waited for
+        self._faults = 0  # of the program, since the last connection that served for a while
 
     def ensure_connected(self, conn: Any) -> Any:
         """Return the connection when the server serves it; WorkerShutdown when the worker is to end."""
@@ -46,7 +56,9 @@ class PatientConsumer(Consumer):
             try:
                 connected = conn.ensure_connection(max_retries=1, interval_start=0, interval_max=0)
                 _probe(conn)
-            except Exception as error:  # noqa: BLE001 - whatever it is: a worker outlives its server
+            except Exception as error:
+                if not is_servers(error):
+                    raise
                 BROKER.begins(PART, error)
                 with suppress(Exception):
                     conn.collect(socket_timeout=CONNECT_SECONDS)
@@ -73,8 +85,19 @@ class PatientConsumer(Consumer):
         super().on_connection_error_after_connected(exc)
 
     def _lost(self, error: Exception) -> None:
-        """Say it; wait where the server serves the probe, and refuses again and again what comes after it."""
-        BROKER.begins(PART, error)
+        """Say it; wait where the server serves the probe, and refuses again and again what comes after it.
+
+        Raises a fault of the program's that came too often: Celery ends the worker with a failure.
+        """
+        if time.monotonic() - self._ready_at > SHORT_SECONDS:
+            self._faults = 0
+        if is_servers(error):
+            BROKER.begins(PART, error)
+        else:
+            self._faults += 1
+            _log.error("consumer.fault", times=self._faults, most=MOST_FAULTS, exc_info=error)
+            if self._faults >= MOST_FAULTS:
+                raise error
         if time.monotonic() - self._ready_at > SHORT_SECONDS:
             self._waits = _waits()
         else:

@@ -14,7 +14,15 @@ from starlette.responses import JSONResponse
 
 from console.web.headers import SECURITY_HEADERS
 from console.web.request_limits import BodyTooLongError, BodyTooSlowError
-from routing.errors import CoalmineError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from routing.errors import (
+    CoalmineError,
+    ConflictError,
+    InvalidInputError,
+    LockedOutError,
+    NotFoundError,
+    SettingsError,
+    UnavailableError,
+)
 from routing.webhook.errors import BadPayloadError, BadSignatureError, IntakeFullError, NoSecretError
 
 _log = structlog.get_logger(__name__)
@@ -29,6 +37,8 @@ STATUSES: tuple[tuple[type[CoalmineError], int], ...] = (
     (NoSecretError, 503),
     (NotFoundError, 404),
     (ConflictError, 409),
+    (LockedOutError, 503),  # the store's fault, not the caller's
+    (SettingsError, 500),  # ours
     (InvalidInputError, 422),
     (UnavailableError, 503),
 )

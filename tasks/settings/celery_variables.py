@@ -23,5 +23,7 @@ def not_read(environment: Mapping[str, str]) -> str:
     if not found:
         return ""
     instead = sorted({NOT_READ[name] for name in found} - {""})
-    remedy = f"set {', '.join(instead)} if Coalmine is to use that" if instead else "Coalmine has no use for it"
+    remedy = (
+        f"set {', '.join(instead)} if Coalmine is to use that" if instead else "Coalmine has no use for it"
+    )
     return f"{', '.join(found)} (an option of celery's may set it) is not read; {remedy}"

@@ -31,11 +31,14 @@ class NotedScheduler(PatientScheduler):
 
     sent: list[tuple[str, dict[str, Any]]]
     away = False
+    broken = ""  # a tick that cannot even be written down
 
     def send_task(self, *arguments: Any, **options: Any) -> None:
         """Note one."""
         if self.away:
             raise ConnectionError
+        if arguments[0] == self.broken:
+            raise TypeError("that is no tick")
         self.sent.append((arguments[0], options))
 
 
@@ -163,8 +166,10 @@ def test_message_of_a_tick_does_not_expire_by_a_clock(beat: NotedScheduler) -> N
     """What a worker compares with its own clock is empty in the message that Celery makes."""
     app, options = make_app(Settings()), dict(beat.schedule[SWEEP].options or {})
     with app.connection_for_write() as connection:
-        app.send_task(SWEEP, connection=connection, **options)
         channel: Any = connection.default_channel
+        if "control" in channel.queues:
+            channel.queue_purge("control")  # kombu's memory has one set of queues a process
+        app.send_task(SWEEP, connection=connection, **options)
         message = channel._get("control")  # noqa: SLF001 - the reading side of kombu's memory
     assert message["headers"]["expires"] is None
     assert json.loads(json.dumps(message["headers"]))[USEFUL_SECONDS] == 10
@@ -257,3 +262,18 @@ def test_a_broker_that_is_away_and_back_is_said_once_each(beat: NotedScheduler, 
         "broker.away",
         "broker.back",
     ]
+
+
+def test_a_fault_of_the_program_is_no_server_that_is_away(beat: NotedScheduler, clock: BeatClock) -> None:
+    """It is logged once, with its trace, and the other ticks are sent."""
+    beat.broken = SWEEP
+    with capture_logs() as said:
+        for _ in range(3):
+            beat.tick()
+            clock.now += 1
+    assert sent(beat, HARVEST) == 1
+    assert [line["event"] for line in said] == ["tick.fault"]
+    assert isinstance(said[0]["exc_info"], TypeError)
+    beat.broken = ""
+    beat.tick()
+    assert sent(beat, SWEEP) == 1

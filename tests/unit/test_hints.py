@@ -38,6 +38,27 @@ def test_what_a_worker_holds_goes_back_to_its_queue() -> None:
     assert (channel.restored, after.restored) == ([message], [])
 
 
+class PickyQueue(StoredQueue):
+    """A channel that stumbles over one message."""
+
+    poison: object = None
+
+    def _restore(self, message: Any) -> None:
+        if message is self.poison:
+            raise TypeError("it has no headers")
+        super()._restore(message)
+
+
+def test_a_message_that_nobody_can_put_back_keeps_no_other() -> None:
+    """It is left to the sweep; else each new connection would fail at it, for ever."""
+    messages = [object(), object()]
+    held(StoredQueue(is_lost=True), *messages).restore_unacked()
+    after = PickyQueue()
+    after.poison = messages[0]
+    put_back(after)
+    assert after.restored == messages[1:]
+
+
 def test_what_cannot_go_back_waits_for_the_next_connection() -> None:
     """Each message once, also where the next connection is lost in the middle of it."""
     lost, messages = StoredQueue(is_lost=True), [object(), object()]

@@ -123,13 +123,15 @@ def test_fault_of_ours_tells_nothing(fake_redis: redis.Redis) -> None:
 
 
 def test_every_error_of_the_tree_has_a_status() -> None:
-    """Bad input is the asker's fault, an absent server is ours for a while."""
+    """Bad input is the asker's fault, an absent server is ours for a while; so is one that locks us out."""
     said = {
         ExitCode.BAD_INPUT: 422, ExitCode.NOT_FOUND: 404, ExitCode.CONFLICT: 409, ExitCode.UNAVAILABLE: 503,
     }  # fmt: skip
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, CoalmineError):
-            assert status_of(kind("x")) == said.get(ExitCode(kind.exit_code), 500)
+            special: dict[type[CoalmineError], int] = {errors.SettingsError: 500, errors.LockedOutError: 503}
+            expected = special.get(kind) or said.get(ExitCode(kind.exit_code), 500)
+            assert status_of(kind("x")) == expected
 
 
 def body_of(*chunks: bytes, **headers: str) -> Request:
