@@ -4,8 +4,8 @@ Celery's own waits up to half a minute between two attempts when the server was 
 attempt, takes a server that lets it in for one that serves it, and ends the worker at an error that it does
 not know. A fleet is to be at work within seconds of the server's return, whatever happened to the server.
 
-A mistake of the program's is no server that is away: it is logged with its trace, tried again a few times,
-and then ends the worker, so that its supervisor and people see it.
+A mistake of the program's must not look like a server that is away: it is logged with its trace, tried again
+a few times, and then ends the worker, so that its supervisor and people see it.
 """
 
 import logging

@@ -38,7 +38,7 @@ class NotedScheduler(PatientScheduler):
         if self.away:
             raise ConnectionError
         if arguments[0] == self.broken:
-            raise TypeError("that is no tick")
+            raise TypeError("unreadable")
         self.sent.append((arguments[0], options))
 
 
@@ -264,7 +264,7 @@ def test_a_broker_that_is_away_and_back_is_said_once_each(beat: NotedScheduler, 
     ]
 
 
-def test_a_fault_of_the_program_is_no_server_that_is_away(beat: NotedScheduler, clock: BeatClock) -> None:
+def test_a_fault_of_the_program_does_not_look_like_an_outage(beat: NotedScheduler, clock: BeatClock) -> None:
     """It is logged once, with its trace, and the other ticks are sent."""
     beat.broken = SWEEP
     with capture_logs() as said:
