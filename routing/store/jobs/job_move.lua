@@ -26,9 +26,12 @@ if not f[1] then
   return {'missing'}
 end
 local mark = fence .. ' ' .. to
--- The answer to the first call was lost, and nobody has claimed the job since.
-if fence ~= '' and f[2] == fence and f[10] == mark then return {'ok'} end
-if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then return {'state', f[1]} end
+if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then
+  -- The answer to the first call was lost, and nobody has claimed the job since. A move that the state allows is a
+  -- new one: work that waits, and is brought up to date, waits again under the same fence.
+  if fence ~= '' and f[2] == fence and f[10] == mark then return {'ok'} end
+  return {'state', f[1]}
+end
 if fence ~= '' and fence ~= f[2] then return {'stale'} end
 if f[9] and to == 'cancelled' and fence == '' then return {'merging'} end -- the watcher, which merges, has it
 if expired and not is_lost(pulse, tonumber(f[3]), now) then return {'alive'} end
