@@ -39,20 +39,21 @@ from console.local.fleet import (
     LocalFleet,
 )
 from console.local.fleet_ending import FleetEnding
+from console.local.fleet_news import FleetNews
 from console.local.fleet_place import DEFAULT_STATE, running_variables
 from console.local.last_options import LastOptions
 from console.local.offered_agent import OfferedAgent, check_programs, take
 from console.local.start_checks import check_ci, check_repository, sandbox_words
 from console.output.event_views import event_document
-from console.output.rendering import text
+from console.output.happenings import Happening
+from console.output.rendering import Prose
 from console.output.settings_view import changed_settings
 from console.output.terminal import Terminal
-from routing.errors import CoalmineError, ConflictError
+from routing.errors import ConflictError
 from routing.events import Event
 from routing.forges.local.forge import LocalForge
 from routing.sandbox.bubblewrap_here import find_bubblewrap
 from routing.sandbox.profile import SandboxKind
-from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import local_config
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.settings import Settings, file_values, settings_file
@@ -65,28 +66,6 @@ NO_ISSUES = (
 
 #: The template that is made where neither an option nor a forge names one.
 DEFAULT_TEMPLATE = "implementer"
-
-#: Events that are printed while the fleet runs, and the words for them.
-SHOWN = {
-    "job.queued": "queued",
-    "job.claimed": "started",
-    "job.waiting": "pushed",
-    "job.fix_forward": "CI is red, back to its agent",
-    "job.refused": "refused by the server, back to its agent",
-    "job.hindered": "waits",
-    "job.retried": "queued again",
-    "job.lease_expired": "queued again, its worker was lost",
-    "job.finished": "ended",
-    "job.settled": "scored",
-    "candidate.awaiting_promotion": "proposed",
-    "candidate.canary_started": "on trial",
-    "candidate.auto_promoted": "graduated",
-    "candidate.promoted": "promoted",
-    "candidate.rolled_back": "rolled back",
-    "trial.stopped": "stopped",
-    "trial.expired": "expired",
-    "trial.contradicted": "contradicted",
-}
 
 
 def up(
@@ -201,12 +180,12 @@ class _Speaker:
         if self._terminal.as_json:
             self._terminal.note(words)
         else:
-            self._terminal.line({}, text(words))
+            self._terminal.line({}, Prose(words))
 
-    def tell(self, event: Event) -> None:
-        """Print an event, if its kind is in SHOWN."""
-        if event.kind in SHOWN:
-            self._terminal.line(event_document(event), text(words_of(event)))
+    def tell(self, event: Event, shown: Happening | None) -> None:
+        """Print what happened: for scripts every event, for people what concerns them."""
+        if self._terminal.as_json or shown is not None:
+            self._terminal.line(event_document(event), shown or "")
 
 
 def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
@@ -217,9 +196,8 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
     """
     supervisor = fleet.programs()
     stop = threading.Event()
-    follower = threading.Thread(
-        target=_follow, args=(fleet.coalmine, speaker, stop), name="events", daemon=True
-    )
+    news = FleetNews(fleet.coalmine, tell=speaker.tell, say=speaker.say)
+    follower = threading.Thread(target=news.follow, args=(stop,), name="events", daemon=True)
     speaker.say(f"The fleet is starting; logs are in {fleet.log_folder}, Ctrl-C ends it.")
     if fleet.door is not None:
         speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and the like.")
@@ -232,44 +210,3 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
         follower.join(timeout=5)
         ending.ended()
     speaker.say("The fleet has ended; its data is kept for the next start.")
-
-
-def _follow(parts: Coalmine, speaker: _Speaker, stop: threading.Event) -> None:
-    """Print events until `stop` is set; runs in a thread of its own.
-
-    It begins after the newest event, so those of earlier runs are not repeated. A server that is away for a
-    moment is reported, and asked again after a second. An event that cannot be shown is reported and left
-    out.
-    """
-    last = ""
-    while not stop.is_set():
-        try:
-            last = last or _newest(parts)
-            for event in parts.events.after(last, wait_seconds=0.5):
-                last = event.id
-                speaker.tell(event)
-        except CoalmineError as error:
-            speaker.say(str(error))
-            stop.wait(1.0)
-        except Exception as error:  # noqa: BLE001 - one event's fault; this thread has all others to show
-            speaker.say(f"an event after {last or 'the start'} could not be shown: {error!r}")
-            last = ""
-            stop.wait(1.0)
-
-
-def _newest(parts: Coalmine) -> str:
-    newest = parts.events.newest(1)
-    return newest[0].id if newest else "0-0"
-
-
-def words_of(event: Event) -> str:
-    """An event of SHOWN as a line: `0f…  ended  (implementer@v1, done)`.
-
-    A settled job has its score first, or that it was left out of the trial.
-    """
-    data = event.data
-    details = [str(data[name]) for name in ("version", "arm", "reason") if data.get(name)]
-    if event.kind == "job.settled":
-        score = "left out" if data.get("excluded") else f"{data.get('score')}"
-        details = [score, *details]
-    return f"{event.subject}  {SHOWN[event.kind]}" + (f"  ({', '.join(details)})" if details else "")

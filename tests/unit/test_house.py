@@ -116,7 +116,7 @@ KNOWS = {
     "console/output/trials": ("console/output",),
     "console/input": (),
     "console/web": (),
-    "console/local": ("console/web",),
+    "console/local": ("console/output", "console/web"),
     "console/doctor": ("console",),
     "console/status": ("console/output", "console/output/trials"),
     "console/demo": ("console/local", "console/output"),
