@@ -131,10 +131,13 @@ class Git:
             at_limit=done.at_limit,
         )
 
-    def raw(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        """Run `git ARGUMENTS` and return its standard output as it is; else GitError. For names of files."""
+    def raw(self, *arguments: str, stdin: bytes | None = None, also: int = 0) -> bytes:
+        """Run `git ARGUMENTS` and return its standard output as it is; else GitError. For names of files.
+
+        `also` is an exit code beside 0 that is an answer and no failure.
+        """
         done = self._run(arguments, stdin)
-        if done.returncode != 0:
+        if done.returncode not in {0, also}:
             said = GitAnswer(
                 returncode=done.returncode, stdout="", stderr=_text(done.error), at_limit=done.at_limit
             )

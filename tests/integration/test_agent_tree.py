@@ -441,6 +441,24 @@ def test_odd_names_are_kept_and_huge_files_are_not_read(shop: Shop) -> None:
     assert pushed.left_out == ("files of more than 2 GiB: core",)
 
 
+def test_what_is_ignored_is_not_named(shop: Shop) -> None:
+    """Package folders hold repositories, dumps and locked folders; people read of those that are work."""
+    tree = shop.open()
+    (tree.path / ".gitignore").write_text("deps/\n*.dump\n")
+    for folder in (tree.path, tree.path / "deps", tree.path / b"caf\xe9".decode(errors="surrogateescape")):
+        folder.mkdir(exist_ok=True)
+        Git(folder)("init", "--quiet", "clone")
+        for name in ("huge", "huge.dump"):
+            with (folder / name).open("wb") as file:
+                file.truncate(3 * 1024**3)
+    (tree.path / "left.py").write_text("left\n")
+
+    repositories, files = tree.push().left_out
+    assert repositories == "repositories in the tree: caf?/clone, clone"
+    assert files == "files of more than 2 GiB: caf?/huge, huge"
+    assert {"left.py", ".gitignore"} <= shop.files()
+
+
 def test_a_folder_that_is_too_deep_is_named_in_short(shop: Shop) -> None:
     """Its path is longer than the kernel takes; the rest is kept, and all of it is swept."""
     tree = shop.open()

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from routing.git.git import Git
+from routing.git.git import Git, GitError
 from routing.printable import printable
 from tasks.agents.repository.our_git import with_index
-from tasks.agents.repository.tree_survey import LARGE_BYTES, survey
+from tasks.agents.repository.tree_survey import LARGE_BYTES, TreeSurvey, survey
 
 #: A commit in our git directory: the files of a fresh checkout as git would commit them; its parent is the
 #: commit that was checked out.
@@ -28,6 +28,9 @@ _SUBMODULE, _NOTHING = b"160000", b"000000"
 
 #: Names that are shown in a message, and characters of each.
 _SHOWN, _NAME = 5, 100
+
+#: Exit code of `git check-ignore` that ignores none of the paths.
+_NONE = 1
 
 #: A file in our git directory: the paths of submodules whose files were written into the tree.
 _SUBMODULES = "submodules"
@@ -82,6 +85,45 @@ class _PathChange:
         return self.new + b"\t" + self.path + b"\0"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Excluded:
+    """What git is not to look at; what is ignored it passes by, and complains when that is excluded."""
+
+    nested: Sequence[bytes]
+    closed: Sequence[bytes]
+    large: Sequence[bytes]
+
+    @classmethod
+    def of(cls, git: Git, found: TreeSurvey) -> Self:
+        """Leave out what is ignored, and what holds files of the index."""
+        nested = _without_tracked(git, found.nested)
+        ignored = _ignored(git, [*nested, *found.closed, *found.large])
+        wanted = (
+            [path for path in paths if path not in ignored] for paths in (nested, found.closed, found.large)
+        )
+        return cls(**dict(zip(("nested", "closed", "large"), wanted, strict=True)))
+
+    def words(self, submodules: Sequence[bytes]) -> list[str]:
+        """What was not looked at, for people."""
+        said = {
+            "repositories in the tree": [path for path in self.nested if path not in submodules],
+            "folders that cannot be read": self.closed,
+            f"files of more than {LARGE_BYTES >> 30} GiB": self.large,
+        }
+        return [f"{what}: {_listed(paths)}" for what, paths in said.items() if paths]
+
+
+def _ignored(git: Git, paths: Sequence[bytes]) -> set[bytes]:
+    """Those of the paths that git ignores: nobody expects them to be committed."""
+    if not paths:
+        return set()
+    try:
+        listed = git.raw("check-ignore", "-z", "--stdin", stdin=b"\0".join(paths) + b"\0", also=_NONE)
+    except GitError:  # one of them is longer than the kernel takes: each is named
+        return set()
+    return set(listed.split(b"\0"))
+
+
 def note_checkout(git: Git, commit: str) -> None:
     """Note what a fresh checkout looks like to git: what differs from the commit already is nobody's work."""
     index = git.directory / "handed.index"
@@ -122,12 +164,11 @@ def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, has_repositor
         return Leftovers(left_out=(f"nothing of what was not committed was taken: {why}",))
     git("read-tree", "--reset", onto)
     submodules = _drop_submodules(git)
-    nested = _without_tracked(git, found.nested)
-    problem = _add(git, [*nested, *found.closed, *found.large, *_written_submodules(git, submodules)])
+    out = _Excluded.of(git, found)
+    problem = _add(git, [*out.nested, *out.closed, *out.large, *_written_submodules(git, submodules)])
     stray = _stray(git, onto, submodules)
     changes = _work(git, onto, stray)
-    strangers = [path for path in nested if path not in submodules]
-    left_out = _words(nested=strangers, closed=found.closed, large=found.large)
+    left_out = out.words(submodules)
     left_out += [f"submodules without an address: {_listed(stray)}"] if stray else []
     left_out += [f"not everything could be committed: {problem}"] if problem else []
     if not has_repository or _is_accident(git, onto, changes):
@@ -225,16 +266,6 @@ def _is_accident(git: Git, onto: str, changes: Sequence[_PathChange]) -> bool:
         return False
     files = len(git.raw("ls-tree", "-r", "-z", "--name-only", onto).split(b"\0")) - 1
     return _is_most(gone, files)
-
-
-def _words(*, nested: Sequence[bytes], closed: Sequence[bytes], large: Sequence[bytes]) -> list[str]:
-    """What was not looked at, for people."""
-    said = {
-        "repositories in the tree": nested,
-        "folders that cannot be read": closed,
-        f"files of more than {LARGE_BYTES >> 30} GiB": large,
-    }
-    return [f"{what}: {_listed(paths)}" for what, paths in said.items() if paths]
 
 
 def _listed(paths: Sequence[bytes]) -> str:
