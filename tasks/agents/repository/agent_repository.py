@@ -63,6 +63,7 @@ class AgentRepository:
     stashes: Sequence[str] = ()  # newest first
     work_trees: Mapping[str, str] = field(default_factory=dict)  # detached ones that it added → commit
     rebasing: bool = False  # HEAD is in the middle of something that has not come to its end
+    sparse: bool = False  # the agent has had git take files out of its tree
     unread: str = ""  # why nothing, or not all, of it could be read
 
     @property
@@ -98,6 +99,7 @@ class AgentRepository:
                     stashes=_stashes(tree),
                     work_trees=_work_trees(tree),
                     rebasing=git.has("rebase-merge") or git.has("rebase-apply"),
+                    sparse=_is_sparse(tree),
                     unread=f"{more} branches more than are looked at" if more > 0 else "",
                 )
         except (TooLargeError, OSError) as error:  # no repository that git wrote
@@ -181,8 +183,8 @@ def _lfs_refused(names: Sequence[str], why: str) -> PushRefusedError:
 
 
 def _known(git: Git, commits: Sequence[str]) -> set[str]:
-    """Those of the commits that a repository has."""
-    asked = "".join(f"{commit}^{{commit}}\n" for commit in commits)
+    """Those of the names that are of commits that a repository has, and of nothing else (a tag)."""
+    asked = "".join(f"{commit}\n" for commit in commits)
     kinds = git("cat-file", "--batch-check=%(objecttype)", stdin=asked).splitlines()
     return {commit for commit, kind in zip(commits, kinds, strict=True) if kind == "commit"}
 
@@ -213,9 +215,9 @@ def _is_done(git: Git, *arguments: str) -> bool:
     try:
         git(*arguments)
     except GitError as error:
-        if is_at_limit(error) or not error.has_answered:
+        if is_at_limit(error) or error.returncode is None:
             raise
-        return False
+        return False  # a crash of git's, too: the objects have made it
     return True
 
 
@@ -240,6 +242,18 @@ def _copy_objects(tree: Path, to: Path) -> None:
                 files -= len(names)
                 for file in filter(wanted.fullmatch, names):
                     room -= folder.copy(file, to / name / file, most_bytes=room)
+                    files -= _packed_objects(to / name / file) if name == "pack" else 0
+                    if files < 0:
+                        message = (
+                            f"the agent's repository has more than {MOST_OBJECTS} objects; none is taken"
+                        )
+                        raise TooLargeError(message)
+
+
+def _packed_objects(pack: Path) -> int:
+    """The number of objects in a pack, as its header says (see gitformat-pack(5)); git checks that later."""
+    with pack.open("rb") as file:
+        return int.from_bytes(file.read(12)[8:], "big")
 
 
 def _index_packs(quarantine: Path) -> None:
@@ -301,6 +315,12 @@ def _stashes(tree: Path) -> list[str]:
     logged = [_commit(entry[1]) for entry in entries if len(entry) > 2]  # noqa: PLR2004 - OLD NEW WHO …
     found = [commit for commit in (newest, *reversed(logged)) if commit]
     return list(dict.fromkeys(found))[:MOST_NAMES] if newest else []
+
+
+def _is_sparse(tree: Path) -> bool:
+    """Whether there are patterns of a sparse checkout. They stay where it was ended: then nothing is gone."""
+    with AgentFolder.at(tree, ".git", "info") as info:
+        return info.has("sparse-checkout")
 
 
 def _work_trees(tree: Path) -> dict[str, str]:

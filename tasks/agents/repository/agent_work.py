@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from routing.git.commit_shape import misfit
 from routing.git.git import Git
 from tasks.agents.repository.agent_repository import AgentRepository, safe_name, take_objects
 
@@ -53,7 +54,13 @@ class AgentWork:
     at: str  # commit that the files are to be compared with: on top of `tip` when they are the same
     is_there: bool  # whether there is a repository that can be read
     unrelated: str = ""  # the agent's commit, when it has nothing in common with what it began from
+    is_sparse: bool = False  # the agent has had git take files out of its tree, which are not deleted
     not_taken: tuple[str, ...] = ()  # what of its repository we do not have, in words
+
+    @property
+    def believes_deletions(self) -> bool:
+        """Whether a file that is not in the tree was deleted, as far as its repository shows."""
+        return self.is_there and not self.is_sparse
 
 
 def take_work(git: Git, tree: Path, branch: str, *, mirror: Path, known: Sequence[str]) -> AgentWork:
@@ -65,6 +72,8 @@ def take_work(git: Git, tree: Path, branch: str, *, mirror: Path, known: Sequenc
     theirs = AgentRepository.of(tree)
     ours, start = git("rev-parse", f"refs/heads/{branch}"), git("rev-parse", TAKEN)
     have = take_objects(git, tree, theirs.commits, lenders=[mirror]) if theirs.commits else set()
+    misfits = _misfits(git, theirs, have, branch, known=[start, ours, *known])
+    have -= misfits.keys()
     related = {commit for commit in have if _is_related(git, commit, [start, *known])}
     head, own = (one if one in related else None for one in (theirs.head, theirs.branches.get(branch)))
     chosen = _chosen(git, theirs, head=head, own=own, start=start, branch=branch)
@@ -81,8 +90,21 @@ def take_work(git: Git, tree: Path, branch: str, *, mirror: Path, known: Sequenc
         at=theirs.head if elsewhere and theirs.head else tip,
         is_there=bool(have),
         unrelated=unrelated or "",
-        not_taken=tuple(_not_taken(theirs, have, left)),
+        is_sparse=theirs.sparse,
+        not_taken=(*misfits.values(), *_not_taken(theirs, {*have, *misfits}, left)),
     )
+
+
+def _misfits(
+    git: Git, theirs: AgentRepository, have: set[str], branch: str, *, known: Sequence[str]
+) -> dict[str, str]:
+    """Commits that may be the agent's work and that cannot be written as files; why, for people."""
+    found: dict[str, str] = {}
+    named = {theirs.head or "", theirs.branches.get(branch, "")}
+    for commit in named & (have - set(known)):
+        if why := misfit(git, commit, known):
+            found[commit] = f"commit {commit[:12]} cannot be written as files, it would be {why}"
+    return found
 
 
 def keep_aside(git: Git, name: str, commit: str) -> None:

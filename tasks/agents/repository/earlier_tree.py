@@ -67,6 +67,7 @@ class EarlierTree:
 
     tip: str | None = None  # the commit to go on from; None: from what the remote has
     is_whole: bool = False  # whether its files are there, too
+    is_sparse: bool = False  # the agent had git take files out of it, which are to be there again
 
 
 def find_earlier(
@@ -94,17 +95,17 @@ def find_earlier(
         if tip is None or not is_whole:
             _keep_earlier(git, tree, work, job_id, without=tip or there or state.main)
     except (GitError, OSError, TooLargeError) as error:
-        if is_at_limit(error) or (isinstance(error, GitError) and not error.has_answered):
+        if is_at_limit(error) or (isinstance(error, GitError) and error.returncode is None):
             raise  # it says nothing about the tree, and what is in it may be nowhere else
         _log.warning("tree.not_readable", job=job_id, reason=str(error)[:500])
         clear(git_dir, place.out_of_the_way)
         return EarlierTree()
-    return EarlierTree(tip=tip, is_whole=tip is not None and is_whole)
+    return EarlierTree(tip=tip, is_whole=tip is not None and is_whole, is_sparse=work.is_sparse)
 
 
 def _keep_earlier(git: Git, tree: Path, work: AgentWork, job_id: str, *, without: str) -> None:
     """Keep aside what is in a tree that is made anew."""
-    left = commit_leftovers(git, tree, work.at, job=job_id, has_repository=work.is_there)
+    left = commit_leftovers(git, tree, work.at, job=job_id, believes_deletions=work.believes_deletions)
     commit = left.commit or work.tip
     if git("rev-list", "-1", commit, "--not", without):
         keep_aside(git, "left/earlier-turn", commit)

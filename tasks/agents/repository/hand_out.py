@@ -54,17 +54,19 @@ def check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -
 
 def lay_out_git(
     place: RepositoryPlace, job_id: str, *, branch: str, start: str, origin: str,
-    seen: Mapping[str, str], tags: str, aside: Sequence[Aside],
+    seen: Mapping[str, str], tags: str, aside: Sequence[Aside], restores: bool = False,
 ) -> None:  # fmt: skip
     """Give the tree a new `.git`, so that nothing of an old one is ever read. Raises NotRemovedError.
 
     `origin` is the address as the agent may see it, `seen` its branches with their commits, `tags` a line for
-    each of its tags, sorted.
+    each of its tags, sorted. With `restores` files are written that are not there.
     """
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     ours = our_git(git_dir, tree, place.limits)
     ours("update-ref", TAKEN, start)
     ours("read-tree", "--reset", start)
+    if restores:
+        ours.raw("checkout-index", "-z", "--stdin", stdin=ours.raw("ls-files", "-z", "--deleted"))
     made = git_dir / "handed.git"
     remove_all(made)
     made.mkdir()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from routing.git.git import Git, GitError
+from routing.git.git import Git, GitAnswer, GitError
 from routing.printable import printable
 from tasks.agents.repository.our_git import with_index
 from tasks.agents.repository.tree_survey import LARGE_BYTES, TreeSurvey, survey
@@ -31,6 +31,9 @@ _SHOWN, _NAME = 5, 100
 
 #: Exit code of `git check-ignore` that ignores none of the paths.
 _NONE = 1
+
+#: Exit code of `git add` that gave up, and how often it is asked again with a part of the files.
+_FATAL, _MOST_TRIES = 128, 100
 
 #: A file in our git directory: the paths of submodules whose files were written into the tree.
 _SUBMODULES = "submodules"
@@ -153,8 +156,8 @@ def _written_submodules(git: Git, known: Sequence[bytes]) -> list[bytes]:
     return [path for path in noted if path in known]
 
 
-def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, has_repository: bool) -> Leftovers:
-    """Commit what the tree has beyond a commit. Without a repository in it, deletions are not believed.
+def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, believes_deletions: bool) -> Leftovers:
+    """Commit what the tree has beyond a commit. Deletions count if they are believed, and are not most files.
 
     Raises GitError when git cannot compare them, or not in time.
     """
@@ -171,7 +174,7 @@ def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, has_repositor
     left_out = out.words(submodules)
     left_out += [f"submodules without an address: {_listed(stray)}"] if stray else []
     left_out += [f"not everything could be committed: {problem}"] if problem else []
-    if not has_repository or _is_accident(git, onto, changes):
+    if not believes_deletions or _is_accident(git, onto, changes):
         gone = sum(change.is_deletion and not change.is_of_submodule for change in changes)
         left_out += [f"{gone} files are gone from the tree; that was not committed"] if gone else []
         changes = [change for change in changes if change.is_of_submodule or not change.is_deletion]
@@ -191,7 +194,40 @@ def _commit(git: Git, onto: str, changes: list[_PathChange], job: str) -> str | 
 
 def _add(git: Git, without: Sequence[bytes]) -> str:
     """Bring the index in step with the files, but for some folders; returns git's complaint, if any."""
-    paths = [b":/", *(b":(exclude,top,literal)" + path for path in without)]
+    added = _added(git, [b":/", *(b":(exclude,top,literal)" + path for path in without)])
+    if added.returncode != _FATAL:
+        return printable(added.stderr.strip())[-300:] if added.returncode else ""
+    listed = git.raw("ls-files", "-z", "--others", "--modified", "--exclude-standard")
+    left_out = [*without, *(path + b"/" for path in without)]
+    paths = [path for path in listed.split(b"\0") if path and not path.startswith(tuple(left_out))]
+    return _add_each(git, list(dict.fromkeys(paths)))
+
+
+def _add_each(git: Git, paths: Sequence[bytes]) -> str:
+    """Add files although git gives up at some of them, which are found by halves; says which.
+
+    Git does so at a name that other systems take for `.git`, and where a file is not in the encoding that
+    its attributes name.
+    """
+    failed: list[bytes] = []
+    waiting, tries = [list(paths)], 0
+    while waiting:
+        some = waiting.pop()
+        tries += 1
+        if not some:
+            continue
+        if tries > _MOST_TRIES:
+            failed += some
+        elif _added(git, [b":(top,literal)" + path for path in some]).returncode == _FATAL:
+            if len(some) == 1:
+                failed += some
+            else:
+                waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
+    return f"git cannot add {_listed(sorted(failed))}"
+
+
+def _added(git: Git, paths: Sequence[bytes]) -> GitAnswer:
+    """Add what these patterns name; GitError where this host is at its limits."""
     listed = git.directory / "paths"
     listed.write_bytes(b"\0".join(paths) + b"\0")
     arguments = [
@@ -201,7 +237,7 @@ def _add(git: Git, without: Sequence[bytes]) -> str:
     added = git.attempt(*arguments)
     if added.at_limit or added.returncode < 0:
         raise git.error(arguments[2:], added)  # what is not taken now would count as not done
-    return printable(added.stderr.strip())[-300:] if added.returncode else ""
+    return added
 
 
 def _work(git: Git, onto: str, stray: Sequence[bytes]) -> list[_PathChange]:

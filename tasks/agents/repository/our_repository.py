@@ -32,6 +32,8 @@ _CONFIG = """\
 	eol = native
 	safecrlf = false
 	attributesFile = /dev/null
+	protectHFS = true
+	protectNTFS = true
 [gc]
 	auto = 0
 [maintenance]

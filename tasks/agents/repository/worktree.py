@@ -265,7 +265,7 @@ def open_worktree(
     aside = all_aside(our_git(git_dir, tree))
     lay_out = partial(
         lay_out_git, place, job_id, branch=branch, start=start, origin=remote.shown,
-        seen={target.branch: target.commit}, tags=state.tags, aside=aside,
+        seen={target.branch: target.commit}, tags=state.tags, aside=aside, restores=here.is_sparse,
     )  # fmt: skip
     try:
         lay_out()
@@ -355,7 +355,7 @@ def _with_leftovers(git: Git, tree: Path, branch: str, work: AgentWork) -> _Take
     """
     try:
         left = commit_leftovers(
-            git, tree, work.at, job=branch.rpartition("/")[2], has_repository=work.is_there
+            git, tree, work.at, job=branch.rpartition("/")[2], believes_deletions=work.believes_deletions
         )
     except GitError as error:
         if is_at_limit(error):
