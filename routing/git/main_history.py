@@ -85,13 +85,14 @@ class MainHistory:
     def landing(self, head: str, *, base: str = "", merged_as: str = "") -> Landing | None:
         """How the work that ends with `head` landed; None when it did not, or is not there any longer.
 
-        `base` is where it left the main branch, "" where git is to find that. `merged_as` is the commit that
+        `base` is where it left the main branch, which may have been rewritten since; "" where git is to find
+        that. `merged_as` is the commit that
         the forge says it was merged as, which need not exist.
         """
         if head and self.git.has_commit(head):
             if self.git.is_ancestor(head, self.tip):
                 return self._kept(head, base)
-            start = base if base and self._holds(base) else self.base_of(head)
+            start = base if base and self._is_base(base, head) else self.base_of(head)
             found = self._copied(head, start) if start else None
             if found is not None:
                 return found
@@ -224,6 +225,9 @@ class MainHistory:
     def _parent(self, commit: str) -> str:
         """The first parent, "" for a root."""
         return self.git.run("log", "-1", "--format=%P", commit).partition(" ")[0].strip()
+
+    def _is_base(self, commit: str, head: str) -> bool:
+        return self._holds(commit) or (self.git.has_commit(commit) and self.git.is_ancestor(commit, head))
 
     def _holds(self, commit: str) -> bool:
         return self.git.has_commit(commit) and self.git.is_ancestor(commit, self.tip)

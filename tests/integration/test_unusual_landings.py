@@ -232,3 +232,18 @@ def test_a_merge_that_is_not_on_the_main_branch_any_longer(bench: HistoryBench) 
     bench.git("cherry-pick", merged)
     assert seen(bench, merged_as=merged) == (True, False)
     assert seen(bench, merged_as="f" * 40) == (False, False)
+
+
+def test_what_the_work_began_from_was_taken_out_since(bench: HistoryBench) -> None:
+    """A person picks the work itself onto the rewritten branch: what was taken out is not looked for."""
+    bench.commit({"password.txt": "secret\n"}, "Oops")
+    began = bench.git("rev-parse", "HEAD")
+    bench.commit({"new.txt": "new\n"}, "Add a file")
+    on_main(bench)
+    bench.commit({"README": "rewritten\n"}, "Other work")
+    assert seen(bench, base=began) == (False, False)
+    bench.git("cherry-pick", "work")
+    assert seen(bench, base=began) == (True, False)
+    bench.git("revert", "--no-edit", "HEAD")
+    assert seen(bench, base=began) == (True, True)
+    assert seen(bench, base="f" * 40) == (False, False)

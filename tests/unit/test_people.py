@@ -1,18 +1,23 @@
 """People outrank the fleet: what they close, take off, assign, merge or reopen, in every state of the job."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis
 
 from routing.backlog.item import BacklogState
-from routing.forges.errors import ForgeOutcomeUnknownError, ForgeUnreachableError
+from routing.forges.commit_status import CombinedStatus, StatusState
+from routing.forges.errors import ForgeGoneError, ForgeOutcomeUnknownError, ForgeUnreachableError
 from routing.issues.issue import IssueRef
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
+from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
 from routing.jobs.transitions import after_lost_worker
+from routing.jobs.turn import FinishedTurn
+from tests.fakes.memory_forge import MemoryForge
 from tests.fleets.forge_fleet import ForgeFleet
 
 STAGES = ("queued", "running", "waiting", "corrective queued", "corrective running")
@@ -293,3 +298,119 @@ def test_a_job_whose_merge_was_put_off_can_be_cancelled(fleet: ForgeFleet) -> No
     fleet.watch()
     job = job_of(fleet)
     assert fleet.hands.app.jobs.cancel(job.id, by="ada", at=fleet.clock()).state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("stage", STAGES[:2])
+def test_work_that_was_not_pushed_is_kept_on_no_branch(fleet: ForgeFleet, stage: str) -> None:
+    """Its worker says what it keeps of a turn; there is nothing else to look at."""
+    ref, claim = brought_to(fleet, stage)
+    closes(fleet, ref)
+    assert looked(fleet, claim).reason == "cancelled, as its issue was closed"
+
+
+def test_finished_work_that_waits_for_its_push_is_where_its_host_has_it(fleet: ForgeFleet) -> None:
+    """A person who looks for it needs to know the machine."""
+    ref, claim = brought_to(fleet, "running")
+    assert claim is not None
+    done = FinishedTurn(host="h1", clean=True, ended_by=Ending.RESULT)
+    fleet.hands.spend(claim, finished=done.model_dump_json())
+    fleet.hands.app.jobs.give_back(claim, UNCOUNTED, reason="the store was away")
+    closes(fleet, ref)
+    job = looked(fleet, None)
+    where = f"its work is kept on the branch {job.branch} in its work tree on h1"
+    assert (job.state, job.reason) == (JobState.CANCELLED, f"cancelled, as its issue was closed; {where}")
+
+
+def test_an_assignment_that_is_only_spelt_otherwise_ends_nothing(
+    fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of users are the same in capitals; so is our own."""
+    ref = fleet.forge.person_opens(1)
+    fleet.forge.issues[ref].assignees["bob"] = "ann"
+    fleet.poll()
+    fleet.dispatch()
+    monkeypatch.setattr(type(fleet.forge), "own_login", lambda _: "Coalmine-Bot")
+    del fleet.forge.issues[ref].assignees["bob"]
+    fleet.forge.issues[ref].assignees.update({"Bob": "ann", "coalmine-BOT": "ann"})
+    fleet.forge.label(ref, "seen")  # the forge's time of change moves
+    fleet.clock.forward(700)
+    fleet.poll()
+    assert job_of(fleet).state is JobState.QUEUED
+    fleet.forge.issues[ref].assignees["carl"] = "ann"
+    fleet.forge.label(ref, "seen again")
+    assert looked(fleet, None).state is JobState.CANCELLED
+
+
+def test_an_issue_that_cannot_be_seen_holds_no_merge_up(fleet: ForgeFleet) -> None:
+    """Its repository may be hidden from the token: the poll finds out what became of it."""
+    brought_to(fleet, "waiting")
+    fleet.judging.pop()[1]()
+    fleet.mishaps.lasting["read_issue"] = lambda: ForgeGoneError("404")
+    fleet.watch()
+    assert job_of(fleet).state is JobState.SUCCEEDED
+
+
+def test_a_job_of_a_persons_own_needs_no_label(fleet: ForgeFleet) -> None:
+    """It is about an issue that agents have worked on before; the label was for that job."""
+    ref, _ = brought_to(fleet, "waiting")
+    fleet.judging.pop()[1]()
+    fleet.watch()
+    first = job_of(fleet)
+    takes_the_label_off(fleet, ref)
+    own = fleet.hands.enqueue(repository=first.request.repository, issue=str(ref)).job
+    fleet.act_on(fleet.hands.claim(own), "green")
+    fleet.judging.pop()[1]()
+    fleet.watch()
+    assert fleet.hands.app.jobs.find(own).state is JobState.SUCCEEDED
+
+
+def test_a_job_that_is_merged_at_this_moment_stops_no_poll(fleet: ForgeFleet) -> None:
+    """It is too late for it; others are read all the same."""
+    ref, _ = brought_to(fleet, "waiting")
+    job = job_of(fleet)
+    assert fleet.hands.app.job_store.land(job.id, job.fence)
+    closes(fleet, ref)
+    fleet.forge.person_opens(2)
+    fleet.poll()
+    assert (fleet.complaints, job_of(fleet).state) == ([], JobState.WAITING)
+    assert len(fleet.forge.issues) == 2
+
+
+@pytest.mark.parametrize("merges_now", [True, False], ids=["merge", "bring up to date"])
+def test_a_request_that_is_closed_between_two_looks_is_left_alone(
+    fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch, *, merges_now: bool
+) -> None:
+    """The watcher saw it open; the next tick sees what people did, and ends the job by that."""
+    if not merges_now:
+        fleet.forge.say(fleet.forge.repositories["acme/shop"].tip(), StatusState.FAILURE)
+    ref, _ = brought_to(fleet, "waiting")
+    fleet.judging.clear()
+    commit = job_of(fleet).result.commit
+    fleet.forge.say(commit, StatusState.SUCCESS if merges_now else StatusState.FAILURE)
+    if not merges_now:
+        repaired = fleet.forge.repositories["acme/shop"].squash("Repair the build")
+        fleet.forge.say(repaired, StatusState.SUCCESS)
+    statuses = type(fleet.forge).statuses
+
+    def closed_meanwhile(forge: MemoryForge, *given: Any, **options: Any) -> CombinedStatus:
+        drops_the_request(fleet, ref)
+        return statuses(forge, *given, **options)
+
+    monkeypatch.setattr(type(fleet.forge), "statuses", closed_meanwhile)
+    fleet.watch()
+    monkeypatch.undo()
+    assert job_of(fleet).state is JobState.WAITING
+    fleet.clock.forward(6)
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).result.commit) == (JobState.CANCELLED, commit)
+    assert not [one for one in fleet.forge.changes if one.merge_commit]
+    assert (fleet.forge.calls_of("merge"), fleet.forge.calls_of("bring_up_to_date")) == (0, 0)
+
+
+def test_green_work_without_a_change_request_is_done(fleet: ForgeFleet) -> None:
+    """There is nothing that could be merged."""
+    brought_to(fleet, "waiting")
+    fleet.judging.pop()[1]()
+    fleet.forge.changes.clear()
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).reason) == (JobState.SUCCEEDED, "pushed, and CI is green")
