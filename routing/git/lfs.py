@@ -78,18 +78,25 @@ def lfs_objects(git: Git, commit: str, without: Sequence[str] | None = None) -> 
         blobs = [line.partition(" ")[2] for line in listed if line.startswith("blob ")]
     else:
         blobs = git("rev-list", "--objects", "--no-object-names", commit, *without).splitlines()
-    asked = "".join(f"{blob}\n" for blob in dict.fromkeys(blobs))
-    sized = git(
-        "cat-file", "--batch-check=%(objecttype) %(objectsize) %(objectname)", stdin=asked
-    ).splitlines()
-    small = [
-        words[2] for words in map(str.split, sized) if words[0] == "blob" and int(words[1]) < POINTER_BYTES
+    return list(dict.fromkeys(name for _, name in _pointed(git, list(dict.fromkeys(blobs)))))
+
+
+def are_pointers(git: Git, blobs: Sequence[str]) -> list[str]:
+    """Those of the blobs that point to an object."""
+    return [blob for blob, _ in _pointed(git, blobs)]
+
+
+def _pointed(git: Git, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The blobs that are pointers, each with the object that it points to."""
+    if not names:
+        return
+    asked = "".join(f"{name}\n" for name in names)
+    sized = git("cat-file", "--batch-check=%(objecttype) %(objectsize) %(objectname)", stdin=asked)
+    blobs = [
+        name
+        for kind, size, name in map(str.split, sized.splitlines())
+        if kind == "blob" and int(size) < POINTER_BYTES
     ]
-    return list(dict.fromkeys(_pointed(git, small)))
-
-
-def _pointed(git: Git, blobs: Sequence[str]) -> Iterator[str]:
-    """The objects that these blobs point to."""
     if not blobs:
         return
     content = git.raw("cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in blobs).encode())
@@ -98,7 +105,7 @@ def _pointed(git: Git, blobs: Sequence[str]) -> Iterator[str]:
         end = content.index(b"\n", at)
         size = int(content[at:end].rpartition(b" ")[2])
         if found := _POINTER.fullmatch(content, end + 1, end + 1 + size):
-            yield found[1].decode()
+            yield content[at:end].partition(b" ")[0].decode(), found[1].decode()
         at = end + size + 2
 
 

@@ -17,13 +17,12 @@ from pathlib import Path
 from routing.git.git import Git
 
 #: For a git that writes or reads files. No object is fetched because it is missing. A file in LFS whose
-#: content is not here stays a pointer: the address would come from the commit (`.lfsconfig`), which an agent
-#: wrote perhaps.
+#: content is not here stays a pointer.
 ALONE: Mapping[str, str] = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_LFS_SKIP_DOWNLOAD_ERRORS": "1",
 }
 
 #: For a git that touches no files: it needs nothing of the machine's.
@@ -43,6 +42,8 @@ PLAIN: Sequence[str] = tuple(
 _LFS = (
     *("-c", "filter.lfs.clean=git-lfs clean -- %f", "-c", "filter.lfs.smudge=git-lfs smudge -- %f"),
     *("-c", "filter.lfs.process=git-lfs filter-process", "-c", "filter.lfs.required=true"),
+    # The address would come from the commit (`.lfsconfig`), which an agent wrote perhaps: nobody is asked.
+    *("-c", "lfs.url=file:///nonexistent", "-c", "lfs.transfer.maxRetries=1"),
 )
 
 

