@@ -18,13 +18,19 @@ from redis.exceptions import RedisError
 
 from console.invocation import AsJson, examples, opened, started
 from console.output.issue_detail import IssueDetail, detail_of
-from console.output.issue_views import detail_document, issue_document, issue_view, issues_view
+from console.output.issue_views import (
+    detail_document,
+    issue_document,
+    issue_view,
+    issues_view,
+    problems_view,
+)
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from routing.forges.errors import ForgeError
 from routing.forges.registry import KINDS
-from routing.issues.issue import IssueRef, is_repository_name
+from routing.issues.issue import IssueProblem, IssueRef, is_repository_name
 from routing.store.backlog.backlog_store import BacklogStore
 from tasks.broker import POLL
 from tasks.composition.composition import Coalmine
@@ -84,14 +90,21 @@ def list_(
     places = _places(forge, repository, _forges(coalmine))
     chosen = [each for each in (*LISTED, *UNLISTED) if each in (state or LISTED)]
     found = list(islice(_items(store, chosen, places), limit))
+    problems = _problems(coalmine, places)
     counts = {each: sum(store.count(each, place) for place in places) for each in (*LISTED, *UNLISTED)}
     terminal.answer(
         {
             "issues": [issue_document(item) for item in found],
             "counts": {each.value: count for each, count in counts.items()},
             "complete": len(found) >= sum(counts[each] for each in chosen),
+            "problems": [
+                {"repository": name, "where": one.where, "message": one.message}
+                for name, listed in problems.items()
+                for one in listed
+            ],
         },
         *issues_view(found, counts),
+        *problems_view(problems),
     )
 
 
@@ -169,6 +182,13 @@ def poll(
         )
         raise UnavailableError(message) from error
     terminal.answer({"forge": forge, "asked": True}, f"A worker of the queue control will poll {forge} now.")
+
+
+def _problems(coalmine: Coalmine, places: Sequence[str]) -> dict[str, list[IssueProblem]]:
+    """What the last polls found wrong in these places, by `forge:repo`; "" stands for all."""
+    names = [f"{forge.name}:{repo}" for forge in coalmine.settings.forge for repo in forge.allow_list]
+    wanted = [name for name in names if {"", name, f"{name.partition(':')[0]}:"} & set(places)]
+    return _forge_parts(coalmine).problems.read(wanted)
 
 
 def _forge_parts(coalmine: Coalmine) -> ForgeParts:

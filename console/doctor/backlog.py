@@ -6,9 +6,11 @@ from console.doctor.findings import ok, problem, warning
 from routing.accounts.breaker import Breaker, field_of
 from routing.backlog.item import BacklogState
 from routing.jobs.turn import HindranceKind
+from routing.printable import printable
 from routing.store.backlog.delivery_store import MOST_ISSUES
 from routing.store.redis.health import HealthFinding
 from tasks.composition.composition import Coalmine
+from tasks.composition.forge_parts import ForgeParts
 
 #: Seconds after which a start without a job is stuck: the dispatcher looks into it much earlier.
 STUCK_SECONDS = 300.0
@@ -31,7 +33,7 @@ _REMEDIES = {
     HindranceKind.ELSEWHERE: "start a worker on the machine that has the work",
 }
 
-#: Closed accounts that are named.
+#: Closed accounts, and problems of issues, that are named.
 MOST_NAMED = 5
 
 _SHOW = "see `coalmine issue list --state blocked`"
@@ -58,6 +60,21 @@ def backlog(coalmine: Coalmine) -> HealthFinding:
     counts = {state: store.count(state) for state in BacklogState}
     there = ", ".join(f"{count} {state.value.replace('_', ' ')}" for state, count in counts.items() if count)
     return ok("backlog", there or "no issue is known")
+
+
+def unreadable(coalmine: Coalmine) -> HealthFinding:
+    """Whether the last poll could not take in an issue, something that looks like one, or a repository."""
+    parts = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
+    names = [f"{forge.name}:{repo}" for forge in coalmine.settings.forge for repo in forge.allow_list]
+    found = [
+        f"{name}: {one.where} {one.message}" if one.where != name else f"{name} {one.message}"
+        for name, listed in parts.problems.read(names).items()
+        for one in listed
+    ]
+    if not found:
+        return ok("issues", "all that were listed could be taken in")
+    message = f"{len(found)} were not taken in: {'; '.join(found[:MOST_NAMED])}"
+    return warning("issues", printable(message), "`coalmine issue list` names all")
 
 
 def held(coalmine: Coalmine) -> HealthFinding:

@@ -17,7 +17,7 @@ from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
 from console.doctor.agent_programs import agent_programs
-from console.doctor.backlog import accounts, backlog, held, intake
+from console.doctor.backlog import accounts, backlog, held, intake, unreadable
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.doctor.sandbox import sandbox_here, unconfined_champions
@@ -146,6 +146,7 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
         notifications,
         forge_templates,
         backlog,
+        unreadable,
         held,
         intake,
     )

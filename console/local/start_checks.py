@@ -30,7 +30,7 @@ _FOR_THE_SHELL = frozenset("$`~=*?[;&|<>()")
 
 def check_repository(forge: LocalForge | None) -> None:
     """Look at the repository; InvalidInputError when no agent can work for it."""
-    if forge is not None and (fault := forge.repository_fault()):
+    if forge is not None and (fault := forge.repository_fault(forge.repo)):
         raise InvalidInputError(fault)
 
 

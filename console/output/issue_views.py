@@ -16,6 +16,7 @@ from console.output.issue_detail import IssueDetail, Neighbour
 from console.output.rendering import facts, heading, one_line, table, text, when, word
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.events import Event
+from routing.issues.issue import IssueProblem
 from routing.issues.metadata import PARTS
 
 
@@ -60,6 +61,18 @@ def issues_view(items: Sequence[BacklogItem], counts: Mapping[BacklogState, int]
         yield f"{len(items)} shown of {there}"
     if len(items) < sum(counts.values()):
         yield "`--state STATE` lists those in one state, `--limit` more of them."
+
+
+def problems_view(problems: Mapping[str, Sequence[IssueProblem]]) -> Iterator[RenderableType]:
+    """What was not taken in although it looks like an issue, and why; nothing when all was."""
+    if problems:
+        yield ""
+        yield heading("Not taken in, as the last poll saw it")
+        found = ((name, one) for name, listed in problems.items() for one in listed)
+        yield table(
+            ("!repository", "!where", "why"),
+            ((name, one_line(one.where, 60), one_line(one.message, 200)) for name, one in found),
+        )
 
 
 def _none(counts: Mapping[BacklogState, int]) -> str:

@@ -1,9 +1,10 @@
 """The gates: which issue may be dispatched now, and why another may not.
 
 The gates stand in one order, from the cheapest and most general to the budgets, and the first that is shut is
-the reason. `refusal` is pure. `choose` reads what it needs when it needs it, in that order: with the kill
-switch on it reads nothing at all. Neither changes anything; the dispatcher does. Who asked for an issue must
-be able to write in its repository, as its words become an agent's task.
+the reason. Whether its repository is fit for work costs calls and stands last, before an agent is paid.
+`refusal` is pure. `choose` reads what it needs when it needs it, in that order: with the kill switch on it
+reads nothing at all. Neither changes anything; the dispatcher does. Who asked for an issue must be able to
+write in its repository, as its words become an agent's task.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from routing.forges.forge import Permission
 
 #: Gates that shut out a whole repository, so that its other issues are not looked at in the same tick.
 _OF_REPOSITORY = frozenset(
-    {Gate.DISABLED, Gate.NOT_ALLOWED, Gate.REPOSITORY_BUSY, Gate.FLEET_FULL, Gate.DAY_BUDGET}
+    {Gate.DISABLED, Gate.NOT_ALLOWED, Gate.REPOSITORY_BUSY, Gate.FLEET_FULL, Gate.DAY_BUDGET, Gate.UNFIT}
 )
 
 
@@ -31,6 +32,7 @@ class GateFacts:
     fleet_size: int  # how many of them may be
     spent_today_usd: float  # including what the jobs at work may still cost
     spent_usd: float  # on this issue so far
+    fault: Callable[[], str] = lambda: ""  # why no agent can work for its repository; asked for last
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +46,7 @@ class Inputs:
     busy: Callable[[], Mapping[str, int]]  # by `forge:repo`
     spent_today_usd: Callable[[], float]  # including what the jobs at work may still cost
     spent_usd: Callable[[BacklogItem], float]
+    fault: Callable[[BacklogItem], str]  # why no agent can work for its repository, "" for nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +101,8 @@ def _gates(
     yield Gate.FLEET_FULL, not facts.working < facts.fleet_size, reason, limit
     yield (Gate.DAY_BUDGET, *_day_budget(forge, facts))
     yield (Gate.JOB_BUDGET, *_job_budget(forge, facts))
+    fault = facts.fault()
+    yield Gate.UNFIT, fault != "", fault, {"repository": repo}
 
 
 def _day_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
@@ -141,6 +146,7 @@ class _Tick:
         self._refusals: list[Refusal] = []
         self._busy: Mapping[str, int] | None = None
         self._spent_today_usd: float | None = None
+        self._faults: dict[str, str] = {}
         self._permissions: dict[tuple[str, str], Permission | None] = {}
 
     def run(self) -> Choice:
@@ -163,6 +169,12 @@ class _Tick:
                 heads[name] = following
         return Choice(chosen=tuple(self._chosen), refusals=tuple(self._refusals))
 
+    def _fault(self, name: str, item: BacklogItem) -> str:
+        """What is wrong with a repository; asked once in a tick."""
+        if name not in self._faults:
+            self._faults[name] = self._inputs.fault(item)
+        return self._faults[name]
+
     def _facts(self, name: str, item: BacklogItem) -> GateFacts:
         """The facts of one issue; each is read once in a tick."""
         who = (name, item.requested_by)
@@ -179,4 +191,5 @@ class _Tick:
             working=sum(self._busy.values()) + len(self._chosen),
             spent_today_usd=self._spent_today_usd + promised,
             spent_usd=self._inputs.spent_usd(item),
+            fault=partial(self._fault, name, item),
         )

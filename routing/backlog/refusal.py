@@ -25,6 +25,7 @@ class Gate(StrEnum):
     FLEET_FULL = "fleet_full"
     DAY_BUDGET = "day_budget"
     JOB_BUDGET = "job_budget"
+    UNFIT = "unfit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,15 +48,6 @@ class RunsCi(Protocol):
 
 
 @runtime_checkable
-class KeepsRepository(Protocol):
-    """A forge whose repository is on this machine, so that it can be looked at."""
-
-    def repository_fault(self) -> str:
-        """Why no job can be done there, and what to do; "" when nothing is wrong."""
-        ...
-
-
-@runtime_checkable
 class HoldsConnections(Protocol):
     """A forge that keeps sockets open between two calls."""
 
@@ -84,6 +75,13 @@ class Forge(Protocol):
 
     def access(self, repo: str) -> Access:
         """Say what may be done in the repository; one that is not there, or not for us, is not readable."""
+        ...
+
+    def repository_fault(self, repo: str) -> str:
+        """Why no job can be done there, and what to do; "" when nothing is known to be wrong.
+
+        Found before an agent is paid: a repository that is gone, archived, empty, or not to be pushed to.
+        """
         ...
 
     def list_issues(self, repo: str, label: str | None) -> IssueListing:

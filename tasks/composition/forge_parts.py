@@ -25,6 +25,7 @@ from routing.issues.issue import Issue, IssueRef
 from routing.issues.metadata import IssueMetadata, read_metadata
 from routing.issues.model_reader import ModelReader
 from routing.store.backlog.metadata_store import MetadataStore
+from routing.store.backlog.problem_store import ProblemStore
 from routing.store.jobs.run_store import RunStore
 from tasks.composition.composition import Coalmine
 from tasks.issues.closing import Closing
@@ -112,6 +113,12 @@ class ForgeParts:
         surroundings = Surroundings(limits=settings.http, board=self.coalmine.tokens, folder=folder)
         return sites_of(settings, surroundings)
 
+    @cached_property
+    def problems(self) -> ProblemStore:
+        """What the last polls could not take in."""
+        parts = self.coalmine
+        return ProblemStore(parts.redis, parts.keys, parts.clock)
+
     @property
     def is_off(self) -> bool:
         """Whether no forge may be asked for issues: true also when none is served."""
@@ -172,7 +179,10 @@ class ForgeParts:
     @cached_property
     def collector(self) -> Collector:
         """Takes issues from their forges into the backlog."""
-        return Collector(sites=self.sites, backlog=self.backlog, intake=self.intake, people=self.people)
+        return Collector(
+            sites=self.sites, backlog=self.backlog, intake=self.intake, people=self.people,
+            problems=self.problems,
+        )  # fmt: skip
 
     @cached_property
     def people(self) -> People:

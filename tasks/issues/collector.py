@@ -5,18 +5,20 @@ that is late, repeated, forged or lost changes nothing but the time at which the
 shows that people no longer want an issue in progress ends its job.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from routing.backlog.backlog import Backlog
 from routing.backlog.intake import Arrival, Intake
 from routing.backlog.item import BacklogItem, BacklogState
+from routing.errors import CoalmineError
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
-from routing.forges.forge import KeepsRepository
 from routing.forges.site import ForgeSite
-from routing.issues.issue import Issue, IssueRef
+from routing.issues.issue import Issue, IssueProblem, IssueRef
+from routing.store.backlog.problem_store import ProblemStore
 from tasks.issues.people import People, unwanted
 from tasks.work.log_and_continue import LogAndContinue
 
@@ -39,12 +41,14 @@ class Collector:
     """
 
     def __init__(
-        self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, intake: Intake, people: People
-    ) -> None:
+        self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, intake: Intake, people: People,
+        problems: ProblemStore,
+    ) -> None:  # fmt: skip
         self._sites = sites
         self._backlog = backlog
         self._intake = intake
         self._people = people
+        self._problems = problems
 
     def poll(self, site: ForgeSite) -> None:
         """Compare the backlog with what the forge lists; with the kill switch on nothing is asked.
@@ -54,30 +58,42 @@ class Collector:
         if site.config.kill_switch:
             return
         for repo in site.config.allow_list:
-            with LogAndContinue("poll.failed", repository=site.full_name(repo)):
-                self._poll(site, repo)
+            name, problems = site.full_name(repo), list[IssueProblem]()
+            with LogAndContinue("poll.failed", repository=name):
+                try:
+                    self._poll(site, repo, problems)
+                except ForgeError as error:
+                    problems.append(IssueProblem(where=name, message=f"was not looked through: {error}"))
+                    raise
+                finally:  # people see it where they look, and not in a log alone
+                    self._problems.note(name, problems)
         self._backlog.ask()
 
-    def _poll(self, site: ForgeSite, repo: str) -> None:
+    def _poll(self, site: ForgeSite, repo: str, problems: list[IssueProblem]) -> None:
         """Take in what one repository lists, then look at items that a complete listing lacks.
 
-        Nothing is taken from a repository for which no agent can work: none is to be paid for that.
+        So people's decisions are followed also where no agent can work: a gate keeps those from being paid.
         """
-        if isinstance(site.forge, KeepsRepository) and (fault := site.forge.repository_fault()):
-            _log.warning("repository.unfit", repository=site.full_name(repo), reason=fault)
-            return
         listing = site.forge.list_issues(repo, site.config.label)
+        problems += listing.problems
         for problem in listing.problems:
             _log.warning("issue.unreadable", where=problem.where, reason=problem.message)
         if not listing.complete:
             reason = f"more issues than the {len(listing.issues)} that were read; raise http.max_pages"
             _log.warning("poll.cut", repository=site.full_name(repo), reason=reason)
-        for issue in listing.issues:
-            with LogAndContinue("issue.not_taken", issue=str(issue.ref)):
-                self.take(site, issue)
-        for ref in self._backlog.missing(site.full_name(repo), listing):  # closed, gone, without its label
+            problems.append(IssueProblem(where=site.full_name(repo), message=f"has {reason}"))
+        missing = self._backlog.missing(site.full_name(repo), listing)  # closed, gone, without its label
+        looks: list[tuple[IssueRef, Callable[[], object]]] = [
+            *((issue.ref, partial(self.take, site, issue)) for issue in listing.issues),
+            *((ref, partial(self.read, site, ref)) for ref in missing),
+        ]
+        for ref, look in looks:
             with LogAndContinue("issue.not_taken", issue=str(ref)):
-                self.read(site, ref)
+                try:
+                    look()
+                except CoalmineError as error:
+                    problems.append(IssueProblem(where=str(ref), message=f"was not taken in: {error}"))
+                    raise
 
     def look(self) -> int:
         """Read the issues that webhooks named, and ask about blockers that are not items; returns how many.

@@ -13,6 +13,7 @@ import structlog
 from routing.backlog.backlog import Backlog
 from routing.backlog.gates import Inputs, choose
 from routing.backlog.item import BacklogItem, BacklogState
+from routing.backlog.refusal import Gate
 from routing.errors import CoalmineError, InvalidInputError, UnavailableError
 from routing.forges.errors import ForgeError
 from routing.forges.forge import Permission
@@ -87,7 +88,8 @@ class Dispatcher:
         choice = choose(site.config, self._inputs(site))
         for refused in choice.refusals:
             if refused.issue and self._backlog.refuse(refused):
-                _log.info("issue.refused", issue=refused.issue, gate=refused.gate, reason=refused.reason)
+                say = _log.warning if refused.gate is Gate.UNFIT else _log.info
+                say("issue.refused", issue=refused.issue, gate=refused.gate, reason=refused.reason)
         jobs = []
         for item in choice.chosen:
             with LogAndContinue("dispatch.put_off", issue=str(item.ref)):
@@ -112,7 +114,16 @@ class Dispatcher:
             busy=self._backlog.busy,
             spent_today_usd=lambda: self._spent_today(site),
             spent_usd=lambda item: self._jobs.spent_on(str(item.ref)),
+            fault=lambda item: self._fault(site, item),
         )
+
+    @staticmethod
+    def _fault(site: ForgeSite, item: BacklogItem) -> str:
+        """What keeps agents from working for the repository; a forge that does not say keeps them, too."""
+        try:
+            return site.forge.repository_fault(item.ref.repo)
+        except ForgeError as error:
+            return f"whether agents can work there is not known: {error}"
 
     def _permission(self, site: ForgeSite, item: BacklogItem) -> Permission | None:
         """What the person who asked for the work may do; None while the forge does not say."""

@@ -1,13 +1,15 @@
 """`coalmine issue …`: what is known of issues, and what people decide about them."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from routing.backlog.backlog import Backlog
 from routing.backlog.refusal import Gate, Refusal
-from routing.issues.issue import IssueRef
+from routing.issues.issue import IssueProblem, IssueRef
 from tasks.composition.forge_parts import ForgeParts
 from tests.fakes.issues import issue
 from tests.programs.command_line import CommandLine
@@ -233,3 +235,22 @@ def test_titles_are_shown_without_control_characters(coalmine: CommandLine, take
     for shown in (coalmine.shown("issue", "list"), coalmine.shown("issue", "show", str(ref))):
         assert "\x1b" not in shown
         assert "ab [red]c[/red]" in shown
+
+
+def test_what_was_not_taken_in_is_shown_with_its_reason(coalmine: CommandLine, tmp_path: Path) -> None:
+    """By the list, for the places that it is about, and by `doctor`."""
+    (tmp_path / "coalmine.toml").write_text(
+        '[[forge]]\nkind = "github"\ntoken = "t"\nrepositories = ["acme/shop", "acme/shop-b"]\n'
+    )
+    file = ("--config", str(tmp_path / "coalmine.toml"))
+    with coalmine.coalmine() as parts:
+        problem = IssueProblem(where="7.md", message="its front matter is not YAML")
+        ForgeParts(coalmine=parts, run_ci=lambda _commit: None, given={}).problems.note(SHOP, [problem])
+    named = [{"repository": SHOP, "where": "7.md", "message": "its front matter is not YAML"}]
+    for options in ([], ["--repository", SHOP], ["--forge", "github"]):
+        assert coalmine.document(*file, "issue", "list", *options)["problems"] == named
+    assert coalmine.document(*file, "issue", "list", "--repository", f"{SHOP}-b")["problems"] == []
+    assert "its front matter is not YAML" in coalmine.shown(*file, "issue", "list")
+    findings = json.loads(coalmine(*file, "doctor", "--wait", "0.1", "--json").stdout)["findings"]
+    (found,) = [one for one in findings if one["check"] == "issues"]
+    assert (found["status"], f"{SHOP}: 7.md" in found["message"]) == ("warning", True)

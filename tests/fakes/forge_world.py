@@ -95,6 +95,9 @@ class ForgeWorld:
         self.api_versions = ["2022-11-28"]  # that the suite's GitHub speaks
         self.version = "1.22.3"  # of the suite's Gitea
         self.archived = False
+        self.shut: list[str] = []  # types of rules that hold for branches of ours, on GitHub
+        self.bypass = "never"  # whether our user may bypass those
+        self.protections: list[dict[str, object]] = []  # of branches, on Gitea
         self.has_issues = True
         self.users = {
             OWN_LOGIN: "write",

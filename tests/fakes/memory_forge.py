@@ -12,7 +12,7 @@ from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Re
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeQueuedError, ForgeRefusedError
 from routing.forges.forge import Access, Permission
-from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
+from routing.issues.issue import Comment, Issue, IssueListing, IssueProblem, IssueRef
 from tests.fakes.memory_repository import MemoryRepository
 from tests.fakes.mishaps import Mishaps
 
@@ -85,6 +85,8 @@ class MemoryForge:
         self.judges_updates = True  # whether CI says the same of a branch that was brought up to date
         self.has_queue = False  # whether merges go through one
         self.queue: list[int | None] = []  # numbers of the changes in it, the next one first
+        self.problems: tuple[IssueProblem, ...] = ()  # what cannot be read as an issue
+        self.faults: dict[str, str] = {}  # what is wrong with repositories
         self.required: dict[str, tuple[str, ...]] = {}  # checks that must pass, by branch
         self.said: list[CommitStatus] = []
         self.said_of: list[str] = []  # the commit of each
@@ -123,7 +125,7 @@ class MemoryForge:
         self._repository(repo)
         found = [one for one in self.issues.values() if one.ref.repo == repo and one.state == "open"]
         found = [one for one in found if label is None or label in one.labels]
-        return IssueListing(issues=tuple(one.shown(whole=False) for one in found))
+        return IssueListing(issues=tuple(one.shown(whole=False) for one in found), problems=self.problems)
 
     @_answered
     def read_issue(self, ref: IssueRef) -> Issue:
@@ -144,6 +146,10 @@ class MemoryForge:
         if not body.strip():
             raise ForgeInvalidError("a comment needs text")
         return self._commented(ref, OWN_LOGIN, body)
+
+    def repository_fault(self, repo: str) -> str:
+        """As the test says."""
+        return self.faults.get(repo, "")
 
     @_answered
     def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from console.doctor.doctor import local_forges
 from console.local.start_checks import check_repository
 from routing.errors import InvalidInputError
-from routing.forges.local.fitness import fault_of
+from routing.forges.local.fitness import Wholeness, fault_of
 from routing.forges.local.forge import LocalConfig, LocalForge
 from routing.forges.local.git import LocalGit
 from routing.store.redis.health import Status
@@ -102,3 +103,42 @@ def test_what_a_person_does_in_it_is_not_a_fault(repository: TemporaryRepository
     (repository.path / ".git" / "index.lock").touch()
 
     assert fault_of(LocalGit(repository.path)) is None
+
+
+class CountingGit(LocalGit):
+    """Notes which commits' objects were looked for."""
+
+    looked: ClassVar[list[tuple[str, ...]]] = []
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        """As git answers."""
+        if arguments[0] == "rev-list":
+            self.looked.append(arguments[4:])
+        return super().run(*arguments, stdin=stdin)
+
+
+def test_objects_of_a_partial_clone_are_looked_for_once(repository: TemporaryRepository) -> None:
+    """Then what is new, and after a repair: a repository may have a million of them."""
+    CountingGit.looked.clear()
+    git, wholeness = CountingGit(repository.path), Wholeness()
+    repository.git("config", "remote.origin.promisor", "true")
+    first = repository.tip()
+    for _ in range(3):
+        assert fault_of(git, wholeness) is None
+    assert CountingGit.looked == [(first,)]
+    second = repository.work("main-next", {"new.txt": "new\n"})
+    repository.git("merge", "--quiet", "--ff-only", "main-next")
+    for _ in range(2):
+        assert fault_of(git, wholeness) is None
+    assert CountingGit.looked[1:] == [(second, f"^{first}")]
+    third = repository.work("main-next", {"lost.txt": "lost\n"}, onto=second)
+    repository.git("merge", "--quiet", "--ff-only", "main-next")
+    blob = repository.git("rev-parse", f"{third}:lost.txt")
+    lost = repository.path / ".git" / "objects" / blob[:2] / blob[2:]
+    lost.rename(repository.bench.parent / "lost")
+    for _ in range(3):
+        assert fault_of(git, wholeness) is not None
+    assert len(CountingGit.looked) == 3
+    (repository.bench.parent / "lost").rename(lost)
+    (repository.path / ".git" / "objects" / "pack" / "came").touch()
+    assert fault_of(git, wholeness) is None

@@ -45,7 +45,7 @@ class GiteaRoutes(GitHubRoutes):
             rf"GET {repo}/check-runs/(\d+)/annotations",
             rf"GET {repo}/commits/([0-9a-f]+)/check-suites",
             rf"GET {repo}/actions/runs",
-            rf"GET {repo}/rules/branches/([^/]+)",
+            rf"GET {repo}/rules/branches/(.+)",
             rf"PUT {repo}/pulls/(\d+)/merge",
             rf"PUT {repo}/pulls/(\d+)/update-branch",
         ):
@@ -62,6 +62,9 @@ class GiteaRoutes(GitHubRoutes):
             rf"GET {repo}/commits/([0-9a-f]+)/statuses": self.status,
             rf"POST {repo}/pulls/(\d+)/merge": self.with_pull(self.merge),
             rf"POST {repo}/pulls/(\d+)/update": self.with_pull(self.update_pull),
+            f"GET {repo}/branch_protections": lambda _asked, _found: Answer(
+                value=self.world.protections, paged="total"
+            ),
         }
 
     def issue(self, issue: WorldIssue) -> dict[str, Any]:

@@ -61,7 +61,10 @@ class GitHubRoutes:
             rf"GET {repo}/check-runs/(\d+)/annotations": self.annotations,
             rf"GET {repo}/commits/([0-9a-f]+)/check-suites": self.check_suites,
             rf"GET {repo}/actions/runs": self.workflow_runs,
-            rf"GET {repo}/rules/branches/([^/]+)": self.rules,
+            rf"GET {repo}/rules/branches/(.+)": self.rules,
+            rf"GET {repo}/rulesets/(\d+)": lambda _asked, _found: Answer(
+                value={"id": 7, "current_user_can_bypass": self.world.bypass}
+            ),
             rf"GET {repo}/compare/(.+)\.\.\.(.+)": self.compare,
             rf"GET {repo}/branches/(.+)": self.branch,
             f"GET {repo}/pulls": self.pulls,
@@ -305,7 +308,9 @@ class GitHubRoutes:
         ruled = {"type": "required_status_checks", "parameters": {"required_status_checks": checks}}
         others = {"type": "non_fast_forward"}
         queue = [{"type": "merge_queue", "parameters": {}}] if self.world.merge_queue else []
-        return Answer(value=[others, *([ruled] if checks else []), *queue], paged="link")
+        shut = self.world.shut if found[1].startswith("coalmine/") else []
+        ours = [{"type": kind, "ruleset_id": 7} for kind in shut]
+        return Answer(value=[others, *([ruled] if checks else []), *queue, *ours], paged="link")
 
     def graphql(self, asked: AskedRequest, _found: Found) -> Answer:
         """A pull request is put into the merge queue; what is refused comes with status 200, too."""

@@ -9,10 +9,12 @@ from structlog.testing import capture_logs
 
 from routing.backlog.intake import LOOK_SECONDS
 from routing.backlog.item import BacklogState
+from routing.backlog.refusal import Gate
 from routing.errors import NotFoundError
 from routing.events import BACKLOG_CYCLE, BACKLOG_STATE, BACKLOG_UNKNOWN_BLOCKER
 from routing.forges.errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError, ForgeUnreachableError
-from routing.issues.issue import Issue, IssueListing, IssueRef
+from routing.issues.issue import Issue, IssueListing, IssueProblem, IssueRef
+from routing.jobs.job import JobState
 from routing.store.backlog.delivery_store import DeliveryStore, NewDelivery
 from tasks.composition.worker import Worker
 from tasks.issues.collector import BLOCKED_SECONDS, UNSETTLED_SECONDS
@@ -56,30 +58,58 @@ def settle(fleet: ForgeFleet) -> None:
     fleet.forge.calls.clear()
 
 
-class UnfitForge(MemoryForge):
-    """Its repository is such that no job can be done there."""
-
+def test_no_agent_is_paid_for_a_repository_that_none_can_work_for(fleet_of: Fleets) -> None:
+    """The reason is shown with each issue; the first look after the repair starts one."""
+    fleet = fleet_of(enabled=True)
     fault = "it has a branch coalmine; rename it"
-
-    def repository_fault(self) -> str:
-        """What a person has to repair."""
-        return self.fault
-
-
-def test_nothing_is_taken_from_a_repository_that_no_agent_can_work_for(fleet_of: Fleets) -> None:
-    """The first poll says why, and the first one after the repair takes the issues."""
-    clock = SteppedClock()
-    forge = UnfitForge(clock)
-    fleet = fleet_of(forge, clock=clock)
+    fleet.forge.faults["acme/shop"] = fault
     issue = fleet.forge.person_opens(1)
-    with capture_logs() as logs:
-        fleet.poll()
-
-    assert fleet.hands.app.backlog_store.read([issue]) == [None]
-    assert [one["reason"] for one in logs if one["event"] == "repository.unfit"] == [forge.fault]
-    forge.fault = ""
     fleet.poll()
-    assert state(fleet, issue) is BacklogState.READY
+    with capture_logs() as logs:
+        assert [fleet.dispatch(), fleet.dispatch()] == [[], []]
+
+    refusal = fleet.item(issue).refusal
+    assert refusal is not None
+    assert (refusal.gate, refusal.reason) == (Gate.UNFIT, fault)
+    assert [one["reason"] for one in logs if one["log_level"] == "warning"] == [fault]
+    fleet.forge.faults.clear()
+    assert len(fleet.dispatch()) == 1
+
+
+def test_what_people_decide_is_followed_where_no_agent_can_work(fleet_of: Fleets) -> None:
+    """An issue that was closed leaves the queue, and the job at work on another one ends."""
+    fleet = fleet_of(enabled=True)
+    working, waiting = fleet.forge.person_opens(1), fleet.forge.person_opens(2)
+    fleet.poll()
+    (job,) = fleet.dispatch()
+    fleet.forge.faults["acme/shop"] = "it is archived"
+    for ref in (working, waiting):
+        fleet.forge.person_closes(ref)
+    fleet.poll()
+    assert state(fleet, waiting) is BacklogState.COMPLETED
+    assert fleet.hands.app.jobs.find(job).state is JobState.CANCELLED
+
+
+def test_what_a_poll_could_not_take_in_is_noted_until_it_can(fleet: ForgeFleet) -> None:
+    """A file, an issue whose forge refuses a question, a repository that cannot be listed."""
+    problems = fleet.parts.problems
+    broken = IssueProblem(where="7.md", message="its front matter is not YAML")
+    fleet.forge.problems = (broken,)
+    ref = fleet.forge.person_opens(1)
+    fleet.mishaps.plan(Mishap(error=lambda: ForgeRefusedError("not for you"), call="dependencies"))
+    fleet.poll()
+    assert problems.read(["github:acme/shop"]) == {
+        "github:acme/shop": [
+            broken, IssueProblem(where=str(ref), message="was not taken in: not for you")
+        ]
+    }  # fmt: skip
+    fleet.mishaps.plan(Mishap(error=lambda: ForgeRefusedError("not for you"), call="list_issues"))
+    fleet.poll()
+    (only,) = problems.read(["github:acme/shop"])["github:acme/shop"]
+    assert (only.where, only.message) == ("github:acme/shop", "was not looked through: not for you")
+    fleet.forge.problems = ()
+    fleet.poll()
+    assert problems.read(["github:acme/shop"]) == {}
 
 
 def test_an_issue_that_does_not_change_costs_nothing_but_its_place_in_the_list(fleet: ForgeFleet) -> None:

@@ -62,6 +62,7 @@ class AskedGates:
             busy=self._noted("busy", lambda: self.facts.get("busy", {})),
             spent_today_usd=self._noted("spent_today", lambda: self.facts.get("spent_today_usd", 0.0)),
             spent_usd=self._noted("spent", lambda _: self.facts.get("spent_usd", 0.0)),
+            fault=self._noted("fault", lambda _: self.facts.get("fault", "")),
         )
 
     def _ready(self) -> Mapping[str, Iterable[BacklogItem]]:

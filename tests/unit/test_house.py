@@ -138,8 +138,6 @@ SMALL_FILES = {
     "console/commands/config.py": "one file for each group of commands",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/local/guesses.py": "what a folder says, apart from what a person is asked",
-    "routing/forges/gitea/access.py": "one part of the protocol: what the token may do there",
-    "routing/forges/github/access.py": "one part of the protocol: what the token may do there",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
     "console/doctor/sandbox.py": "one file for each thing that doctor looks at",
     "routing/process/wrapped.py": "which process is which in a sandbox: pure, beside the owner of processes",

@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_named(content: bytes, said: str) -> None:
 def test_numbers_come_from_front_matter_then_name_then_are_given(tmp_path: Path) -> None:
     """A file without a number gets the next one, keeps it, and a deleted issue's number is not reused."""
     (tmp_path / "0002-slow.md").write_text("slow")
-    (tmp_path / "odd.md").write_text("---\nnumber: 7\n---\n")
+    (tmp_path / "odd.md").write_text("---\nnumber: 7\n---\nodd")
     (tmp_path / "new.md").write_text("# It breaks\n")
     (tmp_path / "README.md").write_text("about this folder")
     issues = LocalIssues(tmp_path)
@@ -128,7 +128,7 @@ def test_numbers_come_from_front_matter_then_name_then_are_given(tmp_path: Path)
     assert (tmp_path / "new.md").read_bytes() == b"---\nnumber: 8\n---\n# It breaks\n"
     assert (tmp_path / "README.md").read_text() == "about this folder"
     (tmp_path / "new.md").unlink()
-    (tmp_path / "later.md").write_text("")
+    (tmp_path / "later.md").write_text("later")
     assert sorted(LocalIssues(tmp_path).read().issues) == [2, 7, 9]
 
 
@@ -137,13 +137,38 @@ def test_titles_come_from_front_matter_heading_or_name(tmp_path: Path) -> None:
     (tmp_path / "1-cart_is-slow.md").write_text("text")
     (tmp_path / "2.md").write_text("text\n\n# The heading #\n")
     (tmp_path / "3.md").write_text("---\ntitle: Given\n---\n# Other\n")
-    (tmp_path / "4.md").write_text("")
+    (tmp_path / "4.md").write_text("text")
     assert [found.title for found in LocalIssues(tmp_path).read().issues.values()] == [
         "cart is slow",
         "The heading",
         "Given",
         "Issue 4",
     ]
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "---\nlabels: [agent]\n---\n"])
+def test_an_issue_that_says_nothing_waits_until_it_does(tmp_path: Path, text: str) -> None:
+    """Editors make files empty first: no number is given, and nobody knows the issue yet."""
+    (tmp_path / "1.md").write_text("fine")
+    new, issues = tmp_path / "new.md", LocalIssues(tmp_path)
+    new.write_text(text)
+    reading = issues.read()
+    assert (list(reading.issues), new.read_text()) == ([1], text)
+    (problem,) = reading.problems
+    assert (problem.where, problem.message) == ("new.md", "says nothing yet, and waits until it does")
+    new.write_text(f"{text}It is slow.")
+    assert list(issues.read().issues) == [1, 2]
+
+
+def test_a_folder_that_may_not_be_written_shows_the_issues_that_have_a_number(tmp_path: Path) -> None:
+    """Those without one are named, with the reason."""
+    (tmp_path / "1.md").write_text("fine")
+    (tmp_path / "new.md").write_text("new")
+    (tmp_path / ".coalmine.lock").symlink_to(tmp_path / "elsewhere")
+    reading = LocalIssues(tmp_path).read()
+    assert list(reading.issues) == [1]
+    (problem,) = reading.problems
+    assert (problem.where, problem.message.partition(":")[0]) == ("new.md", "has no number, and gets none")
 
 
 def test_a_broken_file_is_a_problem_and_the_others_are_listed(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """What a token may do on Gitea or Forgejo, and which version answers."""
 
 import re
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import Field
 
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
 from routing.forges.rest.access import RestAccess
-from routing.forges.rest.wire import Wire, WireRights
+from routing.forges.rest.path import repository_path
+from routing.forges.rest.wire import Items, Text, Wire, WireRights, WireUser
+from routing.forges.work_branch import WORK_PREFIX
 
 #: The first Gitea whose API says who put a label on (1.17) and what blocks an issue (1.20).
 OLDEST = (1, 20)
@@ -19,6 +23,21 @@ class WireVersion(Wire):
     """The server's version."""
 
     version: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+#: A branch as ours are called.
+_ANY_WORK = f"{WORK_PREFIX}{'0' * 16}"
+
+
+class WirePushRule(Wire):
+    """Who may push to the branches that a protection names."""
+
+    branch_name: Text = ""  # a name or a pattern; newer versions call it so:
+    rule_name: Text = ""
+    enable_push: bool = True
+    enable_push_whitelist: bool = False
+    push_whitelist_usernames: Items[str] = ()
+    push_whitelist_teams: Items[str] = ()
 
 
 class GiteaAccess(RestAccess):
@@ -34,6 +53,30 @@ class GiteaAccess(RestAccess):
             needed = ".".join(map(str, OLDEST))
             return f"a Gitea of version {version}, older than {needed}: it may not tell who asked for agents"
         return f"a Gitea of version {version}"
+
+    def _shut(self, repo: str) -> str:
+        """A protection of branches of our name that lets us not push; only administrators see it."""
+        try:
+            listing = self._client.read_all(f"{repository_path(repo)}/branch_protections")
+        except (ForgeGoneError, ForgeRefusedError, ForgeInvalidError):
+            return ""
+        rules = [self._client.parsed(WirePushRule, item) for item in listing.items]
+        for rule in rules:
+            pattern = rule.rule_name or rule.branch_name
+            if not fnmatchcase(_ANY_WORK, pattern):
+                continue
+            if not rule.enable_push or (rule.enable_push_whitelist and not self._is_let_in(rule)):
+                return (
+                    f"the branch protection {pattern} of {repo} does not let us push branches "
+                    f"{WORK_PREFIX}JOB; let our user push there, or leave {WORK_PREFIX}* out of it"
+                )
+        return ""
+
+    def _is_let_in(self, rule: "WirePushRule") -> bool:
+        """Whether we are named; of whom a team consists is not looked at."""
+        own = self._client.parsed(WireUser, self._client.get("/user")).login.casefold()
+        named = {name.casefold() for name in rule.push_whitelist_usernames}
+        return own in named or bool(rule.push_whitelist_teams)
 
     def _knows_people(self, rights: WireRights | None) -> bool:
         """Gitea lets only administrators ask what a collaborator may do."""

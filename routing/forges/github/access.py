@@ -1,11 +1,38 @@
 """What a token may do on GitHub, and which version of its API answers."""
 
-from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
+from routing.forges.errors import (
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
 from routing.forges.rest.access import RestAccess
-from routing.forges.rest.wire import WireRights
+from routing.forges.rest.path import path_segment, repository_path
+from routing.forges.rest.wire import Text, Wire, WireRights
+from routing.forges.work_branch import WORK_PREFIX
 
 #: The version of the API that we speak: https://docs.github.com/rest/about-the-rest-api/api-versions
 API_VERSION = "2022-11-28"
+
+
+#: A branch as ours are called.
+_ANY_WORK = f"{WORK_PREFIX}{'0' * 16}"
+
+#: Types of rules that keep pushes out, and from what.
+_KEEPS_OUT = {"creation": "make", "update": "change"}
+
+
+class WireBranchRule(Wire):
+    """A rule that holds for a branch, and the ruleset that it is of."""
+
+    type: Text = ""
+    ruleset_id: int | None = None
+
+
+class WireRuleset(Wire):
+    """What a ruleset says of us: `always`, `pull_requests_only` or `never`; "" where it does not say."""
+
+    current_user_can_bypass: Text = ""
 
 
 class GitHubAccess(RestAccess):
@@ -23,6 +50,33 @@ class GitHubAccess(RestAccess):
         if API_VERSION in known:
             return f"GitHub's API of {API_VERSION}"
         return f"GitHub's API of {API_VERSION} is not spoken there any more: update Coalmine"
+
+    def _shut(self, repo: str) -> str:
+        """A ruleset that lets nobody make or change branches of our name, unless we may bypass it.
+
+        Rules are shown for a branch that is yet to be made, too. Those that are not shown say nothing.
+        """
+        path = repository_path(repo)
+        try:
+            listing = self._client.read_all(f"{path}/rules/branches/{path_segment(_ANY_WORK)}")
+            rules = [self._client.parsed(WireBranchRule, item) for item in listing.items]
+            shut = [rule for rule in rules if rule.type in _KEEPS_OUT and self._holds(path, rule)]
+        except (ForgeGoneError, ForgeRefusedError, ForgeInvalidError):
+            return ""
+        if not shut:
+            return ""
+        what = " and ".join(sorted({_KEEPS_OUT[rule.type] for rule in shut}))
+        return (
+            f"a ruleset of {repo} does not let us {what} branches {WORK_PREFIX}JOB; let our user bypass it, "
+            f"or leave {WORK_PREFIX}* out of it"
+        )
+
+    def _holds(self, path: str, rule: "WireBranchRule") -> bool:
+        """Whether a rule holds for us: its ruleset says who may bypass it."""
+        if rule.ruleset_id is None:
+            return False
+        ruleset = self._client.get(f"{path}/rulesets/{rule.ruleset_id}", {"includes_parents": "true"})
+        return self._client.parsed(WireRuleset, ruleset).current_user_can_bypass == "never"
 
     def _lacks(self, rights: WireRights | None) -> list[str]:
         """GitHub shows the user's rights; a fine-grained token may have been given fewer."""

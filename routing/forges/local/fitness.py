@@ -5,6 +5,7 @@ Only what makes every job fail, or lose its work, is a fault. Each is named with
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.git import LocalGit
@@ -30,10 +31,38 @@ class RepositoryFault:
         return f"{self.message}; {self.remedy}"
 
 
-def fault_of(git: LocalGit) -> RepositoryFault | None:
-    """The first thing that keeps agents from working for the repository; None when nothing does."""
+@dataclass(slots=True)
+class Wholeness:
+    """What was found when the objects of a partial clone were last looked for, which takes long.
+
+    Looking again is due when the main branch has moved, or an object that was missing may have come. Threads
+    may share it: a look too many does no harm.
+    """
+
+    _tip: str = ""
+    _packs: tuple[int, ...] = ()
+    _fault: RepositoryFault | None = None
+
+    def fault_of(self, git: LocalGit) -> RepositoryFault | None:
+        """As at the last look, if nothing has changed since; else look at what is new."""
+        tip, packs = git.main_tip(), _packs_of(git)
+        if tip == self._tip and (self._fault is None or packs == self._packs):
+            return self._fault
+        known = self._tip if self._fault is None and self._tip and git.has_commit(self._tip) else ""
+        fault = _lacks_objects(git, tip, known)
+        self._tip, self._packs, self._fault = tip, packs, fault
+        return fault
+
+
+def fault_of(git: LocalGit, wholeness: Wholeness | None = None) -> RepositoryFault | None:
+    """The first thing that keeps agents from working for the repository; None when nothing does.
+
+    `wholeness` is given by those who ask again and again.
+    """
     try:
-        return _unusable(git) or _without_main(git) or _without_room(git) or _partial(git)
+        found = _unusable(git) or _without_main(git) or _without_room(git)
+        is_partial = found is None and git.ask("config", "--get-regexp", _PARTIAL)[0] == 0
+        return (wholeness or Wholeness()).fault_of(git) if is_partial else found
     except (GitError, ForgeUnreachableError) as error:
         return RepositoryFault(message=str(error), remedy="see that git works there")
 
@@ -87,11 +116,17 @@ def _without_room(git: LocalGit) -> RepositoryFault | None:
     return RepositoryFault(message=message, remedy=f"rename it: git branch -m {name} {name}-old")
 
 
-def _partial(git: LocalGit) -> RepositoryFault | None:
-    """A partial clone lacks objects, and gives them to nobody."""
-    if git.ask("config", "--get-regexp", _PARTIAL)[0] != 0:
-        return None
-    listed = git.run("rev-list", "--objects", "--no-object-names", "--missing=print", git.main_tip())
+def _packs_of(git: LocalGit) -> tuple[int, ...]:
+    """What changes when objects come: the times of the folders that hold them."""
+    objects = Path(git.run("rev-parse", "--path-format=absolute", "--git-path", "objects"))
+    folders = [objects, objects / "pack"]
+    return tuple(folder.stat().st_mtime_ns for folder in folders if folder.is_dir())
+
+
+def _lacks_objects(git: LocalGit, tip: str, whole: str) -> RepositoryFault | None:
+    """A partial clone lacks objects, and gives them to nobody. What `whole` has was found before."""
+    known = [f"^{whole}"] if whole else []
+    listed = git.run("rev-list", "--objects", "--no-object-names", "--missing=print", tip, *known)
     if "\n?" not in f"\n{listed}":
         return None
     message = f"{git.directory} is a partial clone that lacks objects of {git.main_branch()}"

@@ -5,7 +5,7 @@ Each method is done by a part that `LocalForge.of` wires. Who may write in the f
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +23,7 @@ from routing.forges.forge import Access, Permission
 from routing.forges.local.access import access_to
 from routing.forges.local.branches import LocalBranches
 from routing.forges.local.ci import LocalCI
-from routing.forges.local.fitness import fault_of
+from routing.forges.local.fitness import Wholeness, fault_of
 from routing.forges.local.git import LocalGit, existing_commit, repository_name
 from routing.forges.local.issue_file import IssueFile
 from routing.forges.local.issues import FoundIssue, LocalIssues, comments_of, find_comment
@@ -101,8 +101,8 @@ class LocalConfig(ForgeConfig):
 class LocalForge:
     """Implements `routing.forges.forge.Forge` for one repository.
 
-    It keeps no connection and no state but parsed issue files, so making a second one for the same folders,
-    in this process or another, is safe.
+    It keeps no connection and no state but parsed issue files, and what was found whole, so making a second
+    one for the same folders, in this process or another, is safe.
     """
 
     config: LocalConfig
@@ -112,6 +112,7 @@ class LocalForge:
     ci: LocalCI | None
     branches: LocalBranches
     merger: LocalMerge
+    wholeness: Wholeness = field(default_factory=Wholeness, compare=False)
 
     @classmethod
     def of(cls, config: LocalConfig, environment: Mapping[str, str] | None = None) -> "LocalForge":
@@ -158,9 +159,10 @@ class LocalForge:
         git_directory = Path(self.git.run("rev-parse", "--absolute-git-dir"))
         return access_to(self.issues.folder, git_directory, has_ci=self.ci is not None)
 
-    def repository_fault(self) -> str:
+    def repository_fault(self, repo: str) -> str:
         """Look at the repository as `coalmine up` does at the start."""
-        return str(fault_of(self.git) or "")
+        self._check_repo(repo)
+        return str(fault_of(self.git, self.wholeness) or "")
 
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues with the label; files that cannot be read are among the problems."""

@@ -200,6 +200,11 @@ class IssueFile:
         return f"{self.opening}{self.yaml}{self.closing}{self.body}".encode()
 
     @property
+    def is_blank(self) -> bool:
+        """Whether nobody has written anything that an agent could work on: editors make files empty first."""
+        return not self.body.strip() and not self.matter.title and self.matter.state == "open"
+
+    @property
     def heading(self) -> str:
         """The first heading of the body, "" when it has none."""
         found = _HEADING.search(self.body)

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,11 @@ class FolderReading:
     problems: tuple[IssueProblem, ...]
     without_number: tuple[Path, ...]  # by name
 
+    def with_problems(self, message: str) -> "FolderReading":
+        """The same, where files without a number cannot be given one."""
+        more = (IssueProblem(where=path.name, message=message) for path in self.without_number)
+        return replace(self, problems=(*self.problems, *more), without_number=())
+
 
 @dataclass(frozen=True, slots=True)
 class LocalIssues:
@@ -79,15 +84,18 @@ class LocalIssues:
     def read(self) -> FolderReading:
         """Read every issue; files without a number get theirs now.
 
-        So reading may write: numbers go into the front matter of new files, under the folder's lock. A folder
-        that cannot be read at all is ForgeUnreachableError, or ForgeRefusedError where permissions are
-        missing.
+        So reading may write: numbers go into the front matter of new files, under the folder's lock; where
+        that is not possible, they are problems. A folder that cannot be read at all is ForgeUnreachableError,
+        or ForgeRefusedError where permissions are missing.
         """
         with self._translated():
             reading = self._scan()
             if reading.without_number:
-                with locked(self.folder / LOCK_NAME) as lock:
-                    self._give_numbers(lock)
+                try:
+                    with locked(self.folder / LOCK_NAME) as lock:
+                        self._give_numbers(lock)
+                except OSError as error:  # those that have a number are issues all the same
+                    return reading.with_problems(f"has no number, and gets none: {error.strerror or error}")
                 reading = self._scan()
         return reading
 
@@ -231,9 +239,10 @@ def _parsed_or_fault(path: Path) -> IssueFile | str:
         if path.is_symlink():
             return "is a symbolic link out of the folder, which is not followed; put the file itself here"
         content, _ = read_regular(path, max_bytes=MAX_ISSUE_BYTES)
-        return IssueFile.parse(content)
+        file = IssueFile.parse(content)
     except CorruptRecordError as error:
         return str(error)
+    return "says nothing yet, and waits until it does" if file.is_blank else file
 
 
 def _may_be_an_issue(path: Path) -> bool:

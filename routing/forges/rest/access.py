@@ -9,8 +9,9 @@ from abc import ABC, abstractmethod
 from routing.forges.errors import ForgeGoneError, ForgeRefusedError
 from routing.forges.forge import Access
 from routing.forges.rest.client import ForgeClient
-from routing.forges.rest.path import repository_path
+from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WireRepository, WireRights
+from routing.forges.written_text import checked_name
 
 
 class RestAccess(ABC):
@@ -43,6 +44,31 @@ class RestAccess(ABC):
             note="; ".join([*lacks, self._version()]),
             knows_people=self._knows_people(rights),
         )
+
+    def fault_of(self, repo: str) -> str:
+        """The first thing that keeps work from being pushed there, with what to do; "" for nothing.
+
+        Only what the forge says plainly: rights that it does not show keep nobody from trying.
+        """
+        path = repository_path(repo)
+        try:
+            repository = self._client.parsed(WireRepository, self._client.get(path))
+        except ForgeGoneError as error:
+            return str(error)
+        if repository.archived:
+            return f"{repo} is archived, so nothing can be pushed there; take it out of the settings"
+        if repository.permissions is not None and not repository.permissions.push:
+            return f"the user whose token it is may not write in {repo}; give it write access"
+        main = checked_name(repository.default_branch)
+        try:
+            self._client.get(f"{path}/branches/{path_segment(main)}")
+        except ForgeGoneError:
+            return f"{repo} has no commit on its main branch {main}; make a first one there"
+        return self._shut(repo)
+
+    @abstractmethod
+    def _shut(self, repo: str) -> str:
+        """Which rule of the repository keeps us from pushing our branches, with what to do; "" for none."""
 
     @abstractmethod
     def _version(self) -> str:

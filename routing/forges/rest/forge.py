@@ -71,6 +71,10 @@ class RestForge:
         """Ask what may be done in the repository."""
         return self.rights.of(repo)
 
+    def repository_fault(self, repo: str) -> str:
+        """Ask what would keep our branches from it."""
+        return self.rights.fault_of(repo)
+
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues that carry the label."""
         return self.issues.list(repo, label)

@@ -141,6 +141,10 @@ class Keys:
         """Hash: active (job id), rounds (jobs that ended), spent_usd. Expires after the last job's end."""
         return self("issue", issue)
 
+    def issue_problems(self, repository: str) -> str:
+        """String: what the last poll of a repository found wrong, as JSON. Expires."""
+        return self("issue_problems", repository)
+
     def idempotency(self, digest: str) -> str:
         """String: the job that a request's idempotency key led to. Expires."""
         return self("once", digest)

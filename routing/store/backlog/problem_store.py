@@ -1,0 +1,45 @@
+"""What is wrong with issues, or with a repository, as the last poll saw it: for `issue list` and `doctor`."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from routing.issues.issue import IssueProblem
+from routing.store.redis.faults import redis_errors
+from routing.store.redis.store import Store
+
+#: Seconds for which a poll's problems are shown when no later poll says otherwise: it may be switched off.
+RETENTION_SECONDS = 86_400
+
+#: Problems of one repository that are kept, and characters of each message.
+MOST_PROBLEMS, MOST_CHARACTERS = 200, 500
+
+
+class ProblemStore(Store):
+    """One key a repository, which each poll replaces, and which expires. Of two polls the later counts."""
+
+    def note(self, repository: str, problems: Sequence[IssueProblem]) -> None:
+        """Note what a poll of `forge:repo` found; none takes away what was noted before."""
+        key = self.keys.issue_problems(repository)
+        kept = [
+            one.model_copy(update={"message": one.message[:MOST_CHARACTERS]})
+            for one in problems[:MOST_PROBLEMS]
+        ]
+        with redis_errors(f"noting the problems of {repository}"):
+            if kept:
+                text = json.dumps([one.model_dump() for one in kept])
+                self.redis.set(key, text, ex=RETENTION_SECONDS)
+            else:
+                self.redis.delete(key)
+
+    def read(self, repositories: Iterable[str]) -> dict[str, list[IssueProblem]]:
+        """The problems of these repositories; those without any are left out."""
+        names = list(dict.fromkeys(repositories))
+        if not names:
+            return {}
+        with redis_errors("reading the problems of issues"):
+            texts = self.redis.mget([self.keys.issue_problems(name) for name in names])
+        return {
+            name: [IssueProblem.model_validate(one) for one in json.loads(text)]
+            for name, text in zip(names, texts, strict=True)
+            if text
+        }
