@@ -14,6 +14,10 @@ class Ending(StrEnum):
     DEADLINE = "deadline"  # the time limit
     OUTPUT_LIMIT = "output_limit"  # too many bytes printed
     BUDGET = "budget"  # too much spent
+    MEMORY_LIMIT = "limit: memory"  # too much of it, all processes together
+    PROCESS_LIMIT = "limit: processes"  # too many
+    FILE_LIMIT = "limit: file size"  # one file was too large
+    DISK_LIMIT = "limit: disk"  # too much in its folders
     PARSER_ERROR = "parser_error"  # the runtime raised an exception while it read what the agent said
     CANCEL = "cancel"  # a person, or the forge, no longer wants the job
     LEASE_LOST = "lease_lost"  # another worker may have the job
@@ -31,6 +35,9 @@ class NotRun(StrEnum):
     JOB_LIMIT = "job_limit"  # the job has had all the turns, or all the money, that it may have
     WORKER_LOST = "worker_lost"  # the lease ran out: nobody renewed it
 
+
+#: Endings by a limit of what a turn may take of its machine.
+OF_RESOURCES = frozenset({Ending.MEMORY_LIMIT, Ending.PROCESS_LIMIT, Ending.FILE_LIMIT, Ending.DISK_LIMIT})
 
 #: Endings that do not discredit an agent's word that it is done: it said so, and did not exit.
 OVERSTAYED = frozenset({Ending.STALL, Ending.DEADLINE})

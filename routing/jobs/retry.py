@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from routing.back_off import BackOff
 from routing.generator import Generator
-from routing.jobs.ending import OVERSTAYED, Ending, NotRun
+from routing.jobs.ending import OF_RESOURCES, OVERSTAYED, Ending, NotRun
 from routing.jobs.job import Job
 
 #: Seconds that a job waits whose agent is busy with another one.
@@ -81,6 +81,7 @@ _RULES: Final[dict[Ending | NotRun, _Rule]] = {
     Ending.STALL: _Rule.BACK_OFF,
     Ending.DEADLINE: _Rule.BACK_OFF,
     Ending.OUTPUT_LIMIT: _Rule.BACK_OFF,
+    **dict.fromkeys(OF_RESOURCES, _Rule.BACK_OFF),
     Ending.BUDGET: _Rule.BACK_OFF,
     Ending.PARSER_ERROR: _Rule.BACK_OFF,
     Ending.CANCEL: _Rule.NEVER,

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
-from routing.sandbox.profile import NetworkMode
+from routing.sandbox.profile import NetworkMode, SandboxProfile
 
 
 class MountKind(StrEnum):
@@ -56,10 +57,14 @@ class ProcessLimits:
     file_bytes: int | None = None  # of one file
     disk_bytes: int | None = None  # of what it writes: `Confinement.written`
 
-    @property
-    def are_set(self) -> bool:
-        """Whether there is any."""
-        return any((self.memory_bytes, self.processes, self.file_bytes, self.disk_bytes))
+    def with_profile(self, profile: SandboxProfile) -> Self:
+        """These, or those of a version's profile where they are lower."""
+        return type(self)(
+            memory_bytes=_lower(self.memory_bytes, _bytes(profile.memory_megabytes)),
+            processes=_lower(self.processes, profile.processes),
+            file_bytes=_lower(self.file_bytes, _bytes(profile.file_megabytes)),
+            disk_bytes=_lower(self.disk_bytes, _bytes(profile.disk_megabytes)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,3 +78,11 @@ class Confinement:
     may_nest: bool = False  # whether it may make user namespaces itself
     environment: Mapping[str, str] = field(default_factory=dict)  # that it needs beside what it is given
     written: tuple[Path, ...] = ()  # folders of the machine in which it can write, for the limit of disk
+
+
+def _bytes(megabytes: int | None) -> int | None:
+    return None if megabytes is None else megabytes * 1024 * 1024
+
+
+def _lower(one: int | None, other: int | None) -> int | None:
+    return min((each for each in (one, other) if each is not None), default=None)

@@ -293,9 +293,7 @@ class AgentRunner:
         costs = [limits.cost_usd] if limits.cost_usd is not None else []
         if self._rules.job_cost_usd is not None:
             costs.append(self._rules.job_cost_usd - job.spent_usd)
-        return replace(
-            limits, time_limit_seconds=limits.time_limit_of(spec), cost_usd=min(costs, default=None)
-        )
+        return replace(limits.of_version(spec), cost_usd=min(costs, default=None))
 
     def _input(self, claim: Claim, leased: LeasedTurn, run: "_JobRun", start: TurnStart) -> TurnInput:
         """Open the tree and compose the prompt. Called under the turn's lease: nobody else is in the tree."""

@@ -147,6 +147,7 @@ class Worker:
             kill_grace_seconds=agent.kill_grace_seconds,
             output_bytes=int(agent.output_megabytes * 1024 * 1024),
             cost_usd=agent.cost_usd,
+            resources=agent.resources,
         )
         return AgentRunner(
             rules=RunnerRules(
@@ -179,6 +180,7 @@ class Worker:
         agent = self.coalmine.settings.agent
         return AgentSandboxes(
             required=agent.require_sandbox,
+            limits=agent.resources,
             as_other_user=agent.group is not None,
             say=self.coalmine.log_store.say,
         )

@@ -30,6 +30,7 @@ from routing.accounts.account import Account
 from routing.errors import SettingsError
 from routing.git.limits import GitLimits
 from routing.http.settings import HttpLimits
+from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxKind
 from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
 from tasks.notify.settings import NotifySettings
@@ -108,9 +109,24 @@ class AgentSettings(_Section):
     await_seconds: Seconds = 3600.0  # for which a job waits for mail that its agent awaits, at the most
     commit_leftovers: Switch = True  # commit what the agent left uncommitted
     keep_failed_days: NotNegative = 3.0  # for which the work trees of failed jobs are kept
+    memory_megabytes: Limit = 0  # that all processes of a turn may have together; 0: no limit, here and below
+    processes: Limit = 0  # of a turn
+    file_megabytes: Limit = 0  # of one file that an agent in a sandbox writes
+    disk_megabytes: Limit = 0  # in the work tree, home and temporary files of a turn
     sandbox: SandboxKind = SandboxKind.AUTO  # of versions that are proposed without naming one
     require_sandbox: SandboxKind = SandboxKind.NONE  # the least that any version runs in
     group: str | None = None  # that this user shares with the one that agents run as; None: they run as this
+
+    @property
+    def resources(self) -> ProcessLimits:
+        """The limits of what a turn may take of its machine."""
+        mib = 1024 * 1024
+        return ProcessLimits(
+            memory_bytes=self.memory_megabytes * mib or None,
+            processes=self.processes or None,
+            file_bytes=self.file_megabytes * mib or None,
+            disk_bytes=self.disk_megabytes * mib or None,
+        )
 
     @property
     def group_id(self) -> int | None:

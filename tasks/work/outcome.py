@@ -95,6 +95,10 @@ _LIMITS: dict[Ending | NotRun, tuple[SignalKind, str]] = {
     Ending.STALL: (SignalKind.AGENT_STALLED, "the agent went silent"),
     Ending.DEADLINE: (SignalKind.AGENT_ABORTED, "the agent ran into its time limit"),
     Ending.OUTPUT_LIMIT: (SignalKind.AGENT_ABORTED, "the agent printed more than it may"),
+    Ending.MEMORY_LIMIT: (SignalKind.AGENT_ABORTED, "limit: memory; the agent took more than it may"),
+    Ending.PROCESS_LIMIT: (SignalKind.AGENT_ABORTED, "limit: processes; the agent had more than it may"),
+    Ending.FILE_LIMIT: (SignalKind.AGENT_ABORTED, "limit: file size; the agent wrote more than it may"),
+    Ending.DISK_LIMIT: (SignalKind.AGENT_ABORTED, "limit: disk; the agent wrote more than it may"),
     Ending.BUDGET: (SignalKind.AGENT_ABORTED, "the agent spent more than it may"),
     Ending.PARSER_ERROR: (SignalKind.AGENT_ERRORED, "the agent's runtime could not read what it said"),
 }

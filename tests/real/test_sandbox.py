@@ -4,13 +4,15 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from routing.git.remote import Remote
 from routing.jobs.ending import Ending
 from routing.process.table import start_ticks
-from routing.sandbox.profile import SandboxKind
+from routing.sandbox.mount import ProcessLimits
+from routing.sandbox.profile import SandboxKind, SandboxProfile
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree, open_worktree
 from tasks.agents.turn.limits import TurnLimits
@@ -158,6 +160,36 @@ def test_the_programs_settings_are_there_and_its_folder_is_not_the_users(bench: 
     said = bench.run('echo hook > "$COALMINE_SESSIONS/settings.json"; ls -d ~/.ssh 2>/dev/null || echo bare')
     assert "bare" in said.output_tail
     assert [path.name for path in bench.home.iterdir()] == [".ssh"]
+
+
+#: What breaks each limit, and what the turn ends by.
+HUNGRY = {
+    "memory": ("python3 -c 'x = bytearray(300 << 20); import time; time.sleep(60)'", Ending.MEMORY_LIMIT),
+    "processes": ("for i in $(seq 60); do setsid sleep 60 & done; wait", Ending.PROCESS_LIMIT),
+    "a file": ("exec head -c 30000000 /dev/zero > large", Ending.FILE_LIMIT),
+    "the disk": (
+        "for i in 1 2 3 4; do head -c 9000000 /dev/zero > ~/$i; done; sleep 60",
+        Ending.DISK_LIMIT,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HUNGRY)
+def test_a_turn_that_takes_too_much_ends_by_that(bench: SandboxBench, what: str) -> None:
+    """With all its processes, by the name of the limit; a small one under the same limits does its work."""
+    line, ending = HUNGRY[what]
+    limits: dict[str, Any] = {
+        "memory_megabytes": 200,
+        "processes": 40,
+        "file_megabytes": 10,
+        "disk_megabytes": 20,
+    }
+    given = ProcessLimits().with_profile(SandboxProfile.model_validate(limits))
+    turn = TurnLimits(time_limit_seconds=60, stall_seconds=60, resources=given)
+    small = bench.run("head -c 1000000 /dev/zero > small; echo done", limits=turn, **limits)
+    assert (small.clean, small.ended_by) == (True, Ending.RESULT)
+    result = bench.run(line, limits=turn, **limits)
+    assert (result.ended_by, result.clean, result.survivors) == (ending, False, 0), result.output_tail
 
 
 @pytest.fixture

@@ -141,7 +141,6 @@ SMALL_FILES = {
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
     "console/doctor/sandbox.py": "one file for each thing that doctor looks at",
     "routing/process/wrapped.py": "which process is which in a sandbox: pure, beside the owner of processes",
-    "routing/sandbox/launcher.py": "the program that begins in a sandbox, and its command line",
     "routing/process/parent_death.py": "a call of the kernel's, and the program that makes it in the child",
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",

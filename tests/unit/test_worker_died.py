@@ -31,6 +31,8 @@ def post(fake_redis: redis.Redis) -> PostFleet:
         ({"ended_by": Ending.RESULT, "exit_code": -9}, "crashed with exit code -9"),
         ({"ended_by": Ending.DEADLINE}, "stopped at its time limit"),
         ({"ended_by": Ending.OUTPUT_LIMIT}, "stopped at its output limit"),
+        ({"ended_by": Ending.MEMORY_LIMIT}, "stopped at its limit of memory"),
+        ({"ended_by": Ending.DISK_LIMIT}, "stopped at its limit of disk"),
         ({"ended_by": Ending.BUDGET}, "stopped at its cost limit"),
         ({"ended_by": Ending.PARSER_ERROR}, "stopped as its runtime could not read what it said"),
     ],

@@ -16,7 +16,7 @@ import structlog
 
 from routing.process.command import SpawnError
 from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
-from routing.sandbox.mount import Confinement, Mount, MountKind
+from routing.sandbox.mount import Confinement, Mount, MountKind, ProcessLimits
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
 from routing.sandbox.sandbox import TEMPORARY, Sandbox
 from tasks.agents.environment import injected_values, secret_values
@@ -58,11 +58,13 @@ class AgentSandboxes:
 
     def __init__(
         self, *, required: SandboxKind = SandboxKind.NONE, as_other_user: bool = False,
+        limits: ProcessLimits | None = None,
         say: Callable[[str, str, str], object] = lambda *_: None,
     ) -> None:  # fmt: skip
         self._required = required
         self._as_other_user = as_other_user
         self._say = say  # adds to a job's log: its id, the kind of the entry, the words
+        self._limits = limits or ProcessLimits()
         self._proxy = NetworkProxy()
 
     @cached_property
@@ -116,6 +118,7 @@ class AgentSandboxes:
                 mounts=tuple(mounts),
                 network=profile.network,
                 home=home,
+                limits=self._limits.with_profile(profile),
                 may_nest=profile.namespaces,
                 environment=environment,
                 written=(turn.tree, folders.home, folders.temporary, folders.sessions),

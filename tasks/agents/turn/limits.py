@@ -4,9 +4,11 @@ All are pure: the caller has the clock.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from routing.errors import CoalmineError, UnavailableError
+from routing.sandbox.mount import ProcessLimits
 from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, SessionEvent, ToolEvent
 from tasks.agents.runtimes.runtime import RuntimeSpec
 
@@ -29,6 +31,14 @@ class TurnLimits:
     line_bytes: int = 8 * _MIB  # kept of one line; longer ones lose long strings, or their end
     log_bytes: int = 16 * _MIB  # kept in the turn's log
     cost_usd: float | None = None  # as the agent reports it, None for no limit
+    resources: ProcessLimits = field(default_factory=ProcessLimits)  # of the machine
+
+    def of_version(self, spec: RuntimeSpec) -> Self:
+        """With the version's own limits where they are lower."""
+        return replace(
+            self, time_limit_seconds=self.time_limit_of(spec),
+            resources=self.resources.with_profile(spec.profile),
+        )  # fmt: skip
 
     def time_limit_of(self, spec: RuntimeSpec) -> float:
         """The version's own time limit when it is the shorter one, else the fleet's."""

@@ -29,6 +29,7 @@ from tasks.agents.runtimes.refusal import refusal
 from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
 from tasks.agents.turn.limits import ResultTimer, StallTimer, TurnLimits
 from tasks.agents.turn.log import TurnLog
+from tasks.agents.turn.resources import ResourceWatch
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.tally import TurnTally
@@ -187,6 +188,10 @@ class _ProcessTurn:
             grace_seconds=min(limits.result_grace_seconds, limits.stall_seconds),
             failure_grace_seconds=min(limits.failure_grace_seconds, limits.stall_seconds),
         )
+        self._resources = ResourceWatch(
+            limits.resources, leader=self.child.pid, now=self._started_at, clock=clock,
+            folders=[turn.worktree] if turn.sandbox is None else turn.sandbox.confined.written,
+        )  # fmt: skip
         self._judged: Seen | None = None  # what it had said when it was ended after its result
         self._heard_bytes = 0  # as of the last look for signs of life
 
@@ -233,6 +238,8 @@ class _ProcessTurn:
         asked = self._turn.session_id
         if self._runtime_fault and ended_by is Ending.RESULT:  # it raised after the exit
             ended_by = Ending.PARSER_ERROR
+        if by_itself and not clean:
+            ended_by = self._resources.ended_by(exit_code) or ended_by
         return TurnResult(
             ended_by=ended_by,
             exit_code=exit_code,
@@ -316,7 +323,7 @@ class _ProcessTurn:
             return Ending.OUTPUT_LIMIT
         if limits.cost_usd is not None and (self._tally.usage.cost_usd or 0.0) > limits.cost_usd:
             return Ending.BUDGET
-        return None
+        return self._resources.look(now)
 
     def _done(self, due_at: float, *, at_once: bool) -> Ending | None:
         """Whether a program that has said its result, and runs, counts as done: no limit outweighs that."""
@@ -332,7 +339,8 @@ class _ProcessTurn:
     def _patience(self) -> float:
         """Seconds until the next limit is to be looked at, if nothing happens before."""
         done_at = self._result_timer.due_at
-        return min(self._deadline, self._stall.due_at if done_at is None else done_at) - self._clock()
+        next_at = self._stall.due_at if done_at is None else done_at
+        return min(self._deadline, next_at, self._resources.due_at) - self._clock()
 
     def _take_output(self, line: OutputLine) -> None:
         """A line of standard output: events."""

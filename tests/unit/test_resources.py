@@ -1,0 +1,120 @@
+"""What a turn may take of its machine: which processes count, and what ends it by which name."""
+
+from pathlib import Path
+
+import pytest
+
+from routing.jobs.ending import OF_RESOURCES, Ending
+from routing.process.usage import ProcessUse, UsageTable, family_of, folder_bytes
+from routing.sandbox.mount import ProcessLimits
+from routing.sandbox.profile import SandboxProfile
+from tasks.agents.turn.resources import FOLDER_SECONDS, LOOK_SECONDS, ResourceWatch
+
+MIB = 1024 * 1024
+LEADER = 100
+
+
+class _Table(UsageTable):
+    """Processes that the test says."""
+
+    def __init__(self, *uses: ProcessUse) -> None:
+        super().__init__()
+        self.uses = {use.pid: use for use in uses}
+        self.looks = 0
+
+    def family(self, leader: int) -> list[ProcessUse]:
+        self.looks += 1
+        return family_of(self.uses, leader)
+
+
+def use(pid: int, parent: int, *, session: int = LEADER, mib: int = 1) -> ProcessUse:
+    """A process of the turn; none has that number, so nobody says what it shares."""
+    return ProcessUse(pid, parent, session, mib * MIB)
+
+
+SMALL = (use(LEADER, 1), use(2**22 + 1, LEADER), use(2**22 + 2, 2**22 + 1, session=7))
+
+
+def watch(
+    limits: ProcessLimits, *uses: ProcessUse, folders: tuple[Path, ...] = ()
+) -> tuple[ResourceWatch, _Table]:
+    """A watch of a turn that began at 0."""
+    table = _Table(*(uses or SMALL))
+    return ResourceWatch(
+        limits, leader=LEADER, folders=folders, now=0.0, clock=lambda: 0.0, table=table
+    ), table
+
+
+def test_a_session_and_all_that_descends_from_it_count() -> None:
+    """Whatever made a session of its own, too; a stranger does not."""
+    uses = {one.pid: one for one in (*SMALL, use(9, 1, session=9))}
+    assert {one.pid for one in family_of(uses, LEADER)} == {LEADER, 2**22 + 1, 2**22 + 2}
+
+
+@pytest.mark.parametrize(
+    ("limits", "ending"),
+    [
+        (ProcessLimits(memory_bytes=3 * MIB), None),
+        (ProcessLimits(memory_bytes=3 * MIB - 1), Ending.MEMORY_LIMIT),
+        (ProcessLimits(processes=3), None),
+        (ProcessLimits(processes=2), Ending.PROCESS_LIMIT),
+    ],
+)
+def test_the_limit_itself_is_allowed(limits: ProcessLimits, ending: Ending | None) -> None:
+    """What is above it ends the turn, by its name."""
+    assert watch(limits)[0].look(LOOK_SECONDS) is ending
+
+
+def test_nothing_is_looked_at_without_limits() -> None:
+    """So 200 agents without any cost nothing more."""
+    watching, table = watch(ProcessLimits(file_bytes=5))
+    assert watching.due_at == float("inf")
+    assert watching.look(1e9) is None
+    assert table.looks == 0
+
+
+def test_looks_are_a_second_apart() -> None:
+    """However often the turn's thread comes by."""
+    watching, table = watch(ProcessLimits(memory_bytes=100 * MIB))
+    for now in (0.5, 1.0, 1.1, 1.9, 2.0):
+        watching.look(now)
+    assert table.looks == 2
+    assert watching.due_at == 3.0
+
+
+def test_folders_are_measured_without_following_links(tmp_path: Path) -> None:
+    """And not further than to the limit."""
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "file").write_bytes(b"x" * MIB)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "large").write_bytes(b"x" * 4 * MIB)
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "elsewhere")
+    assert MIB <= folder_bytes([tmp_path / "tree"], limit=100 * MIB) < 2 * MIB
+    watching, _ = watch(ProcessLimits(disk_bytes=2 * MIB), folders=(tmp_path / "tree",))
+    assert watching.look(FOLDER_SECONDS) is None
+    (tmp_path / "tree" / "more").write_bytes(b"x" * 2 * MIB)
+    assert watching.look(2 * FOLDER_SECONDS) is Ending.DISK_LIMIT
+
+
+@pytest.mark.parametrize("exit_code", [-25, 153])
+def test_the_kernels_word_for_a_large_file_is_the_limit(exit_code: int) -> None:
+    """With a limit of files, and only for that exit."""
+    assert watch(ProcessLimits(file_bytes=1))[0].ended_by(exit_code) is Ending.FILE_LIMIT
+    assert watch(ProcessLimits(file_bytes=1))[0].ended_by(1) is None
+    assert watch(ProcessLimits())[0].ended_by(exit_code) is None
+
+
+def test_the_lower_limit_holds() -> None:
+    """Of settings and profile, each by itself."""
+    fleet = ProcessLimits(memory_bytes=512 * MIB, processes=10)
+    version = SandboxProfile(memory_megabytes=1024, processes=5, disk_megabytes=1)
+    assert fleet.with_profile(version) == ProcessLimits(
+        memory_bytes=512 * MIB, processes=5, file_bytes=None, disk_bytes=MIB
+    )
+
+
+def test_each_ending_names_its_limit() -> None:
+    """As people search for it."""
+    assert {ending.value for ending in OF_RESOURCES} == {
+        "limit: memory", "limit: processes", "limit: file size", "limit: disk",
+    }  # fmt: skip
