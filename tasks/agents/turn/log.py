@@ -8,6 +8,9 @@ import os
 from pathlib import Path
 from typing import Self
 
+from routing.process.command import SpawnError
+from tasks.agents.runtimes.runtime import TurnInput
+
 #: Bytes that are kept of one line.
 _LINE_BYTES = 1024 * 1024
 
@@ -65,3 +68,24 @@ class TurnLog:
             self._file.write(data)
         except OSError as error:
             self.failure = str(error)
+
+
+def write_files(turn: TurnInput, *, cap: int) -> TurnLog:
+    """Write the prompt's file, readable for this user alone, and open the log.
+
+    SpawnError when it cannot be.
+    """
+    try:
+        for file in (turn.prompt_file, turn.log_file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink(missing_ok=True)  # an earlier agent may have put a pipe there
+        descriptor = os.open(turn.prompt_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as prompt:
+            prompt.write(turn.prompt.encode(errors="replace"))
+            if turn.group is not None:
+                os.fchown(descriptor, -1, turn.group)
+                os.fchmod(descriptor, 0o640)
+        return TurnLog(turn.log_file, cap=cap)
+    except OSError as error:
+        message = f"the files of a turn could not be written: {error}; see that the disk has room"
+        raise SpawnError(message) from error

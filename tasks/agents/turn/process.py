@@ -6,7 +6,6 @@ raises ends the turn as PARSER_ERROR, in words without secrets, and never the th
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ from routing.jobs.ending import Ending
 from routing.printable import printable
 from routing.process.cgroup import CgroupHome
 from routing.process.child import ChildProcess
-from routing.process.command import Command, Ended, SpawnError
+from routing.process.command import Command, Ended
 from routing.process.descendants import Descendants, ProcessIdentity
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
@@ -28,7 +27,7 @@ from tasks.agents.runtimes.launch import Launch, fault_words, launch_of
 from tasks.agents.runtimes.refusal import refusal
 from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
 from tasks.agents.turn.limits import ResultTimer, StallTimer, TurnLimits
-from tasks.agents.turn.log import TurnLog
+from tasks.agents.turn.log import TurnLog, write_files
 from tasks.agents.turn.resources import ResourceWatch
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
@@ -78,7 +77,7 @@ def run_turn(
     nothing was started.
     """
     limits = limits or TurnLimits()
-    with launch_of(runtime, turn) as launch, _files(turn, limits) as log:
+    with launch_of(runtime, turn) as launch, write_files(turn, cap=limits.log_bytes) as log:
         running = _ProcessTurn(
             runtime,
             turn,
@@ -108,27 +107,6 @@ def run_turn(
         finally:
             running.end()
         return running.result(ended_by)
-
-
-def _files(turn: TurnInput, limits: TurnLimits) -> TurnLog:
-    """Write the prompt's file, readable for this user alone, and open the log.
-
-    SpawnError when it cannot be.
-    """
-    try:
-        for file in (turn.prompt_file, turn.log_file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.unlink(missing_ok=True)  # an earlier agent may have put a pipe there
-        descriptor = os.open(turn.prompt_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as prompt:
-            prompt.write(turn.prompt.encode(errors="replace"))
-            if turn.group is not None:
-                os.fchown(descriptor, -1, turn.group)
-                os.fchmod(descriptor, 0o640)
-        return TurnLog(turn.log_file, cap=limits.log_bytes)
-    except OSError as error:
-        message = f"the files of a turn could not be written: {error}; see that the disk has room"
-        raise SpawnError(message) from error
 
 
 class _ProcessTurn:
