@@ -34,7 +34,8 @@ def read_status(parts: Coalmine) -> FleetStatus:
     store, now = parts.job_store, parts.job_store.now()
     depths = store.depths()
     queued = _jobs(parts, store.queued(MOST_READ))
-    held = [*_held_jobs(queued), *_held_issues(parts)]
+    limited = _jobs(parts, store.limited(MOST_READ))
+    held = [*_held_jobs([*limited, *queued]), *_held_issues(parts)]
     today = parts.costs.of_days([parts.costs.today()])[0]
     waiting = _jobs(parts, store.waiting(MOST_READ))
     return FleetStatus(
@@ -125,6 +126,9 @@ def _outlooks(parts: Coalmine, trials: Sequence[Trial], now: float) -> list[Tria
     for _, job, facts in parts.signals.read_due(parts.signals.unsettled(MOST_READ)):
         if job is None or job.trial not in scores or job.settled_at is not None:
             continue
-        worth = score(facts, created_at=job.created_at, now=now, rules=parts.settling.rules(job))
+        worth = score(
+            facts, created_at=job.created_at, now=now, rules=parts.settling.rules(job),
+            waited_seconds=job.waited(now),
+        )  # fmt: skip
         scores[job.trial].append(worth)
     return [TrialOutlook.of(scores[trial.id]) for trial in trials]

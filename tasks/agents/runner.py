@@ -9,12 +9,14 @@ the lease, and whether people ended the job, are asked about again.
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import structlog
 
 from routing.accounts.limit import AccountLimit
+from routing.accounts.prices import PriceTable
 from routing.base import Base
 from routing.errors import CoalmineError
 from routing.git.limits import GitLimits
@@ -62,6 +64,7 @@ class RunnerRules:
     commit_leftovers: bool
     turns_per_job: int = 20
     job_cost_usd: float | None = None  # of all turns of a job, None for no limit
+    prices: PriceTable = field(default_factory=PriceTable)  # for programs that say no dollars
     group: int | None = None  # shared with the user that agents run as; None: they run as the worker's
     git: GitLimits = field(default_factory=GitLimits)
 
@@ -340,6 +343,7 @@ class AgentRunner:
             prompt_file=prompt_file,
             log_file=files / "turn.log",
             secrets=known_secrets(leased.worker, spec),
+            price=self._rules.prices.of(spec.model, datetime.now(UTC).date()),
             group=self._rules.group,
             sandbox=self._sandboxes.sandbox(turn),
         )

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 
 import structlog
 
+from routing.accounts.prices import PriceTable
 from routing.forges.errors import ForgeGoneError
 from routing.jobs.admission import AdmissionLimits
 from routing.jobs.job import Job, JobResult, JobState
@@ -156,6 +157,7 @@ class Worker:
                 commit_leftovers=agent.commit_leftovers,
                 turns_per_job=agent.turns_per_job,
                 job_cost_usd=agent.job_cost_usd,
+                prices=PriceTable(own=self.coalmine.settings.price),
                 group=agent.group_id,
                 git=self.coalmine.settings.git,
             ),

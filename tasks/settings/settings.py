@@ -27,6 +27,7 @@ from pydantic_settings import SettingsError as UnreadableValueError
 from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
 from routing.accounts.account import Account
+from routing.accounts.prices import ModelPrice
 from routing.errors import SettingsError
 from routing.git.limits import GitLimits
 from routing.http.settings import HttpLimits
@@ -165,6 +166,7 @@ class Settings(BaseSettings):
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
     account: Annotated[tuple[Account, ...], Field(max_length=100)] = ()  # credentials that agents work with
+    price: Annotated[tuple[ModelPrice, ...], Field(max_length=1000)] = ()  # of models, before those we know
     git: GitLimits = GitLimits()  # how long git may take
     forge: Forges = ()  # where issues come from and work is judged
     http: HttpLimits = HttpLimits()  # how patient we are with forges, and how much is read

@@ -7,6 +7,7 @@ may want to read. A new kind of event has to be added to `AgentEvent` and to the
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from routing.accounts.prices import ModelPrice
 from routing.cost import Cost
 
 #: US dollars that sums of floating point numbers may differ by and still be the same.
@@ -61,6 +62,18 @@ class Usage:
             cache_read_tokens=self.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens,
         )
+
+    def priced(self, price: ModelPrice | None) -> "Usage":
+        """The same with dollars by a price, where the program said none."""
+        if price is None or self.cost_usd is not None or not self.has_tokens:
+            return self
+        dollars = price.usd(
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cache_read_tokens=self.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+        )
+        return replace(self, cost_usd=dollars, is_priced=True)
 
     def since(self, earlier: "Usage") -> "Usage":
         """What was added after `earlier`.

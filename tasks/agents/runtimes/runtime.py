@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
+from routing.accounts.prices import ModelPrice
 from routing.errors import InvalidInputError
 from routing.sandbox.profile import SandboxKind, SandboxProfile
 from routing.sandbox.sandbox import Sandbox
@@ -78,6 +79,7 @@ class TurnInput:
     session_id: str | None = None  # session to resume, None to start one
     billed: Usage = field(default_factory=Usage)  # what earlier turns of that session consumed
     secrets: Mapping[str, str] = field(default_factory=dict)  # values by name, kept out of log and events
+    price: ModelPrice | None = None  # of its model, for a program that says no dollars; None: not known
     group: int | None = None  # of users that may read the prompt and change what the agent writes
     sandbox: Sandbox | None = None  # that the process runs in; None: it reaches what the worker can
 

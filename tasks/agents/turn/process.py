@@ -136,7 +136,7 @@ class _ProcessTurn:
         self._redact = Redactor(turn.secrets)
         self._lines = {stderr: self._redact.following() for stderr in (False, True)}  # by stream
         self._words = self._redact.following()  # what the agent says, event by event
-        self._tally = TurnTally(billed=turn.billed, asked=turn.session_id)
+        self._tally = TurnTally(billed=turn.billed, asked=turn.session_id, price=turn.price)
         self._failure: Exception | None = None  # what `on_event` raised
         self._runtime_fault = ""  # what the runtime raised, in words; it is not asked again
         self._oversized = 0

@@ -6,6 +6,7 @@ reports of the turn or the session, the last one holds, less what was billed to 
 
 from dataclasses import dataclass, field
 
+from routing.accounts.prices import ModelPrice
 from routing.printable import printable
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
@@ -53,6 +54,7 @@ class TurnTally:
     """Running totals of one turn. Not for several threads: `add` is called where lines are read."""
 
     billed: Usage = field(default_factory=Usage)  # what earlier turns of the asked session consumed
+    price: ModelPrice | None = None  # of the model, where the program says no dollars
     asked: str | None = None  # session that is to be resumed
     tail: OutputTail = field(default_factory=OutputTail)
     events: int = 0
@@ -70,7 +72,8 @@ class TurnTally:
     def usage(self) -> Usage:
         """What this turn consumed. Reports in two scopes each miss something, so the larger one holds."""
         other = None not in {self.asked, self.session_id} and self.asked != self.session_id
-        return self._of_turn.at_least(self._of_session if other else self._of_session.since(self.billed))
+        usage = self._of_turn.at_least(self._of_session if other else self._of_session.since(self.billed))
+        return usage.priced(self.price)
 
     def add(self, event: AgentEvent) -> None:
         """Count one event."""
