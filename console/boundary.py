@@ -25,6 +25,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
+from console.plain_help import write_types_plainly
 from routing.errors import CoalmineError, InvalidInputError
 from routing.printable import printable, valid
 
@@ -79,6 +80,8 @@ class Boundary(TyperGroup):
         super().__init__(**attributes)
         options = [option for option in self.params if isinstance(option, TyperOption) and not option.is_flag]
         for command in _leaves(self):
+            for parameter in command.params:
+                write_types_plainly(parameter)
             taken = {name for parameter in command.params for name in parameter.opts}
             command.params += [_after(option) for option in options if not taken & set(option.opts)]
 
@@ -182,7 +185,19 @@ def _failed(error: Exception) -> int:
     if isinstance(error, TyperException):
         # When a command is missing, its help has been printed already, which says more than an error.
         return _complain(_usage(error), error.exit_code) if error.format_message() else ExitCode.BAD_INPUT
+    if isinstance(error, OSError) and error.errno is not None:
+        _forget_output()
+        return _complain(_file_words(error), ExitCode.UNAVAILABLE)
     return _unexpected(error)
+
+
+def _file_words(error: OSError) -> str:
+    """A file, or the output, that could not be used: what the system says, of which, and what to do."""
+    where = error.filename if error.filename is not None else "the output"
+    return (
+        f"{where} cannot be used: {error.strerror or error}; see that it is there, that this user may use "
+        "it, and that its disk has room"
+    )
 
 
 def one_line(message: str) -> str:
@@ -209,7 +224,8 @@ def _usage(error: TyperException) -> str:
     """A usage error, with the command whose help explains it."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "coalmine"
-    return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+    said = re.sub(r" \(Possible options: (.*)\)$", r". Did you mean \1?", error.format_message().rstrip("."))
+    return f"{said}{' See' if said.endswith('?') else '; see'} `{command} --help`"
 
 
 def _unexpected(error: Exception) -> int:

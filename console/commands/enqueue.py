@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from console.completion import complete_version
 from console.input.input_text import not_empty, read_text
 from console.invocation import AsJson, examples, opened
 from console.output.job_views import enqueued_document
@@ -31,7 +32,12 @@ _HINT = "say what the agent is to do, for instance `coalmine enqueue implementer
 
 def enqueue(
     ctx: typer.Context,
-    template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="NAME, or NAME@v3 to pin a version.")],
+    template: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEMPLATE", autocompletion=complete_version, help="NAME, or NAME@v3 to pin a version."
+        ),
+    ],
     task: Annotated[
         list[str] | None,
         typer.Argument(metavar="[TASK]...", help="What to do, in words; - reads standard input."),

@@ -16,6 +16,7 @@ import typer
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from console.completion import complete_issue
 from console.invocation import AsJson, examples, opened, started
 from console.output.issue_detail import IssueDetail, detail_of
 from console.output.issue_views import (
@@ -56,7 +57,12 @@ LEFT_TO_PEOPLE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
 LONGEST_NAME = 100
 
 Issue = Annotated[
-    str, typer.Argument(metavar="ISSUE", help="FORGE:REPOSITORY#NUMBER, for instance github:acme/shop#7.")
+    str,
+    typer.Argument(
+        metavar="ISSUE",
+        autocompletion=complete_issue,
+        help="FORGE:REPOSITORY#NUMBER, for instance github:acme/shop#7.",
+    ),
 ]
 By = Annotated[str, typer.Option(metavar="NAME", help="Who decides. (default: your user name here)")]
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from console.boundary import ExitCode
+from console.completion import complete_job, complete_template
 from console.invocation import AsJson, examples, opened, started
 from console.output.cost_views import cost_document
 from console.output.job_views import job_document, job_view, jobs_view, signal_document
@@ -35,7 +36,9 @@ WAIT_SECONDS = 1.0
 
 _REOPEN = "reopen the issue on its forge to have it worked on again"
 
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, 16 hex digits.")]
+JobId = Annotated[
+    str, typer.Argument(metavar="JOB", autocompletion=complete_job, help="The job's id, 16 hex digits.")
+]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="List at most this many, the newest.")]
 
 
@@ -54,8 +57,12 @@ def list_(
     state: Annotated[
         list[JobState] | None, typer.Option(help="Only jobs in this state; repeat for more.")
     ] = None,
-    template: Annotated[str, typer.Option(help="Only jobs of this template.")] = "",
-    parent: Annotated[str, typer.Option(metavar="JOB", help="Only children of this job.")] = "",
+    template: Annotated[
+        str, typer.Option(autocompletion=complete_template, help="Only jobs of this template.")
+    ] = "",
+    parent: Annotated[
+        str, typer.Option(metavar="JOB", autocompletion=complete_job, help="Only children of this job.")
+    ] = "",
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:

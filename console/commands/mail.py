@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from console.completion import complete_agent
 from console.input.input_text import read_text
 from console.invocation import AsJson, examples, opened, started
 from console.output.mail_views import (
@@ -51,7 +52,10 @@ Key = Annotated[str, typer.Option("--key", help="A second mail with the same key
 def send(
     ctx: typer.Context,
     *,
-    to: Annotated[str, typer.Option(help="An agent, or a group: @all, @builders, @leads, …")],
+    to: Annotated[
+        str,
+        typer.Option(autocompletion=complete_agent, help="An agent, or a group: @all, @builders, @leads, …"),
+    ],
     type_: Type = "",
     subject: Subject = "",
     body: Body = "",
@@ -111,7 +115,10 @@ def reply(
 def list_(
     ctx: typer.Context,
     *,
-    to: Annotated[str, typer.Option(help="Only mail to this address; people are operator.")] = "",
+    to: Annotated[
+        str,
+        typer.Option(autocompletion=complete_agent, help="Only mail to this address; people are operator."),
+    ] = "",
     thread: Annotated[
         str, typer.Option(metavar="MAIL", help="Only mail of the thread that began with it.")
     ] = "",

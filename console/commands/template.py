@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from console.completion import complete_template, complete_version
 from console.input.template_content import CLEARABLE, GivenContent
 from console.invocation import AsJson, Reason, examples, opened, started
 from console.output.cost_views import cost_document
@@ -34,9 +35,16 @@ from routing.templates.version import VersionReference
 
 template_app = typer.Typer(help="Templates and their versions.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", autocompletion=complete_template, help="The template's name.")
+]
 Reference = Annotated[
-    str, typer.Argument(metavar="VERSION", help="NAME, NAME@champion, NAME@latest or NAME@v3.")
+    str,
+    typer.Argument(
+        metavar="VERSION",
+        autocompletion=complete_version,
+        help="NAME, NAME@champion, NAME@latest or NAME@v3.",
+    ),
 ]
 Whole = Annotated[
     Path | None, typer.Option("--from", metavar="FILE", help="Read the whole content from a TOML file.")

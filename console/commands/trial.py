@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from console.commands.plan import EXAMPLES, plan_
+from console.completion import complete_template, complete_trial, complete_version
 from console.input.trial_options import (
     Alpha,
     Beta,
@@ -37,7 +38,12 @@ from routing.errors import CorruptRecordError
 trial_app = typer.Typer(help="Trials of new versions.", no_args_is_help=True)
 
 Trial = Annotated[
-    str, typer.Argument(metavar="TRIAL", help="A trial's id, or a template for its open or last one.")
+    str,
+    typer.Argument(
+        metavar="TRIAL",
+        autocompletion=complete_trial,
+        help="A trial's id, or a template for its open or last one.",
+    ),
 ]
 
 
@@ -51,7 +57,12 @@ Trial = Annotated[
 def open_(
     ctx: typer.Context,
     version: Annotated[
-        str, typer.Argument(metavar="VERSION", help="A pending version; NAME means its latest.")
+        str,
+        typer.Argument(
+            metavar="VERSION",
+            autocompletion=complete_version,
+            help="A pending version; NAME means its latest.",
+        ),
     ],
     *,
     share: Share = None,
@@ -105,7 +116,11 @@ def status(
     ctx: typer.Context,
     trial: Annotated[
         str | None,
-        typer.Argument(metavar="[TRIAL]", help="A trial's id, or a template. (default: all open trials)"),
+        typer.Argument(
+            metavar="[TRIAL]",
+            autocompletion=complete_trial,
+            help="A trial's id, or a template. (default: all open trials)",
+        ),
     ] = None,
     *,
     as_json: AsJson = False,
@@ -123,7 +138,9 @@ def status(
 @trial_app.command("list", epilog=examples("trial list implementer"))
 def list_(
     ctx: typer.Context,
-    template: Annotated[str | None, typer.Argument(help="Only trials of this template.")] = None,
+    template: Annotated[
+        str | None, typer.Argument(autocompletion=complete_template, help="Only trials of this template.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:

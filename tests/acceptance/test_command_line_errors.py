@@ -119,7 +119,7 @@ def test_files_that_are_not_text_or_not_toml(coalmine: CommandLine, template: st
     cases = {
         "byte 2": ("template", "propose", template, "--prompt-file", "bytes.md"),
         "line 1, column 10": ("template", "propose", template, "--from", "broken.toml"),
-        "promt: there is no such field; use command": (
+        "promt: there is no such field; use accounts": (
             "template",
             "propose",
             template,
