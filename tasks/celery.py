@@ -69,7 +69,12 @@ def worker() -> Worker:
 
 
 class TickTask(Task[..., Any]):
-    """A task that beat sends: one that waited until the next one does its work is passed over."""
+    """A task that beat sends: one that waited until the next one does its work is passed over.
+
+    It is left out of Celery's events: several a second would hide the jobs in Flower. What fails is logged.
+    """
+
+    send_events = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run, unless it is too late. Does not raise what a tick may meet."""

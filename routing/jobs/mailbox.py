@@ -20,7 +20,7 @@ from routing.errors import ConflictError, InvalidInputError, UnavailableError
 from routing.events import SNAPSHOT_UNREADABLE
 from routing.generator import Generator
 from routing.jobs.job import MAX_REQUEST_BYTES, Job, JobRequest
-from routing.jobs.publisher import Publisher
+from routing.jobs.publisher import Publisher, shown
 from routing.store.events.event_store import EventStore
 from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Accepted, Family, NewJob
 from routing.store.jobs.job_store import JobStore
@@ -243,7 +243,9 @@ class Mailbox:
 
     def _new_job(self, item: _Prepared, defaults: RouteDefaults, chosen: Draw) -> NewJob:
         request, arm, number = item.request, chosen.arm, chosen.number
-        pushed = self._publisher.prepared(item.job, defaults.queue(arm), request.priority)
+        pushed = self._publisher.prepared(
+            item.job, defaults.queue(arm), request.priority, shown=_shown(item, chosen)
+        )
         queue_key, message = pushed or ("", "")
         item.pushed = pushed is not None
         return NewJob(
@@ -271,12 +273,17 @@ class Mailbox:
         for each in accepted:
             job, queue = each.item.job, each.defaults.queue(each.chosen.arm)
             try:
-                self._publisher.publish(job, queue, each.item.request.priority)
+                about = _shown(each.item, each.chosen)
+                self._publisher.publish(job, queue, each.item.request.priority, shown=about)
             except UnavailableError as error:
                 _log.warning("job.publish_failed", job=job, reason=str(error))
                 break
             published.append(job)
         self._jobs.published(published)
+
+
+def _shown(item: _Prepared, chosen: Draw) -> str:
+    return shown(issue=item.request.issue, version=chosen.version.id, arm=chosen.arm)
 
 
 def _digest(idempotency_key: str) -> str:

@@ -1,4 +1,4 @@
-"""Publishing a job's message to the broker. A message carries the job's id, nothing else.
+"""Publishing a job's message to the broker. A message carries the job's id, and a header for monitors.
 
 Any broker that Celery speaks to will do. Where it is the store's own server, the message is prepared here
 and pushed by the step that accepts the job: that saves a round trip, and no record is without its message.
@@ -30,6 +30,20 @@ _FAULTS = (KombuError, OperationalError, ChannelError, OSError, RedisError)
 #: Stand for the ids of the job and of its task in a prepared message; neither is part of the other.
 _JOB, _TASK = "0123456789abcdef", "fedcba9876543210-00000000"
 
+#: Stands for what monitors show of the job.
+_SHOWN = "@shown@"
+
+#: What monitors show of a job about which nothing is said.
+NOTHING = "{}"
+
+
+def shown(*, issue: str, version: str, arm: str | None) -> str:
+    """What Flower and the like show of a job, beside its id; workers do not read it, they read the record.
+
+    The version is the one that was drawn: a job whose canary is rejected meanwhile runs the champion.
+    """
+    return repr({"issue": issue or "none", "version": version, "arm": str(arm or "none")})
+
 
 def new_suffixes() -> Callable[[], str]:
     """Return a source of suffixes that no other process has: 32 random bits in hex, and a number."""
@@ -40,13 +54,15 @@ def new_suffixes() -> Callable[[], str]:
 class Publisher(Protocol):
     """How messages reach the broker."""
 
-    def publish(self, job: str, queue: str, priority: Priority) -> None:
-        """Publish one message, or raise UnavailableError."""
+    def publish(self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING) -> None:
+        """Publish one message, or raise UnavailableError. `shown` is what monitors show of the job."""
 
     def depth(self, queue: str) -> int:
         """Messages that wait in a queue of the broker, or raise UnavailableError."""
 
-    def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
+    def prepared(
+        self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING
+    ) -> tuple[str, str] | None:
         """List and text to push when the broker is the store's own server, else None."""
 
 
@@ -69,10 +85,10 @@ class CeleryPublisher:
         self._prepared: dict[tuple[str, Priority], tuple[str, list[str], str]] = {}
         self._preparing = threading.Lock()  # kombu's memory transport has one set of queues a process
 
-    def publish(self, job: str, queue: str, priority: Priority) -> None:
+    def publish(self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING) -> None:
         """Publish one message with Celery, on any broker that it speaks to."""
         try:
-            self._send(job, f"{job}-{self._suffixes()}", queue, priority)
+            self._send(job, f"{job}-{self._suffixes()}", queue, priority, shown=shown)
         except _FAULTS as error:
             message = f"the message of job {job} could not be published to {queue}: {error}; the relay will"
             raise UnavailableError(message) from error
@@ -90,24 +106,29 @@ class CeleryPublisher:
             message = f"the broker did not say how many messages wait in {queue}: {error}"
             raise UnavailableError(message) from error
 
-    def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
+    def prepared(
+        self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING
+    ) -> tuple[str, str] | None:
         """The broker's list and the message's text, made from one that kombu prepared for this queue."""
         if not self._broker_is_store:
             return None
         key, envelope, body = self._prepared.get((queue, priority)) or self._prepare(queue, priority)
         encoded = base64.b64encode(body.replace(_JOB, job).encode()).decode()
         task = f"{job}-{self._suffixes()}"
-        return key, task.join(envelope).replace(_JOB, job).replace("@body@", encoded)
+        text = task.join(envelope).replace(_JOB, job).replace("@body@", encoded)
+        return key, text.replace(_SHOWN, json.dumps(shown)[1:-1])
 
     def _send(
-        self, job: str, task: str, queue: str, priority: Priority, connection: Connection | None = None
-    ) -> None:
+        self, job: str, task: str, queue: str, priority: Priority, *, shown: str,
+        connection: Connection | None = None,
+    ) -> None:  # fmt: skip
         self._app.send_task(
             self._task,
             args=[job],
             task_id=task,
             queue=queue,
             priority=PRIORITY_STEPS[priority],
+            kwargsrepr=shown,
             ignore_result=True,
             connection=connection,
             retry=False,
@@ -116,7 +137,7 @@ class CeleryPublisher:
     def _prepare(self, queue: str, priority: Priority) -> tuple[str, list[str], str]:
         """Let kombu publish to memory once; keep the list, the message between its task's ids, the body."""
         with self._preparing, Connection("memory://") as connection:
-            self._send(_JOB, _TASK, queue, priority, connection)
+            self._send(_JOB, _TASK, queue, priority, shown=_SHOWN, connection=connection)
             channel: Any = connection.default_channel
             message = channel._get(queue)  # noqa: SLF001  # the reading side of kombu's memory transport
         body = base64.b64decode(message["body"]).decode()

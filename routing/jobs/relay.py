@@ -9,7 +9,7 @@ import structlog
 
 from routing.errors import UnavailableError
 from routing.jobs.job import Job, JobState
-from routing.jobs.publisher import Publisher
+from routing.jobs.publisher import Publisher, shown
 from routing.store.jobs.job_store import JobStore
 
 _log = structlog.get_logger(__name__)
@@ -73,7 +73,8 @@ class Relay:
     def _publish(self, identifiers: list[str]) -> int:
         done = []
         for job in self._queued(identifiers):
-            self._publisher.publish(job.id, job.queue, job.request.priority)
+            about = shown(issue=job.request.issue, version=job.version_id, arm=job.arm)
+            self._publisher.publish(job.id, job.queue, job.request.priority, shown=about)
             done.append(job.id)
         self._jobs.published(done)
         return len(done)

@@ -14,7 +14,7 @@ from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobResult, JobState, Priority
 from routing.jobs.lifecycle import Claim, Jobs
 from routing.jobs.mailbox import Enqueued
-from routing.jobs.publisher import Publisher
+from routing.jobs.publisher import NOTHING, Publisher
 from routing.jobs.retry import Again, Attempts, retry
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.sessions.session_store import TurnEnd, TurnRefusal
@@ -67,8 +67,9 @@ class MemoryPublisher:
         self.sent: list[tuple[str, str, Priority]] = []
         self.down = False
 
-    def publish(self, job: str, queue: str, priority: Priority) -> None:
+    def publish(self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING) -> None:
         """Put a message at the end of a queue."""
+        del shown
         if self.down:
             message = "the broker is down"
             raise UnavailableError(message)
@@ -82,9 +83,11 @@ class MemoryPublisher:
             raise UnavailableError(message)
         return len(self.queues[queue])
 
-    def prepared(self, job: str, queue: str, priority: Priority) -> tuple[str, str] | None:
+    def prepared(
+        self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING
+    ) -> tuple[str, str] | None:
         """Another server than the store: nothing can be pushed in its step."""
-        del job, queue, priority
+        del job, queue, priority, shown
         return None
 
 

@@ -1,6 +1,7 @@
 """A server that others use too: a fleet works as the user that the page describes, and needs no more."""
 
 import re
+from ast import literal_eval
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,12 +110,16 @@ def test_commands_reach_workers_of_their_own_fleet_alone(shared: Shared) -> None
 
 
 def test_events_are_heard_by_their_own_fleet_alone(shared: Shared) -> None:
-    """As Flower hears them: the job's task is received and started."""
+    """As Flower hears them: the job's task with issue, version and arm, and none of the ticks beside it."""
     heard: list[str] = []
+    state: Any = shared.parts.app.events.State()
+
+    def hear(event: dict[str, Any]) -> None:
+        heard.append(event["type"])
+        state.event(event)
+
     with shared.parts.app.connection_for_read() as connection:
-        receiver = shared.parts.app.events.Receiver(
-            connection, handlers={"*": lambda event: heard.append(event["type"])}
-        )
+        receiver = shared.parts.app.events.Receiver(connection, handlers={"*": hear})
         consuming = receiver.itercapture(timeout=20)
         next(consuming, None)  # it listens from here on: a heartbeat came, or a tick
         job = shared.parts.mailbox.enqueue(JobRequest(template="worker", task="work")).job
@@ -122,6 +127,10 @@ def test_events_are_heard_by_their_own_fleet_alone(shared: Shared) -> None:
             if "task-succeeded" in heard:
                 break
     until_state(shared.parts, job, JobState.SUCCEEDED)
+    (task,) = state.tasks.values()
+    assert (task.name, literal_eval(task.args)) == ("tasks.work", [job])
+    shown = {"issue": "none", "version": "worker@v1", "arm": "none"}
+    assert literal_eval(task.kwargs) == shown
     assert denied(shared) == set()
 
 

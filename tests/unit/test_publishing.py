@@ -2,6 +2,7 @@
 
 import base64
 import json
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +15,9 @@ from pydantic import SecretStr
 
 from routing.errors import UnavailableError
 from routing.jobs.job import Priority
-from routing.jobs.publisher import CeleryPublisher
+from routing.jobs.publisher import CeleryPublisher, shown
 from routing.jobs.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS
+from routing.templates.trial import Arm
 from tasks.broker import WORK, make_app
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
@@ -56,13 +58,16 @@ def parsed(message: dict[str, Any]) -> dict[str, Any]:
 def test_prepared_message_is_what_kombu_publishes(celery_app: Celery, queue: str, priority: Priority) -> None:
     """The text that a script pushes says the same as the message that kombu would have sent."""
     publisher = CeleryPublisher(celery_app, task=WORK, broker_is_store=True)
-    prepared = publisher.prepared(JOB, queue, priority)
+    about = shown(issue='local:"shop"\\#3', version="implementer@v2", arm=Arm.CANARY)
+    prepared = publisher.prepared(JOB, queue, priority, shown=about)
     assert prepared is not None
-    publisher.publish(JOB, queue, priority)
+    publisher.publish(JOB, queue, priority, shown=about)
     with Connection("memory://") as connection:
         channel: Any = connection.default_channel
         sent = channel._get(queue)  # noqa: SLF001 - the reading side of kombu's memory transport
     assert parsed(json.loads(prepared[1])) == parsed(sent)
+    seen = literal_eval(sent["headers"]["kwargsrepr"])
+    assert seen == {"issue": 'local:"shop"\\#3', "version": "implementer@v2", "arm": "canary"}
 
 
 def test_prepared_messages_differ_by_their_job_alone(celery_app: Celery) -> None:
@@ -166,7 +171,7 @@ def test_batch_loses_nothing_when_the_broker_fails_midway(fleet: SteppedFleet) -
     """What was published is not repeated, and the rest follows."""
     publish, calls = fleet.broker.publish, []
 
-    def fail_at_the_third(job: str, queue: str, priority: Priority) -> None:
+    def fail_at_the_third(job: str, queue: str, priority: Priority, **_about: str) -> None:
         calls.append(job)
         if len(calls) == 3:
             message = "the broker is down"
@@ -187,7 +192,7 @@ def test_process_that_dies_before_it_publishes_loses_nothing(fleet: SteppedFleet
     class Killed(BaseException):
         """The process ends here."""
 
-    def die(*_: object) -> None:
+    def die(*_: object, **_named: object) -> None:
         raise Killed
 
     vars(fleet.broker)["publish"] = die
