@@ -8,14 +8,17 @@ parts; the web console and most commands do not.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Never, cast
 
 import requests
+import structlog
 
 from routing.backlog.backlog import Backlog, IssueSource
 from routing.backlog.intake import Intake
+from routing.errors import CoalmineError
 from routing.forges.config import ForgeConfig
 from routing.forges.errors import ForgeUnreachableError
-from routing.forges.forge import RunsCi
+from routing.forges.forge import Forge, RunsCi
 from routing.forges.local.forge import LocalConfig
 from routing.forges.registry import kind_named
 from routing.forges.site import ForgeSite
@@ -40,6 +43,8 @@ from tasks.issues.watch import WatchLimits
 from tasks.issues.watcher import Watcher, Watching
 from tasks.settings.settings import Settings
 
+_log = structlog.get_logger(__name__)
+
 
 def sites_of(settings: Settings, surroundings: Surroundings | None = None) -> dict[str, ForgeSite]:
     """The forges that are served, by name. Nothing is asked of them yet.
@@ -49,23 +54,38 @@ def sites_of(settings: Settings, surroundings: Surroundings | None = None) -> di
     """
     given = surroundings or Surroundings(limits=settings.http)
     return {
-        forge.name: _site(forge, given, kill_switch=settings.kill_switch)
+        forge.name: _site(forge, kind_named(forge.kind).make(forge, given), kill_switch=settings.kill_switch)
         for forge in settings.forge
         if forge.is_served
     }
 
 
-def _site(config: ForgeConfig, surroundings: Surroundings, *, kill_switch: bool) -> ForgeSite:
+def sites_that_can_be(settings: Settings, surroundings: Surroundings) -> dict[str, ForgeSite]:
+    """The same for a process that serves all of them: one that is wrongly set is there, and is silent."""
+    return {
+        forge.name: _site(forge, _made(forge, surroundings), kill_switch=settings.kill_switch)
+        for forge in settings.forge
+        if forge.is_served
+    }
+
+
+def _made(config: ForgeConfig, surroundings: Surroundings) -> Forge:
+    try:
+        return kind_named(config.kind).make(config, surroundings)
+    except CoalmineError as error:
+        _log.exception("forge.unusable", forge=config.name, reason=str(error))
+        return cast("Forge", UnusableForge(config.name, str(error)))
+
+
+def _site(config: ForgeConfig, forge: Forge, *, kill_switch: bool) -> ForgeSite:
     """One forge, wired; the kill switch of the whole fleet is each forge's too.
 
     `run_ci` is None unless CI is ours to run, as it is on the local forge with a command.
     """
-    kind = kind_named(config.kind)
-    forge = kind.make(config, surroundings)
     return ForgeSite(
         config=config.model_copy(update={"kill_switch": True}) if kill_switch else config,
         forge=forge,
-        remote=partial(kind.remote, config),
+        remote=partial(kind_named(config.kind).remote, config),
         run_ci=forge.run_ci if config.has_ci and isinstance(forge, RunsCi) else None,
     )
 
@@ -91,6 +111,29 @@ class SilentForge:
         raise ForgeUnreachableError(message)
 
 
+class UnusableForge:
+    """Stands for a forge that is wrongly set: it gives no answer, so its own work waits, and no other's.
+
+    Nothing is concluded from that: issues stay in the backlog, and pushed work is looked at again. Settings
+    are read when a process starts, and this is decided then.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self._why = why
+
+    def __getattr__(self, asked: str) -> Callable[..., Never]:
+        """Any method of a forge. Optional abilities are not there, as the protocol does not name them."""
+        if asked.startswith("_") or not hasattr(Forge, asked):
+            raise AttributeError(asked)
+
+        def no_answer(*_: object, **__: object) -> Never:
+            message = f"the forge {self.name} cannot be used: {self._why}; then start this process again"
+            raise ForgeUnreachableError(message)
+
+        return no_answer
+
+
 @dataclass(frozen=True, kw_only=True)
 class ForgeParts:
     """What deals with issues, forges and pushed work. One a process, beside its `Coalmine`.
@@ -111,7 +154,7 @@ class ForgeParts:
         settings = self.coalmine.settings
         folder = settings.agent.work_dir / "histories"
         surroundings = Surroundings(limits=settings.http, board=self.coalmine.tokens, folder=folder)
-        return sites_of(settings, surroundings)
+        return sites_that_can_be(settings, surroundings)
 
     @cached_property
     def problems(self) -> ProblemStore:
