@@ -8,6 +8,7 @@ web framework) is imported by the command that needs it.
 typer prints the docstring of a command as its help, so notes for developers go into comments there.
 """
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,7 @@ from console.commands.template import template_app
 from console.commands.trial import trial_app
 from console.invocation import Invocation
 from tasks.secrecy import hide_secrets
+from tasks.settings.secret_files import read_secret_files
 
 #: The table of exit codes at the end of `coalmine --help`; blank lines keep typer from joining the lines.
 _CODES = "\n\n".join(["Exit codes:", *(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items())])
@@ -98,6 +100,7 @@ def coalmine(
 
     The same options may stand after the command; see `console.boundary`.
     """
+    read_secret_files(os.environ)
     # Options that were not given stay out, so that file and environment keep their say over those settings.
     # The environment is read with the settings: a variable is not an option.
     values = {"config": config, "redis_url": redis_url, "broker_url": broker_url, "namespace": namespace}

@@ -39,6 +39,7 @@ from tasks.settings.celery_variables import not_read
 from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
 from tasks.settings.issue_settings import IssueSettings
 from tasks.settings.old_places import OLD_PLACES, moved
+from tasks.settings.secret_files import read_secret_files
 from tasks.settings.time_settings import TimeSettings
 from tasks.settings.up_settings import UpSettings
 from tasks.settings.web_settings import WebSettings
@@ -226,6 +227,7 @@ def load_settings(
     What is written in an old form is read, and `warn` is given one text that says how to write it now; by
     default it goes to standard error. `given` are settings by their names, which win over both.
     """
+    read_secret_files(os.environ)
     file = file or settings_file()
     values = file_values(file)
     _check_names()

@@ -1,7 +1,12 @@
 """The files that people deploy with are held to the code: queues, processes, options, settings."""
 
+import configparser
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ from routing.forges.registry import KINDS
 from tasks.broker import make_app
 from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
+from tests.programs.command_line import own_surroundings
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,43 +97,77 @@ def test_the_web_process_stays_on_this_machine() -> None:
 
 
 def test_the_composed_web_service_is_public_to_its_host_with_a_token() -> None:
-    """It listens beyond its container, published to the machine alone; without a token nothing is started."""
+    """It listens beyond its container, published to the machine alone, and nobody else has its token."""
     service = compose()["services"]["web"]
     words = shlex.split(service["command"])
     assert words[:2] == ["coalmine", "web"]
     options = {option for parameter in get_command(app).commands["web"].params for option in parameter.opts}  # type: ignore[attr-defined]
     assert {word for word in words if word.startswith("--")} == {"--host", "--public"} <= options
     assert service["ports"] == [f"127.0.0.1:{Settings().web.port}:{Settings().web.port}"]
-    assert service["environment"]["COALMINE_WEB__TOKEN"].startswith("${COALMINE_WEB__TOKEN:?")
     for name, other in compose()["services"].items():
-        if name not in {"web", "redis"}:
-            assert "COALMINE_WEB__TOKEN" not in other["environment"], "agents need no token"
-            environment = dict(service["environment"])
-            assert other["environment"].items() <= environment.items()
+        assert ("web_token" in other["secrets"]) == (name == "web"), "agents need no token"
+
+
+def test_secrets_come_from_files_and_each_service_has_those_that_it_names() -> None:
+    """Every file is declared, mounted where it is named, and made by the page."""
+    document = compose()
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    declared = {name: each["file"] for name, each in document["secrets"].items()}
+    assert declared == {name: f"./secrets/{name}" for name in declared}
+    assert not [name for name in declared if f"secrets/{name}\n" not in page]
+    for service in document["services"].values():
+        text = str({**service, "secrets": ""})
+        assert set(re.findall(r"/run/secrets/(\w+)", text)) == set(service["secrets"]) <= set(declared)
+    workers = [document["services"][name] for name in ("worker", "control")]
+    assert all("forge_token" in each["secrets"] for each in workers), "agents push, ticks ask and merge"
+
+
+def test_services_are_watched_pinned_and_without_rights() -> None:
+    """Each but beat has a health check; images have exact tags; logs are bounded."""
+    for name, service in compose()["services"].items():
+        assert ("healthcheck" in service) == (name != "beat")
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["logging"]["options"]["max-size"]
+        assert name == "redis" or service["cap_drop"] == ["ALL"]
+        assert name == "redis" or service["user"] == "${COALMINE_USER:-10001:10001}"
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for tag in (compose()["services"]["redis"]["image"], re.findall(r"PYTHON_IMAGE=(\S+)", image)[0]):
+        assert re.search(r":\d+\.\d+\.\d+-\w+", tag), tag
 
 
 def test_the_composed_server_keeps_its_data() -> None:
-    """Append-only file on, nothing evicted, and the data outlives the container."""
+    """Append-only file on, nothing evicted, a password, and the data outlives the container."""
     server = compose()["services"]["redis"]
     words = shlex.split(server["command"])
-    options = dict(zip(words[1::2], words[2::2], strict=True))
+    assert words[:2] == ["redis-server", "/run/secrets/redis_conf"]
+    options = dict(zip(words[2::2], words[3::2], strict=True))
     assert options == {
         "--appendonly": "yes", "--appendfsync": "everysec", "--maxmemory-policy": "noeviction",
     }  # fmt: skip
     assert server["volumes"] == ["redis:/data"]
 
 
-def test_variables_of_containers_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_variables_of_containers_are_settings(tmp_path: Path) -> None:
     """Every COALMINE_… variable of compose file and image is read without complaint."""
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     environment = dict(re.findall(r"(COALMINE_\w+)=(\S+)", image))
+    contents = {"redis_url": "redis://:pw@redis:6379/0", "web_token": "a-token-of-the-file"}
     for name, service in compose()["services"].items():
         if name != "redis":
             environment |= service["environment"]
-    for name, value in environment.items():
-        monkeypatch.setenv(name, "a-token-from-the-environment" if value.startswith("${") else value)
-    settings = load_settings(tmp_path / "none.toml")
+    with own_surroundings():
+        for name, value in environment.items():
+            secret = value.removeprefix("/run/secrets/")
+            if secret != value:
+                (tmp_path / secret).write_text(contents.get(secret, "s3cr3t-of-the-file"))
+            if name.startswith("COALMINE_"):
+                os.environ[name] = value.replace("/run/secrets", str(tmp_path))
+        settings = load_settings(tmp_path / "none.toml")
     assert settings.redis_url is not None
+    assert settings.web.token is not None
+    assert settings.web.token.get_secret_value() == "a-token-of-the-file"
+    served = {forge.name for forge in settings.forge if forge.is_served}
+    assert served == {"github"}, "the forge has its token"
     assert str(settings.agent.work_dir).startswith("/var/lib/coalmine/")
 
 
@@ -136,6 +176,62 @@ def test_containers_end_after_their_jobs_were_given_back() -> None:
     for name, service in compose()["services"].items():
         if name != "redis":
             assert float(service["stop_grace_period"].removesuffix("s")) > Settings().job.drain_grace_seconds
+
+
+def units() -> dict[str, configparser.SectionProxy]:
+    """The services of systemd, without the beginning of their names."""
+    found = {}
+    for file in sorted((ROOT / "docs" / "systemd").glob("coalmine-*.service")):
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        parser.optionxform = str  # type: ignore[assignment, method-assign]
+        parser.read(file)
+        found[file.stem.removeprefix("coalmine-")] = parser["Service"]
+    return found
+
+
+def united() -> dict[str, str]:
+    """What the units run, as the Procfile has it."""
+    return {
+        name: service["ExecStart"].removeprefix("/opt/coalmine/bin/").replace("%%", "%")
+        for name, service in units().items()
+    }
+
+
+def test_units_run_what_the_procfile_runs() -> None:
+    """Every process has one, with the same command but for the number of agents."""
+    sizes = re.compile(r" -c \d+")
+    assert {name: sizes.sub("", line) for name, line in united().items()} == {
+        name: sizes.sub("", line) for name, line in procfile().items()
+    }
+    for service in units().values():
+        assert service["User"] == "coalmine"
+        assert service["EnvironmentFile"] == "/etc/coalmine/environment"
+    assert float(units()["worker"]["TimeoutStopSec"]) > Settings().job.drain_grace_seconds
+    assert units()["worker"]["Delegate"] == units()["control"]["Delegate"] == "yes"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="the machine has no systemd")
+def test_units_are_accepted_by_systemd(tmp_path: Path) -> None:
+    """As `systemd-analyze verify` reads them, with programs that are there."""
+    for file in (ROOT / "docs" / "systemd").iterdir():
+        text = file.read_text(encoding="utf-8").replace("/opt/coalmine/bin", str(Path(sys.executable).parent))
+        (tmp_path / file.name).write_text(text)
+    argv = ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))]
+    verified = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_an_image_is_built_from_what_is_copied_and_nothing_else() -> None:
+    """So no secret, no settings file and no state of a fleet reaches it, whatever the folder holds."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    copied = [
+        word for line in re.findall(r"^COPY ((?!--).+)$", image, re.MULTILINE) for word in line.split()[:-1]
+    ]
+    assert rules[0] == "*"
+    assert sorted(rule[1:] for rule in rules if rule.startswith("!")) == sorted(copied)
+    assert all((ROOT / name).exists() for name in copied)
 
 
 def test_the_image_does_not_run_as_root_and_has_what_the_packages_need() -> None:

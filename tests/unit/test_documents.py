@@ -192,7 +192,9 @@ def test_settings_that_are_named_exist(file: Path) -> None:
     dotted = re.findall(r"`((?:forge|issues|http|webhook|web|agent|canary)\.[a-z_.]+)(?: = [^`]*)?`", text)
     named = {name for name in dotted if name not in MEANINGS and name.split(".")[-1] != "accepted"}
     variables = re.findall(r"\bCOALMINE_([A-Z]+__[A-Z_]*[A-Z])\b", text)
-    named |= {name.lower().replace("__", ".") for name in variables if "SECTION" not in name}
+    named |= {
+        name.removesuffix("_FILE").lower().replace("__", ".") for name in variables if "SECTION" not in name
+    }
     assert named <= known
 
 
