@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.source import ROOT
+from tests.waiting import run
 
 #: The first line of a block that cannot be carried out everywhere; readers see it as well.
 _NEEDS = re.compile(r"^# needs (?P<what>.+)$")
@@ -64,9 +65,9 @@ class PrintedShell:
         """Carry out a block; AssertionError with what it printed when a line fails."""
         where = self.home / ".where"
         script = f"set -e\n{block.text}\npwd > {shlex.quote(str(where))}\n"
-        ran = subprocess.run(
-            ["sh"], input=script, cwd=self.folder, env=dict(self.environment), timeout=timeout,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        ran = run(
+            ["sh"], stdin=script, cwd=self.folder, env=dict(self.environment), timeout=timeout,
+            stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert ran.returncode == 0, f"{block.text}\n{ran.stdout}"
         self.folder = Path(where.read_text().strip())

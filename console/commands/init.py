@@ -15,6 +15,7 @@ from console.input.first_settings import FirstSettings, ForgeAddress
 from console.invocation import AsJson, examples, started
 from console.local.guesses import ci_of, program_of, repository_of
 from console.local.start_checks import check_has_commit
+from console.output.own_name import own_name
 from console.output.terminal import Terminal
 from routing.errors import ConflictError, InvalidInputError
 from tasks.agents.runtimes.registry import PROGRAMS
@@ -230,4 +231,4 @@ def _next_steps(file: Path, answers: FirstSettings, made: list[Path]) -> list[st
     else:
         lines.append(f"  export {answers.token_variable}=…")
         lines.append(f"  put the label coalmine on an issue of {answers.forge.repository}")
-    return [*lines, "  coalmine up"]
+    return [*lines, f"  {own_name()} up"]

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from console.demo.story import Chapter, Played
+from console.output.own_name import own_name
 
 _ENDS = {"rolled_back": "rolled back", "graduated": "graduated"}
 
@@ -49,15 +50,19 @@ def summary(played: Played) -> RenderableType:
         ),
         *parts,
         Text("What to try next", style="bold"),
-        Text(
-            f"{f'coalmine demo --seed {played.seed + 1}':<32}other draws, and other luck of the agent\n"
-            "coalmine demo --keep DIR        the same, and its repository, issues and logs stay in DIR\n"
-            "coalmine trial plan --delta .1 --share .1 --baseline .7\n"
-            "                                how many jobs a decision will need on your own issues\n"
-            "coalmine up --repo PATH --issues DIR --ci 'CMD' --agent 'CMD'\n"
-            "                                the same fleet on a git repository of yours"
-        ),
+        Text("\n".join(f"{own_name()} {words}\n    {meaning}" for words, meaning in _proposals(played))),
     )
+
+
+def _proposals(played: Played) -> list[tuple[str, str]]:
+    """Commands that can be typed as they stand, but for DIR, each with what it does."""
+    return [
+        (f"demo --seed {played.seed + 1}", "other draws, and other luck of the agent"),
+        ("demo --keep DIR", "the same, and its repository, issues and logs stay in DIR"),
+        ("trial plan --delta .1 --share .1 --baseline .7", "how many jobs a decision will need"),
+        ("init", "five questions, and the settings for a git repository of yours"),
+        ("up", "the same fleet on that repository"),
+    ]
 
 
 def _chapter(chapter: Chapter) -> list[str]:

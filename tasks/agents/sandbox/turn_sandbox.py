@@ -36,6 +36,9 @@ _HOME = "/home/agent"
 #: What is not shown although a command names it: the sandbox has its own, or programs are not kept there.
 _NEVER = ("/dev/", "/etc/", "/proc/", "/sys/")
 
+#: The folder in /dev in which people keep files.
+_MEMORY = "/dev/shm/"  # noqa: S108
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SandboxTurn:
@@ -177,5 +180,7 @@ def _files_in(command: str | None) -> list[str]:
     return [
         word
         for word in words
-        if word.startswith("/") and not word.startswith(_NEVER) and Path(word).is_file()
+        if word.startswith("/")
+        and (word.startswith(_MEMORY) or not word.startswith(_NEVER))
+        and Path(word).is_file()
     ]

@@ -1,0 +1,212 @@
+"""Coalmine as people install it: by pipx from a clone, into an empty home; and what its wheel says of it."""
+
+import os
+import re
+import signal
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from routing.git.git import Git
+from tests.acceptance.test_init import CLAUDE
+from tests.acceptance.test_printed_commands import carry_out_the_quickstart
+from tests.printed_commands import SYSTEM_PATH, Block, PrintedShell
+from tests.source import ROOT
+from tests.waiting import until_ended, wait_until
+
+#: Variables and files by which pip finds its index on this machine.
+_OF_PIP = ("PIP_", "SSL_", "REQUESTS_")
+
+#: Where a person's own Python is.
+PYTHONS = {f"{folder}/python3" for folder in SYSTEM_PATH.split(":")}
+
+#: Seconds for an installation with all that it needs, and for the demonstration.
+_INSTALL_SECONDS, _DEMO_SECONDS = 600, 300
+
+
+@pytest.fixture(scope="module")
+def installers() -> Path:
+    """The folder of pipx."""
+    folder = Path(os.environ.get("REAL_PROGRAMS", ".real")).absolute() / "installers" / "bin"
+    if not (folder / "pipx").exists():
+        pytest.fail(f"pipx is not in {folder}; run tests/real/install.sh first")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone of the project, as its files are now."""
+    folder = tmp_path_factory.mktemp("clone") / "coalmine"
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True, timeout=120)
+    listed = ["git", "-C", str(ROOT), "ls-files", "--modified", "--others", "--exclude-standard", "-z"]
+    changed = subprocess.run(listed, check=True, capture_output=True, text=True, timeout=60).stdout
+    for name in filter(None, changed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory, clone: Path, installers: Path) -> PrintedShell:
+    """A person's terminal after the first block of the README, but for its demonstration."""
+    home = tmp_path_factory.mktemp("home")
+    programs = home / "installers"
+    programs.mkdir()
+    (programs / "pipx").symlink_to(installers / "pipx")
+    opened = PrintedShell.at(home, home / ".local" / "bin", programs)
+    opened.environment = {**opened.environment, **_of_pip(), "PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
+    opened.folder = clone
+    block = next(block for block in Block.all_of("README.md") if block.needs == "the network")
+    install = block.text.replace("coalmine demo\n", "")
+    assert install != block.text
+    opened.run(Block(text=install), timeout=_INSTALL_SECONDS)
+    opened.folder = home
+    return opened
+
+
+def _of_pip() -> Mapping[str, str]:
+    """How pip reaches its index here; a person's home would say it."""
+    found = {name: value for name, value in os.environ.items() if name.startswith(_OF_PIP)}
+    config = subprocess.run(
+        ["python3", "-m", "pip", "config", "debug"], capture_output=True, text=True, check=False
+    )
+    files = re.findall(r"^\s+(\S+), exists: True$", config.stdout, re.MULTILINE)
+    return found | ({"PIP_CONFIG_FILE": files[-1]} if files else {})
+
+
+@pytest.mark.timeout(_INSTALL_SECONDS + 60)
+def test_one_program_is_put_on_the_path(shell: PrintedShell) -> None:
+    """And the person's Python stays first, for them and for their CI."""
+    programs = [file.name for file in (shell.home / ".local" / "bin").iterdir()]
+    assert programs == ["coalmine"]
+    assert shell.run(Block(text="command -v python3")).strip() in {
+        "/usr/bin/python3",
+        "/usr/local/bin/python3",
+    }
+    assert shell.run(Block(text="coalmine config example")) == (ROOT / "coalmine.example.toml").read_text()
+
+
+@pytest.mark.timeout(2 * _DEMO_SECONDS + 120)
+def test_what_the_demonstration_proposes_can_be_typed(shell: PrintedShell, tmp_path: Path) -> None:
+    """Each command, as printed, in an empty folder; what must be filled in is filled in."""
+    shell.folder = tmp_path
+    said = shell.run(Block(text="coalmine demo"), timeout=_DEMO_SECONDS)
+    proposed = re.findall(r"^(coalmine .+)$", said.partition("What to try next")[2], re.MULTILINE)
+    assert [line.split()[1] for line in proposed] == ["demo", "demo", "trial", "init", "up"]
+    _seed, keep, plan, init, up = proposed
+    kept = shell.run(Block(text=keep.replace("DIR", "story")), timeout=_DEMO_SECONDS)
+    assert "What happened" in kept
+    assert (tmp_path / "story" / "shop").is_dir()
+    assert "canary jobs" in shell.run(Block(text=plan))
+    _try_on_a_repository(shell, tmp_path, init, up)
+
+
+def _try_on_a_repository(shell: PrintedShell, folder: Path, init: str, up: str) -> None:
+    """The last two proposals, with an agent that costs nothing."""
+    shop = folder / "shop"
+    (shop / "issues").mkdir(parents=True)
+    (shop / "issues" / "1.md").write_text("Write greeting.txt.\n")
+    git = Git(shop)
+    git("init", "--quiet", "--initial-branch=main")
+    git("commit", "--quiet", "--allow-empty", "--message", "Begin")
+    agent = shell.home / "installers" / "claude"
+    agent.write_text(CLAUDE)
+    agent.chmod(0o755)
+    shell.folder = shop
+    shell.run(Block(text=f"{init} --yes --ci 'command -v python3 > {folder}/where'"))
+    log = folder / "up.log"
+    fleet = shell.start(Block(text=up), log)
+    try:
+        wait_until(
+            lambda: git("branch", "--list", "coalmine/*") or fleet.poll() is not None,
+            description="a branch of the fleet's is there",
+            timeout=90,
+        )
+        wait_until((folder / "where").exists, description="CI has run", timeout=60)
+    finally:
+        fleet.send_signal(signal.SIGINT)
+        until_ended(fleet, timeout=60)
+    assert git("branch", "--list", "coalmine/*"), log.read_text()
+    assert (folder / "where").read_text().strip() in PYTHONS
+
+
+@pytest.mark.timeout(600)
+def test_the_quickstart_comes_to_its_verdict(tmp_path: Path) -> None:
+    """The hasty version is rolled back after ten to twenty jobs, as the page says."""
+    carry_out_the_quickstart(tmp_path, until="rolled back", timeout=200)
+
+
+def _built(clone: Path, installers: Path, folder: Path, kind: str, **variables: str) -> Path:
+    """A wheel or a source distribution, built in an environment that has hatchling."""
+    argv = [str(installers / "python"), "-m", "hatchling", "build", "-d", str(folder), "-t", kind]
+    kept = {name: value for name, value in os.environ.items() if name != "PROJECT_URL"}
+    subprocess.run(argv, cwd=clone, env=kept | variables, check=True, capture_output=True, timeout=120)
+    (made,) = folder.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return made
+
+
+def _metadata(wheel: Path) -> tuple[dict[str, str], str]:
+    """The addresses of a project, and what an index shows of it."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        parsed = Parser().parsestr(archive.read(name).decode())
+    urls = [
+        (name, url) for name, _, url in (each.partition(", ") for each in parsed.get_all("Project-URL") or [])
+    ]
+    return dict(urls), str(parsed.get_payload())
+
+
+#: Links of markdown that begin at the page itself.
+_RELATIVE = re.compile(r"\]\((?!https?:|#)[^)]+\)")
+
+
+@pytest.mark.parametrize(
+    ("origin", "page"),
+    [
+        ("https://me:s3cr3t@github.com/acme/coalmine.git", "https://github.com/acme/coalmine/blob/HEAD/"),
+        ("git@git.example.com:acme/coalmine.git", "https://git.example.com/acme/coalmine/src/branch/main/"),
+        ("ssh://git@gitlab.com/acme/coalmine", "https://gitlab.com/acme/coalmine/-/blob/HEAD/"),
+    ],
+)
+def test_the_readme_of_a_wheel_links_to_where_it_was_cloned_from(
+    clone: Path, installers: Path, tmp_path: Path, origin: str, page: str
+) -> None:
+    """Every link is whole; neither user nor password goes along."""
+    Git(clone)("remote", "set-url", "origin", origin)
+    urls, text = _metadata(_built(clone, installers, tmp_path, "wheel"))
+    assert urls["Documentation"] == f"{page}docs/index.md"
+    assert f"]({page}docs/quickstart.md)" in text
+    assert not _RELATIVE.findall(text)
+    assert "s3cr3t" not in str(urls) + text
+
+
+def test_a_wheel_of_a_source_distribution_has_its_address(
+    clone: Path, installers: Path, tmp_path: Path
+) -> None:
+    """Where there is no clone any longer; a variable says another one."""
+    Git(clone)("remote", "set-url", "origin", str(ROOT))
+    sdist = _built(clone, installers, tmp_path, "sdist", PROJECT_URL="https://codeberg.org/acme/coalmine")
+    subprocess.run(
+        ["tar", "--extract", "--gzip", "--file", sdist, "--directory", tmp_path], check=True, timeout=60
+    )
+    (unpacked,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    wheel = _built(unpacked, installers, tmp_path / "wheels", "wheel")
+    urls, text = _metadata(wheel)
+    assert urls["Repository"] == "https://codeberg.org/acme/coalmine"
+    assert not _RELATIVE.findall(text)
+    with zipfile.ZipFile(wheel) as archive:
+        assert "console/coalmine.example.toml" in archive.namelist()
+
+
+def test_a_wheel_of_a_folder_makes_no_address_up(clone: Path, installers: Path, tmp_path: Path) -> None:
+    """A clone of a path has none: links become words."""
+    Git(clone)("remote", "set-url", "origin", str(ROOT))
+    urls, text = _metadata(_built(clone, installers, tmp_path, "wheel"))
+    assert urls == {}
+    assert "Quickstart (`docs/quickstart.md`)" in text
+    assert not _RELATIVE.findall(text)
