@@ -160,3 +160,12 @@ def _entry(task: str, seconds: float, *arguments: str) -> dict[str, Any]:
         "schedule": seconds,
         "options": {"queue": "control", "headers": headers, "ignore_result": True},
     }
+
+
+def refused_pool(pool: object) -> str:
+    """Why a worker must not have a pool, by its name or class; "" for one that it may have.
+
+    A turn waits for its agent in calls that stop all green threads, those that keep leases too.
+    """
+    found = [name for name in ("gevent", "eventlet") if name in str(pool)]
+    return f"the pool {found[0]} is not supported: use -P threads, prefork or solo" if found else ""

@@ -15,7 +15,9 @@ their own ways.
 
 Commands to workers, and events, are asked for by the exact name of their channel. kombu asks for patterns
 (PSUBSCRIBE), and Redis lets a user with `&coalmine:*` do that only for that very pattern. Events go to one
-channel for that, rather than one for each kind; who reads them picks out what it wants, as before.
+channel for that, rather than one for each kind; who reads them picks out what it wants, as before. They go to
+the channel of their kind as well, in the same round trip: exporters and others that use kombu as it is hear
+them there.
 
 An event is tried once. Celery has a heartbeat tried again for as long as the server refuses it, in the thread
 that takes messages: the worker learned of no other fault meanwhile, and could not be shut down.
@@ -32,6 +34,7 @@ from celery.events.dispatcher import EventDispatcher
 from kombu import Connection
 from kombu.transport import redis, virtual
 from kombu.transport.base import Transport
+from kombu.utils.json import dumps
 from redis.exceptions import RedisError
 
 _log = structlog.get_logger(__name__)
@@ -63,8 +66,30 @@ class HintQoS(virtual.QoS):
 class ExactTopics:
     """Comes before a Redis channel of kombu's among the bases of a class."""
 
-    #: kombu: one channel for all events, rather than one for each kind.
-    fanout_patterns = False
+    def _get_publish_topics(self, exchange: str, routing_key: str) -> list[str]:
+        """The one channel of a broadcast, and the one on which kombu's own receivers hear it."""
+        ours: Any = self
+        topic = f"{ours.keyprefix_fanout}{exchange}"
+        return [topic, f"{topic}/{routing_key}"] if routing_key else [topic]
+
+    def _get_subscribe_topics(self, queue: str) -> list[str]:
+        """The one channel of the broadcast that a queue is bound to."""
+        ours: Any = self
+        exchange, _routing_key = ours._fanout_queues[queue]  # noqa: SLF001 - kombu's
+        return [f"{ours.keyprefix_fanout}{exchange}"]
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
+        """Publish a broadcast, to all its channels in one round trip."""
+        ours: Any = self
+        if kwargs.get("_publish_batch") is not None:
+            ours_put: Any = super()
+            ours_put._put_fanout(exchange, message, routing_key, **kwargs)  # noqa: SLF001 - kombu's
+            return
+        text = dumps(message)
+        with ours.conn_or_acquire() as client, client.pipeline(transaction=False) as several:
+            for topic in self._get_publish_topics(exchange, routing_key):
+                several.publish(topic, text)
+            several.execute()
 
     def _subscribe(self) -> None:
         """Ask for the channels of all broadcasts that are consumed."""

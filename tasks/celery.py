@@ -15,7 +15,20 @@ from typing import Any
 from celery import Task, signals
 
 from routing.errors import SettingsError
-from tasks.broker import CI, DISPATCH, HARVEST, LAND, NOTIFY, POLL, SWEEP, WATCH, WATCHDOG, WORK, make_app
+from tasks.broker import (
+    CI,
+    DISPATCH,
+    HARVEST,
+    LAND,
+    NOTIFY,
+    POLL,
+    SWEEP,
+    WATCH,
+    WATCHDOG,
+    WORK,
+    make_app,
+    refused_pool,
+)
 from tasks.composition.composition import compose, redis_url
 from tasks.composition.worker import Worker
 from tasks.logs import configure_logs
@@ -187,6 +200,12 @@ def _need_a_server(**_given: Any) -> None:
         redis_url(settings)
     except SettingsError as error:
         raise SystemExit(_complaint(error)) from None
+
+
+@signals.worker_init.connect
+def _refuse_green_threads(sender: Any = None, **_given: Any) -> None:
+    if said := refused_pool(getattr(sender, "pool_cls", "")):
+        raise SystemExit(f"coalmine: {said}")
 
 
 @signals.worker_init.connect

@@ -130,9 +130,9 @@ class Jobs:
             return ClaimRefusal.UNREADABLE
 
     def _content(self, job: Job) -> Version:
-        """A version's content is immutable: it is read once a process."""
+        """A version's content is immutable: it is read once a process, unless the store was emptied since."""
         kept = self._contents.get((job.template, job.version))
-        if kept is None:
+        if kept is None or kept.content_hash != job.content_hash:
             kept = self._versions.read(job.template, job.version)
             if kept is None or kept.content_hash != job.content_hash:
                 message = f"the content of {job.version_id} is gone; job {job.id} cannot be worked on"

@@ -18,6 +18,12 @@ TICK_SECONDS = 120.0
 #: Headers of a tick's message: when it was sent, by the server's clock, and for how long it is of use.
 SENT_AT, USEFUL_SECONDS = "coalmine_sent_at", "coalmine_useful_seconds"
 
+#: What an emptied store means.
+EMPTIED = (
+    "the store has lost what was in it: somebody emptied it, or it was started without its files. Jobs that "
+    "ran are ended, and templates, versions, trials and switches are gone: restore a copy of its files"
+)
+
 #: Seconds after which a request for a tick that has not begun is repeated.
 ASKED_SECONDS = 5
 
@@ -40,6 +46,7 @@ class Ticks:
 
     def __init__(self, store: TickStore) -> None:
         self._store = store
+        self._has_beaten = False  # this process has noted a sweep
 
     def run_alone(self, name: str, tick: Callable[[], Any], *, lease_seconds: float = TICK_SECONDS) -> Any:
         """Run the tick; when another process is at it, have that one run it once more, and return None.
@@ -57,8 +64,13 @@ class Ticks:
         return answer
 
     def beat(self) -> None:
-        """A sweep begins: after a time without any, leases that ran out meanwhile are not lost yet."""
-        self._store.beat()
+        """A sweep begins: after a time without any, leases that ran out meanwhile are not lost yet.
+
+        A store that has forgotten the sweeps of this process has lost everything else too, which is said.
+        """
+        if not self._store.beat() and self._has_beaten:
+            _log.error("store.emptied", reason=EMPTIED)
+        self._has_beaten = True
 
     def ask(self, name: str) -> bool:
         """Whether a message for the tick is to be sent: not when one was sent a moment ago and waits.

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.concurrency.thread import TaskPool
 from pydantic import SecretStr
 
 from routing.jobs.job import Priority
 from routing.jobs.publisher import CeleryPublisher
-from tasks.broker import QUEUES, WORK, make_app
+from tasks.broker import QUEUES, WORK, make_app, refused_pool
 from tasks.settings.celery_variables import NOT_READ, not_read
 from tasks.settings.settings import Settings
 
@@ -94,3 +95,10 @@ def test_variables_that_are_not_read_are_named_once() -> None:
     assert said.startswith("CELERY_BROKER_URL, CELERY_BROKER_READ_URL (")
     assert "set COALMINE_BROKER_URL if" in said
     assert "no use for it" in not_read({"CELERY_RESULT_BACKEND": "a"})
+
+
+@pytest.mark.parametrize("pool", ["gevent", "eventlet", "<class 'celery.concurrency.gevent.TaskPool'>"])
+def test_green_threads_are_refused_by_name(pool: str) -> None:
+    """With what to use instead; the others are fine."""
+    assert "is not supported: use -P threads" in refused_pool(pool)
+    assert not any(map(refused_pool, ["threads", "prefork", "solo", TaskPool]))

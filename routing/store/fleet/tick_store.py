@@ -54,9 +54,12 @@ class TickStore(Store):
         """Whether a message for the tick is needed: False when one was sent within the last seconds."""
         return self._first(self._asked(name), seconds, doing=f"asking for the tick {name}")
 
-    def beat(self) -> None:
-        """A sweep begins. After some seconds without one, holders of leases get time to renew them first."""
-        self.call(_PULSE, doing="noting that the sweep runs")
+    def beat(self) -> bool:
+        """A sweep begins; whether one was noted before.
+
+        After some seconds without one, holders of leases get time to renew them first.
+        """
+        return self.call(_PULSE, doing="noting that the sweep runs")
 
     def is_first(self, name: str, *, seconds: int) -> bool:
         """Whether this is the first call of that name, by any process, within some seconds."""

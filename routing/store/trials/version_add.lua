@@ -19,6 +19,8 @@ redis.call('HSET', versions, number, '{"number":' .. number .. ',"parent":' .. p
   .. ',"created_at":' .. stamp(now) .. ',' .. record)
 redis.call('HSET', hashes, hash, number)
 redis.call('HSET', template, 'latest', number)
+-- The first revision differs from those of a template that the store has lost: mailboxes may have kept its route.
+redis.call('HSETNX', template, 'revision', string.format('%d', now * 1000000))
 redis.call('HINCRBY', template, 'revision', 1)
 local id = name .. '@v' .. number
 if policy ~= '' then redis.call('HSET', template, 'policy', policy) end
