@@ -1,4 +1,4 @@
-"""Events of workers: heard by our own application, and by whoever reads them with kombu as it is."""
+"""Events of workers: heard by our own application, and by those who read them with kombu as it is."""
 
 import threading
 from collections.abc import Iterator
