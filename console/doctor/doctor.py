@@ -23,8 +23,8 @@ from console.doctor.forges import forge_templates, forges
 from console.doctor.sandbox import sandbox_here, unconfined_champions
 from console.invocation import Invocation
 from routing.errors import STORE_AWAY, CoalmineError, SettingsError
+from routing.forges.local.config import LocalConfig
 from routing.forges.local.fitness import fault_of, is_large, lacks_lfs
-from routing.forges.local.forge import LocalConfig
 from routing.forges.local.git import LocalGit
 from routing.git.git import Git
 from routing.process.cgroup import CgroupHome

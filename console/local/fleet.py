@@ -28,7 +28,7 @@ from console.local.supervisor import Supervisor
 from console.web.access import checked_token
 from routing.embedded.private_server import PrivateServer
 from routing.forges.config import RemoteConfig
-from routing.forges.local.forge import LocalConfig
+from routing.forges.local.config import LocalConfig
 from tasks.agents.mail_socket.unix_socket import sweep
 from tasks.composition.composition import Coalmine, compose
 from tasks.composition.forge_parts import local_config

@@ -6,6 +6,7 @@ folder that they are in: it may hold settings and tokens.
 """
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +39,12 @@ _PARTS = ("bin", "conf", "include", "jmods", "lib", "lib64", "libexec", "pkg", "
 
 #: Folders that programs of another folder need, both below the user's home.
 _COMPANIONS = {".cargo/bin": (".rustup",)}
+
+#: What is not shown although a line names it: a sandbox has its own, or programs are not kept there.
+_NEVER = ("/dev/", "/etc/", "/proc/", "/sys/")
+
+#: The folder in /dev in which people keep files.
+_MEMORY = "/dev/shm/"  # noqa: S108
 
 #: Most links that are followed from one program.
 _MOST_LINKS = 20
@@ -119,6 +126,21 @@ def toolchain(program: Path, *, home: str) -> list[Path]:
         if not _is_systems(hop):
             found += [*_place_of(hop, home)]
     return list(dict.fromkeys(found))
+
+
+def named_files(line: str) -> list[str]:
+    """The files that the words of a shell line name by absolute paths; the operator wrote them."""
+    try:
+        words = shlex.split(line)
+    except ValueError:  # the shell will say so
+        return []
+    return [
+        word
+        for word in words
+        if word.startswith("/")
+        and (word.startswith(_MEMORY) or not word.startswith(_NEVER))
+        and Path(word).is_file()
+    ]
 
 
 def _hops(program: Path) -> Iterator[Path]:

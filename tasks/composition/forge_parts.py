@@ -19,7 +19,7 @@ from routing.errors import CoalmineError
 from routing.forges.config import ForgeConfig
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.forge import Forge, RunsCi
-from routing.forges.local.forge import LocalConfig
+from routing.forges.local.config import LocalConfig
 from routing.forges.registry import kind_named
 from routing.forges.site import ForgeSite
 from routing.git.remote import Remote

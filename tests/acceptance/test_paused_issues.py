@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from routing.forges.local.forge import LocalConfig
+from routing.forges.local.config import LocalConfig
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim

@@ -41,6 +41,7 @@ def _environment() -> dict[str, str]:
         "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
         "COALMINE_TIMES__WATCH_INTERVAL_SECONDS": "0.5",
         "COALMINE_JOB__DRAIN_GRACE_SECONDS": "1",
+        "COALMINE_FORGE__LOCAL__CI_SANDBOX": "none",
         "COALMINE_AGENT__SANDBOX": "none",  # its agents tell the tests how they are; others are in tests/real
         "PYTHONPATH": str(ROOT),
     }

@@ -28,10 +28,12 @@ from routing.forges.errors import (
 from routing.forges.forge import Forge
 from routing.forges.gitea.kind import GiteaConfig, gitea_forge
 from routing.forges.github.kind import GitHubConfig, github_forge
-from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.config import LocalConfig
+from routing.forges.local.forge import LocalForge
 from routing.forges.rest.forge import RestForge
 from routing.http.connection import Surroundings
 from routing.issues.issue import IssueRef
+from routing.sandbox.profile import SandboxKind
 from tests.fakes.forge_world import TOKEN, ForgeWorld
 from tests.fakes.memory_forge import MemoryForge
 from tests.fakes.memory_repository import MemoryRepository
@@ -78,7 +80,12 @@ def local_forge(folder: Path) -> ForgeUnderTest:
     repository, issues = new_repository(folder), folder / "issues"
     issues.mkdir()
     settings = LocalConfig(
-        repository=repository.path, issues=issues, state=folder / "state", ci=CI, merge="green"
+        ci_sandbox=SandboxKind.NONE,
+        repository=repository.path,
+        issues=issues,
+        state=folder / "state",
+        ci=CI,
+        merge="green",
     )
     forge = LocalForge.of(settings)
     opened: list[Path] = []

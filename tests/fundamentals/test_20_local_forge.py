@@ -12,8 +12,10 @@ import pytest
 from routing.forges.change_request import ChangeState
 from routing.forges.commit_status import CiVerdict
 from routing.forges.errors import ForgeRefusedError
-from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.config import LocalConfig
+from routing.forges.local.forge import LocalForge
 from routing.issues.issue import IssueRef
+from routing.sandbox.profile import SandboxKind
 from tests.repositories import TemporaryRepository, new_repository
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -34,6 +36,7 @@ def forge(repository: TemporaryRepository, tmp_path: Path) -> LocalForge:
     (issues / "3.md").write_text("---\ntitle: Greet\nlabels: [agent]\n---\nThe greeting is missing.\n")
     return LocalForge.of(
         LocalConfig(
+            ci_sandbox=SandboxKind.NONE,
             repository=repository.path,
             issues=issues,
             state=tmp_path / "state",

@@ -7,7 +7,8 @@ import pytest
 from routing.base import Base
 from routing.forges.change_request import ChangeState
 from routing.forges.errors import ForgeBaseGoneError, ForgeUnreachableError
-from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.config import LocalConfig
+from routing.forges.local.forge import LocalForge
 from routing.forges.local.git import LocalGit
 from routing.forges.local.kind import LOCAL
 from routing.git.git import Git

@@ -23,12 +23,14 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.forges.local.ci import LocalCI
-from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.config import LocalConfig
+from routing.forges.local.forge import LocalForge
 from routing.forges.local.git import LocalGit
 from routing.forges.local.merge import LocalMerge
 from routing.git.git import Git
 from routing.issues.issue import IssueRef
 from routing.process.bounded_command import BoundedLog
+from routing.sandbox.profile import SandboxKind
 from tests.repositories import TemporaryRepository, new_repository
 from tests.servers.private_server import process_runs
 from tests.waiting import until_ended, wait_until
@@ -57,6 +59,7 @@ def forge_of(
     folder.mkdir(exist_ok=True)
     return LocalForge.of(
         LocalConfig(
+            ci_sandbox=SandboxKind.NONE,
             repository=repository.path,
             issues=folder,
             state=beside / "state",

@@ -10,8 +10,9 @@ import pytest
 from console.doctor.doctor import local_forges
 from console.local.start_checks import check_repository
 from routing.errors import InvalidInputError
+from routing.forges.local.config import LocalConfig
 from routing.forges.local.fitness import Wholeness, fault_of
-from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.forge import LocalForge
 from routing.forges.local.git import LocalGit
 from routing.store.redis.health import Status
 from tasks.settings.settings import Settings

@@ -8,8 +8,10 @@ import pytest
 from console.local.start_checks import check_ci
 from routing.errors import InvalidInputError
 from routing.forges.commit_status import CiVerdict
-from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.config import LocalConfig
+from routing.forges.local.forge import LocalForge
 from routing.git.git import Git
+from routing.sandbox.profile import SandboxKind
 
 ForgeWith = Callable[[str], LocalForge]
 
@@ -30,7 +32,13 @@ def forge_with(tmp_path: Path) -> ForgeWith:
 
     def made(command: str) -> LocalForge:
         return LocalForge.of(
-            LocalConfig(repository=repository, issues=issues, state=tmp_path / "state", ci=command)
+            LocalConfig(
+                repository=repository,
+                issues=issues,
+                state=tmp_path / "state",
+                ci=command,
+                ci_sandbox=SandboxKind.NONE,
+            )
         )
 
     return made

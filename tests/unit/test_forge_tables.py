@@ -11,7 +11,7 @@ import pytest
 from routing.errors import SettingsError
 from routing.forges.gitea.kind import ForgejoConfig, GiteaConfig
 from routing.forges.github.kind import GitHubConfig
-from routing.forges.local.forge import LocalConfig
+from routing.forges.local.config import LocalConfig
 from tasks.settings.forge_tables import ForgeTables
 from tasks.settings.origins import Origins, flat
 from tasks.settings.settings import PREFIX, Settings, load_settings

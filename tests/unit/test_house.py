@@ -73,7 +73,7 @@ KNOWS = {
         forge_rooms(),
         (
             "routing", "routing/forges", "routing/forges/rest", "routing/git", "routing/http",
-            "routing/issues", "routing/process", "routing/webhook",
+            "routing/issues", "routing/process", "routing/sandbox", "routing/webhook",
         ),
     ),
     "harvest": (),
@@ -129,6 +129,7 @@ KNOWS = {
 
 #: Rooms with more files than MOST_FILES, and why that is right.
 LARGE_ROOMS = {
+    "routing/forges/local": "a whole forge: issues, branches, merges and CI, each in its own file",
     "console/commands": "one file for each command or group of commands, as the help lists them",
     "harvest": "one floor, one subject; each file is a step of the one way from signal to verdict",
 }

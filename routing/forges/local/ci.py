@@ -32,6 +32,7 @@ from routing.errors import CorruptRecordError
 from routing.folder_removal import remove_all
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
 from routing.forges.errors import ForgeUnreachableError
+from routing.forges.local.ci_sandbox import CiSandbox
 from routing.forges.local.ci_submodules import BrokenSubmoduleError, CiSubmodules
 from routing.forges.local.durable_file import locked, read_regular, replace_file
 from routing.forges.local.git import LocalGit, existing_commit
@@ -91,6 +92,7 @@ class LocalCI:
     state_dir: Path  # `statuses/` and `logs/` are kept here
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     clock: Callable[[], float] = time.time  # seconds since the epoch
+    sandbox: CiSandbox = field(default_factory=CiSandbox)
     submodules: bool = True  # whether they are in the clone
     main: str = ""  # the main branch; "" finds it
 
@@ -213,13 +215,19 @@ class LocalCI:
         """Run the command in a clone. Its output replaces the log of an earlier run, up to a bound."""
         try:
             with self._clone(commit) as folder, log_file.open("wb") as file:
+                environment = self._environment_of(commit)
+                own = folder.parent / ".coalmine-own"
+                inside, said = self.sandbox.command(self.command, folder, own, self.repo, environment)
                 command = Command(
-                    argv=["sh", "-c", self.command],
+                    argv=inside.argv if inside else ["sh", "-c", self.command],
                     cwd=folder,
-                    environment=self._environment_of(commit),
+                    environment=inside.environment if inside else environment,
                     death_signal=signal.SIGKILL,
+                    is_wrapper=inside is not None,
                 )
                 log = BoundedLog(file=file, max_bytes=MAX_LOG_BYTES)
+                if said:
+                    log.write(f"coalmine: {said}\n".encode())
                 return run_bounded(
                     command,
                     timeout_seconds=self.timeout_seconds,

@@ -8,21 +8,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from typing import Any
 
 from routing.base import Base
 from routing.errors import SettingsError
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review
 from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus
-from routing.forges.config import ForgeConfig, ForgeName, Label, Lack, none_if_empty
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
 from routing.forges.failing_log import Complaint, failing_log_of
 from routing.forges.forge import Access, Permission
 from routing.forges.local.access import access_to
 from routing.forges.local.branches import LocalBranches
 from routing.forges.local.ci import LocalCI
+from routing.forges.local.config import LocalConfig
 from routing.forges.local.fitness import Wholeness, fault_of
 from routing.forges.local.git import LocalGit, existing_commit, repository_name
 from routing.forges.local.issue_file import IssueFile
@@ -31,70 +29,12 @@ from routing.forges.local.merge import LocalMerge
 from routing.forges.work_branch import WORK_PREFIX, merge_message
 from routing.forges.written_text import checked_name, checked_text
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
-from routing.setting_types import Seconds, Switch
 
 #: The name under which Coalmine comments in issue files.
 OWN_NAME = "coalmine"
 
 #: Who wrote an issue whose file does not say: somebody who may write in the folder.
 UNNAMED = "local"
-
-#: What `LocalConfig.memory` has in it.
-MEMORY_PARTS = frozenset({"ci", "logs", "statuses", "branches"})
-
-
-class LocalConfig(ForgeConfig):
-    """Where the parts of a local forge are, and what it does by itself. Its kill switch is off by default."""
-
-    kind: Literal["local"] = "local"
-    name: ForgeName = "local"
-    label: Annotated[Label | None, BeforeValidator(none_if_empty)] = None  # None: every open issue
-    kill_switch: Switch = False
-    poll_interval_seconds: Seconds = 5.0
-    merge: Literal["green", "never"] = "green"
-    repository: Path | None = None  # with a work tree or bare; None: the forge is not set up
-    issues: Annotated[Path | None, Field(validate_default=True)] = None  # the folder of issue files
-    state: Path = Path(".coalmine/forge")  # folder of what is remembered; see `memory`
-    ci: str | None = None  # shell line of the operator; None: no CI
-    ci_seconds: Seconds = 1800.0  # that it may take
-    main: str | None = None  # main branch; None: see `LocalGit.main_branch`
-
-    @field_validator("name")
-    @classmethod
-    def _no_part_of_memory(cls, name: str) -> str:
-        """Forges beside `local` are remembered in a folder of their name, among the parts of `local`."""
-        if name in MEMORY_PARTS:
-            message = f"is a folder in `state`; do not call a local forge {', '.join(sorted(MEMORY_PARTS))}"
-            raise ValueError(message)
-        return name
-
-    @field_validator("issues")
-    @classmethod
-    def _both_or_none(cls, issues: Path | None, info: ValidationInfo) -> Path | None:
-        """One without the other would find issues and have nowhere to work, or the reverse."""
-        if (issues is None) != (info.data.get("repository") is None):
-            raise ValueError("a local forge needs both, `repository` and `issues`; set both or none")
-        return issues
-
-    @property
-    def memory(self) -> Path:
-        """Where statuses, logs, branches seen and clones under CI are; each forge has its own place."""
-        return self.state if self.name == "local" else self.state / self.name
-
-    @property
-    def allow_list(self) -> tuple[str, ...]:
-        """The one repository, by the name of its folder."""
-        return () if self.repository is None else (repository_name(self.repository.resolve()),)
-
-    @property
-    def lack(self) -> Lack | None:
-        """A repository."""
-        return Lack(setting="repository", because="it has no repository") if self.repository is None else None
-
-    @property
-    def has_ci(self) -> bool:
-        """Whether there is a command."""
-        return bool((self.ci or "").strip())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +68,7 @@ class LocalForge:
             work_dir=config.memory / "ci",
             state_dir=config.memory,
             environment=os.environ if environment is None else environment,
+            sandbox=config.sandbox_of_ci,
             submodules=config.submodules,
             main=git.main_setting,
         )

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from routing.forges.kind import ForgeKind
-from routing.forges.local.forge import LocalConfig, LocalForge
+from routing.forges.local.config import LocalConfig
+from routing.forges.local.forge import LocalForge
 from routing.forges.local.git import LocalGit
 from routing.git.remote import Remote
 from routing.http.connection import Surroundings

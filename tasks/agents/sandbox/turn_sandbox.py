@@ -5,7 +5,6 @@ folder; the runtime's folder of sessions; the prompt, the mail command and its s
 the turn needs. Everything else of this machine is not there: no store, no other tree, no setting of ours.
 """
 
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import structlog
 
 from routing.process.command import SpawnError
 from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
+from routing.sandbox.machine_files import named_files
 from routing.sandbox.mount import Confinement, Mount, MountKind, ProcessLimits
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
 from routing.sandbox.sandbox import TEMPORARY, Sandbox
@@ -32,12 +32,6 @@ _log = structlog.get_logger(__name__)
 
 #: Where the home of an agent is that has none in its environment.
 _HOME = "/home/agent"
-
-#: What is not shown although a command names it: the sandbox has its own, or programs are not kept there.
-_NEVER = ("/dev/", "/etc/", "/proc/", "/sys/")
-
-#: The folder in /dev in which people keep files.
-_MEMORY = "/dev/shm/"  # noqa: S108
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +121,7 @@ class AgentSandboxes:
                 written=(turn.tree, folders.home, folders.temporary, folders.sessions),
             ),
             gate=gate,
-            programs=(sys.executable, *_files_in(turn.spec.command)),
+            programs=(sys.executable, *named_files(turn.spec.command or "")),
         ).showing([turn.prompt_file])
 
     def _gate(self, turn: SandboxTurn) -> NetworkGate | None:
@@ -169,18 +163,3 @@ def _of_profile(paths: Iterable[str], kind: MountKind, home: str) -> list[Mount]
             raise SpawnError(message) from FileNotFoundError(str(place))
         mounts.append(Mount(kind=kind, at=str(place), source=str(place.resolve())))
     return mounts
-
-
-def _files_in(command: str | None) -> list[str]:
-    """The files that the operator's command names by absolute paths."""
-    try:
-        words = shlex.split(command or "")
-    except ValueError:  # the shell will say so
-        return []
-    return [
-        word
-        for word in words
-        if word.startswith("/")
-        and (word.startswith(_MEMORY) or not word.startswith(_NEVER))
-        and Path(word).is_file()
-    ]
