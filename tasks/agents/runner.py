@@ -181,6 +181,8 @@ class AgentRunner:
 
         A push that fails says what was in its way; the turn is finished all the same.
         """
+        if tree is not None:
+            tree = replace(tree, asked=claim.job.request.title or claim.job.request.task)
         if tree is not None and ran.ended_by is Ending.CANCEL:  # nothing is pushed that nobody wants
             return self._cancelled(claim.job, tree, ran)
         if tree is None or not (ran.clean or ran.said_done):

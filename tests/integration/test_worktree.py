@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from routing.git.git import Git, GitError
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote, without_password
 from tasks.agents.environment import AgentIdentity, agent_environment
+from tasks.agents.repository.leftovers import subject_of
 from tasks.agents.repository.mirror import host_lock
 from tasks.agents.repository.place import (
     RepositoryPlace,
@@ -100,6 +102,30 @@ def test_nothing_is_pushed_when_nothing_was_done(place: RepositoryPlace, remote:
 
     assert (pushed.commit, pushed.moved) == (None, False)
     assert _on_remote(remote) is None
+
+
+def test_leftovers_are_called_after_what_was_asked(place: RepositoryPlace, remote: Path) -> None:
+    """People find it on their main branch; the job is in a trailer."""
+    tree = replace(_open(place, remote), asked="The cart is\n slow \x1b[31m[skip ci]")
+    (tree.path / "left.py").write_text("left\n")
+    tree.push()
+
+    said = Git(remote)("log", "-1", "--format=%s|%(trailers:key=Coalmine-Job,valueonly)", BRANCH)
+    assert said.strip() == f"The cart is slow|{BRANCH.rpartition('/')[2]}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "subject"),
+    [
+        ("", "Keep what the agent left uncommitted"),
+        ("Fix it", "Fix it"),
+        ("word " * 40, "word " * 14 + "…"),
+        ("x" * 100, "x" * 71 + "…"),
+    ],
+)
+def test_subject_of_a_commit_of_ours_is_one_short_line(asked: str, subject: str) -> None:
+    """Whatever an issue is called."""
+    assert subject_of(asked) == subject.replace(" …", "…")
 
 
 def test_leftovers_are_committed_under_our_name(place: RepositoryPlace, remote: Path) -> None:

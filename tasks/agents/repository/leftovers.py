@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from routing.forges.skip_marker import without_skip_markers
 from routing.git.git import Git, GitAnswer, GitError
 from routing.git.lfs import are_pointers
 from routing.git.own_settings import lfs_filters
@@ -40,14 +41,26 @@ _FATAL, _MOST_TRIES = 128, 100
 #: A file in our git directory: the paths of submodules whose files were written into the tree.
 _SUBMODULES = "submodules"
 
-#: Says of a commit of ours whose work it is. No two jobs make the same commit.
+#: Says of a commit of ours what it is for and whose work it is. No two jobs make the same commit.
 _MESSAGE = """\
-Keep what the agent left uncommitted
+{subject}
 
 The agent did not commit these changes; Coalmine did when its turn ended.
 
 Coalmine-Job: {job}
 """
+
+#: The subject where nothing is known of what was asked, and the longest one, in characters.
+_SUBJECT = "Keep what the agent left uncommitted"
+_SUBJECT_CHARACTERS = 72
+
+
+def subject_of(asked: str) -> str:
+    """What was asked, which is a person's text, as the first line of a commit's message: pure."""
+    words = " ".join(printable(without_skip_markers(asked)).split())
+    if len(words) <= _SUBJECT_CHARACTERS:
+        return words or _SUBJECT
+    return f"{words[:_SUBJECT_CHARACTERS].rpartition(' ')[0] or words[: _SUBJECT_CHARACTERS - 1]}…"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,8 +171,12 @@ def _written_submodules(git: Git, known: Sequence[bytes]) -> list[bytes]:
     return [path for path in noted if path in known]
 
 
-def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, believes_deletions: bool) -> Leftovers:
+def commit_leftovers(
+    git: Git, tree: Path, onto: str, *, job: str, believes_deletions: bool, asked: str = ""
+) -> Leftovers:
     """Commit what the tree has beyond a commit. Deletions count if they are believed, and are not most files.
+
+    The commit is called after what was `asked`, the title of an issue for instance.
 
     Raises GitError when git cannot compare them, or not in time.
     """
@@ -184,10 +201,11 @@ def commit_leftovers(git: Git, tree: Path, onto: str, *, job: str, believes_dele
         gone = sum(change.is_deletion and not change.is_of_submodule for change in changes)
         left_out += [f"{gone} files are gone from the tree; that was not committed"] if gone else []
         changes = [change for change in changes if change.is_of_submodule or not change.is_deletion]
-    return Leftovers(commit=_commit(git, onto, changes, job), left_out=tuple(left_out))
+    message = _MESSAGE.format(subject=subject_of(asked), job=job)
+    return Leftovers(commit=_commit(git, onto, changes, message), left_out=tuple(left_out))
 
 
-def _commit(git: Git, onto: str, changes: list[_PathChange], job: str) -> str | None:
+def _commit(git: Git, onto: str, changes: list[_PathChange], message: str) -> str | None:
     """Make a commit of changes, and leave the index at it; None when there are none."""
     git("read-tree", "--reset", onto)
     if not changes:
@@ -195,7 +213,7 @@ def _commit(git: Git, onto: str, changes: list[_PathChange], job: str) -> str | 
     deletions_first = sorted(changes, key=lambda change: not change.is_deletion)
     lines = b"".join(change.entry for change in deletions_first)
     git.raw("update-index", "-z", "--index-info", stdin=lines)
-    return git("commit-tree", git("write-tree"), "-p", onto, stdin=_MESSAGE.format(job=job))
+    return git("commit-tree", git("write-tree"), "-p", onto, stdin=message)
 
 
 def _add(git: Git, without: Sequence[bytes]) -> str:

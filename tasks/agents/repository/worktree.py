@@ -100,6 +100,7 @@ class Worktree:
     limits: GitLimits
     pushed: frozenset[str] = frozenset()  # commits that the job's record says were pushed
     aside: tuple[str, ...] = ()  # work of earlier turns that is not on the branch, in words
+    asked: str = ""  # what the work is for, in a person's words: a commit of ours is called after it
 
     @property
     def borrowed(self) -> tuple[Path, ...]:
@@ -160,7 +161,7 @@ class Worktree:
                 f"{self.base.commit[:12]}, so nothing was pushed; its commits are in {self.git_dir}"
             )
             raise PushRefusedError(message, kind=RefusalKind.UNRELATED)
-        taken = _with_leftovers(git, self.path, self.branch, work) if keep_leftovers else _Taken(tip=work.tip)
+        taken = _with_leftovers(self, git, work) if keep_leftovers else _Taken(tip=work.tip)
         return replace(taken, left_out=(*work.not_taken, *taken.left_out))
 
     def remove(self) -> None:
@@ -348,15 +349,16 @@ def _check_out(
     note_submodules(git, mirror.write_submodules(git, place.tree(job_id), start, accepted=main))
 
 
-def _with_leftovers(git: Git, tree: Path, branch: str, work: AgentWork) -> _Taken:
+def _with_leftovers(made: Worktree, git: Git, work: AgentWork) -> _Taken:
     """Commit what the agent had not. Files that cannot be compared never cost the commits.
 
     GitError when this host is at its limits: then all is taken later.
     """
     try:
         left = commit_leftovers(
-            git, tree, work.at, job=branch.rpartition("/")[2], believes_deletions=work.believes_deletions
-        )
+            git, made.path, work.at, job=made.branch.rpartition("/")[2], asked=made.asked,
+            believes_deletions=work.believes_deletions,
+        )  # fmt: skip
     except GitError as error:
         if is_at_limit(error):
             raise
@@ -366,7 +368,7 @@ def _with_leftovers(git: Git, tree: Path, branch: str, work: AgentWork) -> _Take
     if work.at != work.tip:
         keep_aside(git, "left/uncommitted", left.commit)
         return _Taken(tip=work.tip, left_out=left.left_out)
-    git("update-ref", f"refs/heads/{branch}", left.commit)
+    git("update-ref", f"refs/heads/{made.branch}", left.commit)
     return _Taken(tip=left.commit, kept=True, left_out=left.left_out)
 
 
