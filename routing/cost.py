@@ -64,6 +64,7 @@ class Payer:
     version: int
     trial: str = ""  # "" outside trials
     arm: str = ""
+    repository: str = ""  # "" for none
 
     @property
     def labels(self) -> tuple[str, str]:

@@ -41,6 +41,7 @@ class AccountGate:
     trial: str = ""  # that the job counts in, "" for none
     other: tuple[Candidate, ...] = ()
     is_canary: bool = False  # whether its version is on trial
+    budgets: tuple[tuple[str, float, int], ...] = ()  # of the day: label, dollars and tokens; 0: no limit
     keeps_count: bool = True  # whether a job that falls back still counts in its trial: both arms may
 
     def as_json(self) -> str:
@@ -53,6 +54,7 @@ class AccountGate:
                 "other": [[each.breaker, each.account, each.model, each.rank] for each in self.other],
                 "canary": self.is_canary,
                 "keeps_count": self.keeps_count,
+                "budgets": [list(budget) for budget in self.budgets],
             },
             sort_keys=True,
         )

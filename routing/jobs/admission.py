@@ -22,6 +22,7 @@ WAITS: dict[str, str] = {
     "repository": "waits: as many agents are at work in its repository as are allowed (job.per_repository)",
     "turn": "waits its turn: jobs that wait longer come first",
     "budget": "waits: the fleet has spent what it may spend today (job.day_cost_usd)",
+    "day": "waits for midnight UTC: the budget of the day is used up (job.day_tokens, or a [[budget]])",
     "account": "waits: every account that its version may use is closed (see `coalmine account list`)",
     "other_arm": "waits with the other arm of its trial, whose accounts are closed (`coalmine account list`)",
 }

@@ -145,6 +145,7 @@ class Job:
     cancel_to: JobState = JobState.CANCELLED  # how it then ends: its work may have landed meanwhile
     kind: str = TurnKind.FIRST  # of the next turn; one of a later release is read, and not run
     turns: int = 0  # that were run for it
+    spent_tokens: int = 0  # by all of them: input, with that from the cache, and output
     spent_usd: float = 0.0  # by all of them, as far as it is known
     spent_seconds: float = 0.0  # in all of them
     cost: Cost = NO_COST  # of every turn ever run for it; a person's retry begins the three before anew
@@ -208,7 +209,13 @@ class Job:
     @property
     def payer(self) -> Payer:
         """Whose sums its turns are added to."""
-        return Payer(template=self.template, version=self.version, trial=self.trial, arm=self.arm or "")
+        return Payer(
+            template=self.template,
+            version=self.version,
+            trial=self.trial,
+            arm=self.arm or "",
+            repository=self.request.repository,
+        )
 
     @property
     def branch(self) -> str:

@@ -45,7 +45,7 @@ from tasks.agents.sandbox.turn_sandbox import AgentSandboxes, SandboxTurn
 from tasks.agents.supervision.orphans import end_turns_of
 from tasks.agents.supervision.retirement import Retirement
 from tasks.agents.turn.ending import TurnRecord
-from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.limits import JobLimits, TurnLimits
 from tasks.agents.turn.order import TurnOrder, TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
 from tasks.agents.turn.stop_signal import StopSignal
@@ -64,9 +64,15 @@ class RunnerRules:
     commit_leftovers: bool
     turns_per_job: int = 20
     job_cost_usd: float | None = None  # of all turns of a job, None for no limit
+    job_tokens: int | None = None  # the same in tokens
     prices: PriceTable = field(default_factory=PriceTable)  # for programs that say no dollars
     group: int | None = None  # shared with the user that agents run as; None: they run as the worker's
     git: GitLimits = field(default_factory=GitLimits)
+
+    @property
+    def of_job(self) -> JobLimits:
+        """What all turns of a job may use together."""
+        return JobLimits(turns=self.turns_per_job, usd=self.job_cost_usd, tokens=self.job_tokens)
 
 
 class AgentRunner:
@@ -145,8 +151,8 @@ class AgentRunner:
         spec = leased.spec
         runtime_for(spec)  # refused by name before anything changes
         self._sandboxes.announce(spec, job.id)
-        if (limit := self._limit_reached(job)) is not None:
-            return limit
+        if note := self._rules.of_job.reached(job):
+            return Ran(ended_by=NotRun.JOB_LIMIT, note=note)
         if job.fence > 1:  # an earlier holder may still have an agent in its tree
             end_turns_of(job.id, self._turns.table, self._turns.home)
         try:
@@ -242,17 +248,6 @@ class AgentRunner:
             self._log.say(job.id, "left", part)
         return "; ".join(parts)
 
-    def _limit_reached(self, job: Job) -> Ran | None:
-        """The answer for a job that has used up its turns or its money; None while it has not."""
-        rules = self._rules
-        if job.turns >= rules.turns_per_job:
-            note = f"it has had {job.turns} turns of {rules.turns_per_job}"
-            return Ran(ended_by=NotRun.JOB_LIMIT, note=note)
-        if rules.job_cost_usd is not None and job.spent_usd >= rules.job_cost_usd:
-            note = f"it has cost {job.spent_usd:.2f} USD of {rules.job_cost_usd:.2f}"
-            return Ran(ended_by=NotRun.JOB_LIMIT, note=note)
-        return None
-
     def _agent(self, job: Job) -> AgentRecord:
         """The job's agent: one of its own, unless the request names one that several jobs share.
 
@@ -286,19 +281,11 @@ class AgentRunner:
             runtime=runtime_for(spec),
             begins=True,
             compose=lambda start: self._input(claim, leased, run, start),
-            limits=self._limits(job, spec),
+            limits=self._rules.of_job.left(self._rules.limits.of_version(spec), job),
             attempts=Attempts.of(job),
             on_event=self._accounts.listener(job, partial(self._hear, job.id)),
             on_usage=lambda usage: self._log.spend(job.id, job.fence, usage.cost(0.0)),
         )
-
-    def _limits(self, job: Job, spec: RuntimeSpec) -> TurnLimits:
-        """The limits of a turn; its cost is bounded by what the job may still spend, too."""
-        limits = self._rules.limits
-        costs = [limits.cost_usd] if limits.cost_usd is not None else []
-        if self._rules.job_cost_usd is not None:
-            costs.append(self._rules.job_cost_usd - job.spent_usd)
-        return replace(limits.of_version(spec), cost_usd=min(costs, default=None))
 
     def _input(self, claim: Claim, leased: LeasedTurn, run: "_JobRun", start: TurnStart) -> TurnInput:
         """Open the tree and compose the prompt. Called under the turn's lease: nobody else is in the tree."""

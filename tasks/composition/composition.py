@@ -16,6 +16,7 @@ from redis import Redis
 from harvest.harvester import Harvester
 from harvest.opening import Proposals
 from harvest.settling import Settling
+from routing.accounts.budget import DayBudgets
 from routing.accounts.pool import Pools
 from routing.back_off import BackOff
 from routing.errors import SettingsError
@@ -275,9 +276,11 @@ class Coalmine:
     @cached_property
     def gates(self) -> GateReader:
         """What must be open before a job may begin."""
+        budgets = DayBudgets(fleet_tokens=self.settings.job.day_tokens, tables=self.settings.budget)
         return GateReader(
-            jobs=self.job_store, versions=self.versions, trials=self.trial_store, pools=self.pools
-        )
+            jobs=self.job_store, versions=self.versions, trials=self.trial_store, pools=self.pools,
+            budgets=budgets,
+        )  # fmt: skip
 
     @cached_property
     def mailbox(self) -> Mailbox:

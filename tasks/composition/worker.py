@@ -148,6 +148,7 @@ class Worker:
             kill_grace_seconds=agent.kill_grace_seconds,
             output_bytes=int(agent.output_megabytes * 1024 * 1024),
             cost_usd=agent.cost_usd,
+            tokens=agent.tokens,
             resources=agent.resources,
         )
         return AgentRunner(
@@ -157,6 +158,7 @@ class Worker:
                 commit_leftovers=agent.commit_leftovers,
                 turns_per_job=agent.turns_per_job,
                 job_cost_usd=agent.job_cost_usd,
+                job_tokens=agent.job_tokens,
                 prices=PriceTable(own=self.coalmine.settings.price),
                 group=agent.group_id,
                 git=self.coalmine.settings.git,

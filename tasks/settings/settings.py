@@ -27,6 +27,7 @@ from pydantic_settings import SettingsError as UnreadableValueError
 from harvest.policy import TrialPolicy
 from harvest.score import ScorePolicy
 from routing.accounts.account import Account
+from routing.accounts.budget import Budget
 from routing.accounts.prices import ModelPrice
 from routing.errors import SettingsError
 from routing.git.limits import GitLimits
@@ -48,6 +49,8 @@ from tasks.settings.web_settings import WebSettings
 DEFAULT_FILE = Path("coalmine.toml")
 
 PREFIX = "COALMINE_"
+
+Tokens = Annotated[int, Field(ge=1, le=10**15)]
 
 
 class _Section(BaseModel):
@@ -87,6 +90,7 @@ class JobSettings(_Section):
     agents_at_once: Limit = 0  # running jobs of the fleet; 0: no limit
     per_repository: Limit = 0  # running jobs of one repository; 0: no limit
     day_cost_usd: NotNegative = 0.0  # that the fleet may spend a day (UTC) before no job begins; 0: no limit
+    day_tokens: Annotated[int, Field(ge=0, le=10**15)] = 0  # the same in tokens; 0: no limit
     children_at_once: Count = 5  # active children of one job
     child_depth: Limit = 2  # generations below a job that was enqueued; 0: no children
     children: Literal["cancel", "keep"] = "cancel"  # the fate of a failed job's children
@@ -104,6 +108,8 @@ class AgentSettings(_Section):
     output_megabytes: Positive = 512.0
     cost_usd: Positive | None = None  # per turn, as the agent reports it
     job_cost_usd: Positive | None = None  # of all turns of a job together
+    tokens: Tokens | None = None  # per turn: input, with that from the cache, and output
+    job_tokens: Tokens | None = None  # of all turns of a job together
     turns_per_job: Count = 20
     silence_warn_seconds: Seconds = 120.0  # without an event, after which the watchdog writes a warning
     silence_nudge_seconds: Seconds = 300.0  # … it sends the agent a mail
@@ -168,6 +174,7 @@ class Settings(BaseSettings):
     agent: AgentSettings = AgentSettings()
     account: Annotated[tuple[Account, ...], Field(max_length=100)] = ()  # credentials that agents work with
     price: Annotated[tuple[ModelPrice, ...], Field(max_length=1000)] = ()  # of models, before those we know
+    budget: Annotated[tuple[Budget, ...], Field(max_length=100)] = ()  # of a day, by template or repository
     git: GitLimits = GitLimits()  # how long git may take
     forge: Forges = ()  # where issues come from and work is judged
     http: HttpLimits = HttpLimits()  # how patient we are with forges, and how much is read

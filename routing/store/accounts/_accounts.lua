@@ -44,9 +44,31 @@ local function chosen(breakers, candidates, leases, now, id)
   return best, how, soonest
 end
 
--- Whether a job of a gate may begin: its candidate and the condition of that; or nil, why not ('account' or 'other_arm'), and
+-- Whether what may be used a day is used up. `day_costs` has LABEL:MEASURE -> sum, templates by their names and
+-- repositories after an @; a budget is {label, dollars, tokens}, of label '' for all templates together.
+local function is_used_up(day_costs, budgets)
+  for _, budget in ipairs(budgets or {}) do
+    local usd, tokens = 0, 0
+    if budget[1] == '' then
+      local all = redis.call('HGETALL', day_costs)
+      for at = 1, #all, 2 do
+        local measure = string.sub(all[at], 1, 1) ~= '@' and string.match(all[at], '([^:]+)$')
+        if measure == 'input_tokens' or measure == 'output_tokens' then tokens = tokens + tonumber(all[at + 1]) end
+      end
+    else
+      local f = redis.call('HMGET', day_costs, budget[1] .. ':usd', budget[1] .. ':input_tokens',
+        budget[1] .. ':output_tokens')
+      usd, tokens = tonumber(f[1] or 0), tonumber(f[2] or 0) + tonumber(f[3] or 0)
+    end
+    if budget[2] > 0 and usd >= budget[2] or budget[3] > 0 and tokens >= budget[3] then return true end
+  end
+  return false
+end
+
+-- Whether a job of a gate may begin: its candidate and the condition of that; or nil, why not ('day', 'account' or 'other_arm'), and
 -- the time when it may, if that is known.
-local function through(gate, breakers, leases, trials_open, now, id)
+local function through(gate, breakers, leases, trials_open, now, id, day_costs)
+  if is_used_up(day_costs, gate.budgets) then return nil, 'day', (math.floor(now / 86400) + 1) * 86400 end
   local own, how, soonest = chosen(breakers, gate.own, leases, now, id)
   if not own then return nil, 'account', soonest end
   if #gate.other > 0 and redis.call('SISMEMBER', trials_open, gate.trial) == 1 then

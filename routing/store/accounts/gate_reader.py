@@ -1,5 +1,6 @@
 """What must be open before a job may begin: read for each claim, as versions and trials may have changed."""
 
+from routing.accounts.budget import DayBudgets
 from routing.accounts.pool import AccountGate, Pools
 from routing.errors import CorruptRecordError
 from routing.store.jobs.reader import JobReader
@@ -15,11 +16,15 @@ class GateReader:
     A record that cannot be read leaves its part of the gate out: the claim itself says what is wrong with it.
     """
 
-    def __init__(self, *, jobs: JobReader, versions: VersionStore, trials: TrialStore, pools: Pools) -> None:
+    def __init__(
+        self, *, jobs: JobReader, versions: VersionStore, trials: TrialStore, pools: Pools,
+        budgets: DayBudgets = DayBudgets(),  # noqa: B008 - frozen
+    ) -> None:  # fmt: skip
         self._jobs = jobs
         self._versions = versions
         self._trials = trials
         self._pools = pools
+        self._budgets = budgets
         self._contents: dict[tuple[str, int], Snapshot] = {}
         self._sides: dict[str, Trial] = {}
 
@@ -32,10 +37,14 @@ class GateReader:
         content = self._content(template, number)
         if content is None:
             return None
+        repository = self._jobs.repository_of(job) if self._budgets.are_of_repositories else ""
+        budgets = self._budgets.of(template, repository)
         trial = self._trial(trial_id) if trial_id else None
         sides = (trial.champion, trial.canary) if trial else ()
         if trial is None or number not in sides:
-            return AccountGate(version=version_id(template, number), own=self._pools.candidates(content))
+            return AccountGate(
+                version=version_id(template, number), own=self._pools.candidates(content), budgets=budgets
+            )
         other = self._content(template, trial.canary if number == trial.champion else trial.champion)
         return AccountGate(
             version=version_id(template, number),
@@ -43,6 +52,7 @@ class GateReader:
             trial=trial.id,
             other=self._pools.candidates(other) if other else (),
             is_canary=number == trial.canary,
+            budgets=budgets,
             keeps_count=bool(other and other.fallback and content.fallback),
         )
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from routing.accounts.budget import REPOSITORY
 from routing.cost import Cost
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.store import Store
@@ -43,6 +44,8 @@ def _sums(fields: Mapping[str, str]) -> dict[str, Cost]:
     """LABEL:MEASURE -> number, as a cost for each label."""
     parts: dict[str, dict[str, str]] = defaultdict(dict)
     for name, value in fields.items():
+        if name.startswith(REPOSITORY):  # the same turns once more, for budgets
+            continue
         label, _, measure = name.rpartition(":")
         parts[label][measure] = value
     return {label: Cost.stored(values) for label, values in sorted(parts.items())}

@@ -1,9 +1,9 @@
 -- Win the lease of a job that is queued, or whose lease ran out, if the limits leave room for it.
--- KEYS  job, signals: of the job  outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent, pulse
+-- KEYS  job, signals: of the job  day_costs: sums of today  outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent, pulse
 --       breakers, limited, gates, trials_open, due
 -- ARGV  id: of the job  lease_seconds  worker  call_id: of this claim; with the same one it may be made again
 --       agents_at_once, per_repository, day_cost_usd: the limits; 0 for none
---       waits: JSON object of why it waits, in words, by fleet, repository, turn, budget, account and other_arm
+--       waits: JSON object of why it waits, in words, by fleet, repository, turn, budget, day, account and other_arm
 --       gate: JSON of what must be open for its version, or '' where nothing need be  digest: of the gate
 --       fell_back: JSON of the signal of a job that uses a model that the other arm may not
 -- Returns {'ok', field, value, …} | {'missing'|'taken'|'early'|'paused'|'final'|'rejected'}
@@ -95,7 +95,7 @@ if begins and gate ~= '' then
   local asked = cjson.decode(gate)
   if asked.version ~= f[4] .. '@v' .. f[5] or asked.trial ~= '' and asked.trial ~= (f[16] or '') then return {'moved'} end
   local shut, till
-  account, shut, till = through(asked, breakers, leases, trials_open, now, id)
+  account, shut, till = through(asked, breakers, leases, trials_open, now, id, day_costs)
   if not account then
     if state == 'queued' then hold_for_account(shut, till) end
     return {'limited'}

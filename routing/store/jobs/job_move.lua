@@ -75,7 +75,7 @@ end
 if to ~= 'queued' then redis.call('HDEL', job, 'repair') end -- what a corrective turn was about
 if fresh then
   redis.call('HSET', job, 'attempts', '0')
-  redis.call('HDEL', job, 'finished_at', 'cancel', 'cancel_to', 'turns', 'spent_usd', 'spent_seconds',
+  redis.call('HDEL', job, 'finished_at', 'cancel', 'cancel_to', 'turns', 'spent_usd', 'spent_tokens', 'spent_seconds',
     'fix_forwards', 'judged', 'counted_usd', 'refusals')
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)

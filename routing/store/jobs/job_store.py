@@ -51,7 +51,7 @@ class ClaimRefusal(StrEnum):
 _JOB_CLAIM = Script(
     "job_claim",
     record_or(ClaimRefusal),
-    keys="job signals",
+    keys="job signals day_costs",
     indexes="outbox leases paused rejected events unclaimed held at_work spent pulse breakers limited gates "
     "trials:open due",
     args=f"id lease_seconds worker call_id {_LIMITS} waits gate digest fell_back",
@@ -81,6 +81,7 @@ _HELD_RELEASE = Script(
 _LIMITED_RELEASE = Script(
     "limited_release",
     int,
+    keys="day_costs",
     indexes="limited gates breakers leases outbox paused rejected trials:open",
     args="most again_seconds",
 )
@@ -151,7 +152,8 @@ class JobStore(JobReader):
         With a `call_id` of its own a claim may be made again after a StoreAwayError.
         """
         found = self.call(
-            _JOB_CLAIM, job=self.keys.job(job), signals=self.keys.signals(job), id=job,
+            _JOB_CLAIM, job=self.keys.job(job), signals=self.keys.signals(job),
+            day_costs=self._day_costs() if gate and gate.budgets else self.keys.job(job), id=job,
             lease_seconds=lease_seconds, worker=worker, call_id=call_id, waits=_WAITS,
             gate=gate.as_json() if gate else "", digest=gate.digest if gate else "",
             fell_back=_fell_back(self.now()) if gate and not gate.keeps_count else "[]",
@@ -206,8 +208,16 @@ class JobStore(JobReader):
     def release_limited(self, most: int) -> int:
         """Have jobs published that waited for an account which is open, or to be tried; returns how many."""
         return self.call(
-            _LIMITED_RELEASE, most=most, again_seconds=UNCLAIMED_SECONDS, doing="making use of accounts"
+            _LIMITED_RELEASE,
+            day_costs=self._day_costs(),
+            most=most,
+            again_seconds=UNCLAIMED_SECONDS,
+            doing="making use of accounts",
         )
+
+    def _day_costs(self) -> str:
+        """The key of what was used today, in UTC, by the server's clock."""
+        return self.keys.day_costs(int(self.now() // 86_400))
 
     def take_unclaimed(self, most: int) -> list[str]:
         """Queued jobs whose message was published a while ago and that nobody has claimed."""

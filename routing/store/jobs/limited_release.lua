@@ -1,6 +1,6 @@
 -- Put jobs that wait for an account into the outbox, the oldest first: all of a gate that is open, and one of a gate
 -- whose account is to be tried. A gate whose version was rejected lets all go, to the champion.
--- KEYS  limited, gates, breakers, leases, outbox, paused, rejected, trials_open
+-- KEYS  day_costs: sums of today  limited, gates, breakers, leases, outbox, paused, rejected, trials_open
 -- ARGV  most: jobs of one gate  again_seconds: until another job may try an account that nobody has taken
 -- Returns how many were put there
 -- @include prelude
@@ -17,7 +17,7 @@ for at = 1, #all, 2 do
     if redis.call('SISMEMBER', rejected, gate.version) == 1 then
       room = tonumber(most)
     else
-      local own, stands = through(gate, breakers, leases, trials_open, now, '')
+      local own, stands = through(gate, breakers, leases, trials_open, now, '', day_costs)
       how = own and stands
       if how == 'open' then room = tonumber(most) end
       local last = tonumber(redis.call('HGET', gates, few) or 0)

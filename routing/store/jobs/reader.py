@@ -1,5 +1,6 @@
 """Jobs as they are in Redis: single ones, and the lists that they are on. Nothing here writes."""
 
+import json
 from collections.abc import Sequence
 
 import structlog
@@ -53,6 +54,12 @@ class JobReader(Store):
         with redis_errors("reading what waits for accounts"):
             members = self.redis.zrangebylex(self.keys("limited"), "-", "+", start=0, num=most)
         return [member.rpartition(":")[2] for member in members]
+
+    def repository_of(self, job: str) -> str:
+        """The repository of a job; "" for none, and for a job without a record."""
+        with redis_errors(f"reading job {job}"):
+            request = self.redis.hget(self.keys.job(job), "request")
+        return str(json.loads(request).get("repository", "")) if request else ""
 
     def gate_facts(self, job: str) -> tuple[str, int, str] | None:
         """What decides which accounts a job may use: template, number of its version, trial or "".

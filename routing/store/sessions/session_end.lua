@@ -6,7 +6,7 @@
 -- ARGV  name: of the agent  fence: of the turn  to: the new state, or '' when no turn was run
 --       allowed: states that it may come from, separated by commas  reason  retention_seconds
 --       fields: JSON list of fields and values to write  cost: JSON list of measures and numbers, of the turn alone
---       cost_usd, seconds: of them, for the limits  template, version, arm: labels of sums, '' for none
+--       cost_usd, seconds: of them, for the limits  template, repository, version, arm: labels of sums, '' for none
 --       costs_seconds: for which the sums of a day are kept
 --       job_fence: of the job's lease  finished: JSON of a turn that did its work, which the job keeps until it is
 --       delivered; '' for any other
@@ -41,6 +41,7 @@ if template ~= '' then -- it was paid for, whatever became of its job
   add_cost(template_costs, version, spent)
   if arm ~= '' then add_cost(trial_costs, arm, spent) end
   add_cost(day_costs, template, spent)
+  if repository ~= '' then add_cost(day_costs, '@' .. repository, spent) end
   redis.call('EXPIRE', day_costs, costs_seconds)
 end
 -- The job's record may be gone; an increment must not create it again.
@@ -49,6 +50,7 @@ if counts and redis.call('EXISTS', job) == 1 then
   redis.call('HINCRBYFLOAT', job, 'spent_usd', cost_usd)
   redis.call('HINCRBYFLOAT', job, 'spent_seconds', seconds)
   add_cost(job, 'cost', spent)
+  redis.call('HINCRBY', job, 'spent_tokens', string.format('%d', tokens_of(spent)))
   if finished ~= '' and redis.call('HGET', job, 'fence') == job_fence then
     redis.call('HSET', job, 'finished', finished)
   end

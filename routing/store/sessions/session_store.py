@@ -92,8 +92,8 @@ _END = Script(
     answered(SessionAnswer),
     keys="session job template_costs trial_costs day_costs",
     indexes="sessions turns events",
-    args="name fence to allowed reason retention_seconds fields cost cost_usd seconds template version arm "
-    "costs_seconds job_fence finished call_id",
+    args="name fence to allowed reason retention_seconds fields cost cost_usd seconds template "
+    "repository version arm costs_seconds job_fence finished call_id",
     flags="retry counts put_off mail_missing forget",
 )
 _MOVE = Script(
@@ -204,6 +204,7 @@ class SessionStore(Store):
             cost=flat_json({name: f"{value:.9f}" for name, value in cost.measures().items()}),
             cost_usd=f"{cost.usd:.9f}", seconds=f"{cost.seconds:.3f}",
             template=payer.template if payer else "", version=version, arm=arm,
+            repository=payer.repository if payer else "",
             costs_seconds=DAY_COSTS_SECONDS, retry=turn.retry, put_off=turn.put_off,
             counts=bool(turn.job), mail_missing=turn.mail_missing, forget=turn.forget,
             job_fence=turn.job_fence, finished=turn.finished, call_id=turn.call_id,

@@ -42,7 +42,12 @@ class Usage:
     @property
     def has_tokens(self) -> bool:
         """Whether a model was called, as far as the program said."""
-        return self.input_tokens + self.output_tokens > 0
+        return self.tokens > 0
+
+    @property
+    def tokens(self) -> int:
+        """All of them: input, with that from the cache, and output."""
+        return self.input_tokens + self.output_tokens
 
     @property
     def is_paid(self) -> bool:

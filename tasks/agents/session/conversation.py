@@ -109,6 +109,7 @@ def limits_left(limits: TurnLimits, first: TurnResult) -> TurnLimits:
         time_limit_seconds=max(0.0, limits.time_limit_seconds - first.duration_seconds),
         output_bytes=max(0, limits.output_bytes - first.output_bytes),
         cost_usd=None if cost is None else max(0.0, cost - (first.usage.cost_usd or 0.0)),
+        tokens=None if limits.tokens is None else max(0, limits.tokens - first.usage.tokens),
     )
 
 

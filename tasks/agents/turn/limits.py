@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from routing.errors import CoalmineError, UnavailableError
+from routing.jobs.job import Job
 from routing.sandbox.mount import ProcessLimits
-from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, SessionEvent, ToolEvent
+from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, SessionEvent, ToolEvent, Usage
 from tasks.agents.runtimes.runtime import RuntimeSpec
 
 _MIB = 1024 * 1024
@@ -31,6 +32,7 @@ class TurnLimits:
     line_bytes: int = 8 * _MIB  # kept of one line; longer ones lose long strings, or their end
     log_bytes: int = 16 * _MIB  # kept in the turn's log
     cost_usd: float | None = None  # as the agent reports it, None for no limit
+    tokens: int | None = None  # input, with that from the cache, and output; None for no limit
     resources: ProcessLimits = field(default_factory=ProcessLimits)  # of the machine
 
     def of_version(self, spec: RuntimeSpec) -> Self:
@@ -40,9 +42,43 @@ class TurnLimits:
             resources=self.resources.with_profile(spec.profile),
         )  # fmt: skip
 
+    def is_overspent(self, usage: Usage) -> bool:
+        """Whether more was used than may be; dollars that nobody knows are not."""
+        too_dear = self.cost_usd is not None and (usage.cost_usd or 0.0) > self.cost_usd
+        return too_dear or (self.tokens is not None and usage.tokens > self.tokens)
+
     def time_limit_of(self, spec: RuntimeSpec) -> float:
         """The version's own time limit when it is the shorter one, else the fleet's."""
         return min(self.time_limit_seconds, spec.time_limit_seconds or self.time_limit_seconds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobLimits:
+    """What all turns of one job may use together; None for no limit."""
+
+    turns: int
+    usd: float | None = None
+    tokens: int | None = None
+
+    def reached(self, job: Job) -> str:
+        """Which limit leaves the job no further turn, in words; "" for none."""
+        if job.turns >= self.turns:
+            return f"it has had {job.turns} turns of {self.turns}"
+        if self.usd is not None and job.spent_usd >= self.usd:
+            return f"it has cost {job.spent_usd:.2f} USD of {self.usd:.2f}"
+        if self.tokens is not None and job.spent_tokens >= self.tokens:
+            return f"it has used {job.spent_tokens} tokens of {self.tokens}"
+        return ""
+
+    def left(self, limits: TurnLimits, job: Job) -> TurnLimits:
+        """The limits of its next turn, bounded by what it may still use."""
+        usd = [limits.cost_usd, None if self.usd is None else self.usd - job.spent_usd]
+        tokens = [limits.tokens, None if self.tokens is None else self.tokens - job.spent_tokens]
+        return replace(
+            limits,
+            cost_usd=min((each for each in usd if each is not None), default=None),
+            tokens=min((each for each in tokens if each is not None), default=None),
+        )
 
 
 class StallTimer:

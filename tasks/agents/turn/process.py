@@ -299,7 +299,7 @@ class _ProcessTurn:
             return Ending.STALL if self._stall.is_over(now) else None
         if self.child.bytes_read > limits.output_bytes:
             return Ending.OUTPUT_LIMIT
-        if limits.cost_usd is not None and (self._tally.usage.cost_usd or 0.0) > limits.cost_usd:
+        if limits.is_overspent(self._tally.usage):
             return Ending.BUDGET
         return self._resources.look(now)
 
