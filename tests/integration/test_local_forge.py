@@ -653,3 +653,18 @@ def test_main_is_found_under_its_own_name(tmp_path: Path) -> None:
         git.main_tip()
     Git(tmp_path / "old")("commit", "--quiet", "--allow-empty", "--message", "First")
     assert git.main_branch() == "trunk"
+
+
+@pytest.mark.parametrize("how", ["merged", "checked out", "kept"])
+def test_branch_is_deleted_once_it_is_merged(tmp_path: Path, how: str) -> None:
+    """If that is set, and nobody works on it any more."""
+    repository = new_repository(tmp_path, bare=True)
+    head = repository.work(BRANCH, {"new.txt": "new\n"})
+    git = LocalGit(repository.path)
+    if how == "checked out":
+        repository.git("worktree", "add", "--quiet", str(tmp_path / "beside"), BRANCH)
+    merger = LocalMerge(git=git, deletes=how != "kept")
+    merger.merge(BRANCH, head, "Merge\n")
+
+    assert (git.tip(BRANCH) is None) == (how == "merged")
+    assert git.is_ancestor(head, git.main_tip())

@@ -1,6 +1,8 @@
 """Repositories for which no agent can work are found before one is paid."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -10,10 +12,13 @@ import pytest
 from console.doctor.doctor import local_forges
 from console.local.start_checks import check_repository
 from routing.errors import InvalidInputError
+from routing.forges.change_request import ChangeState
+from routing.forges.commit_status import StatusState
 from routing.forges.local.config import LocalConfig
 from routing.forges.local.fitness import Wholeness, fault_of
 from routing.forges.local.forge import LocalForge
 from routing.forges.local.git import LocalGit
+from routing.git.git import Git
 from routing.store.redis.health import Status
 from tasks.settings.settings import Settings
 from tests.repositories import TemporaryRepository, new_repository
@@ -45,15 +50,21 @@ def _partial(repository: TemporaryRepository) -> None:
     (repository.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
 
 
+def _without_a_commit(repository: TemporaryRepository) -> None:
+    shutil.rmtree(repository.path / ".git")
+    repository.git("init", "--quiet", "--initial-branch=main")
+
+
 FAULTS: dict[str, tuple[Callable[[TemporaryRepository], object], str]] = {
     "a branch of our name": (
         lambda one: one.git("branch", "coalmine"),
-        "git branch -m coalmine coalmine-old",
+        "branch -m coalmine coalmine-old",
     ),
     "no branch": (_without_a_branch, "main"),
     "two main branches": (_with_two_mains, "COALMINE_FORGE__LOCAL__MAIN"),
     "no repository": (_no_repository, "not a git repository"),
-    "a partial clone": (_partial, "git fetch --refetch"),
+    "a partial clone": (_partial, "fetch --refetch"),
+    "no commit": (_without_a_commit, "make a first one"),
 }
 
 
@@ -143,3 +154,58 @@ def test_objects_of_a_partial_clone_are_looked_for_once(repository: TemporaryRep
     (repository.bench.parent / "lost").rename(lost)
     (repository.path / ".git" / "objects" / "pack" / "came").touch()
     assert fault_of(git, wholeness) is None
+
+
+@pytest.mark.parametrize("folder", [".", "deep/er"])
+def test_folder_within_a_repository_is_refused_with_the_one_to_give(
+    repository: TemporaryRepository, folder: str
+) -> None:
+    """Jobs work in the whole repository; the git directory, and the top, are as good as each other."""
+    inside = repository.path / "my code" / folder
+    inside.mkdir(parents=True)
+    config = config_of(repository).model_copy(update={"repository": inside})
+
+    with pytest.raises(InvalidInputError, match=r"give the repository itself: \S*/shop$"):
+        check_repository(LocalForge.of(config))
+    assert fault_of(LocalGit(repository.path / ".git")) is None
+
+
+def test_command_that_repairs_is_right_as_printed(tmp_path: Path) -> None:
+    """From any folder, with a blank and a quote in the path."""
+    repository = new_repository(tmp_path, "my 'best' shop")
+    repository.git("branch", "coalmine")
+    with pytest.raises(InvalidInputError) as caught:
+        check_repository(LocalForge.of(config_of(repository)))
+    command = str(caught.value).partition("rename it: ")[2]
+    subprocess.run(["sh", "-c", command], check=True, cwd="/")
+
+    assert fault_of(LocalGit(repository.path)) is None
+
+
+def test_shallow_repository_is_judged_and_merged(tmp_path: Path) -> None:
+    """At the first attempt: CI's clone comes of it, and the merge does, too."""
+    whole = new_repository(tmp_path, "whole", bare=True)
+    for number in range(3):
+        whole.work("main", {f"f{number}": "x\n"})
+    path = tmp_path / "shop"
+    whole.git("clone", "--quiet", "--depth=1", f"file://{whole.path}", str(path))
+    repository = TemporaryRepository(path, whole.bench)
+    config = config_of(repository).model_copy(update={"ci": "test -f f2", "delete_branches": True})
+    forge = LocalForge.of(config)
+    assert fault_of(forge.git) is None
+    job = tmp_path / "job"
+    Git(tmp_path)("clone", "--quiet", f"file://{path}", str(job))
+    (job / "new").write_text("x\n")
+    git = Git(job)
+    git("add", "--all")
+    git("commit", "--quiet", "--message=New")
+    git("push", "--quiet", "origin", "HEAD:refs/heads/coalmine/job")
+
+    change = forge.change_of_branch("shop", "coalmine/job")
+    assert change is not None
+    assert forge.run_ci(change.head).state is StatusState.SUCCESS
+    assert forge.merge(change).state is ChangeState.MERGED
+    assert forge.git.tip("coalmine/job") is None
+    again = forge.change_of_branch("shop", "coalmine/job")
+    assert again is not None
+    assert again.state is ChangeState.MERGED

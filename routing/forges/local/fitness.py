@@ -3,6 +3,7 @@
 Only what makes every job fail, or lose its work, is a fault. Each is named with what to do about it.
 """
 
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,14 +89,26 @@ def lacks_lfs(git: LocalGit) -> bool:
 def _unusable(git: LocalGit) -> RepositoryFault | None:
     """A folder without a repository, or one of another user, which git does not touch."""
     with git.opened("rev-parse") as opened:
-        asked = opened.attempt("rev-parse", "--git-dir")
+        asked = opened.attempt("rev-parse", "--git-dir", "--show-cdup")
     if asked.returncode == 0:
-        return None
+        up = asked.stdout.rstrip("\n").partition("\n")[2]
+        return _inside(git, up) if up else None
     said = " ".join(asked.stderr.split())[:300]
     remedy = "correct the path, or run `git init` there and commit"
     if "dubious ownership" in said:
-        remedy = f"allow it: git config --global --add safe.directory {git.directory}"
+        remedy = f"allow it: git config --global --add safe.directory {_quoted(git)}"
     return RepositoryFault(message=f"git does not work in {git.directory}: {said}", remedy=remedy)
+
+
+def _inside(git: LocalGit, up: str) -> RepositoryFault:
+    """A folder within a repository: jobs work in the whole of it."""
+    top = (git.directory / up).resolve()
+    message = f"{git.directory} is a folder within the repository {top}"
+    return RepositoryFault(message=message, remedy=f"give the repository itself: {shlex.quote(str(top))}")
+
+
+def _quoted(git: LocalGit) -> str:
+    return shlex.quote(str(git.directory))
 
 
 def _without_main(git: LocalGit) -> RepositoryFault | None:
@@ -113,7 +126,9 @@ def _without_room(git: LocalGit) -> RepositoryFault | None:
     if git.tip(name) is None:
         return None
     message = f"{git.directory} has a branch {name}, so no branch {WORK_PREFIX}JOB can be made there"
-    return RepositoryFault(message=message, remedy=f"rename it: git branch -m {name} {name}-old")
+    return RepositoryFault(
+        message=message, remedy=f"rename it: git -C {_quoted(git)} branch -m {name} {name}-old"
+    )
 
 
 def _packs_of(git: LocalGit) -> tuple[int, ...]:
@@ -130,5 +145,7 @@ def _lacks_objects(git: LocalGit, tip: str, whole: str) -> RepositoryFault | Non
     if "\n?" not in f"\n{listed}":
         return None
     message = f"{git.directory} is a partial clone that lacks objects of {git.main_branch()}"
-    remedy = "fetch all: git config --unset remote.origin.partialclonefilter; git fetch --refetch origin"
+    here = f"git -C {_quoted(git)}"
+    unset = f"{here} config --unset remote.origin.partialclonefilter"
+    remedy = f"fetch all: {unset}; {here} fetch --refetch origin"
     return RepositoryFault(message=message, remedy=remedy)

@@ -79,7 +79,7 @@ class LocalForge:
             issues=LocalIssues(issues.resolve()),
             ci=ci if config.has_ci else None,
             branches=LocalBranches(git=git, repo=repo, sightings=config.memory / "branches"),
-            merger=LocalMerge(git=git, ignored=issues),
+            merger=LocalMerge(git=git, ignored=issues, deletes=config.delete_branches),
         )
 
     @property

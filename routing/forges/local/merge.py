@@ -42,6 +42,7 @@ class LocalMerge:
 
     git: LocalGit
     ignored: Path | None = None  # folder whose changes do not make a work tree dirty: the issues themselves
+    deletes: bool = False  # whether a branch is deleted that was merged
 
     def bring_up_to_date(self, branch: str, head: str, *, onto: Base, base: Base | None = None) -> str:
         """Merge `onto` into the branch, if it does not hold that yet, and return the branch's head."""
@@ -76,6 +77,7 @@ class LocalMerge:
                 text = f"{branch} is no longer at {head[:12]}; have its new commit judged before it is merged"
                 raise ForgeRefusedError(text)
             if self.git.is_ancestor(head, main):
+                self._tidy(branch, head)
                 return main
             if onto not in {"", main}:
                 break
@@ -84,9 +86,15 @@ class LocalMerge:
             tree = self.merged_tree(main, head)
             commit = self.git.run("commit-tree", tree, "-p", main, "-p", head, "-F", "-", stdin=message)
             if self._publish(main_branch, main, commit):
+                self._tidy(branch, head)
                 return commit
         text = f"{main_branch} moved while {branch} was being merged; it will be tried again"
         raise ForgeUnreachableError(text)
+
+    def _tidy(self, branch: str, head: str) -> None:
+        """Delete a branch that was merged, unless it has moved on, or a person has it checked out."""
+        if self.deletes and not self._work_trees_of(branch):
+            _tried(self.git, "update-ref", "-d", "-m", "coalmine: merged", f"refs/heads/{branch}", head)
 
     def merged_tree(self, main: str, head: str) -> str:
         """Return the tree of the merge, or refuse with the files that are in conflict.
