@@ -20,7 +20,7 @@ from console.doctor.agent_programs import agent_programs
 from console.doctor.backlog import accounts, backlog, held, intake, unreadable
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
-from console.doctor.sandbox import sandbox_here, unconfined_champions
+from console.doctor.sandbox import sandboxes, unconfined_champions
 from console.invocation import Invocation
 from routing.errors import STORE_AWAY, CoalmineError, SettingsError
 from routing.forges.local.config import LocalConfig
@@ -64,7 +64,7 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
         kill_switch(settings),
         secrecy(sys.platform, os.getuid()),
         cgroups(usable_cgroup_home()),
-        sandbox_here(find_bubblewrap(), settings),
+        *sandboxes(find_bubblewrap(), settings),
         git(),
         *local_forges(settings),
         *forges(settings),

@@ -1,11 +1,21 @@
-"""What doctor finds about sandboxes: whether they work on this machine, and which champions run without."""
+"""What doctor finds about sandboxes: whether they work and hold here, and which champions run without."""
+
+import os
+from urllib.parse import urlsplit
 
 from console.doctor.findings import ok, problem, warning
 from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.profile import SandboxKind
 from routing.store.redis.health import HealthFinding
+from tasks.agents.sandbox.probes import probe
+from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.composition.composition import Coalmine
 from tasks.settings.settings import Settings
+
+
+def sandboxes(bubblewrap: Bubblewrap, settings: Settings) -> list[HealthFinding]:
+    """All findings about this machine."""
+    return [sandbox_here(bubblewrap, settings), *sandbox_probes(bubblewrap, settings)]
 
 
 def sandbox_here(bubblewrap: Bubblewrap, settings: Settings) -> HealthFinding:
@@ -38,3 +48,27 @@ def unconfined_champions(coalmine: Coalmine) -> HealthFinding:
         message = f"these champions run without a sandbox: {', '.join(open_ones[:10])}"
         return warning("champions-sandbox", message, remedy)
     return ok("champions-sandbox", f"{len(kinds)} champions run in one, where it works")
+
+
+def sandbox_probes(bubblewrap: Bubblewrap, settings: Settings) -> list[HealthFinding]:
+    """Attacks from inside a sandbox: which were held. Nothing where there is no sandbox."""
+    if not bubblewrap.works:
+        return []
+    done = probe(AgentSandboxes(), store=_store(settings), environment=os.environ)
+    if done.fault:
+        return [problem("sandbox-probes", done.fault, "see that bubblewrap runs `true` for this user")]
+    if done.reached:
+        message = f"from inside a sandbox these were reached: {', '.join(done.reached)}"
+        remedy = "run no agents that you do not trust here, and report it"
+        return [problem("sandbox-probes", message, remedy)]
+    return [ok("sandbox-probes", f"out of reach from inside: {', '.join(done.held)}")]
+
+
+def _store(settings: Settings) -> str | tuple[str, int]:
+    """Where the store's server listens: a path, or a host and a port."""
+    parts = urlsplit(
+        settings.redis_url.get_secret_value() if settings.redis_url else "redis://127.0.0.1:6379"
+    )
+    if parts.scheme == "unix":
+        return parts.path
+    return parts.hostname or "127.0.0.1", parts.port or 6379

@@ -140,7 +140,6 @@ SMALL_FILES = {
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/local/guesses.py": "what a folder says, apart from what a person is asked",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
-    "console/doctor/sandbox.py": "one file for each thing that doctor looks at",
     "routing/process/wrapped.py": "which process is which in a sandbox: pure, beside the owner of processes",
     "routing/process/parent_death.py": "a call of the kernel's, and the program that makes it in the child",
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",

@@ -1,0 +1,42 @@
+"""The probes of `coalmine doctor`: all held in a real sandbox, and each reaches its aim without one."""
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from routing.sandbox.sandbox import SandboxCommand
+from tasks.agents.sandbox.probes import probe
+from tasks.agents.sandbox.turn_sandbox import AgentSandboxes, SandboxTurn
+
+
+class _Open:
+    """A sandbox that confines nothing."""
+
+    def command(self, argv: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> SandboxCommand:
+        del cwd
+        return SandboxCommand(argv=list(argv), environment=dict(environment))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _OpenSandboxes(AgentSandboxes):
+    def sandbox(self, turn: SandboxTurn) -> _Open:  # type: ignore[override]
+        del turn
+        return _Open()
+
+
+def test_all_of_them_hold_in_a_sandbox() -> None:
+    """The store listens, and is out of reach."""
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        done = probe(AgentSandboxes(), store=store.getsockname(), environment=os.environ)
+    assert (done.fault, list(done.reached)) == ("", [])
+    assert len(done.held) == 7
+
+
+def test_they_reach_their_aims_without_one() -> None:
+    """Else they would prove nothing; the host that nobody named does not exist."""
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        done = probe(_OpenSandboxes(), store=store.getsockname(), environment=os.environ)
+    assert list(done.held) == ["a host that is not named"]
