@@ -5,11 +5,11 @@ import pytest
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import HindranceKind
 from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
-from routing.sandbox.profile import SandboxKind
+from routing.sandbox.profile import SandboxKind, SandboxProfile
 from tasks.agents.faults import before_turn
 from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
 from tasks.agents.sandbox.choice import SandboxMissingError, choose
-from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
+from tasks.agents.sandbox.turn_sandbox import AgentSandboxes, _network_variables, needs_login
 
 WORKS = Bubblewrap(program="/usr/bin/bwrap")
 FAILS = Bubblewrap(why_not="bwrap is not installed", remedy="install bubblewrap")
@@ -88,3 +88,37 @@ def test_a_version_without_a_sandbox_has_nothing_looked_for() -> None:
     sandboxes = AgentSandboxes()
     assert sandboxes.choose(RuntimeSpec()).kind is NONE
     assert "bubblewrap" not in vars(sandboxes)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "secrets", "needed"),
+    [
+        ("claude", (), True),
+        ("claude", ("PACKAGE_INDEX_TOKEN",), True),
+        ("claude", ("PACKAGE_INDEX_TOKEN", "ANTHROPIC_API_KEY"), False),
+        ("codex", ("ANTHROPIC_API_KEY",), True),
+        ("codex", ("CODEX_API_KEY",), False),
+    ],
+)
+def test_a_login_is_given_unless_the_version_names_a_key_of_its_program(
+    runtime: str, secrets: tuple[str, ...], *, needed: bool
+) -> None:
+    """A secret that is for something else leaves the agent its way to a model."""
+    assert needs_login(RuntimeSpec(runtime=runtime, secrets=secrets)) is needed
+
+
+@pytest.mark.parametrize(
+    ("allow", "near"),
+    [
+        ((), "localhost,127.0.0.1,::1"),
+        (("git.example.com", "127.0.0.10:80"), "localhost,127.0.0.1,::1"),
+        (("127.0.0.1:11434",), "localhost,::1"),
+        (("localhost", "127.0.0.1"), "::1"),
+    ],
+)
+def test_a_server_of_the_machine_that_is_allowed_is_asked_through_the_proxy(
+    allow: tuple[str, ...], near: str
+) -> None:
+    """By its name the sandbox would find itself; other names of its loopback stay its own."""
+    variables = _network_variables(SandboxProfile(allow=allow), [3128])
+    assert variables["NO_PROXY"] == variables["no_proxy"] == near

@@ -23,7 +23,7 @@ from tasks.agents.environment import injected_values, secret_values
 from tasks.agents.proxy.hosts import HostRules, variables_of
 from tasks.agents.proxy.network_proxy import NetworkGate, NetworkProxy
 from tasks.agents.redaction import Redactor
-from tasks.agents.runtimes.registry import runtime_for
+from tasks.agents.runtimes.registry import PROGRAMS, runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.agents.sandbox.choice import SandboxChoice, choose
 from tasks.agents.sandbox.turn_folders import TurnFolders
@@ -32,6 +32,10 @@ _log = structlog.get_logger(__name__)
 
 #: Where the home of an agent is that has none in its environment.
 _HOME = "/home/agent"
+
+
+#: The names of a loopback.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +107,7 @@ class AgentSandboxes:
             *_of_profile(profile.write, MountKind.WRITE, home),
         ]
         if (files := runtime_for(turn.spec).session_files) is not None:
-            given = not turn.spec.secrets and not profile.inject
+            given = needs_login(turn.spec)
             folders.give(files, home=Path(home), environment=turn.environment, with_login=given)
             place = str(files.place(Path(home), turn.environment))
             mounts.append(Mount(kind=MountKind.WRITE, at=place, source=str(folders.sessions)))
@@ -141,13 +145,30 @@ def _network_variables(profile: SandboxProfile, ports: Sequence[int]) -> dict[st
     """How programs find the proxy, and the addresses at which a secret is added for them."""
     proxy = f"http://127.0.0.1:{ports[0]}"
     names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
-    near = dict.fromkeys(("NO_PROXY", "no_proxy"), "localhost,127.0.0.1,::1")
+    # A server of the machine that the version may reach is asked by the proxy: here that name is the sandbox.
+    own = [name for name in _LOOPBACK if not any(_names(host, name) for host in profile.allow)]
+    near = dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(own))
     return {
         **dict.fromkeys(names, proxy),
         **near,
         "NODE_USE_ENV_PROXY": "1",
         **variables_of(profile.inject, ports[1:]),
     }
+
+
+def _names(pattern: str, host: str) -> bool:
+    """Whether a pattern of hosts is about this one, with a port or without."""
+    return pattern in {host, f"[{host}]"} or pattern.startswith((f"{host}:", f"[{host}]:"))
+
+
+def needs_login(spec: RuntimeSpec) -> bool:
+    """Whether the program's own login is the agent's way to a model: a version that names a key has its own.
+
+    Secrets that are for something else, such as a package index, change nothing.
+    """
+    program = PROGRAMS.get(spec.runtime)
+    keys = program.keys if program is not None else ()
+    return not spec.profile.inject and not set(keys) & set(spec.secrets)
 
 
 def _of_profile(paths: Iterable[str], kind: MountKind, home: str) -> list[Mount]:
