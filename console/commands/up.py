@@ -18,6 +18,7 @@ import typer
 from console.input.up_options import (
     Agent,
     Agents,
+    Allow,
     Ci,
     Issues,
     Label,
@@ -79,6 +80,7 @@ def up(
     agent: Agent = None,
     prompt: Prompt = None,
     secrets: Secrets = None,
+    allow: Allow = None,
     template: Template = None,
     label: Label = None,
     merge: Merge = None,
@@ -98,7 +100,7 @@ def up(
     """
     given = UpOptions.given(
         ctx, repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents,
-        runtime=runtime, model=model, agent=agent, prompt=prompt, secrets=secrets,
+        runtime=runtime, model=model, agent=agent, prompt=prompt, secrets=secrets, allow=allow,
     )  # fmt: skip
     # Two fleets with one state folder would write into the same server data and work trees.
     if running_variables(state):

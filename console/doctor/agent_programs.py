@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from console.doctor.findings import ok, warning
 from routing.errors import CoalmineError
 from routing.store.redis.health import HealthFinding
-from tasks.agents.runtimes.readiness import Ask, ProgramReadiness, readiness_of
-from tasks.agents.runtimes.registry import runtime_for
-from tasks.agents.runtimes.runtime import RuntimeSpec
+from routing.templates.version import Snapshot
+from tasks.agents.accounts.leased_accounts import readiness_on_accounts
+from tasks.agents.runtimes.readiness import Ask, ProgramReadiness
 from tasks.composition.composition import Coalmine
 
 
@@ -23,10 +23,10 @@ def agent_programs(
     given = os.environ if environment is None else environment
     titles = set()
     for name in coalmine.templates.names():
-        spec = RuntimeSpec.of(coalmine.templates.champion(name).snapshot)
-        if not all(given.get(secret) for secret in spec.secrets):
+        snapshot = coalmine.templates.champion(name).snapshot
+        if not all(given.get(secret) for secret in snapshot.secrets):
             continue  # that is a finding of its own
-        ready = _readiness(spec, given, ask)
+        ready = _readiness(coalmine, snapshot, given, ask)
         if ready is not None and ready.lack:
             message = f"the champion of {name} cannot be run on this machine: {ready.lack}"
             return warning("programs", message, ready.remedy)
@@ -36,11 +36,13 @@ def agent_programs(
     return ok("programs", f"installed and logged in: {', '.join(sorted(titles))}")
 
 
-def _readiness(spec: RuntimeSpec, environment: Mapping[str, str], ask: Ask | None) -> ProgramReadiness | None:
+def _readiness(
+    coalmine: Coalmine, snapshot: Snapshot, environment: Mapping[str, str], ask: Ask | None
+) -> ProgramReadiness | None:
     """What is found about a version; one that no worker can run is a lack, too."""
     try:
-        return readiness_of(runtime_for(spec), spec, environment, ask)
+        return readiness_on_accounts(coalmine.pools, snapshot, environment, ask)
     except CoalmineError as error:
         return ProgramReadiness(
-            title=spec.runtime, lack=str(error), remedy="propose a version that can be run"
+            title=snapshot.runtime, lack=str(error), remedy="propose a version that can be run"
         )

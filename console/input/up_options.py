@@ -70,6 +70,15 @@ Secrets = Annotated[
         help="A variable of yours that agents are given; repeat for more. (COALMINE_UP__SECRETS)",
     ),
 ]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="HOST",
+        help="A host that agents in a sandbox may reach besides the usual ones; repeat for more. "
+        "(COALMINE_UP__ALLOW)",
+    ),
+]
 Template = Annotated[
     str | None,
     _option(
@@ -117,6 +126,7 @@ class UpOptions:
     agent: str | None = None
     prompt: str | None = None
     secrets: list[str] | None = None
+    allow: list[str] | None = None
 
     @classmethod
     def given(cls, ctx: typer.Context, **values: Any) -> Self:
@@ -158,8 +168,9 @@ class UpOptions:
             message = "--runtime command needs --agent 'CMD', the shell line that starts the agent"
             raise InvalidInputError(message)
         given: dict[str, str | None] = {"model": self.model, "prompt": self.prompt}
-        if self.secrets is not None:
-            given["secrets"] = ",".join(self.secrets)
+        for name, values in (("secrets", self.secrets), ("allow", self.allow)):
+            if values is not None:
+                given[name] = ",".join(values)
         if self.agent is not None or self.runtime is not None:
             given |= {
                 "runtime": self.runtime or "command",

@@ -11,12 +11,12 @@ from typing import Self
 from console.local.start_checks import check_agent
 from routing.errors import InvalidInputError
 from routing.forges.local.forge import LocalForge
-from routing.sandbox.profile import SandboxKind
+from routing.sandbox.profile import SandboxKind, SandboxProfile
 from routing.templates.templates import checked_snapshot
 from routing.templates.version import Snapshot
-from tasks.agents.runtimes.readiness import Ask, readiness_of
-from tasks.agents.runtimes.registry import PROGRAMS, RUNTIMES, runtime_for
-from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.agents.accounts.leased_accounts import readiness_on_accounts
+from tasks.agents.runtimes.readiness import Ask
+from tasks.agents.runtimes.registry import PROGRAMS, RUNTIMES
 from tasks.composition.composition import Coalmine
 from tasks.settings.origins import Origin, Origins
 from tasks.settings.up_settings import UpSettings
@@ -62,6 +62,8 @@ class OfferedAgent:
             raise InvalidInputError(message)
         program = PROGRAMS.get(runtime)
         keys = program.keys_in(environment) if program else ()
+        hosts = program.hosts_in(environment) if program else ()
+        allowed = tuple(dict.fromkeys([*hosts, *settings.allow]))
         snapshot = checked_snapshot(
             runtime=runtime,
             command=settings.agent,
@@ -70,6 +72,7 @@ class OfferedAgent:
             secrets=tuple(dict.fromkeys([*keys, *settings.secrets])),
             environment=program.surroundings_in(environment) if program else {},
             sandbox=sandbox,
+            profile=SandboxProfile(allow=allowed) if allowed else None,
         )
         return cls(snapshot=snapshot, asked=any(origins.of(("up", name)) is Origin.OPTION for name in given))
 
@@ -104,20 +107,20 @@ def check_programs(
         if offered.snapshot.command is not None:
             check_agent(offered.snapshot.command, forge)
     lines = []
-    for snapshot in dict.fromkeys(map(Snapshot.canonical, snapshots)):
-        spec = RuntimeSpec.of(Snapshot.model_validate_json(snapshot))
-        ready = readiness_of(runtime_for(spec), spec, environment, ask)
+    for text in dict.fromkeys(map(Snapshot.canonical, snapshots)):
+        snapshot = Snapshot.model_validate_json(text)
+        ready = readiness_on_accounts(parts.pools, snapshot, environment, ask)
         if ready is not None and ready.lack:
             message = f"nothing was started: {ready.words}"
             raise InvalidInputError(message)
         if ready is not None:
-            lines.append(f"{ready.title} is installed and logged in" + _given(spec))
+            lines.append(f"{ready.title} is installed and logged in" + _given(snapshot))
     return lines
 
 
-def _given(spec: RuntimeSpec) -> str:
+def _given(snapshot: Snapshot) -> str:
     """The names of what agents are given besides."""
-    return f"; agents are given {', '.join(spec.secrets)}" if spec.secrets else ""
+    return f"; agents are given {', '.join(snapshot.secrets)}" if snapshot.secrets else ""
 
 
 def take(parts: Coalmine, template: str, offered: OfferedAgent | None, *, is_needed: bool) -> list[str]:

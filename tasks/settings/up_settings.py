@@ -28,6 +28,7 @@ class UpSettings(BaseModel):
     agent: _Text = None  # shell line, for `command`
     model: _Text = None  # in the program's own words; None: the one that it is set to
     prompt: Annotated[str, Field(max_length=131_072)] = ""  # before every task
+    allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = ()  # hosts for its sandbox
     secrets: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_names)
     ] = ()  # variables that agents are given too

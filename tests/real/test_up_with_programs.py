@@ -82,7 +82,8 @@ def test_up_with_a_program_ends_with_the_issue_closed(
     variables = environment(tmp_path, programs, COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS="0.5")
     variables |= ENVIRONMENTS[runtime](tmp_path / "home", model.url)
     words = ["--runtime", runtime, "--model", MODELS[runtime]]
-    words += ["--secret", "STUB_KEY", "--secret", "CLAUDE_CODE_MAX_RETRIES"][: 2 if runtime == "codex" else 0]
+    if runtime == "codex":  # its model and its key are named in its own settings
+        words += ["--secret", "STUB_KEY", "--allow", model.url.removeprefix("http://")]
     issue = tmp_path / "issues" / "1.md"
 
     def is_closed() -> bool:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from console.doctor.agent_programs import agent_programs
 from console.local.offered_agent import OfferedAgent, check_programs, take
 from routing.errors import InvalidInputError
+from routing.sandbox.profile import SandboxProfile
 from routing.store.redis.health import Status
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine, compose
@@ -74,6 +75,13 @@ def test_a_known_program_gets_the_keys_and_places_of_this_shell() -> None:
     )  # fmt: skip
 
 
+def test_a_sandbox_lets_the_program_reach_its_model() -> None:
+    """The host of the address that this shell names, with its port, and those that are given."""
+    environment = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:11434/v1", "CLAUDE_CONFIG_DIR": "/c"}
+    snapshot = offered(environment, allow=["git.example.com"]).snapshot
+    assert snapshot.profile == SandboxProfile(allow=("127.0.0.1:11434", "git.example.com"))
+
+
 @pytest.mark.parametrize(
     ("up", "words"),
     [
@@ -99,6 +107,33 @@ def test_a_program_that_cannot_be_run_starts_nothing(parts: Coalmine, machine: d
     for again in (agent, None):
         with pytest.raises(InvalidInputError, match=r"nothing was started: .* logged in.*claude auth"):
             check_programs(parts, "implementer", again, forge=None, environment=machine, ask=logged_out)
+
+
+def test_a_named_account_is_a_way_in(fake_redis: redis.Redis, machine: dict[str, str]) -> None:
+    """One that works is enough; where none does, the first one's lack is said."""
+    accounts = [
+        {"name": "away", "runtime": "claude", "secrets": ["ANTHROPIC_API_KEY=AWAY_KEY"]},
+        {
+            "name": "team",
+            "runtime": "claude",
+            "environment": {"CLAUDE_CONFIG_DIR": machine["HOME"] + "/team"},
+        },
+    ]
+    settings = Settings.model_validate({"redis_url": "redis://127.0.0.1:1/0", "account": accounts})
+    parts = compose(settings, redis=fake_redis)
+    for is_there in (False, True):
+        if is_there:
+            Path(machine["HOME"], "team").mkdir()
+            Path(machine["HOME"], "team", ".credentials.json").write_text("{}")
+            said = check_programs(
+                parts, "implementer", offered(), forge=None, environment=machine, ask=logged_out
+            )
+            assert said == ["Claude Code 99.0.0 is installed and logged in"]
+        else:
+            with pytest.raises(InvalidInputError, match="is not logged in"):
+                check_programs(
+                    parts, "implementer", offered(), forge=None, environment=machine, ask=logged_out
+                )
 
 
 def test_an_agent_of_the_settings_is_offered_once(parts: Coalmine) -> None:

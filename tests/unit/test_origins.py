@@ -50,6 +50,7 @@ AGENT_OPTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
     "model": ("small", {"model": "small"}),
     "prompt": ("Hurry.", {"prompt": "Hurry."}),
     "secrets": (["A", "B"], {"secrets": ("A", "B")}),
+    "allow": (["a.example.com"], {"allow": ("a.example.com",)}),
 }
 
 
@@ -188,7 +189,7 @@ def test_an_option_about_the_agent_holds_over_the_file(option: str) -> None:
     Path("coalmine.toml").write_text(tomli_w.dumps({"redis_url": "redis://127.0.0.1:1", "up": OF_THE_FILE}))
     value, wanted = AGENT_OPTIONS[option]
     settings, origins = effective(Path("state"), **{option: value})
-    before = {**OF_THE_FILE, "agent": None, "secrets": ("C",)}
+    before = {**OF_THE_FILE, "agent": None, "secrets": ("C",), "allow": ()}
     assert settings.up.model_dump() == before | wanted
     assert {origins.of(("up", name)) for name in wanted} == {Origin.OPTION}
 

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from routing.accounts.limit import AccountLimit, LimitKind
+from routing.accounts.account import Account
+from routing.accounts.limit import AccountLimit
 from routing.accounts.pool import Pools
 from routing.errors import SettingsError
 from routing.jobs.job import Job
 from routing.jobs.turn import HindranceKind
 from routing.store.accounts.breaker_store import BreakerStore
-from routing.templates.trial import Arm
+from routing.templates.version import Snapshot
 from tasks.agents.runtimes.agent_event import AgentEvent, ToolEvent, UsageEvent, UsageScope
+from tasks.agents.runtimes.readiness import Ask, ProgramReadiness, readiness_of
+from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.work.log_and_continue import LogAndContinue
 
@@ -32,6 +35,49 @@ class LeasedTurn:
 
     spec: RuntimeSpec  # with the account's variables and secrets, and the model that was leased
     worker: Mapping[str, str]  # the worker's environment, with the account's secrets under the agent's names
+
+
+def on_account(account: Account, spec: RuntimeSpec, worker: Mapping[str, str]) -> LeasedTurn:
+    """What a version is run with on an account. SettingsError: the worker lacks a secret of it."""
+    if lacking := account.missing(worker):
+        message = (
+            f"the account {account.id} needs {', '.join(lacking)}, which this worker's environment does "
+            "not have; set it where the worker is started, or take the account out of its settings"
+        )
+        raise SettingsError(message)
+    injected = {one.secret for one in spec.profile.inject}
+    given = [name for name in account.sources if name not in injected]
+    return LeasedTurn(
+        spec=replace(
+            spec,
+            environment={**spec.environment, **account.environment},
+            secrets=tuple(dict.fromkeys((*spec.secrets, *given))),
+        ),
+        worker={**worker, **{name: worker[source] for name, source in account.sources.items()}},
+    )
+
+
+def readiness_on_accounts(
+    pools: Pools, snapshot: Snapshot, worker: Mapping[str, str], ask: Ask | None = None
+) -> ProgramReadiness | None:
+    """How ready the program of a version is here: the best that is found on the accounts that it may use.
+
+    None for any program of a shell line. Raises RuntimeRefusedError as `runtime_for` does.
+    """
+    spec = RuntimeSpec.of(snapshot)
+    runtime, best = runtime_for(spec), None
+    for account in pools.of(snapshot):
+        try:
+            turn = on_account(account, spec, worker)
+        except SettingsError as error:
+            lack, _, remedy = str(error).partition("; ")
+            found: ProgramReadiness | None = ProgramReadiness(title=spec.runtime, lack=lack, remedy=remedy)
+        else:
+            found = readiness_of(runtime, turn.spec, turn.worker, ask)
+        if found is None or not found.lack:
+            return found
+        best = best or found
+    return best
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,23 +96,7 @@ class LeasedAccounts:
         if not job.account:
             return LeasedTurn(spec=spec, worker=worker)
         account = self.pools.find(job.account, spec.runtime)
-        if lacking := account.missing(worker):
-            message = (
-                f"the account {account.id} needs {', '.join(lacking)}, which this worker's environment does "
-                "not have; set it where the worker is started, or take the account out of its settings"
-            )
-            raise SettingsError(message)
-        injected = {one.secret for one in spec.profile.inject}
-        given = [name for name in account.sources if name not in injected]
-        return LeasedTurn(
-            spec=replace(
-                spec,
-                model=job.model or None,
-                environment={**spec.environment, **account.environment},
-                secrets=tuple(dict.fromkeys((*spec.secrets, *given))),
-            ),
-            worker={**worker, **{name: worker[source] for name, source in account.sources.items()}},
-        )
+        return on_account(account, replace(spec, model=job.model or None), worker)
 
     def met(self, job: Job, limit: AccountLimit) -> None:
         """A turn of the job met a limit: nobody begins on that account until it is over."""
@@ -99,13 +129,7 @@ class LeasedAccounts:
 
 
 def counts_as_limit(limit: AccountLimit, job: Job, *, acted: bool) -> bool:
-    """Whether a turn is put off for a limit.
-
-    Not for words alone that come again and again with paid work; and not for the model of a canary: that is
-    what its trial is to find out.
-    """
-    if limit.kind is LimitKind.MODEL and job.arm is Arm.CANARY:
-        return False
+    """Whether a turn is put off for a limit: not for words alone that come again and again with paid work."""
     known = job.hindrance
     if not limit.in_words_alone or known is None or known.kind is not HindranceKind.LIMIT:
         return True

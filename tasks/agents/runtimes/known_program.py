@@ -57,6 +57,10 @@ class KnownProgram:
         urls = [name for name in self.surroundings if _has_password(environment.get(name, ""))]
         return tuple(name for name in (*self.keys, *urls) if environment.get(name))
 
+    def hosts_in(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        """The hosts, with their ports, of addresses among them, which a sandbox must let it reach."""
+        return tuple(filter(None, (_host_of(environment.get(name, "")) for name in self.surroundings)))
+
     def surroundings_in(self, environment: Mapping[str, str]) -> dict[str, str]:
         """What a version says itself about where the program's files and its model are."""
         found = {name: environment[name] for name in self.surroundings if environment.get(name)}
@@ -67,6 +71,16 @@ def version_of(text: str) -> tuple[int, ...]:
     """The numbers of the first version in a text; none without one."""
     found = _VERSION.search(text)
     return tuple(int(number) for number in found[0].split(".")) if found else ()
+
+
+def _host_of(value: str) -> str:
+    """`127.0.0.1:11434` of http://127.0.0.1:11434/v1; "" of what is not an address."""
+    try:
+        parts = urlsplit(value)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    return f"{parts.hostname}{port}" if parts.scheme in {"http", "https"} and parts.hostname else ""
 
 
 def _has_password(value: str) -> bool:
