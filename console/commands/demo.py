@@ -20,12 +20,12 @@ from typing import Annotated, Self
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from console.demo.board import board
 from console.demo.story import NO_GIT_CONFIGURATION, StoryPlan, play
 from console.demo.summary import document, summary
 from console.invocation import AsJson, examples, started
+from console.output.rendering import Prose
 from console.output.terminal import Terminal
 from routing.errors import ConflictError, InvalidInputError
 from routing.templates.trial import Trial
@@ -152,7 +152,7 @@ class _Screen:
 
     def say(self, words: str) -> None:
         """Print a step of the story."""
-        self._console.print(Text(f"{self._seconds:5.1f} s  {words}"), soft_wrap=True)
+        self._console.print(Prose(f"{self._seconds:5.1f} s  {words}"))
 
     def watch(self, parts: Coalmine, title: str, trial: Trial) -> None:
         """Show the trial's state; without a live board, at most every LINE_SECONDS.

@@ -8,10 +8,10 @@ import math
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
-from console.output.rendering import bar
+from console.output.rendering import bar, number, one_line, table, word
+from console.output.trials.trial_words import questions, state_words
 from harvest.trial_evidence import TrialEvidence
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
@@ -23,50 +23,59 @@ _LARGEST_LN = 50.0
 def board(parts: Coalmine, title: str, trial: Trial, seconds: float) -> RenderableType:
     """Arms, evidence and newest jobs, read from the fleet now; `seconds` since the story began."""
     evidence = parts.harvester.evidence(trial)
+    versions = f"{trial.canary_id} against {trial.champion_id}"
     return Panel(
         Group(_arms(trial, evidence), Text(), _questions(evidence), Text(), _newest(parts)),
-        title=f"{title} · {trial.canary_id} against {trial.champion_id} · {trial.state} · {seconds:.0f} s",
+        title=f"{title} · {versions} · {state_words(trial.state)} · {seconds:.0f} s",
         title_align="left",
     )
 
 
-def _arms(trial: Trial, evidence: TrialEvidence) -> Table:
+def _arms(trial: Trial, evidence: TrialEvidence) -> RenderableType:
     """A row for each arm. Rerouted jobs count as excluded here, since they left the trial too."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("arm", "version", "dispatched", "settled", "open", "excluded", "mean score"):
-        table.add_column(name, justify="left" if name in {"arm", "version"} else "right")
     rows = (("champion", trial.champion_id, evidence.champion), ("canary", trial.canary_id, evidence.canary))
-    for arm, version, counts in rows:
-        mean = "none" if counts.mean is None else f"{counts.mean:.2f}"
-        excluded = str(counts.excluded + counts.rerouted)
-        table.add_row(
-            arm, version, str(counts.dispatched), str(counts.settled), str(counts.open), excluded, mean
-        )
-    return table
+    return table(
+        ("!arm", "!version", "?!>dispatched", "!>settled", "!>open", "?!>excluded", "!>mean score"),
+        (
+            (
+                word(arm),
+                version,
+                str(counts.dispatched),
+                str(counts.settled),
+                str(counts.open),
+                str(counts.excluded + counts.rerouted),
+                number(counts.mean),
+            )
+            for arm, version, counts in rows
+        ),
+    )
 
 
-def _questions(evidence: TrialEvidence) -> Table:
+def _questions(evidence: TrialEvidence) -> RenderableType:
     """Both questions with their evidence and the threshold, which is 1/alpha or 1/beta (see `harvest`)."""
     policy = evidence.policy
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for question, ln_value, level in (
-        ("is the canary worse?", evidence.worse.ln_value, policy.alpha),
-        (f"is it not worse by {policy.delta:g}?", evidence.not_worse.ln_value, policy.beta),
-    ):
+    values = (evidence.worse.ln_value, evidence.not_worse.ln_value)
+    readings = zip(questions(policy), values, (policy.alpha, policy.beta), strict=True)
+    rows = []
+    for (_, question), ln_value, level in readings:
         value = math.exp(min(ln_value, _LARGEST_LN))
-        table.add_row(question, bar(value, 1 / level), f"{value:.1f} of {1 / level:g}")
-    return table
+        rows.append((question, bar(value, 1 / level), f"{value:.1f} of {1 / level:g}"))
+    return table(("!evidence that it is", "!on the way to the threshold", "!>now"), rows)
 
 
-def _newest(parts: Coalmine) -> Table:
-    """The six newest jobs of the fleet. Titles and reasons are cut, so that the board keeps its height."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("newest jobs", "version", "arm", "draw", "state", "why"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
-    for job in parts.jobs.newest(most=6):
-        draw = "" if job.draw is None else f"{job.draw:.2f}"
-        state = Text(job.state.value)
-        table.add_row(
-            Text(job.request.title[:34]), job.version_id, job.arm or "", draw, state, Text(job.reason[:44])
-        )
-    return table
+def _newest(parts: Coalmine) -> RenderableType:
+    """The six newest jobs of the fleet, one a line each, so that the board keeps its height."""
+    return table(
+        ("~newest jobs", "!version", "?!arm", "?!>draw", "!state", "~why"),
+        (
+            (
+                one_line(job.request.title, 48),
+                job.version_id,
+                word(job.arm or "-"),
+                number(job.draw),
+                word(job.state),
+                one_line(job.reason, 60),
+            )
+            for job in parts.jobs.newest(most=6)
+        ),
+    )

@@ -48,12 +48,13 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = (
-                f"port {port} of {host} is in use; end the program that uses it, or choose another "
-                "--port (COALMINE_WEB__PORT)"
+                f"port {port} of {host} is in use; end the program that uses it, or choose another with "
+                "COALMINE_WEB__PORT (`coalmine web` also takes --port)"
             )
         else:
             message = (
-                f"cannot listen on {host} port {port} ({error.strerror}); choose another --host or --port"
+                f"cannot listen on {host} port {port} ({error.strerror}); choose another with "
+                "COALMINE_WEB__HOST and COALMINE_WEB__PORT (`coalmine web` also takes --host and --port)"
             )
         raise UnavailableError(message) from error
 

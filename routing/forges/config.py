@@ -123,6 +123,11 @@ class ForgeConfig(BaseModel):
         return True
 
     @property
+    def has_change_requests(self) -> bool:
+        """Whether work that is to be merged is shown there by itself, beside its issue."""
+        return True
+
+    @property
     def ci_rules(self) -> CiRules:
         """Which of its checks count, and how long more of them may begin."""
         return CiRules()

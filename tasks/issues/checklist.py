@@ -43,7 +43,8 @@ class RunProgress:
     merges_green: bool = False  # it will be merged without a person when CI is green
     before: str = ""  # the job that worked on the issue before, "" for none
     most_fix_forwards: int = 0  # corrective turns that it may have
-    closed: bool = False  # the work is done, and the issue is closed
+    closed: bool = False  # the work is done, and so is the issue unless it waits for a merge
+    to_merge: str = ""  # branch of done work that a person is to merge, "" for none
     escalation_label: str = ""  # label by which a person is asked to go on, "" while nobody is
 
 
@@ -58,7 +59,10 @@ def checklist(issue: IssueRef, run: RunProgress) -> str:
     lines = [f"**{issue.repo}#{issue.number} — run progress**", ""]
     lines += [f"- [{mark}] {phase}" for phase, mark in phases(run)]
     lines += ["", *_facts(run)]
-    if run.closed:
+    if run.closed and run.to_merge:
+        merge = f"Merge the branch {code(run.to_merge)}: the issue stays open until then."
+        lines += ["", f"Done, and not merged: {code(job.reason)}", "", merge]
+    elif run.closed:
         lines += ["", f"Done — issue closed: {code(job.reason)}"]
     elif run.escalation_label:
         lines += [
@@ -79,19 +83,18 @@ _ENDED = {JobState.CANCELLED: "Cancelled", JobState.FAILED: "Failed"}
 def phases(run: RunProgress) -> list[tuple[str, CheckMark]]:
     """The phases with their marks. When the work is done, none is left open.
 
-    Which tests an agent wrote and ran in its turn is not known: "tests red" and "green" are the agent's own
-    until CI is green, and done from then on.
+    Nobody saw which tests an agent wrote and ran in its turn: "tests red" is never ticked, and "green" when
+    CI is green.
     """
     job = run.job
     pushed = bool(job.result.commit)
     begun = job.fence > 0
     passed = pushed and run.has_ci and run.ci is CiVerdict.GREEN
-    within = CheckMark.DONE if passed else _if(begun, CheckMark.UNDER_WAY)
-    whose = "" if passed else " (the agent's own)"
+    within = _if(begun, CheckMark.UNDER_WAY)
     found: list[tuple[str, CheckMark]] = [
         ("worktree", _if(begun, CheckMark.DONE)),
-        (f"tests red{whose}", within),
-        (f"green{whose}", within),
+        ("tests red (the agent's own)", within),
+        ("green", CheckMark.DONE) if passed else ("green (the agent's own)", within),
         (f"pushed {code(job.result.commit[:12])}" if pushed else "pushed", _if(pushed, CheckMark.DONE)),
         _ci(run, pushed=pushed),
         ("deployed: merged into the main branch", CheckMark.DONE)

@@ -35,6 +35,9 @@ MOST_REFUSALS = 80
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 3600.0
 
+#: What is noted after a job's end while its issue is open, because a person is to merge its branch.
+_TO_MERGE = " to merge"
+
 
 class Closing:
     """Carries the end of a job over to its issue. `Watcher.tick` calls `close` until it answers True.
@@ -146,7 +149,7 @@ class Closing:
             lambda: shown.show(site, issue, progress),
             lambda: shown.unlabel(site, issue, job.id),
             lambda: self._withdraw_merge(site, job),
-            lambda: self._finish(site, issue, job, done=done),
+            lambda: self._finish(site, issue, job, done=done, landed=_is_finished(site, job, facts)),
         ]
         errors = [error for effect in effects if (error := _refusal(effect)) is not None]
         if errors:
@@ -168,8 +171,16 @@ class Closing:
         facts = {fact.kind for fact in self._signals.read(job.id)}
         try:
             self._projection.show(site, issue, self._progress(site, job, facts))
+            self._close_merged(site, issue, job, facts)
         except ForgeError as error:
             _log.warning("issue.not_shown", issue=str(issue), reason=str(error))
+
+    def _close_merged(self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind]) -> None:
+        """Close the issue of work that was left to people to merge, and that they have merged: once."""
+        ended = _end_of(job)
+        if self._runs.read(job.id).finished == f"{ended}{_TO_MERGE}" and _is_finished(site, job, facts):
+            site.forge.close(issue)
+            self._runs.note(job.id, finished=ended)
 
     def _progress(self, site: ForgeSite, job: Job, facts: set[SignalKind]) -> RunProgress:
         """What the checklist of an ended job shows; CI's verdict is taken from its facts, not asked again.
@@ -187,6 +198,7 @@ class Closing:
             merged=bool(facts & {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN}),
             most_fix_forwards=self._settings.fix_forwards,
             closed=done,
+            to_merge="" if _is_finished(site, job, facts) else job.branch,
             escalation_label=self._settings.escalation_label if asks else "",
         )
 
@@ -201,15 +213,18 @@ class Closing:
             return True
         return item.state in {BacklogState.ESCALATED, BacklogState.FROZEN}
 
-    def _finish(self, site: ForgeSite, issue: IssueRef, job: Job, *, done: bool) -> None:
+    def _finish(self, site: ForgeSite, issue: IssueRef, job: Job, *, done: bool, landed: bool) -> None:
         """Close the issue or hand it over, once for each end of the job.
 
-        Other effects may be repeated for days, and a person may have taken this one back meanwhile.
+        Work that a person is to merge leaves its issue open until then. Other effects may be repeated for
+        days, and a person may have taken this one back meanwhile.
         """
-        ended = f"{job.fence} {job.finished_at}"
-        if self._runs.read(job.id).finished == ended:
+        ended = _end_of(job)
+        if self._runs.read(job.id).finished.startswith(ended):
             return
-        if done:
+        if done and not landed:
+            ended += _TO_MERGE
+        elif done:
             site.forge.close(issue)
         elif self._asks_person(job):
             self._hand_over(site, issue)
@@ -220,6 +235,17 @@ class Closing:
         self._projection.ask_person(site, issue)
         if self._backlog.known(issue) is not None:
             self._collector.read(site, issue)
+
+
+def _end_of(job: Job) -> str:
+    """What names one end of a job: it may have several, as people retry it."""
+    return f"{job.fence} {job.finished_at}"
+
+
+def _is_finished(site: ForgeSite, job: Job, facts: set[SignalKind]) -> bool:
+    """Whether the issue of done work can be closed: nothing is to be merged, or its forge shows it."""
+    landed = bool(facts & {SignalKind.MERGED, SignalKind.PUSHED_TO_MAIN})
+    return landed or not job.result.commit or site.config.has_change_requests
 
 
 def _refusal(effect: Callable[[], object]) -> ForgeError | None:

@@ -208,6 +208,33 @@ def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: P
     assert (job["state"], job["attempts"]) == ("succeeded", 1)
 
 
+def test_work_that_people_merge_leaves_its_issue_open_until_they_have(tmp_path: Path) -> None:
+    """The comment names the branch; the merge by hand closes the issue."""
+    _workplace(tmp_path)
+    for number in (2, 3):
+        (tmp_path / "issues" / f"{number}.md").unlink()
+    arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt",
+                 "--agent", "../agent.sh", "--merge", "never"]  # fmt: skip
+    (tmp_path / "shop" / "agent.sh").write_text(AGENT)
+    (tmp_path / "shop" / "agent.sh").chmod(0o755)
+    git = Git(tmp_path / "shop")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Bring the agent")
+    arguments[7] = "./agent.sh"
+    with _up(tmp_path, arguments):
+        wait_until(lambda: _shows_end(tmp_path, 1), description="the job has ended", timeout=60)
+        wait_until(lambda: "Merge the branch" in str(_issue(tmp_path, 1)), description="it names the branch")
+        assert _issue(tmp_path, 1).get("state", "open") == "open"
+        (branch,) = git("branch", "--list", "coalmine/*", "--format=%(refname:short)").split()
+        assert branch in str(_issue(tmp_path, 1)["comments"])
+        git("merge", "--quiet", "--no-ff", "--no-edit", branch)
+        wait_until(
+            lambda: _issue(tmp_path, 1).get("state") == "closed",
+            description="the merge closes it",
+            timeout=90,
+        )
+
+
 def _door(folder: Path) -> str | None:
     """The address that `coalmine up` says."""
     found = re.search(r"Webhooks are taken at (http://\S+)/webhook/", (folder / "up.log").read_text())
@@ -256,6 +283,7 @@ def test_a_door_that_cannot_be_opened_starts_nothing(coalmine: CommandLine) -> N
         refused = coalmine(*arguments, **secret, COALMINE_WEB__PORT=port)
         assert refused.exit_code == 5
         assert f"port {port} of 127.0.0.1 is in use" in refused.stderr
+        assert "choose another with COALMINE_WEB__PORT" in refused.stderr
     refused = coalmine(*arguments, **secret, COALMINE_WEB__PUBLIC="on")
     assert refused.exit_code == 2
     assert "COALMINE_WEB__TOKEN" in refused.stderr

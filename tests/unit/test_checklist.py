@@ -35,9 +35,9 @@ LEFT_TO_PEOPLE = "deployed: a merge is left to people"
 
 
 def boxes(*marks: str, pushed: str = "pushed", ci: str = "CI", deployed: str = LEFT_TO_PEOPLE) -> str:
-    """The seven lines."""
-    whose = "" if marks[1] == "x" else " (the agent's own)"
-    names = ("worktree", f"tests red{whose}", f"green{whose}", pushed, ci, deployed, "done")
+    """The seven lines; nobody sees an agent's tests red."""
+    whose = "" if marks[2] == "x" else " (the agent's own)"
+    names = ("worktree", "tests red (the agent's own)", f"green{whose}", pushed, ci, deployed, "done")
     return "\n".join(f"- [{mark}] {name}" for mark, name in zip(marks, names, strict=True))
 
 
@@ -61,11 +61,18 @@ AT = "pushed `4be1c0ffee4b`"
         ),
         (
             RunProgress(job=DONE, ci=CiVerdict.GREEN, closed=True),
-            boxes(*"xxxxx~x", pushed=AT) + FOOT + "\n\nDone — issue closed: `pushed, and CI is green`",
+            boxes(*"x~xxx~x", pushed=AT) + FOOT + "\n\nDone — issue closed: `pushed, and CI is green`",
+        ),
+        (
+            RunProgress(job=DONE, ci=CiVerdict.GREEN, closed=True, to_merge=DONE.branch),
+            boxes(*"x~xxx~x", pushed=AT)
+            + FOOT
+            + "\n\nDone, and not merged: `pushed, and CI is green`\n\n"
+            + "Merge the branch `coalmine/0123456789abcdef`: the issue stays open until then.",
         ),
         (
             RunProgress(job=DONE, ci=CiVerdict.GREEN, closed=True, merged=True),
-            boxes(*"xxxxxxx", pushed=AT, deployed="deployed: merged into the main branch")
+            boxes(*"x~xxxxx", pushed=AT, deployed="deployed: merged into the main branch")
             + FOOT
             + "\n\nDone — issue closed: `pushed, and CI is green`",
         ),
@@ -98,6 +105,7 @@ AT = "pushed `4be1c0ffee4b`"
         "red",
         "merging",
         "done",
+        "to merge",
         "merged",
         "without CI",
         "failed",

@@ -119,7 +119,7 @@ KNOWS = {
     "console/local": ("console/output", "console/web"),
     "console/doctor": ("console",),
     "console/status": ("console/output", "console/output/trials"),
-    "console/demo": ("console/local", "console/output"),
+    "console/demo": ("console/local", "console/output", "console/output/trials"),
     "console/commands": (
         "console", "console/demo", "console/doctor", "console/input", "console/local", "console/output",
         "console/output/trials", "console/status",        "console/web",

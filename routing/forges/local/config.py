@@ -82,3 +82,8 @@ class LocalConfig(ForgeConfig):
     def has_ci(self) -> bool:
         """Whether there is a command."""
         return bool((self.ci or "").strip())
+
+    @property
+    def has_change_requests(self) -> bool:
+        """A branch is all that there is: the issue names it until it is merged."""
+        return False
