@@ -148,12 +148,12 @@ class Evidence:
         """The open jobs in the order of dispatch; none in a trial of pairs."""
         return tuple(job for job in self.open if isinstance(job, OpenJob))
 
-    def arm_of(self, index: int) -> Arm:
-        """The arm of an open job; a pair has none."""
+    def job(self, index: int) -> OpenJob:
+        """An open job."""
         job = self.open[self._place(index)]
         if isinstance(job, OpenPair):
             raise ConflictError(f"unit {index} of the trial is a pair, which has both arms")
-        return job.arm
+        return job
 
     def to_json(self) -> str:
         """The state as text. Floats are written by repr, so that reading them gives the same bits."""

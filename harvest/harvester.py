@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harvest.health import HealthCheck
 from harvest.ledger import Dispatched, Settlement
 from harvest.policy import TrialPolicy
 from harvest.settling import Settling
@@ -139,25 +140,26 @@ class Harvester:
         one: the verdict must not depend on how often a harvest runs. Settlements are read before dispatches,
         so that the dispatch of each is there.
         """
-        before = evidence_of(trial, held)
+        before = self._evidence_of(trial, held)
         now = self._store.now()
         new = self._store.settlements(trial.id, held.read, BATCH)
         settlements = list(map(Settlement.model_validate_json, new))
         new = self._store.dispatches(trial.id, before.dispatched)
         dispatches = list(map(Dispatched.model_validate_json, new))
         state = advance(before, dispatches, []).state
-        decision = state.decide(elapsed_days=0.0)
+        # A verdict that was carried out is not held any more.
+        released = released_checks(trial) if trial.is_open else tuple(HealthCheck)
+        decision = state.decide(elapsed_days=0.0, released=released)
         read, late = 0, False
         for settlement in settlements:
             if trial.is_open and decision.verdict is not Verdict.HOLD:
                 break  # the verdict comes with the outcome that decides it; the rest is read after it
             moved = advance(state, [], [settlement])
             state, late, read = moved.state, late or bool(moved.late), read + 1
-            decision = state.decide(elapsed_days=_days(trial, settlement.at))
+            decision = state.decide(elapsed_days=_days(trial, settlement.at), released=released)
         if decision.verdict is Verdict.HOLD and read == len(settlements) < BATCH:
-            decision = state.decide(
-                elapsed_days=_days(trial, now)
-            )  # time decides after all that came in time
+            # Time decides after all that came in time.
+            decision = state.decide(elapsed_days=_days(trial, now), released=released)
         after = replace_state(held, read=held.read + read, state=state)
         nothing_new = not dispatches and not read
         if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):
@@ -192,7 +194,15 @@ class Harvester:
 
     def evidence(self, trial: Trial) -> TrialEvidence:
         """The stored state of a trial's test."""
-        return evidence_of(trial, _test_state(trial))
+        return self._evidence_of(trial, _test_state(trial))
+
+    def _evidence_of(self, trial: Trial, held: EvidenceState) -> TrialEvidence:
+        """The stored state; one from before there was trial health is computed anew, with it."""
+        state = evidence_of(trial, held)
+        if state.health.balances or not state.dispatched:
+            return state
+        ledger = self.ledger(trial.id, state.dispatched, held.read)
+        return replay(state.policy, ledger).state
 
     def counted_ledger(self, trial: Trial) -> list[Dispatched | Settlement]:
         """The ledger as far as the stored state has counted it, dispatches first."""
@@ -224,6 +234,7 @@ def _step(
 ) -> TrialAdvance:
     """What is written: a verdict only while the trial is open."""
     verdict = decision.verdict if trial.is_open else Verdict.HOLD
+    alarms = state.health.alarms(released=released_checks(trial))
     return TrialAdvance(
         revision=trial.revision,
         evidence=after.model_dump_json(),
@@ -234,7 +245,14 @@ def _step(
         review=_review(trial, state, decision) if verdict is not Verdict.HOLD or contradicted else "",
         point=_point(state, decision, now),
         contradicted=contradicted,
+        alarms=tuple(alarm.check.value for alarm in alarms),
+        alarm=json.dumps({"trial": trial.id, "reasons": [alarm.sentence for alarm in alarms]}),
     )
+
+
+def released_checks(trial: Trial) -> tuple[HealthCheck, ...]:
+    """The checks of its health that a person has let go."""
+    return tuple(HealthCheck(name) for name in trial.released)
 
 
 def _test_state(trial: Trial) -> EvidenceState:

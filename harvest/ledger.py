@@ -77,6 +77,8 @@ class Settlement(BaseModel):
     kind: Literal["settled", "provisional", "excluded", "rerouted"]
     score: Score | None = None  # None when excluded or rerouted
     guardrails: dict[str, Amount] = Field(default_factory=dict)  # spent: USD, seconds or turns, by guardrail
+    age_seconds: Amount | None = None  # of the job when it was settled; None in records of before
+    waited: bool = False  # whether it had to wait for a limit of its account
     reason: str = ""  # the signal that settled it, in words
     at: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # seconds since the epoch
 

@@ -6,7 +6,7 @@ give the same bits is how a stored state is checked against its ledger.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from harvest.arm_counts import ArmCounts
 from harvest.baseline import Baseline
 from harvest.evidence import Evidence
+from harvest.health import LATE_PART, HealthCheck, TrialHealth
 from harvest.ledger import Dispatched, Entry, Settlement
 from harvest.policy import TrialPolicy, next_share, progress
 from harvest.verdict import Decision, Readings, Verdict, decide
@@ -48,6 +49,7 @@ class TrialEvidence:
     champion: ArmCounts = field(default_factory=ArmCounts)
     canary: ArmCounts = field(default_factory=ArmCounts)
     strata: Mapping[int, str] = field(default_factory=dict)  # of the champion's open jobs, by index
+    health: TrialHealth = field(default_factory=TrialHealth)
 
     @classmethod
     def begin(cls, policy: TrialPolicy) -> "TrialEvidence":
@@ -98,14 +100,18 @@ class TrialEvidence:
         """The champion's mean per guardrail, mapped to [0,1], to freeze in the next bet."""
         return {name: self.baseline.of_guardrail(self.policy, name) for name in self.guardrails}
 
-    def decide(self, *, elapsed_days: float) -> Decision:
-        """The verdict now, the trial having been open for so many days."""
+    def decide(self, *, elapsed_days: float, released: Collection[HealthCheck] = ()) -> Decision:
+        """The verdict now, the trial having been open for so many days.
+
+        `released` are the checks of its health that a person has let go: they no longer hold a verdict.
+        """
         readings = Readings(
             ln_worse=self.worse.ln_value,
             ln_not_worse=self.not_worse.ln_value,
             ln_guardrails={name: evidence.ln_value for name, evidence in self.guardrails.items()},
             canary_jobs=self.canary.settled + self.provisional_canary_jobs,
             elapsed_days=elapsed_days,
+            alarms=tuple(alarm.sentence for alarm in self.health.alarms(released=released)),
         )
         return decide(self.policy, readings)
 
@@ -182,7 +188,7 @@ def still_supported(verdict: Verdict, policy: TrialPolicy, ledger: Iterable[Entr
         elif entry.final or entry.index not in latest or not latest[entry.index].final:
             latest[entry.index] = entry
     final = replay(policy, [*dispatches, *latest.values()]).state
-    return final.decide(elapsed_days=0.0).verdict is verdict
+    return final.decide(elapsed_days=0.0, released=tuple(HealthCheck)).verdict is verdict
 
 
 def _dispatch(state: TrialEvidence, dispatched: Dispatched) -> TrialEvidence:
@@ -208,6 +214,7 @@ def _dispatch(state: TrialEvidence, dispatched: Dispatched) -> TrialEvidence:
         not_worse=state.not_worse.dispatch(bet),
         guardrails=guardrails,
         strata=strata,
+        health=state.health.add(HealthCheck.DRAWS, bet.arm, bet.share),
     )
 
 
@@ -234,7 +241,7 @@ def _settle(state: TrialEvidence, settlement: Settlement) -> TrialEvidence:
 def _settle_for_good(state: TrialEvidence, settlement: Settlement, score: float) -> TrialEvidence:
     """Close a job with its score. Only the champion's scores move the baseline."""
     index, amounts = settlement.index, _mapped(state.policy, settlement)
-    arm = state.worse.arm_of(index)
+    arm = state.worse.job(index).arm
     baseline = state.baseline
     if arm is Arm.CHAMPION:
         baseline = baseline.add(score=score, stratum=state.strata.get(index, ""), guardrails=amounts)
@@ -249,6 +256,7 @@ def _settle_for_good(state: TrialEvidence, settlement: Settlement, score: float)
         },
         baseline=baseline,
         strata=_without(state.strata, index),
+        health=_watched(state, settlement),
     )
 
 
@@ -257,12 +265,29 @@ def _exclude(state: TrialEvidence, settlement: Settlement) -> TrialEvidence:
     index = settlement.index
     count = ArmCounts.add_rerouted if settlement.kind == "rerouted" else ArmCounts.add_excluded
     return replace(
-        _counted(state, state.worse.arm_of(index), count),
+        _counted(state, state.worse.job(index).arm, count),
         worse=state.worse.exclude(index),
         not_worse=state.not_worse.exclude(index),
         guardrails={name: evidence.exclude(index) for name, evidence in state.guardrails.items()},
         strata=_without(state.strata, index),
+        health=_watched(state, settlement),
     )
+
+
+def _watched(state: TrialEvidence, settlement: Settlement) -> TrialHealth:
+    """What the end of an open job says about the trial's health. A rerouted job has left the trial."""
+    if settlement.kind == "rerouted":
+        return state.health
+    job, age = state.worse.job(settlement.index), settlement.age_seconds
+    events = {
+        HealthCheck.EXCLUSIONS: settlement.kind == "excluded",
+        HealthCheck.LIMITS: settlement.waited,
+        HealthCheck.AGES: age is not None and age >= LATE_PART * state.policy.settle_deadline_seconds,
+    }
+    health = state.health
+    for check in (check for check, happened in events.items() if happened):
+        health = health.add(check, job.arm, job.share)
+    return health
 
 
 def _counted(state: TrialEvidence, arm: Arm, count: Callable[[ArmCounts], ArmCounts]) -> TrialEvidence:

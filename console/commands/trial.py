@@ -177,6 +177,16 @@ def stop(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJs
     terminal.answer({"changed": step.changed, "trial": trial_document(step.trial)}, f"{step.trial.id} {done}")
 
 
+@trial_app.command(epilog=examples("trial resume implementer --reason 'the forge was down for a day'"))
+def resume(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Let a trial decide again that holds itself, because its health is in doubt. It is recorded."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.trials.find(trial)
+    step = coalmine.trials.resume(found, by=started(ctx).user, reason=reason)
+    done = "decides again" if step.changed else "is held by no check; nothing was changed"
+    terminal.answer({"changed": step.changed, "trial": trial_document(step.trial)}, f"{found.id} {done}")
+
+
 @trial_app.command(epilog=examples("trial replay implementer"))
 def replay(ctx: typer.Context, trial: Trial, *, as_json: AsJson = False) -> None:
     """Recompute a trial from its ledger and compare it with what is stored; exit code 6 when they differ."""

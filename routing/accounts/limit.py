@@ -19,13 +19,13 @@ class LimitKind(StrEnum):
     CREDIT = "credit"  # nothing is left to pay with
     OVERLOADED = "overloaded"  # the provider has too much to do: no fault of the account's
     AUTH = "auth"  # the credential is not accepted: a person must look at it
-    ALIKE = "alike"  # its agents fail alike before they begin: a person must look at it
+    MODEL = "model"  # it does not know the model, or may not use it: a person must look at it
     PERSON = "person"  # a person closed it
 
     @property
     def needs_person(self) -> bool:
         """Whether waiting alone does not end it."""
-        return self in {LimitKind.AUTH, LimitKind.ALIKE, LimitKind.PERSON}
+        return self in {LimitKind.AUTH, LimitKind.MODEL, LimitKind.PERSON}
 
     @property
     def said(self) -> str:
@@ -39,7 +39,7 @@ _SAID: Final = {
     LimitKind.CREDIT: "its credit or quota is used up",
     LimitKind.OVERLOADED: "the provider is overloaded",
     LimitKind.AUTH: "its credential is refused",
-    LimitKind.ALIKE: "agents fail alike before they begin",
+    LimitKind.MODEL: "it does not know the model, or may not use it",
     LimitKind.PERSON: "a person closed it",
 }
 

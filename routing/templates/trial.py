@@ -86,6 +86,8 @@ class Trial:
     evidence: str = ""  # JSON state of the test, opaque on this floor
     revision: int = 0  # grows with every advance of the evidence
     dispatched: dict[Arm, int] = field(default_factory=dict)  # jobs drawn, per arm
+    alarms: tuple[str, ...] = ()  # names of the checks of its health that have fired
+    released: tuple[str, ...] = ()  # those of them that a person has let go
     contradicted: bool = False  # whether later signals no longer support the verdict
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.store.redis.scripts import Answered
-from routing.store.trials.trial_store import OpenAnswer, TrialStore
+from routing.store.trials.trial_store import OpenAnswer, ResumeAnswer, TrialStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.trial import Terms, Trial
 from routing.templates.version import Version, checked_template_name
@@ -91,6 +91,20 @@ class Trials:
             data={"trial": trial.id, "canary": trial.canary_id, "by": by, "reason": why},
         )  # fmt: skip
         return TrialStep(trial=self.find(trial.id), changed=stopped)
+
+    def resume(self, trial: Trial, *, by: str, reason: str = "") -> TrialStep:
+        """Let a trial decide again that checks of its health hold; recorded in its event with who did it.
+
+        No change for a trial that nothing holds. ConflictError when it has ended, or another check has fired
+        since it was read.
+        """
+        data = {"trial": trial.id, "checks": list(trial.alarms), "by": by, "reason": reason}
+        answer = self._trials.resume(trial, data=data)
+        if answer in {ResumeAnswer.OTHER, ResumeAnswer.CLOSED}:
+            why = "has ended" if answer is ResumeAnswer.CLOSED else "is held by another check now"
+            message = f"trial {trial.id} {why}; nothing was changed, see `coalmine trial status {trial.id}`"
+            raise ConflictError(message)
+        return TrialStep(trial=self.find(trial.id), changed=answer is ResumeAnswer.OK)
 
     def find(self, reference: str) -> Trial:
         """A trial by its id, or the open or else the last one of a template by the template's name."""

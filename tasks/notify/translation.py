@@ -85,6 +85,11 @@ def _contradicted(event: Event, _: EventFacts) -> Notification:
     return _of_version(event, NotificationKind.NEEDS_HUMAN, what)
 
 
+def _trial_held(event: Event, _: EventFacts) -> Notification:
+    what = "holds itself: its evidence cannot be believed"
+    return _of_version(event, NotificationKind.NEEDS_HUMAN, what)
+
+
 def _of_version(event: Event, kind: NotificationKind, what: str) -> Notification:
     """A verdict's event carries its review record; one by a person has `by` and `reason`."""
     names = ("version", "champion", "trial", "by", "decision")
@@ -198,6 +203,7 @@ _TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] 
     events.ROLLED_BACK: _rolled_back,
     events.TRIAL_EXPIRED: _expired,
     events.TRIAL_CONTRADICTED: _contradicted,
+    events.TRIAL_HELD: _trial_held,
     events.BACKLOG_STATE: _item,
     events.BACKLOG_HELD: _held,
     events.BACKLOG_CYCLE: _cycle,

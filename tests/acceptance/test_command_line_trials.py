@@ -128,6 +128,21 @@ def test_stop_ends_a_trial_without_a_verdict(coalmine: CommandLine, template: st
     assert [found["id"] for found in coalmine.document("trial", "list")["trials"]] == ["implementer-t1"]
 
 
+def test_a_trial_that_holds_itself_says_why_and_can_be_resumed(coalmine: CommandLine, template: str) -> None:
+    """Draws that do not fit the share: which check, with its counts, and what to do; then it goes on."""
+    coalmine.shown("trial", "open", template, "--share", "0.2")
+    play(coalmine, [(CANARY, True)] * 8)
+    (found,) = coalmine.document("trial", "status")["trials"]
+    assert (found["held_by"], found["verdict"]) == (["draws"], "hold")
+    shown = " ".join(coalmine.shown("trial", "status", template).split())
+    assert "8 of 8 are the canary's, about 1.6 were to be expected" in shown
+    assert f"coalmine trial resume {template}-t1" in shown
+    resumed = coalmine.document("trial", "resume", template, "--reason", "drawn by hand")
+    assert (resumed["changed"], resumed["trial"]["released"]) == (True, ["draws"])
+    assert "A person let it go on" in " ".join(coalmine.shown("trial", "status", template).split())
+    assert coalmine.document("trial", "resume", template)["changed"] is False
+
+
 def test_plan_says_how_many_jobs_a_verdict_takes(coalmine: CommandLine) -> None:
     """By simulation, without a server; a clear loss is found soon and rolled back."""
     found = coalmine.document(

@@ -2,15 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import redis
 
 from routing.accounts.limit import MOST_SECONDS, AccountLimit, LimitKind
+from routing.jobs.turn import Hindrance, HindranceKind
+from tasks.agents.accounts.leased_accounts import counts_as_limit
 from tasks.agents.accounts.limit_words import account_limit
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.agents.turn.tally import TurnTally
+from tests.fleets.stepped_fleet import SteppedFleet
 from tests.recordings.agent_recording import AgentRecording
 
 NOW = datetime(2026, 11, 29, 17, 0, tzinfo=UTC).timestamp()
@@ -39,6 +44,7 @@ def met(runtime: str, lines: list[str], *, errors: Sequence[str] = (), code: int
         ("claude-7-err529-max2", LimitKind.OVERLOADED, False),
         ("claude-7-err401", LimitKind.AUTH, True),
         ("claude-9-noapikey", LimitKind.AUTH, True),
+        ("claude-7-err404", LimitKind.MODEL, False),
         ("codex-6-err429", LimitKind.RATE, False),
         ("codex-6-err401", LimitKind.AUTH, True),
         ("codex-6-err500", LimitKind.OVERLOADED, False),
@@ -55,7 +61,7 @@ def test_recordings_of_real_programs_are_read(name: str, kind: LimitKind, *, is_
 @pytest.mark.parametrize(
     "name",
     [
-        "claude-7-err400", "claude-7-err404", "claude-7-err413", "claude-7-err500-max2", "claude-11-budget",
+        "claude-7-err400", "claude-7-err413", "claude-7-err500-max2", "claude-11-budget",
         "claude-1-basic", "codex-6-err400", "codex-1-basic", "gemini-5-err400", "gemini-1-basic",
         "opencode-1-basic", "claude-0-apidown", "claude-5-resume-unknown", "claude-11-maxturns",
     ],
@@ -101,6 +107,11 @@ def _opencode(text: str, **data: object) -> list[str]:
         ("opencode", _opencode("Too many", statusCode=429, responseHeaders={"retry-after": "7200"}),
          LimitKind.RATE, 2),
         ("opencode", _opencode("denied", statusCode=401), LimitKind.AUTH, None),
+        ("claude", _claude("the selected model (x) may not exist", api_error_status=404),
+         LimitKind.MODEL, None),
+        ("codex", _codex("status 400: model `x` does not exist"), LimitKind.MODEL, None),
+        ("gemini", _gemini('{"error":{"code":404,"message":"models/x not found"}}'), LimitKind.MODEL, None),
+        ("opencode", _opencode("ProviderModelNotFoundError: x"), LimitKind.MODEL, None),
         ("opencode", _opencode("Free usage exceeded"), LimitKind.USAGE, None),
         ("command", ["starting", "Error: usage limit reached, try again in 3 hours"], LimitKind.USAGE, 3),
         ("command", ['{"type": "limit", "until": 1795975200, "text": "enough"}'], LimitKind.USAGE, 1),
@@ -164,6 +175,29 @@ def test_a_limit_that_calls_itself_a_success_is_one() -> None:
     found = met("claude", [json.dumps(result)], code=0)
     assert found is not None
     assert found.until == NOW + HOURS
+
+
+def test_the_model_of_a_canary_is_judged_by_its_trial(fake_redis: redis.Redis) -> None:
+    """A version on trial that names no known model has failed; a champion's jobs wait for a person."""
+    fleet = SteppedFleet(fake_redis, draws=[0.25, 0.75])
+    fleet.on_trial()
+    canary, champion = (fleet.claim(fleet.enqueue().job).job for _ in range(2))
+    unknown = AccountLimit(kind=LimitKind.MODEL)
+    assert not counts_as_limit(unknown, canary, acted=False)
+    assert counts_as_limit(unknown, champion, acted=False)
+
+
+def test_words_alone_do_not_put_off_for_ever(fake_redis: redis.Redis) -> None:
+    """An agent that does paid work and then says a limit, again and again, has failed."""
+    fleet = SteppedFleet(fake_redis)
+    fleet.add()
+    job = fleet.claim(fleet.enqueue().job).job
+    alone = AccountLimit(kind=LimitKind.USAGE, in_words_alone=True)
+    kept = Hindrance(kind=HindranceKind.LIMIT, since=NOW, seen_at=NOW, times=3)
+    often = replace(job, hindrance=kept)
+    assert counts_as_limit(alone, job, acted=True)
+    assert counts_as_limit(alone, often, acted=False)
+    assert not counts_as_limit(alone, often, acted=True)
 
 
 def test_no_time_is_believed_that_cannot_be() -> None:

@@ -224,7 +224,7 @@ def _graduated_ledger() -> list[Dispatched | Settlement]:
     state, ledger = TrialEvidence.begin(POLICY), list[Dispatched | Settlement]()
     while state.decide(elapsed_days=0).verdict is Verdict.HOLD:
         for arm in (Arm.CHAMPION, Arm.CHAMPION, Arm.CANARY):
-            entries = (dispatched(state, arm), settled(state.dispatched, 1.0))
+            entries = (dispatched(state, arm, share=1 / 3), settled(state.dispatched, 1.0))
             state = advance(state, [entries[0]], [entries[1]]).state
             ledger += entries
     assert state.decide(elapsed_days=0).verdict is Verdict.GRADUATE

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from harvest.policy import Guardrail, TrialPolicy
 from harvest.score import ScoreRules
 from harvest.settling import JobFacts, scoring
 from harvest.verdict import Verdict
-from routing.errors import UnavailableError
+from routing.errors import ConflictError, UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
 from routing.store.signals.signal_store import ScoreAnswer
@@ -298,6 +299,41 @@ def test_switched_off_trial_is_stopped_visibly(fake_redis: redis.Redis) -> None:
     off.app.harvester.harvest()
     assert len(fleet.events("trial.stopped")) == 1
     assert fleet.events("candidate.rolled_back", "candidate.auto_promoted") == []
+
+
+def test_a_trial_whose_canary_is_always_excluded_holds_itself_until_a_person_resumes_it(
+    fake_redis: redis.Redis,
+) -> None:
+    """No verdict by the champion's scores alone; reported once; then the very verdict that was held."""
+    fleet = on_trial(fake_redis, jobs=80)
+    away = SignalKind.UNREACHABLE
+    assert work_and_harvest(fleet, 120, canary=away, champion=BAD) == []
+    trial = fleet.app.trials.find("implementer-t1")
+    assert (trial.state, trial.alarms) == ("open", ("exclusions",))
+    held = fleet.events("trial.held")
+    assert len(held) == 1
+    assert "60 of 60" not in held[0].data["reasons"][0], "it is reported when it fires"
+    resumed = fleet.app.trials.resume(trial, by="ada", reason="the forge was down")
+    assert (resumed.changed, resumed.trial.alarms, resumed.trial.released) == (True, (), ("exclusions",))
+    assert fleet.events("trial.resumed")[0].data["by"] == "ada"
+    assert not fleet.app.trials.resume(resumed.trial, by="ada").changed
+    assert [one.verdict for one in fleet.app.harvester.harvest().outcomes] == [Verdict.GRADUATE]
+    with pytest.raises(ConflictError, match="has ended"):
+        fleet.app.trials.resume(trial, by="ada")
+    fleet.app.harvester.harvest()
+    assert len(fleet.events("trial.held")) == 1
+    assert fleet.events("trial.contradicted") == []
+
+
+def test_a_person_releases_only_the_checks_that_they_saw(fake_redis: redis.Redis) -> None:
+    """Another check that fires meanwhile is not let go with them."""
+    fleet = on_trial(fake_redis, jobs=80)
+    work_and_harvest(fleet, 60, canary=SignalKind.UNREACHABLE)
+    trial = fleet.app.trials.find("implementer-t1")
+    seen = replace(trial, alarms=("draws",))
+    with pytest.raises(ConflictError, match="another check"):
+        fleet.app.trials.resume(seen, by="ada")
+    assert fleet.app.trials.find("implementer-t1").released == ()
 
 
 def test_late_signal_that_overturns_the_verdict_is_reported_once(fake_redis: redis.Redis) -> None:

@@ -1,99 +1,128 @@
-"""The doctor's findings about Redis, from what a server says about itself."""
+"""Trial health: a trial that cannot be believed holds itself."""
 
-from typing import Any
+import json
+import random
 
 import pytest
 
-from routing.store.redis.health import HealthFinding, ServerFacts, Status, judge
+from harvest.health import Balance, HealthCheck, TrialHealth
+from harvest.ledger import Dispatched, Settlement
+from harvest.policy import TrialPolicy
+from harvest.trial_evidence import TrialEvidence, advance
+from harvest.verdict import Verdict
+from routing.templates.trial import Arm
 
-WELL = {
-    "redis_version": "7.2.4",
-    "role": "master",
-    "aof_enabled": 1,
-    "aof_last_write_status": "ok",
-    "aof_last_bgrewrite_status": "ok",
-    "maxmemory_policy": "noeviction",
-    "used_memory": 1_000,
-    "maxmemory": 0,
-}
+POLICY = TrialPolicy(max_canary_jobs=100_000)
 
 
-def findings(
-    info: dict[str, Any] | None = None,
-    settings: dict[str, str] | None = None,
-    *,
-    our_time: float = 1_000.0,
-) -> dict[str, HealthFinding]:
-    """The findings by check, for a server that is well but for `info` and `settings`."""
-    asked: dict[str | None, str | None] = {"appendfsync": "everysec"}
-    if settings is not None:
-        asked = dict(settings.items())
-    facts = ServerFacts(WELL | (info or {}), {}, asked, 1_000.0, our_time)
-    return {finding.check: finding for finding in judge(facts)}
+def drawn(state: TrialEvidence, draw: float, *, share: float = 0.1) -> Dispatched:
+    """The next job by its draw, with the bet of now."""
+    arm = Arm.CANARY if draw < share else Arm.CHAMPION
+    bet = state.bet(arm, share=share)
+    return Dispatched.of(bet, index=state.dispatched, job_id=f"j{state.dispatched}", draw=draw)
 
 
-def test_a_fit_server_is_well_in_every_respect() -> None:
-    """No remedy is offered where nothing is wrong."""
-    for finding in findings().values():
-        assert (finding.status, finding.remedy) == (Status.OK, "")
+def step(state: TrialEvidence, draw: float, score: float | None, *, age: float = 60.0) -> TrialEvidence:
+    """One job, dispatched and ended; without a score it is excluded."""
+    entry = drawn(state, draw)
+    end = Settlement(
+        index=entry.index, kind="settled" if score is not None else "excluded", score=score, age_seconds=age
+    )
+    return advance(state, [entry], [end]).state
 
 
-@pytest.mark.parametrize(
-    ("info", "check", "status", "said"),
-    [
-        ({"redis_version": "6.0.16"}, "redis-version", Status.PROBLEM, "6.0.16 is too old"),
-        ({"redis_version": "6.2.0"}, "redis-version", Status.OK, "6.2.0"),
-        ({"redis_version": "10.0"}, "redis-version", Status.OK, "10.0"),
-        ({"valkey_version": "9.1.2"}, "redis-version", Status.OK, "Valkey 9.1.2"),
-        ({"redis_version": ""}, "redis-version", Status.PROBLEM, "unknown version"),
-        ({"role": "slave", "master_host": "m", "master_port": 1}, "redis-role", Status.PROBLEM, "m:1"),
-        ({"aof_enabled": 0}, "redis-append-only-file", Status.PROBLEM, "loses jobs"),
-        ({"aof_last_write_status": "err"}, "redis-last-write", Status.PROBLEM, "aof_last_write_status"),
-        ({"aof_last_bgrewrite_status": "err"}, "redis-last-write", Status.PROBLEM, "bgrewrite"),
-        ({"maxmemory_policy": "allkeys-lru"}, "redis-eviction", Status.WARNING, "allkeys-lru"),
-        (
-            {"maxmemory_policy": "volatile-ttl", "maxmemory": 10_000},
-            "redis-eviction",
-            Status.PROBLEM,
-            "volatile-ttl",
-        ),
-        ({"maxmemory": 2_000}, "redis-memory", Status.OK, "50%"),
-        ({"maxmemory": 1_250}, "redis-memory", Status.WARNING, "80%"),
-        ({"maxmemory": 1_052}, "redis-memory", Status.PROBLEM, "95%"),
-    ],
-)
-def test_each_fault_is_found(info: dict[str, Any], check: str, status: Status, said: str) -> None:
-    """Each check judges what it is about, says what it saw and, where something is wrong, what to do."""
-    finding = findings(info)[check]
-    assert finding.status == status
-    assert said in finding.message
-    assert bool(finding.remedy) == (status != Status.OK)
+def test_a_canary_whose_jobs_are_all_excluded_decides_nothing() -> None:
+    """The champion's scores alone would reach either verdict; the exclusions hold both."""
+    without = 0
+    for seed in range(20):
+        draws, state = random.Random(seed), TrialEvidence.begin(POLICY)
+        for _ in range(1_500):
+            draw = draws.random()
+            champion = float(draws.random() < 0.7)
+            state = step(state, draw, None if draw < 0.1 else champion)
+            decision = state.decide(elapsed_days=0.0)
+            assert decision.verdict is Verdict.HOLD
+            freely = state.decide(elapsed_days=0.0, released=tuple(HealthCheck))
+            if freely.verdict is not Verdict.HOLD:
+                without += 1
+                assert "excluded jobs are not spread" in decision.reasons[0]
+                break
+    assert without > 5, "the evidence alone has ended trials"
 
 
-@pytest.mark.parametrize(
-    ("settings", "status"),
-    [
-        ({"appendfsync": "always"}, Status.OK),
-        ({"appendfsync": "everysec"}, Status.OK),
-        ({"appendfsync": "no"}, Status.WARNING),
-        ({}, Status.WARNING),
-    ],
-)
-def test_when_writes_reach_the_disk(settings: dict[str, str], status: Status) -> None:
-    """Slow or unknown syncing is worth a warning."""
-    assert findings(settings=settings)["redis-appendfsync"].status == status
+def test_sound_trials_are_left_alone() -> None:
+    """Both arms excluded and late alike, in a thousand trials of 200 jobs: hardly one is held."""
+    held = 0
+    for seed in range(1_000):
+        numbers, health = random.Random(seed), TrialHealth()
+        for _ in range(200):
+            arm = Arm.CANARY if numbers.random() < 0.1 else Arm.CHAMPION
+            health = health.add(HealthCheck.DRAWS, arm, 0.1)
+            for check in (HealthCheck.EXCLUSIONS, HealthCheck.AGES):
+                if numbers.random() < 0.3:
+                    health = health.add(check, arm, 0.1)
+        held += bool(health.alarms())
+    assert held <= 8  # three checks, 0.001 each, and what chance allows
+
+
+def test_draws_that_are_not_what_the_share_says_hold_the_trial() -> None:
+    """A generator that gives every third job to the canary where the share is a tenth."""
+    state = TrialEvidence.begin(POLICY)
+    for number in range(60):
+        state = step(state, 0.05 if number % 3 == 0 else 0.5, 1.0)
+    (alarm,) = state.health.alarms()
+    assert alarm.check is HealthCheck.DRAWS
+    assert "20 of 60 are the canary's, about 6 were to be expected" in alarm.sentence
 
 
 @pytest.mark.parametrize(
-    ("our_time", "status", "said"),
-    [
-        (1_000.5, Status.OK, "0.5 s ahead"),
-        (997.0, Status.WARNING, "3.0 s behind"),
-        (1_300.0, Status.PROBLEM, "300.0 s ahead"),
-    ],
+    ("fields", "check"),
+    [({"age_seconds": 4 * 86_400.0}, HealthCheck.AGES), ({"waited": True}, HealthCheck.LIMITS)],
 )
-def test_clocks_that_differ(our_time: float, status: Status, said: str) -> None:
-    """Five minutes are a problem, seconds a warning, and the message says who is ahead."""
-    finding = findings(our_time=our_time)["clock"]
-    assert finding.status == status
-    assert said in finding.message
+def test_what_hits_the_canary_alone_holds_the_trial(fields: dict[str, float], check: HealthCheck) -> None:
+    """Jobs that are late, and jobs that waited for a limit of their account."""
+    draws, state = random.Random(4), TrialEvidence.begin(POLICY)
+    for _ in range(100):
+        entry = drawn(state, draws.random())
+        hit = fields if entry.arm is Arm.CANARY else {}
+        end = Settlement.model_validate({"index": entry.index, "kind": "settled", "score": 1.0, **hit})
+        state = advance(state, [entry], [end]).state
+    assert [alarm.check for alarm in state.health.alarms()] == [check]
+    assert state.health.alarms(released=[check]) == ()
+
+
+def test_a_check_that_has_fired_stays_so() -> None:
+    """Later events that even it out do not make the earlier ones believable."""
+    balance = Balance()
+    for _ in range(6):
+        balance = balance.add(Arm.CANARY, 0.1)
+    assert balance.has_fired
+    for _ in range(100):
+        balance = balance.add(Arm.CHAMPION, 0.1)
+    assert balance.has_fired
+    assert (balance.canary, balance.champion) == (6, 100)
+
+
+def test_five_events_in_a_row_raise_no_alarm_yet() -> None:
+    """With a share of a tenth it takes six."""
+    balance = Balance()
+    for _ in range(5):
+        balance = balance.add(Arm.CANARY, 0.1)
+    assert not balance.has_fired
+
+
+def test_a_held_trial_still_ends_at_its_limits() -> None:
+    """The champion stays, and people are asked, with what the checks found."""
+    state = TrialEvidence.begin(TrialPolicy(max_canary_jobs=20))
+    for number in range(60):
+        state = step(state, 0.05 if number % 3 == 0 else 0.5, 0.0 if number % 3 == 0 else 1.0)
+    decision = state.decide(elapsed_days=0.0)
+    assert decision.verdict is Verdict.EXPIRE
+    assert "not drawn with the recorded share" in decision.reasons[0]
+
+
+def test_states_without_health_are_read() -> None:
+    """A trial that was opened before there was any goes on."""
+    stored = json.loads(step(TrialEvidence.begin(POLICY), 0.5, 1.0).to_json())
+    del stored["health"]
+    assert TrialEvidence.from_json(json.dumps(stored)).health == TrialHealth()

@@ -50,6 +50,7 @@ def test_the_end_of_a_job(state: str, *, frozen: bool, kind: str | None) -> None
         ("candidate.rolled_back", "implementer@v2", "rolled_back"),
         ("trial.expired", "implementer-t1", "needs-human"),
         ("trial.contradicted", "implementer-t1", "needs-human"),
+        ("trial.held", "implementer-t1", "needs-human"),
         ("backlog.held", "local:shop#3", "needs-human"),
         ("account.limited", "claude:default/", "account_limited"),
         ("account.broken", "claude:default/*", "needs-human"),
@@ -68,6 +69,7 @@ def test_the_rest_has_no_notification() -> None:
         *(
             "trial.expired",
             "trial.contradicted",
+            "trial.held",
             "backlog.state",
             "backlog.held",
             "backlog.cycle",

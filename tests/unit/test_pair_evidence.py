@@ -187,7 +187,7 @@ def test_wrong_entries_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="between -1 and 1"):
         open_one.settle(0, -1.5)
     with pytest.raises(ConflictError, match="both arms"):
-        open_one.arm_of(0)
+        open_one.job(0)
     broken = json.loads(advance(state, [entry], []).state.to_json())
     broken["counts"]["dispatched"] = 2
     with pytest.raises(CorruptRecordError, match="contradicts itself"):

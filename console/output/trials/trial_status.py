@@ -31,6 +31,7 @@ from console.output.rendering import (
 from console.output.trials.trial_outlook import NOTHING_OPEN, TrialOutlook
 from console.output.trials.trial_words import questions, state_words
 from harvest.arm_counts import ArmCounts
+from harvest.harvester import released_checks
 from harvest.policy import TrialPolicy
 from harvest.trial_evidence import TrialEvidence
 from harvest.verdict import Decision
@@ -114,6 +115,8 @@ def trial_document(trial: Trial) -> dict[str, Any]:
         "opened_at": iso(trial.opened_at),
         "closed_at": iso(trial.closed_at),
         "reason": trial.reason,
+        "held_by": list(trial.alarms),
+        "released": list(trial.released),
         "contradicted": trial.contradicted,
         "policy": TrialPolicy.from_json(trial.policy).model_dump(mode="json"),
     }
@@ -134,7 +137,7 @@ def status_of(
         costs=costs,
         outlook=outlook,
         at=now,
-        decision=found.decide(elapsed_days=age / _SECONDS_A_DAY),
+        decision=found.decide(elapsed_days=age / _SECONDS_A_DAY, released=released_checks(trial)),
         age_seconds=age,
     )
 
@@ -178,6 +181,10 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     yield text(f"verdict: {status.verdict.replace('_', ' ')}", "bold")
     for reason in status.reasons:
         yield Prose(f"  {reason}")
+    if trial.is_open and status.evidence.health.alarms(released=released_checks(trial)):
+        yield text(f"  Go on with `coalmine trial resume {trial.id}`, or end it with `trial stop`.", "yellow")
+    if trial.released:
+        yield text(f"  A person let it go on although this was found: {', '.join(trial.released)}.", "dim")
     if trial.contradicted:
         yield text("  Signals after the verdict no longer support it.", "red")
     if status.unread > 0:

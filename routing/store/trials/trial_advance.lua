@@ -4,6 +4,7 @@
 -- ARGV  id: of the trial  name: of the template  revision: as read  evidence: JSON  share: of the next draw
 --       baselines: JSON list of fields and values  verdict: 'hold', 'graduate', 'roll_back' or 'expire'  reason
 --       review: JSON of the decision, or ''  point: JSON for the plot over time, or ''
+--       alarms: names of the checks of its health that hold a verdict, or ''  alarm: JSON that says what they found
 -- FLAGS contradicted: signals after the verdict no longer support it
 -- Returns 'ok', 'stale' (somebody else advanced it), 'closed' (it takes no verdict any longer) or 'unknown'
 -- @include prelude
@@ -30,6 +31,11 @@ if redis.call('HGET', trial, 'share') ~= share then
   redis.call('HSET', trial, 'share', share)
   touch(template)
   emit(events, 'trial.share_changed', now, id, cjson.encode({share = share}))
+end
+-- A check of its health that has fired is reported once.
+if (redis.call('HGET', trial, 'alarms') or '') ~= alarms then
+  redis.call('HSET', trial, 'alarms', alarms)
+  if alarms ~= '' then emit(events, 'trial.held', now, id, alarm) end
 end
 if verdict == 'hold' then return 'ok' end
 -- The verdict: the trial ends and the versions change their states, with review and event.

@@ -27,6 +27,8 @@ class TrialAdvance:
     review: str = ""  # JSON
     point: str = ""  # JSON, for the plot over time
     contradicted: bool = False
+    alarms: tuple[str, ...] = ()  # names of the checks of its health that hold a verdict
+    alarm: str = "{}"  # JSON of what they found
 
 
 class OpenAnswer(StrEnum):
@@ -49,6 +51,16 @@ class AdvanceAnswer(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ResumeAnswer(StrEnum):
+    """What became of the wish to let a held trial go on. All but OK changed nothing."""
+
+    OK = "ok"
+    OTHER = "other"  # other checks have fired since the trial was read
+    QUIET = "quiet"  # no check holds it
+    CLOSED = "closed"  # it has ended
+    UNKNOWN = "unknown"
+
+
 _OPEN = Script(
     "trial_open",
     answered(OpenAnswer),
@@ -63,9 +75,10 @@ _ADVANCE = Script(
     AdvanceAnswer,
     keys="trial template reviews history",
     indexes="trials:open champions rejected events",
-    args="id name revision evidence share baselines verdict reason review point",
+    args="id name revision evidence share baselines verdict reason review point alarms alarm",
     flags="contradicted",
 )
+_RESUME = Script("trial_resume", ResumeAnswer, keys="trial", indexes="events", args="id alarms data")
 _READ = Script("trial_read", bool, keys="settlements", indexes="trials:moved", args="id seen")
 
 
@@ -112,7 +125,15 @@ class TrialStore(Store):
             history=keys.history(trial.id), id=trial.id, name=name, revision=step.revision,
             evidence=step.evidence, share=repr(step.share), baselines=flat_json(step.baselines),
             verdict=step.verdict, reason=step.reason, review=step.review, point=step.point,
-            contradicted=step.contradicted, doing=f"advancing trial {trial.id}",
+            contradicted=step.contradicted, alarms=" ".join(step.alarms), alarm=step.alarm,
+            doing=f"advancing trial {trial.id}",
+        )  # fmt: skip
+
+    def resume(self, trial: Trial, *, data: dict[str, Any]) -> ResumeAnswer:
+        """Release the checks that held the trial when it was read."""
+        return self.call(
+            _RESUME, trial=self.keys.trial(trial.id), id=trial.id, alarms=" ".join(trial.alarms),
+            data=json.dumps(data), doing=f"resuming trial {trial.id}",
         )  # fmt: skip
 
     def read(self, trial: str) -> Trial | None:
@@ -176,5 +197,7 @@ def parsed_trial(identifier: str, fields: dict[str, str]) -> Trial:
         evidence=fields.get("evidence", ""),
         revision=int(fields["revision"]),
         dispatched={arm: int(fields.get(f"dispatched:{arm}", 0)) for arm in Arm},
+        alarms=tuple(fields.get("alarms", "").split()),
+        released=tuple(fields.get("released", "").split()),
         contradicted=fields.get("contradicted") == "1",
     )

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from routing.accounts.account import Account
-from routing.accounts.limit import AccountLimit
+from routing.accounts.limit import AccountLimit, LimitKind
 from routing.accounts.pool import Pools
 from routing.errors import SettingsError
 from routing.jobs.job import Job
 from routing.jobs.turn import HindranceKind
 from routing.store.accounts.breaker_store import BreakerStore
+from routing.templates.trial import Arm
 from routing.templates.version import Snapshot
 from tasks.agents.runtimes.agent_event import AgentEvent, ToolEvent, UsageEvent, UsageScope
 from tasks.agents.runtimes.readiness import Ask, ProgramReadiness, readiness_of
@@ -129,7 +130,13 @@ class LeasedAccounts:
 
 
 def counts_as_limit(limit: AccountLimit, job: Job, *, acted: bool) -> bool:
-    """Whether a turn is put off for a limit: not for words alone that come again and again with paid work."""
+    """Whether a turn is put off for a limit.
+
+    Not for words alone that come again and again with paid work; and not for the model of a canary: that is
+    what its trial is to find out.
+    """
+    if limit.kind is LimitKind.MODEL and job.arm is Arm.CANARY:
+        return False
     known = job.hindrance
     if not limit.in_words_alone or known is None or known.kind is not HindranceKind.LIMIT:
         return True

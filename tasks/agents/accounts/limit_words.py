@@ -22,7 +22,8 @@ _BY_STATUS: Final = {402: LimitKind.CREDIT, 429: LimitKind.RATE, 529: LimitKind.
 
 #: What the words may say besides a status: providers answer 400 when credit is used up or a key is wrong.
 _WITH_WORDS: Final = {
-    400: frozenset({LimitKind.CREDIT, LimitKind.AUTH, LimitKind.USAGE}),
+    400: frozenset({LimitKind.CREDIT, LimitKind.AUTH, LimitKind.USAGE, LimitKind.MODEL}),
+    404: frozenset({LimitKind.MODEL}),
     429: frozenset({LimitKind.CREDIT, LimitKind.USAGE}),
 }
 
@@ -45,6 +46,10 @@ _SHARED: Final[Mapping[LimitKind, str]] = {
         r"|please (?:log|sign) ?in\b|(?:oauth|access|auth|refresh) token.{0,30}(?:expired|revoked|invalid)"
         r"|\b401 unauthorized|account (?:has been |is )?(?:disabled|suspended|deactivated)"
         r"|organi[sz]ation has been disabled|could not (?:be )?authenticated?"
+    ),
+    LimitKind.MODEL: (
+        r"models?\b.{0,80}(?:not found|(?:does|may) not exist|not supported|is unknown|is not available to)"
+        r"|(?:unknown|unsupported|no such) model|model_not_found|ProviderModelNotFound"
     ),
     LimitKind.CREDIT: (
         r"credit balance is too low|insufficient[_ ](?:quota|credits?|funds|balance)|payment required"

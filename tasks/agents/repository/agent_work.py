@@ -70,7 +70,7 @@ def take_work(git: Git, tree: Path, branch: str, *, mirror: Path, known: Sequenc
     with them, moves nothing.
     """
     theirs = AgentRepository.of(tree)
-    ours, start = git("rev-parse", f"refs/heads/{branch}"), git("rev-parse", TAKEN)
+    ours, start = git("rev-parse", f"refs/heads/{branch}", TAKEN).split()
     have = take_objects(git, tree, theirs.commits, lenders=[mirror]) if theirs.commits else set()
     misfits = _misfits(git, theirs, have, branch, known=[start, ours, *known])
     have -= misfits.keys()

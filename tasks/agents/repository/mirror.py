@@ -167,7 +167,8 @@ class Mirror:
         address = self.remote.address
         self.remote.run(git, "fetch", *options, "--", address, *wanted, "+refs/tags/*:refs/tags/*")
         # What was fetched may be newer than what was listed before.
-        tips = {name: git("rev-parse", "--verify", f"refs/heads/{name}^{{commit}}") for name in names}
+        found = git("rev-parse", *(f"refs/heads/{name}^{{commit}}" for name in names)).split()
+        tips = dict(zip(names, found, strict=True))
         return RemoteState(
             main_branch=state.main_branch,
             main=tips[state.main_branch],
