@@ -79,7 +79,9 @@ def _none(counts: Mapping[BacklogState, int]) -> str:
     """The answer when no issue fits; it says how to list completed ones, which are left out by default."""
     done = counts.get(BacklogState.COMPLETED, 0)
     seen = "`coalmine issue list --state completed` lists what is"
-    return f"There is no such issue; {done} completed: {seen}." if done else "There is no such issue."
+    if done:
+        return f"There is no such issue; {done} completed: {seen}."
+    return "There is no such issue. They come from your forges; `coalmine doctor` says if those are polled."
 
 
 def _table(items: Sequence[BacklogItem]) -> RenderableType:

@@ -18,13 +18,19 @@ from routing.jobs.job import Job
 from routing.jobs.mailbox import Enqueued
 from routing.jobs.signal import Signal
 
+#: What an empty list of jobs says.
+NO_JOB = (
+    "There is no such job. Issues become jobs by themselves (`coalmine issue list` says what they wait for); "
+    "`coalmine enqueue TEMPLATE TASK` makes one."
+)
+
 
 def job_document(job: Job) -> dict[str, Any]:
     """A job for scripts, without its signals. `score` is null until it has settled."""
     return document(JOB, job)
 
 
-def jobs_view(jobs: Sequence[Job], *, none: str = "There is no such job.") -> RenderableType:
+def jobs_view(jobs: Sequence[Job], *, none: str = NO_JOB) -> RenderableType:
     """Jobs for people, one a line; `none` is printed when the list is empty."""
     if not jobs:
         return none

@@ -220,7 +220,9 @@ def test_poll_sends_for_the_tick(coalmine: CommandLine) -> None:
 def test_reasons_are_said_in_words(coalmine: CommandLine, take: Take, backlog: Backlog) -> None:
     """What is worked on, what a label leaves to people, and what is completed when nothing else is left."""
     ref = take(f"{SHOP}#1")
-    assert "There is no such issue." in coalmine.shown("issue", "list", "--state", "blocked")
+    shown = coalmine.shown("issue", "list", "--state", "blocked")
+    assert "There is no such issue." in shown
+    assert "`coalmine doctor`" in shown
     backlog.start(ref, per_repo=1)
     assert "its job is queued or at work" in coalmine.shown("issue", "list")
     backlog.complete(ref, reason="merged")
