@@ -230,9 +230,10 @@ def notifications(coalmine: Coalmine) -> HealthFinding:
 def _limits(coalmine: Coalmine) -> HealthFinding:
     """Whether jobs wait because of the limits, and for which. Money is in USD, a day begins at midnight UTC.
 
-    A limit of 0 is none. Jobs that wait for room are normal; only a spent day's budget is a warning.
+    The limits are those of the fleet's workers, whatever this command's environment says; 0 is none. Jobs
+    that wait for room are normal; only a spent day's budget is a warning.
     """
-    limits, used = coalmine.job_store.limits, coalmine.job_store.occupancy()
+    limits, used = coalmine.job_store.limits_in_force(), coalmine.job_store.occupancy()
     most = f" of {limits.agents_at_once}" if limits.agents_at_once else ""
     message = f"{used.running}{most} agents at work, {used.held} jobs wait for room"
     if limits.day_cost_usd:

@@ -55,7 +55,7 @@ def read_status(parts: Coalmine) -> FleetStatus:
         held_count=len(held),
         trials=read_trials(parts, parts.trials.open_trials(), now),
         today=sum(today.values(), NO_COST),
-        day_limit_usd=store.limits.day_cost_usd,
+        day_limit_usd=store.limits_in_force().day_cost_usd,
     )
 
 

@@ -370,6 +370,7 @@ class Worker:
             lambda: self.coalmine.jobs.see_to_children(at=self.coalmine.now()),
             lambda: self.coalmine.waking.wake(self.coalmine.post_office.agents_with_mail(MOST_WOKEN)),
             self.coalmine.relay.relay,
+            self.coalmine.job_store.say_limits,
             self._trim,
         ]
         for part in parts:

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from console.doctor.doctor import fleet as examined
+from console.status.fleet_reading import read_status
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import UNCOUNTED
@@ -330,3 +331,20 @@ def test_ten_claims_at_a_limit_of_three(limited: Made) -> None:
         words = sorted(pool.map(claim, jobs))
     assert words == [ClaimRefusal.FULL] * 7 + ["won"] * 3
     assert fleet.app.job_store.occupancy().running == 3
+
+
+def test_everybody_sees_the_limits_that_are_in_force(fake_redis: redis.Redis) -> None:
+    """Those of the fleet's workers: a command asks the fleet, and does not guess from its own settings."""
+    working = SteppedFleet(fake_redis, draws=[0.0] * 9, job={"agents_at_once": 3, "day_cost_usd": 1.0})
+    looking = SteppedFleet(fake_redis)
+    working.add()
+    claim = working.claim(working.enqueue().job)
+    working.spend(claim, usd=1.0)
+    finish(working, claim)
+    assert "USD" not in doctor(looking).message, "nobody has said a limit yet"
+    working.app.job_store.say_limits()
+    found = doctor(looking)
+    assert (found.status, "1.00 of 1.00 USD" in found.message) == (Status.WARNING, True)
+    assert read_status(looking.app).day_limit_usd == 1.0
+    fake_redis.set(looking.app.keys("limits"), "{}")
+    assert looking.app.job_store.limits_in_force() == looking.app.job_store.limits

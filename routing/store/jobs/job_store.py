@@ -27,6 +27,9 @@ from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus, lease_statuses
 from routing.store.redis.scripts import Answered, Packed, Script, record_or
 
+#: Seconds for which the limits that a worker has said count as in force.
+LIMITS_SECONDS = 600
+
 _NO_LIMITS = AdmissionLimits()
 _LIMITS = "agents_at_once per_repository day_cost_usd"
 _WAITS = json.dumps(WAITS)
@@ -243,6 +246,25 @@ class JobStore(JobReader):
             _EFFECTS_DONE, issue=self.keys.issue(issue), id=job, retention_seconds=self.retention_seconds,
             spent_usd=spent_usd, doing=f"freeing issue {issue}",
         )  # fmt: skip
+
+    def say_limits(self) -> None:
+        """Note the limits by which this process gives out leases: others show these, and not their own."""
+        with redis_errors("noting the limits"):
+            self.redis.set(self.keys("limits"), json.dumps(self._limits), ex=LIMITS_SECONDS)
+
+    def limits_in_force(self) -> AdmissionLimits:
+        """The limits by which the fleet's workers give out leases; this process's if none has said any."""
+        with redis_errors("reading the limits"):
+            text = self.redis.get(self.keys("limits"))
+        try:
+            said = json.loads(text) if text else self._limits
+            return AdmissionLimits(
+                agents_at_once=int(said["agents_at_once"]),
+                per_repository=int(said["per_repository"]),
+                day_cost_usd=float(said["day_cost_usd"]),
+            )
+        except (ValueError, TypeError, KeyError):  # of another release
+            return self.limits
 
     def tell_again(self, job: str) -> None:
         """Have a final job's issue informed of its end once more."""
