@@ -26,7 +26,7 @@ from routing.forges.local.ci import LocalCI
 from routing.forges.local.config import LocalConfig
 from routing.forges.local.forge import LocalForge
 from routing.forges.local.git import LocalGit
-from routing.forges.local.merge import LocalMerge
+from routing.forges.local.merge import STALE_LOCK_SECONDS, LocalMerge
 from routing.git.git import Git
 from routing.issues.issue import IssueRef
 from routing.process.bounded_command import BoundedLog
@@ -134,6 +134,21 @@ def test_an_untracked_file_is_never_overwritten(repository: TemporaryRepository)
         merged(forge_of(repository))
     assert repository.tip() == before
     assert (repository.path / "new.txt").read_text() == "mine"
+
+
+def test_a_lock_of_a_git_that_ended_long_ago_needs_a_person_at_once(repository: TemporaryRepository) -> None:
+    """Nobody's work ends by itself there, so it is refused by the lock's name; a fresh lock is waited for."""
+    repository.work(BRANCH, {"new.txt": "new\n"})
+    lock = repository.path / ".git" / "index.lock"
+    lock.touch()
+    with pytest.raises(ForgeHeldError, match=r"index\.lock"):
+        merged(forge_of(repository))
+    old = lock.stat().st_mtime - STALE_LOCK_SECONDS
+    os.utime(lock, (old, old))
+    with pytest.raises(ForgeRefusedError, match=r"shop/\.git/index\.lock is the lock of a git that ended"):
+        merged(forge_of(repository))
+    lock.unlink()
+    assert merged(forge_of(repository)).state is ChangeState.MERGED
 
 
 def test_issue_files_in_the_repository_do_not_make_it_dirty(repository: TemporaryRepository) -> None:

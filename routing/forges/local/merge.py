@@ -11,7 +11,8 @@ was; at most some objects that nothing refers to are left in the repository, for
 """
 
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,9 @@ from routing.git.git import GitError
 #: How often the merge is made anew because the main branch moved meanwhile.
 MERGE_ATTEMPTS = 5
 
+#: Age from which on a lock of git's index is a leftover of a process that ended: no git holds it for so long.
+STALE_LOCK_SECONDS = 600.0
+
 #: How many names of files a refusal lists.
 _NAMES_SHOWN = 20
 
@@ -43,6 +47,7 @@ class LocalMerge:
     git: LocalGit
     ignored: Path | None = None  # folder whose changes do not make a work tree dirty: the issues themselves
     deletes: bool = False  # whether a branch is deleted that was merged
+    clock: Callable[[], float] = time.time  # seconds since the epoch, as files are dated
 
     def bring_up_to_date(self, branch: str, head: str, *, onto: Base, base: Base | None = None) -> str:
         """Merge `onto` into the branch, if it does not hold that yet, and return the branch's head."""
@@ -149,12 +154,28 @@ class LocalMerge:
         folder = checked_out[0]
         self._wait_if_dirty(folder, main_branch)
         # git itself refuses to overwrite what changed since, takes the index's lock, and checks `old`.
-        said, moved = _tried(self.git.at(folder, is_a_persons=True), "merge", "--ff-only", "--quiet", new)
+        tree = self.git.at(folder, is_a_persons=True)
+        said, moved = _tried(tree, "merge", "--ff-only", "--quiet", new)
+        if not moved and (lock := self._stale_lock(tree, folder)):
+            message = (
+                f"{lock} is the lock of a git that ended long ago, and keeps {folder} as it is; remove it if "
+                "no git is at work there, then merge the branch"
+            )
+            raise ForgeRefusedError(message)
         return moved or self._has_moved(
             main_branch,
             old,
             f"the work tree {folder} could not be brought in step, commit or put aside what is there: {said}",
         )
+
+    def _stale_lock(self, tree: LocalGit, folder: Path) -> Path | None:
+        """The lock of the work tree's index, if it is too old to be held by a git that is at work."""
+        lock = folder / tree.run("rev-parse", "--git-path", "index.lock")
+        try:
+            age = self.clock() - lock.lstat().st_mtime
+        except OSError:
+            return None
+        return lock if age >= STALE_LOCK_SECONDS else None
 
     def _has_moved(self, main_branch: str, old: str, else_held: str) -> bool:
         """False, "try again", when the main branch moved meanwhile; otherwise the message, as people wait."""
