@@ -1,0 +1,55 @@
+"""What `coalmine up` and `doctor` say about sandboxes, where they work and where they do not."""
+
+from typing import Any
+
+import pytest
+
+from console.doctor.sandbox import sandbox_here, sandbox_probes
+from console.local.start_checks import sandbox_words
+from routing.sandbox.bubblewrap_here import Bubblewrap
+from routing.sandbox.profile import SandboxKind
+from routing.store.redis.health import Status
+from tasks.settings.settings import AgentSettings, Settings
+
+HERE = Bubblewrap(program="/usr/bin/bwrap")
+NOT_HERE = Bubblewrap(why_not="bwrap is not installed", remedy="install bubblewrap")
+
+
+@pytest.mark.parametrize(
+    ("kind", "here", "words"),
+    [
+        (SandboxKind.AUTO, HERE, "in sandboxes of bubblewrap"),
+        (SandboxKind.BUBBLEWRAP, HERE, "in sandboxes of bubblewrap"),
+        (
+            SandboxKind.AUTO,
+            NOT_HERE,
+            "without a sandbox, and can reach all that you can: bwrap is not installed",
+        ),
+        (SandboxKind.BUBBLEWRAP, NOT_HERE, "No agent can run"),
+        (SandboxKind.NONE, HERE, "without a sandbox, as their version says"),
+    ],
+)
+def test_up_says_what_its_agents_run_in(kind: SandboxKind, here: Bubblewrap, words: str) -> None:
+    """And what to install where it is less than the version wants."""
+    said = sandbox_words(here, kind)
+    assert words in said
+    assert ("install bubblewrap" in said) is (here is NOT_HERE)
+
+
+def settings(**agent: Any) -> Settings:
+    """Settings with these of agents."""
+    return Settings(agent=AgentSettings(**agent))
+
+
+def test_doctor_warns_where_no_sandbox_works() -> None:
+    """It is a problem where the settings require one, as nothing runs there then."""
+    found = sandbox_here(NOT_HERE, settings())
+    assert (found.status, found.remedy) == (Status.WARNING, "install bubblewrap")
+    required = sandbox_here(NOT_HERE, settings(require_sandbox=SandboxKind.BUBBLEWRAP))
+    assert required.status is Status.PROBLEM
+    assert sandbox_here(HERE, settings()).status is Status.OK
+
+
+def test_nothing_is_attacked_where_there_is_no_sandbox() -> None:
+    """The probes would reach all of it."""
+    assert sandbox_probes(NOT_HERE, settings()) == []
