@@ -42,9 +42,15 @@ class Happening:
     words: str  # what happened, with its reason
     said: str = ""  # what the agent said last
     style: str = ""  # one of rich's
+    subject: str = ""  # id of the job, version or trial
+    ends: bool = False  # whether the job is over with it
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """In columns on a terminal, folded between words; as single lines in a file or a pipe."""
+        """In columns on a terminal, folded between words; as single lines in a file or a pipe.
+
+        There each line begins with the id of what it is about, and the last one of a job says `ended`, so
+        that a script can follow jobs.
+        """
         time = f"{datetime.fromtimestamp(self.at, tz=UTC):%H:%M:%S}Z"
         line = text(f"{self.name}  ", "bold")
         if self.title:
@@ -53,7 +59,8 @@ class Happening:
         if self.said:
             line.append_text(Text("\nthe agent said: ", style="dim")).append_text(one_line(self.said, _SAID))
         if not console.is_terminal:
-            yield Text(f"{time} {line.plain}".replace("\n", " · "), no_wrap=True, overflow="ignore")
+            first = "  ".join(part for part in (self.subject, "ended" if self.ends else "", time) if part)
+            yield Text(f"{first} {line.plain}".replace("\n", " · "), no_wrap=True, overflow="ignore")
             return
         grid = Table.grid(padding=(0, 1))
         grid.add_column(no_wrap=True, style="dim")
@@ -76,11 +83,15 @@ def happening(event: Event, job: Job | None) -> Happening | None:
                 words=words,
                 said=_said(job) if _ends_a_turn(event, job) else "",
                 style=style,
+                subject=job.id,
+                ends=event.kind == events.JOB_FINISHED,
             )
         ) or None
     if event.kind in _OF_OTHERS:
         words = _OF_OTHERS[event.kind](event.data)
-        return Happening(at=event.at, name=event.subject, title="", words=words, style="bold")
+        return Happening(
+            at=event.at, name=event.subject, title="", words=words, style="bold", subject=event.subject
+        )
     return None
 
 

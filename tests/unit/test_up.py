@@ -135,10 +135,11 @@ def test_each_line_is_shown_once(fleet: SteppedFleet) -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_lines_are_folded_between_words(width: int) -> None:
-    """Beside the time, in whole words; a pipe gets one line."""
+    """Beside the time, in whole words; a pipe gets one line, that begins with the job and says its end."""
     found = Happening(
         at=1_795_974_514.4, name="local:shop#3", title=TITLE, words="pushed 3bc1690e60ed, watching CI",
         said="The sum is right now: " + "it adds all of the numbers, " * 4,
+        subject="c1f02d5e88a94b71", ends=True,
     )  # fmt: skip
     console = Console(width=width, color_system=None, force_terminal=True)
     with console.capture() as capture:
@@ -152,4 +153,5 @@ def test_lines_are_folded_between_words(width: int) -> None:
     pipe = Console(width=width, color_system=None, force_terminal=False)
     with pipe.capture() as capture:
         pipe.print(found)
-    assert len(capture.get().splitlines()) == 1
+    (line,) = capture.get().splitlines()
+    assert line.startswith("c1f02d5e88a94b71  ended  17:48:34Z local:shop#3  Sum of the socks")
