@@ -133,7 +133,8 @@ def _settlement(facts: JobFacts, worth: Score, now: float) -> str:
         kind=worth.status,
         score=worth.value,
         guardrails=spent(job) if worth.value is not None else {},
-        age_seconds=max(now - job.created_at, 0.0),
+        age_seconds=max(now - job.created_at - job.waited(now), 0.0),
+        waited=job.waited(now) > 0,
         reason=worth.reason,
         at=now,
     ).model_dump_json()

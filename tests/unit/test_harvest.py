@@ -130,6 +130,20 @@ def test_two_harvests_that_saw_the_same_facts_write_one_score(fake_redis: redis.
     assert len(fleet.app.trial_store.settlements("implementer-t1")) == 1
 
 
+def test_the_ledger_says_that_a_job_waited_for_a_limit(fake_redis: redis.Redis) -> None:
+    """That time does not count in its age: it was not the job that was late."""
+    fleet = on_trial(fake_redis)
+    (job,) = work(fleet, 1, canary=GOOD)
+    ((_, found, signals),) = fleet.app.signals.read_due([job])
+    assert found is not None
+    rules = ScoreRules(revert_window_seconds=0.0)
+    ends = fleet.clock() + 3 * 3600.0
+    for held, waited in ((0.0, False), (2 * 3600.0, True)):
+        facts = JobFacts(job=replace(found, held_seconds=held), signals=signals)
+        line = Settlement.model_validate_json(scoring(facts, now=ends, rules=rules).settlement)
+        assert (line.waited, line.age_seconds) == (waited, ends - found.created_at - held)
+
+
 def test_score_from_outdated_facts_is_refused(fake_redis: redis.Redis) -> None:
     """A fact that comes between the read and the write makes the job due again."""
     fleet = on_trial(fake_redis)
