@@ -36,10 +36,13 @@ def show(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 @config_app.command(epilog=examples("config example", "config example > coalmine.toml"))
-def example(ctx: typer.Context) -> None:
+def example(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Print a settings file with every setting, its default and its meaning."""
     started(ctx)
-    typer.echo(_example(), nl=False)
+    if as_json:
+        Terminal(as_json=True).answer({"file": EXAMPLE, "text": _example()})
+    else:
+        typer.echo(_example(), nl=False)
 
 
 def _example() -> str:

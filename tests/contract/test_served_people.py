@@ -10,7 +10,7 @@ from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.rest import history
 from routing.http.settings import HttpLimits
 from tests.fakes.forge_world import OWN_LOGIN
-from tests.servers.forge_server import GONE, Answer
+from tests.servers.forge_server import GONE, Answer, AskedRequest
 from tests.servers.served_forges import ServedForge
 from tests.waiting import wait_until
 
@@ -236,9 +236,16 @@ def test_check_runs_say_what_failed(served: ServedForge) -> None:
     assert len(log) == 300
     assert "unused" not in log
     assert "fine" not in log
-    served.server.after = lambda asked: (
-        served.server.next.append(GONE) if asked.path.endswith("/check-runs") else None
-    )
+    listed: list[str] = []
+
+    def lose_the_notes(asked: AskedRequest) -> None:
+        """The runs did not change, and are read whole then: what comes after is lost."""
+        listed.extend([asked.path] if asked.path.endswith("/check-runs") else [])
+        if len(listed) == 2:
+            served.server.next.append(GONE)
+            listed.clear()
+
+    served.server.after = lose_the_notes
     assert served.forge.failing_log(served.world.repo, head, most_characters=300).endswith("the end")
 
 

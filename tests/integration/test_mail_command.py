@@ -6,6 +6,7 @@ import shlex
 import socket
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -310,6 +311,23 @@ def test_who_says_nothing_is_not_waited_for(bench: MailBench) -> None:
             connection.settimeout(20)
             connection.connect(bench.held()["socket"])
             assert connection.recv(1) == b""
+    finally:
+        mail_server.shut()
+
+
+def test_a_long_place_for_temporary_files_is_gone_round(
+    bench: MailBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path of a socket must be short; a worker whose TMPDIR is long serves mail all the same."""
+    place = tmp_path / ("x" * 60) / ("y" * 60)
+    place.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    mail_server = MailServer(bench.post.office)
+    try:
+        mail_server.open(bench.turn)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20)
+            connection.connect(bench.held()["socket"])
     finally:
         mail_server.shut()
 

@@ -29,7 +29,7 @@ class Description:
 
     def operation(self, asked: AskedRequest) -> dict[str, Any]:
         """The operation that a request is."""
-        path = asked.path
+        path = asked.quoted_path or asked.path
         for template, operations in self.document["paths"].items():
             pattern = re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(template))
             if re.fullmatch(pattern, path) and asked.method.lower() in operations:

@@ -24,6 +24,7 @@ class AskedRequest:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    quoted_path: str = ""  # the path as it was sent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +117,7 @@ class ForgeServer:
             query=dict(parse_qsl(parts.query)),
             headers=dict(handler.headers),
             body=json.loads(body) if body else None,
+            quoted_path=parts.path.removeprefix(self._root),
         )
         self.asked.append(asked)
         answer = self.next.popleft() if self.next else self._carry_out(asked)

@@ -136,7 +136,6 @@ LARGE_ROOMS = {
 
 #: Files under SMALL_LINES with one importer, and why each is a file all the same.
 SMALL_FILES = {
-    "console/commands/config.py": "one file for each group of commands",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/local/guesses.py": "what a folder says, apart from what a person is asked",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",

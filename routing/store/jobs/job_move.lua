@@ -57,7 +57,8 @@ if f[12] and not limit then
 end
 if limit then redis.call('HSETNX', job, 'held_at', stamp(now)) end
 if f[6] and f[6] ~= '' then redis.call('ZREM', at_work, f[6] .. id) end
-redis.call('HSET', job, 'state', to, 'reason', reason, 'moved', fence ~= '' and not expired and mark or '')
+redis.call('HSET', job, 'state', to, 'reason', reason, 'moved',
+  fence ~= '' and f[1] == 'running' and not expired and mark or '') -- watchers, who share a fence, repeat nothing
 if f[9] then redis.call('HDEL', job, 'merging') end
 if f[7] and f[7] ~= (f[8] or '0') then -- what it has cost since its last move
   count_cost(spent, now, tonumber(f[7]) - tonumber(f[8] or 0))

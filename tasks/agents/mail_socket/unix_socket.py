@@ -5,6 +5,7 @@ must be short, so it lies in a folder of the system's temporary directory that o
 """
 
 import json
+import os
 import shutil
 import socket
 import socketserver
@@ -29,6 +30,9 @@ MOST_REQUEST_BYTES = 512 * 1024
 LEFT_SECONDS = 60.0
 
 _PREFIX = "coalmine-mail-"
+
+#: Bytes that the path of a socket may have: 108 with the closing zero on Linux, 104 elsewhere (unix(7)).
+LONGEST_PATH = 103
 
 
 class _ConnectionHandler(socketserver.StreamRequestHandler):
@@ -60,8 +64,9 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
         self.answer = answer
         self.faults = 0  # connections that raised
         self.patience_seconds = patience_seconds
-        sweep(Path(tempfile.gettempdir()), left_seconds=LEFT_SECONDS)
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        place = _short_enough(Path(tempfile.gettempdir()))
+        sweep(place, left_seconds=LEFT_SECONDS)
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         self.path = self.folder / "socket"
         try:
             super().__init__(str(self.path), _ConnectionHandler)
@@ -88,6 +93,12 @@ class MailSocket(socketserver.ThreadingUnixStreamServer):
         self._thread.join()
         self.server_close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _short_enough(place: Path) -> Path:
+    """The place for the socket's folder: /tmp where a path of the system's own place would be too long."""
+    longest = len(os.fsencode(place)) + len(f"/{_PREFIX}12345678/socket")
+    return place if longest <= LONGEST_PATH else Path("/tmp")  # noqa: S108 - mkdtemp makes a folder of our own
 
 
 def sweep(folder: Path, *, left_seconds: float) -> None:
