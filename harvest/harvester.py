@@ -7,14 +7,14 @@ calls: the next one goes on from what is stored.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harvest.health import HealthCheck
-from harvest.ledger import Dispatched, Settlement
+from harvest.ledger import Dispatched, Entry, Settlement
 from harvest.policy import TrialPolicy
 from harvest.settling import Settling
 from harvest.trial_evidence import TrialEvidence, advance, replay, still_supported
@@ -197,9 +197,9 @@ class Harvester:
         return self._evidence_of(trial, _test_state(trial))
 
     def _evidence_of(self, trial: Trial, held: EvidenceState) -> TrialEvidence:
-        """The stored state; one from before there was trial health is computed anew, with it."""
+        """The stored state; an open trial from before there was trial health is computed anew, with it."""
         state = evidence_of(trial, held)
-        if state.health.balances or not state.dispatched:
+        if state.health.balances or not state.dispatched or not trial.is_open:
             return state
         ledger = self.ledger(trial.id, state.dispatched, held.read)
         return replay(state.policy, ledger).state
@@ -211,11 +211,18 @@ class Harvester:
 
     def replayed(self, trial: Trial) -> TrialEvidence:
         """The state recomputed from the ledger, as far as the stored one counts: both must be the same."""
-        return replay(TrialPolicy.from_json(trial.policy), self.counted_ledger(trial)).state
+        return self._as_stored(trial, self.counted_ledger(trial))
 
     def whole_replay(self, trial: Trial) -> TrialEvidence:
         """The state that all of the ledger gives, whatever is stored."""
-        return replay(TrialPolicy.from_json(trial.policy), self.ledger(trial.id)).state
+        return self._as_stored(trial, self.ledger(trial.id))
+
+    def _as_stored(self, trial: Trial, ledger: Iterable[Entry]) -> TrialEvidence:
+        """The state of a ledger; without health for a trial that ended before there was any."""
+        state = replay(TrialPolicy.from_json(trial.policy), ledger).state
+        stored = evidence_of(trial, _test_state(trial))
+        is_old = stored.dispatched > 0 and not stored.health.balances and not trial.is_open
+        return replace(state, health=stored.health) if is_old else state
 
 
 def _days(trial: Trial, at: float) -> float:

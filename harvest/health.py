@@ -39,6 +39,11 @@ class HealthCheck(StrEnum):
     AGES = "ages"  # each job that was late with its score
 
     @property
+    def holds_rollback(self) -> bool:
+        """Whether it holds every verdict. A canary that is slow to settle may well be a worse one."""
+        return self is not HealthCheck.AGES
+
+    @property
     def finding(self) -> str:
         """What it means that this check has fired, as the subject of a sentence."""
         return _FINDINGS[self]

@@ -105,13 +105,15 @@ class TrialEvidence:
 
         `released` are the checks of its health that a person has let go: they no longer hold a verdict.
         """
+        alarms = self.health.alarms(released=released)
         readings = Readings(
             ln_worse=self.worse.ln_value,
             ln_not_worse=self.not_worse.ln_value,
             ln_guardrails={name: evidence.ln_value for name, evidence in self.guardrails.items()},
             canary_jobs=self.canary.settled + self.provisional_canary_jobs,
             elapsed_days=elapsed_days,
-            alarms=tuple(alarm.sentence for alarm in self.health.alarms(released=released)),
+            alarms=tuple(alarm.sentence for alarm in alarms if alarm.check.holds_rollback),
+            doubts=tuple(alarm.sentence for alarm in alarms if not alarm.check.holds_rollback),
         )
         return decide(self.policy, readings)
 

@@ -51,6 +51,7 @@ class Readings(BaseModel):
     canary_jobs: int  # canary jobs that have a score
     elapsed_days: float  # since the trial was opened
     alarms: tuple[str, ...] = ()  # checks of the trial's health that have fired, in whole sentences
+    doubts: tuple[str, ...] = ()  # those that hold a graduation alone
 
 
 def decide(policy: TrialPolicy, readings: Readings) -> Decision:
@@ -58,7 +59,8 @@ def decide(policy: TrialPolicy, readings: Readings) -> Decision:
 
     When the evidence for both verdicts is there, the canary goes: a worse canary costs more than a lost
     chance. While a check of the trial's health has fired, neither is carried out: the evidence cannot be
-    believed, whichever way it points. The trial still ends at its limits.
+    believed, whichever way it points; late scores alone hold a graduation only. The trial still ends at its
+    limits.
     """
     ln_evidence = {
         "worse": readings.ln_worse,
@@ -95,10 +97,12 @@ def _thresholds(policy: TrialPolicy) -> Mapping[str, float]:
 def _judge(policy: TrialPolicy, readings: Readings, reached: set[str]) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict and why, given the questions whose evidence has reached its threshold."""
     rollback = _reasons_to_roll_back(policy, reached)
-    if readings.alarms and (rollback or "not_worse" in reached):
+    holds = bool(readings.alarms) or bool(readings.doubts and not rollback)
+    if holds and (rollback or "not_worse" in reached):
         expiry = _reasons_to_expire(policy, readings)
         held = ("No verdict is carried out until a person resumes the trial or stops it.",)
-        return (Verdict.EXPIRE if expiry else Verdict.HOLD), (*readings.alarms, *(expiry or held))
+        why = (*readings.alarms, *readings.doubts, *(expiry or held))
+        return (Verdict.EXPIRE if expiry else Verdict.HOLD), why
     if rollback:
         if "not_worse" in reached:
             rollback += ("The evidence would also allow graduation; when both are true the canary goes.",)
@@ -115,6 +119,7 @@ def _judge(policy: TrialPolicy, readings: Readings, reached: set[str]) -> tuple[
         return Verdict.EXPIRE, expiry
     return Verdict.HOLD, (
         *readings.alarms,
+        *readings.doubts,
         f"After {readings.canary_jobs} canary jobs the evidence does not yet answer either question.",
     )
 

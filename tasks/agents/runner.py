@@ -176,7 +176,9 @@ class AgentRunner:
         """The limit for which the job is put off; the fleet knows before the job can be claimed again."""
         limit = record.result.limit
         if limit is None:
-            self._accounts.answered(job)
+            # A turn that was stopped, stalled or crashed before the model did anything says nothing of it.
+            if record.result.acted or (record.result.ended_by is Ending.RESULT and record.result.clean):
+                self._accounts.answered(job)
         elif not record.said_done and counts_as_limit(limit, job, acted=record.result.acted):
             self._accounts.met(job, limit)
             return limit

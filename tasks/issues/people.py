@@ -66,29 +66,38 @@ class People:
     def end_unwanted(self, site: ForgeSite, job: Job) -> bool:
         """Read a job's issue before a step that costs something or cannot be undone; True when it was ended.
 
-        Only jobs that the backlog dispatched are asked about: what a person enqueued by hand needs no label.
         ForgeUnreachableError is passed on, and the step is not made.
+        """
+        issue, reason = issue_of(job), self._unwanted_now(site, job)
+        return issue is not None and bool(reason) and self.end_work(issue, reason, fence=job.fence)
+
+    def _unwanted_now(self, site: ForgeSite, job: Job) -> str:
+        """Why people no longer want a job, by its issue as it is now; "" when they do.
+
+        Only jobs that the backlog dispatched are asked about: what a person enqueued by hand needs no label.
         """
         issue = issue_of(job)
         item = self._backlog.known(issue) if issue is not None and issue.forge == site.name else None
         if issue is None or item is None or item.job != job.id:
-            return False
+            return ""
         try:
-            reason = unwanted(site, site.forge.read_issue(issue))
+            return unwanted(site, site.forge.read_issue(issue))
         except ForgeGoneError:  # its repository may be gone, or hidden from the token: the poll finds out
-            return False
-        return bool(reason) and self.end_work(issue, reason, fence=job.fence)
+            return ""
 
     def goes_on(self, site: ForgeSite, job: Job) -> bool:
         """Whether a step that shows outside may still be made for a job, read long ago: read again here.
 
-        False when the job has ended or moved on since, and when it ends now, as its issue is not wanted.
-        Raises what the forge says to the question.
+        False when the job has ended or moved on since, and when its issue is not wanted, which ends it where
+        that can be done. Raises what the forge says to the question.
         """
         there = self._store.read(job.id)
         if there is None or (there.state, there.fence) != (job.state, job.fence):
             return False
-        return not self.end_unwanted(site, job)
+        issue, reason = issue_of(job), self._unwanted_now(site, job)
+        if issue is not None and reason:
+            self.end_work(issue, reason, fence=job.fence)
+        return not reason
 
     def end_work(self, issue: IssueRef, reason: str, *, fence: int | None = None) -> bool:
         """End the job at work on an item that people no longer want; False when there is none.

@@ -34,6 +34,12 @@ def test_a_user_who_may_not_push_is_named(served: ServedForge) -> None:
     assert "may not write" in fault(served)
 
 
+def test_rights_that_are_not_shown_keep_nobody_from_trying(served: ServedForge) -> None:
+    """GitHub shows the token of an App's installation no right at all, although it may push."""
+    served.world.users[OWN_LOGIN] = "none"
+    assert fault(served) == ""
+
+
 def test_an_empty_repository_is_named(served: ServedForge) -> None:
     """There is no commit that work could begin from."""
     served.world.repository.git("update-ref", "-d", "refs/heads/main")

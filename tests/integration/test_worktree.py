@@ -119,6 +119,10 @@ def test_leftovers_are_called_after_what_was_asked(place: RepositoryPlace, remot
     [
         ("", "Keep what the agent left uncommitted"),
         ("Fix it", "Fix it"),
+        (
+            "Crash after the fix that closes #12, GH-13 and !14",
+            "Crash after the fix that closes no. 12, no. 13 and no. 14",
+        ),
         ("word " * 40, "word " * 14 + "…"),
         ("x" * 100, "x" * 71 + "…"),
     ],

@@ -91,6 +91,25 @@ def test_what_hits_the_canary_alone_holds_the_trial(fields: dict[str, float], ch
     assert state.health.alarms(released=[check]) == ()
 
 
+@pytest.mark.parametrize(("score", "verdict"), [(0.0, Verdict.ROLL_BACK), (1.0, Verdict.HOLD)])
+def test_late_scores_hold_a_graduation_alone(score: float, verdict: Verdict) -> None:
+    """A canary that settles by its deadline alone is worse, and goes; one that looks good waits."""
+    draws, state = random.Random(4), TrialEvidence.begin(POLICY)
+    for _ in range(4_000):
+        entry = drawn(state, draws.random())
+        is_canary = entry.arm is Arm.CANARY
+        end = Settlement(
+            index=entry.index, kind="settled", score=score if is_canary else float(draws.random() < 0.9),
+            age_seconds=7 * 86_400.0 if is_canary else 60.0,
+        )  # fmt: skip
+        state = advance(state, [entry], [end]).state
+        freely = state.decide(elapsed_days=0.0, released=tuple(HealthCheck)).verdict
+        if freely is not Verdict.HOLD:
+            break
+    assert freely is not Verdict.HOLD
+    assert state.decide(elapsed_days=0.0).verdict is verdict
+
+
 def test_a_check_that_has_fired_stays_so() -> None:
     """Later events that even it out do not make the earlier ones believable."""
     balance = Balance()

@@ -57,7 +57,7 @@ class RestAccess(ABC):
             return str(error)
         if repository.archived:
             return f"{repo} is archived, so nothing can be pushed there; take it out of the settings"
-        if repository.permissions is not None and not repository.permissions.push:
+        if repository.permissions is not None and repository.permissions.denies_push:
             return f"the user whose token it is may not write in {repo}; give it write access"
         main = checked_name(repository.default_branch)
         try:

@@ -64,6 +64,11 @@ class WireRights(Wire):
     push: bool = False
     pull: bool = False
 
+    @property
+    def denies_push(self) -> bool:
+        """Whether it is a plain no. GitHub shows no right at all for the token of an App's installation."""
+        return self.pull and not self.push
+
 
 class WireRepository(Wire):
     """A repository; within an issue Gitea sends its full name only."""

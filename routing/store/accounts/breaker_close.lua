@@ -13,7 +13,8 @@ local name = account .. '/' .. model
 local b = breaker_of(breakers, name) or {account = account, model = model, state = 'open', tries = 0}
 local was_open, is_probe = b.state == 'open', b.probe == job and job ~= ''
 if model ~= '*' and job ~= '' then open_as_probe(breakers, events, account .. '/*', job, now) end
-if b.state == 'closed' and state ~= 'closed' then return 0 end -- by a person, whose word counts
+-- A person's word counts until its time has come.
+if b.state == 'closed' and state ~= 'closed' and (not b['until'] or b['until'] > now) then return 0 end
 local till = tonumber(given)
 if not was_open and not is_probe and job ~= '' and state == b.state then
   if till and (b['until'] or 0) < till then

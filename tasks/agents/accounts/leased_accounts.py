@@ -29,6 +29,9 @@ _log = structlog.get_logger(__name__)
 #: Turns in a row that a job may be put off for words that could be its agent's own; then they count as that.
 MOST_IN_WORDS_ALONE = 3
 
+#: The same for turns that did no work: a limit of a week is met that often where each try waits an hour.
+MOST_WITHOUT_WORK = 168
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeasedTurn:
@@ -132,15 +135,15 @@ class LeasedAccounts:
 def counts_as_limit(limit: AccountLimit, job: Job, *, acted: bool) -> bool:
     """Whether a turn is put off for a limit.
 
-    Not for words alone that come again and again with paid work; and not for the model of a canary: that is
-    what its trial is to find out.
+    Not for words alone that come again and again: an agent could hold its account with them. And not for the
+    model of a canary: that is what its trial is to find out.
     """
     if limit.kind is LimitKind.MODEL and job.arm is Arm.CANARY:
         return False
     known = job.hindrance
     if not limit.in_words_alone or known is None or known.kind is not HindranceKind.LIMIT:
         return True
-    return not acted or known.times < MOST_IN_WORDS_ALONE
+    return known.times < (MOST_IN_WORDS_ALONE if acted else MOST_WITHOUT_WORK)
 
 
 def _is_answer(event: AgentEvent) -> bool:

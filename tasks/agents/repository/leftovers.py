@@ -6,6 +6,7 @@ and deletions are not believed where most files, or the repository itself, are g
 """
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,9 +56,13 @@ _SUBJECT = "Keep what the agent left uncommitted"
 _SUBJECT_CHARACTERS = 72
 
 
+#: What makes a forge close or mention another issue when the commit is merged: `#12`, `GH-12`, `!12`.
+_REFERENCE = re.compile(r"(?:#|\bGH-|!)(?=\d)", re.IGNORECASE)
+
+
 def subject_of(asked: str) -> str:
     """What was asked, which is a person's text, as the first line of a commit's message: pure."""
-    words = " ".join(printable(without_skip_markers(asked)).split())
+    words = _REFERENCE.sub("no. ", " ".join(printable(without_skip_markers(asked)).split()))
     if len(words) <= _SUBJECT_CHARACTERS:
         return words or _SUBJECT
     return f"{words[:_SUBJECT_CHARACTERS].rpartition(' ')[0] or words[: _SUBJECT_CHARACTERS - 1]}…"
@@ -222,8 +227,10 @@ def _add(git: Git, without: Sequence[bytes]) -> str:
     if added.returncode != _FATAL:
         return printable(added.stderr.strip())[-300:] if added.returncode else ""
     listed = git.raw("ls-files", "-z", "--others", "--modified", "--exclude-standard")
-    left_out = [*without, *(path + b"/" for path in without)]
-    paths = [path for path in listed.split(b"\0") if path and not path.startswith(tuple(left_out))]
+    folders = tuple(path + b"/" for path in without)
+    paths = [
+        path for path in listed.split(b"\0") if path and path not in without and not path.startswith(folders)
+    ]
     return _add_each(git, list(dict.fromkeys(paths)))
 
 
