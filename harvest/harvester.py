@@ -220,8 +220,13 @@ class Harvester:
     def _as_stored(self, trial: Trial, ledger: Iterable[Entry]) -> TrialEvidence:
         """The state of a ledger; without health for a trial that ended before there was any."""
         state = replay(TrialPolicy.from_json(trial.policy), ledger).state
-        stored = evidence_of(trial, _test_state(trial))
-        is_old = stored.dispatched > 0 and not stored.health.balances and not trial.is_open
+        if trial.is_open:
+            return state
+        try:
+            stored = evidence_of(trial, _test_state(trial))
+        except CorruptRecordError:  # there is nothing to be like
+            return state
+        is_old = stored.dispatched > 0 and not stored.health.balances
         return replace(state, health=stored.health) if is_old else state
 
 

@@ -87,7 +87,7 @@ def test_a_forge_that_is_well(patient: Patient) -> None:
     """Settings, webhook, API and git: each says what it found, and nothing is written to the forge."""
     found = patient.found()
     wrong = {check for check, (status, _) in found.items() if status != "ok"}
-    assert wrong <= {"workers", "secrecy"}
+    assert wrong <= {"workers", "secrecy", "sandbox"}  # the last where there is no bubblewrap
     assert "label coalmine" in found[f"forge-{patient.kind}"][1]
     assert found[f"webhook-{patient.kind}"] == ("ok", "its secret is set | ")
     version = "API of 2022-11-28" if patient.kind == "github" else "version 1.22.3"
