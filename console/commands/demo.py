@@ -152,7 +152,9 @@ class _Screen:
 
     def say(self, words: str) -> None:
         """Print a step of the story."""
-        self._console.print(Prose(f"{self._seconds:5.1f} s  {words}"))
+        # A line of a file or a pipe is as long as it is.
+        prose = Prose(f"{self._seconds:5.1f} s  {words}")
+        self._console.print(prose, crop=self._console.is_terminal)
 
     def watch(self, parts: Coalmine, title: str, trial: Trial) -> None:
         """Show the trial's state; without a live board, at most every LINE_SECONDS.

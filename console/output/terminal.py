@@ -64,4 +64,6 @@ class Terminal:
         if isinstance(part, str):
             part = Prose(part)
         # Single lines are not folded, so that they can be copied; tables and groups are fitted to the width.
-        self.console.print(part, soft_wrap=isinstance(part, Text) and not isinstance(part, Group))
+        # In a file or a pipe nothing is cut off either.
+        single = isinstance(part, Text) and not isinstance(part, Group)
+        self.console.print(part, soft_wrap=single, crop=self.console.is_terminal)

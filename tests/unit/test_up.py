@@ -8,6 +8,7 @@ from rich.console import Console
 
 from console.local.fleet_news import FleetNews
 from console.output.happenings import Happening, happening
+from console.output.terminal import Terminal
 from routing.events import MEANINGS, Event
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.retry import Again
@@ -155,3 +156,20 @@ def test_lines_are_folded_between_words(width: int) -> None:
         pipe.print(found)
     (line,) = capture.get().splitlines()
     assert line.startswith("c1f02d5e88a94b71  ended  17:48:34Z local:shop#3  Sum of the socks")
+
+
+@pytest.mark.parametrize("width", [None, "80"])
+def test_a_file_gets_whole_lines(
+    width: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason of a verdict, or of a job's end, is never cut off where nobody could scroll for it."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if width:
+        monkeypatch.setenv("COLUMNS", width)
+    words = f"failed: {'word ' * 80}the end"
+    found = Happening(at=1.0, name="local:shop#3", title=TITLE, words=words, subject="c1f02d5e88a94b71")
+    terminal = Terminal(as_json=False)
+    terminal.line({}, found)
+    terminal.answer({}, words)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("the end") for line in lines] == [True, True]
