@@ -45,10 +45,11 @@ def check_agent(command: str, forge: LocalForge | None) -> None:
         return
     if posixpath.isabs(program):
         if not os.access(program, os.X_OK) or Path(program).is_dir():
-            message = (
-                f"--agent names {program}, which cannot be run; correct the path, or make it "
-                "executable (chmod +x)"
-            )
+            remedy = "correct the path, or make it executable (chmod +x)"
+            if Path(command).is_file():
+                quoted = shlex.quote(shlex.quote(command))
+                remedy = f"it is a command for a shell, so a path with a space is quoted in it: {quoted}"
+            message = f"--agent names {program}, which cannot be run; {remedy}"
             raise InvalidInputError(message)
         return
     tip, inside = forge.git.main_tip(), posixpath.normpath(program)
@@ -128,7 +129,7 @@ def _program(command: str) -> str:
 def _suggestion(program: str) -> str:
     """The full path in brackets, when the file is in the current folder; else ""."""
     here = Path(program).absolute()
-    return f" ({os.path.normpath(here)})" if here.is_file() else ""
+    return f" ({shlex.quote(os.path.normpath(here))})" if here.is_file() else ""
 
 
 def _end_of(log: str) -> str:

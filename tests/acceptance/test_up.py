@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -320,6 +322,20 @@ def test_an_agent_that_is_not_there_starts_nothing(coalmine: CommandLine, agent:
     assert refused.exit_code == 2, refused.output
     shop = str(coalmine.folder / "shop")
     assert words.replace("SHOP", shop).replace("FOLDER", str(coalmine.folder)) in refused.stderr
+    assert coalmine.stored() == {}
+
+
+def test_a_path_with_a_space_is_refused_with_the_words_that_work(coalmine: CommandLine) -> None:
+    """The agent is a command for a shell; what is proposed is one that a shell takes as it stands."""
+    _workplace(coalmine.folder)
+    place = coalmine.folder / "my agents"
+    place.mkdir()
+    agent = shutil.copy(coalmine.folder / "agent.sh", place / "agent.sh")
+    options = ("--repo", "shop", "--issues", "issues", "--agent")
+    refused = coalmine("up", *options, str(agent))
+    assert refused.exit_code == 2, refused.output
+    (proposed,) = shlex.split(refused.stderr.strip().rpartition("quoted in it: ")[2])
+    assert shlex.split(proposed) == [str(agent)]
     assert coalmine.stored() == {}
 
 
