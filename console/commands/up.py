@@ -61,8 +61,8 @@ from tasks.settings.settings import Settings, file_values, settings_file
 
 #: Printed when no forge is polled for issues.
 NO_ISSUES = (
-    "No forge is polled for issues: give --repo and --issues, or see `coalmine doctor` for what your "
-    "settings lack. `coalmine enqueue` works without one."
+    "No forge is polled for issues: answer the questions of `coalmine init`, give --repo and --issues, or "
+    "see `coalmine doctor` for what your settings lack. `coalmine enqueue` works without one."
 )
 
 #: The template that is made where neither an option nor a forge names one.
