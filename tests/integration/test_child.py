@@ -17,6 +17,7 @@ from routing.process.descendants import Descendants
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.poll_loop import PollLoop
 from routing.process.table import ProcessTable, start_ticks
+from tests.programs.descriptors import open_descriptors
 from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
@@ -26,11 +27,6 @@ FAR = 600.0
 def shell(line: str, *, stdin: bytes | None = None, cwd: Path | None = None) -> Command:
     """A shell that runs a line."""
     return Command(argv=["sh", "-c", line], stdin=stdin, cwd=cwd, environment=None)
-
-
-def open_descriptors() -> int:
-    """Of this process."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the names are all that is wanted
 
 
 def noted_pid(file: Path) -> int:

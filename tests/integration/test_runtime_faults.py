@@ -1,6 +1,5 @@
 """Runtimes that raise where they may not: the turn ends, says why, and no process is left."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopReason
 from tests.programs.agent_programs import AgentBench
+from tests.programs.descriptors import open_descriptors
 from tests.programs.faulty_runtime import Faulty
 from tests.waiting import wait_until
 
@@ -59,11 +59,6 @@ def has_exited(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-
-
-def open_descriptors() -> int:
-    """Of this process."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the names are all that is wanted
 
 
 def test_parser_that_raises_ends_the_turn(bench: AgentBench) -> None:
