@@ -1,4 +1,4 @@
-"""Work of a cancelled job: nothing of it is pushed, and people are told where it is."""
+"""Work of a cancelled job: nothing of it is pushed, and people learn where it is."""
 
 import shlex
 from collections.abc import Callable
