@@ -1,4 +1,4 @@
-"""`coalmine web`: the HTTP server for webhooks and health checks, in the foreground.
+"""`coalmine web`: the HTTP server for webhooks, metrics and health checks, in the foreground.
 
 The application is in `console.web`. The first line of output is printed when connections are accepted, so a
 script can wait for it and read the address, also with `--port 0`. A guessable webhook secret is a note and
@@ -45,7 +45,7 @@ def web(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve webhooks and health checks until Ctrl-C.
+    """Serve webhooks, metrics and health checks until Ctrl-C.
 
     Each forge has settings for its webhook: its secret, and the repositories that may send deliveries.
     """

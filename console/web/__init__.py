@@ -1,4 +1,4 @@
-"""The HTTP server: webhooks of forges, and health checks.
+"""The HTTP server: webhooks of forges, health checks and `/metrics`.
 
 Handlers run on one event loop, so they must not wait: a body and a call to the store have time limits
 (`request_limits`), and calls that block run in threads. Errors become JSON answers in `error_answers` and

@@ -1,20 +1,20 @@
-"""The web application: routes, middleware, and the health checks `/healthz` and `/readyz`.
+"""The web application: its routes and its middleware.
 
 `make_web` takes what it needs as arguments and knows no settings, so tests make it with fakes; `web_of`
 makes it from the parts of a fleet. Middleware runs from the last that was added inwards: security headers
 are added to every answer, including the refusals of the token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Literal
 
-from fastapi import APIRouter, FastAPI
-from pydantic import BaseModel
+from fastapi import FastAPI
 
+from console.metrics.delivery_counts import DeliveryCounts
+from console.metrics.readings import MetricReading, read_metrics
 from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders, TokenGuard
-from console.web.request_limits import in_thread
+from console.web.machine_routes import machine_routes
 from console.web.webhook_routes import webhook_routes
 from routing.forges.config import RemoteConfig
 from routing.webhook.door import Door
@@ -26,12 +26,14 @@ from tasks.work.tick import TickRequests
 
 def make_web(
     *, door: Door, ask_store: Callable[[], object], accepted: Callable[[], None] = lambda: None,
+    read_numbers: Callable[[], Sequence[MetricReading]] = tuple,
     token: str | None = None, delivery_bytes: int = 1_048_576,
 ) -> FastAPI:  # fmt: skip
     """Make the application. With a token, every path needs it except webhooks and `/healthz`.
 
-    `ask_store` raises an UnavailableError when the store does not answer. `accepted` is called after the
-    answer to each delivery that was accepted. A delivery's body may have `delivery_bytes`.
+    `ask_store` raises an UnavailableError when the store does not answer; `read_numbers` has what `/metrics`
+    shows beside the webhooks of this process, and raises the same. `accepted` is called after the answer to
+    each delivery that was accepted. A delivery's body may have `delivery_bytes`.
 
     FastAPI's documentation pages are off, because they load scripts from other hosts; `/openapi.json` is on.
     """
@@ -46,8 +48,9 @@ def make_web(
     if token is not None:
         app.add_middleware(TokenGuard, token=token)
     app.add_middleware(SecurityHeaders)
-    app.include_router(webhook_routes(door, accepted, most_bytes=delivery_bytes))
-    app.include_router(_health_routes(ask_store))
+    counts = DeliveryCounts(door.addresses)
+    app.include_router(webhook_routes(door, accepted, counts, most_bytes=delivery_bytes))
+    app.include_router(machine_routes(ask_store, lambda: [*read_numbers(), *counts.readings()]))
     return app
 
 
@@ -70,45 +73,8 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
     return make_web(
         door=door,
         ask_store=parts.job_store.ping,
+        read_numbers=lambda: read_metrics(parts),
         accepted=look_now,
         token=token,
         delivery_bytes=settings.web.delivery_bytes,
     )
-
-
-class Health(BaseModel):
-    """The answer of `/healthz`: the process runs."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Readiness(BaseModel):
-    """The answer of `/readyz`: the store answers."""
-
-    status: Literal["ready"] = "ready"
-
-
-def _health_routes(ask_store: Callable[[], object]) -> APIRouter:
-    """`/healthz` for a restart of the process, `/readyz` for sending it traffic.
-
-    A store that is away makes `/readyz` answer 503 and leaves `/healthz` at 200: a restart would not bring
-    the store back. `/healthz` needs no token, because probes of container platforms have none.
-    """
-    router = APIRouter(tags=["health"])
-
-    @router.get("/healthz", summary="Whether the process runs")
-    async def healthz() -> Health:
-        """Answer, even while the store is away."""
-        return Health()
-
-    @router.get(
-        "/readyz",
-        summary="Whether the store answers",
-        responses={503: {"description": "It does not."}},
-    )
-    async def readyz() -> Readiness:
-        """Ask the store."""
-        await in_thread(ask_store)
-        return Readiness()
-
-    return router

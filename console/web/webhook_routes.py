@@ -14,9 +14,11 @@ from fastapi import APIRouter, BackgroundTasks, Path, Request
 from pydantic import BaseModel, JsonValue
 from starlette.exceptions import HTTPException
 
+from console.metrics.delivery_counts import DeliveryCounts, DeliveryResult
 from console.web.request_limits import in_thread, read_body
+from routing.errors import CoalmineError, UnavailableError
 from routing.webhook.door import DeliveryReceipt, Door, ReceiptStatus
-from routing.webhook.errors import UnknownForgeError
+from routing.webhook.errors import IntakeFullError, UnknownForgeError
 
 _log = structlog.get_logger(__name__)
 
@@ -67,8 +69,13 @@ _BODY = {
 }
 
 
-def webhook_routes(door: Door, accepted: Callable[[], None], *, most_bytes: int) -> APIRouter:
-    """The route; `accepted` is called after the answer to each delivery that was accepted."""
+def webhook_routes(
+    door: Door, accepted: Callable[[], None], counts: DeliveryCounts, *, most_bytes: int
+) -> APIRouter:
+    """The route; `accepted` is called after the answer to each delivery that was accepted.
+
+    Every delivery to a forge's address is counted by its result.
+    """
     router = APIRouter(tags=["webhook"])
 
     @router.post(
@@ -93,11 +100,18 @@ def webhook_routes(door: Door, accepted: Callable[[], None], *, most_bytes: int)
         if forge not in door.addresses:
             # Before the body is read: an address that does not exist must cost nothing.
             raise HTTPException(status_code=404)
-        body = await read_body(request, most=most_bytes)
         try:
+            body = await read_body(request, most=most_bytes)
             receipt = await in_thread(door.receive, forge, request.headers, body)
         except UnknownForgeError as error:  # a kind that several forges have
             raise HTTPException(status_code=404) from error
+        except (UnavailableError, IntakeFullError):
+            counts.add(forge, DeliveryResult.FAILED)
+            raise
+        except CoalmineError:
+            counts.add(forge, DeliveryResult.REFUSED)
+            raise
+        counts.add(forge, DeliveryResult(receipt.status.value))
         _note(receipt)
         if receipt.status is ReceiptStatus.SUCCESS:
             # Runs after the answer was sent: the forge does not wait for the broker.

@@ -115,7 +115,8 @@ KNOWS = {
     "console/output": (),
     "console/output/trials": ("console/output",),
     "console/input": (),
-    "console/web": (),
+    "console/metrics": ("console/output", "console/output/trials"),
+    "console/web": ("console/metrics",),
     "console/local": ("console/output", "console/web"),
     "console/doctor": ("console",),
     "console/status": ("console/output", "console/output/trials"),
@@ -137,6 +138,7 @@ LARGE_ROOMS = {
 #: Files under SMALL_LINES with one importer, and why each is a file all the same.
 SMALL_FILES = {
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
+    "console/metrics/exposition.py": "the text form, apart from the numbers, which know no library",
     "console/local/guesses.py": "what a folder says, apart from what a person is asked",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
     "routing/process/wrapped.py": "which process is which in a sandbox: pure, beside the owner of processes",

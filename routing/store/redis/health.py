@@ -57,6 +57,26 @@ class ServerFacts(NamedTuple):
     our_time: float  # our clock at the same moment, seconds since the epoch
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryUse:
+    """How much memory a server uses, in bytes."""
+
+    used_bytes: int
+    limit_bytes: int  # 0: none
+
+
+def memory_use(client: redis.Redis) -> MemoryUse | None:
+    """Ask the server; None where it does not say, as on a shared server that forbids INFO."""
+    with redis_errors("asking for the server's memory"):
+        try:
+            info: Mapping[str, Any] = client.info("memory")
+        except redis.ResponseError:
+            return None
+    if "used_memory" not in info:
+        return None
+    return MemoryUse(used_bytes=_number(info["used_memory"]), limit_bytes=_number(info.get("maxmemory", 0)))
+
+
 def look_at(client: redis.Redis, clock: Callable[[], float]) -> list[HealthFinding]:
     """Ask the server, then judge its answers."""
     with redis_errors("examining Redis"):

@@ -1,0 +1,174 @@
+"""Takes the numbers from the stores: a few dozen round trips, whatever the length of the history."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from console.metrics import metric_list as m
+from console.metrics.metric_list import Metric
+from console.output.trials.trial_status import status_of
+from harvest.harvester import released_checks
+from routing.backlog.item import BacklogState
+from routing.cost import NO_COST
+from routing.errors import CorruptRecordError, NotFoundError
+from routing.jobs.job import Job, JobState
+from routing.store.redis.health import memory_use
+from routing.templates.trial import Trial, TrialState
+from tasks.composition.composition import Coalmine
+
+_log = structlog.get_logger(__name__)
+
+#: Queued jobs whose age is looked at, and running jobs that are counted by template.
+MOST_QUEUED, MOST_RUNNING = 100, 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class MetricReading:
+    """One number of a metric, with the values of its labels."""
+
+    metric: Metric
+    value: float
+    labels: tuple[str, ...] = ()
+
+
+def read_metrics(parts: Coalmine) -> list[MetricReading]:
+    """All numbers of the stores now; UnavailableError when the server does not answer.
+
+    A record that cannot be read costs its own part alone: UNREAD has 1 for it.
+    """
+    readings: list[MetricReading] = []
+    parts_read: dict[str, Callable[[Coalmine], Iterator[MetricReading]]] = {
+        "jobs": _jobs,
+        "issues": _issues,
+        "costs": _costs,
+        "accounts": _accounts,
+        "notifications": _notifications,
+        "fleet": _fleet,
+        "store": _store,
+        "trials": _trials,
+    }
+    for name, read in parts_read.items():
+        try:
+            readings += list(read(parts))
+            failed = 0.0
+        except CorruptRecordError as error:
+            _log.warning("metrics.unread", part=name, reason=str(error))
+            failed = 1.0
+        readings.append(MetricReading(m.UNREAD, failed, (name,)))
+    return readings
+
+
+def _jobs(parts: Coalmine) -> Iterator[MetricReading]:
+    store, now = parts.job_store, parts.job_store.now()
+    for state, count in store.depths().items():
+        yield MetricReading(m.JOBS, count, (state,))
+    occupancy = store.occupancy()
+    yield MetricReading(m.HELD_JOBS, occupancy.held, ("room",))
+    yield MetricReading(m.HELD_JOBS, occupancy.limited, ("account",))
+    queued = _read(parts, store.queued(MOST_QUEUED))
+    oldest = min((job.created_at for job in queued), default=now)
+    yield MetricReading(m.OLDEST_QUEUED, max(0.0, now - oldest))
+    running = _read(parts, store.running(MOST_RUNNING))
+    agents = Counter(
+        (job.template, str(job.queue), str(job.arm or "none"))
+        for job in running
+        if job.state is JobState.RUNNING
+    )
+    for labels, count in sorted(agents.items()):
+        yield MetricReading(m.AGENTS, count, labels)
+
+
+def _read(parts: Coalmine, ids: list[str]) -> list[Job]:
+    return [job for job in parts.job_store.read_many(ids) if job is not None]
+
+
+def _issues(parts: Coalmine) -> Iterator[MetricReading]:
+    for state in BacklogState:
+        yield MetricReading(m.ISSUES, parts.backlog_store.count(state), (state.value,))
+    waiting, _ = parts.deliveries.waiting()
+    yield MetricReading(m.INTAKE, waiting)
+
+
+def _costs(parts: Coalmine) -> Iterator[MetricReading]:
+    for name in parts.templates.names():
+        cost = sum(parts.costs.of_versions(name).values(), NO_COST)
+        yield MetricReading(m.TURNS, cost.turns, (name,))
+        yield MetricReading(m.TURN_SECONDS, cost.seconds, (name,))
+        yield MetricReading(m.TURN_USD, cost.usd, (name,))
+        yield MetricReading(m.TURNS_UNPRICED, cost.unknown, (name,))
+        yield MetricReading(m.TOKENS, cost.input_tokens, (name, "input"))
+        yield MetricReading(m.TOKENS, cost.output_tokens, (name, "output"))
+    today = parts.costs.of_days([parts.costs.today()])[0]
+    yield MetricReading(m.SPENT_TODAY, sum(today.values(), NO_COST).usd)
+    limit = parts.job_store.limits_in_force().day_cost_usd
+    if limit:
+        yield MetricReading(m.DAY_LIMIT, limit)
+
+
+def _accounts(parts: Coalmine) -> Iterator[MetricReading]:
+    is_open: dict[str, bool] = {}
+    for breaker in parts.breakers.all():
+        is_open[breaker.account] = is_open.get(breaker.account, True) and breaker.is_open
+    for account, opened in sorted(is_open.items()):
+        yield MetricReading(m.ACCOUNT_OPEN, opened, (account,))
+
+
+def _notifications(parts: Coalmine) -> Iterator[MetricReading]:
+    for sink, _ in parts.settings.notify.configured(parts.now):
+        waiting, dead = parts.notices.depths(sink.name)
+        yield MetricReading(m.NOTIFICATIONS, waiting, (sink.name, "waiting"))
+        yield MetricReading(m.NOTIFICATIONS, dead, (sink.name, "dead"))
+    written = parts.events.page("0-0", most=1).written
+    if written is not None:
+        yield MetricReading(m.EVENTS, written)
+
+
+def _fleet(parts: Coalmine) -> Iterator[MetricReading]:
+    yield MetricReading(m.PROCESSES, len(parts.clocks.reports()))
+    swept_at = parts.clocks.swept_at()
+    if swept_at is not None:
+        yield MetricReading(m.SWEEP_AGE, max(0.0, parts.job_store.now() - swept_at))
+    yield MetricReading(m.PAUSED, parts.switch.reason() is not None)
+    yield MetricReading(m.KILLED, parts.settings.kill_switch)
+
+
+def _store(parts: Coalmine) -> Iterator[MetricReading]:
+    memory = memory_use(parts.redis)
+    if memory is not None:
+        yield MetricReading(m.MEMORY, memory.used_bytes)
+        if memory.limit_bytes:
+            yield MetricReading(m.MEMORY_LIMIT, memory.limit_bytes)
+
+
+def _trials(parts: Coalmine) -> Iterator[MetricReading]:
+    """The open trial of each template, or the last one; a template without any has no numbers."""
+    for name in parts.templates.names():
+        try:
+            trial = parts.trials.find(name)
+        except NotFoundError:
+            continue
+        for state in TrialState:
+            yield MetricReading(m.TRIAL, trial.state is state, (name, state.value))
+        yield MetricReading(m.TRIAL_CONTRADICTED, trial.contradicted, (name,))
+        if trial.is_open:
+            yield from _open_trial(parts, trial)
+
+
+def _open_trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:
+    name = trial.template
+    evidence = parts.harvester.evidence(trial)
+    status = status_of(trial, evidence, parts.trial_store.now())
+    held = evidence.health.alarms(released=released_checks(trial))
+    yield MetricReading(m.TRIAL_HELD, bool(held), (name,))
+    yield MetricReading(m.TRIAL_AGE, status.age_seconds, (name,))
+    yield MetricReading(m.TRIAL_SHARE, trial.share, (name,))
+    for arm, counts in (("champion", evidence.champion), ("canary", evidence.canary)):
+        for outcome in ("open", "settled", "excluded", "rerouted"):
+            yield MetricReading(m.TRIAL_JOBS, getattr(counts, outcome), (name, arm, outcome))
+        if counts.mean is not None:
+            yield MetricReading(m.TRIAL_SCORE, counts.mean, (name, arm))
+    for question, value in status.decision.evidence.items():
+        yield MetricReading(m.TRIAL_EVIDENCE, value, (name, question))
+        yield MetricReading(m.TRIAL_THRESHOLD, status.decision.thresholds[question], (name, question))

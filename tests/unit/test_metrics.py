@@ -1,0 +1,219 @@
+"""`/metrics`: what Prometheus reads of a fleet, that labels stay few, and that alerts use what there is."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from console.metrics.exposition import CONTENT_TYPE, exposed
+from console.metrics.metric_list import METRICS, TRIAL, MetricKind
+from console.metrics.readings import read_metrics
+from console.web.app import web_of
+from harvest.policy import TrialPolicy
+from routing.jobs.signal import SignalKind
+from routing.store.redis.connection import connect
+from routing.store.redis.health import memory_use
+from tasks.composition.composition import compose
+from tasks.settings.settings import Settings
+from tests.fakes.deliveries import FORGES, payload, sent
+from tests.fleets.stepped_fleet import SteppedFleet
+from tests.servers.web_client import WebClient
+
+ROOT = Path(__file__).parents[2]
+
+Numbers = dict[tuple[str, tuple[str, ...]], float]
+
+
+def numbers(text: str) -> Numbers:
+    """Each number of the text by its metric and the values of its labels, in the order of the names."""
+    return {
+        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+    """A fleet with an open trial; the first job is drawn to the canary."""
+    made = SteppedFleet(fake_redis, draws=[0.1, *[0.9] * 20], policy=TrialPolicy(share=0.5))
+    made.on_trial()
+    return made
+
+
+def scraped(fleet: SteppedFleet) -> Numbers:
+    """What a scrape of the fleet has."""
+    return numbers(exposed(read_metrics(fleet.app)).decode())
+
+
+def test_jobs_are_counted_where_they_are(fleet: SteppedFleet) -> None:
+    """Queued and running ones, those that run by template and arm, and how long the oldest has waited."""
+    first = fleet.enqueue(issue="local:shop#1").job
+    fleet.claim(first, lease_seconds=10_000)
+    fleet.enqueue(issue="local:shop#2")
+    fleet.clock.forward(60)
+    fleet.enqueue(issue="local:shop#3")
+    fleet.clock.forward(30)
+    found = scraped(fleet)
+    assert found["coalmine_jobs", ("queued",)] == 2
+    assert found["coalmine_jobs", ("running",)] == 1
+    # sorted by the labels' names: arm, queue, template
+    assert found["coalmine_agents", ("canary", "canary", "implementer")] == 1
+    assert found["coalmine_oldest_queued_job_seconds", ()] == 90
+    assert found["coalmine_trial_jobs", ("canary", "open", "implementer")] == 0  # the harvest has not read it
+
+
+def test_a_trial_is_shown_with_its_evidence_and_thresholds(fleet: SteppedFleet) -> None:
+    """Its state, its arms and its two questions, while it is open; its state alone afterwards."""
+    job = fleet.enqueue().job
+    fleet.end(job, SignalKind.AGENT_ERRORED)
+    fleet.clock.forward(60)
+    fleet.app.harvester.harvest()
+    found = scraped(fleet)
+    assert found["coalmine_trial", ("open", "implementer")] == 1
+    assert found["coalmine_trial", ("expired", "implementer")] == 0
+    assert found["coalmine_trial_jobs", ("canary", "settled", "implementer")] == 1
+    assert found["coalmine_trial_mean_score", ("canary", "implementer")] == 0
+    assert ("coalmine_trial_mean_score", ("champion", "implementer")) not in found
+    assert found["coalmine_trial_evidence", ("worse", "implementer")] > 1
+    assert found["coalmine_trial_threshold", ("worse", "implementer")] == 20
+    assert found["coalmine_trial_age_seconds", ("implementer",)] == 60
+    fleet.app.trials.stop(fleet.app.trials.find("implementer"), by="ada")
+    ended = scraped(fleet)
+    assert ended["coalmine_trial", ("stopped", "implementer")] == 1
+    assert not [name for name, _ in ended if name == "coalmine_trial_evidence"]
+
+
+def test_what_turns_have_cost_only_grows(fleet: SteppedFleet) -> None:
+    """The sums are a template's, over all of its versions: a version that goes takes nothing away."""
+    job = fleet.enqueue().job
+    claim = fleet.claim(job)
+    fleet.spend(claim, usd=0.25, seconds=30)
+    found = scraped(fleet)
+    assert found["coalmine_turns_total", ("implementer",)] == 1
+    assert found["coalmine_turn_usd_total", ("implementer",)] == 0.25
+    assert found["coalmine_turn_seconds_total", ("implementer",)] == 30
+    assert found["coalmine_spent_today_usd", ()] == 0.25
+
+
+def test_a_record_that_cannot_be_read_costs_its_part_alone(fleet: SteppedFleet) -> None:
+    """The rest is there, and one number says what is not."""
+    trial = fleet.app.trials.find("implementer")
+    fleet.redis.hset(fleet.app.keys.trial(trial.id), "policy", "{")
+    found = scraped(fleet)
+    assert found["coalmine_unread", ("trials",)] == 1
+    assert found["coalmine_unread", ("jobs",)] == 0
+    assert found["coalmine_jobs", ("queued",)] == 0
+
+
+def test_an_empty_fleet_has_numbers_too(fake_redis: redis.Redis) -> None:
+    """Nothing is wrong with a fleet that has not begun."""
+    found = scraped(SteppedFleet(fake_redis))
+    assert found["coalmine_jobs", ("dead",)] == 0
+    assert found["coalmine_unread", ("trials",)] == 0
+    assert ("coalmine_sweep_age_seconds", ()) not in found
+
+
+def test_a_scrape_writes_nothing(fleet: SteppedFleet) -> None:
+    """However often one looks."""
+    fleet.enqueue()
+    before = fleet.everything()
+    scraped(fleet)
+    assert fleet.everything() == before
+
+
+def test_prometheus_gets_its_text_form(fake_redis: redis.Redis) -> None:
+    """With help and type of each metric, and the deliveries that this process answered."""
+    client = WebClient(web_of(compose(Settings(forge=FORGES), redis=fake_redis)))
+    request = sent("github", payload())
+    client.post("/webhook/github", request.body, request.headers)
+    client.post("/webhook/github", request.body, request.headers)
+    client.post("/webhook/github", request.body, {})
+    assert client.post("/webhook/made-up-name", request.body, {}).status_code == 404
+    answer = client.get("/metrics")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, CONTENT_TYPE)
+    assert "# TYPE coalmine_webhook_deliveries_total counter" in answer.text
+    found = numbers(answer.text)
+    for result, count in (("success", 1), ("duplicate", 1), ("refused", 1), ("failed", 0)):
+        assert found["coalmine_webhook_deliveries_total", ("github", result)] == count
+    assert "made-up-name" not in answer.text
+
+
+def test_a_public_process_wants_its_token_for_the_numbers(fake_redis: redis.Redis) -> None:
+    """They say what a team works on."""
+    client = WebClient(web_of(compose(Settings(), redis=fake_redis), token="0123456789abcdef"))  # noqa: S106
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/metrics", Authorization="Bearer 0123456789abcdef").status_code == 200
+
+
+def test_a_store_that_is_away_is_a_target_that_is_down() -> None:
+    """503: the target is down for Prometheus, rather than all zeros."""
+    with connect("redis://127.0.0.1:1/0", patience_seconds=0.0) as gone:
+        assert WebClient(web_of(compose(Settings(), redis=gone))).get("/metrics").status_code == 503
+
+
+def test_memory_of_a_server_that_forbids_the_question_is_unknown() -> None:
+    """As on a shared server."""
+
+    class Forbidding:
+        """A server whose user may not ask for INFO."""
+
+        def info(self, section: str) -> Any:
+            """Refuse."""
+            raise redis.ResponseError(f"NOPERM {section}")
+
+    assert memory_use(Forbidding()) is None  # type: ignore[arg-type]
+
+
+def test_names_follow_the_rules() -> None:
+    """One prefix, one unit, each name once; what grows says so by its name."""
+    names = [metric.name for metric in METRICS]
+    assert len(names) == len(set(names)) > 30
+    for metric in METRICS:
+        assert re.fullmatch(r"coalmine(_[a-z]+)+", metric.name)
+        assert (metric.kind is MetricKind.COUNTER) == metric.name.endswith("_total")
+    labels = {label for metric in METRICS for label in metric.labels}
+    assert not labels & {"job", "issue", "version", "trial", "agent", "worker"}, "it would grow for ever"
+
+
+def test_every_metric_is_in_the_reference() -> None:
+    """docs/metrics.md has each with its kind, labels and meaning, and no other."""
+    rows = re.findall(
+        r"^\| `(coalmine_\w+)` \| (\w+) \| (.*?) \| (.*?) \|$",
+        (ROOT / "docs/metrics.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert rows == [
+        (
+            metric.name,
+            metric.kind.value,
+            ", ".join(f"`{label}`" for label in metric.labels) or "none",
+            metric.meaning,
+        )
+        for metric in METRICS
+    ]
+
+
+def test_alerts_use_numbers_that_there_are() -> None:
+    """Each rule names metrics of the list, says what is the case, and what to do."""
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/coalmine.rules.yml").read_text(encoding="utf-8"))
+    known = {metric.name for metric in METRICS}
+    for rule in rules["groups"][0]["rules"]:
+        named = set(re.findall(r"coalmine_\w+", rule["expr"]))
+        assert named <= known, rule["alert"]
+        assert named or rule["alert"] == "CoalmineDown"
+        assert set(rule["annotations"]) == {"summary", "action"}
+
+
+def test_a_state_that_a_rule_waits_for_is_one(fleet: SteppedFleet) -> None:
+    """An alert on a state that does not exist would never fire."""
+    rules = (ROOT / "deploy/prometheus/coalmine.rules.yml").read_text(encoding="utf-8")
+    found = scraped(fleet)
+    for name, state in re.findall(r"(coalmine_\w+)\{state=\"(\w+)\"\}", rules):
+        if name != "coalmine_notifications":  # no sink is on here
+            assert [key for key in found if key[0] == name and state in key[1]], (name, state)
+    assert TRIAL.name in rules
