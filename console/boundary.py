@@ -25,6 +25,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
+from console.command_table import ListedCommands
 from console.plain_help import write_types_plainly
 from routing.errors import CoalmineError, InvalidInputError
 from routing.printable import printable, valid
@@ -68,7 +69,7 @@ MEANINGS: dict[ExitCode, str] = {
 }
 
 
-class Boundary(TyperGroup):
+class Boundary(ListedCommands):
     """The root of all commands. Everything that a command raises ends in `exit_code_of`.
 
     It is the `cls` of the root app, so that every way to call the app passes through it: `coalmine`,
@@ -78,12 +79,18 @@ class Boundary(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        options = [option for option in self.params if isinstance(option, TyperOption) and not option.is_flag]
-        for command in _leaves(self):
-            for parameter in command.params:
+        self._options = [
+            option for option in self.params if isinstance(option, TyperOption) and not option.is_flag
+        ]
+
+    def prepared(self, command: Any) -> Any:
+        """A command, or a group, that takes the options of the root and writes types plainly."""
+        for leaf in _leaves(command):
+            for parameter in leaf.params:
                 write_types_plainly(parameter)
-            taken = {name for parameter in command.params for name in parameter.opts}
-            command.params += [_after(option) for option in options if not taken & set(option.opts)]
+            taken = {name for parameter in leaf.params for name in parameter.opts}
+            leaf.params += [_after(option) for option in self._options if not taken & set(option.opts)]
+        return command
 
     def main(
         self,
@@ -132,13 +139,13 @@ def _write_what_can_be_written() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-def _leaves(group: TyperGroup) -> Iterator[Any]:
-    """All commands that do something, of this group and of those in it."""
-    for command in group.commands.values():
-        if isinstance(command, TyperGroup):
-            yield from _leaves(command)
-        else:
-            yield command
+def _leaves(command: Any) -> Iterator[Any]:
+    """All commands that do something: this one, or those of a group."""
+    if isinstance(command, TyperGroup):
+        for inner in command.commands.values():
+            yield from _leaves(inner)
+    else:
+        yield command
 
 
 def _after(option: TyperOption) -> TyperOption:
@@ -165,6 +172,8 @@ def exit_code_of(command: Callable[[], Any]) -> int:
     try:
         answer = command()
         sys.stdout.flush()
+    except ImportError:
+        raise  # a command is imported when it is run; whose file is broken, the package `coalmine` knows
     except BrokenPipeError:
         _forget_output()
         return ExitCode.FAILED

@@ -1,39 +1,19 @@
-"""`coalmine`: the root of the command line, its global options, and the list of its commands.
+"""`coalmine`: the root of the command line, and its global options.
 
-Commands are registered here, in the order in which `--help` lists them; the commands themselves are in
-`console.commands`, one file for each group. Importing this file must stay cheap, because shell completion
-and `--help` do it too: no settings are read and no connection is opened, and what is slow to import (the
-web framework) is imported by the command that needs it.
+Its commands are listed in `console.command_table`; the commands themselves are in `console.commands`, one
+file for each group. Importing this file must stay cheap, because every command, each completion and `--help`
+do it: no settings are read and no connection is opened, and no part of a fleet is imported.
 
 typer prints the docstring of a command as its help, so notes for developers go into comments there.
 """
 
 import os
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from console.boundary import DEBUG_VARIABLE, MEANINGS, Boundary
-from console.commands import cost as cost_command
-from console.commands import demo as demo_command
-from console.commands import fleet as fleet_commands
-from console.commands import init as init_command
-from console.commands import status as status_command
-from console.commands import up as up_command
-from console.commands import web as web_command
-from console.commands.account import account_app
-from console.commands.config import config_app
-from console.commands.enqueue import EXAMPLES as ENQUEUE_EXAMPLES
-from console.commands.enqueue import enqueue
-from console.commands.issue import issue_app
-from console.commands.job import job_app
-from console.commands.mail import mail_app
-from console.commands.notify import notify_app
-from console.commands.template import template_app
-from console.commands.trial import trial_app
-from console.invocation import Invocation
 from tasks.secrecy import hide_secrets
 from tasks.settings.secret_files import read_secret_files
 
@@ -58,6 +38,8 @@ app = typer.Typer(
 def _version(value: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
     """Print the version and end with exit code 0, before any other option is looked at (`is_eager`)."""
     if value:
+        from importlib.metadata import version  # noqa: PLC0415 - slow to import, for this option alone
+
         typer.echo(f"coalmine {version('coalmine')}")
         raise typer.Exit
 
@@ -100,6 +82,8 @@ def coalmine(
 
     The same options may stand after the command; see `console.boundary`.
     """
+    from console.invocation import Invocation  # noqa: PLC0415 - help, completion and --version need none
+
     read_secret_files(os.environ)
     # Options that were not given stay out, so that file and environment keep their say over those settings.
     # The environment is read with the settings: a variable is not an option.
@@ -111,26 +95,6 @@ def coalmine(
             ctx.obj.take(name, value)
     # Runs after the command whether it succeeded or raised, and before the boundary prints.
     ctx.call_on_close(ctx.obj.close)
-
-
-app.command(epilog=status_command.EXAMPLES)(status_command.status)
-app.add_typer(template_app, name="template")
-app.add_typer(trial_app, name="trial")
-app.command(epilog=ENQUEUE_EXAMPLES)(enqueue)
-app.add_typer(job_app, name="job")
-app.add_typer(issue_app, name="issue")
-app.add_typer(account_app, name="account")
-app.add_typer(mail_app, name="mail")
-app.add_typer(notify_app, name="notify")
-fleet_commands.register(app)
-app.add_typer(config_app, name="config")
-app.command(epilog=cost_command.EXAMPLES)(cost_command.cost)
-
-
-app.command(epilog=init_command.EXAMPLES)(init_command.init)
-app.command(epilog=up_command.EXAMPLES)(up_command.up)
-app.command(epilog=web_command.EXAMPLES)(web_command.web)
-app.command(epilog=demo_command.EXAMPLES)(demo_command.demo)
 
 
 def main() -> None:

@@ -3,7 +3,12 @@
 Every command gets at the fleet through `opened` or `started`, so that help, completion and usage errors
 work on a machine without settings, file or server. What all commands share of the command line is here too:
 the annotations of `--json` and `--reason`, and the form of examples.
+
+Parts and settings are imported where they are made, as every command imports this file, and many need few of
+them.
 """
+
+from __future__ import annotations
 
 import os
 from collections.abc import Mapping
@@ -11,22 +16,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.local.fleet_place import FleetPlace
 from console.output.rendering import when
 from console.output.terminal import Terminal
-from routing.embedded.private_server import PrivateServer
 from routing.printable import valid
-from tasks.composition.composition import Coalmine, compose
-from tasks.logs import configure_logs
-from tasks.settings.forge_tables import variable_of
-from tasks.settings.origins import Origins
-from tasks.settings.settings import Settings, file_values, load_settings, settings_file
 
-_REDIS_URL = variable_of("redis_url")
+if TYPE_CHECKING:
+    from routing.embedded.private_server import PrivateServer
+    from tasks.composition.composition import Coalmine
+    from tasks.settings.origins import Origins
+    from tasks.settings.settings import Settings
 
 #: Seconds that a command waits for a server that does not answer.
 PATIENCE_SECONDS = 1.0
@@ -67,6 +70,8 @@ class Invocation:
     @property
     def variables(self) -> dict[str, str]:
         """The same options as variables, for processes that this one starts; paths are absolute."""
+        from tasks.settings.forge_tables import variable_of
+
         variables = {variable_of(name): str(value) for name, value in self.given.items()}
         return variables | ({"COALMINE_CONFIG": str(self.config.absolute())} if self.config else {})
 
@@ -76,6 +81,8 @@ class Invocation:
 
         Raises SettingsError for a file that `--config` or COALMINE_CONFIG names and that is not there.
         """
+        from tasks.settings.settings import settings_file
+
         return settings_file({"COALMINE_CONFIG": str(self.config)} if self.config else None)
 
     @cached_property
@@ -88,6 +95,8 @@ class Invocation:
         Raises one SettingsError with everything that is wrong. Old names are read, and a warning on standard
         error says what they are called now.
         """
+        from tasks.settings.settings import load_settings
+
         for name, value in self._found_variables().items():
             os.environ.setdefault(name, value)
         return load_settings(self.file, **self.given)
@@ -102,8 +111,13 @@ class Invocation:
 
         Called before the settings are read. Returns whether there was anything to start.
         """
+        from routing.embedded.private_server import PrivateServer
+        from tasks.settings.forge_tables import variable_of
+
         place = self.place
-        if place is None or place.is_running or not place.data.is_dir() or _REDIS_URL not in place.variables:
+        if place is None or place.is_running or not place.data.is_dir():
+            return False
+        if variable_of("redis_url") not in place.variables:
             return False
         self._history = PrivateServer(place.data)
         self._history.start()
@@ -111,20 +125,27 @@ class Invocation:
 
     def _found_variables(self) -> Mapping[str, str]:
         """The settings of the fleet that was found, if it runs or its server was started to read it."""
+        from tasks.settings.forge_tables import variable_of
+
         if self.place is None:
             return {}
         if self._history is not None:
-            return {**self.place.variables, _REDIS_URL: self._history.url}
+            return {**self.place.variables, variable_of("redis_url"): self._history.url}
         return self.place.variables if self.place.is_running else {}
 
     @property
     def origins(self) -> Origins:
         """Where each of the settings comes from."""
+        from tasks.settings.origins import Origins
+
         return Origins.read(self.file, options=frozenset(self.variables))
 
     @property
     def _names_a_server(self) -> bool:
         """Whether a person said which server is meant, in another way than by the folder's own file."""
+        from tasks.settings.forge_tables import variable_of
+        from tasks.settings.settings import file_values
+
         if "redis_url" in self.given or variable_of("redis_url") in os.environ:
             return True
         named = self.config is not None or "COALMINE_CONFIG" in os.environ
@@ -136,6 +157,9 @@ class Invocation:
 
         Calls give up after PATIENCE_SECONDS, sooner than a worker's: a person waits for the answer.
         """
+        from tasks.composition.composition import compose
+        from tasks.logs import configure_logs
+
         configure_logs(self.settings)
         return compose(self.settings, patience_seconds=PATIENCE_SECONDS)
 

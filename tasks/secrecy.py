@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from routing.process.table import MARKER
-from tasks.agents.environment import reaches_agents
+from tasks.agents.allowed_variables import reaches_agents
 
 _SELF: Final = Path("/proc/self")
 _PR_SET_DUMPABLE: Final = 4

@@ -32,6 +32,10 @@ class CostBy(StrEnum):
 _NONE = "No turn of an agent has ended yet; `coalmine status` shows what runs."
 
 
+cost_app = typer.Typer()
+
+
+@cost_app.command(epilog=examples("cost", "cost --by version", "cost --by job --limit 50 --json"))
 def cost(
     ctx: typer.Context,
     *,
@@ -50,9 +54,6 @@ def cost(
         "together": cost_document(sum(sums.values(), NO_COST)),
     }
     terminal.answer(document, *costs_view(by.value, sums, none=_NONE))
-
-
-EXAMPLES = examples("cost", "cost --by version", "cost --by job --limit 50 --json")
 
 
 def _sums(coalmine: Coalmine, by: CostBy, most: int) -> Iterator[tuple[str, Cost]]:

@@ -43,6 +43,10 @@ LINE_SECONDS = 5.0
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
+demo_app = typer.Typer()
+
+
+@demo_app.command(epilog=examples("demo", "demo --seed 7", "demo --keep story --json"))
 def demo(
     ctx: typer.Context,
     seed: Annotated[
@@ -71,9 +75,6 @@ def demo(
         played = play(StoryPlan(folder=folder, seed=seed, agents=agents), watch=screen.watch, say=screen.say)
     terminal = Terminal(as_json=as_json)
     terminal.answer(document(played), summary(played))
-
-
-EXAMPLES = examples("demo", "demo --seed 7", "demo --keep story --json")
 
 
 def _forget_settings() -> None:

@@ -20,16 +20,20 @@ from routing.errors import InvalidInputError
 from routing.jobs.job import JobRequest, Priority
 from routing.jobs.mailbox import Enqueued
 
-EXAMPLES = examples(
-    "enqueue implementer 'Make test_sum.py pass'",
-    "enqueue implementer --task-file task.md --title 'Sums' --priority high",
-    "enqueue implementer@v3 - < task.md",
-    "enqueue implementer --task-file tasks.txt --each-line",
-)
-
 _HINT = "say what the agent is to do, for instance `coalmine enqueue implementer 'Make test_sum.py pass'`"
 
 
+enqueue_app = typer.Typer()
+
+
+@enqueue_app.command(
+    epilog=examples(
+        "enqueue implementer 'Make test_sum.py pass'",
+        "enqueue implementer --task-file task.md --title 'Sums' --priority high",
+        "enqueue implementer@v3 - < task.md",
+        "enqueue implementer --task-file tasks.txt --each-line",
+    )
+)
 def enqueue(
     ctx: typer.Context,
     template: Annotated[

@@ -21,7 +21,10 @@ from routing.store.redis.health import Status
 #: Seconds of one wait for events.
 WAIT_SECONDS = 1.0
 
+fleet_app = typer.Typer()
 
+
+@fleet_app.command(epilog=examples("pause 'the forge is being upgraded'"))
 def pause(
     ctx: typer.Context,
     reason: Annotated[
@@ -38,6 +41,7 @@ def pause(
     terminal.answer({"paused": True, "changed": changed, "reason": why}, f"{done}: {why}")
 
 
+@fleet_app.command(epilog=examples("resume"))
 def resume(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Start dispatch again after a pause."""
     coalmine, terminal = opened(ctx, as_json=as_json)
@@ -46,6 +50,7 @@ def resume(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     terminal.answer({"paused": False, "changed": changed}, done)
 
 
+@fleet_app.command(epilog=examples("doctor", "doctor --json"))
 def doctor(
     ctx: typer.Context,
     *,
@@ -80,6 +85,7 @@ def doctor(
         raise typer.Exit(ExitCode.FAILED)
 
 
+@fleet_app.command(epilog=examples("events --follow", "events --kind 'candidate.*' --json"))
 def events(
     ctx: typer.Context,
     *,
@@ -109,11 +115,3 @@ def events(
         if not follow:
             return
         batch = coalmine.events.after(last, wait_seconds=WAIT_SECONDS)
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the root; they belong to no group, and so have no app of their own."""
-    app.command(epilog=examples("pause 'the forge is being upgraded'"))(pause)
-    app.command(epilog=examples("resume"))(resume)
-    app.command(epilog=examples("doctor", "doctor --json"))(doctor)
-    app.command(epilog=examples("events --follow", "events --kind 'candidate.*' --json"))(events)

@@ -48,6 +48,16 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: take the pr
 MERGE = "never"
 
 
+init_app = typer.Typer()
+
+
+@init_app.command(
+    epilog=examples(
+        "init",
+        "init --repo . --issues issues --ci 'make test' --runtime claude --merge never",
+        "init --repo github:acme/shop --runtime codex --merge never",
+    )
+)
 def init(
     ctx: typer.Context,
     *,
@@ -86,13 +96,6 @@ def init(
     _write(file, answers.text())
     document = {"file": str(file.absolute()), "issues": folder or None, "made": [str(path) for path in made]}
     Terminal(as_json=as_json).answer(document, *_next_steps(file, answers, made))
-
-
-EXAMPLES = examples(
-    "init",
-    "init --repo . --issues issues --ci 'make test' --runtime claude --merge never",
-    "init --repo github:acme/shop --runtime codex --merge never",
-)
 
 
 class _Questions:

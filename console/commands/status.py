@@ -21,6 +21,10 @@ from routing.errors import NotFoundError, UnavailableError
 WATCH_SECONDS = 2.0
 
 
+status_app = typer.Typer()
+
+
+@status_app.command(epilog=examples("status", "status --watch", "status --json"))
 def status(
     ctx: typer.Context,
     *,
@@ -42,9 +46,6 @@ def status(
         terminal.answer(_document(invocation.place, found), *_views(invocation.place, found))
         return
     _watch(invocation, terminal)
-
-
-EXAMPLES = examples("status", "status --watch", "status --json")
 
 
 def _check_is_there(invocation: Invocation) -> None:

@@ -69,6 +69,16 @@ NO_ISSUES = (
 DEFAULT_TEMPLATE = "implementer"
 
 
+up_app = typer.Typer()
+
+
+@up_app.command(
+    epilog=examples(
+        "up --repo . --issues issues --ci 'pytest -q' --runtime claude --merge never",
+        "up --repo ../shop --issues ../shop-issues --ci 'make test' --agent \"$PWD/agent.sh\"",
+        "up",
+    )
+)
 def up(
     ctx: typer.Context,
     *,
@@ -159,13 +169,6 @@ def _plan(invocation: Invocation, given: UpOptions, state: Path) -> FleetPlan:
         agents=given.agents,
         door=True,
     )
-
-
-EXAMPLES = examples(
-    "up --repo . --issues issues --ci 'pytest -q' --runtime claude --merge never",
-    "up --repo ../shop --issues ../shop-issues --ci 'make test' --agent \"$PWD/agent.sh\"",
-    "up",
-)
 
 
 class _Speaker:

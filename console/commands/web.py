@@ -14,9 +14,10 @@ from console.invocation import AsJson, examples, opened
 from console.output.rendering import text
 from console.web.access import checked_token
 
-EXAMPLES = examples("web", "web --port 9000", "web --host 0.0.0.0 --public")
+web_app = typer.Typer()
 
 
+@web_app.command(epilog=examples("web", "web --port 9000", "web --host 0.0.0.0 --public"))
 def web(
     ctx: typer.Context,
     *,

@@ -10,15 +10,8 @@ from pathlib import Path
 
 from routing.errors import SettingsError
 from routing.git.git import IDENTITY_EMAIL
+from tasks.agents.allowed_variables import reaches_agents
 from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
-
-#: What programs need of the worker's environment to find their files and speak a language.
-#: Proxies are not among them, as their addresses may hold passwords: a version names them as secrets.
-ALLOWED = frozenset(
-    {"PATH", "HOME", "LANG", "LANGUAGE", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "TZ"}
-    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY"}
-)
-_ALLOWED_PREFIX = "LC_"
 
 #: Variables of these families are the worker's own: no version sets them or asks for them.
 RESERVED_PREFIXES = ("COALMINE_", "CELERY_", "FLOWER_")
@@ -34,11 +27,6 @@ class AgentIdentity:
     issue: str = ""  # `local:shop#3`, "" for ad-hoc requests
     attempt: int = 1  # from 1
     branch: str = ""  # branch of the work tree, "" without one
-
-
-def reaches_agents(name: str) -> bool:
-    """Whether every agent gets the worker's value of a variable."""
-    return name in ALLOWED or name.startswith(_ALLOWED_PREFIX)
 
 
 def agent_environment(

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from console.boundary import MEANINGS
-from console.cli import app
-from tests.programs.command_line import CommandLine
+from tests.programs.command_line import CommandLine, whole_command_line
 from tests.servers.faulty_proxy import faulty_proxy
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -18,7 +16,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Every command with its words."""
-    command = command or get_command(app)
+    command = command or whole_command_line()
     for name, inner in sorted(getattr(command, "commands", {}).items()):
         if hasattr(inner, "commands"):
             yield from commands(inner, (*path, name))

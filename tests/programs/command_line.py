@@ -5,17 +5,30 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import redis
 import structlog
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from console.cli import app
+from console.command_table import ListedCommands
 from routing.generator import Generator
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings
+
+
+@cache
+def whole_command_line() -> Any:
+    """The root with all commands below it, imported."""
+    root = get_command(app)
+    assert isinstance(root, ListedCommands)
+    for name in list(root.commands):
+        root.load(name)
+    return root
 
 
 class CommandLine:

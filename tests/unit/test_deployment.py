@@ -15,14 +15,12 @@ import pytest
 import yaml
 from celery.bin.beat import beat
 from celery.bin.worker import worker
-from typer.main import get_command
 
-from console.cli import app
 from routing.forges.registry import KINDS
 from tasks.broker import make_app
 from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
-from tests.programs.command_line import own_surroundings
+from tests.programs.command_line import own_surroundings, whole_command_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,7 +99,8 @@ def test_the_composed_web_service_is_public_to_its_host_with_a_token() -> None:
     service = compose()["services"]["web"]
     words = shlex.split(service["command"])
     assert words[:2] == ["coalmine", "web"]
-    options = {option for parameter in get_command(app).commands["web"].params for option in parameter.opts}  # type: ignore[attr-defined]
+    web = whole_command_line().commands["web"]
+    options = {option for parameter in web.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} == {"--host", "--public"} <= options
     assert service["ports"] == [f"127.0.0.1:{Settings().web.port}:{Settings().web.port}"]
     for name, other in compose()["services"].items():

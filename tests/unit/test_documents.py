@@ -5,13 +5,11 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
-import typer
 from pydantic_core import PydanticUndefined
 
-from console.cli import app
 from routing.events import MEANINGS
 from routing.forges.config import ForgeConfig, RemoteConfig
 from routing.forges.registry import KINDS
@@ -19,6 +17,7 @@ from routing.store.redis.keys import PERMANENT_KINDS, Keys
 from tasks import broker
 from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
+from tests.programs.command_line import whole_command_line
 from tests.source import forge_rooms, product, text, written_by_us
 
 ROOT = Path(__file__).parents[2]
@@ -226,7 +225,7 @@ def commands(text: str) -> list[list[str]]:
 
 def spoken(words: list[str]) -> None:
     """Follow a command line down to its command; what does not exist is an AssertionError."""
-    command: click.Command = typer.main.get_command(app)  # type: ignore[assignment]
+    command: Any = whole_command_line()
     for word in words:
         if word.startswith("-") and word.strip("-"):
             options = {"--help", "-h"} | {

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer.main
 from typer.testing import CliRunner
 
 from console.cli import app
+from tests.programs.command_line import whole_command_line
 
 
 def every_command(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -17,7 +17,7 @@ def every_command(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[t
         yield from every_command(below, (*words, name))
 
 
-COMMANDS = list(every_command(typer.main.get_command(app)))
+COMMANDS = list(every_command(whole_command_line()))
 
 #: Variables that no terminal of 80 columns has room for; docs/settings.md lists them.
 LONG = "COALMINE_CANARY__POLICY__"

@@ -21,7 +21,7 @@ from routing.git.git import Git
 from tasks.settings.forge_tables import variable_of
 from tasks.settings.origins import Origin, Origins, Place, flat
 from tasks.settings.settings import PREFIX, Settings, load_settings
-from tests.programs.command_line import own_surroundings
+from tests.programs.command_line import own_surroundings, whole_command_line
 
 #: Settings whose values are words or addresses, and another value than the default that is allowed.
 WORDS: dict[str, Any] = {
@@ -176,7 +176,7 @@ def test_every_option_of_up_is_tried() -> None:
     """An option that is added to `up` is one of those that make settings, or of those that make none."""
     none = {"repo", "issues", "state", "as_json"}
     root = {parameter.name for parameter in get_command(app).params}
-    names = {parameter.name for parameter in get_command(app).commands["up"].params}  # type: ignore[attr-defined]
+    names = {parameter.name for parameter in whole_command_line().commands["up"].params}
     assert names - root == UP_OPTIONS.keys() | AGENT_OPTIONS.keys() | none
 
 
@@ -262,7 +262,7 @@ def leaves(group: Any, *names: str) -> Any:
             yield pytest.param(command, id=" ".join((*names, name)))
 
 
-@pytest.mark.parametrize("command", list(leaves(get_command(app))))
+@pytest.mark.parametrize("command", list(leaves(whole_command_line())))
 def test_options_before_a_command_may_stand_after_it(command: Any) -> None:
     """For every command; there they win over those before it, and a variable never stands for them."""
     os.environ |= {variable_of(name): "of-the-environment" for name in OPTIONS}

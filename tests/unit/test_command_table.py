@@ -1,0 +1,104 @@
+"""The table of commands says what the commands say of themselves, and keeps a start short."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from console.cli import app
+from console.command_table import TABLE, CommandEntry, ListedCommands, imported
+from tests.source import ROOT, modules, tree
+
+#: What no command imports before it knows which it is, nor to show a list of commands.
+PARTS = {"celery", "kombu", "redis", "pydantic", "requests", "fastapi", "harvest", "structlog"}
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
+def test_a_line_of_the_table_is_its_command(entry: CommandEntry) -> None:
+    """Name, summary and kind are the command's own, and help and completion show them alike."""
+    listed, command = ListedCommands(name="coalmine").commands[entry.name], imported(entry)
+    assert command.name == entry.name
+    assert command.help.split("\n\n")[0].replace("\n", " ") == entry.summary
+    assert isinstance(command, TyperGroup) is entry.is_group
+    assert listed.get_short_help_str() == command.get_short_help_str()
+    assert (listed.hidden, listed.deprecated) == (command.hidden, command.deprecated)
+
+
+def test_every_command_is_in_the_table() -> None:
+    """What a module of `console.commands` offers, the command line has."""
+    offered = set()
+    for path in modules("console"):
+        if path.parent == Path("console/commands"):
+            offered |= {(path.stem, name) for name in _typers(path)}
+    assert offered == {(entry.module, f"{entry.module}_app") for entry in TABLE}
+    for entry in TABLE:
+        if not entry.is_group:
+            names = {other.name for other in TABLE if other.module == entry.module}
+            assert names == _commands_of(entry.module)
+
+
+def _typers(path: Path) -> Iterator[str]:
+    """The names of a module that are made by `typer.Typer(…)`."""
+    for node in tree(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("typer.Typer("):
+            yield from (ast.unparse(target) for target in node.targets)
+
+
+def _commands_of(module: str) -> set[str]:
+    whole = imported(CommandEntry(module, module, "", is_group=True))
+    return set(whole.commands)
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_the_list_is_as_if_all_were_imported(columns: str) -> None:
+    """`coalmine --help` prints byte for byte what it would with the commands themselves."""
+
+    class Whole(ListedCommands):
+        """The same, with the real commands."""
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            """The command itself, also for a list."""
+            del ctx
+            return self.load(cmd_name)
+
+    own = CliRunner().invoke(app, ["--help"], env={"COLUMNS": columns}).stdout
+    kept = app.info.cls
+    app.info.cls = Whole
+    try:
+        whole = CliRunner().invoke(app, ["--help"], env={"COLUMNS": columns}).stdout
+    finally:
+        app.info.cls = kept
+    assert own == whole
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_help_imports_no_part_of_a_fleet(words: list[str]) -> None:
+    """A start costs what it uses."""
+    program = "import sys; from console.cli import app; app(sys.argv[1:], standalone_mode=False); "
+    program += "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    found = set(ended.stderr.split())
+    assert "console" in found
+    assert not found & PARTS
+
+
+def test_a_command_is_imported_once() -> None:
+    """Asked again, the same one is there."""
+    root: Any = get_command(app)
+    assert root.load("job") is root.load("job") is root.commands["job"]
+
+
+def test_a_broken_module_passes_the_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`coalmine` says whose it is when a floor was written over, also when a command finds that."""
+    monkeypatch.setitem(sys.modules, "console.commands.config", None)
+    with pytest.raises(ImportError):
+        get_command(app).main(["config", "show"], standalone_mode=False)
