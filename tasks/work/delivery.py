@@ -55,7 +55,7 @@ def held_up(ran: Ran, job: Job, *, now: float, limits: DeliveryLimits) -> TurnOu
     if ran.refusal is not None:
         return _refused(ran, ran.refusal, job)
     if ran.limit is not None:
-        return _limited(ran.limit, job, now)
+        return _limited(ran.limit, job, now, is_noted=ran.is_noted)
     if ran.hindrance is None:
         return None
     if ran.hindrance is HindranceKind.ELSEWHERE:
@@ -81,10 +81,11 @@ def held_up(ran: Ran, job: Job, *, now: float, limits: DeliveryLimits) -> TurnOu
     return TurnOutcome(step=NextStep.HINDERED, signal=None, reason=reason, again=again, hindrance=seen)
 
 
-def _limited(limit: AccountLimit, job: Job, now: float) -> TurnOutcome:
+def _limited(limit: AccountLimit, job: Job, now: float, *, is_noted: bool) -> TurnOutcome:
     """Put the job off: it is offered again at once, and held until an account is open.
 
-    However often that happens no attempt is used up, as nothing about it is the agent's.
+    Where no account could be closed for it, nothing would hold it: the back-off of jobs does. However often
+    that happens no attempt is used up, as nothing about it is the agent's.
     """
     known = job.hindrance if job.hindrance and job.hindrance.kind is HindranceKind.LIMIT else None
     seen = Hindrance(
@@ -96,7 +97,8 @@ def _limited(limit: AccountLimit, job: Job, now: float) -> TurnOutcome:
         words=limit.words[:500],
     )
     reason = f"put off, as of {job.account or 'its account'} {limit.kind.said}: {limit.words}"
-    return TurnOutcome(step=NextStep.HINDERED, signal=None, reason=reason, again=UNCOUNTED, hindrance=seen)
+    again = UNCOUNTED if is_noted else Again(counts=False, back_off_after=seen.times)
+    return TurnOutcome(step=NextStep.HINDERED, signal=None, reason=reason, again=again, hindrance=seen)
 
 
 def _elsewhere(ran: Ran, job: Job, now: float, limits: DeliveryLimits) -> TurnOutcome:

@@ -56,6 +56,7 @@ class Ran:
     corrects: bool = False  # the turn was to repair a commit that CI was red at, and that is still pushed
     fault: SignalKind | None = None  # why no turn could be run, when that was not the agent's doing
     limit: AccountLimit | None = None  # of the account, that ended the turn
+    is_noted: bool = True  # with a limit: its account is closed, so that the job is held until it is over
     has_begun: bool = False  # with a limit: there is a conversation, or work, to go on with
     hindrance: HindranceKind | None = None  # what was in the way of the turn, or of its work's delivery
     refusal: RefusalKind | None = None  # what the server, or the state of the work, says no to

@@ -1,6 +1,7 @@
 """Accounts: what a version may use, what is closed, and who waits for it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import Hindrance, HindranceKind, TurnKind
-from routing.store.jobs.job_store import ClaimRefusal
+from routing.store.jobs.job_store import GATES_SECONDS, HELD_ANEW_SECONDS, ClaimRefusal
 from routing.templates.version import Snapshot
+from tasks.agents.accounts.leased_accounts import LeasedAccounts
 from tests.fleets.stepped_fleet import START, SteppedFleet
 
 HOUR = 3600.0
@@ -29,10 +31,13 @@ Made = Callable[..., SteppedFleet]
 def made(fake_redis: redis.Redis) -> Made:
     """Make a fleet whose template runs Claude Code, with accounts of the settings."""
 
-    def make(*accounts: str, content: Mapping[str, Any] | None = None, **settings: Any) -> SteppedFleet:
+    def make(
+        *accounts: str, content: Mapping[str, Any] | None = None, template: bool = True, **settings: Any
+    ) -> SteppedFleet:
         tables = tuple(Account(name=name, runtime="claude") for name in accounts)
         fleet = SteppedFleet(fake_redis, draws=[0.25, 0.75] * 200, account=tables, **settings)
-        fleet.app.templates.add("implementer", Snapshot(runtime="claude", **(content or {})))
+        if template:
+            fleet.app.templates.add("implementer", Snapshot(runtime="claude", **(content or {})))
         return fleet
 
     return make
@@ -175,6 +180,79 @@ def test_a_probe_whose_worker_dies_is_followed_by_another(made: Made) -> None:
     assert tried(fleet, second) == DEFAULT
 
 
+def test_jobs_take_turns_at_trying(made: Made) -> None:
+    """One that meets the limit each time, whatever its account has left, keeps nobody waiting."""
+    fleet = made()
+    poison, other, third = jobs = jobs_of(fleet, 3)
+    tried(fleet, poison)
+    put_off(fleet, poison, limit(LimitKind.RATE))
+    for job in jobs:
+        tried(fleet, job)
+    went = []
+    for _ in range(6):
+        fleet.clock.forward((breaker(fleet).until or 0) - fleet.clock() + 1)
+        (job,) = published(fleet)
+        went.append(job)
+        assert tried(fleet, job) == DEFAULT
+        put_off(fleet, job, limit(LimitKind.RATE))
+        assert tried(fleet, job) is ClaimRefusal.LIMITED
+    assert went == [poison, other, third] * 2
+    fleet.clock.forward((breaker(fleet).until or 0) - fleet.clock() + 1)
+    published(fleet)
+    assert tried(fleet, poison) == DEFAULT
+    fleet.app.breakers.answered(DEFAULT, "", job=poison)
+    assert published(fleet) == [other, third], "in their order when it is open"
+
+
+def test_what_the_settings_say_now_frees_jobs_that_are_held(made: Made) -> None:
+    """Another account is named while jobs wait for the only one: they begin on it within two minutes."""
+    fleet = made("a")
+    jobs = jobs_of(fleet, 4)
+    tried(fleet, jobs[0])
+    put_off(fleet, jobs[0], limit(until=fleet.clock() + 5 * HOUR))
+    for job in jobs:
+        tried(fleet, job)
+    heard = len(fleet.events("job.held"))
+    assert published(fleet) == []
+    fleet.clock.forward(HELD_ANEW_SECONDS)
+    assert published(fleet) == [jobs[0]]
+    assert tried(fleet, jobs[0]) is ClaimRefusal.LIMITED
+    assert published(fleet) == [], "it takes its place again, and one a minute is enough"
+    assert len(fleet.events("job.held")) == heard
+    fleet = made("a", "b", template=False)
+    fleet.clock.now = START + 1000
+    assert published(fleet) == [jobs[0]]
+    assert tried(fleet, jobs[0]) == "claude:b"
+    fleet.clock.forward(HELD_ANEW_SECONDS)
+    assert published(fleet) == jobs[1:]
+    assert {tried(fleet, job) for job in jobs[1:]} == {"claude:b"}
+    fleet.clock.forward(GATES_SECONDS + 1)
+    published(fleet)
+    assert fleet.redis.hkeys(fleet.app.keys("gates")) == []
+
+
+def test_workers_with_other_secrets_do_not_throw_jobs_about(made: Made) -> None:
+    """Each has a gate of its own for the same version: once a minute is the most that jobs change it."""
+    here = made("a")
+    there = made("b", template=False)
+    jobs = jobs_of(here, 6)
+    for fleet, job in ((here, jobs[0]), (there, jobs[1])):
+        fleet.clock.now = here.clock()
+        tried(fleet, job)
+        put_off(fleet, job, limit(until=here.clock() + 5 * HOUR))
+    for job in jobs:
+        tried(here, job)
+    claims = 0
+    for second in range(48):
+        here.clock.forward(5)
+        there.clock.now = here.clock()
+        for job in published(here):
+            assert tried((here, there)[(claims + second) % 2], job) is ClaimRefusal.LIMITED
+            claims += 1
+    assert 4 <= claims <= 5 * len(jobs)
+    assert sorted(here.app.job_store.limited(10)) == sorted(jobs)
+
+
 def test_a_report_of_a_turn_from_before_changes_no_end(made: Made) -> None:
     """Turns that began before the limit meet it too: nobody waits longer for that, unless they say so."""
     fleet = made()
@@ -188,6 +266,61 @@ def test_a_report_of_a_turn_from_before_changes_no_end(made: Made) -> None:
     put_off(fleet, third, limit(until=fleet.clock() + HOUR))
     assert breaker(fleet).until == fleet.clock() + HOUR
     assert len(fleet.events("account.limited")) == 1
+
+
+def test_a_report_of_another_kind_leaves_the_probe_at_work(made: Made) -> None:
+    """A turn from before the limit finds the key refused: people hear of it, and no second job tries it."""
+    fleet = made()
+    probe, late, other = jobs_of(fleet, 3)
+    for job in (probe, late):
+        tried(fleet, job)
+    put_off(fleet, probe, limit(LimitKind.RATE))
+    fleet.clock.forward(61)
+    assert tried(fleet, probe) == DEFAULT
+    put_off(fleet, late, limit(LimitKind.AUTH))
+    assert len(fleet.events("account.broken")) == 1
+    assert breaker(fleet).state is BreakerState.PROBING
+    fleet.clock.forward(10)
+    assert tried(fleet, other) is ClaimRefusal.LIMITED
+    assert fleet.app.breakers.answered(DEFAULT, "", job=probe), "its answer is the newest that is known"
+    assert tried(fleet, other) == DEFAULT
+
+
+def test_a_limit_from_before_does_not_end_what_a_person_must_see(made: Made) -> None:
+    """A refused key stays a refused key, until the job that tries it says otherwise."""
+    fleet = made()
+    first, late = jobs_of(fleet, 2)
+    for job in (first, late):
+        tried(fleet, job)
+    put_off(fleet, first, limit(LimitKind.AUTH))
+    until = breaker(fleet).until
+    put_off(fleet, late, limit(LimitKind.RATE, until=fleet.clock() + 5 * HOUR))
+    assert (breaker(fleet).state, breaker(fleet).until) == (BreakerState.BROKEN, until)
+
+
+def test_a_worker_of_before_ends_the_wait_of_a_job(made: Made) -> None:
+    """It knows no accounts, so its claim leaves the time when the wait began: nothing is counted after it."""
+    fleet = made()
+    job = fleet.enqueue().job
+    tried(fleet, job)
+    put_off(fleet, job, limit(until=fleet.clock() + HOUR))
+    began = fleet.app.jobs.find(job).held_at
+    fleet.clock.forward(600)
+    record = fleet.app.keys.job(job)
+    claimed = {"state": "running", "claimed_at": f"{fleet.clock():.6f}", "fence": "2", "attempts": "1"}
+    fleet.redis.hset(record, mapping=claimed)
+    fleet.redis.zadd(fleet.app.keys("leases"), {job: fleet.clock() + 30})
+    fleet.clock.forward(5000)
+    running = fleet.app.jobs.find(job)
+    assert running.held_at is None
+    assert running.waited(fleet.clock()) == pytest.approx(600)
+    assert fleet.redis.hget(record, "held_at") == f"{began:.6f}"
+    put_off(fleet, job, limit(until=fleet.clock() + HOUR))
+    fleet.clock.forward(100)
+    assert fleet.app.jobs.find(job).waited(fleet.clock()) == pytest.approx(700)
+    fleet.app.breakers.reopen(DEFAULT, by="ada")
+    tried(fleet, job)
+    assert fleet.app.jobs.find(job).held_seconds == pytest.approx(701)
 
 
 def test_a_refused_credential_asks_a_person_once(made: Made) -> None:
@@ -401,6 +534,19 @@ def test_a_record_that_cannot_be_read_hides_no_other(made: Made) -> None:
     tried(fleet, fleet.enqueue().job)
     fleet.redis.hset(fleet.app.keys("breakers"), "odd", "{")
     assert [each.account for each in fleet.app.breakers.all()] == [DEFAULT]
+
+
+def test_a_job_whose_limit_could_not_be_noted_is_known_as_that(made: Made) -> None:
+    """Nothing would hold it: its worker has to say so, and the back-off of jobs does."""
+    fleet = made()
+    job = fleet.enqueue().job
+    tried(fleet, job)
+    claimed = fleet.app.jobs.find(job)
+    accounts = LeasedAccounts(breakers=fleet.app.breakers)
+    assert accounts.met(claimed, limit())
+    assert not accounts.met(replace(claimed, account=""), limit())
+    fleet.redis.set(fleet.app.keys("breakers"), "no hash")
+    assert not accounts.met(claimed, limit())
 
 
 def test_spans_are_words() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from fakeredis import FakeRedis
 
+from routing.accounts.limit import AccountLimit, LimitKind
 from routing.events import FORGE_TOKEN_ACCEPTED, FORGE_TOKEN_REFUSED
 from routing.git.push_refusal import REPAIRABLE, RefusalKind
 from routing.jobs.ending import Ending, NotRun
@@ -52,6 +53,15 @@ def test_wait_costs_no_attempt_and_grows(ended: Ending | NotRun) -> None:
     assert found.hindrance == Hindrance(
         kind=HindranceKind.TOKEN, since=NOW - 10, seen_at=NOW, times=4, words="401"
     )
+
+
+@pytest.mark.parametrize(("is_noted", "back_off_after"), [(True, 0), (False, 4)])
+def test_a_limit_that_nothing_holds_waits_longer_each_time(*, is_noted: bool, back_off_after: int) -> None:
+    """Where its account is closed the job is offered at once, as another may be open; no attempt is used."""
+    ran = Ran(ended_by=Ending.RESULT, limit=AccountLimit(kind=LimitKind.RATE), is_noted=is_noted)
+    seen = Hindrance(kind=HindranceKind.LIMIT, since=NOW - 10, seen_at=NOW - 10, times=3)
+    found = decided(ran, replace(JOB, hindrance=seen))
+    assert (found.again.counts, found.again.back_off_after) == (False, back_off_after)
 
 
 @pytest.mark.parametrize(

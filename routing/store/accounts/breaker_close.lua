@@ -1,6 +1,6 @@
 -- An account, or one model of it, does not serve: close it until a time, or until a person opens it.
 -- A report of a turn that began before it was closed can only put the end off: the probe alone says that it is not
--- over. A limit of one model says that the account as a whole serves again, if the same job was to try that.
+-- over, also where the report is of another kind. A limit of one model says that the account as a whole serves again, if the same job was to try that.
 -- KEYS  breakers, events
 -- ARGV  account  model: '*' for all  kind  state: 'limited', 'broken' or 'closed'  given: until when, as was said, or ''
 --       words  job: that met it, or '' for a person's wish  first_seconds, cap_seconds: of the back-off
@@ -16,8 +16,8 @@ if model ~= '*' and job ~= '' then open_as_probe(breakers, events, account .. '/
 -- A person's word counts until its time has come.
 if b.state == 'closed' and state ~= 'closed' and (not b['until'] or b['until'] > now) then return 0 end
 local till = tonumber(given)
-if not was_open and not is_probe and job ~= '' and state == b.state then
-  if till and (b['until'] or 0) < till then
+if not was_open and not is_probe and job ~= '' and (state == b.state or b.state == 'broken') then
+  if state == b.state and till and (b['until'] or 0) < till then
     b['until'], b.given = till, true
     redis.call('HSET', breakers, name, cjson.encode(b))
   end
@@ -35,7 +35,8 @@ elseif till then -- a hint that was wrong once is not believed alone
 else
   b['until'] = now + back_off
 end
-b.state, b.kind, b.words, b.given, b.probe = state, kind, words, till ~= nil, nil
+b.state, b.kind, b.words, b.given = state, kind, words, till ~= nil
+if is_probe or job == '' then b.probe = nil end -- one that is at work goes on: its answer counts
 redis.call('HSET', breakers, name, cjson.encode(b))
 if begins then
   local event = state == 'limited' and 'account.limited' or state == 'broken' and 'account.broken' or 'account.closed'

@@ -12,15 +12,20 @@
 -- @include prelude
 -- @include admission
 -- @include lease
+-- @include wait
 -- @include breakers
 -- @include accounts
 local now = clock(time)
 local limits = {tonumber(agents_at_once), tonumber(per_repository), tonumber(day_cost_usd)}
 local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'template', 'version', 'attempts',
-  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim', 'limited', 'held_at', 'trial')
+  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim', 'limited', 'held_at', 'trial', 'claimed_at')
 local state, place = f[1], f[9] or ''
 local function unlist()
-  if f[14] then redis.call('ZREM', limited, f[14]) end
+  if f[14] then
+    redis.call('ZREM', limited, f[14])
+    local before = string.match(f[14], '^[^:]*')
+    if before ~= digest then redis.call('HSET', gates, '?' .. before, stamp(now)) end -- see `limited_release`
+  end
   redis.call('ZREM', outbox, id)
   redis.call('ZREM', unclaimed, id)
   redis.call('ZREM', held, place .. id)
@@ -60,7 +65,7 @@ local function hold_for_account(why, till)
   unlist()
   redis.call('HSET', gates, digest, gate)
   redis.call('HSET', job, 'reason', reason, 'place', place, 'limited', member, 'held_until', till and stamp(till) or '')
-  redis.call('HSETNX', job, 'held_at', stamp(now))
+  begin_wait(job, f[15], f[17], now)
   if redis.call('ZADD', limited, 0, member) == 1 and f[14] ~= member then
     emit(events, 'job.held', now, id, cjson.encode({why = why, reason = reason, ['until'] = till}))
   end
@@ -126,10 +131,8 @@ if account then
     if redis.call('HSETNX', signals, fact[1], fact[2]) == 1 then redis.call('ZADD', due, now, id) end
   end
 end
-if f[15] then -- how long it waited for an account: its deadline is put off by that
-  redis.call('HINCRBYFLOAT', job, 'held_seconds', stamp(now - tonumber(f[15])))
-  redis.call('HDEL', job, 'held_at', 'held_until', 'limited')
-end
+end_wait(job, f[15], f[17], now)
+redis.call('HDEL', job, 'held_until', 'limited')
 unlist()
 emit(events, 'job.claimed', now, id, cjson.encode({worker = worker, fence = fence}))
 return claimed()

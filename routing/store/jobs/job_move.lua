@@ -17,9 +17,10 @@
 -- @include admission
 -- @include family
 -- @include lease
+-- @include wait
 local now = clock(time)
 local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel', 'place', 'spent_usd',
-  'counted_usd', 'merging', 'moved', 'limited', 'held_at')
+  'counted_usd', 'merging', 'moved', 'limited', 'held_at', 'claimed_at')
 if not f[1] then
   redis.call('ZREM', leases, id)
   redis.call('ZREM', waiting, id)
@@ -51,11 +52,7 @@ if f[11] then
   redis.call('ZREM', limited, f[11])
   redis.call('HDEL', job, 'limited', 'held_until')
 end
-if f[12] and not limit then
-  redis.call('HINCRBYFLOAT', job, 'held_seconds', stamp(now - tonumber(f[12])))
-  redis.call('HDEL', job, 'held_at')
-end
-if limit then redis.call('HSETNX', job, 'held_at', stamp(now)) end
+if limit then begin_wait(job, f[12], f[13], now) else end_wait(job, f[12], f[13], now) end
 if f[6] and f[6] ~= '' then redis.call('ZREM', at_work, f[6] .. id) end
 redis.call('HSET', job, 'state', to, 'reason', reason, 'moved',
   fence ~= '' and f[1] == 'running' and not expired and mark or '') -- watchers, who share a fence, repeat nothing

@@ -30,6 +30,12 @@ from routing.store.redis.scripts import Answered, Packed, Script, record_or
 #: Seconds for which the limits that a worker has said count as in force.
 LIMITS_SECONDS = 600
 
+#: Seconds until one of the jobs at a gate that stays shut is held anew: settings may have changed.
+HELD_ANEW_SECONDS = 60
+
+#: Seconds for which is remembered which jobs have tried the accounts of a gate where none waits any more.
+GATES_SECONDS = 7200
+
 _NO_LIMITS = AdmissionLimits()
 _LIMITS = "agents_at_once per_repository day_cost_usd"
 _WAITS = json.dumps(WAITS)
@@ -86,7 +92,7 @@ _LIMITED_RELEASE = Script(
     int,
     keys="day_costs",
     indexes="limited gates breakers leases outbox paused rejected trials:open",
-    args="most again_seconds",
+    args="most again_seconds look_seconds keep_seconds",
 )
 _OUTBOX_TAKE = Script("outbox_take", list, keys="index", indexes="paused", args="most again_seconds")
 _OUTBOX_PUBLISHED = Script(
@@ -209,12 +215,18 @@ class JobStore(JobReader):
         return self.call(_HELD_RELEASE, **self._limits, most=most, doing="making use of room")
 
     def release_limited(self, most: int) -> int:
-        """Have jobs published that waited for an account which is open, or to be tried; returns how many."""
+        """Have jobs published that waited for an account which is open, or to be tried; returns how many.
+
+        One of each gate that stays shut is published each HELD_ANEW_SECONDS, to be held by the settings of
+        now.
+        """
         return self.call(
             _LIMITED_RELEASE,
             day_costs=self._day_costs(),
             most=most,
             again_seconds=UNCLAIMED_SECONDS,
+            look_seconds=HELD_ANEW_SECONDS,
+            keep_seconds=GATES_SECONDS,
             doing="making use of accounts",
         )
 

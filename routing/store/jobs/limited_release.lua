@@ -1,45 +1,86 @@
 -- Put jobs that wait for an account into the outbox, the oldest first: all of a gate that is open, and one of a gate
--- whose account is to be tried. A gate whose version was rejected lets all go, to the champion.
+-- whose account is to be tried. That is another one each time, so that a job that always meets a limit keeps nobody
+-- waiting. A gate whose version was rejected lets all go, to the champion.
+-- A gate is what the settings said when its jobs were claimed. So one job of a shut gate is let go each minute, to be
+-- held at what they say now; where `job_claim` noted that this was another gate, all others follow.
+-- Beside a gate, of the name DIGEST, stands what is remembered of it: `!DIGEST`, JSON of `at`: when a job last went to
+-- try it, `tried`: which did since all had, and `looked`: when one last went to be held anew. `?DIGEST`: see above.
 -- KEYS  day_costs: sums of today  limited, gates, breakers, leases, outbox, paused, rejected, trials_open
 -- ARGV  most: jobs of one gate  again_seconds: until another job may try an account that nobody has taken
+--       look_seconds: until one of a shut gate is held anew  keep_seconds: for which a gate that is gone is remembered
 -- Returns how many were put there
 -- @include prelude
 -- @include breakers
 -- @include accounts
+local TRIED = 200 -- jobs of a gate that take turns at trying
+
+local function id_of(member) return string.match(member, '([^:]+)$') end
+
+-- The first that has not tried yet; when all have, they begin anew.
+local function next_to_try(members, note)
+  local has_tried = {}
+  for _, id in ipairs(note.tried) do has_tried[id] = true end
+  for _, member in ipairs(members) do
+    if not has_tried[id_of(member)] then return member end
+  end
+  note.tried = {}
+  return members[1]
+end
+
 if redis.call('EXISTS', paused) == 1 then return 0 end
 local now, released = clock(time), 0
 local all = redis.call('HGETALL', gates)
+
+-- Of a gate whose account is to be tried: the job that goes.
+local function to_try(low, high, note)
+  if now - note.at < tonumber(again_seconds) then return {} end
+  local member = next_to_try(redis.call('ZRANGEBYLEX', limited, low, high, 'LIMIT', 0, TRIED), note)
+  if not member then return {} end
+  note.at, note.tried[#note.tried + 1] = now, id_of(member)
+  if #note.tried > TRIED then note.tried = {} end
+  return {member}
+end
+
+-- Those that go from a gate now.
+local function chosen_of(digest, gate, note)
+  local low, high = '[' .. digest .. ':', '(' .. digest .. ':~'
+  local function first(count) return redis.call('ZRANGEBYLEX', limited, low, high, 'LIMIT', 0, count) end
+  if redis.call('SISMEMBER', rejected, gate.version) == 1 then return first(most) end
+  local own, how = through(gate, breakers, leases, trials_open, now, '', day_costs)
+  if own and how == 'open' then return first(most) end
+  if now - note.looked >= tonumber(look_seconds) then
+    note.looked = now
+    if redis.call('HDEL', gates, '?' .. digest) == 1 then return first(most) end
+    if not own then return first(1) end
+  end
+  return own and to_try(low, high, note) or {}
+end
+
 for at = 1, #all, 2 do
-  local digest, text = all[at], all[at + 1]
-  if string.sub(digest, 1, 1) ~= '!' then
-    local gate = cjson.decode(text)
-    local few, room, how = '!' .. digest, 0, nil
-    if redis.call('SISMEMBER', rejected, gate.version) == 1 then
-      room = tonumber(most)
-    else
-      local own, stands = through(gate, breakers, leases, trials_open, now, '', day_costs)
-      how = own and stands
-      if how == 'open' then room = tonumber(most) end
-      local last = tonumber(redis.call('HGET', gates, few) or 0)
-      if how == 'probe' and now - last >= tonumber(again_seconds) then room = 1 end
-    end
-    local low, high = '[' .. digest .. ':', '(' .. digest .. ':~'
-    local members = room > 0 and redis.call('ZRANGEBYLEX', limited, low, high, 'LIMIT', 0, room) or {}
+  local digest = all[at]
+  if not string.find(digest, '^[!?]') then
+    local text = redis.call('HGET', gates, '!' .. digest)
+    local note = text and cjson.decode(text) or {at = 0, tried = {}, looked = now}
+    local members = chosen_of(digest, cjson.decode(all[at + 1]), note)
     for place, member in ipairs(members) do
       redis.call('ZREM', limited, member)
-      redis.call('ZADD', outbox, stamp(now - (#members - place) / 1000000), string.match(member, '([^:]+)$'))
-      released = released + 1
+      redis.call('ZADD', outbox, stamp(now - (#members - place) / 1000000), id_of(member))
     end
-    if how == 'probe' and #members > 0 then redis.call('HSET', gates, few, stamp(now)) end
-    if redis.call('ZLEXCOUNT', limited, low, high) == 0 then
+    released = released + #members
+    redis.call('HSET', gates, '!' .. digest, cjson.encode(note))
+    if redis.call('ZLEXCOUNT', limited, '[' .. digest .. ':', '(' .. digest .. ':~') == 0 then
       redis.call('HDEL', gates, digest)
-      if how ~= 'probe' then redis.call('HDEL', gates, few) end
+      if #members == 0 then redis.call('HDEL', gates, '!' .. digest) end -- else they may be back in a moment
     end
   end
 end
 -- What was noted of gates that are gone.
 for at = 1, #all, 2 do
   local name = all[at]
-  if string.sub(name, 1, 1) == '!' and now - tonumber(all[at + 1]) > 60 then redis.call('HDEL', gates, name) end
+  local sign, digest = string.match(name, '^([!?])(.+)$')
+  if sign and redis.call('HEXISTS', gates, digest) == 0 then
+    local note = sign == '!' and cjson.decode(all[at + 1])
+    if not note or now - math.max(note.at, note.looked) > tonumber(keep_seconds) then redis.call('HDEL', gates, name) end
+  end
 end
 return released

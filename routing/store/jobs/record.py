@@ -62,6 +62,7 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
     here; a new field of `Job` needs nothing here.
     """
     stored: dict[str, Any] = {name: value for name, value in fields.items() if value or name in _REQUIRED}
+    stored |= _wait(stored)
     result = {name: stored[name] for name in _RESULT_FIELDS if name in stored}
     if "cost:turns" not in stored and float(result.get("cost_usd", 0)) == 0:
         result.pop("cost_usd", None)  # earlier releases wrote 0 for what they did not know
@@ -93,6 +94,15 @@ def _cost(stored: Mapping[str, str]) -> Cost:
     usd = max(0.0, float(stored.get("spent_usd", 0)) - cost.usd)
     seconds = max(0.0, float(stored.get("spent_seconds", 0)) - cost.seconds)
     return cost + Cost(turns=turns, usd=usd, unknown=0 if usd else turns, seconds=seconds)
+
+
+def _wait(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A wait for an account ended with the claim after it, also where a worker of before left `held_at`."""
+    began, claimed = float(stored.get("held_at", 0)), float(stored.get("claimed_at", 0))
+    if not began or claimed <= began:
+        return {}
+    waited = float(stored.get("held_seconds", 0)) + claimed - began
+    return {"held_at": None, "held_until": None, "held_seconds": waited}
 
 
 def _bet(stored: Mapping[str, str]) -> dict[str, Any]:

@@ -102,13 +102,17 @@ class LeasedAccounts:
         account = self.pools.find(job.account, spec.runtime)
         return on_account(account, replace(spec, model=job.model or None), worker)
 
-    def met(self, job: Job, limit: AccountLimit) -> None:
-        """A turn of the job met a limit: nobody begins on that account until it is over."""
+    def met(self, job: Job, limit: AccountLimit) -> bool:
+        """A turn of the job met a limit: nobody begins on that account until it is over.
+
+        False when that could not be noted: nothing holds the job then.
+        """
         if self.breakers is None or not job.account:
-            return
-        with LogAndContinue("account.not_closed", account=job.account):
+            return False
+        with LogAndContinue("account.not_closed", account=job.account) as noting:
             _log.warning("account.limit", account=job.account, kind=limit.kind, words=limit.words)
             self.breakers.met(job.account, job.model, limit, job=job.id)
+        return not noting.failed
 
     def answered(self, job: Job) -> None:
         """The model has answered the job: if that was to try a closed account, it is open again."""
