@@ -151,16 +151,27 @@ def test_any_other_host_is_refused_and_noted(opened: Opener, host: ProxiedHost, 
     assert out.said == [f"network: {host.name} refused: it is not in the version's `allow`"]
 
 
-def test_a_name_that_leads_to_this_machine_is_not_followed(opened: Opener, host: ProxiedHost) -> None:
-    """The machine's own name resolves to its loopback, and reaches nothing there."""
-    name = "localhost.localdomain"
+@pytest.mark.parametrize("name", ["127.1", "2130706433", "0x7f.1", "0177.0.0.1"])
+@pytest.mark.parametrize("tunnel", [True, False])
+def test_a_name_that_leads_to_this_machine_is_not_followed(
+    opened: Opener, host: ProxiedHost, name: str, *, tunnel: bool
+) -> None:
+    """Not even an allowed one: to us these are names, to every machine its loopback."""
+    found = {one[4][0] for one in socket.getaddrinfo(name, host.port, type=socket.SOCK_STREAM)}
+    assert found == {"127.0.0.1"}, "else this proves nothing"
     out = opened(f"{name}:{host.port}")
     connection = out.proxied()
-    connection.request("GET", f"http://{name}:{host.port}/")
-    assert connection.getresponse().status == 502
+    if tunnel:
+        connection.set_tunnel(name, host.port)
+        with pytest.raises(OSError, match="502"):
+            connection.request("GET", "/")
+    else:
+        connection.request("GET", f"http://{name}:{host.port}/")
+        assert connection.getresponse().status == 502
     connection.close()
     assert host.heard == []
     assert "not reached" in out.said[0]
+    assert "127.0.0.1, where nothing is reached by a name" in out.said[0]
 
 
 def test_a_secret_is_added_outside(opened: Opener, host: ProxiedHost) -> None:
