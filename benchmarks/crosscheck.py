@@ -4,9 +4,10 @@ import itertools
 
 from benchmarks import delays, simulation
 from benchmarks.simulation import GRADUATE, HOLD, MAX_JOBS, POLICY, ROLL_BACK, Cell, SimulatedTrial, uniforms
-from harvest.ledger import Dispatched, Settlement
-from harvest.trial_evidence import TrialEvidence, advance
-from harvest.verdict import Verdict
+from harvest.draws.draw_evidence import DrawEvidence
+from harvest.draws.draw_ledger import Dispatched, Settlement
+from harvest.evidence.trial_test import advance
+from harvest.evidence.verdict import Verdict
 from routing.templates.trial import Arm
 
 _VERDICTS = {Verdict.ROLL_BACK: ROLL_BACK, Verdict.GRADUATE: GRADUATE, Verdict.HOLD: HOLD}
@@ -46,7 +47,7 @@ def _ending(outcome: SimulatedTrial, run: int) -> tuple[int, int]:
 
 
 def _prompt_trial(cell: Cell, numbers: list[tuple[float, float]]) -> tuple[int, int]:
-    state = TrialEvidence.begin(POLICY)
+    state = DrawEvidence.begin(POLICY)
     for index, (draw, chance) in enumerate(numbers):
         arm = Arm.CANARY if draw < cell.share else Arm.CHAMPION
         score = float(chance < (cell.canary if arm is Arm.CANARY else cell.champion))
@@ -58,7 +59,7 @@ def _prompt_trial(cell: Cell, numbers: list[tuple[float, float]]) -> tuple[int, 
 
 
 def _delayed_trial(cell: Cell, batch: delays.Paths, run: int) -> tuple[int, int]:
-    state = TrialEvidence.begin(POLICY)
+    state = DrawEvidence.begin(POLICY)
     due: dict[int, list[Settlement]] = {}
     for index in range(MAX_JOBS):
         arm = Arm.CANARY if batch.arms[run, index] else Arm.CHAMPION
@@ -72,7 +73,7 @@ def _delayed_trial(cell: Cell, batch: delays.Paths, run: int) -> tuple[int, int]
     return HOLD, MAX_JOBS
 
 
-def _dispatched(state: TrialEvidence, arm: Arm, cell: Cell, index: int) -> Dispatched:
+def _dispatched(state: DrawEvidence, arm: Arm, cell: Cell, index: int) -> Dispatched:
     bet = state.bet(arm, share=cell.share)
     draw = 0.0 if arm is Arm.CANARY else cell.share
     return Dispatched.of(bet, index=index, job_id=f"{index:016x}", draw=draw)

@@ -9,9 +9,10 @@ import numpy as np
 from benchmarks import crosscheck, delays
 from benchmarks.results import Row, row
 from benchmarks.simulation import GRADUATE, MAX_JOBS, POLICY, ROLL_BACK, Cell, SimulatedTrial, simulate
-from harvest.evidence import Evidence
-from harvest.plan import least_canary_jobs
-from harvest.wager import Null
+from harvest.draws.draw_plan import least_canary_jobs
+from harvest.draws.draw_wager import OpenJob
+from harvest.evidence.evidence import Evidence
+from harvest.evidence.wager import Null
 from routing.templates.trial import Arm, Bet
 
 NAME = "evidence"
@@ -197,14 +198,14 @@ def _identity_rows(*, runs: int) -> list[Row]:
 def _cost_row() -> Row:
     """An outcome with 30 open jobs: one settled, one dispatched, the evidence read; median."""
     generator = random.Random(_SEED)
-    evidence = Evidence.against(Null.not_worse(margin=POLICY.margin, delta=POLICY.delta))
+    evidence: Evidence[OpenJob] = Evidence.against(Null.not_worse(margin=POLICY.margin, delta=POLICY.delta))
     still_open: list[int] = []
     seconds = []
     for index in range(MAX_JOBS // 2):
         arm = Arm.CANARY if generator.random() < 0.1 else Arm.CHAMPION
         score = float(generator.random() < 0.7)
         started = time.perf_counter()
-        evidence = evidence.dispatch(Bet(arm=arm, share=0.1, baseline=0.7))
+        evidence = evidence.dispatch(OpenJob.of(index, Bet(arm=arm, share=0.1, baseline=0.7)))
         still_open.append(index)
         if len(still_open) > _OPEN_JOBS:
             # The oldest stays open for good: the jobs settled after it must not add to the cost.

@@ -5,7 +5,7 @@ import time
 
 from benchmarks.fleet import TEMPLATE, MeasuredFleet, measured_fleet, ratio, request
 from benchmarks.results import Row, row
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim

@@ -21,13 +21,14 @@ from benchmarks.simulation import (
     Ints,
     ln_mixture,
 )  # fmt: skip
-from harvest.pair_wager import PRIOR_DISCORDANCE, PRIOR_PAIRS, pair_not_worse, pair_wager
-from harvest.pairs.pair_evidence import PairEvidence, advance
+from harvest.draws.draw_plan import plan
+from harvest.evidence.trial_test import advance
+from harvest.evidence.verdict import Verdict
+from harvest.evidence.wager import Null
+from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from harvest.pairs.pair_plan import PairLaw
-from harvest.plan import plan
-from harvest.verdict import Verdict
-from harvest.wager import Null
+from harvest.pairs.pair_wager import PRIOR_DISCORDANCE, PRIOR_PAIRS, pair_not_worse, pair_wager
 from routing.templates.trial import Arm
 
 NAME = "pairs"

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harvest.policy import TrialPolicy
-from harvest.wager import WEIGHTS, Null, wager
+from harvest.draws.draw_wager import wager
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.wager import WEIGHTS, Null
 from routing.templates.trial import Arm
 
 Floats = NDArray[np.float64]
@@ -82,7 +83,7 @@ def table_row(arms: Bools, hundredths: Ints, column: Ints | Bools | int) -> Ints
 
 
 def rounded_baseline(total: Floats, jobs: Floats) -> Ints:
-    """The champion's mean in hundredths, exactly as `harvest.baseline` freezes it."""
+    """The champion's mean in hundredths, exactly as `harvest.draws.baseline` freezes it."""
     mean = (total + POLICY.prior_mean * POLICY.prior_weight) / (jobs + POLICY.prior_weight)
     hundredths = mean * 100
     rounded = np.rint(hundredths).astype(np.int64)

@@ -1,8 +1,8 @@
 """`coalmine trial plan`: how many jobs a trial will need, before it is opened.
 
-It simulates trials with `harvest.plan` under the policy that the options and settings give, the same one
-that `trial open` would use with these options. It needs settings and no server, takes some seconds of one
-processor, and writes nothing.
+It simulates trials with `harvest.draws.draw_plan` under the policy that the options and settings give, the
+same one that `trial open` would use with these options. It needs settings and no server, takes some seconds
+of one processor, and writes nothing.
 """
 
 import math
@@ -17,8 +17,8 @@ from console.input.trial_options import Alpha, Beta, Delta, Margin, MaxCanaryJob
 from console.invocation import AsJson, examples, started
 from console.output.rendering import number, table, text
 from console.output.terminal import Terminal
-from harvest.plan import Plan, plan
-from harvest.policy import TrialPolicy
+from harvest.draws.draw_plan import Plan, plan
+from harvest.evidence.policy import TrialPolicy
 
 #: Differences of mean score that are simulated when no `--difference` is given.
 DIFFERENCES = (-0.3, -0.2, -0.1, 0.0, 0.1)

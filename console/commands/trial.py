@@ -32,7 +32,7 @@ from console.output.trials.trial_explanation import explanation_document, explan
 from console.output.trials.trial_replay import replayed
 from console.output.trials.trial_status import status_view, trial_document, trials_view
 from console.status.fleet_reading import read_trials
-from harvest.explanation import explain as explained
+from harvest.evidence.explanation import explain as explained
 from routing.errors import CorruptRecordError
 
 trial_app = typer.Typer(help="Trials of new versions.", no_args_is_help=True)
@@ -164,7 +164,7 @@ def explain(
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     found = coalmine.trials.find(trial)
     (status,) = read_trials(coalmine, [found], coalmine.trial_store.now())
-    lines = explained(status.evidence.policy, coalmine.harvester.counted_ledger(found))
+    lines = explained(type(status.evidence), status.evidence.policy, coalmine.harvester.counted_ledger(found))
     terminal.answer(explanation_document(status, lines), *explanation_view(status, lines, every=every))
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from console.output.rendering import bar, number, one_line, table, word
 from console.output.trials.trial_words import questions, state_words
-from harvest.trial_evidence import TrialEvidence
+from harvest.evidence.trial_test import AnyTest
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
@@ -31,7 +31,7 @@ def board(parts: Coalmine, title: str, trial: Trial, seconds: float) -> Renderab
     )
 
 
-def _arms(trial: Trial, evidence: TrialEvidence) -> RenderableType:
+def _arms(trial: Trial, evidence: AnyTest) -> RenderableType:
     """A row for each arm. Rerouted jobs count as excluded here, since they left the trial too."""
     rows = (("champion", trial.champion_id, evidence.champion), ("canary", trial.canary_id, evidence.canary))
     return table(
@@ -51,7 +51,7 @@ def _arms(trial: Trial, evidence: TrialEvidence) -> RenderableType:
     )
 
 
-def _questions(evidence: TrialEvidence) -> RenderableType:
+def _questions(evidence: AnyTest) -> RenderableType:
     """Both questions with their evidence and the threshold, which is 1/alpha or 1/beta (see `harvest`)."""
     policy = evidence.policy
     values = (evidence.worse.ln_value, evidence.not_worse.ln_value)

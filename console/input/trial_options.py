@@ -2,14 +2,14 @@
 
 `trial open` and `trial plan` share these annotations, so that an option has the same name, help and
 variable in both. The help shows the variable of the setting (COALMINE_CANARY__POLICY__…). What the numbers
-mean for a verdict is described in `harvest.policy`, which also checks their ranges.
+mean for a verdict is described in `harvest.evidence.policy`, which also checks their ranges.
 """
 
 from typing import Annotated, Any, Literal
 
 import typer
 
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 from routing.errors import InvalidInputError
 from routing.templates.trials import checked_share
 

@@ -9,7 +9,7 @@ import structlog
 from console.metrics import metric_list as m
 from console.metrics.metric_list import Metric
 from console.output.trials.trial_status import status_of
-from harvest.harvester import released_checks
+from harvest.trials.harvester import released_checks
 from routing.backlog.item import BacklogState
 from routing.cost import NO_COST
 from routing.errors import CorruptRecordError, NotFoundError

@@ -6,7 +6,7 @@ from itertools import islice
 from console.output.trials.trial_outlook import TrialOutlook
 from console.output.trials.trial_status import TrialStatus, status_of
 from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
-from harvest.score import Score, score
+from harvest.settling.score import Score, score
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.cost import NO_COST
 from routing.jobs.job import Job, JobState

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
 
-from harvest.pair_wager import LEAST_DISCORDANCE, PRIOR_DISCORDANCE, PRIOR_PAIRS
+from harvest.evidence.arm_counts import ArmCounts
+from harvest.pairs.pair_wager import LEAST_DISCORDANCE, PRIOR_DISCORDANCE, PRIOR_PAIRS
 
 #: A score from which on an issue counts as solved in the picture of who solved what.
 SOLVED = 0.5
@@ -43,6 +44,12 @@ class PairCounts:
     def difference(self) -> float | None:
         """The mean of canary less champion, None while no pair is settled."""
         return (self.canary_total - self.champion_total) / self.settled if self.settled else None
+
+    def arm(self, total: float) -> ArmCounts:
+        """The same counts for the jobs of one version, the sum of whose scores is `total`."""
+        return ArmCounts(
+            dispatched=self.dispatched, settled=self.settled, excluded=self.excluded, total=total
+        )
 
     def add_dispatched(self) -> "PairCounts":
         """One more pair was dispatched."""

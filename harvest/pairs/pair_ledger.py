@@ -1,14 +1,14 @@
 """The ledger of a trial of pairs: what was dispatched and what became of it.
 
-Two lists that only grow, like those of the draw (`harvest.ledger`): pairs in the order of dispatch, and their
-settlements in the order of arrival. The forms here are what is stored.
+Two lists that only grow, like those of the draw (`draws.draw_ledger`): pairs in the order of dispatch, and
+their settlements in the order of arrival. The forms here are what is stored.
 """
 
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harvest.ledger import Amount, Index, Score
+from harvest.evidence.policy import Amount, Index, Score
 from routing.templates.trial import Arm, PairBet
 
 Discordance = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -54,6 +54,11 @@ class PairSettlement(BaseModel):
         if scores != [self.kind == "settled"] * 2:
             raise ValueError(f"a pair that is {self.kind} has {'two scores' if all(scores) else 'no scores'}")
         return self
+
+    @property
+    def final(self) -> bool:
+        """A pair is settled once."""
+        return True
 
 
 #: A line of the ledger.

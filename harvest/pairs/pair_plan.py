@@ -8,12 +8,12 @@ import math
 import random
 from dataclasses import dataclass
 
-from harvest.pair_wager import pair_not_worse, pair_wager
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.segment import ZEROS, plus
+from harvest.evidence.verdict import Verdict
+from harvest.evidence.wager import Null, Triple, ln_mixture
 from harvest.pairs.pair_counts import Discordance
-from harvest.policy import TrialPolicy
-from harvest.segment import ZEROS, plus
-from harvest.verdict import Verdict
-from harvest.wager import Null, Triple, ln_mixture
+from harvest.pairs.pair_wager import pair_not_worse, pair_wager
 from routing.errors import InvalidInputError
 
 #: Simulated trials, enough for a mean and a 90th percentile to plan by; the seed makes a plan repeatable.

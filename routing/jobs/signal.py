@@ -12,7 +12,7 @@ from routing.errors import CorruptRecordError
 
 
 class SignalKind(StrEnum):
-    """What can be known of a job. What each is worth is decided in `harvest/score.py`."""
+    """What can be known of a job. What each is worth is decided in `harvest/settling/score.py`."""
 
     CI_GREEN = "ci_green"  # real CI passed at the job's commit
     CI_RED = "ci_red"

@@ -13,9 +13,9 @@ from functools import cached_property
 from celery import Celery
 from redis import Redis
 
-from harvest.harvester import Harvester
-from harvest.opening import Proposals
-from harvest.settling import Settling
+from harvest.settling.settling import Settling
+from harvest.trials.harvester import Harvester
+from harvest.trials.opening import Proposals
 from routing.accounts.budget import DayBudgets
 from routing.accounts.pool import Pools
 from routing.back_off import BackOff

@@ -24,8 +24,8 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as UnreadableValueError
 
-from harvest.policy import TrialPolicy
-from harvest.score import ScorePolicy
+from harvest.evidence.policy import TrialPolicy
+from harvest.settling.score import ScorePolicy
 from routing.accounts.account import Account
 from routing.accounts.budget import Budget
 from routing.accounts.prices import ModelPrice

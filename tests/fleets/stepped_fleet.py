@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 from routing.errors import UnavailableError
 from routing.events import Event
 from routing.generator import Generator

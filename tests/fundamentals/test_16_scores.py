@@ -5,7 +5,7 @@ these facts and the time. It knows nothing of champion and canary. Some faults a
 forge or a quota stopped is left out. And what never settles counts as a failure after a deadline.
 """
 
-from harvest.score import ScoreRules, score
+from harvest.settling.score import ScoreRules, score
 from routing.jobs.signal import Signal, SignalKind, signal
 
 DAY = 86_400.0

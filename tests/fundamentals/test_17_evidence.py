@@ -6,7 +6,7 @@ a bound. The bound holds although the evidence is looked at after every outcome.
 replays the ledger.
 """
 
-from harvest.verdict import Verdict
+from harvest.evidence.verdict import Verdict
 from routing.jobs.signal import SignalKind
 from routing.templates.trial import Arm
 from tests.fleets.stepped_fleet import SteppedFleet

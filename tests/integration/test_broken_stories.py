@@ -25,7 +25,11 @@ NEVER_ROUTE = (
     "    return enabled and not pinned and ",
     "    return False and ",
 )
-CREDIT_THE_CHAMPION = ("harvest/ledger.py", "            arm=self.arm,\n", "            arm=Arm.CHAMPION,\n")
+CREDIT_THE_CHAMPION = (
+    "harvest/draws/draw_ledger.py",
+    "            arm=self.arm,\n",
+    "            arm=Arm.CHAMPION,\n",
+)
 
 
 def copied(folder: Path) -> Path:

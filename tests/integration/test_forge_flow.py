@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harvest.ledger import Settlement
-from harvest.policy import TrialPolicy
+from harvest.draws.draw_ledger import Settlement
+from harvest.evidence.policy import TrialPolicy
 from routing.backlog.item import BacklogState
 from routing.backlog.refusal import Gate
 from routing.events import FORGE_TOKEN_ACCEPTED, FORGE_TOKEN_REFUSED

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from harvest.ledger import Dispatched
-from harvest.verdict import Verdict
+from harvest.draws.draw_ledger import Dispatched
+from harvest.evidence.verdict import Verdict
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.signal import SignalKind
 from tests.fleets.stepped_fleet import SteppedFleet, request

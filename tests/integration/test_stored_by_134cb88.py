@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 from routing.backlog.backlog import Backlog
 from routing.backlog.item import BacklogState
 from routing.backlog.settings import BacklogSettings

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
 
-from harvest.ledger import Dispatched, Settlement
-from harvest.policy import TrialPolicy
-from harvest.trial_evidence import TrialEvidence, advance
-from harvest.wager import WEIGHTS, Null, wager
+from harvest.draws.draw_evidence import DrawEvidence
+from harvest.draws.draw_ledger import Dispatched, Settlement
+from harvest.draws.draw_wager import wager
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.trial_test import advance
+from harvest.evidence.wager import WEIGHTS, Null
 from routing.templates.trial import Arm, Bet
 
 BETS = st.builds(
@@ -37,7 +39,7 @@ def naive_value(null: Null, bets: Sequence[Bet], scores: Mapping[int, float | No
     return best
 
 
-def dispatched(state: TrialEvidence, arm: Arm, *, stratum: str = "", share: float = 0.1) -> Dispatched:
+def dispatched(state: DrawEvidence, arm: Arm, *, stratum: str = "", share: float = 0.1) -> Dispatched:
     """The record of the next job of a trial."""
     index = state.dispatched
     draw = 0.0 if arm is Arm.CANARY else share
@@ -50,7 +52,7 @@ def settled(index: int, score: float, **spent: float) -> Settlement:
     return Settlement(index=index, kind="settled", score=score, guardrails=spent)
 
 
-def grow(state: TrialEvidence, arm: Arm, score: float, jobs: int = 1, **spent: float) -> TrialEvidence:
+def grow(state: DrawEvidence, arm: Arm, score: float, jobs: int = 1, **spent: float) -> DrawEvidence:
     """Dispatch and settle some jobs of one arm, one after the other."""
     for _ in range(jobs):
         index = state.dispatched
@@ -60,10 +62,10 @@ def grow(state: TrialEvidence, arm: Arm, score: float, jobs: int = 1, **spent: f
 
 def random_ledger(
     policy: TrialPolicy, seed: int, jobs: int
-) -> tuple[TrialEvidence, list[Dispatched | Settlement]]:
+) -> tuple[DrawEvidence, list[Dispatched | Settlement]]:
     """A trial advanced step by step with late, unordered outcomes of every kind, and its ledger."""
     chance = random.Random(seed)
-    state, ledger = TrialEvidence.begin(policy), list[Dispatched | Settlement]()
+    state, ledger = DrawEvidence.begin(policy), list[Dispatched | Settlement]()
     waiting: list[int] = []
     for _ in range(jobs):
         arm = Arm.CANARY if chance.random() < 0.3 else Arm.CHAMPION

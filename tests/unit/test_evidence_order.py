@@ -7,23 +7,45 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from harvest.evidence import Evidence
-from harvest.wager import Null, wager
+from harvest.draws.draw_evidence import DrawEvidence
+from harvest.draws.draw_ledger import Dispatched
+from harvest.draws.draw_wager import OpenJob, wager
+from harvest.evidence.evidence import Evidence
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.trial_test import advance
+from harvest.evidence.wager import Null
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
 from routing.templates.trial import Arm, Bet
 from tests.unit.evidence_trials import BETS, NULLS, SCORES, naive_value
 
+FORM = TypeAdapter(Evidence[OpenJob])
 WORSE = Null.not_worse(margin=0.0, delta=0.1)
 CANARY = Bet(arm=Arm.CANARY, share=0.5, baseline=0.6)
 CHAMPION = Bet(arm=Arm.CHAMPION, share=0.5, baseline=0.6)
 
 
-def begun(null: Null, bets: list[Bet]) -> Evidence:
+def none_yet(null: Null) -> Evidence[OpenJob]:
+    """Wealth 1."""
+    return Evidence.against(null)
+
+
+def opened(evidence: Evidence[OpenJob], bet: Bet) -> Evidence[OpenJob]:
+    """Evidence with one more job."""
+    return evidence.dispatch(OpenJob.of(evidence.dispatched, bet))
+
+
+def written(evidence: Evidence[OpenJob]) -> str:
+    """It as a trial stores it."""
+    return json.dumps(FORM.dump_python(evidence, mode="json"))
+
+
+def begun(null: Null, bets: list[Bet]) -> Evidence[OpenJob]:
     """Evidence with these jobs dispatched and open."""
-    evidence = Evidence.against(null)
+    evidence = none_yet(null)
     for bet in bets:
-        evidence = evidence.dispatch(bet)
+        evidence = opened(evidence, bet)
     return evidence
 
 
@@ -154,13 +176,20 @@ def test_json_round_trip_is_exact() -> None:
     for index in chance.sample(range(1, 80), 60):
         evidence = evidence.settle(index, chance.random())
     evidence = evidence.provisional(evidence.open[1].index, 0.3)
-    again = Evidence.from_json(evidence.to_json())
+    again = FORM.validate_python(json.loads(written(evidence)))
     assert again == evidence
-    assert again.settle(0, 0.1).to_json() == evidence.settle(0, 0.1).to_json()
+    assert written(again.settle(0, 0.1)) == written(evidence.settle(0, 0.1))
 
 
 def _tampered(**changes: object) -> str:
-    return json.dumps(json.loads(begun(WORSE, [CANARY] * 2).to_json()) | changes)
+    """A trial's state whose evidence on one question was changed by hand."""
+    state = DrawEvidence.begin(TrialPolicy())
+    lines = [
+        Dispatched.of(state.bet(Arm.CANARY, share=0.5), index=index, job_id=f"{index}", draw=0.1)
+        for index in range(2)
+    ]
+    found = json.loads(advance(state, lines, []).state.to_json())
+    return json.dumps(found | {"worse": found["worse"] | changes})
 
 
 @pytest.mark.parametrize(
@@ -180,29 +209,30 @@ def _tampered(**changes: object) -> str:
 )
 def test_refuses_malformed_states(text: str) -> None:
     """What `to_json` cannot have written is a corrupt record, not evidence."""
+    DrawEvidence.from_json(_tampered())
     with pytest.raises(CorruptRecordError, match="ledger"):
-        Evidence.from_json(text)
+        DrawEvidence.from_json(text)
 
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
 def test_thousands_of_equal_outcomes_neither_overflow_nor_vanish(score: float) -> None:
     """Products over 5,000 jobs exceed a float by far; the state stays finite and can be written."""
-    evidence = Evidence.against(WORSE)
+    evidence = none_yet(WORSE)
     for index in range(5_000):
-        evidence = evidence.dispatch(CANARY).settle(index, score)
+        evidence = opened(evidence, CANARY).settle(index, score)
     assert (evidence.ln_value > 700) is (score == 0.0)
     assert evidence.value >= 1.0
-    assert Evidence.from_json(evidence.to_json()) == evidence
+    assert FORM.validate_python(json.loads(written(evidence))) == evidence
 
 
 def test_state_stays_small_after_an_old_open_job() -> None:
     """Jobs settled after the oldest open one are compressed: the state does not grow with them."""
     chance = random.Random(5)
-    evidence = Evidence.against(WORSE).dispatch(CANARY)
+    evidence = opened(none_yet(WORSE), CANARY)
     sizes = []
     for index in range(1, 2_001):
         bet = CANARY if chance.random() < 0.5 else CHAMPION
-        evidence = evidence.dispatch(bet).settle(index, float(chance.random() < 0.6))
+        evidence = opened(evidence, bet).settle(index, float(chance.random() < 0.6))
         sizes.append(len(evidence.open[0].after.peaks))
     assert len(evidence.open) == 1
     assert max(sizes) < 60
@@ -219,13 +249,13 @@ def test_the_worked_example_of_the_documentation() -> None:
     """docs/evidence.md: a failure, a champion's success, an open job, a failure after it, and both ends."""
     canary, champion = (Bet(arm=arm, share=0.1, baseline=0.7) for arm in (Arm.CANARY, Arm.CHAMPION))
     first = begun(WORSE, [canary]).settle(0, 0.0)
-    second = first.dispatch(champion).settle(1, 1.0)
-    third = second.dispatch(canary)
-    fourth = third.dispatch(canary).settle(3, 0.0)
+    second = opened(first, champion).settle(1, 1.0)
+    third = opened(second, canary)
+    fourth = opened(third, canary).settle(3, 0.0)
     steps = [first, second, third, fourth, fourth.settle(2, 1.0), fourth.settle(2, 0.0)]
     assert [round(step.value, 2) for step in steps] == [1.55, 1.6, 1.6, 1.71, 1.71, 4.39]
-    failures, values = Evidence.against(WORSE), []
+    failures, values = none_yet(WORSE), []
     for index in range(6):
-        failures = failures.dispatch(canary).settle(index, 0.0)
+        failures = opened(failures, canary).settle(index, 0.0)
         values.append(round(failures.value, 2))
     assert values == [1.55, 2.5, 4.21, 7.37, 13.36, 24.99]

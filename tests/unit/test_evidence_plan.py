@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from harvest.plan import plan
-from harvest.policy import TrialPolicy
+from harvest.draws.draw_plan import plan
+from harvest.evidence.policy import TrialPolicy
 from routing.errors import InvalidInputError
 
 POLICY = TrialPolicy()

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from harvest.policy import Guardrail, TrialPolicy
+from harvest.evidence.policy import Guardrail, TrialPolicy
 from routing.errors import CorruptRecordError, InvalidInputError
 
 NUMBERS = [
@@ -27,8 +27,8 @@ def test_defaults_are_those_of_the_specification() -> None:
     policy = TrialPolicy()
     assert (policy.margin, policy.delta, policy.alpha, policy.beta) == (0.0, 0.1, 0.05, 0.05)
     assert (policy.share, policy.max_canary_jobs, policy.max_days) == (0.1, 500, 30)
-    assert policy.mode == "strict"
-    assert TrialPolicy(strict=False).mode == "provisional"
+    assert policy.scoring == "strict"
+    assert TrialPolicy(strict=False).scoring == "provisional"
 
 
 @pytest.mark.parametrize("name", NUMBERS)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvest.segment import EMPTY, Segment, join, of_one, plus
-from harvest.wager import Triple, ln_mixture
+from harvest.evidence.segment import EMPTY, Segment, join, of_one, plus
+from harvest.evidence.wager import Triple, ln_mixture
 
 STEP = st.floats(-2.0, 2.0)
 TRIPLES = st.tuples(STEP, STEP, STEP)

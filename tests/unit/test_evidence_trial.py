@@ -6,10 +6,11 @@ import random
 import pytest
 from pydantic import ValidationError
 
-from harvest.ledger import Dispatched, Settlement
-from harvest.policy import Guardrail, TrialPolicy
-from harvest.trial_evidence import TrialEvidence, advance, replay, still_supported
-from harvest.verdict import Verdict
+from harvest.draws.draw_evidence import DrawEvidence
+from harvest.draws.draw_ledger import Dispatched, Settlement
+from harvest.evidence.policy import Guardrail, TrialPolicy
+from harvest.evidence.trial_test import advance, replay, still_supported
+from harvest.evidence.verdict import Verdict
 from routing.errors import CorruptRecordError
 from routing.templates.trial import Arm
 from tests.unit.evidence_trials import dispatched, grow, random_ledger, settled
@@ -18,9 +19,9 @@ POLICY = TrialPolicy()
 GUARDED = TrialPolicy(guardrails=(Guardrail(name="cost_usd", cap=2.0),), strict=False, strata="repository")
 
 
-def begun(policy: TrialPolicy, *arms: Arm) -> TrialEvidence:
+def begun(policy: TrialPolicy, *arms: Arm) -> DrawEvidence:
     """A trial with these jobs dispatched and open."""
-    state = TrialEvidence.begin(policy)
+    state = DrawEvidence.begin(policy)
     for arm in arms:
         state = advance(state, [dispatched(state, arm)], []).state
     return state
@@ -28,7 +29,7 @@ def begun(policy: TrialPolicy, *arms: Arm) -> TrialEvidence:
 
 def test_a_canary_that_fails_is_rolled_back() -> None:
     """Beside a champion that succeeds, failures of the canary decide."""
-    state = grow(TrialEvidence.begin(POLICY), Arm.CHAMPION, 1.0, jobs=40)
+    state = grow(DrawEvidence.begin(POLICY), Arm.CHAMPION, 1.0, jobs=40)
     failures = 0
     while state.decide(elapsed_days=0).verdict is Verdict.HOLD:
         state = grow(state, Arm.CANARY, 0.0)
@@ -39,7 +40,7 @@ def test_a_canary_that_fails_is_rolled_back() -> None:
 
 def test_a_canary_that_is_as_good_graduates() -> None:
     """The same successes on both sides end in graduation."""
-    state = TrialEvidence.begin(POLICY)
+    state = DrawEvidence.begin(POLICY)
     for _ in range(40):
         state = grow(grow(state, Arm.CHAMPION, 1.0, jobs=9), Arm.CANARY, 1.0)
     decision = state.decide(elapsed_days=0)
@@ -50,7 +51,7 @@ def test_a_canary_that_is_as_good_graduates() -> None:
 def test_the_champion_alone_decides_nothing_soon() -> None:
     """A run of champion jobs such as the draw does give leaves both questions open."""
     for score in (0.0, 0.6, 1.0):
-        state = grow(TrialEvidence.begin(POLICY), Arm.CHAMPION, score, jobs=30)
+        state = grow(DrawEvidence.begin(POLICY), Arm.CHAMPION, score, jobs=30)
         assert state.decide(elapsed_days=0).verdict is Verdict.HOLD
 
 
@@ -83,7 +84,7 @@ def test_counts_per_arm() -> None:
 
 def test_baseline_is_the_champions_settled_mean_with_its_prior() -> None:
     """0.6 with the weight of two jobs, then what the champion scored; the canary's scores do not enter."""
-    state = TrialEvidence.begin(POLICY)
+    state = DrawEvidence.begin(POLICY)
     assert state.bet(Arm.CANARY, share=0.1).baseline == 0.6
     state = grow(grow(state, Arm.CHAMPION, 1.0, jobs=8), Arm.CANARY, 0.0, jobs=5)
     assert state.bet(Arm.CANARY, share=0.1).baseline == 0.92  # (1.2 + 8) / 10
@@ -95,13 +96,13 @@ def test_a_bet_stays_as_it_was_frozen() -> None:
     """What settles after the dispatch of a job does not change what was staked on it."""
     early = begun(POLICY, Arm.CANARY, Arm.CHAMPION)
     bet_then_champion = advance(early, [], [settled(1, 0.0)]).state
-    assert bet_then_champion.worse.open_jobs[0].baseline == 0.6
+    assert bet_then_champion.worse.open[0].baseline == 0.6
     assert bet_then_champion.bet(Arm.CANARY, share=0.1).baseline == 0.4
 
 
 def test_strata_are_shrunk_to_the_overall_mean() -> None:
     """A stratum's baseline moves from the overall mean towards its own with the jobs in it."""
-    state = TrialEvidence.begin(TrialPolicy(strata="repository"))
+    state = DrawEvidence.begin(TrialPolicy(strata="repository"))
     for stratum, score in (("shop", 1.0), ("bank", 0.0)):
         for _ in range(6):
             entry = dispatched(state, Arm.CHAMPION, stratum=stratum)
@@ -115,12 +116,12 @@ def test_strata_are_shrunk_to_the_overall_mean() -> None:
 
 def test_strata_that_are_off_are_not_looked_at() -> None:
     """By default a bet has no stratum."""
-    assert TrialEvidence.begin(POLICY).bet(Arm.CANARY, share=0.1, stratum="shop").stratum == ""
+    assert DrawEvidence.begin(POLICY).bet(Arm.CANARY, share=0.1, stratum="shop").stratum == ""
 
 
 def test_a_guardrail_rolls_back_a_canary_that_scores_well_and_costs_too_much() -> None:
     """Both arms succeed; the canary spends the cap, the champion nothing."""
-    state = TrialEvidence.begin(GUARDED)
+    state = DrawEvidence.begin(GUARDED)
     while state.decide(elapsed_days=0).verdict is Verdict.HOLD:
         state = grow(state, Arm.CHAMPION, 1.0, jobs=3, cost_usd=0.0)
         state = grow(state, Arm.CANARY, 1.0, cost_usd=2.0)
@@ -131,7 +132,7 @@ def test_a_guardrail_rolls_back_a_canary_that_scores_well_and_costs_too_much() -
 
 def test_a_job_without_an_amount_is_left_out_of_that_guardrail() -> None:
     """Unknown cost moves no guardrail, and the score counts all the same."""
-    state = grow(TrialEvidence.begin(GUARDED), Arm.CANARY, 0.0)
+    state = grow(DrawEvidence.begin(GUARDED), Arm.CANARY, 0.0)
     assert state.guardrails["cost_usd"].ln_value == 0.0
     assert state.guardrails["cost_usd"].open == ()
     assert state.worse.ln_value > 0.0
@@ -144,7 +145,7 @@ def test_provisional_scores_count_only_in_provisional_mode() -> None:
     assert advance(strict, [], [merged]).state == strict
     loose = advance(begun(GUARDED, Arm.CANARY), [], [merged]).state
     assert loose.not_worse.ln_value > 0.0
-    assert (loose.canary.open, loose.provisional_canary_jobs) == (1, 1)
+    assert (loose.canary.open, loose.canary_jobs) == (1, 1)
     reverted = advance(loose, [], [settled(0, 0.0)]).state
     assert reverted.not_worse.ln_value == 0.0
     assert (reverted.canary.open, reverted.canary.mean) == (0, 0.0)
@@ -153,7 +154,7 @@ def test_provisional_scores_count_only_in_provisional_mode() -> None:
 def test_the_share_follows_the_evidence_when_it_ramps() -> None:
     """Good outcomes raise the next share; a fixed share stays."""
     for ramp, share in ((True, 0.5), (False, 0.1)):
-        state = TrialEvidence.begin(TrialPolicy(ramp=ramp))
+        state = DrawEvidence.begin(TrialPolicy(ramp=ramp))
         assert state.next_share == 0.1
         for _ in range(12):
             state = grow(grow(state, Arm.CHAMPION, 1.0, jobs=3), Arm.CANARY, 1.0)
@@ -165,7 +166,7 @@ def test_the_share_follows_the_evidence_when_it_ramps() -> None:
 def test_replaying_the_ledger_gives_the_very_same_state(policy: TrialPolicy, seed: int) -> None:
     """Step by step with late outcomes of every kind, or at once from the ledger: not one bit differs."""
     state, ledger = random_ledger(policy, seed, 150)
-    replayed = replay(policy, ledger)
+    replayed = replay(DrawEvidence, policy, ledger)
     assert replayed.late == ()
     assert replayed.state == state
     assert replayed.state.to_json() == state.to_json()
@@ -176,7 +177,7 @@ def test_replaying_the_ledger_gives_the_very_same_state(policy: TrialPolicy, see
 def test_json_round_trip_is_exact(seed: int) -> None:
     """A state that was stored between two outcomes goes on as if it had not been."""
     state, _ = random_ledger(GUARDED, seed, 100)
-    again = TrialEvidence.from_json(state.to_json())
+    again = DrawEvidence.from_json(state.to_json())
     assert again == state
     assert grow(again, Arm.CANARY, 0.6).to_json() == grow(state, Arm.CANARY, 0.6).to_json()
 
@@ -196,13 +197,13 @@ def test_refuses_malformed_states(tamper: str) -> None:
         stored["guardrails"] = {}
     text = {"text": "no json", "list": "[]"}.get(tamper, json.dumps(stored))
     with pytest.raises(CorruptRecordError, match="ledger"):
-        TrialEvidence.from_json(text)
+        DrawEvidence.from_json(text)
 
 
 def test_a_repeated_dispatch_changes_nothing_and_a_gap_is_refused() -> None:
     """A crash may feed what is counted already; a hole in the ledger must not pass."""
     state = begun(POLICY, Arm.CANARY)
-    entry = dispatched(TrialEvidence.begin(POLICY), Arm.CANARY)
+    entry = dispatched(DrawEvidence.begin(POLICY), Arm.CANARY)
     assert advance(state, [entry], []).state == state
     gap = entry.model_copy(update={"index": 5})
     with pytest.raises(CorruptRecordError, match="job 5 where job 1 was due"):
@@ -213,7 +214,7 @@ def test_a_repeated_dispatch_changes_nothing_and_a_gap_is_refused() -> None:
 
 def test_late_settlements_are_reported_and_change_nothing() -> None:
     """What comes after the final score of a job is late."""
-    state = grow(TrialEvidence.begin(POLICY), Arm.CANARY, 1.0)
+    state = grow(DrawEvidence.begin(POLICY), Arm.CANARY, 1.0)
     late = settled(0, 0.0)
     result = advance(state, [], [late])
     assert result.state == state
@@ -221,7 +222,7 @@ def test_late_settlements_are_reported_and_change_nothing() -> None:
 
 
 def _graduated_ledger() -> list[Dispatched | Settlement]:
-    state, ledger = TrialEvidence.begin(POLICY), list[Dispatched | Settlement]()
+    state, ledger = DrawEvidence.begin(POLICY), list[Dispatched | Settlement]()
     while state.decide(elapsed_days=0).verdict is Verdict.HOLD:
         for arm in (Arm.CHAMPION, Arm.CHAMPION, Arm.CANARY):
             entries = (dispatched(state, arm, share=1 / 3), settled(state.dispatched, 1.0))
@@ -235,22 +236,22 @@ def test_a_verdict_is_contradicted_when_late_settlements_undo_its_evidence() -> 
     """Reverts after the graduation, had they counted, would not have let it pass."""
     ledger = _graduated_ledger()
     canaries = [entry.index for entry in ledger if isinstance(entry, Dispatched) and entry.arm is Arm.CANARY]
-    assert still_supported(Verdict.GRADUATE, POLICY, ledger)
+    assert still_supported(Verdict.GRADUATE, DrawEvidence, POLICY, ledger)
     reverts = [settled(index, 0.0) for index in canaries[::2]]
-    assert not still_supported(Verdict.GRADUATE, POLICY, [*ledger, *reverts])
-    assert still_supported(Verdict.EXPIRE, POLICY, [*ledger, *reverts])
+    assert not still_supported(Verdict.GRADUATE, DrawEvidence, POLICY, [*ledger, *reverts])
+    assert still_supported(Verdict.EXPIRE, DrawEvidence, POLICY, [*ledger, *reverts])
 
 
 def test_a_late_provisional_signal_does_not_undo_a_final_score() -> None:
     """Only a final settlement stands against a final settlement."""
     ledger = _graduated_ledger()
     late = [Settlement(index=index, kind="provisional", score=0.0) for index in range(30)]
-    assert still_supported(Verdict.GRADUATE, POLICY, [*ledger, *late])
+    assert still_supported(Verdict.GRADUATE, DrawEvidence, POLICY, [*ledger, *late])
 
 
 def test_ledger_records_refuse_what_cannot_be() -> None:
     """A draw that gives the other arm, a score where none belongs, a share of 1."""
-    entry = dispatched(TrialEvidence.begin(POLICY), Arm.CANARY)
+    entry = dispatched(DrawEvidence.begin(POLICY), Arm.CANARY)
     assert Dispatched.model_validate_json(entry.model_dump_json()) == entry
     assert entry.bet.arm is Arm.CANARY
     for changes in ({"draw": 0.1}, {"share": 1.0}, {"baseline": 1.2}, {"v": 2}, {"index": -1}):
@@ -270,7 +271,7 @@ def test_equally_good_canaries_are_seldom_rolled_back() -> None:
 def _late_trial(seed: int) -> Verdict:
     """Up to 120 jobs with share 0.3; successes of the canary take eight times as long."""
     chance = random.Random(seed)
-    state = TrialEvidence.begin(TrialPolicy(share=0.3))
+    state = DrawEvidence.begin(TrialPolicy(share=0.3))
     due: dict[int, list[Settlement]] = {}
     for index in range(120):
         arm = Arm.CANARY if chance.random() < 0.3 else Arm.CHAMPION

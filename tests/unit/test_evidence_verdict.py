@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from harvest.policy import Guardrail, TrialPolicy, next_share, progress
-from harvest.verdict import Decision, Readings, Verdict, decide
+from harvest.evidence.policy import Guardrail, TrialPolicy, next_share, progress
+from harvest.evidence.verdict import Decision, Readings, Verdict, decide
 
 GUARDED = TrialPolicy(
     guardrails=(Guardrail(name="cost_usd", cap=5), Guardrail(name="duration_seconds", cap=600))

@@ -5,8 +5,9 @@ import math
 
 import pytest
 
-from harvest.plan import kl, lower_bound
-from harvest.wager import Null, ln_mixture, stake_pairs, wager
+from harvest.draws.draw_plan import kl, lower_bound
+from harvest.draws.draw_wager import stake_pairs, wager
+from harvest.evidence.wager import Null, ln_mixture
 from routing.templates.trial import Arm
 
 WORSE = Null.not_worse(margin=0.0, delta=0.1)

@@ -4,10 +4,11 @@ import math
 
 import pytest
 
-from harvest.explanation import explain
-from harvest.ledger import Settlement
-from harvest.policy import Guardrail, TrialPolicy
-from harvest.trial_evidence import TrialEvidence, replay
+from harvest.draws.draw_evidence import DrawEvidence
+from harvest.draws.draw_ledger import Settlement
+from harvest.evidence.explanation import explain
+from harvest.evidence.policy import Guardrail, TrialPolicy
+from harvest.evidence.trial_test import replay
 from routing.templates.trial import Arm
 from tests.unit.evidence_trials import dispatched, random_ledger, settled
 
@@ -24,7 +25,7 @@ POLICIES = [
 def test_last_line_has_the_evidence_that_decides(policy: TrialPolicy, seed: int) -> None:
     """One pass in dispatch order comes to the evidence that was advanced outcome by outcome."""
     state, ledger = random_ledger(policy, seed, 120)
-    lines = explain(policy, ledger)
+    lines = explain(DrawEvidence, policy, ledger)
     shown = {name: reading.ln_evidence for name, reading in lines[-1].readings.items()}
     expected = {"worse": state.worse.ln_value, "not_worse": state.not_worse.ln_value}
     expected |= {f"guardrail:{name}": found.ln_value for name, found in state.guardrails.items()}
@@ -34,8 +35,8 @@ def test_last_line_has_the_evidence_that_decides(policy: TrialPolicy, seed: int)
 def test_factor_is_what_a_job_multiplies_the_wealth_by() -> None:
     """The factors of one settled job, mixed with the weights, are its factor and the evidence."""
     policy = TrialPolicy(share=0.1)
-    job = dispatched(TrialEvidence.begin(policy), Arm.CANARY)
-    (line,) = explain(policy, [job, settled(0, 0.0)])
+    job = dispatched(DrawEvidence.begin(policy), Arm.CANARY)
+    (line,) = explain(DrawEvidence, policy, [job, settled(0, 0.0)])
     reading = line.readings["worse"]
     assert reading.factor == pytest.approx(
         sum(w * f for w, f in zip((0.5, 0.25, 0.25), reading.factors, strict=True))
@@ -47,13 +48,13 @@ def test_factor_is_what_a_job_multiplies_the_wealth_by() -> None:
 def test_open_and_excluded_jobs_are_counted_apart() -> None:
     """An open job counts at its worst, an excluded one with the factor 1; the first final score stands."""
     policy = TrialPolicy(share=0.1)
-    state = TrialEvidence.begin(policy)
+    state = DrawEvidence.begin(policy)
     jobs = []
     for _ in range(3):
         jobs.append(dispatched(state, Arm.CHAMPION))
-        state = replay(policy, jobs).state
+        state = replay(DrawEvidence, policy, jobs).state
     lost = Settlement(index=1, kind="excluded", reason="quota")
-    lines = explain(policy, [*jobs, lost, settled(2, 1.0), settled(2, 0.0)])
+    lines = explain(DrawEvidence, policy, [*jobs, lost, settled(2, 1.0), settled(2, 0.0)])
     assert [line.status for line in lines] == ["open", "excluded", "settled"]
     assert lines[0].readings["worse"].factor < 1
     assert lines[1].readings["worse"].factors == (1.0, 1.0, 1.0)

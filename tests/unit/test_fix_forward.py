@@ -5,7 +5,7 @@ import json
 import pytest
 import redis
 
-from harvest.settling import spent
+from harvest.settling.settling import spent
 from routing.errors import ConflictError
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import redis
 
-from harvest.harvester import Harvester
-from harvest.ledger import Dispatched, Settlement
-from harvest.policy import Guardrail, TrialPolicy
-from harvest.score import ScoreRules
-from harvest.settling import JobFacts, scoring
-from harvest.verdict import Verdict
+from harvest.draws.draw_ledger import Dispatched, Settlement
+from harvest.evidence.policy import Guardrail, TrialPolicy
+from harvest.evidence.verdict import Verdict
+from harvest.settling.score import ScoreRules
+from harvest.settling.settling import JobFacts, scoring
+from harvest.trials.harvester import Harvester
 from routing.errors import ConflictError, UnavailableError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import SignalKind
@@ -224,7 +224,7 @@ def test_provisional_merge_is_swapped_when_it_is_reverted(fake_redis: redis.Redi
     fleet.app.signals.add(job, [fleet.fact(SignalKind.MERGED, commit="a")])
     fleet.app.harvester.harvest()
     trial = fleet.app.trials.find("implementer-t1")
-    assert fleet.app.harvester.evidence(trial).provisional_canary_jobs == 1
+    assert fleet.app.harvester.evidence(trial).canary_jobs == 1
     fleet.clock.forward(60)
     fleet.app.signals.add(job, [fleet.fact(SignalKind.REVERTED, commit="a")])
     fleet.app.harvester.harvest()

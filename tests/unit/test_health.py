@@ -5,24 +5,25 @@ import random
 
 import pytest
 
-from harvest.health import Balance, HealthCheck, TrialHealth
-from harvest.ledger import Dispatched, Settlement
-from harvest.policy import TrialPolicy
-from harvest.trial_evidence import TrialEvidence, advance
-from harvest.verdict import Verdict
+from harvest.draws.draw_evidence import DrawEvidence
+from harvest.draws.draw_ledger import Dispatched, Settlement
+from harvest.evidence.health import Balance, HealthCheck, TrialHealth
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.trial_test import advance
+from harvest.evidence.verdict import Verdict
 from routing.templates.trial import Arm
 
 POLICY = TrialPolicy(max_canary_jobs=100_000)
 
 
-def drawn(state: TrialEvidence, draw: float, *, share: float = 0.1) -> Dispatched:
+def drawn(state: DrawEvidence, draw: float, *, share: float = 0.1) -> Dispatched:
     """The next job by its draw, with the bet of now."""
     arm = Arm.CANARY if draw < share else Arm.CHAMPION
     bet = state.bet(arm, share=share)
     return Dispatched.of(bet, index=state.dispatched, job_id=f"j{state.dispatched}", draw=draw)
 
 
-def step(state: TrialEvidence, draw: float, score: float | None, *, age: float = 60.0) -> TrialEvidence:
+def step(state: DrawEvidence, draw: float, score: float | None, *, age: float = 60.0) -> DrawEvidence:
     """One job, dispatched and ended; without a score it is excluded."""
     entry = drawn(state, draw)
     end = Settlement(
@@ -35,7 +36,7 @@ def test_a_canary_whose_jobs_are_all_excluded_decides_nothing() -> None:
     """The champion's scores alone would reach either verdict; the exclusions hold both."""
     without = 0
     for seed in range(20):
-        draws, state = random.Random(seed), TrialEvidence.begin(POLICY)
+        draws, state = random.Random(seed), DrawEvidence.begin(POLICY)
         for _ in range(1_500):
             draw = draws.random()
             champion = float(draws.random() < 0.7)
@@ -67,7 +68,7 @@ def test_sound_trials_are_left_alone() -> None:
 
 def test_draws_that_are_not_what_the_share_says_hold_the_trial() -> None:
     """A generator that gives every third job to the canary where the share is a tenth."""
-    state = TrialEvidence.begin(POLICY)
+    state = DrawEvidence.begin(POLICY)
     for number in range(60):
         state = step(state, 0.05 if number % 3 == 0 else 0.5, 1.0)
     (alarm,) = state.health.alarms()
@@ -81,7 +82,7 @@ def test_draws_that_are_not_what_the_share_says_hold_the_trial() -> None:
 )
 def test_what_hits_the_canary_alone_holds_the_trial(fields: dict[str, float], check: HealthCheck) -> None:
     """Jobs that are late, and jobs that waited for a limit of their account."""
-    draws, state = random.Random(4), TrialEvidence.begin(POLICY)
+    draws, state = random.Random(4), DrawEvidence.begin(POLICY)
     for _ in range(100):
         entry = drawn(state, draws.random())
         hit = fields if entry.arm is Arm.CANARY else {}
@@ -94,7 +95,7 @@ def test_what_hits_the_canary_alone_holds_the_trial(fields: dict[str, float], ch
 @pytest.mark.parametrize(("score", "verdict"), [(0.0, Verdict.ROLL_BACK), (1.0, Verdict.HOLD)])
 def test_late_scores_hold_a_graduation_alone(score: float, verdict: Verdict) -> None:
     """A canary that settles by its deadline alone is worse, and goes; one that looks good waits."""
-    draws, state = random.Random(4), TrialEvidence.begin(POLICY)
+    draws, state = random.Random(4), DrawEvidence.begin(POLICY)
     for _ in range(4_000):
         entry = drawn(state, draws.random())
         is_canary = entry.arm is Arm.CANARY
@@ -132,7 +133,7 @@ def test_five_events_in_a_row_raise_no_alarm_yet() -> None:
 
 def test_a_held_trial_still_ends_at_its_limits() -> None:
     """The champion stays, and people are asked, with what the checks found."""
-    state = TrialEvidence.begin(TrialPolicy(max_canary_jobs=20))
+    state = DrawEvidence.begin(TrialPolicy(max_canary_jobs=20))
     for number in range(60):
         state = step(state, 0.05 if number % 3 == 0 else 0.5, 0.0 if number % 3 == 0 else 1.0)
     decision = state.decide(elapsed_days=0.0)
@@ -142,6 +143,6 @@ def test_a_held_trial_still_ends_at_its_limits() -> None:
 
 def test_states_without_health_are_read() -> None:
     """A trial that was opened before there was any goes on."""
-    stored = json.loads(step(TrialEvidence.begin(POLICY), 0.5, 1.0).to_json())
+    stored = json.loads(step(DrawEvidence.begin(POLICY), 0.5, 1.0).to_json())
     del stored["health"]
-    assert TrialEvidence.from_json(json.dumps(stored)).health == TrialHealth()
+    assert DrawEvidence.from_json(json.dumps(stored)).health == TrialHealth()

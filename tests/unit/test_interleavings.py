@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from harvest.score import ScoreRules
-from harvest.settling import JobFacts, scoring
+from harvest.settling.score import ScoreRules
+from harvest.settling.settling import JobFacts, scoring
 from routing.back_off import BackOff
 from routing.errors import ConflictError
 from routing.jobs.job import Job, JobState

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import redis
 
-from harvest.score import Score, ScoreRules, score
+from harvest.settling.score import Score, ScoreRules, score
 from routing.events import JOB_SIGNAL
 from routing.forges.change_request import ChangeState, Review, ReviewVerdict
 from routing.forges.commit_status import StatusState

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from harvest.ledger import Dispatched
-from harvest.policy import Guardrail, TrialPolicy
+from harvest.draws.draw_ledger import Dispatched
+from harvest.evidence.policy import Guardrail, TrialPolicy
 from routing.errors import ConflictError, InvalidInputError
 from routing.jobs.job import MAX_REQUEST_BYTES
 from routing.jobs.mailbox import PayloadTooLargeError

@@ -13,7 +13,7 @@ from console.metrics.exposition import CONTENT_TYPE, exposed
 from console.metrics.metric_list import METRICS, TRIAL, MetricKind
 from console.metrics.readings import read_metrics
 from console.web.app import web_of
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 from routing.jobs.signal import SignalKind
 from routing.store.redis.connection import connect
 from routing.store.redis.health import memory_use

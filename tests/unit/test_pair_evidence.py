@@ -6,17 +6,18 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from harvest.evidence import Evidence
-from harvest.ledger import Amount
-from harvest.pair_wager import pair_not_worse, pair_wager
+from harvest.evidence.evidence import Evidence
+from harvest.evidence.policy import Amount, Guardrail, TrialPolicy
+from harvest.evidence.trial_test import advance, replay
+from harvest.evidence.verdict import Verdict
+from harvest.evidence.wager import WEIGHTS, Null
 from harvest.pairs.pair_counts import Discordance
-from harvest.pairs.pair_evidence import PairEvidence, advance, replay
+from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairEntry, PairSettlement
 from harvest.pairs.pair_plan import PairLaw, plan_pairs
-from harvest.policy import Guardrail, TrialPolicy
-from harvest.verdict import Verdict
-from harvest.wager import WEIGHTS, Null
+from harvest.pairs.pair_wager import OpenPair, pair_not_worse, pair_wager
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
 from routing.templates.trial import Arm, PairBet
 
@@ -85,16 +86,17 @@ def test_evidence_of_pairs_is_what_the_definition_says(
 ) -> None:
     """In any order of settlement, with open and excluded pairs."""
     bets = [PairBet(discordance=each) for each in discordances]
-    evidence = Evidence.against(null)
-    for bet in bets:
-        evidence = evidence.dispatch(bet)
+    evidence: Evidence[OpenPair] = Evidence.against(null)
+    form = TypeAdapter(Evidence[OpenPair])
+    for index, bet in enumerate(bets):
+        evidence = evidence.dispatch(OpenPair(index=index, discordance=bet.discordance))
     outcomes: dict[int, float | None] = {}
     for index in data.draw(st.permutations(range(len(bets)))):
         outcome = data.draw(st.none() | DIFFERENCES)
         outcomes[index] = outcome
         evidence = evidence.exclude(index) if outcome is None else evidence.settle(index, outcome)
         assert evidence.value == pytest.approx(naive(null, bets, outcomes), rel=1e-9)
-        assert Evidence.from_json(evidence.to_json()) == evidence
+        assert form.validate_json(form.dump_json(evidence)) == evidence
 
 
 def test_a_pair_that_both_solve_says_little_and_one_that_only_the_champion_solves_much() -> None:
@@ -167,7 +169,7 @@ def test_replay_gives_the_same_bits_and_late_settlements_come_back() -> None:
         outcome = settled(index, float(index % 3 > 0), float(index % 2), canary_spent={"cost_usd": 1.0})
         ledger += [entry, outcome]
         state = advance(state, [entry], [outcome]).state
-    assert replay(COSTS, ledger).state == state
+    assert replay(PairEvidence, COSTS, ledger).state == state
     assert PairEvidence.from_json(state.to_json()) == state
     again = advance(state, [], [settled(3, 1.0, 1.0)])
     assert (again.state, len(again.late)) == (state, 1)
@@ -183,11 +185,11 @@ def test_wrong_entries_are_refused() -> None:
         advance(state, [], [settled(0, 1.0, 1.0)])
     with pytest.raises(ValueError, match="has no scores"):
         PairSettlement(index=0, kind="settled", champion=1.0)
-    open_one = state.worse.dispatch(state.bet)
+    open_one = state.worse.dispatch(OpenPair(index=0, discordance=0.3))
     with pytest.raises(InvalidInputError, match="between -1 and 1"):
         open_one.settle(0, -1.5)
-    with pytest.raises(ConflictError, match="both arms"):
-        open_one.job(0)
+    with pytest.raises(ConflictError, match="where 1 is due"):
+        open_one.dispatch(OpenPair(index=0, discordance=0.3))
     broken = json.loads(advance(state, [entry], []).state.to_json())
     broken["counts"]["dispatched"] = 2
     with pytest.raises(CorruptRecordError, match="contradicts itself"):

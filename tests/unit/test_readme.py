@@ -5,8 +5,8 @@ import re
 import pytest
 
 from console.local.fleet import LOG_BYTES, LOG_FILES
-from harvest.plan import plan
-from harvest.policy import TrialPolicy
+from harvest.draws.draw_plan import plan
+from harvest.evidence.policy import TrialPolicy
 from routing.forges.local.ci import MAX_LOG_BYTES
 from tasks.agents.runtimes.registry import PROGRAMS
 from tasks.agents.turn.limits import TurnLimits

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvest.score import EXCLUSIONS, FAILURES, Score, ScorePolicy, ScoreRules, score
+from harvest.settling.score import EXCLUSIONS, FAILURES, Score, ScorePolicy, ScoreRules, score
 from routing.jobs.signal import Signal, SignalKind, signal
 from tests.fleets.stepped_fleet import START
 

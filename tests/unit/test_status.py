@@ -11,8 +11,8 @@ from console.output.trials.trial_outlook import TrialOutlook
 from console.status.fleet_reading import read_status
 from console.status.status_document import status_document
 from console.status.status_view import status_view
-from harvest.policy import TrialPolicy
-from harvest.score import Score, ScoreStatus
+from harvest.evidence.policy import TrialPolicy
+from harvest.settling.score import Score, ScoreStatus
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from routing.jobs.job import JobResult

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 from routing.errors import ConflictError, InvalidInputError
 from routing.templates.trial import Terms
 from routing.templates.trials import UnknownTrialError

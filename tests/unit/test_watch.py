@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from harvest.score import FAILURES
+from harvest.settling.score import FAILURES
 from routing.forges.commit_status import CiVerdict
 from routing.jobs.signal import SignalKind
 from tasks.issues.watch import Action, Finding, Watched, WatchLimits, silence_signal, watch

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from harvest.verdict import Verdict
+from harvest.evidence.verdict import Verdict
 from routing.errors import UnavailableError
 from routing.jobs.children import ChildOrder
 from routing.jobs.job import JobResult, JobState

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harvest.verdict import Verdict
+from harvest.evidence.verdict import Verdict
 from tests import declared_scripts
 from tests.source import modules, product, scripts, text, tree, written_by_us
 

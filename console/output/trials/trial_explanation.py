@@ -1,7 +1,7 @@
 """The jobs that a verdict rests on, with their factors, for people and for scripts.
 
-The numbers are recomputed from the trial's ledger by `harvest.explanation`; nothing is decided here. With
-them a person can check a verdict by hand: the product of a column of factors is the wealth of that
+The numbers are recomputed from the trial's ledger by `harvest.evidence.explanation`; nothing is decided
+here. With them a person can check a verdict by hand: the product of a column of factors is the wealth of that
 question.
 """
 
@@ -13,7 +13,7 @@ from rich.console import RenderableType
 
 from console.output.rendering import evidence, heading, number, table, text, word
 from console.output.trials.trial_status import TrialStatus, trial_view
-from harvest.explanation import ExplainedJob
+from harvest.evidence.explanation import ExplainedUnit
 
 #: How many jobs of a long trial are shown without `--all`: the last ones.
 SHOWN = 40
@@ -24,12 +24,12 @@ _LARGEST_LN = 700.0
 _MAIN = ("worse", "not_worse")
 
 
-def explanation_document(status: TrialStatus, lines: Sequence[ExplainedJob]) -> dict[str, Any]:
+def explanation_document(status: TrialStatus, lines: Sequence[ExplainedUnit]) -> dict[str, Any]:
     """An explanation for scripts: always with every job."""
     return {"trial": status.document(), "jobs": [_document(line) for line in lines]}
 
 
-def _document(line: ExplainedJob) -> dict[str, Any]:
+def _document(line: ExplainedUnit) -> dict[str, Any]:
     """One job. `score` is null while the job is open or when it was excluded; `status` says which.
 
     `factors` has a number for each alternative of the test, `factor` the one that the mixed wealth is
@@ -59,7 +59,7 @@ def _document(line: ExplainedJob) -> dict[str, Any]:
 
 
 def explanation_view(
-    status: TrialStatus, lines: Sequence[ExplainedJob], *, every: bool = False
+    status: TrialStatus, lines: Sequence[ExplainedUnit], *, every: bool = False
 ) -> Iterator[RenderableType]:
     """An explanation for people: the trial's state, then its last jobs, or `every` job.
 
@@ -97,7 +97,7 @@ def explanation_view(
         yield text(f"{len(lines) - len(shown)} earlier jobs are not shown; see them with --all.", "dim")
 
 
-def _row(line: ExplainedJob, guardrails: Sequence[str]) -> list[Any]:
+def _row(line: ExplainedUnit, guardrails: Sequence[str]) -> list[Any]:
     """One line of the table, in the order of its columns; guardrails have their evidence alone."""
     job = line.dispatched
     score = number(line.score) if line.settlement is None or line.score is not None else line.status

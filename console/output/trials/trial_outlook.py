@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.output.rendering import iso, when_near
-from harvest.score import Score, ScoreStatus
+from harvest.settling.score import Score, ScoreStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

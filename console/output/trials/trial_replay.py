@@ -12,10 +12,13 @@ from typing import Any
 from rich.console import RenderableType
 
 from console.output.rendering import evidence, table, text
-from harvest.trial_evidence import TrialEvidence
+from harvest.evidence.trial_test import AnyTest
 from routing.errors import CorruptRecordError
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
+
+#: What the next bet stakes on, by the kind of test.
+_BELIEFS = ("baseline", "discordance")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,8 +30,8 @@ class Replay:
     """
 
     trial: str
-    stored: TrialEvidence | None  # None when it cannot be read
-    recomputed: TrialEvidence
+    stored: AnyTest | None  # None when it cannot be read
+    recomputed: AnyTest
     problem: str = ""  # why the stored state cannot be read
 
     @property
@@ -60,7 +63,7 @@ class Replay:
         yield table(columns, ((name, stored.get(name, "-"), value) for name, value in recomputed.items()))
 
 
-def figures(state: TrialEvidence) -> dict[str, str]:
+def figures(state: AnyTest) -> dict[str, str]:
     """The figures of a state that a person would compare, by their names."""
     arms = {"champion": state.champion, "canary": state.canary}
     counts = {
@@ -68,11 +71,14 @@ def figures(state: TrialEvidence) -> dict[str, str]:
         for name, arm in arms.items()
         for what in ("dispatched", "settled", "open", "excluded", "total")
     }
-    return counts | {
-        "evidence: worse": evidence(state.worse.value),
-        "evidence: not worse": evidence(state.not_worse.value),
-        "baseline": f"{state.baseline.of(state.policy):.2f}",
-    }
+    return (
+        counts
+        | {
+            "evidence: worse": evidence(state.worse.value),
+            "evidence: not worse": evidence(state.not_worse.value),
+        }
+        | {name: f"{float(value):.2f}" for name, value in state.next_bet.items() if name in _BELIEFS}
+    )
 
 
 def replayed(coalmine: Coalmine, trial: Trial) -> Replay:

@@ -30,11 +30,11 @@ from console.output.rendering import (
 )
 from console.output.trials.trial_outlook import NOTHING_OPEN, TrialOutlook
 from console.output.trials.trial_words import questions, state_words
-from harvest.arm_counts import ArmCounts
-from harvest.harvester import released_checks
-from harvest.policy import TrialPolicy
-from harvest.trial_evidence import TrialEvidence
-from harvest.verdict import Decision
+from harvest.evidence.arm_counts import ArmCounts
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.trial_test import AnyTest
+from harvest.evidence.verdict import Decision
+from harvest.trials.harvester import released_checks
 from routing.cost import NO_COST, Cost
 from routing.templates.trial import Trial
 
@@ -52,7 +52,7 @@ class TrialStatus:
     """
 
     trial: Trial
-    evidence: TrialEvidence
+    evidence: AnyTest
     decision: Decision  # from the evidence now; for a closed trial, `trial.review` has the one that counted
     costs: Mapping[str, Cost]  # of its jobs, by arm; none for an arm without a turn
     outlook: TrialOutlook  # what becomes of its open jobs
@@ -123,7 +123,7 @@ def trial_document(trial: Trial) -> dict[str, Any]:
 
 
 def status_of(
-    trial: Trial, found: TrialEvidence, now: float, costs: Mapping[str, Cost] = MappingProxyType({}),
+    trial: Trial, found: AnyTest, now: float, costs: Mapping[str, Cost] = MappingProxyType({}),
     outlook: TrialOutlook = NOTHING_OPEN,
 ) -> TrialStatus:  # fmt: skip
     """The status of a trial at `now`, in seconds since the epoch by the server's clock.
@@ -165,7 +165,7 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
             ("closed", when(trial.closed_at)),
             (
                 "scores",
-                policy.mode
+                policy.scoring
                 if policy.strict
                 else "provisional: the error rates are not guaranteed when reverts hit one arm more",
             ),

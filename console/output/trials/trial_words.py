@@ -7,7 +7,7 @@ before it began. Until it is one of these it is *open*.
 
 from collections.abc import Sequence
 
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 from routing.templates.trial import TrialState
 
 #: States of trials in words.

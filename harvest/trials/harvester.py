@@ -9,16 +9,17 @@ calls: the next one goes on from what is stored.
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harvest.health import HealthCheck
-from harvest.ledger import Dispatched, Entry, Settlement
-from harvest.policy import TrialPolicy
-from harvest.settling import Settling
-from harvest.trial_evidence import TrialEvidence, advance, replay, still_supported
-from harvest.verdict import Decision, Verdict
+from harvest.evidence.health import HealthCheck
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.trial_test import AnyTest, advance, replay, still_supported
+from harvest.evidence.verdict import Decision, Verdict
+from harvest.settling.settling import Settling
+from harvest.trials.modes import deciding_test
 from routing.errors import CorruptRecordError
 from routing.store.trials.trial_store import AdvanceAnswer, TrialAdvance, TrialStore
 from routing.templates.trial import Trial, TrialState
@@ -45,7 +46,7 @@ class EvidenceState(BaseModel):
 
     v: int = 1  # form of this record
     read: int = 0  # settlements that were read
-    evidence: str = ""  # JSON of TrialEvidence; "" before the first job
+    evidence: str = ""  # JSON of the TrialTest; "" before the first job
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,9 +144,9 @@ class Harvester:
         before = self._evidence_of(trial, held)
         now = self._store.now()
         new = self._store.settlements(trial.id, held.read, BATCH)
-        settlements = list(map(Settlement.model_validate_json, new))
+        settlements = list(map(before.settlement_line.model_validate_json, new))
         new = self._store.dispatches(trial.id, before.dispatched)
-        dispatches = list(map(Dispatched.model_validate_json, new))
+        dispatches = list(map(before.dispatch_line.model_validate_json, new))
         state = advance(before, dispatches, []).state
         # A verdict that was carried out is not held any more.
         released = released_checks(trial) if trial.is_open else tuple(HealthCheck)
@@ -177,57 +178,59 @@ class Harvester:
             return False
         if late:
             policy = TrialPolicy.from_json(trial.policy)
-            return not still_supported(verdict, policy, self.ledger(trial.id))
+            return not still_supported(verdict, deciding_test("draw"), policy, self._lines(trial))
         return decision.verdict is not verdict
 
-    def ledger(self, trial_id: str, dispatched: int = -1, settled: int = -1) -> list[Dispatched | Settlement]:
-        """The ledger of a trial, dispatches first; all of it, or the first so many lines of each list.
+    def ledger(self, trial_id: str) -> list[Any]:
+        """The whole ledger of a trial, dispatches first, in the forms of its test. Costs O(lines read)."""
+        return self._lines(self._trials.find(trial_id))
 
-        Costs O(lines read).
-        """
-        settlements = self._store.settlements(trial_id, 0, settled)  # first: the dispatch of each is there
-        dispatches = self._store.dispatches(trial_id, 0, dispatched)
+    def _lines(self, trial: Trial, dispatched: int = -1, settled: int = -1) -> list[Any]:
+        """The ledger, or the first so many lines of each of its lists."""
+        settlements = self._store.settlements(trial.id, 0, settled)  # first: the dispatch of each is there
+        dispatches = self._store.dispatches(trial.id, 0, dispatched)
+        test = deciding_test("draw")
         return [
-            *map(Dispatched.model_validate_json, dispatches),
-            *map(Settlement.model_validate_json, settlements),
+            *map(test.dispatch_line.model_validate_json, dispatches),
+            *map(test.settlement_line.model_validate_json, settlements),
         ]
 
-    def evidence(self, trial: Trial) -> TrialEvidence:
+    def evidence(self, trial: Trial) -> AnyTest:
         """The stored state of a trial's test."""
         return self._evidence_of(trial, _test_state(trial))
 
-    def _evidence_of(self, trial: Trial, held: EvidenceState) -> TrialEvidence:
+    def _evidence_of(self, trial: Trial, held: EvidenceState) -> AnyTest:
         """The stored state; an open trial from before there was trial health is computed anew, with it."""
         state = evidence_of(trial, held)
-        if state.health.balances or not state.dispatched or not trial.is_open:
+        if not state.lacks_health or not trial.is_open:
             return state
-        ledger = self.ledger(trial.id, state.dispatched, held.read)
-        return replay(state.policy, ledger).state
+        ledger = self._lines(trial, state.dispatched, held.read)
+        return replay(type(state), state.policy, ledger).state
 
-    def counted_ledger(self, trial: Trial) -> list[Dispatched | Settlement]:
+    def counted_ledger(self, trial: Trial) -> list[Any]:
         """The ledger as far as the stored state has counted it, dispatches first."""
         held = _test_state(trial)
-        return self.ledger(trial.id, evidence_of(trial, held).dispatched, held.read)
+        return self._lines(trial, evidence_of(trial, held).dispatched, held.read)
 
-    def replayed(self, trial: Trial) -> TrialEvidence:
+    def replayed(self, trial: Trial) -> AnyTest:
         """The state recomputed from the ledger, as far as the stored one counts: both must be the same."""
         return self._as_stored(trial, self.counted_ledger(trial))
 
-    def whole_replay(self, trial: Trial) -> TrialEvidence:
+    def whole_replay(self, trial: Trial) -> AnyTest:
         """The state that all of the ledger gives, whatever is stored."""
-        return self._as_stored(trial, self.ledger(trial.id))
+        return self._as_stored(trial, self._lines(trial))
 
-    def _as_stored(self, trial: Trial, ledger: Iterable[Entry]) -> TrialEvidence:
+    def _as_stored(self, trial: Trial, ledger: Iterable[object]) -> AnyTest:
         """The state of a ledger; without health for a trial that ended before there was any."""
-        state = replay(TrialPolicy.from_json(trial.policy), ledger).state
+        policy = TrialPolicy.from_json(trial.policy)
+        state = replay(deciding_test("draw"), policy, ledger).state
         if trial.is_open:
             return state
         try:
             stored = evidence_of(trial, _test_state(trial))
         except CorruptRecordError:  # there is nothing to be like
             return state
-        is_old = stored.dispatched > 0 and not stored.health.balances
-        return replace(state, health=stored.health) if is_old else state
+        return replace(state, health=stored.health) if stored.lacks_health else state
 
 
 def _days(trial: Trial, at: float) -> float:
@@ -237,7 +240,7 @@ def _days(trial: Trial, at: float) -> float:
 
 def _step(
     trial: Trial,
-    state: TrialEvidence,
+    state: AnyTest,
     after: EvidenceState,
     decision: Decision,
     *,
@@ -251,7 +254,7 @@ def _step(
         revision=trial.revision,
         evidence=after.model_dump_json(),
         share=state.next_share,
-        baselines=_baselines(state),
+        baselines=state.next_bet,
         verdict=verdict.value,
         reason=" ".join(decision.reasons),
         review=_review(trial, state, decision) if verdict is not Verdict.HOLD or contradicted else "",
@@ -280,31 +283,21 @@ def _test_state(trial: Trial) -> EvidenceState:
         raise CorruptRecordError(message) from error
 
 
-def replace_state(held: EvidenceState, *, read: int, state: TrialEvidence) -> EvidenceState:
+def replace_state(held: EvidenceState, *, read: int, state: AnyTest) -> EvidenceState:
     """The state after a step."""
     return held.model_copy(update={"read": read, "evidence": state.to_json()})
 
 
-def evidence_of(trial: Trial, held: EvidenceState) -> TrialEvidence:
+def evidence_of(trial: Trial, held: EvidenceState) -> AnyTest:
     """The state of a trial's test; the first one when no job was counted yet."""
+    policy = TrialPolicy.from_json(trial.policy)
+    test = deciding_test("draw")
     if not held.evidence:
-        return TrialEvidence.begin(TrialPolicy.from_json(trial.policy))
-    return TrialEvidence.from_json(held.evidence)
+        return test.begin(policy)
+    return test.from_json(held.evidence)
 
 
-def _baselines(state: TrialEvidence) -> dict[str, str]:
-    """What the next bets freeze, as fields of the trial that the mailbox reads: overall, and by stratum."""
-    found = {
-        "baseline": repr(state.baseline.of(state.policy, "")),
-        "guardrail_baselines": json.dumps(state.guardrail_baselines),
-    }
-    strata = {
-        f"baseline:{name}": repr(state.baseline.of(state.policy, name)) for name in state.baseline.strata
-    }
-    return found | strata
-
-
-def _review(trial: Trial, state: TrialEvidence, decision: Decision) -> str:
+def _review(trial: Trial, state: AnyTest, decision: Decision) -> str:
     """The record of a decision with all that it was made from; it is kept with the template for good."""
     return json.dumps(
         {
@@ -327,7 +320,7 @@ def _arm(counts: object) -> dict[str, object]:
     return {name: getattr(counts, name) for name in names}
 
 
-def _point(state: TrialEvidence, decision: Decision, now: float) -> str:
+def _point(state: AnyTest, decision: Decision, now: float) -> str:
     """One point of the plot of evidence over time."""
     return json.dumps(
         {

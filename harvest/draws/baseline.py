@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
 
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

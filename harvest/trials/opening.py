@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import structlog
 
-from harvest.policy import TrialPolicy
-from harvest.trial_evidence import TrialEvidence
+from harvest.draws.draw_evidence import DrawEvidence
+from harvest.evidence.policy import TrialPolicy
 from routing.errors import ConflictError, CorruptRecordError
 from routing.store.trials.version_store import VersionStore
 from routing.templates.templates import ProposalPolicy, Templates, VersionStep
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 def terms_of(policy: TrialPolicy) -> Terms:
     """What routing must know of a policy, with the first belief of the champion's mean."""
-    first = TrialEvidence.begin(policy)
+    first = DrawEvidence.begin(policy)
     return Terms(
         policy=policy.to_json(),
         share=first.next_share,

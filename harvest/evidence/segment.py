@@ -8,7 +8,7 @@ whatever the wealth before, the other one gives at least as large a mixture.
 
 from dataclasses import dataclass
 
-from harvest.wager import Triple
+from harvest.evidence.wager import Triple
 
 ZEROS: Triple = (0.0, 0.0, 0.0)
 

@@ -8,9 +8,9 @@ due.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harvest.ledger import Settlement
-from harvest.policy import TrialPolicy
-from harvest.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
+from harvest.draws.draw_ledger import Settlement
+from harvest.evidence.policy import TrialPolicy
+from harvest.settling.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal
 from routing.store.signals.signal_store import ScoreAnswer, Scoring, ScoringKind, SignalStore

@@ -16,6 +16,12 @@ from routing.setting_types import Switch
 GuardrailName = Literal["cost_usd", "duration_seconds", "fix_forwards"]
 #: A number strictly between 0 and 1.
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+#: What a job is worth.
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+#: A place in the order of dispatch.
+Index = Annotated[int, Field(ge=0)]
+#: An amount in its own unit: USD, seconds or turns.
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 #: Shares of the second and third step of the ramp; the first is the policy's own share.
 SECOND_SHARE = 0.30
@@ -74,7 +80,7 @@ class TrialPolicy(BaseModel):
     guardrails: tuple[Guardrail, ...] = ()
 
     @property
-    def mode(self) -> Literal["strict", "provisional"]:
+    def scoring(self) -> Literal["strict", "provisional"]:
         """`strict` or `provisional`, the words of the pages."""
         return "strict" if self.strict else "provisional"
 

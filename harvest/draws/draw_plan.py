@@ -9,11 +9,12 @@ import math
 import random
 from dataclasses import dataclass
 
-from harvest.baseline import Sums
-from harvest.policy import TrialPolicy
-from harvest.segment import ZEROS, plus
-from harvest.verdict import Verdict
-from harvest.wager import Null, Triple, ln_mixture, wager
+from harvest.draws.baseline import Sums
+from harvest.draws.draw_wager import wager
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.segment import ZEROS, plus
+from harvest.evidence.verdict import Verdict
+from harvest.evidence.wager import Null, Triple, ln_mixture
 from routing.errors import InvalidInputError
 from routing.templates.trial import Arm
 

@@ -8,78 +8,46 @@ by Ville's inequality (1939) the chance that it ever reaches 1/level under the n
 """
 
 import itertools
-import json
 import math
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
 
-from harvest.pair_wager import pair_wager
-from harvest.policy import Fraction
-from harvest.segment import EMPTY, ZEROS, Segment, join, of_one, plus
-from harvest.wager import Null, Triple, Wager, ln_mixture, wager
+from harvest.evidence.segment import EMPTY, ZEROS, Segment, join, of_one, plus
+from harvest.evidence.wager import Null, Triple, Wager, ln_mixture
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
-from routing.templates.trial import Arm, Bet, PairBet
 
 #: exp() of more than this overflows; evidence is shown as at most exp of this.
 _LARGEST_LN = 700.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OpenJob:
-    """A job whose score is not settled, and the settled jobs between it and the next open one.
+class OpenUnit(ABC):
+    """A job or a pair that is not settled, and the settled ones between it and the next open one.
 
-    Only these have to be kept: what was settled before the first open job is one number per alternative.
+    Only these have to be kept: what was settled before the first open one is one number per alternative. Each
+    test has its own kind, with the frozen bet.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    lowest_score: ClassVar[float] = 0.0  # the least that it can come to; the most is 1
 
     index: NonNegativeInt  # place in the order of dispatch
-    arm: Arm  # of the frozen bet, like the next two
-    share: Fraction
-    baseline: FiniteFloat
     score: FiniteFloat | None = None  # provisional score, None while it counts at its worst
     after: Segment = EMPTY
 
+    @abstractmethod
     def wager(self, null: Null) -> Wager:
         """What was staked on it."""
-        return wager(null, self.arm, self.share, self.baseline)
 
-    @property
-    def lowest_score(self) -> float:
-        """The least that it can score."""
-        return 0.0
+
+Unit = TypeVar("Unit", bound=OpenUnit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OpenPair:
-    """The same for a pair, whose outcome is the canary's score less the champion's."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    index: NonNegativeInt  # place in the order of dispatch
-    discordance: Annotated[float, Field(gt=0, le=1)]  # of the frozen bet
-    score: FiniteFloat | None = None  # the outcome when it is provisional, None while it counts at its worst
-    after: Segment = EMPTY
-
-    def wager(self, null: Null) -> Wager:
-        """What was staked on it."""
-        return pair_wager(null, self.discordance)
-
-    @property
-    def lowest_score(self) -> float:
-        """The least that it can come to."""
-        return -1.0
-
-
-#: What evidence counts: jobs in a trial by draw, pairs in a shadow trial or a backtest.
-OpenUnit = OpenJob | OpenPair
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class Evidence(Generic[Unit]):
     """Evidence against one null. Every operation returns a new state.
 
     A job (or pair) is dispatched, perhaps `provisional` any number of times, and then settled or excluded,
@@ -93,7 +61,7 @@ class Evidence:
     dispatched: NonNegativeInt  # jobs so far; the index of the next one
     ln_wealth: Triple  # after all jobs before the first open one, per alternative
     ln_best: FiniteFloat  # largest mixture of wealths after any prefix of those
-    open: tuple[OpenUnit, ...]  # in the order of dispatch
+    open: tuple[Unit, ...]  # in the order of dispatch
 
     @classmethod
     def against(cls, null: Null) -> Self:
@@ -115,21 +83,25 @@ class Evidence:
         """The evidence, from 1 upwards."""
         return math.exp(min(self.ln_value, _LARGEST_LN))
 
-    def dispatch(self, bet: Bet | PairBet) -> "Evidence":
+    def dispatch(self, unit: Unit) -> Self:
         """Append a job or pair with its frozen bet. Its index is what `dispatched` was before."""
-        return replace(self, dispatched=self.dispatched + 1, open=(*self.open, _opened(self.dispatched, bet)))
+        if unit.index != self.dispatched:
+            raise ConflictError(
+                f"job {unit.index} of the trial was dispatched where {self.dispatched} is due"
+            )
+        return replace(self, dispatched=self.dispatched + 1, open=(*self.open, unit))
 
-    def settle(self, index: int, score: float) -> "Evidence":
+    def settle(self, index: int, score: float) -> Self:
         """Fix the score of an open job for good."""
         place = self._place(index)
         job = self.open[place]
         return self._close(place, job.wager(self.null).ln_factors(_checked(job, score)))
 
-    def exclude(self, index: int) -> "Evidence":
+    def exclude(self, index: int) -> Self:
         """Take an open job out of the test: its factor is 1, for ever."""
         return self._close(self._place(index), ZEROS)
 
-    def provisional(self, index: int, score: float) -> "Evidence":
+    def provisional(self, index: int, score: float) -> Self:
         """Count an open job at a score that can still change. Not used by strict policies.
 
         With it the evidence may fall again, so that the error rate holds for final scores only.
@@ -143,32 +115,9 @@ class Evidence:
         place = bisect_left(self.open, index, key=_index)
         return place < len(self.open) and self.open[place].index == index
 
-    @property
-    def open_jobs(self) -> tuple[OpenJob, ...]:
-        """The open jobs in the order of dispatch; none in a trial of pairs."""
-        return tuple(job for job in self.open if isinstance(job, OpenJob))
-
-    def job(self, index: int) -> OpenJob:
-        """An open job."""
-        job = self.open[self._place(index)]
-        if isinstance(job, OpenPair):
-            raise ConflictError(f"unit {index} of the trial is a pair, which has both arms")
-        return job
-
-    def to_json(self) -> str:
-        """The state as text. Floats are written by repr, so that reading them gives the same bits."""
-        return json.dumps(_FORM.dump_python(self, mode="json"), separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Evidence":
-        """Read what `to_json` wrote, or raise CorruptRecordError."""
-        try:
-            return _FORM.validate_python(json.loads(text)).checked()
-        except (ValidationError, ValueError) as error:
-            raise CorruptRecordError(
-                f"the stored evidence of a trial cannot be read ({str(error)[:300]}); "
-                "recompute it from the trial's ledger"
-            ) from error
+    def unit(self, index: int) -> Unit:
+        """An open job or pair."""
+        return self.open[self._place(index)]
 
     def checked(self) -> Self:
         """Return self, or raise CorruptRecordError when its parts contradict each other."""
@@ -188,7 +137,7 @@ class Evidence:
             raise ConflictError(f"job {index} of the trial is {known}; its score cannot be counted now")
         return bisect_left(self.open, index, key=_index)
 
-    def _close(self, place: int, ln_factors: Triple) -> "Evidence":
+    def _close(self, place: int, ln_factors: Triple) -> Self:
         """Remove an open job and join the settled jobs on both sides of it."""
         settled = join(of_one(ln_factors), self.open[place].after)
         rest = self.open[place + 1 :]
@@ -200,9 +149,6 @@ class Evidence:
         return replace(self, open=(*self.open[: place - 1], grown, *rest))
 
 
-_FORM = TypeAdapter(Evidence)
-
-
 def _best(best: float, ln_wealth: Triple, segment: Segment) -> float:
     """The largest of `best` and the mixtures at the peaks of a segment that follows `ln_wealth`."""
     for peak in segment.peaks:
@@ -210,13 +156,6 @@ def _best(best: float, ln_wealth: Triple, segment: Segment) -> float:
         if max(reached) > best:  # a mixture is at most its largest part
             best = max(best, ln_mixture(reached))
     return best
-
-
-def _opened(index: int, bet: Bet | PairBet) -> OpenUnit:
-    """What is kept of a bet while its job or pair is open."""
-    if isinstance(bet, PairBet):
-        return OpenPair(index=index, discordance=bet.discordance)
-    return OpenJob(index=index, arm=bet.arm, share=bet.share, baseline=bet.baseline)
 
 
 def _ln_factors(job: OpenUnit, null: Null) -> Triple:

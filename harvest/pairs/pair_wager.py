@@ -11,9 +11,14 @@ decide anything, the more is staked on each. A wrong discordance makes the test 
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated, ClassVar
 
-from harvest.wager import SMALLEST_FACTOR, Null, Stake, Wager
+from pydantic import ConfigDict, Field
+
+from harvest.evidence.evidence import OpenUnit
+from harvest.evidence.wager import SMALLEST_FACTOR, Null, Stake, Wager
 
 #: Against "not worse": the alternatives, in multiples of delta below the null's edge. Nearer to the edge than
 #: those of the draw, because pairs tell small differences apart.
@@ -33,6 +38,20 @@ def pair_not_worse(*, margin: float, delta: float) -> Null:
     """H_R: E[d] >= -margin. Rejecting it means that the canary is worse."""
     first, second, third = (-margin - times * delta for times in _WORSE)
     return Null(gap=-margin, alternatives=(first, second, third))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenPair(OpenUnit):
+    """A pair that is not settled, with its frozen bet. Its score is the canary's less the champion's."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    lowest_score: ClassVar[float] = -1.0
+
+    discordance: Annotated[float, Field(gt=0, le=1)]
+
+    def wager(self, null: Null) -> Wager:
+        """What was staked on it."""
+        return pair_wager(null, self.discordance)
 
 
 @lru_cache(maxsize=4096)

@@ -1,10 +1,9 @@
-"""What is staked on a job's score: the coefficients that make the factor of an outcome.
+"""What is staked on a job that was drawn: the coefficients that make the factor of its score.
 
-Against a null "the gap D between canary and champion is on the wrong side of `gap`" one bets that the
-gap is one of three `alternatives`. The factor of a score y in arm A is `1 + a_A * (y - q_A)`, and
-because `share * a_canary + (1 - share) * a_champion = 0` its expectation is
-`1 + share * a_canary * (D - gap)`: at most 1 under the null, whatever the distribution of the scores
-and however wrong the baseline (Waudby-Smith & Ramdas 2023; Turner, Ly & Grünwald 2024).
+The factor of a score y in arm A is `1 + a_A * (y - q_A)`, and because
+`share * a_canary + (1 - share) * a_champion = 0` its expectation is `1 + share * a_canary * (D - gap)`: at
+most 1 under the null, whatever the distribution of the scores and however wrong the baseline (Waudby-Smith &
+Ramdas 2023; Turner, Ly & Grünwald 2024).
 
 The slopes `a` and centres `q` are chosen to grow the wealth fast if the alternative is true and scores are 0
 or 1; that choice affects the speed, never the error rate. docs/evidence.md derives them.
@@ -14,19 +13,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import ClassVar, Self
 
-from pydantic import FiniteFloat
+from pydantic import ConfigDict, FiniteFloat
 
-from routing.templates.trial import Arm
+from harvest.evidence.evidence import OpenUnit
+from harvest.evidence.policy import Fraction
+from harvest.evidence.wager import SMALLEST_FACTOR, Null, Stake, Triple, Wager
+from routing.templates.trial import Arm, Bet
 
-#: One number for each of the three alternatives.
-Triple = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
-
-#: What part of the stake goes to each alternative.
-WEIGHTS: Triple = (0.5, 0.25, 0.25)
-#: No single outcome may take more than 95 % of what has been won.
-SMALLEST_FACTOR = 0.05
 #: Means that are bet on keep this distance from 0 and 1.
 EDGE = 0.01
 
@@ -34,57 +29,23 @@ _BISECTIONS = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Null:
-    """A claim about the gap D = canary's mean - champion's mean, and the gaps that are bet on instead."""
+class OpenJob(OpenUnit):
+    """A job whose score is not settled, with its frozen bet."""
 
-    gap: FiniteFloat  # edge of the claim: D >= gap when the alternatives lie below it, D <= gap else
-    alternatives: Triple  # all on the same side of `gap`
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    @classmethod
-    def not_worse(cls, *, margin: float, delta: float) -> Self:
-        """H_R: D >= -margin. Rejecting it means that the canary is worse."""
-        return cls(gap=-margin, alternatives=(-margin - delta, -margin - 2 * delta, -margin - 4 * delta))
+    arm: Arm
+    share: Fraction
+    baseline: FiniteFloat
 
     @classmethod
-    def worse_by(cls, *, delta: float) -> Self:
-        """H_G: D <= -delta. Rejecting it means that the canary is not worse by delta."""
-        return cls(gap=-delta, alternatives=(0.0, delta, 2 * delta))
+    def of(cls, index: int, bet: Bet) -> Self:
+        """The job that is dispatched at this place with this bet."""
+        return cls(index=index, arm=bet.arm, share=bet.share, baseline=bet.baseline)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stake:
-    """The bet on one arm under one alternative: the factor of a score y is 1 + slope * (y - centre)."""
-
-    slope: float  # a_A
-    centre: float  # q_A, in (0,1): the score that neither wins nor loses
-
-    def factor(self, score: float) -> float:
-        """By what the wealth is multiplied when the job scores `score`."""
-        return 1.0 + self.slope * (score - self.centre)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wager:
-    """The stakes of one job in one arm, one for each alternative."""
-
-    stakes: tuple[Stake, Stake, Stake]
-    lowest: Triple  # ln of the smaller of the factors of scores 0 and 1: the worst that can still come
-
-    def ln_factors(self, score: float) -> Triple:
-        """The logarithms of the factors of a score."""
-        first, second, third = self.stakes
-        return math.log(first.factor(score)), math.log(second.factor(score)), math.log(third.factor(score))
-
-
-def ln_mixture(ln_wealth: Triple) -> float:
-    """The logarithm of the weighted sum of three wealths, safe where the wealths overflow."""
-    top = max(ln_wealth)
-    first, second, third = WEIGHTS
-    return top + math.log(
-        first * math.exp(ln_wealth[0] - top)
-        + second * math.exp(ln_wealth[1] - top)
-        + third * math.exp(ln_wealth[2] - top)
-    )
+    def wager(self, null: Null) -> Wager:
+        """What was staked on it."""
+        return wager(null, self.arm, self.share, self.baseline)
 
 
 @lru_cache(maxsize=8192)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harvest.policy import TrialPolicy
+from harvest.evidence.policy import TrialPolicy
 
 _LARGEST_LN = 700.0
 

@@ -8,13 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harvest.policy import Fraction
+from harvest.evidence.policy import Amount, Fraction, Index, Score
 from routing.templates.trial import Arm, Bet
-
-Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Index = Annotated[int, Field(ge=0)]
-#: An amount in its own unit: USD, seconds or turns.
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Dispatched(BaseModel):

@@ -1,0 +1,108 @@
+"""The table that explains a verdict: each unit in the order of dispatch, its factors, the evidence so far.
+
+It computes the evidence a second time, straight from the definition and at a cost of O(units), so that a
+person can check `evidence` by hand. The two agree up to the rounding of sums, which a test holds.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harvest.evidence.evidence import OpenUnit
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.segment import ZEROS, plus
+from harvest.evidence.trial_test import AnyTest, Outcome, SettlementLine, parted
+from harvest.evidence.wager import Null, Triple, ln_mixture
+
+_GUARDRAIL = "guardrail:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What one unit does to the evidence on one question."""
+
+    factors: Triple  # of the unit, per alternative; the worst case while it is open, 1 when left out
+    factor: float  # by which it multiplies the mixed wealth
+    ln_evidence: float  # largest mixed wealth after any prefix up to this unit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainedUnit:
+    """One job, or pair, of a trial. Its lines have the form of the trial's test."""
+
+    dispatched: Any
+    settlement: Any  # the one that counts; None while the unit is open
+    score: float | None  # what it counts with; None while it is open and when it is left out
+    readings: Mapping[str, Reading] = field(default_factory=dict)  # by question, as in Decision.evidence
+
+    @property
+    def status(self) -> str:
+        """`open`, or the kind of the settlement that counts."""
+        return str(self.settlement.kind) if self.settlement else "open"
+
+
+def explain(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object]) -> list[ExplainedUnit]:
+    """Recompute a trial from its ledger, in one pass in dispatch order.
+
+    The evidence on the last line is what `trial_test.advance` gives.
+    """
+    dispatches, settlements = parted(test, ledger)
+    counting = _counting(policy, settlements)
+    questions = _questions(test, policy)
+    wealth = dict.fromkeys(questions, ZEROS)
+    best = dict.fromkeys(questions, 0.0)
+    lines = []
+    for line in dispatches:
+        settlement = counting.get(line.index)
+        outcome = None if settlement is None else test.outcome(policy, settlement)
+        unit, guarded = test.units(policy, line)
+        readings = {}
+        for name, null in questions.items():
+            guardrail = name.removeprefix(_GUARDRAIL) if name.startswith(_GUARDRAIL) else ""
+            staked = guarded[guardrail] if guardrail else unit
+            ln_factors = _ln_factors(staked, null, guardrail, settlement, outcome)
+            before, wealth[name] = wealth[name], plus(wealth[name], ln_factors)
+            best[name] = max(best[name], ln_mixture(wealth[name]))
+            readings[name] = Reading(
+                factors=(math.exp(ln_factors[0]), math.exp(ln_factors[1]), math.exp(ln_factors[2])),
+                factor=math.exp(ln_mixture(wealth[name]) - ln_mixture(before)),
+                ln_evidence=best[name],
+            )
+        score = outcome.score if outcome else None
+        lines.append(ExplainedUnit(dispatched=line, settlement=settlement, score=score, readings=readings))
+    return lines
+
+
+def _questions(test: type[AnyTest], policy: TrialPolicy) -> dict[str, Null]:
+    """The null of each question, by the name that decisions use for it."""
+    begun = test.begin(policy)
+    guardrails = {f"{_GUARDRAIL}{name}": evidence.null for name, evidence in begun.guardrails.items()}
+    return {"worse": begun.worse.null, "not_worse": begun.not_worse.null, **guardrails}
+
+
+def _counting(policy: TrialPolicy, settlements: Iterable[SettlementLine]) -> dict[int, SettlementLine]:
+    """By unit, the settlement that counts: the first final one, else the last provisional one.
+
+    Strict policies ignore provisional ones.
+    """
+    counting: dict[int, SettlementLine] = {}
+    for line in settlements:
+        if not line.final and policy.strict:
+            continue
+        if line.index not in counting or not counting[line.index].final:
+            counting[line.index] = line
+    return counting
+
+
+def _ln_factors(
+    unit: OpenUnit, null: Null, guardrail: str, settlement: SettlementLine | None, outcome: Outcome | None
+) -> Triple:
+    """What a unit multiplies the wealths by, in logarithms: its lowest factors while it is open."""
+    staked = unit.wager(null)
+    if settlement is None or outcome is None:
+        return staked.lowest
+    score = outcome.guardrails.get(guardrail) if guardrail else outcome.score
+    if outcome.score is None or (score is None and settlement.final):
+        return ZEROS
+    return staked.lowest if score is None else staked.ln_factors(score)
