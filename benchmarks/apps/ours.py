@@ -32,6 +32,11 @@ class NoOp:
         del claim, stop
         return Ran(ended_by=Ending.RESULT, clean=True, result=JobResult(exit_code=0))
 
+    def keep(self, claim: Claim) -> str:
+        """It did nothing."""
+        del claim
+        return ""
+
 
 @cache
 def _worker_of(pid: int) -> Worker:  # noqa: ARG001 - a forked child must not share its parent's connections

@@ -147,8 +147,11 @@ class Forge(Protocol):
         """
         ...
 
-    def contains(self, repo: str, commit: str) -> bool:
-        """Whether the main branch holds the commit itself; a squash or a rebase makes others of it."""
+    def contains(self, repo: str, commit: str, *, base: Base | None = None) -> bool:
+        """Whether the branch that work from `base` goes to holds the commit itself.
+
+        A squash or a rebase makes others of it.
+        """
         ...
 
     def newest(self, repo: str, base: Base | None) -> Base:
@@ -197,11 +200,12 @@ class Forge(Protocol):
         """Have a merge that was asked for, and has not been made yet, not be made; done when none is."""
         ...
 
-    def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
-        """Find the commit on the main branch that took this one back, by content; () while it is there.
+    def reverts_of(self, repo: str, commit: str, *, base: Base | None = None) -> tuple[Revert, ...]:
+        """Find the commit that took this one back, by content; () while it is there.
 
-        `since` is the commit that the work began from, where it has more commits than this. A revert that was
-        taken back counts no longer, and what a message says counts for nothing.
+        `base` is where the work began, where it has more commits than this; the branch that such work goes to
+        is looked at. A revert that was taken back counts no longer, and what a message says counts for
+        nothing.
         """
         ...
 

@@ -52,6 +52,7 @@ class Unit:
     after: str
     blobs: Mapping[str, Blobs]  # of the paths that are looked at
     has: set[str] = field(default_factory=set)  # paths that have the change
+    lost: dict[str, Step] = field(default_factory=dict)  # paths that it was taken out of again, and where
 
     @property
     def is_whole(self) -> bool:
@@ -69,10 +70,16 @@ class Unit:
             there = self._is_there_after(step, path, edit_of)
             if there:
                 self.has.add(path)
+                self.lost.pop(path, None)
             elif there is False and path in self.has:
                 edit = edit_of(self.before, self.after, path)
                 if not is_moved(step, path, edit):
                     self.has.discard(path)
+                    self.lost[path] = step
+
+    def forgive(self, step: Step) -> None:
+        """What this step took from the change counts as still there."""
+        self.lost = {path: taken for path, taken in self.lost.items() if taken is not step}
 
     def _is_there_after(self, step: Step, path: str, edit_of: ReadsEdit) -> bool | None:
         """Whether a path has the change after a step that touched it; None: as before."""
@@ -107,14 +114,21 @@ def walked(
     came: set[int] = set()  # parts that were there at some time
     reverted: Step | None = None
     for step in steps:
+        there = {number for number, part in enumerate(parts) if part.is_whole}
         for unit in units:
             unit.take(step, edit_of, is_moved)
         if landed is None:
-            came |= {number for number, part in enumerate(parts) if part.is_whole}
+            whole_now = {number for number, part in enumerate(parts) if part.is_whole}
+            came |= whole_now
+            if whole_now - there:  # a step of the work itself: what it replaces was not taken back
+                for unit in units:
+                    unit.forgive(step)
             if whole.is_whole or (parts and len(came) == len(parts)):
                 landed = step
                 for unit in units:
-                    unit.has |= unit.blobs.keys()
+                    unit.has |= unit.blobs.keys() - (set() if whole.is_whole else unit.lost.keys())
+                gone = [unit for unit in units if unit.is_gone]  # before the last part came
+                reverted = next(iter(gone[0].lost.values())) if gone else None
         else:
             reverted = (reverted or step) if any(unit.is_gone for unit in units) else None
     return Walk(landed=landed, reverted=reverted)

@@ -6,7 +6,6 @@ runtime is checked before anything changes; the tree is opened under the turn's 
 the lease, and whether people ended the job, are asked about again.
 """
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ from tasks.agents.accounts.leased_accounts import LeasedAccounts, LeasedTurn, co
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
 from tasks.agents.environment import AgentIdentity, agent_environment, known_secrets
+from tasks.agents.kept_work import kept_elsewhere, kept_work
 from tasks.agents.mail.role import Role
 from tasks.agents.repository.hand_out import make_scratch
 from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError, scratch, turn_files
@@ -104,6 +104,19 @@ class AgentRunner:
         run = _JobRun(folder=scratch(self._rules.work_dir, claim.job.id))
         return replace(self._attempt(claim, stop, run), retirement=run.retirement)
 
+    def keep(self, claim: Claim) -> str:
+        """Keep what a job's turns did whose cancel came after them, and say where it is; "" for nothing.
+
+        Whatever became of the turns; never raises for what a repository does.
+        """
+        job = claim.job
+        try:
+            tree = self._tree_of(job)
+        except (CoalmineError, OSError) as error:
+            _log.warning("work.not_kept", reason=str(error))
+            tree = None
+        return kept_elsewhere(job) if tree is None else self._kept(job, tree)
+
     def _attempt(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
         """Run, and name what is raised before a turn as a fault: by where it comes from.
 
@@ -134,16 +147,23 @@ class AgentRunner:
         )  # fmt: skip
         if finished.awaits or not repository:
             return replace(ran, awaits=finished.awaits)
-        place = self._place(repository)
-        tree = kept_worktree(
-            place, remote=self._remote(repository), job_id=job.id, base=job.base, pushed=_pushed_commits(job)
-        )
+        tree = self._tree_of(job)
         if tree is not None:
             return self._pushed(claim, tree, ran)
         is_here = (finished.host, finished.work_dir) == (self._turns.host, self._work_dir)
         gone = f"it was on this host, {finished.host}, and is gone"
         note = gone if is_here else f"it is on {finished.host}"
         return replace(ran, hindrance=HindranceKind.ELSEWHERE, is_lost=is_here, note=note)
+
+    def _tree_of(self, job: Job) -> Worktree | None:
+        """The job's tree as its last turn on this host left it."""
+        if not job.request.repository:
+            return None
+        place, remote = self._place(job.request.repository), self._remote(job.request.repository)
+        return kept_worktree(place, remote=remote, job_id=job.id, base=job.base, pushed=_pushed_commits(job))
+
+    def _kept(self, job: Job, tree: Worktree) -> str:
+        return kept_work(tree, host=self._turns.host, say=partial(self._log.say, job.id))
 
     def _run(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
         job = claim.job
@@ -163,7 +183,8 @@ class AgentRunner:
             return Ran(ended_by=record, note=f"the session of {run.agent} was {record.value}")
         run.retirement = record.retirement
         ran = faults.attempt_of(record.result, has_repository=run.tree is not None)
-        if (met := self._limit_met(job, record)) is not None:
+        met = self._limit_met(job, record)
+        if met is not None:
             has_begun = record.result.session_id is not None or record.result.acted
             limit, is_noted = met
             return replace(ran, fault=None, limit=limit, is_noted=is_noted, has_begun=has_begun)
@@ -213,20 +234,6 @@ class AgentRunner:
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged
         return replace(ran, result=result, judged=judged, expects_commit=expects_commit, left=left)
-
-    def _kept(self, job: Job, tree: Worktree) -> str:
-        """Keep what a cancelled turn did, say where; "" when it did nothing. How to fetch it is logged."""
-        where = f"on the branch {tree.branch}"
-        try:
-            if not tree.keep():
-                return ""
-            how = f"git fetch {shlex.quote(str(tree.git_dir))} {tree.branch}"
-        except (CoalmineError, OSError) as error:
-            _log.warning("work.not_kept", reason=str(error))
-            where, how = "as it is", f"{error}; it is in {tree.path}"
-        kept = f"kept {where} in its work tree on {self._turns.host}"
-        self._log.say(job.id, "text", f"cancelled: what the agent did is {kept}: {how}")
-        return f"what its turn did is {kept}"
 
     def _permit(self, claim: Claim) -> None:
         """Look right before something is pushed, as a push carries no fence: _NotPermittedError stops it."""

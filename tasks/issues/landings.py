@@ -161,20 +161,20 @@ def _may_judge(forge: Forge, repo: str, author: str) -> bool:
 
 
 def _pushed_to_main(forge: Forge, job: Job, now: float) -> list[Signal]:
-    """Work that is on the main branch without a merged change: somebody pushed it there.
+    """Work that is on the branch that it goes to without a merged change: somebody pushed it there.
 
     [] when it is not there.
     """
-    repo, commit, since = place_of(job)[1], job.result.commit, job.base.commit if job.base is not None else ""
+    repo, commit = place_of(job)[1], job.result.commit
     try:
-        if not forge.contains(repo, commit):
+        if not forge.contains(repo, commit, base=job.base):
             return []
     except ForgeGoneError:  # the commit went with its branch
         return []
     facts = [signal(SignalKind.PUSHED_TO_MAIN, at=now, commit=commit)]
     facts += [
         signal(SignalKind.REVERTED, at=revert.at.timestamp(), commit=commit)
-        for revert in forge.reverts_of(repo, commit, since=since)[:1]
+        for revert in forge.reverts_of(repo, commit, base=job.base)[:1]
     ]
     return facts + _green(forge, job, commit, now)
 

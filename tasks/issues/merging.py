@@ -26,7 +26,7 @@ from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.job_store import JobStore
-from routing.store.jobs.run_store import RunStore
+from routing.store.jobs.run_store import RunStore, merge_asked
 from tasks.issues.landings import landing_facts
 from tasks.issues.people import People
 from tasks.issues.site import issue_of, place_of
@@ -65,7 +65,7 @@ class Merging:
         if change.state is ChangeState.CLOSED:
             return False  # a moment ago: the next tick ends it
         try:
-            merged = self._merged(site, change, job)
+            merged = self._merged(site, change, job, now)
         except ForgeTokenError:
             raise
         except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
@@ -104,7 +104,7 @@ class Merging:
         fact = signal(SignalKind.MAIN_RED, at=now, commit=job.result.commit, note=why)
         return self._conclude(job, JobState.ESCALATED, why, [fact])
 
-    def _merged(self, site: ForgeSite, change: ChangeRequest, job: Job) -> ChangeRequest | None:
+    def _merged(self, site: ForgeSite, change: ChangeRequest, job: Job, now: float) -> ChangeRequest | None:
         """The change request as it is after the merge; None while it is not to be merged yet.
 
         One that a person closed or merged is left alone.
@@ -116,10 +116,13 @@ class Merging:
                 return None
         if not self.store.land(job.id, job.fence):
             return None  # it was cancelled since this tick read it
+        if not is_open:
+            return change
+        # Noted before: it may be in a queue although this process dies, and then a cancel takes it out.
+        if not self.runs.read(job.id).asked_to_merge(job.result.commit):
+            self.runs.note(job.id, merging=merge_asked(job.result.commit, now))
         try:
-            return (
-                site.forge.merge(change, issue=issue_of(job), base=job.base, onto=onto) if is_open else change
-            )
+            return site.forge.merge(change, issue=issue_of(job), base=job.base, onto=onto)
         except ForgeOutcomeUnknownError:
             raise
         except (ForgeTokenError, ForgeUnreachableError):  # until the next try people may cancel it

@@ -106,8 +106,8 @@ def finding_of(error: ForgeError) -> Finding:
 
 
 def _has_landed(site: ForgeSite, job: Job) -> bool:
-    """Whether the work is on the main branch already: then there is nothing to request."""
+    """Whether the work is on the branch that it goes to already: then there is nothing to request."""
     try:
-        return site.forge.contains(place_of(job)[1], job.result.commit)
+        return site.forge.contains(place_of(job)[1], job.result.commit, base=job.base)
     except ForgeError:
         return False

@@ -27,7 +27,7 @@ from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.turn import LOG_END_CHARACTERS, Repair
 from routing.store.fleet.token_store import TokenStore
 from routing.store.jobs.job_store import JobStore
-from routing.store.jobs.run_store import RunNotes, RunStore
+from routing.store.jobs.run_store import RunNotes, RunStore, merge_asked
 from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
@@ -349,7 +349,7 @@ class Watcher:
         commit, since, before = [*self._parts.runs.read(job.id).merging.split(" ", 2), "", ""][:3]
         if commit != job.result.commit or place not in {"", before}:  # its first try, or the queue got on
             since = f"{now:.6f}"
-            self._parts.runs.note(job.id, merging=f"{job.result.commit} {since} {place}")
+            self._parts.runs.note(job.id, merging=merge_asked(job.result.commit, now, place))
         say = _log.warning if now > float(since) else _log.info  # forges often need a moment
         say("merge.delayed", commit=job.result.commit, reason=str(error))
         limit = self._limits.token_seconds if refused else self._limits.no_verdict_seconds

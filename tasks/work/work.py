@@ -57,6 +57,10 @@ class Runner(Protocol):
         """Run one attempt; never raises for what an agent, a repository or a network does."""
         ...
 
+    def keep(self, claim: Claim) -> str:
+        """Keep the work of an attempt that is over and is not delivered, and say where; "" for none."""
+        ...
+
 
 class Work:
     """What a worker does with a message. One instance a process, shared by its threads."""
@@ -130,14 +134,19 @@ class Work:
             try:
                 self._patiently(stop, lambda: self._report(claim, ran, decided))
             except CancelAskedError:  # too late to end the turn, in time to cancel the job
-                kept = f"its work is kept on the branch {ran.result.branch}" if ran.result.commit else ""
-                ran = replace(ran, ended_by=Ending.CANCEL, kept=kept)
+                ran = replace(ran, ended_by=Ending.CANCEL, kept=self._kept(claim, ran))
                 decided = outcome(ran, attempts)
                 self._patiently(stop, lambda: self._report(claim, ran, decided))
         except StaleLeaseError as error:
             _log.warning("job.result_refused", reason=str(error))
             return TurnOutcome(step=NextStep.DROP, signal=None, reason=str(error)), ran
         return decided, ran
+
+    def _kept(self, claim: Claim, ran: Ran) -> str:
+        """Where the work is of an attempt that was over when its job was cancelled, in words."""
+        if ran.result.commit:
+            return f"its work is kept on the branch {ran.result.branch}"
+        return ran.kept or self._runner.keep(claim)
 
     def _decided(self, claim: Claim, ran: Ran) -> TurnOutcome:
         """What the attempt means; the server's time is asked for only where something waits."""

@@ -91,3 +91,20 @@ def test_what_must_pass_is_what_the_branch_of_the_work_requires(served: ServedFo
         served.world.say(head, "ci/ruled", "success")
     assert verdict(base) is CiVerdict.GREEN
     assert served.forge.merge(change, base=base).state is ChangeState.MERGED
+
+
+def test_the_branch_that_work_goes_to_is_asked_what_it_holds(served: ServedForge) -> None:
+    """What landed there, and was taken back there, although the main branch has nothing of it."""
+    forge, repo, repository = served.forge, served.world.repo, served.world.repository
+    base = Base(branch="release", commit=repository.work("release", {"notes.txt": "1.0\n"}))
+    head = repository.work(BRANCH, {"new.txt": "new\n"}, onto="release")
+    assert not forge.contains(repo, head, base=base)
+    repository.git("branch", "--force", "release", head)
+    assert forge.contains(repo, head, base=base)
+    assert not forge.contains(repo, head)
+    assert forge.reverts_of(repo, head, base=base) == ()
+    tree = repository.git("rev-parse", f"{base.commit}^{{tree}}")
+    back = repository.git("commit-tree", "-p", head, "-m", "Without it", tree)
+    repository.git("branch", "--force", "release", back)
+    assert [one.commit for one in forge.reverts_of(repo, head, base=base)] == [back]
+    assert not forge.contains(repo, head, base=Base(branch="gone", commit=base.commit))

@@ -208,12 +208,14 @@ class MemoryForge:
         return "\n".join(one.complaint for one in self._status(commit).failed)[:most_characters]
 
     @_answered
-    def contains(self, repo: str, commit: str) -> bool:
-        """Whether main has it."""
+    def contains(self, repo: str, commit: str, *, base: Base | None = None) -> bool:
+        """Whether the branch of the base has it, or main when that is gone."""
         if len(commit) != 40:
             raise ForgeInvalidError(f"{commit} is not a commit")
         self._commit(repo, commit)
-        return self.repositories[repo].holds(commit)
+        repository = self.repositories[repo]
+        goes_to = base.branch if base is not None and base.branch in repository.branches else "main"
+        return repository.holds(commit, goes_to)
 
     @_answered
     def newest(self, repo: str, base: Base | None) -> Base:
@@ -287,9 +289,9 @@ class MemoryForge:
         self.queue = [number for number in self.queue if number != change.number]
 
     @_answered
-    def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
-        """By what they do."""
-        del since
+    def reverts_of(self, repo: str, commit: str, *, base: Base | None = None) -> tuple[Revert, ...]:
+        """By what they do on main."""
+        del base
         found = self._repository(repo).reverts_of(commit)
         return tuple(Revert(commit=one.id, at=one.at) for one in found)
 

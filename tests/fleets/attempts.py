@@ -1,6 +1,7 @@
 """Attempts at jobs without a broker: claimed, run and reported as a worker does, in the test's own thread."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,7 @@ class AttemptsFleet:
         self.app = app = self.fleet.app
         self.lead = app.agents.register(role=Role.LEAD, name="lead-1").name
         self.before_push: Callable[[], object] = lambda: None  # between a turn and its push
+        self.while_it_runs: Callable[[StopSignal], object] = lambda _: None  # in a thread beside each attempt
         self.steps: list[str] = []  # what was reported
         self.mail_server = MailServer(app.post_office)
         monotonic = self.fleet.clock
@@ -95,9 +97,16 @@ class AttemptsFleet:
 
     def run(self, claim: Claim, stop: StopSignal) -> Ran:
         """What the worker's runner does, and what a test has happen after it."""
+        beside = threading.Thread(target=self.while_it_runs, args=(stop,), daemon=True)
+        beside.start()
         ran = self.runner.run(claim, stop)
+        beside.join()
         self.before_report()
         return ran
+
+    def keep(self, claim: Claim) -> str:
+        """What the worker's runner does."""
+        return self.runner.keep(claim)
 
     def work(self, job: str) -> str:
         """One attempt at a job; returns the step that was reported."""

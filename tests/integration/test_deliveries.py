@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from routing.git.git import Git
 from routing.git.remote import Remote
 from routing.jobs.job import Job, JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.version import Snapshot
+from tasks.agents.repository.place import RepositoryPlace
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tests.fleets.attempts import AttemptsFleet
 from tests.repositories import TemporaryRepository, new_repository
+from tests.waiting import wait_until
 
 #: Refuses what `git ls-tree` lists as large, and says so as GitHub does.
 LARGE = """#!/bin/sh
@@ -309,3 +313,80 @@ def test_what_was_pushed_a_moment_before_a_cancel_is_named(there: Delivering) ->
     assert there.fleet.work(job) == "cancel"
     tip = there.repository.git("rev-parse", f"coalmine/{job}")
     assert f"cancelled by ann; {tip[:12]} had been pushed to coalmine/{job}" in there.fleet.find(job).reason
+
+
+def cancels_before_its_report(there: Delivering, job: str) -> Job:
+    """Work on a job that ann cancels when its turn is over, and before that is reported."""
+    jobs, clock = there.fleet.app.jobs, there.fleet.fleet.clock
+    there.fleet.before_report = lambda: jobs.cancel(job, by="ann", at=clock())
+    assert there.fleet.work(job) == "cancel"
+    there.fleet.before_report = lambda: None
+    return there.fleet.find(job)
+
+
+def kept(there: Delivering, job: str) -> set[str]:
+    """The files of a cancelled job's branch, which the reason has named, in our git directory of it."""
+    found = there.fleet.find(job)
+    assert found.state is JobState.CANCELLED
+    assert f"kept on the branch {found.branch} in its work tree on h1" in found.reason
+    git = Git(RepositoryPlace(work_dir=there.folder / "h1" / "work", repository="shop").git_dir(job))
+    return set(git("ls-tree", "--name-only", found.branch).splitlines())
+
+
+LIMITED = """echo '{"type": "limit", "until": 99999999999, "text": "enough"}'"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"echo half > half.txt; {LIMITED}; exit 1", "echo half > half.txt; exit 3"],
+    ids=["limit", "failed"],
+)
+def test_a_cancel_after_a_turn_that_is_to_go_on_names_the_branch(there: Delivering, line: str) -> None:
+    """It would have been put off, or tried again."""
+    job = there.job(line)
+    cancels_before_its_report(there, job)
+    assert "half.txt" in kept(there, job)
+
+
+def test_a_cancel_after_a_delivery_that_was_hindered_names_the_branch(there: Delivering) -> None:
+    """The forge is away; also when another worker of the host tried to deliver it."""
+    job, path = there.job("echo one > work.txt"), there.repository.path
+    there.fleet.before_push = lambda: shutil.move(path, path.with_suffix(".away")) if path.exists() else None
+    assert there.fleet.work(job) == "hindered"
+    cancels_before_its_report(there, job)
+    assert "work.txt" in kept(there, job)
+    assert there.turns() == ["first"]
+
+
+def test_a_cancel_after_a_refused_push_names_the_branch(there: Delivering) -> None:
+    """The server has nothing of it."""
+    there.hook(LARGE)
+    job = there.job("head -c 9000 /dev/zero > core.dump")
+    cancels_before_its_report(there, job)
+    assert "core.dump" in kept(there, job)
+
+
+def test_a_cancel_where_the_work_is_elsewhere_names_its_host(there: Delivering, redis_client: Redis) -> None:
+    """The worker that was asked has no tree to keep."""
+    job = there.job("echo one > work.txt")
+    there.lose_worker(job)
+    other = Delivering(redis_client, there.folder, host="h2")
+    with other.fleet:
+        other.fleet.fleet.clock.now = there.fleet.fleet.clock.now
+        found = cancels_before_its_report(other, job)
+    assert "cancelled by ann; what its turn did is kept as it is in its work tree on h1" in found.reason
+
+
+def test_a_cancel_outweighs_a_limit_that_the_turn_met(there: Delivering) -> None:
+    """The agent said the limit, and was ended when its job was cancelled: that is not put off."""
+    begun = there.folder / "begun"
+    job = there.job(f"echo half > half.txt; {LIMITED}; touch {begun}; exec sleep 60")
+
+    def cancel(stop: StopSignal) -> None:
+        wait_until(begun.exists, description="the agent has met its limit")
+        there.fleet.app.jobs.cancel(job, by="ann", at=there.fleet.fleet.clock())
+        stop.set(StopReason.CANCEL)
+
+    there.fleet.while_it_runs = cancel
+    assert there.fleet.work(job) == "cancel"
+    assert "half.txt" in kept(there, job)

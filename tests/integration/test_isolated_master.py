@@ -134,6 +134,11 @@ class Pusher:
         self.pushed.append(self.holds(claim))
         return Ran(ended_by=Ending.RESULT if self.pushed[-1] else Ending.LEASE_LOST, clean=True)
 
+    def keep(self, claim: Claim) -> str:
+        """It did nothing."""
+        del claim
+        return ""
+
 
 def work(worker: Worker, job: str, said: list[str]) -> threading.Thread:
     """Have a worker work on a job, in a thread; what it says in the end is added to the list."""

@@ -11,6 +11,7 @@ from typing import Literal
 
 import pytest
 
+from routing.base import Base
 from routing.errors import SettingsError
 from routing.folder_removal import remove_all
 from routing.forges.change_request import ChangeRequest, ChangeState
@@ -400,6 +401,23 @@ def test_a_revert_is_found(repository: TemporaryRepository, what: str) -> None:
     assert change_of(forge).reverted_at is not None
     named = change.merge_commit if what == "merge" else head
     assert [revert.commit for revert in forge.reverts_of("shop", named)] == [repository.tip()]
+
+
+def test_the_branch_that_work_goes_to_is_asked_what_it_holds(repository: TemporaryRepository) -> None:
+    """What landed there, and was taken back there, although the main branch has nothing of it."""
+    forge, repo = forge_of(repository), "shop"
+    base = Base(branch="release", commit=repository.work("release", {"notes.txt": "1.0\n"}))
+    head = repository.work(BRANCH, {"new.txt": "new\n"}, onto="release")
+    assert not forge.contains(repo, head, base=base)
+    repository.git("branch", "--force", "release", head)
+    assert forge.contains(repo, head, base=base)
+    assert not forge.contains(repo, head)
+    assert forge.reverts_of(repo, head, base=base) == ()
+    tree = repository.git("rev-parse", f"{base.commit}^{{tree}}")
+    back = repository.git("commit-tree", "-p", head, "-m", "Without it", tree)
+    repository.git("branch", "--force", "release", back)
+    assert [one.commit for one in forge.reverts_of(repo, head, base=base)] == [back]
+    assert not forge.contains(repo, head, base=Base(branch="gone", commit=base.commit))
 
 
 def test_a_merge_that_is_reset_away_was_taken_back(repository: TemporaryRepository) -> None:

@@ -231,6 +231,36 @@ def test_a_revert_of_one_commit_of_several_counts(bench: HistoryBench, which: in
     assert landing.reverted_at is not None
 
 
+def test_a_revert_between_two_picked_commits_counts(bench: HistoryBench) -> None:
+    """The first was never there together with the second; brought again, all of it is there."""
+    bench.elsewhere()
+    bench.git("cherry-pick", "work~1")
+    revert_last(bench)
+    revert = bench.git("rev-parse", "HEAD")
+    assert bench.look() is None
+    bench.git("cherry-pick", "work")
+    landing = bench.look()
+    assert landing is not None
+    assert landing.reverted_at is not None
+    assert landing.revert == revert
+    bench.git("revert", "--no-edit", revert)
+    again = bench.look()
+    assert again is not None
+    assert again.reverted_at is None
+
+
+def test_a_revert_that_was_taken_back_before_the_last_commit_came_counts_as_none(bench: HistoryBench) -> None:
+    """All of it is there when the last one has come."""
+    bench.elsewhere()
+    bench.git("cherry-pick", "work~1")
+    revert_last(bench)
+    revert_last(bench)
+    bench.git("cherry-pick", "work")
+    landing = bench.look()
+    assert landing is not None
+    assert landing.reverted_at is None
+
+
 def rename(bench: HistoryBench) -> None:
     """The file has another name."""
     bench.git("mv", "new.txt", "newer.txt")

@@ -256,6 +256,11 @@ class Unplugged:
         kill(self._server)
         return Ran(ended_by=Ending.RESULT, clean=True)
 
+    def keep(self, claim: Claim) -> str:
+        """It did nothing."""
+        del claim
+        return ""
+
 
 def test_a_result_waits_for_the_store(made: WorkerFleet, server: PrivateServer, tmp_path: Path) -> None:
     """It is offered again when the server is back, although the patience of one call was over before."""

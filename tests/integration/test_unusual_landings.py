@@ -163,6 +163,17 @@ def test_what_the_agent_took_back_itself_counts_as_no_revert(bench: HistoryBench
     assert seen(bench) == (True, False)
 
 
+def test_what_the_agent_took_back_itself_counts_as_no_revert_beside_other_work(bench: HistoryBench) -> None:
+    """Nowhere the file is as the agent left it, so that its steps alone are known."""
+    begin = bench.text("cart.txt")
+    for text in ("two and a half", "two", "2"):
+        bench.commit({"cart.txt": begin.replace("two", text)}, f"Write {text}")
+    on_main(bench)
+    bench.commit({"cart.txt": bench.text("cart.txt").replace("seven", "7")}, "Other work")
+    bench.git("cherry-pick", "main..work")
+    assert seen(bench) == (True, False)
+
+
 def test_a_detour_of_the_agent_counts_as_no_revert(bench: HistoryBench) -> None:
     """It came to what it had before: the way there was on main for a moment."""
     begin = bench.text("cart.txt")

@@ -148,6 +148,7 @@ SMALL_FILES = {
     "routing/process/wrapped.py": "which process is which in a sandbox: pure, beside the owner of processes",
     "routing/process/parent_death.py": "a call of the kernel's, and the program that makes it in the child",
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
+    "tasks/agents/kept_work.py": "one file for each thing that becomes of a job's work",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",
     "tasks/application.py": "what is not Celery's, apart from what the fleet's application is made with",
     "tasks/settings/celery_variables.py": "one table: what Celery would read, apart from our settings",

@@ -185,6 +185,20 @@ def test_time_without_sweeps_takes_no_lease(fleet: SteppedFleet) -> None:
     assert fleet.app.jobs.reap(at=fleet.clock()) == [lost]
 
 
+def test_before_the_first_sweep_no_lease_is_lost(fleet: SteppedFleet) -> None:
+    """A server that went away at once: holders get time from the first sweep on, as after any pause."""
+    job = fleet.enqueue().job
+    fence = fleet.claim(job, lease_seconds=3).fence
+    fleet.clock.forward(60)
+    fleet.app.ticks.beat()
+    assert fleet.app.jobs.reap(at=fleet.clock()) == []
+    assert fleet.app.job_store.renew([(job, fence)], extend_seconds=3) == [HELD]
+    for _ in range(9):
+        fleet.clock.forward(1)
+        fleet.app.ticks.beat()
+    assert fleet.app.jobs.reap(at=fleet.clock()) == [job]
+
+
 def test_sweeps_that_are_always_late_take_lost_leases(fleet: SteppedFleet) -> None:
     """Each sweep comes so late that holders get time; a lease that ran out before the last one had it."""
     job = fleet.enqueue().job

@@ -162,6 +162,11 @@ class Went:
         del claim, stop
         return self.ran
 
+    def keep(self, claim: Claim) -> str:
+        """It did nothing."""
+        del claim
+        return ""
+
 
 def turn(ended_by: Ending, *, clean: bool) -> TurnResult:
     """A turn that ended so."""

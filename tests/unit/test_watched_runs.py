@@ -21,7 +21,7 @@ from routing.forges.errors import (
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from tasks.settings.issue_settings import IssueSettings, WatchSettings
-from tests.fakes.mishaps import ANY, Mishap, Mishaps
+from tests.fakes.mishaps import ANY, Mishap, Mishaps, ProcessDiedError
 from tests.fleets.forge_fleet import ForgeFleet
 
 Fleets = Callable[..., ForgeFleet]
@@ -484,6 +484,30 @@ def test_a_cancelled_job_does_not_stay_in_the_merge_queue(fleet_of: Fleets, by: 
         fleet.hands.app.jobs.cancel(job_of(fleet, ref).id, by="ann", at=fleet.clock())
     else:
         fleet.forge.unlabel(ref, "coalmine")
+    fleet.watch()
+    fleet.watch()
+    assert (job_of(fleet, ref).state, fleet.forge.queue) == (JobState.CANCELLED, [901])
+
+
+class QueueOfADeadProcess(list[int | None]):
+    """A merge queue that takes a change, and whose answer nobody is there to hear."""
+
+    def append(self, number: int | None) -> None:
+        """It is in."""
+        super().append(number)
+        raise ProcessDiedError
+
+
+def test_a_merge_that_was_queued_by_a_process_that_died_is_withdrawn(fleet_of: Fleets) -> None:
+    """Nobody but the forge knows that it is in the queue, when people take the label off."""
+    fleet = fleet_of(merge="green")
+    fleet.forge.has_queue, fleet.forge.queue = True, QueueOfADeadProcess([901])
+    ref = pushed(fleet)
+    fleet.watch()
+    assert fleet.deaths == 1
+    assert fleet.forge.queue == [901, fleet.forge.changes[0].number]
+    fleet.forge.unlabel(ref, "coalmine")
+    fleet.clock.forward(60)
     fleet.watch()
     fleet.watch()
     assert (job_of(fleet, ref).state, fleet.forge.queue) == (JobState.CANCELLED, [901])

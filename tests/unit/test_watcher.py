@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from routing.base import Base
 from routing.errors import ConflictError
 from routing.forges.change_request import ChangeRequest, ChangeState, Review
 from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus, StatusState
@@ -51,9 +52,9 @@ class WatchedForge:
         del change
         return ()
 
-    def contains(self, repo: str, commit: str) -> bool:
+    def contains(self, repo: str, commit: str, *, base: Base | None = None) -> bool:
         """Nobody pushes to the main branch by hand."""
-        del repo, commit
+        del repo, commit, base
         return False
 
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from routing.base import Base
 from routing.errors import CorruptRecordError
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert
 from routing.forges.errors import ForgeUnreachableError
@@ -108,10 +109,10 @@ class LocalBranches:
         noted = known.target if known is not None else ""
         return noted if noted and self.git.tip(noted) is not None else self.git.main_branch()
 
-    def reverts_of(self, commit: str, since: str = "") -> tuple[Revert, ...]:
-        """Find the commit of the main branch that took this one back, by content; () while it is there."""
-        history = MainHistory(git=self.git, tip=self.git.main_tip())
-        landing = history.landing(checked_commit(commit), base=since)
+    def reverts_of(self, commit: str, base: Base | None = None) -> tuple[Revert, ...]:
+        """Find the commit that took this one back on the branch that work goes to, by content."""
+        history = MainHistory(git=self.git, tip=self.git.tip_of(self.git.target(base)))
+        landing = history.landing(checked_commit(commit), base=base.commit if base is not None else "")
         if landing is None or landing.reverted_at is None:
             return ()
         return (Revert(commit=landing.revert, at=landing.reverted_at),)

@@ -199,10 +199,11 @@ class LocalForge:
             [Complaint(heading=one.complaint, text=printed) for one in failed], most_characters
         )
 
-    def contains(self, repo: str, commit: str) -> bool:
-        """Whether the main branch holds the commit."""
+    def contains(self, repo: str, commit: str, *, base: Base | None = None) -> bool:
+        """Whether the branch that work goes to holds the commit."""
         self._check_repo(repo)
-        return self.git.is_ancestor(existing_commit(self.git, commit), self.git.main_tip())
+        tip = self.git.tip_of(self.git.target(base))
+        return self.git.is_ancestor(existing_commit(self.git, commit), tip)
 
     def newest(self, repo: str, base: Base | None) -> Base:
         """Return the branch that work goes to, as it is now."""
@@ -259,11 +260,11 @@ class LocalForge:
     def withdraw_merge(self, change: ChangeRequest) -> None:
         """Nothing: merges here wait for nobody."""
 
-    def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
-        """Find the commit on the main branch that took this one back."""
+    def reverts_of(self, repo: str, commit: str, *, base: Base | None = None) -> tuple[Revert, ...]:
+        """Find the commit on the branch that work goes to that took this one back."""
         self._check_repo(repo)
         existing_commit(self.git, commit)
-        return self.branches.reverts_of(commit, since)
+        return self.branches.reverts_of(commit, base)
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
         """Return nothing: people here merge, revert or delete, which the repository shows."""

@@ -180,21 +180,21 @@ class RestChanges(ABC):
         """Have a merge that waits not be made; here one is made at once, or not at all."""
         del change
 
-    def reverts_of(self, repo: str, commit: str, since: str) -> tuple[Revert, ...]:
-        """Find the commit on the main branch that took this one back, by content; () while it is there."""
+    def reverts_of(self, repo: str, commit: str, base: Base | None) -> tuple[Revert, ...]:
+        """Find the commit on the branch that work goes to that took this one back; () while it is there."""
         self._commit(repo, checked_commit(commit))
-        base = self._main_branch(repo)
-        tip = self._tip(repo, base)
+        branch, since = self.target(repo, base), base.commit if base is not None else ""
+        tip = self._tip(repo, branch)
         landing = self._history.landing(
-            SoughtWork(repo=repo, base=base, tip=tip, branch="", head=commit, since=since)
+            SoughtWork(repo=repo, base=branch, tip=tip, branch="", head=commit, since=since)
         )
         if landing is None or landing.reverted_at is None:
             return ()
         return (Revert(commit=landing.revert, at=landing.reverted_at),)
 
-    def contains(self, repo: str, commit: str) -> bool:
-        """Whether the main branch holds the commit; ForgeGoneError when the commit does not exist."""
-        return self._contains(repo, self._main_branch(repo), checked_commit(commit))
+    def contains(self, repo: str, commit: str, base: Base | None) -> bool:
+        """Whether the branch that work goes to holds the commit; ForgeGoneError for an unknown one."""
+        return self._contains(repo, self.target(repo, base), checked_commit(commit))
 
     def message_of(self, repo: str, commit: str) -> str:
         """What a commit says of itself: anybody's text."""

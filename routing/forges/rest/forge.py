@@ -144,9 +144,9 @@ class RestForge:
         """Return what checks that failed say of it."""
         return self.checks.failing_log(repo, commit, most_characters=most_characters)
 
-    def contains(self, repo: str, commit: str) -> bool:
-        """Whether the main branch holds the commit."""
-        return self.changes.contains(repo, commit)
+    def contains(self, repo: str, commit: str, *, base: Base | None = None) -> bool:
+        """Whether the branch that work goes to holds the commit."""
+        return self.changes.contains(repo, commit, base)
 
     def newest(self, repo: str, base: Base | None) -> Base:
         """Return the branch that work goes to, as it is now."""
@@ -178,9 +178,9 @@ class RestForge:
         """Take the change out of the forge's merge queue, where it has one."""
         self.changes.withdraw_merge(change)
 
-    def reverts_of(self, repo: str, commit: str, *, since: str = "") -> tuple[Revert, ...]:
-        """Find the commit on the main branch that took this one back."""
-        return self.changes.reverts_of(repo, commit, since)
+    def reverts_of(self, repo: str, commit: str, *, base: Base | None = None) -> tuple[Revert, ...]:
+        """Find the commit on the branch that work goes to that took this one back."""
+        return self.changes.reverts_of(repo, commit, base)
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
         """Return the verdicts of reviewers."""

@@ -22,8 +22,8 @@ class RunNotes:
     change_at: float = 0.0  # not to be asked for again before
     change_finding: str = "no_change_request"  # what the last answer meant, a `Finding` of the watcher
     change_said: str = ""  # its words
-    merging: str = ""  # the commit whose merge was not carried out, when that was first tried, or when the
-    # forge's merge queue last got on, and its place there: with blanks between them
+    merging: str = ""  # the commit whose merge was asked for, when that was, or when the forge's merge queue
+    # last got on, and its place there: see `merge_asked`
     held_at: float | None = None  # when the forge last refused the token: until then nothing could be known
     first_pushed_at: float | None = None  # seconds since the epoch
     red_as_main: str = ""  # the commit at which CI was red as it is on the main branch
@@ -34,6 +34,15 @@ class RunNotes:
     tell_at: float = 0.0  # not to be tried again before
     before: str = ""  # the job that worked on the issue before, "" for none
     finished: str = ""  # the end of the job with which its issue was closed, or handed to a person
+
+    def asked_to_merge(self, commit: str) -> bool:
+        """Whether the forge was asked to merge this commit, or was about to be."""
+        return self.merging.split(" ", 1)[0] == commit
+
+
+def merge_asked(commit: str, since: float, place: str = "") -> str:
+    """What is noted of a merge before it is asked for, and while it is not made: with blanks between."""
+    return f"{commit} {since:.6f} {place}"
 
 
 class RunStore(Store):

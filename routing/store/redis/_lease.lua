@@ -1,5 +1,6 @@
 -- Shared by the scripts that take what somebody else has leased, and by the pulse. Needs `prelude`.
--- The pulse is a hash: at (of the last sweep), and after a time without sweeps: from, grace_until.
+-- The pulse is a hash: at (of the last sweep), and after a time without sweeps, as before the first: from,
+-- grace_until.
 -- Where all stood still (the server was away, the machine slept), leases ran out that nobody could renew. So their
 -- holders get some seconds first.
 
@@ -8,8 +9,8 @@ local GAP, GRACE = 5, 5
 
 local function beat(pulse, now)
   local at = redis.call('HGET', pulse, 'at')
-  if at and now - tonumber(at) > GAP then
-    redis.call('HSET', pulse, 'from', at, 'grace_until', stamp(now + GRACE))
+  if not at or now - tonumber(at) > GAP then
+    redis.call('HSET', pulse, 'from', at or '0', 'grace_until', stamp(now + GRACE))
   end
   redis.call('HSET', pulse, 'at', stamp(now))
 end
