@@ -14,9 +14,9 @@ from rich.console import RenderableType
 
 from console.invocation import AsJson, examples, opened, started
 from console.output.rendering import iso, one_line, table, when, word
-from routing.accounts.breaker import Breaker, BreakerState, span
+from routing.accounts.breaker import Breaker
+from routing.accounts.closed_account import ALL_MODELS, ClosedAccount
 from routing.errors import CorruptRecordError, InvalidInputError, NotFoundError
-from routing.store.accounts.breaker_store import ALL_MODELS
 from tasks.composition.composition import Coalmine
 
 account_app = typer.Typer(help="Accounts that agents work with, and their limits.", no_args_is_help=True)
@@ -167,8 +167,8 @@ def accounts_view(lines: Sequence[AccountLine], now: float) -> RenderableType:
             line.account,
             _model(line.breaker),
             word(line.breaker.state.value),
-            _countdown(line.breaker, now),
-            line.breaker.kind.said if line.breaker.kind and not line.breaker.is_open else "",
+            closed.countdown if (closed := ClosedAccount.of(line.breaker, now)) else "",
+            closed.why if closed else "",
             when(line.breaker.used_at) or "-",
             one_line(line.breaker.words, 60),
         )
@@ -184,14 +184,3 @@ def held_words(count: int) -> str:
 
 def _model(breaker: Breaker) -> str:
     return {"*": "all", "": "-"}.get(breaker.model, breaker.model)
-
-
-def _countdown(breaker: Breaker, now: float) -> str:
-    if breaker.is_open:
-        return ""
-    if breaker.state is BreakerState.PROBING:
-        return f"now, by job {breaker.probe}"
-    left = breaker.seconds_left(now)
-    if left is None:
-        return "when a person opens it"
-    return f"in {span(left)}" if left else "by the next job"

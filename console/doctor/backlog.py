@@ -3,7 +3,7 @@
 from itertools import islice
 
 from console.doctor.findings import ok, problem, warning
-from routing.accounts.breaker import Breaker, field_of
+from routing.accounts.closed_account import closed_accounts
 from routing.backlog.item import BacklogState
 from routing.jobs.turn import HindranceKind
 from routing.printable import printable
@@ -104,23 +104,14 @@ def intake(coalmine: Coalmine) -> HealthFinding:
 
 def accounts(coalmine: Coalmine) -> HealthFinding:
     """Which accounts are closed, why, and for how long; and how many jobs wait for one."""
-    breakers = coalmine.breakers.all()
-    closed = sorted((each for each in breakers if not each.is_open), key=_urgent)
+    breakers, now = coalmine.breakers.all(), coalmine.now()
+    closed = closed_accounts(breakers, now)
     held = coalmine.job_store.occupancy().limited
     if not closed:
         return ok("accounts", f"{len(breakers)} were used, and all are open; {held} jobs wait for one")
-    now = coalmine.now()
-    named = "; ".join(
-        f"{field_of(each.account, each.model)}: {each.described(now)}" for each in closed[:MOST_NAMED]
-    )
+    said = [f"{each.name}: {each.why}; tried again {each.countdown}" for each in closed[:MOST_NAMED]]
     first = closed[0]
     remedy = "wait; one job tries it then"
-    if first.kind is not None and first.kind.needs_person:
+    if first.needs_person:
         remedy = f"look at it ({first.words}), then `coalmine account reopen {first.account}`"
-    return warning("accounts", f"{named}; {held} jobs wait", remedy)
-
-
-def _urgent(breaker: Breaker) -> tuple[bool, str, str]:
-    """Those for a person first."""
-    needs_person = breaker.kind is not None and breaker.kind.needs_person
-    return (not needs_person, breaker.account, breaker.model)
+    return warning("accounts", f"{'; '.join(said)}; {held} jobs wait", remedy)

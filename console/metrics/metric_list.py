@@ -129,6 +129,11 @@ ACCOUNT_OPEN = Metric(
     meaning="1 when jobs may begin on the account, 0 while any of it is closed",
     labels=("account",),
 )
+ACCOUNT_SECONDS_LEFT = Metric(
+    name="coalmine_account_closed_seconds_left",
+    meaning="time until a closed account is tried again; absent while it is open, or waits for a person",
+    labels=("account", "model"),
+)
 
 NOTIFICATIONS = Metric(
     name="coalmine_notifications",

@@ -10,6 +10,7 @@ from console.metrics import metric_list as m
 from console.metrics.metric_list import Metric
 from console.output.trials.trial_status import status_of
 from harvest.trials.harvester import released_checks
+from routing.accounts.closed_account import closed_accounts
 from routing.backlog.item import BacklogState
 from routing.cost import NO_COST
 from routing.errors import CorruptRecordError, NotFoundError
@@ -109,10 +110,14 @@ def _costs(parts: Coalmine) -> Iterator[MetricReading]:
 
 def _accounts(parts: Coalmine) -> Iterator[MetricReading]:
     is_open: dict[str, bool] = {}
-    for breaker in parts.breakers.all():
+    breakers = parts.breakers.all()
+    for breaker in breakers:
         is_open[breaker.account] = is_open.get(breaker.account, True) and breaker.is_open
     for account, opened in sorted(is_open.items()):
         yield MetricReading(m.ACCOUNT_OPEN, opened, (account,))
+    for closed in closed_accounts(breakers, parts.breakers.now()):
+        if closed.seconds_left is not None:
+            yield MetricReading(m.ACCOUNT_SECONDS_LEFT, closed.seconds_left, (closed.account, closed.model))
 
 
 def _notifications(parts: Coalmine) -> Iterator[MetricReading]:

@@ -53,6 +53,8 @@ def read_status(parts: Coalmine) -> FleetStatus:
         issues={state: parts.backlog_store.count(state) for state in BacklogState},
         held=held[:MOST_HELD],
         held_count=len(held),
+        closed_accounts=parts.breakers.closed(),
+        limited=store.occupancy().limited,
         trials=read_trials(parts, parts.trials.open_trials(), now),
         today=sum(today.values(), NO_COST),
         day_limit_usd=store.limits_in_force().day_cost_usd,

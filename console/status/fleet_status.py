@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.output.trials.trial_status import TrialStatus
+from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.cost import NO_COST, Cost
 from routing.jobs.job import Job
@@ -47,6 +48,8 @@ class FleetStatus:
     issues: dict[BacklogState, int]  # how many there are in each state
     held: Sequence[HeldWork]  # at most MOST_HELD
     held_count: int
+    closed_accounts: Sequence[ClosedAccount]  # those for a person first
+    limited: int  # jobs that wait for an account
     trials: Sequence[TrialStatus]
     today: Cost  # of the turns that ended today, UTC
     day_limit_usd: float  # 0: none

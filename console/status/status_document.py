@@ -5,6 +5,7 @@ from typing import Any
 from console.output.cost_views import cost_document
 from console.output.rendering import iso
 from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
+from routing.accounts.closed_account import ClosedAccount
 from routing.jobs.job import Job
 
 
@@ -23,6 +24,8 @@ def status_document(status: FleetStatus) -> dict[str, Any]:
         "issues": {state.value: count for state, count in status.issues.items()},
         "held": [_held(each) for each in status.held],
         "held_count": status.held_count,
+        "closed_accounts": [_closed(each) for each in status.closed_accounts],
+        "waiting_for_accounts": status.limited,
         "trials": [trial.document() for trial in status.trials],
         "spent_today": cost_document(status.today),
         "spending_now": cost_document(status.running_cost),
@@ -53,6 +56,20 @@ def _waiting(job: Job) -> dict[str, Any]:
         "title": job.request.title,
         "since": iso(job.pushed_at),
         "reason": job.reason,
+    }
+
+
+def _closed(each: ClosedAccount) -> dict[str, Any]:
+    return {
+        "account": each.account,
+        "model": each.model,
+        "state": each.state.value,
+        "why": each.why,
+        "words": each.words,
+        "since": iso(each.since),
+        "until": iso(each.until),
+        "seconds_left": None if each.seconds_left is None else round(each.seconds_left),
+        "probe": each.probe or None,
     }
 
 

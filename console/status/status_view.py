@@ -37,7 +37,10 @@ _TITLE = 32
 
 def status_view(status: FleetStatus) -> Iterator[RenderableType]:
     """All parts, one after the other, with a blank line between."""
-    parts = (_state(status), _agents(status), _queue(status), _held(status), _trials(status), _cost(status))
+    parts = (
+        _state(status), _agents(status), _queue(status), _held(status), _accounts(status), _trials(status),
+        _cost(status),
+    )  # fmt: skip
     for place, part in enumerate(parts):
         lines = list(part)
         if lines and place:
@@ -136,6 +139,18 @@ def _held(status: FleetStatus) -> Iterator[RenderableType]:
         yield Prose(f"{more} more: `coalmine issue list`", "dim")
     if any(status.issues.get(state) for state in (BacklogState.ESCALATED, BacklogState.FROZEN)):
         yield Prose("What waits for a person goes on with `coalmine issue resume ISSUE`.", "dim")
+
+
+def _accounts(status: FleetStatus) -> Iterator[RenderableType]:
+    """Which accounts are closed, and when each is tried again."""
+    if not status.closed_accounts:
+        return
+    yield heading("Closed accounts")
+    yield table(
+        ("!account", "!tried again", "why", "?~words"),
+        ((each.name, each.countdown, each.why, one_line(each.words, 60)) for each in status.closed_accounts),
+    )
+    yield Prose(f"{status.limited} jobs wait for an account: `coalmine account list`", "dim")
 
 
 def _trials(status: FleetStatus) -> Iterator[RenderableType]:

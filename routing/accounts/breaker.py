@@ -65,18 +65,6 @@ class Breaker(BaseModel):
         """Until it is tried again, 0 when that may be now; None when a person must open it."""
         return None if self.until is None else max(0.0, self.until - now)
 
-    def described(self, now: float) -> str:
-        """In words, for people: what is wrong, and for how long."""
-        if self.is_open:
-            return "open"
-        why = self.kind.said if self.kind else "it is closed"
-        if self.state is BreakerState.PROBING:
-            return f"{why}; job {self.probe} tries it now"
-        left = self.seconds_left(now)
-        if left is None:
-            return f"{why}; until a person opens it"
-        return f"{why}; {f'tried again in {span(left)}' if left else 'tried by the next job'}"
-
 
 def field_of(account: str, model: str | None) -> str:
     """The name of a breaker in the store: `claude:team-a/opus`."""

@@ -9,6 +9,7 @@ import redis
 
 from routing.accounts.account import Account
 from routing.accounts.breaker import Breaker, BreakerState, span
+from routing.accounts.closed_account import ClosedAccount
 from routing.accounts.limit import AccountLimit, LimitKind
 from routing.accounts.pool import Pools
 from routing.jobs.job import Job, JobResult, JobState
@@ -547,6 +548,32 @@ def test_a_job_whose_limit_could_not_be_noted_is_known_as_that(made: Made) -> No
     assert not accounts.met(replace(claimed, account=""), limit())
     fleet.redis.set(fleet.app.keys("breakers"), "no hash")
     assert not accounts.met(claimed, limit())
+
+
+def test_a_closed_account_has_a_countdown(made: Made) -> None:
+    """For pages, metrics and commands alike: how long it takes, who tries it, or that a person must."""
+    fleet = made("a", "b")
+    first, second = jobs_of(fleet, 2)
+    tried(fleet, first)
+    tried(fleet, second)
+    assert fleet.app.breakers.closed() == []
+    put_off(fleet, first, limit(until=fleet.clock() + 2 * HOUR))
+    put_off(fleet, second, limit(LimitKind.AUTH, is_wide=True))
+    fleet.app.breakers.close("claude:c", "*", until=None, words="the bill", by="ada")
+    fleet.clock.forward(1800)
+    accounts = {each.name: each for each in fleet.app.breakers.closed()}
+    limited = accounts.pop(next(name for name in accounts if name in {"claude:a/", "claude:b/"}))
+    assert limited.seconds_left == pytest.approx(5400)
+    assert limited.countdown == "in 1 h 30 min"
+    assert (limited.why, limited.words) == ("its usage limit is reached", "enough for today")
+    broken, closed = accounts.values()
+    assert (broken.needs_person, closed.needs_person, limited.needs_person) == (True, True, False)
+    assert (closed.seconds_left, closed.countdown) == (None, "when a person opens it")
+    fleet.clock.forward(5401)
+    assert ClosedAccount.of(breaker(fleet, limited.account), fleet.clock()) is not None
+    tried(fleet, first)
+    (probed,) = [each for each in fleet.app.breakers.closed() if each.name == limited.name]
+    assert probed.countdown == f"now, by job {first}"
 
 
 def test_spans_are_words() -> None:

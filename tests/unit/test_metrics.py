@@ -67,6 +67,17 @@ def test_jobs_are_counted_where_they_are(fleet: SteppedFleet) -> None:
     assert found["coalmine_trial_jobs", ("canary", "open", "implementer")] == 0  # the harvest has not read it
 
 
+def test_a_closed_account_counts_down(fleet: SteppedFleet) -> None:
+    """Until it is tried again; one that a person must open has no number."""
+    fleet.app.breakers.close("claude:a", "opus", until=fleet.clock() + 600, words="", by="ada")
+    fleet.app.breakers.close("claude:b", "*", until=None, words="the bill", by="ada")
+    fleet.clock.forward(200)
+    found = scraped(fleet)
+    assert found["coalmine_account_open", ("claude:a",)] == 0
+    left = {key: value for key, value in found.items() if key[0] == "coalmine_account_closed_seconds_left"}
+    assert left == {("coalmine_account_closed_seconds_left", ("claude:a", "opus")): 400}
+
+
 def test_a_trial_is_shown_with_its_evidence_and_thresholds(fleet: SteppedFleet) -> None:
     """Its state, its arms and its two questions, while it is open; its state alone afterwards."""
     job = fleet.enqueue().job

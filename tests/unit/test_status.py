@@ -74,6 +74,18 @@ def test_agents_at_work_are_shown_with_their_last_words_and_cost(fleet: SteppedF
     assert "Spent today: 0.25 USD; 0.50 USD more by turns that run" in text
 
 
+def test_closed_accounts_are_shown_with_a_countdown(fleet: SteppedFleet) -> None:
+    """Nothing is said of them while all are open."""
+    assert "Closed accounts" not in shown(fleet)
+    fleet.app.breakers.close("claude:a", "*", until=fleet.clock() + 600, words="the bill", by="ada")
+    fleet.clock.forward(200)
+    (closed,) = document(fleet)["closed_accounts"]
+    assert (closed["account"], closed["seconds_left"], closed["words"]) == ("claude:a", 400, "the bill")
+    text = shown(fleet, 120)
+    for words in ("Closed accounts", "claude:a/*", "in 6 min 40 s", "a person closed it", "the bill"):
+        assert words in text
+
+
 def test_merged_work_says_when_it_counts(fleet: SteppedFleet) -> None:
     """Each merge counts when its revert window has passed; work without an outcome is counted beside it."""
     jobs = [fleet.enqueue().job for _ in range(3)]

@@ -11,15 +11,13 @@ from routing.accounts.breaker import (
     BreakerState,
     field_of,
 )
+from routing.accounts.closed_account import ALL_MODELS, ClosedAccount, closed_accounts
 from routing.accounts.limit import AccountLimit, LimitKind
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 _log = structlog.get_logger(__name__)
-
-#: In place of a model: the account as a whole.
-ALL_MODELS = "*"
 
 _CLOSE = Script(
     "breaker_close",
@@ -87,6 +85,10 @@ class BreakerStore(Store):
             ends = self.redis.zmscore(leases, probes) if probes else []
         alive = {probe for probe, end in zip(probes, ends, strict=True) if end is not None and end > now}
         return [_with_probe(each, alive) for each in read]
+
+    def closed(self) -> list[ClosedAccount]:
+        """What is closed now, and for how long; those for a person first."""
+        return closed_accounts(self.all(), self.now())
 
     def _close(
         self, account: str, model: str, *, kind: LimitKind, state: BreakerState, until: float | None,
