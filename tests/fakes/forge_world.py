@@ -98,6 +98,7 @@ class ForgeWorld:
         self.shut: list[str] = []  # types of rules that hold for branches of ours, on GitHub
         self.bypass = "never"  # whether our user may bypass those
         self.protections: list[dict[str, object]] = []  # of branches, on Gitea
+        self.classic: list[dict[str, object]] = []  # the classic protections of branches, on GitHub
         self.has_issues = True
         self.users = {
             OWN_LOGIN: "write",

@@ -315,6 +315,8 @@ class GitHubRoutes:
     def graphql(self, asked: AskedRequest, _found: Found) -> Answer:
         """A pull request is put into the merge queue; what is refused comes with status 200, too."""
         wanted, query = asked.body["variables"], asked.body["query"]
+        if "branchProtectionRules" in query:
+            return self.classic(wanted)
         pull = self.world.pulls[int(wanted["pull"].removeprefix("PR_"))]
         number = pull.issue.number
         queued = self.world.queued
@@ -332,6 +334,19 @@ class GitHubRoutes:
         self.world.queued.append(pull.issue.number)
         self.world.history.add(pull.issue.number, "added_to_merge_queue", OWN_LOGIN)
         return Answer(value={"data": {"enqueuePullRequest": {"mergeQueueEntry": {"position": 1}}}})
+
+    def classic(self, wanted: dict[str, str]) -> Answer:
+        """The classic protections of branches, to whom may see them."""
+        if f"{wanted['owner']}/{wanted['name']}" != self.world.repo:
+            refusal = {"type": "NOT_FOUND", "message": "Could not resolve to a Repository"}
+            return Answer(value={"data": {"viewer": None, "repository": None}, "errors": [refusal]})
+        defaults = {"isAdminEnforced": False, "lockBranch": False, "restrictsPushes": False}
+        nobody = {"pushAllowances": {"totalCount": 0, "nodes": []}}
+        shown = {
+            "viewerCanAdminister": self.world.users.get(OWN_LOGIN) == "admin",
+            "branchProtectionRules": {"nodes": [defaults | nobody | rule for rule in self.world.classic]},
+        }
+        return Answer(value={"data": {"viewer": {"login": OWN_LOGIN}, "repository": shown}})
 
     @staticmethod
     def _notes(run: dict[str, object]) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from harvest.settling.score import Score, ScoreRules, score
+from routing.base import Base
 from routing.events import JOB_SIGNAL
 from routing.forges.change_request import ChangeState, Review, ReviewVerdict
 from routing.forges.commit_status import StatusState
@@ -116,10 +117,10 @@ def test_a_merge_between_two_questions_is_not_a_push(
     """The request was open when it was read, and its commits are there when that is asked."""
     contains = fleet.forge.contains
 
-    def merged_meanwhile(repo: str, commit: str) -> bool:
-        if not contains(repo, commit):
+    def merged_meanwhile(repo: str, commit: str, *, base: Base | None) -> bool:
+        if not contains(repo, commit, base=base):
             merge_by_hand(fleet)
-        return contains(repo, commit)
+        return contains(repo, commit, base=base)
 
     monkeypatch.setattr(fleet.forge, "contains", merged_meanwhile)
     assert look(fleet) == ["merged"]

@@ -6,10 +6,12 @@ from routing.forges.errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
+from routing.forges.github.protection import keeps_out
 from routing.forges.rest.access import RestAccess
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Text, Wire, WireRights
 from routing.forges.work_branch import WORK_PREFIX
+from routing.printable import printable
 
 #: The version of the API that we speak: https://docs.github.com/rest/about-the-rest-api/api-versions
 API_VERSION = "2022-11-28"
@@ -52,10 +54,26 @@ class GitHubAccess(RestAccess):
         return f"GitHub's API of {API_VERSION} is not spoken there any more: update Coalmine"
 
     def _shut(self, repo: str) -> str:
-        """A ruleset that lets nobody make or change branches of our name, unless we may bypass it.
+        """A ruleset, or a classic protection, that lets nobody make or change branches of our name.
 
-        Rules are shown for a branch that is yet to be made, too. Those that are not shown say nothing.
+        Unless we may bypass it. Rules are shown for a branch that is yet to be made, too. Those that are not
+        shown say nothing.
         """
+        return self._shut_by_ruleset(repo) or self._shut_by_protection(repo)
+
+    def _shut_by_protection(self, repo: str) -> str:
+        try:
+            pattern = keeps_out(self._client, repo, _ANY_WORK)
+        except (ForgeGoneError, ForgeRefusedError, ForgeInvalidError):
+            return ""
+        if not pattern:
+            return ""
+        return (
+            f"the branch protection {printable(pattern)} of {repo} does not let us push branches "
+            f"{WORK_PREFIX}JOB; let our user push there, or leave {WORK_PREFIX}* out of it"
+        )
+
+    def _shut_by_ruleset(self, repo: str) -> str:
         path = repository_path(repo)
         try:
             listing = self._client.read_all(f"{path}/rules/branches/{path_segment(_ANY_WORK)}")
