@@ -39,7 +39,7 @@ from tasks.work.clock_watch import clock_chore
 from tasks.work.drain import drain_after
 from tasks.work.host_keeper import HostKeeper
 from tasks.work.log_and_continue import LogAndContinue
-from tasks.work.tick import is_late
+from tasks.work.tick import is_late, store_chore
 
 
 def _settings() -> Settings:
@@ -222,7 +222,7 @@ def _open_many_files(**_given: Any) -> None:
 def _look_after_host(sender: Any = None, **_given: Any) -> None:
     """What concerns this machine is done by every worker on it, whatever queues it serves."""
     clock = clock_chore(worker().coalmine.clocks, str(getattr(sender, "hostname", "") or "worker"))
-    HostKeeper([clock, *worker().chores]).start()
+    HostKeeper([clock, store_chore(worker().coalmine.ticks), *worker().chores]).start()
     HostKeeper(worker().slow_chores).start()
 
 
@@ -231,7 +231,8 @@ def _give_beat_the_time(sender: Any = None, **_given: Any) -> None:
     """Ticks say when they were sent by the server's clock. Beat waits for no store: the ticks are sent."""
     parts = compose(settings, app=app, patience_seconds=0.0)
     sender.scheduler.server_time = parts.now
-    HostKeeper([clock_chore(parts.clocks, f"beat@{socket.gethostname()}")]).start()
+    clock = clock_chore(parts.clocks, f"beat@{socket.gethostname()}")
+    HostKeeper([clock, store_chore(parts.ticks)]).start()
 
 
 @signals.task_revoked.connect

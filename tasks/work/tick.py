@@ -1,6 +1,7 @@
 """A tick: short, idempotent, and run by one process at a time."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -8,7 +9,9 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from routing.errors import UnavailableError
 from routing.store.fleet.tick_store import TickStore
+from tasks.work.host_keeper import Chore
 
 _log = structlog.get_logger(__name__)
 
@@ -23,6 +26,10 @@ EMPTIED = (
     "the store has lost what was in it: somebody emptied it, or it was started without its files. Jobs that "
     "ran are ended, and templates, versions, trials and switches are gone: restore a copy of its files"
 )
+
+#: Seconds for which no other process says that the store was emptied, and between two looks whether it was.
+EMPTIED_SECONDS = 120.0
+LOOK_SECONDS = 10.0
 
 #: Seconds after which a request for a tick that has not begun is repeated.
 ASKED_SECONDS = 5
@@ -46,7 +53,7 @@ class Ticks:
 
     def __init__(self, store: TickStore) -> None:
         self._store = store
-        self._has_beaten = False  # this process has noted a sweep
+        self._mark = ""  # of the store, as this process has seen it last
 
     def run_alone(self, name: str, tick: Callable[[], Any], *, lease_seconds: float = TICK_SECONDS) -> Any:
         """Run the tick; when another process is at it, have that one run it once more, and return None.
@@ -64,13 +71,19 @@ class Ticks:
         return answer
 
     def beat(self) -> None:
-        """A sweep begins: after a time without any, leases that ran out meanwhile are not lost yet.
+        """A sweep begins: after a time without any, leases that ran out meanwhile are not lost yet."""
+        self._compare(self._store.beat())
 
-        A store that has forgotten the sweeps of this process has lost everything else too, which is said.
-        """
-        if not self._store.beat() and self._has_beaten:
+    def look(self) -> None:
+        """See which store it is; while it does not answer, nothing is known."""
+        with suppress(UnavailableError):
+            self._compare(self._store.mark() or "")
+
+    def _compare(self, mark: str) -> None:
+        """A store with another mark has lost everything that was in it, which one process says."""
+        if self._mark and mark and mark != self._mark and self.is_first("emptied", seconds=EMPTIED_SECONDS):
             _log.error("store.emptied", reason=EMPTIED)
-        self._has_beaten = True
+        self._mark = mark or self._mark
 
     def ask(self, name: str) -> bool:
         """Whether a message for the tick is to be sent: not when one was sent a moment ago and waits.
@@ -82,6 +95,11 @@ class Ticks:
     def is_first(self, name: str, *, seconds: float) -> bool:
         """Whether no process did this part of a tick in the last seconds; then this caller is to do it."""
         return self._store.is_first(name, seconds=int(seconds))
+
+
+def store_chore(ticks: Ticks) -> Chore:
+    """Looking which store it is: any process may be the one that saw it before it was emptied."""
+    return Chore(name="store", every_seconds=LOOK_SECONDS, do=ticks.look)
 
 
 class TickRequests:

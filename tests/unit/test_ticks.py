@@ -2,6 +2,7 @@
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from routing.store.fleet.tick_store import TickStore
 from routing.store.redis.keys import Keys
@@ -60,6 +61,36 @@ def test_first_within_a_time_is_one(store: TickStore) -> None:
     """What is done now and then is done by one of all processes."""
     assert [store.is_first("trimmed", seconds=60) for _ in range(2)] == [True, False]
     assert store.is_first("tidied", seconds=60)
+
+
+@pytest.mark.parametrize("sees", ["another process", "the one that swept", "one that only looked"])
+def test_an_emptied_store_is_noticed_by_a_process_that_knew_it(store: TickStore, sees: str) -> None:
+    """The first sweep after the loss may be made by a process that never swept before: one says it."""
+    swept, looked, new = Ticks(store), Ticks(store), Ticks(store)
+    swept.beat()
+    looked.look()
+    store.redis.flushall()
+    looked.look()  # nothing is known yet
+    with capture_logs() as logs:
+        first = {"the one that swept": swept, "one that only looked": looked}.get(sees, new)
+        first.beat()
+        for one in (swept, looked, new):
+            one.look()
+            one.beat()
+    assert [line["event"] for line in logs] == ["store.emptied"]
+
+
+def test_a_store_that_was_never_swept_is_not_an_emptied_one(store: TickStore) -> None:
+    """Neither is one of a release that gave stores no mark."""
+    early = Ticks(store)
+    early.look()
+    store.redis.hset(store.keys("pulse"), "at", "1.0")
+    early.look()
+    with capture_logs() as logs:
+        Ticks(store).beat()
+        early.look()
+        early.beat()
+    assert logs == []
 
 
 def test_message_is_not_asked_for_twice(store: TickStore) -> None:

@@ -1,9 +1,9 @@
 -- A sweep begins: note when, so that leases which ran out while none could are not taken from their holders at once.
 -- KEYS  pulse
--- ARGV  none
--- Returns 1; 0 where no sweep was noted before
+-- ARGV  mark: of the store, if it has none
+-- Returns the store's mark: that of the first sweep that it knows of
 -- @include prelude
 -- @include lease
-local known = redis.call('EXISTS', pulse)
 beat(pulse, clock(time))
-return known
+redis.call('HSETNX', pulse, 'mark', mark)
+return redis.call('HGET', pulse, 'mark')

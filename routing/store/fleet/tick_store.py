@@ -1,5 +1,6 @@
 """Ticks in Redis: which process runs one, and whether another run was requested."""
 
+import secrets
 from typing import Any
 
 from redis.exceptions import LockError
@@ -11,7 +12,7 @@ from routing.store.redis.store import Store
 #: A turn at a tick, from `begin` to `end`.
 Turn = Any  # the driver's lock
 
-_PULSE = Script("lease_pulse", bool, indexes="pulse")
+_PULSE = Script("lease_pulse", str, indexes="pulse", args="mark")
 
 #: Seconds for which a wish is remembered that nobody fulfils.
 WISH_SECONDS = 120
@@ -54,12 +55,18 @@ class TickStore(Store):
         """Whether a message for the tick is needed: False when one was sent within the last seconds."""
         return self._first(self._asked(name), seconds, doing=f"asking for the tick {name}")
 
-    def beat(self) -> bool:
-        """A sweep begins; whether one was noted before.
+    def beat(self) -> str:
+        """A sweep begins; returns the store's mark, which the first one gave it.
 
         After some seconds without one, holders of leases get time to renew them first.
         """
-        return self.call(_PULSE, doing="noting that the sweep runs")
+        return self.call(_PULSE, mark=secrets.token_hex(8), doing="noting that the sweep runs")
+
+    def mark(self) -> str | None:
+        """The store's mark: another one is another store, or one that was emptied. None before a sweep."""
+        with redis_errors("asking which store it is"):
+            mark: str | None = self.redis.hget(self.keys("pulse"), "mark")
+        return mark
 
     def is_first(self, name: str, *, seconds: int) -> bool:
         """Whether this is the first call of that name, by any process, within some seconds."""

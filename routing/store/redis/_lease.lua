@@ -1,6 +1,6 @@
 -- Shared by the scripts that take what somebody else has leased, and by the pulse. Needs `prelude`.
--- The pulse is a hash: at (of the last sweep), and after a time without sweeps, as before the first: from,
--- grace_until.
+-- The pulse is a hash: at (of the last sweep), mark (of the store), and after a time without sweeps, as before the
+-- first: from, grace_until.
 -- Where all stood still (the server was away, the machine slept), leases ran out that nobody could renew. So their
 -- holders get some seconds first.
 
