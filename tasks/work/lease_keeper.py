@@ -174,18 +174,14 @@ class LeaseKeeper:
     def look(self, kind: LeaseKind[T], thing: T) -> LeaseStatus:
         """What a lease is, before something is done that carries no fence: ours, and nobody asks us to stop.
 
-        The store says so, and extends it. A store that is away is waited for, unless the last renewal leaves
-        time enough; the lease is not held when it did not answer for FINISHED_SECONDS.
+        The store says so, and extends it. A store that is away is waited for, also while the lease is surely
+        ours: people may have cancelled meanwhile. The lease is not held when the store did not answer for
+        FINISHED_SECONDS.
         """
         began = self._monotonic()
 
         def ask() -> LeaseStatus:
-            try:
-                return kind.renew([thing], extend_seconds=kind.lease_seconds)[0]
-            except STORE_AWAY:
-                if self._is_sure(thing):
-                    return LeaseStatus(held=True)
-                raise
+            return kind.renew([thing], extend_seconds=kind.lease_seconds)[0]
 
         def is_over() -> bool:
             longest = DRAIN_SECONDS if self._draining() else FINISHED_SECONDS
@@ -195,11 +191,6 @@ class LeaseKeeper:
             return patiently("lease.in_doubt", ask, is_over=is_over, pause=self._pause, kind=kind.name)
         except STORE_AWAY:
             return LeaseStatus(held=False)
-
-    def _is_sure(self, thing: object) -> bool:
-        """Whether nobody else can have a lease for as long as a renewal takes to be due."""
-        until = self._monotonic() + self.times.renewal_seconds
-        return any(lease.thing is thing and lease.sure_until > until for lease in self._leases())
 
     def renew(self) -> None:
         """One tick of the renewing thread: one call a kind, then the chores.

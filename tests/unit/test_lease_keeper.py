@@ -206,13 +206,17 @@ def test_a_lease_in_doubt_is_asked_for_until_the_store_answers(sessions: Session
         assert sessions.clock() >= mute.answers_at
 
 
-def test_a_lease_that_was_renewed_a_moment_ago_needs_no_answer(sessions: Sessions) -> None:
-    """Nobody can have it before it runs out, so a push need not wait for a server that restarts."""
+def test_a_lease_that_is_surely_ours_is_asked_about_all_the_same(sessions: Sessions) -> None:
+    """Nobody can have it, but people may have cancelled: a push waits for the answer, and hears of that."""
     mute = _mute(sessions)
     with held(sessions, mute, PATIENT) as (keeper, lease):
-        sessions.clock.forward(LEASE / 2)
-        assert keeper.look(lease.kind, lease.thing).held
-        assert mute.asked == 1
+        sessions.clock.forward(1)
+        sessions.store.stop("builder-1", kind="cancel", reason="nobody wants it")
+        mute.answers_at = sessions.clock() + LEASE / 3
+        said = keeper.look(lease.kind, lease.thing)
+        assert said.held
+        assert said.stop == "cancel:nobody wants it"
+        assert sessions.clock() >= mute.answers_at
 
 
 def test_a_refusal_does_not_make_a_lease_certain(sessions: Sessions) -> None:
