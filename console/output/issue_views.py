@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from console.output.event_views import event_document
 from console.output.fields import ShownField, document, moment, rows
@@ -90,7 +91,7 @@ def _table(items: Sequence[BacklogItem]) -> RenderableType:
         (
             (
                 str(item.ref),
-                word(item.state),
+                _state(item),
                 str(item.metadata.priority),
                 one_line(item.title, 40),
                 one_line(_why(item), 72),
@@ -110,6 +111,11 @@ def issue_view(detail: IssueDetail) -> Iterator[RenderableType]:
     yield from _part("Waits for", ("!issue", "!state", "title"), map(_row, detail.blockers))
     yield from _part("Waited for by", ("!issue", "!state", "title"), map(_row, detail.dependents))
     yield from _part("What happened", ("!at", "!event", "details"), map(_happened, detail.events))
+
+
+def _state(item: BacklogItem) -> Text:
+    """Its state; of work that only a person's merge is missing from, that."""
+    return word(item.state, "in review" if item.in_review else "")
 
 
 def _why(item: BacklogItem) -> str:
@@ -184,7 +190,8 @@ def _refusal(item: BacklogItem) -> dict[str, Any] | None:
 ISSUE: tuple[ShownField[BacklogItem], ...] = (
     ShownField("issue", "issue", lambda item: str(item.ref), lambda item: heading(str(item.ref))),
     ShownField("title", "title"),
-    ShownField("state", "state", shown=lambda item: word(item.state)),
+    ShownField("state", "state", shown=lambda item: _state(item)),  # noqa: PLW0108 - defined below
+    ShownField("in_review"),
     ShownField("reason", "reason"),
     ShownField("paused"),
     ShownField(

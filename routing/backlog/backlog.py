@@ -247,17 +247,19 @@ class Backlog:
         """Seconds since the epoch by the server's clock."""
         return self._store.now()
 
-    def stand_aside(self, ref: IssueRef, job: str, *, reason: str, most: int) -> bool:
+    def stand_aside(
+        self, ref: IssueRef, job: str, *, reason: str, most: int, in_review: bool = False
+    ) -> bool:
         """Free the slot of an item whose pushed work waits for others; False when it keeps its slot.
 
         `most` is for how many items of the repository that may be done at once: beyond it no new issue is
         started, as for any other that is in progress.
         """
-        return self._store.stand_aside(ref, job, reason=reason[:500], most=most)
+        return self._store.stand_aside(ref, job, reason=reason[:500], most=most, in_review=in_review)
 
     def take_place(self, ref: IssueRef, job: str) -> bool:
         """What the work of an item waited for is there: it holds a slot again, also where none is free."""
-        return self._store.stand_aside(ref, job, reason="", most=0)
+        return self._store.stand_aside(ref, job, reason="", most=0, in_review=False)
 
     def refuse(self, refusal: Refusal) -> bool:
         """Note why an item is not dispatched; False when that is known."""

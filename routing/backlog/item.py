@@ -49,6 +49,7 @@ class BacklogItem:
     pausing: str = ""  # by whom it was paused while in progress; "": it was not
     unwanted: str = ""  # what people did that ends the job in progress; "": nothing
     aside: str = ""  # what its pushed work waits for, so that it holds no slot; "": it holds one
+    in_review: bool = False  # that is a person, who is to merge it; also where it holds a slot
     before: str = ""  # the job that was at work on it before it was last started, "" for none
     assigned: tuple[str, ...] | None = None  # to whom when it was started; None: not known
 

@@ -118,6 +118,11 @@ class ForgeConfig(BaseModel):
         return self.merge == "green"
 
     @property
+    def leaves_merging(self) -> bool:
+        """Whether done work waits in its change request until a person merges it."""
+        return self.opens_changes and not self.merges_green
+
+    @property
     def has_ci(self) -> bool:
         """Whether anybody judges commits there; otherwise work is done when it is pushed."""
         return True

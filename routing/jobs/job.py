@@ -151,6 +151,7 @@ class Job:
     cost: Cost = NO_COST  # of every turn ever run for it; a person's retry begins the three before anew
     base_branch: str = ""  # that its work began from and goes to, "" before it began
     base_commit: str = ""  # of that branch, after which all commits are its own
+    in_review: str = ""  # the last commit of its that was left to people to merge, "" for none
     fix_forwards: int = 0  # corrective turns that it was sent back for
     judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
     repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
@@ -205,6 +206,11 @@ class Job:
     def is_corrected(self) -> bool:
         """Whether its turn repairs a pushed commit that CI was red at, and may be run at again."""
         return self.repair is not None and self.repair.commit in self.judged
+
+    @property
+    def is_in_review(self) -> bool:
+        """Whether its pushed work is done as far as the fleet can say, and a person is to merge it."""
+        return self.state is JobState.WAITING and self.in_review == self.result.commit != ""
 
     @property
     def payer(self) -> Payer:

@@ -252,7 +252,10 @@ class ForgeParts:
         """What issues show of their runs."""
         watch = self.coalmine.settings.issues.watch
         return Projection(
-            self.runs, in_progress_label=watch.in_progress_label, escalation_label=watch.escalation_label
+            self.runs,
+            in_progress_label=watch.in_progress_label,
+            in_review_label=watch.in_review_label,
+            escalation_label=watch.escalation_label,
         )
 
     @cached_property

@@ -39,6 +39,7 @@ class RunProgress:
     ci: CiVerdict = CiVerdict.UNKNOWN  # of the pushed commit
     has_ci: bool = True  # whether the forge judges commits
     waits: str = ""  # what the pushed work waits for, in words; "" for nothing
+    in_review: bool = False  # it is done, and a person is to merge its change request
     merged: bool = False  # its work is on the main branch
     merges_green: bool = False  # it will be merged without a person when CI is green
     before: str = ""  # the job that worked on the issue before, "" for none
@@ -62,6 +63,8 @@ def checklist(issue: IssueRef, run: RunProgress) -> str:
     if run.closed and run.to_merge:
         merge = f"Merge the branch {code(run.to_merge)}: the issue stays open until then."
         lines += ["", f"Done, and not merged: {code(job.reason)}", "", merge]
+    elif run.in_review:
+        lines += ["", "In review: the change request is to be merged by a person, which closes the issue."]
     elif run.closed:
         lines += ["", f"Done — issue closed: {code(job.reason)}"]
     elif run.escalation_label:
@@ -135,7 +138,7 @@ def _facts(run: RunProgress) -> list[str]:
     lines = [f"job {code(job.id)}, version {code(job.version_id)}{arm}"]
     if run.before:
         lines.append(f"begins anew from the main branch, after job {code(run.before)}")
-    if run.waits and not run.closed:
+    if run.waits and not run.closed and not run.in_review:
         lines.append(f"waits: {code(run.waits)}")
     if job.fix_forwards:
         lines.append(f"fix-forwards (corrective turns): {job.fix_forwards} of {run.most_fix_forwards}")

@@ -29,6 +29,9 @@ _log = structlog.get_logger(__name__)
 #: Seconds for which settled work is looked at further: a late revert may contradict its trial's verdict.
 LATE_SECONDS = 7 * 86_400.0
 
+#: The longest pause between two looks at work in review, in seconds: webhooks say at once what is new.
+REVIEW_PAUSE_SECONDS = 300.0
+
 #: The shortest pause between two looks at settled work, in seconds: its score stands.
 SETTLED_PAUSE_SECONDS = 60.0
 
@@ -230,12 +233,17 @@ def next_look(job: Job, now: float, interval_seconds: float) -> float | None:
     """When to look for a landing again, in seconds since the epoch; None for not at all.
 
     The pause is a tenth of the job's age, between one interval (a minute for settled work) and an hour. While
-    the job goes on it is one interval: what people decide ends it.
+    the job goes on it is one interval: what people decide ends it; and for work in review, `review_pause`.
     """
     if not job.state.is_final:
-        return now + interval_seconds
+        return now + max(interval_seconds, review_pause(job, now) if job.is_in_review else 0.0)
     if job.settled_at is None:
         return now + max(interval_seconds, min(3600.0, (now - job.created_at) / 10))
     if now - job.settled_at > LATE_SECONDS:
         return None
     return now + max(SETTLED_PAUSE_SECONDS, min(3600.0, (now - job.created_at) / 10))
+
+
+def review_pause(job: Job, now: float) -> float:
+    """Seconds between two looks at work in review: a tenth of those since its push, five minutes at most."""
+    return min(REVIEW_PAUSE_SECONDS, max(0.0, now - (job.pushed_at or now)) / 10)

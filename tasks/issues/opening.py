@@ -68,7 +68,7 @@ class ChangeRequests:
             return None
         if notes.change_at > self._now():
             return MissingChange(finding=Finding(notes.change_finding), said=notes.change_said)
-        title, body = change_text(job)
+        title, body = change_text(job, closes=site.config.leaves_merging)
         try:
             if not self._goes_on(site, job):
                 raise JobOverError

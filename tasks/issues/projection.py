@@ -6,6 +6,7 @@ costs a look at the issue and never a second comment: ours is found by its autho
 
 import hashlib
 from dataclasses import replace
+from enum import StrEnum
 
 from routing.forges.errors import ForgeGoneError
 from routing.forges.site import ForgeSite
@@ -15,6 +16,13 @@ from routing.store.jobs.run_store import RunNotes, RunStore
 from tasks.issues.checklist import RunProgress, checklist, marker
 
 
+class RunLabel(StrEnum):
+    """Which label of its run an issue carries; the values are in the run's notes."""
+
+    IN_PROGRESS = "1"
+    IN_REVIEW = "review"
+
+
 class Projection:
     """Writes only what has changed. Every step may be repeated; each raises ForgeError when it fails.
 
@@ -22,16 +30,23 @@ class Projection:
     and never leaves one out.
     """
 
-    def __init__(self, runs: RunStore, *, in_progress_label: str, escalation_label: str) -> None:
+    def __init__(
+        self, runs: RunStore, *, in_progress_label: str, in_review_label: str, escalation_label: str
+    ) -> None:
         self._runs = runs
-        self._label = in_progress_label
+        self._labels = {RunLabel.IN_PROGRESS: in_progress_label, RunLabel.IN_REVIEW: in_review_label}
         self._escalation_label = escalation_label
 
-    def label(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
-        """Show that the issue is in progress, unless it shows that already."""
-        if not self._runs.read(job).labelled:
-            site.forge.add_label(issue, self._label)
-            self._runs.note(job, labelled="1")
+    def label(
+        self, site: ForgeSite, issue: IssueRef, job: str, shows: RunLabel = RunLabel.IN_PROGRESS
+    ) -> None:
+        """Show that the issue is in progress, or in review, unless it shows that already."""
+        known = self._runs.read(job).labelled
+        if known != shows:
+            site.forge.add_label(issue, self._labels[shows])
+            if known:
+                site.forge.remove_label(issue, self._labels[RunLabel(known)])
+            self._runs.note(job, labelled=shows.value)
 
     def note_before(self, job: str, before: str) -> None:
         """Have the checklist of a job say which job worked on the issue before it."""
@@ -39,7 +54,9 @@ class Projection:
 
     def unlabel(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
         """Show that the issue is no longer in progress. Always asked of the forge: notes may be lost."""
-        site.forge.remove_label(issue, self._label)
+        site.forge.remove_label(issue, self._labels[RunLabel.IN_PROGRESS])
+        if site.config.leaves_merging or self._runs.read(job).labelled == RunLabel.IN_REVIEW:
+            site.forge.remove_label(issue, self._labels[RunLabel.IN_REVIEW])
         self._runs.note(job, labelled="")
 
     def ask_person(self, site: ForgeSite, issue: IssueRef) -> None:

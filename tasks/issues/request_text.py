@@ -62,15 +62,16 @@ def begins_anew(before: Job) -> str:
     )
 
 
-def change_text(job: Job) -> tuple[str, str]:
+def change_text(job: Job, *, closes: bool = False) -> tuple[str, str]:
     """Title and body of a job's change request, in markdown.
 
-    "For #N" links the issue and does not close it: words such as "Closes" would have the forge close it at
-    the merge, before its end is recorded. See "Linking a pull request to an issue" in GitHub's documentation.
+    `closes`: people merge it, and the forge closes the issue then. Where we merge, "For #N" links the issue
+    and does not close it, before the end is recorded. See "Linking a pull request to an issue" in GitHub's
+    documentation.
     """
     issue = issue_of(job)
     asked = without_skip_markers(job.request.title or job.request.task)  # a squash makes a commit of it
     title = " ".join(printable(asked).split())[:TITLE_CHARACTERS]
-    about = f"For #{issue.number}. " if issue is not None else ""
+    about = f"{'Closes' if closes else 'For'} #{issue.number}. " if issue is not None else ""
     arm = f", arm {job.arm}" if job.arm else ""
     return title or job.branch, f"{about}Made by job {code(job.id)}, version {code(job.version_id)}{arm}."

@@ -36,6 +36,7 @@ class Finding(StrEnum):
     LANDED = "landed"  # it is on the main branch: somebody merged it before CI gave a verdict
     DROPPED = "dropped"  # its change request was closed without a merge, or its branch deleted
     NO_CI = "no_ci"  # the forge runs none
+    IN_REVIEW = "in_review"  # it is green, or there is no CI, and people merge it
     NO_CHANGE_REQUEST = "no_change_request"  # its forge let none be opened yet: nobody would find the work
     REQUEST_REFUSED = "request_refused"  # its forge does not let us open one
     INVALID_REQUEST = "invalid_request"  # its forge says that the request for its change makes no sense
@@ -77,6 +78,7 @@ class Watched:
     silent_seconds: float = 0.0  # since the newest push
     complaint: str = ""  # what the check says that made CI red, or the forge that opened no change request
     waits: str = ""  # what CI was seen to wait for, as a sentence with the checks named
+    in_review: bool = False  # it was green, and has been left to people since, who may take their time
     judged: bool = False  # CI was red at this commit before, and a corrective turn has left it as it is
 
 
@@ -94,6 +96,7 @@ _CLEAR = {
     Finding.DROPPED: Watch(action=Action.CANCEL, reason="its change request was closed without a merge"),
     Finding.GREEN: Watch(action=Action.CLOSE_SUCCESS, reason="pushed, and CI is green"),
     Finding.NO_CI: Watch(action=Action.CLOSE_SUCCESS, reason="pushed; the forge runs no CI"),
+    Finding.IN_REVIEW: Watch(action=Action.WAIT, reason="done, and left to people to merge"),
     Finding.MAIN_REPAIRED: Watch(
         action=Action.BRING_UP_TO_DATE,
         reason="CI was red on the main branch too, where the work began, and is green there now",
@@ -112,14 +115,17 @@ def watch(seen: Watched, limits: WatchLimits) -> Watch:
             return _main_red(seen, limits)
         case Finding.NOTHING:
             return Watch(action=Action.ESCALATE, reason=f"pushed, and {_waits(seen)}")
-        case _ if seen.silent_seconds >= _patience(seen.finding, limits):
+        case _ if seen.silent_seconds >= _patience(seen, limits):
             return Watch(action=Action.ESCALATE, reason=_silence(seen, limits))
         case _:
             return Watch(action=Action.WAIT, reason=_waits(seen))
 
 
-def _patience(finding: Finding, limits: WatchLimits) -> float:
-    """For how many seconds after a push what was found may stay as it is."""
+def _patience(seen: Watched, limits: WatchLimits) -> float:
+    """For how many seconds after a push what was found may stay as it is; longer where people have it."""
+    finding = seen.finding
+    if seen.in_review:
+        return max(limits.red_main_seconds, limits.token_seconds)
     if finding is Finding.INVALID_REQUEST:
         return min(limits.invalid_seconds, limits.no_verdict_seconds)
     return limits.token_seconds if finding is Finding.TOKEN_REFUSED else limits.no_verdict_seconds

@@ -32,12 +32,13 @@ from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
-from tasks.issues.landings import Fate, Landings, SeenWork, seen_work
+from tasks.issues.landings import Fate, Landings, SeenWork, review_pause, seen_work
 from tasks.issues.merging import Merging
 from tasks.issues.opening import ChangeRequests, JobOverError
 from tasks.issues.people import People
-from tasks.issues.projection import Projection
+from tasks.issues.projection import Projection, RunLabel
 from tasks.issues.site import issue_of, place_of
+from tasks.issues.waits import Waits
 from tasks.issues.watch import Action, Finding, Watch, Watched, WatchLimits, silence_signal, watch
 from tasks.work.log_and_continue import LogAndContinue
 
@@ -47,7 +48,7 @@ _log = structlog.get_logger(__name__)
 BATCH = 100
 
 #: Findings that last: people are shown what is waited for, and others go on meanwhile.
-_LASTING = frozenset({Finding.MAIN_RED, Finding.PEOPLE, Finding.APPROVAL})
+_LASTING = frozenset({Finding.MAIN_RED, Finding.PEOPLE, Finding.APPROVAL, Finding.IN_REVIEW})
 
 #: Findings that say nothing about what was waited for before.
 _NO_ANSWER = frozenset({Finding.UNREACHABLE, Finding.TOKEN_REFUSED, Finding.NO_FORGE})
@@ -91,6 +92,7 @@ class Watcher:
         self._sites = sites
         self._limits = limits
         self._ci = CiLook(run_ci=run_ci)
+        self._waits = Waits(backlog=parts.backlog, runs=parts.runs, store=parts.store, tokens=parts.tokens)
 
     def tick(self) -> int:
         """Look at jobs that wait, that run, and whose issue awaits their end; returns how many changed.
@@ -115,6 +117,8 @@ class Watcher:
     def _look_for_landing(self, site: ForgeSite | None, job: Job) -> bool:
         """Record what is new, end a job that it is the end of, and show it on the checklist of the run."""
         new, seen = self._parts.landings.look(site, job)
+        if job.is_in_review and seen.fate is not Fate.OPEN:  # which ends it: the watcher looks at it now
+            self._parts.runs.note(job.id, reviewed_at=0.0)
         new |= self._parts.people.follow(job, seen)
         if site is not None:
             self._parts.closing.refresh(site, job)  # writes when something is new, or was not shown in time
@@ -147,6 +151,8 @@ class Watcher:
     def _watch(self, site: ForgeSite | None, job: Job) -> bool:
         """Look at a pushed job that waits for CI; True when its state changed."""
         now, notes = self._parts.signals.now(), self._noted(job)
+        if job.is_in_review and now < notes.reviewed_at + review_pause(job, notes.reviewed_at):
+            return False
         try:
             ci, work = self._look(site, job, notes, now)
         except JobOverError:
@@ -154,26 +160,31 @@ class Watcher:
         except ForgeBaseGoneError as error:  # only a person can say what of it is still wanted
             facts = [signal(SignalKind.SETUP, at=now, note=str(error))]
             return self._conclude(job, JobState.ESCALATED, str(error), facts)
-        silent_since = pushed_at = job.pushed_at or now
+        pushed_at = job.pushed_at or now
+        silent_since = max(pushed_at, notes.reviewed_at) if job.is_in_review else pushed_at
         if ci.finding is Finding.TOKEN_REFUSED:
-            self._hold(job, ci.said, now)
+            self._waits.hold(job, ci.said, now)
         elif notes.held_at is not None:  # until then nothing could be known
-            silent_since = max(pushed_at, notes.held_at)
+            silent_since = max(silent_since, notes.held_at)
             self._parts.tokens.accepted(place_of(job)[0])
         seen = Watched(
             finding=ci.finding,
             fix_forwards=job.fix_forwards,
-            elapsed_seconds=now - (notes.first_pushed_at or pushed_at),
+            elapsed_seconds=0.0 if job.is_in_review else now - (notes.first_pushed_at or pushed_at),
             silent_seconds=now - silent_since,
             complaint=ci.said or ci.reading.complaint,
             waits=str(ci.reading) if site is not None and site.config.has_ci else "",
             judged=job.result.commit in job.judged,
+            in_review=job.is_in_review,
         )
         decided = watch(seen, self._limits)
         if ci.finding not in _NO_ANSWER and decided.action is not Action.CLOSE_SUCCESS:  # that may be held up
-            self._stand(site, job, notes, decided.reason if ci.finding in _LASTING else "")
+            waits = decided.reason if ci.finding in _LASTING else ""
+            self._waits.aside(site, job, notes, waits, in_review=ci.finding is Finding.IN_REVIEW)
         if ci.finding in _BY_PEOPLE.values():
             return self._over(job, decided, work)
+        if ci.finding is Finding.IN_REVIEW:
+            self._waits.review(job, ci.reading, decided.reason, now)
         return self._carry_out(site, job, decided, ci, now)
 
     def _carry_out(self, site: ForgeSite | None, job: Job, decided: Watch, ci: CiSeen, now: float) -> bool:
@@ -192,7 +203,8 @@ class Watcher:
             case _:
                 if site is not None:
                     waits = decided.reason if ci.finding in _LASTING else ""
-                    self._show(site, job, ci.reading.verdict, waits=waits)
+                    shows = RunLabel.IN_REVIEW if ci.finding is Finding.IN_REVIEW else RunLabel.IN_PROGRESS
+                    self._show(site, job, ci.reading.verdict, waits=waits, shows=shows)
                 return False
 
     def _over(self, job: Job, decided: Watch, work: SeenWork) -> bool:
@@ -201,29 +213,6 @@ class Watcher:
             return self._conclude(job, JobState.SUCCEEDED, decided.reason, work.facts)
         reason = f"{decided.reason}; its work is kept on the branch {job.branch}"
         return self._conclude(job, JobState.CANCELLED, reason, work.facts)
-
-    def _stand(self, site: ForgeSite | None, job: Job, notes: RunNotes, waits: str) -> None:
-        """Free the repository's slot, and its turn to merge, while work waits for others; then take it again.
-
-        Noted last: a tick that dies before that repeats the step.
-        """
-        commit = job.result.commit if waits else ""
-        if not waits and not notes.aside:
-            return
-        issue = issue_of(job)
-        if issue is not None and site is not None and issue.forge == site.name:
-            if waits:
-                most = site.config.waiting_per_repo
-                self._parts.backlog.stand_aside(issue, job.id, reason=waits, most=most)
-            else:
-                self._parts.backlog.take_place(issue, job.id)
-        if notes.aside != commit:
-            self._parts.runs.note(job.id, aside=commit)
-
-    def _hold(self, job: Job, said: str, now: float) -> None:
-        """Note that the token is refused: people hear of it once, and the job waits for it."""
-        self._parts.runs.note(job.id, held_at=now)
-        self._parts.tokens.refused(place_of(job)[0], reason=said)
 
     def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes, now: float) -> tuple[CiSeen, SeenWork]:
         """What the job's forge shows of the pushed commit: a finding with CI's word, and what people did.
@@ -241,9 +230,11 @@ class Watcher:
         found, work = self._by_people(site, job, now)
         if found is not None:
             return found, work
-        if not site.config.has_ci:
-            return CiSeen(finding=Finding.NO_CI), work
-        return self._ci_seen(site, job, notes, now), work
+        seen = self._ci_seen(site, job, notes, now) if site.config.has_ci else CiSeen(finding=Finding.NO_CI)
+        done = seen.finding in {Finding.GREEN, Finding.NO_CI}
+        if done and site.config.leaves_merging and issue_of(job) is not None:
+            seen = replace(seen, finding=Finding.IN_REVIEW)
+        return seen, work
 
     def _ci_seen(self, site: ForgeSite, job: Job, notes: RunNotes, now: float) -> CiSeen:
         """What CI says; that the main branch is red in the same way is noted, and logged once."""
@@ -300,6 +291,8 @@ class Watcher:
             _log.warning("log.not_read", commit=commit, reason=str(error))
             log = ""
         repair = Repair(commit=commit, checks=ci.names, log=log or ci.complaint)
+        if job.is_in_review:  # it was green for as long as people took: its hour begins now
+            self._parts.runs.note(job.id, first_pushed_at=now)
         return self._parts.jobs.fix_forward(job, repair=repair, reason=reason, most=self._limits.fix_forwards)
 
     def _hand_over(self, job: Job, finding: Finding, reason: str, now: float) -> bool:
@@ -344,7 +337,7 @@ class Watcher:
         """
         refused = isinstance(error, ForgeTokenError)
         if refused:
-            self._hold(job, str(error), now)
+            self._waits.hold(job, str(error), now)
         place = error.place if isinstance(error, ForgeQueuedError) else ""
         commit, since, before = [*self._parts.runs.read(job.id).merging.split(" ", 2), "", ""][:3]
         if commit != job.result.commit or place not in {"", before}:  # its first try, or the queue got on
@@ -355,7 +348,7 @@ class Watcher:
         limit = self._limits.token_seconds if refused else self._limits.no_verdict_seconds
         if now - float(since) < limit:
             waits = str(error) if isinstance(error, (ForgeHeldError, ForgeQueuedError)) else ""
-            self._stand(site, job, self._parts.runs.read(job.id), waits)
+            self._waits.aside(site, job, self._parts.runs.read(job.id), waits)
             if waits:
                 green = any(fact.kind is SignalKind.CI_GREEN for fact in facts)
                 self._show(site, job, CiVerdict.GREEN if green else CiVerdict.RED, waits=f"{why}: {waits}")
@@ -366,17 +359,20 @@ class Watcher:
         """End the job with its signals, in one step under its fence; False when another was faster."""
         return self._parts.jobs.conclude(job, state, reason=reason, signals=facts)
 
-    def _show(self, site: ForgeSite, job: Job, ci: CiVerdict, *, waits: str = "") -> None:
+    def _show(
+        self, site: ForgeSite, job: Job, ci: CiVerdict, *, waits: str = "",
+        shows: RunLabel = RunLabel.IN_PROGRESS,
+    ) -> None:  # fmt: skip
         """Refresh what the issue shows; a failure to write it is logged and stops nothing else."""
         issue = issue_of(job)
         if issue is None or issue.forge != site.name:
             return
         progress = RunProgress(
             job=job, ci=ci, has_ci=site.config.has_ci, waits=waits, merges_green=site.config.merges_green,
-            most_fix_forwards=self._limits.fix_forwards,
+            most_fix_forwards=self._limits.fix_forwards, in_review=shows is RunLabel.IN_REVIEW,
         )  # fmt: skip
         try:
-            self._parts.projection.label(site, issue, job.id)
+            self._parts.projection.label(site, issue, job.id, shows)
             self._parts.projection.show(site, issue, progress)
         except ForgeError as error:
             _log.warning("issue.not_shown", issue=str(issue), reason=str(error))

@@ -18,12 +18,13 @@ class WatchSettings(BaseModel):
     fix_forwards: Annotated[int, Field(ge=0, le=100)] = 5  # corrective turns a job may have; 0: none
     fix_forward_seconds: Seconds = 3600.0  # after the first push, in which one may begin
     in_progress_label: Label = "agent-in-progress"
+    in_review_label: Label = "agent-in-review"  # in its place, while a person is to merge the change request
     escalation_label: Label = "ready-for-human"  # an issue with it is left alone until it is taken off
 
     @model_validator(mode="after")
-    def _two_labels(self) -> Self:
-        if self.in_progress_label == self.escalation_label:
-            raise ValueError("in_progress_label and escalation_label must differ")
+    def _labels_differ(self) -> Self:
+        if len({self.in_progress_label, self.in_review_label, self.escalation_label}) < 3:  # noqa: PLR2004
+            raise ValueError("in_progress_label, in_review_label and escalation_label must differ")
         return self
 
 

@@ -82,6 +82,7 @@ class ForgeFleet:
         given = self.changes | self.changes.get(forge.name, {})
         fields = {name: value for name, value in given.items() if name in RemoteConfig.model_fields}
         plain: dict[str, Any] = {"kill_switch": False, "repositories": tuple(forge.repositories)}
+        plain["merge"] = "green"
         plain["settle_seconds"] = 0  # CI says all that it says at once
         config = RemoteConfig(kind="memory", name=forge.name, **(plain | fields))
         return ForgeSite(config=config, forge=forge, remote=lambda repo: Remote(address=repo))

@@ -30,6 +30,7 @@ from tests.waiting import wait_until
 
 LABEL = "coalmine"
 IN_PROGRESS, FOR_HUMAN = WatchSettings().in_progress_label, WatchSettings().escalation_label
+IN_REVIEW = WatchSettings().in_review_label
 
 #: Notes its prompt and whose conversation it is in, waits while it is to be held, and does some work,
 #: unless the issue says that there is nothing to be done.
@@ -138,6 +139,21 @@ class ForgeShop:
         """Wait until an issue's work is done, it is closed, and its comment says so."""
         wait_until(lambda: issue.state == "closed", description=f"{self.ref(issue)} is closed", timeout=30)
         return self.until_shown(issue)
+
+    def until_in_review(self, issue: WorldIssue) -> Job:
+        """Wait until an issue's work is left to people to merge, and the issue says so."""
+        shown = {IN_REVIEW: True, IN_PROGRESS: False}
+        wait_until(
+            lambda: all((label in issue.labels) is there for label, there in shown.items()),
+            description=f"{self.ref(issue)} is in review",
+            timeout=30,
+        )
+        return self.jobs(issue)[-1]
+
+    def until_landed(self, issue: WorldIssue) -> Job:
+        """Have a person merge an issue's work when it is in review, and wait until the issue is closed."""
+        self.world.merge(self.pull(self.until_in_review(issue)), "Take it")
+        return self.until_closed(issue)
 
     def until_shown(self, issue: WorldIssue) -> Job:
         """Wait until the issue is free for another job."""

@@ -35,7 +35,7 @@ def people(fleet: ForgeFleet) -> None:
     """Somebody merges what is done."""
     for change in list(fleet.forge.changes):
         job = fleet.hands.app.jobs.find(change.branch.removeprefix("coalmine/"))
-        if change.state is ChangeState.OPEN and job.state is JobState.SUCCEEDED:
+        if change.state is ChangeState.OPEN and job.is_in_review:
             fleet.forge.person_merges(change.branch)
 
 
@@ -48,7 +48,9 @@ class Story:
     def played(self, *mishaps: Mishap) -> ForgeFleet:
         """The whole story, with these mishaps."""
         self.redis.flushdb()
-        fleet = ForgeFleet(self.redis, acts={1: ["red", "green"], 2: ["fails"]}, ci_seconds=30, people=people)
+        fleet = ForgeFleet(
+            self.redis, acts={1: ["red", "green"], 2: ["fails"]}, ci_seconds=30, people=people, merge="never"
+        )  # fmt: skip
         fleet.forge.person_opens(1)
         fleet.forge.person_opens(2, "Blocked by: #1")
         fleet.mishaps.plan(*mishaps)

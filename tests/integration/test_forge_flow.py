@@ -16,7 +16,16 @@ from routing.templates.trial import Arm
 from tests.fakes.deliveries import WEBHOOK_KINDS, SentDelivery, dialect_of
 from tests.fakes.forge_world import WorldIssue
 from tests.fakes.world_deliveries import deliveries_of
-from tests.fleets.forge_shop import FOR_HUMAN, IN_PROGRESS, LABEL, ForgeShop, ForgeShops, agent, forge_shops
+from tests.fleets.forge_shop import (
+    FOR_HUMAN,
+    IN_PROGRESS,
+    IN_REVIEW,
+    LABEL,
+    ForgeShop,
+    ForgeShops,
+    agent,
+    forge_shops,
+)
 from tests.servers.forge_server import AskedRequest
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
@@ -92,14 +101,9 @@ def test_an_issue_becomes_a_reviewed_and_merged_change(shop: ForgeShop) -> None:
     assert (pull.issue.title, pull.base, pull.issue.author) == ("Cart is slow", "main", "coalmine-bot")
 
     shop.judge(issue)
-    done = shop.until_closed(issue)
-    comments = shop.ours(issue)
-    assert (done.state, done.id, done.result.commit) == (JobState.SUCCEEDED, job.id, commit)
-    assert issue.labels == [LABEL]
-    assert len(comments) == 1
-    assert comments[0].body.startswith(f"**acme/shop#{issue.number} — run progress**")
-    assert "Done — issue closed" in comments[0].body
-    assert "- [ ]" not in comments[0].body
+    shop.until_in_review(issue)
+    assert (issue.state, issue.labels) == ("open", [LABEL, IN_REVIEW])
+    wait_until(lambda: "In review" in shop.ours(issue)[0].body, description="the checklist shows the review")
     assert shop.signals(job) == {SignalKind.CI_GREEN}
     assert shop.parts.jobs.find(job.id).settled_at is None
 
@@ -109,6 +113,14 @@ def test_an_issue_becomes_a_reviewed_and_merged_change(shop: ForgeShop) -> None:
     shop.world.say(head, "ci/build", "success")
     shop.world.review(pull, word)
     shop.world.merge(pull, "Take it")
+    done = shop.until_closed(issue)
+    comments = shop.ours(issue)
+    assert (done.state, done.id, done.result.commit) == (JobState.SUCCEEDED, job.id, commit)
+    assert issue.labels == [LABEL]
+    assert len(comments) == 1
+    assert comments[0].body.startswith(f"**acme/shop#{issue.number} — run progress**")
+    assert "Done — issue closed" in comments[0].body
+    assert "- [ ]" not in comments[0].body
     assert shop.until_scored(job) == 0.4
     assert shop.signals(job) == {SignalKind.CI_GREEN, SignalKind.CHANGES_REQUESTED, SignalKind.MERGED}
     assert len([one for one in shop.asked("POST", "/pulls") if one.body["head"] == job.branch]) == 1
@@ -144,7 +156,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     wait_until(lambda: about(shop, new), description="the look that saw the red commit is over")
     looked = len(shop.server.asked)
     second = shop.judge(issue)
-    done = shop.until_closed(issue)
+    done = shop.until_landed(issue)
 
     assert second.result.commit == done.result.commit == shop.world.repository.tip(done.branch)
     assert shop.world.repository.git("rev-parse", f"{done.result.commit}^") == red
@@ -160,7 +172,6 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     assert len(shop.ours(issue)) == 1
     assert len([one for one in shop.asked("POST", "/pulls") if one.body["head"] == done.branch]) == 1
 
-    shop.world.merge(shop.pull(done), "Take it")
     assert shop.until_scored(done) == 1.0
     assert done.arm is (Arm.CANARY if (done.draw or 0.0) < 0.5 else Arm.CHAMPION)
     entries = [
@@ -191,7 +202,7 @@ def test_only_people_who_may_write_put_agents_to_work(shop: ForgeShop) -> None:
     shop.world.label(issue, LABEL, "ann")
     shop.tell(issue, "labeled")
     shop.judge(issue)
-    assert shop.until_closed(issue).state is JobState.SUCCEEDED
+    assert shop.until_landed(issue).state is JobState.SUCCEEDED
     assert shop.jobs(strange) == []
 
 
@@ -213,7 +224,7 @@ def test_a_delivery_that_tells_old_news_changes_nothing(shop: ForgeShop) -> None
     assert {answer["status"] for answer in shop.deliver(news)} == {"success"}
     assert {answer["status"] for answer in shop.deliver(news)} == {"duplicate"}
     shop.judge(issue)
-    shop.until_closed(issue)
+    shop.until_landed(issue)
     before = [one.body for one in shop.ours(issue)]
 
     quick = shop.issue()
@@ -224,7 +235,7 @@ def test_a_delivery_that_tells_old_news_changes_nothing(shop: ForgeShop) -> None
     assert {answer["status"] for answer in shop.deliver([*replayed, *stale])} == {"success"}
     later = shop.open("The next one")
     shop.judge(later)
-    shop.until_closed(later)
+    shop.until_landed(later)
     assert [len(shop.jobs(one)) for one in (issue, quick, later)] == [1, 0, 1]
     assert (issue.state, issue.labels, [one.body for one in shop.ours(issue)]) == ("closed", [LABEL], before)
     assert (quick.state, quick.labels, shop.ours(quick)) == ("open", [], [])
@@ -251,7 +262,7 @@ def test_what_happens_while_dispatch_is_paused_is_found_by_the_poll(shop: ForgeS
     finally:
         shop.parts.switch.resume("repaired")
     shop.judge(issue)
-    assert shop.until_closed(issue).state is JobState.SUCCEEDED
+    assert shop.until_landed(issue).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
@@ -269,7 +280,7 @@ def test_a_person_who_was_asked_has_an_agent_try_again(shop: ForgeShop) -> None:
     shop.tell(issue, "unlabeled")
     wait_until(lambda: len(shop.jobs(issue)) == 2, description="another job is dispatched", timeout=30)
     shop.judge(issue)
-    second = shop.until_closed(issue)
+    second = shop.until_landed(issue)
     assert (second.state, issue.labels) == (JobState.SUCCEEDED, [LABEL])
     for job, comment in zip((first, second), shop.ours(issue), strict=True):
         assert f"coalmine run {job.id}" in comment.body
@@ -303,7 +314,7 @@ def test_a_token_that_ends_holds_finished_work_until_it_is_right(shop: ForgeShop
     finally:
         shop.server.token_has_ended = False
     shop.judge(issue)
-    done = shop.until_closed(issue)
+    done = shop.until_landed(issue)
     assert (done.id, done.state, done.turns, done.attempts) == (
         job.id,
         JobState.SUCCEEDED,
@@ -356,7 +367,7 @@ def test_words_of_others_are_data(shop: ForgeShop) -> None:
         said = forged.body
         shop.parts.redis.hdel(shop.parts.keys.run(job.id), "comment")
     shop.judge(issue)
-    shop.until_closed(issue)
+    shop.until_landed(issue)
     before, fence, task = shop.prompt(job).partition("\nThe task:\n`````text\n")
     assert fence
     assert BODY.strip() in task
@@ -365,6 +376,6 @@ def test_words_of_others_are_data(shop: ForgeShop) -> None:
     assert (forged.body, len(shop.ours(issue))) == (said, 1)
     assert "Done — issue closed" in shop.ours(issue)[0].body
     assert list((shop.notes.parent / "work").rglob("pwned")) == []
-    changed = shop.world.repository.git("diff", "--name-only", f"main...{job.branch}").split()
+    changed = shop.world.repository.git("diff", "--name-only", f"main^1...{job.branch}").split()
     assert changed == [f"work-{job.id}.txt"]
     assert shop.pull(job).issue.title == 'Go `now` --> $(touch pwned) "; touch pwned'

@@ -26,6 +26,7 @@ from routing.store.redis.keys import Keys
 from routing.store.sessions.session_store import TurnEnd, TurnRefusal
 from tasks.agents.session.record import SessionRecord
 from tasks.agents.session.state import ALLOWED, SessionState
+from tasks.issues.projection import RunLabel
 from tasks.notify.notices import parsed_notice, revive
 from tests.fakes.issues import IssueForge, ref
 from tests.fleets.stepped_fleet import SteppedFleet
@@ -163,7 +164,8 @@ def test_pushed_job_is_watched_on(fleet: SteppedFleet) -> None:
     """With the notes of what was done outside for it."""
     job = find(fleet, "waiting")
     notes = RunStore(fleet.redis, fleet.app.keys, fleet.clock, retention_seconds=60).read(job.id)
-    assert (notes.comment, notes.shown, notes.labelled, notes.change) == (7, "abc", True, True)
+    assert (notes.comment, notes.shown, notes.change) == (7, "abc", True)
+    assert notes.labelled == RunLabel.IN_PROGRESS
     assert job.id in fleet.app.job_store.waiting(10)
     assert fleet.app.jobs.conclude(job, JobState.SUCCEEDED, reason="green")
 

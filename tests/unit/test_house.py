@@ -134,6 +134,7 @@ KNOWS = {
 
 #: Rooms with more files than MOST_FILES, and why that is right.
 LARGE_ROOMS = {
+    "tasks/issues": "the way of an issue, a file for each step of its ticks",
     "routing/forges/local": "a whole forge: issues, branches, merges and CI, each in its own file",
     "console/commands": "one file for each command or group of commands, as the help lists them",
 }
@@ -150,6 +151,7 @@ SMALL_FILES = {
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
     "tasks/agents/kept_work.py": "one file for each thing that becomes of a job's work",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",
+    "tasks/issues/waits.py": "what a wait means for slots and tokens, apart from what is waited for",
     "tasks/application.py": "what is not Celery's, apart from what the fleet's application is made with",
     "tasks/settings/celery_variables.py": "one table: what Celery would read, apart from our settings",
     "tasks/composition/notify_parts.py": "one file for each group of parts that is wired",

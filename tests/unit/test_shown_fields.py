@@ -19,7 +19,7 @@ JOB_KEYS = {
 }  # fmt: skip
 ISSUE_KEYS = {
     "issue", "title", "state", "reason", "paused", "pausing", "priority", "refusal", "requested_by", "job",
-    "added_at", "changed_at", "started_at",
+    "added_at", "changed_at", "started_at", "in_review",
 }  # fmt: skip
 VERSION_KEYS = {
     "id", "template", "number", "state", "content_hash", "parent", "source_commit", "note", "created_at",

@@ -38,15 +38,24 @@ def expected(seen: Watched) -> Action:
     if seen.finding in {Finding.RED, Finding.KEPT_AWAY}:
         more = seen.fix_forwards < 5 and seen.elapsed_seconds < 3600
         return Action.FIX_FORWARD if more else Action.FREEZE_ESCALATE
+    if seen.finding is Finding.IN_REVIEW:
+        return Action.WAIT  # for as long as people take
+    if seen.in_review:
+        limit = 86_400 if seen.finding is Finding.MAIN_RED else 90_000
+        return Action.ESCALATE if seen.silent_seconds >= limit else Action.WAIT
     limits = {Finding.INVALID_REQUEST: 600, Finding.TOKEN_REFUSED: 90_000, Finding.MAIN_RED: 86_400}
     return Action.ESCALATE if seen.silent_seconds >= limits.get(seen.finding, 7200) else Action.WAIT
 
 
+@pytest.mark.parametrize("in_review", [False, True])
 @pytest.mark.parametrize("finding", list(Finding))
-def test_every_row(finding: Finding) -> None:
+def test_every_row(finding: Finding, *, in_review: bool) -> None:
     """All combinations, each with a reason in words."""
     for attempts, elapsed, silent in product(ATTEMPTS, ELAPSED, SILENT):
-        seen = Watched(finding=finding, fix_forwards=attempts, elapsed_seconds=elapsed, silent_seconds=silent)
+        seen = Watched(
+            finding=finding, fix_forwards=attempts, elapsed_seconds=elapsed, silent_seconds=silent,
+            in_review=in_review,
+        )  # fmt: skip
         decided = watch(seen, LIMITS)
         assert decided.action is expected(seen), seen
         assert decided.reason

@@ -337,7 +337,7 @@ def test_a_merge_whose_answer_was_lost_is_found(fleet_of: Fleets) -> None:
 @pytest.mark.parametrize("error", [ForgeUnreachableError("away"), KeyError("a mistake of ours")])
 def test_what_one_job_meets_stops_no_other(fleet_of: Fleets, error: Exception) -> None:
     """Each is looked at by itself, whatever is raised for the one before."""
-    fleet = fleet_of(per_repo=2)
+    fleet = fleet_of(per_repo=2, judge_merges=False)
     refs = [pushed(fleet, number) for number in (1, 2)]
     fleet.mishaps.plan(Mishap(call="statuses", error=lambda: error))
     fleet.watch()

@@ -44,6 +44,7 @@ elseif item.state == 'in_progress' and (item.unwanted or '') ~= '' and to ~= 'co
   end
 end
 item.away, item.flagged, item.pause, item.unwanted, item.again, item.aside = away and '1' or '', '', '', '', '', ''
+item.in_review = ''
 if away then item.seen, item.requested_by = '', '' end -- it may come back unchanged, asked for by somebody else
 enter(ref, to, reason, now)
 save(ref)

@@ -120,7 +120,8 @@ _UNWANTED = Script(
     indexes="backlog events",
     args="ref reason",
 )
-_ASIDE = Script("backlog_aside", bool, indexes="backlog backlog_working", args="ref job reason most")
+_PLACES = "backlog backlog_working"
+_ASIDE = Script("backlog_aside", bool, indexes=_PLACES, args="ref job reason most", flags="in_review")
 _REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gate refusal")
 
 
@@ -197,13 +198,15 @@ class BacklogStore(Store):
             _UNWANTED, ref=str(ref), reason=reason, doing=f"noting that issue {ref} is no longer wanted"
         )
 
-    def stand_aside(self, ref: IssueRef, job: str, *, reason: str, most: int) -> bool:
+    def stand_aside(self, ref: IssueRef, job: str, *, reason: str, most: int, in_review: bool) -> bool:
         """Have an item in progress hold no slot, or with `reason` "" hold one again.
 
         False when that is not so now: another job has it, or `most` of its repository stand aside.
         """
         doing = f"noting what issue {ref} waits for"
-        return self.call(_ASIDE, ref=str(ref), job=job, reason=reason, most=most, doing=doing)
+        return self.call(
+            _ASIDE, ref=str(ref), job=job, reason=reason, most=most, in_review=in_review, doing=doing
+        )
 
     def refuse(self, refusal: Refusal) -> bool:
         """Note which gate is shut for an item; False when that is known, or the issue is not an item."""
@@ -382,6 +385,7 @@ def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
             pausing=fields.get("pause", ""),
             unwanted=fields.get("unwanted", ""),
             aside=fields.get("aside", ""),
+            in_review=fields.get("in_review", "") == "1",
             before=fields.get("before", ""),
             assigned=tuple(fields["assigned"].splitlines()) if "assigned" in fields else None,
         )

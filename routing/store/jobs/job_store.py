@@ -9,9 +9,10 @@ from redis import Redis
 
 from routing.accounts.pool import AccountGate
 from routing.base import Base
+from routing.events import JOB_IN_REVIEW
 from routing.jobs.admission import WAITS, AdmissionLimits
 from routing.jobs.job import Job, JobState
-from routing.jobs.signal import SignalKind, signal
+from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.acceptance import (
     JOB_ENQUEUE,
     PUBLISH_SECONDS,
@@ -25,7 +26,7 @@ from routing.store.jobs.record import parsed_job
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 from routing.store.redis.lease import LeaseStatus, lease_statuses
-from routing.store.redis.scripts import Answered, Packed, Script, record_or
+from routing.store.redis.scripts import Answered, Packed, Script, flat_json, record_or
 
 #: Seconds for which the limits that a worker has said count as in force.
 LIMITS_SECONDS = 600
@@ -75,6 +76,13 @@ _JOB_REROUTE = Script(
 _JOB_CANCEL = Script("job_cancel", bool, keys="job", indexes="events children bereaved", args="id reason to")
 _JOB_WAKE = Script("job_wake", bool, keys="job", indexes="outbox events", args="id")
 _JOB_LAND = Script("job_land", bool, keys="job", args="fence", flags="off")
+_JOB_REVIEW = Script(
+    "job_review",
+    bool,
+    keys="job signals",
+    indexes="due events",
+    args="id fence commit reason event data facts",
+)
 _JOB_BASE = Script("job_base", bool, keys="job", args="fence branch commit")
 _LEASE_RENEW = Script(
     "lease_renew",
@@ -111,7 +119,8 @@ class JobStore(JobReader):
     - The mailbox: `accept` and `accept_many`.
     - Workers: `claim`, then `renew`, `note_base` and `move` with the fence that it gave.
     - The sweep: `release_held`, `release_limited`, `take_outbox`, `take_unclaimed`, `published` and `trim`.
-    - The ticks that look at pushed work: `watched`, `look_again`, `land`, `effects_done` and `forget`.
+    - The ticks that look at pushed work: `watched`, `look_again`, `land`, `note_review`, `effects_done` and
+      `forget`.
     - `Cancellation`, for people and the sweep: `cancel_running`, `move` without a fence, `disown`, `seen_to`.
 
     A move without a fence is refused only by the job's state, so it is for steps that are right in any life
@@ -299,6 +308,17 @@ class JobStore(JobReader):
         `off`: it surely was not merged, and may be cancelled again.
         """
         return self.call(_JOB_LAND, job=self.keys.job(job), fence=fence, off=off, doing=f"landing job {job}")
+
+    def note_review(self, job: Job, *, reason: str, facts: Sequence[Signal]) -> bool:
+        """Note that a waiting job's commit is in review, with what is known of it; False when it is known."""
+        commit = job.result.commit
+        return self.call(
+            _JOB_REVIEW, job=self.keys.job(job.id), signals=self.keys.signals(job.id), id=job.id,
+            fence=job.fence, commit=commit, reason=reason, event=JOB_IN_REVIEW,
+            data=json.dumps({"reason": reason, "commit": commit}),
+            facts=flat_json({fact.id: fact.model_dump_json() for fact in facts}),
+            doing=f"noting that job {job.id} is in review",
+        )  # fmt: skip
 
     def note_base(self, job: str, fence: int, base: Base) -> bool:
         """Note where a running job's work began; False when its lease was lost."""

@@ -16,7 +16,8 @@ class RunNotes:
 
     comment: int | None = None  # the checklist's comment on the issue
     shown: str = ""  # digest of the checklist as it is there
-    labelled: bool = False  # the issue carries the label of issues in progress
+    labelled: str = ""  # which label of its run the issue carries, a `RunLabel`; "" for none
+    reviewed_at: float = 0.0  # when its work was last seen to be in review; 0: look at it now
     change: bool = False  # its change request was opened
     change_tries: int = 0  # times that the forge did not open it
     change_at: float = 0.0  # not to be asked for again before
@@ -79,7 +80,8 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
     return RunNotes(
         comment=int(fields["comment"]) if fields.get("comment") else None,
         shown=fields.get("shown", ""),
-        labelled=fields.get("labelled") == "1",
+        labelled=fields.get("labelled", ""),
+        reviewed_at=float(fields.get("reviewed_at") or 0.0),
         change=fields.get("change") == "1",
         change_tries=int(fields.get("change_tries") or 0),
         change_at=float(fields.get("change_at") or 0.0),
