@@ -111,7 +111,6 @@ class Invocation:
 
         Called before the settings are read. Returns whether there was anything to start.
         """
-        from routing.embedded.private_server import PrivateServer
         from tasks.settings.forge_tables import variable_of
 
         place = self.place
@@ -119,6 +118,8 @@ class Invocation:
             return False
         if variable_of("redis_url") not in place.variables:
             return False
+        from routing.embedded.private_server import PrivateServer
+
         self._history = PrivateServer(place.data)
         self._history.start()
         return True
@@ -176,8 +177,7 @@ class Invocation:
         # cached_property stores what it made in __dict__: asking for the attribute would make it only to
         # close it.
         if "coalmine" in self.__dict__:
-            self.coalmine.redis.close()
-            self.coalmine.app.close()
+            self.coalmine.close()
         if self._history is not None:
             self._history.stop()
             self._history = None

@@ -1,8 +1,11 @@
 """The application of `celery -A tasks worker|beat|flower`: settings are read here, where a process begins.
 
 Each tick runs under a lock of its name and logs what fails, so that it never fails as a task. The parts of a
-process are made at its first task: a pool's child forks without connections, and makes its own.
+process are made at its first task: a pool's child forks without connections, and makes its own. Their
+modules are imported before that, by workers alone: beat and Flower need few of them.
 """
+
+from __future__ import annotations
 
 import os
 import re
@@ -10,7 +13,8 @@ import resource
 import socket
 import threading
 from contextlib import suppress
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from celery import Task, signals
 
@@ -30,7 +34,7 @@ from tasks.broker import (
     refused_pool,
 )
 from tasks.composition.composition import compose, redis_url
-from tasks.composition.worker import Worker
+from tasks.composition.forge_parts import ForgeParts
 from tasks.logs import configure_logs
 from tasks.notify.notifier import LEASE_SECONDS
 from tasks.secrecy import hide_secrets
@@ -40,6 +44,9 @@ from tasks.work.drain import drain_after
 from tasks.work.host_keeper import HostKeeper
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.tick import is_late, store_chore
+
+if TYPE_CHECKING:
+    from tasks.composition.worker import Worker
 
 
 def _settings() -> Settings:
@@ -75,6 +82,8 @@ _workers: dict[int, Worker] = {}
 
 def worker() -> Worker:
     """The parts of this process, made at the first task."""
+    from tasks.composition.worker import Worker
+
     with _making:
         if os.getpid() not in _workers:
             _workers[os.getpid()] = Worker(coalmine=compose(settings, app=app))
@@ -200,6 +209,19 @@ def _need_a_server(**_given: Any) -> None:
         redis_url(settings)
     except SettingsError as error:
         raise SystemExit(_complaint(error)) from None
+
+
+@signals.worker_init.connect
+def _import_parts(**_given: Any) -> None:
+    """Import what a worker uses before its pool forks: its children then share that. No server is asked."""
+    from tasks.composition import worker as _  # noqa: F401
+
+    coalmine = compose(settings, app=app)
+    forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None, given={})
+    for parts in (coalmine, forges):
+        for name in dir(type(parts)):
+            if isinstance(getattr(type(parts), name), cached_property):
+                getattr(parts, name)
 
 
 @signals.worker_init.connect

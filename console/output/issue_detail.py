@@ -4,15 +4,20 @@ It reads stores and no forge: what a forge said is shown as it was recorded, so 
 the forge is away.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from routing.backlog.item import BacklogItem
 from routing.errors import NotFoundError
 from routing.events import Event
 from routing.issues.issue import IssueRef
-from routing.store.backlog.backlog_store import BacklogStore
-from routing.store.events.event_store import EventStore
+
+if TYPE_CHECKING:
+    from routing.store.backlog.backlog_store import BacklogStore
+    from routing.store.events.event_store import EventStore
 
 #: How many of the latest events of the fleet are searched for those of one issue, and how many are shown.
 EVENTS_READ = 2_000

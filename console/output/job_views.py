@@ -4,9 +4,11 @@
 job. `draw`, `bet` and `score_reason` explain how the job was routed and what it counted for.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
@@ -15,8 +17,10 @@ from console.output.fields import ShownField, document, moment, rows
 from console.output.rendering import duration, facts, heading, iso, number, one_line, table, text, when, word
 from routing.cost import Cost
 from routing.jobs.job import Job
-from routing.jobs.mailbox import Enqueued
 from routing.jobs.signal import Signal
+
+if TYPE_CHECKING:
+    from routing.jobs.mailbox import Enqueued
 
 #: What an empty list of jobs says.
 NO_JOB = (

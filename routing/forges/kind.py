@@ -1,14 +1,18 @@
 """A kind of forge: all that the rest of Coalmine needs to know to serve one."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from routing.forges.config import ForgeConfig
-from routing.forges.forge import Forge
-from routing.git.remote import Remote
-from routing.http.connection import Surroundings
-from routing.webhook.dialect import WebhookDialect
+
+if TYPE_CHECKING:  # settings are read without an adapter
+    from routing.forges.forge import Forge
+    from routing.git.remote import Remote
+    from routing.http.connection import Surroundings
+    from routing.webhook.dialect import WebhookDialect
 
 Config = TypeVar("Config", bound=ForgeConfig)
 

@@ -4,12 +4,17 @@ A question is answered at once or never. What writes files or moves objects take
 large and a disk or a network is slow: it may go on while it gets on.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from routing.git.git import Git
 from routing.setting_types import Seconds
+
+if TYPE_CHECKING:  # settings are read without running anything
+    from routing.git.git import Git
 
 
 class GitLimits(BaseModel):

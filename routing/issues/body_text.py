@@ -5,17 +5,21 @@ strikethrough), so that a reference in a code block or a comment is never taken 
 out leaves blanks, so that words on both sides of it do not run together.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 from html.parser import HTMLParser
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from typing import TYPE_CHECKING
 
 from routing.errors import InvalidInputError
 from routing.issues.references import linked
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 #: The longest body that is read, in characters; the large forges allow no more.
 MAX_BODY_CHARACTERS = 65_536
@@ -75,6 +79,8 @@ def blocks_of(body: str) -> list[Block]:
 
 def _parser() -> MarkdownIt:
     """CommonMark with what forges add to it; what is nested too deep is refused in `blocks_of`."""
+    from markdown_it import MarkdownIt
+
     return MarkdownIt("commonmark", {"maxNesting": _MOST_NESTED}).enable(["strikethrough", "table"])
 
 

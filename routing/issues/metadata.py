@@ -8,13 +8,11 @@ part is one field here, its words in `stated_words`, and its row in docs/issue-f
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from routing.errors import CorruptRecordError
-from routing.issues.body_text import Block, UnreadableBodyError, blocks_of
-from routing.issues.dependencies import Dependencies, dependencies_of, mentions_dependencies
 from routing.issues.issue import Issue, IssueRef
 from routing.issues.stated_words import (
     DIFFICULTIES,
@@ -25,6 +23,10 @@ from routing.issues.stated_words import (
     priority_in,
     word_in,
 )
+
+if TYPE_CHECKING:
+    from routing.issues.body_text import Block
+    from routing.issues.dependencies import Dependencies
 
 #: Of an issue whose labels say nothing: after the usual P0 to P4, before those that are put off on purpose.
 DEFAULT_PRIORITY = 5
@@ -49,8 +51,8 @@ class Source(StrEnum):
 class ParsedBody:
     """An issue's body, taken apart once for all parts."""
 
-    blocks: Sequence[Block]
-    dependencies: Dependencies
+    blocks: "Sequence[Block]"
+    dependencies: "Dependencies"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +140,9 @@ def read_metadata(issue: Issue) -> IssueMetadata:
 
     A body that could not be parsed leaves the defaults; if it may name dependencies it is held for a person.
     """
+    from routing.issues.body_text import UnreadableBodyError, blocks_of
+    from routing.issues.dependencies import dependencies_of, mentions_dependencies
+
     said = {name: part.in_labels(issue.labels) for name, part in PARTS.items()}
     known = IssueMetadata().filled(Source.LABELS, **said)
     try:

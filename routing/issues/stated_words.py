@@ -4,11 +4,14 @@ Each function reads one thing from blocks or labels, and returns None where the 
 first statement counts. A function is used by being named in a part of `metadata.IssueMetadata`.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from routing.issues.body_text import Block
+if TYPE_CHECKING:
+    from routing.issues.body_text import Block
 
 Difficulty = Literal["easy", "medium", "hard"]
 

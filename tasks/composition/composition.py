@@ -1,70 +1,51 @@
 """The parts that every process has: stores, and what moves jobs, trials and mail.
 
 Making a `Coalmine` opens no connection and reads no setting again: Redis is asked by the first call of a
-part. So a command costs only the parts that it uses.
+part. A part's modules are imported when it is made. So a command costs only the parts that it uses.
 """
+
+from __future__ import annotations
 
 import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from celery import Celery
-from redis import Redis
-
-from harvest.settling.settling import Settling
-from harvest.trials.harvester import Harvester
-from harvest.trials.opening import Proposals
-from routing.accounts.budget import DayBudgets
-from routing.accounts.pool import Pools
-from routing.back_off import BackOff
 from routing.errors import SettingsError
-from routing.generator import Generator
-from routing.jobs.admission import AdmissionLimits
-from routing.jobs.children import Children, ChildRules
-from routing.jobs.lifecycle import Jobs
-from routing.jobs.mailbox import Mailbox
-from routing.jobs.publisher import CeleryPublisher, Publisher
-from routing.jobs.relay import Relay
-from routing.jobs.withdrawal import Withdrawal
-from routing.store.accounts.breaker_store import BreakerStore
-from routing.store.accounts.gate_reader import GateReader
-from routing.store.backlog.backlog_store import BacklogStore
-from routing.store.backlog.delivery_store import DeliveryStore
-from routing.store.events.event_store import EventStore
-from routing.store.events.notice_store import NoticeStore
-from routing.store.fleet.clock_store import ClockStore
-from routing.store.fleet.switch import Switch
-from routing.store.fleet.tick_store import TickStore
-from routing.store.fleet.token_store import TokenStore
-from routing.store.jobs.cost_store import CostStore
-from routing.store.jobs.job_store import JobStore
-from routing.store.jobs.log_store import LogStore
-from routing.store.mail.agent_store import AgentStore
-from routing.store.mail.mail_store import MailStore
-from routing.store.redis.connection import connect
-from routing.store.redis.keys import Keys
-from routing.store.sessions.session_store import SessionStore
-from routing.store.signals.signal_store import SignalStore
-from routing.store.trials.trial_store import TrialStore
-from routing.store.trials.version_store import VersionStore
-from routing.templates.route_defaults import MailboxPolicy
-from routing.templates.route_reader import RouteReader
-from routing.templates.templates import Templates
-from routing.templates.trials import Trials
-from tasks.agents.agent_registry import AgentRegistry
-from tasks.agents.mail.post_office import PostOffice
-from tasks.agents.supervision.silence import SilenceLimits
-from tasks.agents.supervision.waking import Waking
-from tasks.agents.supervision.watchdog import Watchdog
-from tasks.broker import WORK, make_app
-from tasks.settings.settings import OnRollback, Settings
-from tasks.work.tick import Ticks
+from tasks.composition.stores import Stores
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from redis import Redis
+
+    from harvest.settling.settling import Settling
+    from harvest.trials.harvester import Harvester
+    from harvest.trials.opening import Proposals
+    from routing.accounts.pool import Pools
+    from routing.generator import Generator
+    from routing.jobs.children import Children
+    from routing.jobs.lifecycle import Jobs
+    from routing.jobs.mailbox import Mailbox
+    from routing.jobs.publisher import Publisher
+    from routing.jobs.relay import Relay
+    from routing.jobs.withdrawal import Withdrawal
+    from routing.store.accounts.gate_reader import GateReader
+    from routing.store.fleet.switch import Switch
+    from routing.templates.route_defaults import MailboxPolicy
+    from routing.templates.templates import Templates
+    from routing.templates.trials import Trials
+    from tasks.agents.agent_registry import AgentRegistry
+    from tasks.agents.mail.post_office import PostOffice
+    from tasks.agents.supervision.waking import Waking
+    from tasks.agents.supervision.watchdog import Watchdog
+    from tasks.settings.settings import Settings
+    from tasks.work.tick import Ticks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coalmine:
+class Coalmine(Stores):
     """Every part, wired to one server by one set of settings.
 
     Commands, the web page, workers and ticks all begin here; none of them makes a store of its own. What
@@ -78,90 +59,49 @@ class Coalmine:
     part. A worker makes its own after the fork.
     """
 
-    settings: Settings
-    redis: Redis
-    app: Celery
-    publisher: Publisher
     generator: Generator  # of draws and of back-off jitter
-    clock: Callable[[], float] | None = None  # None: the server's
+    given_app: Celery | None = None  # in place of one that is made from the settings
+    given_publisher: Publisher | None = None  # the same
 
     @cached_property
-    def keys(self) -> Keys:
-        """Names of all keys, under the namespace of the settings: two fleets may share one server."""
-        return Keys(self.settings.namespace)
+    def app(self) -> Celery:
+        """The Celery application, for those who send messages or run a worker."""
+        if self.given_app is not None:
+            return self.given_app
+        from tasks.broker import make_app
+
+        return make_app(self.settings)
 
     @cached_property
-    def versions(self) -> VersionStore:
-        """Versions of templates: who is champion, who is canary."""
-        return VersionStore(self.redis, self.keys, self.clock)
+    def publisher(self) -> Publisher:
+        """Sends messages of jobs."""
+        if self.given_publisher is not None:
+            return self.given_publisher
+        from routing.jobs.publisher import CeleryPublisher
+        from tasks.broker import WORK
 
-    @cached_property
-    def trial_store(self) -> TrialStore:
-        """Trials with their evidence."""
-        return TrialStore(self.redis, self.keys, self.clock)
-
-    @cached_property
-    def job_store(self) -> JobStore:
-        """Jobs, their queue, their leases, and the limits at which no further one is given out.
-
-        Retention is in seconds; a limit of 0 is none.
-        """
-        job = self.settings.job
-        limits = AdmissionLimits(
-            agents_at_once=job.agents_at_once,
-            per_repository=job.per_repository,
-            day_cost_usd=job.day_cost_usd,
-        )
-        retention = self.settings.retention_seconds
-        return JobStore(self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits)
-
-    @cached_property
-    def costs(self) -> CostStore:
-        """What turns have cost, summed up by version, arm and day."""
-        return CostStore(self.redis, self.keys, self.clock)
-
-    @cached_property
-    def log_store(self) -> LogStore:
-        """What agents say. Lines are collected in memory: `Worker.keeper` flushes them."""
-        return LogStore(self.redis, self.keys, self.clock)
-
-    @cached_property
-    def backlog_store(self) -> BacklogStore:
-        """Issues that are known and not finished, with their dependencies."""
-        unknown = self.settings.issues.backlog.unknown_blocker
-        return BacklogStore(self.redis, self.keys, self.clock, unknown_blocker=unknown)
-
-    @cached_property
-    def deliveries(self) -> DeliveryStore:
-        """Deliveries of webhooks, and the issues that they named."""
-        return DeliveryStore(self.redis, self.keys, self.clock)
-
-    @cached_property
-    def signals(self) -> SignalStore:
-        """Signals of jobs, each recorded once, from which scores are made."""
-        return SignalStore(self.redis, self.keys, self.clock)
-
-    @cached_property
-    def events(self) -> EventStore:
-        """The stream of events."""
-        return EventStore(self.redis, self.keys, self.clock)
-
-    @cached_property
-    def sessions(self) -> SessionStore:
-        """Sessions of agents, kept as long as their jobs, so that a retry can go on with one."""
-        return SessionStore(
-            self.redis, self.keys, self.clock, retention_seconds=self.settings.retention_seconds
+        return CeleryPublisher(
+            self.app,
+            task=WORK,
+            broker_is_store=self.settings.broker_url is None,
+            prefix=f"{self.settings.namespace}:",
         )
 
     @cached_property
     def agents(self) -> AgentRegistry:
         """Who is there: the agents of this fleet, by address."""
+        from routing.store.mail.agent_store import AgentStore
+        from tasks.agents.agent_registry import AgentRegistry
+
         retention = self.settings.retention_seconds
         return AgentRegistry(AgentStore(self.redis, self.keys, self.clock, retention_seconds=retention))
 
     @cached_property
     def post_office(self) -> PostOffice:
         """Mail between agents and people; mail that arrives wakes the agent that awaits it."""
+        from routing.store.mail.mail_store import MailStore
+        from tasks.agents.mail.post_office import PostOffice
+
         retention = self.settings.retention_seconds
         store = MailStore(self.redis, self.keys, self.clock, retention_seconds=retention)
         return PostOffice(store, self.agents, arrived=self.waking.wake)
@@ -173,6 +113,8 @@ class Coalmine:
         The post office calls it when mail arrives; the sweep calls it for mail that came while a turn was
         ending.
         """
+        from tasks.agents.supervision.waking import Waking
+
         return Waking(self.sessions, self.jobs)
 
     @cached_property
@@ -181,6 +123,9 @@ class Coalmine:
 
         It runs as a tick, in any worker, for agents of all hosts.
         """
+        from tasks.agents.supervision.silence import SilenceLimits
+        from tasks.agents.supervision.watchdog import Watchdog
+
         agent = self.settings.agent
         patience = SilenceLimits(
             warn_seconds=agent.silence_warn_seconds,
@@ -200,42 +145,39 @@ class Coalmine:
     @cached_property
     def withdrawal(self) -> Withdrawal:
         """Ends what rejected versions are at work on, where the settings want it (`canary.on_rollback`)."""
+        from routing.jobs.withdrawal import Withdrawal
+        from tasks.settings.settings import OnRollback
+
         cancels = self.settings.canary.on_rollback is OnRollback.CANCEL
         return Withdrawal(self.jobs, self.job_store, self.versions, cancels=cancels)
 
     @cached_property
-    def notices(self) -> NoticeStore:
-        """Notifications that wait for their sinks, and dead letters."""
-        return NoticeStore(self.redis, self.keys, self.clock)
-
-    @cached_property
-    def tokens(self) -> TokenStore:
-        """What the fleet knows of its tokens: which are refused, and which have used up their rate limit."""
-        return TokenStore(self.redis, self.keys, self.clock)
-
-    @cached_property
     def switch(self) -> Switch:
         """The pause switch: while it is on, nothing is dispatched or claimed; turns that run go on."""
-        return Switch(self.redis, self.keys, self.clock)
+        from routing.store.fleet.switch import Switch
 
-    @cached_property
-    def clocks(self) -> ClockStore:
-        """How far the clocks of processes are off the server's."""
-        return ClockStore(self.redis, self.keys, self.clock)
+        return Switch(self.redis, self.keys, self.clock)
 
     @cached_property
     def ticks(self) -> Ticks:
         """Single-flight of ticks: which process runs one now, over all hosts."""
+        from routing.store.fleet.tick_store import TickStore
+        from tasks.work.tick import Ticks
+
         return Ticks(TickStore(self.redis, self.keys, self.clock))
 
     @cached_property
     def templates(self) -> Templates:
         """What people and policies do with versions. Rejecting one withdraws its jobs."""
+        from routing.templates.templates import Templates
+
         return Templates(self.versions, rejected=self.withdrawal.withdraw)
 
     @cached_property
     def trials(self) -> Trials:
         """What people and policies do with trials; verdicts are the harvest's."""
+        from routing.templates.trials import Trials
+
         return Trials(self.trial_store, self.versions)
 
     @cached_property
@@ -244,6 +186,8 @@ class Coalmine:
 
         With `canary.enabled` off it opens none.
         """
+        from harvest.trials.opening import Proposals
+
         canary = self.settings.canary
         return Proposals(
             templates=self.templates,
@@ -256,6 +200,9 @@ class Coalmine:
     @cached_property
     def jobs(self) -> Jobs:
         """Moves of jobs between states, for workers, ticks and people."""
+        from routing.back_off import BackOff
+        from routing.jobs.lifecycle import Jobs
+
         job = self.settings.job
         back_off = BackOff(first_seconds=job.back_off_first_seconds, cap_seconds=job.back_off_cap_seconds)
         return Jobs(
@@ -264,18 +211,18 @@ class Coalmine:
         )  # fmt: skip
 
     @cached_property
-    def breakers(self) -> BreakerStore:
-        """Which accounts are closed, and until when."""
-        return BreakerStore(self.redis, self.keys, self.clock)
-
-    @cached_property
     def pools(self) -> Pools:
         """The accounts of the settings, as far as this process has their secrets."""
+        from routing.accounts.pool import Pools
+
         return Pools(accounts=self.settings.account, environment=os.environ)
 
     @cached_property
     def gates(self) -> GateReader:
         """What must be open before a job may begin."""
+        from routing.accounts.budget import DayBudgets
+        from routing.store.accounts.gate_reader import GateReader
+
         budgets = DayBudgets(fleet_tokens=self.settings.job.day_tokens, tables=self.settings.budget)
         return GateReader(
             jobs=self.job_store, versions=self.versions, trials=self.trial_store, pools=self.pools,
@@ -288,6 +235,9 @@ class Coalmine:
 
         Repeating a request finds its job.
         """
+        from routing.jobs.mailbox import Mailbox
+        from routing.templates.route_reader import RouteReader
+
         return Mailbox(
             jobs=self.job_store,
             events=self.events,
@@ -300,6 +250,8 @@ class Coalmine:
     @cached_property
     def children(self) -> Children:
         """Accepts what agents ask for, within the limits of number and depth."""
+        from routing.jobs.children import Children, ChildRules
+
         job = self.settings.job
         return Children(
             jobs=self.job_store,
@@ -311,6 +263,8 @@ class Coalmine:
     @property
     def mailbox_policy(self) -> MailboxPolicy:
         """What new jobs are given; it stays with the job when settings change later."""
+        from routing.templates.route_defaults import MailboxPolicy
+
         return MailboxPolicy(
             canaries_enabled=self.settings.canary.enabled,
             max_attempts=self.settings.job.max_attempts,
@@ -324,11 +278,15 @@ class Coalmine:
 
         It runs in the sweep; several at once do no harm.
         """
+        from routing.jobs.relay import Relay
+
         return Relay(self.job_store, self.publisher)
 
     @cached_property
     def settling(self) -> Settling:
         """What jobs are worth, by the rules of their trials."""
+        from harvest.settling.settling import Settling
+
         canary = self.settings.canary
         return Settling(
             signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy
@@ -337,22 +295,24 @@ class Coalmine:
     @cached_property
     def harvester(self) -> Harvester:
         """Scores, evidence, verdicts: makes of signals what a trial decides by."""
+        from harvest.trials.harvester import Harvester
+
         canary = self.settings.canary
         return Harvester(
             settling=self.settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled,
             rolled_back=self.withdrawal.withdraw,
         )  # fmt: skip
 
-    def now(self) -> float:
-        """Seconds since the epoch by the server's clock: several machines write and compare what it says.
-
-        One round trip, and UnavailableError while the server does not answer.
-        """
-        return self.job_store.now()
+    def close(self) -> None:
+        """Close the connections of this process; those that were never made are not made for it."""
+        self.redis.close()
+        # cached_property keeps what it made in __dict__: asking for the attribute would make it.
+        if "app" in self.__dict__:
+            self.app.close()
 
 
 def compose(
-    settings: Settings, *, redis: "Redis | None" = None, app: Celery | None = None,
+    settings: Settings, *, redis: Redis | None = None, app: Celery | None = None,
     publisher: Publisher | None = None, generator: Generator | None = None,
     clock: Callable[[], float] | None = None, patience_seconds: float = 5.0,
 ) -> Coalmine:  # fmt: skip
@@ -363,16 +323,14 @@ def compose(
     (UnavailableError).
     """
     if redis is None:
+        from routing.store.redis.connection import connect
+
         redis = connect(redis_url(settings), patience_seconds=patience_seconds)
-    app = app or make_app(settings)
     return Coalmine(
         settings=settings,
         redis=redis,
-        app=app,
-        publisher=publisher
-        or CeleryPublisher(
-            app, task=WORK, broker_is_store=settings.broker_url is None, prefix=f"{settings.namespace}:"
-        ),
+        given_app=app,
+        given_publisher=publisher,
         generator=generator or _generator(settings.seed),
         clock=clock,
     )

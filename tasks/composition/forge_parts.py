@@ -5,43 +5,39 @@ issues and jobs keep their names, and whatever asks it for issues gets no answer
 parts; the web console and most commands do not.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Never, cast
+from typing import TYPE_CHECKING, Never, cast
 
-import requests
 import structlog
 
-from routing.backlog.backlog import Backlog, IssueSource
-from routing.backlog.intake import Intake
 from routing.errors import CoalmineError
-from routing.forges.config import ForgeConfig
 from routing.forges.errors import ForgeUnreachableError
-from routing.forges.forge import Forge, RunsCi
-from routing.forges.local.config import LocalConfig
-from routing.forges.registry import kind_named
-from routing.forges.site import ForgeSite
-from routing.git.remote import Remote
-from routing.http.connection import Surroundings
-from routing.issues.issue import Issue, IssueRef
-from routing.issues.metadata import IssueMetadata, read_metadata
-from routing.issues.model_reader import ModelReader
-from routing.store.backlog.metadata_store import MetadataStore
-from routing.store.backlog.problem_store import ProblemStore
-from routing.store.jobs.run_store import RunStore
-from tasks.composition.composition import Coalmine
-from tasks.issues.closing import Closing
-from tasks.issues.collector import Collector
-from tasks.issues.dispatcher import Dispatcher
-from tasks.issues.landings import Landings
-from tasks.issues.merging import Merging
-from tasks.issues.opening import ChangeRequests
-from tasks.issues.people import People
-from tasks.issues.projection import Projection
-from tasks.issues.watch import WatchLimits
-from tasks.issues.watcher import Watcher, Watching
-from tasks.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from routing.backlog.backlog import Backlog, IssueSource
+    from routing.backlog.intake import Intake
+    from routing.forges.config import ForgeConfig
+    from routing.forges.forge import Forge
+    from routing.forges.local.config import LocalConfig
+    from routing.forges.site import ForgeSite
+    from routing.git.remote import Remote
+    from routing.http.connection import Surroundings
+    from routing.issues.issue import Issue, IssueRef
+    from routing.issues.metadata import IssueMetadata
+    from routing.issues.model_reader import ModelReader
+    from routing.store.backlog.problem_store import ProblemStore
+    from routing.store.jobs.run_store import RunStore
+    from tasks.composition.composition import Coalmine
+    from tasks.issues.collector import Collector
+    from tasks.issues.dispatcher import Dispatcher
+    from tasks.issues.people import People
+    from tasks.issues.projection import Projection
+    from tasks.issues.watcher import Watcher
+    from tasks.settings.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +48,9 @@ def sites_of(settings: Settings, surroundings: Surroundings | None = None) -> di
     `surroundings` replaces clock, pauses and limits of their clients, for tests. Raises SettingsError when a
     configuration is not enough, for instance when a folder does not exist.
     """
+    from routing.forges.registry import kind_named
+    from routing.http.connection import Surroundings
+
     given = surroundings or Surroundings(limits=settings.http)
     return {
         forge.name: _site(forge, kind_named(forge.kind).make(forge, given), kill_switch=settings.kill_switch)
@@ -70,6 +69,8 @@ def sites_that_can_be(settings: Settings, surroundings: Surroundings) -> dict[st
 
 
 def _made(config: ForgeConfig, surroundings: Surroundings) -> Forge:
+    from routing.forges.registry import kind_named
+
     try:
         return kind_named(config.kind).make(config, surroundings)
     except CoalmineError as error:
@@ -82,6 +83,10 @@ def _site(config: ForgeConfig, forge: Forge, *, kill_switch: bool) -> ForgeSite:
 
     `run_ci` is None unless CI is ours to run, as it is on the local forge with a command.
     """
+    from routing.forges.forge import RunsCi
+    from routing.forges.registry import kind_named
+    from routing.forges.site import ForgeSite
+
     return ForgeSite(
         config=config.model_copy(update={"kill_switch": True}) if kill_switch else config,
         forge=forge,
@@ -92,6 +97,8 @@ def _site(config: ForgeConfig, forge: Forge, *, kill_switch: bool) -> ForgeSite:
 
 def local_config(settings: Settings) -> LocalConfig | None:
     """The local forge; None without one, and with several."""
+    from routing.forges.local.config import LocalConfig
+
     found = [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
     return found[0] if len(found) == 1 else None
 
@@ -124,6 +131,8 @@ class UnusableForge:
 
     def __getattr__(self, asked: str) -> Callable[..., Never]:
         """Any method of a forge. Optional abilities are not there, as the protocol does not name them."""
+        from routing.forges.forge import Forge
+
         if asked.startswith("_") or not hasattr(Forge, asked):
             raise AttributeError(asked)
 
@@ -149,6 +158,8 @@ class ForgeParts:
     @cached_property
     def sites(self) -> Mapping[str, ForgeSite]:
         """The forges that are served, by name."""
+        from routing.http.connection import Surroundings
+
         if self.given is not None:
             return self.given
         settings = self.coalmine.settings
@@ -159,6 +170,8 @@ class ForgeParts:
     @cached_property
     def problems(self) -> ProblemStore:
         """What the last polls could not take in."""
+        from routing.store.backlog.problem_store import ProblemStore
+
         parts = self.coalmine
         return ProblemStore(parts.redis, parts.keys, parts.clock)
 
@@ -184,6 +197,8 @@ class ForgeParts:
     @cached_property
     def backlog(self) -> Backlog:
         """The issues that are known, with what their texts say about difficulty, priority and blockers."""
+        from routing.backlog.backlog import Backlog
+
         issues = self.coalmine.settings.issues
         sources: dict[str, IssueSource] = {
             name: SilentForge(name) if site.config.kill_switch else site.forge
@@ -202,6 +217,8 @@ class ForgeParts:
 
         The text decides first: a model never changes what a person has written.
         """
+        from routing.issues.metadata import read_metadata
+
         known = read_metadata(issue)
         return self._model.fill(issue, known) if self._model is not None else known
 
@@ -211,17 +228,26 @@ class ForgeParts:
         parts, settings = self.coalmine, self.coalmine.settings.issues.model
         if not settings.enabled:
             return None
+        import requests
+
+        from routing.issues.model_reader import ModelReader
+        from routing.store.backlog.metadata_store import MetadataStore
+
         cache = MetadataStore(parts.redis, parts.keys, parts.clock)
         return ModelReader(settings, session=requests.Session(), cache=cache)
 
     @cached_property
     def intake(self) -> Intake:
         """Issues that webhooks reported and that are still to be read."""
+        from routing.backlog.intake import Intake
+
         return Intake(self.coalmine.deliveries)
 
     @cached_property
     def collector(self) -> Collector:
         """Takes issues from their forges into the backlog."""
+        from tasks.issues.collector import Collector
+
         return Collector(
             sites=self.sites, backlog=self.backlog, intake=self.intake, people=self.people,
             problems=self.problems,
@@ -230,6 +256,8 @@ class ForgeParts:
     @cached_property
     def people(self) -> People:
         """Ends jobs whose issue or change request people closed, or whose work they landed."""
+        from tasks.issues.people import People
+
         parts = self.coalmine
         return People(
             sites=self.sites,
@@ -242,6 +270,8 @@ class ForgeParts:
     @cached_property
     def runs(self) -> RunStore:
         """What was done outside for runs: comments, labels, change requests; so that it is done once."""
+        from routing.store.jobs.run_store import RunStore
+
         parts = self.coalmine
         return RunStore(
             parts.redis, parts.keys, parts.clock, retention_seconds=parts.settings.retention_seconds
@@ -250,6 +280,8 @@ class ForgeParts:
     @cached_property
     def projection(self) -> Projection:
         """What issues show of their runs."""
+        from tasks.issues.projection import Projection
+
         watch = self.coalmine.settings.issues.watch
         return Projection(
             self.runs,
@@ -261,6 +293,8 @@ class ForgeParts:
     @cached_property
     def dispatcher(self) -> Dispatcher:
         """Turns issues into jobs, through the gates."""
+        from tasks.issues.dispatcher import Dispatcher
+
         return Dispatcher(
             sites=self.sites,
             backlog=self.backlog,
@@ -275,6 +309,13 @@ class ForgeParts:
     @cached_property
     def watcher(self) -> Watcher:
         """Follows pushed work to its end, and shows on the issue how far it is."""
+        from tasks.issues.closing import Closing
+        from tasks.issues.landings import Landings
+        from tasks.issues.merging import Merging
+        from tasks.issues.opening import ChangeRequests
+        from tasks.issues.watch import WatchLimits
+        from tasks.issues.watcher import Watcher, Watching
+
         parts, settings = self.coalmine, self.coalmine.settings
         watch = settings.issues.watch
         closing = Closing(

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import structlog
-
 from routing.setting_types import Switch
 from tasks.notify.notification import Notification
 from tasks.notify.sink import SinkSettings
@@ -31,6 +29,8 @@ class LogSink:
     name = "log"
 
     def __init__(self) -> None:
+        import structlog
+
         self._log = structlog.get_logger(__name__)
 
     def send(self, notification: Notification) -> None:

@@ -1,19 +1,16 @@
 """One POST to one address of the settings, and what its answer means.
 
-An address is a secret: anyone who knows that of a Slack channel can write there. It is checked when settings
-are read, and no message shows more of it than its host.
+No message shows more of the address than its host; see `tasks.notify.address`.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated
 from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
-from pydantic import AfterValidator, SecretStr
+from pydantic import SecretStr
 
-from routing.http.address import is_loopback
 from routing.http.rate_limit import resumes_at
 from routing.http.reply import plain_line
 from tasks.notify.sink import UndeliveredError
@@ -30,28 +27,6 @@ _SECRET_PART = 6
 _FIRST_REDIRECT, _FIRST_REFUSAL, _FIRST_SERVER_ERROR = 300, 400, 500
 _TIMED_OUT, _TOO_EARLY, _TOO_MANY, _UNAVAILABLE = 408, 425, 429, 503
 _LATER = frozenset({_TIMED_OUT, _TOO_EARLY, _TOO_MANY})
-
-
-def checked_address(value: SecretStr) -> SecretStr:
-    """Return the address, or raise ValueError that says what is wrong without repeating it."""
-    text = value.get_secret_value()
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # raises ValueError when it is not a number, or out of range
-    except ValueError:
-        raise ValueError("cannot be read as an address; write https://host/path") from None
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError("must begin with https:// and a host")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must hold no user and no password before the host")
-    if parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must have no #, no spaces and nothing but ASCII")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError("would be sent in clear: http:// is for 127.0.0.1 only, use https://")
-    return value
-
-
-Address = Annotated[SecretStr, AfterValidator(checked_address)]
 
 
 class Post:

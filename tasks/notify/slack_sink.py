@@ -3,13 +3,19 @@
 See https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from tasks.notify.address import Address
 from tasks.notify.notification import Notification
-from tasks.notify.post import Address, Post
 from tasks.notify.sink import SinkSettings
+
+if TYPE_CHECKING:  # settings are read without an HTTP client
+    from tasks.notify.post import Post
 
 #: Fields that are shown below the words, in this order.
 _SHOWN = ("title", "version", "arm", "trial", "by", "commit", "job")
@@ -31,10 +37,12 @@ class SlackSinkSettings(SinkSettings):
         """Whether there is an address."""
         return self.url is not None
 
-    def sink(self, *, answer_seconds: float, clock: Callable[[], float]) -> "SlackSink | None":
+    def sink(self, *, answer_seconds: float, clock: Callable[[], float]) -> SlackSink | None:
         """Posts to that address."""
         if self.url is None:
             return None
+        from tasks.notify.post import Post
+
         return SlackSink(Post(self.url, answer_seconds=answer_seconds, clock=clock))
 
 

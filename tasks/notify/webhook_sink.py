@@ -3,6 +3,8 @@
 See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
+from __future__ import annotations
+
 import base64
 import binascii
 import hashlib
@@ -10,13 +12,16 @@ import hmac
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AfterValidator, SecretStr, model_validator
 
+from tasks.notify.address import Address
 from tasks.notify.notification import Notification
-from tasks.notify.post import Address, Post
 from tasks.notify.sink import SinkSettings
+
+if TYPE_CHECKING:  # settings are read without an HTTP client
+    from tasks.notify.post import Post
 
 #: What a secret begins with that is given as base64.
 PREFIX = "whsec_"
@@ -71,10 +76,12 @@ class WebhookSinkSettings(SinkSettings):
         """Whether there is an address."""
         return self.url is not None
 
-    def sink(self, *, answer_seconds: float, clock: Callable[[], float]) -> "WebhookSink | None":
+    def sink(self, *, answer_seconds: float, clock: Callable[[], float]) -> WebhookSink | None:
         """Posts to that address, signed with every secret."""
         if self.url is None:
             return None
+        from tasks.notify.post import Post
+
         post = Post(self.url, answer_seconds=answer_seconds, clock=clock)
         return WebhookSink(post, secrets=self.secrets, clock=clock)
 

@@ -3,28 +3,21 @@
 `gitea_forge` makes both; their settings, titles and headers alone tell them apart.
 """
 
+from __future__ import annotations
+
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from routing.forges.config import ForgeName, RemoteConfig
-from routing.forges.gitea.access import GiteaAccess
-from routing.forges.gitea.changes import GiteaChanges
-from routing.forges.gitea.issues import GiteaIssues
-from routing.forges.gitea.statuses import GiteaStatuses
 from routing.forges.kind import ForgeKind
-from routing.forges.rest.client import ForgeClient, HttpDialect
-from routing.forges.rest.clone import ANY_USER, clone_remote
-from routing.forges.rest.forge import RestForge
-from routing.forges.rest.history import RestHistory
 from routing.forges.rest.webhook import RestWebhook
-from routing.git.remote import Remote
-from routing.http.connection import Surroundings
+
+if TYPE_CHECKING:
+    from routing.forges.rest.forge import RestForge
+    from routing.git.remote import Remote
+    from routing.http.connection import Surroundings
 
 _API_ROOT = "/api/v1"
-
-_DIALECT = HttpDialect(
-    api_root=_API_ROOT, scheme="token", headers={"Accept": "application/json"}, numbered_pages=True
-)
 
 #: Gitea has events of its own for what GitHub tells apart by the action.
 _ISSUES = frozenset({"issues", "issue_assign", "issue_label", "issue_milestone"})
@@ -47,7 +40,18 @@ class ForgejoConfig(RemoteConfig):
 
 def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
     """Wire the parts; nothing is asked of the forge yet."""
-    client = ForgeClient(config, _DIALECT, surroundings)
+    from routing.forges.gitea.access import GiteaAccess
+    from routing.forges.gitea.changes import GiteaChanges
+    from routing.forges.gitea.issues import GiteaIssues
+    from routing.forges.gitea.statuses import GiteaStatuses
+    from routing.forges.rest.client import ForgeClient, HttpDialect
+    from routing.forges.rest.forge import RestForge
+    from routing.forges.rest.history import RestHistory
+
+    dialect = HttpDialect(
+        api_root=_API_ROOT, scheme="token", headers={"Accept": "application/json"}, numbered_pages=True
+    )
+    client = ForgeClient(config, dialect, surroundings)
     history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
     statuses = GiteaStatuses(client)
     return RestForge(
@@ -62,6 +66,8 @@ def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
 
 def _remote(config: RemoteConfig, repo: str) -> Remote:
     """The token alone decides, but a login that is known stands in the server's log."""
+    from routing.forges.rest.clone import ANY_USER, clone_remote
+
     user = config.login or ANY_USER
     return clone_remote(config, repo, user=user, root=lambda api: api.removesuffix(_API_ROOT))
 

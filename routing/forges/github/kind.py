@@ -3,31 +3,21 @@
 Signatures: https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
 """
 
+from __future__ import annotations
+
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from routing.forges.config import ForgeName, RemoteConfig
-from routing.forges.github.access import API_VERSION, GitHubAccess
-from routing.forges.github.changes import GitHubChanges
-from routing.forges.github.checks import GitHubChecks
-from routing.forges.github.issues import GitHubIssues
 from routing.forges.kind import ForgeKind
-from routing.forges.rest.client import ForgeClient, HttpDialect
-from routing.forges.rest.clone import ANY_USER, clone_remote
-from routing.forges.rest.forge import RestForge
-from routing.forges.rest.history import RestHistory
 from routing.forges.rest.webhook import RestWebhook
-from routing.git.remote import Remote
-from routing.http.connection import Surroundings
 from routing.http.settings import BaseUrl
 
-_DIALECT = HttpDialect(
-    api_root="",
-    scheme="Bearer",
-    headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION},
-    numbered_pages=False,
-)
+if TYPE_CHECKING:
+    from routing.forges.rest.forge import RestForge
+    from routing.git.remote import Remote
+    from routing.http.connection import Surroundings
 
 #: Where the API of github.com is, and of the companies' own instances on ghe.com: `api.` before their host.
 _PUBLIC_API = "api.github.com"
@@ -47,7 +37,21 @@ class GitHubConfig(RemoteConfig):
 
 def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
     """Wire the parts; nothing is asked of the forge yet."""
-    client = ForgeClient(config, _DIALECT, surroundings)
+    from routing.forges.github.access import API_VERSION, GitHubAccess
+    from routing.forges.github.changes import GitHubChanges
+    from routing.forges.github.checks import GitHubChecks
+    from routing.forges.github.issues import GitHubIssues
+    from routing.forges.rest.client import ForgeClient, HttpDialect
+    from routing.forges.rest.forge import RestForge
+    from routing.forges.rest.history import RestHistory
+
+    dialect = HttpDialect(
+        api_root="",
+        scheme="Bearer",
+        headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION},
+        numbered_pages=False,
+    )
+    client = ForgeClient(config, dialect, surroundings)
     history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
     checks = GitHubChecks(client)
     issues = GitHubIssues(client, forge=config.name, login=config.login)
@@ -65,6 +69,8 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
 
 def _remote(config: GitHubConfig, repo: str) -> Remote:
     """GitHub takes one user's name with any kind of token."""
+    from routing.forges.rest.clone import ANY_USER, clone_remote
+
     return clone_remote(config, repo, user=ANY_USER, root=_git_root)
 
 

@@ -1,15 +1,19 @@
 """The settings of a local forge."""
 
+from __future__ import annotations
+
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from routing.forges.config import ForgeConfig, ForgeName, Label, Lack, none_if_empty
-from routing.forges.local.ci_sandbox import CiSandbox
-from routing.forges.local.git import repository_name
 from routing.sandbox.profile import NetworkMode, SandboxKind
 from routing.setting_types import Seconds, Switch
+
+if TYPE_CHECKING:  # settings are read without running anything
+    from routing.forges.local.ci_sandbox import CiSandbox
 
 #: What `LocalConfig.memory` has in it.
 MEMORY_PARTS = frozenset({"ci", "logs", "statuses", "branches"})
@@ -71,6 +75,8 @@ class LocalConfig(ForgeConfig):
     @property
     def sandbox_of_ci(self) -> CiSandbox:
         """In what CI runs."""
+        from routing.forges.local.ci_sandbox import CiSandbox
+
         return CiSandbox(
             kind=self.ci_sandbox,
             network=NetworkMode(self.ci_network),
@@ -87,3 +93,9 @@ class LocalConfig(ForgeConfig):
     def has_change_requests(self) -> bool:
         """A branch is all that there is: the issue names it until it is merged."""
         return False
+
+
+def repository_name(directory: Path) -> str:
+    """The repository's name as issues and jobs write it: the folder's, in characters that names may have."""
+    folder = directory.parent if directory.name == ".git" else directory
+    return re.sub(r"[^A-Za-z0-9._-]", "-", folder.name.removesuffix(".git"))[:100].lstrip(".") or "repository"

@@ -20,9 +20,9 @@ from routing.forges.forge import Access, Permission
 from routing.forges.local.access import access_to
 from routing.forges.local.branches import LocalBranches
 from routing.forges.local.ci import LocalCI
-from routing.forges.local.config import LocalConfig
+from routing.forges.local.config import LocalConfig, repository_name
 from routing.forges.local.fitness import Wholeness, fault_of
-from routing.forges.local.git import LocalGit, existing_commit, repository_name
+from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.local.issue_file import IssueFile
 from routing.forges.local.issues import FoundIssue, LocalIssues, comments_of, find_comment
 from routing.forges.local.merge import LocalMerge

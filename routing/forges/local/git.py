@@ -5,7 +5,6 @@ ForgeUnreachableError, as a server that is down would be: the caller asks again 
 repository's hooks never run, and its branches may move between any two calls.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -205,9 +204,3 @@ def existing_commit(git: LocalGit, text: str) -> str:
         message = f"{git.directory} has no commit {text}"
         raise ForgeGoneError(message)
     return text
-
-
-def repository_name(directory: Path) -> str:
-    """The repository's name as issues and jobs write it: the folder's, in characters that names may have."""
-    folder = directory.parent if directory.name == ".git" else directory
-    return re.sub(r"[^A-Za-z0-9._-]", "-", folder.name.removesuffix(".git"))[:100].lstrip(".") or "repository"
