@@ -47,6 +47,8 @@ class Inputs:
     spent_today_usd: Callable[[], float]  # including what the jobs at work may still cost
     spent_usd: Callable[[BacklogItem], float]
     fault: Callable[[BacklogItem], str]  # why no agent can work for its repository, "" for nothing
+    held: Callable[[], int] = lambda: 0  # of those in progress, how many leave their place in the fleet to
+    # other templates, as their jobs wait for an account
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +147,7 @@ class _Tick:
         self._chosen: list[BacklogItem] = []
         self._refusals: list[Refusal] = []
         self._busy: Mapping[str, int] | None = None
+        self._working = 0
         self._spent_today_usd: float | None = None
         self._faults: dict[str, str] = {}
         self._permissions: dict[tuple[str, str], Permission | None] = {}
@@ -182,13 +185,14 @@ class _Tick:
             self._permissions[who] = self._inputs.permission(item)
         if self._busy is None or self._spent_today_usd is None:
             self._busy = self._inputs.busy()
+            self._working = max(0, sum(self._busy.values()) - self._inputs.held())
             self._spent_today_usd = self._inputs.spent_today_usd()
         promised = len(self._chosen) * (self._forge.usd_per_job or 0.0)
         return GateFacts(
             permission=self._permissions[who],
             busy=self._busy.get(name, 0),
             fleet_size=self._inputs.fleet_size,
-            working=sum(self._busy.values()) + len(self._chosen),
+            working=self._working + len(self._chosen),
             spent_today_usd=self._spent_today_usd + promised,
             spent_usd=self._inputs.spent_usd(item),
             fault=partial(self._fault, name, item),

@@ -186,6 +186,11 @@ class Job:
         known = self.base_branch and self.base_commit
         return Base(branch=self.base_branch, commit=self.base_commit) if known else None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for an account."""
+        return self.state is JobState.QUEUED and self.held_at is not None
+
     def waited(self, now: float) -> float:
         """Seconds for which it has waited for accounts so far: no arm pays for that time."""
         return self.held_seconds + (0.0 if self.held_at is None else max(0.0, now - self.held_at))

@@ -115,6 +115,7 @@ class Dispatcher:
             spent_today_usd=lambda: self._spent_today(site),
             spent_usd=lambda item: self._jobs.spent_on(str(item.ref)),
             fault=lambda item: self._fault(site, item),
+            held=lambda: self._held(site),
         )
 
     @staticmethod
@@ -132,6 +133,18 @@ class Dispatcher:
         with LogAndContinue("permission.unknown", issue=str(item.ref)):
             return site.forge.permission(item.ref.repo, item.requested_by)
         return None
+
+    def _held(self, site: ForgeSite) -> int:
+        """How many issues of other templates hold a place of the fleet while their jobs wait for an account.
+
+        What waits for one account must not keep the issues of a template that uses another.
+        """
+        own = site.config.template
+        if all(other.config.template == own for other in self._sites.values()):
+            return 0
+        at_work = [item.job for item in self._backlog.in_progress() if item.job and not item.aside]
+        found = [job for job in self._jobs.read_many(at_work) if job is not None]
+        return sum(job.template != own and job.is_held for job in found)
 
     def _spent_today(self, site: ForgeSite) -> float:
         """USD spent today, and what the jobs at work may cost up to their limit.

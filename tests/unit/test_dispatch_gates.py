@@ -12,6 +12,8 @@ from routing.backlog.refusal import Gate
 from routing.events import BACKLOG_REFUSED
 from routing.forges.errors import ForgeUnreachableError
 from routing.issues.issue import IssueRef
+from routing.store.jobs.job_store import ClaimRefusal
+from routing.templates.version import Snapshot
 from tasks.composition.worker import Worker
 from tasks.settings.issue_settings import IssueSettings
 from tasks.settings.settings import load_settings
@@ -203,6 +205,21 @@ def test_the_fleet_is_full_over_all_forges(fleet_of: Fleets) -> None:
     assert len(fleet.jobs()) == 3
     gates = {event.data["gate"] for event in fleet.hands.events(BACKLOG_REFUSED)}
     assert gates == {Gate.FLEET_FULL}
+
+
+def test_what_waits_for_an_account_leaves_its_place_to_other_templates(fleet_of: Fleets) -> None:
+    """The fleet is full of jobs whose account is closed: another template's issues go on, its own wait."""
+    fleet = two_forges(fleet_of, settings=IssueSettings(fleet_size=2), gitea={"template": "reviewer"})
+    fleet.hands.app.templates.add("reviewer", Snapshot(runtime="codex"))
+    fleet.hands.app.breakers.close("command:default", "*", until=None, words="the bill", by="ada")
+    assert len(fleet.dispatch()) == 2
+    assert fleet.dispatch() == []
+    held = fleet.jobs()
+    for job in held:
+        assert fleet.hands.app.jobs.claim(job.id, worker="w1", lease_seconds=30) is ClaimRefusal.LIMITED
+    begun = [fleet.hands.app.jobs.find(job).template for job in fleet.dispatch()]
+    assert (begun, {job.template for job in held}) == (["reviewer"] * 2, {"implementer"})
+    assert fleet.dispatch() == []
 
 
 @pytest.mark.parametrize("size", [1, 2])
