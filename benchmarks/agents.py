@@ -16,12 +16,16 @@ import psutil
 from benchmarks.fleet import MeasuredFleet, measured_fleet
 from benchmarks.results import Row, row
 from routing.jobs.job import JobRequest
+from routing.sandbox.bubblewrap_here import find_bubblewrap
+from routing.sandbox.profile import SandboxKind
 from routing.templates.version import Snapshot
 
 NAME = "agents"
 
 #: Agents under one worker process, and lines that each says a second.
 AGENTS = 200
+#: The same in sandboxes.
+CONFINED = 50
 LINES_A_SECOND = 10
 
 #: Jobs whose start is timed, one after the other.
@@ -57,6 +61,28 @@ def rows(*, quick: bool) -> list[Row]:
         row(f"{of}: memory of the worker", memory, unit="MB", target=0.5),
         row(f"{of}: processor of the worker", share, unit="% of a core", target=0.2),
         *starts,
+        *_confined_rows(quick=quick),
+    ]
+
+
+def _confined_rows(*, quick: bool) -> list[Row]:
+    """The same of agents in sandboxes, and what their sandboxes take beside them."""
+    if not find_bubblewrap().works:
+        return []
+    agents = CONFINED // 5 if quick else CONFINED
+    with measured_fleet() as site, _worker(site, threads=agents) as process:
+        idle = _measured(process, seconds=3.0)
+        _start_agents(site, agents, sandbox=SandboxKind.BUBBLEWRAP)
+        busy = _measured(process, seconds=5.0 if quick else 20.0)
+        beside = [each for each in process.children(recursive=True) if each.name() == "bwrap"]
+        sandboxes = sum(each.memory_full_info().pss for each in beside) / agents / 2**20
+    of = f"one of {agents} chatty agents in sandboxes"
+    memory = (busy[0] - idle[0]) / agents / 2**20
+    share = (busy[1] - idle[1]) / agents * 100
+    return [
+        row(f"{of}: memory of the worker", memory, unit="MB", target=0.5),
+        row(f"{of}: processor of the worker", share, unit="% of a core", target=0.4),
+        row(f"{of}: memory of its sandbox", sandboxes, unit="MB", target=2.0),
     ]
 
 
@@ -94,9 +120,9 @@ def _started(mark: Path, start: Callable[[], None]) -> float:
     return float(mark.read_text().splitlines()[-1]) - begun
 
 
-def _start_agents(site: MeasuredFleet, agents: int) -> None:
+def _start_agents(site: MeasuredFleet, agents: int, *, sandbox: SandboxKind = SandboxKind.NONE) -> None:
     command = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "-S", "-c", CHATTY))
-    site.coalmine.templates.add("chatty", Snapshot(command=f"exec {command}"))
+    site.coalmine.templates.add("chatty", Snapshot(command=f"exec {command}", sandbox=sandbox))
     site.coalmine.mailbox.enqueue_many([JobRequest(template="chatty", task="talk")] * agents)
     _wait(lambda: site.coalmine.job_store.depths()["running"] == agents, f"{agents} agents run")
     time.sleep(3.0)  # their starts are over

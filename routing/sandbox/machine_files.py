@@ -88,7 +88,7 @@ def program_mounts(search_path: str, programs: Iterable[str], *, home: str) -> l
     stamps = tuple(_changed_at(entry) for entry in entries)
     found = [*_of_path(tuple(entries), stamps, home)]
     for program in programs:
-        found += toolchain(Path(program), home=home)
+        found += _of_program(program, os.path.realpath(program), _changed_at(str(Path(program).parent)), home)
     return [mount for path in dict.fromkeys(found) for mount in read_only(path)]
 
 
@@ -117,6 +117,12 @@ def _of_path(entries: tuple[str, ...], _stamps: tuple[int, ...], home: str) -> t
             if entry == Path(home, below) and Path(home, other).is_dir()
         ]
     return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=256)
+def _of_program(program: str, _real: str, _stamp: int, home: str) -> tuple[Path, ...]:
+    """What one program needs; looked up again when its folder has changed, or it leads elsewhere."""
+    return tuple(toolchain(Path(program), home=home))
 
 
 def toolchain(program: Path, *, home: str) -> list[Path]:

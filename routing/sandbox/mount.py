@@ -1,6 +1,6 @@
 """What a sandbox shows, as a list of mounts, and all else that confines one program: records."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -40,12 +40,21 @@ def in_order(mounts: Iterable[Mount]) -> list[Mount]:
     """
     last = {mount.at: mount for mount in mounts}
     kept: dict[str, Mount] = {}
-    for mount in sorted(last.values(), key=lambda mount: (len(Path(mount.at).parts), mount.at)):
-        around = next((kept[str(folder)] for folder in Path(mount.at).parents if str(folder) in kept), None)
+    for mount in sorted(last.values(), key=lambda mount: (mount.at.count("/"), mount.at)):
+        around = next((kept[folder] for folder in _above(mount.at) if folder in kept), None)
         is_shown = around is not None and around.kind is MountKind.READ and around.source == around.at
         if not (is_shown and mount.kind is MountKind.READ):
             kept[mount.at] = mount
     return list(kept.values())
+
+
+def _above(place: str) -> Iterator[str]:
+    """The folders that a place is in, the innermost first. By texts: there are dozens of places a turn."""
+    end = place.rfind("/")
+    while end > 0:
+        yield place[:end]
+        end = place.rfind("/", 0, end)
+    yield "/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -77,7 +77,8 @@ class Sandbox:
         home = self.confined.home
         named = [str(cwd / program), *self.programs]
         shown = program_mounts(inside.get("PATH", os.defpath), named, home=home)
-        shown = [mount for mount in shown if not _is_within(mount.at, self.confined.written)]
+        written = tuple(str(folder) for folder in self.confined.written)
+        shown = [mount for mount in shown if not _is_within(mount.at, written)]
         for name in _FILES:
             if Path(inside.get(name, "")).is_absolute() and Path(inside[name]).exists():
                 shown += read_only(Path(inside[name]))
@@ -99,6 +100,6 @@ class Sandbox:
             self.gate.close()
 
 
-def _is_within(place: str, folders: Iterable[Path]) -> bool:
+def _is_within(place: str, folders: Iterable[str]) -> bool:
     """Whether a place is in a folder that the program may write: what is there stays writable."""
-    return any(Path(place).is_relative_to(folder) for folder in folders)
+    return any(place == folder or place.startswith(f"{folder.rstrip('/')}/") for folder in folders)

@@ -53,6 +53,22 @@ def test_a_folder_of_programs_in_the_home_does_not_show_the_home(home: Path) -> 
     assert shown(home, str(home / "bin")) == {str(home / "bin")}
 
 
+def test_a_program_that_is_installed_anew_is_looked_up_again(home: Path) -> None:
+    """Its link leads elsewhere from now on, or it is there at last; what has not changed is kept."""
+    old, new = program(home / "v1" / "tool"), program(home / "v2" / "tool")
+    link = home / "links" / "tool"
+    link.parent.mkdir()
+    link.symlink_to(old)
+    assert str(old) in shown(home, "", link)
+    link.unlink()
+    link.symlink_to(new)
+    assert shown(home, "", link) == {str(link), str(new)}
+    second = home / "links" / "second"
+    assert shown(home, "", second) == set()
+    program(second)
+    assert shown(home, "", second) == {str(second)}
+
+
 @pytest.mark.parametrize("entry", ["", ".", "relative/bin"])
 def test_entries_that_are_not_absolute_show_nothing(home: Path, entry: str) -> None:
     """They mean a folder of the work tree."""
