@@ -54,7 +54,7 @@ TABLE = (
         "up", "up",
         "Start the fleet: a private Redis server, workers and beat. Ctrl-C ends it; the next `up` goes on.",
     ),
-    CommandEntry("web", "web", "Serve webhooks, metrics and health checks until Ctrl-C."),
+    CommandEntry("web", "web", "Serve pages, their API, webhooks and metrics until Ctrl-C."),
     CommandEntry(
         "demo", "demo", "Play the whole story: a worse version is rolled back, a better one graduates."
     ),

@@ -6,17 +6,17 @@ settings only add accounts that nobody has used yet.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import RenderableType
 
+from console.details.account_lines import AccountLine, account_document, account_lines
 from console.invocation import AsJson, examples, opened, started
-from console.output.rendering import iso, one_line, table, when, word
+from console.output.rendering import one_line, table, when, word
 from routing.accounts.breaker import Breaker
 from routing.accounts.closed_account import ALL_MODELS, ClosedAccount
-from routing.errors import CorruptRecordError, InvalidInputError, NotFoundError
+from routing.errors import InvalidInputError, NotFoundError
 from tasks.composition.composition import Coalmine
 
 account_app = typer.Typer(help="Accounts that agents work with, and their limits.", no_args_is_help=True)
@@ -33,15 +33,6 @@ AccountId = Annotated[
 Model = Annotated[
     str, typer.Option(metavar="MODEL", help="Only for this model, in the runtime's words. (default: all)")
 ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AccountLine:
-    """An account, or one model of it, as it is now."""
-
-    account: str  # `claude:team-a`
-    in_settings: bool  # whether a table, or the runtime's default, names it here
-    breaker: Breaker  # an open one where nothing was ever closed
 
 
 @account_app.command("list", epilog=examples("account list", "account list --json"))
@@ -96,29 +87,6 @@ def reopen(
     terminal.answer({"account": account, "opened": opened_now}, done)
 
 
-def account_lines(coalmine: Coalmine) -> list[AccountLine]:
-    """Every account that is in the settings here or was ever used, by name and model."""
-    breakers = coalmine.breakers.all()
-    named = {account.id for account in coalmine.pools.known(_runtimes(coalmine))}
-    unused = named - {breaker.account for breaker in breakers}
-    found = [*breakers, *(Breaker(account=account) for account in unused)]
-    return [
-        AccountLine(account=breaker.account, in_settings=breaker.account in named, breaker=breaker)
-        for breaker in sorted(found, key=lambda each: (each.account, each.model))
-    ]
-
-
-def _runtimes(coalmine: Coalmine) -> list[str]:
-    """The runtimes of all champions; one that cannot be read is left out."""
-    runtimes = set()
-    for name in coalmine.templates.names():
-        try:
-            runtimes.add(coalmine.templates.champion(name).snapshot.runtime)
-        except (CorruptRecordError, NotFoundError):
-            continue
-    return sorted(runtimes)
-
-
 def _known(coalmine: Coalmine, account: str) -> None:
     """Refuse a name that no account has."""
     names = sorted({line.account for line in account_lines(coalmine)})
@@ -136,26 +104,6 @@ def _span_seconds(text: str) -> float:
         message = f"--for {text[:40]!r} is not a time; write 30m, 2h or 3d (at most a year)"
         raise InvalidInputError(message)
     return float(seconds)
-
-
-def account_document(line: AccountLine, now: float) -> dict[str, Any]:
-    """For scripts; `model` is `*` for the whole account and "" for the runtime's default."""
-    breaker = line.breaker
-    left = None if breaker.is_open else breaker.seconds_left(now)
-    return {
-        "account": line.account,
-        "model": breaker.model,
-        "state": breaker.state.value,
-        "kind": breaker.kind.value if breaker.kind and not breaker.is_open else None,
-        "since": iso(breaker.since) if not breaker.is_open else None,
-        "until": iso(breaker.until) if not breaker.is_open else None,
-        "seconds_left": None if left is None else round(left),
-        "said_until": breaker.given,
-        "words": breaker.words,
-        "probe": breaker.probe or None,
-        "used_at": iso(breaker.used_at),
-        "in_settings": line.in_settings,
-    }
 
 
 def accounts_view(lines: Sequence[AccountLine], now: float) -> RenderableType:

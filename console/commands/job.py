@@ -11,10 +11,10 @@ import typer
 
 from console.boundary import ExitCode
 from console.completion import complete_job, complete_template
+from console.details.job_detail import log_document, read_job
 from console.invocation import AsJson, examples, opened, started
-from console.output.cost_views import cost_document
-from console.output.job_views import job_document, job_view, jobs_view, signal_document
-from console.output.rendering import iso, one_line, text, when
+from console.output.job_views import job_document, job_view, jobs_view
+from console.output.rendering import one_line, text, when
 from console.output.terminal import Terminal
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import ConflictError
@@ -81,16 +81,8 @@ def list_(
 def show(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
     """Print all about a job: its draw and bet, attempts, result, signals, score and why."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
-    found = coalmine.jobs.find(job)
-    signals = coalmine.signals.read(found.id)
-    spending = None
-    if found.state is JobState.RUNNING:
-        (spending,) = coalmine.log_store.spending([(found.id, found.fence)])
-    document = job_document(found) | {
-        "signals": [signal_document(fact) for fact in signals],
-        "spending": None if spending is None else cost_document(spending),
-    }
-    terminal.answer(document, *job_view(found, signals, spending))
+    found = read_job(coalmine, job)
+    terminal.answer(found.document(), *job_view(found.job, found.signals, found.spending))
 
 
 @job_app.command(epilog=examples("job logs 4f1d0c2ab39e8876 --follow"))
@@ -192,10 +184,8 @@ def _follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: boo
         ended = not follow or coalmine.jobs.find(job).state.is_final
         entries = list(coalmine.log_store.read(job, after=last, wait_seconds=0.0 if ended else WAIT_SECONDS))
         for entry in entries:
-            at = int(entry.id.partition("-")[0]) / 1000
-            document = {"at": iso(at), "kind": entry.kind, "text": entry.text}
             kind = "" if entry.kind == "text" else f"[{entry.kind}] "
-            terminal.line(document, text(f"{kind}{entry.text}"))
+            terminal.line(log_document(entry), text(f"{kind}{entry.text}"))
             last = entry.id
         printed += len(entries)
         if ended and not entries:

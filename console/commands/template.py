@@ -13,11 +13,10 @@ from typing import Annotated
 import typer
 
 from console.completion import complete_template, complete_version
+from console.details.template_detail import read_difference, read_template, read_version
 from console.input.template_content import CLEARABLE, GivenContent
 from console.invocation import AsJson, Reason, examples, opened, started
-from console.output.cost_views import cost_document
 from console.output.template_views import (
-    content_difference,
     difference_view,
     step_view,
     template_document,
@@ -27,7 +26,6 @@ from console.output.template_views import (
     version_view,
 )
 from console.output.trials.trial_status import trial_document
-from routing.cost import NO_COST
 from routing.jobs.turn import TurnKind
 from routing.sandbox.profile import SandboxKind
 from routing.templates.templates import ProposalPolicy, VersionStep
@@ -243,23 +241,14 @@ def show(ctx: typer.Context, version: Reference, *, as_json: AsJson = False) -> 
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     # Without @ the whole template is meant, although a reference alone would mean its champion.
     if "@" in version:
-        found = coalmine.templates.find(version)
-        spent = coalmine.costs.of_versions(found.template).get(f"v{found.number}", NO_COST)
-        document = version_document(found) | {"cost": cost_document(spent)}
-        terminal.answer(document, *version_view(found, spent))
+        found = read_version(coalmine, version)
+        terminal.answer(found.document(), *version_view(found.version, found.cost))
         return
-    name = VersionReference.parse(version).template
-    versions = coalmine.templates.versions(name)
-    reviews = coalmine.templates.reviews(name)
-    costs = coalmine.costs.of_versions(name)
-    document = template_document(coalmine, name) | {
-        "versions": [
-            version_document(found) | {"cost": cost_document(costs.get(f"v{found.number}", NO_COST))}
-            for found in versions
-        ],
-        "reviews": reviews,
-    }
-    terminal.answer(document, *template_view(document, versions, reviews, costs))
+    detail = read_template(coalmine, VersionReference.parse(version).template)
+    terminal.answer(
+        detail.document(),
+        *template_view(detail.summary, detail.versions, detail.reviews, detail.costs),
+    )
 
 
 @template_app.command(
@@ -279,17 +268,8 @@ def diff(
 ) -> None:
     """Print the differences between the contents of two versions."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
-    templates = coalmine.templates
-    first = templates.find(before)
-    if after is None:
-        second = first
-        # The first version has no parent: it is compared with itself, which has no differences.
-        first = templates.find(f"{first.template}@v{first.parent}") if first.parent else first
-    else:
-        second = templates.find(after)
-    lines = content_difference(first, second)
-    document = {"from": first.id, "to": second.id, "changed": bool(lines), "diff": lines}
-    terminal.answer(document, *difference_view(first, second, lines))
+    found = read_difference(coalmine, before, after)
+    terminal.answer(found.document(), *difference_view(found.before, found.after, found.lines))
 
 
 @template_app.command(epilog=examples("template promote implementer@v3 --reason 'reviewed by hand'"))

@@ -11,6 +11,7 @@ import typer
 
 from console.commands.plan import EXAMPLES, plan_
 from console.completion import complete_template, complete_trial, complete_version
+from console.details.trial_detail import read_explanation
 from console.input.trial_options import (
     Alpha,
     Beta,
@@ -28,11 +29,10 @@ from console.input.trial_options import (
     policy_of,
 )
 from console.invocation import AsJson, Reason, examples, opened, started
-from console.output.trials.trial_explanation import explanation_document, explanation_view
+from console.output.trials.trial_explanation import explanation_view
 from console.output.trials.trial_replay import replayed
 from console.output.trials.trial_status import status_view, trial_document, trials_view
 from console.status.fleet_reading import read_trials
-from harvest.evidence.explanation import explain as explained
 from routing.errors import CorruptRecordError
 
 trial_app = typer.Typer(help="Trials of new versions.", no_args_is_help=True)
@@ -162,10 +162,8 @@ def explain(
 ) -> None:
     """Print what the verdict rests on: each job in the order of dispatch, its factors and the evidence."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
-    found = coalmine.trials.find(trial)
-    (status,) = read_trials(coalmine, [found], coalmine.trial_store.now())
-    lines = explained(type(status.evidence), status.evidence.policy, coalmine.harvester.counted_ledger(found))
-    terminal.answer(explanation_document(status, lines), *explanation_view(status, lines, every=every))
+    found = read_explanation(coalmine, trial)
+    terminal.answer(found.document(), *explanation_view(found.status, found.lines, every=every))
 
 
 @trial_app.command(epilog=examples("trial stop implementer --reason 'wrong model'"))

@@ -1,4 +1,4 @@
-"""`coalmine web`: the HTTP server for webhooks, metrics and health checks, in the foreground.
+"""`coalmine web`: the HTTP server for pages, the API, webhooks and metrics, in the foreground.
 
 The application is in `console.web`. The first line of output is printed when connections are accepted, so a
 script can wait for it and read the address, also with `--port 0`. A guessable webhook secret is a note and
@@ -46,7 +46,7 @@ def web(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve webhooks, metrics and health checks until Ctrl-C.
+    """Serve pages, their API, webhooks and metrics until Ctrl-C.
 
     Each forge has settings for its webhook: its secret, and the repositories that may send deliveries.
     """

@@ -8,13 +8,19 @@ are added to every answer, including the refusals of the token.
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from pydantic import SecretStr
 
 from console.metrics.delivery_counts import DeliveryCounts
 from console.metrics.readings import MetricReading, read_metrics
+from console.web.api_routes import api_routes
 from console.web.error_answers import answer_errors
-from console.web.headers import SecurityHeaders, TokenGuard
+from console.web.headers import SecurityHeaders
 from console.web.machine_routes import machine_routes
+from console.web.people.guard import AccessGuard
+from console.web.people.page_routes import page_routes
+from console.web.people.session import WebAccess
+from console.web.people.sign_in_routes import sign_in_routes
 from console.web.webhook_routes import webhook_routes
 from routing.forges.config import RemoteConfig
 from routing.webhook.door import Door
@@ -27,13 +33,14 @@ from tasks.work.tick import TickRequests
 def make_web(
     *, door: Door, ask_store: Callable[[], object], accepted: Callable[[], None] = lambda: None,
     read_numbers: Callable[[], Sequence[MetricReading]] = tuple,
-    token: str | None = None, delivery_bytes: int = 1_048_576,
+    access: WebAccess = WebAccess(is_open=True),  # noqa: B008 - frozen
+    routes: Sequence[APIRouter] = (), delivery_bytes: int = 1_048_576,
 ) -> FastAPI:  # fmt: skip
-    """Make the application. With a token, every path needs it except webhooks and `/healthz`.
+    """Make the application. Where `access` is not open, every path but webhooks and `/healthz` needs a token.
 
     `ask_store` raises an UnavailableError when the store does not answer; `read_numbers` has what `/metrics`
     shows beside the webhooks of this process, and raises the same. `accepted` is called after the answer to
-    each delivery that was accepted. A delivery's body may have `delivery_bytes`.
+    each delivery that was accepted. A delivery's body may have `delivery_bytes`. `routes` are added.
 
     FastAPI's documentation pages are off, because they load scripts from other hosts; `/openapi.json` is on.
     """
@@ -45,17 +52,21 @@ def make_web(
         redirect_slashes=False,
     )
     answer_errors(app)
-    if token is not None:
-        app.add_middleware(TokenGuard, token=token)
+    app.add_middleware(AccessGuard, access=access)
     app.add_middleware(SecurityHeaders)
     counts = DeliveryCounts(door.addresses)
     app.include_router(webhook_routes(door, accepted, counts, most_bytes=delivery_bytes))
     app.include_router(machine_routes(ask_store, lambda: [*read_numbers(), *counts.readings()]))
+    for each in routes:
+        app.include_router(each)
     return app
 
 
 def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
-    """The application, made from the parts of a fleet.
+    """The application, made from the parts of a fleet: webhooks, numbers, the API and the pages.
+
+    With a `token` every path needs it, or a session that it began; without one everybody who can connect may
+    read. Deciding needs the settings' token in either case.
 
     Only forges over HTTP can send webhooks. An accepted delivery asks for a dispatch tick at once, so that
     nobody waits for the poll interval; when that request fails it is logged, and the next regular tick does
@@ -66,6 +77,12 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
     door = Door(remote, parts.deliveries, kill_switch=settings.kill_switch)
     tick_requests = TickRequests(parts.app, parts.ticks)
 
+    access = WebAccess(
+        acting_token=_revealed(settings.web.token) or token,
+        reading_token=_revealed(settings.web.read_token),
+        is_open=token is None,
+    )
+
     def look_now() -> None:
         with LogAndContinue("tick.failed", tick="webhook"):
             tick_requests.ask(DISPATCH)
@@ -75,6 +92,11 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
         ask_store=parts.job_store.ping,
         read_numbers=lambda: read_metrics(parts),
         accepted=look_now,
-        token=token,
+        access=access,
+        routes=[api_routes(parts), page_routes(parts), sign_in_routes(access)],
         delivery_bytes=settings.web.delivery_bytes,
     )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

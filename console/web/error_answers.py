@@ -1,18 +1,24 @@
-"""Errors as JSON answers: what was wrong with the request, and nothing about our internals.
+"""Errors as answers: what was wrong with the request, and nothing about our internals.
 
-This is the boundary of the HTTP server: handlers raise, and these functions answer. Every answer has the
-form `{"detail": …}`. Messages of 500 and 503 may hold addresses of servers, so they go to the log and the
-caller gets a fixed sentence. A body is never quoted, and a wrong parameter is named without its value.
+This is the boundary of the HTTP server: handlers raise, and these functions answer. A browser that asks for a
+page gets one; below `/api/` the answer is problem+json (RFC 9457), elsewhere `{"detail": …}`. Messages of 500
+and 503 may hold addresses of servers, so they go to the log and the caller gets a fixed sentence. A body is
+never quoted, and a wrong parameter is named without its value.
 """
+
+from collections.abc import Mapping
+from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from console.web.headers import SECURITY_HEADERS
+from console.web.people.guard import wants_page
+from console.web.people.page_answers import error_page
 from console.web.request_limits import BodyTooLongError, BodyTooSlowError
 from routing.errors import (
     CoalmineError,
@@ -48,7 +54,7 @@ RETRY_SECONDS = 30
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Answer every error of the application with JSON."""
+    """Answer every error of the application."""
     app.add_exception_handler(CoalmineError, _ours)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -64,7 +70,7 @@ def status_of(error: CoalmineError) -> int:
     return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
 
 
-async def _ours(request: Request, error: Exception) -> JSONResponse:
+async def _ours(request: Request, error: Exception) -> Response:
     """Answer one of our own errors, and log the refusal with its full reason."""
     # Starlette's signature has Exception; it calls each handler only with the class it was added for.
     if not isinstance(error, CoalmineError):
@@ -74,7 +80,23 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     headers = {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else {}
     if status in {408, 413}:
         headers["Connection"] = "close"  # the rest of the body is not read
-    return JSONResponse({"detail": _detail(error, status)}, status_code=status, headers=headers)
+    return _answer(request, status, _detail(error, status), headers)
+
+
+def _answer(
+    request: Request, status: int, detail: object, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The error in the form that the caller reads."""
+    title = HTTPStatus(status).phrase
+    path = request.url.path
+    if path.startswith("/api/"):
+        document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        return JSONResponse(
+            document, status_code=status, headers=headers, media_type="application/problem+json"
+        )
+    if wants_page(request.headers) and not path.startswith("/webhook/"):
+        return error_page(request, status, title, detail, headers)
+    return JSONResponse({"detail": detail}, status_code=status, headers=headers)
 
 
 def _detail(error: CoalmineError, status: int) -> object:
@@ -88,25 +110,26 @@ def _detail(error: CoalmineError, status: int) -> object:
     return str(error)
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses, such as an unknown path or method."""
-    del request
     if not isinstance(error, HTTPException):
         raise error
-    return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
+    return _answer(request, error.status_code, error.detail, error.headers)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> Response:
     """Answer a wrong parameter: where it is and why, without its value."""
-    del request
     if not isinstance(error, RequestValidationError):
         raise error
     detail = [{"loc": each["loc"], "msg": each["msg"]} for each in error.errors()]
-    return JSONResponse({"detail": detail}, status_code=422)
+    return _answer(request, 422, detail)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def _unexpected(request: Request, error: Exception) -> Response:
     """Answer a fault in Coalmine. The server logs its traceback; the answer does not describe it."""
-    del request, error
+    del error
     # Starlette answers this outside of all middleware, so the headers have to be added here.
-    return JSONResponse({"detail": "internal error"}, status_code=500, headers=SECURITY_HEADERS)
+    answer = _answer(request, 500, "internal error")
+    for name, value in SECURITY_HEADERS.items():
+        answer.headers.setdefault(name, value)
+    return answer

@@ -373,11 +373,14 @@ class Jobs:
         return job
 
     def newest(
-        self, *, most: int, states: frozenset[JobState] = frozenset(), template: str = "", parent: str = ""
-    ) -> list[Job]:
-        """Jobs by the time of their creation, the newest first; of states, a template, a parent if asked."""
+        self, *, most: int, states: frozenset[JobState] = frozenset(), template: str = "", parent: str = "",
+        after: str = "",
+    ) -> list[Job]:  # fmt: skip
+        """Jobs, the newest first, of states, a template, a parent if asked; after the last one of a page."""
         found: list[Job] = []
-        start = 0
+        start = self._jobs.place_after(checked_job_id(after)) if after else 0
+        if start is None:
+            raise _unknown(after)
         while len(found) < most and (ids := self._jobs.newest(200, start)):
             start += len(ids)
             found += [

@@ -17,6 +17,7 @@ class WebSettings(BaseModel):
     public: Switch = False  # whether others than this machine are let in; needs `token`
     token: Annotated[SecretStr, Field(min_length=16)] | None = None  # that a public console asks for
     # everywhere but at the webhook door and /healthz
+    read_token: Annotated[SecretStr, Field(min_length=16)] | None = None  # that lets people look, not decide
     connections_per_address: Annotated[int, Field(ge=0, le=500)] = (
         100  # at once; 0: as many as of all together
     )

@@ -52,10 +52,11 @@ def browser(client: redis.Redis, *, token: str | None = None) -> WebClient:
         ("POST", "/webhook/gitlab", 404),
         ("POST", "/webhook/github/", 404),
         ("GET", "/webhook/github", 405),
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
+        ("GET", "/api/v1/nothing", 404),
     ],
 )
-def test_every_answer_is_json_with_the_security_headers(
+def test_answers_to_machines_are_json_with_the_security_headers(
     fake_redis: redis.Redis, method: str, path: str, status: int
 ) -> None:
     """Also those that refuse."""
@@ -74,7 +75,9 @@ def test_description_has_the_door(fake_redis: redis.Redis) -> None:
     assert door["requestBody"]["required"]
 
 
-@pytest.mark.parametrize("path", ["/readyz", "/openapi.json", "/", "/webhook", "/healthz/x"])
+@pytest.mark.parametrize(
+    "path", ["/readyz", "/openapi.json", "/", "/jobs", "/api/v1/status", "/metrics", "/webhook", "/healthz/x"]
+)
 def test_token_is_asked_for(fake_redis: redis.Redis, path: str) -> None:
     """Everywhere but at the door and at /healthz, before it is known whether there is such a path."""
     client = browser(fake_redis, token=TOKEN)

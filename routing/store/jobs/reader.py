@@ -120,6 +120,20 @@ class JobReader(Store):
         with redis_errors("listing jobs"):
             return list(self.redis.zrevrange(self.keys("jobs"), start, start + most - 1))
 
+    def place_after(self, job: str) -> int | None:
+        """The place in the list of `newest`, from 0, after that of a job; None for one that is not listed."""
+        with redis_errors(f"looking for job {job}"):
+            created = self.redis.zscore(self.keys("jobs"), job)
+            if created is None:
+                return None
+            start = int(self.redis.zcount(self.keys("jobs"), f"({created!r}", "+inf"))
+        # Many jobs may have been created in the same moment.
+        while ids := self.newest(200, start):
+            if job in ids:
+                return start + ids.index(job) + 1
+            start += len(ids)
+        return None
+
     def read(self, job: str) -> Job | None:
         """One job; None when it does not exist, or no longer."""
         with redis_errors(f"reading job {job}"):

@@ -1,0 +1,105 @@
+"""What waits for a person: pure, from what was read of the fleet. The most urgent comes first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from console.output.rendering import duration
+from console.status.fleet_status import FleetStatus
+from harvest.trials.harvester import released_checks
+from routing.backlog.item import BacklogState
+from routing.templates.trial import Trial, TrialState
+
+#: Seconds without a sweep after which no worker looks after the fleet.
+SWEEP_SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """One thing that a person should look at."""
+
+    what: str  # in words
+    link: str  # the page where it can be looked at
+    remedy: str  # what to do
+
+
+def needs_of(status: FleetStatus, last_trials: Sequence[Trial]) -> list[Need]:
+    """All of it. `last_trials` has the open, or else the last, trial of each template."""
+    return [*_fleet(status), *_people(status), *_trials(status, last_trials), *_accounts(status)]
+
+
+def _fleet(status: FleetStatus) -> Iterator[Need]:
+    if status.paused is not None:
+        yield Need(
+            what=f"Dispatch is paused: {status.paused}", link="/", remedy="Resume it when the reason is gone."
+        )
+    if status.killed:
+        yield Need(
+            what="The kill switch is on: nothing is dispatched from any forge.",
+            link="/",
+            remedy="Take kill_switch out of the settings, and start the processes again.",
+        )
+    if status.swept_at is None or status.at - status.swept_at > SWEEP_SECONDS:
+        since = "yet" if status.swept_at is None else f"for {duration(status.at - status.swept_at, units=1)}"
+        yield Need(
+            what=f"No worker has looked after this fleet {since}.",
+            link="/",
+            remedy="Start a worker for the queue control, and beat; coalmine doctor says what is wrong.",
+        )
+
+
+def _people(status: FleetStatus) -> Iterator[Need]:
+    for state, what in ((BacklogState.ESCALATED, "escalated"), (BacklogState.FROZEN, "frozen")):
+        count = status.issues.get(state, 0)
+        if count:
+            yield Need(
+                what=f"{_count(count, 'issue')} {'is' if count == 1 else 'are'} {what}: a person decides.",
+                link=f"/issues?state={state.value}",
+                remedy="Read why, then take the issue over or resume it.",
+            )
+    if status.dead:
+        yield Need(
+            what=f"{_count(status.dead, 'job')} used up all attempts.",
+            link="/jobs?state=failed",
+            remedy="Read the log, then retry it or leave it.",
+        )
+
+
+def _trials(status: FleetStatus, last: Sequence[Trial]) -> Iterator[Need]:
+    held = {
+        each.trial.id
+        for each in status.trials
+        if each.evidence.health.alarms(released=released_checks(each.trial))
+    }
+    for trial in last:
+        link = f"/trials/{trial.id}"
+        if trial.id in held:
+            yield Need(
+                what=f"Checks of its health hold the trial of {trial.canary_id}.",
+                link=link,
+                remedy="Read which, then resume the trial or stop it.",
+            )
+        if trial.state is TrialState.EXPIRED:
+            yield Need(
+                what=f"The trial of {trial.canary_id} ended without a verdict.",
+                link=link,
+                remedy="Promote the version, reject it, or open another trial.",
+            )
+        if trial.contradicted:
+            yield Need(
+                what=f"Signals after the verdict on {trial.canary_id} no longer support it.",
+                link=link,
+                remedy="Read its ledger, and revert if it should not be champion.",
+            )
+
+
+def _accounts(status: FleetStatus) -> Iterator[Need]:
+    for closed in status.closed_accounts:
+        yield Need(
+            what=f"Account {closed.name} is closed: {closed.why}; tried again {closed.countdown}.",
+            link="/accounts",
+            remedy="See to the account, and reopen it." if closed.needs_person else "It opens by itself.",
+        )
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,141 @@
+"""What the pages show of a trial: one sentence, how far each question is, the arms, and the ledger. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from console.output.rendering import duration, number, when
+from console.output.rendering import evidence as evidence_words
+from console.output.trials.trial_explanation import explanation_document
+from console.output.trials.trial_status import TrialStatus
+from console.output.trials.trial_words import questions, state_words
+from console.pages.evidence_plot import evidence_plot
+from harvest.evidence.explanation import ExplainedUnit
+from harvest.trials.harvester import released_checks
+
+#: What becomes of a trial when a question is answered.
+_THEN = {"worse": "rolled back", "not_worse": "graduated"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gauge:
+    """How far a number has come to its threshold."""
+
+    name: str
+    said: str  # in words
+    value: str
+    threshold: str
+    progress: int  # 0 to 100; for evidence on a logarithmic scale, as it is a product
+    then: str = ""  # what happens at the threshold
+
+
+def trial_line(status: TrialStatus) -> dict[str, Any]:
+    """A trial in a line of a table."""
+    settled = status.evidence.champion.settled + status.evidence.canary.settled
+    return {
+        "id": status.trial.id,
+        "canary": status.trial.canary_id,
+        "champion": status.trial.champion_id,
+        "share": f"{status.trial.share:g}",
+        "settled": settled,
+        "questions": _gauges(status)[:2],
+    }
+
+
+def trial_page(status: TrialStatus, lines: Sequence[ExplainedUnit], *, most: int) -> dict[str, Any]:
+    """What the page of a trial shows; its ledger has the last `most` jobs."""
+    trial, asked = status.trial, questions(status.evidence.policy)
+    shown = explanation_document(status, lines[-most:] if most else [])["jobs"]
+    return {
+        "now": status.at,
+        "trial": trial,
+        "sentence": sentence(status),
+        "reasons": status.reasons,
+        "is_held": trial.is_open and bool(status.evidence.health.alarms(released=released_checks(trial))),
+        "unread": status.unread if trial.is_open else 0,
+        "plot": evidence_plot(lines, status.decision.thresholds, asked),
+        "questions": _gauges(status),
+        "limits": _limits(status),
+        "arms": _arms(status),
+        "outlook": status.outlook.words(status.at),
+        "about": _about(status),
+        "lines": shown,
+        "earlier": len(lines) - len(shown),
+    }
+
+
+def sentence(status: TrialStatus) -> str:
+    """The trial in one sentence: how it ended, or which question is nearer to its answer."""
+    trial = status.trial
+    pair = f"{trial.canary_id} against {trial.champion_id}"
+    if not trial.is_open:
+        return f"{pair}: {state_words(trial.state)} after {duration(status.age_seconds, units=1)}."
+    nearest = max(_gauges(status)[:2], key=lambda gauge: gauge.progress)
+    if not nearest.progress:
+        return f"{pair}: nothing speaks for a decision yet."
+    return (
+        f"{pair}: the evidence that the canary is {nearest.said} is {nearest.value}; "
+        f"it is {nearest.then} at {nearest.threshold}."
+    )
+
+
+def _gauges(status: TrialStatus) -> list[Gauge]:
+    """The two questions, worse first, then guardrails."""
+    asked = dict(questions(status.evidence.policy))
+    return [
+        Gauge(
+            name=name,
+            said=asked.get(name, name.replace("guardrail:", "spends more: ")),
+            value=evidence_words(value),
+            threshold=f"{threshold:g}",
+            progress=_progress(value, threshold),
+            then=_THEN.get(name, "rolled back"),
+        )
+        for name, value in status.decision.evidence.items()
+        for threshold in [status.decision.thresholds[name]]
+    ]
+
+
+def _progress(value: float, threshold: float) -> int:
+    part = math.log(max(value, 1.0)) / math.log(threshold) if threshold > 1 else 1.0
+    return int(100 * min(max(part, 0.0), 1.0))
+
+
+def _limits(status: TrialStatus) -> list[Gauge]:
+    """The limits after which a trial without an answer expires."""
+    inputs = status.decision.inputs
+    pairs = (("canary_jobs", "canary jobs settled"), ("elapsed_days", "days open"))
+    return [
+        Gauge(
+            name=name,
+            said=said,
+            value=f"{inputs[name]:.3g}",
+            threshold=f"{inputs[most]:g}",
+            progress=int(100 * min(inputs[name] / inputs[most], 1.0)) if inputs[most] else 100,
+        )
+        for (name, said), most in zip(pairs, ("max_canary_jobs", "max_days"), strict=True)
+    ]
+
+
+def _arms(status: TrialStatus) -> list[dict[str, Any]]:
+    trial, evidence = status.trial, status.evidence
+    both = (("champion", trial.champion_id, evidence.champion), ("canary", trial.canary_id, evidence.canary))
+    return [
+        {"name": name, "version": version, "counts": counts, "cost": status.cost(name)}
+        for name, version, counts in both
+    ]
+
+
+def _about(status: TrialStatus) -> list[tuple[str, str]]:
+    trial, policy = status.trial, status.evidence.policy
+    found = [
+        ("share of new jobs", f"{trial.share:g}{', follows the evidence' if policy.ramp else ''}"),
+        ("opened", when(trial.opened_at)),
+        ("closed", when(trial.closed_at)),
+        ("reason", trial.reason),
+        ("errors", f"at most {policy.alpha:g} to roll back wrongly, {policy.beta:g} to graduate wrongly"),
+        ("margins", f"worse by more than {number(policy.margin)}; not worse by {policy.delta:g}"),
+        ("let go on", ", ".join(trial.released)),
+    ]
+    return [(label, value) for label, value in found if value]

@@ -1,0 +1,218 @@
+"""`/api/v1/…`: what the command line's `--json` says, over HTTP, read only.
+
+Every answer is made by the function that the command and the pages call as well, so keys and values are the
+same everywhere. An answer carries an ETag; lists that may be long have `next`, which is given back as
+`after`. Docstrings are part of `/openapi.json`.
+"""
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from console.details.account_lines import account_document, account_lines
+from console.details.job_detail import log_document, read_job
+from console.details.template_detail import read_difference, read_template, read_version
+from console.details.trial_detail import read_explanation, read_trial
+from console.output.event_views import event_document
+from console.output.issue_detail import detail_of
+from console.output.issue_views import detail_document, issue_document
+from console.output.job_views import job_document
+from console.output.template_views import template_document
+from console.output.trials.trial_status import trial_document
+from console.status.fleet_reading import read_status
+from console.status.status_document import status_document
+from console.web.request_limits import in_thread
+from routing.backlog.item import BacklogState
+from routing.issues.issue import IssueRef
+from routing.jobs.job import JobState
+from tasks.composition.composition import Coalmine
+
+#: The path before every path here.
+PREFIX = "/api/v1"
+
+#: Things of a list that one answer has at most.
+MOST = 500
+
+Limit = Annotated[int, Query(ge=1, le=MOST, description="At most this many.")]
+Document = dict[str, Any]
+
+
+def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after the other, none with branches
+    """The routes. Each reads the stores when it is called."""
+    router = APIRouter(prefix=PREFIX, tags=["api"], responses=_ERRORS)
+
+    @router.get("/status", summary="The fleet at a glance", response_model=Document)
+    async def status(request: Request) -> Response:
+        """Agents at work, queues, what is held and why, open trials, what today cost."""
+        return await _answered(request, lambda: status_document(read_status(parts)))
+
+    @router.get("/templates", summary="All templates", response_model=Document)
+    async def templates(request: Request) -> Response:
+        """Each with its champion and its open trial."""
+        return await _answered(
+            request,
+            lambda: {"templates": [template_document(parts, name) for name in parts.templates.names()]},
+        )
+
+    @router.get("/templates/{template}", summary="One template", response_model=Document)
+    async def template(request: Request, template: str) -> Response:
+        """With its versions, their costs, and the decisions about them."""
+        return await _answered(request, lambda: read_template(parts, template).document())
+
+    @router.get("/versions/{version}", summary="One version", response_model=Document)
+    async def version(
+        request: Request, version: Annotated[str, Path(examples=["implementer@v3"])]
+    ) -> Response:
+        """With its content and its cost."""
+        return await _answered(request, lambda: read_version(parts, version).document())
+
+    @router.get("/versions/{version}/diff", summary="Two versions compared", response_model=Document)
+    async def difference(
+        request: Request,
+        version: str,
+        other: Annotated[str | None, Query(description="By default the parent is compared with it.")] = None,
+    ) -> Response:
+        """The lines of a unified diff of their contents."""
+        return await _answered(request, lambda: read_difference(parts, version, other).document())
+
+    @router.get("/trials", summary="All trials of all templates", response_model=Document)
+    async def trials(request: Request) -> Response:
+        """Open and closed ones, without their evidence."""
+        return await _answered(request, lambda: {"trials": _trials(parts)})
+
+    @router.get("/trials/{trial}", summary="One trial", response_model=Document)
+    async def trial(request: Request, trial: Annotated[str, Path(description=_TRIAL)]) -> Response:
+        """Its arms, its evidence with the thresholds, and the verdict now."""
+        return await _answered(request, lambda: read_trial(parts, trial).document())
+
+    @router.get("/trials/{trial}/explanation", summary="What a verdict rests on", response_model=Document)
+    async def explanation(request: Request, trial: Annotated[str, Path(description=_TRIAL)]) -> Response:
+        """Every job of the trial in the order of dispatch, with its factors."""
+        return await _answered(request, lambda: read_explanation(parts, trial).document())
+
+    @router.get("/jobs", summary="Jobs, the newest first", response_model=Document)
+    async def jobs(  # noqa: PLR0917 - given by name
+        request: Request,
+        state: Annotated[list[JobState] | None, Query(description="Only in these states.")] = None,
+        template: str = "",
+        parent: str = "",
+        after: Annotated[str, Query(description="`next` of the page before.")] = "",
+        limit: Limit = 50,
+    ) -> Response:
+        """A page of jobs; `next` is null where no more follow."""
+
+        def page() -> Document:
+            found = parts.jobs.newest(
+                most=limit + 1, states=frozenset(state or ()), template=template, parent=parent, after=after
+            )
+            more = len(found) > limit
+            return {
+                "jobs": [job_document(job) for job in found[:limit]],
+                "next": found[limit - 1].id if more else None,
+            }
+
+        return await _answered(request, page)
+
+    @router.get("/jobs/{job}", summary="One job", response_model=Document)
+    async def job(request: Request, job: str) -> Response:
+        """Its draw and bet, its attempts, its result, its signals, its score and why."""
+        return await _answered(request, lambda: read_job(parts, job).document())
+
+    @router.get("/jobs/{job}/log", summary="What a job's agent said", response_model=Document)
+    async def log(request: Request, job: str) -> Response:
+        """As far as it is kept, oldest first."""
+
+        def lines() -> Document:
+            found = parts.jobs.find(job)
+            return {"lines": [log_document(line) for line in parts.log_store.read(found.id)]}
+
+        return await _answered(request, lines)
+
+    @router.get("/issues", summary="Issues of the backlog in a state", response_model=Document)
+    async def issues(
+        request: Request, state: BacklogState = BacklogState.READY, limit: Limit = 50
+    ) -> Response:
+        """With what each waits for; `counts` has how many there are in each state."""
+
+        def page() -> Document:
+            store = parts.backlog_store
+            return {
+                "issues": [issue_document(item) for item in islice(store.listed(state), limit)],
+                "counts": {each.value: store.count(each) for each in BacklogState},
+            }
+
+        return await _answered(request, page)
+
+    @router.get("/issue", summary="One issue", response_model=Document)
+    async def issue(
+        request: Request, ref: Annotated[str, Query(examples=["github:acme/shop#7"])]
+    ) -> Response:
+        """Its state and why, its metadata with their sources, its neighbours, its events."""
+        return await _answered(
+            request,
+            lambda: detail_document(detail_of(IssueRef.parse(ref), parts.backlog_store, parts.events)),
+        )
+
+    @router.get("/accounts", summary="Accounts and their limits", response_model=Document)
+    async def accounts(request: Request) -> Response:
+        """Which are closed, why, and when each is tried again."""
+
+        def lines() -> Document:
+            now = parts.now()
+            return {
+                "accounts": [account_document(line, now) for line in account_lines(parts)],
+                "held": parts.job_store.occupancy().limited,
+            }
+
+        return await _answered(request, lines)
+
+    @router.get("/events", summary="Events, oldest first", response_model=Document)
+    async def events(
+        request: Request,
+        after: Annotated[str, Query(pattern=r"^\d{1,20}-\d{1,20}$", description="`next` before.")] = "0-0",
+        kind: Annotated[str, Query(max_length=100, description="A pattern, such as `job.*`.")] = "*",
+        limit: Limit = 100,
+    ) -> Response:
+        """Those after an id; `next` is the id of the last one that was looked at."""
+
+        def page() -> Document:
+            found = parts.events.after(after, most=limit)
+            return {
+                "events": [event_document(each) for each in found if fnmatch.fnmatchcase(each.kind, kind)],
+                "next": found[-1].id if found else after,
+            }
+
+        return await _answered(request, page)
+
+    return router
+
+
+_TRIAL = "A trial's id, or a template for its open or last one."
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    404: {"description": "There is no such thing.", "content": {"application/problem+json": {}}},
+    422: {"description": "A parameter is malformed.", "content": {"application/problem+json": {}}},
+    503: {"description": "The store does not answer.", "content": {"application/problem+json": {}}},
+}
+
+
+def _trials(parts: Coalmine) -> list[Document]:
+    names = parts.templates.names()
+    return [trial_document(trial) for name in names for trial in parts.trials.history(name)]
+
+
+async def _answered(request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:
+    """The document with its ETag; 304 without it when the caller has that already (RFC 9110)."""
+    document = await in_thread(read)
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache, private"}
+    known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
+    if tag in known:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=JSONResponse.media_type, headers=headers)

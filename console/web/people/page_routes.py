@@ -1,0 +1,244 @@
+"""The pages: each reads what it shows through `console.details` and `console.status`, and renders it.
+
+The URL holds what is filtered, so a page can be linked to. What a page shows is also in `/api/v1`.
+"""
+
+import fnmatch
+from collections.abc import Callable
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from console.details.account_lines import account_lines
+from console.details.job_detail import read_job
+from console.details.template_detail import read_difference, read_template, read_version
+from console.details.trial_detail import read_explanation
+from console.output.issue_detail import detail_of
+from console.output.issue_views import ISSUE
+from console.output.job_views import JOB
+from console.output.template_views import VERSION, content, template_document
+from console.pages.needs import needs_of
+from console.pages.rendering import STYLE, fact_rows
+from console.pages.trial_page import trial_line, trial_page
+from console.status.fleet_reading import read_status
+from console.web.people.page_answers import page
+from console.web.request_limits import in_thread
+from routing.accounts.closed_account import ClosedAccount
+from routing.backlog.item import BacklogState
+from routing.errors import NotFoundError
+from routing.issues.issue import IssueRef
+from routing.jobs.job import JobState
+from routing.templates.trial import Trial
+from tasks.composition.composition import Coalmine
+
+#: Jobs and issues of a page, and entries of a log and of a ledger unless all are asked for.
+PAGE_LENGTH, LOG_LENGTH, LEDGER_LENGTH = 50, 300, 100
+
+#: The latest events, among which a page of events looks.
+EVENTS_LOOKED_AT = 1_000
+
+Text = Annotated[str, Query(max_length=600)]
+
+
+def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after the other, none with branches
+    """The routes of all pages that only show."""
+    router = APIRouter(include_in_schema=False)
+
+    async def shown(request: Request, name: str, here: str, read: Callable[[], dict[str, Any]]) -> Response:
+        """Read, then render: both may take a while, and neither may hold up others."""
+
+        def made() -> Response:
+            context = read()
+            return page(request, name, here=here, now=context.pop("now", None) or parts.now(), **context)
+
+        return await in_thread(made)
+
+    @router.get("/static/coalmine.css")
+    async def style() -> Response:
+        return Response(STYLE, media_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+    @router.get("/")
+    async def home(request: Request) -> Response:
+        return await shown(request, "home", "", lambda: _home(parts))
+
+    @router.get("/trials")
+    async def trials(request: Request) -> Response:
+        return await shown(request, "trials", "Trials", lambda: {"trials": _all_trials(parts)})
+
+    @router.get("/trials/{trial}")
+    async def trial(request: Request, trial: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
+        return await shown(request, "trial", "Trials", lambda: _trial(parts, trial, every=all))
+
+    @router.get("/jobs")
+    async def jobs(
+        request: Request, state: JobState | str = "", template: Text = "", after: Text = ""
+    ) -> Response:
+        return await shown(request, "jobs", "Jobs", lambda: _jobs(parts, state, template, after))
+
+    @router.get("/jobs/{job}")
+    async def job(request: Request, job: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
+        return await shown(request, "job", "Jobs", lambda: _job(parts, job, every=all))
+
+    @router.get("/issues")
+    async def issues(request: Request, state: BacklogState | None = None) -> Response:
+        return await shown(request, "issues", "Issues", lambda: _issues(parts, state))
+
+    @router.get("/issue")
+    async def issue(request: Request, ref: Text) -> Response:
+        return await shown(request, "issue", "Issues", lambda: _issue(parts, ref))
+
+    @router.get("/templates")
+    async def templates(request: Request) -> Response:
+        return await shown(
+            request, "templates", "Templates",
+            lambda: {"templates": [template_document(parts, name) for name in parts.templates.names()]},
+        )  # fmt: skip
+
+    @router.get("/templates/{template}")
+    async def template(request: Request, template: str) -> Response:
+        return await shown(request, "template", "Templates", lambda: _template(parts, template))
+
+    @router.get("/versions/{version}")
+    async def version(request: Request, version: str) -> Response:
+        return await shown(request, "version", "Templates", lambda: _version(parts, version))
+
+    @router.get("/versions/{version}/diff")
+    async def difference(request: Request, version: str, other: Text = "") -> Response:
+        def read() -> dict[str, Any]:
+            found = read_difference(parts, version, other or None)
+            return {"before": found.before, "after": found.after, "lines": found.lines}
+
+        return await shown(request, "difference", "Templates", read)
+
+    @router.get("/accounts")
+    async def accounts(request: Request) -> Response:
+        return await shown(
+            request, "accounts", "Accounts",
+            lambda: _accounts(parts),
+        )  # fmt: skip
+
+    @router.get("/events")
+    async def events(request: Request, kind: Text = "*") -> Response:
+        return await shown(request, "events", "Events", lambda: _events(parts, kind or "*"))
+
+    return router
+
+
+def _home(parts: Coalmine) -> dict[str, Any]:
+    status = read_status(parts)
+    last = [trial for name in parts.templates.names() if (trial := _last_trial(parts, name)) is not None]
+    return {
+        "now": status.at,
+        "status": status,
+        "needs": needs_of(status, last),
+        "trials": [trial_line(each) for each in status.trials],
+    }
+
+
+def _last_trial(parts: Coalmine, template: str) -> Trial | None:
+    try:
+        return parts.trials.find(template)
+    except NotFoundError:
+        return None
+
+
+def _all_trials(parts: Coalmine) -> list[Trial]:
+    """Open ones first, then by their beginning, the newest first."""
+    found = [trial for name in parts.templates.names() for trial in parts.trials.history(name)]
+    return sorted(found, key=lambda trial: (not trial.is_open, -trial.opened_at))
+
+
+def _trial(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
+    found = read_explanation(parts, reference)
+    return trial_page(found.status, found.lines, most=len(found.lines) if every else LEDGER_LENGTH)
+
+
+def _jobs(parts: Coalmine, state: str, template: str, after: str) -> dict[str, Any]:
+    states = frozenset([JobState(state)]) if state in set(JobState) else frozenset[JobState]()
+    found = parts.jobs.newest(most=PAGE_LENGTH + 1, states=states, template=template, after=after)
+    return {
+        "jobs": found[:PAGE_LENGTH],
+        "next": found[PAGE_LENGTH - 1].id if len(found) > PAGE_LENGTH else "",
+        "state": str(state),
+        "template": template,
+        "states": [each.value for each in JobState],
+        "templates": parts.templates.names(),
+    }
+
+
+def _job(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
+    detail = read_job(parts, reference)
+    log = list(parts.log_store.read(detail.job.id))
+    kept = log if every else log[-LOG_LENGTH:]
+    return {
+        "job": detail.job,
+        "rows": fact_rows([field for field in JOB if field.label not in {"reason", "title"}], detail.job),
+        "signals": detail.signals,
+        "spending": detail.spending,
+        "log": [
+            {"at": int(line.id.partition("-")[0]) / 1000, "kind": line.kind, "text": line.text}
+            for line in kept
+        ],
+        "log_earlier": len(log) - len(kept),
+    }
+
+
+def _issues(parts: Coalmine, state: BacklogState | None) -> dict[str, Any]:
+    store = parts.backlog_store
+    counts = [(each.value, store.count(each)) for each in BacklogState]
+    chosen = state or next((BacklogState(name) for name, count in counts if count), BacklogState.READY)
+    found = list(islice(store.listed(chosen), PAGE_LENGTH))
+    more = dict(counts)[chosen.value] - len(found)
+    return {"issues": found, "state": chosen.value, "counts": counts, "more": max(0, more)}
+
+
+def _issue(parts: Coalmine, reference: str) -> dict[str, Any]:
+    detail = detail_of(IssueRef.parse(reference), parts.backlog_store, parts.events)
+    fields = [field for field in ISSUE if field.label not in {"job", "title"}]
+    return {"detail": detail, "item": detail.item, "rows": fact_rows(fields, detail.item)}
+
+
+def _template(parts: Coalmine, name: str) -> dict[str, Any]:
+    detail = read_template(parts, name)
+    reviews = [
+        {
+            "version": str(each.get("version", "")),
+            "decision": str(each.get("decision", "")),
+            "by": str(each.get("by", "")),
+            "reason": str(each.get("reason") or " ".join(map(str, each.get("reasons", ())))),
+        }
+        for each in reversed(detail.reviews)
+    ]
+    return {
+        "summary": detail.summary,
+        "versions": [(version, detail.cost(version)) for version in reversed(detail.versions)],
+        "reviews": reviews,
+        "trials": list(reversed(parts.trials.history(name))),
+    }
+
+
+def _version(parts: Coalmine, reference: str) -> dict[str, Any]:
+    detail = read_version(parts, reference)
+    return {
+        "version": detail.version,
+        "cost": detail.cost,
+        "rows": fact_rows(VERSION, detail.version),
+        "content": content(detail.version.snapshot),
+    }
+
+
+def _accounts(parts: Coalmine) -> dict[str, Any]:
+    now = parts.now()
+    return {
+        "now": now,
+        "accounts": [(line, ClosedAccount.of(line.breaker, now)) for line in account_lines(parts)],
+        "held": parts.job_store.occupancy().limited,
+    }
+
+
+def _events(parts: Coalmine, kind: str) -> dict[str, Any]:
+    latest = parts.events.newest(EVENTS_LOOKED_AT)
+    found = (event for event in latest if fnmatch.fnmatchcase(event.kind, kind))
+    return {"events": list(islice(found, 4 * PAGE_LENGTH)), "looked_at": len(latest), "kind": kind}

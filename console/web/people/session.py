@@ -1,0 +1,129 @@
+"""Who asks, and what they may do: by a token, or by the cookie that a token was exchanged for.
+
+The acting token (`web.token`) lets a person decide, the reading token (`web.read_token`) lets them look. On
+loopback looking needs neither. The cookie holds a name, a right and an end, signed with a key that is made
+of the tokens, so a token that is changed ends every session; nothing about sessions is stored. A change needs
+the cookie's own CSRF token in its form besides.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from http.cookies import CookieError, SimpleCookie
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.datastructures import Headers
+
+#: The name of the cookie.
+COOKIE = "coalmine_session"
+
+#: Seconds for which a person is signed in.
+SESSION_SECONDS = 12 * 3600
+
+#: The name of a caller who has a token and no cookie.
+TOKEN_NAME = "token"  # noqa: S105 - a name
+
+
+class Right(IntEnum):
+    """What somebody may do; each includes those before it."""
+
+    NOTHING = 0
+    READ = 1
+    ACT = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Viewer:
+    """Who asks."""
+
+    right: Right
+    name: str = ""  # that is recorded with decisions; "" for one who has not signed in
+    csrf: str = ""  # that forms of this viewer carry; "" without a cookie
+    may_sign_in: bool = False  # whether there is a token to sign in with
+
+    @property
+    def may_act(self) -> bool:
+        """Whether decisions are offered."""
+        return self.right is Right.ACT
+
+
+class _Session(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    right: Right
+    until: float  # seconds since the epoch, of this machine's clock
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebAccess:
+    """The rule of one web process."""
+
+    acting_token: str | None = None  # None: nobody may decide
+    reading_token: str | None = None
+    is_open: bool = False  # whether everybody who can connect may read, as on loopback
+    clock: Callable[[], float] = time.time
+
+    def right_of(self, token: str) -> Right:
+        """What a token allows; the comparisons take constant time."""
+        given = token.encode(errors="replace")
+        rights = [(self.acting_token, Right.ACT), (self.reading_token, Right.READ)]
+        return max(
+            (right for known, right in rights if known and hmac.compare_digest(given, known.encode())),
+            default=Right.NOTHING,
+        )
+
+    def viewer(self, headers: Headers) -> Viewer:
+        """Who sent a request, by its headers."""
+        offer = self.acting_token is not None or self.reading_token is not None
+        least = Right.READ if self.is_open else Right.NOTHING
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and (right := self.right_of(token)):
+            return Viewer(right=right, name=TOKEN_NAME, may_sign_in=offer)
+        payload = _cookie(headers)
+        session = self._session(payload)
+        if session is None:
+            return Viewer(right=least, may_sign_in=offer)
+        return Viewer(
+            right=max(session.right, least),
+            name=session.name,
+            csrf=self._mac(f"csrf:{payload}"),
+            may_sign_in=offer,
+        )
+
+    def cookie_for(self, name: str, right: Right) -> str:
+        """The value of the cookie of a person who has shown a token."""
+        session = _Session(name=name, right=right, until=self.clock() + SESSION_SECONDS)
+        payload = base64.urlsafe_b64encode(session.model_dump_json().encode()).decode()
+        return f"{payload}.{self._mac(payload)}"
+
+    def _session(self, cookie: str) -> _Session | None:
+        """The session of a cookie; None for one that we did not sign, or that has ended."""
+        payload, _, mac = cookie.partition(".")
+        if not payload or not hmac.compare_digest(mac.encode(errors="replace"), self._mac(payload).encode()):
+            return None
+        try:
+            session = _Session.model_validate(json.loads(base64.urlsafe_b64decode(payload)))
+        except (ValueError, ValidationError):  # of another release
+            return None
+        return session if session.until > self.clock() else None
+
+    def _mac(self, text: str) -> str:
+        known = json.dumps([self.acting_token, self.reading_token])
+        key = hashlib.sha256(f"coalmine session {known}".encode()).digest()
+        return hmac.new(key, text.encode(errors="replace"), hashlib.sha256).hexdigest()
+
+
+def _cookie(headers: Headers) -> str:
+    """The value of our cookie; "" for none, and for a header that cannot be read."""
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    found = cookies.get(COOKIE)
+    return "" if found is None else found.value

@@ -1,0 +1,311 @@
+"""The pages: what they show, that text from outside stays text, and who is let in."""
+
+import html
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+import redis
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+
+from console.pages.evidence_plot import MOST_POINTS, thinned
+from console.pages.needs import needs_of
+from console.pages.rendering import visible
+from console.status.fleet_reading import read_status
+from console.web.app import web_of
+from console.web.headers import PAGE_POLICY
+from console.web.people.session import COOKIE, SESSION_SECONDS, Right, WebAccess
+from routing.issues.issue import IssueRef
+from routing.jobs.signal import SignalKind
+from routing.store.redis.connection import connect
+from tasks.composition.composition import compose
+from tasks.settings.settings import Settings
+from tasks.settings.web_settings import WebSettings
+from tests.fleets.stepped_fleet import SteppedFleet
+from tests.servers.web_client import WebClient
+
+#: What an issue, an agent or a person may write to get out of a page.
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \x1b[31mred\x07 \u202egnp.exe"
+
+TOKEN, READING = "0123456789abcdef", "fedcba9876543210"
+WEB = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+    """A fleet on trial whose every text from outside is hostile."""
+    made = SteppedFleet(fake_redis, draws=[0.1, *[0.9] * 50], web=WEB)
+    made.on_trial()
+    first = made.enqueue(issue="local:shop#1", title=EVIL, task=EVIL).job
+    made.end(first, SignalKind.AGENT_ERRORED, tail=EVIL)
+    running = made.enqueue(issue="local:shop#2", title=EVIL).job
+    made.claim(running)
+    made.app.log_store.say(running, "text", EVIL)
+    made.app.log_store.say(running, EVIL, EVIL)
+    made.app.log_store.flush()
+    made.app.signals.add(first, [made.fact(SignalKind.THUMB_DOWN, note=EVIL)])
+    made.app.breakers.close("claude:default", "*", until=None, words=EVIL, by="ada")
+    made.app.templates.propose("implementer", made.app.templates.find("implementer").snapshot.model_copy(
+        update={"prompt": EVIL}))  # fmt: skip
+    made.app.switch.pause(EVIL)
+    made.app.harvester.harvest()
+    return made
+
+
+def paths(fleet: SteppedFleet) -> list[str]:
+    """Every page of a fleet."""
+    jobs = [f"/jobs/{job.id}" for job in fleet.app.jobs.newest(most=10)]
+    return [
+        "/", "/trials", "/trials/implementer", "/trials/implementer-t1?all=1", "/jobs", "/jobs?state=running",
+        "/issues", "/issues?state=escalated", "/templates", "/templates/implementer",
+        "/versions/implementer@v3", "/versions/implementer@v3/diff", "/accounts", "/events",
+        "/events?kind=job.*", "/sign-in", *jobs,
+    ]  # fmt: skip
+
+
+class Links(HTMLParser):
+    """What a page links to, and what it would load or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.loads: set[str] = set()
+        self.faults: list[str] = []
+        self.headings = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note it."""
+        self.headings += tag == "h1"
+        for name, value in attrs:
+            if name.startswith("on") or name == "style" or tag in {"script", "img", "iframe"}:
+                self.faults.append(f"{tag} {name}={value}")
+            if name in {"href", "src", "action"} and value:
+                (self.loads if tag == "link" else self.links).add(value)
+
+
+def parsed(text: str) -> Links:
+    """A page, read as a browser does."""
+    found = Links()
+    found.feed(text)
+    return found
+
+
+def test_text_from_outside_stays_text(fleet: SteppedFleet) -> None:
+    """On no page does it become a tag, an attribute or a control character; it is there to be read."""
+    client = WebClient(web_of(fleet.app))
+    shown = 0
+    for path in paths(fleet):
+        answer = client.get(path, Accept="text/html")
+        assert answer.status_code == 200, (path, answer.text)
+        assert parsed(answer.text).faults == [], path
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", answer.text), path
+        shown += "alert(1)&lt;/script&gt;" in answer.text
+    assert shown >= 7
+
+
+def test_every_link_leads_to_a_page(fleet: SteppedFleet) -> None:
+    """From the first page on, to pages and documents of this server and to no other host."""
+    client = WebClient(web_of(fleet.app))
+    waiting, seen = {"/"}, set[str]()
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        answer = client.get(path.partition("#")[0], Accept="text/html")
+        known = answer.status_code == 200 or "not in the backlog" in answer.text
+        assert known, (path, answer.status_code)
+        if "text/html" in answer.headers["content-type"]:
+            found = parsed(answer.text)
+            assert found.headings == 1, path
+            assert found.loads == {"data:,", "/static/coalmine.css"}, path
+            assert all(link.startswith(("/", "#")) for link in found.links), path
+            waiting |= {link for link in found.links if link.startswith("/")} - seen - {"/sign-out"}
+    assert len(seen) > 20
+
+
+def test_a_page_may_load_nothing_but_the_style_sheet(fleet: SteppedFleet) -> None:
+    """By its policy, and nobody may frame it."""
+    client = WebClient(web_of(fleet.app))
+    answer = client.get("/", Accept="text/html")
+    assert answer.headers["Content-Security-Policy"] == PAGE_POLICY
+    assert "unsafe" not in PAGE_POLICY
+    assert "frame-ancestors 'none'" in PAGE_POLICY
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert client.get("/static/coalmine.css").headers["content-type"].startswith("text/css")
+
+
+def test_the_first_page_says_what_needs_a_person(fleet: SteppedFleet) -> None:
+    """Paused dispatch, a closed account, nobody at work: each with a link and what to do."""
+    text = html.unescape(WebClient(web_of(fleet.app)).get("/", Accept="text/html").text)
+    assert "Dispatch is paused" in text
+    assert "Account claude:default" in text
+    assert "No worker has looked after this fleet yet" in text
+
+
+def test_needs_of_a_fleet_that_is_well_are_none(fake_redis: redis.Redis) -> None:
+    """And a page that says so."""
+    fleet = SteppedFleet(fake_redis)
+    status = replace(read_status(fleet.app), swept_at=fleet.clock())
+    assert needs_of(status, []) == []
+
+
+def test_expired_and_contradicted_trials_need_a_person(fleet: SteppedFleet) -> None:
+    """The most urgent first."""
+    trial = replace(fleet.app.trials.find("implementer"), contradicted=True)
+    found = [need for need in needs_of(read_status(fleet.app), [trial]) if need.link.startswith("/trials")]
+    assert [need.what for need in found][-1].startswith("Signals after the verdict")
+    assert found[-1].link == f"/trials/{trial.id}"
+
+
+def test_a_trial_is_one_sentence_a_plot_and_a_ledger(fleet: SteppedFleet) -> None:
+    """The canary's failure speaks against it; each dot of the plot is a link to its job."""
+    text = WebClient(web_of(fleet.app)).get("/trials/implementer", Accept="text/html").text
+    assert "implementer@v2 against implementer@v1: the evidence that the canary is worse is" in text
+    assert "it is rolled back at 20" in text
+    assert text.count('class="dot') == 2 * len(fleet.app.jobs.newest(most=10))
+    assert "worse: decides at 20" in text
+    assert "no result after" not in text
+
+
+def test_a_long_line_is_thinned_and_keeps_its_extremes() -> None:
+    """At most so many points, the first and the last among them, and the peak that decided."""
+    values = [float(place % 7) for place in range(5000)]
+    values[1234] = 99.0
+    kept = thinned(values)
+    assert len(kept) <= MOST_POINTS
+    assert {0, 1234, 4999} <= set(kept)
+    assert kept == sorted(kept)
+    assert thinned([1.0, 2.0]) == [0, 1]
+
+
+def test_control_characters_are_made_visible() -> None:
+    """Tabs and newlines stay; nothing else that could not be seen does."""
+    assert visible("a\x1b[31mb\tc\r\nd\u202ee\u200bf\x7f") == (
+        "a⟨U+001B⟩[31mb\tc\nd⟨U+202E⟩e⟨U+200B⟩f⟨U+007F⟩"
+    )
+
+
+def test_a_browser_gets_errors_as_pages(fleet: SteppedFleet) -> None:
+    """What, where and what to do; a program gets JSON."""
+    client = WebClient(web_of(fleet.app))
+    answer = client.get("/jobs/0123456789abcdef", Accept="text/html")
+    assert (answer.status_code, parsed(answer.text).headings) == (404, 1)
+    assert "no job has the id 0123456789abcdef" in answer.text
+    assert client.get("/jobs/0123456789abcdef").json()["detail"].startswith("no job has the id")
+    assert client.get("/jobs?after=<b>", Accept="text/html").status_code == 422
+
+
+def test_a_store_that_is_away_is_said_at_once() -> None:
+    """A page with 503, and nothing of the server's address."""
+    with connect("redis://:hush@127.0.0.1:1/0", patience_seconds=0.0) as gone:
+        answer = WebClient(web_of(compose(Settings(), redis=gone))).get("/", Accept="text/html")
+    assert answer.status_code == 503
+    assert "does not answer" in answer.text
+    assert "hush" not in answer.text
+
+
+def test_a_page_of_another_name_cannot_read_ours(fleet: SteppedFleet) -> None:
+    """A host name that leads to loopback (DNS rebinding) gets nothing; webhooks may come under any name."""
+    client = WebClient(web_of(fleet.app))
+    for path in ("/", "/api/v1/status", "/metrics", "/readyz"):
+        assert client.get(path, Host="evil.example").status_code == 421
+        for name in ("localhost:8321", "127.0.0.1", "[::1]:8321"):
+            assert client.get(path, Host=name).status_code == 200
+    assert client.get("/healthz", Host="probe.example").status_code == 200
+    assert client.post("/webhook/nobody", b"", {"Host": "tunnel.example"}).status_code == 404
+
+
+def public(fleet: SteppedFleet) -> WebClient:
+    """A client of a console that others can reach."""
+    return WebClient(web_of(fleet.app, token=TOKEN))
+
+
+def signed_in(client: WebClient, token: str, *, name: str = "Ada", to: str = "/jobs") -> httpx.Response:
+    """Send the form of the sign-in page, as a browser does."""
+    body = str(httpx.QueryParams({"token": token, "name": name, "to": to})).encode()
+    return client.post("/sign-in", body, {"Origin": "http://127.0.0.1"})
+
+
+def test_a_browser_is_asked_to_sign_in(fleet: SteppedFleet) -> None:
+    """And then goes where it wanted to; a program gets 401."""
+    client = public(fleet)
+    answer = client.get("/jobs?state=failed", Accept="text/html")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        "/sign-in?to=%2Fjobs%3Fstate%3Dfailed",
+    )
+    assert client.get("/jobs").status_code == 401
+    assert client.get("/sign-in").status_code == 200
+    assert client.get("/static/coalmine.css").status_code == 200
+
+
+@pytest.mark.parametrize(("token", "says"), [(TOKEN, "Ada"), (READING, "Ada, reads")])
+def test_a_token_becomes_a_session(fleet: SteppedFleet, token: str, says: str) -> None:
+    """In a cookie that scripts and other sites do not get; the page says who looks."""
+    client = public(fleet)
+    answer = signed_in(client, token)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/jobs")
+    cookie = answer.headers["set-cookie"]
+    assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in cookie.split(";")}
+    assert token not in cookie
+    page = client.get("/jobs", Cookie=cookie.partition(";")[0])
+    assert page.status_code == 200
+    assert f"{says}</span>" in page.text
+
+
+def test_what_we_did_not_sign_opens_nothing(fleet: SteppedFleet) -> None:
+    """A wrong token, a cookie that was changed, one of other tokens, one that has ended."""
+    client = public(fleet)
+    assert signed_in(client, "x" * 16).status_code == 403
+    assert signed_in(client, TOKEN, name=" \x1b ").status_code == 403
+    now = [1000.0]
+    access = WebAccess(acting_token=TOKEN, reading_token=READING, clock=lambda: now[0])
+    cookie = access.cookie_for("Ada", Right.READ)
+    forged = WebAccess(acting_token="y" * 16, clock=lambda: now[0]).cookie_for("Ada", Right.ACT)
+    for value in (cookie[:-1] + "0", forged, "a.b", "", "." + cookie.partition(".")[2], '"', "\xff"):
+        assert access.viewer(carrying(value)).right is Right.NOTHING
+    assert access.viewer(carrying(cookie)).right is Right.READ
+    now[0] += SESSION_SECONDS
+    assert access.viewer(carrying(cookie)).right is Right.NOTHING
+
+
+def carrying(value: str) -> Headers:
+    """Headers of a request with a cookie."""
+    return Headers({"cookie": f"{COOKIE}={value}"})
+
+
+def test_signing_in_leads_to_no_other_host(fleet: SteppedFleet) -> None:
+    """A link that says where to go on is followed within this server alone."""
+    for to in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "/a\n"):
+        assert signed_in(public(fleet), TOKEN, to=to).headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Origin": "http://evil.example"}, {"Origin": "null"},
+     {"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "cross-site"}],
+)  # fmt: skip
+def test_a_form_of_another_page_is_refused(fleet: SteppedFleet, headers: dict[str, str]) -> None:
+    """Nobody can be signed in, or out, from elsewhere."""
+    body = str(httpx.QueryParams({"token": TOKEN, "name": "Ada"})).encode()
+    assert public(fleet).post("/sign-in", body, headers).status_code == 403
+    assert WebClient(web_of(fleet.app)).post("/sign-out", b"", headers).status_code == 403
+
+
+def test_an_issue_has_its_page(fleet: SteppedFleet) -> None:
+    """By its name in the address, whatever is in it."""
+    client = WebClient(web_of(fleet.app))
+    assert client.get("/issue?ref=local:shop%2377", Accept="text/html").status_code == 404
+    assert str(IssueRef.parse("local:shop#77")) == "local:shop#77"
+    assert client.get("/issue?ref=%3Cscript%3E", Accept="text/html").status_code == 422
+
+
+def test_looking_changes_nothing(fleet: SteppedFleet) -> None:
+    """However often one looks."""
+    before = fleet.everything()
+    client = WebClient(web_of(fleet.app))
+    for path in paths(fleet):
+        client.get(path, Accept="text/html")
+    assert fleet.everything() == before
