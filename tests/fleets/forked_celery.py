@@ -15,12 +15,23 @@ from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
+from tests.source import forge_rooms, imported
+
+#: Their imports are made within the functions that need them.
+_IMPORT_WHEN_USED = (
+    "tasks/composition/composition.py", "tasks/composition/stores.py", "tasks/composition/forge_parts.py",
+    "tasks/settings/settings.py", "routing/issues/body_text.py", "routing/issues/metadata.py",
+    *(f"{folder}/kind.py" for folder in forge_rooms()),
+)  # fmt: skip
+
 #: Imported once, before the fork: what neither reads settings nor makes what processes share at its import.
 _PRELOADED = [
     "tests.fleets.forked_celery", "celery.bin.celery", "celery.apps.beat", "celery.apps.worker",
     "celery.concurrency.prefork", "celery.concurrency.solo", "celery.concurrency.thread",
     "celery.worker.consumer", "kombu.transport.redis", "tasks.composition.composition", "tasks.agents.runner",
-    "tasks.agents.mail_socket.server", "tasks.logs",
+    "tasks.agents.mail_socket.server", "tasks.logs", "tasks.notify.post",
+    "tasks.composition.forge_parts", "tasks.composition.notify_parts", "tasks.work.clock_watch",
+    *sorted({name for file in _IMPORT_WHEN_USED for name in imported(Path(file))}),
 ]  # fmt: skip
 
 #: Has an event that a worker and its pool share, made at import: before the fork all fleets would share it.

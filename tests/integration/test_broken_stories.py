@@ -33,9 +33,9 @@ CREDIT_THE_CHAMPION = (
 
 
 def copied(folder: Path) -> Path:
-    """A copy of the project."""
+    """A copy of the project, with what was compiled of it: only the broken file is compiled again."""
     for package in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__", "recordings")
+        ignored = shutil.ignore_patterns("recordings")
         shutil.copytree(ROOT / package, folder / package, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
