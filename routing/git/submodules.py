@@ -63,7 +63,7 @@ class Submodules:
         there = submodules_at(git, accepted)
         known = {(one.name, one.path, one.url) for one in there}
         written = []
-        for one in submodules_at(git, commit):
+        for one in there if commit == accepted else submodules_at(git, commit):
             if (one.name, one.path, one.url) not in known:
                 continue
             try:

@@ -388,6 +388,14 @@ def test_a_deleted_branch_was_closed(repository: TemporaryRepository) -> None:
     assert change_of(forge).state is ChangeState.CLOSED
 
 
+def test_ci_has_the_tags_of_the_repository(repository: TemporaryRepository) -> None:
+    """Versions are often made from tags: the agent's tree has them, and so has what judges its work."""
+    repository.git("tag", "v1.0", "main")
+    head = repository.work(BRANCH, {"new.txt": "new\n"})
+    described = 'git describe --tags | grep "^v1.0-1-g"'
+    assert forge_of(repository, ci=described).run_ci(head).state is StatusState.SUCCESS
+
+
 @pytest.mark.parametrize("what", ["merge", "head"])
 def test_a_revert_is_found(repository: TemporaryRepository, what: str) -> None:
     """Reverting the merge or the branch's commit counts, and says when."""

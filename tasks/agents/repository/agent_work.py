@@ -78,8 +78,7 @@ def take_work(git: Git, tree: Path, branch: str, *, mirror: Path, known: Sequenc
     head, own = (one if one in related else None for one in (theirs.head, theirs.branches.get(branch)))
     chosen = _chosen(git, theirs, head=head, own=own, start=start, branch=branch)
     if chosen not in {None, start}:
-        git("update-ref", TAKEN, chosen)
-        git("update-ref", f"refs/heads/{branch}", chosen)
+        git("update-ref", "--stdin", stdin=f"update {TAKEN} {chosen}\nupdate refs/heads/{branch} {chosen}\n")
     tip = chosen if chosen not in {None, start} else ours
     without = [tip, ours, start, *known]
     left = _keep(git, _aside(theirs, have, branch), without=without) if have else []
@@ -123,7 +122,7 @@ def all_aside(git: Git) -> list[Aside]:
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:
     """Whether one commit is, or contains, another."""
-    return git.attempt("merge-base", "--is-ancestor", older, newer).returncode == 0
+    return older == newer or git.attempt("merge-base", "--is-ancestor", older, newer).returncode == 0
 
 
 def _chosen(

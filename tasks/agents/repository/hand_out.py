@@ -75,11 +75,11 @@ def lay_out_git(
     git("init", "--bare", "--quiet", "--template=", f"--object-format={kind}", f"--initial-branch={branch}")
     borrow(made, place.mirror, git_dir)
     end_history_like(made, git_dir)
-    git("update-ref", f"refs/heads/{branch}", start)
+    refs = {f"refs/heads/{branch}": start}
     if tags:  # in one file, however many there are
         (made / "packed-refs").write_text(f"# pack-refs with: sorted \n{tags}\n", encoding="utf-8")
-    for name, commit in seen.items():
-        git("update-ref", f"refs/remotes/origin/{name}", commit)
+    refs |= {f"refs/remotes/origin/{name}": commit for name, commit in seen.items()}
+    point(git, refs)
     for one in aside:  # a name may be in the way of another one
         where = "refs/stash" if one.is_stash else f"refs/heads/{one.branch}"
         git.attempt("update-ref", "--create-reflog", "-m", "kept by Coalmine", where, one.commit)
@@ -89,6 +89,11 @@ def lay_out_git(
     made.rename(tree / ".git")
     if place.group is not None:
         open_to_group(tree, place.group)
+
+
+def point(git: Git, refs: Mapping[str, str]) -> None:
+    """Have references point at commits, in one step of git."""
+    git("update-ref", "--stdin", stdin="".join(f"update {name} {commit}\n" for name, commit in refs.items()))
 
 
 def _configure(config: Path, *, origin: str, is_shared: bool) -> None:

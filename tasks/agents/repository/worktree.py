@@ -302,6 +302,8 @@ def _began(git: Git, state: RemoteState, start: str, known: Base | None) -> Base
     if known is not None and is_ancestor(git, known.commit, start):
         return known
     target = state.target(known)
+    if target.commit == start:
+        return target
     shared = git.attempt("merge-base", target.commit, start).stdout.strip()
     return Base(branch=target.branch, commit=shared or target.commit)
 
