@@ -67,7 +67,8 @@ for at = 1, #all, 2 do
       redis.call('ZADD', outbox, stamp(now - (#members - place) / 1000000), id_of(member))
     end
     released = released + #members
-    redis.call('HSET', gates, '!' .. digest, cjson.encode(note))
+    local noted = cjson.encode(note)
+    if noted ~= text then redis.call('HSET', gates, '!' .. digest, noted) end
     if redis.call('ZLEXCOUNT', limited, '[' .. digest .. ':', '(' .. digest .. ':~') == 0 then
       redis.call('HDEL', gates, digest)
       if #members == 0 then redis.call('HDEL', gates, '!' .. digest) end -- else they may be back in a moment
