@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, Revert, Review
 from routing.forges.commit_status import CombinedStatus
+from routing.forges.feedback import Feedback
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 
 
@@ -211,4 +212,12 @@ class Forge(Protocol):
 
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
         """Return the verdicts of reviewers, oldest first."""
+        ...
+
+    def feedback(self, change: ChangeRequest) -> tuple[Feedback, ...]:
+        """Return what others than we wrote about the change, oldest first, without what was taken back."""
+        ...
+
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
+        """Answer feedback where it stands, and ask who requested changes to look again; repeated, no more."""
         ...

@@ -153,6 +153,9 @@ class Job:
     base_commit: str = ""  # of that branch, after which all commits are its own
     in_review: str = ""  # the last commit of its that was left to people to merge, "" for none
     fix_forwards: int = 0  # corrective turns that it was sent back for
+    review_rounds: int = 0  # turns that it was sent back for by reviewers
+    reviews: tuple[str, ...] = ()  # ids of the feedback that these turns were about
+    reviewed_commit: str = ""  # at which the last of them began
     judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
     repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
     finished: FinishedTurn | None = None  # a turn whose work is done and not delivered yet
@@ -205,12 +208,19 @@ class Job:
         """The kind of its next turn when this one failed: a repair is still a repair."""
         if self.refused:
             return TurnKind.REFUSED
-        return TurnKind.REDISPATCH if self.repair is None else TurnKind.FIX_FORWARD
+        if self.repair is None:
+            return TurnKind.REDISPATCH
+        return TurnKind.REVIEW if self.repair.review else TurnKind.FIX_FORWARD
 
     @property
     def is_corrected(self) -> bool:
-        """Whether its turn repairs a pushed commit that CI was red at, and may be run at again."""
-        return self.repair is not None and self.repair.commit in self.judged
+        """Whether its turn repairs a pushed commit, which stays if that comes to nothing."""
+        return self.repair is not None and (self.repair.review != "" or self.repair.commit in self.judged)
+
+    @property
+    def was_sent_back(self) -> bool:
+        """Whether it had pushed work, and got a corrective turn since a person last queued it."""
+        return self.fix_forwards + self.review_rounds > 0
 
     @property
     def is_in_review(self) -> bool:

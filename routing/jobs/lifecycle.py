@@ -29,7 +29,7 @@ from routing.jobs.cancellation import Cancellation
 from routing.jobs.job import Job, JobResult, JobState, checked_job_id
 from routing.jobs.retry import Again, Attempts
 from routing.jobs.signal import Signal, SignalKind, signal
-from routing.jobs.transitions import after_lost_worker, corrective_turn, still_pushed, unreadable
+from routing.jobs.transitions import after_lost_worker, corrective_turn, review_turn, still_pushed, unreadable
 from routing.jobs.turn import Hindrance, HindranceKind, Repair, TurnKind
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
@@ -69,8 +69,8 @@ class Jobs:
 
     - A worker: `claim`, then exactly one of `pushed`, `end`, `try_again`, `give_up`, `give_back`, `put_off`,
       `park`, `hindered` and `refused`. Leases are extended by `JobStore.renew`, not here.
-    - Ticks: `reap` and `see_to_children` in the sweep, `wake` when mail came, `conclude` and `fix_forward`
-      for jobs that wait for CI.
+    - Ticks: `reap` and `see_to_children` in the sweep, `wake` when mail came, `conclude`, `fix_forward` and
+      `review` for jobs that wait for CI or people.
     - People: `cancel` and `retry`. `cancel` is also called for a parent's end, a rejected version and a
       revoked task.
 
@@ -147,12 +147,8 @@ class Jobs:
         if champion is None:
             message = f"template {job.template} has no readable champion; job {job_id} cannot be rerouted"
             raise CorruptRecordError(message)
-        settlement = {
-            "v": 1,
-            "index": job.sequence,
-            "kind": "rerouted",
-            "reason": f"{job.version_id} was rejected",
-        }
+        why = f"{job.version_id} was rejected"
+        settlement = {"v": 1, "index": job.sequence, "kind": "rerouted", "reason": why}
         self._jobs.reroute(
             job,
             champion=champion.number,
@@ -308,6 +304,10 @@ class Jobs:
         """
         step = corrective_turn(job, repair, reason=reason, most=most, at=self._jobs.now())
         return self._jobs.move(step).done
+
+    def review(self, job: Job, *, repair: Repair, reviews: Sequence[str], reason: str, most: int) -> bool:
+        """A tick sends a waiting job back for what reviewers asked for. False when it has moved on."""
+        return self._jobs.move(review_turn(job, repair, reviews, reason=reason, most=most)).done
 
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""

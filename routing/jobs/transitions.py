@@ -4,9 +4,10 @@ Pure: the caller gives the time, and carries the step out. A step carries the fe
 is refused when somebody else moved the job meanwhile. Whether a job is tried again is decided by `retry`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from routing.events import JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED
+from routing.events import JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED, JOB_REVIEWED
 from routing.jobs.ending import NotRun
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.retry import UNCOUNTED, Again, Attempts, GiveUp, retry
@@ -35,6 +36,28 @@ def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: flo
         signals=[signal(SignalKind.CI_RED, at=at, commit=repair.commit, note=", ".join(repair.checks))],
         corrective=True,
         data={"commit": repair.commit, "attempt": number, "most": most, "checks": list(repair.checks)},
+    )
+
+
+def review_turn(job: Job, repair: Repair, reviews: Sequence[str], *, reason: str, most: int) -> Move:
+    """The step that queues a waiting job for a turn that reviewers asked for, one of at most `most`.
+
+    `reviews` are the ids of all feedback that its turns were about. Their facts are recorded by the watcher.
+    """
+    number = job.review_rounds + 1
+    return Move(
+        job=job.id,
+        allowed=[JobState.WAITING],
+        to=JobState.QUEUED,
+        event=JOB_REVIEWED,
+        fence=job.fence,
+        reason=reason,
+        kind=TurnKind.REVIEW,
+        repair=repair,
+        judged=job.judged,
+        reviews=reviews,
+        reviewed=True,
+        data={"commit": repair.commit, "attempt": number, "most": most},
     )
 
 

@@ -13,6 +13,9 @@ from routing.jobs.ending import Ending
 #: Of a log only the end is kept, in characters: that is where programs say why they failed.
 LOG_END_CHARACTERS = 16_000
 
+#: The most that is kept of what reviewers wrote, in characters.
+REVIEW_CHARACTERS = 32_000
+
 #: The most checks that are named, and characters of a check's name.
 MOST_CHECKS = 50
 CHECK_CHARACTERS = 200
@@ -28,18 +31,20 @@ class TurnKind(StrEnum):
     REDISPATCH = "redispatch"  # the task again, as an earlier turn did not come to its end
     MAIL = "mail"  # what arrived for an agent that waited for it
     FIX_FORWARD = "fix_forward"  # what CI found at the commit that was pushed
+    REVIEW = "review"  # what people asked for when they looked at the pushed commit
     REFUSED = "refused"  # what the server said when it did not take the work
     LIFTED = "limit.lifted"  # the limit of an account that ended its last turn is over
 
 
 class Repair(BaseModel):
-    """What CI found at a pushed commit. What is too long is cut when it is made."""
+    """What CI, or reviewers, found at a pushed commit. What is too long is cut when it is made."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    commit: Annotated[str, StringConstraints(min_length=1, max_length=64)]  # that was judged red
+    commit: Annotated[str, StringConstraints(min_length=1, max_length=64)]  # that was looked at
     checks: tuple[str, ...] = ()  # names of those that failed
     log: str = ""  # the end of what they printed
+    review: str = ""  # what reviewers wrote, "" where CI alone spoke
 
     @field_validator("checks")
     @classmethod

@@ -313,6 +313,7 @@ class ForgeParts:
         from tasks.issues.landings import Landings
         from tasks.issues.merging import Merging
         from tasks.issues.opening import ChangeRequests
+        from tasks.issues.reviewing import ReviewTurns
         from tasks.issues.watch import WatchLimits
         from tasks.issues.watcher import Watcher, Watching
 
@@ -344,6 +345,13 @@ class ForgeParts:
                 projection=self.projection,
                 closing=closing,
                 landings=landings,
+                reviews=ReviewTurns(
+                    jobs=parts.jobs,
+                    runs=self.runs,
+                    signals=parts.signals,
+                    people=self.people,
+                    most_rounds=watch.review_rounds,
+                ),
                 people=self.people,
                 merging=Merging(jobs=parts.jobs, store=parts.job_store, runs=self.runs, people=self.people),
             ),

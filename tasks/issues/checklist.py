@@ -142,6 +142,8 @@ def _facts(run: RunProgress) -> list[str]:
         lines.append(f"waits: {code(run.waits)}")
     if job.fix_forwards:
         lines.append(f"fix-forwards (corrective turns): {job.fix_forwards} of {run.most_fix_forwards}")
+    if job.review_rounds:
+        lines.append(f"turns for reviews: {job.review_rounds}")
     return lines
 
 

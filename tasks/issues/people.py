@@ -52,7 +52,7 @@ class People:
         False when nothing is to be ended. Before its first push a job has no work that could be seen: what is
         there is from before a person retried it.
         """
-        if job.state not in {JobState.QUEUED, JobState.RUNNING} or job.fix_forwards == 0:
+        if job.state not in {JobState.QUEUED, JobState.RUNNING} or not job.was_sent_back:
             return False
         match seen.fate:
             case Fate.LANDED:
@@ -134,7 +134,7 @@ class People:
         if job.state.is_final:
             return False
         site, now = self._sites.get(place_of(job)[0]), self._signals.now()
-        pushed = job.state is JobState.WAITING or job.fix_forwards > 0
+        pushed = job.state is JobState.WAITING or job.was_sent_back
         seen = seen_work(site, job, now) if site is not None and pushed and job.result.commit else SeenWork()
         if seen.fate is Fate.LANDED:
             return self._end(job, JobState.SUCCEEDED, "its work is on the main branch", seen.facts)

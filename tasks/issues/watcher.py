@@ -37,6 +37,7 @@ from tasks.issues.merging import Merging
 from tasks.issues.opening import ChangeRequests, JobOverError
 from tasks.issues.people import People
 from tasks.issues.projection import Projection, RunLabel
+from tasks.issues.reviewing import ReviewTurns
 from tasks.issues.site import issue_of, place_of
 from tasks.issues.waits import Waits
 from tasks.issues.watch import Action, Finding, Watch, Watched, WatchLimits, silence_signal, watch
@@ -73,6 +74,7 @@ class Watching:
     projection: Projection
     closing: Closing
     landings: Landings
+    reviews: ReviewTurns
     merging: Merging
     people: People
 
@@ -120,6 +122,9 @@ class Watcher:
         if job.is_in_review and seen.fate is not Fate.OPEN:  # which ends it: the watcher looks at it now
             self._parts.runs.note(job.id, reviewed_at=0.0)
         new |= self._parts.people.follow(job, seen)
+        if site is not None and self._parts.reviews.look(site, job, seen):
+            self._waits.aside(site, job, self._parts.runs.read(job.id), "")
+            new = True
         if site is not None:
             self._parts.closing.refresh(site, job)  # writes when something is new, or was not shown in time
         return new
@@ -267,7 +272,7 @@ class Watcher:
         A retry by a person begins it anew, with a change request of its own: the former may be closed.
         """
         notes, pushed_at = self._parts.runs.read(job.id), job.pushed_at
-        if job.fix_forwards == 0 and pushed_at is not None and notes.first_pushed_at != pushed_at:
+        if not job.was_sent_back and pushed_at is not None and notes.first_pushed_at != pushed_at:
             self._parts.runs.note(job.id, first_pushed_at=pushed_at, change="", change_at=0.0)
             return replace(notes, first_pushed_at=pushed_at, change=False, change_at=0.0)
         return notes

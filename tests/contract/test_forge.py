@@ -321,6 +321,7 @@ def test_a_change_goes_from_open_to_green_to_merged(there: ForgeUnderTest) -> No
     assert there.forge.change_of_branch(there.repo, BRANCH) == merged
     assert there.forge.reverts_of(there.repo, merged.merge_commit) == ()
     assert there.forge.reviews(merged) == ()
+    assert there.forge.feedback(merged) == ()
 
 
 def test_a_persons_merge_counts_as_one(there: ForgeUnderTest) -> None:

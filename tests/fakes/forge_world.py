@@ -50,6 +50,8 @@ class WorldPull:
     merge_commit: str | None = None
     mergeable: bool | None = True  # None while the forge looks for conflicts
     reviews: list[dict[str, object]] = field(default_factory=list)
+    remarks: list[dict[str, object]] = field(default_factory=list)  # of reviews, as GitHub has them
+    asked: list[str] = field(default_factory=list)  # reviewers who were asked to look again
 
 
 @dataclass(kw_only=True, slots=True)
@@ -277,10 +279,32 @@ class ForgeWorld:
             self.statuses += [{**one, "id": next(self._ids), "commit": made} for one in said]
         return made
 
-    def review(self, pull: WorldPull, state: str, actor: str = PERSON) -> None:
-        """Someone judges a pull request as it is now; `state` is the forge's own word."""
-        review = {"id": next(self._ids), "user": {"login": actor}, "state": state, "submitted_at": now()}
-        pull.reviews.append({**review, "commit_id": self.head(pull)})
+    def review(
+        self, pull: WorldPull, state: str, actor: str = PERSON, *, body: str = "",
+        remarks: Sequence[tuple[str, int, str]] = (),
+    ) -> int:  # fmt: skip
+        """Someone judges a pull request as it is now; `state` is the forge's own word. Returns its id.
+
+        `remarks` are file, line and text.
+        """
+        made, user = next(self._ids), {"login": actor}
+        review = {"id": made, "user": user, "state": state, "submitted_at": now(), "body": body}
+        pull.reviews.append({**review, "commit_id": self.head(pull), "comments_count": len(remarks)})
+        pull.remarks += [
+            {
+                "id": next(self._ids), "pull_request_review_id": made, "user": user, "body": text,
+                "path": path, "line": line, "diff_hunk": f"@@ -1 +{line} @@\n+at {line}",
+            }
+            for path, line, text in remarks
+        ]  # fmt: skip
+        return made
+
+    def reply(self, pull: WorldPull, remark: int, actor: str, body: str) -> dict[str, object]:
+        """Someone answers a remark in its thread."""
+        first = next(one for one in pull.remarks if one["id"] == remark and "in_reply_to_id" not in one)
+        made = {**first, "id": next(self._ids), "user": {"login": actor}, "body": body}
+        pull.remarks.append(made | {"in_reply_to_id": remark, "pull_request_review_id": next(self._ids)})
+        return pull.remarks[-1]
 
     def revert(self, pull: WorldPull) -> str:
         """Somebody takes a merged pull request back, as the forges' button does; returns the commit."""

@@ -8,9 +8,17 @@ from functools import wraps
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from routing.base import Base
-from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Review, in_rounds
+from routing.forges.change_request import (
+    ChangeRequest,
+    ChangeState,
+    Revert,
+    Review,
+    ReviewVerdict,
+    in_rounds,
+)
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeQueuedError, ForgeRefusedError
+from routing.forges.feedback import Feedback
 from routing.forges.forge import Access, Permission
 from routing.issues.issue import Comment, Issue, IssueListing, IssueProblem, IssueRef
 from tests.fakes.memory_repository import MemoryRepository
@@ -21,8 +29,11 @@ OWN_LOGIN = "coalmine-bot"
 
 #: The calls that change something.
 WRITES = frozenset(
-    {"comment", "edit_comment", "add_label", "remove_label", "assign", "close", "open_change", "merge"}
-)
+    {
+        "answer", "comment", "edit_comment", "add_label", "remove_label", "assign", "close", "open_change",
+        "merge",
+    }
+)  # fmt: skip
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -90,6 +101,8 @@ class MemoryForge:
         self.required: dict[str, tuple[str, ...]] = {}  # checks that must pass, by branch
         self.said: list[CommitStatus] = []
         self.said_of: list[str] = []  # the commit of each
+        self.given_feedback: list[tuple[int, Feedback]] = []
+        self.answers: list[tuple[int | None, str, str]] = []  # to which feedback of which change
         self.given_reviews: list[tuple[int, Review]] = []
         self.history: list[tuple[str, str]] = []  # what happened to which issue
         self.users = {OWN_LOGIN: Permission.WRITE, "ann": Permission.ADMIN, "out": Permission.READ}
@@ -300,6 +313,17 @@ class MemoryForge:
         """In rounds."""
         return in_rounds(review for number, review in self.given_reviews if number == change.number)
 
+    @_answered
+    def feedback(self, change: ChangeRequest) -> tuple[Feedback, ...]:
+        """By others than us."""
+        return tuple(one for number, one in self.given_feedback if number == change.number)
+
+    @_answered
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
+        """Once."""
+        if (change.number, feedback.id) not in {(number, one) for number, one, _ in self.answers}:
+            self.answers.append((change.number, feedback.id, body))
+
     # What people, and CI, do.
 
     def person_opens(
@@ -373,6 +397,16 @@ class MemoryForge:
         """Judge a change."""
         change = next(one for one in reversed(self.changes) if one.branch == branch)
         self.given_reviews.append((change.number or 0, review))
+
+    def person_writes(self, branch: str, feedback: Feedback) -> None:
+        """Submit a review, or comment on a change."""
+        change = next(one for one in reversed(self.changes) if one.branch == branch)
+        self.given_feedback.append((change.number or 0, feedback))
+        if feedback.verdict is not ReviewVerdict.COMMENTED:
+            review = Review(
+                author=feedback.author, verdict=feedback.verdict, commit=feedback.commit, at=feedback.at
+            )
+            self.given_reviews.append((change.number or 0, review))
 
     def checklists(self, ref: IssueRef) -> list[str]:
         """The texts of our own comments."""

@@ -14,7 +14,7 @@ from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.trial import Arm
 from tests.fakes.deliveries import WEBHOOK_KINDS, SentDelivery, dialect_of
-from tests.fakes.forge_world import WorldIssue
+from tests.fakes.forge_world import WorldIssue, WorldPull
 from tests.fakes.world_deliveries import deliveries_of
 from tests.fleets.forge_shop import (
     FOR_HUMAN,
@@ -108,12 +108,19 @@ def test_an_issue_becomes_a_reviewed_and_merged_change(shop: ForgeShop) -> None:
     assert shop.parts.jobs.find(job.id).settled_at is None
 
     word = REQUESTED.get(shop.kind, "REQUEST_CHANGES")
-    shop.world.review(pull, word)
-    head = shop.push(job.branch, "review.txt")
-    shop.world.say(head, "ci/build", "success")
-    shop.world.review(pull, word)
-    shop.world.merge(pull, "Take it")
-    done = shop.until_closed(issue)
+    for turn in (1, 2):
+        shop.world.review(
+            pull, word, body=f"Too slow ({turn}).", remarks=[("cart.py", 7, "Sum it once.")], actor="ann"
+        )
+        commit = until_new_commit(shop, issue, commit)
+        assert f"Too slow ({turn})." in shop.prompt(job, turn)
+        assert "At cart.py, line 7:\n@@ -1 +7 @@\n+at 7\nSum it once." in shop.prompt(job, turn)
+        assert shop.turns(job)[turn] == [f"s-{job.id}", variant(job.arm)]
+        shop.judge(issue)
+        until_answered(shop, pull, f"Dealt with in {commit}", job=job.id)
+        asked = ["ann"] * turn
+        wait_until(lambda: pull.asked == asked, description="ann is asked to look again")  # noqa: B023
+    done = shop.until_landed(issue)
     comments = shop.ours(issue)
     assert (done.state, done.id, done.result.commit) == (JobState.SUCCEEDED, job.id, commit)
     assert issue.labels == [LABEL]
@@ -125,12 +132,34 @@ def test_an_issue_becomes_a_reviewed_and_merged_change(shop: ForgeShop) -> None:
     assert shop.signals(job) == {SignalKind.CI_GREEN, SignalKind.CHANGES_REQUESTED, SignalKind.MERGED}
     assert len([one for one in shop.asked("POST", "/pulls") if one.body["head"] == job.branch]) == 1
     assert len(shop.asked("POST", f"/issues/{issue.number}/comments")) == 1
-    assert len(shop.jobs(issue)) == 1
+    assert (len(shop.jobs(issue)), done.review_rounds, done.turns) == (1, 2, 3)
     door = shop.server.git
     assert door is not None
     pushes = [one for one in door.asked if one.path.endswith("/git-receive-pack")]
     assert pushes
     assert all(door.lets_in(one.authorization) for one in pushes)
+
+
+def until_new_commit(shop: ForgeShop, issue: WorldIssue, old: str) -> str:
+    """Wait until a turn has pushed another commit, and return it."""
+
+    def pushed() -> bool:
+        job = shop.jobs(issue)[-1]
+        return job.state is JobState.WAITING and job.result.commit != old
+
+    wait_until(pushed, description="a turn has pushed what reviewers asked for", timeout=60)
+    return shop.jobs(issue)[-1].result.commit
+
+
+def until_answered(shop: ForgeShop, pull: WorldPull, words: str, *, job: str) -> None:
+    """Wait until a reviewer was answered, in the thread or on the request."""
+
+    def answers() -> list[str]:
+        texts = [str(one["body"]) for one in pull.remarks]
+        texts += [one.body for one in shop.world.comments.values() if one.issue == pull.issue.number]
+        return [text for text in texts if words in text and job in text]
+
+    wait_until(answers, description="the reviewer was answered", timeout=60)
 
 
 def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:

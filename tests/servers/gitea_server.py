@@ -48,11 +48,14 @@ class GiteaRoutes(GitHubRoutes):
             rf"GET {repo}/rules/branches/(.+)",
             rf"PUT {repo}/pulls/(\d+)/merge",
             rf"PUT {repo}/pulls/(\d+)/update-branch",
+            rf"GET {repo}/pulls/(\d+)/comments",
+            rf"POST {repo}/pulls/(\d+)/comments/(\d+)/replies",
         ):
             del known[path]
         known[rf"GET {repo}/pulls/(\d+)/reviews"] = self.with_pull(
             lambda _asked, one: Answer(value=one.reviews, paged="total")
         )
+        known[rf"GET {repo}/pulls/(\d+)/reviews/(\d+)/comments"] = self.remarks
         return known | {
             "GET /version": lambda _asked, _found: Answer(value={"version": self.world.version}),
             f"GET {issue}/timeline": self.with_issue(self.timeline),
@@ -66,6 +69,16 @@ class GiteaRoutes(GitHubRoutes):
                 value=self.world.protections, paged="total"
             ),
         }
+
+    def remarks(self, _asked: AskedRequest, found: Found) -> Answer:
+        """Those of one review, with Gitea's word for their line."""
+        pull = self.world.pulls.get(int(found[1]))
+        if pull is None or int(found[2]) not in {one["id"] for one in pull.reviews}:
+            return GONE
+        of = [one for one in pull.remarks if one["pull_request_review_id"] == int(found[2])]
+        words = ("id", "user", "body", "path", "diff_hunk", "pull_request_review_id")
+        shown = [{word: one[word] for word in words} | {"position": one["line"]} for one in of]
+        return Answer(value=shown, paged="total")
 
     def issue(self, issue: WorldIssue) -> dict[str, Any]:
         """An issue as the recordings of a real server have it: nothing is null."""

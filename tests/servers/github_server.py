@@ -77,6 +77,11 @@ class GitHubRoutes:
             rf"GET {repo}/pulls/(\d+)/reviews": self.with_pull(
                 lambda _asked, one: Answer(value=one.reviews, paged="link")
             ),
+            rf"GET {repo}/pulls/(\d+)/comments": self.with_pull(
+                lambda _asked, one: Answer(value=one.remarks, paged="link")
+            ),
+            rf"POST {repo}/pulls/(\d+)/comments/(\d+)/replies": self.reply,
+            rf"POST {repo}/pulls/(\d+)/requested_reviewers": self.with_pull(self.ask_reviewers),
             f"GET {repo}/commits": self.commits,
             rf"GET {repo}/git/commits/([0-9a-f]+)": self.git_commit,
         }
@@ -98,6 +103,22 @@ class GitHubRoutes:
             return GONE if pull is None else step(asked, pull)
 
         return route
+
+    def reply(self, asked: AskedRequest, found: Found) -> Answer:
+        """The token's user answers the first remark of a thread; others cannot be answered."""
+        pull = self.world.pulls.get(int(found[1]))
+        first = [one["id"] for one in pull.remarks if "in_reply_to_id" not in one] if pull else []
+        if pull is None or int(found[2]) not in first:
+            return GONE
+        made = self.world.reply(pull, int(found[2]), OWN_LOGIN, asked.body["body"])
+        return Answer(status=201, value=made)
+
+    def ask_reviewers(self, asked: AskedRequest, pull: WorldPull) -> Answer:
+        """Only collaborators can be asked."""
+        if any(self.world.users.get(name, "none") == "none" for name in asked.body["reviewers"]):
+            return Answer(status=422, value={"message": "Reviews may only be requested from collaborators."})
+        pull.asked += asked.body["reviewers"]
+        return Answer(status=201, value={})
 
     def repository(self, _asked: AskedRequest, _found: Found) -> Answer:
         """The repository itself, with what the token's user may do."""

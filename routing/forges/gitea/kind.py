@@ -42,6 +42,7 @@ def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
     """Wire the parts; nothing is asked of the forge yet."""
     from routing.forges.gitea.access import GiteaAccess
     from routing.forges.gitea.changes import GiteaChanges
+    from routing.forges.gitea.feedback import GiteaFeedback
     from routing.forges.gitea.issues import GiteaIssues
     from routing.forges.gitea.statuses import GiteaStatuses
     from routing.forges.rest.client import ForgeClient, HttpDialect
@@ -54,13 +55,15 @@ def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
     client = ForgeClient(config, dialect, surroundings)
     history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
     statuses = GiteaStatuses(client)
+    issues = GiteaIssues(client, forge=config.name, login=config.login)
     return RestForge(
         name=config.name,
         client=client,
-        issues=GiteaIssues(client, forge=config.name, login=config.login),
+        issues=issues,
         checks=statuses,
         changes=GiteaChanges(client, config=config, statuses=statuses.of, history=history),
         rights=GiteaAccess(client),
+        said=GiteaFeedback(client, own_login=issues.own_login, verdicts=GiteaChanges.verdicts),
     )
 
 

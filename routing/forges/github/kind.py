@@ -40,6 +40,7 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
     from routing.forges.github.access import API_VERSION, GitHubAccess
     from routing.forges.github.changes import GitHubChanges
     from routing.forges.github.checks import GitHubChecks
+    from routing.forges.github.feedback import GitHubFeedback
     from routing.forges.github.issues import GitHubIssues
     from routing.forges.rest.client import ForgeClient, HttpDialect
     from routing.forges.rest.forge import RestForge
@@ -64,6 +65,7 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
             client, config=config, statuses=checks.of, history=history, own_login=issues.own_login
         ),
         rights=GitHubAccess(client),
+        said=GitHubFeedback(client, own_login=issues.own_login, verdicts=GitHubChanges.verdicts),
     )
 
 

@@ -16,6 +16,7 @@ from routing.forges.change_request import ChangeRequest, ChangeState, Revert, Re
 from routing.forges.commit_status import CiVerdict, CombinedStatus, CommitStatus
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
 from routing.forges.failing_log import Complaint, failing_log_of
+from routing.forges.feedback import Feedback
 from routing.forges.forge import Access, Permission
 from routing.forges.local.access import access_to
 from routing.forges.local.branches import LocalBranches
@@ -270,6 +271,17 @@ class LocalForge:
         """Return nothing: people here merge, revert or delete, which the repository shows."""
         self._check_repo(change.repo)
         return ()
+
+    def feedback(self, change: ChangeRequest) -> tuple[Feedback, ...]:
+        """Return nothing: a branch has no place to write at."""
+        self._check_repo(change.repo)
+        return ()
+
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
+        """Refuse it, as there is no feedback."""
+        del body
+        message = f"{feedback.id} of {change.branch} does not exist: a local forge has no reviews"
+        raise ForgeGoneError(message)
 
     def commits_without_ci(self) -> tuple[str, ...]:
         """Heads of open work branches that nobody has judged; looking also notes that the branches exist."""

@@ -1,4 +1,4 @@
-"""A forge that is reached over HTTP: the protocol's methods, each done by one of five parts.
+"""A forge that is reached over HTTP: the protocol's methods, each done by one of six parts.
 
 The one decision here: a reference to an issue of another forge is refused. What the methods
 promise is in `routing.forges.forge`, how they keep it in the parts.
@@ -11,10 +11,12 @@ from routing.base import Base
 from routing.forges.change_request import ChangeRequest, Revert, Review
 from routing.forges.commit_status import CombinedStatus
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
+from routing.forges.feedback import Feedback
 from routing.forges.forge import Access, Permission
 from routing.forges.rest.access import RestAccess
 from routing.forges.rest.changes import RestChanges
 from routing.forges.rest.client import ForgeClient
+from routing.forges.rest.feedback import RestFeedback
 from routing.forges.rest.issues import RestIssues
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WirePermission
@@ -58,6 +60,7 @@ class RestForge:
     checks: ReadsStatuses
     changes: RestChanges
     rights: RestAccess
+    said: RestFeedback
 
     def close_connections(self) -> None:
         """Give the sockets back; the next call opens new ones."""
@@ -185,6 +188,14 @@ class RestForge:
     def reviews(self, change: ChangeRequest) -> tuple[Review, ...]:
         """Return the verdicts of reviewers."""
         return self.changes.reviews(change)
+
+    def feedback(self, change: ChangeRequest) -> tuple[Feedback, ...]:
+        """Return what people wrote about the change."""
+        return self.said.of(change)
+
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
+        """Answer it, and ask who requested changes to look again."""
+        self.said.answer(change, feedback, body)
 
     def _ours(self, ref: IssueRef) -> IssueRef:
         """The reference, if it names an issue of this forge: numbers of two forges must never be mixed up."""

@@ -195,8 +195,11 @@ class WirePull(Wire):
 class WireReview(Wire):
     """A review of a pull request."""
 
+    id: int = 0
     user: Login = ""
     state: Text = ""
+    body: Text = ""
+    comments_count: int | None = None  # remarks that it has, as Gitea says; GitHub does not
     commit_id: Text = ""
     submitted_at: AwareDatetime | None = None  # null while it is being written
     dismissed: bool | None = None  # Gitea's; GitHub says it in the state

@@ -9,6 +9,7 @@
 -- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter
 --       expired: only when the lease ran out  fresh: attempts begin anew, and so does work on the issue
 --       corrective: attempts begin anew, for one more corrective turn
+--       reviewed: the same, for one that reviewers asked for
 --       keeps_turn: a finished turn stays to be delivered  limit: it waits for an account from now on
 -- Returns {word}: 'ok'|'missing'|'stale' (another fence)|'alive' (the lease did not run out)
 --         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late to cancel),
@@ -70,11 +71,15 @@ if corrective then
   redis.call('HSET', job, 'attempts', '0')
   redis.call('HINCRBY', job, 'fix_forwards', 1)
 end
+if reviewed then
+  redis.call('HSET', job, 'attempts', '0')
+  redis.call('HINCRBY', job, 'review_rounds', 1)
+end
 if to ~= 'queued' then redis.call('HDEL', job, 'repair') end -- what a corrective turn was about
 if fresh then
   redis.call('HSET', job, 'attempts', '0')
   redis.call('HDEL', job, 'finished_at', 'cancel', 'cancel_to', 'turns', 'spent_usd', 'spent_tokens', 'spent_seconds',
-    'fix_forwards', 'judged', 'counted_usd', 'refusals')
+    'fix_forwards', 'judged', 'counted_usd', 'refusals', 'review_rounds', 'reviews', 'reviewed_commit', 'in_review')
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)
   redis.call('PERSIST', job)

@@ -38,7 +38,7 @@ JOB_MOVE = Script(
     indexes="leases waiting outbox unclaimed held limited at_work landing due dead effects spent children "
     "bereaved events pulse",
     args="id allowed to fence reason delay_seconds retention_seconds event data fields facts",
-    flags="refund list_dead expired fresh corrective keeps_turn limit",
+    flags="refund list_dead expired fresh corrective reviewed keeps_turn limit",
 )
 
 
@@ -62,6 +62,7 @@ class Move:
     repair: Repair | None = None  # what a corrective turn is about
     judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
     hindrance: Hindrance | None = None  # what the job waits for, None: nothing any more
+    reviews: Sequence[str] = ()  # with a repair by reviewers: ids of their feedback
     refused: str | None = None  # what was said of work that was not taken, "": it was, None: as before
     refusals: int | None = None  # corrective turns for that, None: as before
     signals: Sequence[Signal] = ()
@@ -71,6 +72,7 @@ class Move:
     expired: bool = False  # only when the lease ran out
     fresh: bool = False  # attempts begin anew, and so does work on the issue
     corrective: bool = False  # attempts begin anew, for one more corrective turn
+    reviewed: bool = False  # attempts begin anew, for one more turn that reviewers asked for
     keeps_turn: bool = False  # a finished turn stays to be delivered; else it is settled by this step
     limit: bool = False  # from now on it waits for an account: its deadline is put off by so long
     data: dict[str, Any] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class Move:
             "expired": self.expired,
             "fresh": self.fresh,
             "corrective": self.corrective,
+            "reviewed": self.reviewed,
             "keeps_turn": self.keeps_turn,
             "limit": self.limit,
         }
@@ -110,6 +113,8 @@ class Move:
             fields["kind"] = self.kind
         if self.repair:
             fields |= repair_fields(self.repair, self.judged)
+        if self.reviews and self.repair:
+            fields |= {"reviews": json.dumps(list(self.reviews)), "reviewed_commit": self.repair.commit}
         if self.hindrance:
             fields["hindrance"] = self.hindrance.model_dump_json()
         if self.refused is not None:

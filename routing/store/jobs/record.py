@@ -70,6 +70,7 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         "id": identifier,
         "request": JobRequest.model_validate_json(fields["request"]),
         "judged": json.loads(stored.get("judged", "[]")),
+        "reviews": json.loads(stored.get("reviews", "[]")),
         "repair": Repair.model_validate_json(fields["repair"]) if fields.get("repair") else None,
         "finished": FinishedTurn.model_validate_json(stored["finished"]) if "finished" in stored else None,
         "hindrance": Hindrance.model_validate_json(stored["hindrance"]) if "hindrance" in stored else None,

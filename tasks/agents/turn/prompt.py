@@ -40,6 +40,12 @@ DEFAULT_TEMPLATES: Mapping[str, str] = {
         "Repair this branch: find out why, and commit the repair; it is pushed for you. "
         "Do not switch checks off and do not start anew."
     ),
+    TurnKind.REVIEW: (
+        "People looked at your work on the task below, commit $commit of branch $branch, and ask for "
+        "changes; what they wrote is below. Look into each point, make the changes that are right, and "
+        "commit them; it is pushed for you. If nothing needs to be changed, make no commit and say why: "
+        "your last words are sent to them then. Do not start anew."
+    ),
     TurnKind.REFUSED: (
         "Your work on the task below is committed on branch $branch in the current directory, and the server "
         "refused to take it; what it said is below. Repair the branch so that it is taken: what was refused "
@@ -79,6 +85,7 @@ class PromptInput:
     commit: str = ""  # fix_forward: the pushed commit
     failing_checks: Sequence[str] = ()  # fix_forward: their names
     log: str = ""  # fix_forward: what the checks printed
+    review: str = ""  # review: what reviewers wrote
     refusal: str = ""  # refused: what the server said
     templates: Mapping[str, str] = field(default_factory=dict)  # instead of the defaults, by kind
 
@@ -112,7 +119,9 @@ def _of_kind(given: PromptInput) -> list[str]:
             ("End of their log", given.log[-LOG_END_CHARACTERS:]),
             ("Recap of the earlier turn", given.recap),
         ],
+        TurnKind.REVIEW: [("What they wrote", given.review), ("Recap of the earlier turn", given.recap)],
         TurnKind.LIFTED: [
+            ("What reviewers wrote", given.review),
             ("Checks that failed", "\n".join(given.failing_checks)),
             ("End of their log", given.log[-LOG_END_CHARACTERS:]),
             ("What the server said", given.refusal[-LOG_END_CHARACTERS:]),
@@ -153,6 +162,7 @@ def prompt_input(
         commit=job.repair.commit if job.repair else "",
         failing_checks=job.repair.checks if job.repair else (),
         log=job.repair.log if job.repair else "",
+        review=job.repair.review if job.repair else "",
         refusal=job.refused,
         templates={kind.value: text for kind, text in claim.version.snapshot.prompts.items()},
     )
@@ -169,7 +179,8 @@ def _kind(job: Job, start: TurnStart, *, resumed: bool) -> str:
 
 def _is_needed(job: Job, kind: str, start: TurnStart) -> bool:
     """Whether a recap is needed: a resumed conversation holds it all, unless an attempt failed meanwhile."""
-    interrupted = kind == TurnKind.REDISPATCH or (kind == TurnKind.FIX_FORWARD and job.attempts > 1)
+    repairs = kind in {TurnKind.FIX_FORWARD, TurnKind.REVIEW}
+    interrupted = kind == TurnKind.REDISPATCH or (repairs and job.attempts > 1)
     return interrupted or start.session_id is None
 
 
@@ -178,7 +189,7 @@ def _recap(job: Job, kind: str, aside: Sequence[str]) -> str:
     lines = [job.reason, job.result.tail]
     if aside:
         lines.append(f"Work that is not on the branch is in this repository: {', '.join(aside)}.")
-    if job.repair is not None and kind != TurnKind.FIX_FORWARD:
+    if job.repair is not None and kind not in {TurnKind.FIX_FORWARD, TurnKind.REVIEW} and job.repair.checks:
         checks = ", ".join(job.repair.checks) or "unnamed"
         lines.insert(0, f"Commit {job.repair.commit} was pushed, and its checks failed: {checks}.")
     return "\n".join(line for line in lines if line).strip()

@@ -1,0 +1,154 @@
+"""Reviews come back: what people ask for becomes one corrective turn of the job, and they get an answer.
+
+Heard is who may write in the repository: a submitted review that requests changes, or words that name our
+login. All that is there at one look is one turn, of the same job, version and conversation. Programs are
+heard when they name us. `asked_for` decides; `ReviewTurns` asks the forge and carries it out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from routing.forges.change_request import ChangeRequest, ChangeState, ReviewVerdict
+from routing.forges.errors import ForgeError, ForgeRefusedError
+from routing.forges.feedback import Feedback
+from routing.forges.site import ForgeSite
+from routing.jobs.job import Job, JobState
+from routing.jobs.lifecycle import Jobs
+from routing.jobs.signal import SignalKind
+from routing.jobs.turn import REVIEW_CHARACTERS, Repair
+from routing.printable import printable
+from routing.store.jobs.run_store import RunStore
+from routing.store.signals.signal_store import SignalStore
+from tasks.issues.landings import SeenWork
+from tasks.issues.people import People
+from tasks.issues.site import place_of
+
+_log = structlog.get_logger(__name__)
+
+#: Characters of a hunk that are shown with a remark: its end, where the remark stands.
+HUNK_CHARACTERS = 1000
+
+#: Characters of an agent's last words that are sent to reviewers.
+LAST_WORDS_CHARACTERS = 1500
+
+
+def asked_for(
+    given: Sequence[Feedback], *, login: str, known: Sequence[str], may_write: Callable[[str], bool]
+) -> tuple[Feedback, ...]:
+    """What a turn is to deal with, oldest first. Whether an author `may_write` is asked last.
+
+    A request for changes that its author has followed by an approval asks for nothing any more.
+    """
+    approved = {one.author: one.at for one in given if one.verdict is ReviewVerdict.APPROVED}
+
+    def asks(one: Feedback) -> bool:
+        if one.names(login):
+            return True
+        requests = one.verdict is ReviewVerdict.CHANGES_REQUESTED and not one.is_by_a_program
+        return requests and not (one.author in approved and approved[one.author] > one.at)
+
+    return tuple(one for one in given if one.id not in known and asks(one) and may_write(one.author))
+
+
+def review_text(feedback: Sequence[Feedback]) -> str:
+    """What reviewers wrote, for the agent: text from outside, bounded."""
+    return "\n\n".join(map(_said, feedback))[:REVIEW_CHARACTERS]
+
+
+def _said(one: Feedback) -> str:
+    requests = one.verdict is ReviewVerdict.CHANGES_REQUESTED
+    what = "requests changes" if requests else "writes"
+    parts = [f"{one.author} {what}:", one.body.strip()]
+    for remark in one.remarks:
+        line = f", line {remark.line}" if remark.line is not None else ""
+        hunk = remark.hunk[-HUNK_CHARACTERS:]
+        parts += [f"At {remark.path or 'a file'}{line}:", hunk, remark.body.strip()]
+    return "\n".join(part for part in parts if part)
+
+
+def answer_text(job: Job) -> str:
+    """Our answer to reviewers after the turn: the commit, else the agent's last words, as data."""
+    if job.result.commit != job.reviewed_commit:
+        return f"Dealt with in {job.result.commit}, by job `{job.id}`."
+    said = printable(job.result.tail).strip()[-LAST_WORDS_CHARACTERS:]
+    words = "\n".join(f"    {line}" for line in said.splitlines())
+    return f"Job `{job.id}` made no new commit." + (f" Its agent said:\n\n{words}" if words else "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewTurns:
+    """Looks at the feedback of one waiting job at a time. Two looks send it back once, by its fence."""
+
+    jobs: Jobs
+    runs: RunStore
+    signals: SignalStore
+    people: People
+    most_rounds: int  # turns that a job may have for reviews; 0: none
+
+    def look(self, site: ForgeSite, job: Job, seen: SeenWork) -> bool:
+        """Answer what a turn has dealt with, and send the job back for what is new; True when it was.
+
+        While a turn runs, or the request is not open, nothing is done. Raises what the forge says.
+        """
+        change = seen.change
+        if job.state is not JobState.WAITING or change is None or change.state is not ChangeState.OPEN:
+            return False
+        if not (job.is_in_review or job.reviews or self._was_criticized(job)):
+            return False  # what is not done yet is looked at by CI first: nobody asked for anything
+        given = site.forge.feedback(change)
+        self._answer(site, job, change, given)
+        asking = asked_for(
+            given, login=site.forge.own_login(), known=job.reviews,
+            may_write=lambda author: self._may_write(site, job, author),
+        )  # fmt: skip
+        return bool(asking) and self._send_back(site, job, change, asking)
+
+    def _was_criticized(self, job: Job) -> bool:
+        return any(fact.kind is SignalKind.CHANGES_REQUESTED for fact in self.signals.read(job.id))
+
+    @staticmethod
+    def _may_write(site: ForgeSite, job: Job, author: str) -> bool:
+        """Whether somebody's words may reach an agent; where the forge does not say, they do not."""
+        try:
+            return site.forge.permission(place_of(job)[1], author).can_write
+        except ForgeRefusedError as error:
+            _log.warning("permission.unknown", repository=job.request.repository, reason=str(error))
+            return False
+
+    def _send_back(
+        self, site: ForgeSite, job: Job, change: ChangeRequest, asking: Sequence[Feedback]
+    ) -> bool:
+        """One turn for all of it, or a person where none is left; unless people no longer want the work."""
+        if self.people.end_unwanted(site, job):
+            return True
+        who = ", ".join(dict.fromkeys(printable(one.author) for one in asking))
+        if job.review_rounds >= self.most_rounds:
+            had = f"it has had {job.review_rounds} of {self.most_rounds} turns for reviews"
+            reason = f"{who} asked for changes, and {had}"
+            return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
+        now = self.signals.now()
+        self.runs.note(job.id, first_pushed_at=now)  # red work after this has its own hour
+        commit = job.result.commit
+        return self.jobs.review(
+            job,
+            repair=Repair(commit=commit, review=review_text(asking)),
+            reviews=[*job.reviews, *(one.id for one in asking)],
+            reason=f"{who} asked for changes at {(change.head or commit)[:12]}",
+            most=self.most_rounds,
+        )
+
+    def _answer(self, site: ForgeSite, job: Job, change: ChangeRequest, given: Sequence[Feedback]) -> None:
+        """Answer each piece once; what cannot be answered, for whatever reason, holds nothing up."""
+        answered = set(self.runs.read(job.id).answered.split())
+        for one in given:
+            if one.id not in job.reviews or one.id in answered:
+                continue
+            try:
+                site.forge.answer(change, one, answer_text(job))
+            except ForgeError as error:
+                _log.warning("review.not_answered", feedback=one.id, reason=str(error))
+                continue
+            answered.add(one.id)
+            self.runs.note(job.id, answered=" ".join(sorted(answered)))

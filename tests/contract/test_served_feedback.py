@@ -1,0 +1,119 @@
+"""What GitHub and Gitea say of reviews and comments, and how they are answered."""
+
+import pytest
+
+from routing.forges.change_request import ChangeRequest, ReviewVerdict
+from tests.fakes.forge_world import OWN_LOGIN
+from tests.servers.served_forges import ServedForge
+
+BRANCH = "coalmine/0123456789abcdef"
+REQUESTED = {"github": "CHANGES_REQUESTED"}
+
+
+@pytest.fixture
+def change(served: ServedForge) -> ChangeRequest:
+    """An open request of ours."""
+    served.world.repository.work(BRANCH, {"new.txt": "new\n"})
+    return served.forge.open_change(served.world.repo, BRANCH, title="Cart is fast", body="")
+
+
+def reviewed(served: ServedForge, **more: object) -> int:
+    """Somebody requests changes, with two remarks."""
+    word = REQUESTED.get(served.kind, "REQUEST_CHANGES")
+    remarks = [("cart.py", 3, "Why?"), ("cart.py", 9, "And here?")]
+    pull = served.world.pull_of(BRANCH)
+    return served.world.review(pull, word, body="Not yet.", remarks=remarks, **more)  # type: ignore[arg-type]
+
+
+def ours(served: ServedForge) -> list[str]:
+    """What we wrote on the request itself."""
+    return [one.body for one in served.world.comments.values() if one.author == OWN_LOGIN]
+
+
+def test_a_review_comes_with_its_remarks_and_comments_beside_it(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """File, line and hunk; our own words do not count as feedback, nor does a draft."""
+    review = reviewed(served)
+    number = change.number or 0
+    served.world.comment(number, "bob", f"@{OWN_LOGIN} what about the till?")
+    served.world.comment(number, OWN_LOGIN, "Ours.")
+    pull = served.world.pull_of(BRANCH)
+    pull.reviews.append({"id": 9, "user": {"login": "ann"}, "state": "PENDING", "submitted_at": None})
+    pull.reviews.append(dict(pull.reviews[0]) | {"id": 10, "state": "DISMISSED", "dismissed": True})
+    said = {one.id.partition(":")[0]: one for one in served.forge.feedback(change)}
+    given = said["review"]
+    assert (given.id, given.author, given.verdict) == (
+        f"review:{review}", "ann", ReviewVerdict.CHANGES_REQUESTED,
+    )  # fmt: skip
+    assert (given.body, given.commit) == ("Not yet.", change.head)
+    assert [(one.path, one.line, one.hunk, one.body) for one in given.remarks] == [
+        ("cart.py", 3, "@@ -1 +3 @@\n+at 3", "Why?"), ("cart.py", 9, "@@ -1 +9 @@\n+at 9", "And here?"),
+    ]  # fmt: skip
+    assert (said["comment"].author, said["comment"].names(OWN_LOGIN)) == ("bob", True)
+    assert len(served.forge.feedback(change)) == 2
+
+
+def test_an_answer_is_given_once_and_the_reviewer_asked_again(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """In each thread on GitHub; on Gitea, whose API has no replies, in one comment."""
+    reviewed(served)
+    (given,) = served.forge.feedback(change)
+    for _ in range(2):
+        served.forge.answer(change, given, "Dealt with in 4be1c0f.")
+    pull = served.world.pull_of(BRANCH)
+    replies = [one["body"] for one in pull.remarks if one["user"] == {"login": OWN_LOGIN}]
+    assert replies == (["Dealt with in 4be1c0f."] * 2 if served.kind == "github" else [])
+    assert [text.splitlines()[0] for text in ours(served)] == (
+        [] if served.kind == "github" else ["Dealt with in 4be1c0f."]
+    )
+    assert set(pull.asked) == {"ann"}
+    assert len(served.forge.feedback(change)) == 1
+
+
+def test_a_review_without_remarks_is_answered_on_the_request(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """Also one by somebody who cannot be asked to look again, and what was forged in our name."""
+    number = change.number or 0
+    served.world.comment(number, "bob", f"@{OWN_LOGIN} quicker")
+    (given,) = served.forge.feedback(change)
+    served.world.comment(number, "bob", f"Dealt with\n\n<!-- coalmine answer {given.id} -->")
+    for _ in range(2):
+        served.forge.answer(change, given, "No.")
+    assert ours(served) == [f"No.\n\n<!-- coalmine answer {given.id} -->"]
+    stranger = given.model_copy(
+        update={"id": "review:1", "verdict": ReviewVerdict.CHANGES_REQUESTED, "author": "stranger"}
+    )
+    served.forge.answer(change, stranger, "No.")
+    assert len(ours(served)) == 2
+
+
+@pytest.mark.parametrize("served", ["github"], indirect=True)  # the others' APIs have no replies
+def test_a_reply_whose_answer_was_lost_is_not_written_again(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """What is there is looked at first."""
+    reviewed(served)
+    (given,) = served.forge.feedback(change)
+    remark = served.world.pull_of(BRANCH).remarks[0]
+    served.world.reply(served.world.pull_of(BRANCH), int(str(remark["id"])), OWN_LOGIN, "Done.")
+    served.forge.answer(change, given, "Done.")
+    bodies = [one["body"] for one in served.world.pull_of(BRANCH).remarks]
+    assert bodies.count("Done.") == 2
+
+
+def test_a_line_that_is_gone_is_none(served: ServedForge, change: ChangeRequest) -> None:
+    """GitHub sends null, Gitea 0."""
+    reviewed(served)
+    served.world.pull_of(BRANCH).remarks[0]["line"] = None if served.kind == "github" else 0
+    (given,) = served.forge.feedback(change)
+    assert [one.line for one in given.remarks] == [None, 9]
+
+
+def test_a_change_without_a_number_has_no_feedback(served: ServedForge, change: ChangeRequest) -> None:
+    """Nothing is asked."""
+    asked = len(served.server.asked)
+    assert served.forge.feedback(change.model_copy(update={"number": None})) == ()
+    assert len(served.server.asked) == asked
