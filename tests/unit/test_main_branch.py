@@ -219,6 +219,25 @@ def test_where_ci_is_ours_the_main_branch_is_judged_first(
     assert asked == [job.base_commit]
     fleet.forge.say(job.base_commit, said)
     assert look.at(site, job, waited_seconds=0.0, held=False).finding is found
+    repaired_main(fleet)  # which is of use to work that failed as main did
+    after = Finding.MAIN_REPAIRED if found is Finding.MAIN_RED else found
+    assert look.at(site, job, waited_seconds=0.0, held=False).finding is after
+    fleet.forge.say(fleet.forge.repositories["acme/shop"].squash("Break the build"), StatusState.FAILURE)
+    assert look.at(site, job, waited_seconds=0.0, held=False).finding is found  # our CI judged the work alone
+
+
+@pytest.mark.parametrize(("merge", "found"), [("never", Finding.GREEN), ("green", Finding.PEOPLE)])
+def test_checks_that_wait_for_people_are_theirs_where_they_merge(
+    fleet_of: Fleets, merge: str, found: Finding
+) -> None:
+    """Where we merge they are waited for; where people do, the work is as green as CI can make it."""
+    fleet = fleet_of(merge=merge)
+    (ref,) = pushed(fleet, 1)
+    job = job_of(fleet, ref)
+    fleet.forge.required["main"] = ("ci/build", "review/approvals")
+    look = CiLook(run_ci=lambda _: None)
+    site = fleet.parts.sites["github"]
+    assert look.at(site, job, waited_seconds=0.0, held=False).finding is found
 
 
 def test_branches_that_were_brought_up_together_do_not_wait_for_each_other(fleet_of: Fleets) -> None:
