@@ -45,7 +45,7 @@ class ForkedCelery:
         self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path
     ) -> None:
         self.args = ["celery", *arguments]
-        self._process: ForkServerProcess = _server().Process(
+        self._process: ForkServerProcess = preloaded().Process(
             target=_run, args=(self.args, folder, dict(environment), log)
         )
         self._process.start()
@@ -67,7 +67,8 @@ class ForkedCelery:
 
 
 @cache
-def _server() -> ForkServerContext:
+def preloaded() -> ForkServerContext:
+    """Starts processes that are forked from the one that has imported the product; there is one such only."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context

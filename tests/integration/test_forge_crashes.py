@@ -4,6 +4,7 @@ A process that dies between two effects has done the first and not the second, w
 them. So to die after each effect, and before the first, is to die everywhere.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from routing.embedded.private_server import PrivateServer
 from routing.events import BACKLOG_STATE, JOB_FINISHED, JOB_FIX_FORWARD, JOB_QUEUED
 from routing.forges.change_request import ChangeState
 from routing.forges.errors import (
@@ -26,6 +28,7 @@ from tests.fakes.memory_forge import WRITES
 from tests.fakes.mishaps import Mishap, death
 from tests.fleets.forge_fleet import ForgeFleet
 from tests.leaks import leaks
+from tests.servers.private_server import plain_client
 
 #: About as many effects as the story has.
 MOST_EFFECTS = 70
@@ -70,10 +73,18 @@ class Story:
         assert self.played(*mishaps).portrait() == end, (mishaps, effects)
 
 
+@pytest.fixture(scope="module")
+def whole_story(redis_server: PrivateServer) -> Iterator[Story]:
+    """The story on a real server, which remembers its undisturbed end."""
+    with plain_client(redis_server.url) as client:
+        yield Story(client)
+
+
 @pytest.fixture
-def story(redis_client: redis.Redis) -> Story:
-    """The story on a real server."""
-    return Story(redis_client)
+def story(whole_story: Story, redis_client: redis.Redis) -> Story:
+    """The story on a server that is empty before and after."""
+    assert redis_client.ping()
+    return whole_story
 
 
 def test_the_story_is_what_it_is_said_to_be(story: Story) -> None:

@@ -1,9 +1,10 @@
 """Races on a real server: whichever process is first, the step is made once."""
 
-import multiprocessing
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.managers import SyncManager
 from multiprocessing.synchronize import Barrier
 from threading import Barrier as ThreadBarrier
 from typing import Any
@@ -15,6 +16,7 @@ from harvest.draws.draw_ledger import Dispatched
 from harvest.evidence.verdict import Verdict
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.signal import SignalKind
+from tests.fleets.forked_celery import preloaded
 from tests.fleets.stepped_fleet import SteppedFleet, request
 from tests.integration import racers
 from tests.servers.private_server import plain_client
@@ -23,22 +25,28 @@ from tests.waiting import wait_until
 RACERS = 10
 
 
-@pytest.fixture(scope="module")
-def processes() -> Iterator[ProcessPoolExecutor]:
-    """Ten processes that were started afresh, kept for the races of this file."""
-    with ProcessPoolExecutor(RACERS, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
+@dataclass(frozen=True)
+class Processes:
+    """Ten processes without a connection or a part that one of them made, kept for the races of this file."""
 
+    pool: ProcessPoolExecutor
+    lines: SyncManager
 
-def race(pool: ProcessPoolExecutor, run: Callable[..., Any], url: str, *args: tuple[Any, ...]) -> list[Any]:
-    """Run the same thing in ten processes at the same moment."""
-    with multiprocessing.get_context("spawn").Manager() as manager:
-        line: Barrier = manager.Barrier(RACERS)  # type: ignore[assignment] # a proxy of one
-        runs = [pool.submit(run, url, line, *rest) for rest in args]
+    def race(self, run: Callable[..., Any], url: str, *args: tuple[Any, ...]) -> list[Any]:
+        """Run the same thing in all of them at the same moment."""
+        line: Barrier = self.lines.Barrier(RACERS)  # type: ignore[assignment] # a proxy of one
+        runs = [self.pool.submit(run, url, line, *rest) for rest in args]
         wait_until(
             lambda: all(run.done() for run in runs), description="ten processes have ended", timeout=90
         )
         return [run.result() for run in runs]
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    """Forked from one that has only imported the product: ten imports at once would be most of the file."""
+    with ProcessPoolExecutor(RACERS, mp_context=preloaded()) as pool, preloaded().Manager() as lines:
+        yield Processes(pool, lines)
 
 
 def decided(client: redis.Redis, *, canary: SignalKind, champion: SignalKind) -> SteppedFleet:
@@ -52,12 +60,12 @@ def decided(client: redis.Redis, *, canary: SignalKind, champion: SignalKind) ->
 
 @pytest.mark.parametrize("bad", [True, False])
 def test_ten_processes_decide_once(
-    processes: ProcessPoolExecutor, redis_server: PrivateServer, redis_client: redis.Redis, *, bad: bool
+    processes: Processes, redis_server: PrivateServer, redis_client: redis.Redis, *, bad: bool
 ) -> None:
     """Ten harvests cross the threshold at once: one verdict, one event, one review, one champion."""
     worse, better = SignalKind.ESCALATED, SignalKind.FINISHED
     fleet = decided(redis_client, canary=worse if bad else better, champion=better if bad else worse)
-    verdicts = race(processes, racers.harvest, redis_server.url, *[()] * RACERS)
+    verdicts = processes.race(racers.harvest, redis_server.url, *[()] * RACERS)
     assert [verdict for found in verdicts for verdict in found] == ["roll_back" if bad else "graduate"]
     kind = "candidate.rolled_back" if bad else "candidate.auto_promoted"
     assert (
@@ -71,7 +79,7 @@ def test_ten_processes_decide_once(
     assert fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
     assert fleet.app.harvester.evidence(trial).dispatched == 60
     before = fleet.everything()
-    assert race(processes, racers.harvest, redis_server.url, *[()] * RACERS) == [[]] * RACERS
+    assert processes.race(racers.harvest, redis_server.url, *[()] * RACERS) == [[]] * RACERS
     assert fleet.everything() == before
 
 
@@ -94,13 +102,13 @@ def test_ten_threads_decide_once(redis_server: PrivateServer, redis_client: redi
 
 
 def test_ten_processes_enqueue_one_job(
-    processes: ProcessPoolExecutor, redis_server: PrivateServer, redis_client: redis.Redis
+    processes: Processes, redis_server: PrivateServer, redis_client: redis.Redis
 ) -> None:
     """One idempotency key, ten processes: one job, one recorded draw, one dispatch in the ledger."""
     fleet = SteppedFleet(redis_client)
     trial = fleet.on_trial()
     draws = [(number / RACERS,) for number in range(RACERS)]
-    done = race(processes, racers.enqueue, redis_server.url, *draws)
+    done = processes.race(racers.enqueue, redis_server.url, *draws)
     assert len({job for job, _ in done}) == 1
     assert sum(created for _, created in done) == 1
     (job,) = fleet.app.jobs.newest(most=10)
@@ -111,13 +119,13 @@ def test_ten_processes_enqueue_one_job(
 
 
 def test_ten_processes_claim_one_lease(
-    processes: ProcessPoolExecutor, redis_server: PrivateServer, redis_client: redis.Redis
+    processes: Processes, redis_server: PrivateServer, redis_client: redis.Redis
 ) -> None:
     """One job, ten workers: one of them works."""
     fleet = SteppedFleet(redis_client)
     fleet.add()
     job = fleet.enqueue().job
-    won = race(processes, racers.claim, redis_server.url, *[(job,)] * RACERS)
+    won = processes.race(racers.claim, redis_server.url, *[(job,)] * RACERS)
     assert sum(won) == 1
     assert (fleet.app.jobs.find(job).attempts, len(fleet.events("job.claimed"))) == (1, 1)
 
