@@ -65,6 +65,8 @@ BACKLOG_HELD = "backlog.held"
 BACKLOG_CYCLE = "backlog.cycle"
 BACKLOG_UNKNOWN_BLOCKER = "backlog.unknown_blocker"
 BACKLOG_REFUSED = "backlog.refused"
+MAIN_RED = "main.red"
+MAIN_GREEN = "main.green"
 FORGE_TOKEN_REFUSED = "forge.token_refused"  # noqa: S105 - an event's name
 FORGE_TOKEN_ACCEPTED = "forge.token_accepted"  # noqa: S105
 ACCOUNT_LIMITED = "account.limited"
@@ -133,13 +135,15 @@ MEANINGS: dict[str, str] = {
     BACKLOG_HELD: "an issue's body could not be read and speaks of dependencies; a person must look at it",
     BACKLOG_CYCLE: "an issue waits for itself by way of others; it stays blocked until an edge is removed",
     BACKLOG_UNKNOWN_BLOCKER: "an issue waits for one that its forge does not know",
+    MAIN_RED: "pushed work fails as its main branch does: no issue is begun there until that is green",
+    MAIN_GREEN: "no work waits any more for the main branch of a repository to be green",
     BACKLOG_REFUSED: "a ready issue was not dispatched: which gate is shut, why, and what it looked at",
     FORGE_TOKEN_REFUSED: "a forge does not take our token: work waits until it is right",
     FORGE_TOKEN_ACCEPTED: "a forge takes our token again",
     ACCOUNT_LIMITED: "an account reached a limit: its jobs wait until it is over",
-    ACCOUNT_BROKEN: "an account does not serve until a person has looked at it: its jobs wait",
+    ACCOUNT_BROKEN: "an account, or a version whose agents do not start, needs a person: its jobs wait",
     ACCOUNT_CLOSED: "a person closed an account",
-    ACCOUNT_REOPENED: "an account serves again",
+    ACCOUNT_REOPENED: "an account serves again, or a version starts again",
     DISPATCH_PAUSED: "a person stopped dispatch",
     DISPATCH_RESUMED: "a person resumed dispatch",
 }

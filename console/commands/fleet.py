@@ -43,11 +43,21 @@ def pause(
 
 @fleet_app.command(epilog=examples("resume"))
 def resume(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """Start dispatch again after a pause."""
+    """Start dispatch again after a pause, and try versions again whose agents failed as soon as they started.
+
+    The jobs that waited go on. A closed account is opened with `coalmine account reopen`.
+    """
     coalmine, terminal = opened(ctx, as_json=as_json)
-    changed = coalmine.switch.resume(f"resumed by {started(ctx).user}")
-    done = "Dispatch goes on." if changed else "Dispatch was not paused; nothing was changed."
-    terminal.answer({"paused": False, "changed": changed}, done)
+    user = started(ctx).user
+    versions = coalmine.breakers.resume_versions(by=user)
+    changed = coalmine.switch.resume(f"resumed by {user}")
+    done = "Dispatch goes on." if changed else "Dispatch was not paused."
+    if versions:
+        held = coalmine.job_store.occupancy().limited
+        done += f" Tried again: {', '.join(versions)}; {held} jobs waited."
+    elif not changed:
+        done += " No version was held; nothing was changed."
+    terminal.answer({"paused": False, "changed": changed or bool(versions), "tried_again": versions}, done)
 
 
 @fleet_app.command(epilog=examples("doctor", "doctor --json"))

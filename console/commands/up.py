@@ -10,6 +10,7 @@ output has events alone.
 """
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from console.input.up_options import (
     Agent,
     Agents,
     Allow,
+    AllowRed,
     Ci,
     Issues,
     Label,
@@ -94,6 +96,7 @@ def up(
     template: Template = None,
     label: Label = None,
     merge: Merge = None,
+    allow_red: AllowRed = None,
     agents: Agents = None,
     state: State = DEFAULT_STATE,
     as_json: AsJson = False,
@@ -110,7 +113,8 @@ def up(
     """
     given = UpOptions.given(
         ctx, repo=repo, issues=issues, ci=ci, label=label, merge=merge, template=template, agents=agents,
-        runtime=runtime, model=model, agent=agent, prompt=prompt, secrets=secrets, allow=allow,
+        allow_red=allow_red, runtime=runtime, model=model, agent=agent, prompt=prompt, secrets=secrets,
+        allow=allow,
     )  # fmt: skip
     # Two fleets with one state folder would write into the same server data and work trees.
     if running_variables(state):
@@ -133,7 +137,8 @@ def up(
         )
         for line in check_programs(parts, worked_by, offered, forge=forge, environment=os.environ):
             speaker.say(line)
-        check_ci(forge, speaker.say)
+        if red := check_ci(forge, speaker.say):
+            _go_on_with_red(red, allowed=local is not None and local.allow_red, speaker=speaker)
         for line in take(parts, worked_by, offered, is_needed=local is not None):
             speaker.say(line)
         if worked_by in fleet.coalmine.templates.names():
@@ -180,6 +185,11 @@ class _Speaker:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
+    @property
+    def as_json(self) -> bool:
+        """Whether a script reads what is printed."""
+        return self._terminal.as_json
+
     def say(self, words: str) -> None:
         """Print something that is not an event."""
         if self._terminal.as_json:
@@ -191,6 +201,21 @@ class _Speaker:
         """Print what happened: for scripts every event, for people what concerns them."""
         if self._terminal.as_json or shown is not None:
             self._terminal.line(event_document(event), shown or "")
+
+
+def _go_on_with_red(red: str, *, allowed: bool, speaker: _Speaker) -> None:
+    """Say that the main branch is red; ask on a terminal. Raises ConflictError when the answer is no."""
+    speaker.say(red)
+    if allowed:
+        speaker.say("Issues are begun all the same (--allow-red).")
+        return
+    speaker.say(
+        "No agent is paid for what main has already: one issue is tried, and the others wait until main is "
+        "green. With --allow-red all are begun."
+    )
+    if sys.stdin.isatty() and not speaker.as_json and not typer.confirm("Start all the same?", err=True):
+        message = "the main branch is red, so nothing was started: repair it, or give --allow-red"
+        raise ConflictError(message)
 
 
 def _run(fleet: LocalFleet, speaker: _Speaker) -> None:

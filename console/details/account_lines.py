@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.output.rendering import iso
-from routing.accounts.breaker import Breaker
+from routing.accounts.breaker import Breaker, version_of
 from routing.errors import CorruptRecordError, NotFoundError
 from tasks.composition.composition import Coalmine
 
@@ -20,7 +20,7 @@ class AccountLine:
 
 def account_lines(coalmine: Coalmine) -> list[AccountLine]:
     """Every account that is in the settings here or was ever used, by name and model."""
-    breakers = coalmine.breakers.all()
+    breakers = [each for each in coalmine.breakers.all() if not (each.is_open and version_of(each.account))]
     named = {account.id for account in coalmine.pools.known(_runtimes(coalmine))}
     unused = named - {breaker.account for breaker in breakers}
     found = [*breakers, *(Breaker(account=account) for account in unused)]

@@ -3,6 +3,7 @@
 from itertools import islice
 
 from console.doctor.findings import ok, problem, warning
+from routing.accounts.breaker import version_of
 from routing.accounts.closed_account import closed_accounts
 from routing.backlog.item import BacklogState
 from routing.jobs.turn import HindranceKind
@@ -104,7 +105,8 @@ def intake(coalmine: Coalmine) -> HealthFinding:
 
 def accounts(coalmine: Coalmine) -> HealthFinding:
     """Which accounts are closed, why, and for how long; and how many jobs wait for one."""
-    breakers, now = coalmine.breakers.all(), coalmine.now()
+    now = coalmine.now()
+    breakers = [each for each in coalmine.breakers.all() if not (each.is_open and version_of(each.account))]
     closed = closed_accounts(breakers, now)
     held = coalmine.job_store.occupancy().limited
     if not closed:
@@ -114,4 +116,9 @@ def accounts(coalmine: Coalmine) -> HealthFinding:
     remedy = "wait; one job tries it then"
     if first.needs_person:
         remedy = f"look at it ({first.words}), then `coalmine account reopen {first.account}`"
+    if version_of(first.account):
+        remedy = (
+            f"its agents said: {first.words}; repair that, then `coalmine resume`; or name another agent, "
+            "and the jobs go to that version"
+        )
     return warning("accounts", f"{'; '.join(said)}; {held} jobs wait", remedy)

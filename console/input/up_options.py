@@ -103,6 +103,15 @@ Merge = Annotated[
         help_text="Whether green branches are merged without a person. (default: green)",
     ),
 ]
+AllowRed = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-red/--no-allow-red",
+        envvar=f"{_SHOWN}ALLOW_RED",
+        help="Begin issues although the main branch is red, so that agents may repair it. (default: ask; "
+        "then one issue at a time finds out)",
+    ),
+]
 Agents = Annotated[
     int | None,
     typer.Option(min=1, max=256, metavar="N", help="Agents that work at the same time. (default: 2)"),
@@ -120,6 +129,7 @@ class UpOptions:
     label: str | None = None
     merge: str | None = None
     template: str | None = None
+    allow_red: bool | None = None
     agents: int | None = None  # at work at once
     runtime: str | None = None
     model: str | None = None
@@ -152,6 +162,7 @@ class UpOptions:
             "label": self.label,
             "merge": self.merge,
             "template": self.template,
+            "allow_red": None if self.allow_red is None else str(self.allow_red).lower(),
             "per_repo": None if self.agents is None else str(self.agents),
         }
         of_forge = {

@@ -79,17 +79,17 @@ def check_has_commit(repository: Path) -> None:
         raise InvalidInputError(message)
 
 
-def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> None:
+def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> str:
     """Run CI on the tip of the main branch, unless that has a verdict already.
 
-    Raises InvalidInputError when the command cannot be run there. A main branch that is red is reported and
-    does not stop the start: the user may want agents to make it green.
+    Raises InvalidInputError when the command cannot be run there. Returns the words for a main branch that is
+    red, and "" for one that is not: whether to start then is the caller's to decide.
     """
     if forge is None or forge.ci is None:
-        return
+        return ""
     ci, branch, tip = forge.ci, forge.git.main_branch(), forge.git.main_tip()
     if ci.statuses(tip).has_real_ci:
-        return
+        return ""
     say(f"Running CI once on {branch}: {ci.command}")
     status = ci.try_out(tip)
     if status.state is StatusState.ERROR:
@@ -100,8 +100,9 @@ def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> None:
             "another --ci"
         )
         raise InvalidInputError(message)
-    if status.state is StatusState.FAILURE:
-        say(f"CI is red on {branch} already: {status.description}, see {status.url}")
+    if status.state is not StatusState.FAILURE:
+        return ""
+    return f"CI is red on {branch} already: {status.description}, see {status.url}"
 
 
 def sandbox_words(bubblewrap: Bubblewrap, kind: SandboxKind) -> str:

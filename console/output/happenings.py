@@ -16,6 +16,7 @@ from rich.text import Text
 from console.output.cost_views import cost_words
 from console.output.rendering import one_line, text
 from routing import events
+from routing.accounts.breaker import utc_words, version_of
 from routing.events import Event
 from routing.jobs.job import Job, JobState
 
@@ -88,11 +89,17 @@ def happening(event: Event, job: Job | None) -> Happening | None:
             )
         ) or None
     if event.kind in _OF_OTHERS:
-        words = _OF_OTHERS[event.kind](event.data)
-        return Happening(
-            at=event.at, name=event.subject, title="", words=words, style="bold", subject=event.subject
-        )
+        words, name = _OF_OTHERS[event.kind](event.data), _name(event)
+        return Happening(at=event.at, name=name, title="", words=words, style="bold", subject=name)
     return None
+
+
+def _name(event: Event) -> str:
+    """What it is about: a version where the breaker is one of a version, else the account with its model."""
+    account = event.data.get("account")
+    if not isinstance(account, str) or not account:
+        return event.subject
+    return version_of(account) or event.subject.removesuffix("/").removesuffix("/*")
 
 
 def _ends_a_turn(event: Event, job: Job) -> bool:
@@ -153,12 +160,13 @@ def _with(words: str, data: Mapping[str, Any]) -> str:
 
 def _rerouted(data: Mapping[str, Any], job: Job) -> tuple[str, str]:
     del job
-    return f"goes to {data.get('to', 'the champion')}, as {data.get('from', 'its canary')} was rejected", ""
+    to, before = data.get("to", "the champion"), data.get("from", "its canary")
+    return f"goes to {to}, no longer to {before}", ""
 
 
 _OF_JOBS: dict[str, Callable[[Mapping[str, Any], Job], tuple[str, str]]] = {
     events.JOB_CLAIMED: _started,
-    events.JOB_HELD: _reason("waits"),
+    events.JOB_HELD: lambda data, _: (str(data.get("reason") or "waits"), ""),
     events.JOB_REROUTED: _rerouted,
     events.JOB_WAITING: lambda data, _: (str(data.get("reason") or "pushed, watching CI"), ""),
     events.JOB_IN_REVIEW: _reason("is in review", "green"),
@@ -222,6 +230,18 @@ def _arms(data: Mapping[str, Any]) -> str:
     return f"{'; '.join(parts).capitalize()}." if parts else ""
 
 
+def _account(words: str, of_version: str) -> Callable[[Mapping[str, Any]], str]:
+    """What became of an account, or of a version whose agents did not start, in the program's words."""
+
+    def shown(data: Mapping[str, Any]) -> str:
+        said = of_version if version_of(str(data.get("account") or "")) else words
+        until = data.get("until")
+        when = f", tried again at {utc_words(until)}" if isinstance(until, int | float) else ""
+        return f"{said}{when}: {data['words']}" if data.get("words") else f"{said}{when}"
+
+    return shown
+
+
 _OF_OTHERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     events.CANDIDATE_AWAITING: _proposed,
     events.CANARY_STARTED: _opened,
@@ -239,6 +259,15 @@ _OF_OTHERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     events.BACKLOG_CYCLE: lambda data: _with("waits for itself", data),
     events.FORGE_TOKEN_REFUSED: _verdict("does not take our token: work waits"),
     events.FORGE_TOKEN_ACCEPTED: _verdict("takes our token again"),
+    events.MAIN_RED: lambda data: _with("its main branch is red: no issue is begun until it is green", data),
+    events.MAIN_GREEN: lambda _: "its main branch is green again: work goes on",
+    events.ACCOUNT_LIMITED: _account("its limit is reached: its jobs wait", "its jobs wait"),
+    events.ACCOUNT_BROKEN: _account(
+        "does not serve, and a person is asked: its jobs wait",
+        "its agents fail as soon as they start: its jobs wait (`coalmine resume` tries them at once)",
+    ),
+    events.ACCOUNT_CLOSED: _account("is closed by a person", "is closed by a person"),
+    events.ACCOUNT_REOPENED: _account("serves again: its jobs go on", "is tried again: its jobs go on"),
     events.DISPATCH_PAUSED: _verdict("dispatch is paused"),
     events.DISPATCH_RESUMED: _verdict("dispatch goes on"),
 }

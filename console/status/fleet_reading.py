@@ -10,6 +10,7 @@ from harvest.settling.score import Score, score
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.cost import NO_COST
 from routing.jobs.job import Job, JobState
+from routing.jobs.turn import HindranceKind
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
@@ -87,9 +88,19 @@ def _held_jobs(queued: Sequence[Job]) -> Iterator[HeldWork]:
             name=job.request.issue or job.id,
             title=job.request.title,
             what="waits" if kept is None else kept.kind.value,
-            why=job.reason if kept is None else kept.words,
+            why=_kept_words(job),
             since=job.created_at if kept is None else kept.since,
         )
+
+
+def _kept_words(job: Job) -> str:
+    """Why a queued job does not go on; of a limit both what is waited for, and what the program said."""
+    kept = job.hindrance
+    if kept is None:
+        return job.reason
+    if kept.kind is HindranceKind.LIMIT and job.reason.startswith("waits"):
+        return f"{job.reason}; it said: {kept.words}"
+    return kept.words
 
 
 def _held_issues(parts: Coalmine) -> Iterator[HeldWork]:

@@ -1,5 +1,8 @@
 """A breaker: what the fleet knows of one account and one model. The record as it is stored, and its words.
 
+A version has a breaker as well, under a name that no account has: it closes when several of its jobs in a row
+fail alike before their agents did anything (`breaker_fail.lua`).
+
 It is open until a turn meets a limit. Then it is closed until the time that was given, or for a back-off of a
 minute to an hour. After that one job tries it, the *probe*; all others wait until that job's model has
 answered, which opens it, or has met the limit again. The steps are Lua, see `routing.store.accounts`.
@@ -64,6 +67,20 @@ class Breaker(BaseModel):
     def seconds_left(self, now: float) -> float | None:
         """Until it is tried again, 0 when that may be now; None when a person must open it."""
         return None if self.until is None else max(0.0, self.until - now)
+
+
+#: What stands before a version's id in the name of its breaker; no account has an @ in its name.
+_OF_VERSION: Final = "version:"
+
+
+def version_breaker(version: str) -> str:
+    """The name that the breaker of a version has in place of an account: `version:implementer@v1`."""
+    return f"{_OF_VERSION}{version}"
+
+
+def version_of(account: str) -> str:
+    """The version that a breaker is about; "" for one of an account."""
+    return account.removeprefix(_OF_VERSION) if account.startswith(_OF_VERSION) and "@" in account else ""
 
 
 def field_of(account: str, model: str | None) -> str:

@@ -20,12 +20,13 @@ class LimitKind(StrEnum):
     OVERLOADED = "overloaded"  # the provider has too much to do: no fault of the account's
     AUTH = "auth"  # the credential is not accepted: a person must look at it
     MODEL = "model"  # it does not know the model, or may not use it: a person must look at it
+    START = "start"  # not the account's: agents of one version end with an error before they do anything
     PERSON = "person"  # a person closed it
 
     @property
     def needs_person(self) -> bool:
         """Whether waiting alone does not end it."""
-        return self in {LimitKind.AUTH, LimitKind.MODEL, LimitKind.PERSON}
+        return self in {LimitKind.AUTH, LimitKind.MODEL, LimitKind.START, LimitKind.PERSON}
 
     @property
     def said(self) -> str:
@@ -40,6 +41,7 @@ _SAID: Final = {
     LimitKind.OVERLOADED: "the provider is overloaded",
     LimitKind.AUTH: "its credential is refused",
     LimitKind.MODEL: "it does not know the model, or may not use it",
+    LimitKind.START: "its agents fail as soon as they start",
     LimitKind.PERSON: "a person closed it",
 }
 

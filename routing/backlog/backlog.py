@@ -248,14 +248,18 @@ class Backlog:
         return self._store.now()
 
     def stand_aside(
-        self, ref: IssueRef, job: str, *, reason: str, most: int, in_review: bool = False
-    ) -> bool:
+        self, ref: IssueRef, job: str, *, reason: str, most: int, in_review: bool = False,
+        main_red: bool = False,
+    ) -> bool:  # fmt: skip
         """Free the slot of an item whose pushed work waits for others; False when it keeps its slot.
 
-        `most` is for how many items of the repository that may be done at once: beyond it no new issue is
-        started, as for any other that is in progress.
+        `main_red`: it waits for a green main branch, see `red_mains`. `most` is for how many items of the
+        repository that may be done at once: beyond it no new issue is started, as for any other that is in
+        progress.
         """
-        return self._store.stand_aside(ref, job, reason=reason[:500], most=most, in_review=in_review)
+        return self._store.stand_aside(
+            ref, job, reason=reason[:500], most=most, in_review=in_review, main_red=main_red
+        )
 
     def take_place(self, ref: IssueRef, job: str) -> bool:
         """What the work of an item waited for is there: it holds a slot again, also where none is free."""
@@ -296,6 +300,12 @@ class Backlog:
             name = f"{ref.forge}:{ref.repo}"
             counts[name] = counts.get(name, 0) + 1
         return counts
+
+    def red_mains(self) -> dict[str, str]:
+        """By `forge:repo` an issue whose pushed work waits until the main branch there is green."""
+        return {
+            f"{item.ref.forge}:{item.ref.repo}": str(item.ref) for item in self.in_progress() if item.main_red
+        }
 
     def trim(self) -> int:
         """Forget what was finished long ago, at most a page a call; returns how many items."""

@@ -18,7 +18,15 @@ from routing.forges.forge import Permission
 
 #: Gates that shut out a whole repository, so that its other issues are not looked at in the same tick.
 _OF_REPOSITORY = frozenset(
-    {Gate.DISABLED, Gate.NOT_ALLOWED, Gate.REPOSITORY_BUSY, Gate.FLEET_FULL, Gate.DAY_BUDGET, Gate.UNFIT}
+    {
+        Gate.DISABLED,
+        Gate.NOT_ALLOWED,
+        Gate.REPOSITORY_BUSY,
+        Gate.MAIN_RED,
+        Gate.FLEET_FULL,
+        Gate.DAY_BUDGET,
+        Gate.UNFIT,
+    }
 )
 
 
@@ -32,6 +40,7 @@ class GateFacts:
     fleet_size: int  # how many of them may be
     spent_today_usd: float  # including what the jobs at work may still cost
     spent_usd: float  # on this issue so far
+    red_main: str = ""  # an issue whose work waits for its main branch to be green, "" for none
     fault: Callable[[], str] = lambda: ""  # why no agent can work for its repository; asked for last
 
 
@@ -46,6 +55,7 @@ class Inputs:
     busy: Callable[[], Mapping[str, int]]  # by `forge:repo`
     spent_today_usd: Callable[[], float]  # including what the jobs at work may still cost
     spent_usd: Callable[[BacklogItem], float]
+    red_mains: Callable[[], Mapping[str, str]]  # by `forge:repo` an issue that waits for a green main branch
     fault: Callable[[BacklogItem], str]  # why no agent can work for its repository, "" for nothing
     held: Callable[[], int] = lambda: 0  # of those in progress, how many leave their place in the fleet to
     # other templates, as their jobs wait for an account
@@ -98,6 +108,11 @@ def _gates(
     limit: dict[str, object] = {"busy": facts.busy, "per_repo": forge.per_repo}
     reason = f"{facts.busy} of {forge.per_repo} issues of {repo} are in progress"
     yield Gate.REPOSITORY_BUSY, not facts.busy < forge.per_repo, reason, limit
+    shut = facts.red_main != "" and not forge.allow_red
+    reason = (
+        f"the main branch of {repo} is red, as {facts.red_main} showed: it must be green, or allow_red on"
+    )
+    yield Gate.MAIN_RED, shut, reason, {"issue": facts.red_main, "allow_red": forge.allow_red}
     limit = {"working": facts.working, "fleet_size": facts.fleet_size}
     reason = f"{facts.working} of {facts.fleet_size} issues of the fleet are in progress"
     yield Gate.FLEET_FULL, not facts.working < facts.fleet_size, reason, limit
@@ -148,6 +163,7 @@ class _Tick:
         self._refusals: list[Refusal] = []
         self._busy: Mapping[str, int] | None = None
         self._working = 0
+        self._red_mains: Mapping[str, str] = {}
         self._spent_today_usd: float | None = None
         self._faults: dict[str, str] = {}
         self._permissions: dict[tuple[str, str], Permission | None] = {}
@@ -186,11 +202,13 @@ class _Tick:
         if self._busy is None or self._spent_today_usd is None:
             self._busy = self._inputs.busy()
             self._working = max(0, sum(self._busy.values()) - self._inputs.held())
+            self._red_mains = self._inputs.red_mains()
             self._spent_today_usd = self._inputs.spent_today_usd()
         promised = len(self._chosen) * (self._forge.usd_per_job or 0.0)
         return GateFacts(
             permission=self._permissions[who],
             busy=self._busy.get(name, 0),
+            red_main=self._red_mains.get(name, ""),
             fleet_size=self._inputs.fleet_size,
             working=self._working + len(self._chosen),
             spent_today_usd=self._spent_today_usd + promised,

@@ -50,6 +50,7 @@ class BacklogItem:
     unwanted: str = ""  # what people did that ends the job in progress; "": nothing
     aside: str = ""  # what its pushed work waits for, so that it holds no slot; "": it holds one
     in_review: bool = False  # that is a person, who is to merge it; also where it holds a slot
+    main_red: bool = False  # with `aside`: it waits for a green main branch
     before: str = ""  # the job that was at work on it before it was last started, "" for none
     assigned: tuple[str, ...] | None = None  # to whom when it was started; None: not known
 

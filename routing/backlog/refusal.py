@@ -22,6 +22,7 @@ class Gate(StrEnum):
     UNTRUSTED = "untrusted"
     BLOCKED = "blocked"
     REPOSITORY_BUSY = "repository_busy"
+    MAIN_RED = "main_red"
     FLEET_FULL = "fleet_full"
     DAY_BUDGET = "day_budget"
     JOB_BUDGET = "job_budget"

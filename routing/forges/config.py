@@ -91,6 +91,7 @@ class ForgeConfig(BaseModel):
     # and judged again, before it is merged; off: it is merged as it is
     wait_for_green_main: Switch = True  # a failure that the main branch has too is not the version's: the job
     # waits until that is repaired; off: it is corrected like any other
+    allow_red: Switch = False  # on: issues are begun although work waits for the main branch to be green
 
     @property
     def allow_list(self) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ WAITS: dict[str, str] = {
     "turn": "waits its turn: jobs that wait longer come first",
     "budget": "waits: the fleet has spent what it may spend today (job.day_cost_usd)",
     "day": "waits for midnight UTC: the budget of the day is used up (job.day_tokens, or a [[budget]])",
+    "version": "waits: agents of its version fail as soon as they start (`coalmine doctor` shows how, "
+    "`coalmine resume` tries again)",
     "account": "waits: every account that its version may use is closed (see `coalmine account list`)",
     "other_arm": "waits with the other arm of its trial, whose accounts are closed (`coalmine account list`)",
 }

@@ -147,7 +147,7 @@ class Jobs:
         if champion is None:
             message = f"template {job.template} has no readable champion; job {job_id} cannot be rerouted"
             raise CorruptRecordError(message)
-        why = f"{job.version_id} was rejected"
+        why = f"{job.version_id} was rejected, or did not start and was replaced"
         settlement = {"v": 1, "index": job.sequence, "kind": "rerouted", "reason": why}
         self._jobs.reroute(
             job,

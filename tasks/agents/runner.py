@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from routing.accounts.limit import AccountLimit
+from routing.accounts.limit import AccountLimit, LimitKind
 from routing.accounts.prices import PriceTable
 from routing.base import Base
 from routing.errors import CoalmineError
@@ -29,6 +29,7 @@ from routing.store.jobs.log_store import LogStore
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents import faults
 from tasks.agents.accounts.leased_accounts import LeasedAccounts, LeasedTurn, counts_as_limit
+from tasks.agents.accounts.version_starts import VersionStarts
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
 from tasks.agents.environment import AgentIdentity, agent_environment, known_secrets
@@ -82,9 +83,10 @@ class AgentRunner:
         self, *, rules: RunnerRules, remotes: Mapping[str, Remote], environment: Mapping[str, str],
         log: LogStore, look: Callable[[Claim], LeaseStatus], turns: TurnRunner, agents: AgentRegistry,
         note_base: Callable[[str, int, Base], bool], sandboxes: AgentSandboxes | None = None,
-        accounts: LeasedAccounts | None = None,
+        accounts: LeasedAccounts | None = None, starts: VersionStarts | None = None,
     ) -> None:  # fmt: skip
         self._accounts = accounts or LeasedAccounts()
+        self._starts = starts or VersionStarts()
         self._rules = rules
         self._remotes = remotes  # of the repositories in the settings, by name
         self._environment = environment  # the worker's own
@@ -201,6 +203,8 @@ class AgentRunner:
             # A turn that was stopped, stalled or crashed before the model did anything says nothing of it.
             if record.result.acted or (record.result.ended_by is Ending.RESULT and record.result.clean):
                 self._accounts.answered(job)
+        elif limit.kind is LimitKind.START:  # the fleet knows already
+            return limit, True
         elif not record.said_done and counts_as_limit(limit, job, acted=record.result.acted):
             return limit, self._accounts.met(job, limit)
         return None
@@ -294,6 +298,7 @@ class AgentRunner:
             attempts=Attempts.of(job),
             on_event=self._accounts.listener(job, partial(self._hear, job.id)),
             on_usage=lambda usage: self._log.spend(job.id, job.fence, usage.cost(0.0)),
+            judged=partial(self._starts.judged, job),
         )
 
     def _input(self, claim: Claim, leased: LeasedTurn, run: "_JobRun", start: TurnStart) -> TurnInput:

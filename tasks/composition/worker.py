@@ -24,6 +24,7 @@ from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.table import ProcessTable
 from tasks.agents.accounts.leased_accounts import LeasedAccounts
+from tasks.agents.accounts.version_starts import VersionStarts
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.repository.mirror_packs import repack_mirrors
@@ -174,6 +175,11 @@ class Worker:
             accounts=LeasedAccounts(
                 pools=self.coalmine.pools,
                 breakers=self.coalmine.breakers,
+                opened=partial(self.tick_requests.ask, SWEEP),
+            ),
+            starts=VersionStarts(
+                breakers=self.coalmine.breakers,
+                trial=self.coalmine.trial_store.read,
                 opened=partial(self.tick_requests.ask, SWEEP),
             ),
         )

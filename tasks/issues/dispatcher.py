@@ -112,6 +112,7 @@ class Dispatcher:
             ready=ready,
             permission=lambda item: self._permission(site, item),
             busy=self._backlog.busy,
+            red_mains=self._backlog.red_mains,
             spent_today_usd=lambda: self._spent_today(site),
             spent_usd=lambda item: self._jobs.spent_on(str(item.ref)),
             fault=lambda item: self._fault(site, item),

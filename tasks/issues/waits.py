@@ -31,8 +31,9 @@ class Waits:
         self.runs.note(job.id, reviewed_at=now)
 
     def aside(
-        self, site: ForgeSite | None, job: Job, notes: RunNotes, waits: str, *, in_review: bool = False
-    ) -> None:
+        self, site: ForgeSite | None, job: Job, notes: RunNotes, waits: str, *, in_review: bool = False,
+        main_red: bool = False,
+    ) -> None:  # fmt: skip
         """Free the repository's slot, and its turn to merge, while work waits for others; then take it again.
 
         `waits` is what for, "" for nothing. A tick that dies before the note repeats the step.
@@ -44,7 +45,9 @@ class Waits:
         if issue is not None and site is not None and issue.forge == site.name:
             if waits:
                 most = site.config.waiting_per_repo
-                self.backlog.stand_aside(issue, job.id, reason=waits, most=most, in_review=in_review)
+                self.backlog.stand_aside(
+                    issue, job.id, reason=waits, most=most, in_review=in_review, main_red=main_red
+                )
             else:
                 self.backlog.take_place(issue, job.id)
         if notes.aside != commit:

@@ -185,7 +185,10 @@ class Watcher:
         decided = watch(seen, self._limits)
         if ci.finding not in _NO_ANSWER and decided.action is not Action.CLOSE_SUCCESS:  # that may be held up
             waits = decided.reason if ci.finding in _LASTING else ""
-            self._waits.aside(site, job, notes, waits, in_review=ci.finding is Finding.IN_REVIEW)
+            self._waits.aside(
+                site, job, notes, waits, in_review=ci.finding is Finding.IN_REVIEW,
+                main_red=ci.finding is Finding.MAIN_RED,
+            )  # fmt: skip
         if ci.finding in _BY_PEOPLE.values():
             return self._over(job, decided, work)
         if ci.finding is Finding.IN_REVIEW:

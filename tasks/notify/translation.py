@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routing import events
-from routing.accounts.breaker import utc_words
+from routing.accounts.breaker import utc_words, version_of
 from routing.backlog.item import BacklogState
 from routing.events import Event
 from routing.jobs.job import Job, JobState
@@ -145,6 +145,13 @@ def _token(event: Event, _: EventFacts) -> Notification:
     return _made(event, NotificationKind.NEEDS_HUMAN, what, _said(event, "reason"), {"forge": event.subject})
 
 
+def _main_red(event: Event, _: EventFacts) -> Notification:
+    """Once for a red main branch, however many issues wait for it."""
+    what = f"The main branch of {event.subject} is red: no issue is begun there until it is green"
+    fields = {"repository": event.subject, "issue": _said(event, "issue")}
+    return _made(event, NotificationKind.NEEDS_HUMAN, what, _said(event, "reason"), fields)
+
+
 def _account_limited(event: Event, _: EventFacts) -> Notification:
     """Once for a limit, however many turns meet it and jobs wait for it."""
     return _of_account(event, NotificationKind.ACCOUNT_LIMITED, "reached a limit: its jobs wait")
@@ -152,6 +159,8 @@ def _account_limited(event: Event, _: EventFacts) -> Notification:
 
 def _account_broken(event: Event, _: EventFacts) -> Notification:
     what = "does not serve: a person must look at it"
+    if version_of(_said(event, "account")):
+        what = "fails as soon as it starts: its jobs wait until a person has looked"
     return _of_account(event, NotificationKind.NEEDS_HUMAN, what)
 
 
@@ -161,7 +170,9 @@ def _account_open(event: Event, _: EventFacts) -> Notification:
 
 def _of_account(event: Event, kind: NotificationKind, what: str) -> Notification:
     account, model = _said(event, "account"), _said(event, "model")
-    name = account if model in {"", "*"} else f"{account} with {model}"
+    name = f"The account {account}" if model in {"", "*"} else f"The account {account} with {model}"
+    if version := version_of(account):
+        name = version
     until = event.data.get("until")
     fields = {
         "account": account,
@@ -172,7 +183,7 @@ def _of_account(event: Event, kind: NotificationKind, what: str) -> Notification
     words = _said(event, "words")
     if fields["until"] and kind is NotificationKind.ACCOUNT_LIMITED:
         words = f"tried again at {fields['until']}; {words}"
-    return _made(event, kind, f"The account {name} {what}", words, fields)
+    return _made(event, kind, f"{name} {what}", words, fields)
 
 
 def _made(
@@ -209,6 +220,7 @@ _TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] 
     events.BACKLOG_CYCLE: _cycle,
     events.MAIL_SENT: _mail,
     events.FORGE_TOKEN_REFUSED: _token,
+    events.MAIN_RED: _main_red,
     events.ACCOUNT_LIMITED: _account_limited,
     events.ACCOUNT_BROKEN: _account_broken,
     events.ACCOUNT_REOPENED: _account_open,

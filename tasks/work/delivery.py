@@ -7,7 +7,7 @@ answer: the agent gets one turn to repair its branch, or a person is asked at on
 
 from dataclasses import dataclass
 
-from routing.accounts.limit import AccountLimit
+from routing.accounts.limit import AccountLimit, LimitKind
 from routing.git.push_refusal import NOT_THE_AGENTS, REPAIRABLE, RefusalKind
 from routing.jobs.ending import NotRun
 from routing.jobs.job import Job
@@ -96,7 +96,8 @@ def _limited(limit: AccountLimit, job: Job, now: float, *, is_noted: bool) -> Tu
         until=limit.until,
         words=limit.words[:500],
     )
-    reason = f"put off, as of {job.account or 'its account'} {limit.kind.said}: {limit.words}"
+    whose = job.version_id if limit.kind is LimitKind.START else job.account or "its account"
+    reason = f"put off, as of {whose} {limit.kind.said}: {limit.words}"
     again = UNCOUNTED if is_noted else Again(counts=False, back_off_after=seen.times)
     return TurnOutcome(step=NextStep.HINDERED, signal=None, reason=reason, again=again, hindrance=seen)
 

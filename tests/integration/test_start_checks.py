@@ -59,8 +59,7 @@ def test_command_that_cannot_be_run_in_a_clone_is_refused(
 def test_main_that_is_merely_red_is_said(forge_with: ForgeWith) -> None:
     """The fleet may start, and CI has said nothing of the commit: a person may fix what it needs."""
     forge, said = forge_with("false"), list[str]()
-    check_ci(forge, said.append)
-    assert "CI is red on main already: failed" in said[-1]
+    assert "CI is red on main already: failed" in check_ci(forge, said.append)
     assert forge.statuses("shop", forge.git.main_tip()).verdict is CiVerdict.UNKNOWN
 
 

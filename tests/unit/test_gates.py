@@ -62,6 +62,7 @@ class AskedGates:
             busy=self._noted("busy", lambda: self.facts.get("busy", {})),
             spent_today_usd=self._noted("spent_today", lambda: self.facts.get("spent_today_usd", 0.0)),
             spent_usd=self._noted("spent", lambda _: self.facts.get("spent_usd", 0.0)),
+            red_mains=self._noted("red_mains", lambda: self.facts.get("red_mains", {})),
             fault=self._noted("fault", lambda _: self.facts.get("fault", "")),
         )
 
@@ -115,15 +116,16 @@ def test_every_combination_of_gates_refuses_by_the_first_that_is_shut() -> None:
     """The whole small space of inputs: the reason is the one that comes first."""
     permissions = (Permission.ADMIN, Permission.READ, None)
     spaces: Any = itertools.product(
-        *([(False, True)] * 3), permissions, tuple(BacklogState), *([(False, True)] * 4)
+        *([(False, True)] * 3), permissions, tuple(BacklogState), *([(False, True)] * 5)
     )
-    for kill, disabled, foreign, permission, state, busy, full, day, job in spaces:
+    for kill, disabled, foreign, permission, state, busy, red, full, day, job in spaces:
         rules = forge(
             kill_switch=kill, enabled=not disabled, repositories=() if foreign else ("SHOP",), per_repo=2,
             usd_per_day=10, usd_per_job=4,
         )  # fmt: skip
         facts = GateFacts(
             permission=permission, busy=2 if busy else 1, working=3 if full else 2,
+            red_main="local:shop#9" if red else "",
             fleet_size=3, spent_today_usd=6.01 if day else 6.0, spent_usd=4.0 if job else 3.99,
         )  # fmt: skip
         one = item(1, state=state)
@@ -133,7 +135,7 @@ def test_every_combination_of_gates_refuses_by_the_first_that_is_shut() -> None:
                 (Gate.KILL_SWITCH, kill), (Gate.DISABLED, disabled), (Gate.NOT_ALLOWED, foreign),
                 (Gate.TRUST_UNKNOWN, permission is None), (Gate.UNTRUSTED, permission is Permission.READ),
                 (Gate.BLOCKED, state is not BacklogState.READY), (Gate.REPOSITORY_BUSY, busy),
-                (Gate.FLEET_FULL, full), (Gate.DAY_BUDGET, day), (Gate.JOB_BUDGET, job),
+                (Gate.MAIN_RED, red), (Gate.FLEET_FULL, full), (Gate.DAY_BUDGET, day), (Gate.JOB_BUDGET, job),
             )
             if shut
         ]  # fmt: skip

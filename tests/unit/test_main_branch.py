@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from routing.backlog.item import BacklogState
+from routing.backlog.refusal import Gate
 from routing.forges.change_request import ChangeState
 from routing.forges.commit_status import StatusState
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
@@ -303,7 +304,7 @@ def test_a_branch_is_known_as_ours_although_the_process_died_that_brought_it_up(
 
 def test_an_issue_that_repairs_main_can_start_while_others_wait_for_that(fleet_of: Fleets) -> None:
     """The repository has one place, and what waits for a green main branch does not hold it."""
-    fleet = fleet_of(acts={1: ["red"]}, merge="green", per_repo=1)
+    fleet = fleet_of(acts={1: ["red"]}, merge="green", per_repo=1, allow_red=True)
     fleet.forge.say(tip(fleet), StatusState.FAILURE)
     (waits,) = pushed(fleet, 1)
     fleet.watch()
@@ -344,9 +345,35 @@ def test_work_that_waits_no_longer_holds_a_place_again(fleet_of: Fleets) -> None
     assert fleet.item(other).state is BacklogState.READY
 
 
+def test_a_red_main_branch_costs_one_turn(fleet_of: Fleets) -> None:
+    """Once one issue's work has shown it, the others wait until it is green; people hear of it once."""
+    fleet = fleet_of(acts={number: ["red"] for number in (1, 2, 3)}, per_repo=1, merge="green")
+    fleet.forge.judges_updates = False
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    refs = [fleet.forge.person_opens(number) for number in (1, 2, 3)]
+    for _ in range(4):
+        fleet.poll()
+        fleet.dispatch()
+        fleet.work()
+        fleet.watch()
+    assert [len(fleet.jobs(ref)) for ref in refs] == [1, 0, 0]
+    assert fleet.fleet.kinds().count("main.red") == 1
+    refused = fleet.item(refs[1]).refusal
+    assert refused is not None
+    assert refused.gate is Gate.MAIN_RED
+    assert str(refs[0]) in refused.reason
+    repaired_main(fleet)
+    fleet.watch()
+    assert fleet.fleet.kinds().count("main.green") == 1
+    fleet.forge.say(job_of(fleet, refs[0]).result.commit, StatusState.SUCCESS)
+    fleet.watch()
+    assert len(fleet.dispatch()) == 1
+
+
 def test_only_so_many_jobs_wait_without_a_place(fleet_of: Fleets) -> None:
     """A main branch that stays red does not have the whole backlog worked on."""
-    fleet = fleet_of(acts={number: ["red"] for number in range(1, 9)}, per_repo=1, waiting_per_repo=2)
+    acts = {number: ["red"] for number in range(1, 9)}
+    fleet = fleet_of(acts=acts, per_repo=1, waiting_per_repo=2, allow_red=True)
     fleet.forge.say(tip(fleet), StatusState.FAILURE)
     refs = [fleet.forge.person_opens(number) for number in range(1, 9)]
     for _ in range(8):

@@ -62,7 +62,7 @@ def shown(fleet: SteppedFleet, kind: str, state: JobState | None, data: dict[str
         ("job.finished", JobState.ESCALATED, {"reason": "no"}, "left to a person: no (0.12 USD)"),
         ("job.settled", None, {"score": 1.0, "reason": "g"}, "settled with 1.00 for the canary: g"),
         ("job.settled", None, {"excluded": True, "reason": "q"}, "excluded from implementer-t1: q"),
-        ("job.rerouted", None, {"from": "a@v2", "to": "a@v1"}, "goes to a@v1, as a@v2 was rejected"),
+        ("job.rerouted", None, {"from": "a@v2", "to": "a@v1"}, "goes to a@v1, no longer to a@v2"),
     ],
 )  # fmt: skip
 def test_a_job_in_words(

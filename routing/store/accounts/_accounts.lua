@@ -65,12 +65,35 @@ local function is_used_up(day_costs, budgets)
   return false
 end
 
--- Whether a job of a gate may begin: its candidate and the condition of that; or nil, why not ('day', 'account' or 'other_arm'), and
--- the time when it may, if that is known.
+-- Seconds in which an agent that fails has failed at its start; one that lasts longer has started.
+local START_SECONDS = 60
+
+-- Whether a job of the gate may begin, as to whether agents of its version start: 'open', 'probe' or 'shut', with the time
+-- when it is tried again. In an open trial nothing waits while the other arm starts.
+local function starting(gate, breakers, leases, trials_open, now, id)
+  if not gate.starts or gate.starts == '' then return 'open' end
+  local b = breaker_of(breakers, gate.starts)
+  local stands, ends = condition_of(b, leases, now, id)
+  if stands == 'open' then return 'open' end
+  if gate.other_starts ~= '' and redis.call('SISMEMBER', trials_open, gate.trial) == 1
+    and starts(breaker_of(breakers, gate.other_starts)) then
+    return 'open'
+  end
+  if stands == 'shut' and b.probe and b['until'] and b['until'] <= now and now - (b.used_at or now) > START_SECONDS then
+    return 'open' -- the one that tries it has lasted
+  end
+  return stands, ends
+end
+
+-- Whether a job of a gate may begin: its candidate and the condition of that; or nil, why not ('day', 'version', 'account'
+-- or 'other_arm'), and the time when it may, if that is known.
 local function through(gate, breakers, leases, trials_open, now, id, day_costs)
   if is_used_up(day_costs, gate.budgets) then return nil, 'day', (math.floor(now / 86400) + 1) * 86400 end
+  local begins, again = starting(gate, breakers, leases, trials_open, now, id)
+  if begins == 'shut' then return nil, 'version', again end
   local own, how, soonest = chosen(breakers, gate.own, leases, now, id)
   if not own then return nil, 'account', soonest end
+  if begins == 'probe' then how = 'probe' end
   if #gate.other > 0 and redis.call('SISMEMBER', trials_open, gate.trial) == 1 then
     local other, _, later = chosen(breakers, gate.other, leases, now, id)
     if not other then return nil, 'other_arm', later end
@@ -89,4 +112,23 @@ local function lease_account(breakers, candidate, now, id)
       redis.call('HSET', breakers, name, cjson.encode(b))
     end
   end
+end
+
+-- A job begins of a version that is to be tried: note that it is the one.
+local function lease_start(breakers, gate, now, id)
+  local b = gate.starts and breaker_of(breakers, gate.starts)
+  if b and b.state ~= 'open' then
+    b.probe, b.used_at = id, now
+    redis.call('HSET', breakers, gate.starts, cjson.encode(b))
+  end
+end
+
+-- Whether jobs that wait for a version to start are another's now: it is closed, and neither champion of its template nor
+-- on trial.
+local function is_replaced(gate, breakers, champions, trials_open)
+  local template, number = string.match(gate.version, '^(.*)@v(%d+)$')
+  if not gate.starts or not template then return false end
+  if gate.trial ~= '' and redis.call('SISMEMBER', trials_open, gate.trial) == 1 then return false end
+  local b, champion = breaker_of(breakers, gate.starts), redis.call('HGET', champions, template)
+  return b and b.state ~= 'open' and champion and champion ~= number
 end

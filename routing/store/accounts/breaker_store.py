@@ -10,6 +10,7 @@ from routing.accounts.breaker import (
     Breaker,
     BreakerState,
     field_of,
+    version_of,
 )
 from routing.accounts.closed_account import ALL_MODELS, ClosedAccount, closed_accounts
 from routing.accounts.limit import AccountLimit, LimitKind
@@ -26,12 +27,24 @@ _CLOSE = Script(
     args="account model kind state given words job first_seconds cap_seconds broken_seconds by",
 )
 _OPEN = Script("breaker_open", int, indexes="breakers events", args="account model job by")
+_FAIL = Script(
+    "breaker_fail",
+    bool,
+    indexes="breakers events trials:open",
+    args="account other trial alike words job most jobs first_seconds cap_seconds",
+)
+_START = Script("breaker_start", bool, indexes="breakers events", args="account")
+
+#: Failures at the start, in a row and alike, that close a version; and of how many jobs they must be.
+MOST_FAILED_STARTS = 3
+JOBS_OF_FAILED_STARTS = 2
 
 
 class BreakerStore(Store):
     """The steps that close and open accounts; each may be repeated.
 
-    Workers call `met` and `answered` for the account that their job was leased, people `close` and `reopen`.
+    Workers call `met` and `answered` for the account that their job was leased, `failed` and `started` for
+    its version; people `close`, `reopen` and `resume_versions`.
     A field is made by the first job of its account and model, and stays: there are as many as there are
     accounts and models that were ever used. That all jobs of a closed account wait is not written anywhere:
     `job_claim` looks here.
@@ -58,6 +71,31 @@ class BreakerStore(Store):
             _OPEN, account=account, model=model, job=job, by="", doing=f"opening account {account}"
         )
         return opened > 0
+
+    def failed(
+        self, version: str, *, alike: str, words: str, job: str, trial: str = "", other: str = ""
+    ) -> bool:
+        """An agent ended with an error before it did anything; True when jobs of its version wait now.
+
+        `version` is `version_breaker` of it, `other` that of the other arm of its job's `trial`; `alike` is
+        what makes two failures alike.
+        """
+        return self.call(
+            _FAIL, account=version, other=other, trial=trial, alike=alike, words=words[:300], job=job,
+            most=MOST_FAILED_STARTS, jobs=JOBS_OF_FAILED_STARTS, first_seconds=BACK_OFF_FIRST_SECONDS,
+            cap_seconds=BACK_OFF_CAP_SECONDS, doing=f"noting that {version} failed",
+        )  # fmt: skip
+
+    def started(self, version: str) -> bool:
+        """An agent of a version has started; True when jobs of that version waited for one."""
+        return self.call(_START, account=version, doing=f"noting that {version} started")
+
+    def resume_versions(self, *, by: str) -> list[str]:
+        """A person has every version tried again that did not start; their ids."""
+        closed = [each.account for each in self.all() if version_of(each.account) and not each.is_open]
+        for name in closed:
+            self.reopen(name, by=by)
+        return [version_of(name) for name in closed]
 
     def close(self, account: str, model: str, *, until: float | None, words: str, by: str) -> bool:
         """A person closes an account until a time, or until it is opened; False when it was closed."""

@@ -1,5 +1,6 @@
 """What must be open before a job may begin: read for each claim, as versions and trials may have changed."""
 
+from routing.accounts.breaker import field_of, version_breaker
 from routing.accounts.budget import DayBudgets
 from routing.accounts.pool import AccountGate, Pools
 from routing.errors import CorruptRecordError
@@ -43,15 +44,19 @@ class GateReader:
         sides = (trial.champion, trial.canary) if trial else ()
         if trial is None or number not in sides:
             return AccountGate(
-                version=version_id(template, number), own=self._pools.candidates(content), budgets=budgets
-            )
-        other = self._content(template, trial.canary if number == trial.champion else trial.champion)
+                version=version_id(template, number), own=self._pools.candidates(content), budgets=budgets,
+                starts=_starts(template, number),
+            )  # fmt: skip
+        rival = trial.canary if number == trial.champion else trial.champion
+        other = self._content(template, rival)
         return AccountGate(
             version=version_id(template, number),
             own=self._pools.candidates(content),
             trial=trial.id,
             other=self._pools.candidates(other) if other else (),
             is_canary=number == trial.canary,
+            starts=_starts(template, number),
+            other_starts=_starts(template, rival),
             budgets=budgets,
             keeps_count=bool(other and other.fallback and content.fallback),
         )
@@ -78,3 +83,8 @@ class GateReader:
             if kept is not None:
                 self._sides[trial_id] = kept
         return kept
+
+
+def _starts(template: str, number: int) -> str:
+    """The breaker of a version."""
+    return field_of(version_breaker(version_id(template, number)), "")

@@ -120,8 +120,13 @@ _UNWANTED = Script(
     indexes="backlog events",
     args="ref reason",
 )
-_PLACES = "backlog backlog_working"
-_ASIDE = Script("backlog_aside", bool, indexes=_PLACES, args="ref job reason most", flags="in_review")
+_ASIDE = Script(
+    "backlog_aside",
+    bool,
+    indexes="backlog backlog_working events",
+    args="ref job reason most",
+    flags="in_review main_red",
+)
 _REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gate refusal")
 
 
@@ -198,14 +203,24 @@ class BacklogStore(Store):
             _UNWANTED, ref=str(ref), reason=reason, doing=f"noting that issue {ref} is no longer wanted"
         )
 
-    def stand_aside(self, ref: IssueRef, job: str, *, reason: str, most: int, in_review: bool) -> bool:
+    def stand_aside(
+        self, ref: IssueRef, job: str, *, reason: str, most: int, in_review: bool, main_red: bool = False
+    ) -> bool:
         """Have an item in progress hold no slot, or with `reason` "" hold one again.
 
-        False when that is not so now: another job has it, or `most` of its repository stand aside.
+        `main_red`: it waits for a green main branch. False when that is not so now: another job has it, or
+        `most` of its repository stand aside.
         """
         doing = f"noting what issue {ref} waits for"
         return self.call(
-            _ASIDE, ref=str(ref), job=job, reason=reason, most=most, in_review=in_review, doing=doing
+            _ASIDE,
+            ref=str(ref),
+            job=job,
+            reason=reason,
+            most=most,
+            in_review=in_review,
+            main_red=main_red,
+            doing=doing,
         )
 
     def refuse(self, refusal: Refusal) -> bool:
@@ -386,6 +401,7 @@ def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
             unwanted=fields.get("unwanted", ""),
             aside=fields.get("aside", ""),
             in_review=fields.get("in_review", "") == "1",
+            main_red=fields.get("main_red", "") == "1",
             before=fields.get("before", ""),
             assigned=tuple(fields["assigned"].splitlines()) if "assigned" in fields else None,
         )

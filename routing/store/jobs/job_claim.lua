@@ -1,9 +1,9 @@
 -- Win the lease of a job that is queued, or whose lease ran out, if the limits leave room for it.
 -- KEYS  job, signals: of the job  day_costs: sums of today  outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent, pulse
---       breakers, limited, gates, trials_open, due
+--       breakers, limited, gates, trials_open, due, champions
 -- ARGV  id: of the job  lease_seconds  worker  call_id: of this claim; with the same one it may be made again
 --       agents_at_once, per_repository, day_cost_usd: the limits; 0 for none
---       waits: JSON object of why it waits, in words, by fleet, repository, turn, budget, day, account and other_arm
+--       waits: JSON object of why it waits, in words, by fleet, repository, turn, budget, day, version, account and other_arm
 --       gate: JSON of what must be open for its version, or '' where nothing need be  digest: of the gate
 --       fell_back: JSON of the signal of a job that uses a model that the other arm may not
 -- Returns {'ok', field, value, …} | {'missing'|'taken'|'early'|'paused'|'final'|'rejected'}
@@ -102,6 +102,8 @@ if begins and gate ~= '' then
   local shut, till
   account, shut, till = through(asked, breakers, leases, trials_open, now, id, day_costs)
   if not account then
+    local is_pinned = string.find(cjson.decode(f[10]).template or '', '@', 1, true)
+    if shut == 'version' and not is_pinned and is_replaced(asked, breakers, champions, trials_open) then return {'rejected'} end
     if state == 'queued' then hold_for_account(shut, till) end
     return {'limited'}
   end
@@ -125,6 +127,7 @@ if place ~= '' then
 end
 if account then
   lease_account(breakers, account, now, id)
+  lease_start(breakers, way, now, id)
   redis.call('HSET', job, 'account', account[2], 'model', account[3], 'fell_back', account[4] > 0 and '1' or '')
   if account[4] > 0 and way.trial ~= '' and not way.keeps_count then
     local fact = cjson.decode(fell_back)

@@ -63,14 +63,14 @@ _JOB_CLAIM = Script(
     record_or(ClaimRefusal),
     keys="job signals day_costs",
     indexes="outbox leases paused rejected events unclaimed held at_work spent pulse breakers limited gates "
-    "trials:open due",
+    "trials:open due champions",
     args=f"id lease_seconds worker call_id {_LIMITS} waits gate digest fell_back",
 )
 _JOB_REROUTE = Script(
     "job_reroute",
     bool,
     keys="job settlements",
-    indexes="champions rejected events trials:moved",
+    indexes="champions rejected events trials:moved breakers",
     args="id champion content_hash source_commit settlement",
 )
 _JOB_CANCEL = Script("job_cancel", bool, keys="job", indexes="events children bereaved", args="id reason to")
@@ -99,7 +99,7 @@ _LIMITED_RELEASE = Script(
     "limited_release",
     int,
     keys="day_costs",
-    indexes="limited gates breakers leases outbox paused rejected trials:open",
+    indexes="limited gates breakers leases outbox paused rejected trials:open champions",
     args="most again_seconds look_seconds keep_seconds",
 )
 _OUTBOX_TAKE = Script("outbox_take", list, keys="index", indexes="paused", args="most again_seconds")

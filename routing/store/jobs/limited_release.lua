@@ -1,11 +1,12 @@
 -- Put jobs that wait for an account into the outbox, the oldest first: all of a gate that is open, and one of a gate
 -- whose account is to be tried. That is another one each time, so that a job that always meets a limit keeps nobody
--- waiting. A gate whose version was rejected lets all go, to the champion.
+-- waiting. A gate whose version was rejected, or did not start and was replaced, lets all go, to the champion; of the
+-- latter, jobs that asked for that very version are held anew.
 -- A gate is what the settings said when its jobs were claimed. So one job of a shut gate is let go each minute, to be
 -- held at what they say now; where `job_claim` noted that this was another gate, all others follow.
 -- Beside a gate, of the name DIGEST, stands what is remembered of it: `!DIGEST`, JSON of `at`: when a job last went to
 -- try it, `tried`: which did since all had, and `looked`: when one last went to be held anew. `?DIGEST`: see above.
--- KEYS  day_costs: sums of today  limited, gates, breakers, leases, outbox, paused, rejected, trials_open
+-- KEYS  day_costs: sums of today  limited, gates, breakers, leases, outbox, paused, rejected, trials_open, champions
 -- ARGV  most: jobs of one gate  again_seconds: until another job may try an account that nobody has taken
 --       look_seconds: until one of a shut gate is held anew  keep_seconds: for which a gate that is gone is remembered
 -- Returns how many were put there
@@ -46,6 +47,10 @@ local function chosen_of(digest, gate, note)
   local low, high = '[' .. digest .. ':', '(' .. digest .. ':~'
   local function first(count) return redis.call('ZRANGEBYLEX', limited, low, high, 'LIMIT', 0, count) end
   if redis.call('SISMEMBER', rejected, gate.version) == 1 then return first(most) end
+  if is_replaced(gate, breakers, champions, trials_open) and now - (note.replaced or 0) >= tonumber(look_seconds) then
+    note.replaced = now
+    return first(most)
+  end
   local own, how = through(gate, breakers, leases, trials_open, now, '', day_costs)
   if own and how == 'open' then return first(most) end
   if now - note.looked >= tonumber(look_seconds) then

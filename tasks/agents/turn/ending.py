@@ -169,6 +169,7 @@ class TurnEnding:
         `consumed` is what the conversation consumed in this turn, `silent_seconds` the time since its last
         event.
         """
+        result = self.order.judged(result)
         terminal_seen = bool(self.cleanup.patiently("terminal mail", self._has_terminal_mail))
         stored = self.cleanup.patiently("the session", self._read) or self.record
         step = step_after(

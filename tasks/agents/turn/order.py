@@ -14,6 +14,7 @@ from tasks.agents.agent_record import AgentRecord
 from tasks.agents.runtimes.agent_event import AgentEvent, Usage
 from tasks.agents.runtimes.runtime import Runtime, TurnInput
 from tasks.agents.turn.limits import TurnLimits
+from tasks.agents.turn.result import TurnResult
 
 
 class HeldTurn(NamedTuple):
@@ -50,3 +51,4 @@ class TurnOrder:
     attempts: Attempts  # of the job, this one among them
     on_event: Callable[[AgentEvent], None]
     on_usage: Callable[[Usage], None] = lambda _: None  # what the turn has consumed so far; it may not raise
+    judged: Callable[[TurnResult], TurnResult] = lambda result: result  # the last word on what ended it
