@@ -127,6 +127,8 @@ def up(
     with LocalFleet(plan) as fleet:
         for line in changed_settings(fleet.coalmine.settings, fleet.origins):
             speaker.say(line)
+        if others := fleet.others():
+            speaker.say(others)
         local = local_config(fleet.coalmine.settings)
         forge = LocalForge.of(local) if local else None
         # Before any worker runs: a broken repository, CI or agent would make every job fail.

@@ -19,7 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from console.local.fleet_lock import FleetLock, hide_from_git, locked_folders
+from console.local.fleet_lock import (
+    FleetLock,
+    hide_from_git,
+    locked_folders,
+    remote_repositories,
+    store_name,
+)
 from console.local.fleet_place import WORK, note_ended, note_running
 from console.local.last_options import unsaid
 from console.local.program import Program
@@ -113,6 +119,7 @@ class LocalFleet:
         self.supervisor: Supervisor | None = None
         self.door: LocalDoor | None = None  # where webhooks are taken
         self.variables: dict[str, str] = {}
+        self._has_own_server = False
         self.agents = DEFAULT_AGENTS
         self.worker = _node("jobs")  # the name of the worker that runs agents
         self.coalmine: Coalmine
@@ -148,10 +155,12 @@ class LocalFleet:
             folders = locked_folders(local.repository, local.issues)
             self._leave.enter_context(FleetLock(folders, state=self._state))
             hide_from_git(local.issues)
+        self._leave.enter_context(self._remote_lock(settings))
         if settings.redis_url is None:
             server = PrivateServer(self._state / "redis")
             server.start()
             self._leave.callback(server.stop)
+            self._has_own_server = True
             self.variables[f"{PREFIX}REDIS_URL"] = os.environ[f"{PREFIX}REDIS_URL"] = server.url
         self.coalmine = compose(load_settings(warn=lambda _: None))
         self._leave.callback(self.coalmine.redis.close)
@@ -160,6 +169,13 @@ class LocalFleet:
         note_running(self._state, self.variables, at=time.time())
         self._leave.callback(lambda: note_ended(self._state, at=time.time()))
         self.agents = self._plan.agents or max(DEFAULT_AGENTS, *_per_repo(settings))
+
+    def _remote_lock(self, settings: Settings) -> FleetLock:
+        """The lock of the repositories of forges on other machines; fleets with one store share it."""
+        url = settings.redis_url
+        store = "" if url is None else store_name(url.get_secret_value(), settings.namespace)
+        names = {} if settings.kill_switch else remote_repositories(settings.forge)
+        return FleetLock((), state=self._state, names=names, store=store)
 
     def _origins(self) -> Origins:
         """Where the settings come from; what this process put into its environment is not the user's."""
@@ -180,6 +196,18 @@ class LocalFleet:
             for log in self._logs.values():
                 for handler in log.handlers:
                     handler.close()
+
+    def others(self) -> str:
+        """That workers of somebody else are at work on the same server, in words; "" when none are."""
+        if self._has_own_server:
+            return ""
+        names = [report.process for report in self.coalmine.clocks.reports()]
+        if not names:
+            return ""
+        return (
+            f"{len(names)} programs of this fleet run on its server already ({', '.join(names[:5])}): this "
+            "`up` adds its workers to them, and the limits of the fleet hold for all together."
+        )
 
     def programs(self) -> Supervisor:
         """The supervisor of the fleet's programs, not started yet; the end of the block stops it.

@@ -2,19 +2,24 @@
 
 It is a lock of the kernel's on a small file in the git directory of the repository, and on one in the
 folder of issues. So it holds for every spelling of the path, every user and every state folder, and it ends
-with the process that took it, however that ends. What the file says is for people alone.
+with the process that took it, however that ends. A repository of a forge on another machine has its file in
+a folder of this machine, for all users; fleets that share a store are one fleet there. What the file says
+is for people, and for that.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from routing.errors import CoalmineError, ConflictError, InvalidInputError
+from routing.forges.config import ForgeConfig, RemoteConfig
 from routing.forges.local.issues import LOCK_NAME
 from routing.git.git import Git
 from routing.printable import printable
@@ -26,18 +31,32 @@ NAME = ".coalmine-fleet"
 _NOTE_BYTES = 4096
 
 
+#: The folder, where programs put temporary files, that the files of repositories on other machines are in.
+OF_REMOTE = "coalmine-fleets"
+
+
 class FleetLock:
     """The locks of one fleet; use it as a `with` block. Raises ConflictError when another fleet has one."""
 
-    def __init__(self, folders: Iterable[Path], *, state: Path) -> None:
-        self._folders = tuple(folders)
-        self._note = {"pid": os.getpid(), "state": str(state), "folder": str(Path.cwd())}
+    def __init__(
+        self,
+        folders: Iterable[Path],
+        *,
+        state: Path,
+        names: Mapping[Path, str] | None = None,
+        store: str = "",
+    ) -> None:
+        self._names = dict(names or {})  # what people call the thing of a folder, where it is not the folder
+        self._folders = (*folders, *self._names)
+        self._store = store  # a name of the store, where others may share it; "" for one of its own
+        self._note = {"pid": os.getpid(), "state": str(state), "folder": str(Path.cwd()), "store": store}
         self._descriptors: list[int] = []
 
     def __enter__(self) -> Self:
         try:
             for folder in self._folders:
-                self._descriptors.append(self._locked(folder))
+                locked = self._locked(folder)
+                self._descriptors += [] if locked is None else [locked]
         except BaseException:
             self._release()
             raise
@@ -48,17 +67,23 @@ class FleetLock:
     ) -> None:
         self._release()
 
-    def _locked(self, folder: Path) -> int:
-        """Lock the folder's file; it stays, as removing it would let two fleets lock two files."""
+    def _locked(self, folder: Path) -> int | None:
+        """Lock the folder's file; it stays, as removing it would let two fleets lock two files.
+
+        None when a fleet with the same store has it: this one is a part of that.
+        """
         descriptor = _opened(folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            has = _whose(descriptor)
+            note, has = _note_in(descriptor), _whose(descriptor)
             os.close(descriptor)
+            if self._store and note.get("store") == self._store:
+                return None
             message = (
-                f"a fleet works on {folder} already: {has}; two would do and pay everything twice, so "
-                "nothing was started. End that one, or go on with it: commands find it in its own folder"
+                f"a fleet works on {self._names.get(folder, folder)} already: {has}; two would do and pay "
+                "everything twice, so nothing was started. End that one, or go on with it: commands find it in "
+                "its own folder"
             )
             raise ConflictError(message) from None
         self._write(descriptor)
@@ -85,6 +110,39 @@ def locked_folders(repository: Path, issues: Path) -> tuple[Path, Path]:
     """
     common = Git(repository)("rev-parse", "--path-format=absolute", "--git-common-dir").strip()
     return Path(common).resolve(), issues.resolve()
+
+
+def remote_repositories(forges: Iterable[ForgeConfig]) -> dict[Path, str]:
+    """The folders that stand for repositories of forges on other machines, and what people call those.
+
+    Where this machine does not let us make the folders there are none, and nothing is locked.
+    """
+    found, place = {}, Path(tempfile.gettempdir()) / OF_REMOTE
+    for forge in forges:
+        if not isinstance(forge, RemoteConfig) or not forge.is_served or forge.kill_switch:
+            continue
+        for name in forge.allow_list:
+            said = f"{name} of {forge.address}"
+            folder = place / hashlib.sha256(said.casefold().encode()).hexdigest()[:32]
+            if _made_for_all(place) and _made_for_all(folder):
+                found[folder] = said
+    return found
+
+
+def store_name(redis_url: str, namespace: str) -> str:
+    """A name by which two fleets see that they have the same store; it holds no password."""
+    return hashlib.sha256(f"{redis_url} {namespace}".encode()).hexdigest()[:32]
+
+
+def _made_for_all(folder: Path) -> bool:
+    """Make a folder in which every user may make files, and remove only their own; False where none is."""
+    try:
+        folder.mkdir(exist_ok=True)
+        if folder.stat().st_uid == os.getuid():
+            folder.chmod(0o1777)
+    except OSError:
+        return False
+    return folder.is_dir() and not folder.is_symlink()
 
 
 def hide_from_git(issues: Path) -> None:
@@ -137,10 +195,19 @@ def _opened(folder: Path) -> int:
     return descriptor
 
 
+def _note_in(descriptor: int) -> Mapping[str, Any]:
+    """What the holder wrote; empty when it is none."""
+    try:
+        note = json.loads(os.pread(descriptor, _NOTE_BYTES, 0))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
 def _whose(descriptor: int) -> str:
     """Who has it, from the note; its words come from another process, so they are made printable."""
     try:
-        note: Any = json.loads(os.pread(descriptor, _NOTE_BYTES, 0))
+        note = _note_in(descriptor)
         pid, folder, state = int(note["pid"]), str(note["folder"]), str(note["state"])
     except (OSError, ValueError, KeyError, TypeError):
         return "another process holds its lock"
