@@ -32,6 +32,7 @@ from routing.errors import ConflictError, InvalidInputError, NotFoundError, Unav
 from routing.forges.errors import ForgeError
 from routing.forges.registry import KINDS
 from routing.issues.issue import IssueProblem, IssueRef, is_repository_name
+from routing.jobs.job import JobState
 from routing.store.backlog.backlog_store import BacklogStore
 from tasks.broker import POLL
 from tasks.composition.composition import Coalmine
@@ -254,7 +255,10 @@ def _pause_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
 
 
 def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
-    """Notes on what a person can do for an issue that waits for one."""
+    """Notes on what a person can do for an issue that waits for one, and on what its job waits for."""
+    job = coalmine.job_store.read(item.job) if item.job and item.state is BacklogState.IN_PROGRESS else None
+    if job is not None and job.state is not JobState.RUNNING and job.reason:
+        yield f"its job {job.id} is {job.state.value}: {job.reason}"
     if item.state in LEFT_TO_PEOPLE:
         label = coalmine.settings.issues.watch.escalation_label
         resume = f"`coalmine issue resume {item.ref}`"

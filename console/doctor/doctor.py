@@ -236,12 +236,17 @@ def _limits(coalmine: Coalmine) -> HealthFinding:
     limits, used = coalmine.job_store.limits_in_force(), coalmine.job_store.occupancy()
     most = f" of {limits.agents_at_once}" if limits.agents_at_once else ""
     message = f"{used.running}{most} agents at work, {used.held} jobs wait for room"
+    uses = coalmine.job_store.budgets_in_force().uses(coalmine.costs.budgeted(coalmine.costs.today()))
     if limits.day_cost_usd:
         message += f", {used.spent_usd:.2f} of {limits.day_cost_usd:.2f} USD spent today"
-        if used.spent_usd >= limits.day_cost_usd:
-            return warning(
-                "limits", f"{message}: no job begins", "wait for midnight UTC, or raise job.day_cost_usd"
-            )
+    message += "".join(f"; today {use}" for use in uses)
+    if limits.day_cost_usd and used.spent_usd >= limits.day_cost_usd:
+        return warning(
+            "limits", f"{message}: no job begins", "wait for midnight UTC, or raise job.day_cost_usd"
+        )
+    if reached := [use.of for use in uses if use.is_reached]:
+        remedy = "wait for midnight UTC, or raise job.day_tokens, or its table [[budget]]"
+        return warning("limits", f"{message}: no job of {', '.join(reached)} begins", remedy)
     return ok("limits", message)
 
 

@@ -82,8 +82,8 @@ class FleetLock:
                 return None
             message = (
                 f"a fleet works on {self._names.get(folder, folder)} already: {has}; two would do and pay "
-                "everything twice, so nothing was started. End that one, or go on with it: commands find it in "
-                "its own folder"
+                "everything twice, so nothing was started. End that one, or go on with it: commands find it "
+                "in its own folder"
             )
             raise ConflictError(message) from None
         self._write(descriptor)

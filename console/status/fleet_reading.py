@@ -37,7 +37,8 @@ def read_status(parts: Coalmine) -> FleetStatus:
     queued = _jobs(parts, store.queued(MOST_READ))
     limited = _jobs(parts, store.limited(MOST_READ))
     held = [*_held_jobs([*limited, *queued]), *_held_issues(parts)]
-    today = parts.costs.of_days([parts.costs.today()])[0]
+    day = parts.costs.today()
+    today = parts.costs.of_days([day])[0]
     waiting = _jobs(parts, store.waiting(MOST_READ))
     return FleetStatus(
         at=now,
@@ -59,6 +60,8 @@ def read_status(parts: Coalmine) -> FleetStatus:
         trials=read_trials(parts, parts.trials.open_trials(), now),
         today=sum(today.values(), NO_COST),
         day_limit_usd=store.limits_in_force().day_cost_usd,
+        spent_usd=store.occupancy().spent_usd,
+        budgets=store.budgets_in_force().uses(parts.costs.budgeted(day)),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.output.trials.trial_status import TrialStatus
+from routing.accounts.budget import DayUse
 from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.cost import NO_COST, Cost
@@ -53,6 +54,17 @@ class FleetStatus:
     trials: Sequence[TrialStatus]
     today: Cost  # of the turns that ended today, UTC
     day_limit_usd: float  # 0: none
+    spent_usd: float  # today, as it is compared with that limit
+    budgets: Sequence[DayUse]  # of the day, in tokens and by template and repository
+
+    @property
+    def reached(self) -> list[str]:
+        """The limits of the day that are reached, in words: no job of theirs begins until midnight UTC."""
+        limit = self.day_limit_usd
+        fleet = (
+            [f"the fleet: {self.spent_usd:,.2f} of {limit:,.2f} USD"] if 0 < limit <= self.spent_usd else []
+        )
+        return [*fleet, *(str(use) for use in self.budgets if use.is_reached)]
 
     @property
     def running_cost(self) -> Cost:

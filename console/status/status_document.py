@@ -5,6 +5,7 @@ from typing import Any
 from console.output.cost_views import cost_document
 from console.output.rendering import iso
 from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
+from routing.accounts.budget import DayUse
 from routing.accounts.closed_account import ClosedAccount
 from routing.jobs.job import Job
 
@@ -30,6 +31,19 @@ def status_document(status: FleetStatus) -> dict[str, Any]:
         "spent_today": cost_document(status.today),
         "spending_now": cost_document(status.running_cost),
         "day_limit_usd": status.day_limit_usd or None,
+        "budgets": [_budget(use) for use in status.budgets],
+        "limits_reached": status.reached,
+    }
+
+
+def _budget(use: DayUse) -> dict[str, Any]:
+    return {
+        "of": use.of,
+        "usd": use.cost.usd if use.usd else None,
+        "usd_limit": use.usd or None,
+        "tokens": use.tokens_used if use.tokens else None,
+        "tokens_limit": use.tokens or None,
+        "reached": use.is_reached,
     }
 
 

@@ -54,6 +54,9 @@ def _state(status: FleetStatus) -> Iterator[RenderableType]:
         yield Prose(f"Dispatch is paused: {status.paused}. `coalmine resume` goes on.", "yellow")
     if status.killed:
         yield Prose("The kill switch is on: nothing is dispatched from any forge.", "yellow")
+    for reached in status.reached:
+        words = f"The day's limit is reached: {reached}. No job of it begins until midnight UTC."
+        yield Prose(words, "yellow")
     if status.swept_at is None:
         yield Prose("No worker has looked after this fleet yet.", "yellow")
     elif status.at - status.swept_at > SWEEP_SECONDS:
@@ -183,3 +186,5 @@ def _cost(status: FleetStatus) -> Iterator[RenderableType]:
     if status.day_limit_usd:
         spent += f"; the day's limit is {usd(status.day_limit_usd)} USD"
     yield Prose(f"Spent today: {spent}")
+    for use in status.budgets:
+        yield Prose(f"Budget of the day: {use}")

@@ -4,9 +4,13 @@ Jobs that find one used up are held until then, as for a closed account: nothing
 trial wait alike. What runs goes on: a day may end a little above.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from routing.cost import NO_COST, Cost
 
 #: The label of all templates together.
 ALL: Final = ""
@@ -65,3 +69,48 @@ class DayBudgets(BaseModel):
         ]
         fleet = [(ALL, 0.0, self.fleet_tokens)] if self.fleet_tokens else []
         return (*fleet, *found)
+
+    def uses(self, sums: Mapping[str, Cost]) -> list["DayUse"]:
+        """How much of each is used up, by the sums of the day by label."""
+        everything = sum((cost for label, cost in sums.items() if not label.startswith(REPOSITORY)), NO_COST)
+        fleet = (
+            [DayUse(of="the fleet", cost=everything, tokens=self.fleet_tokens)] if self.fleet_tokens else []
+        )
+        return [
+            *fleet,
+            *(
+                DayUse(
+                    of=table.template or table.repository,
+                    cost=sums.get(table.label, NO_COST),
+                    usd=table.usd_per_day,
+                    tokens=table.tokens_per_day,
+                )
+                for table in self.tables
+            ),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DayUse:
+    """A budget of the day, and what was used of it."""
+
+    of: str  # a template, a repository, or `the fleet`
+    cost: Cost  # of today, UTC
+    usd: float = 0.0  # that may be spent; 0: no limit
+    tokens: int = 0  # that may be used; 0: no limit
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether no job of it begins until midnight UTC."""
+        return 0 < self.usd <= self.cost.usd or 0 < self.tokens <= self.tokens_used
+
+    @property
+    def tokens_used(self) -> int:
+        """Input, with that from the cache, and output."""
+        return self.cost.input_tokens + self.cost.output_tokens
+
+    def __str__(self) -> str:
+        """`implementer: 3.10 of 50.00 USD, 12,000 of 1,000,000 tokens`."""
+        parts = [f"{self.cost.usd:,.2f} of {self.usd:,.2f} USD"] if self.usd else []
+        parts += [f"{self.tokens_used:,} of {self.tokens:,} tokens"] if self.tokens else []
+        return f"{self.of}: {', '.join(parts)}"

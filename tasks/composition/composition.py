@@ -220,13 +220,11 @@ class Coalmine(Stores):
     @cached_property
     def gates(self) -> GateReader:
         """What must be open before a job may begin."""
-        from routing.accounts.budget import DayBudgets
         from routing.store.accounts.gate_reader import GateReader
 
-        budgets = DayBudgets(fleet_tokens=self.settings.job.day_tokens, tables=self.settings.budget)
         return GateReader(
             jobs=self.job_store, versions=self.versions, trials=self.trial_store, pools=self.pools,
-            budgets=budgets,
+            budgets=self.job_store.budgets,
         )  # fmt: skip
 
     @cached_property

@@ -66,6 +66,7 @@ class Stores:
 
         Retention is in seconds; a limit of 0 is none.
         """
+        from routing.accounts.budget import DayBudgets
         from routing.jobs.admission import AdmissionLimits
         from routing.store.jobs.job_store import JobStore
 
@@ -76,7 +77,10 @@ class Stores:
             day_cost_usd=job.day_cost_usd,
         )
         retention = self.settings.retention_seconds
-        return JobStore(self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits)
+        return JobStore(
+            self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits,
+            budgets=DayBudgets(fleet_tokens=job.day_tokens, tables=self.settings.budget),
+        )  # fmt: skip
 
     @cached_property
     def costs(self) -> CostStore:

@@ -346,5 +346,6 @@ def test_everybody_sees_the_limits_that_are_in_force(fake_redis: redis.Redis) ->
     found = doctor(looking)
     assert (found.status, "1.00 of 1.00 USD" in found.message) == (Status.WARNING, True)
     assert read_status(looking.app).day_limit_usd == 1.0
+    assert read_status(looking.app).reached == ["the fleet: 1.00 of 1.00 USD"]
     fake_redis.set(looking.app.keys("limits"), "{}")
     assert looking.app.job_store.limits_in_force() == looking.app.job_store.limits

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 import redis
 
+from console.doctor.doctor import fleet as doctor_findings
+from console.status.fleet_reading import read_status
+from console.status.status_document import status_document
 from routing.accounts.budget import Budget
 from routing.cost import Cost
 from routing.jobs.job import Job
@@ -13,6 +16,7 @@ from routing.store.sessions.session_store import TurnEnd
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.agents.turn.limits import JobLimits, TurnLimits
 from tests.fleets.stepped_fleet import SteppedFleet
+from tests.unit.test_status import shown
 
 DAY = 86_400.0
 
@@ -107,3 +111,27 @@ def test_a_budget_is_of_one_thing_and_limits_it(fields: dict[str, Any]) -> None:
     """A table that does neither is a mistake."""
     with pytest.raises(ValueError, match=r"either a template|limits nothing"):
         Budget(**fields)
+
+
+def test_people_see_what_is_used_and_what_is_reached(fake_redis: redis.Redis) -> None:
+    """By the budgets of the fleet's workers, whatever the environment of who looks says."""
+    tables = (
+        Budget(template="reviewer", tokens_per_day=400), Budget(repository="local:shop", usd_per_day=2.0),
+    )  # fmt: skip
+    fleet = made(fake_redis, *tables, day_tokens=5000)
+    fleet.app.job_store.say_limits()
+    use(fleet, fleet.enqueue("reviewer").job, tokens=400, usd=0.5)
+    looking = SteppedFleet(fake_redis)
+    looking.clock.now = fleet.clock.now
+    status = read_status(looking.app)
+    assert [str(each) for each in status.budgets] == [
+        "the fleet: 400 of 5,000 tokens",
+        "reviewer: 400 of 400 tokens",
+        "local:shop: 0.00 of 2.00 USD",
+    ]
+    assert status.reached == ["reviewer: 400 of 400 tokens"]
+    assert status_document(status)["limits_reached"] == status.reached
+    said = " ".join(shown(looking, width=200).split())
+    assert "The day's limit is reached: reviewer: 400 of 400 tokens. No job of it begins" in said
+    (limits,) = [found for found in doctor_findings(looking.app) if found.check == "limits"]
+    assert "no job of reviewer begins" in limits.message

@@ -27,6 +27,11 @@ class CostStore(Store):
         """What the turns that ended on days have cost, by template."""
         return self._read([self.keys.day_costs(day) for day in days])
 
+    def budgeted(self, day: int) -> dict[str, Cost]:
+        """The same of one day with those of repositories, by the labels of budgets."""
+        with redis_errors("reading what turns have cost"):
+            return _sums(self.redis.hgetall(self.keys.day_costs(day)), all_labels=True)
+
     def today(self) -> int:
         """The day that it is, by the server's clock, in UTC since 1970."""
         return int(self.now() // DAY_SECONDS)
@@ -40,11 +45,11 @@ class CostStore(Store):
         return [_sums(fields) for fields in found]
 
 
-def _sums(fields: Mapping[str, str]) -> dict[str, Cost]:
+def _sums(fields: Mapping[str, str], *, all_labels: bool = False) -> dict[str, Cost]:
     """LABEL:MEASURE -> number, as a cost for each label."""
     parts: dict[str, dict[str, str]] = defaultdict(dict)
     for name, value in fields.items():
-        if name.startswith(REPOSITORY):  # the same turns once more, for budgets
+        if name.startswith(REPOSITORY) and not all_labels:  # the same turns once more, for budgets
             continue
         label, _, measure = name.rpartition(":")
         parts[label][measure] = value

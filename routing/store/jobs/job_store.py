@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from redis import Redis
 
+from routing.accounts.budget import DayBudgets
 from routing.accounts.pool import AccountGate
 from routing.base import Base
 from routing.events import JOB_IN_REVIEW
@@ -137,10 +138,12 @@ class JobStore(JobReader):
     def __init__(
         self, redis: "Redis", keys: Keys, clock: Callable[[], float] | None = None, *,
         retention_seconds: int = 2_592_000, limits: AdmissionLimits = _NO_LIMITS,
+        budgets: DayBudgets = DayBudgets(),  # noqa: B008 - frozen
     ) -> None:  # fmt: skip
         super().__init__(redis, keys, clock)
         self.retention_seconds = retention_seconds  # for which finished jobs are remembered
         self.limits = limits
+        self.budgets = budgets  # of the day; the gates of jobs carry them, others show them
         self._limits = asdict(limits)
 
     def accept(self, step: Acceptance) -> list[Accepted]:
@@ -271,7 +274,8 @@ class JobStore(JobReader):
     def say_limits(self) -> None:
         """Note the limits by which this process gives out leases: others show these, and not their own."""
         with redis_errors("noting the limits"):
-            self.redis.set(self.keys("limits"), json.dumps(self._limits), ex=LIMITS_SECONDS)
+            said = {**self._limits, "budgets": self.budgets.model_dump(mode="json")}
+            self.redis.set(self.keys("limits"), json.dumps(said), ex=LIMITS_SECONDS)
 
     def limits_in_force(self) -> AdmissionLimits:
         """The limits by which the fleet's workers give out leases; this process's if none has said any."""
@@ -286,6 +290,15 @@ class JobStore(JobReader):
             )
         except (ValueError, TypeError, KeyError):  # of another release
             return self.limits
+
+    def budgets_in_force(self) -> DayBudgets:
+        """The budgets of the day by which the fleet's workers go; this process's if none has said any."""
+        with redis_errors("reading the limits"):
+            text = self.redis.get(self.keys("limits"))
+        try:
+            return DayBudgets.model_validate(json.loads(text)["budgets"]) if text else self.budgets
+        except (ValueError, TypeError, KeyError):  # of another release
+            return self.budgets
 
     def tell_again(self, job: str) -> None:
         """Have a final job's issue informed of its end once more."""
