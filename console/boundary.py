@@ -26,7 +26,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
 from console.command_table import ListedCommands
-from console.plain_help import write_types_plainly
+from console.plain_help import write_help_plainly, write_types_plainly
 from routing.errors import CoalmineError, InvalidInputError
 from routing.printable import printable, valid
 
@@ -82,15 +82,25 @@ class Boundary(ListedCommands):
         self._options = [
             option for option in self.params if isinstance(option, TyperOption) and not option.is_flag
         ]
+        write_help_plainly(self)
 
     def prepared(self, command: Any) -> Any:
         """A command, or a group, that takes the options of the root and writes types plainly."""
+        for each in _all_of(command):
+            write_help_plainly(each)
         for leaf in _leaves(command):
             for parameter in leaf.params:
                 write_types_plainly(parameter)
             taken = {name for parameter in leaf.params for name in parameter.opts}
             leaf.params += [_after(option) for option in self._options if not taken & set(option.opts)]
         return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help of the root; typer adds options of its own after this was made."""
+        for parameter in self.params:
+            if getattr(parameter, "is_flag", False):
+                write_types_plainly(parameter)
+        super().format_help(ctx, formatter)
 
     def main(
         self,
@@ -141,11 +151,15 @@ def _write_what_can_be_written() -> None:
 
 def _leaves(command: Any) -> Iterator[Any]:
     """All commands that do something: this one, or those of a group."""
+    return (each for each in _all_of(command) if not isinstance(each, TyperGroup))
+
+
+def _all_of(command: Any) -> Iterator[Any]:
+    """This command or group, and all in it."""
+    yield command
     if isinstance(command, TyperGroup):
         for inner in command.commands.values():
-            yield from _leaves(inner)
-    else:
-        yield command
+            yield from _all_of(inner)
 
 
 def _after(option: TyperOption) -> TyperOption:

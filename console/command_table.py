@@ -37,7 +37,7 @@ TABLE = (
     CommandEntry(
         "pause", "fleet", "Stop dispatch: no job is claimed or published. Agents that are running go on."
     ),
-    CommandEntry("resume", "fleet", "Start dispatch again after a pause."),
+    CommandEntry("resume", "fleet", "Start dispatch again, and try versions again that did not start."),
     CommandEntry(
         "doctor", "fleet",
         "Check settings, servers, workers and forges: what is wrong and how to repair it.",

@@ -22,10 +22,22 @@ _WORDS = {
 def write_types_plainly(parameter: Any) -> None:
     """Give a parameter of a command its words; what its declaration says itself stays."""
     if isinstance(parameter, TyperArgument):
-        if parameter.metavar is not None:
-            _replace(parameter, "display_type_rich", "")
+        _replace(parameter, "display_type_rich", "")  # its name says it
     elif isinstance(parameter, TyperOption):
         _option(parameter)
+
+
+def write_help_plainly(command: Any) -> None:
+    """Have the option `--help` of a command show no type either; it is made when it is asked for."""
+    made = command.get_help_option
+
+    def plainly(ctx: Any) -> Any:
+        option = made(ctx)
+        if isinstance(option, TyperOption):
+            _option(option)
+        return option
+
+    command.get_help_option = plainly
 
 
 def _option(option: TyperOption) -> None:

@@ -31,7 +31,7 @@ def show(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     shown = ((row["name"], value_words(row["value"]), row["source"], row["variable"]) for row in rows)
     file = invocation.file if invocation.file.is_file() else f"{invocation.file} (does not exist)"
     Terminal(as_json=as_json).answer(
-        document, text(f"file: {file}"), "", table(("setting", "value", "from", "variable"), shown)
+        document, text(f"file: {file}"), "", table(("!setting", "value", "!from", "?!variable"), shown)
     )
 
 

@@ -43,8 +43,9 @@ def pause(
 
 @fleet_app.command(epilog=examples("resume"))
 def resume(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """Start dispatch again after a pause, and try versions again whose agents failed as soon as they started.
+    """Start dispatch again, and try versions again that did not start.
 
+    After a pause, or when the agents of a version failed as soon as they started.
     The jobs that waited go on. A closed account is opened with `coalmine account reopen`.
     """
     coalmine, terminal = opened(ctx, as_json=as_json)

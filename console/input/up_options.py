@@ -106,7 +106,7 @@ Merge = Annotated[
 AllowRed = Annotated[
     bool | None,
     typer.Option(
-        "--allow-red/--no-allow-red",
+        "--allow-red",
         envvar=f"{_SHOWN}ALLOW_RED",
         help="Begin issues although the main branch is red, so that agents may repair it. (default: ask; "
         "then one issue at a time finds out)",

@@ -16,6 +16,9 @@ from tasks.settings.settings import PREFIX
 #: What only the process that was started with it may know, and is not kept.
 _NOT_KEPT = frozenset({f"{PREFIX}REDIS_URL"})
 
+#: What is decided anew at each start: whether a red main branch may be worked on.
+_OF_ONE_START = "__ALLOW_RED"
+
 #: What describes the agent's program.
 _AGENT = frozenset(f"{PREFIX}UP__{name}" for name in ("RUNTIME", "AGENT", "MODEL"))
 
@@ -41,7 +44,11 @@ class LastOptions:
 
     def keep(self, variables: Mapping[str, str]) -> None:
         """Add the variables to those that are kept; the file is replaced in one step."""
-        kept = {name: value for name, value in variables.items() if name not in _NOT_KEPT}
+        kept = {
+            name: value
+            for name, value in variables.items()
+            if name not in _NOT_KEPT and not name.endswith(_OF_ONE_START)
+        }
         partial = self._file.with_suffix(".part")
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -2,7 +2,7 @@
 
 rich alone would shrink all columns of a narrow terminal, and fold an id over two lines. Here columns that
 may go are left out one by one, from the right, until the rest fits; then those that may be cut end with
-whole words, and only then is anything folded.
+whole words, and only then is anything folded: between words, as far as the words have room.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,9 @@ from rich.text import Text
 
 #: Spaces between two columns, and the least width at which a folded column can be read; in characters.
 GAP, LEAST = 2, 12
+
+#: The longest word for which a folded column is kept wide enough: paths and addresses may be longer.
+LONGEST_WORD = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,13 +63,17 @@ class FittedTable:
         folded like the others, since cutting an id off would lose it.
         """
         widths = [max(map(cell_len, self._lines(place))) for place in range(len(self.columns))]
+        words = [self._longest_word(place) for place in range(len(self.columns))]
         shown = list(range(len(self.columns)))
+        least = [self._least(place, widths, words) for place in shown]
         for place in [place for place in reversed(shown) if self.columns[place].yields]:
-            if self._needed(shown, widths) > width:
+            if _needed(shown, least) > width:
                 shown.remove(place)
-        fits = self._needed(shown, widths) <= width
+        if _needed(shown, least) > width:  # short columns are folded, too, between their words
+            least = [least[at] if column.whole else words[at] for at, column in enumerate(self.columns)]
+        fits = _needed(shown, least) <= width
         made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
-        room = self._room(shown, widths, width)
+        room = _room(shown, widths, least, width)
         for place in shown:
             column = self.columns[place]
             made.add_column(
@@ -74,7 +81,7 @@ class FittedTable:
                 justify="right" if column.right else "left",
                 overflow="fold",
                 no_wrap=fits and (column.whole or column.cut),
-                width=room[place] if fits and column.cut else None,
+                width=room[place] if fits else None,
             )
         for row in self.rows:
             cells = (
@@ -84,28 +91,38 @@ class FittedTable:
             made.add_row(*cells)
         return made
 
-    def _room(self, shown: Sequence[int], widths: Sequence[int], width: int) -> dict[int, int]:
-        """How wide each column may be: the least, and an equal part of what is left while it wants more."""
-        room = {place: self._least(place, widths) for place in shown}
-        left = width - self._needed(shown, widths)
-        while left > 0 and (wanting := [place for place in shown if room[place] < widths[place]]):
-            for place in wanting[:left]:
-                room[place] += 1
-            left -= len(wanting[:left])
-        return room
-
     def _lines(self, place: int) -> Iterator[str]:
         """Every line of a column, its name first: the longest one is how wide the column would like to be."""
         yield self.columns[place].name
         for row in self.rows:
             yield from row[place].plain.splitlines()
 
-    def _needed(self, shown: Sequence[int], widths: Sequence[int]) -> int:
-        """The least width in which the columns `shown` can be read, with the gaps between them."""
-        return sum(self._least(each, widths) for each in shown) + GAP * (len(shown) - 1)
+    def _longest_word(self, place: int) -> int:
+        words = (word for line in self._lines(place) for word in line.split())
+        return min(max(map(cell_len, words), default=0), LONGEST_WORD)
 
-    def _least(self, place: int, widths: Sequence[int]) -> int:
-        return widths[place] if self.columns[place].whole else min(widths[place], LEAST)
+    def _least(self, place: int, widths: Sequence[int], words: Sequence[int]) -> int:
+        """The least width at which a column reads well."""
+        column, width = self.columns[place], widths[place]
+        if column.whole:
+            return width
+        return min(width, LEAST if column.cut else max(LEAST, words[place]))
+
+
+def _needed(shown: Sequence[int], least: Sequence[int]) -> int:
+    """The least width in which the columns `shown` can be read, with the gaps between them."""
+    return sum(least[place] for place in shown) + GAP * (len(shown) - 1)
+
+
+def _room(shown: Sequence[int], widths: Sequence[int], least: Sequence[int], width: int) -> dict[int, int]:
+    """How wide each column may be: the least, and an equal part of what is left while it wants more."""
+    room = {place: least[place] for place in shown}
+    left = width - _needed(shown, least)
+    while left > 0 and (wanting := [place for place in shown if room[place] < widths[place]]):
+        for place in wanting[:left]:
+            room[place] += 1
+        left -= len(wanting[:left])
+    return room
 
 
 def cut(value: Text, width: int) -> Text:

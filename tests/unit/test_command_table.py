@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from console.boundary import Boundary
 from console.cli import app
 from console.command_table import TABLE, CommandEntry, ListedCommands, imported
 from tests.source import ROOT, modules, tree
@@ -60,7 +61,7 @@ def _commands_of(module: str) -> set[str]:
 def test_the_list_is_as_if_all_were_imported(columns: str) -> None:
     """`coalmine --help` prints byte for byte what it would with the commands themselves."""
 
-    class Whole(ListedCommands):
+    class Whole(Boundary):
         """The same, with the real commands."""
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:

@@ -51,3 +51,29 @@ def test_wide_letters_count_as_two_columns(width: int, *, room: bool) -> None:
         console.print(table(("!name", "?!score", "reason"), [("数" * 5, "0.25", "as it is")]))
     assert "数" * 5 in capture.get()
     assert ("0.25" in capture.get()) is room
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_word_is_broken_where_the_words_have_room(width: int) -> None:
+    """Titles of several words fold between them; numbers stay whole."""
+    titles = (
+        ">difference", ">canary jobs", ">9 in 10 need", ">all jobs", ">rolled back", ">graduated",
+        ">undecided", ">best possible",
+    )  # fmt: skip
+    console = Console(width=width, color_system=None)
+    row = ["-0.3", "1234", "47", "22600", "100%", "0%", "0%", "15"]
+    with console.capture() as capture:
+        console.print(table(titles, [row]))
+    said = capture.get().split()
+    wanted = [word for title in titles for word in title.lstrip(">").split()] + row
+    assert set(wanted) <= set(said)
+
+
+def test_every_setting_is_whole_at_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """The variable goes first: it follows from the name."""
+    console = Console(width=80, color_system=None)
+    rows = [("forge.github.previous_webhook_secret", "a value of some words", "default", "COALMINE_X")]
+    console.print(table(("!setting", "value", "!from", "?!variable"), rows))
+    said = capsys.readouterr().out
+    assert {"forge.github.previous_webhook_secret", "default", "words"} <= set(said.split())
+    assert "COALMINE_X" not in said or len(said.splitlines()[0]) <= 80

@@ -1,5 +1,6 @@
 """The help of every command, on a narrow terminal."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ LONG = "COALMINE_CANARY__POLICY__"
 def test_options_are_whole_at_80_columns(words: tuple[str, ...], command: Any) -> None:
     """No variable and no word of an option's help is cut off, or taken for markup."""
     shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"}).stdout
+    assert not re.search(r"<[a-z]+>", shown), "types are written as people write them"
     cells = " ".join(line.strip("│ ") for line in shown.splitlines() if line.startswith("│"))
     for option in command.params:
         if option.name in {"install_completion", "show_completion"} or getattr(option, "hidden", False):
