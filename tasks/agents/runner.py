@@ -29,7 +29,6 @@ from routing.store.jobs.log_store import LogStore
 from routing.store.redis.lease import LeaseStatus
 from tasks.agents import faults
 from tasks.agents.accounts.leased_accounts import LeasedAccounts, LeasedTurn, counts_as_limit
-from tasks.agents.accounts.version_starts import VersionStarts
 from tasks.agents.agent_record import AgentRecord
 from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, UnknownAgentError
 from tasks.agents.environment import AgentIdentity, agent_environment, known_secrets
@@ -51,6 +50,7 @@ from tasks.agents.turn.order import TurnOrder, TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.turn_runner import TurnRunner
+from tasks.agents.turn.version_starts import VersionStarts
 from tasks.work.outcome import Ran
 
 _log = structlog.get_logger(__name__)

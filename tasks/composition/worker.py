@@ -24,7 +24,6 @@ from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.table import ProcessTable
 from tasks.agents.accounts.leased_accounts import LeasedAccounts
-from tasks.agents.accounts.version_starts import VersionStarts
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.repository.mirror_packs import repack_mirrors
@@ -36,6 +35,7 @@ from tasks.agents.supervision.orphans import end_ownerless_turns
 from tasks.agents.supervision.retirement import Retirements
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.turn_runner import TurnRunner
+from tasks.agents.turn.version_starts import VersionStarts
 from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts

@@ -95,7 +95,7 @@ def test_a_person_is_asked_before_anything_starts_on_a_red_main(place: Path) -> 
 
 
 def test_agents_that_do_not_start_use_up_a_few_attempts_and_one_command_resumes_all(place: Path) -> None:
-    """The fleet stops trying, says why in each place where people look, and goes on when told to."""
+    """The fleet stops trying, says why in each place where people look, and goes on when asked to."""
     with (place / "up.log").open("wb") as log:
         process = subprocess.Popen(
             up(place, "true"), cwd=place, env=environment(), stdout=log, stderr=log, start_new_session=True
@@ -103,7 +103,7 @@ def test_agents_that_do_not_start_use_up_a_few_attempts_and_one_command_resumes_
     try:
         said = (place / "up.log").read_text
         words = "its agents fail as soon as they start"
-        wait_until(lambda: words in said(), description="people are told in `up`", timeout=60)
+        wait_until(lambda: words in said(), description="`up` says it", timeout=60)
         assert "exit code 3: error: SHOP_KEY is not set" in said()
         wait_until(
             lambda: [each for each in answer(place, "status")["held"] if "fail as soon" in each["why"]],

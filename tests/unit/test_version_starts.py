@@ -13,9 +13,9 @@ from routing.jobs.retry import UNCOUNTED, Again
 from routing.jobs.turn import Hindrance, HindranceKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.templates.version import Snapshot
-from tasks.agents.accounts.version_starts import VersionStarts, failed_at_start
 from tasks.agents.runtimes.agent_event import ApiErrorEvent, Usage
 from tasks.agents.turn.result import TurnResult
+from tasks.agents.turn.version_starts import VersionStarts, failed_at_start
 from tests.fleets.stepped_fleet import QUICK, SteppedFleet
 from tests.unit.test_accounts import held_claim, published, tried
 
@@ -135,7 +135,7 @@ def test_failures_that_are_not_alike_or_not_in_a_row_close_nothing(fleet: Fleet,
     ],
     ids=["killed", "clean", "stalled", "acted", "session lost", "the API's", "late"],
 )
-def test_what_is_no_failure_at_the_start(result: TurnResult) -> None:
+def test_what_does_not_count_as_a_failure_at_the_start(result: TurnResult) -> None:
     """Only a program's own error, soon, before it did anything."""
     assert not failed_at_start(result)
     assert failed_at_start(turn())
@@ -201,8 +201,8 @@ def test_jobs_of_a_version_that_was_replaced_go_to_the_new_champion(fleet: Fleet
     pinned = fleet.stepped.enqueue(template=V1).job
     for job in (*jobs, pinned):
         tried(fleet.stepped, job)
-    mended = fleet.app.templates.propose("implementer", Snapshot(command="mended")).version
-    fleet.app.templates.promote(mended.id, by="ada")
+    repaired = fleet.app.templates.propose("implementer", Snapshot(command="repaired")).version
+    fleet.app.templates.promote(repaired.id, by="ada")
     assert sorted(published(fleet.stepped)) == sorted([*jobs, pinned])
     for job in (*jobs, pinned):
         tried(fleet.stepped, job)

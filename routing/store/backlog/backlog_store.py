@@ -115,18 +115,11 @@ _ANSWER = Script("backlog_answer", bool, indexes=_INDEXES, args="unknown_blocker
 _TRIM = Script("backlog_trim", int, indexes=_INDEXES, args="unknown_blocker before most_kept most")
 _ATTACH = Script("backlog_attach", bool, indexes="backlog", args="ref fence job")
 _UNWANTED = Script(
-    "backlog_unwanted",
-    lambda job: None if job is None else str(job),
-    indexes="backlog events",
+    "backlog_unwanted", lambda job: None if job is None else str(job), indexes="backlog events",
     args="ref reason",
-)
-_ASIDE = Script(
-    "backlog_aside",
-    bool,
-    indexes="backlog backlog_working events",
-    args="ref job reason most",
-    flags="in_review main_red",
-)
+)  # fmt: skip
+_PLACES, _WHY = "backlog backlog_working events", "in_review main_red"
+_ASIDE = Script("backlog_aside", bool, indexes=_PLACES, args="ref job reason most", flags=_WHY)
 _REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gate refusal")
 
 
@@ -213,15 +206,9 @@ class BacklogStore(Store):
         """
         doing = f"noting what issue {ref} waits for"
         return self.call(
-            _ASIDE,
-            ref=str(ref),
-            job=job,
-            reason=reason,
-            most=most,
-            in_review=in_review,
-            main_red=main_red,
-            doing=doing,
-        )
+            _ASIDE, ref=str(ref), job=job, reason=reason, most=most, in_review=in_review,
+            main_red=main_red, doing=doing,
+        )  # fmt: skip
 
     def refuse(self, refusal: Refusal) -> bool:
         """Note which gate is shut for an item; False when that is known, or the issue is not an item."""
