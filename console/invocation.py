@@ -23,6 +23,7 @@ import typer
 from console.local.fleet_place import FleetPlace
 from console.output.rendering import when
 from console.output.terminal import Terminal
+from routing.errors import SettingsError
 from routing.printable import valid
 
 if TYPE_CHECKING:
@@ -156,8 +157,11 @@ class Invocation:
     def coalmine(self) -> Coalmine:
         """All parts, connected to each other. A server that does not answer is an error at its first use.
 
-        Calls give up after PATIENCE_SECONDS, sooner than a worker's: a person waits for the answer.
+        Calls give up after PATIENCE_SECONDS, sooner than a worker's: a person waits for the answer. Raises
+        SettingsError where neither a folder nor the settings lead to a fleet that runs.
         """
+        if self.settings.redis_url is None:
+            raise SettingsError(no_fleet(self.place))
         from tasks.composition.composition import compose
         from tasks.logs import configure_logs
 
@@ -204,6 +208,18 @@ def opened(ctx: typer.Context, *, as_json: bool, reads: bool = False) -> tuple[C
     if reads and invocation.open_history() and invocation.place is not None:
         terminal.note(not_running(invocation.place))
     return invocation.coalmine, terminal
+
+
+def no_fleet(place: FleetPlace | None) -> str:
+    """That no fleet runs here, and what to do; `place` is one that did."""
+    if place is not None:
+        seen = f", last seen {when(place.last_seen_at)}" if place.last_seen_at is not None else ""
+        return f"the fleet of {place.state.parent} is not running{seen}; start it with `coalmine up` there"
+    return (
+        "no fleet was found: neither this folder nor one above it has a .coalmine folder, and no server is "
+        "named; start one with `coalmine up` in your project's folder (`coalmine init` asks what it needs), "
+        "or name its server by COALMINE_REDIS_URL"
+    )
 
 
 def not_running(place: FleetPlace) -> str:

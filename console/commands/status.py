@@ -7,7 +7,7 @@ import typer
 from rich.console import Group
 from rich.live import Live
 
-from console.invocation import AsJson, Invocation, examples, started
+from console.invocation import AsJson, Invocation, examples, no_fleet, started
 from console.local.fleet_place import FleetPlace
 from console.output.rendering import Prose, when_near
 from console.output.terminal import Terminal
@@ -51,11 +51,7 @@ def status(
 def _check_is_there(invocation: Invocation) -> None:
     """Raise NotFoundError where neither a folder nor the settings lead to a fleet."""
     if invocation.place is None and invocation.settings.redis_url is None:
-        message = (
-            "no fleet was found: neither this folder nor one above it has a .coalmine folder, and no server "
-            "is named; start one with `coalmine up`, or name its server by COALMINE_REDIS_URL"
-        )
-        raise NotFoundError(message)
+        raise NotFoundError(no_fleet(None))
 
 
 def _document(place: FleetPlace | None, found: FleetStatus) -> dict[str, Any]:

@@ -56,7 +56,11 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
         settings = invocation.settings
         coalmine = invocation.coalmine
     except SettingsError as error:
-        return [problem("settings", str(error), "correct what is named"), git()]
+        happened, _, remedy = str(error).rpartition("; ")
+        return [
+            problem("settings", happened or str(error), remedy if happened else "correct what is named"),
+            git(),
+        ]
     findings = [ok("settings", _origin(invocation.file)), *_redis(coalmine)]
     if findings[-1].check != "redis":
         findings += _of_store(coalmine, wait_seconds=wait_seconds)

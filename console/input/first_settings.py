@@ -59,6 +59,10 @@ def _forms() -> str:
     )
 
 
+#: Programs that report tokens and no dollars.
+_IN_TOKENS = frozenset({"codex", "gemini"})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstSettings:
     """The answers to the questions of `coalmine init`."""
@@ -122,10 +126,28 @@ class FirstSettings:
             ("prompt", "", "before every task: how you want work to be done here"),
         )
         limits = _lines(
-            ("day_cost_usd", 0, "US dollars that the fleet may spend a day; 0: no limit"),
+            *self._day(),
             ("max_attempts", 3, "of a job, before a person is asked"),
         )
         return f"[up]\n{agent}\n[job]\n{limits}"
+
+    def _day(self) -> list[tuple[str, object, str]]:
+        """What may be used a day: in what the program reports."""
+        if self.runtime in _IN_TOKENS:
+            return [
+                (
+                    "day_tokens",
+                    0,
+                    f"that the fleet may use a day, as {self.runtime} reports them; 0: no limit",
+                ),
+                (
+                    "# day_cost_usd",
+                    20,
+                    "the same in US dollars, by a table of prices, if `model` is named above",
+                ),
+            ]
+        said = "" if self.runtime else ", as far as your agent reports them"
+        return [("day_cost_usd", 0, f"US dollars that the fleet may spend a day{said}; 0: no limit")]
 
 
 def _lines(*rows: tuple[str, object, str]) -> str:
