@@ -55,7 +55,7 @@ class Cancellation:
             else:
                 moved = self._jobs.move(Move(
                     job=job_id, allowed=[JobState.QUEUED, JobState.WAITING], to=to,
-                    event=JOB_FINISHED, reason=reason, signals=facts, fence=fence,
+                    event=JOB_FINISHED, reason=_with_kept(job, to, reason), signals=facts, fence=fence,
                     keeps_turn=to is JobState.CANCELLED,  # for a person's retry to deliver
                 ))  # fmt: skip
                 if moved.answer is MoveAnswer.STALE:
@@ -93,3 +93,10 @@ class Cancellation:
                 _log.error("job.child_left", job=child, parent=parent, reason=str(error))
                 failed = True
         return not failed
+
+
+def _with_kept(job: Job, to: JobState, reason: str) -> str:
+    """The reason, and where finished work is that nobody delivers any more."""
+    if to is not JobState.CANCELLED or job.finished is None or " is kept " in reason:
+        return reason
+    return f"{reason}; its finished work is kept in its work tree on {job.finished.host}"

@@ -377,6 +377,16 @@ def test_a_cancel_where_the_work_is_elsewhere_names_its_host(there: Delivering, 
     assert "cancelled by ann; what its turn did is kept as it is in its work tree on h1" in found.reason
 
 
+def test_finished_work_that_nobody_delivers_any_more_is_named(there: Delivering) -> None:
+    """The job waited for a worker when it was cancelled, so none can say where its work is."""
+    job = there.job("echo one > work.txt")
+    there.lose_worker(job)
+    there.fleet.app.jobs.cancel(job, by="ann", at=there.fleet.fleet.clock())
+    assert there.fleet.find(job).reason == (
+        "cancelled by ann; its finished work is kept in its work tree on h1"
+    )
+
+
 def test_a_cancel_outweighs_a_limit_that_the_turn_met(there: Delivering) -> None:
     """The agent said the limit, and was ended when its job was cancelled: that is not put off."""
     begun = there.folder / "begun"

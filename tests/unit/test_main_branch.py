@@ -115,6 +115,21 @@ def test_main_that_broke_since_is_looked_at_too(fleet_of: Fleets) -> None:
     assert (job_of(fleet, ref).state, job_of(fleet, ref).base_commit) == (JobState.WAITING, repaired)
 
 
+@pytest.mark.parametrize(
+    ("said", "context"), [(StatusState.FAILURE, "ci/docs"), (StatusState.PENDING, "ci/build")]
+)
+def test_main_that_did_not_fail_alike_since_excuses_nothing(
+    fleet_of: Fleets, said: StatusState, context: str
+) -> None:
+    """Another check fails there, or it is yet to be judged: what the work failed is the version's."""
+    fleet = fleet_of(acts={1: ["red"]}, merge="green")
+    (ref,) = pushed(fleet, 1)
+    broken = fleet.forge.repositories["acme/shop"].squash("Other work")
+    fleet.forge.say(broken, said, context=context)
+    fleet.watch()
+    assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.QUEUED, 1)
+
+
 def test_work_that_cannot_be_brought_up_to_date_goes_to_a_person(fleet_of: Fleets) -> None:
     """It conflicts with what repaired the main branch: that is not held against the version."""
     fleet = fleet_of(acts={1: ["red"]})
