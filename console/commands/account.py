@@ -11,13 +11,12 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from console.details.account_lines import AccountLine, account_document, account_lines
+from console.details.account_lines import AccountLine, account_document, account_lines, known_account
 from console.invocation import AsJson, examples, opened, started
 from console.output.rendering import one_line, table, when, word
 from routing.accounts.breaker import Breaker
 from routing.accounts.closed_account import ALL_MODELS, ClosedAccount
-from routing.errors import InvalidInputError, NotFoundError
-from tasks.composition.composition import Coalmine
+from routing.errors import InvalidInputError
 
 account_app = typer.Typer(help="Accounts that agents work with, and their limits.", no_args_is_help=True)
 
@@ -60,7 +59,7 @@ def close(
     """Close an account: no job begins on it. Agents that are running go on."""
     seconds = _span_seconds(duration) if duration else None
     coalmine, terminal = opened(ctx, as_json=as_json)
-    _known(coalmine, account)
+    known_account(coalmine, account)
     user = started(ctx).user
     until = None if seconds is None else coalmine.now() + seconds
     changed = coalmine.breakers.close(
@@ -78,22 +77,13 @@ def reopen(
 ) -> None:  # fmt: skip
     """Open an account again: all jobs that waited for it go on."""
     coalmine, terminal = opened(ctx, as_json=as_json)
-    _known(coalmine, account)
+    known_account(coalmine, account)
     opened_now = coalmine.breakers.reopen(account, by=started(ctx).user, model=model)
     held = coalmine.job_store.occupancy().limited
     done = f"{account} is open; {held} jobs wait for accounts, and those of this one go on."
     if not opened_now:
         done = f"{account} was open; nothing was changed."
     terminal.answer({"account": account, "opened": opened_now}, done)
-
-
-def _known(coalmine: Coalmine, account: str) -> None:
-    """Refuse a name that no account has."""
-    names = sorted({line.account for line in account_lines(coalmine)})
-    if account not in names:
-        known = ", ".join(names) or "none"
-        message = f"no account is called {account[:60]!r} (known: {known}); see `coalmine account list`"
-        raise NotFoundError(message)
 
 
 def _span_seconds(text: str) -> float:

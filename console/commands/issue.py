@@ -17,6 +17,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from console.completion import complete_issue
+from console.decisions.issue_decisions import LEFT_TO_PEOPLE, pause_issue, resume_issue
 from console.invocation import AsJson, examples, opened, started
 from console.output.issue_detail import IssueDetail, detail_of
 from console.output.issue_views import (
@@ -29,7 +30,6 @@ from console.output.issue_views import (
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
-from routing.forges.errors import ForgeError
 from routing.forges.registry import KINDS
 from routing.issues.issue import IssueProblem, IssueRef, is_repository_name
 from routing.jobs.job import JobState
@@ -50,9 +50,6 @@ LISTED = (
     BacklogState.FROZEN,
 )
 UNLISTED = (BacklogState.CANCELLED, BacklogState.COMPLETED)
-
-#: States in which an issue carries the label that leaves it to people.
-LEFT_TO_PEOPLE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
 
 #: The longest name of a person that is taken, in characters.
 LONGEST_NAME = 100
@@ -133,10 +130,7 @@ def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = Fa
     """Take an issue out of the queue until it is resumed. A job that is working on it goes on to its end."""
     ref, who = IssueRef.parse(issue), _who(ctx, by)
     coalmine, terminal = opened(ctx, as_json=as_json)
-    backlog = _forge_parts(coalmine).backlog
-    # The item is read again after the step: the answer shows what is stored, not what was meant.
-    changed = backlog.cancel(ref, by=who)
-    item = backlog.find(ref)
+    item, changed = pause_issue(coalmine, ref, by=who)
     terminal.answer(issue_document(item) | {"changed": changed}, _paused(item, changed=changed))
     for note in _pause_notes(coalmine, item):
         terminal.note(note)
@@ -152,14 +146,12 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
     """
     ref, who = IssueRef.parse(issue), _who(ctx, by)
     coalmine, terminal = opened(ctx, as_json=as_json)
-    forges, label = _forge_parts(coalmine), coalmine.settings.issues.watch.escalation_label
-    before = forges.backlog.find(ref)
-    # The label first: with it still on, the next poll would take the issue out again.
-    off = _take_label_off(forges, before, label)
-    changed = forges.backlog.requeue(ref, by=who) or bool(off)  # a poll may have put it back in between
-    item = forges.backlog.find(ref)
-    terminal.answer(issue_document(item) | {"changed": changed}, _resumed(item, changed=changed))
-    for note in _resume_notes(before, item, label, off=off):
+    done = resume_issue(coalmine, ref, by=who)
+    terminal.answer(
+        issue_document(done.item) | {"changed": done.changed}, _resumed(done.item, changed=done.changed)
+    )
+    label = coalmine.settings.issues.watch.escalation_label
+    for note in _resume_notes(done.before, done.item, label, off=done.label_off):
         terminal.note(note)
 
 
@@ -201,30 +193,6 @@ def _problems(coalmine: Coalmine, places: Sequence[str]) -> dict[str, list[Issue
 def _forge_parts(coalmine: Coalmine) -> ForgeParts:
     """The parts around forges, made for one command. None of these commands runs a CI."""
     return ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
-
-
-def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool | None:
-    """Take the label off the item's issue; with it, the next poll would take the issue out of the queue.
-
-    Returns whether the issue had the label. None: its forge was not asked, because the item does not wait
-    for a person, the forge is not set up here, or its kill switch is on. Labels are compared without regard
-    to case and removed in the forge's own spelling. Raises UnavailableError when the forge does not answer
-    or refuses; a label that is gone already is not an error.
-    """
-    site = forges.sites.get(item.ref.forge)
-    waits = item.state in LEFT_TO_PEOPLE or item.paused
-    if site is None or site.config.kill_switch or not waits:
-        return None
-    try:
-        found = site.forge.read_issue(item.ref)
-        theirs = [name for name in found.labels if name.casefold() == label.casefold()]
-        for name in theirs:
-            site.forge.remove_label(item.ref, name)
-    except ForgeError as error:
-        remedy = "nothing was changed; try again, or take the label off on its forge"
-        message = f"the label {label} could not be taken off {item.ref} ({error}): {remedy}"
-        raise UnavailableError(message) from error
-    return bool(theirs)
 
 
 def _paused(item: BacklogItem, *, changed: bool) -> str:
@@ -272,7 +240,7 @@ def _show_notes(coalmine: Coalmine, item: BacklogItem) -> Iterator[str]:
 def _resume_notes(before: BacklogItem, item: BacklogItem, label: str, *, off: bool | None) -> Iterator[str]:
     """Notes on the label: that it was taken off, or that it must be where the forge was not asked.
 
-    `off` is what `_take_label_off` returned.
+    `off` is as in `IssueResumed`.
     """
     if off:
         yield f"the label {label} was taken off it"

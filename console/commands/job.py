@@ -11,30 +11,19 @@ import typer
 
 from console.boundary import ExitCode
 from console.completion import complete_job, complete_template
+from console.decisions.job_decisions import THUMBS, retry_job, thumb_job
 from console.details.job_detail import log_document, read_job
 from console.invocation import AsJson, examples, opened, started
 from console.output.job_views import job_document, job_view, jobs_view
 from console.output.rendering import one_line, text, when
 from console.output.terminal import Terminal
-from routing.backlog.item import BacklogItem, BacklogState
-from routing.errors import ConflictError
-from routing.forges.errors import ForgeError
-from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState, checked_job_id
-from routing.jobs.signal import Signal, SignalKind
 from tasks.composition.composition import Coalmine
-from tasks.composition.forge_parts import ForgeParts
-from tasks.issues.site import issue_of
 
 job_app = typer.Typer(help="Jobs.", no_args_is_help=True)
 
-#: The signal that each word of `job thumb` adds.
-THUMBS = {"up": SignalKind.THUMB_UP, "down": SignalKind.THUMB_DOWN}
-
 #: Seconds of one wait for news of a job that is followed.
 WAIT_SECONDS = 1.0
-
-_REOPEN = "reopen the issue on its forge to have it worked on again"
 
 JobId = Annotated[
     str, typer.Argument(metavar="JOB", autocompletion=complete_job, help="The job's id, 16 hex digits.")
@@ -128,8 +117,7 @@ def retry(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
     Refused when its issue is completed or closed, or when another job works on it.
     """
     coalmine, terminal = opened(ctx, as_json=as_json)
-    note = _check_issue(coalmine, coalmine.jobs.find(job))
-    queued = coalmine.jobs.retry(job, by=started(ctx).user)
+    queued, note = retry_job(coalmine, job, by=started(ctx).user)
     terminal.answer(job_document(queued), f"{queued.id} is queued again for {queued.version_id}")
     if note:
         terminal.note(note)
@@ -158,18 +146,9 @@ def thumb(
     if verdict not in THUMBS:
         raise typer.BadParameter(f"{verdict[:20]!r} is neither up nor down", param_hint="up|down")
     coalmine, terminal = opened(ctx, as_json=as_json)
-    found = coalmine.jobs.find(job)
-    kind = THUMBS[verdict]
-    # The same thumb twice in a row is one decision; up, down and up again are three.
-    before = [fact.kind for fact in coalmine.signals.read(found.id) if fact.kind in THUMBS.values()]
-    changed = before[-1:] != [kind]
-    if changed:
-        at = coalmine.signals.now()
-        # With the time in it the id is new: a person may change their mind more than once.
-        fact = Signal(id=f"{kind}:{at:.6f}", kind=kind, at=at, note=f"by {started(ctx).user}")
-        coalmine.signals.add(found.id, [fact])
+    changed = thumb_job(coalmine, job, THUMBS[verdict], by=started(ctx).user)
     done = f"thumb {verdict}" if changed else "has that thumb already; nothing was changed"
-    terminal.answer({"job": found.id, "thumb": verdict, "changed": changed}, f"{found.id} {done}")
+    terminal.answer({"job": job, "thumb": verdict, "changed": changed}, f"{job} {done}")
 
 
 def _follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: bool) -> int:
@@ -215,49 +194,3 @@ def _follow_states(coalmine: Coalmine, job: Job, terminal: Terminal) -> Job:
         # Without news the job is read all the same: it may have changed before the first wait.
         if not events or any(event.subject == job.id for event in events):
             job = coalmine.jobs.find(job.id)
-
-
-def _check_issue(coalmine: Coalmine, job: Job) -> str:
-    """Raise ConflictError when the job's issue is finished, or when another job works on it.
-
-    Returns a note for the person, "" for none: a forge that does not answer does not stop a retry. Nothing
-    is written or locked here; `Jobs.retry` refuses a job whose issue another job has taken since.
-    """
-    ref = issue_of(job)
-    if ref is None:
-        return ""
-    forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
-    item = forges.backlog.known(ref)
-    if item is not None:
-        _refuse_taken(item, job)
-    site = forges.sites.get(ref.forge)
-    if site is None or site.config.kill_switch:
-        return ""
-    try:
-        found = site.forge.read_issue(ref)
-    except ForgeError as error:
-        return f"it is not known whether {ref} is still open: {error}"
-    if found.state == "closed":
-        message = f"{ref} is closed; job {job.id} was not retried: {_REOPEN}"
-        raise ConflictError(message)
-    return ""
-
-
-def _refuse_taken(item: BacklogItem, job: Job) -> None:
-    """Raise ConflictError when the backlog has the issue as completed, or given to another job.
-
-    The job itself may still hold its issue: that is the usual case of a retry, and is allowed.
-    """
-    if item.state is BacklogState.COMPLETED:
-        message = f"{item.ref} is completed ({item.reason}); job {job.id} was not retried: {_REOPEN}"
-        raise ConflictError(message)
-    if item.state is BacklogState.IN_PROGRESS and item.job != job.id:
-        message = f"{_whose(item.ref, item.job)}; job {job.id} was not retried"
-        raise ConflictError(message)
-
-
-def _whose(ref: IssueRef, job: str) -> str:
-    """Which job has the issue; it is "" between taking the slot and enqueueing it."""
-    if job:
-        return f"{ref} is being worked on by job {job}; see `coalmine job show {job}`"
-    return f"{ref} was just given to another job; see `coalmine issue show {ref}`"

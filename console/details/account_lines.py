@@ -30,6 +30,16 @@ def account_lines(coalmine: Coalmine) -> list[AccountLine]:
     ]
 
 
+def known_account(parts: Coalmine, account: str) -> str:
+    """The name again; NotFoundError for one that no account has."""
+    names = sorted({line.account for line in account_lines(parts)})
+    if account not in names:
+        known = ", ".join(names) or "none"
+        message = f"no account is called {account[:60]!r} (known: {known}); see `coalmine account list`"
+        raise NotFoundError(message)
+    return account
+
+
 def _runtimes(coalmine: Coalmine) -> list[str]:
     """The runtimes of all champions; one that cannot be read is left out."""
     runtimes = set()

@@ -17,6 +17,7 @@ from console.web.api_routes import api_routes
 from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders
 from console.web.machine_routes import machine_routes
+from console.web.people.decision_routes import decision_routes
 from console.web.people.guard import AccessGuard
 from console.web.people.page_routes import page_routes
 from console.web.people.session import WebAccess
@@ -93,7 +94,7 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
         read_numbers=lambda: read_metrics(parts),
         accepted=look_now,
         access=access,
-        routes=[api_routes(parts), page_routes(parts), sign_in_routes(access)],
+        routes=[api_routes(parts), page_routes(parts), decision_routes(parts), sign_in_routes(access)],
         delivery_bytes=settings.web.delivery_bytes,
     )
 

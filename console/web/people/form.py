@@ -1,14 +1,19 @@
 """A form that a person sends: read, and shown to come from a page of ours.
 
-A browser says in `Origin`, and in `Sec-Fetch-Site`, whose page sent a form.
+A browser says in `Origin`, and in `Sec-Fetch-Site`, whose page sent a form; the session's CSRF token proves
+it besides. A form without a session (signing in) has the first check alone: it changes nothing but the cookie
+of the one who sends it.
 """
 
+import hmac
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from console.web.people.guard import viewer_of
+from console.web.people.session import Viewer
 from console.web.request_limits import read_body
 from routing.errors import InvalidInputError
 from routing.printable import valid
@@ -26,6 +31,17 @@ async def read_form(request: Request) -> Mapping[str, str]:
     except ValueError as error:  # not UTF-8, or too many fields
         raise InvalidInputError("this is not a form of ours; nothing was changed") from error
     return {name: valid(value).replace("\r\n", "\n") for name, value in fields}
+
+
+async def read_decision(request: Request) -> tuple[Viewer, Mapping[str, str]]:
+    """The form of a person who may decide; 403 without the right, or without the session's own token."""
+    viewer = viewer_of(request.scope)
+    form = await read_form(request)
+    if not viewer.may_act:
+        raise HTTPException(403, "deciding needs the acting token (web.token); sign in with it")
+    if not viewer.csrf or not hmac.compare_digest(viewer.csrf.encode(), form.get("csrf", "").encode()):
+        raise HTTPException(403, "the form was not sent from a page of this session; nothing was changed")
+    return viewer, form
 
 
 def _check_origin(request: Request) -> None:

@@ -1,0 +1,70 @@
+"""Decisions about an issue: it leaves the queue, or goes back into it."""
+
+from dataclasses import dataclass
+
+from routing.backlog.item import BacklogItem, BacklogState
+from routing.errors import UnavailableError
+from routing.forges.errors import ForgeError
+from routing.issues.issue import IssueRef
+from tasks.composition.composition import Coalmine
+from tasks.composition.forge_parts import ForgeParts
+
+#: States in which an issue carries the label that leaves it to people.
+LEFT_TO_PEOPLE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssueResumed:
+    """What became of an issue that a person put back."""
+
+    before: BacklogItem
+    item: BacklogItem  # as it is now
+    changed: bool
+    label_off: bool | None  # whether it had the label that leaves it to people; None: its forge was not asked
+
+
+def pause_issue(parts: Coalmine, ref: IssueRef, *, by: str) -> tuple[BacklogItem, bool]:
+    """Take an issue out of the queue; returns it as it is now, and whether that changed anything."""
+    backlog = _forge_parts(parts).backlog
+    changed = backlog.cancel(ref, by=by)
+    # Read again after the step: the answer shows what is stored, not what was meant.
+    return backlog.find(ref), changed
+
+
+def resume_issue(parts: Coalmine, ref: IssueRef, *, by: str) -> IssueResumed:
+    """Put an issue back that was paused or waits for a person, and take its label off on its forge."""
+    forges, label = _forge_parts(parts), parts.settings.issues.watch.escalation_label
+    before = forges.backlog.find(ref)
+    # The label first: with it still on, the next poll would take the issue out again.
+    off = _take_label_off(forges, before, label)
+    changed = forges.backlog.requeue(ref, by=by) or bool(off)  # a poll may have put it back in between
+    return IssueResumed(before=before, item=forges.backlog.find(ref), changed=changed, label_off=off)
+
+
+def _forge_parts(parts: Coalmine) -> ForgeParts:
+    """The parts around forges. No decision runs a CI."""
+    return ForgeParts(coalmine=parts, run_ci=lambda _commit: None)
+
+
+def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool | None:
+    """Take the label off the item's issue; with it, the next poll would take the issue out of the queue.
+
+    Returns whether the issue had the label. None: its forge was not asked, because the item does not wait
+    for a person, the forge is not set up here, or its kill switch is on. Labels are compared without regard
+    to case and removed in the forge's own spelling. Raises UnavailableError when the forge does not answer
+    or refuses; a label that is gone already is not an error.
+    """
+    site = forges.sites.get(item.ref.forge)
+    waits = item.state in LEFT_TO_PEOPLE or item.paused
+    if site is None or site.config.kill_switch or not waits:
+        return None
+    try:
+        found = site.forge.read_issue(item.ref)
+        theirs = [name for name in found.labels if name.casefold() == label.casefold()]
+        for name in theirs:
+            site.forge.remove_label(item.ref, name)
+    except ForgeError as error:
+        remedy = "nothing was changed; try again, or take the label off on its forge"
+        message = f"the label {label} could not be taken off {item.ref} ({error}): {remedy}"
+        raise UnavailableError(message) from error
+    return bool(theirs)
