@@ -52,7 +52,7 @@ TABLE = (
     ),
     CommandEntry(
         "up", "up",
-        "Start the fleet: a private Redis server, workers and beat. Ctrl-C ends it; the next `up` goes on.",
+        "Start the fleet: a private Redis server, workers, beat, pages. Ctrl-C ends it; `up` goes on.",
     ),
     CommandEntry("web", "web", "Serve pages, their API, webhooks and metrics until Ctrl-C."),
     CommandEntry(

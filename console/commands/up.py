@@ -101,12 +101,13 @@ def up(
     state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
-    """Start the fleet: a private Redis server, workers and beat. Ctrl-C ends it; the next `up` goes on.
+    """Start the fleet: a private Redis server, workers, beat, pages. Ctrl-C ends it; `up` goes on.
 
     Options that were given are kept with the state, so `coalmine up` alone goes on with them. The
     environment and the settings file count more than what is kept.
 
-    Where a forge that sends webhooks is set up, a web process takes them (COALMINE_WEB__PORT, 8321).
+    Its pages are at http://127.0.0.1:8321 (COALMINE_WEB__PORT), or at a free port where that one is taken.
+    Where a forge that sends webhooks is set up, they are taken there.
 
     Other `coalmine` commands that you run in the same folder find it by themselves. With --json its events
     are printed, one JSON object on each line; everything else goes to standard error.
@@ -232,6 +233,8 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
     follower = threading.Thread(target=news.follow, args=(stop,), name="events", daemon=True)
     speaker.say(f"The fleet is starting; logs are in {fleet.log_folder}, Ctrl-C ends it.")
     if fleet.door is not None:
+        speaker.say(f"Look at it in a browser: {fleet.door.address}")
+    if fleet.door is not None and fleet.door.takes_webhooks:
         speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and the like.")
     follower.start()
     ending = FleetEnding(fleet.coalmine, speaker.say, worker=fleet.worker)

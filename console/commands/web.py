@@ -13,6 +13,7 @@ from console.doctor.guessable_secrets import REMEDY, guessable
 from console.invocation import AsJson, examples, opened
 from console.output.rendering import text
 from console.web.access import checked_token
+from console.web.listening import address_of, listen
 
 web_app = typer.Typer()
 
@@ -52,7 +53,7 @@ def web(
     """
     from console.web.app import web_of  # noqa: PLC0415 - no other command should wait for the framework
     from console.web.open_connections import ConnectionLimits  # noqa: PLC0415 - the same
-    from console.web.server import address_of, listen, serve  # noqa: PLC0415 - the same
+    from console.web.server import serve  # noqa: PLC0415 - the same
 
     coalmine, terminal = opened(ctx, as_json=as_json)
     settings = coalmine.settings.web

@@ -1,4 +1,4 @@
-"""A whole fleet on this machine: a private Redis server, workers, beat and, for webhooks, a web process.
+"""A whole fleet on this machine: a private Redis server, workers, beat and a web process.
 
 All that it writes is below one state folder, where `running.json` says how a running fleet is reached. Its
 settings are the environment's; what the plan adds is put into this process's environment, and so reaches the
@@ -32,6 +32,7 @@ from console.local.program import Program
 from console.local.start_checks import check_has_commit
 from console.local.supervisor import Supervisor
 from console.web.access import checked_token
+from console.web.listening import PortInUseError, address_of, listen
 from routing.embedded.private_server import PrivateServer
 from routing.forges.config import RemoteConfig
 from routing.forges.local.config import LocalConfig
@@ -64,7 +65,7 @@ class FleetPlan:
     unsaid: Mapping[str, str] = field(default_factory=dict)  # … where neither environment nor file says any
     last_up: frozenset[str] = frozenset()  # those of `unsaid` that the last `up` was given
     agents: int | None = None  # jobs that are worked on at once; None: as many as the local forge may have
-    door: bool = False  # whether to listen for webhooks, if a forge that sends them is set up
+    door: bool = False  # whether to serve pages, and webhooks
     folder: Path | None = None  # that the programs run in; None: the current one
     temporary: Path | None = None  # where they put temporary files; None: where all programs do
 
@@ -76,23 +77,34 @@ class LocalDoor:
     host: str
     port: int  # never 0
     address: str  # as a browser writes it
+    takes_webhooks: bool  # whether a forge that sends them is set up
 
     @classmethod
-    def of(cls, settings: Settings) -> Self | None:
-        """Where to listen, or None when no forge that sends webhooks is set up.
+    def of(cls, settings: Settings) -> Self:
+        """Where to listen; with port 0 a free one is chosen.
 
-        Raises InvalidInputError where `coalmine web` would refuse to start. A port that is taken is an error,
-        because the forge, or the proxy before us, sends to that one; with port 0 a free one is chosen.
+        Raises InvalidInputError where `coalmine web` would refuse to start. Where a forge sends webhooks, a
+        port that is taken is an error, because the forge, or the proxy before us, sends to that one; pages
+        alone may be at another.
         """
-        remote = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
-        if not any(forge.is_served or forge.secrets for forge in remote):
-            return None
-        from console.web.server import address_of, listen  # noqa: PLC0415 - only where there is a door
-
         web = settings.web
         checked_token(web, web.host, public=web.public)
-        with listen(web.host, web.port) as listener:
-            return cls(host=web.host, port=listener.getsockname()[1], address=address_of(listener))
+        is_fixed = any(
+            forge.is_served or forge.secrets for forge in settings.forge if isinstance(forge, RemoteConfig)
+        )
+        try:
+            listener = listen(web.host, web.port)
+        except PortInUseError:
+            if is_fixed:
+                raise
+            listener = listen(web.host, 0)
+        with listener:
+            return cls(
+                host=web.host,
+                port=listener.getsockname()[1],
+                address=address_of(listener),
+                takes_webhooks=is_fixed,
+            )
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -117,7 +129,7 @@ class LocalFleet:
         self._leave = ExitStack()
         self._logs: dict[str, logging.Logger] = {}
         self.supervisor: Supervisor | None = None
-        self.door: LocalDoor | None = None  # where webhooks are taken
+        self.door: LocalDoor | None = None  # where pages are served, and webhooks are taken
         self.variables: dict[str, str] = {}
         self._has_own_server = False
         self.agents = DEFAULT_AGENTS

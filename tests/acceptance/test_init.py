@@ -200,7 +200,9 @@ def place(folder: Path) -> Mapping[str, str]:
     (folder / "bin" / "claude").chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     path = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
-    return kept | {"PATH": path, "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    return kept | {
+        "PATH": path, "HOME": str(folder), "PYTHONPATH": str(ROOT), "COALMINE_WEB__PORT": "0",
+    }  # fmt: skip
 
 
 def test_five_questions_are_asked_on_a_terminal_and_up_needs_no_option(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ esac
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     return kept | {
+        "COALMINE_WEB__PORT": "0",  # several fleets may begin at once
         "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
         "COALMINE_TIMES__WATCH_INTERVAL_SECONDS": "0.5",
         "COALMINE_JOB__DRAIN_GRACE_SECONDS": "1",
@@ -135,6 +136,10 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
         status = _fleet_status(below)
         assert (status["place"]["running"], status["issues"]["completed"]) == (True, 1)
         assert len(status["processes"]) == 3, "two workers and beat"
+        pages = _pages(tmp_path)
+        with httpx.Client(base_url=pages, trust_env=False, timeout=20) as browser:
+            text = browser.get("/jobs?state=succeeded", headers={"Accept": "text/html"}).text
+        assert "Greet" in text, "the page that it names shows what was done"
     assert process.returncode == 0, (tmp_path / "up.log").read_text()
     assert _issue(tmp_path, 1)["state"] == "closed"
     assert "ready-for-human" in _issue(tmp_path, 2)["labels"]
@@ -151,8 +156,8 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     listed = run([sys.executable, "-m", "coalmine", "job", "list"], cwd=below, env=_environment())
     assert "is not running, last seen" in listed.stderr
     assert "succeeded" in listed.stdout
-    assert not (tmp_path / ".coalmine" / "logs" / "web.log").exists(), "nobody could send a webhook"
-    assert _door(tmp_path) is None
+    assert _door(tmp_path) is None, "nobody could send a webhook"
+    assert _status(f"{pages}/healthz") == 0, "the pages end with the fleet"
     events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert {"job.queued", "job.claimed", "job.waiting", "job.finished"} <= {event["kind"] for event in events}
     assert "The fleet has ended" in (tmp_path / "up.log").read_text(), (
@@ -237,6 +242,13 @@ def test_work_that_people_merge_leaves_its_issue_open_until_they_have(tmp_path: 
         )
 
 
+def _pages(folder: Path) -> str:
+    """The address of the pages that `coalmine up` says."""
+    found = re.search(r"Look at it in a browser: (http://\S+)", (folder / "up.log").read_text())
+    assert found, (folder / "up.log").read_text()
+    return found[1]
+
+
 def _door(folder: Path) -> str | None:
     """The address that `coalmine up` says."""
     found = re.search(r"Webhooks are taken at (http://\S+)/webhook/", (folder / "up.log").read_text())
@@ -247,7 +259,6 @@ def test_webhooks_are_taken_where_a_forge_could_send_some(tmp_path: Path) -> Non
     """A web process is started with the rest, says where it listens, and knows the forge's secret."""
     _workplace(tmp_path)
     variables = {
-        "COALMINE_WEB__PORT": "0",
         "COALMINE_FORGE__GITHUB__WEBHOOK_SECRET": "s3cr3t-0f-the-d00r",
         "COALMINE_FORGE__GITHUB__REPOSITORIES": "acme/shop",
     }

@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from console.web.bounded_protocol import ConnectionTable
+from console.web.listening import listen
 from console.web.open_connections import ConnectionLimits, Phase
-from console.web.server import BoundedServer, listen
+from console.web.server import BoundedServer
 from tests.waiting import slowdown, wait_until
 
 #: Seconds that a connection may be in any phase.
