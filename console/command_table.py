@@ -39,7 +39,7 @@ TABLE = (
     ),
     CommandEntry("resume", "fleet", "Start dispatch again, and try versions again that did not start."),
     CommandEntry(
-        "doctor", "fleet",
+        "doctor", "doctor",
         "Check settings, servers, workers and forges: what is wrong and how to repair it.",
     ),
     CommandEntry("events", "fleet", "Print the stream of events. With --json, one JSON object on each line."),

@@ -12,13 +12,10 @@ from typing import Any
 
 from console.input.input_text import not_empty, read_text
 from routing.errors import InvalidInputError
-from routing.git.git import Git, GitError
 from routing.jobs.turn import TurnKind
 from routing.sandbox.profile import SandboxKind
 from routing.templates.templates import checked_snapshot
 from routing.templates.version import Snapshot
-from tasks.agents.runtimes.registry import RUNTIMES
-from tasks.agents.runtimes.runtime import RuntimeSpec
 
 #: The names for `--clear`, with the field that each empties.
 CLEARABLE = {
@@ -189,6 +186,8 @@ def commit_of(file: Path) -> tuple[str, str]:
     prompt was a different one. A git that fails or takes longer than 10 s is a reason too, and not an
     error.
     """
+    from routing.git.git import Git, GitError
+
     git = Git(file.resolve().parent, timeout_seconds=10)
     name = file.resolve().name
     try:
@@ -218,6 +217,9 @@ def _check_runtime(snapshot: Snapshot) -> None:
     Refused here, it costs one message; later, every job of a trial would fail and the canary would be
     blamed.
     """
+    from tasks.agents.runtimes.registry import RUNTIMES
+    from tasks.agents.runtimes.runtime import RuntimeSpec
+
     if snapshot.runtime not in RUNTIMES:
         message = f"no runtime is called {snapshot.runtime!r}; use one of: {', '.join(sorted(RUNTIMES))}"
         raise InvalidInputError(message)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs.command_line import CommandLine
+from tests.source import ROOT
 from tests.waiting import communicated, until_ended
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
@@ -47,6 +48,26 @@ def test_answers_and_errors_go_to_their_own_streams(coalmine: CommandLine, varia
     with process(["template", "show", "b"], variables) as running:
         output, complaint = communicated(running)
         assert (running.returncode, output, complaint.count("\n")) == (3, "", 1)
+
+
+#: What only workers, beat and those who speak to a forge or a broker import.
+OF_WORKERS = {"celery", "kombu", "requests", "fastapi", "markdown_it", "yaml"}
+
+
+@pytest.mark.parametrize("words", [["status"], ["job", "list"], ["template", "list"], ["cost"]])
+def test_who_reads_waits_for_no_worker_s_imports(words: list[str], variables: dict[str, str]) -> None:
+    """A command that only reads the store starts without what sends messages and asks forges."""
+    program = "import sys; from console.cli import app; code = app(sys.argv[1:], standalone_mode=False); "
+    program += "print(code, *{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *words, "--json"], capture_output=True, text=True, check=True,
+        cwd=ROOT, env=kept | variables,
+    )  # fmt: skip
+    code, *imported = ended.stderr.split()
+    assert code == "0"
+    assert "redis" in imported
+    assert not OF_WORKERS & set(imported)
 
 
 def test_interrupt_is_quiet(coalmine: CommandLine, variables: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ _IMPORT_WHEN_USED = (
 )  # fmt: skip
 
 #: Imported once, before the fork: what neither reads settings nor makes what processes share at its import.
-_PRELOADED = [
+PRELOADED = [
     "tests.fleets.forked_celery", "celery.bin.celery", "celery.apps.beat", "celery.apps.worker",
     "celery.concurrency.prefork", "celery.concurrency.solo", "celery.concurrency.thread",
     "celery.worker.consumer", "kombu.transport.redis", "tasks.composition.composition", "tasks.agents.runner",
@@ -70,7 +70,7 @@ class ForkedCelery:
 def preloaded() -> ForkServerContext:
     """Starts processes that are forked from the one that has imported the product; there is one such only."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 
