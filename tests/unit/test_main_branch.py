@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import redis
@@ -9,11 +10,24 @@ import redis
 from routing.backlog.item import BacklogState
 from routing.backlog.refusal import Gate
 from routing.forges.change_request import ChangeState
-from routing.forges.commit_status import StatusState
-from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.forges.commit_status import (
+    CiReading,
+    CiReason,
+    CiVerdict,
+    CombinedStatus,
+    CommitStatus,
+    StatusState,
+)
+from routing.forges.errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
-from tasks.issues.ci_look import CiLook
+from tasks.issues.ci_look import CiLook, failed_checks
 from tasks.issues.watch import Finding
 from tests.fakes.mishaps import Mishap
 from tests.fleets.forge_fleet import ForgeFleet
@@ -240,6 +254,33 @@ def test_where_ci_is_ours_the_main_branch_is_judged_first(
     assert look.at(site, job, waited_seconds=0.0, held=False).finding is after
     fleet.forge.say(fleet.forge.repositories["acme/shop"].squash("Break the build"), StatusState.FAILURE)
     assert look.at(site, job, waited_seconds=0.0, held=False).finding is found  # our CI judged the work alone
+
+
+@pytest.mark.parametrize("error", [ForgeGoneError, ForgeInvalidError])
+def test_a_base_that_the_forge_knows_no_longer_excuses_nothing(
+    fleet_of: Fleets, error: type[ForgeError]
+) -> None:
+    """It was rewritten, and collected: what the work failed is the version's, and not the forge's silence."""
+    fleet = fleet_of(acts={1: ["red"]}, merge="green")
+    (ref,) = pushed(fleet, 1)
+    fleet.mishaps.plan(Mishap(error=lambda: error("no such commit"), call="statuses", nth=2))
+    fleet.watch()
+    assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.QUEUED, 1)
+
+
+def test_checks_of_two_commits_are_compared_by_what_they_have_in_common() -> None:
+    """The same check has another context where it ran for a push; one that decided nothing is left out."""
+
+    def failed(context: str, *decided: str) -> frozenset[tuple[str, str]]:
+        now, red = datetime.now(UTC), StatusState.FAILURE
+        build = CommitStatus(context=context, name="build", app="actions", state=red, at=now)
+        review = CommitStatus(context="review", state=red, at=now)
+        reading = CiReading(verdict=CiVerdict.RED, reason=CiReason.FAILED, names=decided)
+        return failed_checks(CombinedStatus.of("1" * 40, [build, review]), reading)
+
+    there = failed("CI / build (push)", "CI / build (push)")
+    assert failed("CI / build (pull_request)", "CI / build (pull_request)") == there
+    assert there == {("actions", "build")}
 
 
 @pytest.mark.parametrize(("merge", "found"), [("never", Finding.GREEN), ("green", Finding.PEOPLE)])

@@ -9,6 +9,7 @@ from routing.backlog.item import BacklogState
 from routing.events import FORGE_TOKEN_ACCEPTED, FORGE_TOKEN_REFUSED
 from routing.forges.commit_status import StatusState
 from routing.forges.errors import (
+    ForgeBaseGoneError,
     ForgeError,
     ForgeGoneError,
     ForgeHeldError,
@@ -487,6 +488,33 @@ def test_a_cancelled_job_does_not_stay_in_the_merge_queue(fleet_of: Fleets, by: 
     fleet.watch()
     fleet.watch()
     assert (job_of(fleet, ref).state, fleet.forge.queue) == (JobState.CANCELLED, [901])
+
+
+def test_work_on_what_was_taken_out_of_its_branch_is_a_persons_at_once(fleet_of: Fleets) -> None:
+    """A request would bring that back: it is not asked for again, and the version is not blamed."""
+    fleet = fleet_of(acts={1: ["silent"]})
+    ref = pushed(fleet)
+    gone = ForgeBaseGoneError("coalmine/1", target="main", commit="1" * 40)
+    fleet.mishaps.plan(Mishap(error=lambda: gone, call="open_change"))
+    fleet.watch()
+    job = job_of(fleet, ref)
+    assert (job.state, str(gone) in job.reason) == (JobState.ESCALATED, True)
+    assert fleet.forge.calls_of("open_change") == 1
+
+
+def test_a_refused_request_is_tried_each_minute_and_its_words_are_tame(fleet_of: Fleets) -> None:
+    """However often it was refused; what is noted of the forge's words is short and commands no terminal."""
+    fleet = fleet_of()
+    ref = pushed(fleet)
+    fleet.mishaps.lasting["open_change"] = lambda: ForgeInvalidError(f"422: \x1b[31m{'no ' * 500}")
+    for tries in range(1, 11):
+        fleet.watch()
+        assert fleet.forge.calls_of("open_change") == tries
+        fleet.clock.forward(61)
+    said = fleet.parts.runs.read(job_of(fleet, ref).id).change_said
+    assert "422" in said
+    assert said.isprintable()
+    assert len(said) <= 300
 
 
 class QueueOfADeadProcess(list[int | None]):
