@@ -25,7 +25,7 @@ from console.web.people.sign_in_routes import sign_in_routes
 from console.web.webhook_routes import webhook_routes
 from routing.forges.config import RemoteConfig
 from routing.webhook.door import Door
-from tasks.broker import DISPATCH
+from tasks.broker import DISPATCH, LAND, WATCH
 from tasks.composition.composition import Coalmine
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.tick import TickRequests
@@ -86,7 +86,8 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
 
     def look_now() -> None:
         with LogAndContinue("tick.failed", tick="webhook"):
-            tick_requests.ask(DISPATCH)
+            for tick in (DISPATCH, LAND, WATCH):
+                tick_requests.ask(tick)
 
     return make_web(
         door=door,

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from console.metrics.delivery_counts import DeliveryCounts, DeliveryResult
 from console.web.request_limits import in_thread, read_body
 from routing.errors import CoalmineError, UnavailableError
+from routing.webhook.dialect import IssueNews
 from routing.webhook.door import DeliveryReceipt, Door, ReceiptStatus
 from routing.webhook.errors import IntakeFullError, UnknownForgeError
 
@@ -127,7 +128,7 @@ def _answer(receipt: DeliveryReceipt) -> WebhookAnswer:
     return WebhookAnswer(
         status=receipt.status.value,
         action=(news.action if news else "") or None,
-        issue_number=news.number if news else None,
+        issue_number=news.number if isinstance(news, IssueNews) else None,
         repository=news.repo if news else None,
         issue=str(receipt.issue) if receipt.issue else None,
         reason=receipt.reason or None,

@@ -244,9 +244,14 @@ class Job:
         return f"coalmine/{self.id}"
 
 
+def is_job_id(text: str) -> bool:
+    """Whether a text may be the id of a job: it becomes part of keys."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
 def checked_job_id(text: str) -> str:
     """Return the id, or say what a job's id looks like."""
-    if not _JOB_ID.fullmatch(text):
+    if not is_job_id(text):
         message = f"{text[:40]!r} is not a job id; a job id has 16 hex digits, see `coalmine job list`"
         raise InvalidInputError(message)
     return text

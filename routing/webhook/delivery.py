@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from routing.printable import in_texts, valid
-from routing.webhook.dialect import IssueNews, WebhookDialect, first_of
+from routing.webhook.dialect import News, WebhookDialect, first_of
 from routing.webhook.errors import BadPayloadError, Fault
 
 #: The most that is kept of a text of a header, in characters.
@@ -31,7 +31,7 @@ class Delivery:
     id: str  # the forge's, "" when it sent none
     digest: str  # the same for each repetition and for nothing else: hash of forge and id, or of the body
     event: str  # of the header, or read from the body's shape
-    news: IssueNews | None = None  # None for events that are not about an issue
+    news: News | None = None  # None for events that are about neither an issue nor pushed work
 
 
 def read_delivery(forge: str, dialect: WebhookDialect, headers: Mapping[str, str], body: bytes) -> Delivery:

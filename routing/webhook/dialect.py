@@ -22,6 +22,19 @@ class IssueNews:
     is_pull_request: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkNews:
+    """Something happened to pushed work: to a branch, its change request, or what reviewers say of it."""
+
+    action: str
+    repo: str  # `owner/name` in the forge's spelling
+    branch: str = ""  # of the work; "": the main branch, or any that the forge does not name
+    actor: str = ""  # login of who did it, "" when the forge does not say
+
+
+News = IssueNews | WorkNews
+
+
 @dataclass(frozen=True, kw_only=True)
 class WebhookDialect(ABC):
     """One a kind. Names of headers are in lower case, in the order in which they are looked for."""
@@ -49,8 +62,11 @@ class WebhookDialect(ABC):
         """The event of a body that came without the header."""
 
     @abstractmethod
-    def read(self, event: str, body: bytes) -> IssueNews | None:
-        """What a JSON body says of an issue; None for other events, ValidationError if malformed."""
+    def read(self, event: str, body: bytes) -> News | None:
+        """What a JSON body says of an issue, or of pushed work; None for other events.
+
+        ValidationError for a body about an issue that lacks what it must have.
+        """
 
 
 def first_of(names: tuple[str, ...], headers: Mapping[str, str]) -> str:

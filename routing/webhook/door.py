@@ -15,13 +15,13 @@ from routing.store.backlog.delivery_store import DeliveryAnswer, DeliveryStore, 
 from routing.webhook.delivery import Delivery, read_delivery
 from routing.webhook.dialect import WebhookDialect
 from routing.webhook.errors import BadSignatureError, IntakeFullError, NoSecretError, UnknownForgeError
-from routing.webhook.relevance import Ignored, judge
+from routing.webhook.relevance import Ignored, Look, judge
 
 
 class ReceiptStatus(StrEnum):
     """What was done with a delivery."""
 
-    SUCCESS = "success"  # its issue will be looked at
+    SUCCESS = "success"  # its issue, or the work, will be looked at
     IGNORED = "ignored"  # it does not concern us
     DUPLICATE = "duplicate"  # it was accepted before
 
@@ -67,6 +67,9 @@ class Door:
         found = judge(delivery, forge, kill_switch=self._kill_switch or forge.kill_switch)
         if isinstance(found, Ignored):
             return DeliveryReceipt(status=ReceiptStatus.IGNORED, delivery=delivery, reason=found.reason)
+        if isinstance(found, Look):
+            self._deliveries.note_work(found.repository, found.branch)
+            return DeliveryReceipt(status=ReceiptStatus.SUCCESS, delivery=delivery)
         return self._hand_over(delivery, found.issue)
 
     def _find(self, address: str) -> tuple[RemoteConfig, WebhookDialect]:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from routing.forges.config import RemoteConfig
+from routing.forges.work_branch import WORK_PREFIX
 from routing.issues.issue import IssueRef
 from routing.webhook.delivery import Delivery
-from routing.webhook.dialect import IssueNews
+from routing.webhook.dialect import IssueNews, WorkNews
 
 #: Actions after which an issue may be worked on, may no longer be, or blocks others differently.
 ISSUE_ACTIONS = frozenset(
@@ -31,13 +32,21 @@ class Relevant:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """Pushed work is to be looked at now."""
+
+    repository: str  # `FORGE:owner/name`
+    branch: str = ""  # "": any of the repository's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ignored:
     """Nothing is done."""
 
     reason: str
 
 
-def judge(delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool) -> Relevant | Ignored:
+def judge(delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool) -> Relevant | Look | Ignored:
     """Say whether the delivery concerns us. Whether its author is trusted is asked of the forge later.
 
     The order of the questions is the order of the reasons that people see: a kill switch hides all others. A
@@ -49,23 +58,48 @@ def judge(delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool) -> Rele
         return Ignored(reason="ping: the signature is right, the door is open")
     news = delivery.news
     if news is None:
-        return Ignored(reason=f"event {delivery.event!r} is not about an issue")
+        return Ignored(reason=f"event {delivery.event!r} is not about an issue, or work of ours")
     repo = next((name for name in forge.repositories if name.lower() == news.repo.lower()), None)
     if repo is None:
         return Ignored(reason=f"repository {news.repo!r} is not among forge.{forge.name}.repositories")
+    if isinstance(news, WorkNews):
+        return _of_work(news, f"{forge.name}:{repo}")
+    return _of_issue(news, forge, repo)
+
+
+def _of_issue(news: IssueNews, forge: RemoteConfig, repo: str) -> Relevant | Look | Ignored:
+    """A comment on a request does not name its branch: any of the repository's may be meant."""
+    if _may_be_feedback(news, forge):
+        return Look(repository=f"{forge.name}:{repo}")
     reason = _unwanted(news, forge)
     if reason:
         return Ignored(reason=reason)
     return Relevant(issue=IssueRef(forge=forge.name, repo=repo, number=news.number))
 
 
+def _may_be_feedback(news: IssueNews, forge: RemoteConfig) -> bool:
+    comments = news.is_comment and news.is_pull_request and news.action in COMMENT_ACTIONS
+    return comments and not _is_ours(news, forge)
+
+
+def _of_work(news: WorkNews, repository: str) -> Look | Ignored:
+    """A branch of somebody else's is none of our business; the main one may hold work of ours by now."""
+    if news.branch and not news.branch.startswith(WORK_PREFIX):
+        return Ignored(reason=f"branch {news.branch[:80]!r} holds no work of ours")
+    return Look(repository=repository, branch=news.branch)
+
+
+def _is_ours(news: IssueNews, forge: RemoteConfig) -> bool:
+    return forge.login != "" and news.commenter.lower() == forge.login.lower()
+
+
 def _unwanted(news: IssueNews, forge: RemoteConfig) -> str:
     """Why nothing is to be done about an issue of ours, or ''."""
-    if news.is_pull_request:
+    if news.is_pull_request and not (news.is_comment and _is_ours(news, forge)):
         return "it is about a pull request, not an issue"
     if news.action not in (COMMENT_ACTIONS if news.is_comment else ISSUE_ACTIONS):
         return f"action {news.action!r} changes nothing for us"
-    if news.is_comment and forge.login and news.commenter.lower() == forge.login.lower():
+    if news.is_comment and _is_ours(news, forge):
         return "it is our own comment"
     if forge.label is not None and not _may_concern(news, forge.label):
         return f"the issue does not carry the label {forge.label!r}"

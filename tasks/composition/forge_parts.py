@@ -310,7 +310,7 @@ class ForgeParts:
     def watcher(self) -> Watcher:
         """Follows pushed work to its end, and shows on the issue how far it is."""
         from tasks.issues.closing import Closing
-        from tasks.issues.landings import Landings
+        from tasks.issues.landings import Landings, ReportedWork
         from tasks.issues.merging import Merging
         from tasks.issues.opening import ChangeRequests
         from tasks.issues.reviewing import ReviewTurns
@@ -345,6 +345,7 @@ class ForgeParts:
                 projection=self.projection,
                 closing=closing,
                 landings=landings,
+                reported=ReportedWork(deliveries=parts.deliveries, store=parts.job_store, runs=self.runs),
                 reviews=ReviewTurns(
                     jobs=parts.jobs,
                     runs=self.runs,

@@ -17,10 +17,13 @@ from routing.forges.commit_status import CiReason, read_ci
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Forge
 from routing.forges.site import ForgeSite
+from routing.forges.work_branch import WORK_PREFIX
 from routing.http.rate_limit import LONGEST_SECONDS
-from routing.jobs.job import Job
+from routing.jobs.job import Job, is_job_id
 from routing.jobs.signal import Signal, SignalKind, signal
+from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.run_store import RunStore
 from routing.store.signals.signal_store import SignalStore
 from tasks.issues.site import place_of
 
@@ -28,6 +31,9 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds for which settled work is looked at further: a late revert may contradict its trial's verdict.
 LATE_SECONDS = 7 * 86_400.0
+
+#: Waiting jobs among which those of a repository are looked for, when a webhook reported that.
+MOST_HASTENED = 1000
 
 #: The longest pause between two looks at work in review, in seconds: webhooks say at once what is new.
 REVIEW_PAUSE_SECONDS = 300.0
@@ -94,6 +100,27 @@ class Landings:
         new = self._signals.add(job.id, facts) if facts else 0
         self._store.look_again(job.id, at=next_look(job, now, self._interval_seconds))
         return new > 0, seen
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportedWork:
+    """Work that webhooks reported: it is looked at now, and not at its next regular look."""
+
+    deliveries: DeliveryStore
+    store: JobStore
+    runs: RunStore
+
+    def hasten(self, now: float) -> None:
+        """Have the jobs looked at in this tick. A branch names its job; the main one may concern all."""
+        reported = self.deliveries.take_work()
+        of_all = {repository for repository, branch in reported if not branch}
+        named = {branch.removeprefix(WORK_PREFIX) for _, branch in reported if branch}
+        named |= set(self.store.waiting(MOST_HASTENED)) if of_all else set()
+        listed = sorted(one for one in named if is_job_id(one))
+        for job in filter(None, self.store.read_many(listed)):
+            if job.request.repository in of_all or (job.request.repository, job.branch) in reported:
+                self.store.look_again(job.id, at=now)
+                self.runs.note(job.id, reviewed_at=0.0)
 
 
 def seen_work(site: ForgeSite, job: Job, now: float) -> SeenWork:

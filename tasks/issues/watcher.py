@@ -32,7 +32,7 @@ from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
-from tasks.issues.landings import Fate, Landings, SeenWork, review_pause, seen_work
+from tasks.issues.landings import Fate, Landings, ReportedWork, SeenWork, review_pause, seen_work
 from tasks.issues.merging import Merging
 from tasks.issues.opening import ChangeRequests, JobOverError
 from tasks.issues.people import People
@@ -74,6 +74,7 @@ class Watching:
     projection: Projection
     closing: Closing
     landings: Landings
+    reported: ReportedWork
     reviews: ReviewTurns
     merging: Merging
     people: People
@@ -114,6 +115,7 @@ class Watcher:
 
         A tick of its own, as there are many such jobs and nobody waits for any of them.
         """
+        self._parts.reported.hasten(self._parts.signals.now())
         return self._each(self._parts.store.landings(BATCH), self._look_for_landing)
 
     def _look_for_landing(self, site: ForgeSite | None, job: Job) -> bool:

@@ -55,6 +55,20 @@ def test_accepted(door: DoorClient) -> None:
     assert door.redis.zrange("coalmine:intake", 0, -1) == [f"{door.kind}:acme/shop#161"]
 
 
+def test_work_is_reported(door: DoorClient) -> None:
+    """200, and looked at in the next tick, however often it is said; it waits in no intake."""
+    body = {
+        "action": "closed", "sender": {"login": "ada"}, "repository": {"full_name": "acme/shop"},
+        "pull_request": {"head": {"ref": "coalmine/0123456789abcdef", "repo": {"full_name": "acme/shop"}}},
+    }  # fmt: skip
+    for _ in range(2):
+        answer = door.send(body, event="pull_request", delivery="d1")
+        assert answer.json() == {"status": "success", "action": "closed", "repository": "acme/shop"}
+    assert door.redis.smembers("coalmine:looks") == {f"{door.kind}:acme/shop coalmine/0123456789abcdef"}
+    assert door.redis.ttl("coalmine:looks") > 0
+    assert not door.redis.exists("coalmine:intake")
+
+
 def test_duplicate(door: DoorClient) -> None:
     """The same delivery again is 200 and says so."""
     door.send(payload(), delivery="d1")

@@ -74,7 +74,7 @@ def read(request: SentDelivery) -> Delivery:
 def news_of(request: SentDelivery) -> IssueNews:
     """What a request about an issue says of it."""
     news = read(request).news
-    assert news is not None
+    assert isinstance(news, IssueNews)
     return news
 
 

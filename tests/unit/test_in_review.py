@@ -144,6 +144,28 @@ def test_it_is_looked_at_less_often_the_longer_it_waits(fleet: ForgeFleet) -> No
     assert fleet.forge.calls_of("statuses") == before + 1
 
 
+@pytest.mark.parametrize("of_all", [False, True], ids=["its branch", "the main branch"])
+def test_a_webhook_has_it_looked_at_at_once(fleet: ForgeFleet, *, of_all: bool) -> None:
+    """A merge after days is seen in the next tick; what is said of other work hastens nothing."""
+    ref = in_review(fleet)
+    fleet.clock.forward(DAY)
+    fleet.watch()
+    branch = job_of(fleet, ref).branch
+    fleet.forge.person_merges(branch)
+    deliveries = fleet.hands.app.deliveries
+    for repository, other in (("github:acme/other", branch), ("github:acme/shop", "coalmine/../x")):
+        deliveries.note_work(repository, other)
+    fleet.clock.forward(5)
+    fleet.watch()
+    assert job_of(fleet, ref).is_in_review
+    deliveries.note_work("github:acme/shop", "" if of_all else branch)
+    fleet.clock.forward(5)
+    fleet.watch()
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.SUCCEEDED
+    assert deliveries.take_work() == []
+
+
 def test_checks_that_turn_red_in_review_are_repaired(fleet: ForgeFleet) -> None:
     """A person ran them again, days later: the hour for corrective turns begins then."""
     ref = in_review(fleet)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from routing.webhook.delivery import Delivery, read_delivery
-from routing.webhook.dialect import IssueNews
+from routing.webhook.dialect import IssueNews, WorkNews
 from routing.webhook.errors import BadPayloadError
 from tests.fakes.deliveries import dialect_of, news_of, payload, recorded, sent
 from tests.fakes.deliveries import read as read_request
@@ -125,6 +125,45 @@ def test_other_events_may_have_any_shape() -> None:
     """What is not about an issue is not looked into."""
     found = read({"action": ["x"], "issue": 7}, event="push")
     assert (found.event, found.news) == ("push", None)
+
+
+WORK = {
+    "repository": {"full_name": "acme/shop", "default_branch": "trunk"}, "sender": {"login": "ann"},
+}  # fmt: skip
+HEAD = {"ref": "coalmine/0123456789abcdef", "repo": {"full_name": "acme/shop"}}
+
+
+@pytest.mark.parametrize("kind", ["github", "gitea", "forgejo"])
+@pytest.mark.parametrize(
+    ("event", "body", "action", "branch"),
+    [
+        ("push", {"ref": "refs/heads/trunk"}, "push", ""),
+        ("push", {"ref": "refs/heads/other"}, "push", "other"),
+        ("pull_request", {"action": "closed", "pull_request": {"head": HEAD}}, "closed", HEAD["ref"]),
+        (
+            "pull_request_review",
+            {"action": "submitted", "pull_request": {"head": HEAD}, "review": {}},
+            "submitted",
+            HEAD["ref"],
+        ),
+        ("pull_request_rejected", {"pull_request": {"head": HEAD}}, "pull_request_rejected", HEAD["ref"]),
+        ("pull_request", {"action": "closed", "pull_request": {"head": HEAD | {"repo": None}}}, "closed",
+         HEAD["ref"]),
+    ],
+)  # fmt: skip
+def test_what_happened_to_work_is_read(
+    kind: str, event: str, body: dict[str, Any], action: str, branch: str
+) -> None:
+    """The branch, and "" for the main one, whatever that is called."""
+    news = read_request(sent(kind, WORK | body, event=event)).news
+    assert news == WorkNews(action=action, repo="acme/shop", branch=branch, actor="ann")
+
+
+def test_a_request_from_another_repository_is_not_work_of_ours() -> None:
+    """Anybody can call a branch of a fork as ours are called."""
+    head = HEAD | {"repo": {"full_name": "eve/shop"}}
+    body = WORK | {"action": "opened", "pull_request": {"head": head}}
+    assert read(body, event="pull_request").news is None
 
 
 def test_deliveries_have_digests_of_their_own() -> None:

@@ -7,22 +7,20 @@ import pytest
 
 from routing.issues.issue import IssueRef
 from routing.webhook.delivery import Delivery
-from routing.webhook.dialect import IssueNews
-from routing.webhook.relevance import COMMENT_ACTIONS, ISSUE_ACTIONS, Ignored, Relevant, judge
+from routing.webhook.dialect import IssueNews, News, WorkNews
+from routing.webhook.relevance import COMMENT_ACTIONS, ISSUE_ACTIONS, Ignored, Look, Relevant, judge
 from tests.fakes.deliveries import section
 
 ISSUE = IssueNews(action="opened", repo="acme/shop", number=161, actor="ada", labels=frozenset({"agent"}))
 COMMENT = replace(ISSUE, is_comment=True, action="created", commenter="ada")
 
 
-def delivered(news: IssueNews | None, *, event: str = "issues") -> Delivery:
+def delivered(news: News | None, *, event: str = "issues") -> Delivery:
     """A delivery with this news."""
     return Delivery(forge="gitea", id="1", digest="d", event=event, news=news)
 
 
-def reason(
-    news: IssueNews | None, *, event: str = "issues", kill_switch: bool = False, **changes: Any
-) -> str:
+def reason(news: News | None, *, event: str = "issues", kill_switch: bool = False, **changes: Any) -> str:
     """Why it is ignored, '' when it is not."""
     found = judge(delivered(news, event=event), section(**changes), kill_switch=kill_switch)
     return found.reason if isinstance(found, Ignored) else ""
@@ -54,18 +52,38 @@ def test_comments_of_others_concern_us_and_our_own_do_not(action: str) -> None:
         (replace(ISSUE, repo="acme/other"), "'acme/other' is not among forge.gitea.repositories"),
         (replace(ISSUE, repo="../../etc"), "is not among"),
         (replace(ISSUE, is_pull_request=True), "pull request"),
-        (replace(COMMENT, is_pull_request=True), "pull request"),
+        (replace(COMMENT, is_pull_request=True, commenter="agentbot"), "our own comment"),
+        (replace(COMMENT, is_pull_request=True, action="deleted"), "pull request"),
+        (WorkNews(action="push", repo="acme/shop", branch="feature/x"), "no work of ours"),
+        (WorkNews(action="push", repo="acme/other"), "is not among"),
     ],
 )
-def test_everything_else_is_ignored_with_a_reason(news: IssueNews, said: str) -> None:
+def test_everything_else_is_ignored_with_a_reason(news: News, said: str) -> None:
     """The reason names what it was."""
     assert said in reason(news)
 
 
-@pytest.mark.parametrize(("event", "said"), [("ping", "ping"), ("push", "'push' is not about an issue")])
+@pytest.mark.parametrize(
+    ("event", "said"), [("ping", "ping"), ("push", "'push' is not about an issue, or work of ours")]
+)
 def test_other_events_are_ignored_by_name(event: str, said: str) -> None:
     """They may be about anything."""
     assert said in reason(None, event=event)
+
+
+@pytest.mark.parametrize(
+    ("news", "branch"),
+    [
+        (WorkNews(action="closed", repo="Acme/Shop", branch="coalmine/0123456789abcdef"), None),
+        (WorkNews(action="push", repo="acme/shop"), ""),
+        (replace(COMMENT, is_pull_request=True), ""),
+    ],
+)
+def test_what_happens_to_work_has_it_looked_at(news: News, branch: str | None) -> None:
+    """One branch of ours, or all of a repository's where the forge does not say which."""
+    wanted = "coalmine/0123456789abcdef" if branch is None else branch
+    found = judge(delivered(news, event="push"), section(), kill_switch=False)
+    assert found == Look(repository="gitea:acme/shop", branch=wanted)
 
 
 def test_no_repository_is_listened_to_unless_it_is_named() -> None:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from routing.webhook.dialect import IssueNews, WebhookDialect
+from routing.webhook.dialect import IssueNews, News, WebhookDialect, WorkNews
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -74,6 +74,42 @@ class IssuePayload(_Part):
     is_pull: bool | None = None  # Gitea's way to say that a comment is on a pull request
 
 
+class HeadPart(_Part):
+    """Where the work of a pull request is."""
+
+    ref: Short = ""
+    repo: PayloadRepository | None = None  # null when it is gone
+
+
+class PullPart(_Part):
+    """The pull request that a delivery is about."""
+
+    head: HeadPart
+
+
+class PullPayload(_Part):
+    """The body of events about pull requests and their reviews."""
+
+    action: Short = ""
+    pull_request: PullPart
+    repository: PayloadRepository
+    sender: User | None = None
+
+
+class PushedRepository(PayloadRepository):
+    """A repository that was pushed to."""
+
+    default_branch: Short = ""
+
+
+class PushPayload(_Part):
+    """The body of `push`, and of the events of branches that come and go."""
+
+    ref: Short
+    repository: PushedRepository
+    sender: User | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RestWebhook(WebhookDialect):
     """What the three have in common; names of headers and of some events differ."""
@@ -81,18 +117,29 @@ class RestWebhook(WebhookDialect):
     issue_events: frozenset[str] = frozenset({"issues"})
     comment_events: frozenset[str] = frozenset({"issue_comment"})
 
+    def _work(self, event: str, body: bytes) -> WorkNews | None:
+        """What a body says of pushed work; None for one of another form: such events have any."""
+        try:
+            if event in {"push", "delete"}:
+                return _pushed(event, PushPayload.model_validate_json(body))
+            if event.startswith("pull_request"):
+                return _requested(event, PullPayload.model_validate_json(body))
+        except ValidationError:
+            return None
+        return None
+
     def event_of(self, document: Mapping[str, object]) -> str:
         """Without a header, a body with a comment is about that."""
         return "issue_comment" if document.get("comment") is not None else "issues"
 
-    def read(self, event: str, body: bytes) -> IssueNews | None:
-        """Read the body of an event about an issue or a comment; None for any other event.
+    def read(self, event: str, body: bytes) -> News | None:
+        """Read the body of an event about an issue, a comment, or pushed work; None for any other event.
 
         ValidationError for a body that lacks what its event must have.
         """
         is_comment = event in self.comment_events
         if not is_comment and event not in self.issue_events:
-            return None
+            return self._work(event, body)
         payload = IssuePayload.model_validate_json(body)
         labels = (label.name for label in payload.issue.labels or ())
         return IssueNews(
@@ -106,6 +153,24 @@ class RestWebhook(WebhookDialect):
             commenter=_login(payload.comment.user if payload.comment else None),
             is_pull_request=payload.is_pull is True or payload.issue.pull_request is not None,
         )
+
+
+def _pushed(event: str, payload: PushPayload) -> WorkNews:
+    """A push to the main branch may have landed, or taken back, any work of the repository."""
+    branch = payload.ref.removeprefix("refs/heads/")
+    if branch == payload.repository.default_branch:
+        branch = ""
+    repo = payload.repository.full_name
+    return WorkNews(action=event, repo=repo, branch=branch, actor=_login(payload.sender))
+
+
+def _requested(event: str, payload: PullPayload) -> WorkNews | None:
+    """A request whose branch is in another repository is not ours, whatever it is called."""
+    head, repo = payload.pull_request.head, payload.repository.full_name
+    if not head.ref or (head.repo is not None and head.repo.full_name.lower() != repo.lower()):
+        return None
+    action = payload.action or event
+    return WorkNews(action=action, repo=repo, branch=head.ref, actor=_login(payload.sender))
 
 
 def _login(user: User | None) -> str:

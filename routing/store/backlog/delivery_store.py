@@ -14,6 +14,12 @@ SEEN_SECONDS = 3 * 86_400
 #: Issues that may wait; beyond it deliveries are refused, so that the forge tries again later.
 MOST_ISSUES = 10_000
 
+#: Branches and repositories whose work is to be looked at: more are found by the regular looks.
+MOST_LOOKS = 1000
+
+#: Seconds for which such a wish is remembered.
+LOOK_SECONDS = 3600
+
 #: Hints that are kept of one issue, the newest.
 MOST_HINTS = 20
 
@@ -86,6 +92,25 @@ class DeliveryStore(Store):
     def done(self, issue: str, note: str) -> bool:
         """Forget an issue that was taken with this note; False when a delivery named it again meanwhile."""
         return self.call(_DONE, issue=issue, note=note, doing=f"noting that {issue} was looked at")
+
+    def note_work(self, repository: str, branch: str) -> None:
+        """Have pushed work looked at: of a branch of `FORGE:owner/name`, or with "" all of the repository.
+
+        Noted for LOOK_SECONDS, and as often as it comes; looking once too often changes nothing.
+        """
+        key = self.keys("looks")
+        with redis_errors(f"noting that work of {repository} is to be looked at"):
+            if self.redis.scard(key) < MOST_LOOKS:
+                pipeline = self.redis.pipeline(transaction=True)
+                pipeline.sadd(key, f"{repository} {branch}")
+                pipeline.expire(key, LOOK_SECONDS)
+                pipeline.execute()
+
+    def take_work(self) -> list[tuple[str, str]]:
+        """Repositories and branches whose work is to be looked at, and forget them."""
+        with redis_errors("taking which work is to be looked at"):
+            taken = self.redis.spop(self.keys("looks"), MOST_LOOKS)
+        return [(repository, branch) for repository, _, branch in (one.partition(" ") for one in taken)]
 
     def waiting(self) -> tuple[int, float | None]:
         """How many issues wait to be looked at, and when the first was due, seconds since the epoch."""
