@@ -73,6 +73,7 @@ class JobRequest(BaseModel):
     idempotency_key: Annotated[str, StringConstraints(max_length=500)] = ""
     max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None  # None: the fleet's default
     agent: Annotated[str, StringConstraints(pattern=_AGENT)] = ""  # whose session goes on; "": one of its own
+    revision: Annotated[str, StringConstraints(max_length=100)] = ""  # of the issue's text, "" without one
     role: Literal["scout", "builder", "reviewer", "merger", "lead", "coordinator", "monitor"] = "builder"
     parent: Annotated[str, StringConstraints(pattern=_AGENT)] = ""  # agent that asked for it, "" for none
 
@@ -95,6 +96,16 @@ class JobRequest(BaseModel):
             message = f"the request was refused and nothing was written: {problems}"
             raise InvalidInputError(message) from error
         return request
+
+
+class NewTask(BaseModel):
+    """The text of an issue that was changed while a job worked on it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    title: str
+    text: str
+    revision: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +167,7 @@ class Job:
     review_rounds: int = 0  # turns that it was sent back for by reviewers
     reviews: tuple[str, ...] = ()  # ids of the feedback that these turns were about
     reviewed_commit: str = ""  # at which the last of them began
+    new_task: NewTask | None = None  # in place of the request's, None when its issue was not changed
     judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
     repair: Repair | None = None  # what its corrective turn has to repair, None outside of one
     finished: FinishedTurn | None = None  # a turn whose work is done and not delivered yet
@@ -184,6 +196,21 @@ class Job:
         return self.bet.arm if self.bet and self.trial else None
 
     @property
+    def title(self) -> str:
+        """Of its issue, as its agent was last given it."""
+        return self.request.title if self.new_task is None else self.new_task.title
+
+    @property
+    def task(self) -> str:
+        """What is to be done, as its agent was last given it."""
+        return self.request.task if self.new_task is None else self.new_task.text
+
+    @property
+    def revision(self) -> str:
+        """Of the issue's text, as its agent was last given it; "" when it has none."""
+        return self.request.revision if self.new_task is None else self.new_task.revision
+
+    @property
     def base(self) -> Base | None:
         """Where its work began; None before it did, and for jobs of earlier releases."""
         known = self.base_branch and self.base_commit
@@ -210,12 +237,19 @@ class Job:
             return TurnKind.REFUSED
         if self.repair is None:
             return TurnKind.REDISPATCH
-        return TurnKind.REVIEW if self.repair.review else TurnKind.FIX_FORWARD
+        if self.repair.review:
+            return TurnKind.REVIEW
+        return TurnKind.FIX_FORWARD if self.is_red else TurnKind.EDITED
 
     @property
     def is_corrected(self) -> bool:
         """Whether its turn repairs a pushed commit, which stays if that comes to nothing."""
-        return self.repair is not None and (self.repair.review != "" or self.repair.commit in self.judged)
+        return self.repair is not None
+
+    @property
+    def is_red(self) -> bool:
+        """Whether it repairs a commit that CI was red at."""
+        return self.repair is not None and self.repair.commit in self.judged
 
     @property
     def was_sent_back(self) -> bool:

@@ -8,6 +8,7 @@ under an old fence is refused, so two of them never both succeed.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from routing.accounts.pool import AccountGate
 from routing.back_off import BackOff
@@ -305,9 +306,9 @@ class Jobs:
         step = corrective_turn(job, repair, reason=reason, most=most, at=self._jobs.now())
         return self._jobs.move(step).done
 
-    def review(self, job: Job, *, repair: Repair, reviews: Sequence[str], reason: str, most: int) -> bool:
-        """A tick sends a waiting job back for what reviewers asked for. False when it has moved on."""
-        return self._jobs.move(review_turn(job, repair, reviews, reason=reason, most=most)).done
+    def review(self, job: Job, repair: Repair, reviews: Sequence[str], **asked: Any) -> bool:
+        """A tick sends a waiting job back for what people ask for, see `review_turn`. False: it moved on."""
+        return self._jobs.move(review_turn(job, repair, reviews, **asked)).done
 
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""

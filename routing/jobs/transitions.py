@@ -7,9 +7,9 @@ is refused when somebody else moved the job meanwhile. Whether a job is tried ag
 from collections.abc import Sequence
 from dataclasses import replace
 
-from routing.events import JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED, JOB_REVIEWED
+from routing.events import JOB_EDITED, JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED, JOB_REVIEWED
 from routing.jobs.ending import NotRun
-from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.job import Job, JobResult, JobState, NewTask
 from routing.jobs.retry import UNCOUNTED, Again, Attempts, GiveUp, retry
 from routing.jobs.signal import SignalKind, signal
 from routing.jobs.turn import MOST_JUDGED, Repair, TurnKind
@@ -39,20 +39,24 @@ def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: flo
     )
 
 
-def review_turn(job: Job, repair: Repair, reviews: Sequence[str], *, reason: str, most: int) -> Move:
-    """The step that queues a waiting job for a turn that reviewers asked for, one of at most `most`.
+def review_turn(
+    job: Job, repair: Repair, reviews: Sequence[str], *, reason: str, most: int, task: NewTask | None = None
+) -> Move:
+    """The step that queues a waiting job for a turn that people asked for, one of at most `most`.
 
-    `reviews` are the ids of all feedback that its turns were about. Their facts are recorded by the watcher.
+    By the text of its issue, which is another one now (`task`), or in reviews: `reviews` are the ids of all
+    feedback that its turns were about. Facts of reviews are recorded by the watcher.
     """
     number = job.review_rounds + 1
     return Move(
         job=job.id,
         allowed=[JobState.WAITING],
         to=JobState.QUEUED,
-        event=JOB_REVIEWED,
+        event=JOB_REVIEWED if task is None else JOB_EDITED,
         fence=job.fence,
         reason=reason,
-        kind=TurnKind.REVIEW,
+        kind=TurnKind.REVIEW if task is None else TurnKind.EDITED,
+        new_task=task,
         repair=repair,
         judged=job.judged,
         reviews=reviews,

@@ -32,6 +32,7 @@ class TurnKind(StrEnum):
     MAIL = "mail"  # what arrived for an agent that waited for it
     FIX_FORWARD = "fix_forward"  # what CI found at the commit that was pushed
     REVIEW = "review"  # what people asked for when they looked at the pushed commit
+    EDITED = "edited"  # the text of its issue was changed meanwhile
     REFUSED = "refused"  # what the server said when it did not take the work
     LIFTED = "limit.lifted"  # the limit of an account that ended its last turn is over
 

@@ -310,6 +310,7 @@ class ForgeParts:
     def watcher(self) -> Watcher:
         """Follows pushed work to its end, and shows on the issue how far it is."""
         from tasks.issues.closing import Closing
+        from tasks.issues.editing import EditedIssues
         from tasks.issues.landings import Landings, ReportedWork
         from tasks.issues.merging import Merging
         from tasks.issues.opening import ChangeRequests
@@ -347,6 +348,14 @@ class ForgeParts:
                 landings=landings,
                 reported=ReportedWork(deliveries=parts.deliveries, store=parts.job_store, runs=self.runs),
                 reviews=ReviewTurns(
+                    jobs=parts.jobs,
+                    runs=self.runs,
+                    signals=parts.signals,
+                    people=self.people,
+                    most_rounds=watch.review_rounds,
+                ),
+                edits=EditedIssues(
+                    backlog=self.backlog,
                     jobs=parts.jobs,
                     runs=self.runs,
                     signals=parts.signals,

@@ -47,6 +47,7 @@ def request_of(
         title=issue.title[:500],
         repository=site.full_name(issue.ref.repo),
         issue=str(issue.ref),
+        revision=issue.revision,
         difficulty=item.metadata.difficulty,
         priority=priority_of(item),
         idempotency_key=start_key(issue.ref, fence),

@@ -133,8 +133,8 @@ class ReviewTurns:
         commit = job.result.commit
         return self.jobs.review(
             job,
-            repair=Repair(commit=commit, review=review_text(asking)),
-            reviews=[*job.reviews, *(one.id for one in asking)],
+            Repair(commit=commit, review=review_text(asking)),
+            [*job.reviews, *(one.id for one in asking)],
             reason=f"{who} asked for changes at {(change.head or commit)[:12]}",
             most=self.most_rounds,
         )

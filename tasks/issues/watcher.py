@@ -32,6 +32,7 @@ from routing.store.signals.signal_store import SignalStore
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
+from tasks.issues.editing import EditedIssues
 from tasks.issues.landings import Fate, Landings, ReportedWork, SeenWork, review_pause, seen_work
 from tasks.issues.merging import Merging
 from tasks.issues.opening import ChangeRequests, JobOverError
@@ -76,6 +77,7 @@ class Watching:
     landings: Landings
     reported: ReportedWork
     reviews: ReviewTurns
+    edits: EditedIssues
     merging: Merging
     people: People
 
@@ -159,7 +161,7 @@ class Watcher:
         """Look at a pushed job that waits for CI; True when its state changed."""
         now, notes = self._parts.signals.now(), self._noted(job)
         if job.is_in_review and now < notes.reviewed_at + review_pause(job, notes.reviewed_at):
-            return False
+            return self._edited(site, job)
         try:
             ci, work = self._look(site, job, notes, now)
         except JobOverError:
@@ -193,9 +195,18 @@ class Watcher:
             )  # fmt: skip
         if ci.finding in _BY_PEOPLE.values():
             return self._over(job, decided, work)
+        if self._edited(site, job):
+            return True
         if ci.finding is Finding.IN_REVIEW:
             self._waits.review(job, ci.reading, decided.reason, now)
         return self._carry_out(site, job, decided, ci, now)
+
+    def _edited(self, site: ForgeSite | None, job: Job) -> bool:
+        """Have the agent get a text that was changed, before anything is judged; True when it does."""
+        if site is None or not self._parts.edits.look(site, job):
+            return False
+        self._waits.aside(site, job, self._parts.runs.read(job.id), "")
+        return True
 
     def _carry_out(self, site: ForgeSite | None, job: Job, decided: Watch, ci: CiSeen, now: float) -> bool:
         """Do what was decided by CI's word, or by the lack of it; True when the job's state changed."""

@@ -139,7 +139,7 @@ def test_a_review_goes_back_to_the_agent_and_is_answered(fleet: ForgeFleet) -> N
         assert looked(fleet).is_in_review
     assert len(fleet.forge.answers) == 1
     assert fleet.signals(done) == ["changes_requested", "ci_green", "ci_green"]
-    assert "turns for reviews: 1" in fleet.forge.checklists(IssueRef.parse(done.request.issue))[0]
+    assert "turns for what people asked: 1" in fleet.forge.checklists(IssueRef.parse(done.request.issue))[0]
 
 
 def test_the_prompt_has_the_words_as_data(fleet: ForgeFleet) -> None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from routing.base import Base
-from routing.jobs.job import JobResult, JobState
+from routing.jobs.job import JobResult, JobState, NewTask
 from routing.jobs.signal import Signal
 from routing.jobs.turn import Hindrance, Repair
 from routing.store.jobs.record import repair_fields, result_fields
@@ -63,6 +63,7 @@ class Move:
     judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
     hindrance: Hindrance | None = None  # what the job waits for, None: nothing any more
     reviews: Sequence[str] = ()  # with a repair by reviewers: ids of their feedback
+    new_task: NewTask | None = None  # the text of its issue from now on, None: as before
     refused: str | None = None  # what was said of work that was not taken, "": it was, None: as before
     refusals: int | None = None  # corrective turns for that, None: as before
     signals: Sequence[Signal] = ()
@@ -113,6 +114,8 @@ class Move:
             fields["kind"] = self.kind
         if self.repair:
             fields |= repair_fields(self.repair, self.judged)
+        if self.new_task:
+            fields["new_task"] = self.new_task.model_dump_json()
         if self.reviews and self.repair:
             fields |= {"reviews": json.dumps(list(self.reviews)), "reviewed_commit": self.repair.commit}
         if self.hindrance:

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from routing.cost import Cost
 from routing.errors import CorruptRecordError
 from routing.jobs.ending import stored_ending
-from routing.jobs.job import Job, JobRequest, JobResult
+from routing.jobs.job import Job, JobRequest, JobResult, NewTask
 from routing.jobs.turn import FinishedTurn, Hindrance, Repair
 
 #: Form of the record that this release writes; it reads this one and all before it.
@@ -70,6 +70,7 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         "id": identifier,
         "request": JobRequest.model_validate_json(fields["request"]),
         "judged": json.loads(stored.get("judged", "[]")),
+        "new_task": NewTask.model_validate_json(fields["new_task"]) if fields.get("new_task") else None,
         "reviews": json.loads(stored.get("reviews", "[]")),
         "repair": Repair.model_validate_json(fields["repair"]) if fields.get("repair") else None,
         "finished": FinishedTurn.model_validate_json(stored["finished"]) if "finished" in stored else None,

@@ -32,6 +32,7 @@ class RunNotes:
     bringing: str = ""  # the commit at which its branch was when the forge was asked to bring it up to date
     brought_up: str = ""  # the commit by which its branch was last brought up to date
     answered: str = ""  # ids of feedback that we have answered, with blanks between them
+    same_text: str = ""  # a revision of its issue that says the same as the one that its agent has
     refusals: int = 0  # times that the forge refused the report of the run's end
     tell_at: float = 0.0  # not to be tried again before
     before: str = ""  # the job that worked on the issue before, "" for none
@@ -96,6 +97,7 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         bringing=fields.get("bringing", ""),
         brought_up=fields.get("brought_up", ""),
         answered=fields.get("answered", ""),
+        same_text=fields.get("same_text", ""),
         refusals=int(fields.get("refusals") or 0),
         tell_at=float(fields.get("tell_at") or 0.0),
         before=fields.get("before", ""),

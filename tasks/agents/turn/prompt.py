@@ -46,6 +46,12 @@ DEFAULT_TEMPLATES: Mapping[str, str] = {
         "commit them; it is pushed for you. If nothing needs to be changed, make no commit and say why: "
         "your last words are sent to them then. Do not start anew."
     ),
+    TurnKind.EDITED: (
+        "The task below was changed while you worked on it: it is another one than before in at least one "
+        "point. Your work is commit $commit of branch $branch. Find out what the new text asks for that your "
+        "work does not do, or does otherwise; change that, and commit it; it is pushed for you. If your work "
+        "does it all, make no commit."
+    ),
     TurnKind.REFUSED: (
         "Your work on the task below is committed on branch $branch in the current directory, and the server "
         "refused to take it; what it said is below. Repair the branch so that it is taken: what was refused "
@@ -120,6 +126,7 @@ def _of_kind(given: PromptInput) -> list[str]:
             ("Recap of the earlier turn", given.recap),
         ],
         TurnKind.REVIEW: [("What they wrote", given.review), ("Recap of the earlier turn", given.recap)],
+        TurnKind.EDITED: [("Recap of the earlier turn", given.recap)],
         TurnKind.LIFTED: [
             ("What reviewers wrote", given.review),
             ("Checks that failed", "\n".join(given.failing_checks)),
@@ -153,8 +160,8 @@ def prompt_input(
     return PromptInput(
         kind=kind,
         version_prompt=claim.version.snapshot.prompt,
-        title=job.request.title,
-        task=job.request.task,
+        title=job.title,
+        task=job.task,
         issue=job.request.issue,
         branch=branch,
         recap=_recap(job, kind, aside) if aside or _is_needed(job, kind, start) else "",
@@ -179,7 +186,7 @@ def _kind(job: Job, start: TurnStart, *, resumed: bool) -> str:
 
 def _is_needed(job: Job, kind: str, start: TurnStart) -> bool:
     """Whether a recap is needed: a resumed conversation holds it all, unless an attempt failed meanwhile."""
-    repairs = kind in {TurnKind.FIX_FORWARD, TurnKind.REVIEW}
+    repairs = kind in {TurnKind.FIX_FORWARD, TurnKind.REVIEW, TurnKind.EDITED}
     interrupted = kind == TurnKind.REDISPATCH or (repairs and job.attempts > 1)
     return interrupted or start.session_id is None
 

@@ -1,0 +1,93 @@
+"""A text that changes while an agent works on it: the agent gets the new one before anything is judged.
+
+A text is what a person who may write has asked for, so an edit by somebody else is not passed on: forges let
+the author of an issue change it after it was requested, and do not say who did. Then a person is asked.
+"""
+
+import re
+from dataclasses import dataclass
+
+import structlog
+
+from routing.backlog.backlog import Backlog
+from routing.forges.errors import ForgeGoneError
+from routing.forges.site import ForgeSite
+from routing.issues.issue import Issue
+from routing.jobs.job import Job, JobState, NewTask
+from routing.jobs.lifecycle import Jobs
+from routing.jobs.turn import Repair
+from routing.store.jobs.run_store import RunStore
+from routing.store.signals.signal_store import SignalStore
+from tasks.issues.people import People
+from tasks.issues.site import issue_of
+
+_log = structlog.get_logger(__name__)
+
+#: The mark of a task in a list, which people and programs tick while it is worked on.
+_TICKED = re.compile(r"^(\s*[-*+] )\[[xX]\]", re.MULTILINE)
+
+
+def says_the_same(job: Job, issue: Issue) -> bool:
+    """Whether an issue asks for what the job was last given: ticks in lists, and blanks, change nothing.
+
+    The task of a job that begins anew has a line more than the issue.
+    """
+    title, text = _plain(issue.title[:500]), _plain(issue.body.strip() or issue.title)
+    return title == _plain(job.title) and _plain(job.task).startswith(text)
+
+
+def _plain(text: str) -> str:
+    return " ".join(_TICKED.sub(r"\1[ ]", text).split())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EditedIssues:
+    """Looks whether the issue of one waiting job was edited. The look costs no call while it was not."""
+
+    backlog: Backlog
+    jobs: Jobs
+    runs: RunStore
+    signals: SignalStore
+    people: People
+    most_rounds: int  # turns that a job may have for what people say; 0: an edit is left to a person
+
+    def look(self, site: ForgeSite, job: Job) -> bool:
+        """Send the job back with the new text, or hand it to a person; True when its state changed.
+
+        The backlog knows what webhooks and polls have seen; the issue itself decides. Raises what the forge
+        says: an edit that cannot be read now is not passed over.
+        """
+        issue, known = issue_of(job), job.revision
+        item = self.backlog.known(issue) if issue is not None and known else None
+        if issue is None or item is None or item.job != job.id:
+            return False
+        if item.revision in {known, self.runs.read(job.id).same_text}:
+            return False
+        try:
+            live = site.forge.read_issue(issue)
+        except ForgeGoneError:  # the poll ends the work on it
+            return False
+        if says_the_same(job, live):
+            self.runs.note(job.id, same_text=live.revision)
+            return False
+        return self._take_up(site, job, live)
+
+    def _take_up(self, site: ForgeSite, job: Job, issue: Issue) -> bool:
+        """One turn with the new text, unless that is nobody's who may ask for work."""
+        if self.people.end_unwanted(site, job):
+            return True
+        what = f"the text of its issue was changed to revision {issue.revision[:12]}"
+        if not site.forge.permission(issue.ref.repo, issue.author).can_write:
+            reason = f"{what}, perhaps by its author, who may not write; request it again if it is right"
+            return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
+        if job.review_rounds >= self.most_rounds:
+            reason = f"{what}, and it has had {job.review_rounds} of {self.most_rounds} turns for that"
+            return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
+        self.runs.note(job.id, first_pushed_at=self.signals.now())
+        task = NewTask(
+            title=issue.title[:500], text=issue.body.strip() or issue.title, revision=issue.revision
+        )
+        return self.jobs.review(
+            job, Repair(commit=job.result.commit), job.reviews, reason=what, most=self.most_rounds,
+            task=task,
+        )  # fmt: skip
