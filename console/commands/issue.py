@@ -185,7 +185,7 @@ def poll(
 
 def _problems(coalmine: Coalmine, places: Sequence[str]) -> dict[str, list[IssueProblem]]:
     """What the last polls found wrong in these places, by `forge:repo`; "" stands for all."""
-    names = [f"{forge.name}:{repo}" for forge in coalmine.settings.forge for repo in forge.allow_list]
+    names = _forge_parts(coalmine).served_places()
     wanted = [name for name in names if {"", name, f"{name.partition(':')[0]}:"} & set(places)]
     return _forge_parts(coalmine).problems.read(wanted)
 

@@ -66,7 +66,7 @@ def backlog(coalmine: Coalmine) -> HealthFinding:
 def unreadable(coalmine: Coalmine) -> HealthFinding:
     """Whether the last poll could not take in an issue, something that looks like one, or a repository."""
     parts = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
-    names = [f"{forge.name}:{repo}" for forge in coalmine.settings.forge for repo in forge.allow_list]
+    names = parts.served_places()
     found = [
         f"{name}: {one.where} {one.message}" if one.where != name else f"{name} {one.message}"
         for name, listed in parts.problems.read(names).items()

@@ -161,6 +161,7 @@ class _Examination:
         A forge that cannot be reached ends the examination with one finding, instead of one for each
         repository. The repositories for which there was no time are counted in a last one.
         """
+        yield from self._patterns()
         for place, repo in enumerate(self._site.config.allow_list):
             if time.monotonic() > self._until:
                 left = len(self._site.config.allow_list) - place
@@ -173,6 +174,23 @@ class _Examination:
             except ForgeUnreachableError as error:
                 yield self._no_answer(f"access-{self._site.full_name(repo)}", error)
                 return
+
+    def _patterns(self) -> Iterator[HealthFinding]:
+        """How many repositories the patterns mean; nothing without patterns."""
+        served, check = self._site.config.served, f"repositories-{self._site.name}"
+        try:
+            listed = [repo for owner in served.owners for repo in self._site.forge.repositories_of(owner)]
+        except CoalmineError as error:
+            yield problem(
+                check, str(error), f"correct {self._section}.repositories, or what the token may see"
+            )
+            return
+        found = [repo for repo in listed if served.spelled(repo) == repo]
+        said = f"{', '.join(served.patterns)} means {len(found)} repositories: {', '.join(found[:5])}"
+        if served.patterns and found:
+            yield ok(check, f"{said}{', …' if len(found) > 5 else ''}")  # noqa: PLR2004 - the first five
+        elif served.patterns:
+            yield warning(check, f"{', '.join(served.patterns)} means no repository", "correct the pattern")
 
     def _access(self, repo: str) -> HealthFinding:
         """What the token may do in the repository, by the API.

@@ -121,7 +121,7 @@ def remote_repositories(forges: Iterable[ForgeConfig]) -> dict[Path, str]:
     for forge in forges:
         if not isinstance(forge, RemoteConfig) or not forge.is_served or forge.kill_switch:
             continue
-        for name in forge.allow_list:
+        for name in (*forge.allow_list, *forge.served.patterns):
             said = f"{name} of {forge.address}"
             folder = place / hashlib.sha256(said.casefold().encode()).hexdigest()[:32]
             if _made_for_all(place) and _made_for_all(folder):

@@ -92,9 +92,14 @@ def _gates(
     repo = f"{item.ref.forge}:{item.ref.repo}"
     yield Gate.KILL_SWITCH, forge.kill_switch, "the kill switch is on", {"kill_switch": forge.kill_switch}
     yield Gate.DISABLED, not forge.enabled, "dispatch is not enabled", {"enabled": forge.enabled}
-    allowed = item.ref.repo.casefold() in {name.casefold() for name in forge.allow_list}
+    allowed = forge.served.spelled(item.ref.repo) is not None
     reason = f"{repo} is not on the allow-list"
-    yield Gate.NOT_ALLOWED, not allowed, reason, {"repository": repo, "allow_list": forge.allow_list}
+    yield (
+        Gate.NOT_ALLOWED,
+        not allowed,
+        reason,
+        {"repository": repo, "allow_list": (*forge.allow_list, *forge.served.patterns)},
+    )
     facts = ask()
     who = item.requested_by or "somebody unknown"
     trust: dict[str, object] = {"requested_by": item.requested_by, "permission": facts.permission}

@@ -12,9 +12,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from routing.forges.allow_list import AllowList, wrong_entry
 from routing.forges.ci_rules import CiRules
 from routing.http.settings import BaseUrl, is_token
-from routing.issues.issue import is_repository_name
 from routing.setting_types import Count, Dollars, NotNegative, Seconds, Switch
 
 
@@ -37,9 +37,12 @@ def _listed(value: object) -> object:
 
 
 def _repositories(names: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = [name for name in names if not is_repository_name(name)]
-    if wrong:
-        message = f"{wrong[0][:80]!r} is not a repository; write owner/name for each, without wildcards"
+    wrong = wrong_entry(names)
+    if wrong is not None:
+        message = (
+            f"{wrong[:80]!r} is not a repository; write owner/name for each, owner/* or owner/app-* for "
+            "several, and !owner/name for what to leave out of them"
+        )
         raise ValueError(message)
     return names
 
@@ -95,8 +98,13 @@ class ForgeConfig(BaseModel):
 
     @property
     def allow_list(self) -> tuple[str, ...]:
-        """The repositories that are read and worked on, as the forge spells them, and no other."""
+        """The repositories that are named to be worked on, as the forge spells them; see `served`."""
         return ()
+
+    @property
+    def served(self) -> AllowList:
+        """The same with what is set by patterns."""
+        return AllowList(names=self.allow_list)
 
     @property
     def lack(self) -> Lack | None:
@@ -145,7 +153,8 @@ class RemoteConfig(ForgeConfig):
     base_url: BaseUrl | None = None  # of its API; None: the forge is not set up
     token: Token | None = None  # None: the forge is not asked for anything
     login: str = ""  # whose token it is; "" asks the forge, which does not tell GitHub Apps
-    repositories: Repositories = ()  # `owner/name` each; no other is listened to, or worked on
+    repositories: Repositories = ()  # `owner/name`, `owner/*`, and `!owner/name` for what is left out; no
+    # other is listened to, or worked on
     webhook_secret: Secret | None = None  # that deliveries are signed with; None: they are refused
     previous_webhook_secret: Secret | None = None  # accepted too, while the forge's is being changed
     git_url: BaseUrl | None = None  # what git's addresses begin with; None: as it follows from base_url
@@ -171,8 +180,13 @@ class RemoteConfig(ForgeConfig):
 
     @property
     def allow_list(self) -> tuple[str, ...]:
-        """The repositories that are named."""
-        return self.repositories
+        """The repositories that are named, and not excluded."""
+        return self.served.names
+
+    @property
+    def served(self) -> AllowList:
+        """By names and by patterns."""
+        return AllowList.of(self.repositories)
 
     @property
     def lack(self) -> Lack | None:

@@ -85,6 +85,10 @@ class Forge(Protocol):
         """
         ...
 
+    def repositories_of(self, owner: str) -> tuple[str, ...]:
+        """Name the repositories of an owner that we can see, without archived ones."""
+        ...
+
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues that carry the label, or with None all that are open."""
         ...

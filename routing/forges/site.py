@@ -1,10 +1,11 @@
 """A forge that the fleet serves: its description, and what speaks to it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from routing.forges.config import ForgeConfig
 from routing.forges.forge import Forge
+from routing.git.limits import GitLimits
 from routing.git.remote import Remote
 from routing.issues.issue import Issue
 
@@ -31,3 +32,28 @@ class ForgeSite:
     def full_name(self, repo: str) -> str:
         """`github:acme/shop`: the name under which jobs ask for a repository."""
         return f"{self.name}:{repo}"
+
+
+class ServedRemotes(Mapping[str, Remote]):
+    """Where git finds what is served; those that patterns mean are known by name, and not listed."""
+
+    def __init__(self, sites: Mapping[str, ForgeSite], limits: GitLimits) -> None:
+        self._sites = sites
+        self._limits = limits
+
+    def __getitem__(self, name: str) -> Remote:
+        """KeyError for a repository that no forge serves."""
+        forge, _, asked = name.partition(":")
+        site = self._sites.get(forge)
+        repo = site.config.served.spelled(asked) if site is not None else None
+        if site is None or repo is None:
+            raise KeyError(name)
+        return replace(site.remote(repo), limits=self._limits, submodules=site.config.submodules)
+
+    def __iter__(self) -> Iterator[str]:
+        """Those that are named."""
+        return (site.full_name(repo) for site in self._sites.values() for repo in site.config.allow_list)
+
+    def __len__(self) -> int:
+        """How many are named."""
+        return sum(1 for _ in self)

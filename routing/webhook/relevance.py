@@ -59,7 +59,7 @@ def judge(delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool) -> Rele
     news = delivery.news
     if news is None:
         return Ignored(reason=f"event {delivery.event!r} is not about an issue, or work of ours")
-    repo = next((name for name in forge.repositories if name.lower() == news.repo.lower()), None)
+    repo = forge.served.spelled(news.repo)
     if repo is None:
         return Ignored(reason=f"repository {news.repo!r} is not among forge.{forge.name}.repositories")
     if isinstance(news, WorkNews):

@@ -8,7 +8,7 @@ parts; the web console and most commands do not.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Never, cast
 
@@ -175,24 +175,29 @@ class ForgeParts:
         parts = self.coalmine
         return ProblemStore(parts.redis, parts.keys, parts.clock)
 
+    def served_places(self) -> list[str]:
+        """`forge:repo` of all that is served: by name, and by patterns as the last poll found it."""
+        forges, problems = self.coalmine.settings.forge, self.problems
+        return [
+            f"{forge.name}:{repo}"
+            for forge in forges
+            for repo in (*forge.allow_list, *(problems.places(forge.name) if forge.served.patterns else ()))
+        ]
+
     @property
     def is_off(self) -> bool:
         """Whether no forge may be asked for issues: true also when none is served."""
         return all(site.config.kill_switch for site in self.sites.values())
 
     @property
-    def remotes(self) -> dict[str, Remote]:
+    def remotes(self) -> Mapping[str, Remote]:
         """Where git finds each repository that is served, by the name that jobs have for it.
 
         They hold tokens, and are passed to git alone.
         """
-        return {
-            site.full_name(repo): replace(
-                site.remote(repo), limits=self.coalmine.settings.git, submodules=site.config.submodules
-            )
-            for site in self.sites.values()
-            for repo in site.config.allow_list
-        }
+        from routing.forges.site import ServedRemotes
+
+        return ServedRemotes(self.sites, self.coalmine.settings.git)
 
     @cached_property
     def backlog(self) -> Backlog:

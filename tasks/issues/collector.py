@@ -5,7 +5,7 @@ that is late, repeated, forged or lost changes nothing but the time at which the
 shows that people no longer want an issue in progress ends its job.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -57,7 +57,7 @@ class Collector:
         """
         if site.config.kill_switch:
             return
-        for repo in site.config.allow_list:
+        for repo in self._places(site):
             name, problems = site.full_name(repo), list[IssueProblem]()
             with LogAndContinue("poll.failed", repository=name):
                 try:
@@ -68,6 +68,16 @@ class Collector:
                 finally:  # people see it where they look, and not in a log alone
                     self._problems.note(name, problems)
         self._backlog.ask()
+
+    def _places(self, site: ForgeSite) -> Sequence[str]:
+        """The repositories to look through: those that are named, and those that the patterns mean now."""
+        served, found = site.config.served, list[str]()
+        for owner in served.owners:
+            with LogAndContinue("poll.not_listed", forge=site.name, owner=owner):
+                found += [repo for repo in site.forge.repositories_of(owner) if served.spelled(repo) == repo]
+        if served.patterns:
+            self._problems.note_places(site.name, found)
+        return list(dict.fromkeys([*served.names, *found]))
 
     def _poll(self, site: ForgeSite, repo: str, problems: list[IssueProblem]) -> None:
         """Take in what one repository lists, then look at items that a complete listing lacks.
@@ -116,7 +126,7 @@ class Collector:
         """Read one issue that a webhook named; one of a repository that is not served is dropped."""
         ref = arrival.issue
         site = self._sites.get(ref.forge)
-        if site is None or site.config.kill_switch or ref.repo not in site.config.allow_list:
+        if site is None or site.config.kill_switch or site.config.served.spelled(ref.repo) is None:
             _log.info("intake.ignored", issue=str(ref), reason="its repository is not served")
             return
         self.read(site, ref)

@@ -44,6 +44,14 @@ def test_pull_requests_are_not_issues(served: ServedForge) -> None:
     ]
 
 
+def test_repositories_of_an_owner_are_listed(served: ServedForge) -> None:
+    """Of organisations and of users, without archived ones; an owner who is not there is gone."""
+    assert served.forge.repositories_of("acme") == (served.world.repo, "acme/till")
+    assert served.forge.repositories_of("ann") == ("ann/dots",)
+    with pytest.raises(ForgeGoneError):
+        served.forge.repositories_of("nobody")
+
+
 def test_a_label_that_nobody_knows_lists_nothing(served: ServedForge) -> None:
     """A forge may ignore a label that it does not know; what it lists then is not for agents."""
     served.world.open_issue("Slow", "text", labels=["bug"])

@@ -133,6 +133,11 @@ class MemoryForge:
         return Access(readable=there, writable=there, note=f"{repo} is {'' if there else 'not '}there")
 
     @_answered
+    def repositories_of(self, owner: str) -> tuple[str, ...]:
+        """All that are there."""
+        return tuple(repo for repo in self.repositories if repo.startswith(f"{owner}/"))
+
+    @_answered
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """The open ones."""
         self._repository(repo)

@@ -82,6 +82,8 @@ class GitHubRoutes:
             ),
             rf"POST {repo}/pulls/(\d+)/comments/(\d+)/replies": self.reply,
             rf"POST {repo}/pulls/(\d+)/requested_reviewers": self.with_pull(self.ask_reviewers),
+            r"GET /orgs/([^/]+)/repos": self.repositories,
+            r"GET /users/([^/]+)/repos": self.repositories,
             f"GET {repo}/commits": self.commits,
             rf"GET {repo}/git/commits/([0-9a-f]+)": self.git_commit,
         }
@@ -119,6 +121,15 @@ class GitHubRoutes:
             return Answer(status=422, value={"message": "Reviews may only be requested from collaborators."})
         pull.asked += asked.body["reviewers"]
         return Answer(status=201, value={})
+
+    def repositories(self, asked: AskedRequest, found: Found) -> Answer:
+        """Those of `acme`, an organisation, and of the user `ann`; one more of each is archived."""
+        kind, owner = asked.path.split("/")[-3], found[1]
+        if (kind, owner) not in {("orgs", "acme"), ("users", "ann")}:
+            return GONE
+        names = [self.world.repo, "acme/till"] if owner == "acme" else ["ann/dots"]
+        shown = [{"full_name": name, "archived": False} for name in names]
+        return Answer(value=[*shown, {"full_name": f"{owner}/old", "archived": True}], paged="link")
 
     def repository(self, _asked: AskedRequest, _found: Found) -> Answer:
         """The repository itself, with what the token's user may do."""

@@ -39,7 +39,7 @@ def test_repositories_are_a_list_or_have_commas(given: object) -> None:
         {"webhook_secret": ""},
         {"webhook_secret": "a", "previous_webhook_secret": ""},
         {"previous_webhook_secret": "a"},
-        {"repositories": "acme/*"},
+        {"repositories": "*/shop"},
         {"repositories": ["../etc"]},
         {"repositories": [7]},
         {"name": "Corp Forge"},
@@ -80,7 +80,7 @@ def test_variables_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ("name", "text"),
     [
         ("FORGE__GITHUB__WEBHOOK_SECRET", ""),
-        ("FORGE__GITEA__REPOSITORIES", "acme/*"),
+        ("FORGE__GITEA__REPOSITORIES", "*/shop"),
         ("WEB__TOKEN", "too short"),
         ("WEB__PORT", "65536"),
         ("WEB__PUBLIC", "maybe"),

@@ -106,6 +106,10 @@ class LocalForge:
         self._check_repo(repo)
         return str(fault_of(self.git, self.wholeness) or "")
 
+    def repositories_of(self, owner: str) -> tuple[str, ...]:
+        """Name the one that it has; it has no owner."""
+        return () if owner else (self.repo,)
+
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues with the label; files that cannot be read are among the problems."""
         self._check_repo(repo)

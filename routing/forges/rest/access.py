@@ -66,6 +66,16 @@ class RestAccess(ABC):
             return f"{repo} has no commit on its main branch {main}; make a first one there"
         return self._shut(repo)
 
+    def repositories_of(self, owner: str) -> tuple[str, ...]:
+        """Those that the token sees and that are not archived; ForgeGoneError for an unknown owner."""
+        name = path_segment(owner)
+        try:
+            listing = self._client.read_all(f"/orgs/{name}/repos")
+        except ForgeGoneError:  # a user, and no organisation
+            listing = self._client.read_all(f"/users/{name}/repos")
+        found = self._client.parsed_all(WireRepository, listing)
+        return tuple(one.full_name for one in found if not one.archived)
+
     @abstractmethod
     def _shut(self, repo: str) -> str:
         """Which rule of the repository keeps us from pushing our branches, with what to do; "" for none."""

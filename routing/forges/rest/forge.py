@@ -78,6 +78,10 @@ class RestForge:
         """Ask what would keep our branches from it."""
         return self.rights.fault_of(repo)
 
+    def repositories_of(self, owner: str) -> tuple[str, ...]:
+        """List those of an organisation, or of a user."""
+        return self.rights.repositories_of(owner)
+
     def list_issues(self, repo: str, label: str | None) -> IssueListing:
         """List the open issues that carry the label."""
         return self.issues.list(repo, label)

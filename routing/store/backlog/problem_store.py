@@ -31,6 +31,19 @@ class ProblemStore(Store):
             else:
                 self.redis.delete(key)
 
+    def note_places(self, forge: str, repositories: Sequence[str]) -> None:
+        """Note which repositories the patterns of a forge's settings meant at the last poll."""
+        with redis_errors(f"noting the repositories of {forge}"):
+            self.redis.set(
+                self.keys.repositories(forge), json.dumps(list(repositories)), ex=RETENTION_SECONDS
+            )
+
+    def places(self, forge: str) -> tuple[str, ...]:
+        """Those; () without patterns, and before the first poll."""
+        with redis_errors(f"reading the repositories of {forge}"):
+            text = self.redis.get(self.keys.repositories(forge))
+        return tuple(map(str, json.loads(text))) if text else ()
+
     def read(self, repositories: Iterable[str]) -> dict[str, list[IssueProblem]]:
         """The problems of these repositories; those without any are left out."""
         names = list(dict.fromkeys(repositories))

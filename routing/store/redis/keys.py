@@ -145,6 +145,10 @@ class Keys:
         """String: what the last poll of a repository found wrong, as JSON. Expires."""
         return self("issue_problems", repository)
 
+    def repositories(self, forge: str) -> str:
+        """String: the repositories that the patterns of a forge's settings meant, as JSON. Expires."""
+        return self("repositories", forge)
+
     def idempotency(self, digest: str) -> str:
         """String: the job that a request's idempotency key led to. Expires."""
         return self("once", digest)
