@@ -3,8 +3,6 @@
 from itertools import islice
 
 from console.doctor.findings import ok, problem, warning
-from routing.accounts.breaker import version_of
-from routing.accounts.closed_account import closed_accounts
 from routing.backlog.item import BacklogState
 from routing.jobs.turn import HindranceKind
 from routing.printable import printable
@@ -101,24 +99,3 @@ def intake(coalmine: Coalmine) -> HealthFinding:
         remedy = "see that a worker for the queue control and beat run, and that their forge answers"
         return warning("intake", f"{message}, the first for {deliveries.now() - due:.0f} s", remedy)
     return ok("intake", message)
-
-
-def accounts(coalmine: Coalmine) -> HealthFinding:
-    """Which accounts are closed, why, and for how long; and how many jobs wait for one."""
-    now = coalmine.now()
-    breakers = [each for each in coalmine.breakers.all() if not (each.is_open and version_of(each.account))]
-    closed = closed_accounts(breakers, now)
-    held = coalmine.job_store.occupancy().limited
-    if not closed:
-        return ok("accounts", f"{len(breakers)} were used, and all are open; {held} jobs wait for one")
-    said = [f"{each.name}: {each.why}; tried again {each.countdown}" for each in closed[:MOST_NAMED]]
-    first = closed[0]
-    remedy = "wait; one job tries it then"
-    if first.needs_person:
-        remedy = f"look at it ({first.words}), then `coalmine account reopen {first.account}`"
-    if version_of(first.account):
-        remedy = (
-            f"its agents said: {first.words}; repair that, then `coalmine resume`; or name another agent, "
-            "and the jobs go to that version"
-        )
-    return warning("accounts", f"{'; '.join(said)}; {held} jobs wait", remedy)

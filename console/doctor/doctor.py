@@ -16,8 +16,9 @@ from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
+from console.doctor.accounts import accounts
 from console.doctor.agent_programs import agent_programs
-from console.doctor.backlog import accounts, backlog, held, intake, unreadable
+from console.doctor.backlog import backlog, held, intake, unreadable
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.doctor.sandbox import sandboxes, unconfined_champions

@@ -25,6 +25,7 @@ WAITS: dict[str, str] = {
     "day": "waits for midnight UTC: the budget of the day is used up (job.day_tokens, or a [[budget]])",
     "version": "waits: agents of its version fail as soon as they start (`coalmine doctor` shows how, "
     "`coalmine resume` tries again)",
+    "no_account": "waits: no account of the settings serves its version (its `accounts`, or its model)",
     "account": "waits: every account that its version may use is closed (see `coalmine account list`)",
     "other_arm": "waits with the other arm of its trial, whose accounts are closed (`coalmine account list`)",
 }

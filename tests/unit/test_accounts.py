@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from console.doctor.accounts import accounts
 from routing.accounts.account import Account
 from routing.accounts.breaker import Breaker, BreakerState, span
 from routing.accounts.closed_account import ClosedAccount
@@ -18,6 +19,7 @@ from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import Hindrance, HindranceKind, TurnKind
 from routing.store.jobs.job_store import GATES_SECONDS, HELD_ANEW_SECONDS, ClaimRefusal
+from routing.store.redis.health import Status
 from routing.templates.version import Snapshot
 from tasks.agents.accounts.leased_accounts import LeasedAccounts
 from tests.fleets.stepped_fleet import START, SteppedFleet
@@ -362,6 +364,24 @@ def test_a_version_uses_the_accounts_that_it_names(made: Made) -> None:
         "claude:a"
     ]
     assert pools.candidates(Snapshot(runtime="claude", model="haiku")) == ()
+
+
+def test_a_version_that_no_account_serves_says_so(made: Made) -> None:
+    """Its jobs wait for a table in the settings, or for another version: no account that opens frees them."""
+    fleet = made("a", content={"accounts": ["b"]})
+    job = fleet.enqueue().job
+    assert tried(fleet, job) is ClaimRefusal.LIMITED
+    assert "no account of the settings serves its version" in fleet.app.jobs.find(job).reason
+    found = accounts(fleet.app)
+    assert "no account of these settings serves implementer@v1 (runtime claude; accounts b)" in found.message
+    assert "[[account]]" in found.remedy
+    fleet = made("a", "b", template=False)
+    fleet.clock.now = START + 1000
+    assert accounts(fleet.app).status is Status.OK
+    published(fleet)
+    fleet.clock.forward(HELD_ANEW_SECONDS)
+    assert published(fleet) == [job]
+    assert tried(fleet, job) == "claude:b"
 
 
 def test_an_account_is_used_where_its_secrets_are() -> None:

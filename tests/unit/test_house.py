@@ -154,6 +154,7 @@ LARGE_ROOMS = {
 SMALL_FILES = {
     "harvest/trials/modes.py": "the one place that knows all kinds of tests",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
+    "console/doctor/accounts.py": "one file for each subject of the checks",
     "console/metrics/exposition.py": "the text form, apart from the numbers, which know no library",
     "console/local/guesses.py": "what a folder says, apart from what a person is asked",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",

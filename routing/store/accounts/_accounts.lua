@@ -85,12 +85,13 @@ local function starting(gate, breakers, leases, trials_open, now, id)
   return stands, ends
 end
 
--- Whether a job of a gate may begin: its candidate and the condition of that; or nil, why not ('day', 'version', 'account'
--- or 'other_arm'), and the time when it may, if that is known.
+-- Whether a job of a gate may begin: its candidate and the condition of that; or nil, why not ('day', 'version',
+-- 'no_account', 'account' or 'other_arm'), and the time when it may, if that is known.
 local function through(gate, breakers, leases, trials_open, now, id, day_costs)
   if is_used_up(day_costs, gate.budgets) then return nil, 'day', (math.floor(now / 86400) + 1) * 86400 end
   local begins, again = starting(gate, breakers, leases, trials_open, now, id)
   if begins == 'shut' then return nil, 'version', again end
+  if #gate.own == 0 then return nil, 'no_account', nil end
   local own, how, soonest = chosen(breakers, gate.own, leases, now, id)
   if not own then return nil, 'account', soonest end
   if begins == 'probe' then how = 'probe' end

@@ -3,7 +3,8 @@
 --       breakers, limited, gates, trials_open, due, champions
 -- ARGV  id: of the job  lease_seconds  worker  call_id: of this claim; with the same one it may be made again
 --       agents_at_once, per_repository, day_cost_usd: the limits; 0 for none
---       waits: JSON object of why it waits, in words, by fleet, repository, turn, budget, day, version, account and other_arm
+--       waits: JSON object of why it waits, in words, by fleet, repository, turn, budget, day, version, no_account,
+--       account and other_arm
 --       gate: JSON of what must be open for its version, or '' where nothing need be  digest: of the gate
 --       fell_back: JSON of the signal of a job that uses a model that the other arm may not
 -- Returns {'ok', field, value, …} | {'missing'|'taken'|'early'|'paused'|'final'|'rejected'}
