@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from console.pages.rendering import render
-from console.web.headers import PAGE_POLICY
+from console.web.headers import PAGE_HEADERS
 from console.web.people.guard import viewer_of
 
 #: What to do about an error, by its status.
@@ -27,7 +27,7 @@ def page(
 ) -> HTMLResponse:
     """The page of a template; `now` is the server's time that relative times count from."""
     text = render(name, here=here, now=now, viewer=viewer_of(request.scope), **context)
-    return HTMLResponse(text, status_code=code, headers={"Content-Security-Policy": PAGE_POLICY})
+    return HTMLResponse(text, status_code=code, headers=PAGE_HEADERS)
 
 
 def error_page(

@@ -1,0 +1,149 @@
+"""The pages in Debian's Chromium, over a live web process: what people see, click and write.
+
+With COALMINE_SCREENSHOTS set to a folder, the pictures of all pages are kept there, to be looked at.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from harvest.evidence.policy import TrialPolicy
+from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import JobState
+from routing.jobs.signal import SignalKind
+from tests.fleets.stepped_fleet import SteppedFleet
+from tests.programs.browser import Chromium, chromium
+from tests.programs.web_process import Console, console
+from tests.waiting import wait_until
+
+TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
+VARIABLES = {"COALMINE_WEB__TOKEN": TOKEN}
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \x1b[31mred\x07 \u202egnp.exe"
+WIDTHS = {"phone": (360, 800), "desktop": (1440, 1000)}
+
+
+@pytest.fixture
+def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFleet:
+    """A fleet on a real server, with a trial of 30 jobs and hostile texts in all of them."""
+    assert redis_server.url
+    made = SteppedFleet(redis_client, draws=[0.1, 0.9] * 40, policy=TrialPolicy(share=0.5))
+    made.on_trial()
+    for number in range(30):
+        job = made.enqueue(issue=f"local:shop#{number}", title=f"{number} {EVIL}", task=EVIL * 3).job
+        made.clock.forward(600)
+        if number < 26:
+            made.end(job, SignalKind.FINISHED if number % 3 else SignalKind.AGENT_ERRORED, tail=EVIL)
+    claimed = made.app.jobs.newest(most=1)[0].id
+    made.claim(claimed, lease_seconds=1e9)
+    made.app.log_store.say(claimed, "text", EVIL)
+    made.app.log_store.flush()
+    made.app.breakers.close("claude:default", "*", until=None, words=EVIL, by="ada")
+    made.app.harvester.harvest()
+    return made
+
+
+@pytest.fixture
+def web(redis_server: PrivateServer, fleet: SteppedFleet) -> Iterator[Console]:
+    """A web process of that fleet."""
+    assert fleet
+    with console(redis_server.url, variables=VARIABLES) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """One browser for all tests here."""
+    with chromium(tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+def paths(fleet: SteppedFleet) -> list[str]:
+    """Every kind of page."""
+    job = fleet.app.jobs.newest(most=1)[0].id
+    return [
+        "/", "/trials", "/trials/implementer", "/jobs", f"/jobs/{job}", "/issues", "/templates",
+        "/templates/implementer", "/versions/implementer@v2", "/versions/implementer@v2/diff", "/accounts",
+        "/events", "/sign-in", "/jobs/0123456789abcdef",
+    ]  # fmt: skip
+
+
+def test_every_page_is_whole_at_any_width(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """No word of the browser's against it, nothing asked of another host, no script run, nothing cut off."""
+    host = urlsplit(web.address).netloc
+    kept = os.environ.get("COALMINE_SCREENSHOTS")
+    browser.asked(), browser.complaints()
+    for width, (across, down) in WIDTHS.items():
+        browser.size(across, down)
+        for scheme in ("light", "dark"):
+            browser.colours(scheme)
+            for path in paths(fleet):
+                browser.open(web.address + path)
+                wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth")
+                assert wide <= 0, f"{path} is {wide} px too wide for a {width}"
+                assert browser.run("return document.scripts.length + document.images.length") == 0
+                if kept:
+                    name = path.strip("/").replace("/", "-") or "home"
+                    browser.screenshot(Path(kept) / f"{name}-{width}-{scheme}.png")
+    missing = "/jobs/0123456789abcdef - Failed to load resource: the server responded with a status of 404"
+    assert [line for line in browser.complaints() if missing not in line] == []
+    hosts = {urlsplit(address).netloc for address in browser.asked() if not address.startswith("data:")}
+    assert hosts == {host}
+
+
+def test_a_person_signs_in_and_decides(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """By clicks alone: pause dispatch with a reason, cancel a job, stop the trial; and out again."""
+    browser.size(*WIDTHS["phone"])
+    browser.open(f"{web.address}/jobs?state=running")
+    assert "Cancel" not in browser.text()
+    browser.click("header a.end")
+    browser.write("input[name=token]", TOKEN)
+    browser.write("input[name=name]", "Ada")
+    browser.click("main button")
+    wait_until(lambda: "Ada" in browser.text("header"), description="the page says who is signed in")
+    browser.click("details.act summary")
+    browser.write("details.act input[name=reason]", "the forge is upgraded")
+    browser.click("details.act button")
+    wait_until(
+        lambda: "Dispatch is paused: the forge is upgraded (by Ada)" in browser.text("main"),
+        description="the first page says that dispatch is paused",
+    )
+    running = fleet.app.jobs.newest(most=1)[0].id
+    browser.open(f"{web.address}/jobs/{running}")
+    browser.click("details.act summary")
+    browser.click("details.act button")
+    wait_until(lambda: bool(fleet.app.jobs.find(running).cancel), description="the job is to be cancelled")
+    browser.open(f"{web.address}/trials/implementer")
+    browser.click("details.act summary")
+    browser.write("details.act input[name=reason]", "wrong model")
+    browser.click("details.act button")
+    wait_until(lambda: "stopped" in browser.text("h1"), description="the trial is stopped")
+    assert not fleet.app.trials.find("implementer").is_open
+    browser.click("header form button")
+    wait_until(lambda: "Sign in" in browser.text("header"), description="the person is signed out")
+
+
+def test_a_dot_of_the_plot_leads_to_its_job_and_back(
+    web: Console, fleet: SteppedFleet, browser: Chromium
+) -> None:
+    """By a click, as every other link."""
+    browser.size(*WIDTHS["desktop"])
+    browser.open(f"{web.address}/trials/implementer")
+    browser.click("svg.plot a:last-of-type .dot")
+    wait_until(lambda: "/jobs/" in browser.run("return location.pathname"), description="the job's page")
+    assert browser.text("h1").split()[-1] in {state.value for state in JobState}
+    browser.back()
+    wait_until(lambda: "Trial implementer-t1" in browser.text("h1"), description="the trial's page again")
+    assert fleet.app.trials.find("implementer").is_open
+
+
+def test_the_keyboard_is_enough(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """The first stop leads past the menu, and what is reached is outlined."""
+    assert fleet
+    browser.open(web.address)
+    browser.write("body", "\ue004")  # Tab
+    assert browser.run("return document.activeElement.textContent") == "Skip to the page"
+    assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
