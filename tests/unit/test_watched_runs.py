@@ -243,12 +243,16 @@ def test_a_change_that_stays_invalid_is_left_to_a_person_with_the_forges_words(f
     assert fleet.signals(job_of(fleet, ref))[-1] == "setup"
 
 
-def test_a_token_that_ends_after_the_push_is_waited_for_and_notified_once(fleet_of: Fleets) -> None:
+@pytest.mark.parametrize("call", ["statuses", "open_change"])
+def test_a_token_that_ends_after_the_push_is_waited_for_and_notified_once(
+    fleet_of: Fleets, call: str
+) -> None:
     """Longer than for CI; then CI has its whole time."""
     fleet = fleet_of(acts={1: ["silent"]})
     ref = pushed(fleet)
-    fleet.watch()
-    fleet.mishaps.lasting["statuses"] = lambda: ForgeTokenError("401, bad credentials")
+    if call == "statuses":
+        fleet.watch()
+    fleet.mishaps.lasting[call] = lambda: ForgeTokenError("401, bad credentials")
     for _ in range(2):
         fleet.watch()
         fleet.clock.forward(LONG)
@@ -256,6 +260,7 @@ def test_a_token_that_ends_after_the_push_is_waited_for_and_notified_once(fleet_
     assert job_of(fleet, ref).state is JobState.WAITING
     assert fleet.hands.kinds().count(FORGE_TOKEN_REFUSED) == 1
     fleet.mishaps.lasting.clear()
+    fleet.clock.forward(61)
     fleet.watch()
     assert fleet.hands.kinds().count(FORGE_TOKEN_ACCEPTED) == 1
     fleet.forge.say(job_of(fleet, ref).result.commit, StatusState.SUCCESS)
