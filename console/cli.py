@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from console.bash_completion import use_own_script
 from console.boundary import DEBUG_VARIABLE, MEANINGS, Boundary
 from tasks.secrecy import hide_secrets
 from tasks.settings.secret_files import read_secret_files
@@ -20,6 +21,7 @@ from tasks.settings.secret_files import read_secret_files
 #: The table of exit codes at the end of `coalmine --help`; blank lines keep typer from joining the lines.
 _CODES = "\n\n".join(["Exit codes:", *(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items())])
 
+use_own_script()
 app = typer.Typer(
     name="coalmine",
     cls=Boundary,

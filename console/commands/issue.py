@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from console.completion import complete_issue
 from console.decisions.issue_decisions import LEFT_TO_PEOPLE, pause_issue, resume_issue
+from console.input.issue_name import issue_named
 from console.invocation import AsJson, examples, opened, started
 from console.output.issue_detail import IssueDetail, detail_of
 from console.output.issue_views import (
@@ -59,7 +60,8 @@ Issue = Annotated[
     typer.Argument(
         metavar="ISSUE",
         autocompletion=complete_issue,
-        help="FORGE:REPOSITORY#NUMBER, for instance github:acme/shop#7.",
+        help="FORGE:REPOSITORY#NUMBER, for instance github:acme/shop#7; its number is enough where there is "
+        "one repository.",
     ),
 ]
 By = Annotated[str, typer.Option(metavar="NAME", help="Who decides. (default: your user name here)")]
@@ -112,11 +114,11 @@ def list_(
     )
 
 
-@issue_app.command(epilog=examples("issue show github:acme/shop#7"))
+@issue_app.command(epilog=examples("issue show github:acme/shop#7", "issue show 7"))
 def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
     """Print all about an issue: its state and why, what it waits for, its metadata, its job, its events."""
-    ref = IssueRef.parse(issue)
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
+    ref = issue_named(issue, coalmine.settings.forge)
     detail = _detail(coalmine, ref)
     terminal.answer(detail_document(detail), *issue_view(detail))
     for note in _show_notes(coalmine, detail.item):
@@ -128,8 +130,9 @@ def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
 )
 def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = False) -> None:
     """Take an issue out of the queue until it is resumed. A job that is working on it goes on to its end."""
-    ref, who = IssueRef.parse(issue), _who(ctx, by)
+    who = _who(ctx, by)
     coalmine, terminal = opened(ctx, as_json=as_json)
+    ref = issue_named(issue, coalmine.settings.forge)
     item, changed = pause_issue(coalmine, ref, by=who)
     terminal.answer(issue_document(item) | {"changed": changed}, _paused(item, changed=changed))
     for note in _pause_notes(coalmine, item):
@@ -144,8 +147,9 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
 
     The label that leaves an issue to people is taken off on its forge.
     """
-    ref, who = IssueRef.parse(issue), _who(ctx, by)
+    who = _who(ctx, by)
     coalmine, terminal = opened(ctx, as_json=as_json)
+    ref = issue_named(issue, coalmine.settings.forge)
     done = resume_issue(coalmine, ref, by=who)
     terminal.answer(
         issue_document(done.item) | {"changed": done.changed}, _resumed(done.item, changed=done.changed)

@@ -97,12 +97,12 @@ def _held_jobs(queued: Sequence[Job]) -> Iterator[HeldWork]:
 
 
 def _kept_words(job: Job) -> str:
-    """Why a queued job does not go on; of a limit both what is waited for, and what the program said."""
+    """Why a queued job does not go on; of a limit both what the program said, and what is waited for."""
     kept = job.hindrance
     if kept is None:
         return job.reason
     if kept.kind is HindranceKind.LIMIT and job.reason.startswith("waits"):
-        return f"{job.reason}; it said: {kept.words}"
+        return f"{kept.words}; {job.reason}"
     return kept.words
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from routing.accounts.breaker import Breaker, BreakerState, field_of, span
+from routing.accounts.breaker import Breaker, BreakerState, field_of, span, version_of
 from routing.accounts.limit import LimitKind
 
 #: In place of a model: the account as a whole.
@@ -47,8 +47,8 @@ class ClosedAccount:
 
     @property
     def name(self) -> str:
-        """`claude:team-a/opus`; `claude:team-a/*` for all its models."""
-        return field_of(self.account, self.model)
+        """`claude:team-a/opus`; `claude:team-a/*` for all its models; a version whose agents do not start."""
+        return version_of(self.account) or field_of(self.account, self.model)
 
     @property
     def needs_person(self) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from tests.programs.command_line import CommandLine
 from tests.source import ROOT
-from tests.waiting import communicated, until_ended
+from tests.waiting import communicated, until_ended, wait_until
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
 
@@ -104,3 +105,47 @@ def test_answer_that_nobody_reads_is_quiet(variables: dict[str, str]) -> None:
         assert until_ended(running, timeout=60) == 1
         assert running.stderr is not None
         assert running.stderr.read() == ""
+
+
+def test_status_is_shown_again_and_again(coalmine: CommandLine, variables: dict[str, str]) -> None:
+    """For scripts one object on each line, as things are then; Ctrl-C ends it without a word."""
+    with process(["status", "--watch", "--json"], variables) as running:
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline())["paused"] is None
+        coalmine.shown("pause", "lunch")
+        wait_until(
+            lambda: running.stdout is not None and json.loads(running.stdout.readline())["paused"] == "lunch",
+            description="the next look shows the pause",
+        )
+        running.send_signal(signal.SIGINT)
+        _, complaint = communicated(running)
+        assert (running.returncode, complaint) == (130, "")
+
+
+def test_status_on_a_terminal_fills_the_screen_and_gives_it_back(
+    coalmine: CommandLine, variables: dict[str, str]
+) -> None:
+    """What was on the screen before is there again at the end."""
+    coalmine.shown("pause", "lunch")
+    master, slave = pty.openpty()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
+    with subprocess.Popen(
+        [COALMINE, "status", "--watch"], env={**kept, **variables, "TERM": "xterm", "COLUMNS": "80"},
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+    ) as running:  # fmt: skip
+        os.close(slave)
+        said = bytearray()
+
+        def shows(words: bytes) -> bool:
+            said.extend(os.read(master, 65_536))
+            return words in said
+
+        try:
+            wait_until(lambda: shows(b"Dispatch is paused: lunch"), description="the status is shown")
+            running.send_signal(signal.SIGINT)
+            wait_until(lambda: shows(b"\x1b[?1049l"), description="the screen is given back")
+            assert until_ended(running, timeout=60) == 130
+        finally:
+            running.kill()
+            os.close(master)
+    assert b"\x1b[?1049h" in said

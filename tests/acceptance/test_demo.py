@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from tests.waiting import run, until_ended, wait_until
 
 #: Seconds that the whole story may take on an idle machine: it takes 33 to 85, by how fast files are made.
 DEMO_SECONDS = 270
+
+
+#: A line of the demonstration after the first jobs have settled.
+SETTLED = re.compile(rb"[1-9]\d* canary and \d+ champion jobs settled")
 
 
 def hostile(folder: Path) -> dict[str, str]:
@@ -61,6 +66,44 @@ def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None
     assert not list((tmp_path / "tmp").iterdir())
     marked = os.fsencode(tmp_path / "tmp" / "coalmine-demo")
     assert not [pid for pid in psutil.pids() if marked in _arguments(pid)]
+
+
+@pytest.mark.timeout(DEMO_SECONDS)
+def test_two_at_once_and_another_after_them(tmp_path: Path) -> None:
+    """Each is alone in one place, with one home and one folder for temporary files: none meets another."""
+    environment, place = hostile(tmp_path), tmp_path / "place"
+    argv = [sys.executable, "-m", "coalmine", "demo", "--seed", "1"]
+
+    def goes_on(names: list[str]) -> None:
+        """Start them, see the jobs of each settled, and end them."""
+        demos = []
+        for name in names:
+            with (tmp_path / name).open("wb") as output:
+                demos.append(
+                    subprocess.Popen(
+                        argv, env=environment, cwd=place, stdout=output, stderr=output, start_new_session=True
+                    )
+                )
+        try:
+            for name, demo in zip(names, demos, strict=True):
+                wait_until(
+                    lambda name=name, demo=demo: (  # type: ignore[misc]
+                        SETTLED.search((tmp_path / name).read_bytes()) or demo.poll() is not None
+                    ),
+                    description=f"jobs of {name} have settled",
+                    timeout=100,
+                )
+                assert demo.poll() is None, (tmp_path / name).read_text()
+        finally:
+            for demo in demos:
+                demo.send_signal(signal.SIGTERM)
+            for demo in demos:
+                until_ended(demo, timeout=60)
+
+    goes_on(["first", "second"])
+    assert not list((tmp_path / "tmp").iterdir())
+    goes_on(["third"])
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def _arguments(pid: int) -> bytes:

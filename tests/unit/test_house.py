@@ -156,6 +156,8 @@ SMALL_FILES = {
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/doctor/accounts.py": "one file for each subject of the checks",
     "console/metrics/exposition.py": "the text form, apart from the numbers, which know no library",
+    "console/bash_completion.py": "a script for another program, apart from the commands",
+    "console/input/issue_name.py": "one file for each thing that people name in words",
     "console/local/guesses.py": "what a folder says, apart from what a person is asked",
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
     "routing/process/wrapped.py": "which process is which in a sandbox: pure, beside the owner of processes",
