@@ -8,12 +8,14 @@ which kind it is. Two places look for a `LocalConfig`, as only a local forge has
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from routing.forges.allow_list import AllowList, wrong_entry
 from routing.forges.ci_rules import CiRules
+from routing.forges.renewed_token import RenewedToken
 from routing.http.settings import BaseUrl, is_token
 from routing.setting_types import Count, Dollars, NotNegative, Seconds, Switch
 
@@ -152,6 +154,7 @@ class RemoteConfig(ForgeConfig):
 
     base_url: BaseUrl | None = None  # of its API; None: the forge is not set up
     token: Token | None = None  # None: the forge is not asked for anything
+    token_path: Path | None = None  # a file that has the token and is read again at each use, in its place
     login: str = ""  # whose token it is; "" asks the forge, which does not tell GitHub Apps
     repositories: Repositories = ()  # `owner/name`, `owner/*`, and `!owner/name` for what is left out; no
     # other is listened to, or worked on
@@ -172,7 +175,9 @@ class RemoteConfig(ForgeConfig):
             raise ValueError(
                 "previous_webhook_secret is set without webhook_secret; set both while a secret is changed"
             )
-        if self.token is not None and self.base_url is None:
+        if self.token is not None and self.token_path is not None:
+            raise ValueError("token and token_path are both set; set one of them")
+        if not (self.token is None and self.token_path is None) and self.base_url is None:
             raise ValueError("token is set without base_url; set the address of the forge too")
         if self.merge == "green" and self.change == "none":
             raise ValueError('merge = "green" needs change = "request": only a pull request can be merged')
@@ -193,7 +198,7 @@ class RemoteConfig(ForgeConfig):
         """An address first, then a token."""
         if self.base_url is None:
             return Lack(setting="base_url", because="it has no address, so it is not asked for anything")
-        if self.token is None:
+        if self.token is None and self.token_path is None:
             return Lack(setting="token", because="it has no token, so it is not asked for anything")
         return None
 
@@ -228,6 +233,8 @@ class RemoteConfig(ForgeConfig):
     @property
     def credential(self) -> SecretStr:
         """The token; only a forge that is served may be asked for it."""
+        if self.token_path is not None:
+            return RenewedToken(self.token_path)
         if self.token is None:
             raise ValueError(self.name)
         return self.token

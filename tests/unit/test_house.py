@@ -165,6 +165,7 @@ SMALL_FILES = {
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
     "tasks/agents/kept_work.py": "one file for each thing that becomes of a job's work",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",
+    "routing/forges/renewed_token.py": "a secret that is read again, apart from its setting",
     "routing/forges/gitea/feedback.py": "one part of the protocol, in a forge's own way",
     "routing/forges/github/feedback.py": "one part of the protocol, in a forge's own way",
     "tasks/issues/waits.py": "what a wait means for slots and tokens, apart from what is waited for",
