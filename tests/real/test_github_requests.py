@@ -65,6 +65,12 @@ def played(tmp_path: Path) -> Iterator[ForgeServer]:
     forge.contains(world.repo, head)
     forge.contains(world.repo, red)
     change = forge.open_change(world.repo, BRANCH, title="Fast", body="It was slow.")
+    pull = world.pull_of(BRANCH)
+    world.review(pull, "CHANGES_REQUESTED", body="Not yet.", remarks=[("cart.py", 7, "Why?")])
+    world.review(pull, "CHANGES_REQUESTED", body="Nor so.")
+    for feedback in forge.feedback(change):
+        forge.answer(change, feedback, "Done.")
+    forge.repositories_of("acme")
     merged = forge.merge(change, issue=ref)
     forge.reviews(merged)
     forge.reverts_of(world.repo, merged.merge_commit)

@@ -75,7 +75,7 @@ class GitHubRoutes:
             rf"PUT {repo}/pulls/(\d+)/merge": self.with_pull(self.merge),
             rf"PUT {repo}/pulls/(\d+)/update-branch": self.with_pull(self.update_branch),
             rf"GET {repo}/pulls/(\d+)/reviews": self.with_pull(
-                lambda _asked, one: Answer(value=one.reviews, paged="link")
+                lambda _asked, one: Answer(value=[_as_github_has(each) for each in one.reviews], paged="link")
             ),
             rf"GET {repo}/pulls/(\d+)/comments": self.with_pull(
                 lambda _asked, one: Answer(value=one.remarks, paged="link")
@@ -493,3 +493,8 @@ class GitHubRoutes:
             return GONE
         one = self.world.log(found[1], "-1")[0]
         return Answer(value={"sha": one["sha"], "message": one["message"], "committer": {"date": one["at"]}})
+
+
+def _as_github_has(review: dict[str, object]) -> dict[str, object]:
+    """A review without what Gitea alone says of it."""
+    return {name: value for name, value in review.items() if name != "comments_count"}
