@@ -34,6 +34,7 @@ from console.local.supervisor import Supervisor
 from console.web.access import checked_token
 from console.web.listening import PortInUseError, address_of, listen
 from routing.embedded.private_server import PrivateServer
+from routing.errors import SettingsError
 from routing.forges.config import RemoteConfig
 from routing.forges.local.config import LocalConfig
 from tasks.agents.mail_socket.unix_socket import sweep
@@ -87,11 +88,8 @@ class LocalDoor:
         port that is taken is an error, because the forge, or the proxy before us, sends to that one; pages
         alone may be at another.
         """
-        web = settings.web
+        web, is_fixed = settings.web, _takes_webhooks(settings)
         checked_token(web, web.host, public=web.public)
-        is_fixed = any(
-            forge.is_served or forge.secrets for forge in settings.forge if isinstance(forge, RemoteConfig)
-        )
         try:
             listener = listen(web.host, web.port)
         except PortInUseError:
@@ -130,6 +128,7 @@ class LocalFleet:
         self._logs: dict[str, logging.Logger] = {}
         self.supervisor: Supervisor | None = None
         self.door: LocalDoor | None = None  # where pages are served, and webhooks are taken
+        self.why_no_door = ""  # what keeps pages from being served
         self.variables: dict[str, str] = {}
         self._has_own_server = False
         self.agents = DEFAULT_AGENTS
@@ -177,7 +176,7 @@ class LocalFleet:
         self.coalmine = compose(load_settings(warn=lambda _: None))
         self._leave.callback(self.coalmine.redis.close)
         if self._plan.door:
-            self.door = LocalDoor.of(self.coalmine.settings)
+            self._open_door(self.coalmine.settings)
         note_running(self._state, self.variables, at=time.time())
         self._leave.callback(lambda: note_ended(self._state, at=time.time()))
         self.agents = self._plan.agents or max(DEFAULT_AGENTS, *_per_repo(settings))
@@ -188,6 +187,15 @@ class LocalFleet:
         store = "" if url is None else store_name(url.get_secret_value(), settings.namespace)
         names = {} if settings.kill_switch else remote_repositories(settings.forge)
         return FleetLock((), state=self._state, names=names, store=store)
+
+    def _open_door(self, settings: Settings) -> None:
+        """Find where to listen. Pages that the settings do not allow are left out; webhooks are not."""
+        try:
+            self.door = LocalDoor.of(settings)
+        except SettingsError as error:
+            if _takes_webhooks(settings):
+                raise
+            self.why_no_door = str(error)
 
     def _origins(self) -> Origins:
         """Where the settings come from; what this process put into its environment is not the user's."""
@@ -280,6 +288,12 @@ class LocalFleet:
             log = self._logs[program] = logging.Logger(program)  # noqa: LOG001 - not in the tree of this process
             log.addHandler(handler)
         log.info("%s", line)
+
+
+def _takes_webhooks(settings: Settings) -> bool:
+    """Whether a forge that sends webhooks is set up."""
+    remote = (forge for forge in settings.forge if isinstance(forge, RemoteConfig))
+    return any(forge.is_served or forge.secrets for forge in remote)
 
 
 def _node(name: str) -> str:
