@@ -177,6 +177,51 @@ def test_a_main_branch_that_could_not_be_read_takes_nothing_back(fleet: ForgeFle
     assert look(fleet) == ["merged"]
 
 
+def test_a_main_branch_that_could_not_be_read_applies_nothing_again(fleet: ForgeFleet) -> None:
+    """The forge says "merged" for ever; that it was reverted was seen while git answered."""
+    merge_by_hand(fleet)
+    look(fleet)
+    change = fleet.forge.changes[0]
+    revert = fleet.forge.repositories["acme/shop"].revert(change.merge_commit)
+    assert look(fleet) == ["merged", "reverted"]
+    del fleet.forge.repositories["acme/shop"].commits[revert]
+    fleet.forge.repositories["acme/shop"].push_to_main(change.merge_commit)
+    fleet.forge.changes[0] = change.model_copy(update={"looked": False})
+    assert look(fleet) == ["merged", "reverted"]
+
+
+@pytest.mark.parametrize(
+    ("docs", "required", "is_green"),
+    [
+        (StatusState.SUCCESS, (), True),
+        (StatusState.FAILURE, (), False),
+        (StatusState.PENDING, (), False),
+        (StatusState.SUCCESS, ("ci/build", "review/approvals"), True),
+    ],
+)
+def test_what_people_merge_is_green_when_all_of_ci_has_passed(
+    fake_redis: redis.Redis, docs: StatusState, required: tuple[str, ...], *, is_green: bool
+) -> None:
+    """One check that passed proves nothing beside one that failed, or runs; their own they have done."""
+    fleet = ForgeFleet(fake_redis, merge="never", acts={1: ["silent"]})
+    fleet.forge.required["main"] = required
+    fleet.forge.person_opens(1)
+    fleet.rounds(1)
+    commit = job_of(fleet).result.commit
+    merge_by_hand(fleet)
+    fleet.forge.say(commit, StatusState.SUCCESS)
+    fleet.forge.say(commit, docs, context="ci/docs")
+    look(fleet)
+    assert ("ci_green" in fleet.signals(job_of(fleet))) is is_green
+
+
+def test_a_commit_that_went_with_its_branch_is_not_on_main(fleet: ForgeFleet) -> None:
+    """The request is still read: people threw the work away."""
+    fleet.forge.person_drops(job_of(fleet).branch)
+    fleet.forge.mishaps.lasting["contains"] = lambda: ForgeGoneError("no such commit")
+    assert look(fleet) == ["closed_unmerged"]
+
+
 def test_work_that_is_thrown_away_is_worth_nothing(fleet: ForgeFleet) -> None:
     """A change that is closed without a merge."""
     fleet.forge.person_drops(job_of(fleet).branch)
