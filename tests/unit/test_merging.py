@@ -88,6 +88,24 @@ def test_a_job_that_is_cancelled_right_before_its_merge_is_not_merged(
     assert fleet.forge.calls_of("merge") == 0
 
 
+def test_work_that_nobody_wants_is_not_brought_up_to_date(
+    fleet_of: Fleets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The label is taken off while the watcher reads CI: the branch is left as it is."""
+    fleet = fleet_of(acts={1: ["red"]})
+    ref = red_as_main(fleet)
+    statuses = fleet.forge.statuses
+
+    def unlabelled_meanwhile(*asked: object, **given: object) -> object:
+        fleet.forge.unlabel(ref, "coalmine")
+        return statuses(*asked, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fleet.forge, "statuses", unlabelled_meanwhile)
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.CANCELLED
+    assert fleet.forge.calls_of("bring_up_to_date") == 0
+
+
 def test_a_merge_whose_answer_was_lost_is_not_cancelled(fleet_of: Fleets) -> None:
     """It was perhaps made, and it was: the next look finds it."""
     fleet = fleet_of()
