@@ -10,6 +10,7 @@ from console.metrics import metric_list as m
 from console.metrics.metric_list import Metric
 from console.output.trials.trial_status import status_of
 from harvest.trials.harvester import released_checks
+from routing.accounts.breaker import version_of
 from routing.accounts.closed_account import closed_accounts
 from routing.backlog.item import BacklogState
 from routing.cost import NO_COST
@@ -110,7 +111,8 @@ def _costs(parts: Coalmine) -> Iterator[MetricReading]:
 
 def _accounts(parts: Coalmine) -> Iterator[MetricReading]:
     is_open: dict[str, bool] = {}
-    breakers = parts.breakers.all()
+    # Versions that do not start have breakers too: their number grows with the work, and a label must not.
+    breakers = [each for each in parts.breakers.all() if not version_of(each.account)]
     for breaker in breakers:
         is_open[breaker.account] = is_open.get(breaker.account, True) and breaker.is_open
     for account, opened in sorted(is_open.items()):

@@ -14,6 +14,7 @@ from console.metrics.metric_list import METRICS, TRIAL, MetricKind
 from console.metrics.readings import read_metrics
 from console.web.app import web_of
 from harvest.evidence.policy import TrialPolicy
+from routing.accounts.breaker import version_breaker
 from routing.jobs.signal import SignalKind
 from routing.store.redis.connection import connect
 from routing.store.redis.health import memory_use
@@ -76,6 +77,13 @@ def test_a_closed_account_counts_down(fleet: SteppedFleet) -> None:
     assert found["coalmine_account_open", ("claude:a",)] == 0
     left = {key: value for key, value in found.items() if key[0] == "coalmine_account_closed_seconds_left"}
     assert left == {("coalmine_account_closed_seconds_left", ("claude:a", "opus")): 400}
+
+
+def test_a_version_that_does_not_start_is_not_among_accounts(fleet: SteppedFleet) -> None:
+    """Its breaker is beside those of accounts; a label with a version would grow with the work."""
+    version = version_breaker("implementer@v1")
+    fleet.app.breakers.close(version, "*", until=fleet.clock() + 600, words="", by="ada")
+    assert not [key for key in scraped(fleet) if any("version:" in label for label in key[1])]
 
 
 def test_a_trial_is_shown_with_its_evidence_and_thresholds(fleet: SteppedFleet) -> None:
