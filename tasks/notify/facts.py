@@ -15,7 +15,7 @@ from routing.store.jobs.job_store import JobStore
 from routing.store.signals.signal_store import SignalStore
 
 #: Events for which the job's record is worth reading, and those for which the issue's is.
-ABOUT_JOBS = frozenset({events.JOB_FINISHED, events.JOB_LEASE_EXPIRED})
+ABOUT_JOBS = frozenset({events.JOB_FINISHED, events.JOB_IN_REVIEW, events.JOB_LEASE_EXPIRED})
 ABOUT_ISSUES = frozenset({events.BACKLOG_STATE})
 
 _OUT_OF_THE_QUEUE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})

@@ -23,6 +23,7 @@ class NotificationKind(StrEnum):
     """What people may want to hear of. The values are in settings, and in what sinks get."""
 
     DONE = "done"  # a job succeeded
+    IN_REVIEW = "in_review"  # a job's work is done, and a person is to merge it
     NEEDS_HUMAN = "needs-human"  # a person must go on
     FROZEN = "frozen"  # CI stayed red after all repairs; a person must go on
     ROLLED_BACK = "rolled_back"  # a canary was rejected

@@ -38,6 +38,12 @@ def _finished(event: Event, facts: EventFacts) -> Notification | None:
     return None  # cancelled by somebody, who knows
 
 
+def _in_review(event: Event, facts: EventFacts) -> Notification:
+    """Work that waits for a person's merge: the forge asks nobody for it."""
+    what = "is in review: a person is to merge it"
+    return _of_job(event, facts.job, NotificationKind.IN_REVIEW, what, "waiting")
+
+
 def _lost(event: Event, facts: EventFacts) -> Notification:
     """A worker that let a lease expire. No person is needed, so the words say that it goes on."""
     worker = facts.job.worker if facts.job and facts.job.worker else ""
@@ -209,6 +215,7 @@ def _said(event: Event, name: str) -> str:
 
 _TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] = {
     events.JOB_FINISHED: _finished,
+    events.JOB_IN_REVIEW: _in_review,
     events.JOB_LEASE_EXPIRED: _lost,
     events.AUTO_PROMOTED: _graduated,
     events.ROLLED_BACK: _rolled_back,

@@ -56,6 +56,7 @@ def test_the_end_of_a_job(state: str, *, frozen: bool, kind: str | None) -> None
         ("account.limited", "claude:default/", "account_limited"),
         ("account.broken", "claude:default/*", "needs-human"),
         ("account.reopened", "claude:default/", "account_open"),
+        ("job.in_review", JOB, "in_review"),
     ],
 )
 def test_events_with_a_notification(kind: str, subject: str, notification: str) -> None:
@@ -66,7 +67,13 @@ def test_events_with_a_notification(kind: str, subject: str, notification: str) 
 def test_the_rest_has_no_notification() -> None:
     """Only events of the list below are ever worth a notification, whatever they say."""
     worth = {
-        *("job.finished", "job.lease_expired", "candidate.auto_promoted", "candidate.rolled_back"),
+        *(
+            "job.finished",
+            "job.in_review",
+            "job.lease_expired",
+            "candidate.auto_promoted",
+            "candidate.rolled_back",
+        ),
         *(
             "trial.expired",
             "trial.contradicted",
@@ -182,7 +189,7 @@ def test_a_kind_is_known_by_its_name(text: str) -> None:
 def test_an_unknown_kind_names_all(text: str) -> None:
     """And says that nothing was sent."""
     with pytest.raises(
-        InvalidInputError, match="nothing was sent; use one of: done, needs-human, frozen"
+        InvalidInputError, match="nothing was sent; use one of: done, in_review, needs-human"
     ) as error:
         notification_kind(text)
     assert len(str(error.value)) < 250
