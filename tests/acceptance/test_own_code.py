@@ -46,6 +46,18 @@ def test_files_of_the_folder_are_not_run(program: str, path: str, tmp_path: Path
     assert ("coalmine 0." in ended.stdout) or ("celery:" in ended.stdout)
 
 
+@pytest.mark.parametrize("command", ["worker", "beat"])
+def test_a_lasting_process_has_no_other_commands(command: str) -> None:
+    """Celery's program imports what any package adds to it; for `coalmine up` it is the command alone."""
+    program = "import sys\nfrom coalmine.celery import main\ntry: main()\nfinally: print(*sys.modules)"
+    ended = run((sys.executable, "-c", program, command, "--help"))
+    assert ended.returncode == 0, ended.stderr
+    assert f"Usage: celery {command} [OPTIONS]" in ended.stdout
+    imported = {name.partition(".")[0] for name in ended.stdout.split()}
+    assert "celery" in imported
+    assert not imported & {"flower", "prompt_toolkit"}
+
+
 def test_a_package_of_another_project_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A `tasks` that was imported from elsewhere ends the program; it says where it lies."""
     other = ModuleType("tasks")
