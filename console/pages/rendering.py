@@ -19,8 +19,11 @@ from console.output.rendering import duration, evidence, iso, number, when
 
 _HERE = Path(__file__).parent
 
-#: The style sheet, served as a file of its own.
-STYLE = (_HERE / "static" / "coalmine.css").read_bytes()
+#: Files that pages load, by name, with their kinds.
+STATIC = {
+    "coalmine.css": ("text/css", (_HERE / "static" / "coalmine.css").read_bytes()),
+    "live.js": ("text/javascript", (_HERE / "static" / "live.js").read_bytes()),
+}
 
 #: C0 and C1 without tab and newline; marks that reorder, hide or join text; halves of characters.
 _INVISIBLE = re.compile(

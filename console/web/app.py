@@ -19,6 +19,7 @@ from console.web.headers import SecurityHeaders
 from console.web.machine_routes import machine_routes
 from console.web.people.decision_routes import decision_routes
 from console.web.people.guard import AccessGuard
+from console.web.people.live_routes import live_routes
 from console.web.people.page_routes import page_routes
 from console.web.people.session import WebAccess
 from console.web.people.sign_in_routes import sign_in_routes
@@ -95,7 +96,13 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
         read_numbers=lambda: read_metrics(parts),
         accepted=look_now,
         access=access,
-        routes=[api_routes(parts), page_routes(parts), decision_routes(parts), sign_in_routes(access)],
+        routes=[
+            api_routes(parts),
+            page_routes(parts),
+            decision_routes(parts),
+            sign_in_routes(access),
+            live_routes(parts),
+        ],
         delivery_bytes=settings.web.delivery_bytes,
     )
 

@@ -70,6 +70,7 @@ class BoundedServer(uvicorn.Server):
             )
         )
         self._on_ready = on_ready
+        app.state.is_stopping = lambda: self.should_exit  # for answers that go on until they are ended
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and then call back."""

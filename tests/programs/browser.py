@@ -31,8 +31,8 @@ class Chromium:
         self._post("/url", {"url": address})
 
     def text(self, selector: str = "body") -> str:
-        """What can be read in an element."""
-        return str(self._get(f"/element/{self._find(selector)}/text"))
+        """What can be read in an element; in one step, as a page may put another in its place."""
+        return str(self.run(f"return document.querySelector({json.dumps(selector)}).innerText"))
 
     def click(self, selector: str) -> None:
         """Click on an element, which has to be there and in view."""

@@ -84,7 +84,9 @@ def test_every_page_is_whole_at_any_width(web: Console, fleet: SteppedFleet, bro
                 browser.open(web.address + path)
                 wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth")
                 assert wide <= 0, f"{path} is {wide} px too wide for a {width}"
-                assert browser.run("return document.scripts.length + document.images.length") == 0
+                scripts = browser.run("return [...document.scripts].map(each => each.src)")
+                assert set(scripts) <= {f"{web.address}/static/live.js"}
+                assert browser.run("return document.images.length") == 0
                 if kept:
                     name = path.strip("/").replace("/", "-") or "home"
                     browser.screenshot(Path(kept) / f"{name}-{width}-{scheme}.png")
@@ -147,3 +149,39 @@ def test_the_keyboard_is_enough(web: Console, fleet: SteppedFleet, browser: Chro
     browser.write("body", "\ue004")  # Tab
     assert browser.run("return document.activeElement.textContent") == "Skip to the page"
     assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_page_follows_the_fleet_without_being_loaded_again(
+    web: Console, fleet: SteppedFleet, browser: Chromium
+) -> None:
+    """What happens is there within seconds; not while somebody is in a form, and after that at once."""
+    browser.open(web.address)
+    browser.run("window.kept = true")
+    fleet.app.switch.pause("the first reason")
+    wait_until(lambda: "the first reason" in browser.text("main"), description="the page says so", timeout=30)
+    fleet.app.switch.resume("done")
+    wait_until(
+        lambda: "the first reason" not in browser.text("main"), description="and no longer", timeout=30
+    )
+    assert browser.run("return window.kept") is True, "it is the same page"
+
+
+def test_a_page_outlives_its_server(
+    redis_server: PrivateServer, fleet: SteppedFleet, browser: Chromium
+) -> None:
+    """It says that the server is away, and goes on when it is back."""
+    with console(redis_server.url, variables=VARIABLES) as web:
+        port = str(urlsplit(web.address).port)
+        browser.open(web.address)
+        browser.run("window.kept = true")
+    wait_until(
+        lambda: "cannot be reached" in browser.text("main"), description="the page says so", timeout=60
+    )
+    fleet.app.switch.pause("while it was away")
+    with console(redis_server.url, "--port", port, variables=VARIABLES):
+        wait_until(
+            lambda: "while it was away" in browser.text("main"), description="the page is back", timeout=60
+        )
+        assert "cannot be reached" not in browser.text("main")
+        assert browser.run("return window.kept") is True
+    browser.complaints()

@@ -5,9 +5,11 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import anyio
 import httpx
 import pytest
 import redis
+from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
@@ -17,6 +19,7 @@ from console.pages.rendering import visible
 from console.status.fleet_reading import read_status
 from console.web.app import web_of
 from console.web.headers import PAGE_POLICY
+from console.web.people.live_routes import NewestEvent, live_routes
 from console.web.people.session import COOKIE, SESSION_SECONDS, Right, WebAccess
 from routing.issues.issue import IssueRef
 from routing.jobs.signal import SignalKind
@@ -79,11 +82,13 @@ class Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note it."""
         self.headings += tag == "h1"
+        if tag == "script" and dict(attrs) != {"src": "/static/live.js", "defer": None}:
+            self.faults.append(f"script {attrs}")
         for name, value in attrs:
-            if name.startswith("on") or name == "style" or tag in {"script", "img", "iframe"}:
+            if name.startswith("on") or name == "style" or tag in {"img", "iframe"}:
                 self.faults.append(f"{tag} {name}={value}")
             if name in {"href", "src", "action"} and value:
-                (self.loads if tag == "link" else self.links).add(value)
+                (self.loads if tag in {"link", "script"} else self.links).add(value)
 
 
 def parsed(text: str) -> Links:
@@ -119,13 +124,42 @@ def test_every_link_leads_to_a_page(fleet: SteppedFleet) -> None:
         if "text/html" in answer.headers["content-type"]:
             found = parsed(answer.text)
             assert found.headings == 1, path
-            assert found.loads == {"data:,", "/static/coalmine.css"}, path
+            assert found.loads - {"/static/live.js"} == {"data:,", "/static/coalmine.css"}, path
             assert all(link.startswith(("/", "#")) for link in found.links), path
             waiting |= {link for link in found.links if link.startswith("/")} - seen - {"/sign-out"}
     assert len(seen) > 20
 
 
-def test_a_page_may_load_nothing_but_the_style_sheet(fleet: SteppedFleet) -> None:
+def test_a_stream_says_when_something_happened(fleet: SteppedFleet) -> None:
+    """The id of the newest event at once; a stream ends by itself; a store that is away is a 503."""
+    app = FastAPI()
+    app.include_router(live_routes(fleet.app, seconds=0.0))
+    answer = WebClient(app).get("/live")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.startswith("retry: ")
+    assert answer.text.endswith(f"data: {fleet.app.events.newest(1)[0].id}\n\n")
+    with connect("redis://127.0.0.1:1/0", patience_seconds=0.0) as gone:
+        assert WebClient(web_of(compose(Settings(), redis=gone))).get("/live").status_code == 503
+
+
+def test_all_streams_together_ask_the_store_once_a_second() -> None:
+    """However many there are."""
+    now, asked = [100.0], list[float]()
+
+    def read() -> str:
+        asked.append(now[0])
+        return f"{len(asked)}-0"
+
+    async def ask_often() -> list[str]:
+        newest = NewestEvent(read, lambda: now[0])
+        found = [await newest() for _ in range(50)]
+        now[0] += 1
+        return [*found, await newest()]
+
+    assert anyio.run(ask_often) == ["1-0"] * 50 + ["2-0"]
+
+
+def test_a_page_may_load_nothing_but_files_of_this_server(fleet: SteppedFleet) -> None:
     """By its policy, and nobody may frame it."""
     client = WebClient(web_of(fleet.app))
     answer = client.get("/", Accept="text/html")

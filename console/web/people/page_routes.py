@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from console.details.account_lines import account_lines
@@ -20,7 +21,7 @@ from console.output.issue_views import ISSUE
 from console.output.job_views import JOB
 from console.output.template_views import VERSION, content, template_document
 from console.pages.needs import needs_of
-from console.pages.rendering import STYLE, fact_rows
+from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
 from console.web.people.page_answers import page
@@ -55,9 +56,12 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
 
         return await in_thread(made)
 
-    @router.get("/static/coalmine.css")
-    async def style() -> Response:
-        return Response(STYLE, media_type="text/css", headers={"Cache-Control": "max-age=300"})
+    @router.get("/static/{name}")
+    async def static(name: str) -> Response:
+        if name not in STATIC:
+            raise HTTPException(404)
+        kind, content = STATIC[name]
+        return Response(content, media_type=kind, headers={"Cache-Control": "max-age=300"})
 
     @router.get("/")
     async def home(request: Request) -> Response:
